@@ -1,0 +1,136 @@
+"""PagePool: reference-counted KV pages that sequences with equal prefixes share. Page numbers only; holds no keys, no values and no policy.
+
+Only whole pages are shared, so nothing is ever copied: a page is written by one sequence, published when full, and read-only from then on.
+A published page is found by the digest of its tokens and of all tokens before them; the tokens are compared too. Free pages keep what was
+published in them until they are needed again, the one released longest ago first.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_DIGEST_BYTES = 16
+NO_PAGE = -1
+
+
+def root_digest(salt: str) -> bytes:
+    """Where a chain of pages begins; sequences of different salts never share."""
+    return blake2b(salt.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES, person=b"undiced-root").digest()
+
+
+def chain_digest(previous: bytes, tokens: bytes) -> bytes:
+    """The digest of a full page: over its packed tokens and the digest of the page before it."""
+    return blake2b(tokens, key=previous, digest_size=_DIGEST_BYTES).digest()
+
+
+def pack_tokens(tokens: Sequence[int]) -> bytes:
+    """Token ids as they are hashed and compared: 32 bits each."""
+    return array("i", tokens).tobytes()
+
+
+class PagePool:
+    """Which pages are held, by how many sequences, and what is published in them.
+
+    Every page is in exactly one place: held (references > 0), cached (free, published) or blank (free, unpublished).
+    """
+
+    def __init__(self, pages: int, page_tokens: int) -> None:
+        if pages < 1 or page_tokens < 1:
+            raise ValueError(f"a pool needs pages and positions in them, got {pages} pages of {page_tokens}")
+        self.pages = pages
+        self.page_tokens = page_tokens
+        self._references = [0] * pages
+        self._blank = list(range(pages - 1, -1, -1))
+        self._cached: OrderedDict[int, None] = OrderedDict()  # oldest release first
+        self._found: dict[bytes, int] = {}  # digest -> page
+        self._published: dict[int, tuple[bytes, bytes]] = {}  # page -> digest, packed tokens
+
+    @property
+    def available(self) -> int:
+        """Pages that `allocate` can still give out."""
+        return len(self._blank) + len(self._cached)
+
+    @property
+    def cached(self) -> int:
+        """Free pages that still hold a reusable prefix."""
+        return len(self._cached)
+
+    @property
+    def held(self) -> int:
+        """Pages in use by at least one sequence."""
+        return self.pages - self.available
+
+    def allocate(self) -> int:
+        """A page of the caller's own, or NO_PAGE if all are held. Blank ones first, then what was released longest ago."""
+        if self._blank:
+            page = self._blank.pop()
+        elif self._cached:
+            page, _ = self._cached.popitem(last=False)
+            self._forget(page)
+        else:
+            return NO_PAGE
+        self._references[page] = 1
+        return page
+
+    def find(self, digest: bytes, tokens: bytes) -> int:
+        """The page published under `digest` with exactly these packed tokens, or NO_PAGE. Takes no reference."""
+        page = self._found.get(digest, NO_PAGE)
+        if page != NO_PAGE and self._published[page][1] != tokens:
+            return NO_PAGE
+        return page
+
+    def adopt(self, page: int) -> None:
+        """Take a reference to a page that `find` returned."""
+        if self._references[page] == 0:
+            del self._cached[page]
+        self._references[page] += 1
+
+    def idle(self, page: int) -> bool:
+        """Whether no sequence holds the page; adopting it makes one page fewer available."""
+        return self._references[page] == 0
+
+    def publish(self, page: int, digest: bytes, tokens: bytes) -> None:
+        """Offer a full page that the caller holds for sharing. The first page published under a digest stays the one found."""
+        if digest not in self._found and page not in self._published:
+            self._found[digest] = page
+            self._published[page] = (digest, tokens)
+
+    def release(self, pages: Sequence[int]) -> None:
+        """Give back one reference to each of a sequence's pages, in the sequence's order; its last pages are forgotten first."""
+        for page in reversed(pages):
+            self._references[page] -= 1
+            if self._references[page] == 0:
+                if page in self._published:
+                    self._cached[page] = None
+                else:
+                    self._blank.append(page)
+
+    def clear(self) -> None:
+        """Forget every published page that no sequence holds."""
+        while self._cached:
+            page, _ = self._cached.popitem()
+            self._forget(page)
+            self._blank.append(page)
+
+    def _forget(self, page: int) -> None:
+        digest, _ = self._published.pop(page)
+        del self._found[digest]
+
+    def check(self, held: Iterable[Sequence[int]]) -> None:
+        """Assert conservation: references are exactly the pages `held` by all sequences, and each page is in one place. For tests."""
+        counts = [0] * self.pages
+        for pages in held:
+            for page in pages:
+                counts[page] += 1
+        assert counts == self._references, f"references {self._references}, held {counts}"
+        free = [*self._blank, *self._cached]
+        assert sorted(free) == [page for page in range(self.pages) if counts[page] == 0], "a free page is lost or doubled"
+        assert not any(page in self._published for page in self._blank), "a blank page is published"
+        assert all(page in self._published for page in self._cached), "a cached page is not published"
+        assert {digest: page for page, (digest, _) in self._published.items()} == self._found, "the index disagrees with the pages"

@@ -1,0 +1,7 @@
+"""Policy: which sequences run, in which step, on which pages. Token ids only; no text, no tensors, no clock of its own."""
+
+from undiced.serve.delta import Delta, EngineStats
+from undiced.serve.request import GREEDY, Priority, Request, Sampling
+from undiced.serve.usage import FinishReason, UsageEvent
+
+__all__ = ["GREEDY", "Delta", "EngineStats", "FinishReason", "Priority", "Request", "Sampling", "UsageEvent"]

@@ -1,0 +1,145 @@
+"""Request: one sequence to generate, already valid. Token ids only; knows no text, no wire format and no clock.
+
+`check` holds a request against a backend's limits; after that nothing downstream has to doubt it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import ContextLengthError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from undiced.engine.backend import Limits
+
+_SEED_MASK = (1 << 64) - 1
+_SEED_STRIDE = 0x9E3779B97F4A7C15  # odd, so that the seeds of a request's copies never meet
+
+
+class Priority(IntEnum):
+    """Classes of requests; a lower number is served earlier."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+def random_seed() -> int:
+    """A fresh 64-bit seed for a request that names none."""
+    return secrets.randbits(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. The defaults sample from the model's own distribution.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_k: 0 is off. top_p: 1 is off. min_p: 0 is off.
+        repetition_penalty: 1 is off; counts prompt tokens too. frequency_penalty, presence_penalty: 0 is off.
+        seed: unsigned, 64 bits; equal seeds give equal tokens whatever else runs.
+        logit_bias: pairs (token id, added logit).
+        logprobs: -1 none, 0 the sampled token's alone, n its n most likely rivals too.
+        min_tokens: tokens before a stop token may be drawn.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    seed: int = field(default_factory=random_seed)
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int = -1
+    min_tokens: int = 0
+
+
+GREEDY = Sampling(temperature=0.0, seed=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sequence to generate.
+
+    Attributes:
+        id: unique among the requests that are alive.
+        prompt: token ids, at least one.
+        max_tokens: most tokens to generate, at least 1.
+        eos_ids: the model's end-of-sequence tokens; `ignore_eos` generates through them.
+        stop_token_ids: further tokens that end the sequence.
+        cache_salt: requests share cached prefixes only with requests of the same salt.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    eos_ids: tuple[int, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    priority: Priority = Priority.NORMAL
+    cache_salt: str = ""
+
+    @property
+    def stops(self) -> frozenset[int]:
+        """Token ids that end the sequence."""
+        return frozenset(self.stop_token_ids) | (frozenset() if self.ignore_eos else frozenset(self.eos_ids))
+
+    def copies(self, n: int) -> tuple[Request, ...]:
+        """`n` requests for independent samples of the same prompt, which they compute once: ids `<id>.<i>`, seeds apart."""
+        return tuple(
+            replace(
+                self,
+                id=f"{self.id}.{i}",
+                sampling=replace(self.sampling, seed=(self.sampling.seed + i * _SEED_STRIDE) & _SEED_MASK),
+            )
+            for i in range(n)
+        )
+
+
+def check(request: Request, limits: Limits) -> None:
+    """Refuse what a backend of these limits can never run.
+
+    Raises:
+        ContextLengthError: prompt and completion are longer than the context or than the whole KV pool.
+        InvalidRequestError: an empty prompt, a token id outside the vocabulary, a count or seed out of range.
+    """
+    prompt, wanted = len(request.prompt), request.max_tokens
+    if not prompt:
+        raise InvalidRequestError("The prompt is empty.", remedy="Send at least one token.", param="prompt")
+    if wanted < 1:
+        raise InvalidRequestError(f"max_tokens is {wanted}; it must be at least 1.", param="max_tokens")
+    if prompt + wanted > limits.context:
+        raise ContextLengthError(
+            f"The context holds {limits.context} tokens, but prompt and completion need {prompt + wanted} ({prompt} in the prompt, {wanted} to generate).",
+            remedy="Shorten the prompt or lower max_tokens.",
+            param="max_tokens",
+        )
+    room = limits.pages * limits.page_tokens
+    if prompt + wanted - 1 > room:
+        raise ContextLengthError(
+            f"The KV cache holds {room} tokens in all, but this request alone needs {prompt + wanted - 1}.",
+            remedy="Shorten the prompt, lower max_tokens, or start the server with more KV pages.",
+            param="max_tokens",
+        )
+    _check_ids("prompt", request.prompt, limits.vocab)
+    _check_ids("logit_bias", tuple(token for token, _ in request.sampling.logit_bias), limits.vocab)
+    _check_sampling(request.sampling)
+
+
+def _check_ids(param: str, ids: tuple[int, ...], vocab: int) -> None:
+    if ids and not (0 <= min(ids) and max(ids) < vocab):
+        worst = min(ids) if min(ids) < 0 else max(ids)
+        raise InvalidRequestError(f"{param} holds token id {worst}; the vocabulary has {vocab} tokens.", param=param)
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    if not 0 <= sampling.seed <= _SEED_MASK:
+        raise InvalidRequestError(f"seed is {sampling.seed}; it must fit 64 unsigned bits.", param="seed")
+    if not 0 <= sampling.top_k < 1 << 31:
+        raise InvalidRequestError(f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k")

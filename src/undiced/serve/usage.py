@@ -1,0 +1,47 @@
+"""UsageEvent: what a sequence consumed, emitted exactly once when it ends, for whatever reason.
+
+Answers, metrics and ledger rows are all made from it, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """The account of one sequence.
+
+    Attributes:
+        request_id: the request's id.
+        finish_reason: stop (a stop token, or a stop string found by the front end), length, cancelled or error.
+        prompt_tokens: length of the prompt, of which `cached_tokens` were found in the prefix cache.
+        completion_tokens: generated tokens that count, a stop token included.
+        queue_s: from arrival to the first step; prompt_s: from there to the first token; completion_s: from there to the end.
+        joules: the sequence's share of the energy of its steps; NaN where the backend does not know.
+        source: whose seconds and joules these are: "host" or a machine's name.
+    """
+
+    request_id: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    queue_s: float
+    prompt_s: float
+    completion_s: float
+    joules: float
+    source: str
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from arrival to the end."""
+        return self.queue_s + self.prompt_s + self.completion_s
+
+    def cut(self, at_token: int, reason: FinishReason) -> UsageEvent:
+        """The same sequence, ended after `at_token` generated tokens; later ones are not counted."""
+        kept = min(max(at_token, 0), self.completion_tokens)
+        return replace(self, completion_tokens=kept, finish_reason=reason)
