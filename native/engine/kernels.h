@@ -1,0 +1,148 @@
+// The inner loops of the host engine: one table of functions an ISA level, all with the same meaning.
+// Knows packed matrices, KV pages and rows of floats; knows no thread, no graph and no model.
+//
+// Every function works on the calling thread, allocates nothing and may be called by many threads at once. Results of two
+// levels agree up to the order of float summation. Pointers need no alignment beyond their type, except packed data (64).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "packed.h"
+
+namespace undiced {
+
+enum class Isa : std::int32_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
+
+// 32 activations: value = scale * code, code in [-127, 127], scale = max|x| / 127, rounded to nearest even.
+// The sums (of the values, f32) carry zero points and minimums: whole block, columns 0..15, columns 16..31.
+struct QuantBlock {
+    std::int8_t code[kBlockCols];
+    float scale;
+    float sum;
+    float half_sum[2];
+};
+static_assert(sizeof(QuantBlock) == 48);
+
+// out[t * ldo + r] (+)= sum over k of W[r][k] * x[t][k] (+ bias[r]), for the rows r of tiles [tile_begin, tile_end).
+// Quantized layouts read qx (tokens x blocks_of(cols), dense); dense layouts read x (row t at x + t * ldx).
+// Rows beyond w->rows are not written. `next`: what this thread streams afterwards (nullptr if it follows the last tile
+// directly): its first KiBs are prefetched while the last tile is multiplied.
+struct MatmulArgs {
+    const PackedMatrix* w = nullptr;
+    std::int64_t tile_begin = 0;
+    std::int64_t tile_end = 0;
+    const QuantBlock* qx = nullptr;
+    const float* x = nullptr;
+    std::int64_t ldx = 0;
+    std::int64_t tokens = 0;
+    float* out = nullptr;
+    std::int64_t ldo = 0;
+    bool accumulate = false;
+    const float* bias = nullptr;
+    const void* next = nullptr;
+};
+
+// KV pages. A page holds 32 tokens of one layer; a kv head owns two blocks of it, both f16:
+//   K  [key_dim][32]    transposed, so that a page of scores is a broadcast-and-multiply without horizontal sums
+//   V  [32][value_dim]
+// f16 keeps 11 bits of every key and value (bf16 8) and converts in one instruction. Values beyond +-65504 saturate.
+inline constexpr std::int64_t kPageTokens = 32;
+
+// One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by
+// `scale` inside; scores are softcap * tanh(s / softcap) if softcap > 0. Row i sees slots [begin[i], end[i]) of the page,
+// 0 <= begin <= end <= 32; a row with begin == end is left as it is. Running state of the online softmax, a row:
+// max[i] (start at -infinity), sum[i] (start at 0), out[i * ldo .. + value_dim) unnormalized (start at 0).
+struct AttendArgs {
+    const float* q = nullptr;  // rows x key_dim, row i at q + i * ldq
+    std::int64_t ldq = 0;
+    std::int64_t rows = 0;
+    std::int64_t key_dim = 0;    // any
+    std::int64_t value_dim = 0;  // a multiple of 8
+    const std::uint16_t* k = nullptr;
+    const std::uint16_t* v = nullptr;
+    const std::int32_t* begin = nullptr;
+    const std::int32_t* end = nullptr;
+    float scale = 1.0f;
+    float softcap = 0.0f;
+    float* max = nullptr;
+    float* sum = nullptr;
+    float* out = nullptr;
+    std::int64_t ldo = 0;
+};
+
+enum class Activation : std::int32_t { kSilu = 0, kGelu = 1, kGeluTanh = 2, kRelu = 3, kTanh = 4, kSigmoid = 5 };
+
+// half: pairs (i, i + dims / 2); interleaved: pairs (2i, 2i + 1). Dimensions beyond `dims` of a head stay as they are.
+enum class RopeStyle : std::int32_t { kHalf = 0, kInterleaved = 1 };
+
+struct Kernels {
+    Isa isa;
+    const char* name;
+
+    void (*matmul)(const MatmulArgs& args);
+    // x[0..cols) to blocks_of(cols) blocks; the tail of the last one is zero.
+    void (*quantize)(const float* x, std::int64_t cols, QuantBlock* out);
+
+    // Writes one token's key and value of one kv head to a slot of a page.
+    void (*kv_write)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,
+                     std::uint16_t* k, std::uint16_t* v, std::int64_t slot);
+    void (*attend)(const AttendArgs& args);
+    // out[i] /= sum for each row (rows that saw nothing become 0).
+    void (*attend_finish)(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum);
+
+    // Normalizations of one group of n values; out may be x; weight (and bias) may be nullptr.
+    void (*rmsnorm)(const float* x, const float* weight, float* out, std::int64_t n, float eps);
+    void (*layernorm)(const float* x, const float* weight, const float* bias, float* out, std::int64_t n, float eps);
+    // out = act(gate) * up and out = act(x); in place allowed.
+    void (*glu)(Activation kind, const float* gate, const float* up, float* out, std::int64_t n);
+    void (*act)(Activation kind, const float* x, float* out, std::int64_t n);
+    // Rotates `heads` heads of one token in place; cosine and sine hold dims / 2 values of its position.
+    void (*rope)(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, const float* cosine,
+                 const float* sine, RopeStyle style);
+    // y += a * x;  out = a + b;  x *= a;  x = cap * tanh(x / cap)
+    void (*axpy)(float a, const float* x, float* y, std::int64_t n);
+    void (*add)(const float* a, const float* b, float* out, std::int64_t n);
+    void (*scale)(float a, float* x, std::int64_t n);
+    void (*softcap)(float cap, float* x, std::int64_t n);
+    // First index of the largest value (NaNs are never chosen unless all are; n > 0).
+    std::int64_t (*argmax)(const float* x, std::int64_t n);
+    // out[i] = exp(x[i] - shift) (out may be x, or nullptr for the sum alone); returns the sum, added in double.
+    double (*exp_sum)(const float* x, float shift, float* out, std::int64_t n);
+
+    // Conversions, to nearest even.
+    void (*f32_to_f16)(const float* x, std::uint16_t* out, std::int64_t n);
+    void (*f16_to_f32)(const std::uint16_t* x, float* out, std::int64_t n);
+    void (*f32_to_bf16)(const float* x, std::uint16_t* out, std::int64_t n);
+    void (*bf16_to_f32)(const std::uint16_t* x, float* out, std::int64_t n);
+};
+
+// The best level this processor (and its operating system) can run; whether it can run a level.
+Isa detect();
+bool supported(Isa isa);
+const char* isa_name(Isa isa);
+// "portable", "avx2", "avx512"; an empty name means detect(). Throws std::runtime_error for an unknown name, and for a
+// level that was not built or that this processor cannot run; the message lists those that it can.
+Isa parse_isa(std::string_view name);
+// The table of a level; throws std::runtime_error as parse_isa does.
+const Kernels& kernels(Isa isa);
+
+// Probes, for `undiced doctor` and the share of the limit in every benchmark.
+struct Bandwidth {
+    double bytes_per_s = 0;
+    bool huge_pages = false;
+};
+// Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times; the best round counts.
+Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds);
+// int8 multiply-and-add operations a second (2 a MAC) of one thread in registers, with the level's best instruction.
+double probe_int8_peak(Isa isa);
+// float operations a second (2 a multiply-add) of one thread in registers.
+double probe_float_peak(Isa isa);
+
+// Memory for weights: `bytes` rounded up to whole huge pages, zeroed, advised to be huge. Throws std::bad_alloc.
+std::uint8_t* allocate_resident(std::size_t bytes);
+void free_resident(std::uint8_t* data, std::size_t bytes);
+
+}  // namespace undiced

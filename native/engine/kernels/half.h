@@ -1,0 +1,64 @@
+// Scalar conversions between f32, f16 and bf16, to nearest even. Everything is in an unnamed namespace on purpose: these
+// functions are compiled once an ISA level and must never be shared between levels by the linker.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace undiced {
+namespace {
+
+[[maybe_unused]] inline float bits_to_float(std::uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+
+[[maybe_unused]] inline std::uint32_t float_to_bits(float value) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return bits;
+}
+
+[[maybe_unused]] inline float f16_to_float(std::uint16_t half) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
+    const std::uint32_t rest = half & 0x7fffu;
+    if (rest >= 0x7c00u) return bits_to_float(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
+    if (rest >= 0x400u) return bits_to_float(sign | ((rest << 13) + (112u << 23)));
+    const float magnitude = static_cast<float>(rest) * 0x1p-24f;  // zero and subnormals
+    return sign != 0 ? -magnitude : magnitude;
+}
+
+[[maybe_unused]] inline std::uint16_t float_to_f16(float value) {
+    const std::uint32_t bits = float_to_bits(value);
+    const std::uint32_t sign = bits >> 16 & 0x8000u;
+    const std::uint32_t rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u | (rest >> 13 & 0x3ffu));
+    if (rest >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // rounds to 65536 or more
+    if (rest < 0x38800000u) {  // subnormal or zero: the addition rounds to multiples of 2^-24
+        const float shifted = bits_to_float(rest) + 0.5f;
+        return static_cast<std::uint16_t>(sign | (float_to_bits(shifted) - 0x3f000000u));
+    }
+    const std::uint32_t rounded = rest + 0xfffu + (rest >> 13 & 1u);
+    return static_cast<std::uint16_t>(sign | (rounded - (112u << 23)) >> 13);
+}
+
+[[maybe_unused]] inline float bf16_to_float(std::uint16_t value) {
+    return bits_to_float(static_cast<std::uint32_t>(value) << 16);
+}
+
+[[maybe_unused]] inline std::uint16_t float_to_bf16(float value) {
+    const std::uint32_t bits = float_to_bits(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+    return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+template <typename T>
+[[maybe_unused]] inline T load_as(const void* address) {
+    T value;
+    std::memcpy(&value, address, sizeof(T));
+    return value;
+}
+
+}  // namespace
+}  // namespace undiced

@@ -1,0 +1,281 @@
+// From checkpoint blocks to packed tiles, exactly, and one row back to floats.
+// Bit layouts: the GGUF specification; each decoder yields the codes, scales and minimums of 32 columns of one row.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "../packed.h"
+#include "half.h"
+
+namespace undiced {
+namespace {
+
+using Bytes = const std::uint8_t*;
+
+// 32 columns of one row, decoded. Nibble formats fill `nibbles` (low: column j, high: column 16 + j), others `codes`.
+struct Piece {
+    alignas(32) std::uint8_t nibbles[16];
+    alignas(32) std::uint8_t codes[32];
+    std::uint16_t scale16, min16;
+    float scale32[2], min32;
+};
+
+void decode_q4_0(Bytes block, int, Piece& piece) {
+    piece.scale16 = load_as<std::uint16_t>(block);
+    std::memcpy(piece.nibbles, block + 2, 16);
+}
+
+void decode_q4_1(Bytes block, int, Piece& piece) {
+    piece.scale16 = load_as<std::uint16_t>(block);
+    piece.min16 = load_as<std::uint16_t>(block + 2);
+    std::memcpy(piece.nibbles, block + 4, 16);
+}
+
+// Fifth bits are a 32-bit mask, bit j for column j.
+void join_fifth_bits(std::uint32_t high, Bytes nibbles, std::uint8_t* codes) {
+    for (int j = 0; j < 16; ++j) {
+        codes[j] = static_cast<std::uint8_t>((nibbles[j] & 15u) | (high >> j & 1u) << 4);
+        codes[16 + j] = static_cast<std::uint8_t>(nibbles[j] >> 4 | (high >> (16 + j) & 1u) << 4);
+    }
+}
+
+void decode_q5_0(Bytes block, int, Piece& piece) {
+    piece.scale16 = load_as<std::uint16_t>(block);
+    join_fifth_bits(load_as<std::uint32_t>(block + 2), block + 6, piece.codes);
+}
+
+void decode_q5_1(Bytes block, int, Piece& piece) {
+    piece.scale16 = load_as<std::uint16_t>(block);
+    piece.min16 = load_as<std::uint16_t>(block + 2);
+    join_fifth_bits(load_as<std::uint32_t>(block + 4), block + 8, piece.codes);
+}
+
+void decode_q8_0(Bytes block, int, Piece& piece) {
+    piece.scale16 = load_as<std::uint16_t>(block);
+    for (int j = 0; j < 32; ++j) piece.codes[j] = static_cast<std::uint8_t>(block[2 + j] ^ 0x80u);
+}
+
+// 8 pairs of 6-bit (scale, minimum) factors in 12 bytes: the first four plainly, the others' high bits above those.
+void decode_k_scales(Bytes block, int part, Piece& piece) {
+    const Bytes packed = block + 4;
+    unsigned scale, minimum;
+    if (part < 4) {
+        scale = packed[part] & 63u;
+        minimum = packed[part + 4] & 63u;
+    } else {
+        scale = (packed[part + 4] & 15u) | static_cast<unsigned>(packed[part - 4] >> 6) << 4;
+        minimum = static_cast<unsigned>(packed[part + 4] >> 4) | static_cast<unsigned>(packed[part] >> 6) << 4;
+    }
+    piece.scale32[0] = f16_to_float(load_as<std::uint16_t>(block)) * static_cast<float>(scale);
+    piece.min32 = -(f16_to_float(load_as<std::uint16_t>(block + 2)) * static_cast<float>(minimum));
+}
+
+void decode_q4_k(Bytes block, int part, Piece& piece) {
+    decode_k_scales(block, part, piece);
+    const Bytes codes = block + 16 + part / 2 * 32;
+    if (part % 2 == 0) {
+        for (int j = 0; j < 16; ++j)
+            piece.nibbles[j] = static_cast<std::uint8_t>((codes[j] & 15u) | static_cast<unsigned>(codes[16 + j]) << 4);
+    } else {
+        for (int j = 0; j < 16; ++j)
+            piece.nibbles[j] = static_cast<std::uint8_t>(codes[j] >> 4 | (codes[16 + j] & 0xf0u));
+    }
+}
+
+void decode_q5_k(Bytes block, int part, Piece& piece) {
+    decode_k_scales(block, part, piece);
+    const Bytes high = block + 16, codes = block + 48 + part / 2 * 32;
+    const int shift = part % 2 * 4;
+    for (int j = 0; j < 32; ++j)
+        piece.codes[j] = static_cast<std::uint8_t>((codes[j] >> shift & 15) | (high[j] >> part & 1) << 4);
+}
+
+void decode_q6_k(Bytes block, int part, Piece& piece) {
+    const int half = part / 4, quarter = part % 4;  // 128 columns; 32 columns in them
+    const Bytes low = block + half * 64 + quarter % 2 * 32, high = block + 128 + half * 32;
+    const int low_shift = quarter / 2 * 4, high_shift = quarter * 2;
+    for (int j = 0; j < 32; ++j)
+        piece.codes[j] = static_cast<std::uint8_t>((low[j] >> low_shift & 15) | (high[j] >> high_shift & 3) << 4);
+    const float scale = f16_to_float(load_as<std::uint16_t>(block + 208));
+    for (int group = 0; group < 2; ++group)
+        piece.scale32[group] = scale * static_cast<float>(static_cast<std::int8_t>(block[192 + part * 2 + group]));
+}
+
+template <typename T>
+void put(std::uint8_t* out, std::int64_t index, T value) {
+    std::memcpy(out + index * static_cast<std::int64_t>(sizeof(T)), &value, sizeof(T));
+}
+
+// Scales of all groups, then minimums, each for 16 rows.
+void put_scales(const Format& format, const Piece& piece, std::int64_t row, std::uint8_t* out) {
+    if (format.scale_bytes == 2) {
+        put(out, row, piece.scale16);
+        if (format.has_min) put(out, kTileRows + row, piece.min16);
+        return;
+    }
+    const int groups = static_cast<int>(kBlockCols) / format.group;
+    for (int group = 0; group < groups; ++group) put(out, group * kTileRows + row, piece.scale32[group]);
+    if (format.has_min) put(out, groups * kTileRows + row, piece.min32);
+}
+
+using RowPointers = Bytes[kTileRows];  // nullptr for rows of padding
+
+template <void (*Decode)(Bytes, int, Piece&)>
+void pack_quantized(const Format& format, const RowPointers& rows, std::int64_t cols, std::uint8_t* out) {
+    const bool nibbles = format.layout == Layout::kNibbles;
+    const std::int64_t code_bytes = nibbles ? 256 : 512, stride = packed_block_bytes(format);
+    const int parts = format.block / static_cast<int>(kBlockCols);
+    Piece piece{};
+    for (std::int64_t b = 0; b < blocks_of(cols); ++b, out += stride) {
+        for (std::int64_t row = 0; row < kTileRows; ++row) {
+            if (rows[row] == nullptr) continue;
+            Decode(rows[row] + b / parts * format.block_bytes, static_cast<int>(b % parts), piece);
+            const Bytes codes = nibbles ? piece.nibbles : piece.codes;
+            for (std::int64_t g = 0; g < code_bytes / 64; ++g) std::memcpy(out + g * 64 + row * 4, codes + g * 4, 4);
+            put_scales(format, piece, row, out + code_bytes);
+        }
+    }
+}
+
+// Values of T with a distance of `step` bytes between columns.
+template <typename T>
+void pack_dense(Layout layout, const RowPointers& rows, std::int64_t cols, std::int64_t step, std::uint8_t* out) {
+    for (std::int64_t row = 0; row < kTileRows; ++row) {
+        Bytes source = rows[row];
+        if (source == nullptr) continue;
+        for (std::int64_t col = 0; col < cols; ++col, source += step) {
+            const bool pairs = layout == Layout::kBf16;
+            put(out, pairs ? (col / 2 * kTileRows + row) * 2 + col % 2 : col * kTileRows + row, load_as<T>(source));
+        }
+    }
+}
+
+void pack_tile(const Format& format, const RowPointers& rows, std::int64_t cols, std::int64_t step,
+               std::uint8_t* out) {
+    switch (format.ggml_type) {
+        case 0: return pack_dense<std::uint32_t>(format.layout, rows, cols, step, out);
+        case 1:
+        case 30: return pack_dense<std::uint16_t>(format.layout, rows, cols, step, out);
+        case 2: return pack_quantized<decode_q4_0>(format, rows, cols, out);
+        case 3: return pack_quantized<decode_q4_1>(format, rows, cols, out);
+        case 6: return pack_quantized<decode_q5_0>(format, rows, cols, out);
+        case 7: return pack_quantized<decode_q5_1>(format, rows, cols, out);
+        case 8: return pack_quantized<decode_q8_0>(format, rows, cols, out);
+        case 12: return pack_quantized<decode_q4_k>(format, rows, cols, out);
+        case 13: return pack_quantized<decode_q5_k>(format, rows, cols, out);
+        case 14: return pack_quantized<decode_q6_k>(format, rows, cols, out);
+        default: throw std::invalid_argument(std::string("cannot pack format ") + format.name);
+    }
+}
+
+// Checks one source and returns its rows.
+std::int64_t check_source(const Format& format, const PackSource& source, std::int64_t cols) {
+    if (source.rows <= 0 || source.cols <= 0) throw std::invalid_argument("a weight source has no rows or columns");
+    if (source.cols != cols) throw std::invalid_argument("weight sources of one matrix differ in columns");
+    if (source.transposed && format.group > 0)
+        throw std::invalid_argument(std::string("a tensor in format ") + format.name + " cannot be transposed");
+    if (cols % format.block != 0)
+        throw std::invalid_argument(std::string("columns are not a multiple of the block of ") + format.name);
+    const std::int64_t row_bytes = cols / format.block * format.block_bytes;
+    if (cols > std::numeric_limits<std::int64_t>::max() / 64 ||
+        source.rows > std::numeric_limits<std::int64_t>::max() / row_bytes ||
+        source.data == nullptr || source.bytes < static_cast<std::size_t>(source.rows * row_bytes))
+        throw std::invalid_argument("a weight source is smaller than its shape");
+    return source.rows;
+}
+
+// The first element of a row of the stacked sources.
+Bytes locate(const Format& format, std::span<const PackSource> sources, std::int64_t row) {
+    for (const PackSource& source : sources) {
+        if (row < source.rows)
+            return source.data + (source.transposed ? row * format.block_bytes
+                                                    : row * (source.cols / format.block * format.block_bytes));
+        row -= source.rows;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void pack(const Format& format, std::span<const PackSource> sources, std::span<const std::int64_t> row_map,
+          std::int64_t tile_begin, std::int64_t tile_end, std::uint8_t* out) {
+    if (sources.empty()) throw std::invalid_argument("a weight has no sources");
+    const std::int64_t cols = sources[0].cols;
+    std::int64_t stacked = 0;
+    if (sources[0].transposed && sources.size() > 1)
+        throw std::invalid_argument("a transposed weight must have a single source");
+    for (const PackSource& source : sources) {
+        if (source.transposed != sources[0].transposed)
+            throw std::invalid_argument("weight sources of one matrix differ in orientation");
+        if (__builtin_add_overflow(stacked, check_source(format, source, cols), &stacked))
+            throw std::invalid_argument("weight sources have too many rows");
+    }
+    const std::int64_t rows = row_map.empty() ? stacked : static_cast<std::int64_t>(row_map.size());
+    if (tile_begin < 0 || tile_begin > tile_end || tile_end > tiles_of(rows))
+        throw std::invalid_argument("tiles to pack lie outside the matrix");
+    for (std::int64_t r = tile_begin * kTileRows; !row_map.empty() && r < std::min(rows, tile_end * kTileRows); ++r) {
+        if (row_map[static_cast<std::size_t>(r)] < 0 || row_map[static_cast<std::size_t>(r)] >= stacked)
+            throw std::invalid_argument("a row map points outside the weight sources");
+    }
+    const std::int64_t tile_bytes = packed_tile_bytes(format, cols);
+    for (std::int64_t tile = tile_begin; tile < tile_end; ++tile, out += tile_bytes) {
+        RowPointers pointers{};
+        std::int64_t step = format.block_bytes;
+        for (std::int64_t i = 0; i < kTileRows; ++i) {
+            const std::int64_t row = tile * kTileRows + i;
+            if (row < rows)
+                pointers[i] =
+                    locate(format, sources, row_map.empty() ? row : row_map[static_cast<std::size_t>(row)]);
+        }
+        if (sources[0].transposed) step *= sources[0].rows;
+        std::memset(out, 0, static_cast<std::size_t>(tile_bytes));
+        pack_tile(format, pointers, cols, step, out);
+    }
+}
+
+namespace {
+
+float scale_at(const Format& format, Bytes scales, std::int64_t index) {
+    return format.scale_bytes == 2 ? f16_to_float(load_as<std::uint16_t>(scales + 2 * index))
+                                   : load_as<float>(scales + 4 * index);
+}
+
+void unpack_quantized(const Format& format, Bytes block, std::int64_t row, float* out) {
+    const bool nibbles = format.layout == Layout::kNibbles;
+    const Bytes scales = block + (nibbles ? 256 : 512);
+    const std::int64_t groups = kBlockCols / format.group;
+    for (std::int64_t k = 0; k < kBlockCols; ++k) {
+        const std::int64_t stored = nibbles ? k % 16 : k;
+        int code = block[stored / 4 * 64 + row * 4 + stored % 4];
+        if (nibbles) code = k < 16 ? code & 15 : code >> 4;
+        const std::int64_t group = k / format.group * kTileRows;
+        const float scale = scale_at(format, scales, group + row);
+        const float minimum = format.has_min ? scale_at(format, scales, groups * kTileRows + group + row) : 0.0f;
+        out[k] = scale * static_cast<float>(code - format.zero) + minimum;
+    }
+}
+
+float dense_at(Layout layout, Bytes tile, std::int64_t row, std::int64_t col) {
+    const std::int64_t index = col * kTileRows + row;
+    if (layout == Layout::kF32) return load_as<float>(tile + 4 * index);
+    if (layout == Layout::kF16) return f16_to_float(load_as<std::uint16_t>(tile + 2 * index));
+    return bf16_to_float(load_as<std::uint16_t>(tile + (col / 2 * kTileRows + row) * 4 + col % 2 * 2));
+}
+
+}  // namespace
+
+void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
+    if (row < 0 || row >= matrix.rows) throw std::out_of_range("row outside the packed matrix");
+    const Bytes tile = matrix.tile(row / kTileRows);
+    const std::int64_t lane = row % kTileRows;
+    if (matrix.format->group == 0) {
+        for (std::int64_t col = 0; col < matrix.cols; ++col) out[col] = dense_at(matrix.format->layout, tile, lane, col);
+        return;
+    }
+    for (std::int64_t b = 0; b < matrix.cols / kBlockCols; ++b)
+        unpack_quantized(*matrix.format, tile + b * matrix.block_bytes, lane, out + b * kBlockCols);
+}
+
+}  // namespace undiced

@@ -1,0 +1,274 @@
+// The obvious twin of every kernel: plain loops, standard functions, any processor. It defines what the fast ones mean.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "half.h"
+#include "levels.h"
+
+namespace undiced {
+namespace {
+
+struct Accumulate {
+    const MatmulArgs& args;
+
+    void operator()(std::int64_t token, std::int64_t row, float value) const {
+        if (row >= args.w->rows) return;
+        float& out = args.out[token * args.ldo + row];
+        if (args.bias != nullptr) value += args.bias[row];
+        out = args.accumulate ? out + value : value;
+    }
+};
+
+float scale_at(const Format& format, const std::uint8_t* scales, std::int64_t index) {
+    return format.scale_bytes == 2 ? f16_to_float(load_as<std::uint16_t>(scales + 2 * index))
+                                   : load_as<float>(scales + 4 * index);
+}
+
+// The product of 32 columns of one row: integer sums a group, scales in f32.
+float dot_block(const Format& format, const std::uint8_t* block, std::int64_t row, const QuantBlock& x) {
+    const bool nibbles = format.layout == Layout::kNibbles;
+    const std::uint8_t* scales = block + (nibbles ? 256 : 512);
+    const std::int64_t groups = kBlockCols / format.group;
+    float total = 0.0f;
+    for (std::int64_t group = 0; group < groups; ++group) {
+        std::int32_t sum = 0;
+        for (std::int64_t k = group * format.group; k < (group + 1) * format.group; ++k) {
+            const std::int64_t stored = nibbles ? k % 16 : k;
+            int code = block[stored / 4 * 64 + row * 4 + stored % 4];
+            if (nibbles) code = k < 16 ? code & 15 : code >> 4;
+            sum += code * x.code[k];
+        }
+        const float x_sum = groups == 1 ? x.sum : x.half_sum[group];
+        const float scale = scale_at(format, scales, group * kTileRows + row);
+        total += scale * (x.scale * static_cast<float>(sum) - static_cast<float>(format.zero) * x_sum);
+        if (format.has_min) total += scale_at(format, scales, (groups + group) * kTileRows + row) * x_sum;
+    }
+    return total;
+}
+
+float dense_at(Layout layout, const std::uint8_t* tile, std::int64_t row, std::int64_t col) {
+    const std::int64_t index = col * kTileRows + row;
+    if (layout == Layout::kF32) return load_as<float>(tile + 4 * index);
+    if (layout == Layout::kF16) return f16_to_float(load_as<std::uint16_t>(tile + 2 * index));
+    return bf16_to_float(load_as<std::uint16_t>(tile + (col / 2 * kTileRows + row) * 4 + col % 2 * 2));
+}
+
+void matmul(const MatmulArgs& args) {
+    const PackedMatrix& w = *args.w;
+    const std::int64_t blocks = blocks_of(w.cols);
+    const Accumulate store{args};
+    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
+        for (std::int64_t token = 0; token < args.tokens; ++token) {
+            for (std::int64_t row = 0; row < kTileRows; ++row) {
+                float sum = 0.0f;
+                if (w.format->group > 0) {
+                    for (std::int64_t b = 0; b < blocks; ++b)
+                        sum += dot_block(*w.format, w.tile(tile) + b * w.block_bytes, row,
+                                         args.qx[token * blocks + b]);
+                } else {
+                    for (std::int64_t col = 0; col < w.cols; ++col)
+                        sum += dense_at(w.format->layout, w.tile(tile), row, col) * args.x[token * args.ldx + col];
+                }
+                store(token, tile * kTileRows + row, sum);
+            }
+        }
+    }
+}
+
+void quantize(const float* x, std::int64_t cols, QuantBlock* out) {
+    for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
+        const std::int64_t count = std::min(kBlockCols, cols - begin);
+        float largest = 0.0f;
+        for (std::int64_t k = 0; k < count; ++k) largest = std::max(largest, std::fabs(x[begin + k]));
+        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
+        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        std::int32_t sums[2] = {0, 0};
+        for (std::int64_t k = 0; k < kBlockCols; ++k) {
+            const float scaled = k < count ? x[begin + k] * inverse : 0.0f;
+            out->code[k] = static_cast<std::int8_t>(std::nearbyint(std::clamp(scaled, -127.0f, 127.0f)));
+            sums[k / 16] += out->code[k];
+        }
+        for (int half = 0; half < 2; ++half) out->half_sum[half] = out->scale * static_cast<float>(sums[half]);
+        out->sum = out->scale * static_cast<float>(sums[0] + sums[1]);
+    }
+}
+
+void kv_write(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
+              std::uint16_t* v, std::int64_t slot) {
+    for (std::int64_t d = 0; d < key_dim; ++d)
+        k[d * kPageTokens + slot] = float_to_f16(std::clamp(key[d], -65504.0f, 65504.0f));
+    for (std::int64_t d = 0; d < value_dim; ++d)
+        v[slot * value_dim + d] = float_to_f16(std::clamp(value[d], -65504.0f, 65504.0f));
+}
+
+float score(const AttendArgs& args, std::int64_t row, std::int64_t slot) {
+    float sum = 0.0f;
+    for (std::int64_t d = 0; d < args.key_dim; ++d)
+        sum += args.q[row * args.ldq + d] * f16_to_float(args.k[d * kPageTokens + slot]);
+    sum *= args.scale;
+    return args.softcap > 0.0f ? args.softcap * std::tanh(sum / args.softcap) : sum;
+}
+
+void attend(const AttendArgs& args) {
+    for (std::int64_t row = 0; row < args.rows; ++row) {
+        const std::int64_t begin = args.begin[row], end = args.end[row];
+        if (begin >= end) continue;
+        float scores[kPageTokens];
+        float largest = args.max[row];
+        for (std::int64_t slot = begin; slot < end; ++slot)
+            largest = std::max(largest, scores[slot] = score(args, row, slot));
+        float* out = args.out + row * args.ldo;
+        const float keep = std::exp(args.max[row] - largest);  // 0 the first time
+        for (std::int64_t d = 0; d < args.value_dim; ++d) out[d] *= keep;
+        float total = args.sum[row] * keep;
+        for (std::int64_t slot = begin; slot < end; ++slot) {
+            const float weight = std::exp(scores[slot] - largest);
+            total += weight;
+            for (std::int64_t d = 0; d < args.value_dim; ++d)
+                out[d] += weight * f16_to_float(args.v[slot * args.value_dim + d]);
+        }
+        args.sum[row] = total;
+        args.max[row] = largest;
+    }
+}
+
+void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const float inverse = sum[row] > 0.0f ? 1.0f / sum[row] : 0.0f;
+        for (std::int64_t d = 0; d < value_dim; ++d) out[row * ldo + d] *= inverse;
+    }
+}
+
+void rmsnorm(const float* x, const float* weight, float* out, std::int64_t n, float eps) {
+    double squares = 0.0;
+    for (std::int64_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+    const float inverse = 1.0f / std::sqrt(static_cast<float>(squares / static_cast<double>(n)) + eps);
+    for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] * inverse * (weight != nullptr ? weight[i] : 1.0f);
+}
+
+void layernorm(const float* x, const float* weight, const float* bias, float* out, std::int64_t n, float eps) {
+    double sum = 0.0, squares = 0.0;
+    for (std::int64_t i = 0; i < n; ++i) sum += x[i];
+    const double mean = sum / static_cast<double>(n);
+    for (std::int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+    const float inverse = 1.0f / std::sqrt(static_cast<float>(squares / static_cast<double>(n)) + eps);
+    for (std::int64_t i = 0; i < n; ++i) {
+        const float normal = (x[i] - static_cast<float>(mean)) * inverse;
+        out[i] = normal * (weight != nullptr ? weight[i] : 1.0f) + (bias != nullptr ? bias[i] : 0.0f);
+    }
+}
+
+float activate(Activation kind, float x) {
+    switch (kind) {
+        case Activation::kSilu: return x / (1.0f + std::exp(-x));
+        case Activation::kGelu: return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
+        case Activation::kGeluTanh:
+            return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * x * (1.0f + 0.044715f * x * x)));
+        case Activation::kRelu: return std::max(x, 0.0f);
+        case Activation::kTanh: return std::tanh(x);
+        case Activation::kSigmoid: return 1.0f / (1.0f + std::exp(-x));
+    }
+    return std::numeric_limits<float>::quiet_NaN();
+}
+
+void glu(Activation kind, const float* gate, const float* up, float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = activate(kind, gate[i]) * up[i];
+}
+
+void act(Activation kind, const float* x, float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = activate(kind, x[i]);
+}
+
+void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t dims, const float* cosine,
+          const float* sine, RopeStyle style) {
+    const bool half = style == RopeStyle::kHalf;
+    for (std::int64_t head = 0; head < heads; ++head, x += head_dim) {
+        for (std::int64_t i = 0; i < dims / 2; ++i) {
+            float& first = x[half ? i : 2 * i];
+            float& second = x[half ? i + dims / 2 : 2 * i + 1];
+            const float a = first, b = second;
+            first = a * cosine[i] - b * sine[i];
+            second = a * sine[i] + b * cosine[i];
+        }
+    }
+}
+
+void axpy(float a, const float* x, float* y, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) y[i] += a * x[i];
+}
+
+void add(const float* a, const float* b, float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
+}
+
+void scale(float a, float* x, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) x[i] *= a;
+}
+
+void softcap(float cap, float* x, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
+std::int64_t argmax(const float* x, std::int64_t n) {
+    std::int64_t best = 0;
+    for (std::int64_t i = 1; i < n; ++i)
+        if (x[i] > x[best] || (std::isnan(x[best]) && !std::isnan(x[i]))) best = i;
+    return best;
+}
+
+double exp_sum(const float* x, float shift, float* out, std::int64_t n) {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const float value = std::exp(x[i] - shift);
+        if (out != nullptr) out[i] = value;
+        sum += value;
+    }
+    return sum;
+}
+
+void f32_to_f16(const float* x, std::uint16_t* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = float_to_f16(x[i]);
+}
+
+void f16_to_f32(const std::uint16_t* x, float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = f16_to_float(x[i]);
+}
+
+void f32_to_bf16(const float* x, std::uint16_t* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = float_to_bf16(x[i]);
+}
+
+void bf16_to_f32(const std::uint16_t* x, float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = bf16_to_float(x[i]);
+}
+
+}  // namespace
+
+const Kernels kPortableKernels = {
+    .isa = Isa::kPortable,
+    .name = "portable",
+    .matmul = matmul,
+    .quantize = quantize,
+    .kv_write = kv_write,
+    .attend = attend,
+    .attend_finish = attend_finish,
+    .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .glu = glu,
+    .act = act,
+    .rope = rope,
+    .axpy = axpy,
+    .add = add,
+    .scale = scale,
+    .softcap = softcap,
+    .argmax = argmax,
+    .exp_sum = exp_sum,
+    .f32_to_f16 = f32_to_f16,
+    .f16_to_f32 = f16_to_f32,
+    .f32_to_bf16 = f32_to_bf16,
+    .bf16_to_f32 = bf16_to_f32,
+};
+
+}  // namespace undiced

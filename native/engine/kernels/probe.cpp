@@ -1,0 +1,140 @@
+// Memory for weights, and how fast this machine streams it. Knows no kernel.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "levels.h"
+
+namespace undiced {
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+std::size_t round_up(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
+
+double now_s() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// Reads whole cache lines with 16-byte vectors, four independent sums, prefetching ahead as the kernels do.
+std::uint64_t stream(const std::uint8_t* data, std::size_t bytes) {
+    using Vector = std::uint64_t __attribute__((vector_size(16)));
+    Vector sums[4] = {};
+    const Vector* at = reinterpret_cast<const Vector*>(data);
+    for (std::size_t i = 0; i < bytes / 64; ++i, at += 4) {
+        __builtin_prefetch(reinterpret_cast<const std::uint8_t*>(at) + 4096);
+        for (int j = 0; j < 4; ++j) sums[j] += at[j];
+    }
+    const Vector total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    return total[0] + total[1];
+}
+
+// Whether any memory of this process lies in huge pages; false where the kernel does not tell.
+bool uses_huge_pages() {
+    std::ifstream rollup("/proc/self/smaps_rollup");
+    for (std::string word; rollup >> word;) {
+        long kilobytes = 0;
+        if (word == "AnonHugePages:" && rollup >> kilobytes) return kilobytes > 0;
+    }
+    return false;
+}
+
+struct Buffer {
+    std::uint8_t* data;
+    std::size_t bytes;
+
+    explicit Buffer(std::size_t size) : data(allocate_resident(size)), bytes(size) {
+        for (std::size_t i = 0; i < bytes; i += 64) data[i] = static_cast<std::uint8_t>(i);
+    }
+    ~Buffer() { free_resident(data, bytes); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+};
+
+}  // namespace
+
+std::uint8_t* allocate_resident(std::size_t bytes) {
+    const std::size_t size = round_up(std::max<std::size_t>(bytes, 1));
+    void* data = std::aligned_alloc(kHugePage, size);
+    if (data == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    madvise(data, size, MADV_HUGEPAGE);  // advice: refused on systems without huge pages
+#endif
+    std::fill_n(static_cast<std::uint8_t*>(data), size, std::uint8_t{0});
+    return static_cast<std::uint8_t*>(data);
+}
+
+void free_resident(std::uint8_t* data, std::size_t) { std::free(data); }
+
+Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds) {
+    if (threads < 1 || rounds < 1 || bytes < 64) throw std::invalid_argument("a bandwidth probe needs work to do");
+    const std::size_t share = bytes / static_cast<std::size_t>(threads) / 64 * 64;
+    std::atomic<int> arrived{0};
+    std::atomic<std::uint64_t> sink{0};
+    std::vector<double> begin(static_cast<std::size_t>(threads * rounds)), end(begin.size());
+    Bandwidth best;
+    const auto work = [&](int thread) {
+        const Buffer buffer(share);
+        if (thread == 0) best.huge_pages = uses_huge_pages();
+        for (int round = 0; round < rounds; ++round) {
+            arrived.fetch_add(1);
+            while (arrived.load() < threads * (round + 1)) std::this_thread::yield();
+            const std::size_t slot = static_cast<std::size_t>(round * threads + thread);
+            begin[slot] = now_s();
+            sink.fetch_add(stream(buffer.data, buffer.bytes));
+            end[slot] = now_s();
+        }
+    };
+    std::vector<std::thread> team;
+    for (int thread = 1; thread < threads; ++thread) team.emplace_back(work, thread);
+    work(0);
+    for (std::thread& thread : team) thread.join();
+    for (int round = 0; round < rounds; ++round) {
+        const auto from = begin.begin() + round * threads, to = end.begin() + round * threads;
+        const double seconds = *std::max_element(to, to + threads) - *std::min_element(from, from + threads);
+        best.bytes_per_s = std::max(best.bytes_per_s, static_cast<double>(share) * threads / seconds);
+    }
+    return best;
+}
+
+// The portable level has no special instruction; its peak is that of a plain loop over a block in the first-level cache.
+double portable_int8_peak() {
+    constexpr int kValues = 4096, kRounds = 20000;
+    std::vector<std::int8_t> a(kValues, 3), b(kValues, 5);
+    std::int32_t total = 0;
+    const double begin = now_s();
+    for (int round = 0; round < kRounds; ++round) {
+        std::int32_t sum = 0;
+        for (int i = 0; i < kValues; ++i)
+            sum += static_cast<std::int32_t>(a[static_cast<std::size_t>(i)]) * b[static_cast<std::size_t>(i)];
+        asm volatile("" : "+r"(sum) : : "memory");
+        total += sum;
+    }
+    asm volatile("" : : "r"(total));
+    return 2.0 * kValues * kRounds / (now_s() - begin);
+}
+
+double portable_float_peak() {
+    constexpr int kLanes = 64, kRounds = 4000000;
+    float sums[kLanes] = {};
+    float factor = 0.999f;
+    asm volatile("" : "+m"(factor));
+    const double begin = now_s();
+    for (int round = 0; round < kRounds; ++round)
+        for (int i = 0; i < kLanes; ++i) sums[i] = sums[i] * factor + factor;
+    float total = 0.0f;
+    for (int i = 0; i < kLanes; ++i) total += sums[i];
+    asm volatile("" : : "m"(total));
+    return 2.0 * kLanes * kRounds / (now_s() - begin);
+}
+
+}  // namespace undiced

@@ -1,0 +1,51 @@
+// Runs every test group; those of kernels once for each level this processor supports (or the one named as argument).
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+
+#include "check.h"
+#include "tests.h"
+
+namespace undiced::test {
+
+void test_dispatch() {
+    check(supported(Isa::kPortable) && supported(detect()), "detection");
+    check(parse_isa("") == detect() && parse_isa("portable") == Isa::kPortable, "level names");
+    check_throws<std::runtime_error>([] { parse_isa("sse9"); }, "an unknown level");
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+        if (supported(isa)) check(kernels(isa).isa == isa && kernels(isa).name == std::string(isa_name(isa)), "a table names itself");
+        else check_throws<std::runtime_error>([=] { kernels(isa); }, "an unsupported level");
+    }
+    const Bandwidth bandwidth = probe_bandwidth(2, std::size_t{8} << 20, 2);
+    check(bandwidth.bytes_per_s > 1e8 && bandwidth.bytes_per_s < 1e13, "bandwidth is plausible");
+    check(probe_int8_peak(detect()) > 1e8 && probe_float_peak(detect()) > 1e8, "peaks are plausible");
+}
+
+namespace {
+
+void run(const char* only) {
+    test_pack();
+    test_dispatch();
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+        if (!supported(isa) || (only != nullptr && isa != parse_isa(only))) continue;
+        const long failed = counts.failed;
+        test_matmul(kernels(isa));
+        test_attend(kernels(isa));
+        test_pointwise(kernels(isa));
+        std::printf("%-8s %s\n", isa_name(isa), counts.failed == failed ? "ok" : "FAILED");
+    }
+}
+
+}  // namespace
+}  // namespace undiced::test
+
+int main(int argc, char** argv) {
+    try {
+        undiced::test::run(argc > 1 ? argv[1] : nullptr);
+    } catch (const std::exception& error) {
+        std::printf("FAILED: %s\n", error.what());
+        return 1;
+    }
+    std::printf("%ld checks passed, %ld failed\n", undiced::test::counts.passed, undiced::test::counts.failed);
+    return undiced::test::counts.failed == 0 ? 0 : 1;
+}

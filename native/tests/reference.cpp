@@ -1,0 +1,141 @@
+// Element-wise decoders, written from the format definitions and independent of the packer.
+#include "reference.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace undiced::test {
+namespace {
+
+std::uint16_t half_at(const std::uint8_t* bytes) { return static_cast<std::uint16_t>(bytes[0] | bytes[1] << 8); }
+
+// f16 bits of about `value`; magnitudes below the smallest normal become 0.
+std::uint16_t to_half(float value) {
+    if (std::fabs(value) < 0x1p-14f) return 0;
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return static_cast<std::uint16_t>((bits >> 16 & 0x8000u) | ((bits & 0x7fffffffu) - (112u << 23)) >> 13);
+}
+
+void put_half(std::uint8_t* out, float value) {
+    const std::uint16_t bits = to_half(value);
+    std::memcpy(out, &bits, 2);
+}
+
+// Scale and minimum of 32 columns of a K format, as (sc, m).
+void k_factors(const std::uint8_t* packed, int part, int& scale, int& minimum) {
+    if (part < 4) {
+        scale = packed[part] % 64;
+        minimum = packed[part + 4] % 64;
+    } else {
+        scale = packed[part + 4] % 16 + packed[part - 4] / 64 * 16;
+        minimum = packed[part + 4] / 16 + packed[part] / 64 * 16;
+    }
+}
+
+double q5_code(const std::uint8_t* high, const std::uint8_t* low, int k) {
+    const int fifth = high[k / 8] >> (k % 8) & 1;
+    return (k < 16 ? low[k] % 16 : low[k - 16] / 16) + 16 * fifth;
+}
+
+double k_value(const std::uint8_t* block, int k, bool five_bits) {
+    int scale, minimum;
+    k_factors(block + 4, k / 32, scale, minimum);
+    const std::uint8_t* low = block + (five_bits ? 48 : 16);
+    const int byte = low[k / 64 * 32 + k % 32];
+    int code = k / 32 % 2 == 0 ? byte % 16 : byte / 16;
+    if (five_bits) code += (block[16 + k % 32] >> (k / 32) & 1) * 16;
+    return reference_half(half_at(block)) * scale * code - reference_half(half_at(block + 2)) * minimum;
+}
+
+double q6_k_value(const std::uint8_t* block, int k) {
+    const int half = k / 128, quarter = k % 128 / 32, j = k % 32;
+    const int low = block[half * 64 + quarter % 2 * 32 + j] >> (quarter / 2 * 4) & 15;
+    const int high = block[128 + half * 32 + j] >> (quarter * 2) & 3;
+    const int scale = static_cast<std::int8_t>(block[192 + k / 16]);
+    return reference_half(half_at(block + 208)) * scale * (low + high * 16 - 32);
+}
+
+}  // namespace
+
+double reference_half(std::uint16_t bits) {
+    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    const double sign = bits >> 15 != 0 ? -1.0 : 1.0;
+    if (exponent == 31) return mantissa != 0 ? std::nan("") : sign * INFINITY;
+    return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25));
+}
+
+std::vector<float> random_floats(Random& random, std::size_t count, float spread) {
+    std::normal_distribution<float> normal(0.0f, spread);
+    std::vector<float> values(count);
+    for (float& value : values) value = normal(random);
+    return values;
+}
+
+std::vector<std::uint8_t> random_tensor(Random& random, const Format& format, std::int64_t rows, std::int64_t cols) {
+    std::vector<std::uint8_t> raw(static_cast<std::size_t>(rows * cols / format.block * format.block_bytes));
+    for (std::uint8_t& byte : raw) byte = static_cast<std::uint8_t>(random());
+    std::uniform_real_distribution<float> size(0.004f, 0.02f);
+    std::normal_distribution<float> normal(0.0f, 1.0f);
+    for (std::size_t at = 0; at < raw.size(); at += static_cast<std::size_t>(format.block_bytes)) {
+        std::uint8_t* block = raw.data() + at;
+        if (format.layout == Layout::kF16) put_half(block, normal(random));
+        if (format.layout == Layout::kBf16 || format.layout == Layout::kF32) {
+            const float value = normal(random);
+            if (format.layout == Layout::kF32) std::memcpy(block, &value, 4);
+            else std::memcpy(block, reinterpret_cast<const std::uint8_t*>(&value) + 2, 2);
+        }
+        if (format.group == 0) continue;
+        put_half(block + (format.group == 16 ? 208 : 0), size(random) * (random() % 2 == 0 ? 1.0f : -1.0f));
+        if (format.has_min) put_half(block + 2, size(random));
+    }
+    return raw;
+}
+
+double reference_value(const Format& format, const std::uint8_t* row, std::int64_t col) {
+    const std::uint8_t* block = row + col / format.block * format.block_bytes;
+    const int k = static_cast<int>(col % format.block);
+    const double scale = format.block_bytes >= 2 ? reference_half(half_at(block)) : 0.0;
+    switch (format.ggml_type) {
+        case 0: {
+            float value;
+            std::memcpy(&value, block, 4);
+            return value;
+        }
+        case 1: return scale;
+        case 30: {
+            float value = 0.0f;
+            std::memcpy(reinterpret_cast<std::uint8_t*>(&value) + 2, block, 2);
+            return value;
+        }
+        case 2: return scale * ((k < 16 ? block[2 + k] % 16 : block[2 + k - 16] / 16) - 8);
+        case 3: return scale * (k < 16 ? block[4 + k] % 16 : block[4 + k - 16] / 16) + reference_half(half_at(block + 2));
+        case 6: return scale * (q5_code(block + 2, block + 6, k) - 16);
+        case 7: return scale * q5_code(block + 4, block + 8, k) + reference_half(half_at(block + 2));
+        case 8: return scale * static_cast<std::int8_t>(block[2 + k]);
+        case 12: return k_value(block, k, false);
+        case 13: return k_value(block, k, true);
+        case 14: return q6_k_value(block, k);
+        default: return std::nan("");
+    }
+}
+
+OwnedMatrix::OwnedMatrix(const Format& format, std::span<const PackSource> sources,
+                         std::span<const std::int64_t> row_map) {
+    std::int64_t rows = static_cast<std::int64_t>(row_map.size());
+    if (rows == 0)
+        for (const PackSource& source : sources) rows += source.rows;
+    const std::int64_t cols = sources[0].cols;
+    memory_.resize(static_cast<std::size_t>(packed_bytes(format, rows, cols)) + 64);
+    std::uint8_t* data = memory_.data() + (64 - reinterpret_cast<std::uintptr_t>(memory_.data()) % 64);
+    pack(format, sources, row_map, 0, tiles_of(rows), data);
+    view = view_packed(format, rows, cols, data);
+}
+
+OwnedMatrix pack_whole(const Format& format, const std::vector<std::uint8_t>& raw, std::int64_t rows,
+                       std::int64_t cols) {
+    const PackSource source{raw.data(), raw.size(), rows, cols, false};
+    return OwnedMatrix(format, {&source, 1}, {});
+}
+
+}  // namespace undiced::test

@@ -1,0 +1,179 @@
+// Products of every format and many shapes against double precision on the same codes, scales and activations.
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "check.h"
+#include "reference.h"
+#include "tests.h"
+
+namespace undiced::test {
+namespace {
+
+struct Case {
+    const Format* format;
+    std::int64_t rows, cols, tokens;
+    bool accumulate, bias;
+};
+
+std::string describe(const Kernels& kernels, const Case& c) {
+    return std::string(kernels.name) + " " + c.format->name + " " + std::to_string(c.rows) + "x" +
+           std::to_string(c.cols) + " T=" + std::to_string(c.tokens) + (c.accumulate ? " accumulate" : "");
+}
+
+// Activations as the product sees them: dequantized codes, or the floats themselves.
+std::vector<double> seen(const std::vector<QuantBlock>& blocks, const std::vector<float>& x, const Case& c) {
+    std::vector<double> values(x.begin(), x.end());
+    if (c.format->group == 0) return values;
+    for (std::int64_t token = 0; token < c.tokens; ++token)
+        for (std::int64_t col = 0; col < c.cols; ++col) {
+            const QuantBlock& block = blocks[static_cast<std::size_t>(token * blocks_of(c.cols) + col / kBlockCols)];
+            values[static_cast<std::size_t>(token * c.cols + col)] =
+                static_cast<double>(block.scale) * block.code[col % kBlockCols];
+        }
+    return values;
+}
+
+// An error of f32 summation is proportional to the sum of magnitudes, times a few roundings a block.
+double tolerance(double magnitudes) { return 4e-6 * magnitudes + 1e-6; }
+
+void run_case(const Kernels& kernels, Random& random, const Case& c) {
+    const std::vector<std::uint8_t> raw = random_tensor(random, *c.format, c.rows, c.cols);
+    const std::int64_t row_bytes = c.cols / c.format->block * c.format->block_bytes;
+    const OwnedMatrix matrix = pack_whole(*c.format, raw, c.rows, c.cols);
+    const std::vector<float> x = random_floats(random, static_cast<std::size_t>(c.tokens * c.cols), 1.0f);
+    std::vector<QuantBlock> blocks(static_cast<std::size_t>(c.tokens * blocks_of(c.cols)));
+    for (std::int64_t token = 0; token < c.tokens; ++token)
+        kernels.quantize(x.data() + token * c.cols, c.cols, blocks.data() + token * blocks_of(c.cols));
+    const std::vector<float> bias = random_floats(random, static_cast<std::size_t>(c.rows), 1.0f);
+    const std::int64_t ldo = c.rows + 5;
+    std::vector<float> out = random_floats(random, static_cast<std::size_t>(c.tokens * ldo), 1.0f);
+    const std::vector<float> before = out;
+
+    MatmulArgs args{.w = &matrix.view, .tile_begin = 0, .tile_end = 0, .qx = blocks.data(), .x = x.data(),
+                    .ldx = c.cols, .tokens = c.tokens, .out = out.data(), .ldo = ldo, .accumulate = c.accumulate,
+                    .bias = c.bias ? bias.data() : nullptr, .next = raw.data()};
+    const std::int64_t tiles = tiles_of(c.rows);  // two calls, as two threads would make
+    args.tile_end = (tiles + 1) / 2;
+    kernels.matmul(args);
+    args.tile_begin = args.tile_end;
+    args.tile_end = tiles;
+    args.next = nullptr;
+    kernels.matmul(args);
+
+    const std::vector<double> values = seen(blocks, x, c);
+    for (std::int64_t row = 0; row < c.rows; ++row) {
+        std::vector<double> weights(static_cast<std::size_t>(c.cols));
+        for (std::int64_t col = 0; col < c.cols; ++col)
+            weights[static_cast<std::size_t>(col)] = reference_value(*c.format, raw.data() + row * row_bytes, col);
+        for (std::int64_t token = 0; token < c.tokens; ++token) {
+            const std::size_t at = static_cast<std::size_t>(token * ldo + row);
+            double want = (c.accumulate ? before[at] : 0.0) + (c.bias ? bias[static_cast<std::size_t>(row)] : 0.0);
+            double magnitudes = std::fabs(want);
+            for (std::int64_t col = 0; col < c.cols; ++col) {
+                const double product =
+                    weights[static_cast<std::size_t>(col)] * values[static_cast<std::size_t>(token * c.cols + col)];
+                want += product;
+                magnitudes += std::fabs(product);
+            }
+            check_near(out[at], want, tolerance(magnitudes), describe(kernels, c));
+        }
+    }
+    for (std::int64_t token = 0; token < c.tokens; ++token)
+        for (std::int64_t pad = c.rows; pad < ldo; ++pad)
+            check(out[static_cast<std::size_t>(token * ldo + pad)] == before[static_cast<std::size_t>(token * ldo + pad)],
+                  describe(kernels, c) + " leaves other memory alone");
+}
+
+// The largest codes everywhere: nothing may saturate.
+void run_extremes(const Kernels& kernels, Random& random) {
+    for (const Format& format : formats()) {
+        if (format.group == 0) continue;
+        const std::int64_t rows = 16, cols = 256, tokens = 9;
+        std::vector<std::uint8_t> raw = random_tensor(random, format, rows, cols);
+        for (const int fill : {0xff, 0x80, 0x00}) {
+            for (std::size_t i = 0; i < raw.size(); ++i) {
+                const std::int64_t in_block = static_cast<std::int64_t>(i) % format.block_bytes;
+                const bool scale = format.group == 16 ? in_block >= 208 : in_block < (format.has_min ? 4 : 2);
+                if (!scale) raw[i] = static_cast<std::uint8_t>(fill);
+            }
+            const OwnedMatrix matrix = pack_whole(format, raw, rows, cols);
+            for (const float sign : {1.0f, -1.0f}) {
+                std::vector<float> x(static_cast<std::size_t>(cols * tokens), sign * 3.0f);
+                std::vector<QuantBlock> blocks(static_cast<std::size_t>(tokens * blocks_of(cols)));
+                kernels.quantize(x.data(), cols * tokens, blocks.data());
+                std::vector<float> out(static_cast<std::size_t>(rows * tokens));
+                kernels.matmul({.w = &matrix.view, .tile_begin = 0, .tile_end = 1, .qx = blocks.data(),
+                                .tokens = tokens, .out = out.data(), .ldo = rows});
+                for (std::int64_t row = 0; row < rows; ++row) {
+                    double want = 0.0, magnitudes = 0.0;
+                    for (std::int64_t col = 0; col < cols; ++col) {
+                        const std::int64_t row_bytes = cols / format.block * format.block_bytes;
+                        const double value = reference_value(format, raw.data() + row * row_bytes, col);
+                        want += value * sign * 3.0;
+                        magnitudes += std::fabs(value) * 3.0 + 0.5;
+                    }
+                    for (std::int64_t token = 0; token < tokens; ++token)
+                        check_near(out[static_cast<std::size_t>(token * rows + row)], want, tolerance(magnitudes),
+                                   std::string(kernels.name) + " extremes of " + format.name);
+                }
+            }
+        }
+    }
+}
+
+void run_quantize(const Kernels& kernels, Random& random) {
+    for (const std::int64_t cols : {1, 31, 32, 33, 100, 576}) {
+        std::vector<float> x = random_floats(random, static_cast<std::size_t>(cols), 2.0f);
+        if (cols == 100) std::fill(x.begin(), x.begin() + 32, 0.0f);
+        std::vector<QuantBlock> blocks(static_cast<std::size_t>(blocks_of(cols)));
+        kernels.quantize(x.data(), cols, blocks.data());
+        for (std::int64_t col = 0; col < blocks_of(cols) * kBlockCols; ++col) {
+            const QuantBlock& block = blocks[static_cast<std::size_t>(col / kBlockCols)];
+            const double got = static_cast<double>(block.scale) * block.code[col % kBlockCols];
+            const double want = col < cols ? x[static_cast<std::size_t>(col)] : 0.0;
+            check_near(got, want, block.scale * 0.50001, "quantized value");
+        }
+        for (const QuantBlock& block : blocks) {
+            int low = 0, high = 0;
+            for (int k = 0; k < 16; ++k) low += block.code[k], high += block.code[16 + k];
+            check_near(block.half_sum[0], static_cast<double>(block.scale) * low, 1e-4, "first half's sum");
+            check_near(block.half_sum[1], static_cast<double>(block.scale) * high, 1e-4, "second half's sum");
+            check_near(block.sum, static_cast<double>(block.scale) * (low + high), 1e-4, "block's sum");
+        }
+    }
+    // Every level must give the same codes, down to ties and the smallest magnitudes.
+    std::vector<float> x = random_floats(random, 4096, 1.0f);
+    for (std::size_t i = 0; i < 32; ++i) x[i] = static_cast<float>(i) * 0.5f - 8.0f, x[32 + i] = 1e-38f * x[i];
+    x[31] = 127.0f;
+    std::vector<QuantBlock> got(128), want(128);
+    kernels.quantize(x.data(), 4096, got.data());
+    undiced::kernels(Isa::kPortable).quantize(x.data(), 4096, want.data());
+    for (std::size_t b = 0; b < want.size(); ++b) {
+        check(std::equal(got[b].code, got[b].code + 32, want[b].code), "codes equal the portable level's");
+        check(got[b].scale == want[b].scale, "scales equal the portable level's");
+    }
+}
+
+}  // namespace
+
+void test_matmul(const Kernels& kernels) {
+    Random random(2);
+    run_quantize(kernels, random);
+    run_extremes(kernels, random);
+    for (const Format& format : formats()) {
+        const std::int64_t cols = format.block == 256 ? 512 : 576;
+        for (const std::int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31, 70})
+            run_case(kernels, random, {&format, 50, cols, tokens, tokens % 2 == 0, tokens % 3 == 0});
+        run_case(kernels, random, {&format, 16, format.block == 256 ? 256 : 32, 1, false, false});
+        run_case(kernels, random, {&format, 5, 1536, 3, true, true});
+        run_case(kernels, random, {&format, 33, 1536, 20, true, true});
+        run_case(kernels, random, {&format, 20, 2304, 140, false, false});
+        if (format.group == 0)
+            for (const std::int64_t odd : {1, 2, 7, 45})
+                for (const std::int64_t tokens : {1, 3, 11})
+                    run_case(kernels, random, {&format, 18, odd, tokens, false, true});
+    }
+}
+
+}  // namespace undiced::test
