@@ -1,0 +1,32 @@
+"""What a model computes: configurations, the operator table, graphs, families, and a numpy interpreter. No hardware."""
+
+from undiced.model.config import MlaConfig, ModelConfig, MoeConfig, RopeConfig
+from undiced.model.graph import Graph
+from undiced.model.interpreter import run_batch, run_graph
+from undiced.model.node import Load, Node
+from undiced.model.ops import OPS
+from undiced.model.registry import FAMILIES, build, build_config, config_from_json, config_of
+from undiced.model.rope import rope_frequencies
+from undiced.model.state import KvState
+from undiced.model.weights import load_weights
+
+__all__ = [
+    "FAMILIES",
+    "OPS",
+    "Graph",
+    "KvState",
+    "Load",
+    "MlaConfig",
+    "ModelConfig",
+    "MoeConfig",
+    "Node",
+    "RopeConfig",
+    "build",
+    "build_config",
+    "config_from_json",
+    "config_of",
+    "load_weights",
+    "rope_frequencies",
+    "run_batch",
+    "run_graph",
+]

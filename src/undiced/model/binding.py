@@ -1,0 +1,150 @@
+"""Where a graph's weight slots come from: a checkpoint's tensors by a family's naming, or nowhere (a configuration).
+
+Checks every tensor's existence and shape before any of its bytes is read, and that no tensor of the model is left over.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from undiced.checkpoint import Checkpoint, TensorInfo
+from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.formats import FORMATS
+from undiced.core.manifest import Source, Transform, WeightSlot
+from undiced.model.config import ModelConfig
+from undiced.model.families.family import Family
+from undiced.model.families.naming import Name, name_of
+
+_REMEDY = "The file does not hold the model that its configuration describes; fetch or convert it again."
+
+
+class Binder(Protocol):
+    """Gives a slot its format and sources."""
+
+    def bind(self, slot: str, role: str, layer: int, shape: tuple[int, int], experts: int) -> WeightSlot:
+        """A slot of `shape` (rows, columns) for a role in a layer; vectors have one row."""
+
+    def finish(self) -> None:
+        """Called once when all slots are bound."""
+
+
+class NoBinder:
+    """For graphs made from a configuration: every matrix in one format, no sources."""
+
+    def __init__(self, weights: str) -> None:
+        if weights not in FORMATS:
+            raise UnsupportedError(f"Weight format {weights!r} is unknown.", remedy=f"Known: {', '.join(FORMATS)}.")
+        self._format = weights
+
+    def bind(self, slot: str, role: str, layer: int, shape: tuple[int, int], experts: int) -> WeightSlot:
+        """See `Binder.bind`."""
+        rows, columns = shape
+        return WeightSlot(slot, rows, columns, self._format if rows > 1 else "F32", (), experts if rows > 1 else 1)
+
+    def finish(self) -> None:
+        """Nothing to check."""
+
+
+class CheckpointBinder:
+    """For graphs made from a checkpoint, by the naming of its family."""
+
+    def __init__(self, config: ModelConfig, family: Family, checkpoint: Checkpoint) -> None:
+        self._config, self._family, self._checkpoint = config, family, checkpoint
+        gguf = checkpoint.kind == "gguf"
+        self._naming = family.gguf_names if gguf else family.hf_names
+        self._prefix = "" if gguf else self._find_prefix()
+        self._used: set[str] = set()
+
+    def bind(self, slot: str, role: str, layer: int, shape: tuple[int, int], experts: int) -> WeightSlot:
+        """See `Binder.bind`. Raises CheckpointError for missing or mis-shaped tensors."""
+        name = name_of(self._naming, role)
+        if name is None:
+            raise UnsupportedError(f"{self._family.name} checkpoints of this kind have no weight for {role!r}.")
+        sources = name.sources(self._config, self._prefix, layer)
+        infos = [self._checked(source, name, shape, experts, len(sources)) for source in sources]
+        rows, columns = shape
+        form = _format(infos) if rows > 1 else "F32"
+        for source in sources:
+            _check_transforms(source, form)
+        return WeightSlot(slot, rows, columns, form, sources, experts if rows > 1 else 1)
+
+    def finish(self) -> None:
+        """Raises UnsupportedError when a tensor of the model was not used: it would change results silently."""
+        for tensor in self._checkpoint.tensors:
+            if tensor not in self._used and not any(fnmatchcase(tensor, p) for p in self._family.ignored):
+                raise UnsupportedError(
+                    f"{self._checkpoint.name}: tensor {tensor} does not belong to the {self._family.name} family.",
+                    remedy="This is a variant of the architecture that is not supported.",
+                )
+
+    def _checked(self, source: Source, name: Name, shape: tuple[int, int], experts: int, parts: int) -> TensorInfo:
+        info = self._checkpoint.tensors.get(source.tensor)
+        accepted = _accepted_shapes(source.transforms, name, self._config, shape, (experts, parts))
+        if info is None:
+            wanted = _shape_text(accepted[0])
+            raise CheckpointError(
+                f"{self._checkpoint.name}: tensor {source.tensor} is missing, expected {wanted}.", remedy=_REMEDY
+            )
+        if info.shape not in accepted:
+            raise CheckpointError(
+                f"{self._checkpoint.name}: tensor {source.tensor} has shape {_shape_text(info.shape)}, "
+                f"expected {_shape_text(accepted[0])}.",
+                remedy=_REMEDY,
+            )
+        self._used.add(source.tensor)
+        return info
+
+    def _find_prefix(self) -> str:
+        name = name_of(self._naming, "embed")
+        assert name is not None, "every family names its embedding"
+        for prefix in self._family.prefixes:
+            if name.tensor.format(p=prefix, i=0, e=0) in self._checkpoint.tensors:
+                return prefix
+        return self._family.prefixes[0]
+
+
+def _accepted_shapes(
+    steps: tuple[Transform, ...],
+    name: Name,
+    config: ModelConfig,
+    shape: tuple[int, int],
+    stacking: tuple[int, int],
+) -> list[tuple[int, ...]]:
+    """Shapes that a tensor may have in the file; the first is the one to tell."""
+    if name.shape is not None:
+        return [name.shape(config)]
+    experts, parts = stacking
+    rows, columns = shape
+    if rows == 1:
+        whole = columns // parts
+        return [(whole,)] if experts == 1 or parts > 1 else [(experts, whole // experts), (whole,)]
+    rows //= parts
+    for step in reversed(steps):
+        if step.kind == "transpose":
+            rows, columns = columns, rows
+    if experts > 1 and parts == 1:
+        return [(experts, rows // experts, columns), (rows, columns)]
+    return [(rows, columns)]
+
+
+def _format(infos: list[TensorInfo]) -> str:
+    forms = {info.format for info in infos}
+    if len(forms) > 1:
+        raise UnsupportedError(
+            f"Tensors {infos[0].name} and {infos[-1].name} belong together but have different formats.",
+            remedy="Convert the model with one format for all experts of a layer.",
+        )
+    return infos[0].format
+
+
+def _check_transforms(source: Source, form: str) -> None:
+    if FORMATS[form].quantized and any(step.kind in ("transpose", "add_one") for step in source.transforms):
+        raise UnsupportedError(
+            f"Tensor {source.tensor} is stored as {form}, which cannot be transposed without requantizing.",
+            remedy="Use a checkpoint with dense weights (F32, F16 or BF16).",
+        )
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"

@@ -1,0 +1,48 @@
+"""What a family file exports: one `Family` with its names, its two readers and its two naming tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from undiced.checkpoint import Checkpoint
+from undiced.model.config import ModelConfig
+from undiced.model.families.fields import Fields
+from undiced.model.families.naming import Naming
+
+IGNORED = (  # tensors of other parts: buffers that older tools saved, vision towers, extra prediction heads
+    "*rotary_emb.inv_freq",
+    "*.masked_bias",
+    "vision_tower.*",
+    "vision_model.*",
+    "multi_modal_projector.*",
+    "model.vision_tower.*",
+    "model.vision_model.*",
+    "model.multi_modal_projector.*",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One architecture.
+
+    Attributes:
+        name: short name, the key of configurations.
+        gguf: values of `general.architecture` that mean it.
+        hf: values of `model_type` and of `architectures` that mean it.
+        read_gguf: configuration from the architecture's keys; also sees which tensors exist.
+        read_hf: configuration from config.json (the text model's part of it).
+        gguf_names, hf_names: tensors by role.
+        prefixes: what may stand before every tensor name in HF folders; the first that fits is taken.
+        ignored: patterns of tensors that the text model does not use.
+    """
+
+    name: str
+    hf: tuple[str, ...]
+    read_hf: Callable[[Fields], ModelConfig]
+    hf_names: Naming
+    gguf: tuple[str, ...] = ()
+    read_gguf: Callable[[Fields, Checkpoint], ModelConfig] | None = None
+    gguf_names: Naming = field(default_factory=dict)
+    prefixes: tuple[str, ...] = ("model.", "language_model.model.", "model.language_model.")
+    ignored: tuple[str, ...] = IGNORED

@@ -1,0 +1,97 @@
+"""From a checkpoint or a configuration to a graph: finds the family by name and lets it read.
+
+The registry is a dict by family, found by GGUF's `general.architecture` or config.json's `architectures`, `model_type`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+
+from undiced.checkpoint import Checkpoint
+from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.model import families
+from undiced.model.binding import CheckpointBinder, NoBinder
+from undiced.model.config import ModelConfig
+from undiced.model.decoder import assemble
+from undiced.model.families.family import Family
+from undiced.model.families.fields import Fields
+from undiced.model.graph import Graph
+
+
+def _families() -> dict[str, Family]:
+    """Every file of the families package that exports FAMILY."""
+    files = [f"{families.__name__}.{module.name}" for module in pkgutil.iter_modules(families.__path__)]
+    modules = [importlib.import_module(file) for file in files]
+    found = [module.FAMILY for module in modules if hasattr(module, "FAMILY")]
+    return {family.name: family for family in found}
+
+
+FAMILIES: dict[str, Family] = _families()
+BY_GGUF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.gguf}
+BY_HF: dict[str, Family] = {name: family for family in FAMILIES.values() for name in family.hf}
+
+
+def build(checkpoint: Checkpoint) -> Graph:
+    """The verified graph of a checkpoint, every slot bound to its tensors.
+
+    Raises UnsupportedError for an architecture that is not known, CheckpointError for damaged or contradictory files.
+    """
+    config, family = _read(checkpoint)
+    return assemble(config, CheckpointBinder(config, family, checkpoint))
+
+
+def build_config(config: ModelConfig, weights: str = "BF16") -> Graph:
+    """The verified graph of a configuration: matrices in the format `weights`, slots without sources."""
+    return assemble(config, NoBinder(weights))
+
+
+def config_of(checkpoint: Checkpoint) -> ModelConfig:
+    """A checkpoint's configuration; raises as `build` does."""
+    return _read(checkpoint)[0]
+
+
+def config_from_json(data: Mapping[str, object], name: str) -> ModelConfig:
+    """The configuration that a parsed config.json describes; no weights needed."""
+    return replace(_hf_family(data, name).read_hf(_text_fields(data, name)), name=name)
+
+
+def _read(checkpoint: Checkpoint) -> tuple[ModelConfig, Family]:
+    if checkpoint.kind == "hf":
+        return config_from_json(checkpoint.metadata, checkpoint.name), _hf_family(checkpoint.metadata, checkpoint.name)
+    architecture = Fields(checkpoint.metadata, checkpoint.name).text("general.architecture")
+    family = BY_GGUF.get(architecture)
+    if family is None or family.read_gguf is None:
+        raise _unsupported(checkpoint.name, architecture, BY_GGUF)
+    return family.read_gguf(Fields(checkpoint.metadata, checkpoint.name, f"{architecture}."), checkpoint), family
+
+
+def _hf_family(data: Mapping[str, object], name: str) -> Family:
+    listed = data.get("architectures")
+    names = [n for n in (*(listed if isinstance(listed, list) else []), data.get("model_type")) if isinstance(n, str)]
+    for candidate in names:
+        if candidate in BY_HF:
+            return BY_HF[candidate]
+    if not names:
+        raise CheckpointError(f"{name}: the configuration has neither model_type nor architectures.")
+    raise _unsupported(name, names[0], BY_HF)
+
+
+def _text_fields(data: Mapping[str, object], name: str) -> Fields:
+    """The text model's part of a configuration that may describe more; ties may be stated outside."""
+    fields = Fields(data, name)
+    inner = data.get("text_config")
+    if not isinstance(inner, Mapping):
+        return fields
+    tie = "tie_word_embeddings"
+    outer = {tie: data[tie]} if tie in data else {}
+    return Fields({**outer, **inner}, f"{name}: text_config")
+
+
+def _unsupported(name: str, architecture: str, known: Mapping[str, Family]) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name}: the architecture {architecture[:80]!r} is not supported.",
+        remedy=f"Supported: {', '.join(sorted(known))}.",
+    )

@@ -1,0 +1,87 @@
+"""Frequencies of rotary position embeddings, with every scaling rule, from the attributes of a `rope` node.
+
+One function, used by the reference interpreter and by engines that tabulate. Sources: YaRN (arXiv 2309.00071);
+Llama 3.1's rule as published with its configuration; linear position interpolation (arXiv 2306.15595).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiced.model.config import RopeConfig
+
+Attrs = Mapping[str, int | float | str]
+
+
+def rope_attrs(rope: RopeConfig, head_dim: int, windowed: bool) -> dict[str, int | float | str]:
+    """Attributes of a rope node; a windowed layer with a local theta is not scaled."""
+    local = windowed and rope.local_theta > 0
+    return {
+        "head_dim": head_dim,
+        "dims": rope.dims,
+        "offset": rope.offset,
+        "theta": float(rope.local_theta if local else rope.theta),
+        "style": rope.style,
+        "scaling": "none" if local else rope.scaling,
+        "factor": float(rope.factor),
+        "low_freq_factor": float(rope.low_freq_factor),
+        "high_freq_factor": float(rope.high_freq_factor),
+        "original_context": rope.original_context,
+        "beta_fast": float(rope.beta_fast),
+        "beta_slow": float(rope.beta_slow),
+        "truncate": int(rope.truncate),
+        "attention_factor": 1.0 if local else float(rope.attention_factor),
+    }
+
+
+def rope_frequencies(attrs: Attrs, factors: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    """Radians a position for each of dims/2 pairs.
+
+    Args:
+        attrs: attributes of a rope node.
+        factors: divisors from the checkpoint, (dims/2,), or None.
+
+    Returns:
+        (dims/2,) float64. Cosines and sines are multiplied by `attrs["attention_factor"]` by the caller.
+    """
+    dims = int(attrs["dims"])
+    frequencies: NDArray[np.float64] = float(attrs["theta"]) ** (-np.arange(0, dims, 2, dtype=np.float64) / dims)
+    if factors is not None:
+        frequencies = frequencies / factors.astype(np.float64)
+    scaling = attrs["scaling"]
+    if scaling == "linear":
+        return frequencies / float(attrs["factor"])
+    if scaling == "llama3":
+        return _llama3(frequencies, attrs)
+    if scaling == "yarn":
+        return _yarn(frequencies, attrs)
+    return frequencies
+
+
+def _llama3(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float64]:
+    """Short wavelengths stay, long ones are divided by the factor, those between are blended."""
+    low, high = float(attrs["low_freq_factor"]), float(attrs["high_freq_factor"])
+    turns = int(attrs["original_context"]) * frequencies / (2 * math.pi)
+    keep = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return keep * frequencies + (1 - keep) * frequencies / float(attrs["factor"])
+
+
+def _yarn(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float64]:
+    """A ramp over dimensions between the ones that turn `beta_fast` and `beta_slow` times in the trained context."""
+    dims, theta, context = int(attrs["dims"]), float(attrs["theta"]), int(attrs["original_context"])
+
+    def dimension(rotations: float) -> float:
+        return dims * math.log(context / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+    low, high = dimension(float(attrs["beta_fast"])), dimension(float(attrs["beta_slow"]))
+    if attrs["truncate"]:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, dims - 1)
+    width = high - low if high != low else 0.001
+    stretched = np.clip((np.arange(dims // 2) - low) / width, 0.0, 1.0)
+    blended: NDArray[np.float64] = frequencies * (1 - stretched) + frequencies / float(attrs["factor"]) * stretched
+    return blended
