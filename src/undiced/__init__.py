@@ -1,0 +1,30 @@
+"""Undiced: an open wafer-scale compiler, simulator and inference engine.
+
+The public names are loaded on first use, so that `import undiced` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undiced.compiler import compile as compile
+    from undiced.llm import LLM as LLM
+    from undiced.llm import Completion as Completion
+    from undiced.llm import SamplingParams as SamplingParams
+    from undiced.machine import presets as presets
+
+__version__ = "0.1.0"
+__all__ = ["LLM", "Completion", "SamplingParams", "__version__", "compile", "presets"]
+
+_HOMES = {"LLM": "undiced.llm", "Completion": "undiced.llm", "SamplingParams": "undiced.llm", "compile": "undiced.compiler"}
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name == "presets":
+        return importlib.import_module("undiced.machine.presets")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'undiced' has no attribute {name!r}")

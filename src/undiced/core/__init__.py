@@ -1,0 +1,1 @@
+"""Units, number formats, the weight manifest's vocabulary and errors. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Runs what it is given: the Backend protocol, the host's thread team, the interpreter, KV pages, sampling."""

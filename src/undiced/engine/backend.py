@@ -1,0 +1,131 @@
+"""The Backend protocol: arrays in, arrays out, one step at a time. Knows no text, no policy and no clock of its own making.
+
+A step mixes decoding and chunked prefill: the tokens of all its sequences lie one after another in flat arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TOP_LOGPROBS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a backend can hold.
+
+    Attributes:
+        max_batch: sequences in one step; also the number of slots (per-sequence sampling state).
+        max_tokens: tokens in one step, over all sequences.
+        context: positions a sequence may reach.
+        pages: KV pages in the pool; page_tokens: positions a page holds.
+        vocab: size of the logits.
+        source: "host", "interpreter" or a machine's name; every second this backend reports carries it.
+    """
+
+    max_batch: int
+    max_tokens: int
+    context: int
+    pages: int
+    page_tokens: int
+    vocab: int
+    source: str
+
+
+# One row a sampled token row; the numpy structured dtype of StepInput.sampling, mirrored in native/engine/step.h.
+SAMPLING_FIELDS: tuple[tuple[str, str], ...] = (
+    ("slot", "i4"),  # per-sequence state: counts of generated and prompt tokens, logit bias
+    ("top_k", "i4"),  # 0 = off
+    ("top_logprobs", "i4"),  # -1 = no logprobs at all, 0 = the sampled token's alone, up to TOP_LOGPROBS_MAX
+    ("min_tokens_mask", "i4"),  # 1 = end-of-sequence tokens are forbidden at this step
+    ("temperature", "f4"),  # 0 = greedy
+    ("top_p", "f4"),
+    ("min_p", "f4"),
+    ("repetition_penalty", "f4"),  # 1 = off; divides or multiplies logits of all tokens seen
+    ("frequency_penalty", "f4"),
+    ("presence_penalty", "f4"),
+    ("seed", "u8"),  # with `counter`, fixes the random number: equal pairs draw equally whatever the batch
+    ("counter", "u8"),  # index of this generated token in its sequence
+)
+
+
+@dataclass(slots=True)
+class StepInput:
+    """One step. T tokens of S sequences; R of the token rows are sampled; P pages a sequence at most.
+
+    Attributes:
+        tokens: int32 (T,), the sequences' new tokens one sequence after another.
+        positions: int32 (T,), each token's position in its sequence, from 0.
+        seq_start: int32 (S + 1,), where each sequence's tokens begin in `tokens`; last entry T.
+        slots: int32 (S,), distinct, each in [0, max_batch).
+        page_table: int32 (S, P), the pages of each sequence in order; entries past its length are -1.
+        sample_rows: int32 (R,), ascending indices into `tokens`; usually each sequence's last row, only once its prompt is done.
+        sampling: structured (R,) of SAMPLING_FIELDS.
+    """
+
+    tokens: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    seq_start: NDArray[np.int32]
+    slots: NDArray[np.int32]
+    page_table: NDArray[np.int32]
+    sample_rows: NDArray[np.int32]
+    sampling: NDArray[np.void]
+
+
+@dataclass(slots=True)
+class StepOutput:
+    """What a step produced; arrays are the caller's to keep until the next step.
+
+    Attributes:
+        tokens: int32 (R,), the sampled tokens.
+        logprobs: float32 (R,), natural log of the sampled token's probability before penalties and temperature; 0 where not asked.
+        top_ids, top_logprobs: int32 and float32 (R, 20), most likely first; -1 and -inf where not asked.
+        seconds: duration of the step, on the clock that `Limits.source` names.
+        joules: energy of the step, or NaN where it is not known.
+    """
+
+    tokens: NDArray[np.int32]
+    logprobs: NDArray[np.float32]
+    top_ids: NDArray[np.int32]
+    top_logprobs: NDArray[np.float32]
+    seconds: float
+    joules: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlotState:
+    """Sampling state set when a sequence takes a slot.
+
+    Attributes:
+        prompt: token ids that penalties count as seen (repetition penalty only).
+        bias: pairs (token id, added logit).
+        eos: token ids forbidden while `min_tokens_mask` is set.
+    """
+
+    prompt: tuple[int, ...] = ()
+    bias: tuple[tuple[int, float], ...] = ()
+    eos: tuple[int, ...] = ()
+
+
+class Backend(Protocol):
+    """Something that runs a program."""
+
+    limits: Limits
+
+    def open_slot(self, slot: int, state: SlotState) -> None:
+        """Reset a slot for a new sequence. Cheap when `state` is empty."""
+
+    def step(self, batch: StepInput) -> StepOutput:
+        """Run one step. Writes KV of all tokens, samples the asked rows and counts sampled tokens in their slots.
+
+        Raises:
+            EngineError: the engine failed; the backend can't be used any more.
+        """
+
+    def close(self) -> None:
+        """Free threads and memory; idempotent."""

@@ -1,0 +1,163 @@
+"""Program: what a compiler made of one graph for one machine. Frozen, versioned, hashed, saved and reloaded.
+
+Knows regions, streams, buffers, weight slots and the KV cache's shape. Stores digests of graph and machine, never themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from undiced.core.errors import ProgramFileError
+from undiced.core.manifest import WeightSlot
+from undiced.program.isa import Instr
+
+VERSION = 1
+_MAGIC = b"UNDICED\x00"
+_MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a program must be able to hold: sequences at once, and positions a sequence."""
+
+    batch: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A rectangle of cores: x, y of the first, and how many columns and rows."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def cores(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """The same code over a (strided) rectangle of cores of one wafer."""
+
+    rect: Rect
+    stride_x: int = 1
+    stride_y: int = 1
+    code: int = 0
+    params: tuple[int, ...] = ()
+    wafer: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A named instruction sequence that regions refer to by index."""
+
+    name: str
+    instrs: tuple[Instr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Activation storage of a stream.
+
+    Attributes:
+        width: float32 columns a row.
+        rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
+        kind: "f32", or "int8" blocks of 32 with a float scale and a code sum each.
+    """
+
+    name: str
+    width: int
+    rows: Literal["tokens", "samples"] = "tokens"
+    kind: Literal["f32", "int8"] = "f32"
+
+
+@dataclass(frozen=True, slots=True)
+class KvLayer:
+    """The KV cache of one attention layer: heads, columns of a key and of a value, window (0 = whole context)."""
+
+    kv_heads: int
+    head_dim: int
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled model.
+
+    Attributes:
+        kind: "host" programs are executed by the engine; "wafer" programs by the interpreter and the simulators.
+        machine: the machine's name; machine_digest and graph_digest say exactly which.
+        constants: float vectors that instructions name by index (inverse RoPE frequencies).
+        facts: numbers that reports need and executors do not (name, value).
+    """
+
+    kind: Literal["host", "wafer"]
+    model: str
+    machine: str
+    graph_digest: str
+    machine_digest: str
+    bounds: Bounds
+    regions: tuple[Region, ...]
+    streams: tuple[Stream, ...]
+    buffers: tuple[Buffer, ...]
+    slots: tuple[WeightSlot, ...]
+    kv: tuple[KvLayer, ...]
+    vocab: int
+    constants: tuple[tuple[float, ...], ...] = ()
+    facts: tuple[tuple[str, float], ...] = ()
+    version: int = VERSION
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the serialized program: equal digests mean equal programs."""
+        return hashlib.sha256(_payload(self)).hexdigest()
+
+    def fact(self, name: str) -> float:
+        """The value of one of `facts`; KeyError if the compiler did not record it."""
+        return dict(self.facts)[name]
+
+    def save(self, path: Path) -> None:
+        """Write the program; the file ends with the sha256 of all that comes before."""
+        data = _MAGIC + VERSION.to_bytes(4, "little") + _payload(self)
+        path.write_bytes(data + hashlib.sha256(data).digest())
+
+
+def _payload(program: Program) -> bytes:
+    import msgspec
+
+    return msgspec.msgpack.encode(program)
+
+
+def load(path: Path) -> Program:
+    """Read a program file.
+
+    Raises:
+        ProgramFileError: not a program, of another version, or damaged; says which.
+    """
+    import msgspec
+
+    remedy = "Compile it again with `undiced compile`."
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ProgramFileError(f"{path} is larger than any program file.", remedy=remedy)
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProgramFileError(f"Cannot read {path}: {error.strerror}.", remedy="Check the path.") from None
+    if data[:8] != _MAGIC or len(data) < 44:
+        raise ProgramFileError(f"{path} is not an Undiced program file.", remedy=remedy)
+    version = int.from_bytes(data[8:12], "little")
+    if version != VERSION:
+        raise ProgramFileError(f"{path} has program version {version}; this build reads {VERSION}.", remedy=remedy)
+    if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+        raise ProgramFileError(f"{path} is damaged: its checksum does not match.", remedy=remedy)
+    try:
+        return msgspec.msgpack.decode(data[12:-32], type=Program)
+    except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+        raise ProgramFileError(f"{path} does not hold a valid program: {error}", remedy=remedy) from None
