@@ -1,0 +1,11 @@
+"""Text in, token ids out, and back: tokenizers, chat templates, incremental detokenization, stop strings.
+
+Importing it is light: `tokenizers` and `minijinja` are imported when something is loaded.
+"""
+
+from undiced.text.detokenizer import Detokenizer
+from undiced.text.stop import StopMatcher
+from undiced.text.template import ChatTemplate, load_chat_template
+from undiced.text.tokenizer import Tokenizer, load_tokenizer
+
+__all__ = ["ChatTemplate", "Detokenizer", "StopMatcher", "Tokenizer", "load_chat_template", "load_tokenizer"]

@@ -1,0 +1,119 @@
+"""Byte-level BPE from GGUF metadata (`tokenizer.ggml.model` = gpt2). Not cached: building is as fast as loading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.text.endings import ending_ids
+from undiced.text.parts import Parts
+from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
+from undiced.text.vocabulary import Kind, Vocabulary, read_vocabulary
+
+if TYPE_CHECKING:
+    import tokenizers
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+
+def build_bpe(metadata: Mapping[str, object]) -> Parts:
+    """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary."""
+    presplit = _presplit(metadata)
+    vocabulary = read_vocabulary(metadata)
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    engine = _engine(vocabulary, ids, _merges(metadata), presplit)
+    control = control_ids(vocabulary)
+    return Parts(
+        engine=engine,
+        byte_level=True,
+        space_prefix=False,
+        vocab_size=len(vocabulary.tokens),
+        control=control,
+        literal=control | {i for i, kind in enumerate(vocabulary.kinds) if kind == Kind.USER_DEFINED},
+        bos_id=vocabulary.bos_id,
+        eos_ids=vocabulary.end_ids | ending_ids(ids.get, control.__contains__),
+        add_bos=presplit.add_bos if vocabulary.add_bos is None else vocabulary.add_bos,
+    )
+
+
+def control_ids(vocabulary: Vocabulary) -> frozenset[int]:
+    """Ids of control and unknown tokens."""
+    return frozenset(i for i, kind in enumerate(vocabulary.kinds) if kind in (Kind.CONTROL, Kind.UNKNOWN))
+
+
+def add_special_tokens(
+    engine: tokenizers.Tokenizer, vocabulary: Vocabulary, *, spell: Mapping[int, str] | None = None
+) -> None:
+    """Registers control and user-defined tokens, in order of their ids; `spell` overrides the text of some."""
+    from tokenizers import AddedToken
+
+    spelled = spell or {}
+    engine.add_tokens(
+        [
+            AddedToken(spelled.get(i, vocabulary.tokens[i]), special=kind != Kind.USER_DEFINED, normalized=False)
+            for i, kind in enumerate(vocabulary.kinds)
+            if kind in (Kind.CONTROL, Kind.UNKNOWN, Kind.USER_DEFINED) and vocabulary.tokens[i]
+        ]
+    )
+
+
+def _presplit(metadata: Mapping[str, object]) -> Presplit:
+    name = metadata.get("tokenizer.ggml.pre")
+    if name is None and metadata.get("general.architecture") == "gpt2":
+        name = "gpt-2"
+    found = PRESPLITS.get(name) if isinstance(name, str) else None
+    if found is None:
+        known = ", ".join(sorted(PRESPLITS))
+        message = f"The pre-tokenizer {name!r} is not supported; known are {known}."
+        raise UnsupportedError(
+            message, remedy="Use a model with one of these, or its Hugging Face folder with tokenizer.json."
+        )
+    return found
+
+
+def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
+    merges = metadata.get("tokenizer.ggml.merges")
+    if not isinstance(merges, (list, tuple)):
+        raise CheckpointError("The file has a BPE vocabulary but no tokenizer.ggml.merges.", remedy="Fetch it again.")
+    try:
+        pairs = [(left, right) for left, right in (m.split(" ") for m in merges)]
+    except (ValueError, AttributeError):
+        raise CheckpointError(
+            "tokenizer.ggml.merges holds an entry that is not a pair.", remedy="Fetch it again."
+        ) from None
+    return pairs
+
+
+def _engine(
+    vocabulary: Vocabulary, ids: dict[str, int], merges: list[tuple[str, str]], presplit: Presplit
+) -> tokenizers.Tokenizer:
+    from tokenizers import Tokenizer, decoders, normalizers
+    from tokenizers.models import BPE
+
+    try:
+        model = BPE(ids, merges, ignore_merges=presplit.ignore_merges)
+    except Exception as error:
+        raise CheckpointError(
+            f"The BPE vocabulary is inconsistent: {error}.", remedy="Fetch the file again."
+        ) from error
+    engine = Tokenizer(model)
+    if presplit.nfc:
+        engine.normalizer = normalizers.NFC()
+    engine.pre_tokenizer = _pre_tokenizer(presplit)
+    engine.decoder = decoders.ByteLevel()
+    add_special_tokens(engine, vocabulary)
+    return engine
+
+
+def _pre_tokenizer(presplit: Presplit) -> PreTokenizer:
+    from tokenizers import Regex
+    from tokenizers import pre_tokenizers as pre
+
+    steps: list[PreTokenizer] = []
+    for split in presplit.splits:
+        if split == DIGITS:
+            steps.append(pre.Digits(individual_digits=True))
+        elif split != GPT2:
+            steps.append(pre.Split(Regex(split), behavior="isolated"))
+    steps.append(pre.ByteLevel(add_prefix_space=False, use_regex=GPT2 in presplit.splits))
+    return pre.Sequence(steps)

@@ -1,0 +1,68 @@
+"""How each byte-level tokenizer splits text before merging, by the name GGUF gives it (`tokenizer.ggml.pre`).
+
+Data only. Sources: the `pre_tokenizer` of the published tokenizer.json of each model, checked against llama.cpp's table
+of the same names (src/llama-vocab.cpp) and its vocabulary tests. A name that could not be checked is not here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_TAIL = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_TAIL_SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+", rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*"
+
+GPT2 = "gpt2"
+DIGITS = "digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Presplit:
+    """Splits applied one after another: a regular expression (Oniguruma), or one of the built-in GPT2 and DIGITS.
+
+    nfc: text is normalized first. ignore_merges: a whole piece that is a token needs no merges.
+    add_bos: the default where the file does not say.
+    """
+
+    splits: tuple[str, ...]
+    nfc: bool = False
+    ignore_merges: bool = False
+    add_bos: bool = False
+
+
+_LLAMA3 = rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_TAIL}"
+_QWEN2 = rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAIL}"
+_GPT4O = rf"{_CASED[0]}{_CONTRACTION}?|{_CASED[1]}{_CONTRACTION}?|\p{{N}}{{1,3}}|{_TAIL_SLASH}"
+_TEKKEN = rf"{_CASED[0]}|{_CASED[1]}|\p{{N}}|{_TAIL_SLASH}"
+_DEEPSEEK3 = (
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u30ff]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+    r"""| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+)
+_DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", DIGITS)
+
+_LLAMA3_SPLIT = Presplit((_LLAMA3,), ignore_merges=True, add_bos=True)
+_DIGITS_SPLIT = Presplit((DIGITS, GPT2))
+
+PRESPLITS: dict[str, Presplit] = {
+    "gpt-2": Presplit((GPT2,)),
+    "phi-2": Presplit((GPT2,)),
+    "smollm": _DIGITS_SPLIT,
+    "starcoder": _DIGITS_SPLIT,
+    "refact": _DIGITS_SPLIT,
+    "codeshell": _DIGITS_SPLIT,
+    "command-r": Presplit((DIGITS, GPT2), nfc=True),
+    "llama-bpe": _LLAMA3_SPLIT,
+    "llama3": _LLAMA3_SPLIT,
+    "llama-v3": _LLAMA3_SPLIT,
+    "smaug-bpe": Presplit((_LLAMA3,)),
+    "qwen2": Presplit((_QWEN2,), nfc=True),
+    "deepseek-r1-qwen": Presplit((_QWEN2,), nfc=True),
+    "gpt-4o": Presplit((_GPT4O,)),
+    "tekken": Presplit((_TEKKEN,), ignore_merges=True, add_bos=True),
+    "deepseek-v3": Presplit(_DEEPSEEK3),
+    "deepseek-coder": Presplit(_DEEPSEEK_CODER),
+}

@@ -1,0 +1,143 @@
+"""Text to token ids and back, for any checkpoint. Knows no model and no chat format.
+
+Text is encoded literally unless `special=True`: what users write cannot become a control token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import UnsupportedError
+from undiced.text.bytelevel import piece_bytes
+from undiced.text.parts import Parts
+from undiced.text.source import TextSource
+
+if TYPE_CHECKING:
+    import tokenizers
+
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class Tokenizer:
+    """Encodes, decodes and tells what each token spells. Safe to share between threads.
+
+    Attributes:
+        vocab_size: ids are below it; ids without a token decode to nothing.
+        bos_id: beginning-of-text token, or None.
+        eos_ids: every token that ends a text or a turn.
+        add_bos: whether a prompt that is not a chat should begin with `bos_id`.
+        control: ids that only `special=True` produces and that decode to nothing.
+        space_prefix: encoding puts a space before a text and decoding takes it away (Llama 2, Mistral).
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.vocab_size = parts.vocab_size
+        self.bos_id = parts.bos_id
+        self.eos_ids = parts.eos_ids
+        self.add_bos = parts.add_bos and parts.bos_id is not None
+        self.control = parts.control
+        self.space_prefix = parts.space_prefix
+        self._byte_level = parts.byte_level
+        self._spelled = parts.literal
+        self._special = parts.engine
+        self._literal = _literal_twin(parts.engine)
+        self._bytes: list[bytes | None] = [None] * parts.vocab_size
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of `text`, without beginning or end tokens. `special` also parses control tokens in the text."""
+        engine = self._special if special else self._literal
+        try:
+            ids: list[int] = engine.encode(text, add_special_tokens=False).ids
+        except (UnicodeEncodeError, TypeError):
+            ids = engine.encode(_without_surrogates(text), add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Iterable[int], *, continuation: bool = False) -> str:
+        """Text of `ids`: control tokens vanish, invalid UTF-8 becomes U+FFFD.
+
+        `continuation`: the ids follow others, so a leading space is text and stays.
+        """
+        text = b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        return text[1:] if self.space_prefix and not continuation and text.startswith(" ") else text
+
+    def token_bytes(self, token: int) -> bytes:
+        """What the token adds to a text; empty for control tokens and for ids without a token."""
+        if not 0 <= token < self.vocab_size:
+            return b""
+        known = self._bytes[token]
+        if known is None:
+            known = self._bytes[token] = b"" if token in self.control else self._spell(token)
+        return known
+
+    def token_text(self, token: int) -> str:
+        """The token for display: control tokens show their name, incomplete UTF-8 shows U+FFFD."""
+        if token in self.control:
+            return self._special.id_to_token(token) or ""
+        return self.token_bytes(token).decode("utf-8", "replace")
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a token by its exact stored text, as `<|im_end|>`."""
+        found: int | None = self._special.token_to_id(name)
+        return found
+
+    def control_texts(self) -> list[str]:
+        """Names of all control tokens."""
+        return [name for token in self.control if (name := self._special.id_to_token(token))]
+
+    def _spell(self, token: int) -> bytes:
+        piece = self._special.id_to_token(token)
+        if piece is None:
+            return b""
+        if self._byte_level:
+            return piece.encode("utf-8", "replace") if token in self._spelled else piece_bytes(piece)
+        if match := _BYTE_PIECE.fullmatch(piece):
+            return bytes.fromhex(match[1])
+        return piece.replace("\u2581", " ").encode("utf-8", "replace")
+
+
+def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tokenizer:
+    """The tokenizer of a GGUF file or a Hugging Face folder.
+
+    cache_dir: where results that are slow to find are kept, keyed by `checkpoint.digest`; None keeps nothing.
+    Raises UnsupportedError for a tokenizer we do not know, by name, and CheckpointError for a damaged one.
+    """
+    if checkpoint.kind == "hf":
+        from undiced.text.hf_folder import load_folder
+
+        return Tokenizer(load_folder(checkpoint))
+    model = checkpoint.metadata.get("tokenizer.ggml.model")
+    if model == "gpt2":
+        from undiced.text.gguf_bpe import build_bpe
+
+        return Tokenizer(build_bpe(checkpoint.metadata))
+    if model == "llama":
+        from undiced.text.gguf_spm import build_spm
+
+        return Tokenizer(build_spm(checkpoint.metadata, checkpoint.digest, cache_dir))
+    message = (
+        f"The tokenizer {model!r} of {checkpoint.name} is not supported; known are 'gpt2' (byte-level BPE) and 'llama'."
+    )
+    raise UnsupportedError(
+        message, remedy="Use a model with one of these, or its Hugging Face folder with tokenizer.json."
+    )
+
+
+def _literal_twin(engine: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """A tokenizer that shares the (large) model of `engine` and reads control tokens as ordinary text."""
+    from tokenizers import Tokenizer as Engine
+
+    twin = Engine(engine.model)
+    if engine.normalizer is not None:
+        twin.normalizer = engine.normalizer
+    if engine.pre_tokenizer is not None:
+        twin.pre_tokenizer = engine.pre_tokenizer
+    twin.add_tokens([token for _, token in sorted(engine.get_added_tokens_decoder().items())])
+    twin.encode_special_tokens = True
+    return twin
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

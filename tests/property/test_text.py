@@ -1,0 +1,114 @@
+"""Streaming against the whole text: detokenization and stop strings, each with an obvious twin on the complete input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from undiced.text import Detokenizer, StopMatcher, Tokenizer, load_tokenizer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "text"))
+from text_sources import Source, bpe_metadata, spm_metadata  # noqa: E402
+
+BPE = load_tokenizer(Source(bpe_metadata()))
+SPM = load_tokenizer(Source(spm_metadata()))
+PLAIN_SPM = load_tokenizer(Source(spm_metadata(space_prefix=False)))
+TOKENIZERS = st.sampled_from([BPE, SPM, PLAIN_SPM])
+TEXTS = st.text(st.sampled_from("hello world. the  é🎉\n\t0<|im_end|>中"), max_size=40) | st.text(max_size=20)
+
+
+@st.composite
+def tokenizer_and_ids(draw: st.DrawFn) -> tuple[Tokenizer, list[int]]:
+    """Any ids at all (invalid UTF-8, byte pieces, control tokens), or those of a text."""
+    tokenizer = draw(TOKENIZERS)
+    ids = st.integers(-1, tokenizer.vocab_size)
+    if draw(st.booleans()):
+        return tokenizer, draw(st.lists(ids, max_size=40))
+    return tokenizer, tokenizer.encode(draw(TEXTS), special=draw(st.booleans()))
+
+
+@given(tokenizer_and_ids(), st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_pieces_add_up_to_the_whole_and_split_no_character(
+    drawn: tuple[Tokenizer, list[int]], continuation: bool
+) -> None:
+    tokenizer, ids = drawn
+    detokenizer = Detokenizer(tokenizer, continuation=continuation)
+    pieces = [detokenizer.push(i) for i in ids]
+    assert "".join(pieces) + detokenizer.flush() == tokenizer.decode(ids, continuation=continuation)
+    for end in range(len(ids)):
+        assert tokenizer.decode(ids, continuation=continuation).startswith("".join(pieces[:end]))
+
+
+@given(TOKENIZERS, TEXTS)
+@settings(max_examples=400, deadline=None)
+def test_text_survives_encoding_and_users_cannot_forge_control_tokens(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert not tokenizer.control & set(ids)
+    assert tokenizer.decode(ids) == text
+
+
+def naive_stop(text: str, stops: tuple[str, ...], include: bool) -> tuple[str, str | None, int]:
+    """Reads the whole text a character at a time. Returns text, stop string, and the characters read."""
+    for end in range(1, len(text) + 1):
+        found = [stop for stop in stops if text[:end].endswith(stop)]
+        if found:
+            stop = max(found, key=len)
+            return text[: end if include else end - len(stop)], stop, end
+    return text, None, len(text)
+
+
+def tokens_until(tokenizer: Tokenizer, ids: list[int], characters: int) -> int:
+    """How many ids it takes until that many characters are complete."""
+    for count in range(len(ids) + 1):
+        detokenizer = Detokenizer(tokenizer)
+        if sum(len(detokenizer.push(i)) for i in ids[:count]) >= characters:
+            return count
+    return len(ids)
+
+
+STOPS = st.lists(st.text(st.sampled_from("helo wrdé\ufffd"), min_size=1, max_size=4), max_size=4).map(tuple)
+
+
+@given(tokenizer_and_ids(), STOPS, st.booleans())
+@settings(max_examples=600, deadline=None)
+def test_stop_matcher_equals_a_search_in_the_whole_text(
+    drawn: tuple[Tokenizer, list[int]], stops: tuple[str, ...], include: bool
+) -> None:
+    tokenizer, ids = drawn
+    want, stop, read = naive_stop(tokenizer.decode(ids), stops, include)
+    matcher = StopMatcher(stops, Detokenizer(tokenizer), include=include)
+    sent = ""
+    for i in ids:
+        piece, stopped = matcher.push(i)
+        sent += piece
+        assert want.startswith(sent)
+        if stopped:
+            break
+    stopped_in_stream = matcher.stopped
+    sent += matcher.flush()
+    assert (sent, matcher.stop, matcher.stopped) == (want, stop, stop is not None)
+    if stopped_in_stream:
+        assert matcher.tokens == tokens_until(tokenizer, ids, read)
+    assert matcher.push(5) == ("", True) or not matcher.stopped
+
+
+@given(tokenizer_and_ids(), STOPS)
+@settings(max_examples=300, deadline=None)
+def test_only_a_possible_beginning_of_a_stop_is_held_back(
+    drawn: tuple[Tokenizer, list[int]], stops: tuple[str, ...]
+) -> None:
+    tokenizer, ids = drawn
+    matcher, detokenizer = StopMatcher(stops, Detokenizer(tokenizer)), Detokenizer(tokenizer)
+    seen = sent = ""
+    for i in ids:
+        seen += detokenizer.push(i)
+        piece, stopped = matcher.push(i)
+        sent += piece
+        if stopped:
+            return
+        held = seen[len(sent) :]
+        assert not held or any(stop.startswith(held) and stop != held for stop in stops)
