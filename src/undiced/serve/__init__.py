@@ -2,6 +2,7 @@
 
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.request import GREEDY, Priority, Request, Sampling
+from undiced.serve.scheduler import Policy, Scheduler
 from undiced.serve.usage import FinishReason, UsageEvent
 
-__all__ = ["GREEDY", "Delta", "EngineStats", "FinishReason", "Priority", "Request", "Sampling", "UsageEvent"]
+__all__ = ["GREEDY", "Delta", "EngineStats", "FinishReason", "Policy", "Priority", "Request", "Sampling", "Scheduler", "UsageEvent"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from undiced.serve.usage import FinishReason, UsageEvent
@@ -33,8 +31,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     usage: UsageEvent | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStats:
+class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The engine's figures after its latest step; counters grow from the engine's start.
 
     Attributes:

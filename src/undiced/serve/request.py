@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError
+from undiced.engine.backend import TOP_LOGPROBS_MAX
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
@@ -143,3 +144,5 @@ def _check_sampling(sampling: Sampling) -> None:
         raise InvalidRequestError(f"seed is {sampling.seed}; it must fit 64 unsigned bits.", param="seed")
     if not 0 <= sampling.top_k < 1 << 31:
         raise InvalidRequestError(f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k")
+    if sampling.logprobs > TOP_LOGPROBS_MAX:
+        raise InvalidRequestError(f"{sampling.logprobs} top logprobs asked for; {TOP_LOGPROBS_MAX} is the most.", param="top_logprobs")

@@ -1,0 +1,146 @@
+"""FakeBackend: a backend without a model. The next token is a hash of all tokens before it, read back from its KV pages.
+
+For tests, and for measuring what everything around the engine costs. It refuses every step that breaks the contract of `Backend`, and a page
+that was shared, lost or overwritten by mistake changes the tokens that follow.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from undiced.core.errors import EngineError
+from undiced.engine.backend import TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from undiced.engine.load import BackendOptions
+
+FAKE_LIMITS = Limits(max_batch=32, max_tokens=256, context=4096, pages=1024, page_tokens=16, vocab=1000, source="host")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a token depends on besides the history: seed and index if it is sampled, tokens counted in the slot if it is penalized."""
+
+    seed: int = 0
+    counter: int = 0
+    counted: int = 0
+    forbidden: tuple[int, ...] = ()
+
+
+def fake_token(history: NDArray[np.int32], vocab: int, draw: Draw) -> int:
+    """The token after `history`."""
+    salt = zlib.crc32(f"{draw.seed},{draw.counter},{draw.counted}".encode())
+    token = zlib.crc32(history.tobytes(), salt) % vocab
+    while token in draw.forbidden:
+        token = (token + 1) % vocab
+    return token
+
+
+class FakeBackend:
+    """See the file's head.
+
+    Args:
+        limits: what it pretends to hold.
+        step_s, token_s: seconds that a step reports, in all and for each of its tokens; slept if `sleep`.
+        poison: a token that makes the step fail in which it is read; -1 for none.
+    """
+
+    def __init__(self, limits: Limits = FAKE_LIMITS, *, step_s: float = 0.0, token_s: float = 0.0, sleep: bool = False, poison: int = -1) -> None:
+        self.limits = limits
+        self.steps: list[tuple[int, int]] = []  # sequences and tokens of the latest steps
+        self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
+        self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
+        self._slots: list[SlotState | None] = [None] * limits.max_batch
+        self._counted = [0] * limits.max_batch
+
+    def open_slot(self, slot: int, state: SlotState) -> None:
+        """Reset a slot."""
+        self._slots[slot] = state
+        self._counted[slot] = 0
+
+    def step(self, batch: StepInput) -> StepOutput:
+        """Write the tokens into their pages, hash the histories of the sampled rows."""
+        if self._poison >= 0 and self._poison in batch.tokens:
+            raise EngineError("The fake engine met its poison.")
+        starts = batch.seq_start.tolist()
+        self._check(batch, starts)
+        rows, sampled = batch.sample_rows.tolist(), []
+        for index, slot in enumerate(batch.slots.tolist()):
+            begin, end = starts[index], starts[index + 1]
+            history = self._write(batch, index, begin, end)
+            if len(sampled) < len(rows) and rows[len(sampled)] < end:
+                _must(rows[len(sampled)] == end - 1, "only a sequence's last row can be sampled")
+                sampled.append(self._sample(history, batch.sampling[len(sampled)], slot))
+        _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
+        seconds = self._step_s + self._token_s * len(batch.tokens)
+        if self._sleep:
+            time.sleep(seconds)
+        self.steps = [*self.steps[-9:], (len(batch.slots), len(batch.tokens))]
+        return self._output(np.array(sampled, np.int32), batch, seconds)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _check(self, batch: StepInput, starts: list[int]) -> None:
+        limits, slots = self.limits, batch.slots.tolist()
+        _must(0 < len(batch.tokens) <= limits.max_tokens, "a step must have tokens, and no more than its limit")
+        _must(0 < len(slots) <= limits.max_batch and len(set(slots)) == len(slots), "slots must be distinct and within the batch")
+        _must(len(starts) == len(slots) + 1 and starts[0] == 0 and starts[-1] == len(batch.tokens), "seq_start must cover the tokens")
+        _must(all(self._slots[slot] is not None for slot in slots), "a slot must be opened before it is used")
+        _must(bool((batch.tokens >= 0).all() and (batch.tokens < limits.vocab).all()), "tokens must be in the vocabulary")
+
+    def _write(self, batch: StepInput, index: int, begin: int, end: int) -> NDArray[np.int32]:
+        """Store a sequence's new tokens; returns its whole history as its pages show it."""
+        size, first, count = self.limits.page_tokens, int(batch.positions[begin]), end - begin
+        positions = np.arange(first, first + count)
+        _must(count > 0 and bool((batch.positions[begin:end] == positions).all()), "positions must follow one another")
+        _must(first + count <= self.limits.context, "a sequence must stay within the context")
+        pages = batch.page_table[index, : -(-(first + count) // size)]
+        _must(bool((pages >= 0).all()) and len(set(pages.tolist())) == len(pages), "every position needs a page of its own")
+        _must(bool((batch.page_table[index, len(pages) :] == -1).all()), "entries past the pages must be -1")
+        self._kv[pages[positions // size], positions % size] = batch.tokens[begin:end]
+        return self._kv[pages].reshape(-1)[: first + count]
+
+    def _sample(self, history: NDArray[np.int32], row: np.void, slot: int) -> int:
+        _must(int(row["slot"]) == slot, "sampling parameters must belong to the sequence's slot")
+        state = self._slots[slot] or SlotState()
+        drawn = row["temperature"] > 0
+        draw = Draw(
+            seed=int(row["seed"]) if drawn else 0,
+            counter=int(row["counter"]) if drawn else 0,
+            counted=self._counted[slot] if row["presence_penalty"] else 0,
+            forbidden=state.eos if row["min_tokens_mask"] else (),
+        )
+        self._counted[slot] += 1
+        return fake_token(history, self.limits.vocab, draw)
+
+    def _output(self, tokens: NDArray[np.int32], batch: StepInput, seconds: float) -> StepOutput:
+        rivals = (tokens[:, None] + np.arange(TOP_LOGPROBS_MAX, dtype=np.int32)) % self.limits.vocab
+        values = np.broadcast_to(-0.5 - np.arange(TOP_LOGPROBS_MAX, dtype=np.float32), rivals.shape)
+        return StepOutput(tokens, np.full(len(tokens), -0.5, np.float32), rivals, values, seconds, float(len(batch.tokens)))
+
+
+def _must(condition: bool, rule: str) -> None:
+    if not condition:
+        raise EngineError(f"The step breaks a rule: {rule}.")
+
+
+def open_fake(options: BackendOptions) -> FakeBackend:
+    """A fake backend for the engine process; `options.checkpoint` may set fields, e.g. "max_batch=4,step_s=0.001,poison=7"."""
+    given = dict(item.split("=", 1) for item in str(options.checkpoint).split(",") if "=" in item)
+    fields = {name: int(given[name]) for name in ("max_batch", "max_tokens", "context", "pages", "page_tokens", "vocab") if name in given}
+    options.progress(1.0, "nothing to load")
+    return FakeBackend(
+        replace(FAKE_LIMITS, **fields),
+        step_s=float(given.get("step_s", 0)),
+        token_s=float(given.get("token_s", 0)),
+        sleep=True,
+        poison=int(given.get("poison", -1)),
+    )

@@ -1,0 +1,123 @@
+"""StepBuffer: turns a plan into a backend's arrays. Allocated once; a step in which every sequence just goes on moves three of them.
+
+The page table and the sampling parameters live in rows by slot, written when something changes and gathered when the batch does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from undiced.engine.backend import SAMPLING_FIELDS, SlotState, StepInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from undiced.engine.backend import Limits
+    from undiced.serve.plan import Plan
+    from undiced.serve.request import Request
+    from undiced.serve.sequence import Sequence
+
+SAMPLING_DTYPE = np.dtype([(name, kind) for name, kind in SAMPLING_FIELDS])
+_UNUSED = -1
+
+
+def slot_state(request: Request) -> SlotState:
+    """What a backend must know of a request for as long as it holds a slot."""
+    sampling = request.sampling
+    return SlotState(
+        prompt=request.prompt if sampling.repetition_penalty != 1.0 else (),
+        bias=sampling.logit_bias,
+        eos=tuple(sorted(request.stops)) if sampling.min_tokens > 0 else (),
+    )
+
+
+class StepBuffer:
+    """The arrays of one step."""
+
+    def __init__(self, limits: Limits) -> None:
+        rows, width = limits.max_batch, -(-limits.context // limits.page_tokens)
+        self._tokens = np.zeros(limits.max_tokens, np.int32)
+        self._positions = np.zeros(limits.max_tokens, np.int32)
+        self._starts = np.zeros(rows + 1, np.int32)
+        self._slots = np.zeros(rows, np.int32)
+        self._samples = np.zeros(rows, np.int32)
+        self._pages = np.full((rows, width), _UNUSED, np.int32)
+        self._sampling = np.zeros(rows, SAMPLING_DTYPE)
+        self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
+        self._sampling_by_slot = np.zeros(rows, SAMPLING_DTYPE)
+        self._step = self._views(0, 0, 0)
+        self._counters = self._step.sampling["counter"]
+
+    def fill(self, plan: Plan, sampled: NDArray[np.int32]) -> StepInput:
+        """The arrays of a plan, valid until the next call. `sampled`: the tokens of the step before, for a steady plan."""
+        for sequence in plan.opened:
+            self._open(sequence)
+        if not plan.steady:
+            return self._gather(plan)
+        step = self._step
+        if plan.grown:
+            self._tabulate(plan.grown)
+            self._pages_by_slot.take(step.slots, axis=0, out=step.page_table, mode="clip")
+        step.tokens[:] = sampled
+        step.positions += 1
+        self._counters += 1
+        return step
+
+    def _gather(self, plan: Plan) -> StepInput:
+        tokens: list[int] = []
+        positions: list[int] = []
+        starts, rows = [0], []
+        for sequence, count in zip(plan.sequences, plan.counts, strict=True):
+            begin = sequence.computed
+            end = begin + count
+            tokens += sequence.tokens[begin:end]
+            positions += range(begin, end)
+            starts.append(len(tokens))
+            if end == len(sequence.tokens):
+                rows.append(len(tokens) - 1)
+        self._tabulate(plan.sequences)
+        step = self._step = self._views(len(tokens), len(plan.sequences), len(rows))
+        step.tokens[:] = tokens
+        step.positions[:] = positions
+        step.seq_start[:] = starts
+        step.slots[:] = [sequence.slot for sequence in plan.sequences]
+        step.sample_rows[:] = rows
+        self._pages_by_slot.take(step.slots, axis=0, out=step.page_table, mode="clip")
+        if rows:
+            step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in plan.sampled]]
+        self._counters = step.sampling["counter"]
+        self._counters[:] = [sequence.generated for sequence in plan.sampled]
+        step.sampling["min_tokens_mask"] = [sequence.generated < sequence.min_tokens for sequence in plan.sampled]
+        return step
+
+    def _views(self, tokens: int, sequences: int, samples: int) -> StepInput:
+        return StepInput(
+            tokens=self._tokens[:tokens],
+            positions=self._positions[:tokens],
+            seq_start=self._starts[: sequences + 1],
+            slots=self._slots[:sequences],
+            page_table=self._pages[:sequences],
+            sample_rows=self._samples[:samples],
+            sampling=self._sampling[:samples],
+        )
+
+    def _open(self, sequence: Sequence) -> None:
+        sampling = sequence.request.sampling
+        row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
+        row["slot"] = sequence.slot
+        row["top_logprobs"] = sampling.logprobs
+        for name in ("top_k", "temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "seed"):
+            row[name] = getattr(sampling, name)
+
+    def _tabulate(self, sequences: list[Sequence]) -> None:
+        """Write pages that the rows by slot do not show yet; a sequence that starts over clears its row."""
+        for sequence in sequences:
+            shown, pages = sequence.tabled, sequence.pages
+            if shown != len(pages):
+                row = self._pages_by_slot[sequence.slot]
+                if shown == 0:
+                    row[:] = _UNUSED
+                row[shown : len(pages)] = pages[shown:]
+                sequence.tabled = len(pages)

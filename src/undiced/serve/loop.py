@@ -1,0 +1,139 @@
+"""EngineLoop: a backend and a scheduler, one step after another. `LLM` runs it in its own process, the server in the engine process.
+
+Knows arrays and the time, decides nothing. Not thread-safe: one thread calls it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from undiced.core.errors import EngineError, UndicedError
+from undiced.serve.batch import StepBuffer, slot_state
+from undiced.serve.clock import VirtualClock
+from undiced.serve.scheduler import Details, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from undiced.engine.backend import Backend, StepOutput
+    from undiced.serve.delta import Delta, EngineStats
+    from undiced.serve.plan import Plan
+    from undiced.serve.request import Request
+    from undiced.serve.usage import FinishReason
+
+
+class EngineLoop:
+    """Runs requests to their end.
+
+    Args:
+        backend: what computes. The loop closes it.
+        scheduler: made for `backend.limits`.
+        clock: seconds; a `VirtualClock` is moved by the backend's own seconds, for backends that simulate.
+    """
+
+    def __init__(self, backend: Backend, scheduler: Scheduler | None = None, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.backend = backend
+        self.limits = backend.limits
+        self.scheduler = scheduler or Scheduler(backend.limits)
+        self._clock = clock
+        self._virtual = clock if isinstance(clock, VirtualClock) else None
+        self._buffer = StepBuffer(backend.limits)
+        self._sampled = np.zeros(0, np.int32)
+        self._ended: list[Delta] = []
+        self._overhead_s = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether `step` has nothing to do and nothing to say."""
+        return self.scheduler.idle and not self._ended
+
+    def add(self, request: Request, arrival_s: float | None = None) -> None:
+        """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises."""
+        self.scheduler.add(request, self._clock(), arrival_s)
+
+    def cancel(self, request_id: str) -> bool:
+        """End a sequence; its last delta comes out of the next `step`. False if it has ended already."""
+        return self._keep(self.scheduler.cancel(request_id, self._clock()))
+
+    def finish(self, request_id: str, at_token: int, reason: FinishReason = "stop") -> bool:
+        """End a sequence after `at_token` generated tokens; its last delta comes out of the next `step`. False if it has ended already."""
+        return self._keep(self.scheduler.finish(request_id, at_token, reason, self._clock()))
+
+    def _keep(self, delta: Delta | None) -> bool:
+        if delta is not None:
+            self._ended.append(delta)
+        return delta is not None
+
+    def step(self) -> list[Delta]:
+        """One step; returns what it produced, and the ends that `cancel` and `finish` made. Empty when idle, and for steps that only read prompts.
+
+        Raises:
+            EngineError: the backend failed; `fail` then ends what was running.
+        """
+        started = self._clock()
+        plan = self.scheduler.schedule(started)
+        if plan is None:
+            return self._take_ended()
+        batch = self._buffer.fill(plan, self._sampled)
+        try:
+            for sequence in plan.opened:
+                self.backend.open_slot(sequence.slot, slot_state(sequence.request))
+            ready = self._clock()
+            output = self.backend.step(batch)
+        except UndicedError:
+            raise
+        except Exception as error:
+            raise EngineError(f"The engine failed in a step: {type(error).__name__}: {error}") from error
+        if self._virtual is not None:
+            self._virtual.advance(output.seconds)
+        done = self._clock()
+        self._sampled = output.tokens
+        details = _details(plan, output) if plan.wants_logprobs else []
+        deltas = self.scheduler.update(output.tokens.tolist(), details, done, output.seconds, output.joules)
+        self._overhead_s += self._clock() - done + ready - started
+        return self._take_ended() + deltas if self._ended else deltas
+
+    def _take_ended(self) -> list[Delta]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def fail(self) -> list[Delta]:
+        """End all sequences with reason error, after `step` raised."""
+        return self._take_ended() + self.scheduler.fail(self._clock())
+
+    def run(self, requests: Iterable[Request]) -> Iterator[list[Delta]]:
+        """Run requests to their end, yielding each step's deltas; `cancel` and `finish` may be called between them.
+
+        More requests than the queue holds are fed in as it drains.
+        """
+        pending = iter(requests)
+        following = next(pending, None)
+        while following is not None or not self.idle:
+            while following is not None and self.scheduler.has_room:
+                self.add(following)
+                following = next(pending, None)
+            yield self.step()
+
+    def stats(self) -> EngineStats:
+        """The engine's figures."""
+        return self.scheduler.stats(self._overhead_s)
+
+    def close(self) -> None:
+        """Close the backend; idempotent."""
+        self.backend.close()
+
+
+def _details(plan: Plan, output: StepOutput) -> Details:
+    """Log-probability and most likely tokens of each sampled row that asked for them."""
+    details: Details = []
+    for row, sequence in enumerate(plan.sampled):
+        count = sequence.request.sampling.logprobs
+        if count < 0:
+            details.append(None)
+            continue
+        ids, values = output.top_ids[row, :count].tolist(), output.top_logprobs[row, :count].tolist()
+        details.append((float(output.logprobs[row]), list(zip(ids, values, strict=True))))
+    return details

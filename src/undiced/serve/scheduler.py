@@ -1,0 +1,386 @@
+"""Scheduler: which sequences run in the next step, on which pages, and when they end. Four verbs: add, schedule, update, finish.
+
+Pure policy: holds no tensors and reads no clock; times come in as numbers. Decoding sequences always go on, one token each; prompts share
+what is left of the step's token budget, oldest first. Pages are handed out as tokens arrive, never reserved for `max_tokens`; when they run
+out the youngest sequence gives its pages back and is recomputed later, with the same tokens, because draws depend on seed and counter alone.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import InvalidRequestError, QueueFullError
+from undiced.engine.pages import NO_PAGE, PagePool
+from undiced.serve.delta import Delta, EngineStats
+from undiced.serve.pace import Pacer
+from undiced.serve.plan import Plan
+from undiced.serve.queue import WaitingQueue
+from undiced.serve.request import check
+from undiced.serve.sequence import NO_SLOT, Sequence, State
+
+if TYPE_CHECKING:
+    from undiced.engine.backend import Limits
+    from undiced.serve.request import Request
+    from undiced.serve.usage import FinishReason
+
+_RATE_WINDOW_S = 1.0
+_RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
+
+Details = list[tuple[float, list[tuple[int, float]]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator may choose.
+
+    Attributes:
+        max_waiting: requests in the queue; one more is refused.
+        stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the same.
+    """
+
+    max_waiting: int = 256
+    stall_s: float = 0.05
+    min_chunk: int = 32
+
+
+class Scheduler:
+    """The state of all sequences of one backend."""
+
+    def __init__(self, limits: Limits, policy: Policy | None = None) -> None:
+        if limits.max_tokens < limits.max_batch:
+            raise ValueError(f"a step of {limits.max_tokens} tokens cannot decode {limits.max_batch} sequences")
+        self.limits = limits
+        self.policy = policy or Policy()
+        self.pool = PagePool(limits.pages, limits.page_tokens)
+        self._plan = Plan()
+        self._pacer = Pacer(self.policy.stall_s, self.policy.min_chunk)
+        self._alive: dict[str, Sequence] = {}
+        self._waiting = WaitingQueue()
+        self._running: list[Sequence] = []  # oldest first, like _preempted
+        self._preempted: list[Sequence] = []
+        self._slots = list(range(limits.max_batch - 1, -1, -1))
+        self._claims: set[bytes] = set()  # digests of pages that this step computes
+        self._before: list[Sequence] = []  # the sequences of the last step, if the next may be steady
+        self._serial = 0
+        self._latest_s = 0.0
+        self._rate = 0.0
+        self._updated_s = 0.0
+        self._steps = self._prompt_tokens = self._cached_tokens = self._completion_tokens = self._preemptions = self._ended = 0
+        self._step_s = self._joules = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no sequence is alive."""
+        return not self._alive
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `add` will find a place in the queue."""
+        return len(self._waiting) < self.policy.max_waiting
+
+    # add
+
+    def add(self, request: Request, now: float, arrival_s: float | None = None) -> None:
+        """Queue a request; `arrival_s` is when it reached the server, if earlier than `now`.
+
+        Raises:
+            InvalidRequestError, ContextLengthError: it can never run; see `request.check`.
+            QueueFullError: with an estimate of when a place will be free.
+        """
+        check(request, self.limits)
+        if request.id in self._alive:
+            raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
+        if not self.has_room:
+            raise QueueFullError(
+                f"The queue is full: {len(self._waiting)} requests are waiting.", retry_after_s=self.retry_after_s(), remedy="Try again later."
+            )
+        if not self._alive:
+            self._updated_s = now
+        arrival_s = now if arrival_s is None else min(arrival_s, now)
+        self._serial += 1
+        self._latest_s = max(self._latest_s, arrival_s)
+        sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens)
+        self._alive[request.id] = sequence
+        self._waiting.push(sequence)
+
+    def retry_after_s(self) -> float:
+        """Seconds until the sequence nearest to its end has reached it, at the present speed: then the queue moves."""
+        if not self._running or self._rate <= 0.0:
+            return _RETRY_DEFAULT_S
+        left = min(sequence.max_tokens - sequence.generated for sequence in self._running)
+        return min(max(left * len(self._running) / self._rate, _RETRY_LEAST_S), _RETRY_MOST_S)
+
+    # schedule
+
+    def schedule(self, now: float) -> Plan | None:
+        """The next step, or None if there is nothing to compute. Valid until the next call; `update` must follow."""
+        plan, before = self._plan, self._plan.begin()
+        prefills = self._plan_decodes(plan)
+        if prefills or ((len(self._waiting) or self._preempted) and len(self._running) < self.limits.max_batch):
+            self._plan_prompts(plan, prefills, now)
+        if not plan.sequences:
+            return None
+        plan.steady = not plan.prompt_tokens and not plan.opened and self._before is before and plan.sequences == before
+        return plan
+
+    def _plan_decodes(self, plan: Plan) -> list[Sequence]:
+        """Put in every sequence that has one token left; returns the others. Preemption shortens the list's far end as we go."""
+        number, sequences, prefills, wants = plan.number, plan.sequences, [], False
+        for sequence in self._running:
+            if len(sequence.tokens) - sequence.computed > 1:
+                prefills.append(sequence)
+                continue
+            if sequence.computed == sequence.room:
+                if not self._grow(sequence):
+                    continue  # it waits, pages in hand, until an older one ends
+                plan.grown.append(sequence)
+            sequence.planned = number
+            sequences.append(sequence)
+            wants = wants or sequence.wants_logprobs
+        plan.decodes = len(sequences)
+        plan.counts = [1] * plan.decodes
+        plan.sampled = sequences.copy() if prefills or len(self._alive) > len(self._running) else sequences
+        plan.wants_logprobs = wants
+        return prefills
+
+    def _plan_prompts(self, plan: Plan, prefills: list[Sequence], now: float) -> None:
+        budget = self.limits.max_tokens - plan.decodes
+        if plan.decodes:
+            budget = self._pacer.chunk(budget)
+        self._claims.clear()
+        for sequence in prefills:
+            if budget > 0 and sequence.state is State.RUNNING:
+                budget -= self._plan_chunk(plan, sequence, budget)
+        while budget > 0:
+            admitted = self._admit(plan, now)
+            if admitted is None:
+                break
+            budget -= self._plan_chunk(plan, admitted, budget)
+        plan.wants_logprobs = any(sequence.wants_logprobs for sequence in plan.sampled)
+
+    def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
+        """Put in the next tokens of a prompt; returns how many: none if another sequence computes the same page in this step."""
+        self._adopt(sequence)
+        if self._claimed(sequence):
+            return 0
+        count = min(budget, sequence.left)
+        while sequence.room < sequence.computed + count and self._grow(sequence):
+            pass
+        count = min(count, sequence.room - sequence.computed)
+        if count > 0:
+            self._claim(sequence, count)
+            plan.add(sequence, count)
+        return count
+
+    def _adopt(self, sequence: Sequence) -> None:
+        """Take over the pages that follow from the cache, as far as they are there."""
+        size, pool = self.limits.page_tokens, self.pool
+        while sequence.computed == sequence.room and len(sequence.pages) < sequence.shareable:
+            page = pool.find(*sequence.key(len(sequence.pages)))
+            if page == NO_PAGE:
+                return
+            pool.adopt(page)
+            sequence.pages.append(page)
+            sequence.computed += size
+            sequence.room += size
+            sequence.publish_at += size
+            if not sequence.preemptions:
+                sequence.cached += size
+                self._cached_tokens += size
+
+    def _claimed(self, sequence: Sequence) -> bool:
+        index = len(sequence.pages)
+        if not self._claims or sequence.computed != sequence.room or index >= sequence.shareable:
+            return False
+        return sequence.key(index)[0] in self._claims
+
+    def _claim(self, sequence: Sequence, count: int) -> None:
+        size = self.limits.page_tokens
+        for index in range(sequence.computed // size, (sequence.computed + count) // size):
+            self._claims.add(sequence.key(index)[0])
+
+    def _grow(self, sequence: Sequence) -> bool:
+        """One more page, if need be from the youngest sequence; False if that is this one or already part of the step."""
+        while (page := self.pool.allocate()) == NO_PAGE:
+            youngest = self._running[-1]
+            if youngest is sequence or youngest.planned == self._plan.number:
+                return False
+            self._preempt(youngest)
+        sequence.pages.append(page)
+        sequence.room += self.limits.page_tokens
+        return True
+
+    def _preempt(self, youngest: Sequence) -> None:
+        self._running.pop()
+        self.pool.release(youngest.pages)
+        youngest.reset()
+        youngest.preemptions += 1
+        youngest.state = State.PREEMPTED
+        insort(self._preempted, youngest, key=_order)
+        self._preemptions += 1
+
+    def _admit(self, plan: Plan, now: float) -> Sequence | None:
+        """Start the next sequence, new or preempted, if the pages for all its tokens are there; nobody overtakes it if not."""
+        head = self._waiting.head() if self._slots else None
+        resumed = self._preempted[0] if self._preempted else None
+        sequence = resumed if head is None or (resumed is not None and resumed.order < head.order) else head
+        if sequence is None or not self._fits(sequence):
+            return None
+        if sequence is resumed:
+            del self._preempted[0]
+        else:
+            self._waiting.remove(sequence)
+            sequence.slot = self._slots.pop()
+            sequence.admitted_s = now
+            plan.opened.append(sequence)
+        sequence.state = State.RUNNING
+        insort(self._running, sequence, key=_order)
+        return sequence
+
+    def _fits(self, sequence: Sequence) -> bool:
+        """Whether free pages suffice for its tokens, for the prompts under way, and for one more page of every running sequence."""
+        found = idle = promised = 0
+        for index in range(sequence.shareable):
+            page = self.pool.find(*sequence.key(index))
+            if page == NO_PAGE:
+                break
+            found += 1
+            idle += self.pool.idle(page)
+        for other in self._running:
+            promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
+        return self._pages(len(sequence.tokens)) - found + promised <= self.pool.available - idle
+
+    def _pages(self, tokens: int) -> int:
+        return -(-tokens // self.limits.page_tokens)
+
+    # update
+
+    def update(self, tokens: list[int], details: Details, now: float, seconds: float, joules: float) -> list[Delta]:
+        """Take in the step's outcome: a token for each of the plan's `sampled`, and what it cost.
+
+        Args:
+            tokens: the sampled tokens.
+            details: log-probability and most likely tokens of each, or None; empty if the plan wants none.
+            now: the time after the step. seconds, joules: what the backend says it took.
+
+        Returns:
+            New tokens by sequence, with the account of those that ended.
+        """
+        plan = self._plan
+        share = joules / (plan.decodes + plan.prompt_tokens)
+        self._before = plan.sequences
+        for sequence, count in zip(plan.sequences, plan.counts, strict=True):
+            sequence.computed += count
+            sequence.joules += share * count
+            if sequence.computed >= sequence.publish_at:
+                self._publish(sequence)
+        context, deltas = self.limits.context, []
+        for index, sequence in enumerate(plan.sampled):
+            token = tokens[index]
+            sequence.tokens.append(token)
+            sequence.generated = generated = sequence.generated + 1
+            delta = Delta(sequence.id, [token])
+            deltas.append(delta)
+            if sequence.wants_logprobs:
+                _attach(delta, details[index])
+            if sequence.first_s is None:
+                sequence.first_s = now
+            if token in sequence.stops:
+                delta.stop_token = token
+                self._end(sequence, "stop", now, delta)
+            elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
+                self._end(sequence, "length", now, delta)
+            elif generated == sequence.min_tokens:
+                self._before = []  # its mask of stop tokens is lifted
+        self._account(plan, now, seconds, joules)
+        return deltas
+
+    def _publish(self, sequence: Sequence) -> None:
+        size = self.limits.page_tokens
+        for index in range(sequence.publish_at // size - 1, sequence.computed // size):
+            self.pool.publish(sequence.pages[index], *sequence.key(index))
+        sequence.publish_at = (sequence.computed // size + 1) * size
+
+    def _account(self, plan: Plan, now: float, seconds: float, joules: float) -> None:
+        self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
+        self._steps += 1
+        self._step_s += seconds
+        self._joules += joules
+        self._prompt_tokens += plan.prompt_tokens
+        self._completion_tokens += len(plan.sampled)
+        elapsed = max(now - self._updated_s, seconds, 1e-9)
+        self._rate += (len(plan.sampled) / elapsed - self._rate) * min(elapsed / _RATE_WINDOW_S, 1.0)
+        self._updated_s = now
+
+    # finish
+
+    def finish(self, request_id: str, at_token: int, reason: FinishReason, now: float) -> Delta | None:
+        """End a sequence that the front end has judged: it counts as having stopped after `at_token` generated tokens.
+
+        Returns the last delta, without tokens; None if the sequence has ended already.
+        """
+        sequence = self._alive.get(request_id)
+        if sequence is None:
+            return None
+        sequence.generated = min(max(at_token, 0), sequence.generated)
+        return self._end(sequence, reason, now, Delta(request_id))
+
+    def cancel(self, request_id: str, now: float, reason: FinishReason = "cancelled") -> Delta | None:
+        """End a sequence wherever it stands; all its tokens count. Returns the last delta, or None if it has ended already."""
+        sequence = self._alive.get(request_id)
+        return None if sequence is None else self._end(sequence, reason, now, Delta(request_id))
+
+    def fail(self, now: float) -> list[Delta]:
+        """End every sequence with reason error: the backend is gone."""
+        return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self._alive.values())]
+
+    def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
+        del self._alive[sequence.id]
+        if sequence.state is State.RUNNING:
+            self._running.remove(sequence)
+            self.pool.release(sequence.pages)
+        elif sequence.state is State.PREEMPTED:
+            self._preempted.remove(sequence)
+        else:
+            self._waiting.remove(sequence)
+        if sequence.slot != NO_SLOT:
+            self._slots.append(sequence.slot)
+        sequence.state = State.ENDED
+        self._ended += 1
+        delta.finish_reason = reason
+        delta.usage = sequence.usage(reason, now, self.limits.source)
+        return delta
+
+    def stats(self, overhead_s: float = 0.0) -> EngineStats:
+        """The figures so far; `overhead_s` is the loop's own."""
+        return EngineStats(
+            running=len(self._running),
+            waiting=len(self._waiting),
+            preempted=len(self._preempted),
+            pages=self.pool.pages,
+            pages_used=self.pool.held,
+            pages_cached=self.pool.cached,
+            tokens_per_s=self._rate,
+            steps=self._steps,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=self._cached_tokens,
+            completion_tokens=self._completion_tokens,
+            preemptions=self._preemptions,
+            ended=self._ended,
+            step_s=self._step_s,
+            overhead_s=overhead_s,
+            joules=self._joules,
+            source=self.limits.source,
+        )
+
+
+def _order(sequence: Sequence) -> tuple[float, int]:
+    return sequence.order
+
+
+def _attach(delta: Delta, detail: tuple[float, list[tuple[int, float]]] | None) -> None:
+    if detail is not None:
+        delta.logprobs = [detail[0]]
+        delta.top = [detail[1]]

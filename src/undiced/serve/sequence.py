@@ -1,0 +1,111 @@
+"""Sequence: a request while it is alive: its tokens, its pages and how far it has got. State only; the scheduler decides."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from undiced.engine.pages import chain_digest, pack_tokens, root_digest
+from undiced.serve.usage import FinishReason, UsageEvent
+
+if TYPE_CHECKING:
+    from undiced.serve.request import Request
+
+NO_SLOT = -1
+_HEAD_START_S = (0.0, 5.0, 60.0)  # by priority: a class waits as if it had arrived that much later, so none waits forever
+
+
+class State(Enum):
+    """Where a sequence stands. PREEMPTED ones keep their slot, and with it the counts that penalties need."""
+
+    WAITING = auto()
+    RUNNING = auto()
+    PREEMPTED = auto()
+    ENDED = auto()
+
+
+class Sequence:
+    """One sequence.
+
+    Attributes:
+        order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a class.
+        tokens: the prompt, then what was generated.
+        computed: tokens whose keys and values are in its pages; the others still have to go through the model.
+        pages, room: its pages in order, and the positions they hold.
+        tabled: pages that its row of the page table already shows.
+        cached: prompt tokens that were found in the prefix cache.
+        planned: number of the last step that it is part of.
+        publish_at: the value of `computed` at which its next page is full.
+    """
+
+    __slots__ = (
+        "admitted_s", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys", "max_tokens", "min_tokens",
+        "order", "page_tokens", "pages", "planned", "preemptions", "publish_at", "request", "room", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, arrival_s: float, order_s: float, serial: int, page_tokens: int) -> None:
+        self.id = request.id
+        self.request = request
+        self.arrival_s = arrival_s
+        self.order = (order_s + _HEAD_START_S[request.priority], serial)
+        self.tokens = list(request.prompt)
+        self.max_tokens = request.max_tokens
+        self.min_tokens = request.sampling.min_tokens
+        self.stops = request.stops
+        self.wants_logprobs = request.sampling.logprobs >= 0
+        self.page_tokens = page_tokens
+        self.state = State.WAITING
+        self.slot = NO_SLOT
+        self.generated = 0
+        self.cached = 0
+        self.preemptions = 0
+        self.planned = -1
+        self.joules = 0.0
+        self.admitted_s: float | None = None
+        self.first_s: float | None = None
+        self.keys: list[tuple[bytes, bytes]] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget pages and progress; the tokens stay."""
+        self.pages: list[int] = []
+        self.computed = 0
+        self.room = 0
+        self.tabled = 0
+        self.publish_at = self.page_tokens
+
+    @property
+    def left(self) -> int:
+        """Tokens that still have to go through the model before the next one can be sampled."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def shareable(self) -> int:
+        """Leading pages that may come from the cache: full ones, without the last token, which is always computed."""
+        return (len(self.tokens) - 1) // self.page_tokens
+
+    def key(self, index: int) -> tuple[bytes, bytes]:
+        """Digest and packed tokens of the full page `index`; found once, then remembered."""
+        keys, size = self.keys, self.page_tokens
+        while len(keys) <= index:
+            start = len(keys) * size
+            packed = pack_tokens(self.tokens[start : start + size])
+            keys.append((chain_digest(keys[-1][0] if keys else root_digest(self.request.cache_salt), packed), packed))
+        return keys[index]
+
+    def usage(self, reason: FinishReason, now: float, source: str) -> UsageEvent:
+        """The account of the sequence if it ends `now`."""
+        admitted = now if self.admitted_s is None else self.admitted_s
+        first = now if self.first_s is None else self.first_s
+        return UsageEvent(
+            request_id=self.id,
+            finish_reason=reason,
+            prompt_tokens=len(self.request.prompt),
+            cached_tokens=self.cached,
+            completion_tokens=self.generated,
+            queue_s=max(admitted - self.arrival_s, 0.0),
+            prompt_s=max(first - admitted, 0.0),
+            completion_s=max(now - first, 0.0),
+            joules=self.joules,
+            source=source,
+        )
