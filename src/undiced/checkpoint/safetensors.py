@@ -12,6 +12,7 @@ from pathlib import Path
 
 from undiced.checkpoint.documents import MAX_JSON_BYTES, parse_object
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
+from undiced.checkpoint.quote import quoted
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import FORMATS
@@ -80,19 +81,21 @@ def _read_entries(
 def _entry(name: str, entry: object, file: str) -> tuple[TensorInfo, str]:
     """Check one header entry -> (info with an offset from the start of the data, dtype)."""
     if not isinstance(entry, dict):
-        raise _damaged(file, f"the entry of {name!r} is not an object")
+        raise _damaged(file, f"the entry of {quoted(name)} is not an object")
     dtype, shape, span = entry.get("dtype"), _naturals(entry.get("shape")), _naturals(entry.get("data_offsets"))
     if not isinstance(dtype, str) or shape is None or span is None or len(span) != 2:
-        raise _damaged(file, f"the entry of {name!r} lacks a proper dtype, shape or data_offsets")
+        raise _damaged(file, f"the entry of {quoted(name)} lacks a proper dtype, shape or data_offsets")
     width = FORMATS[DTYPES[dtype]].block_bytes if dtype in DTYPES else BUFFER_BYTES.get(dtype)
     if width is None:
         raise UnsupportedError(
-            f"{file}: the tensor {name!r} has the dtype {dtype[:20]!r}.",
+            f"{file}: the tensor {quoted(name)} has the dtype {quoted(dtype)}.",
             remedy=f"Weights that are read: {', '.join(DTYPES)}.",
         )
     begin, end = span
     if end - begin != prod(shape) * width:
-        raise _damaged(file, f"the tensor {name!r} of shape {shape} and dtype {dtype} cannot take {end - begin} bytes")
+        raise _damaged(
+            file, f"the tensor {quoted(name)} of shape {shape} and dtype {dtype} cannot take {end - begin} bytes"
+        )
     return TensorInfo(name, shape, DTYPES.get(dtype, ""), begin, end - begin), dtype
 
 
@@ -108,7 +111,7 @@ def _check_cover(infos: list[TensorInfo], file: str, data_bytes: int) -> None:
     ordered = sorted(infos, key=lambda info: (info.offset, info.nbytes))
     for left, right in pairwise(ordered):
         if left.offset + left.nbytes != right.offset:
-            raise _damaged(file, f"the tensors {left.name!r} and {right.name!r} overlap or leave a hole")
+            raise _damaged(file, f"the tensors {quoted(left.name)} and {quoted(right.name)} overlap or leave a hole")
     first = ordered[0].offset if ordered else 0
     end = ordered[-1].offset + ordered[-1].nbytes if ordered else 0
     if first != 0 or end != data_bytes:

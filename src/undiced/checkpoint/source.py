@@ -14,6 +14,7 @@ from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
 
 
@@ -57,10 +58,9 @@ def _catalog_name(ref: str | Path) -> str | None:
 
 
 def _not_found(ref: str) -> ModelNotFoundError:
-    shown = ref if len(ref) <= 200 else ref[:200] + "..."
     near = difflib.get_close_matches(ref.casefold()[:200], CATALOG, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return ModelNotFoundError(
-        f"There is no model, file or folder {shown!r}.{hint}",
+        f"There is no model, file or folder {quoted(ref)}.{hint}",
         remedy=f"Name one of {', '.join(CATALOG)}, a GGUF file, or a Hugging Face model folder.",
     )
