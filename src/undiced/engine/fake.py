@@ -1,14 +1,15 @@
-"""FakeBackend: a backend without a model. The next token is a hash of all tokens before it, read back from its KV pages.
+"""FakeBackend: a backend without a model.
 
-For tests, and for measuring what everything around the engine costs. It refuses every step that breaks the contract of `Backend`, and a page
-that was shared, lost or overwritten by mistake changes the tokens that follow.
+The next token is a hash of all tokens before it, read back from its KV pages. For tests, and for measuring what
+everything around the engine costs. It refuses every step that breaks the contract of `Backend`, and a page that was
+shared, lost or overwritten by mistake changes the tokens that follow.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,9 @@ FAKE_LIMITS = Limits(max_batch=32, max_tokens=256, context=4096, pages=1024, pag
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a token depends on besides the history: seed and index if it is sampled, tokens counted in the slot if it is penalized."""
+    """What a token depends on besides the history: seed and index if it is sampled, tokens counted in the slot if it
+    is penalized.
+    """
 
     seed: int = 0
     counter: int = 0
@@ -52,7 +55,15 @@ class FakeBackend:
         poison: a token that makes the step fail in which it is read; -1 for none.
     """
 
-    def __init__(self, limits: Limits = FAKE_LIMITS, *, step_s: float = 0.0, token_s: float = 0.0, sleep: bool = False, poison: int = -1) -> None:
+    def __init__(
+        self,
+        limits: Limits = FAKE_LIMITS,
+        *,
+        step_s: float = 0.0,
+        token_s: float = 0.0,
+        sleep: bool = False,
+        poison: int = -1,
+    ) -> None:
         self.limits = limits
         self.steps: list[tuple[int, int]] = []  # sequences and tokens of the latest steps
         self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
@@ -71,7 +82,8 @@ class FakeBackend:
             raise EngineError("The fake engine met its poison.")
         starts = batch.seq_start.tolist()
         self._check(batch, starts)
-        rows, sampled = batch.sample_rows.tolist(), []
+        rows: list[int] = batch.sample_rows.tolist()
+        sampled: list[int] = []
         for index, slot in enumerate(batch.slots.tolist()):
             begin, end = starts[index], starts[index + 1]
             history = self._write(batch, index, begin, end)
@@ -91,10 +103,18 @@ class FakeBackend:
     def _check(self, batch: StepInput, starts: list[int]) -> None:
         limits, slots = self.limits, batch.slots.tolist()
         _must(0 < len(batch.tokens) <= limits.max_tokens, "a step must have tokens, and no more than its limit")
-        _must(0 < len(slots) <= limits.max_batch and len(set(slots)) == len(slots), "slots must be distinct and within the batch")
-        _must(len(starts) == len(slots) + 1 and starts[0] == 0 and starts[-1] == len(batch.tokens), "seq_start must cover the tokens")
+        _must(
+            0 < len(slots) <= limits.max_batch and len(set(slots)) == len(slots),
+            "slots must be distinct and within the batch",
+        )
+        _must(
+            len(starts) == len(slots) + 1 and starts[0] == 0 and starts[-1] == len(batch.tokens),
+            "seq_start must cover the tokens",
+        )
         _must(all(self._slots[slot] is not None for slot in slots), "a slot must be opened before it is used")
-        _must(bool((batch.tokens >= 0).all() and (batch.tokens < limits.vocab).all()), "tokens must be in the vocabulary")
+        _must(
+            bool((batch.tokens >= 0).all() and (batch.tokens < limits.vocab).all()), "tokens must be in the vocabulary"
+        )
 
     def _write(self, batch: StepInput, index: int, begin: int, end: int) -> NDArray[np.int32]:
         """Store a sequence's new tokens; returns its whole history as its pages show it."""
@@ -103,7 +123,10 @@ class FakeBackend:
         _must(count > 0 and bool((batch.positions[begin:end] == positions).all()), "positions must follow one another")
         _must(first + count <= self.limits.context, "a sequence must stay within the context")
         pages = batch.page_table[index, : -(-(first + count) // size)]
-        _must(bool((pages >= 0).all()) and len(set(pages.tolist())) == len(pages), "every position needs a page of its own")
+        _must(
+            bool((pages >= 0).all()) and len(set(pages.tolist())) == len(pages),
+            "every position needs a page of its own",
+        )
         _must(bool((batch.page_table[index, len(pages) :] == -1).all()), "entries past the pages must be -1")
         self._kv[pages[positions // size], positions % size] = batch.tokens[begin:end]
         return self._kv[pages].reshape(-1)[: first + count]
@@ -122,9 +145,12 @@ class FakeBackend:
         return fake_token(history, self.limits.vocab, draw)
 
     def _output(self, tokens: NDArray[np.int32], batch: StepInput, seconds: float) -> StepOutput:
-        rivals = (tokens[:, None] + np.arange(TOP_LOGPROBS_MAX, dtype=np.int32)) % self.limits.vocab
-        values = np.broadcast_to(-0.5 - np.arange(TOP_LOGPROBS_MAX, dtype=np.float32), rivals.shape)
-        return StepOutput(tokens, np.full(len(tokens), -0.5, np.float32), rivals, values, seconds, float(len(batch.tokens)))
+        ranks = np.arange(TOP_LOGPROBS_MAX, dtype=np.int32)
+        rivals = ((tokens[:, None] + ranks) % self.limits.vocab).astype(np.int32)
+        values = np.broadcast_to(np.float32(-0.5) - ranks.astype(np.float32), rivals.shape)
+        return StepOutput(
+            tokens, np.full(len(tokens), -0.5, np.float32), rivals, values, seconds, float(len(batch.tokens))
+        )
 
 
 def _must(condition: bool, rule: str) -> None:
@@ -133,14 +159,25 @@ def _must(condition: bool, rule: str) -> None:
 
 
 def open_fake(options: BackendOptions) -> FakeBackend:
-    """A fake backend for the engine process; `options.checkpoint` may set fields, e.g. "max_batch=4,step_s=0.001,poison=7"."""
-    given = dict(item.split("=", 1) for item in str(options.checkpoint).split(",") if "=" in item)
-    fields = {name: int(given[name]) for name in ("max_batch", "max_tokens", "context", "pages", "page_tokens", "vocab") if name in given}
+    """A fake backend for the engine process; `options.checkpoint` may set fields, e.g.
+    "max_batch=4,step_s=0.001,poison=7".
+    """
+    given = dict(item.split("=", 1) for item in options.checkpoint.split(",") if "=" in item)
+
+    def number(name: str, default: float = 0.0) -> float:
+        return float(given.get(name, default))
+
+    base = FAKE_LIMITS
+    limits = Limits(
+        max_batch=int(number("max_batch", base.max_batch)),
+        max_tokens=int(number("max_tokens", base.max_tokens)),
+        context=int(number("context", base.context)),
+        pages=int(number("pages", base.pages)),
+        page_tokens=int(number("page_tokens", base.page_tokens)),
+        vocab=int(number("vocab", base.vocab)),
+        source=base.source,
+    )
     options.progress(1.0, "nothing to load")
     return FakeBackend(
-        replace(FAKE_LIMITS, **fields),
-        step_s=float(given.get("step_s", 0)),
-        token_s=float(given.get("token_s", 0)),
-        sleep=True,
-        poison=int(given.get("poison", -1)),
+        limits, step_s=number("step_s"), token_s=number("token_s"), sleep=True, poison=int(number("poison", -1))
     )

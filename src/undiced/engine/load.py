@@ -1,6 +1,7 @@
 """From a program file and a checkpoint reference to a running backend: what the engine process does first.
 
-Knows how to open each part; knows nothing of sockets or scheduling. Another backend is another function of the same signature.
+Knows how to open each part; knows nothing of sockets or scheduling. Another backend is another function of the same
+signature.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class BackendOptions:
     Attributes:
         program: path of a compiled program.
         checkpoint: catalog name, GGUF file or Hugging Face folder.
-        threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step. isa: forced instruction set, or "".
+        threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step. isa: forced
+            instruction set, or "".
         progress: called with (share done from 0 to 1, what is being done).
     """
 

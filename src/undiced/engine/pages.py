@@ -1,8 +1,9 @@
-"""PagePool: reference-counted KV pages that sequences with equal prefixes share. Page numbers only; holds no keys, no values and no policy.
+"""PagePool: reference-counted KV pages that sequences with equal prefixes share.
 
-Only whole pages are shared, so nothing is ever copied: a page is written by one sequence, published when full, and read-only from then on.
-A published page is found by the digest of its tokens and of all tokens before them; the tokens are compared too. Free pages keep what was
-published in them until they are needed again, the one released longest ago first.
+Page numbers only; holds no keys, no values and no policy. Only whole pages are shared, so nothing is ever copied: a
+page is written by one sequence, published when full, and read-only from then on. A published page is found by the
+digest of its tokens and of all tokens before them; the tokens are compared too. Free pages keep what was published in
+them until they are needed again, the one released longest ago first.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ class PagePool:
         return self.pages - self.available
 
     def allocate(self) -> int:
-        """A page of the caller's own, or NO_PAGE if all are held. Blank ones first, then what was released longest ago."""
+        """A page of the caller's own, or NO_PAGE if all are held.
+
+        Blank ones first, then what was released longest ago.
+        """
         if self._blank:
             page = self._blank.pop()
         elif self._cached:
@@ -96,13 +100,18 @@ class PagePool:
         return self._references[page] == 0
 
     def publish(self, page: int, digest: bytes, tokens: bytes) -> None:
-        """Offer a full page that the caller holds for sharing. The first page published under a digest stays the one found."""
+        """Offer a full page that the caller holds for sharing.
+
+        The first page published under a digest stays the one found.
+        """
         if digest not in self._found and page not in self._published:
             self._found[digest] = page
             self._published[page] = (digest, tokens)
 
     def release(self, pages: Sequence[int]) -> None:
-        """Give back one reference to each of a sequence's pages, in the sequence's order; its last pages are forgotten first."""
+        """Give back one reference to each of a sequence's pages, in the sequence's order; its last pages are
+        forgotten first.
+        """
         for page in reversed(pages):
             self._references[page] -= 1
             if self._references[page] == 0:
@@ -123,14 +132,21 @@ class PagePool:
         del self._found[digest]
 
     def check(self, held: Iterable[Sequence[int]]) -> None:
-        """Assert conservation: references are exactly the pages `held` by all sequences, and each page is in one place. For tests."""
+        """Assert conservation: references are exactly the pages `held` by all sequences, and each page is in one place.
+
+        For tests.
+        """
         counts = [0] * self.pages
         for pages in held:
             for page in pages:
                 counts[page] += 1
         assert counts == self._references, f"references {self._references}, held {counts}"
         free = [*self._blank, *self._cached]
-        assert sorted(free) == [page for page in range(self.pages) if counts[page] == 0], "a free page is lost or doubled"
+        assert sorted(free) == [page for page in range(self.pages) if counts[page] == 0], (
+            "a free page is lost or doubled"
+        )
         assert not any(page in self._published for page in self._blank), "a blank page is published"
         assert all(page in self._published for page in self._cached), "a cached page is not published"
-        assert {digest: page for page, (digest, _) in self._published.items()} == self._found, "the index disagrees with the pages"
+        assert {digest: page for page, (digest, _) in self._published.items()} == self._found, (
+            "the index disagrees with the pages"
+        )

@@ -1,8 +1,22 @@
-"""Policy: which sequences run, in which step, on which pages. Token ids only; no text, no tensors, no clock of its own."""
+"""Policy: which sequences run, in which step, on which pages.
+
+Token ids only; no text, no tensors, no clock of its own.
+"""
 
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.request import GREEDY, Priority, Request, Sampling
 from undiced.serve.scheduler import Policy, Scheduler
 from undiced.serve.usage import FinishReason, UsageEvent
 
-__all__ = ["GREEDY", "Delta", "EngineStats", "FinishReason", "Policy", "Priority", "Request", "Sampling", "Scheduler", "UsageEvent"]
+__all__ = [
+    "GREEDY",
+    "Delta",
+    "EngineStats",
+    "FinishReason",
+    "Policy",
+    "Priority",
+    "Request",
+    "Sampling",
+    "Scheduler",
+    "UsageEvent",
+]

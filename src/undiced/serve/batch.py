@@ -1,6 +1,7 @@
-"""StepBuffer: turns a plan into a backend's arrays. Allocated once; a step in which every sequence just goes on moves three of them.
+"""StepBuffer: turns a plan into a backend's arrays.
 
-The page table and the sampling parameters live in rows by slot, written when something changes and gathered when the batch does.
+Allocated once; a step in which every sequence just goes on moves three of them. The page table and the sampling
+parameters live in rows by slot, written when something changes and gathered when the batch does.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class StepBuffer:
         self._counters = self._step.sampling["counter"]
 
     def fill(self, plan: Plan, sampled: NDArray[np.int32]) -> StepInput:
-        """The arrays of a plan, valid until the next call. `sampled`: the tokens of the step before, for a steady plan."""
+        """The arrays of a plan, valid until the next call.
+
+        `sampled`: the tokens of the step before, for a steady plan.
+        """
         for sequence in plan.opened:
             self._open(sequence)
         if not plan.steady:
@@ -108,7 +112,16 @@ class StepBuffer:
         row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
         row["slot"] = sequence.slot
         row["top_logprobs"] = sampling.logprobs
-        for name in ("top_k", "temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty", "seed"):
+        for name in (
+            "top_k",
+            "temperature",
+            "top_p",
+            "min_p",
+            "repetition_penalty",
+            "frequency_penalty",
+            "presence_penalty",
+            "seed",
+        ):
             row[name] = getattr(sampling, name)
 
     def _tabulate(self, sequences: list[Sequence]) -> None:

@@ -1,6 +1,7 @@
-"""EngineLoop: a backend and a scheduler, one step after another. `LLM` runs it in its own process, the server in the engine process.
+"""EngineLoop: a backend and a scheduler, one step after another.
 
-Knows arrays and the time, decides nothing. Not thread-safe: one thread calls it.
+`LLM` runs it in its own process, the server in the engine process. Knows arrays and the time, decides nothing. Not
+thread-safe: one thread calls it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class EngineLoop:
         clock: seconds; a `VirtualClock` is moved by the backend's own seconds, for backends that simulate.
     """
 
-    def __init__(self, backend: Backend, scheduler: Scheduler | None = None, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, backend: Backend, scheduler: Scheduler | None = None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self.backend = backend
         self.limits = backend.limits
         self.scheduler = scheduler or Scheduler(backend.limits)
@@ -59,7 +62,10 @@ class EngineLoop:
         return self._keep(self.scheduler.cancel(request_id, self._clock()))
 
     def finish(self, request_id: str, at_token: int, reason: FinishReason = "stop") -> bool:
-        """End a sequence after `at_token` generated tokens; its last delta comes out of the next `step`. False if it has ended already."""
+        """End a sequence after `at_token` generated tokens; its last delta comes out of the next `step`.
+
+        False if it has ended already.
+        """
         return self._keep(self.scheduler.finish(request_id, at_token, reason, self._clock()))
 
     def _keep(self, delta: Delta | None) -> bool:
@@ -68,7 +74,9 @@ class EngineLoop:
         return delta is not None
 
     def step(self) -> list[Delta]:
-        """One step; returns what it produced, and the ends that `cancel` and `finish` made. Empty when idle, and for steps that only read prompts.
+        """One step; returns what it produced, and the ends that `cancel` and `finish` made.
+
+        Empty when idle, and for steps that only read prompts.
 
         Raises:
             EngineError: the backend failed; `fail` then ends what was running.
@@ -76,6 +84,10 @@ class EngineLoop:
         started = self._clock()
         plan = self.scheduler.schedule(started)
         if plan is None:
+            if not self.scheduler.idle and not self._ended:
+                raise EngineError(
+                    "The scheduler has sequences but nothing to compute.", remedy="This is a bug; please report it."
+                )
             return self._take_ended()
         batch = self._buffer.fill(plan, self._sampled)
         try:

@@ -1,4 +1,7 @@
-"""Plan: one step as the scheduler wants it: which sequences, how many tokens of each. No arrays; `StepBuffer` makes those."""
+"""Plan: one step as the scheduler wants it: which sequences, how many tokens of each.
+
+No arrays; `StepBuffer` makes those.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,23 @@ class Plan:
         opened: sequences that have just taken their slot.
         grown: decoding sequences that have got a page.
         decodes, prompt_tokens: how many tokens of the step belong to sequences that decode, and to prompts.
-        steady: the same sequences as the step before, in the same order, all decoding: only tokens, positions and counters have moved.
+        steady: the same sequences as the step before, in the same order, all decoding: only tokens, positions and
+            counters have moved.
         wants_logprobs: whether any of `sampled` asked for log-probabilities.
     """
 
-    __slots__ = ("counts", "decodes", "grown", "number", "opened", "prompt_tokens", "sampled", "sequences", "steady", "wants_logprobs")
+    __slots__ = (
+        "counts",
+        "decodes",
+        "grown",
+        "number",
+        "opened",
+        "prompt_tokens",
+        "sampled",
+        "sequences",
+        "steady",
+        "wants_logprobs",
+    )
 
     def __init__(self) -> None:
         self.number = 0

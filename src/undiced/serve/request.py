@@ -92,7 +92,9 @@ class Request:
         return frozenset(self.stop_token_ids) | (frozenset() if self.ignore_eos else frozenset(self.eos_ids))
 
     def copies(self, n: int) -> tuple[Request, ...]:
-        """`n` requests for independent samples of the same prompt, which they compute once: ids `<id>.<i>`, seeds apart."""
+        """`n` requests for independent samples of the same prompt, which they compute once: ids `<id>.<i>`, seeds
+        apart.
+        """
         return tuple(
             replace(
                 self,
@@ -117,7 +119,8 @@ def check(request: Request, limits: Limits) -> None:
         raise InvalidRequestError(f"max_tokens is {wanted}; it must be at least 1.", param="max_tokens")
     if prompt + wanted > limits.context:
         raise ContextLengthError(
-            f"The context holds {limits.context} tokens, but prompt and completion need {prompt + wanted} ({prompt} in the prompt, {wanted} to generate).",
+            f"The context holds {limits.context} tokens, but prompt and completion need {prompt + wanted} "
+            f"({prompt} in the prompt, {wanted} to generate).",
             remedy="Shorten the prompt or lower max_tokens.",
             param="max_tokens",
         )
@@ -134,7 +137,7 @@ def check(request: Request, limits: Limits) -> None:
 
 
 def _check_ids(param: str, ids: tuple[int, ...], vocab: int) -> None:
-    if ids and not (0 <= min(ids) and max(ids) < vocab):
+    if ids and not (min(ids) >= 0 and max(ids) < vocab):
         worst = min(ids) if min(ids) < 0 else max(ids)
         raise InvalidRequestError(f"{param} holds token id {worst}; the vocabulary has {vocab} tokens.", param=param)
 
@@ -143,6 +146,10 @@ def _check_sampling(sampling: Sampling) -> None:
     if not 0 <= sampling.seed <= _SEED_MASK:
         raise InvalidRequestError(f"seed is {sampling.seed}; it must fit 64 unsigned bits.", param="seed")
     if not 0 <= sampling.top_k < 1 << 31:
-        raise InvalidRequestError(f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k")
+        raise InvalidRequestError(
+            f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k"
+        )
     if sampling.logprobs > TOP_LOGPROBS_MAX:
-        raise InvalidRequestError(f"{sampling.logprobs} top logprobs asked for; {TOP_LOGPROBS_MAX} is the most.", param="top_logprobs")
+        raise InvalidRequestError(
+            f"{sampling.logprobs} top logprobs asked for; {TOP_LOGPROBS_MAX} is the most.", param="top_logprobs"
+        )

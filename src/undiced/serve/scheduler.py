@@ -1,8 +1,9 @@
-"""Scheduler: which sequences run in the next step, on which pages, and when they end. Four verbs: add, schedule, update, finish.
+"""Scheduler: which sequences run in the next step, on which pages, and when they end.
 
-Pure policy: holds no tensors and reads no clock; times come in as numbers. Decoding sequences always go on, one token each; prompts share
-what is left of the step's token budget, oldest first. Pages are handed out as tokens arrive, never reserved for `max_tokens`; when they run
-out the youngest sequence gives its pages back and is recomputed later, with the same tokens, because draws depend on seed and counter alone.
+Four verbs: add, schedule, update, finish. Pure policy: holds no tensors and reads no clock; times come in as numbers.
+Decoding sequences always go on, one token each; prompts share what is left of the step's token budget, oldest first.
+Pages are handed out as tokens arrive, never reserved for `max_tokens`; when they run out the youngest sequence gives
+its pages back and is recomputed later, with the same tokens, because draws depend on seed and counter alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Policy:
 
     Attributes:
         max_waiting: requests in the queue; one more is refused.
-        stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the same.
+        stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the
+            same.
     """
 
     max_waiting: int = 256
@@ -67,7 +69,8 @@ class Scheduler:
         self._latest_s = 0.0
         self._rate = 0.0
         self._updated_s = 0.0
-        self._steps = self._prompt_tokens = self._cached_tokens = self._completion_tokens = self._preemptions = self._ended = 0
+        self._steps = self._preemptions = self._ended = 0
+        self._prompt_tokens = self._cached_tokens = self._completion_tokens = 0
         self._step_s = self._joules = 0.0
 
     @property
@@ -94,7 +97,9 @@ class Scheduler:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         if not self.has_room:
             raise QueueFullError(
-                f"The queue is full: {len(self._waiting)} requests are waiting.", retry_after_s=self.retry_after_s(), remedy="Try again later."
+                f"The queue is full: {len(self._waiting)} requests are waiting.",
+                retry_after_s=self.retry_after_s(),
+                remedy="Try again later.",
             )
         if not self._alive:
             self._updated_s = now
@@ -126,7 +131,10 @@ class Scheduler:
         return plan
 
     def _plan_decodes(self, plan: Plan) -> list[Sequence]:
-        """Put in every sequence that has one token left; returns the others. Preemption shortens the list's far end as we go."""
+        """Put in every sequence that has one token left; returns the others.
+
+        Preemption shortens the list's far end as we go.
+        """
         number, sequences, prefills, wants = plan.number, plan.sequences, [], False
         for sequence in self._running:
             if len(sequence.tokens) - sequence.computed > 1:
@@ -161,7 +169,9 @@ class Scheduler:
         plan.wants_logprobs = any(sequence.wants_logprobs for sequence in plan.sampled)
 
     def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
-        """Put in the next tokens of a prompt; returns how many: none if another sequence computes the same page in this step."""
+        """Put in the next tokens of a prompt; returns how many: none if another sequence computes the same page in
+        this step.
+        """
         self._adopt(sequence)
         if self._claimed(sequence):
             return 0
@@ -202,7 +212,9 @@ class Scheduler:
             self._claims.add(sequence.key(index)[0])
 
     def _grow(self, sequence: Sequence) -> bool:
-        """One more page, if need be from the youngest sequence; False if that is this one or already part of the step."""
+        """One more page, if need be from the youngest sequence; False if that is this one or already part of the
+        step.
+        """
         while (page := self.pool.allocate()) == NO_PAGE:
             youngest = self._running[-1]
             if youngest is sequence or youngest.planned == self._plan.number:
@@ -222,7 +234,9 @@ class Scheduler:
         self._preemptions += 1
 
     def _admit(self, plan: Plan, now: float) -> Sequence | None:
-        """Start the next sequence, new or preempted, if the pages for all its tokens are there; nobody overtakes it if not."""
+        """Start the next sequence, new or preempted, if the pages for all its tokens are there; nobody overtakes it
+        if not.
+        """
         head = self._waiting.head() if self._slots else None
         resumed = self._preempted[0] if self._preempted else None
         sequence = resumed if head is None or (resumed is not None and resumed.order < head.order) else head
@@ -240,7 +254,9 @@ class Scheduler:
         return sequence
 
     def _fits(self, sequence: Sequence) -> bool:
-        """Whether free pages suffice for its tokens, for the prompts under way, and for one more page of every running sequence."""
+        """Whether free pages suffice for its tokens, for the prompts under way, and for one more page of every
+        running sequence.
+        """
         found = idle = promised = 0
         for index in range(sequence.shareable):
             page = self.pool.find(*sequence.key(index))
@@ -328,7 +344,10 @@ class Scheduler:
         return self._end(sequence, reason, now, Delta(request_id))
 
     def cancel(self, request_id: str, now: float, reason: FinishReason = "cancelled") -> Delta | None:
-        """End a sequence wherever it stands; all its tokens count. Returns the last delta, or None if it has ended already."""
+        """End a sequence wherever it stands; all its tokens count.
+
+        Returns the last delta, or None if it has ended already.
+        """
         sequence = self._alive.get(request_id)
         return None if sequence is None else self._end(sequence, reason, now, Delta(request_id))
 

@@ -1,4 +1,7 @@
-"""Sequence: a request while it is alive: its tokens, its pages and how far it has got. State only; the scheduler decides."""
+"""Sequence: a request while it is alive: its tokens, its pages and how far it has got.
+
+State only; the scheduler decides.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ if TYPE_CHECKING:
     from undiced.serve.request import Request
 
 NO_SLOT = -1
-_HEAD_START_S = (0.0, 5.0, 60.0)  # by priority: a class waits as if it had arrived that much later, so none waits forever
+# By priority: a class waits as if it had arrived that much later, so that no class waits forever.
+_HEAD_START_S = (0.0, 5.0, 60.0)
 
 
 class State(Enum):
@@ -28,7 +32,8 @@ class Sequence:
     """One sequence.
 
     Attributes:
-        order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a class.
+        order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a
+            class.
         tokens: the prompt, then what was generated.
         computed: tokens whose keys and values are in its pages; the others still have to go through the model.
         pages, room: its pages in order, and the positions they hold.
@@ -39,8 +44,9 @@ class Sequence:
     """
 
     __slots__ = (
-        "admitted_s", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys", "max_tokens", "min_tokens",
-        "order", "page_tokens", "pages", "planned", "preemptions", "publish_at", "request", "room", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
+        "admitted_s", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys",
+        "max_tokens", "min_tokens", "order", "page_tokens", "pages", "planned", "preemptions", "publish_at",
+        "request", "room", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(self, request: Request, arrival_s: float, order_s: float, serial: int, page_tokens: int) -> None:

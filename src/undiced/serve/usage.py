@@ -20,7 +20,8 @@ class UsageEvent:
         finish_reason: stop (a stop token, or a stop string found by the front end), length, cancelled or error.
         prompt_tokens: length of the prompt, of which `cached_tokens` were found in the prefix cache.
         completion_tokens: generated tokens that count, a stop token included.
-        queue_s: from arrival to the first step; prompt_s: from there to the first token; completion_s: from there to the end.
+        queue_s: from arrival to the first step; prompt_s: from there to the first token; completion_s: from there to
+            the end.
         joules: the sequence's share of the energy of its steps; NaN where the backend does not know.
         source: whose seconds and joules these are: "host" or a machine's name.
     """

@@ -1,0 +1,102 @@
+"""Link: the engine process's end of the socket.
+
+Never makes a step wait: reads only what is there, keeps what cannot be sent yet.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING
+
+from undiced.serve.frames import FromEngine, ToEngine, encode, engine_reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_READ_BYTES = 1 << 16
+_BUFFER_BYTES = 1 << 20
+
+
+class LinkClosedError(Exception):
+    """The other process is gone."""
+
+
+class Link:
+    """A connected, non-blocking unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        self._socket.connect(str(path))
+        self._socket.setblocking(False)
+        self._reader = engine_reader()
+        self._unsent = bytearray()
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def send(self, message: FromEngine) -> None:
+        """Send a frame, or keep it until the other side reads again; what is kept is bounded by the tokens of the
+        running requests.
+        """
+        frame = encode(message)
+        if not self._unsent:
+            sent = self._try(frame)
+            if sent == len(frame):
+                return
+            frame = frame[sent:]
+            self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
+        self._unsent += frame
+
+    def receive(self, *, wait: bool) -> list[ToEngine]:
+        """Messages that have come. With `wait`, sleeps until there is at least one.
+
+        Raises:
+            LinkClosedError: the other side has closed.
+        """
+        messages: list[ToEngine] = []
+        while True:
+            events = self._poll.poll(None if wait and not messages else 0)
+            if not events:
+                return messages
+            if events[0][1] & select.POLLOUT:
+                self._flush()
+            if events[0][1] & ~select.POLLOUT:
+                messages.extend(self._reader.feed(self._read()))
+            elif not wait:
+                return messages
+
+    def _read(self) -> bytes:
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except OSError as error:
+            raise LinkClosedError from error
+        if not data:
+            raise LinkClosedError
+        return data
+
+    def _try(self, data: bytes | bytearray) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkClosedError from error
+
+    def _flush(self) -> None:
+        del self._unsent[: self._try(self._unsent)]
+        if not self._unsent:
+            self._poll.modify(self._socket, select.POLLIN)
+
+    def drain(self, timeout_s: float) -> None:
+        """Send what is kept, for at most `timeout_s`."""
+        self._socket.settimeout(timeout_s)
+        unsent, self._unsent = self._unsent, bytearray()
+        try:
+            self._socket.sendall(unsent)
+        except OSError as error:
+            raise LinkClosedError from error
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
