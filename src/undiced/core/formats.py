@@ -1,7 +1,7 @@
 """How weights are stored, in files and resident. Data only: no tensor is touched here.
 
 A quantized weight is `scale * (code - zero) + minimum`, with one scale (and minimum) a group of `group` columns.
-Sources: block layouts as documented by the GGUF specification and checked bit by bit against the `gguf` package in tests.
+Source: block layouts of the GGUF specification, checked bit by bit against the `gguf` package in tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Backend protocol: arrays in, arrays out, one step at a time. Knows no text, no policy and no clock of its own making.
+"""The Backend protocol: arrays in, arrays out, one step at a time. Knows no text and no policy.
 
 A step mixes decoding and chunked prefill: the tokens of all its sequences lie one after another in flat arrays.
 """
@@ -64,7 +64,7 @@ class StepInput:
         seq_start: int32 (S + 1,), where each sequence's tokens begin in `tokens`; last entry T.
         slots: int32 (S,), distinct, each in [0, max_batch).
         page_table: int32 (S, P), the pages of each sequence in order; entries past its length are -1.
-        sample_rows: int32 (R,), ascending indices into `tokens`; usually each sequence's last row, only once its prompt is done.
+        sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done.
         sampling: structured (R,) of SAMPLING_FIELDS.
     """
 
@@ -83,7 +83,7 @@ class StepOutput:
 
     Attributes:
         tokens: int32 (R,), the sampled tokens.
-        logprobs: float32 (R,), natural log of the sampled token's probability before penalties and temperature; 0 where not asked.
+        logprobs: float32 (R,), log of the sampled token's probability before penalties and temperature; else 0.
         top_ids, top_logprobs: int32 and float32 (R, 20), most likely first; -1 and -inf where not asked.
         seconds: duration of the step, on the clock that `Limits.source` names.
         joules: energy of the step, or NaN where it is not known.

@@ -60,6 +60,6 @@ def open_host(options: BackendOptions) -> Backend:
         pages=options.pages,
         max_tokens=options.max_tokens,
         isa=options.isa,
-        progress=options.progress,
+        progress=lambda done, total: options.progress(done / max(1, total), "packing weights"),
     )
     return backend

@@ -100,7 +100,9 @@ _WAFER = frozenset({"wafer"})
 
 INSTRUCTIONS: dict[Op, Row] = {
     Op.BARRIER: Row("wait for every core of the region", Partition.ALL, ()),
-    Op.EMBED: Row("dst[t] (+)= W[tokens[t] or positions[t]] * scale", Partition.TOKENS, ("dst", "weight"), (), ("scale",)),
+    Op.EMBED: Row(
+        "dst[t] (+)= W[tokens[t] or positions[t]] * scale", Partition.TOKENS, ("dst", "weight"), (), ("scale",)
+    ),
     Op.RMSNORM: Row(
         "dst[:, start:start+columns] = each group of width columns of a, over its root mean square, times W",
         Partition.TOKENS,
@@ -109,7 +111,11 @@ INSTRUCTIONS: dict[Op, Row] = {
         ("eps",),
     ),
     Op.LAYERNORM: Row(
-        "dst = (a - mean) / sqrt(var + eps) * W + B", Partition.TOKENS, ("dst", "a", "weight", "bias"), ("columns",), ("eps",)
+        "dst = (a - mean) / sqrt(var + eps) * W + B",
+        Partition.TOKENS,
+        ("dst", "a", "weight", "bias"),
+        ("columns",),
+        ("eps",),
     ),
     Op.QUANTIZE: Row(
         "dst = int8 blocks of 32 columns of a, each with scale max|a|/127 and the sum of its codes",
@@ -158,7 +164,9 @@ INSTRUCTIONS: dict[Op, Row] = {
     Op.SCALE: Row("dst = a * factor", Partition.TOKENS, ("dst", "a"), ("columns",), ("factor",)),
     Op.SOFTCAP: Row("dst = cap * tanh(a / cap)", Partition.COLUMNS, ("dst", "a"), ("columns",), ("cap",)),
     Op.GATHER: Row("dst[r] = a[sample_rows[r]]", Partition.SAMPLES, ("dst", "a"), ("columns",)),
-    Op.SAMPLE: Row("tokens[r] ~ distribution of a[r] under the row's sampling parameters", Partition.SAMPLES, ("a",), ("vocab",)),
+    Op.SAMPLE: Row(
+        "tokens[r] ~ distribution of a[r] under the row's sampling parameters", Partition.SAMPLES, ("a",), ("vocab",)
+    ),
     Op.MOE_ROUTE: Row(
         "dst = top-k experts and their weights from router scores a",
         Partition.TOKENS,

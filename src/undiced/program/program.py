@@ -1,6 +1,6 @@
 """Program: what a compiler made of one graph for one machine. Frozen, versioned, hashed, saved and reloaded.
 
-Knows regions, streams, buffers, weight slots and the KV cache's shape. Stores digests of graph and machine, never themselves.
+Knows regions, streams, buffers, weight slots and the KV cache's shape; of graph and machine only their digests.
 """
 
 from __future__ import annotations

@@ -1,0 +1,54 @@
+"""plan_memory: virtual buffers that are never alive together share one buffer.
+
+A buffer lives from its first to its last instruction. Buffers share only with equals (same width, rows, kind): layers
+are alike, so this already brings the number down to one layer's worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from undiced.compiler.host.draft import Draft
+from undiced.program import Buffer, Instr
+from undiced.program.isa import NONE
+
+Key = tuple[int, str, str]
+
+
+def plan_memory(draft: Draft) -> None:
+    """Maps virtual buffers to as few real ones as a first-fit over their lifetimes finds, and rewrites instructions."""
+    last = {buffer: i for i, instr in enumerate(draft.instrs) for buffer in touched(instr)}
+    real: dict[int, int] = {}
+    free: dict[Key, list[int]] = {}
+    ending: dict[int, list[int]] = {}
+    for buffer, index in last.items():
+        ending.setdefault(index, []).append(buffer)
+    for i, instr in enumerate(draft.instrs):
+        for buffer in touched(instr):
+            if buffer not in real:
+                real[buffer] = _take(draft, free, draft.virtual[buffer])
+        for buffer in ending.get(i, ()):
+            free.setdefault(_key(draft.virtual[buffer]), []).append(real[buffer])
+        draft.instrs[i] = _renamed(instr, real)
+
+
+def touched(instr: Instr) -> tuple[int, ...]:
+    """The buffers that an instruction reads or writes."""
+    return tuple(dict.fromkeys(x for x in (instr.dst, instr.a, instr.b, instr.c) if x != NONE))
+
+
+def _take(draft: Draft, free: dict[Key, list[int]], like: Buffer) -> int:
+    spare = free.get(_key(like))
+    if spare:
+        return spare.pop()
+    draft.buffers.append(like)
+    return len(draft.buffers) - 1
+
+
+def _key(buffer: Buffer) -> Key:
+    return buffer.width, buffer.rows, buffer.kind
+
+
+def _renamed(instr: Instr, real: dict[int, int]) -> Instr:
+    names = {x: real.get(getattr(instr, x), NONE) for x in ("dst", "a", "b", "c")}
+    return replace(instr, dst=names["dst"], a=names["a"], b=names["b"], c=names["c"])

@@ -1,0 +1,286 @@
+"""shard: turns each graph node into instructions whose partition over cores is fixed by the instruction table.
+
+Values that one instruction wants side by side (queries, keys and values; gate and up) are given one buffer here, sums
+into the residual stream become accumulating products, and rows that are not sampled are dropped before the final norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from undiced.compiler.host.draft import Draft, Spot
+from undiced.core.errors import UnsupportedError
+from undiced.core.formats import FORMATS
+from undiced.model import Node, rope_frequencies
+from undiced.program import Activation, Flag, Instr, KvLayer, Op, Partition
+from undiced.program.isa import NONE
+
+_ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
+_IN_PLACE = ("rope", "rmsnorm")  # of attention's inputs: they may overwrite what they read
+_ROPE_STYLES = {"half": 0, "interleaved": 1}
+
+
+def shard(draft: Draft) -> None:
+    """Fills `draft.instrs` over virtual buffers."""
+    group_neighbors(draft)
+    sums = accumulating_sums(draft)
+    last_layer = max(node.layer for node in draft.graph.nodes)
+    gathered = False
+    for node in draft.graph.nodes:
+        if node.layer < 0 and draft.kv and not gathered and _after(draft, node, last_layer):
+            _gather(draft, node)
+            gathered = True
+        if node.out in sums.dropped:
+            draft.spots[node.out] = draft.spots[node.ins[sums.dropped[node.out]]]
+            continue
+        if node.op not in _RULES:
+            raise UnsupportedError(
+                f"The host engine can't run {node.op!r} of {draft.graph.config.name} yet.",
+                remedy="Use a dense model; `undiced compile --machine wse3` places this one on a wafer.",
+            )
+        target = sums.targets.get(node.out)
+        if target is not None:
+            _linear(draft, node, draft.spots[target], Flag.ACCUMULATE)
+        else:
+            _RULES[node.op](draft, node)
+    logits = draft.spots[draft.graph.output]
+    draft.instrs.append(Instr(Op.SAMPLE, a=logits.buffer, p=(draft.graph.config.vocab,), note=draft.graph.output))
+
+
+def _after(draft: Draft, node: Node, last_layer: int) -> bool:
+    """Whether a node outside the layers comes behind them."""
+    made = {n.out: n.layer for n in draft.graph.nodes}
+    return any(made.get(name) == last_layer for name in node.ins)
+
+
+def _gather(draft: Draft, node: Node) -> None:
+    """From here on only sampled rows matter."""
+    spot = draft.spots[node.ins[0]]
+    buffer = draft.new_buffer("sampled", spot.width, "samples")
+    draft.instrs.append(Instr(Op.GATHER, dst=buffer, a=spot.buffer, p=(spot.width,), note=node.ins[0]))
+    draft.spots[node.ins[0]] = Spot(buffer, 0, spot.width)
+
+
+class Sums:
+    """Residual sums that a product can accumulate into.
+
+    Attributes:
+        targets: linear's value -> the value whose buffer it is added to.
+        dropped: add's value -> index of the input whose place it takes.
+    """
+
+    def __init__(self) -> None:
+        self.targets: dict[str, str] = {}
+        self.dropped: dict[str, int] = {}
+
+
+def accumulating_sums(draft: Draft) -> Sums:
+    """Finds `add(x, linear)` where nothing else reads the linear's value and nothing reads x afterwards."""
+    sums, uses, made = Sums(), draft.uses(), draft.producer()
+    order = {node.out: i for i, node in enumerate(draft.graph.nodes)}
+    last_use = {name: order[node.out] for node in draft.graph.nodes for name in node.ins}
+    for node in draft.graph.nodes:
+        if node.op != "add":
+            continue
+        for kept, added in ((0, 1), (1, 0)):
+            x, y = node.ins[kept], node.ins[added]
+            producer = made.get(y)
+            free = producer is not None and producer.op == "linear" and uses[y] == 1
+            if free and last_use[x] == order[node.out] and order.get(x, -1) < order[y]:
+                sums.targets[y], sums.dropped[node.out] = x, kept
+                break
+    return sums
+
+
+def group_neighbors(draft: Draft) -> None:
+    """Gives q, k and v of each attention, and gate and up of each GLU, one buffer; what they come from is there too."""
+    made, uses = draft.producer(), draft.uses()
+    for node in draft.graph.nodes:
+        if node.op not in ("attention", "glu"):
+            continue
+        chains = [_chain(name, made, uses) for name in node.ins]
+        widths = [_width(draft, made[chain[-1]]) for chain in chains]
+        buffer = draft.new_buffer("qkv" if node.op == "attention" else "gate_up", sum(widths))
+        start = 0
+        for chain, width in zip(chains, widths, strict=True):
+            for name in chain:
+                draft.spots[name] = Spot(buffer, start, width)
+            start += width
+
+
+def _chain(name: str, made: dict[str, Node], uses: dict[str, int]) -> list[str]:
+    """A value and what it is made of in place, back to the linear."""
+    chain = [name]
+    while made[chain[-1]].op in _IN_PLACE and uses[made[chain[-1]].ins[0]] == 1:
+        chain.append(made[chain[-1]].ins[0])
+    if made[chain[-1]].op != "linear" or any(uses[n] != 1 for n in chain):
+        raise UnsupportedError(f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.")
+    return chain
+
+
+def _width(draft: Draft, node: Node) -> int:
+    return draft.graph.slot(node.weights[0]).rows
+
+
+def _emit(draft: Draft, node: Node, op: Op, **parts: object) -> None:
+    draft.instrs.append(Instr(op, layer=node.layer, note=node.out, **parts))  # type: ignore[arg-type]
+
+
+def _place(draft: Draft, node: Node, width: int, like: Spot | None = None) -> Spot:
+    """The node's spot: where it was put beforehand, or a fresh buffer with rows like `like`'s."""
+    if node.out not in draft.spots:
+        rows = draft.virtual[like.buffer].rows if like else "tokens"
+        draft.spots[node.out] = Spot(draft.new_buffer(_short(node.out), width, rows), 0, width)
+    return draft.spots[node.out]
+
+
+def _short(value: str) -> str:
+    """A value's name without its layer, for the buffer's."""
+    parts = value.split(".")
+    return ".".join(parts[2:]) if parts[0] == "layers" else value
+
+
+def _weight(draft: Draft, node: Node, index: int) -> int:
+    return draft.slot(node.weights[index]) if len(node.weights) > index else NONE
+
+
+def _embed(draft: Draft, node: Node) -> None:
+    spot = _place(draft, node, draft.graph.slot(node.weights[0]).columns)
+    _emit(draft, node, Op.EMBED, dst=spot.buffer, weight=_weight(draft, node, 0), f=(node.number("scale"),))
+
+
+def _position_embed(draft: Draft, node: Node) -> None:
+    spot = draft.spots[node.out] = draft.spots[node.ins[0]]
+    flags = Flag.POSITIONS | Flag.ACCUMULATE
+    _emit(draft, node, Op.EMBED, dst=spot.buffer, weight=_weight(draft, node, 0), f=(1.0,), flags=flags)
+
+
+def _rmsnorm(draft: Draft, node: Node) -> None:
+    source = draft.spots[node.ins[0]]
+    spot = _place(draft, node, source.width, source)
+    p = (spot.start, spot.width, node.integer("width"))
+    if spot.start != source.start:
+        raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.")
+    weight = _weight(draft, node, 0)
+    _emit(draft, node, Op.RMSNORM, dst=spot.buffer, a=source.buffer, weight=weight, p=p, f=(node.number("eps"),))
+
+
+def _layernorm(draft: Draft, node: Node) -> None:
+    source = draft.spots[node.ins[0]]
+    spot = _place(draft, node, source.width, source)
+    weight, bias = _weight(draft, node, 0), _weight(draft, node, 1)
+    f = (node.number("eps"),)
+    _emit(draft, node, Op.LAYERNORM, dst=spot.buffer, a=source.buffer, weight=weight, bias=bias, p=(spot.width,), f=f)
+
+
+def _linear(draft: Draft, node: Node, target: Spot | None = None, flags: Flag = Flag.NONE) -> None:
+    slot = draft.graph.slot(node.weights[0])
+    source = draft.spots[node.ins[0]]
+    spot = target or _place(draft, node, slot.rows, source)
+    draft.spots[node.out] = spot
+    a = _quantized(draft, node, source) if FORMATS[slot.format].quantized else source.buffer
+    weight, bias = _weight(draft, node, 0), _weight(draft, node, 1)
+    p = (spot.start, slot.rows, slot.columns)
+    _emit(draft, node, Op.MATMUL, dst=spot.buffer, a=a, weight=weight, bias=bias, p=p, flags=flags)
+
+
+def _quantized(draft: Draft, node: Node, source: Spot) -> int:
+    """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier."""
+    if source.buffer not in draft.quantized:
+        rows = draft.virtual[source.buffer].rows
+        twin = draft.new_buffer("int8", source.width, rows, "int8")
+        made = next(i for i in reversed(draft.instrs) if i.dst == source.buffer)
+        by_columns = made.op in (Op.GLU, Op.ACTIVATE)
+        p = (source.width, Partition.COLUMNS if by_columns else Partition.TOKENS)
+        _emit(draft, node, Op.QUANTIZE, dst=twin, a=source.buffer, p=p)
+        draft.quantized[source.buffer] = twin
+    return draft.quantized[source.buffer]
+
+
+def _rope(draft: Draft, node: Node) -> None:
+    spot = draft.spots[node.out]
+    attrs = node.attrs
+    plain = attrs if not node.weights else {**attrs, "scaling": "none"}
+    if node.weights and attrs["scaling"] != "none":
+        raise UnsupportedError("The host engine can't combine frequency factors with another RoPE scaling.")
+    frequencies = tuple(float(x) for x in rope_frequencies(plain))
+    if frequencies not in draft.constants:
+        draft.constants.append(frequencies)
+    head_dim = node.integer("head_dim")
+    start = spot.start + node.integer("offset")
+    style = _ROPE_STYLES[node.text("style")]
+    constant = draft.constants.index(frequencies)
+    p = (start, spot.width // head_dim, head_dim, node.integer("dims"), style, constant)
+    f = (node.number("attention_factor"),)
+    _emit(draft, node, Op.ROPE, dst=spot.buffer, a=spot.buffer, weight=_weight(draft, node, 0), p=p, f=f)
+
+
+def _attention(draft: Draft, node: Node) -> None:
+    if node.integer("chunk"):
+        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy="Use another model.")
+    q, k, v = (draft.spots[name] for name in node.ins)
+    layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
+    index = len(draft.kv)
+    draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window"))
+    _emit(draft, node, Op.KV_STORE, a=k.buffer, p=(index, k.start, v.start, kv_heads, head_dim))
+    heads = node.integer("heads")
+    spot = _place(draft, node, heads * head_dim)
+    p = (index, q.start, heads, kv_heads, head_dim, node.integer("window"))
+    f = (node.number("scale"), node.number("softcap"))
+    _emit(draft, node, Op.ATTENTION, dst=spot.buffer, a=q.buffer, weight=_weight(draft, node, 0), p=p, f=f)
+
+
+def _activation(node: Node) -> int:
+    name = node.text("activation")
+    if name not in _ACTIVATIONS:
+        raise UnsupportedError(
+            f"The host engine has no activation {name!r}.", remedy=f"Known: {', '.join(_ACTIVATIONS)}."
+        )
+    return int(_ACTIVATIONS[name])
+
+
+def _glu(draft: Draft, node: Node) -> None:
+    gate, up = (draft.spots[name] for name in node.ins)
+    spot = _place(draft, node, gate.width, gate)
+    p = (gate.start, up.start, gate.width, _activation(node))
+    _emit(draft, node, Op.GLU, dst=spot.buffer, a=gate.buffer, p=p)
+
+
+def _act(draft: Draft, node: Node) -> None:
+    source = draft.spots[node.ins[0]]
+    spot = _place(draft, node, source.width, source)
+    _emit(draft, node, Op.ACTIVATE, dst=spot.buffer, a=source.buffer, p=(source.width, _activation(node)))
+
+
+def _add(draft: Draft, node: Node) -> None:
+    a, b = (draft.spots[name] for name in node.ins)
+    spot = _place(draft, node, a.width, a)
+    _emit(draft, node, Op.ADD, dst=spot.buffer, a=a.buffer, b=b.buffer, p=(a.width,))
+
+
+def _softcap(draft: Draft, node: Node) -> None:
+    source = draft.spots[node.ins[0]]
+    spot = _place(draft, node, source.width, source)
+    _emit(draft, node, Op.SOFTCAP, dst=spot.buffer, a=source.buffer, p=(source.width,), f=(node.number("cap"),))
+
+
+def _mul_scalar(draft: Draft, node: Node) -> None:
+    source = draft.spots[node.ins[0]]
+    spot = _place(draft, node, source.width, source)
+    _emit(draft, node, Op.SCALE, dst=spot.buffer, a=source.buffer, p=(source.width,), f=(node.number("scalar"),))
+
+
+_RULES: dict[str, Callable[[Draft, Node], None]] = {
+    "embed": _embed,
+    "position_embed": _position_embed,
+    "rmsnorm": _rmsnorm,
+    "layernorm": _layernorm,
+    "linear": _linear,
+    "rope": _rope,
+    "attention": _attention,
+    "glu": _glu,
+    "act": _act,
+    "add": _add,
+    "softcap": _softcap,
+    "mul_scalar": _mul_scalar,
+}

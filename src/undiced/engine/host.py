@@ -1,0 +1,169 @@
+"""HostBackend: a host program on the native thread team, weights resident. Holds the team; decides nothing.
+
+Packing obeys the program's weight manifest; every step after that is one call into native code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from undiced import _native
+from undiced.core.errors import EngineError, UnsupportedError
+from undiced.engine.backend import SAMPLING_FIELDS, TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
+from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
+from undiced.program.isa import encode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from undiced.checkpoint import Checkpoint
+    from undiced.core.manifest import WeightSlot
+    from undiced.program import Program
+
+SAMPLING = np.dtype(list(SAMPLING_FIELDS))
+_KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
+_KV_BYTES = 2  # f16
+
+
+class HostBackend:
+    """Runs a program compiled for the host.
+
+    Args:
+        program: of kind "host".
+        checkpoint: where the weights come from; not needed any more once this returns.
+        threads: team members; defaults to the program's cores.
+        pages: KV pages; defaults to what all sequences could need, up to a quarter of main memory.
+        max_tokens: tokens in one step at most.
+        isa: force an instruction set level ("portable", "avx2", "avx512"); empty picks the best, or $UNDICED_ISA.
+        progress: called with (bytes packed, bytes in all).
+
+    Raises:
+        UnsupportedError: not a host program, or this build lacks an instruction or the instruction set level.
+        CheckpointError: the checkpoint is not the one that the program was compiled from.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        checkpoint: Checkpoint,
+        *,
+        threads: int | None = None,
+        pages: int | None = None,
+        max_tokens: int = 256,
+        isa: str = "",
+        progress: Progress | None = None,
+    ) -> None:
+        if program.kind != "host":
+            raise UnsupportedError(f"A program for {program.machine} can't run on this machine; simulate it.")
+        team = threads or program.regions[0].rect.cores
+        bounds = program.bounds
+        pool = pages or default_pages(program)
+        tokens = max(max_tokens, bounds.batch)
+        try:
+            self._engine = _native.Engine(
+                encode(program.streams[0].instrs),
+                [(b.width, int(b.rows == "samples"), int(b.kind == "int8")) for b in program.buffers],
+                [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
+                [(k.kv_heads, k.head_dim, k.window) for k in program.kv],
+                [np.array(c, dtype=np.float32) for c in program.constants],
+                team,
+                bounds.batch,
+                tokens,
+                bounds.context,
+                pool,
+                program.vocab,
+                isa,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise UnsupportedError(f"This build can't run {program.model}: {error}") from None
+        self.limits = Limits(
+            max_batch=bounds.batch,
+            max_tokens=tokens,
+            context=bounds.context,
+            pages=pool,
+            page_tokens=_native.PAGE_TOKENS,
+            vocab=program.vocab,
+            source="host",
+        )
+        self._load(program.slots, checkpoint, progress)
+        self._tokens = np.zeros(bounds.batch, np.int32)
+        self._logprobs = np.zeros(bounds.batch, np.float32)
+        self._top_ids = np.zeros((bounds.batch, TOP_LOGPROBS_MAX), np.int32)
+        self._top_logprobs = np.zeros((bounds.batch, TOP_LOGPROBS_MAX), np.float32)
+
+    def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
+        total, done = sum(resident_bytes(slot) for slot in slots), 0
+        for index, slot in enumerate(slots):
+            if slot.rows == 1:
+                self._engine.load_vector(index, vector_of(slot, checkpoint))
+            else:
+                parts = parts_of(slot, checkpoint)
+                self._engine.load(
+                    index, [(p.raw, p.format, p.rows, p.columns, p.row_index, p.transposed) for p in parts]
+                )
+            done += resident_bytes(slot)
+            if progress is not None:
+                progress(done, total)
+
+    def open_slot(self, slot: int, state: SlotState) -> None:
+        """Reset a slot for a new sequence."""
+        self._engine.open_slot(
+            slot,
+            np.array(state.prompt, np.int32),
+            np.array([token for token, _ in state.bias], np.int32),
+            np.array([value for _, value in state.bias], np.float32),
+            np.array(state.eos, np.int32),
+        )
+
+    def step(self, batch: StepInput) -> StepOutput:
+        """Run one step; see Backend. The result's arrays are reused by the next step."""
+        rows = len(batch.sample_rows)
+        out = StepOutput(
+            self._tokens[:rows], self._logprobs[:rows], self._top_ids[:rows], self._top_logprobs[:rows], 0.0, math.nan
+        )
+        try:
+            out.seconds = self._engine.step(
+                batch.tokens,
+                batch.positions,
+                batch.seq_start,
+                batch.slots,
+                batch.page_table,
+                batch.sample_rows,
+                batch.sampling,
+                out.tokens,
+                out.logprobs,
+                out.top_ids,
+                out.top_logprobs,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"The engine failed: {error}") from None
+        return out
+
+    def buffer(self, index: int) -> NDArray[np.float32]:
+        """The last step's rows of an f32 buffer, copied: for tests and for finding where two executors part."""
+        return self._engine.buffer(index)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held, by purpose."""
+        return self._engine.memory()
+
+    def close(self) -> None:
+        """Stop the team and free its memory; idempotent."""
+        self._engine.close()
+
+
+def kv_page_bytes(program: Program) -> int:
+    """Bytes of one page over all layers."""
+    return sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * _native.PAGE_TOKENS for k in program.kv)
+
+
+def default_pages(program: Program) -> int:
+    """Pages for all sequences at full context, at most a quarter of main memory, at least one sequence."""
+    from undiced.engine.memory import main_memory_bytes
+
+    a_sequence = -(-program.bounds.context // _native.PAGE_TOKENS)
+    affordable = int(main_memory_bytes() * _KV_SHARE) // max(1, kv_page_bytes(program))
+    return max(a_sequence, min(program.bounds.batch * a_sequence, affordable))

@@ -1,0 +1,111 @@
+"""The numpy meaning of tile-level instructions that need more than a line. Rows are tokens; float32 throughout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiced.program import Activation
+
+F32 = NDArray[np.float32]
+
+
+def rmsnorm(x: F32, weight: F32 | None, width: int, eps: float) -> F32:
+    """Each consecutive group of `width` columns over its root mean square, times weight (width,)."""
+    groups = x.reshape(len(x), -1, width)
+    mean = np.mean(groups * groups, axis=-1, keepdims=True, dtype=np.float32)
+    scaled = groups / np.sqrt(mean + np.float32(eps))
+    out: F32 = (scaled if weight is None else scaled * weight).reshape(x.shape).astype(np.float32)
+    return out
+
+
+def layernorm(x: F32, weight: F32, bias: F32, eps: float) -> F32:
+    """Zero mean, unit variance, then weight and bias."""
+    centered = x - np.mean(x, axis=1, keepdims=True, dtype=np.float32)
+    variance = np.mean(centered * centered, axis=1, keepdims=True, dtype=np.float32)
+    return (centered / np.sqrt(variance + np.float32(eps)) * weight + bias).astype(np.float32)
+
+
+def rope(
+    x: F32, angles: NDArray[np.float64], heads: int, head_dim: int, dims: int, style: int, magnitude: float
+) -> F32:
+    """Rotates the first `dims` columns of each head by angles (tokens, dims/2); style 0 pairs halves, 1 neighbors.
+
+    `x` may end after the last head's rotated columns; other columns pass through.
+    """
+    out = x.copy()
+    cos = (np.cos(angles) * magnitude).astype(np.float32)
+    sin = (np.sin(angles) * magnitude).astype(np.float32)
+    for head in range(heads):
+        first = head * head_dim
+        columns = np.arange(first, first + dims)
+        left, right = (columns[: dims // 2], columns[dims // 2 :]) if style == 0 else (columns[::2], columns[1::2])
+        a, b = x[:, left], x[:, right]
+        out[:, left], out[:, right] = a * cos - b * sin, b * cos + a * sin
+    return out
+
+
+def attention(
+    q: F32, keys: F32, values: F32, positions: NDArray[np.int32], window: int, f: tuple[float, ...], sinks: F32 | None
+) -> F32:
+    """Causal attention of q (tokens, heads, d) over keys and values (context, kv_heads, d); f = (scale, softcap).
+
+    Returns (tokens, heads * d).
+    """
+    tokens, heads, head_dim = q.shape
+    group = heads // keys.shape[1]
+    scale, cap = f
+    scores = np.einsum("thd,chd->htc", q, np.repeat(keys, group, axis=1)) * np.float32(scale)
+    if cap > 0:
+        scores = np.float32(cap) * np.tanh(scores / np.float32(cap))
+    at = np.arange(len(keys))
+    hidden = at[None, :] > positions[:, None]
+    if window > 0:
+        hidden |= at[None, :] <= positions[:, None] - window
+    scores[:, hidden] = -np.inf
+    if sinks is not None:
+        scores = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (heads, tokens, 1))], axis=-1)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights = (weights / weights.sum(axis=-1, keepdims=True))[..., : len(keys)]
+    mixed = np.einsum("htc,chd->thd", weights, np.repeat(values, group, axis=1))
+    return mixed.reshape(tokens, heads * head_dim).astype(np.float32)
+
+
+def log_softmax(x: F32) -> F32:
+    """Natural log of the softmax over the last axis."""
+    shifted = x - x.max(axis=-1, keepdims=True)
+    out: F32 = (shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))).astype(np.float32)
+    return out
+
+
+def _silu(x: F32) -> F32:
+    out: F32 = (x / (1 + np.exp(-np.clip(x, -80, 80)))).astype(np.float32)
+    return out
+
+
+def _gelu(x: F32) -> F32:
+    erf = np.frompyfunc(math.erf, 1, 1)
+    out: F32 = (0.5 * x * (1 + erf(x / math.sqrt(2)).astype(np.float64))).astype(np.float32)
+    return out
+
+
+def _gelu_tanh(x: F32) -> F32:
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    out: F32 = (0.5 * x * (1 + np.tanh(inner))).astype(np.float32)
+    return out
+
+
+def _relu(x: F32) -> F32:
+    out: F32 = np.maximum(x, np.float32(0))
+    return out
+
+
+ACTIVATIONS: dict[int, Callable[[F32], F32]] = {
+    Activation.SILU: _silu,
+    Activation.GELU: _gelu,
+    Activation.GELU_TANH: _gelu_tanh,
+    Activation.RELU: _relu,
+}

