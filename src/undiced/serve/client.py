@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
 
@@ -32,18 +30,18 @@ from undiced.serve.frames import (
     client_reader,
     encode,
 )
-from undiced.serve.process import EngineProcess, EngineSpec
+from undiced.serve.process import EngineProcess, EngineSpec, describe, private_folder
 from undiced.serve.request import Request, check
 from undiced.serve.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from undiced.engine.backend import Limits
     from undiced.serve.usage import FinishReason, UsageEvent
 
 State = Literal["starting", "ready", "restarting", "draining", "failed", "closed"]
-_LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 _LAST_FRAMES_S = 1.0
 _STOP_GRACE_S = 3.0
 
@@ -86,7 +84,7 @@ class EngineClient:
 
     Args:
         spec: what to run.
-        on_usage: called with every UsageEvent, exactly once a sequence.
+        on_usage: called once a sequence, when its account is final: all its tokens were read, or nobody reads any more.
         restarts: the policy.
     """
 
@@ -123,7 +121,7 @@ class EngineClient:
         """
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
-        self._folder = _private_folder()
+        self._folder = private_folder()
         self._server = await loop.create_unix_server(lambda: _Connection(self), str(self._socket_path))
         self._supervisor = loop.create_task(self._supervise())
         try:
@@ -198,9 +196,7 @@ class EngineClient:
             InvalidRequestError, ContextLengthError: it can never run. UnavailableError: no requests are taken now.
         """
         if self.state != "ready" or self._connection is None:
-            raise UnavailableError(
-                f"The engine takes no requests: it is {self.state}.", remedy="Try again in a few seconds."
-            )
+            raise self._unavailable()
         check(request, self.limits)
         if request.id in self._streams:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
@@ -211,6 +207,11 @@ class EngineClient:
         self._empty.clear()
         self._connection.send(Submit(request, now))
         return stream
+
+    def _unavailable(self) -> UnavailableError:
+        if self.state == "failed":
+            return UnavailableError(f"The engine has failed: {self._detail}", remedy="Start the server again.")
+        return UnavailableError(f"The engine is {self.state}.", remedy="Try again in a few seconds.")
 
     def cancel(self, request_id: str) -> None:
         """`Stream.cancel` by id."""
@@ -235,39 +236,45 @@ class EngineClient:
 
     async def _supervise(self) -> None:
         """Run engine processes, one after another, until one may not be followed by another."""
-        while self.state not in ("failed", "closed"):
-            self._failure, self._progress = None, 0.0
-            self._process = EngineProcess(self.spec, self._socket_path)
-            status = await self._process.wait()
-            await self._last_frames()
-            error = self._failure or EngineError(
-                f"The engine process died ({_describe(status)}).",
-                remedy="Send the request again; the engine is being restarted.",
-            )
+        assert self._started is not None, "start() was not called"
+        while True:
+            error = await self._run_process()
             self._detail = str(error)
             self._fail_streams(error)
-            if self._started is not None and not self._started.done():
+            if not self._started.done():
                 self.state = "failed"
                 self._started.set_exception(error)
-            elif self.state in ("ready", "restarting"):
-                await self._pause_before_restart()
+                return
+            if self.state not in ("ready", "restarting") or not self._may_restart():
+                return
+            pause_s = self._policy.pause_s * 2 ** (len(self._crashes) - 1)
+            await asyncio.sleep(min(pause_s, self._policy.pause_most_s))
 
-    async def _last_frames(self) -> None:
-        """Read what a dead engine has left in the socket."""
+    async def _run_process(self) -> UndicedError:
+        """Start an engine process and wait for its end; returns why it ended."""
+        self._failure, self._progress = None, 0.0
+        try:
+            self._process = EngineProcess(self.spec, self._socket_path)
+        except OSError as error:
+            return EngineError(f"The engine process could not be started: {error.strerror}.")
+        status = await self._process.wait()
         if self._connection is not None:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError):  # what it has left in the socket comes before its end
                 await asyncio.wait_for(self._connection.closed.wait(), _LAST_FRAMES_S)
         self._connection = None
+        return self._failure or EngineError(
+            f"The engine process died ({describe(status)}).", remedy="Send the request again in a few seconds."
+        )
 
-    async def _pause_before_restart(self) -> None:
+    def _may_restart(self) -> bool:
         now = time.monotonic()
-        self._crashes = [moment for moment in self._crashes if now - moment < self._policy.window_s] + [now]
+        self._crashes = [*(moment for moment in self._crashes if now - moment < self._policy.window_s), now]
         if len(self._crashes) > self._policy.limit:
             self.state = "failed"
-            return
+            return False
         self.state = "restarting"
         self._restarts += 1
-        await asyncio.sleep(min(self._policy.pause_s * 2 ** (len(self._crashes) - 1), self._policy.pause_most_s))
+        return True
 
     def _fail_streams(self, error: UndicedError) -> None:
         source = "" if self._limits is None else self._limits.source
@@ -355,16 +362,3 @@ class _Connection(asyncio.Protocol):
         """Send a frame; dropped if the engine is gone, which its supervisor will notice."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode(message))
-
-
-def _private_folder() -> Path:
-    """A folder that only this user can enter, on a path short enough for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="undiced-"))
-    if len(bytes(folder)) > _LONGEST_SOCKET_PATH - len("/engine"):
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="undiced-", dir="/tmp"))
-    return folder
-
-
-def _describe(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +91,17 @@ class EngineProcess:
         except TimeoutError:
             self._process.kill()
             await self.wait()
+
+
+def describe(status: int) -> str:
+    """An exit status in words."""
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def private_folder() -> Path:
+    """A folder that only this user can enter, on a path short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="undiced-"))
+    if len(bytes(folder)) > _LONGEST_SOCKET_PATH - len("/engine"):
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="undiced-", dir="/tmp"))
+    return folder

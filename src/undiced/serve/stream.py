@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Stream:
     """Iterate to the end, or call `cancel`; used as an async context manager it cancels itself.
 
-    The last delta has `usage`. An engine failure raises EngineError instead, after the tokens that came before it.
+    The last delta has `usage` and no tokens: whoever reads it has seen all tokens and can no longer `finish`. An
+        engine failure raises EngineError instead, after the tokens that came before it.
     Whatever happens, `on_usage` is called exactly once if the engine accepted the sequence.
     """
 
@@ -82,10 +83,14 @@ class Stream:
                 raise self._error or StopAsyncIteration
             await self._wait()
         delta, self._pending = self._pending, None
-        if delta.usage is not None:
-            self._exhausted = True
-            self._report()
-            delta.usage = self.usage
+        if delta.usage is None:
+            return delta
+        if delta.tokens:
+            tokens, self._pending = _split(delta)
+            return tokens
+        self._exhausted = True
+        self._report()
+        delta.usage = self.usage
         return delta
 
     async def __aenter__(self) -> Stream:
@@ -190,10 +195,17 @@ class Stream:
 
 
 def _merge(earlier: Delta, later: Delta) -> Delta:
-    earlier.tokens = earlier.tokens + later.tokens
-    earlier.logprobs = earlier.logprobs + later.logprobs
-    earlier.top = earlier.top + later.top
+    """Both in one; `earlier` is ours alone, so its lists may grow."""
+    earlier.tokens.extend(later.tokens)
+    earlier.logprobs.extend(later.logprobs)
+    earlier.top.extend(later.top)
     earlier.finish_reason = later.finish_reason
     earlier.stop_token = later.stop_token
     earlier.usage = later.usage
     return earlier
+
+
+def _split(delta: Delta) -> tuple[Delta, Delta]:
+    """The tokens of a last delta, and its account."""
+    tokens = Delta(delta.request_id, delta.tokens, delta.logprobs, delta.top, stop_token=delta.stop_token)
+    return tokens, Delta(delta.request_id, finish_reason=delta.finish_reason, usage=delta.usage)
