@@ -44,7 +44,8 @@ def sigmoid(x: F32) -> F32:
 def gelu(x: F32) -> F32:
     """x * Phi(x), exactly (by the error function)."""
     erf = np.frompyfunc(math.erf, 1, 1)
-    return (0.5 * x * (1.0 + erf(x / math.sqrt(2.0)).astype(np.float64))).astype(np.float32)
+    y: F32 = (0.5 * x * (1.0 + erf(x / math.sqrt(2.0)).astype(np.float64))).astype(np.float32)
+    return y
 
 
 def gelu_tanh(x: F32) -> F32:

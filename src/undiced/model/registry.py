@@ -69,8 +69,12 @@ def _read(checkpoint: Checkpoint) -> tuple[ModelConfig, Family]:
 
 
 def _hf_family(data: Mapping[str, object], name: str) -> Family:
+    inner = data.get("text_config")
     listed = data.get("architectures")
-    names = [n for n in (*(listed if isinstance(listed, list) else []), data.get("model_type")) if isinstance(n, str)]
+    names = [*(listed if isinstance(listed, list) else []), data.get("model_type")]
+    if isinstance(inner, Mapping) and inner.get("model_type") is not None:
+        names = [inner["model_type"]]
+    names = [name for name in names if isinstance(name, str)]
     for candidate in names:
         if candidate in BY_HF:
             return BY_HF[candidate]

@@ -16,6 +16,10 @@ class Fields:
     def __contains__(self, key: str) -> bool:
         return self._data.get(self._prefix + key) is not None
 
+    def stated(self, key: str) -> bool:
+        """Whether the key is there, be it with the value null."""
+        return self._prefix + key in self._data
+
     def value(self, key: str) -> object:
         """The raw value, or None when absent."""
         return self._data.get(self._prefix + key)

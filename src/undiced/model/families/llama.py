@@ -7,12 +7,11 @@ specification's tensor names; LlamaConfig of Hugging Face. Mixtral's GGUF files 
 from __future__ import annotations
 
 from undiced.checkpoint import Checkpoint
-from undiced.core.errors import UnsupportedError
-from undiced.model.config import MAX_DIM, MAX_EXPERTS, MAX_LAYERS, ModelConfig, MoeConfig, RopeStyle
+from undiced.model.config import ModelConfig
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
-from undiced.model.families.rope_fields import rope_from_gguf, rope_from_hf
+from undiced.model.families.readers import gguf_config, hf_config
 
 GGUF_NAMES: Naming = {
     "embed": "token_embd.weight",
@@ -68,66 +67,6 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     return gguf_config("llama", fields, checkpoint, "interleaved")
 
 
-def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: RopeStyle) -> ModelConfig:
-    """What most GGUF architectures share: the same keys after their own prefix, the same tensor names."""
-    tensors = checkpoint.tensors
-    layers = fields.integer("block_count", high=MAX_LAYERS)
-    dim = fields.integer("embedding_length", high=MAX_DIM)
-    heads = fields.integer("attention.head_count", high=MAX_DIM)
-    head_dim = gguf_head_dim(fields, dim, heads)
-    window = fields.integer("attention.sliding_window", 0, low=0)
-    return ModelConfig(
-        family=family,
-        name=checkpoint.name,
-        layers=layers,
-        dim=dim,
-        heads=heads,
-        kv_heads=fields.integer("attention.head_count_kv", heads, high=MAX_DIM),
-        head_dim=head_dim,
-        ffn=fields.integer("feed_forward_length", high=MAX_DIM),
-        vocab=gguf_vocab(fields, checkpoint),
-        context=fields.integer("context_length"),
-        norm_eps=fields.number("attention.layer_norm_rms_epsilon", 1e-5, high=1.0),
-        rope=rope_from_gguf(fields, tensors, head_dim, style),
-        tied="output.weight" not in tensors,
-        windows=(window,) * layers if window else (),
-        qkv_bias="blk.0.attn_q.bias" in tensors,
-        out_bias="blk.0.attn_output.bias" in tensors,
-        mlp_bias="blk.0.ffn_up.bias" in tensors,
-        moe=_gguf_experts(fields, layers),
-    )
-
-
-def gguf_head_dim(fields: Fields, dim: int, heads: int) -> int:
-    """Width of a head: stated, or dim over heads. Keys and values must agree."""
-    if "attention.key_length" not in fields and dim % heads:
-        raise fields.fail("attention.head_count", f"is {heads}, which does not divide {dim}")
-    head_dim = fields.integer("attention.key_length", dim // heads, high=MAX_DIM)
-    if fields.integer("attention.value_length", head_dim, high=MAX_DIM) != head_dim:
-        raise UnsupportedError(f"{fields.origin}: keys and values of different widths are not supported.")
-    return head_dim
-
-
-def gguf_vocab(fields: Fields, checkpoint: Checkpoint) -> int:
-    """Rows of the embedding table."""
-    table = checkpoint.tensors.get("token_embd.weight")
-    if table is None or len(table.shape) != 2:
-        raise fields.fail("vocab_size", "cannot be told: tensor token_embd.weight is missing or no matrix")
-    return table.shape[0]
-
-
-def _gguf_experts(fields: Fields, layers: int) -> MoeConfig | None:
-    experts = fields.integer("expert_count", 0, low=0, high=MAX_EXPERTS)
-    if not experts:
-        return None
-    return MoeConfig(
-        experts=experts,
-        top_k=fields.integer("expert_used_count", high=experts),
-        ffn=fields.integer("feed_forward_length", high=MAX_DIM),
-        layers=tuple(range(layers)),
-    )
-
-
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a LlamaConfig."""
     return hf_config(
@@ -136,42 +75,6 @@ def read_hf(fields: Fields) -> ModelConfig:
         qkv_bias=fields.flag("attention_bias", False),
         out_bias=fields.flag("attention_bias", False),
         mlp_bias=fields.flag("mlp_bias", False),
-    )
-
-
-def hf_config(
-    family: str,
-    fields: Fields,
-    *,
-    qkv_bias: bool = False,
-    out_bias: bool = False,
-    mlp_bias: bool = False,
-    theta: float = 10000.0,
-) -> ModelConfig:
-    """What most config.json models share."""
-    dim = fields.integer("hidden_size", high=MAX_DIM)
-    heads = fields.integer("num_attention_heads", high=MAX_DIM)
-    if "head_dim" not in fields and dim % heads:
-        raise fields.fail("num_attention_heads", f"is {heads}, which does not divide {dim}")
-    head_dim = fields.integer("head_dim", dim // heads, high=MAX_DIM)
-    context = fields.integer("max_position_embeddings", 2048)
-    return ModelConfig(
-        family=family,
-        name=fields.text("_name_or_path", "") or fields.origin,
-        layers=fields.integer("num_hidden_layers", high=MAX_LAYERS),
-        dim=dim,
-        heads=heads,
-        kv_heads=fields.integer("num_key_value_heads", heads, high=MAX_DIM),
-        head_dim=head_dim,
-        ffn=fields.integer("intermediate_size", high=MAX_DIM),
-        vocab=fields.integer("vocab_size"),
-        context=context,
-        norm_eps=fields.number("rms_norm_eps", 1e-6, high=1.0),
-        rope=rope_from_hf(fields, head_dim, context, theta),
-        tied=fields.flag("tie_word_embeddings", False),
-        qkv_bias=qkv_bias,
-        out_bias=out_bias,
-        mlp_bias=mlp_bias,
     )
 
 

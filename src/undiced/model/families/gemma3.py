@@ -1,0 +1,133 @@
+"""Gemma 3 (text): norms before and after each part, norms of heads, five windowed layers to one full.
+
+Hugging Face stores norm weights minus one, GGUF stores them as they multiply. Windowed layers rotate with a base of
+their own and are never scaled. Sources: Gemma3TextConfig of Hugging Face; the GGUF specification; the Gemma 3 report.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from undiced.checkpoint import Checkpoint
+from undiced.core.errors import UnsupportedError
+from undiced.model.config import MAX_DIM, MAX_LAYERS, ModelConfig, RopeConfig
+from undiced.model.families.family import Family
+from undiced.model.families.fields import Fields
+from undiced.model.families.naming import ADD_ONE, Name, Naming, always
+from undiced.model.families.qwen3 import GGUF_NAMES as QWEN3_GGUF
+from undiced.model.families.qwen3 import HF_NAMES as QWEN3_HF
+from undiced.model.families.readers import gguf_config, hf_activation, hf_windows
+from undiced.model.families.rope_fields import read_rope
+
+PATTERN = 6  # published: every sixth layer attends to everything
+LOCAL_THETA = 10000.0  # published: rotary base of windowed layers
+_LAYERS_27B = 62  # published: the one size whose query scale is not its head width, which GGUF does not store
+
+GGUF_NAMES: Naming = {
+    **QWEN3_GGUF,
+    "attn.post_norm": "blk.{i}.post_attention_norm.weight",
+    "ffn.post_norm": "blk.{i}.post_ffw_norm.weight",
+}
+
+
+def _stored_minus_one(tensor: str) -> Name:
+    return Name(tensor, steps=always(ADD_ONE))
+
+
+HF_NAMES: Naming = {
+    **QWEN3_HF,
+    "attn.norm": _stored_minus_one("{p}layers.{i}.input_layernorm.weight"),
+    "attn.q_norm": _stored_minus_one("{p}layers.{i}.self_attn.q_norm.weight"),
+    "attn.k_norm": _stored_minus_one("{p}layers.{i}.self_attn.k_norm.weight"),
+    "attn.post_norm": _stored_minus_one("{p}layers.{i}.post_attention_layernorm.weight"),
+    "ffn.norm": _stored_minus_one("{p}layers.{i}.pre_feedforward_layernorm.weight"),
+    "ffn.post_norm": _stored_minus_one("{p}layers.{i}.post_feedforward_layernorm.weight"),
+    "final_norm": _stored_minus_one("{p}norm.weight"),
+}
+
+
+def _five_to_one(layers: int) -> list[bool]:
+    return [(layer + 1) % PATTERN != 0 for layer in range(layers)]
+
+
+def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
+    """Configuration from `gemma3.*` keys; the pattern of windows is not among them."""
+    config = gguf_config("gemma3", fields, checkpoint, "half")
+    assert config.rope is not None, "gguf_config reads a rope"
+    local = fields.number("rope.freq_base_swa", LOCAL_THETA)
+    window = fields.integer("attention.sliding_window", 1024)
+    width = config.dim / config.heads if config.layers == _LAYERS_27B else config.head_dim
+    return replace(
+        config,
+        rope=replace(config.rope, local_theta=local, theta=fields.number("rope.freq_base", 1e6)),
+        windows=tuple(window if windowed else 0 for windowed in _five_to_one(config.layers)),
+        activation="gelu_tanh",
+        qk_norm="weight",
+        post_norms=True,
+        embed_scale=math.sqrt(config.dim),
+        query_scale=width**-0.5,
+        logit_softcap=fields.number("final_logit_softcapping", 0.0),
+    )
+
+
+def read_hf(fields: Fields) -> ModelConfig:
+    """Configuration from a Gemma3TextConfig, with its defaults, on which published files rely."""
+    if fields.flag("use_bidirectional_attention", False):
+        raise UnsupportedError(f"{fields.origin}: bidirectional attention makes no next tokens.")
+    dim = fields.integer("hidden_size", 2304, high=MAX_DIM)
+    layers = fields.integer("num_hidden_layers", 26, high=MAX_LAYERS)
+    head_dim = fields.integer("head_dim", 256, high=MAX_DIM)
+    context = fields.integer("max_position_embeddings", 131072)
+    bias = fields.flag("attention_bias", False)
+    window = fields.integer("sliding_window", 4096)
+    return ModelConfig(
+        family="gemma3",
+        name=fields.origin,
+        layers=layers,
+        dim=dim,
+        heads=fields.integer("num_attention_heads", 8, high=MAX_DIM),
+        kv_heads=fields.integer("num_key_value_heads", 4, high=MAX_DIM),
+        head_dim=head_dim,
+        ffn=fields.integer("intermediate_size", 9216, high=MAX_DIM),
+        vocab=fields.integer("vocab_size", 262208),
+        context=context,
+        norm_eps=fields.number("rms_norm_eps", 1e-6, high=1.0),
+        rope=_hf_rope(fields, head_dim, context),
+        activation=hf_activation(fields, "hidden_activation", "gelu_pytorch_tanh"),
+        tied=fields.flag("tie_word_embeddings", True),
+        windows=hf_windows(fields, layers, window, _five_to_one(layers)),
+        qk_norm="weight",
+        qkv_bias=bias,
+        out_bias=bias,
+        post_norms=True,
+        embed_scale=math.sqrt(dim),
+        query_scale=fields.number("query_pre_attn_scalar", 256.0, low=1e-6) ** -0.5,
+        logit_softcap=fields.number("final_logit_softcapping", 0.0),
+    )
+
+
+def _hf_rope(fields: Fields, head_dim: int, context: int) -> RopeConfig:
+    """New files state one object a layer type, old ones one scaling and two bases."""
+    nested = fields.inner("rope_parameters")
+    if nested is not None and "full_attention" in nested:
+        full, local = nested.inner("full_attention"), nested.inner("sliding_attention")
+        assert full is not None, "it is in there"
+        theta = local.number("rope_theta", LOCAL_THETA) if local is not None else LOCAL_THETA
+        if local is not None and local.text("rope_type", "default") != "default":
+            raise UnsupportedError(f"{fields.origin}: scaled rotation of windowed layers is not supported.")
+        return replace(read_rope(full, fields, head_dim, context, 1e6), local_theta=theta)
+    scaling = fields.inner("rope_scaling") or Fields({}, fields.origin)
+    rope = read_rope(scaling, fields, head_dim, context, 1e6)
+    return replace(rope, local_theta=fields.number("rope_local_base_freq", LOCAL_THETA))
+
+
+FAMILY = Family(
+    name="gemma3",
+    hf=("gemma3_text", "Gemma3ForCausalLM", "gemma3", "Gemma3ForConditionalGeneration"),
+    read_hf=read_hf,
+    hf_names=HF_NAMES,
+    gguf=("gemma3",),
+    read_gguf=read_gguf,
+    gguf_names=GGUF_NAMES,
+)

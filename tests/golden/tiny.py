@@ -1,0 +1,45 @@
+"""Tiny random checkpoints, the same on every machine: a case names a config.json, tensors and a seed.
+
+Shared by the golden tests and the comparison with transformers; needs numpy and safetensors only. A case is
+`model/<name>.json`; the logits that transformers computed for it are `model/<name>.npz`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+CASES = Path(__file__).parent / "model"
+
+
+def case_names():
+    """Every case that has a file."""
+    return sorted(path.stem for path in CASES.glob("*.json"))
+
+
+def load_case(name):
+    """The case: config (config.json's content), seed, prompts (token ids), tensors (name to shape)."""
+    return json.loads((CASES / f"{name}.json").read_text())
+
+
+def weights_of(case):
+    """Float32 tensors by name. RandomState's streams are frozen, so that the numbers never change."""
+    rng = np.random.RandomState(case["seed"])
+    return {name: _random(rng, name, shape) for name, shape in sorted(case["tensors"].items())}
+
+
+def _random(rng, name, shape):
+    values = rng.standard_normal(shape)
+    if len(shape) > 1:
+        return (values * 1.5 / np.sqrt(shape[-1])).astype(np.float32)
+    is_norm_weight = name.endswith("weight") and any(part in name for part in ("norm", "ln_"))
+    return (values * 0.1 + (1.0 if is_norm_weight else 0.0)).astype(np.float32)
+
+
+def make_folder(case, folder):
+    """Writes a Hugging Face folder of the case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(case["config"]))
+    save_file(weights_of(case), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

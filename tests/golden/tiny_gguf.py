@@ -1,0 +1,138 @@
+"""The tiny cases as GGUF: keys and tensors as the format's converters write them, built from the same random weights.
+
+Shared by the golden tests (in memory) and the comparison with the gguf package (as files). numpy only.
+"""
+
+import numpy as np
+
+LLAMA_NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+GEMMA_NAMES = {
+    **LLAMA_NAMES,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+GPT2_NAMES = {
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+    "ln_1": "attn_norm",
+    "ln_2": "ffn_norm",
+}
+TOP_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "transformer.wte": "token_embd",
+    "transformer.wpe": "position_embd",
+    "transformer.ln_f": "output_norm",
+}
+CONVERTED = {
+    "llama": LLAMA_NAMES,
+    "llama-bias-linear-tied": LLAMA_NAMES,
+    "qwen2": LLAMA_NAMES,
+    "qwen3": LLAMA_NAMES,
+    "gemma3": GEMMA_NAMES,
+    "gpt2": GPT2_NAMES,
+}
+
+
+def gguf_of(name, case, weights):
+    """-> (metadata, tensors): what a converter would write for the case's weights (float32, by their HF names)."""
+    config, family = case["config"], case["family"]
+    tensors = {}
+    for hf_name, value in weights.items():
+        tensors[_renamed(hf_name, CONVERTED[name])] = _converted(family, config, hf_name, value)
+    if name == "llama":
+        tensors["rope_freqs.weight"] = llama3_divisors(config)
+    keys = gpt2_keys(config) if family == "gpt2" else common_keys(config)
+    metadata = {"general.architecture": family, "general.name": name}
+    return metadata | {f"{family}.{key}": value for key, value in keys.items() if value is not None}, tensors
+
+
+def common_keys(config):
+    """Keys of the llama-like architectures; None where a converter writes nothing."""
+    head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    scaling = config.get("rope_scaling", {})
+    linear = scaling.get("type", scaling.get("rope_type")) == "linear"
+    windowed = config["model_type"] == "gemma3_text"
+    return {
+        "block_count": config["num_hidden_layers"],
+        "context_length": config["max_position_embeddings"],
+        "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": config["num_attention_heads"],
+        "attention.head_count_kv": config["num_key_value_heads"],
+        "attention.key_length": head_dim,
+        "attention.value_length": head_dim,
+        "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
+        "attention.sliding_window": config["sliding_window"] if windowed else None,
+        "rope.freq_base": config["rope_theta"],
+        "rope.dimension_count": head_dim,
+        "rope.scaling.type": "linear" if linear else None,
+        "rope.scaling.factor": scaling["factor"] if linear else None,
+        "final_logit_softcapping": config.get("final_logit_softcapping"),
+    }
+
+
+def gpt2_keys(config):
+    """GPT-2's keys."""
+    return {
+        "block_count": config["n_layer"],
+        "context_length": config["n_positions"],
+        "embedding_length": config["n_embd"],
+        "feed_forward_length": 4 * config["n_embd"],
+        "attention.head_count": config["n_head"],
+        "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
+    }
+
+
+def llama3_divisors(config):
+    """What converters write into rope_freqs.weight: how much each frequency is slowed down."""
+    scaling = config["rope_scaling"]
+    dims = config["hidden_size"] // config["num_attention_heads"]
+    low, high, factor = (scaling[key] for key in ("low_freq_factor", "high_freq_factor", "factor"))
+    divisors = []
+    for j in range(0, dims, 2):
+        turns = scaling["original_max_position_embeddings"] * config["rope_theta"] ** (-j / dims) / (2 * np.pi)
+        if turns > high:
+            divisors.append(1.0)
+        elif turns < low:
+            divisors.append(factor)
+        else:
+            smooth = (turns - low) / (high - low)
+            divisors.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(divisors, np.float32)
+
+
+def _renamed(hf_name, names):
+    stem, suffix = hf_name.rsplit(".", 1)
+    if stem in TOP_NAMES:
+        return f"{TOP_NAMES[stem]}.{suffix}"
+    _, _, layer, part = stem.split(".", 3)
+    return f"blk.{layer}.{names[part]}.{suffix}"
+
+
+def _converted(family, config, hf_name, value):
+    if family == "gpt2":
+        return np.ascontiguousarray(value.T) if value.ndim == 2 and ".h." in hf_name else value
+    if family == "gemma3" and "norm" in hf_name:
+        return value + np.float32(1)
+    if family == "llama" and (".q_proj." in hf_name or ".k_proj." in hf_name):
+        heads = config["num_attention_heads" if ".q_proj." in hf_name else "num_key_value_heads"]
+        halves = value.reshape(heads, 2, -1, *value.shape[1:])
+        return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(value.shape)
+    return value

@@ -1,0 +1,110 @@
+"""Every family against transformers, live: prefill, decode with a cache, batches, contexts beyond the window; and GGUF
+files that the gguf package writes."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undiced.checkpoint import open_checkpoint
+from undiced.model import KvState, build, load_weights, run_batch, run_graph
+
+pytestmark = pytest.mark.oracle
+GOLDEN = Path(__file__).parents[1] / "golden"
+TINY = runpy.run_path(str(GOLDEN / "tiny.py"))
+GGUF = runpy.run_path(str(GOLDEN / "tiny_gguf.py"))
+TOLERANCE = 3e-5  # of the largest logit; the largest difference seen is a half of it
+
+
+def prompts_of(case, lengths, seed):
+    config = case["config"]
+    vocab = config.get("text_config", config)["vocab_size"]
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, vocab, n).tolist() for n in lengths]
+
+
+def assert_close(ours, theirs):
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
+
+
+@pytest.fixture(scope="module", params=TINY["case_names"]())
+def pair(request, tmp_path_factory):
+    """(case, our graph and weights, transformers' model) on one random checkpoint that the golden files do not have."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    torch.set_num_threads(1)
+    case = TINY["load_case"](request.param) | {"seed": 7}
+    folder = TINY["make_folder"](case, tmp_path_factory.mktemp("models") / request.param)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    checkpoint = open_checkpoint(folder)
+    graph = build(checkpoint)
+    return case, (graph, load_weights(graph, checkpoint)), theirs
+
+
+def their_logits(model, tokens, cache=None):
+    import torch
+
+    with torch.no_grad():
+        out = model(torch.tensor([tokens]), past_key_values=cache, use_cache=True)
+    return out.logits[0].numpy(), out.past_key_values
+
+
+def test_prefill_beyond_the_window(pair):
+    case, ours, theirs = pair
+    for prompt in prompts_of(case, (1, 7, 40), seed=1):
+        assert_close(run_graph(*ours, prompt, KvState()), their_logits(theirs, prompt)[0])
+
+
+def test_decode_with_cache_beyond_the_window(pair):
+    case, ours, theirs = pair
+    tokens, state, cache = prompts_of(case, (36,), seed=2)[0], KvState(), None
+    for step in (tokens[:9], *([t] for t in tokens[9:])):
+        expected, cache = their_logits(theirs, step, cache)
+        assert_close(run_graph(*ours, step, state), expected)
+
+
+def test_batches_of_unequal_lengths(pair):
+    case, ours, theirs = pair
+    prompts = prompts_of(case, (17, 2, 31, 1), seed=3)
+    states = [KvState() for _ in prompts]
+    for step in range(4):
+        news = prompts if step == 0 else prompts_of(case, (1, 3, 1, 1), seed=10 + step)
+        outputs = run_batch(*ours, list(zip(news, states, strict=True)))
+        if step:
+            prompts = [old + new for old, new in zip(prompts, news, strict=True)]
+        for prompt, new, logits in zip(prompts, news, outputs, strict=True):
+            assert_close(logits, their_logits(theirs, prompt)[0][-len(new) :])
+
+
+def test_parameters_are_counted_as_transformers_does(pair):
+    _, (graph, _), theirs = pair
+    buffers = graph.slot("rope_factors").columns if graph.config.rope and graph.config.rope.factors else 0
+    assert graph.parameters - buffers == sum(p.numel() for p in theirs.parameters())
+
+
+@pytest.mark.parametrize("name", GGUF["CONVERTED"])
+def test_gguf_files_written_by_the_gguf_package(name, tmp_path):
+    gguf = pytest.importorskip("gguf")
+    case = TINY["load_case"](name)
+    metadata, tensors = GGUF["gguf_of"](name, case, TINY["weights_of"](case))
+    path = tmp_path / f"{name}.gguf"
+    writer = gguf.GGUFWriter(path, metadata["general.architecture"])
+    for key, value in metadata.items():
+        if key != "general.architecture":
+            {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}[type(value)](key, value)
+    for tensor, value in tensors.items():
+        writer.add_tensor(tensor, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    checkpoint = open_checkpoint(path)
+    graph = build(checkpoint)
+    prompt = case["prompts"][0][:8]
+    with np.load(TINY["CASES"] / f"{name}.npz") as golden:
+        assert_close(
+            run_graph(graph, load_weights(graph, checkpoint), prompt, KvState()), golden["prompt0"][: len(prompt)]
+        )
