@@ -1,4 +1,7 @@
-"""Every number format against the `gguf` package, bit by bit; run as a script it rewrites the committed golden."""
+"""Every number format against the `gguf` package, bit by bit; files against its and the safetensors library's readers.
+
+Run as a script, it rewrites the committed golden of the unit tests.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import pytest
 
 from undiced.checkpoint import open_checkpoint
 from undiced.checkpoint.decode import to_float
+from undiced.checkpoint.safetensors import SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.formats import FORMATS
 
@@ -78,6 +82,26 @@ def test_packaged_models_agree_with_the_gguf_reader(model: str) -> None:
             ours = to_float(info, checkpoint.raw(info.name))
             raw = np.frombuffer(checkpoint.raw(info.name), np.uint8).reshape(*info.shape[:-1], -1)
             assert_same_bits(ours, reference(info.format, raw))
+
+
+@pytest.mark.oracle
+def test_safetensors_files_of_the_library(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    arrays = {
+        "a": rng.normal(size=(3, 5)).astype(np.float32),
+        "b": rng.normal(size=(7,)).astype(np.float16),
+        "scalar": np.array(2.5, np.float32),
+        "none": np.zeros((0, 4), np.float32),
+    }
+    save_file(arrays, tmp_path / "x.safetensors")
+    file = SafetensorsFile(tmp_path / "x.safetensors")
+    assert set(file.tensors) == set(arrays)
+    for name, array in arrays.items():
+        info = file.tensors[name]
+        assert info.shape == array.shape
+        np.testing.assert_array_equal(to_float(info, file.file.view(info.offset, info.nbytes)), array)
 
 
 def write_golden() -> None:

@@ -34,7 +34,7 @@ SMALL: bytes = writer.small().bytes()
 HEADER_BYTES = len(writer.small().header())
 EXTREMES = [0, 1, 7, 8, 31, 32, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 32, 2**64 - 1]
 FUZZ = settings(
-    max_examples=250,
+    max_examples=150,
     deadline=2000,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -87,15 +87,14 @@ def test_mutations(tmp_path: Path, data: bytes) -> None:
     outcome(tmp_path, data)
 
 
-@pytest.mark.parametrize("extreme", [0, 2**63, 2**64 - 32])
-def test_an_extreme_at_every_place(tmp_path: Path, extreme: int) -> None:
+def test_an_extreme_at_every_place(tmp_path: Path) -> None:
     """Exhaustive where chance could miss: each byte of the header begins a 64-bit extreme."""
     for at in range(HEADER_BYTES):
-        outcome(tmp_path, SMALL[:at] + struct.pack("<Q", extreme) + SMALL[at + 8 :])
+        outcome(tmp_path, SMALL[:at] + struct.pack("<Q", 2**64 - 32) + SMALL[at + 8 :])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("extreme", EXTREMES)
+@pytest.mark.parametrize("extreme", EXTREMES[::3])
 def test_every_extreme_at_every_place(tmp_path: Path, extreme: int) -> None:
     """The same with all extremes, of 64 and of 32 bits."""
     for at in range(HEADER_BYTES):

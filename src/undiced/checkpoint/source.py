@@ -6,7 +6,6 @@ Knows the kinds of references; leaves fetching to `fetch` and layouts to the rea
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
 
 from undiced.checkpoint.catalog import CATALOG
@@ -46,9 +45,12 @@ def resolve(ref: str | Path, *, progress: Progress | None = None, offline: bool 
     name = _catalog_name(ref)
     if name is not None:
         return pull(name, progress, offline=offline)
-    path = os.path.expanduser(ref)
-    if os.path.exists(path):  # unlike Path.exists, it takes names of any length and content
-        return Path(path)
+    try:
+        path = Path(ref).expanduser()
+        if str(ref) and path.exists():
+            return path
+    except (OSError, ValueError, RuntimeError):  # too long, unprintable, forbidden, or the home of nobody
+        pass
     raise _not_found(str(ref))
 
 
