@@ -1,0 +1,1 @@
+"""Mappings of models onto wafers: the published ones (`waferllm`, `waferengine`) and ours (`undiced`)."""

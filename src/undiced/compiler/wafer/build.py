@@ -1,0 +1,155 @@
+"""The entry to the published mappings: model, machine and options in, program out. Simulators use nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
+
+from undiced.compiler.wafer import published
+from undiced.compiler.wafer.dims import Dims, one_head
+from undiced.compiler.wafer.resolve import dims_of
+from undiced.compiler.wafer.waferllm import Grid, decode_layer
+from undiced.core.errors import CompileError
+from undiced.machine.cost import CostModel
+from undiced.machine.instruction import Load, instr_cost
+from undiced.machine.wafer import Wafer
+from undiced.program import Instr, Op, Program
+
+Phase = Literal["decode", "prefill"]
+MAPPINGS = ("waferllm", "waferengine")
+CONTEXT_MAX = 1 << 27
+_GROUPS = {240: 15, 256: 16, 300: 15, 360: 18, 420: 20, 480: 20, 512: 32, 540: 20, 600: 24, 660: 22, 720: 24}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a replay of a published mapping may set; None means the mapping's own choice.
+
+    Attributes:
+        region: sides of a region, x by y; "auto" searches the best square.
+        groups: of the two-tree; stages: layers of each region of a pipeline.
+        context: positions attended (decode) or prompt tokens (prefill).
+        layers: replaces the model's number of layers.
+    """
+
+    region: tuple[int, int] | Literal["auto"] = "auto"
+    groups: int | None = None
+    stages: tuple[int, ...] | None = None
+    context: int = 1024
+    layers: int | None = None
+    phase: Phase = "decode"
+
+
+def build_published(model: object, wafer: Wafer, mapping: str, options: Options) -> Program:
+    """The program of a published mapping.
+
+    Raises:
+        CompileError: an unknown mapping, or options that it can't have.
+    """
+    dims = _with_layers(dims_of(model), options.layers)
+    if not 1 <= options.context <= CONTEXT_MAX:
+        raise CompileError(f"A context of {options.context} positions.", remedy=f"Use 1 to {CONTEXT_MAX}.")
+    if mapping == "waferllm":
+        return _waferllm(dims, wafer, options)
+    if mapping == "waferengine":
+        return _waferengine(dims, wafer, options)
+    raise CompileError(f"There is no mapping called {mapping!r}.", remedy=f"Known: {', '.join(MAPPINGS)}, undiced.")
+
+
+def build_mapping(
+    model: object,
+    wafer: Wafer,
+    mapping: str,
+    *,
+    region: tuple[int, int] | Literal["auto"] = "auto",
+    groups: int | None = None,
+    stages: tuple[int, ...] | None = None,
+    context: int = 1024,
+    layers: int | None = None,
+    phase: Phase = "decode",
+) -> Program:
+    """`build_published` with its options spelled out: the form that simulators ask for."""
+    return build_published(model, wafer, mapping, Options(region, groups, stages, context, layers, phase))
+
+
+def _with_layers(dims: Dims, layers: int | None) -> Dims:
+    return dims if layers is None else replace(dims, layers=layers)
+
+
+def _waferllm(dims: Dims, wafer: Wafer, options: Options) -> Program:
+    if options.stages is not None:
+        raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave --stages out.")
+    if options.region == "auto":
+        grid = best_grid(dims, wafer, options.context, options.groups)
+    else:
+        width, height = options.region
+        if width != height:
+            raise CompileError("The waferllm mapping needs a square region.", remedy=f"Use {width}x{width}.")
+        grid = Grid(width, options.groups or default_groups(width))
+    if options.phase == "prefill":
+        return published.waferllm_prefill(dims, wafer, grid, options.context)
+    return published.waferllm_decode(dims, wafer, grid, options.context)
+
+
+def _waferengine(dims: Dims, wafer: Wafer, options: Options) -> Program:
+    if options.phase == "prefill":
+        raise CompileError("The waferengine mapping's prefill is not published.", remedy="Use --mapping waferllm.")
+    if options.region == "auto":
+        side = published.Side(min(256, int(wafer.mesh.width.value)), min(256, int(wafer.mesh.height.value)))
+    else:
+        side = published.Side(*options.region)
+    groups = options.groups or min(16, side.width, side.height)
+    stages = options.stages or (dims.layers,)
+    return published.waferengine_decode(dims, wafer, side, groups, stages, options.context)
+
+
+def default_groups(side: int) -> int:
+    """The published group count of a grid, or the divisor nearest to the square root."""
+    if side in _GROUPS:
+        return _GROUPS[side]
+    divisors = [g for g in range(1, side + 1) if side % g == 0]
+    return min(divisors, key=lambda g: abs(g * g - side))
+
+
+def best_grid(dims: Dims, wafer: Wafer, context: int, groups: int | None) -> Grid:
+    """The square grid, of all sides and divisors, on which the published decode layer is fastest."""
+    model = CostModel.of(wafer)
+    largest = int(min(wafer.mesh.width.value, wafer.mesh.height.value))
+    best: tuple[float, Grid] | None = None
+    for side in range(min(largest, 2), largest + 1):
+        for cycles, grid in _grid_cycles(model, dims, side, context, groups):
+            if best is None or cycles < best[0]:
+                best = cycles, grid
+    if best is None:
+        raise CompileError(f"No square grid of {wafer.name} takes {groups} groups.", remedy="Leave --groups out.")
+    return best[1]
+
+
+def _grid_cycles(
+    model: CostModel, dims: Dims, side: int, context: int, groups: int | None
+) -> Iterator[tuple[float, Grid]]:
+    """Cycles of a layer on a grid, by group count. What the cores do alone is the same for all of them."""
+    padded = one_head(dims, side)
+    counts = [g for g in ((groups,) if groups else _divisors(side)) if side % g == 0]
+    if not counts:
+        return
+    load = Load(positions=ceil(context / side))
+    stream = decode_layer(padded.dim, padded.ffn, Grid(side, counts[0]))
+    local = sum(instr_cost(model, i, load).cycles for i in stream.instrs if i.op is not Op.ALLREDUCE)
+    reduces = [i for i in stream.instrs if i.op is Op.ALLREDUCE]
+    for count in counts:
+        seen: dict[tuple[int, ...], float] = {}
+        total = local
+        for instr in reduces:
+            p = (*instr.p[:4], count, *instr.p[5:])
+            if p[1:] not in seen:
+                seen[p[1:]] = instr_cost(model, Instr(Op.ALLREDUCE, p=p), load).cycles
+            total += seen[p[1:]]
+        yield total, Grid(side, count)
+
+
+def _divisors(side: int) -> list[int]:
+    """Divisors near the square root: two-trees with very few or very many groups are never best."""
+    return [g for g in range(1, side + 1) if side % g == 0 and side / 4 <= g * g <= side * 4] or [1]

@@ -1,0 +1,87 @@
+"""The dimensions of a model that mappings need, taken from a model configuration. Knows no machine.
+
+`Dims` is what every mapping takes, so that published benchmark shapes (one head, padded) need no checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+
+from undiced.core.errors import CompileError
+
+_LARGEST = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Mixture of experts: how many, how many act on a token, their widths, dense layers at the start."""
+
+    count: int
+    active: int
+    ffn: int
+    shared_ffn: int = 0
+    dense_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """Multi-head latent attention: ranks of the compressed queries (0: none) and keys, dimensions of a head's parts."""
+
+    query_rank: int
+    kv_rank: int
+    nope_dims: int
+    rope_dims: int
+    value_dims: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dims:
+    """A decoder's dimensions; `ffn` is the dense width (of a model without experts, or of its dense layers)."""
+
+    name: str
+    layers: int
+    dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    qk_norm: bool = False
+    experts: Experts | None = None
+    latent: Latent | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.layers, self.dim, self.heads, self.kv_heads, self.head_dim, self.ffn, self.vocab)
+        if min(numbers) < 1 or max(numbers) > _LARGEST or self.heads % self.kv_heads:
+            raise CompileError(
+                f"{self.name}: dimensions {numbers} are no transformer's.", remedy="Check the configuration."
+            )
+
+    @property
+    def kv_dim(self) -> int:
+        """Width of all keys of a position."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def q_dim(self) -> int:
+        """Width of all queries of a position."""
+        return self.heads * self.head_dim
+
+    @property
+    def digest(self) -> str:
+        """sha256 over all dimensions: stands for the graph where there is none."""
+        return hashlib.sha256(repr(asdict(self)).encode()).hexdigest()
+
+
+def one_head(dims: Dims, grid: int) -> Dims:
+    """The published benchmark's shape: one head and one KV head of width `dim`, dimensions padded up to the grid."""
+
+    def padded(size: int) -> int:
+        return ceil(size / grid) * grid
+
+    dim = padded(dims.dim)
+    return replace(
+        dims, dim=dim, heads=1, kv_heads=1, head_dim=dim, ffn=padded(dims.ffn), qk_norm=False, experts=None, latent=None
+    )

@@ -1,0 +1,163 @@
+"""Programs of the published mappings: regions and streams, ready for the simulators. Knows both mappings' layouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from undiced.compiler.wafer import waferengine, waferllm
+from undiced.compiler.wafer.dims import Dims, one_head
+from undiced.core.errors import CompileError
+from undiced.machine.region import RegionParams, Role
+from undiced.machine.wafer import Wafer
+from undiced.program import Bounds, Program, Rect, Region, Stream
+
+_KV_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A region's sides, x by y."""
+
+    width: int
+    height: int
+
+
+def _program(
+    dims: Dims,
+    wafer: Wafer,
+    bounds: Bounds,
+    regions: tuple[Region, ...],
+    streams: tuple[Stream, ...],
+    facts: tuple[tuple[str, float], ...],
+) -> Program:
+    return Program(
+        kind="wafer",
+        model=dims.name,
+        machine=wafer.name,
+        graph_digest=dims.digest,
+        machine_digest=wafer.digest,
+        bounds=bounds,
+        regions=regions,
+        streams=streams,
+        buffers=(),
+        slots=(),
+        kv=(),
+        vocab=dims.vocab,
+        facts=facts,
+    )
+
+
+def _check_side(wafer: Wafer, side: Side) -> None:
+    width, height = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    if not (1 <= side.width <= width and 1 <= side.height <= height):
+        raise CompileError(
+            f"A region of {side.width} x {side.height} does not fit {wafer.name}.",
+            remedy=f"Its usable mesh is {width} x {height} (x by y).",
+        )
+
+
+def waferllm_decode(dims: Dims, wafer: Wafer, grid: waferllm.Grid, context: int) -> Program:
+    """The whole model, one layer at a time, on one square; the published benchmark holds one layer only."""
+    _check_side(wafer, Side(grid.side, grid.side))
+    padded = one_head(dims, grid.side)
+    stream = waferllm.decode_layer(padded.dim, padded.ffn, grid)
+    return _waferllm_program(padded, wafer, grid, Bounds(1, context), stream)
+
+
+def waferllm_prefill(dims: Dims, wafer: Wafer, grid: waferllm.Grid, tokens: int) -> Program:
+    """A prompt of `tokens`, one layer at a time."""
+    _check_side(wafer, Side(grid.side, grid.side))
+    padded = one_head(dims, grid.side)
+    tile = waferllm.Tile(ceil(tokens / grid.side), padded.dim // grid.side, padded.ffn // grid.side)
+    return _waferllm_program(padded, wafer, grid, Bounds(1, tokens), waferllm.prefill_layer(tile, grid))
+
+
+def _waferllm_program(dims: Dims, wafer: Wafer, grid: waferllm.Grid, bounds: Bounds, stream: Stream) -> Program:
+    params = RegionParams(Role.LAYERS, 0, dims.layers, grid.side)
+    region = Region(Rect(0, 0, grid.side, grid.side), params=params.pack(), name="layers")
+    cores = grid.side * grid.side
+    weights = _layer_parameters(dims) * waferllm.BYTES / cores
+    kv = ceil(bounds.context / grid.side) * 2 * (dims.kv_dim / grid.side) * _KV_BYTES
+    facts = _memory_facts(wafer, weights, kv, dims.layers, bounds.context, grid.side, 2 * dims.kv_dim / grid.side)
+    return _program(dims, wafer, bounds, (region,), (stream,), facts)
+
+
+def _layer_parameters(dims: Dims) -> int:
+    return 2 * dims.dim * (dims.q_dim + dims.kv_dim) + 3 * dims.dim * dims.ffn
+
+
+def _memory_facts(
+    wafer: Wafer, weights: float, kv: float, layers: int, context: int, rows: int, kv_width: float
+) -> tuple[tuple[str, float], ...]:
+    """Bytes on the fullest core with `layers` resident, and the longest context that its SRAM leaves room for."""
+    code = wafer.core.code_bytes.value
+    free = wafer.core.sram_bytes.value - code - weights * layers
+    position = kv_width * _KV_BYTES * layers
+    longest = max(0, int(free / position)) * rows
+    used = code + (weights + kv) * layers
+    return (
+        ("sram_bytes_max_per_core", used),
+        ("sram_bytes_one_layer", code + weights + kv),
+        ("max_context_tokens", float(longest)),
+        ("fits", float(used <= wafer.core.sram_bytes.value)),
+        ("rows", float(rows)),
+        ("context", float(context)),
+    )
+
+
+def waferengine_decode(
+    dims: Dims, wafer: Wafer, side: Side, groups: int, stages: tuple[int, ...], context: int
+) -> Program:
+    """A pipeline of regions of equal size, `stages` layers each, with bands for embedding and lm_head.
+
+    Raises:
+        CompileError: stages that do not add up to the model's layers, or regions that do not fit the mesh.
+    """
+    if sum(stages) != dims.layers or min(stages, default=0) < 1:
+        raise CompileError(
+            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {dims.name} has {dims.layers}.",
+            remedy="Give one positive number a region, adding up to the layers.",
+        )
+    _check_side(wafer, side)
+    shard = waferengine.Shard.of(dims, side.width, side.height, groups)
+    streams = (
+        waferengine.embed(shard),
+        waferengine.enter(shard),
+        waferengine.decode_layer(dims, shard),
+        waferengine.head(dims, shard, min(waferengine.BAND_WIDTH, side.width)),
+    )
+    regions = _snake(wafer, side, stages)
+    widest = max(stages)
+    weights = _layer_parameters(dims) * waferengine.WEIGHT_BYTES / (side.width * side.height)
+    kv = ceil(context / side.height) * 2 * shard.k * _KV_BYTES
+    facts = _memory_facts(wafer, weights, kv, widest, context, side.height, 2 * shard.k)
+    return _program(dims, wafer, Bounds(1, context), regions, streams, facts)
+
+
+def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, ...]:
+    """Regions row by row, direction alternating, so that consecutive ones touch; the head's band lies over the last."""
+    across = int(wafer.mesh.width.value) // side.width
+    down = int(wafer.mesh.height.value) // side.height
+    per_wafer = across * down
+    regions: list[Region] = []
+    first_layer = 0
+    for index, layers in enumerate(stages):
+        chip, place = divmod(index, per_wafer)
+        row, column = divmod(place, across)
+        column = column if row % 2 == 0 else across - 1 - column
+        rect = Rect(column * side.width, row * side.height, side.width, side.height)
+
+        def region(
+            code: int, role: Role, repeats: int, rect: Rect = rect, chip: int = chip, first: int = first_layer
+        ) -> Region:
+            params = RegionParams(role, first, repeats, side.height)
+            return Region(rect, code=code, params=params.pack(), wafer=chip, name=f"{role.name.lower()} {first}")
+
+        if index == 0:
+            regions.append(region(0, Role.EMBED, 1))
+        regions += [region(1, Role.ENTER, 1), region(2, Role.LAYERS, layers)]
+        first_layer += layers
+        if index == len(stages) - 1:
+            regions.append(region(3, Role.HEAD, 1))
+    return tuple(regions)

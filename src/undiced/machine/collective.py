@@ -1,0 +1,144 @@
+"""What collectives over lines of cores cost, as closed forms over `CostModel`. Knows lines, not what is summed.
+
+Every dependent step costs two ramps, one cycle, its hops and `step_software`. A root takes its two arms one after the
+other, so a payload crosses its ramp twice a phase. The published two-tree and our level trees share these forms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from undiced.machine.cost import ZERO, Cost, CostModel, longest
+
+TWO_TREE_DUAL = 1  # published: chains in groups, a chain of roots, two sends of the result, one each way
+TWO_TREE = 2  # the same with one multicast of the result both ways
+LEVELS = 3  # ours: up to three levels of chains or stars; then one multicast
+ALGORITHM_MASK = 0xF
+ELEMENTS_PER_POSITION = 1 << 16  # elements count per KV position that a core holds
+_LEVEL_BITS = 10
+MAX_LEVELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of a reduction tree: `size` members a group; a chain adds as it goes, a star sends to the root."""
+
+    size: int
+    star: bool = False
+
+
+def pack_levels(levels: tuple[Level, ...]) -> tuple[int, int]:
+    """Levels as the `groups` and `algorithm` parameters of an instruction."""
+    groups = sum(level.size << (_LEVEL_BITS * i) for i, level in enumerate(levels))
+    stars = sum(int(level.star) << i for i, level in enumerate(levels))
+    return groups, LEVELS | stars << 4
+
+
+def unpack_levels(groups: int, algorithm: int) -> tuple[Level, ...]:
+    """The inverse of `pack_levels`."""
+    mask = (1 << _LEVEL_BITS) - 1
+    sizes = (groups >> (_LEVEL_BITS * i) & mask for i in range(MAX_LEVELS))
+    return tuple(Level(size, bool(algorithm >> (4 + i) & 1)) for i, size in enumerate(sizes) if size)
+
+
+def wavelets_of(model: CostModel, elements: int, element_bytes: int) -> int:
+    """Wavelets that carry the elements, packed."""
+    return ceil(elements * element_bytes / model.wavelet_bytes)
+
+
+def _step(model: CostModel, hops: float) -> Cost:
+    return Cost(collective=2 * model.ramp + 1, overhead=model.step_software, hops=hops * model.hop)
+
+
+def _payload(model: CostModel, wavelets: float) -> Cost:
+    return Cost(collective=wavelets / model.link_rate)
+
+
+def _chain(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
+    """Both arms of a chain of `size` members, `hops` apart, into the member of index size // 2, one after the other."""
+    root = size // 2
+    upper, lower = _step(model, hops) * root, _step(model, hops) * (size - 1 - root)
+    payload = _payload(model, wavelets)
+    if size - 1 - root == 0:
+        return upper + payload
+    return longest(lower + payload, upper) + payload + Cost(overhead=model.step_software)
+
+
+def _star(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
+    """Every member sends to the root: a control wavelet frees the path, the root adds each by itself."""
+    root = size // 2
+    setup = 0.0 if wavelets == 1 else model.vector_setup
+    ramp_bound = Cost(
+        collective=(size - 1) * (wavelets / model.link_rate + 1), overhead=(size - 1) * setup, hops=hops * model.hop
+    )
+    distance_bound = _payload(model, wavelets) + Cost(overhead=setup, hops=root * hops * model.hop)
+    return longest(ramp_bound, distance_bound) + _step(model, 0)
+
+
+def multicast(model: CostModel, wavelets: int, distance: int) -> Cost:
+    """One send that every core within `distance` hops hears."""
+    return _payload(model, wavelets) + Cost(
+        collective=2 * model.ramp, overhead=model.step_software, hops=distance * model.hop
+    )
+
+
+def two_tree(model: CostModel, span: int, groups: int, wavelets: int, dual: bool) -> Cost:
+    """The published allreduce over a line of `span` cores in `groups` equal groups."""
+    group = span // groups
+    root = groups // 2 * group + group // 2
+    local = _chain(model, group, 1, wavelets) if group > 1 else ZERO
+    roots = _chain(model, groups, group, wavelets) if groups > 1 else ZERO
+    far, near = root, span - 1 - root
+    if not dual:
+        return local + roots + multicast(model, wavelets, max(far, near))
+    first = multicast(model, wavelets, far)
+    second = multicast(model, wavelets, near) + _payload(model, wavelets) + Cost(overhead=model.step_software)
+    return local + roots + longest(first, second)
+
+
+def level_tree(model: CostModel, span: int, levels: tuple[Level, ...], wavelets: int) -> Cost:
+    """Our allreduce: level i joins groups of level i - 1, whose roots are as far apart as those groups are wide."""
+    total, hops, members = ZERO, 1, span
+    for level in levels:
+        size = min(level.size, members)
+        if size > 1:
+            total += (_star if level.star else _chain)(model, size, hops, wavelets)
+        hops, members = hops * size, ceil(members / size)
+    return total + multicast(model, wavelets, span // 2)
+
+
+def covers(span: int, levels: tuple[Level, ...]) -> bool:
+    """Whether the levels join the whole line into one root."""
+    reach = 1
+    for level in levels:
+        reach *= level.size
+    return reach >= span
+
+
+def allreduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets: int) -> Cost:
+    """An ALLREDUCE instruction over lines of `span` cores; `wavelets` after packing."""
+    if span <= 1 or wavelets <= 0:
+        return ZERO
+    kind = algorithm & ALGORITHM_MASK
+    if kind == LEVELS:
+        return level_tree(model, span, unpack_levels(groups, algorithm), wavelets)
+    return two_tree(model, span, groups, wavelets, kind == TWO_TREE_DUAL)
+
+
+def shift_wire(model: CostModel, wavelets: int, hops: int) -> Cost:
+    """One step of a cyclic shift: every core passes its tile `hops` on, all at once."""
+    return _payload(model, wavelets) + Cost(collective=2 * model.ramp + 1, hops=hops * model.hop)
+
+
+def line_multicast_timed(model: CostModel, payload_bytes: int, cores: int, late: bool) -> float:
+    """A multicast along a line between two time stamps, in cycles; `late` is the median mode, whose receiver lags."""
+    wavelets = payload_bytes / model.wavelet_bytes
+    base = model.timer + model.multicast_start + wavelets / model.link_rate + max(cores - 1, 1) * model.hop
+    return base + (min(model.late_wavelet * wavelets, model.late_limit) if late else 0.0)
+
+
+def column_round_trip(model: CostModel, cores: int, words: int) -> float:
+    """A column gathered word by word into one core by data tasks, and sent back by a scalar loop, in cycles."""
+    each = model.data_task + model.emit
+    return cores * (words * each - model.column_overlap_words * model.emit)

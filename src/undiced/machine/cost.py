@@ -1,0 +1,167 @@
+"""Closed forms of fabric and core costs, in cycles. The only place where they live, for compiler and simulator alike.
+
+First the published line model of near-optimal wafer-scale reduction (arXiv 2404.15888), as unit-tested formulas;
+then `CostModel`, a machine's figures as plain numbers, and `Cost`, cycles split by where they go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import log2, sqrt
+
+from undiced.machine.wafer import Wafer
+
+RAMP_CYCLES = 2
+
+
+def model_cycles(
+    contention: float, energy: float, links: float, distance: float, depth: float, ramp: float = RAMP_CYCLES
+) -> float:
+    """`max(C, E/N + L) + (2 T_R + 1) D`: C most wavelets at a core, E total hops, N links, L distance, D depth."""
+    return max(contention, energy / links + distance) + (2 * ramp + 1) * depth
+
+
+def broadcast_line(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """Multicast of B wavelets from one end of a line of P cores."""
+    return wavelets + cores + 2 * ramp
+
+
+def broadcast_mesh(wavelets: int, rows: int, columns: int, ramp: float = RAMP_CYCLES) -> float:
+    """Multicast of B wavelets from a corner of an M x N mesh."""
+    return wavelets + rows + columns - 2 + 2 * ramp + 1
+
+
+def star_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """Every core sends to the root, which adds."""
+    return wavelets * (cores - 1) + 2 * ramp + 1
+
+
+def chain_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """Each core adds its own to what its neighbor sends and passes it on, pipelined over wavelets."""
+    return wavelets + (2 * ramp + 2) * (cores - 1)
+
+
+def tree_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """A binary tree laid on the line."""
+    depth = log2(cores)
+    return model_cycles(wavelets * depth, wavelets * cores * depth / 2, cores - 1, cores - 1, depth, ramp)
+
+
+def two_phase_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """Chains in groups of sqrt(P), then a chain over the group roots."""
+    root = sqrt(cores)
+    energy = 2 * wavelets * (cores - root)
+    return model_cycles(2 * wavelets, energy, cores - 1, cores - 1, 2 * root - 2, ramp)
+
+
+def ring_allreduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
+    """Reduce-scatter and all-gather around a ring folded on the line."""
+    return 2 * (cores - 1) * wavelets / cores + 4 * cores - 6 + 2 * (cores - 1) * (2 * ramp + 1)
+
+
+def reduce_bound(wavelets: int, rows: int, columns: int, ramp: float = RAMP_CYCLES) -> float:
+    """No reduction over M x N cores can be faster: B wavelets a core cross links, and a core has eight of them."""
+    return max(wavelets, wavelets / 8 + rows + columns - 1 + 2 * ramp + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cycles on the critical path, by what they are spent on.
+
+    compute: arithmetic and memory ports · collective: payload on the wires, ramps and the adders of dependent steps ·
+    overhead: set-ups, tasks, software of collectives · hops: distance · io: off the wafer.
+    """
+
+    compute: float = 0.0
+    collective: float = 0.0
+    overhead: float = 0.0
+    hops: float = 0.0
+    io: float = 0.0
+
+    @property
+    def cycles(self) -> float:
+        """The sum."""
+        return self.compute + self.collective + self.overhead + self.hops + self.io
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.compute + other.compute,
+            self.collective + other.collective,
+            self.overhead + other.overhead,
+            self.hops + other.hops,
+            self.io + other.io,
+        )
+
+    def __mul__(self, times: float) -> Cost:
+        return Cost(
+            self.compute * times, self.collective * times, self.overhead * times, self.hops * times, self.io * times
+        )
+
+    def as_dict(self) -> dict[str, float]:
+        """Cycles by kind."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+ZERO = Cost()
+
+
+def longest(*costs: Cost) -> Cost:
+    """The one with the most cycles: what concurrent paths cost."""
+    return max(costs, key=lambda cost: cost.cycles)
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """A machine's figures as plain numbers, in cycles unless named otherwise; `Core` and `Link` say what each means."""
+
+    lanes_16bit: float
+    lanes_32bit: float
+    read_bytes: float
+    write_bytes: float
+    vector_setup: float
+    transcendental: float
+    scalar_step: float
+    local_task: float
+    data_task: float
+    emit: float
+    fp32_fmac: float
+    wavelet_bytes: float
+    link_rate: float
+    hop: float
+    ramp: float
+    step_software: float
+    repaint: float
+    timer: float
+    multicast_start: float
+    late_wavelet: float
+    late_limit: float
+    column_overlap_words: float
+
+    @classmethod
+    def of(cls, wafer: Wafer) -> CostModel:
+        """The figures of `wafer`."""
+        core, link = wafer.core, wafer.link
+        return cls(
+            lanes_16bit=core.lanes_16bit.value,
+            lanes_32bit=core.lanes_32bit.value,
+            read_bytes=core.read_bytes_per_cycle.value,
+            write_bytes=core.write_bytes_per_cycle.value,
+            vector_setup=core.vector_setup_cycles.value,
+            transcendental=core.transcendental_cycles.value,
+            scalar_step=core.scalar_step_cycles.value,
+            local_task=core.local_task_cycles.value,
+            data_task=core.data_task_cycles.value,
+            emit=core.emit_cycles.value,
+            fp32_fmac=core.fp32_fmac_cycles.value,
+            wavelet_bytes=link.wavelet_bytes.value,
+            link_rate=link.wavelets_per_cycle.value,
+            hop=link.hop_cycles.value,
+            ramp=link.ramp_cycles.value,
+            step_software=link.step_software_cycles.value,
+            repaint=link.repaint_cycles.value,
+            timer=link.timer_cycles.value,
+            multicast_start=link.multicast_start_cycles.value,
+            late_wavelet=link.late_receiver_wavelet_cycles.value,
+            late_limit=link.late_receiver_cycles.value,
+            column_overlap_words=link.column_overlap_words.value,
+        )

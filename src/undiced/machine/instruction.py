@@ -1,0 +1,156 @@
+"""What a wafer instruction, and a stream of them, costs: the bridge from the instruction table to the closed forms.
+
+A stream runs in order. VECTOR instructions marked OVERLAP run while the SHIFTs just before them are under way; the
+moves of those shifts take slots of the same datapath.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from math import ceil
+
+from undiced.machine.collective import (
+    ALGORITHM_MASK,
+    ELEMENTS_PER_POSITION,
+    allreduce,
+    multicast,
+    shift_wire,
+    wavelets_of,
+)
+from undiced.machine.cost import ZERO, Cost, CostModel, longest
+from undiced.machine.vector import (
+    COUNT_PER_POSITION,
+    KIND_MASK,
+    LENGTH_PER_POSITION,
+    ONCE,
+    OVERLAP,
+    Kind,
+    vector_cost,
+)
+from undiced.program.isa import Instr, Op
+
+_MOVE_BYTES = 8  # a fabric move passes 64 bits a datapath cycle
+
+
+class Task(IntEnum):
+    """The `kind` of a TASK instruction."""
+
+    LOCAL = 0  # a scheduled local task
+    DATA = 1  # a wavelet handled by a data task
+    EMIT = 2  # a wavelet sent by a scalar loop
+    REPAINT = 3  # the routes of a collective's colors rewritten
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a stream works on.
+
+    Attributes:
+        positions: KV positions that the fullest core holds of each sequence.
+        batch: sequences decoded at once.
+        clock_hz, io_latency_s, io_bytes_per_s: turn off-wafer transfers into cycles.
+    """
+
+    positions: int = 1
+    batch: int = 1
+    clock_hz: float = 1.0e9
+    io_latency_s: float = 0.0
+    io_bytes_per_s: float = 1.0
+
+
+def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
+    """Cycles of one instruction on its own."""
+    if instr.op is Op.VECTOR:
+        return _vector(model, instr, load)
+    if instr.op is Op.ALLREDUCE:
+        _, elements, element_bytes, span, groups, algorithm, _ = instr.p
+        count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
+        kind = algorithm & (ELEMENTS_PER_POSITION - 1)
+        return allreduce(model, span, groups, kind, wavelets_of(model, count, element_bytes))
+    if instr.op is Op.SHIFT:
+        return _ring(model, (instr,), ZERO)
+    if instr.op is Op.TASK:
+        return _task(model, *instr.p)
+    if instr.op is Op.TRANSFER:
+        return _transfer(model, instr, load)
+    if instr.op is Op.MULTICAST:
+        _, elements, element_bytes, span, _ = instr.p
+        return multicast(model, wavelets_of(model, elements * load.batch, element_bytes), span)
+    raise ValueError(f"no wafer cost for {instr.op.name}")
+
+
+def stream_costs(model: CostModel, instrs: tuple[Instr, ...], load: Load) -> list[tuple[Instr, Cost]]:
+    """Each instruction's share of the stream's critical path; overlapped groups count for their first instruction."""
+    out: list[tuple[Instr, Cost]] = []
+    i = 0
+    while i < len(instrs):
+        instr = instrs[i]
+        if instr.op is not Op.SHIFT:
+            out.append((instr, instr_cost(model, instr, load)))
+            i += 1
+            continue
+        shifts, vectors, i = _overlapped(instrs, i)
+        compute = sum((_vector(model, v, load) for v in vectors), ZERO)
+        out.append((instr, _ring(model, shifts, compute)))
+    return out
+
+
+def _overlapped(instrs: tuple[Instr, ...], start: int) -> tuple[tuple[Instr, ...], tuple[Instr, ...], int]:
+    end = start
+    while end < len(instrs) and instrs[end].op is Op.SHIFT:
+        end += 1
+    shifts, first = instrs[start:end], end
+    while end < len(instrs) and instrs[end].op is Op.VECTOR and instrs[end].param("kind") & OVERLAP:
+        end += 1
+    if end == first:  # nothing runs beside them: shifts are steps of their own
+        return instrs[start : start + 1], (), start + 1
+    return shifts, instrs[first:end], end
+
+
+def _ring(model: CostModel, shifts: tuple[Instr, ...], compute: Cost) -> Cost:
+    steps = max(shift.param("steps") for shift in shifts)
+    wire, moves = ZERO, ZERO
+    for shift in shifts:
+        _, elements, element_bytes, hops, _, _ = shift.p
+        wire = longest(wire, shift_wire(model, wavelets_of(model, elements, element_bytes), hops))
+        moved = 2.0 * ceil(elements * element_bytes / _MOVE_BYTES)
+        moves += Cost(collective=moved, overhead=2 * model.vector_setup)
+    return longest(wire * steps, compute + moves * steps)
+
+
+def _vector(model: CostModel, instr: Instr, load: Load) -> Cost:
+    count, length, code, element_bytes = instr.p
+    times = 1 if code & ONCE else load.batch
+    times *= load.positions if code & COUNT_PER_POSITION else 1
+    length *= load.positions if code & LENGTH_PER_POSITION else 1
+    return vector_cost(model, Kind(code & KIND_MASK), count * times, length, element_bytes)
+
+
+def _task(model: CostModel, count: int, kind: int) -> Cost:
+    each = {
+        Task.LOCAL: model.local_task,
+        Task.DATA: model.data_task,
+        Task.EMIT: model.emit,
+        Task.REPAINT: model.repaint,
+    }
+    return Cost(overhead=count * each[Task(kind)])
+
+
+def _transfer(model: CostModel, instr: Instr, load: Load) -> Cost:
+    elements, element_bytes, distance, off_wafer, _ = instr.p
+    count = elements * load.batch
+    if off_wafer:
+        seconds = load.io_latency_s + count * element_bytes / load.io_bytes_per_s
+        return Cost(io=seconds * load.clock_hz)
+    return multicast(model, wavelets_of(model, count, element_bytes), distance)
+
+
+def is_collective(instr: Instr) -> bool:
+    """Whether the instruction moves data between cores."""
+    return instr.op in (Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST, Op.SHIFT, Op.TRANSFER)
+
+
+def algorithm_code(algorithm: int) -> int:
+    """The algorithm of a collective without its modifiers."""
+    return algorithm & ALGORITHM_MASK

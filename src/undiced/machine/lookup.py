@@ -1,0 +1,185 @@
+"""From a name or a TOML file to a machine. The only place that parses machine descriptions, and trusts none of them.
+
+A machine file has tables [core], [mesh], [link] and [system] with the fields of those dataclasses. A field is a number,
+or a table {value, provenance, source, low, high}; `base = "wse3"` takes what is not given from a preset.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TypeVar
+
+from undiced.core.errors import CompileError
+from undiced.machine.constant import PROVENANCES, Constant
+from undiced.machine.core import Core
+from undiced.machine.link import Link
+from undiced.machine.mesh import Mesh
+from undiced.machine.presets import PRESETS, parse_toy, wse3
+from undiced.machine.wafer import System, Wafer
+
+_FILE_MAX_BYTES = 1 << 20
+_SECTIONS = ("core", "mesh", "link", "system")
+Part = TypeVar("Part", Core, Mesh, Link, System)
+
+# Fields whose plausible range is narrower than "positive and finite": smallest, largest.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "core.sram_bytes": (1024, 1 << 32),
+    "core.read_bytes_per_cycle": (1, 4096),
+    "core.write_bytes_per_cycle": (1, 4096),
+    "core.lanes_16bit": (1, 4096),
+    "core.lanes_32bit": (1, 4096),
+    "mesh.width": (1, 16384),
+    "mesh.height": (1, 16384),
+    "mesh.colors": (1, 4096),
+    "link.wavelet_bytes": (1, 256),
+    "link.wavelets_per_cycle": (1e-3, 256),
+    "system.clock_hz": (1e6, 1e11),
+}
+_MAY_BE_ZERO = 0.0
+_LARGEST = 1e18
+
+
+def find_machine(ref: str) -> Wafer:
+    """The wafer called `ref`: a preset, a toy, or the path of a TOML file.
+
+    Raises:
+        CompileError: unknown name, or a bad file; says what is known or which field is wrong.
+    """
+    preset = PRESETS.get(ref.lower())
+    if preset is not None:
+        return preset()
+    toy = parse_toy(ref)
+    if toy is not None:
+        return toy
+    path = Path(ref)
+    if ref.endswith(".toml") or path.is_file():
+        return load_machine(path)
+    raise CompileError(
+        f"There is no machine called {ref!r}.",
+        remedy=f"Known: {', '.join(sorted(PRESETS))}, toy-8x8, toy-8x8:48K, or the path of a machine file (.toml).",
+    )
+
+
+def load_machine(path: Path) -> Wafer:
+    """A machine from a TOML file.
+
+    Raises:
+        CompileError: unreadable, not TOML, or a field missing, unknown or absurd.
+    """
+    remedy = "See the fields of the wse3 preset."
+    try:
+        if path.stat().st_size > _FILE_MAX_BYTES:
+            raise CompileError(f"{path} is larger than any machine file.", remedy=remedy)
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CompileError(
+            f"Cannot read the machine file {path}: {error.strerror}.", remedy="Check the path."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CompileError(f"{path} is not a TOML file: {error}", remedy=remedy) from None
+    return parse_machine(data, path.stem, str(path))
+
+
+def parse_machine(data: dict[str, object], name: str, where: str) -> Wafer:
+    """A machine from parsed TOML. `where` names the file in errors and sources."""
+    unknown = sorted(set(data) - {*_SECTIONS, "name", "base"})
+    if unknown:
+        raise CompileError(
+            f"{where}: unknown entry {unknown[0]!r}.", remedy=f"Known: name, base, {', '.join(_SECTIONS)}."
+        )
+    base = None
+    if "base" in data:
+        preset = PRESETS.get(str(data["base"]))
+        if preset is None:
+            raise CompileError(f"{where}: base {data['base']!r} is no preset.", remedy=f"Known: {', '.join(PRESETS)}.")
+        base = preset()
+    template = base or wse3()
+    given = _text(data.get("name", name), "name", where)
+    return Wafer(
+        name=given,
+        core=_section(data, "core", template.core, base is not None, where),
+        mesh=_section(data, "mesh", template.mesh, base is not None, where),
+        link=_section(data, "link", template.link, base is not None, where),
+        system=_section(data, "system", template.system, base is not None, where),
+    )
+
+
+def _text(value: object, field: str, where: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isprintable():
+        raise CompileError(f"{where}: {field} must be a short text.", remedy='For example name = "my-wafer".')
+    return value
+
+
+def _section(data: dict[str, object], section: str, template: Part, inherit: bool, where: str) -> Part:
+    table = data.get(section, {})
+    if not isinstance(table, dict):
+        raise CompileError(f"{where}: {section} must be a table.", remedy=f"Start it with [{section}].")
+    names = [field.name for field in fields(template)]
+    unknown = sorted(set(table) - set(names))
+    if unknown:
+        raise CompileError(
+            f"{where}: [{section}] has no field {unknown[0]!r}.", remedy=f"Its fields: {', '.join(names)}."
+        )
+    missing = [name for name in names if name not in table]
+    if missing and not inherit:
+        raise CompileError(
+            f"{where}: [{section}] lacks {missing[0]}.",
+            remedy='Add it, or base = "wse3" to take over what is not given.',
+        )
+    return replace(
+        template,
+        **{
+            name: _constant(value, getattr(template, name), f"{section}.{name}", where) for name, value in table.items()
+        },
+    )
+
+
+def _constant(value: object, like: Constant, field: str, where: str) -> Constant:
+    if isinstance(value, dict):
+        unknown = sorted(set(value) - {"value", "unit", "provenance", "source", "low", "high"})
+        if unknown or "value" not in value:
+            raise CompileError(f"{where}: {field} needs value, and may have provenance, source, low, high.", remedy="")
+        if value.get("unit", like.unit) != like.unit:
+            raise CompileError(f"{where}: {field} is in {like.unit}, not {value['unit']!r}.", remedy="Convert it.")
+        provenance = value.get("provenance", "assumed")
+        if provenance not in PROVENANCES:
+            raise CompileError(
+                f"{where}: {field}: provenance {provenance!r}.", remedy=f"One of {', '.join(PROVENANCES)}."
+            )
+        low, high = (_number(value[k], f"{field}.{k}", where) if k in value else None for k in ("low", "high"))
+        source = value.get("source", where)
+        return Constant(
+            _in_range(_number(value["value"], field, where), like, field, where),
+            like.unit,
+            provenance,
+            source if isinstance(source, str) else where,
+            low,
+            high,
+        )
+    return Constant(_in_range(_number(value, field, where), like, field, where), like.unit, "assumed", where)
+
+
+def _number(value: object, field: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CompileError(f"{where}: {field} must be a number.", remedy="")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise CompileError(f"{where}: {field} must be finite.", remedy="")
+    return number
+
+
+def _in_range(number: float, like: Constant, field: str, where: str) -> float:
+    smallest = _MAY_BE_ZERO if like.unit in ("cycle", "s") or field.startswith("link.") else 1e-12
+    low, high = _BOUNDS.get(field, (smallest, _LARGEST))
+    if not low <= number <= high:
+        raise CompileError(
+            f"{where}: {field} = {number:g} {like.unit} is absurd.",
+            remedy=f"It must lie in {low:g} to {high:g}; {like.value:g} is the preset's.",
+        )
+    return number

@@ -1,0 +1,203 @@
+"""The machines that come with the package: WSE-1, WSE-2, WSE-3 and toy meshes. Every figure with its source.
+
+Short names of sources: [SDK] vendor SDK documentation · [HC34] Hot Chips 34 architecture deep dive · [NOWR] arXiv
+2404.15888 · [WLLM] arXiv 2502.04563 · [AM] device logs of github.com/happyandslow/agent-memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from undiced.core.errors import CompileError
+from undiced.machine import fitted
+from undiced.machine.constant import Constant, assumed, derived, measured, published
+from undiced.machine.core import Core
+from undiced.machine.link import Link
+from undiced.machine.mesh import Mesh
+from undiced.machine.wafer import System, Wafer
+
+_KIB = 1024
+_TOY = re.compile(r"toy-(\d{1,4})x(\d{1,4})(?::(\d{1,6})([KM]))?")
+_TOY_SRAM_BYTES = 1 << 20
+_TOY_SIDE_MAX = 2048
+_TOY_SRAM_MAX_BYTES = 1 << 30
+
+
+def _core2() -> Core:
+    return Core(
+        sram_bytes=published(48 * _KIB, "byte", "vendor"),
+        sram_banks=published(8, "1", "[SDK]"),
+        read_bytes_per_cycle=published(16, "byte/cycle", "[HC34]: two 64-bit reads a cycle"),
+        write_bytes_per_cycle=published(8, "byte/cycle", "[HC34]: one 64-bit write a cycle"),
+        lanes_16bit=published(4, "1", "[HC34]"),
+        lanes_32bit=derived(2, "1", "[HC34]: about half of the 16-bit lanes"),
+        code_bytes=measured(22 * _KIB, "byte", "[AM]: a decode program with all its features"),
+        lean_code_bytes=assumed(
+            5 * _KIB, "byte", "a program without the features that are not used", 5 * _KIB, 22 * _KIB
+        ),
+        vector_setup_cycles=fitted.WSE2_VECTOR_SETUP,
+        transcendental_cycles=fitted.WSE2_TRANSCENDENTAL,
+        scalar_step_cycles=fitted.SCALAR_STEP,
+        local_task_cycles=fitted.LOCAL_TASK,
+        data_task_cycles=fitted.DATA_TASK,
+        emit_cycles=fitted.EMIT,
+        fp32_fmac_cycles=published(
+            2.37, "cycle", "[SDK] cycle simulator: 2.30 to 2.43 a multiply-add of one core's fp32 GEMM"
+        ),
+        area_um2=published(38000, "um^2", "[HC34]"),
+        power_w=published(0.030, "W", "[HC34]: peak"),
+    )
+
+
+def _link2() -> Link:
+    return Link(
+        wavelet_bytes=published(4, "byte", "[SDK]"),
+        wavelets_per_cycle=measured(1.0, "wavelet/cycle", "[NOWR]"),
+        hop_cycles=measured(1, "cycle", "[NOWR]"),
+        ramp_cycles=measured(2, "cycle", "[NOWR]"),
+        step_software_cycles=fitted.WSE2_STEP_SOFTWARE,
+        repaint_cycles=fitted.REPAINT,
+        timer_cycles=fitted.TIMER,
+        multicast_start_cycles=fitted.MULTICAST_START,
+        late_receiver_wavelet_cycles=fitted.LATE_WAVELET,
+        late_receiver_cycles=fitted.LATE_LIMIT,
+        column_overlap_words=fitted.COLUMN_OVERLAP,
+    )
+
+
+def _mesh(width: Constant, height: Constant, enabled: Constant, built: Constant) -> Mesh:
+    return Mesh(
+        width=width,
+        height=height,
+        cores_enabled=enabled,
+        cores_built=built,
+        dies=published(84, "1", "vendor: 12 x 7 reticle dies"),
+        die_area_mm2=published(46225, "mm^2", "vendor: 215 x 215 mm, the wafer's"),
+        colors=published(24, "1", "[SDK]"),
+        reserved_colors=measured(3, "1", "[WLLM]: the host's copy routines take colors 21 to 23"),
+        switch_positions=published(4, "1", "[SDK]"),
+        queues=published(8, "1", "[SDK]"),
+    )
+
+
+def _system(clock_hz: Constant, power_w: Constant) -> System:
+    return System(
+        clock_hz=clock_hz,
+        power_w=power_w,
+        io_bytes_per_s=published(150e9, "byte/s", "vendor: 12 x 100 GbE"),
+        host_to_device_bytes_per_s=measured(11.43e9, "byte/s", "[AM]: WSE-3, one worker"),
+        device_to_host_bytes_per_s=measured(12.54e9, "byte/s", "[AM]: WSE-3, one worker"),
+        launch_s=measured(2.4e-3, "s", "[AM]: WSE-3"),
+        wafer_to_wafer_s=assumed(5e-6, "s", "secondary sources: about 5 us; 2 us for a later model", 2e-6, 10e-6),
+    )
+
+
+def wse2() -> Wafer:
+    """Second generation, 2021."""
+    return Wafer(
+        name="wse2",
+        core=_core2(),
+        mesh=_mesh(
+            published(750, "1", "[SDK]: usable columns"),
+            published(994, "1", "[SDK]: usable rows"),
+            published(850_000, "1", "vendor"),
+            derived(850_000 * 970 / 900, "1", "the ratio built / enabled of WSE-3"),
+        ),
+        link=_link2(),
+        system=_system(
+            published(1.1e9, "Hz", "[WLLM]; 0.85 GHz in [SDK] and [NOWR]"),
+            published(15_000, "W", "vendor: 15 to 20 kW"),
+        ),
+    )
+
+
+def wse3() -> Wafer:
+    """Third generation, 2024."""
+    core, link = _core2(), _link2()
+    return Wafer(
+        name="wse3",
+        core=replace(
+            core,
+            lanes_16bit=published(8, "1", "vendor"),
+            lanes_32bit=derived(4, "1", "about half of the 16-bit lanes"),
+            vector_setup_cycles=fitted.WSE3_VECTOR_SETUP,
+            transcendental_cycles=fitted.WSE3_TRANSCENDENTAL,
+        ),
+        mesh=_mesh(
+            derived(755, "1", "fabric of 762 columns, [SDK], less the same margin as WSE-2"),
+            derived(1170, "1", "fabric of 1172 rows, [SDK], less the same margin as WSE-2"),
+            published(900_000, "1", "vendor"),
+            published(970_000, "1", "vendor"),
+        ),
+        link=replace(
+            link,
+            wavelets_per_cycle=fitted.WSE3_LINK_RATE,
+            step_software_cycles=fitted.WSE3_STEP_SOFTWARE,
+        ),
+        system=_system(
+            published(1.1e9, "Hz", "published clocks are 0.75, 0.85, 0.875 and 1.1 GHz"),
+            published(23_000, "W", "vendor"),
+        ),
+    )
+
+
+def wse1() -> Wafer:
+    """First generation, 2019: core and fabric figures that were not published are taken over from WSE-2."""
+    base = wse2()
+    side = "square root of the enabled cores: the grid was not published"
+    return replace(
+        base,
+        name="wse1",
+        core=replace(base.core, sram_bytes=derived(18e9 / 400_000, "byte", "vendor: 18 GB over 400,000 cores")),
+        mesh=_mesh(
+            assumed(632, "1", side, 600, 660),
+            assumed(632, "1", side, 600, 660),
+            published(400_000, "1", "vendor"),
+            derived(400_000 * 1.0125, "1", "Hot Chips 31: 1 to 1.5 % spares"),
+        ),
+        system=_system(
+            assumed(0.85e9, "Hz", "as the slower clock of WSE-2", 0.75e9, 1.1e9), published(15_000, "W", "vendor")
+        ),
+    )
+
+
+def toy(columns: int, rows: int, sram_bytes: int = _TOY_SRAM_BYTES) -> Wafer:
+    """A small mesh of WSE-3 cores, columns (x) by rows (y), for tests and the interpreter."""
+    base = wse3()
+    why = "a toy"
+
+    def count(value: float, unit: str = "1") -> Constant:
+        return assumed(value, unit, why, value, value)
+
+    suffix = "" if sram_bytes == _TOY_SRAM_BYTES else f":{sram_bytes // _KIB}K"
+    return replace(
+        base,
+        name=f"toy-{columns}x{rows}{suffix}",
+        core=replace(base.core, sram_bytes=count(sram_bytes, "byte")),
+        mesh=_mesh(count(columns), count(rows), count(columns * rows), count(columns * rows)),
+    )
+
+
+PRESETS: dict[str, Callable[[], Wafer]] = {"wse1": wse1, "wse2": wse2, "wse3": wse3}
+
+
+def parse_toy(name: str) -> Wafer | None:
+    """`toy-8x4` or `toy-8x4:48K` (8 along x, 4 along y, SRAM a core); None if `name` is no toy.
+
+    Raises:
+        CompileError: a toy of absurd size.
+    """
+    match = _TOY.fullmatch(name)
+    if match is None:
+        return None
+    columns, rows = int(match[1]), int(match[2])
+    scale = {"K": _KIB, "M": _KIB * _KIB}.get(match[4] or "", 1)
+    sram = int(match[3]) * scale if match[3] else _TOY_SRAM_BYTES
+    if not (1 <= rows <= _TOY_SIDE_MAX and 1 <= columns <= _TOY_SIDE_MAX and _KIB <= sram <= _TOY_SRAM_MAX_BYTES):
+        raise CompileError(
+            f"The toy machine {name} is out of range.",
+            remedy=f"Use 1 to {_TOY_SIDE_MAX} rows and columns and 1K to 1024M of SRAM a core.",
+        )
+    return toy(columns, rows, sram)

@@ -1,0 +1,1 @@
+"""Times wafer programs: the analytic simulator, calibration, validation, replay of published mappings, wafer maps."""

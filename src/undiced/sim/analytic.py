@@ -1,0 +1,166 @@
+"""The analytic simulator: walks a program's regions with closed-form costs. Milliseconds for any model.
+
+Knows programs and machines, no mapping and no model. Its work grows with streams, never with cores or layers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import ceil
+
+from undiced.core.errors import CompileError
+from undiced.machine.cost import ZERO, Cost, CostModel
+from undiced.machine.instruction import Load, stream_costs
+from undiced.machine.region import Role, unpack
+from undiced.machine.wafer import Wafer
+from undiced.program import Program, Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is timed: `batch` sequences decoded together at `context` attended positions each, the new one included."""
+
+    batch: int = 1
+    context: int = 1024
+    clock_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionReport:
+    """One region's share of a token."""
+
+    name: str
+    wafer: int
+    rect: Rect
+    role: Role
+    first_layer: int
+    repeats: int
+    cost: Cost  # of one run of its stream
+    operators: dict[str, Cost]  # of one run, by note
+
+    @property
+    def cycles(self) -> float:
+        """Cycles a token spends here."""
+        return self.cost.cycles * self.repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Timing of one step; every second is at `clock_hz`.
+
+    Attributes:
+        token_cycles: from one token to the next of the same sequences.
+        stage_interval_cycles: the slowest stage, layers alone; initiation_interval_cycles: embedding and head included.
+        layer_cycles: of the first layer region, one run.
+    """
+
+    machine: str
+    clock_hz: float
+    step: Step
+    regions: tuple[RegionReport, ...]
+    token_cycles: float
+    stage_interval_cycles: float
+    initiation_interval_cycles: float
+    layer_cycles: float
+    stages: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of one user."""
+        return self.clock_hz / self.token_cycles
+
+    @property
+    def aggregate_tokens_per_second(self) -> float:
+        """Of the whole machine, with a batch in every stage."""
+        return self.step.batch * self.clock_hz / self.initiation_interval_cycles
+
+    def by_kind(self) -> dict[str, float]:
+        """Cycles of a token by what they are spent on."""
+        return sum((region.cost * region.repeats for region in self.regions), ZERO).as_dict()
+
+    def by_operator(self) -> dict[str, float]:
+        """Cycles of a token by operator, largest first."""
+        total: dict[str, float] = defaultdict(float)
+        for region in self.regions:
+            for note, cost in region.operators.items():
+                total[note] += cost.cycles * region.repeats
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+    def by_wafer(self) -> dict[int, float]:
+        """Cycles of a token by wafer."""
+        total: dict[int, float] = defaultdict(float)
+        for region in self.regions:
+            total[region.wafer] += region.cycles
+        return dict(total)
+
+
+def simulate(program: Program, wafer: Wafer, step: Step, model: CostModel | None = None) -> Report:
+    """Time one step of `program` on `wafer`; `model` replaces the machine's parameters (calibration, ranges).
+
+    Raises:
+        CompileError: a host program, or one compiled for another machine.
+    """
+    if program.kind != "wafer":
+        raise CompileError("Only wafer programs can be simulated.", remedy="Compile for a wafer: --machine wse3.")
+    if program.machine_digest != wafer.digest and model is None:
+        raise CompileError(
+            f"The program was compiled for another {program.machine}.", remedy="Compile it again for this machine."
+        )
+    costs = model or CostModel.of(wafer)
+    clock_hz = step.clock_hz or wafer.system.clock_hz.value
+    regions = tuple(_region_reports(program, wafer, step, costs, clock_hz))
+    stages: dict[tuple[int, Rect], float] = defaultdict(float)
+    layer_stages: dict[tuple[int, Rect], float] = defaultdict(float)
+    for region in regions:
+        stages[region.wafer, region.rect] += region.cycles
+        if region.role in (Role.LAYERS, Role.ENTER):
+            layer_stages[region.wafer, region.rect] += region.cycles
+    layers = [region for region in regions if region.role is Role.LAYERS]
+    return Report(
+        machine=wafer.name,
+        clock_hz=clock_hz,
+        step=step,
+        regions=regions,
+        token_cycles=sum(region.cycles for region in regions),
+        stage_interval_cycles=max(layer_stages.values(), default=0.0),
+        initiation_interval_cycles=max(stages.values()),
+        layer_cycles=layers[0].cost.cycles if layers else 0.0,
+        stages=len(layer_stages),
+    )
+
+
+def _region_reports(
+    program: Program, wafer: Wafer, step: Step, costs: CostModel, clock_hz: float
+) -> list[RegionReport]:
+    cache: dict[tuple[int, int], tuple[Cost, dict[str, Cost]]] = {}
+    out = []
+    for region in program.regions:
+        params = unpack(region.params)
+        key = region.code, params.kv_rows
+        if key not in cache:
+            load = Load(
+                positions=max(1, ceil(step.context / params.kv_rows)),
+                batch=step.batch,
+                clock_hz=clock_hz,
+                io_latency_s=wafer.system.wafer_to_wafer_s.value,
+                io_bytes_per_s=wafer.system.io_bytes_per_s.value,
+            )
+            operators: dict[str, Cost] = defaultdict(lambda: ZERO)
+            for instr, cost in stream_costs(costs, program.streams[region.code].instrs, load):
+                operators[instr.note] += cost
+            cache[key] = sum(operators.values(), ZERO), dict(operators)
+        total, operators = cache[key]
+        out.append(
+            RegionReport(
+                name=region.name,
+                wafer=region.wafer,
+                rect=region.rect,
+                role=params.role,
+                first_layer=params.first_layer,
+                repeats=params.repeats,
+                cost=total,
+                operators=operators,
+            )
+        )
+    return out

@@ -1,0 +1,72 @@
+"""Runs published experiments under given parameters: the same programs, any cost model. Knows no published value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+from undiced.machine import find_machine
+from undiced.machine.cost import CostModel
+from undiced.machine.region import unpack
+from undiced.machine.wafer import Wafer
+from undiced.program import Program
+from undiced.sim.analytic import Report, Step, simulate
+from undiced.sim.mapping import Phase, program_builder
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One published run of a mapping."""
+
+    model: str
+    machine: str
+    mapping: str
+    region: tuple[int, int]
+    groups: int
+    context: int
+    layers: int
+    phase: Phase = "decode"
+    stages: tuple[int, ...] | None = None
+
+
+@cache
+def _wafer(name: str) -> Wafer:
+    return find_machine(name)
+
+
+@cache
+def _program(run: Run) -> Program:
+    return program_builder()(
+        run.model,
+        _wafer(run.machine),
+        run.mapping,
+        region=run.region,
+        groups=run.groups,
+        stages=run.stages,
+        context=run.context,
+        layers=run.layers,
+        phase=run.phase,
+    )
+
+
+class Lab:
+    """Cost models of the machines, with some parameters replaced."""
+
+    def __init__(self, overrides: dict[str, dict[str, float]] | None = None) -> None:
+        """`overrides`: machine name -> field of `CostModel` -> value."""
+        self._models = {
+            name: replace(CostModel.of(_wafer(name)), **(overrides or {}).get(name, {})) for name in ("wse2", "wse3")
+        }
+
+    def model(self, machine: str) -> CostModel:
+        """The parameters of a machine."""
+        return self._models[machine]
+
+    def report(self, run: Run) -> Report:
+        """Times a run."""
+        step = Step(batch=1, context=run.context)
+        return simulate(_program(run), _wafer(run.machine), step, self._models[run.machine])
+
+    def kv_rows(self, run: Run) -> int:
+        """Cores that share the KV positions of a layer."""
+        return unpack(_program(run).regions[0].params).kv_rows

@@ -1,0 +1,144 @@
+"""`undiced simulate` of a published mapping, as data: compile, time, and report under stable keys.
+
+Knows mappings only by name. Every second is at the clock that is reported beside it.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from undiced.core.errors import CompileError
+from undiced.machine import find_machine
+from undiced.machine.wafer import Wafer
+from undiced.program import Program
+from undiced.sim.analytic import Report, Step, simulate
+from undiced.sim.mapping import Phase, ProgramBuilder, Region, program_builder
+
+_CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
+_OPERATORS = 40
+
+
+def parse_region(text: str) -> Region:
+    """`WxH` (x by y) or `auto`.
+
+    Raises:
+        CompileError: anything else.
+    """
+    if text == "auto":
+        return "auto"
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and len(text) <= 16 and int(width) and int(height)):
+        raise CompileError(f"{text!r} is no region.", remedy="Use WxH, for example 256x256, or auto.")
+    return int(width), int(height)
+
+
+def parse_stages(text: str) -> tuple[int, ...]:
+    """`2,4,4,2`: layers of each region.
+
+    Raises:
+        CompileError: anything but positive numbers.
+    """
+    parts = text.split(",")
+    if len(parts) > 4096 or not all(p.isdecimal() and len(p) <= 6 and int(p) for p in parts):
+        raise CompileError(f"{text[:40]!r} are no stages.", remedy="Use positive numbers, for example 2,4,4,2.")
+    return tuple(map(int, parts))
+
+
+def parse_clock(clock_ghz: float | None) -> float | None:
+    """GHz to Hz, bounded.
+
+    Raises:
+        CompileError: a clock that no machine has.
+    """
+    if clock_ghz is None:
+        return None
+    if not _CLOCK_MIN_GHZ <= clock_ghz <= _CLOCK_MAX_GHZ:
+        raise CompileError(f"A clock of {clock_ghz} GHz.", remedy=f"Use {_CLOCK_MIN_GHZ} to {_CLOCK_MAX_GHZ}.")
+    return clock_ghz * 1e9
+
+
+def replay(
+    model: object,
+    machine: str | Wafer,
+    mapping: str,
+    *,
+    region: str = "auto",
+    groups: int | None = None,
+    stages: str | None = None,
+    context: int = 1024,
+    layers: int | None = None,
+    phase: Phase = "decode",
+    clock_ghz: float | None = None,
+    builder: ProgramBuilder | None = None,
+) -> dict[str, object]:
+    """Compile `model` with a published mapping and time it.
+
+    Returns: the keys of `summary`.
+
+    Raises:
+        CompileError: options that make no sense, with what would.
+    """
+    wafer = machine if isinstance(machine, Wafer) else find_machine(machine)
+    if groups is not None and groups < 1:
+        raise CompileError(f"{groups} groups.", remedy="Use at least 1.")
+    if layers is not None and not 1 <= layers <= 4096:
+        raise CompileError(f"{layers} layers.", remedy="Use 1 to 4096.")
+    if phase not in ("decode", "prefill"):
+        raise CompileError(f"There is no phase called {phase!r}.", remedy="Use decode or prefill.")
+    program = (builder or program_builder())(
+        model,
+        wafer,
+        mapping,
+        region=parse_region(region),
+        groups=groups,
+        stages=parse_stages(stages) if stages else None,
+        context=context,
+        layers=layers,
+        phase=phase,
+    )
+    report = simulate(program, wafer, Step(batch=1, context=context, clock_hz=parse_clock(clock_ghz)))
+    return summary(program, report, mapping, phase)
+
+
+def summary(program: Program, report: Report, mapping: str, phase: Phase = "decode") -> dict[str, object]:
+    """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
+    facts = dict(program.facts)
+    tokens = report.step.context if phase == "prefill" else 1
+    per_second = tokens * report.clock_hz / report.token_cycles
+    aggregate = tokens * report.step.batch * report.clock_hz / report.initiation_interval_cycles
+    return {
+        "machine": program.machine,
+        "model": program.model,
+        "mapping": mapping,
+        "phase": phase,
+        "clock_hz": report.clock_hz,
+        "wafers": 1 + max(region.wafer for region in program.regions),
+        "regions": sorted({f"{r.rect.width}x{r.rect.height}" for r in program.regions}),
+        "context": report.step.context,
+        "batch": report.step.batch,
+        "fits": bool(facts.get("fits", 1.0)),
+        "cycles_per_token": report.token_cycles,
+        "cycles_per_layer": report.layer_cycles,
+        "stage_interval_cycles": report.stage_interval_cycles,
+        "initiation_interval_cycles": report.initiation_interval_cycles,
+        "tokens_per_second": per_second,
+        "aggregate_tokens_per_second": aggregate,
+        "time_to_first_token_s": _first_token_s(facts, report, phase),
+        "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
+        "max_context_tokens": int(facts.get("max_context_tokens", 0.0)),
+        "digest": program.digest,
+        "breakdown": {
+            "kind": report.by_kind(),
+            "operator": dict(list(report.by_operator().items())[:_OPERATORS]),
+            "region": {f"{r.wafer}/{r.name}": r.cycles for r in report.regions},
+            "wafer": {str(wafer): cycles for wafer, cycles in report.by_wafer().items()},
+        },
+    }
+
+
+def _first_token_s(facts: dict[str, float], report: Report, phase: Phase) -> float:
+    """Prefill: all layers once. Decode: the prompt streamed through the pipeline, one token each interval."""
+    if phase == "prefill":
+        return report.token_cycles / report.clock_hz
+    fill = (report.step.context - 1) * report.initiation_interval_cycles + report.token_cycles
+    return facts.get("prefill_cycles", fill) / report.clock_hz

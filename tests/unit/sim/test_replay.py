@@ -1,0 +1,93 @@
+"""Replaying published mappings: keys, clocks, and what each impossible option is told."""
+
+import pytest
+
+from undiced.core.errors import CompileError, UndicedError
+from undiced.sim.replay import replay
+
+KEYS = {
+    "machine",
+    "mapping",
+    "clock_hz",
+    "wafers",
+    "fits",
+    "cycles_per_token",
+    "cycles_per_layer",
+    "stage_interval_cycles",
+    "initiation_interval_cycles",
+    "tokens_per_second",
+    "aggregate_tokens_per_second",
+    "time_to_first_token_s",
+    "sram_bytes_max_per_core",
+    "max_context_tokens",
+    "breakdown",
+}
+STAGES = "2,4,4,4,4,4,4,2"
+
+
+def test_waferllm_decode_times_one_layer():
+    out = replay("llama-3-8b", "wse2", "waferllm", region="420x420", groups=20, context=4200, layers=32)
+    assert set(out) >= KEYS
+    assert out["tokens_per_second"] == pytest.approx(1.1e9 / (32 * out["cycles_per_layer"]))
+    assert out["fits"] is False  # 32 layers do not fit one square of 420; reported, not enforced
+    kinds = out["breakdown"]["kind"]
+    assert sum(kinds.values()) == pytest.approx(out["cycles_per_token"])
+
+
+def test_cycles_do_not_depend_on_the_clock():
+    runs = [replay("llama-3-8b", "wse2", "waferllm", region="420x420", context=4200, clock_ghz=g) for g in (0.85, 1.1)]
+    assert runs[0]["cycles_per_token"] == runs[1]["cycles_per_token"]
+    assert runs[0]["tokens_per_second"] / runs[1]["tokens_per_second"] == pytest.approx(0.85 / 1.1)
+
+
+def test_prefill_covers_the_prompt():
+    out = replay("llama-3-8b", "wse2", "waferllm", region="480x480", context=4096, phase="prefill")
+    assert out["tokens_per_second"] == pytest.approx(4096 * 1.1e9 / (32 * out["cycles_per_layer"]))
+    assert out["time_to_first_token_s"] == pytest.approx(4096 / out["tokens_per_second"])
+
+
+def test_waferengine_head_lengthens_the_last_stage():
+    out = replay("qwen3-1.7b", "wse3", "waferengine", region="256x256", groups=16, stages=STAGES, context=1024)
+    assert out["initiation_interval_cycles"] > out["stage_interval_cycles"] > 4 * out["cycles_per_layer"]
+    assert out["cycles_per_token"] > 28 * out["cycles_per_layer"]
+
+
+def test_waferengine_on_a_toy():
+    out = replay("smollm2-135m", "toy-12x8", "waferengine", region="6x4", groups=2, stages="15,15", context=64)
+    assert out["cycles_per_token"] > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"region": "420x400"},
+        {"region": "421x421", "groups": 20},
+        {"region": "2000x2000"},
+        {"region": "0x4"},
+        {"region": "wide"},
+        {"groups": -1, "region": "420x420"},
+        {"context": 0, "region": "420x420"},
+        {"layers": 0, "region": "420x420"},
+        {"phase": "dream", "region": "420x420"},
+        {"clock_ghz": 0.0, "region": "420x420"},
+        {"clock_ghz": float("nan"), "region": "420x420"},
+        {"stages": "16,16", "region": "420x420"},
+        {"mapping": "nonesuch"},
+        {"mapping": "waferengine", "region": "256x256", "stages": "1,2"},
+        {"mapping": "waferengine", "region": "256x256", "stages": "a"},
+        {"mapping": "waferengine", "region": "255x256", "stages": "32", "groups": 16},
+        {"mapping": "waferengine", "region": "64x64", "stages": "32", "phase": "prefill"},
+        {"model": "llama-9-1b", "region": "420x420"},
+        {"machine": "wse8", "region": "420x420"},
+    ],
+)
+def test_impossible_options_have_a_remedy(options):
+    arguments = {"model": "llama-3-8b", "machine": "wse2", "mapping": "waferllm", **options}
+    with pytest.raises(UndicedError) as caught:
+        replay(**arguments)
+    assert caught.value.remedy
+
+
+def test_odd_grid_names_groups_that_fit():
+    with pytest.raises(CompileError, match="21 groups would fit"):
+        replay("llama-3-8b", "wse2", "waferllm", region="420x420", groups=22)
