@@ -19,7 +19,7 @@ from undiced.core.errors import CheckpointError, UnsupportedError
 MAX_KEY_BYTES = 65_535  # GGUF specification
 MAX_STRING_BYTES = 16 << 20  # ours: chat templates are the longest strings seen, below 100 KB
 MAX_ARRAY_ITEMS = 1 << 22  # ours: the largest arrays seen are merges, about 500,000
-MAX_HEADER_BYTES = 256 << 20  # ours: the largest header seen is about 15 MB
+MAX_HEADER_BYTES = 64 << 20  # ours: the largest header seen is about 15 MB; bounds the time to open as well
 
 RECONVERT = "Convert the model again with a current converter."
 
@@ -145,9 +145,13 @@ class Cursor:
             for _ in range(array.count):
                 start = pos + 8
                 pos = start + unpack(buffer, pos)[0]
+                if pos > self.end:
+                    raise OverflowError
                 found.append(str(buffer[start:pos], "utf-8"))
         except UnicodeDecodeError as error:
             raise self.damaged(f"{what}[{len(found)}] is not valid UTF-8") from error
+        except (struct.error, OverflowError) as error:
+            raise self.damaged(f"{what} changed while the file was open") from error
         return found
 
 

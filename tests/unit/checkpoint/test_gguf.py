@@ -181,6 +181,17 @@ def test_bad_strings_in_arrays_are_refused_when_asked_for(tmp_path: Path) -> Non
         checkpoint.metadata["k"]
 
 
+def test_a_file_that_changes_while_open_is_refused(tmp_path: Path) -> None:
+    content = small().bytes()
+    checkpoint = opened(tmp_path, content)
+    first = content.index(b"<s>") - 8
+    with (tmp_path / "model.gguf").open("r+b") as out:
+        out.seek(first)
+        out.write(struct.pack("<Q", HUGE))
+    with pytest.raises(CheckpointError, match="changed while the file was open"):
+        checkpoint.metadata["tokenizer.ggml.tokens"]
+
+
 def test_a_pipe_and_a_missing_file_are_refused_at_once(tmp_path: Path) -> None:
     import os
 
