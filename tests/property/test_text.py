@@ -1,4 +1,4 @@
-"""Streaming against the whole text: detokenization and stop strings, each with an obvious twin on the complete input."""
+"""Streaming against the whole text: detokenization and stop strings, each with an obvious twin on complete input."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from undiced.text import Detokenizer, StopMatcher, Tokenizer, load_tokenizer
+from undiced.text import ChatEncoder, ChatTemplate, Detokenizer, StopMatcher, Tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "text"))
-from text_sources import Source, bpe_metadata, spm_metadata  # noqa: E402
+from text_sources import bpe_metadata, load, spm_metadata
 
-BPE = load_tokenizer(Source(bpe_metadata()))
-SPM = load_tokenizer(Source(spm_metadata()))
-PLAIN_SPM = load_tokenizer(Source(spm_metadata(space_prefix=False)))
+BPE = load(bpe_metadata())
+SPM = load(spm_metadata())
+PLAIN_SPM = load(spm_metadata(space_prefix=False))
 TOKENIZERS = st.sampled_from([BPE, SPM, PLAIN_SPM])
 TEXTS = st.text(st.sampled_from("hello world. the  é🎉\n\t0<|im_end|>中"), max_size=40) | st.text(max_size=20)
 
@@ -49,6 +49,25 @@ def test_text_survives_encoding_and_users_cannot_forge_control_tokens(tokenizer:
     ids = tokenizer.encode(text)
     assert not tokenizer.control & set(ids)
     assert tokenizer.decode(ids) == text
+
+
+@given(TOKENIZERS, TEXTS, TEXTS)
+@settings(max_examples=200, deadline=None)
+def test_a_continuation_adds_no_space(tokenizer: Tokenizer, first: str, second: str) -> None:
+    ids = tokenizer.encode(first) + tokenizer.encode(second, continuation=bool(first))
+    assert tokenizer.decode(ids) == first + second
+
+
+CHAT = ChatTemplate("<|im_start|>{{ messages[0].content }}<|im_end|>")
+
+
+@given(st.text(st.sampled_from("<|im_startend>x\ufdd0 "), max_size=40) | st.text(max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_no_message_forges_a_control_token(content: str) -> None:
+    for piece in (content, content.replace("x", "<|im_end|>")):
+        ids = ChatEncoder(CHAT, BPE).encode([{"role": "user", "content": piece}])
+        assert [i for i in ids if i in BPE.control] == [1, 2]
+        assert BPE.decode(ids) == piece.replace("\ufdd0", "\ufffd")
 
 
 def naive_stop(text: str, stops: tuple[str, ...], include: bool) -> tuple[str, str | None, int]:

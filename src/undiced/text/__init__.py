@@ -4,8 +4,17 @@ Importing it is light: `tokenizers` and `minijinja` are imported when something 
 """
 
 from undiced.text.detokenizer import Detokenizer
+from undiced.text.prompt import ChatEncoder
 from undiced.text.stop import StopMatcher
 from undiced.text.template import ChatTemplate, load_chat_template
 from undiced.text.tokenizer import Tokenizer, load_tokenizer
 
-__all__ = ["ChatTemplate", "Detokenizer", "StopMatcher", "Tokenizer", "load_chat_template", "load_tokenizer"]
+__all__ = [
+    "ChatEncoder",
+    "ChatTemplate",
+    "Detokenizer",
+    "StopMatcher",
+    "Tokenizer",
+    "load_chat_template",
+    "load_tokenizer",
+]

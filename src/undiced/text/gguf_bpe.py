@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.text.endings import ending_ids
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
-from undiced.text.vocabulary import Kind, Vocabulary, read_vocabulary
+from undiced.text.vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -20,39 +20,30 @@ def build_bpe(metadata: Mapping[str, object]) -> Parts:
     """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary."""
     presplit = _presplit(metadata)
     vocabulary = read_vocabulary(metadata)
-    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    ids = dict(zip(vocabulary.tokens, range(len(vocabulary.tokens)), strict=True))
     engine = _engine(vocabulary, ids, _merges(metadata), presplit)
-    control = control_ids(vocabulary)
     return Parts(
         engine=engine,
         byte_level=True,
         space_prefix=False,
         vocab_size=len(vocabulary.tokens),
-        control=control,
-        literal=control | {i for i, kind in enumerate(vocabulary.kinds) if kind == Kind.USER_DEFINED},
+        control=vocabulary.control,
+        literal=vocabulary.control | vocabulary.user_defined,
         bos_id=vocabulary.bos_id,
-        eos_ids=vocabulary.end_ids | ending_ids(ids.get, control.__contains__),
+        eos_ids=vocabulary.end_ids | ending_ids(ids.get, vocabulary.control.__contains__),
         add_bos=presplit.add_bos if vocabulary.add_bos is None else vocabulary.add_bos,
     )
 
 
-def control_ids(vocabulary: Vocabulary) -> frozenset[int]:
-    """Ids of control and unknown tokens."""
-    return frozenset(i for i, kind in enumerate(vocabulary.kinds) if kind in (Kind.CONTROL, Kind.UNKNOWN))
-
-
-def add_special_tokens(
-    engine: tokenizers.Tokenizer, vocabulary: Vocabulary, *, spell: Mapping[int, str] | None = None
-) -> None:
-    """Registers control and user-defined tokens, in order of their ids; `spell` overrides the text of some."""
+def add_special_tokens(engine: tokenizers.Tokenizer, vocabulary: Vocabulary, tokens: Sequence[str]) -> None:
+    """Registers control and user-defined tokens, in order of their ids, with the texts of `tokens`."""
     from tokenizers import AddedToken
 
-    spelled = spell or {}
     engine.add_tokens(
         [
-            AddedToken(spelled.get(i, vocabulary.tokens[i]), special=kind != Kind.USER_DEFINED, normalized=False)
-            for i, kind in enumerate(vocabulary.kinds)
-            if kind in (Kind.CONTROL, Kind.UNKNOWN, Kind.USER_DEFINED) and vocabulary.tokens[i]
+            AddedToken(tokens[i], special=i in vocabulary.control, normalized=False)
+            for i in sorted(vocabulary.control | vocabulary.user_defined)
+            if tokens[i]
         ]
     )
 
@@ -75,13 +66,10 @@ def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
     merges = metadata.get("tokenizer.ggml.merges")
     if not isinstance(merges, (list, tuple)):
         raise CheckpointError("The file has a BPE vocabulary but no tokenizer.ggml.merges.", remedy="Fetch it again.")
-    try:
-        pairs = [(left, right) for left, right in (m.split(" ") for m in merges)]
-    except (ValueError, AttributeError):
-        raise CheckpointError(
-            "tokenizer.ggml.merges holds an entry that is not a pair.", remedy="Fetch it again."
-        ) from None
-    return pairs
+    pairs = [tuple(m.split(" ")) for m in merges if isinstance(m, str)]
+    if len(pairs) != len(merges) or set(map(len, pairs)) - {2}:
+        raise CheckpointError("tokenizer.ggml.merges holds an entry that is not a pair.", remedy="Fetch it again.")
+    return pairs  # type: ignore[return-value]
 
 
 def _engine(
@@ -101,7 +89,7 @@ def _engine(
         engine.normalizer = normalizers.NFC()
     engine.pre_tokenizer = _pre_tokenizer(presplit)
     engine.decoder = decoders.ByteLevel()
-    add_special_tokens(engine, vocabulary)
+    add_special_tokens(engine, vocabulary, vocabulary.tokens)
     return engine
 
 

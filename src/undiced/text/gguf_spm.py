@@ -1,7 +1,7 @@
 """SentencePiece BPE from GGUF metadata (`tokenizer.ggml.model` = llama): scores become ranked merges.
 
 A piece may be merged from any two pieces that spell it; better scores go first, then the longer left part. This is
-the order of published tokenizer.json files. Finding the merges of 262,144 pieces takes a second or two: they are cached.
+the order of published tokenizer.json files. Finding 500,000 merges takes a second or two, so they are cached.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import CheckpointError
 from undiced.text.endings import ending_ids
-from undiced.text.gguf_bpe import add_special_tokens, control_ids
+from undiced.text.gguf_bpe import add_special_tokens
 from undiced.text.merge_cache import load_merges, store_merges
 from undiced.text.parts import Parts
 from undiced.text.vocabulary import Kind, Vocabulary, read_vocabulary
@@ -25,7 +25,7 @@ MAX_PIECE = 1024
 MAX_SPLITS = 32_000_000
 
 
-def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path | None) -> Parts:
+def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Parts:
     """key: the checkpoint's digest. Raises CheckpointError for a damaged vocabulary."""
     vocabulary = read_vocabulary(metadata)
     if not vocabulary.scores:
@@ -33,7 +33,7 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path | None) 
             "The file has a SentencePiece vocabulary but no tokenizer.ggml.scores.", remedy="Fetch it again."
         )
     pieces = _pieces(vocabulary)
-    ids = {piece: i for i, piece in enumerate(pieces)}
+    ids = dict(zip(pieces, range(len(pieces)), strict=True))
     left, right = _merges(vocabulary, pieces, ids, key, cache_dir)
     prefix = vocabulary.add_space_prefix is not False
     engine = _engine(
@@ -43,16 +43,15 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path | None) 
         list(zip(map(pieces.__getitem__, left), map(pieces.__getitem__, right), strict=True)),
         prefix,
     )
-    control = control_ids(vocabulary)
     return Parts(
         engine=engine,
         byte_level=False,
         space_prefix=prefix,
         vocab_size=len(pieces),
-        control=control,
+        control=vocabulary.control,
         literal=frozenset(),
         bos_id=vocabulary.bos_id,
-        eos_ids=vocabulary.end_ids | ending_ids(ids.get, control.__contains__),
+        eos_ids=vocabulary.end_ids | ending_ids(ids.get, vocabulary.control.__contains__),
         add_bos=vocabulary.add_bos is not False,
     )
 
@@ -60,20 +59,18 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path | None) 
 def _pieces(vocabulary: Vocabulary) -> list[str]:
     """Token texts with spaces spelled U+2581: converters write user-defined pieces with plain spaces."""
     pieces = list(vocabulary.tokens)
-    for i, kind in enumerate(vocabulary.kinds):
-        if kind == Kind.USER_DEFINED and " " in pieces[i]:
-            pieces[i] = pieces[i].replace(" ", SPACE)
+    for i in vocabulary.user_defined:
+        pieces[i] = pieces[i].replace(" ", SPACE)
     return pieces
 
 
 def _merges(
-    vocabulary: Vocabulary, pieces: list[str], ids: dict[str, int], key: str, cache_dir: Path | None
+    vocabulary: Vocabulary, pieces: list[str], ids: dict[str, int], key: str, cache_dir: Path
 ) -> tuple[list[int], list[int]]:
-    if cache_dir is not None and (found := load_merges(cache_dir, key, len(pieces))) is not None:
+    if (found := load_merges(cache_dir, key, len(pieces))) is not None:
         return found
     left, right = ranked_merges(vocabulary, pieces, ids)
-    if cache_dir is not None:
-        store_merges(cache_dir, key, left, right)
+    store_merges(cache_dir, key, left, right)
     return left, right
 
 
@@ -81,15 +78,15 @@ def ranked_merges(vocabulary: Vocabulary, pieces: Sequence[str], ids: Mapping[st
     """Left and right ids of every merge, best first. Control, unknown and byte pieces take no part."""
     if sum(map(len, pieces)) > MAX_SPLITS or max(map(len, pieces)) > MAX_PIECE:
         raise CheckpointError("The vocabulary has pieces of absurd length.", remedy="Fetch the file again.")
-    plain = (Kind.NORMAL, Kind.USER_DEFINED, Kind.UNUSED)
+    plain = {int(Kind.NORMAL), int(Kind.USER_DEFINED), int(Kind.UNUSED)}
     usable = {piece: i for piece, i in ids.items() if vocabulary.kinds[i] in plain}
     found: list[tuple[float, int, int, int, int]] = []
     for piece, i in usable.items():
-        score = 0.0 if vocabulary.kinds[i] == Kind.USER_DEFINED else vocabulary.scores[i]
+        score = 0.0 if i in vocabulary.user_defined else vocabulary.scores[i]
         for cut in range(1, len(piece)):
-            a = usable.get(piece[:cut])
-            if a is not None and (b := usable.get(piece[cut:])) is not None:
-                found.append((-score, -cut, cut - len(piece), a, b))
+            left = usable.get(piece[:cut])
+            if left is not None and (right := usable.get(piece[cut:])) is not None:
+                found.append((-score, -cut, cut - len(piece), left, right))
     found.sort(key=lambda merge: merge[:3])
     return [merge[3] for merge in found], [merge[4] for merge in found]
 
@@ -112,5 +109,5 @@ def _engine(
     engine.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if prefix else replace
     steps: list[decoders.Decoder] = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     engine.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)
-    add_special_tokens(engine, vocabulary, spell=dict(enumerate(pieces)))
+    add_special_tokens(engine, vocabulary, pieces)
     return engine

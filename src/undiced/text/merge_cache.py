@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sys
 import tempfile
 from array import array
@@ -51,8 +50,8 @@ def store_merges(folder: Path, key: str, left: list[int], right: list[int]) -> N
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".merges-", delete=False) as file:
             temporary = file.name
             file.write(_MAGIC + hashlib.sha256(body).digest() + body)
-        os.replace(temporary, folder / (key + _SUFFIX))
+        Path(temporary).replace(folder / (key + _SUFFIX))
     except OSError:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                Path(temporary).unlink()

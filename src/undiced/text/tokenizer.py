@@ -46,8 +46,14 @@ class Tokenizer:
         self._literal = _literal_twin(parts.engine)
         self._bytes: list[bytes | None] = [None] * parts.vocab_size
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of `text`, without beginning or end tokens. `special` also parses control tokens in the text."""
+    def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
+        """Token ids of `text`, without beginning or end tokens.
+
+        special: also parse control tokens in the text. continuation: the text follows another, so it gets no space.
+        """
+        if continuation and self.space_prefix:
+            head = self.encode("\n")
+            return self.encode("\n" + text, special=special)[len(head) :]
         engine = self._special if special else self._literal
         try:
             ids: list[int] = engine.encode(text, add_special_tokens=False).ids
@@ -101,7 +107,7 @@ class Tokenizer:
 def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tokenizer:
     """The tokenizer of a GGUF file or a Hugging Face folder.
 
-    cache_dir: where results that are slow to find are kept, keyed by `checkpoint.digest`; None keeps nothing.
+    cache_dir: where results that are slow to find are kept, keyed by `checkpoint.digest`; the user's cache by default.
     Raises UnsupportedError for a tokenizer we do not know, by name, and CheckpointError for a damaged one.
     """
     if checkpoint.kind == "hf":
@@ -114,9 +120,11 @@ def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tok
 
         return Tokenizer(build_bpe(checkpoint.metadata))
     if model == "llama":
+        from undiced.checkpoint.cache import cache_dir as user_cache
         from undiced.text.gguf_spm import build_spm
 
-        return Tokenizer(build_spm(checkpoint.metadata, checkpoint.digest, cache_dir))
+        folder = user_cache() / "tokenizers" if cache_dir is None else cache_dir
+        return Tokenizer(build_spm(checkpoint.metadata, checkpoint.digest, folder))
     message = (
         f"The tokenizer {model!r} of {checkpoint.name} is not supported; known are 'gpt2' (byte-level BPE) and 'llama'."
     )

@@ -26,13 +26,22 @@ class Kind(IntEnum):
     BYTE = 6
 
 
+_CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
+_USER_DEFINED = int(Kind.USER_DEFINED)
+
+
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """tokens, kinds and scores are parallel; scores may be empty; an id with a role is None if absent."""
+    """tokens, kinds and scores are parallel; scores may be empty; an id with a role is None if absent.
+
+    control holds the ids of control and unknown tokens, user_defined those of tokens that are always parsed from text.
+    """
 
     tokens: Sequence[str]
     kinds: Sequence[int]
     scores: Sequence[float]
+    control: frozenset[int]
+    user_defined: frozenset[int]
     bos_id: int | None
     unknown_id: int | None
     end_ids: frozenset[int]
@@ -43,7 +52,7 @@ class Vocabulary:
 def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
     """Raises CheckpointError where the lists are missing, of unequal length, or an id lies outside them."""
     tokens = _sequence(metadata, "tokenizer.ggml.tokens")
-    if not tokens or len(tokens) > MAX_TOKENS or not all(isinstance(t, str) for t in tokens):
+    if not tokens or len(tokens) > MAX_TOKENS or set(map(type, tokens)) != {str}:
         raise CheckpointError(
             f"tokenizer.ggml.tokens holds {len(tokens)} entries that are not a vocabulary.", remedy=_REMEDY
         )
@@ -53,11 +62,15 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
         if values and len(values) != len(tokens):
             message = f"tokenizer.ggml.{key} has {len(values)} entries for {len(tokens)} tokens."
             raise CheckpointError(message, remedy=_REMEDY)
+        if not set(map(type, values)) <= {int, float, bool}:
+            raise CheckpointError(f"tokenizer.ggml.{key} is not a list of numbers.", remedy=_REMEDY)
     named = {role: _id(metadata, role, len(tokens)) for role in ("bos", "eos", "eot", "eom", "unknown")}
     return Vocabulary(
         tokens=tokens,
         kinds=kinds,
         scores=scores,
+        control=frozenset(i for i, kind in enumerate(kinds) if kind in _CONTROL),
+        user_defined=frozenset(i for i, kind in enumerate(kinds) if kind == _USER_DEFINED),
         bos_id=named["bos"],
         unknown_id=named["unknown"],
         end_ids=frozenset(i for role in ("eos", "eot", "eom") if (i := named[role]) is not None),

@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from text_sources import Source, bpe_metadata, spm_metadata
+from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
-from undiced.text import Detokenizer, StopMatcher, load_tokenizer
+from undiced.text import Detokenizer, StopMatcher
 from undiced.text.bytelevel import BYTE_OF, CHAR_OF
 
-BPE = load_tokenizer(Source(bpe_metadata()))
+BPE = load(bpe_metadata())
 
 
 def test_a_character_of_several_tokens_comes_whole() -> None:
@@ -27,7 +27,7 @@ def test_an_unfinished_character_is_flushed_as_a_replacement() -> None:
 
 
 def test_the_leading_space_of_a_text_goes_and_that_of_a_continuation_stays() -> None:
-    spm = load_tokenizer(Source(spm_metadata()))
+    spm = load(spm_metadata())
     ids = spm.encode("hello hell")
     texts = ["".join(map(Detokenizer(spm, continuation=c).push, ids)) for c in (False, True)]
     assert texts == ["hello hell", " hello hell"]
@@ -85,6 +85,7 @@ def test_the_byte_alphabet_is_one_to_one() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    code = "import sys, undiced.text; print(sorted({'tokenizers', 'minijinja', 'numpy', 'transformers'} & set(sys.modules)))"
+    heavy = "{'tokenizers', 'minijinja', 'numpy', 'transformers'}"
+    code = f"import sys, undiced.text; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Chat templates: what they render, refuse and survive. Equality with transformers is in tests/oracle/test_templates.py."""
+"""Chat templates: what they render, refuse and survive. tests/oracle/test_templates.py compares with transformers."""
 
 from __future__ import annotations
 

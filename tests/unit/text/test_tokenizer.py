@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from text_sources import Source, bpe_metadata, spm_metadata
+from text_sources import Source, bpe_metadata, load, spm_metadata
 
+from undiced.checkpoint import DEFAULT_MODEL, open_checkpoint
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.text import Tokenizer, load_tokenizer
 from undiced.text.presplit import PRESPLITS
@@ -18,12 +19,12 @@ Metadata = dict[str, object]
 
 @pytest.fixture(scope="module")
 def bpe() -> Tokenizer:
-    return load_tokenizer(Source(bpe_metadata()))
+    return load(bpe_metadata())
 
 
 @pytest.fixture(scope="module")
 def spm() -> Tokenizer:
-    return load_tokenizer(Source(spm_metadata()))
+    return load(spm_metadata())
 
 
 def test_bpe_merges_and_splits_digits(bpe: Tokenizer) -> None:
@@ -55,7 +56,7 @@ def test_roles(bpe: Tokenizer, spm: Tokenizer) -> None:
 
 
 def test_an_end_of_turn_token_of_the_file_ends_a_text() -> None:
-    assert 4 in load_tokenizer(Source(bpe_metadata() | {"tokenizer.ggml.eot_token_id": 4})).eos_ids
+    assert 4 in load(bpe_metadata() | {"tokenizer.ggml.eot_token_id": 4}).eos_ids
 
 
 def test_lone_surrogates_become_replacement_characters(bpe: Tokenizer) -> None:
@@ -70,7 +71,7 @@ def test_spm_prefixes_a_space_and_falls_back_to_bytes(spm: Tokenizer) -> None:
 
 
 def test_spm_without_prefix() -> None:
-    tokenizer = load_tokenizer(Source(spm_metadata(space_prefix=False)))
+    tokenizer = load(spm_metadata(space_prefix=False))
     assert tokenizer.decode(tokenizer.encode(" hello"), continuation=False) == " hello"
 
 
@@ -85,19 +86,19 @@ def test_spm_spells_user_defined_spaces_as_one_token(spm: Tokenizer) -> None:
 
 @pytest.mark.parametrize("name", sorted(PRESPLITS))
 def test_every_known_pre_tokenizer_builds_and_keeps_text(name: str) -> None:
-    tokenizer = load_tokenizer(Source(bpe_metadata(name)))
+    tokenizer = load(bpe_metadata(name))
     text = "It's 3.14159  in\r\n\r\n  Zürich, isn't IT?\t中文テスト 한국어 🎉\n   x"
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_an_unknown_pre_tokenizer_is_refused_by_name_with_those_known() -> None:
     with pytest.raises(UnsupportedError, match=r"'klingon' is not supported; known are .*smollm"):
-        load_tokenizer(Source(bpe_metadata("klingon")))
+        load(bpe_metadata("klingon"))
 
 
 def test_an_unknown_tokenizer_model_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedError, match="'bert'"):
-        load_tokenizer(Source({"tokenizer.ggml.model": "bert"}))
+        load({"tokenizer.ggml.model": "bert"})
 
 
 def damaged(key: str, value: object) -> Callable[[Metadata], Metadata]:
@@ -122,7 +123,7 @@ def damaged(key: str, value: object) -> Callable[[Metadata], Metadata]:
 )
 def test_damaged_bpe_vocabularies_are_refused(damage: Callable[[Metadata], Metadata]) -> None:
     with pytest.raises(CheckpointError):
-        load_tokenizer(Source(damage(bpe_metadata())))
+        load(damage(bpe_metadata()))
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_damaged_bpe_vocabularies_are_refused(damage: Callable[[Metadata], Metad
 )
 def test_damaged_spm_vocabularies_are_refused(damage: Callable[[Metadata], Metadata]) -> None:
     with pytest.raises(CheckpointError):
-        load_tokenizer(Source(damage(spm_metadata())))
+        load(damage(spm_metadata()))
 
 
 def test_the_merge_cache_is_used_rebuilt_when_damaged_and_never_needed(tmp_path: Path) -> None:
     source = Source(spm_metadata())
-    want = load_tokenizer(source).encode("hello hell")
+    want = load(source.metadata).encode("hello hell")
     assert load_tokenizer(source, tmp_path / "cache").encode("hello hell") == want
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
@@ -208,7 +209,19 @@ def test_a_folder_with_another_kind_of_tokenizer_is_refused_by_name(tmp_path: Pa
 
 @pytest.mark.parametrize("name", sorted(PRESPLITS))
 def test_long_runs_do_not_hang(name: str) -> None:
-    tokenizer = load_tokenizer(Source(bpe_metadata(name)))
+    tokenizer = load(bpe_metadata(name))
     for unit in (" ", "a", "\n", "!", "1", "\u00a0", "'", "é", " a", "\n "):
         text = unit * (20_000 // len(unit)) + "x"
         assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@pytest.mark.model
+def test_golden_ids_of_the_default_model() -> None:
+    """Ids of an independent implementation on 400 varied strings; tests/oracle/test_tokenizers.py writes them."""
+    tokenizer = load_tokenizer(open_checkpoint(DEFAULT_MODEL))
+    cases = json.loads((Path(__file__).parent / "golden_tokens.json").read_bytes())
+    assert len(cases) == 400
+    for text, plain, *special in cases:
+        assert tokenizer.encode(text) == plain
+        assert tokenizer.encode(text, special=True) == (special[0] if special else plain)
+    assert (tokenizer.vocab_size, tokenizer.bos_id, tokenizer.eos_ids) == (49152, 1, frozenset({0, 2}))

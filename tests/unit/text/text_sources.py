@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from undiced.text import Tokenizer, load_tokenizer
 from undiced.text.bytelevel import CHAR_OF
 
 SPACE = "\u2581"
@@ -20,6 +22,11 @@ class Source:
     name: str = "test"
     path: Path = field(default_factory=Path)
     digest: str = "d" * 64
+
+
+def load(metadata: Mapping[str, object]) -> Tokenizer:
+    """The tokenizer of a GGUF file with this metadata; nothing is cached."""
+    return load_tokenizer(Source(metadata), Path(os.devnull))
 
 
 def bpe_metadata(pre: str = "smollm", words: str = "Ġthe hello Ġworld") -> dict[str, object]:
