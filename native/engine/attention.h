@@ -1,0 +1,80 @@
+// Attention of a step over paged keys and values, cut into units that members of the team take one by one.
+// A unit is some tokens of one sequence against some of its pages; long decodes are cut over pages and merged.
+// How a sequence is cut depends on that sequence alone, so its result does not depend on what else is in the batch.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "kernels.h"
+#include "kv.h"
+#include "step.h"
+
+namespace undiced {
+
+// The shape of one attention layer and where its operands lie.
+struct AttentionCall {
+    int plan, layer, heads, window;
+    float scale, softcap;
+    const float* sinks;  // one a head, or nullptr
+    const float* q;      // row t at q + t * q_stride, heads x head_dim
+    std::ptrdiff_t q_stride;
+    float* out;
+    std::ptrdiff_t out_stride;
+};
+
+class Attention {
+  public:
+    Attention(const Kernels& kernels, const KvCache& kv, const Limits& limits, int members);
+
+    // Announces a layer before the first step; returns the plan to name in calls.
+    int add(int layer, int heads, int window);
+    // Allocates scratch for all announced layers.
+    void prepare();
+    // Cuts a step into units, for every plan. One thread, before the step begins.
+    void build(const StepInput& in);
+
+    // Takes units from `next` until there are none left.
+    void run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member);
+
+  private:
+    struct Unit {
+        int sequence, row, tokens, position;  // queries: `tokens` rows from `row`, the first at `position`
+        int first_page, end_page;
+        int chunk, chunks;  // which part of the visible pages this is
+        int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
+    };
+    struct Plan {
+        int window, block_tokens;
+        std::vector<Unit> units;
+    };
+    struct Scratch {
+        std::vector<float> q, out, max, sum;
+        std::vector<std::int32_t> begin, end;
+    };
+    // Running softmax of `rows` queries.
+    struct Partial {
+        float *max, *sum, *out;
+        std::ptrdiff_t stride;
+    };
+
+    void cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges);
+    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head, Scratch& scratch);
+    void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head,
+                      const Partial& state, Scratch& scratch) const;
+    void merge(const AttentionCall& call, const Unit& unit, int kv_head);
+    Partial partial(int merge, int kv_head, int chunk) const;
+
+    const Kernels& kernels_;
+    const KvCache& kv_;
+    const Limits limits_;
+    const int members_;
+    int most_group_ = 1, most_kv_heads_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1;
+    std::vector<Plan> plans_;
+    std::vector<Scratch> scratch_;
+    std::unique_ptr<float[]> partials_;
+    std::unique_ptr<std::atomic<int>[]> finished_;
+};
+
+}  // namespace undiced

@@ -1,0 +1,305 @@
+// The Python module undiced._native: the engine as one class, and what this machine can do.
+// Converts arguments and releases the interpreter's lock; every check of values is the engine's.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+
+#include "engine.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace undiced {
+namespace {
+
+template <class T, int Dimensions>
+using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
+using Ints = Array<const std::int32_t, 1>;
+using Floats = Array<const float, 1>;
+using Bytes = Array<const std::uint8_t, 1>;
+using Part = std::tuple<Bytes, std::string, std::int64_t, std::int64_t, Ints, bool>;
+
+template <class A>
+auto span_of(const A& array) {
+    return std::span(array.data(), array.size());
+}
+
+std::vector<Instr> decode_stream(const nb::bytes& stream) {
+    if (stream.size() % kInstrBytes != 0)
+        throw std::invalid_argument("a stream of " + std::to_string(stream.size()) +
+                                    " bytes is not whole instructions");
+    std::vector<Instr> instrs(stream.size() / kInstrBytes);
+    if (!instrs.empty()) std::memcpy(instrs.data(), stream.data(), stream.size());
+    return instrs;
+}
+
+// Name and offset of a sampling field, as undiced.engine.backend.SAMPLING_FIELDS must have it.
+struct Field {
+    const char* name;
+    std::size_t offset;
+};
+constexpr Field kFields[] = {
+    {"slot", offsetof(SamplingRow, slot)},
+    {"top_k", offsetof(SamplingRow, top_k)},
+    {"top_logprobs", offsetof(SamplingRow, top_logprobs)},
+    {"min_tokens_mask", offsetof(SamplingRow, min_tokens_mask)},
+    {"temperature", offsetof(SamplingRow, temperature)},
+    {"top_p", offsetof(SamplingRow, top_p)},
+    {"min_p", offsetof(SamplingRow, min_p)},
+    {"repetition_penalty", offsetof(SamplingRow, repetition_penalty)},
+    {"frequency_penalty", offsetof(SamplingRow, frequency_penalty)},
+    {"presence_penalty", offsetof(SamplingRow, presence_penalty)},
+    {"seed", offsetof(SamplingRow, seed)},
+    {"counter", offsetof(SamplingRow, counter)},
+};
+
+void check_sampling_type(nb::handle type) {
+    if (nb::cast<std::size_t>(type.attr("itemsize")) != sizeof(SamplingRow) || type.attr("fields").is_none())
+        throw std::invalid_argument("sampling must be an array of SAMPLING_FIELDS");
+    const nb::object fields = type.attr("fields");
+    for (const Field& field : kFields) {
+        const nb::object entry = fields.attr("get")(field.name);
+        if (entry.is_none() || nb::cast<std::size_t>(entry[1]) != field.offset)
+            throw std::invalid_argument(std::string("sampling must have a field ") + field.name + " at byte " +
+                                        std::to_string(field.offset));
+    }
+}
+
+// The buffer of a structured array, which no typed array view can describe.
+class SamplingView {
+  public:
+    explicit SamplingView(nb::handle array) {
+        if (PyObject_GetBuffer(array.ptr(), &view_, PyBUF_STRIDED_RO) != 0) throw nb::python_error();
+        const bool dense = view_.ndim == 1 && view_.itemsize == sizeof(SamplingRow) &&
+                           (view_.shape[0] < 2 || view_.strides[0] == sizeof(SamplingRow));
+        if (dense) return;
+        PyBuffer_Release(&view_);
+        throw std::invalid_argument("sampling must be one contiguous row of SAMPLING_FIELDS");
+    }
+    ~SamplingView() { PyBuffer_Release(&view_); }
+    SamplingView(const SamplingView&) = delete;
+    SamplingView& operator=(const SamplingView&) = delete;
+
+    std::span<const SamplingRow> rows() const {
+        return {static_cast<const SamplingRow*>(view_.buf), static_cast<std::size_t>(view_.shape[0])};
+    }
+
+  private:
+    Py_buffer view_{};
+};
+
+class PyEngine {
+  public:
+    PyEngine(const nb::bytes& stream, const std::vector<std::tuple<int, int, int>>& buffers,
+             const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
+             const std::vector<std::tuple<int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
+             int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
+             int barrier_spin_us, int idle_spin_us) {
+        EngineSpec spec{};
+        spec.stream = decode_stream(stream);
+        for (const auto& [width, samples, int8] : buffers) spec.buffers.push_back({width, samples != 0, int8 != 0});
+        for (const auto& [rows, columns, format, experts] : slots)
+            spec.slots.push_back({rows, columns, format, experts});
+        for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
+        for (const Floats& values : constants)
+            spec.constants.emplace_back(values.data(), values.data() + values.size());
+        spec.limits = {max_batch, max_tokens, context, pages, vocab};
+        spec.threads = threads;
+        spec.spin = {barrier_spin_us, idle_spin_us};
+        nb::gil_scoped_release unlocked;
+        engine_ = std::make_unique<Engine>(spec, isa);
+    }
+
+    void load(int slot, const std::vector<Part>& parts) {
+        std::vector<LoadPart> views;
+        for (const auto& [bytes, format, rows, columns, row_index, transposed] : parts)
+            views.push_back({span_of(bytes), format, rows, columns, span_of(row_index), transposed});
+        nb::gil_scoped_release unlocked;
+        engine_->load(slot, views);
+    }
+
+    void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
+
+    void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos) {
+        engine_->open_slot(slot, span_of(prompt), span_of(bias_ids), span_of(bias_values), span_of(eos));
+    }
+
+    double step(const Ints& tokens, const Ints& positions, const Ints& seq_start, const Ints& slots,
+                const Array<const std::int32_t, 2>& page_table, const Ints& sample_rows, const nb::object& sampling,
+                Array<std::int32_t, 1> out_tokens, Array<float, 1> out_logprobs, Array<std::int32_t, 2> out_top_ids,
+                Array<float, 2> out_top_logprobs) {
+        const nb::object type = sampling.attr("dtype");
+        if (!type.is(checked_type_)) {
+            check_sampling_type(type);
+            checked_type_ = type;
+        }
+        if (out_top_ids.shape(1) != kTopLogprobsMax || out_top_logprobs.shape(1) != kTopLogprobsMax ||
+            page_table.shape(0) != slots.shape(0))
+            throw std::invalid_argument("page_table must have one row a sequence, top arrays 20 columns");
+        const SamplingView view(sampling);
+        const StepInput in{span_of(tokens),      span_of(positions),  span_of(seq_start),
+                           span_of(slots),       span_of(page_table), static_cast<int>(page_table.shape(1)),
+                           span_of(sample_rows), view.rows()};
+        const StepOutput out{span_of(out_tokens), span_of(out_logprobs), span_of(out_top_ids),
+                             span_of(out_top_logprobs)};
+        nb::gil_scoped_release unlocked;
+        return engine_->step(in, out);
+    }
+
+    nb::object buffer(int index) {
+        auto values = std::make_unique<std::vector<float>>();
+        const auto [rows, columns] = engine_->read_buffer(index, *values);
+        float* data = values->data();
+        const nb::capsule owner(values.release(), [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
+        const std::size_t shape[2] = {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)};
+        return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, 2, shape, owner));
+    }
+
+    nb::dict memory() {
+        const MemoryReport report = engine_->memory();
+        nb::dict out;
+        out["weights"] = report.weights;
+        out["buffers"] = report.buffers;
+        out["kv"] = report.kv;
+        out["sampling"] = report.sampling;
+        out["huge"] = report.huge;
+        return out;
+    }
+
+    nb::dict counters() {
+        nb::dict out;
+        out["steps"] = engine_->steps();
+        out["tokens"] = engine_->tokens();
+        for (const auto& [name, op] : kOpNames) {
+            const double seconds = engine_->op_seconds()[static_cast<std::size_t>(op)];
+            if (seconds > 0.0) out[nb::str(name.data(), name.size())] = seconds;
+        }
+        return out;
+    }
+
+    void set_profile(bool on) { engine_->set_profile(on); }
+    std::string isa() const { return engine_->isa(); }
+
+    void close() {
+        nb::gil_scoped_release unlocked;
+        engine_->close();
+    }
+
+  private:
+    std::unique_ptr<Engine> engine_;
+    nb::object checked_type_ = nb::none();
+};
+
+nb::dict op_codes() {
+    nb::dict out;
+    for (const auto& [name, op] : kOpNames) out[nb::str(name.data(), name.size())] = static_cast<int>(op);
+    return out;
+}
+
+nb::dict decode_instr(const nb::bytes& record) {
+    const std::vector<Instr> instrs = decode_stream(record);
+    if (instrs.size() != 1) throw std::invalid_argument("one instruction expected");
+    const Instr& i = instrs[0];
+    nb::dict out;
+    out["op"] = i.op;
+    out["flags"] = i.flags;
+    out["dst"] = i.dst;
+    out["a"] = i.a;
+    out["b"] = i.b;
+    out["c"] = i.c;
+    out["weight"] = i.weight;
+    out["bias"] = i.bias;
+    out["p"] = nb::make_tuple(i.p[0], i.p[1], i.p[2], i.p[3], i.p[4], i.p[5], i.p[6]);
+    out["f"] = nb::make_tuple(i.f[0], i.f[1]);
+    return out;
+}
+
+bool isa_supported(const std::string& name) {
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+        if (name == isa_name(isa)) return supported(isa);
+    return false;
+}
+
+void check_threads(int threads) {
+    if (threads < 1 || threads > 1024) throw std::invalid_argument("threads must be 1 to 1024");
+}
+
+double probe_bytes(int threads, std::size_t bytes, int rounds) {
+    check_threads(threads);
+    nb::gil_scoped_release unlocked;
+    return probe_bandwidth(threads, bytes, rounds).bytes_per_s;
+}
+
+// The sum over threads that run the probe at the same time.
+double probe_peak(int threads, double (*probe)(Isa)) {
+    check_threads(threads);
+    nb::gil_scoped_release unlocked;
+    std::vector<double> rates(static_cast<std::size_t>(threads));
+    std::vector<std::thread> team;
+    for (double& rate : rates) team.emplace_back([&rate, probe] { rate = probe(detect()); });
+    for (std::thread& thread : team) thread.join();
+    return std::accumulate(rates.begin(), rates.end(), 0.0);
+}
+
+void bind_engine(nb::module_& m) {
+    nb::class_<PyEngine>(m, "Engine", "A program, its weights and a team of threads that runs it.")
+        .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int>>&,
+                      const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
+                      const std::vector<std::tuple<int, int, int>>&, const std::vector<Floats>&, int, int, int, int,
+                      int, int, const std::string&, int, int>(),
+             "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
+             "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
+             "idle_spin_us"_a = SpinTimes{}.idle_us,
+             "Check the program and reserve memory; buffers (width, samples, int8), slots (rows, columns, format, "
+             "experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
+        .def("load", &PyEngine::load, "slot"_a, "parts"_a,
+             "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "
+             "columns are the file's, row_index counts rows after the transposition.")
+        .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
+        .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
+             "Start a new sequence's sampling state.")
+        .def("step", &PyEngine::step, "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(),
+             "slots"_a.noconvert(), "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a,
+             "out_tokens"_a.noconvert(), "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(),
+             "out_top_logprobs"_a.noconvert(),
+             "Run one step; returns its seconds. ValueError for bad input, which changes nothing.")
+        .def("buffer", &PyEngine::buffer, "index"_a, "The last step's rows of an f32 buffer, copied.")
+        .def("memory", &PyEngine::memory, "Bytes reserved, and how many lie in huge pages.")
+        .def("counters", &PyEngine::counters, "Steps, tokens, and seconds an operation while profiling was on.")
+        .def("set_profile", &PyEngine::set_profile, "on"_a)
+        .def_prop_ro("isa", &PyEngine::isa, "Name of the instruction set level in use.")
+        .def("close", &PyEngine::close, "Free threads and memory; idempotent.");
+}
+
+}  // namespace
+}  // namespace undiced
+
+NB_MODULE(_native, m) {
+    using namespace undiced;
+    m.doc() = "The native engine of undiced: a thread team, quantized kernels and paged attention.";
+    m.attr("INSTR_BYTES") = kInstrBytes;
+    m.attr("SHARD_GRANULE") = kShardGranule;
+    m.attr("SAMPLING_BYTES") = sizeof(SamplingRow);
+    m.attr("PAGE_TOKENS") = kPageTokens;
+    m.attr("OPS") = op_codes();
+    bind_engine(m);
+    m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
+    m.def("isa_detect", [] { return std::string(isa_name(detect())); });
+    m.def("isa_supported", &isa_supported, "name"_a);
+    m.def("probe_bandwidth", &probe_bytes, "threads"_a, "bytes"_a = std::size_t{256} << 20, "rounds"_a = 5,
+          "Bytes a second that `threads` threads read from memory together.");
+    m.def(
+        "probe_int8_peak", [](int threads) { return probe_peak(threads, probe_int8_peak); }, "threads"_a,
+        "int8 operations a second (2 a multiply-add) of `threads` threads in registers.");
+    m.def(
+        "probe_float_peak", [](int threads) { return probe_peak(threads, probe_float_peak); }, "threads"_a,
+        "float operations a second (2 a multiply-add) of `threads` threads in registers.");
+}

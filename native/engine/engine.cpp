@@ -1,0 +1,173 @@
+// Binding a program and running steps; see engine.h.
+#include "engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <stdexcept>
+
+namespace undiced {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// What a step's tokens and positions may be, by the program's lookups and attention layers.
+StepChecker make_checker(const std::vector<Bound>& program, const State& state) {
+    int window = 1, embed_rows = std::numeric_limits<int>::max(), position_rows = 0;
+    for (const Bound& b : program) {
+        const auto op = static_cast<Op>(b.i.op);
+        if (op == Op::ATTENTION) window = window == 0 || b.i.p[5] == 0 ? 0 : std::max(window, b.i.p[5]);
+        if (op != Op::EMBED) continue;
+        const int rows = static_cast<int>(state.weights.slot(b.i.weight).rows());
+        if ((b.i.flags & kFlagPositions) == 0)
+            embed_rows = std::min(embed_rows, rows);
+        else
+            position_rows = position_rows == 0 ? rows : std::min(position_rows, rows);
+    }
+    return {state.limits, window, embed_rows, position_rows};
+}
+
+}  // namespace
+
+// Holds the engine for one call.
+class Engine::Busy {
+  public:
+    explicit Busy(Engine& engine) : engine_(engine) {
+        if (engine_.busy_.exchange(true, std::memory_order_acquire))
+            throw std::runtime_error("the engine is in use by another thread");
+        if (engine_.state_ == nullptr) {
+            engine_.busy_.store(false, std::memory_order_release);
+            throw std::runtime_error("the engine is closed");
+        }
+    }
+    ~Busy() { engine_.busy_.store(false, std::memory_order_release); }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+  private:
+    Engine& engine_;
+};
+
+Engine::Engine(const EngineSpec& spec, const std::string& isa)
+    : state_(std::make_unique<State>(spec, kernels(parse_isa(isa)))), isa_(state_->kernels.name) {
+    bind(spec);
+    state_->attention.prepare();
+    checker_ = std::make_unique<StepChecker>(make_checker(program_, *state_));
+}
+
+Engine::~Engine() = default;
+
+void Engine::bind(const EngineSpec& spec) {
+    program_.reserve(spec.stream.size());
+    for (const Instr& instr : spec.stream) {
+        Bound bound{instr, static_cast<int>(program_.size())};
+        const Checker checker(*state_, bound);
+        const OpEntry* entry = find_op(instr.op);
+        if (entry == nullptr) {
+            const std::string name(op_name(instr.op));
+            checker.refuse(name.empty() ? "no such operation: " + std::to_string(instr.op)
+                                        : "this engine does not carry " + name);
+        }
+        bound.extra = entry->check(checker);
+        bound.run = entry->run;
+        program_.push_back(bound);
+    }
+    const Instr* next = nullptr;
+    for (std::size_t i = 2 * program_.size(); i-- > 0;) {
+        Bound& bound = program_[i % program_.size()];
+        if (static_cast<Op>(bound.i.op) != Op::MATMUL) continue;
+        bound.next_matmul = next != nullptr ? next : &bound.i;
+        next = &bound.i;
+    }
+}
+
+void Engine::load(int slot, std::span<const LoadPart> parts) {
+    const Busy busy(*this);
+    loaded_ = false;
+    state_->weights.load(slot, parts, state_->team);
+}
+
+void Engine::load_vector(int slot, std::span<const float> values) {
+    const Busy busy(*this);
+    state_->weights.load_vector(slot, values);
+}
+
+void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
+                       std::span<const float> bias_values, std::span<const std::int32_t> eos) {
+    const Busy busy(*this);
+    state_->sampler.slots().open(slot, prompt, bias_ids, bias_values, eos);
+}
+
+double Engine::step(const StepInput& in, const StepOutput& out) {
+    const Busy busy(*this);
+    const auto start = Clock::now();
+    State& state = *state_;
+    if (!loaded_) state.weights.check_loaded();
+    loaded_ = true;
+    checker_->check(in, out);
+    state.in = in;
+    state.out = out;
+    state.sampler.reset();
+    state.attention.build(in);
+    for (std::size_t i = 0; i < program_.size(); ++i) state.counters[i].value.store(0, std::memory_order_relaxed);
+    state.team.run([this](int member) { run_member(member); });
+    last_tokens_ = in.token_count();
+    last_samples_ = in.samples();
+    ++steps_;
+    tokens_ += in.tokens.size();
+    if (!state.sampler.finite()) throw std::runtime_error("non-finite logits: the model produced infinity or NaN");
+    return seconds_since(start);
+}
+
+void Engine::run_member(int member) {
+    State& state = *state_;
+    const Share rows = share(state.in.token_count(), state.team.size(), member);
+    state.rope.fill(state.in.positions, rows.begin, rows.end);
+    if (member == 0 && profile_.load(std::memory_order_relaxed)) {
+        run_profiled();
+        return;
+    }
+    for (const Bound& bound : program_) bound.run(state, bound, member);
+}
+
+void Engine::run_profiled() {
+    auto before = Clock::now();
+    for (const Bound& bound : program_) {
+        bound.run(*state_, bound, 0);
+        const auto now = Clock::now();
+        op_seconds_[bound.i.op] += std::chrono::duration<double>(now - before).count();
+        before = now;
+    }
+}
+
+std::pair<int, int> Engine::read_buffer(int index, std::vector<float>& values) {
+    const Busy busy(*this);
+    if (index < 0 || static_cast<std::size_t>(index) >= state_->buffers.size())
+        throw std::invalid_argument("no buffer " + std::to_string(index));
+    const Buffer& buffer = state_->buffer(index);
+    if (buffer.spec.int8) throw std::invalid_argument("buffer " + std::to_string(index) + " holds int8 blocks");
+    const int rows = buffer.spec.samples ? last_samples_ : last_tokens_, width = buffer.spec.width;
+    values.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(width));
+    for (int row = 0; row < rows; ++row)
+        std::copy_n(buffer.row(row), width, values.data() + static_cast<std::ptrdiff_t>(row) * width);
+    return {rows, width};
+}
+
+MemoryReport Engine::memory() {
+    const Busy busy(*this);
+    const Region &weights = state_->weights.memory(), &buffers = state_->buffer_memory, &kv = state_->kv.memory(),
+                 &sampling = state_->sampler.slots().memory();
+    return {weights.bytes(), buffers.bytes(), kv.bytes(), sampling.bytes(),
+            weights.huge_bytes() + buffers.huge_bytes() + kv.huge_bytes() + sampling.huge_bytes()};
+}
+
+void Engine::close() {
+    if (busy_.exchange(true, std::memory_order_acquire))
+        throw std::runtime_error("the engine is in use by another thread");
+    state_.reset();
+    busy_.store(false, std::memory_order_release);
+}
+
+}  // namespace undiced

@@ -1,0 +1,70 @@
+// The engine: a checked program, its state, and the loop that runs one step of it on the team.
+// Everything that can be refused is refused before a step begins; a step allocates nothing and takes no lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ops.h"
+#include "state.h"
+#include "step.h"
+
+namespace undiced {
+
+struct MemoryReport {
+    std::size_t weights, buffers, kv, sampling, huge;  // bytes; `huge`: of them in huge pages now
+};
+
+class Engine {
+  public:
+    // Throws std::invalid_argument for a program that cannot be run, std::runtime_error for an unknown ISA level.
+    Engine(const EngineSpec& spec, const std::string& isa);
+    ~Engine();
+
+    // One call at a time: a second one while one runs throws std::runtime_error, as does any call after `close`.
+    void load(int slot, std::span<const LoadPart> parts);
+    void load_vector(int slot, std::span<const float> values);
+    void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
+                   std::span<const float> bias_values, std::span<const std::int32_t> eos);
+    // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing, and
+    // std::runtime_error if logits are not finite.
+    double step(const StepInput& in, const StepOutput& out);
+    // Copies the last step's rows of a float buffer; returns {rows, columns}.
+    std::pair<int, int> read_buffer(int index, std::vector<float>& values);
+    MemoryReport memory();
+    void close();
+
+    void set_profile(bool on) { profile_.store(on, std::memory_order_relaxed); }
+    // Seconds by operation code, as member 0 saw them while profiling was on; barriers are waiting.
+    using OpSeconds = std::array<double, kOpNames.size()>;
+    const OpSeconds& op_seconds() const { return op_seconds_; }
+    std::uint64_t steps() const { return steps_; }
+    std::uint64_t tokens() const { return tokens_; }
+    const char* isa() const { return isa_; }
+
+  private:
+    class Busy;
+
+    void bind(const EngineSpec& spec);
+    void run_member(int member);
+    void run_profiled();
+
+    std::unique_ptr<State> state_;
+    std::vector<Bound> program_;
+    std::unique_ptr<StepChecker> checker_;
+    std::atomic<bool> busy_{false};
+    std::atomic<bool> profile_{false};
+    bool loaded_ = false;
+    const char* isa_;
+    int last_tokens_ = 0, last_samples_ = 0;
+    std::uint64_t steps_ = 0, tokens_ = 0;
+    OpSeconds op_seconds_{};
+};
+
+}  // namespace undiced

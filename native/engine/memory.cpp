@@ -1,0 +1,82 @@
+// Mapping and inspecting regions; see memory.h.
+#include "memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <utility>
+
+namespace undiced {
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kMost = std::size_t{1} << 62;
+
+std::size_t physical_bytes() {
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(size) : kMost;
+}
+
+[[noreturn]] void refuse(std::size_t bytes, const std::string& purpose) {
+    throw std::invalid_argument(purpose + " would take " + std::to_string(bytes >> 20) + " MiB; this machine has " +
+                                std::to_string(physical_bytes() >> 20) + " MiB");
+}
+
+}  // namespace
+
+std::size_t checked_product(std::size_t a, std::size_t b) {
+    std::size_t product = 0;
+    if (__builtin_mul_overflow(a, b, &product) || product > kMost) throw std::invalid_argument("sizes are too large");
+    return product;
+}
+
+Region::Region(std::size_t bytes, const std::string& purpose) {
+    if (bytes == 0) return;
+    if (bytes > physical_bytes()) refuse(bytes, purpose);
+    const std::size_t rounded = (bytes + kHugePage - 1) & ~(kHugePage - 1);
+    const std::size_t mapped = rounded + kHugePage;
+    void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (raw == MAP_FAILED) refuse(bytes, purpose);
+    auto* base = static_cast<std::byte*>(raw);
+    const std::size_t head = (kHugePage - reinterpret_cast<std::uintptr_t>(base) % kHugePage) % kHugePage;
+    if (head > 0) munmap(base, head);
+    if (head < kHugePage) munmap(base + head + rounded, kHugePage - head);
+    data_ = base + head;
+    bytes_ = rounded;
+#if defined(MADV_HUGEPAGE)
+    madvise(data_, bytes_, MADV_HUGEPAGE);
+#endif
+}
+
+Region::~Region() {
+    if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+Region::Region(Region&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Region& Region::operator=(Region&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+std::size_t Region::huge_bytes() const {
+    std::FILE* file = data_ == nullptr ? nullptr : std::fopen("/proc/self/smaps", "r");
+    if (file == nullptr) return 0;
+    const auto first = reinterpret_cast<std::uintptr_t>(data_), last = first + bytes_;
+    std::size_t total = 0, kib = 0;
+    bool inside = false;
+    char line[512];
+    while (std::fgets(line, sizeof line, file) != nullptr) {
+        unsigned long long begin = 0, end = 0;
+        if (std::sscanf(line, "%llx-%llx ", &begin, &end) == 2) inside = begin < last && end > first;
+        if (inside && std::sscanf(line, "AnonHugePages: %zu kB", &kib) == 1) total += kib << 10;
+    }
+    std::fclose(file);
+    return total < bytes_ ? total : bytes_;
+}
+
+}  // namespace undiced

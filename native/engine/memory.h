@@ -1,0 +1,36 @@
+// Large zeroed regions of memory: 2 MiB aligned, huge pages asked for, first touch left to whoever writes first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace undiced {
+
+class Region {
+  public:
+    Region() = default;
+    // Reserves `bytes`; throws std::invalid_argument if they exceed the machine's memory or the system refuses.
+    Region(std::size_t bytes, const std::string& purpose);
+    ~Region();
+    Region(Region&& other) noexcept;
+    Region& operator=(Region&& other) noexcept;
+
+    std::byte* data() const { return data_; }
+    std::size_t bytes() const { return bytes_; }
+
+    // Bytes of the region that lie in huge pages now; 0 where the system does not tell.
+    std::size_t huge_bytes() const;
+
+  private:
+    std::byte* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+// Rounds up to a multiple of 64, a cache line and the widest vector.
+constexpr std::size_t align64(std::size_t bytes) { return (bytes + 63) & ~std::size_t{63}; }
+
+// a * b, throwing std::invalid_argument if it exceeds 2^62: sizes come from program files.
+std::size_t checked_product(std::size_t a, std::size_t b);
+
+}  // namespace undiced

@@ -1,0 +1,104 @@
+// The table of instructions, and the checks that they share; see ops.h.
+#include "ops.h"
+
+#include <array>
+#include <stdexcept>
+
+namespace undiced {
+namespace {
+
+int check_barrier(const Checker& c) {
+    c.flags(0);
+    return kNone;
+}
+
+void run_barrier(State& state, const Bound&, int) { state.team.barrier(); }
+
+constexpr std::array<OpEntry, 16> kOps = {{
+    {Op::BARRIER, check_barrier, run_barrier},
+    {Op::EMBED, check_embed, run_embed},
+    {Op::RMSNORM, check_rmsnorm, run_rmsnorm},
+    {Op::LAYERNORM, check_layernorm, run_layernorm},
+    {Op::QUANTIZE, check_quantize, run_quantize},
+    {Op::MATMUL, check_matmul, run_matmul},
+    {Op::ROPE, check_rope, run_rope},
+    {Op::KV_STORE, check_kv_store, run_kv_store},
+    {Op::ATTENTION, check_attention, run_attention},
+    {Op::GLU, check_glu, run_glu},
+    {Op::ACTIVATE, check_activate, run_activate},
+    {Op::ADD, check_add, run_add},
+    {Op::SCALE, check_scale, run_scale},
+    {Op::SOFTCAP, check_softcap, run_softcap},
+    {Op::GATHER, check_gather, run_gather},
+    {Op::SAMPLE, check_sample, run_sample},
+}};
+
+}  // namespace
+
+const OpEntry* find_op(std::uint16_t code) {
+    for (const OpEntry& entry : kOps)
+        if (static_cast<std::uint16_t>(entry.op) == code) return &entry;
+    return nullptr;
+}
+
+void Checker::refuse(const std::string& what) const {
+    throw std::invalid_argument("instruction " + std::to_string(bound.index) + " (" + std::string(op_name(i.op)) +
+                                "): " + what);
+}
+
+const Buffer& Checker::any(int buffer, const char* operand) const {
+    if (buffer < 0 || static_cast<std::size_t>(buffer) >= state.buffers.size())
+        refuse(std::string(operand) + " names buffer " + std::to_string(buffer) + " of " +
+               std::to_string(state.buffers.size()));
+    return state.buffer(buffer);
+}
+
+const Buffer& Checker::floats(int buffer, const char* operand) const {
+    const Buffer& b = any(buffer, operand);
+    if (b.spec.int8) refuse(std::string(operand) + " must be an f32 buffer");
+    return b;
+}
+
+const Buffer& Checker::int8(int buffer, const char* operand) const {
+    const Buffer& b = any(buffer, operand);
+    if (!b.spec.int8) refuse(std::string(operand) + " must be an int8 buffer");
+    return b;
+}
+
+const Buffer& Checker::columns(int buffer, const char* operand, std::int64_t start, std::int64_t count) const {
+    const Buffer& b = floats(buffer, operand);
+    if (start < 0 || count < 1 || start + count > b.spec.width)
+        refuse(std::string(operand) + " has " + std::to_string(b.spec.width) + " columns; [" + std::to_string(start) +
+               ", " + std::to_string(start + count) + ") asked");
+    return b;
+}
+
+const Slot& Checker::matrix(int slot) const {
+    if (slot < 0 || slot >= state.weights.count()) refuse("weight names slot " + std::to_string(slot));
+    if (state.weights.slot(slot).vector) refuse("weight slot " + std::to_string(slot) + " is a vector");
+    return state.weights.slot(slot);
+}
+
+void Checker::vector(int slot, std::int64_t count, bool optional) const {
+    if (slot == kNone && optional) return;
+    if (slot < 0 || slot >= state.weights.count()) refuse("names weight slot " + std::to_string(slot));
+    const Slot& s = state.weights.slot(slot);
+    if (!s.vector || s.columns() != count)
+        refuse("weight slot " + std::to_string(slot) + " must be a vector of " + std::to_string(count));
+}
+
+void Checker::same_rows(const Buffer& x, const Buffer& y) const {
+    require(x.spec.samples == y.spec.samples, "mixes token rows and sampled rows");
+}
+
+void Checker::flags(std::uint16_t allowed) const {
+    require((i.flags & ~allowed) == 0, "has a flag that it does not take");
+}
+
+void Checker::layer(int index, int kv_heads, int head_dim) const {
+    if (index < 0 || index >= state.kv.layers()) refuse("names KV layer " + std::to_string(index));
+    const KvSpec& spec = state.kv.spec(index);
+    require(spec.kv_heads == kv_heads && spec.head_dim == head_dim, "kv_heads or head_dim differ from the KV layer's");
+}
+
+}  // namespace undiced

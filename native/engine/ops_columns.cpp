@@ -1,0 +1,137 @@
+// Instructions whose columns are shared out over the team: every member does its own columns of all rows.
+// A MATMUL's shares are shares of its weight's rows, so a member streams one run of tiles.
+#include <algorithm>
+#include <cmath>
+
+#include "ops.h"
+
+namespace undiced {
+namespace {
+
+constexpr int kBlock = static_cast<int>(kBlockCols);
+
+// Where a member's tiles of a MATMUL's weight begin.
+const std::uint8_t* shard(const State& state, const Instr& matmul, int member) {
+    const PackedMatrix& w = state.weights.slot(matmul.weight).matrix;
+    return w.tile(column_share(matmul.p[1], state.team.size(), member).begin / kTileRows);
+}
+
+void check_pointwise(const Checker& c, int columns) {
+    c.flags(0);
+    c.same_rows(c.columns(c.i.dst, "dst", 0, columns), c.columns(c.i.a, "a", 0, columns));
+}
+
+}  // namespace
+
+int check_quantize(const Checker& c) {
+    const auto& [columns, partition, p2, p3, p4, p5, p6] = c.i.p;
+    c.flags(0);
+    const Buffer& dst = c.int8(c.i.dst, "dst");
+    c.same_rows(dst, c.columns(c.i.a, "a", 0, columns));
+    c.require(columns <= dst.spec.width, "dst is narrower than columns");
+    c.require(partition == kPartitionTokens || partition == kPartitionColumns, "partition must be tokens or columns");
+    return kNone;
+}
+
+void run_quantize(State& state, const Bound& b, int member) {
+    const auto& [columns, partition, p2, p3, p4, p5, p6] = b.i.p;
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const bool by_rows = partition == kPartitionTokens;
+    const Share rows = by_rows ? state.row_share(dst, member) : Share{0, state.rows(dst)};
+    const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.team.size(), member);
+    const std::int64_t blocks = blocks_of(columns);
+    for (int t = rows.begin; t < rows.end; ++t)
+        if (mine.begin < mine.end)
+            state.kernels.quantize(a.row(t) + mine.begin, mine.end - mine.begin,
+                                   dst.blocks + t * blocks + mine.begin / kBlock);
+}
+
+int check_matmul(const Checker& c) {
+    const auto& [start, rows, columns, p3, p4, p5, p6] = c.i.p;
+    c.flags(kFlagAccumulate);
+    const Slot& w = c.matrix(c.i.weight);
+    c.require(w.rows() == rows && w.columns() == columns, "rows or columns differ from the weight's");
+    const Buffer& dst = c.columns(c.i.dst, "dst", start, rows);
+    if (w.matrix.format->group > 0) {
+        const Buffer& a = c.int8(c.i.a, "a");
+        c.require(a.spec.width >= columns, "a is narrower than columns");
+        c.same_rows(dst, a);
+    } else {
+        c.same_rows(dst, c.columns(c.i.a, "a", 0, columns));
+        c.require(c.i.dst != c.i.a, "dst must not be a");
+    }
+    c.vector(c.i.bias, rows, true);
+    return kNone;
+}
+
+void run_matmul(State& state, const Bound& b, int member) {
+    const auto& [start, rows, columns, p3, p4, p5, p6] = b.i.p;
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Share mine = column_share(rows, state.team.size(), member);
+    MatmulArgs args;
+    args.tokens = state.rows(dst);
+    if (mine.begin >= mine.end || args.tokens == 0) return;
+    args.w = &state.weights.slot(b.i.weight).matrix;
+    args.tile_begin = mine.begin / kTileRows;
+    args.tile_end = tiles_of(mine.end);
+    args.qx = a.blocks;
+    args.x = a.values;
+    args.ldx = a.stride;
+    args.out = dst.values + start;
+    args.ldo = dst.stride;
+    args.accumulate = (b.i.flags & kFlagAccumulate) != 0;
+    args.bias = b.i.bias == kNone ? nullptr : state.weights.slot(b.i.bias).floats();
+    args.next = shard(state, *b.next_matmul, member);
+    state.kernels.matmul(args);
+}
+
+int check_glu(const Checker& c) {
+    const auto& [gate, up, columns, activation, p4, p5, p6] = c.i.p;
+    c.flags(0);
+    const Buffer& dst = c.columns(c.i.dst, "dst", 0, columns);
+    c.same_rows(dst, c.columns(c.i.a, "a", gate, columns));
+    c.same_rows(dst, c.columns(c.i.a, "a", up, columns));
+    c.require(activation >= 0 && activation <= 3, "no such activation");
+    return kNone;
+}
+
+void run_glu(State& state, const Bound& b, int member) {
+    const auto& [gate, up, columns, activation, p4, p5, p6] = b.i.p;
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Share mine = column_share(columns, state.team.size(), member);
+    for (int t = 0; t < state.rows(dst); ++t)
+        state.kernels.glu(static_cast<Activation>(activation), a.row(t) + gate + mine.begin, a.row(t) + up + mine.begin,
+                          dst.row(t) + mine.begin, mine.end - mine.begin);
+}
+
+int check_activate(const Checker& c) {
+    check_pointwise(c, c.i.p[0]);
+    c.require(c.i.p[1] >= 0 && c.i.p[1] <= 3, "no such activation");
+    return kNone;
+}
+
+void run_activate(State& state, const Bound& b, int member) {
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Share mine = column_share(b.i.p[0], state.team.size(), member);
+    for (int t = 0; t < state.rows(dst); ++t)
+        state.kernels.act(static_cast<Activation>(b.i.p[1]), a.row(t) + mine.begin, dst.row(t) + mine.begin,
+                          mine.end - mine.begin);
+}
+
+int check_softcap(const Checker& c) {
+    check_pointwise(c, c.i.p[0]);
+    c.require(c.i.f[0] > 0.0f && std::isfinite(c.i.f[0]), "cap must be positive");
+    return kNone;
+}
+
+void run_softcap(State& state, const Bound& b, int member) {
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Share mine = column_share(b.i.p[0], state.team.size(), member);
+    for (int t = 0; t < state.rows(dst); ++t) {
+        float* out = dst.row(t) + mine.begin;
+        if (b.i.dst != b.i.a) std::copy_n(a.row(t) + mine.begin, mine.end - mine.begin, out);
+        state.kernels.softcap(b.i.f[0], out, mine.end - mine.begin);
+    }
+}
+
+}  // namespace undiced

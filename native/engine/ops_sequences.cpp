@@ -1,0 +1,58 @@
+// Instructions over whole sequences: attention and sampling. Members take work one by one from a counter.
+#include <cmath>
+
+#include "ops.h"
+
+namespace undiced {
+
+int check_attention(const Checker& c) {
+    const auto& [layer, start, heads, kv_heads, head_dim, window, p6] = c.i.p;
+    c.flags(0);
+    c.layer(layer, kv_heads, head_dim);
+    c.require(heads > 0 && heads % kv_heads == 0, "heads must be a multiple of kv_heads");
+    c.require(window >= 0, "window must not be negative");
+    const std::int64_t width = std::int64_t{heads} * head_dim;
+    c.same_rows(c.columns(c.i.dst, "dst", 0, width), c.columns(c.i.a, "a", start, width));
+    c.require(!c.state.buffer(c.i.a).spec.samples, "a must hold token rows");
+    c.require(c.i.dst != c.i.a, "dst must not be a");
+    c.require(std::isfinite(c.i.f[0]) && c.i.f[1] >= 0.0f && std::isfinite(c.i.f[1]), "scale or softcap is impossible");
+    c.vector(c.i.weight, heads, true);
+    return c.state.attention.add(layer, heads, window);
+}
+
+void run_attention(State& state, const Bound& b, int member) {
+    const auto& [layer, start, heads, kv_heads, head_dim, window, p6] = b.i.p;
+    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const float* sinks = b.i.weight == kNone ? nullptr : state.weights.slot(b.i.weight).floats();
+    const AttentionCall call{b.extra,          layer,    heads,      window,    b.i.f[0], b.i.f[1], sinks,
+                             a.row(0) + start, a.stride, dst.row(0), dst.stride};
+    state.attention.run(call, state.in, state.counters[static_cast<std::size_t>(b.index)].value, member);
+}
+
+int check_sample(const Checker& c) {
+    c.flags(0);
+    c.require(c.i.p[0] == c.state.limits.vocab, "vocab differs from the engine's");
+    c.require(c.columns(c.i.a, "a", 0, c.i.p[0]).spec.samples, "a must hold sampled rows");
+    return kNone;
+}
+
+void run_sample(State& state, const Bound& b, int member) {
+    const Buffer& logits = state.buffer(b.i.a);
+    const int rows = state.rows(logits);
+    const Share mine = column_share(b.i.p[0], state.team.size(), member);
+    state.sampler.scan(logits.values, logits.stride, rows, mine.begin, mine.end);
+    state.team.barrier();
+    if (!state.sampler.finite()) return;
+    const auto& sampling = state.in.sampling;
+    auto& next = state.counters[static_cast<std::size_t>(b.index)].value;
+    for (int r = next.fetch_add(1, std::memory_order_relaxed); r < rows;
+         r = next.fetch_add(1, std::memory_order_relaxed)) {
+        // Rows of one slot follow each other and share its counts: one member takes them all, in order.
+        const int slot = sampling[static_cast<std::size_t>(r)].slot;
+        if (r > 0 && sampling[static_cast<std::size_t>(r) - 1].slot == slot) continue;
+        for (int row = r; row < rows && sampling[static_cast<std::size_t>(row)].slot == slot; ++row)
+            state.sampler.sample(logits.row(row), row, sampling[static_cast<std::size_t>(row)], state.out, member);
+    }
+}
+
+}  // namespace undiced

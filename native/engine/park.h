@@ -1,0 +1,81 @@
+// Waiting for a 32-bit word to change: pause instructions for a bounded time, then sleep in the kernel until woken.
+// Knows nothing of threads or teams.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace undiced {
+
+inline void cpu_pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory");
+#endif
+}
+
+// Pause instructions that take about a microsecond here. They cost 10 to 140 cycles, depending on the processor.
+inline int pauses_per_microsecond() {
+    constexpr int kCount = 2000;
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCount; ++i) cpu_pause();
+    const auto ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+    const auto rate = ns > 0 ? kCount * 1000LL / ns : kCount;
+    return static_cast<int>(rate < 1 ? 1 : rate > kCount ? kCount : rate);
+}
+
+// A word with sleepers. The writer wakes them only when there are any, so a change that nobody sleeps on costs no
+// system call. Sequential consistency keeps "count myself, then sleep" and "change, then look for sleepers" in order.
+class Signal {
+  public:
+    std::uint32_t load() const { return word_.load(std::memory_order_acquire); }
+
+    void change(std::uint32_t value) {
+        word_.store(value, std::memory_order_seq_cst);
+        if (sleepers_.load(std::memory_order_seq_cst) != 0) wake();
+    }
+
+    // Returns once the word differs from `old`: after at most `pauses` pauses without a system call, asleep from then
+    // on.
+    void wait_change(std::uint32_t old, int pauses) {
+        for (int i = 0; i < pauses; ++i) {
+            if (load() != old) return;
+            cpu_pause();
+        }
+        sleepers_.fetch_add(1, std::memory_order_seq_cst);
+        while (word_.load(std::memory_order_seq_cst) == old) sleep(old);
+        sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+
+  private:
+#if defined(__linux__)
+    static_assert(sizeof(std::atomic<std::uint32_t>) == 4);
+    void sleep(std::uint32_t old) {
+        syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
+    }
+    void wake() {
+        syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+    }
+#else
+    void sleep(std::uint32_t old) { word_.wait(old, std::memory_order_seq_cst); }
+    void wake() { word_.notify_all(); }
+#endif
+
+    alignas(64) std::atomic<std::uint32_t> word_{0};
+    alignas(64) std::atomic<std::uint32_t> sleepers_{0};
+};
+
+}  // namespace undiced

@@ -1,0 +1,76 @@
+// The two phases of sampling; see sampler.h.
+#include "sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace undiced {
+namespace {
+
+constexpr std::uint32_t kExponentBits = 0x7f800000u;  // all set: infinity or NaN
+
+bool all_finite(const float* values, int count) {
+    std::uint32_t broken = 0;
+    for (int i = 0; i < count; ++i)
+        broken |= (std::bit_cast<std::uint32_t>(values[i]) & kExponentBits) == kExponentBits ? 1u : 0u;
+    return broken == 0;
+}
+
+}  // namespace
+
+Sampler::Sampler(const Kernels& kernels, const Limits& limits, int members)
+    : kernels_(kernels),
+      vocab_(limits.vocab),
+      slots_(limits.max_batch, limits.vocab),
+      block_max_(static_cast<std::size_t>(limits.max_batch) * static_cast<std::size_t>(logit_blocks(limits.vocab))) {
+    for (int i = 0; i < members; ++i) scratch_.push_back(std::make_unique<Scratch>(limits.vocab));
+}
+
+void Sampler::scan(float* logits, std::ptrdiff_t stride, int rows, int begin, int end) {
+    if (begin >= end) return;
+    const std::ptrdiff_t blocks = logit_blocks(vocab_);
+    for (int r = 0; r < rows; ++r) {
+        float* values = logits + r * stride;
+        const LogitRow row{values, block_max_.data() + r * blocks, vocab_};
+        if (!all_finite(values + begin, end - begin)) broken_.store(true, std::memory_order_relaxed);
+        update_block_max(row, begin / kLogitBlock, logit_blocks(end));
+    }
+}
+
+void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const StepOutput& out, int member) {
+    Scratch& scratch = *scratch_[static_cast<std::size_t>(member)];
+    const auto index = static_cast<std::size_t>(r);
+    const LogitRow row{logits, block_max_.data() + index * static_cast<std::size_t>(logit_blocks(vocab_)), vocab_};
+    float log_total = 0.0f;
+    std::int32_t* top_ids = out.top_ids.data() + index * kTopLogprobsMax;
+    float* top_values = out.top_logprobs.data() + index * kTopLogprobsMax;
+    std::fill_n(top_ids, kTopLogprobsMax, -1);
+    std::fill_n(top_values, kTopLogprobsMax, -std::numeric_limits<float>::infinity());
+    if (sampling.top_logprobs >= 0) log_total = write_top(row, sampling.top_logprobs, top_ids, top_values, scratch);
+    slots_.bend(sampling, row, scratch.changes);
+    const int token = choose(row, sampling, scratch);
+    unbend(row, scratch.changes);
+    slots_.count(sampling.slot, token);
+    out.tokens[index] = token;
+    out.logprobs[index] = sampling.top_logprobs >= 0 ? row.values[token] - log_total : 0.0f;
+}
+
+float Sampler::write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch) {
+    const float best = *std::max_element(row.block_max, row.block_max + logit_blocks(row.count));
+    const float log_total = best + static_cast<float>(std::log(kernels_.exp_sum(row.values, best, nullptr, row.count)));
+    const int found = count > 0 ? largest(row, count, scratch.select) : 0;
+    for (int i = 0; i < found; ++i) {
+        ids[i] = scratch.select.ids[static_cast<std::size_t>(i)];
+        values[i] = row.values[ids[i]] - log_total;
+    }
+    return log_total;
+}
+
+int Sampler::choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch) {
+    if (sampling.temperature == 0.0f) return largest_one(row);
+    return draw(kernels_, row, sampling, uniform(sampling.seed, sampling.counter), scratch.select);
+}
+
+}  // namespace undiced

@@ -1,0 +1,52 @@
+// Sampling of a step's logits by the team: every member looks over its columns, then whole rows are shared out.
+// Owns the per-sequence sampling state and each member's scratch.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "kernels.h"
+#include "slots.h"
+#include "step.h"
+
+namespace undiced {
+
+class Sampler {
+  public:
+    Sampler(const Kernels& kernels, const Limits& limits, int members);
+
+    SlotStates& slots() { return slots_; }
+    const SlotStates& slots() const { return slots_; }
+
+    // First phase: block maxima of columns [begin, end) of all rows, and whether any logit is not finite.
+    // `begin` is a multiple of kLogitBlock.
+    void scan(float* logits, std::ptrdiff_t stride, int rows, int begin, int end);
+
+    // Whether all logits scanned since the last `reset` were finite.
+    bool finite() const { return !broken_.load(std::memory_order_relaxed); }
+    void reset() { broken_.store(false, std::memory_order_relaxed); }
+
+    // Second phase: samples one row, writes its outputs and counts the token. Logits are as before when it returns.
+    void sample(float* logits, int row, const SamplingRow& sampling, const StepOutput& out, int member);
+
+  private:
+    struct Scratch {
+        explicit Scratch(int vocab) : select(vocab) { changes.reserve(3 * static_cast<std::size_t>(vocab)); }
+        SelectScratch select;
+        std::vector<Change> changes;
+    };
+
+    int choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
+    // Writes the top log-probabilities and returns the log of the sum of exponentials.
+    float write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch);
+
+    const Kernels& kernels_;
+    const int vocab_;
+    SlotStates slots_;
+    std::vector<float> block_max_;  // max_batch x blocks
+    std::vector<std::unique_ptr<Scratch>> scratch_;
+    std::atomic<bool> broken_{false};
+};
+
+}  // namespace undiced

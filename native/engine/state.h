@@ -1,0 +1,82 @@
+// Everything that instructions act on: buffers, weights, the KV cache, tables, and the step in progress.
+// Knows no instruction.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "attention.h"
+#include "isa.h"
+#include "kernels.h"
+#include "kv.h"
+#include "memory.h"
+#include "rope.h"
+#include "sampler.h"
+#include "step.h"
+#include "team.h"
+#include "weights.h"
+
+namespace undiced {
+
+struct BufferSpec {
+    int width;     // columns
+    bool samples;  // one row a sampled row, instead of one a token
+    bool int8;     // quantized blocks of 32, instead of floats
+};
+
+struct Buffer {
+    BufferSpec spec;
+    std::ptrdiff_t stride = 0;     // floats from row to row
+    float* values = nullptr;       // rows x stride
+    QuantBlock* blocks = nullptr;  // rows x blocks of the columns that were quantized, dense
+
+    float* row(int index) const { return values + index * stride; }
+};
+
+// A counter that no other shares its cache line with.
+struct alignas(64) Counter {
+    std::atomic<int> value{0};
+};
+
+struct EngineSpec {
+    std::vector<Instr> stream;
+    std::vector<BufferSpec> buffers;
+    std::vector<SlotSpec> slots;
+    std::vector<KvSpec> kv;
+    std::vector<std::vector<float>> constants;
+    Limits limits;
+    int threads;
+    SpinTimes spin;
+};
+
+class State {
+  public:
+    State(const EngineSpec& spec, const Kernels& kernels);
+
+    const Kernels& kernels;
+    const Limits limits;
+    const std::vector<std::vector<float>> constants;
+    Weights weights;
+    KvCache kv;
+    RopeTables rope;
+    Attention attention;
+    Sampler sampler;
+    Region buffer_memory;
+    std::vector<Buffer> buffers;
+    std::vector<std::unique_ptr<float[]>> lines;  // one a member: room for the widest row
+    std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
+    StepInput in;
+    StepOutput out;
+    Team team;
+
+    const Buffer& buffer(int index) const { return buffers[static_cast<std::size_t>(index)]; }
+    int rows(const Buffer& buffer) const { return buffer.spec.samples ? in.samples() : in.token_count(); }
+    Share row_share(const Buffer& buffer, int member) const { return share(rows(buffer), team.size(), member); }
+
+  private:
+    void allocate_buffers(const EngineSpec& spec);
+};
+
+}  // namespace undiced

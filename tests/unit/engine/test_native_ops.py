@@ -1,0 +1,198 @@
+"""Each pointwise and matrix instruction against its numpy meaning, on one, two and three threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from native_rig import F32, THREADS, Rig, Seq, barriers
+from numpy.testing import assert_allclose
+
+from undiced.engine import meaning
+from undiced.program import Activation, Flag, Instr, Op
+
+RNG = np.random.default_rng(7)
+WIDTH = 96
+TABLE = RNG.normal(size=(40, WIDTH)).astype(np.float32)
+TOKENS = [3, 17, 0, 39, 5, 5, 22]
+ROWS = TABLE[TOKENS]
+EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
+
+
+def run(instr: Instr, *weights: F32, threads: int = 2, width: int = WIDTH, constants: list[F32] | None = None) -> F32:
+    """Buffer 1 after `instr`; buffer 0 holds ROWS (and is buffer 1's copy where it rotates in place)."""
+    stream = barriers((EMBED, Instr(Op.SCALE, 1, 0, p=(min(WIDTH, width),), f=(1.0,)), instr))
+    rig = Rig(stream, [(WIDTH, 0, 0), (width, 0, 0)], [TABLE, *weights], constants=constants or [], threads=threads)
+    rig.run(TOKENS)
+    assert_allclose(rig.buffer(0), ROWS)
+    return rig.buffer(1)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_embed_scales_accumulates_and_looks_up_positions(threads: int) -> None:
+    positions = RNG.normal(size=(40, WIDTH)).astype(np.float32)
+    stream = barriers(
+        (
+            Instr(Op.EMBED, 0, weight=0, f=(2.5,)),
+            Instr(Op.EMBED, 0, weight=1, f=(1.0,), flags=Flag.ACCUMULATE | Flag.POSITIONS),
+        )
+    )
+    rig = Rig(stream, [(WIDTH, 0, 0)], [TABLE, positions], threads=threads)
+    rig.run(TOKENS, position=11)
+    assert_allclose(rig.buffer(0), ROWS * np.float32(2.5) + positions[11 : 11 + len(TOKENS)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize(("start", "columns", "width"), [(0, 96, 96), (32, 64, 16)])
+def test_rmsnorm(threads: int, start: int, columns: int, width: int) -> None:
+    weight = RNG.normal(size=width).astype(np.float32)
+    out = run(Instr(Op.RMSNORM, 1, 0, weight=1, p=(start, columns, width), f=(1e-5,)), weight, threads=threads)
+    expected = ROWS.copy()
+    expected[:, start : start + columns] = meaning.rmsnorm(ROWS[:, start : start + columns], weight, width, 1e-5)
+    assert_allclose(out, expected, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_layernorm(threads: int) -> None:
+    weight, bias = RNG.normal(size=(2, WIDTH)).astype(np.float32)
+    out = run(Instr(Op.LAYERNORM, 1, 0, weight=1, bias=2, p=(WIDTH,), f=(1e-5,)), weight, bias, threads=threads)
+    assert_allclose(out, meaning.layernorm(ROWS, weight, bias, 1e-5), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("style", [0, 1])
+@pytest.mark.parametrize("factors", [False, True])
+def test_rope_turns_the_first_dims_of_each_head(threads: int, style: int, factors: bool) -> None:
+    frequencies = (10000.0 ** -(np.arange(8) / 8)).astype(np.float32)
+    divisors = np.linspace(1, 4, 8).astype(np.float32)
+    instr = Instr(Op.ROPE, 1, 1, weight=1 if factors else -1, p=(32, 2, 32, 16, style, 0), f=(1.25,))
+    out = run(instr, *([divisors] if factors else []), threads=threads, constants=[frequencies])
+    angles = np.arange(len(TOKENS))[:, None] * (frequencies.astype(np.float64) / (divisors if factors else 1))
+    expected = ROWS.copy()
+    expected[:, 32:] = meaning.rope(ROWS[:, 32:], angles, 2, 32, 16, style, 1.25)
+    assert_allclose(out, expected, rtol=1e-5, atol=2e-6)
+
+
+def test_rope_is_accurate_at_far_positions() -> None:
+    frequencies = (10000.0 ** -(np.arange(8) / 8)).astype(np.float32)
+    ones = np.ones((2, 16), np.float32)
+    far = 131_000
+    stream = barriers((EMBED, Instr(Op.ROPE, 0, 0, p=(0, 1, 16, 16, 0, 0), f=(1.0,))))
+    rig = Rig(stream, [(16, 0, 0)], [ones], constants=[frequencies], context=1 << 17, pages=1 << 12)
+    rig.step([Seq([0, 1], far, range(1 << 12))])
+    angles = np.array([[far], [far + 1]]) * frequencies.astype(np.float64)
+    expected = np.concatenate([np.cos(angles) - np.sin(angles), np.cos(angles) + np.sin(angles)], axis=1)
+    assert_allclose(rig.buffer(0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("kind", Activation)
+def test_glu(threads: int, kind: Activation) -> None:
+    out = run(Instr(Op.GLU, 1, 0, p=(0, 48, 48, kind)), threads=threads, width=48)
+    assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS[:, :48]) * ROWS[:, 48:], rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("kind", Activation)
+def test_activate(threads: int, kind: Activation) -> None:
+    out = run(Instr(Op.ACTIVATE, 1, 0, p=(WIDTH, kind)), threads=threads)
+    assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS), rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_add_scale_softcap(threads: int) -> None:
+    assert_allclose(run(Instr(Op.ADD, 1, 0, 1, p=(WIDTH,)), threads=threads), ROWS + ROWS)
+    assert_allclose(run(Instr(Op.SCALE, 1, 0, p=(WIDTH,), f=(-3.0,)), threads=threads), ROWS * np.float32(-3))
+    capped = run(Instr(Op.SOFTCAP, 1, 0, p=(WIDTH,), f=(1.5,)), threads=threads)
+    assert_allclose(capped, 1.5 * np.tanh(ROWS / 1.5), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_gather_takes_sampled_rows(threads: int) -> None:
+    stream = barriers((EMBED, Instr(Op.GATHER, 1, 0, p=(WIDTH,))))
+    rig = Rig(stream, [(WIDTH, 0, 0), (WIDTH, 1, 0)], [TABLE], threads=threads)
+    rig.step([Seq([1, 2, 3], pages=(0,)), Seq([4], pages=(1,)), Seq([5, 6], pages=(2,))], rows=[2, 3, 5])
+    assert_allclose(rig.buffer(1), TABLE[[3, 4, 6]])
+
+
+def dense_bytes(values: F32, fmt: str) -> np.ndarray:
+    if fmt == "F16":
+        return values.astype(np.float16)
+    return (values.view(np.uint32) >> 16).astype(np.uint16) if fmt == "BF16" else values
+
+
+def dense_values(values: F32, fmt: str) -> F32:
+    if fmt == "F16":
+        return values.astype(np.float16).astype(np.float32)
+    return ((values.view(np.uint32) >> 16) << 16).view(np.float32) if fmt == "BF16" else values
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("fmt", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("rows", [32, 70, 130])
+def test_dense_matmul_with_bias_and_accumulate(threads: int, fmt: str, rows: int) -> None:
+    weight = RNG.normal(size=(rows, WIDTH)).astype(np.float32)
+    bias = RNG.normal(size=rows).astype(np.float32)
+    matmul = Instr(Op.MATMUL, 1, 0, weight=1, bias=2, p=(16, rows, WIDTH))
+    again = Instr(Op.MATMUL, 1, 0, weight=1, p=(16, rows, WIDTH), flags=Flag.ACCUMULATE)
+    rig = Rig(
+        barriers((EMBED, matmul, again)), [(WIDTH, 0, 0), (rows + 16, 0, 0)], [TABLE, weight, bias],
+        slots=[(40, WIDTH, "F32", 1), (rows, WIDTH, fmt, 1), (1, rows, "F32", 1)], threads=threads,
+    )  # fmt: skip
+    rig.load(1, dense_bytes(weight, fmt), fmt, rows, WIDTH)
+    rig.run(TOKENS)
+    once = ROWS @ dense_values(weight, fmt).T
+    assert_allclose(rig.buffer(1)[:, 16:], once * 2 + bias, rtol=1e-4, atol=2e-4)
+
+
+def q8_0(values: F32) -> tuple[np.ndarray, F32]:
+    """Bytes of Q8_0 blocks, and the values they stand for."""
+    blocks = values.reshape(-1, 32)
+    scale = (np.abs(blocks).max(axis=1) / 127).astype(np.float16)
+    codes = np.clip(np.rint(blocks / scale[:, None].astype(np.float32)), -127, 127).astype(np.int8)
+    raw = np.concatenate([scale.view(np.uint8).reshape(-1, 2), codes.view(np.uint8)], axis=1)
+    return raw, (codes * scale[:, None].astype(np.float32)).reshape(values.shape)
+
+
+def int8_rounded(x: F32) -> F32:
+    """Activations as blocks of 32 int8 codes hold them."""
+    blocks = x.reshape(-1, 32)
+    scale = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
+    return (np.rint(blocks / scale) * scale).reshape(x.shape)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("partition", [1, 2])
+def test_quantized_matmul(threads: int, partition: int) -> None:
+    raw, weight = q8_0(RNG.normal(size=(80, WIDTH)).astype(np.float32))
+    stream = barriers(
+        (EMBED, Instr(Op.QUANTIZE, 2, 0, p=(WIDTH, partition)), Instr(Op.MATMUL, 1, 2, weight=1, p=(0, 80, WIDTH)))
+    )
+    rig = Rig(
+        stream, [(WIDTH, 0, 0), (80, 0, 0), (WIDTH, 0, 1)], [TABLE],
+        slots=[(40, WIDTH, "F32", 1), (80, WIDTH, "Q8_0", 1)], threads=threads,
+    )  # fmt: skip
+    rig.load(1, raw, "Q8_0", 80, WIDTH)
+    rig.run(TOKENS)
+    assert_allclose(rig.buffer(1), int8_rounded(ROWS) @ weight.T, rtol=1e-4, atol=1e-3)
+
+
+def loaded(parts: list[tuple[F32, list[int], bool]], threads: int) -> F32:
+    """Rows of a matrix slot made of parts (as stored, rows chosen, transposed), read back by EMBED."""
+    rows = sum(len(chosen) for _, chosen, _ in parts)
+    rig = Rig(barriers((EMBED,)), [(WIDTH, 0, 0)], [], slots=[(rows, WIDTH, "F32", 1)], threads=threads)
+    rig.engine.load(
+        0,
+        [(m.view(np.uint8).reshape(-1), "F32", *m.shape, np.array(c, np.int32), turned) for m, c, turned in parts],
+    )
+    rig.run(range(rows))
+    return rig.buffer(0)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_load_stacks_selects_and_transposes(threads: int) -> None:
+    first, second = (RNG.normal(size=(n, WIDTH)).astype(np.float32) for n in (50, 64))
+    few, many = [3, 1, 49], list(range(63, 10, -1))
+    stacked = loaded([(first, few, False), (second, many, False)], threads)
+    assert_allclose(stacked, np.concatenate([first[few], second[many]]))
+    turned = loaded([(np.ascontiguousarray(second.T), many, True)], threads)
+    assert_allclose(turned, second[many])
