@@ -36,9 +36,18 @@ class InterpreterBackend:
         checkpoint: source of the weights.
         pages: KV pages in the pool.
         max_tokens: tokens in a step at most.
+        kv_f16: round keys and values to f16, as the native team's cache does; else they stay float32.
     """
 
-    def __init__(self, program: Program, checkpoint: Checkpoint, *, pages: int = 256, max_tokens: int = 256) -> None:
+    def __init__(
+        self,
+        program: Program,
+        checkpoint: Checkpoint,
+        *,
+        pages: int = 256,
+        max_tokens: int = 256,
+        kv_f16: bool = False,
+    ) -> None:
         self.program = program
         bounds = program.bounds
         self.limits = Limits(bounds.batch, max_tokens, bounds.context, pages, PAGE_TOKENS, program.vocab, "interpreter")
@@ -46,6 +55,7 @@ class InterpreterBackend:
         self._buffers: list[F32] = [np.zeros((0, b.width), np.float32) for b in program.buffers]
         self._keys = [np.zeros((pages, PAGE_TOKENS, k.kv_heads, k.head_dim), np.float32) for k in program.kv]
         self._values = [np.zeros_like(k) for k in self._keys]
+        self._kv_type = np.float16 if kv_f16 else np.float32
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Accepted for the protocol's sake; sampling here is greedy."""
@@ -125,7 +135,7 @@ def _rope(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
 def _kv_store(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
     layer, k_start, v_start, kv_heads, head_dim = i.p
     width = kv_heads * head_dim
-    x = m._buffers[i.a]
+    x = m._buffers[i.a].astype(m._kv_type)
     for s, (start, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         for t in range(start, stop):
             page, offset = divmod(int(batch.positions[t]), PAGE_TOKENS)

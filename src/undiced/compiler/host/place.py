@@ -7,6 +7,7 @@ from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
 from undiced.program import Instr, Op, Program, Rect, Region, Stream
 from undiced.program.isa import NONE
+from undiced.program.verify import verify
 
 
 def partition(draft: Draft) -> None:
@@ -33,7 +34,7 @@ def place(draft: Draft) -> None:
 def finish(draft: Draft) -> Program:
     """The frozen program."""
     graph = draft.graph
-    return Program(
+    program = Program(
         kind="host",
         model=graph.config.name,
         machine=draft.machine.name,
@@ -49,6 +50,8 @@ def finish(draft: Draft) -> Program:
         constants=tuple(draft.constants),
         facts=_facts(draft),
     )
+    verify(program)
+    return program
 
 
 def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:

@@ -17,6 +17,7 @@ from undiced.program.isa import NONE
 
 _ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
 _IN_PLACE = ("rope", "rmsnorm")  # of attention's inputs: they may overwrite what they read
+_HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
 _ROPE_STYLES = {"half": 0, "interleaved": 1}
 
 
@@ -218,6 +219,11 @@ def _rope(draft: Draft, node: Node) -> None:
 def _attention(draft: Draft, node: Node) -> None:
     if node.integer("chunk"):
         raise UnsupportedError("The host engine can't run chunked attention yet.", remedy="Use another model.")
+    if node.integer("head_dim") % _HEAD_GRANULE:
+        raise UnsupportedError(
+            f"The host engine needs head dimensions that are multiples of {_HEAD_GRANULE}, "
+            f"not {node.integer('head_dim')}."
+        )
     q, k, v = (draft.spots[name] for name in node.ins)
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
     index = len(draft.kv)

@@ -1,0 +1,48 @@
+"""Runs prompts on any backend, whole or in pieces, and returns logits: shared by the tests that compare executors."""
+
+import numpy as np
+
+from undiced.engine.backend import SAMPLING_FIELDS, StepInput
+from undiced.program import Op
+
+SAMPLING = np.dtype(list(SAMPLING_FIELDS))
+
+
+def logits_buffer(program):
+    """Index of the buffer that SAMPLE reads."""
+    return next(i.a for i in program.streams[0].instrs if i.op is Op.SAMPLE)
+
+
+def step_of(parts, page_rows, pages_each):
+    """A step over parts [(slot, tokens, first position)], every token's row sampled greedily."""
+    tokens = np.concatenate([np.asarray(t, np.int32) for _, t, _ in parts])
+    positions = np.concatenate([np.arange(p, p + len(t), dtype=np.int32) for _, t, p in parts])
+    starts = np.cumsum([0, *(len(t) for _, t, _ in parts)]).astype(np.int32)
+    slots = np.array([s for s, _, _ in parts], np.int32)
+    rows = (starts[1:] - 1).astype(np.int32)
+    sampling = np.zeros(len(rows), SAMPLING)
+    sampling["slot"], sampling["top_p"], sampling["repetition_penalty"], sampling["top_logprobs"] = slots, 1, 1, -1
+    return StepInput(tokens, positions, starts, slots, page_rows[slots, :pages_each].copy(), rows, sampling)
+
+
+def run(backend, program, prompts, chunk, order):
+    """Last-row logits after each step: prompts are fed in chunks of `chunk` tokens, all sequences together.
+
+    Args:
+        order: a permutation of the page pool, so that sequences lie on scattered pages.
+
+    Returns:
+        For each prompt a dict: position -> logits of the token at that position.
+    """
+    pages_each = backend.limits.pages // len(prompts)
+    page_rows = np.asarray(order[: pages_each * len(prompts)], np.int32).reshape(len(prompts), pages_each)
+    index = logits_buffer(program)
+    found = [{} for _ in prompts]
+    at = 0
+    while at < max(map(len, prompts)):
+        parts = [(i, p[at : at + chunk], at) for i, p in enumerate(prompts) if at < len(p)]
+        backend.step(step_of(parts, page_rows, pages_each))
+        for (i, tokens, start), row in zip(parts, backend.buffer(index), strict=True):
+            found[i][start + len(tokens) - 1] = row.copy()
+        at += chunk
+    return found

@@ -1,0 +1,83 @@
+"""Three executors of every dense family: program interpreter = graph's golden logits, and the thread team = both."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undiced.checkpoint import open_checkpoint
+from undiced.compiler import compile
+from undiced.core.errors import UnsupportedError
+from undiced.engine.host import HostBackend
+from undiced.engine.interpreter import InterpreterBackend
+from undiced.machine.host import host
+from undiced.model import build
+from undiced.program import Bounds
+
+HERE = Path(__file__).parent
+TINY = runpy.run_path(str(HERE / "tiny.py"))
+RUN = runpy.run_path(str(HERE / "engines.py"))["run"]
+DENSE = [n for n in TINY["case_names"]() if TINY["load_case"](n)["family"] in
+         {"llama", "mistral", "qwen2", "qwen3", "gemma3", "gpt2"}]  # fmt: skip
+TOLERANCE = 1e-4  # of the largest logit; weights are dense floats everywhere
+
+
+@pytest.fixture(params=DENSE)
+def case(request, tmp_path):
+    described = TINY["load_case"](request.param)
+    checkpoint = open_checkpoint(TINY["make_folder"](described, tmp_path / request.param))
+    with np.load(TINY["CASES"] / f"{request.param}.npz") as golden:
+        expected = [golden[f"prompt{i}"] for i in range(len(described["prompts"]))]
+    yield described["prompts"], checkpoint, expected
+    checkpoint.close()
+
+
+def compiled(checkpoint, prompts):
+    graph = build(checkpoint)
+    return compile(graph, host(2), Bounds(len(prompts), min(64, graph.config.context)))
+
+
+def pages(seed):
+    return np.random.default_rng(seed).permutation(8)
+
+
+def check(found, expected):
+    compared = 0
+    for logits, golden in zip(found, expected, strict=True):
+        for position, row in logits.items():
+            if position < len(golden):
+                np.testing.assert_allclose(row, golden[position], rtol=0, atol=TOLERANCE * np.abs(row).max())
+                compared += 1
+    assert compared >= len(expected)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_interpreter_computes_golden_logits(case, chunk):
+    prompts, checkpoint, expected = case
+    try:
+        program = compiled(checkpoint, prompts)
+    except UnsupportedError as error:
+        assert "head dimensions" in str(error)
+        return
+    check(RUN(InterpreterBackend(program, checkpoint, pages=8), program, prompts, chunk, pages(0)), expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_team_computes_what_the_interpreter_does(case, chunk, threads):
+    prompts, checkpoint, _ = case
+    try:
+        program = compiled(checkpoint, prompts)
+    except UnsupportedError as error:
+        assert "head dimensions" in str(error)
+        return
+    twin = RUN(InterpreterBackend(program, checkpoint, pages=8, kv_f16=True), program, prompts, chunk, pages(0))
+    backend = HostBackend(program, checkpoint, threads=threads, pages=8)
+    try:
+        found = RUN(backend, program, prompts, chunk, pages(1))
+    finally:
+        backend.close()
+    for logits, same in zip(found, twin, strict=True):
+        for position, row in logits.items():
+            np.testing.assert_allclose(row, same[position], rtol=0, atol=10 * TOLERANCE * np.abs(row).max())

@@ -1,0 +1,135 @@
+"""Host programs: no two threads meet between barriers, buffers are shared without clobbering, bounds are enforced."""
+
+import pytest
+
+from undiced.compiler import compile
+from undiced.core.errors import CompileError, UnsupportedError
+from undiced.machine.host import host
+from undiced.model import ModelConfig, MoeConfig, RopeConfig, build_config
+from undiced.program import Bounds, Flag, Op, Partition
+from undiced.program.isa import INSTRUCTIONS, NONE, SHARD_GRANULE
+
+BASE = {
+    "family": "llama", "name": "tiny", "layers": 2, "dim": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 96,
+    "vocab": 80, "context": 128, "norm_eps": 1e-5, "rope": RopeConfig(theta=1e4, dims=16),
+}  # fmt: skip
+QKV = [f"layers.0.attn.{x}.out" for x in "qkv"]
+VARIANTS = {
+    "llama": {},
+    "gemma3": {"family": "gemma3", "qk_norm": "weight", "post_norms": True, "tied": True, "windows": (8, 0)},
+    "gpt2": {"family": "gpt2", "norm": "layer", "gated": False, "learned_positions": True, "rope": None,
+             "qkv_bias": True, "out_bias": True, "mlp_bias": True, "activation": "gelu_tanh"},
+    "softcaps": {"logit_softcap": 30.0, "attn_softcap": 50.0},
+}  # fmt: skip
+
+
+def program_of(variant, weights="Q4_0", threads=3):
+    graph = build_config(ModelConfig(**{**BASE, **VARIANTS[variant]}), weights)
+    return compile(graph, host(threads), Bounds(4, 128))
+
+
+def owner(partition, index, columns, threads, rows):
+    """Which thread handles element (row, column), written from the rules in isa.py; None: any of them."""
+    row, column = index
+    if partition is Partition.TOKENS or partition is Partition.SAMPLES:
+        return row * threads // rows
+    if partition is Partition.COLUMNS:
+        granules = -(-columns // SHARD_GRANULE)
+        return (column // SHARD_GRANULE) * threads // granules
+    return None
+
+
+def touches(program, instr):
+    """(buffer, first column, columns, partition, is write) of each operand, from the meaning of the instruction."""
+    p = dict(zip(INSTRUCTIONS[instr.op].ints, instr.p, strict=True))
+    width = {i: b.width for i, b in enumerate(program.buffers)}
+    part = INSTRUCTIONS[instr.op].partition
+    if instr.op is Op.QUANTIZE:
+        part = Partition(p["partition"])
+    everything = Partition.ALL
+    if instr.op is Op.MATMUL:
+        return [(instr.a, 0, p["columns"], everything, False), (instr.dst, p["start"], p["rows"], part, True)]
+    if instr.op is Op.GLU:
+        reads = [(instr.a, p[x], p["columns"], part, False) for x in ("gate", "up")]
+        return [*reads, (instr.dst, 0, p["columns"], part, True)]
+    if instr.op is Op.RMSNORM:
+        return [(b, p["start"], p["columns"], part, b == instr.dst) for b in (instr.a, instr.dst)]
+    if instr.op is Op.ROPE:
+        return [(instr.dst, p["start"], p["heads"] * p["head_dim"], part, True)]
+    if instr.op is Op.KV_STORE:
+        size = p["kv_heads"] * p["head_dim"]
+        return [(instr.a, p[x], size, part, False) for x in ("k_start", "v_start")] + [
+            (-2 - p["layer"], 0, 1, part, True)
+        ]
+    if instr.op is Op.ATTENTION:
+        return [(instr.a, p["start"], p["heads"] * p["head_dim"], everything, False),
+                (-2 - p["layer"], 0, 1, everything, False), (instr.dst, 0, width[instr.dst], part, True)]  # fmt: skip
+    found = [(b, 0, width[b], everything if instr.op in (Op.GATHER, Op.SAMPLE) else part, False)
+             for b in (instr.a, instr.b) if b != NONE]  # fmt: skip
+    return found + ([(instr.dst, 0, width[instr.dst], part, True)] if instr.dst != NONE else [])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("weights", ["Q4_0", "F32"])
+def test_no_two_threads_meet_between_barriers(variant, weights):
+    threads, rows = 3, 7
+    program = program_of(variant, weights, threads)
+    seen = {}
+    for instr in program.streams[0].instrs:
+        if instr.op is Op.BARRIER:
+            seen = {}
+            continue
+        for buffer, first, columns, partition, write in touches(program, instr):
+            for row in range(rows):
+                for column in range(first, first + columns):
+                    who = owner(partition, (row, column - first), columns, threads, rows)
+                    for other, wrote in seen.get((buffer, row, column), ()):
+                        alone = who == other and who is not None
+                        assert alone or not (write or wrote), (instr, buffer, row, column)
+                    seen.setdefault((buffer, row, column), set()).add((who, write))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_barriers_are_few(variant):
+    instrs = program_of(variant).streams[0].instrs
+    layers = sum(i.op is Op.BARRIER for i in instrs if i.layer >= 0) / 2
+    assert layers <= 11
+    products = [i for i in instrs if i.op is Op.MATMUL and i.note in QKV]
+    positions = [instrs.index(i) for i in products]
+    assert positions[2] - positions[0] == 2, "q, k and v run back to back"
+
+
+def test_residual_sums_are_fused_where_nothing_stands_between():
+    fused = [i for i in program_of("llama").streams[0].instrs if i.op is Op.MATMUL and i.flags & Flag.ACCUMULATE]
+    assert len(fused) == 4
+    assert not any(i.op is Op.ADD for i in program_of("llama").streams[0].instrs)
+    assert sum(i.op is Op.ADD for i in program_of("gemma3").streams[0].instrs) == 4
+
+
+def test_buffers_do_not_grow_with_layers():
+    small = build_config(ModelConfig(**BASE), "Q4_0")
+    deep = build_config(ModelConfig(**{**BASE, "layers": 9}), "Q4_0")
+    count = [len(compile(g, host(2), Bounds(1, 64)).buffers) for g in (small, deep)]
+    assert count[0] == count[1]
+
+
+def test_equal_inputs_give_equal_programs():
+    assert program_of("llama").digest == program_of("llama").digest
+    assert program_of("llama").digest != program_of("llama", threads=2).digest
+
+
+def test_bounds_beyond_the_model_are_refused():
+    graph = build_config(ModelConfig(**BASE), "Q4_0")
+    with pytest.raises(CompileError, match="context of 128"):
+        compile(graph, host(1), Bounds(1, 129))
+    with pytest.raises(CompileError, match="at least one"):
+        compile(graph, host(1), Bounds(0, 16))
+    with pytest.raises(CompileError, match="0 threads"):
+        host(0)
+
+
+def test_experts_are_refused_by_name():
+    moe = MoeConfig(experts=4, top_k=2, ffn=32, layers=(0, 1))
+    graph = build_config(ModelConfig(**{**BASE, "family": "mixtral", "moe": moe}), "F32")
+    with pytest.raises(UnsupportedError, match="moe_"):
+        compile(graph, host(1), Bounds(1, 16))
