@@ -24,6 +24,15 @@ GEMMA_NAMES = {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
+OSS_NAMES = {
+    **LLAMA_NAMES,
+    "self_attn": "attn_sinks",
+    "mlp.router": "ffn_gate_inp",
+    "post_attention_layernorm": "post_attention_norm",
+}
+MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
+EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
+ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
 GPT2_NAMES = {
     "attn.c_attn": "attn_qkv",
     "attn.c_proj": "attn_output",
@@ -47,28 +56,61 @@ CONVERTED = {
     "qwen3": LLAMA_NAMES,
     "gemma3": GEMMA_NAMES,
     "gpt2": GPT2_NAMES,
+    "mixtral": MOE_NAMES,
+    "qwen3-moe": MOE_NAMES,
+    "gpt-oss": OSS_NAMES,
 }
 
 
 def gguf_of(name, case, weights):
     """-> (metadata, tensors): what a converter would write for the case's weights (float32, by their HF names)."""
     config, family = case["config"], case["family"]
-    tensors = {}
+    architecture = ARCHITECTURES.get(family, family)
+    tensors = stacked_experts(config, weights)
     for hf_name, value in weights.items():
-        tensors[_renamed(hf_name, CONVERTED[name])] = _converted(family, config, hf_name, value)
+        if ".experts." not in hf_name:
+            tensors[_renamed(hf_name, CONVERTED[name])] = _converted(architecture, config, hf_name, value)
     if name == "llama":
         tensors["rope_freqs.weight"] = llama3_divisors(config)
     keys = gpt2_keys(config) if family == "gpt2" else common_keys(config)
-    metadata = {"general.architecture": family, "general.name": name}
-    return metadata | {f"{family}.{key}": value for key, value in keys.items() if value is not None}, tensors
+    metadata = {"general.architecture": architecture, "general.name": name}
+    return metadata | {f"{architecture}.{key}": value for key, value in keys.items() if value is not None}, tensors
+
+
+def stacked_experts(config, weights):
+    """Experts as converters store them: one (experts, outputs, inputs) tensor for each of gate, up and down."""
+    found = {}
+    for name, value in weights.items():
+        if ".experts." not in name:
+            continue
+        layer, part = name.split(".")[2], name.split(".experts.")[1]
+        if "gate_up_proj" in part:
+            value = value if part.endswith("bias") else value.swapaxes(1, 2)
+            suffix = "bias" if part.endswith("bias") else "weight"
+            for start, role in enumerate(("gate", "up")):
+                found[f"blk.{layer}.ffn_{role}_exps.{suffix}"] = np.ascontiguousarray(value[:, start::2])
+        elif part == "down_proj":
+            found[f"blk.{layer}.ffn_down_exps.weight"] = np.ascontiguousarray(value.swapaxes(1, 2))
+        elif part == "down_proj_bias":
+            found[f"blk.{layer}.ffn_down_exps.bias"] = value
+        else:
+            expert, role, _ = part.split(".")
+            stack = found.setdefault(f"blk.{layer}.ffn_{EXPERT_NAMES[role]}_exps.weight", {})
+            stack[int(expert)] = value
+    return {
+        name: np.stack([value[e] for e in range(len(value))]) if isinstance(value, dict) else value
+        for name, value in found.items()
+    }
 
 
 def common_keys(config):
     """Keys of the llama-like architectures; None where a converter writes nothing."""
     head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
     scaling = config.get("rope_scaling", {})
-    linear = scaling.get("type", scaling.get("rope_type")) == "linear"
-    windowed = config["model_type"] == "gemma3_text"
+    kind = scaling.get("type", scaling.get("rope_type"))
+    linear, yarn = kind == "linear", kind == "yarn"
+    windowed = config["model_type"] in ("gemma3_text", "gpt_oss")
+    experts = config.get("num_local_experts", config.get("num_experts"))
     return {
         "block_count": config["num_hidden_layers"],
         "context_length": config["max_position_embeddings"],
@@ -82,8 +124,12 @@ def common_keys(config):
         "attention.sliding_window": config["sliding_window"] if windowed else None,
         "rope.freq_base": config["rope_theta"],
         "rope.dimension_count": head_dim,
-        "rope.scaling.type": "linear" if linear else None,
-        "rope.scaling.factor": scaling["factor"] if linear else None,
+        "rope.scaling.type": kind if linear or yarn else None,
+        "rope.scaling.factor": scaling["factor"] if linear or yarn else None,
+        "rope.scaling.original_context_length": scaling["original_max_position_embeddings"] if yarn else None,
+        "expert_count": experts,
+        "expert_used_count": config["num_experts_per_tok"] if experts else None,
+        "expert_feed_forward_length": config.get("moe_intermediate_size"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
     }
 
@@ -123,7 +169,7 @@ def _renamed(hf_name, names):
     if stem in TOP_NAMES:
         return f"{TOP_NAMES[stem]}.{suffix}"
     _, _, layer, part = stem.split(".", 3)
-    return f"blk.{layer}.{names[part]}.{suffix}"
+    return f"blk.{layer}.{names[part]}.{'weight' if suffix == 'sinks' else suffix}"
 
 
 def _converted(family, config, hf_name, value):

@@ -81,7 +81,7 @@ def test_batches_of_unequal_lengths(pair):
 
 def test_parameters_are_counted_as_transformers_does(pair):
     _, (graph, _), theirs = pair
-    buffers = graph.slot("rope_factors").columns if graph.config.rope and graph.config.rope.factors else 0
+    buffers = sum(slot.columns for slot in graph.slots if slot.name.endswith(("rope_factors", "selection_bias")))
     assert graph.parameters - buffers == sum(p.numel() for p in theirs.parameters())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TransformKind = Literal["transpose", "split", "permute_rope", "add_one"]
+TransformKind = Literal["transpose", "split", "every", "permute_rope", "add_one"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Transform:
 
     transpose                     (r, c) -> (c, r); dense formats only
     split          a=start b=count   rows [start, start + count)
+    every          a=start b=step    rows start, start + step, ...
     permute_rope   a=heads b=dims    reorders each head's first `dims` rows from (2, dims/2) halves to interleaved pairs
     add_one                       adds 1 to every value (norms that store w - 1); vectors only
     """

@@ -5,6 +5,7 @@ from undiced.model.graph import Graph
 from undiced.model.interpreter import run_batch, run_graph
 from undiced.model.node import Load, Node
 from undiced.model.ops import OPS
+from undiced.model.presets import PRESETS, preset
 from undiced.model.registry import FAMILIES, build, build_config, config_from_json, config_of
 from undiced.model.rope import rope_frequencies
 from undiced.model.state import KvState
@@ -13,6 +14,7 @@ from undiced.model.weights import load_weights
 __all__ = [
     "FAMILIES",
     "OPS",
+    "PRESETS",
     "Graph",
     "KvState",
     "Load",
@@ -26,6 +28,7 @@ __all__ = [
     "config_from_json",
     "config_of",
     "load_weights",
+    "preset",
     "rope_frequencies",
     "run_batch",
     "run_graph",

@@ -14,7 +14,7 @@ from undiced.core.formats import FORMATS
 from undiced.core.manifest import Source, Transform, WeightSlot
 from undiced.model.config import ModelConfig
 from undiced.model.families.family import Family
-from undiced.model.families.naming import Name, name_of
+from undiced.model.families.naming import Name, Prefix, name_of
 
 _REMEDY = "The file does not hold the model that its configuration describes; fetch or convert it again."
 
@@ -53,7 +53,7 @@ class CheckpointBinder:
         self._config, self._family, self._checkpoint = config, family, checkpoint
         gguf = checkpoint.kind == "gguf"
         self._naming = family.gguf_names if gguf else family.hf_names
-        self._prefix = "" if gguf else self._find_prefix()
+        self._prefix = ("", "") if gguf else self._find_prefix()
         self._used: set[str] = set()
 
     def bind(self, slot: str, role: str, layer: int, shape: tuple[int, int], experts: int) -> WeightSlot:
@@ -71,8 +71,9 @@ class CheckpointBinder:
 
     def finish(self) -> None:
         """Raises UnsupportedError when a tensor of the model was not used: it would change results silently."""
+        idle = [pattern.format(layers=self._config.layers) for pattern in self._family.ignored]
         for tensor in self._checkpoint.tensors:
-            if tensor not in self._used and not any(fnmatchcase(tensor, p) for p in self._family.ignored):
+            if tensor not in self._used and not any(fnmatchcase(tensor, pattern) for pattern in idle):
                 raise UnsupportedError(
                     f"{self._checkpoint.name}: tensor {tensor} does not belong to the {self._family.name} family.",
                     remedy="This is a variant of the architecture that is not supported.",
@@ -95,11 +96,11 @@ class CheckpointBinder:
         self._used.add(source.tensor)
         return info
 
-    def _find_prefix(self) -> str:
+    def _find_prefix(self) -> Prefix:
         name = name_of(self._naming, "embed")
         assert name is not None, "every family names its embedding"
         for prefix in self._family.prefixes:
-            if name.tensor.format(p=prefix, i=0, e=0) in self._checkpoint.tensors:
+            if name.tensor.format(p=prefix[0]) in self._checkpoint.tensors:
                 return prefix
         return self._family.prefixes[0]
 

@@ -20,6 +20,7 @@ MAX_LAYERS = 4096
 MAX_VOCAB = 1 << 24
 MAX_CONTEXT = 1 << 27
 MAX_EXPERTS = 1 << 14
+SWIGLU_OSS_ALPHA = 1.702  # published: gpt-oss configuration; the sigmoid's slope in "swiglu_oss"
 _SCALINGS = ("none", "linear", "llama3", "yarn")
 _ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "swiglu_oss")
 
@@ -84,7 +85,7 @@ class RopeConfig:
         if self.scaling in ("llama3", "yarn"):
             require_range("rope original context", self.original_context, 1, MAX_CONTEXT)
         if self.scaling == "llama3":
-            require(0 < self.low_freq_factor < self.high_freq_factor, "llama3 rope needs 0 < low_freq < high_freq")
+            require(0 < self.low_freq_factor <= self.high_freq_factor, "llama3 rope needs 0 < low_freq <= high_freq")
         if self.scaling == "yarn":
             require(0 < self.beta_slow <= self.beta_fast, "yarn needs 0 < beta_slow <= beta_fast")
 

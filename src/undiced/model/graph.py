@@ -54,6 +54,19 @@ class Graph:
         return sum(s.rows * s.columns for s in self.slots)
 
     @property
+    def active_parameters(self) -> int:
+        """Numbers that one token's step multiplies: chosen experts only, and no rows of an untied embedding table."""
+        count = 0
+        chosen: set[WeightSlot] = set()
+        for node in self.nodes:
+            for slot in {self.slot(name) for name in node.weights} - chosen:
+                if node.op not in ("embed", "position_embed"):
+                    share = node.integer("top_k") / node.integer("experts") if node.op == "moe_ffn" else 1
+                    count += round(slot.rows * slot.columns * share)
+                    chosen.add(slot)
+        return count
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of all weight slots in their formats."""
         return sum(slot_bytes(s) for s in self.slots)

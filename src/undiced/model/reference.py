@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from undiced.model.config import SWIGLU_OSS_ALPHA
+
 F32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-SWIGLU_OSS_ALPHA = 1.702  # published: gpt-oss model configuration (swiglu_alpha)
 
 
 def silu(x: F32) -> F32:

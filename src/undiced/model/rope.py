@@ -66,7 +66,7 @@ def _llama3(frequencies: NDArray[np.float64], attrs: Attrs) -> NDArray[np.float6
     """Short wavelengths stay, long ones are divided by the factor, those between are blended."""
     low, high = float(attrs["low_freq_factor"]), float(attrs["high_freq_factor"])
     turns = int(attrs["original_context"]) * frequencies / (2 * math.pi)
-    keep = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    keep = np.clip((turns - low) / max(high - low, 1e-9), 0.0, 1.0)  # equal limits make a step
     return keep * frequencies + (1 - keep) * frequencies / float(attrs["factor"])
 
 

@@ -27,9 +27,7 @@ def load_slot(slot: WeightSlot, checkpoint: Checkpoint) -> F32:
     """One slot as float32; CheckpointError when the graph was made without a checkpoint or shapes disagree."""
     if not slot.sources:
         raise CheckpointError(f"Weight slot {slot.name} has no source: the graph was made from a configuration.")
-    parts = [_load_source(source, checkpoint) for source in slot.sources]
-    if slot.rows == 1:
-        parts = [part.reshape(-1) for part in parts]
+    parts = [_load_source(source, checkpoint, slot.rows == 1) for source in slot.sources]
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
     expected = (slot.columns,) if slot.rows == 1 else (slot.rows, slot.columns)
     if whole.shape != expected:
@@ -37,10 +35,13 @@ def load_slot(slot: WeightSlot, checkpoint: Checkpoint) -> F32:
     return np.ascontiguousarray(whole)
 
 
-def _load_source(source: Source, checkpoint: Checkpoint) -> F32:
+def _load_source(source: Source, checkpoint: Checkpoint, is_vector: bool) -> F32:
+    """Vectors are flattened and matrices folded to two dimensions before their transforms."""
     info = checkpoint.tensors[source.tensor]
     value: F32 = to_float(info, checkpoint.raw(source.tensor))
-    if value.ndim > 2:
+    if is_vector:
+        value = value.reshape(-1)
+    elif value.ndim > 2:
         value = value.reshape(prod(value.shape[:-1]), value.shape[-1])
     for step in source.transforms:
         value = TRANSFORMS[step.kind](value, step)
@@ -58,6 +59,7 @@ def _permute_rope(value: F32, step: Transform) -> F32:
 
 TRANSFORMS: dict[str, Callable[[F32, Transform], F32]] = {
     "transpose": lambda value, step: value.T,
+    "every": lambda value, step: value[step.a :: step.b],
     "split": lambda value, step: value[step.a : step.a + step.b],
     "permute_rope": _permute_rope,
     "add_one": lambda value, step: value + np.float32(1),

@@ -35,8 +35,10 @@ def test_transforms(store):
     np.testing.assert_array_equal(load(store, 2, 3, Source("m", (Transform("split", 1, 2),))), m[1:3])
     np.testing.assert_array_equal(load(store, 1, 2, Source("v", (Transform("split", 4, 2),))), v[4:])
     np.testing.assert_array_equal(load(store, 1, 6, Source("v", (Transform("add_one"),))), v + 1)
-    both = (Transform("transpose"), Transform("split", 2, 1))
-    np.testing.assert_array_equal(load(store, 1, 4, Source("m", both)), m.T[2])
+    both = (Transform("transpose"), Transform("split", 1, 2))
+    np.testing.assert_array_equal(load(store, 2, 4, Source("m", both)), m.T[1:])
+    np.testing.assert_array_equal(load(store, 2, 3, Source("m", (Transform("every", 1, 2),))), m[1::2])
+    np.testing.assert_array_equal(load(store, 1, 12, Source("cube", (Transform("every", 1, 2),))), np.arange(1, 24, 2))
 
 
 def test_permute_rope_makes_pairs_of_halves(store):

@@ -21,6 +21,8 @@ IGNORED = (  # tensors of other parts: buffers that older tools saved, vision to
     "model.multi_modal_projector.*",
 )
 
+PREFIXES = (("model.", ""), ("language_model.model.", "language_model."), ("model.language_model.", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -33,8 +35,8 @@ class Family:
         read_gguf: configuration from the architecture's keys; also sees which tensors exist.
         read_hf: configuration from config.json (the text model's part of it).
         gguf_names, hf_names: tensors by role.
-        prefixes: what may stand before every tensor name in HF folders; the first that fits is taken.
-        ignored: patterns of tensors that the text model does not use.
+        prefixes: what may stand before tensors in HF folders, and before the head; the first that fits is taken.
+        ignored: patterns of tensors that the text model does not use; {layers} is the number of layers.
     """
 
     name: str
@@ -44,5 +46,5 @@ class Family:
     gguf: tuple[str, ...] = ()
     read_gguf: Callable[[Fields, Checkpoint], ModelConfig] | None = None
     gguf_names: Naming = field(default_factory=dict)
-    prefixes: tuple[str, ...] = ("model.", "language_model.model.", "model.language_model.")
+    prefixes: tuple[tuple[str, str], ...] = PREFIXES
     ignored: tuple[str, ...] = IGNORED

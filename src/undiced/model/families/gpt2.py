@@ -175,6 +175,6 @@ FAMILY = Family(
     gguf=("gpt2",),
     read_gguf=read_gguf,
     gguf_names=GGUF_NAMES,
-    prefixes=("transformer.", ""),
+    prefixes=(("transformer.", ""), ("", "")),
     ignored=(*IGNORED, "*.attn.bias"),
 )

@@ -58,7 +58,7 @@ HF_NAMES: Naming = {
     "ffn.up.bias": "{p}layers.{i}.mlp.up_proj.bias",
     "ffn.down.bias": "{p}layers.{i}.mlp.down_proj.bias",
     "final_norm": "{p}norm.weight",
-    "lm_head": "lm_head.weight",
+    "lm_head": "{h}lm_head.weight",
 }
 
 

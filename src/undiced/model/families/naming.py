@@ -9,6 +9,7 @@ from undiced.core.manifest import Source, Transform
 from undiced.model.config import ModelConfig
 
 Steps = Callable[[ModelConfig, int], tuple[Transform, ...]]
+Prefix = tuple[str, str]  # before tensors of the model, and before its head
 Shape = Callable[[ModelConfig], tuple[int, ...]]
 
 TRANSPOSE = Transform("transpose")
@@ -20,7 +21,7 @@ class Name:
     """A role's tensor.
 
     Attributes:
-        tensor: template: {p} is the checkpoint's prefix, {i} the layer, {e} an expert (one source each).
+        tensor: template: {p} and {h} are the checkpoint's prefixes, {i} the layer, {e} an expert (one source each).
         steps: transforms, from the configuration and the expert's index.
         shape: the tensor's shape in the file, where the steps take only a part of it.
         each_expert: one source an expert, all of one tensor.
@@ -31,14 +32,14 @@ class Name:
     shape: Shape | None = None
     each_expert: bool = False
 
-    def sources(self, config: ModelConfig, prefix: str, layer: int) -> tuple[Source, ...]:
+    def sources(self, config: ModelConfig, prefix: Prefix, layer: int) -> tuple[Source, ...]:
         """The sources of the slot in a layer, in order."""
         stacked = self.each_expert or "{e}" in self.tensor
         count = config.moe.experts if stacked and config.moe is not None else 1
         return tuple(self._source(config, prefix, layer, e) for e in range(count))
 
-    def _source(self, config: ModelConfig, prefix: str, layer: int, expert: int) -> Source:
-        tensor = self.tensor.format(p=prefix, i=layer, e=expert)
+    def _source(self, config: ModelConfig, prefix: Prefix, layer: int, expert: int) -> Source:
+        tensor = self.tensor.format(p=prefix[0], h=prefix[1], i=layer, e=expert)
         return Source(tensor, self.steps(config, expert) if self.steps is not None else ())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from undiced.checkpoint import Checkpoint
 from undiced.core.errors import UnsupportedError
 from undiced.model.config import MAX_DIM, MAX_EXPERTS, MAX_LAYERS, Activation, ModelConfig, MoeConfig, RopeStyle
@@ -44,7 +46,7 @@ def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: Rope
         qkv_bias="blk.0.attn_q.bias" in tensors,
         out_bias="blk.0.attn_output.bias" in tensors,
         mlp_bias="blk.0.ffn_up.bias" in tensors,
-        moe=_gguf_experts(fields, layers),
+        moe=_gguf_experts(fields, layers, tensors),
     )
 
 
@@ -66,15 +68,17 @@ def gguf_vocab(fields: Fields, checkpoint: Checkpoint) -> int:
     return table.shape[0]
 
 
-def _gguf_experts(fields: Fields, layers: int) -> MoeConfig | None:
+def _gguf_experts(fields: Fields, layers: int, tensors: Collection[str]) -> MoeConfig | None:
+    """A mixture in the layers that have a router."""
     experts = fields.integer("expert_count", 0, low=0, high=MAX_EXPERTS)
     if not experts:
         return None
+    dense = fields.integer("feed_forward_length", high=MAX_DIM)
     return MoeConfig(
         experts=experts,
         top_k=fields.integer("expert_used_count", high=experts),
-        ffn=fields.integer("feed_forward_length", high=MAX_DIM),
-        layers=tuple(range(layers)),
+        ffn=fields.integer("expert_feed_forward_length", dense, high=MAX_DIM),
+        layers=tuple(layer for layer in range(layers) if f"blk.{layer}.ffn_gate_inp.weight" in tensors),
     )
 
 
