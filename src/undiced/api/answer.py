@@ -1,0 +1,132 @@
+"""The sequences of one HTTP request while they run: submitted, merged, turned into pieces, counted, cancelled. Knows no
+JSON and no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from undiced.api.errors import ClientClosedError
+from undiced.api.generation import Choice, Piece, Tally
+from undiced.core.errors import EngineError, UnavailableError, UndicedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from undiced.api.service import Service
+    from undiced.serve import Delta, UsageEvent
+
+_Arrival = tuple[int, "Delta | Exception"]
+
+
+@dataclass(slots=True)
+class Answer:
+    """All choices of one request.
+
+    Attributes:
+        choices: ordered by index; `choices_a_prompt` of them in a row share a prompt.
+        started_s: `time.perf_counter` when the request arrived.
+        tally: complete once `pieces` has ended.
+    """
+
+    service: Service
+    choices: list[Choice]
+    choices_a_prompt: int
+    started_s: float
+    tally: Tally = field(default_factory=Tally)
+    _open: set[int] = field(default_factory=set)
+    _cancelled: set[int] = field(default_factory=set)
+    _failure: UndicedError | None = None
+    _told: bool = False
+
+    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
+        """Pieces as they come; what came together is yielded together. Ends when every choice has ended; a failure of
+        one ends all.
+
+        Raises:
+            UndicedError: the queue is full, the engine failed, the server shuts down or the client left.
+        """
+        self._open = {choice.index for choice in self.choices}
+        engine = self.service.engine
+        try:
+            arrivals = self._single() if len(self.choices) == 1 else self._merged()
+            async for batch in arrivals:
+                pieces = [self.choices[index].push(delta, engine) for index, delta in batch]
+                if not self._told:
+                    self._first(pieces)
+                for piece in pieces:
+                    if piece.usage is not None:
+                        self._ended(piece.index, piece.usage)
+                if self._failure is None:
+                    yield pieces
+                if not self._open:
+                    break
+            if self._failure is not None:
+                raise self._failure
+            if self._open:
+                raise EngineError("The engine ended a sequence without an account of it.", remedy="Try again.")
+            self.service.metrics.duration.observe(time.perf_counter() - self.started_s)
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop whatever still runs; nobody reads it any more."""
+        for index in self._open - self._cancelled:
+            self._cancelled.add(index)
+            self.service.engine.cancel(self.choices[index].request.id)
+
+    def _first(self, pieces: list[Piece]) -> None:
+        if any(piece.tokens for piece in pieces):
+            self._told = True
+            self.service.metrics.ttft.observe(time.perf_counter() - self.started_s)
+
+    def _ended(self, index: int, usage: UsageEvent) -> None:
+        self._open.discard(index)
+        self.tally.add(usage, count_prompt=index % self.choices_a_prompt == 0)
+        if usage.finish_reason in ("error", "cancelled") and self._failure is None:
+            self._failure = self._explain(usage)
+            self.cancel()
+
+    def _explain(self, usage: UsageEvent) -> UndicedError:
+        if usage.finish_reason == "error":
+            return EngineError("The engine failed while it worked on this request.", remedy="Try again.")
+        if self.service.state != "ready":
+            return UnavailableError("The server is shutting down.", remedy="Try again in a few seconds.")
+        return ClientClosedError("The request was cancelled.")
+
+    async def _single(self) -> AsyncIterator[list[tuple[int, Delta]]]:
+        async for delta in self.service.engine.submit(self.choices[0].request):
+            yield [(0, delta)]
+
+    async def _merged(self) -> AsyncIterator[list[tuple[int, Delta]]]:
+        """Deltas of several sequences; all that are there at once make one batch."""
+        arrivals: asyncio.Queue[_Arrival] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._pump(choice, arrivals)) for choice in self.choices]
+        try:
+            while True:
+                batch = [await arrivals.get()]
+                while not arrivals.empty():
+                    batch.append(arrivals.get_nowait())
+                yield [(index, _delta(found)) for index, found in batch]
+        finally:
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pump(self, choice: Choice, arrivals: asyncio.Queue[_Arrival]) -> None:
+        try:
+            async for delta in self.service.engine.submit(choice.request):
+                arrivals.put_nowait((choice.index, delta))
+        except Exception as error:
+            arrivals.put_nowait((choice.index, error))
+
+
+def _delta(found: Delta | Exception) -> Delta:
+    if isinstance(found, Exception):
+        raise found
+    return found

@@ -1,0 +1,108 @@
+"""The ASGI application: routes, request ids, request counts, and errors that left an endpoint."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from undiced.api.endpoints import chat_completions, completions
+from undiced.api.errors import MethodNotAllowedError, NotFoundError, error_response
+from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
+from undiced.api.page import page_routes
+from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from undiced.api.service import Service
+
+_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions"})
+_CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_log = logging.getLogger("undiced.api")
+
+
+def build_app(service: Service) -> Starlette:
+    """The application that serves one model."""
+    app = Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+            Route("/v1/completions", completions, methods=["POST"]),
+            Route("/v1/models", list_models, methods=["GET"]),
+            Route("/v1/models/{model_id:path}", get_model, methods=["GET"]),
+            Route("/v1/tcp_warming", tcp_warming, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+            *page_routes(),
+        ],
+        middleware=[Middleware(_Tracing, service=service)],
+        exception_handlers={UndicedError: _refuse, HTTPException: _refuse},
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app
+
+
+class _Tracing:
+    """Gives every response an x-request-id, the client's own if it sent a usable one, and counts inference requests by
+    status.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = given if _CLIENT_ID.fullmatch(given) else b"req_" + secrets.token_hex(12).encode()
+        scope["undiced.request_id"] = request_id.decode()
+        path, requests, started = scope["path"], self.service.metrics.requests, False
+
+        async def traced(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                if path in _COUNTED:
+                    requests.labels(path, str(message["status"])).inc()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, traced)
+        except Exception:  # a bug; logged here, told to the client without details
+            _log.exception("request %s failed", scope["undiced.request_id"])
+            if not started:
+                error = EngineError("The server failed while it worked on this request.", remedy="Try again.")
+                await error_response(error, scope["undiced.request_id"])(scope, receive, traced)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """An error raised on purpose, or by the router, as JSON."""
+    service: Service = request.app.state.service
+    headers: dict[str, str] = {}
+    if isinstance(error, HTTPException):
+        headers = dict(error.headers or {})
+        error = _routing_error(error, request)
+    assert isinstance(error, UndicedError)
+    return error_response(
+        error, request.scope["undiced.request_id"], retry_after_s=service.settings.retry_after_s, headers=headers
+    )
+
+
+def _routing_error(error: HTTPException, request: Request) -> UndicedError:
+    if error.status_code == 404:
+        return NotFoundError(f"There is nothing at {request.url.path[:200]}.", remedy="The API is under /v1/.")
+    if error.status_code == 405:
+        return MethodNotAllowedError(f"{request.method[:20]} is not allowed at {request.url.path[:200]}.")
+    return InvalidRequestError(str(error.detail))

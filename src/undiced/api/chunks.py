@@ -1,0 +1,158 @@
+"""The JSON that chat and text completions share, with everything constant written once a request. Knows the shapes, not
+the transport.
+
+A streamed token costs one string encoding and one join: no object is built and no dictionary is serialized.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from undiced.api.generation import Piece, Tally, TokenLogprob
+
+encode = msgspec.json.Encoder().encode
+
+DONE = b"data: [DONE]\n\n"
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What every chunk and answer of one request repeats. `created` is Unix time in seconds, `created_s` the same with
+    its fraction.
+    """
+
+    id: str
+    model: str
+    system_fingerprint: str
+    created_s: float
+    prompt_tokens: int
+    include_usage: bool = False
+    continuous_usage: bool = False
+
+    def opening(self, kind: str) -> bytes:
+        """The members before `choices`, and the beginning of that list."""
+        members = {
+            "id": self.id,
+            "object": kind,
+            "created": int(self.created_s),
+            "model": self.model,
+            "system_fingerprint": self.system_fingerprint,
+        }
+        return encode(members)[:-1] + b',"choices":['
+
+
+class Folded(msgspec.Struct):
+    """One choice of an answer that is not streamed: all its pieces, joined."""
+
+    index: int
+    text: list[str] = []
+    logprobs: list[TokenLogprob] | None = None
+    finish: str | None = None
+
+    def take(self, piece: Piece) -> None:
+        """Append a piece."""
+        self.text.append(piece.text)
+        if piece.logprobs is not None:
+            self.logprobs = (self.logprobs or []) + piece.logprobs
+        self.finish = finish_reason(piece)
+
+
+class Shape(Protocol):
+    """How an answer looks on the wire."""
+
+    def piece(self, piece: Piece) -> bytes:
+        """The event (or events) of a piece; nothing if it has nothing to say."""
+
+    def finish(self, piece: Piece, tally: Tally | None) -> bytes:
+        """The event that ends a choice; with a tally, also usage and times."""
+
+    def usage(self, tally: Tally) -> bytes:
+        """The event without choices that closes a stream whose client asked for usage."""
+
+    def whole(self, choices: list[Folded], tally: Tally) -> bytes:
+        """The answer in one piece."""
+
+
+def usage_object(tally: Tally) -> dict[str, object]:
+    """The `usage` member."""
+    return {
+        "prompt_tokens": tally.prompt_tokens,
+        "completion_tokens": tally.completion_tokens,
+        "total_tokens": tally.prompt_tokens + tally.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": tally.cached_tokens},
+    }
+
+
+def time_object(tally: Tally, created_s: float) -> dict[str, float]:
+    """The `time_info` member, in seconds."""
+    return {
+        "queue_time": tally.queue_s,
+        "prompt_time": tally.prompt_s,
+        "completion_time": tally.completion_s,
+        "total_time": tally.total_s,
+        "created": created_s,
+    }
+
+
+class Chunks:
+    """Writes the events of one streamed request. Subclasses say where the text goes.
+
+    Attributes:
+        object: the `object` member of a chunk.
+    """
+
+    object = ""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self._opening = b"data: " + head.opening(self.object)
+        self._lead: dict[int, bytes] = {}
+        self._close = b',"usage":null}\n\n' if head.include_usage else b"}\n\n"
+        self._tail = b"]" + self._close
+        self._counts: dict[int, int] = {}
+
+    def lead(self, index: int) -> bytes:
+        """Everything before a choice's own members; made once a choice."""
+        found = self._lead.get(index)
+        if found is None:
+            found = self._lead[index] = self._opening + b'{"index":%d,' % index
+        return found
+
+    def tail(self, piece: Piece) -> bytes:
+        """Everything after a choice; constant unless the client wants usage in every chunk."""
+        if not self.head.continuous_usage:
+            return self._tail
+        self._counts[piece.index] = piece.tokens
+        done = sum(self._counts.values())
+        prompt = self.head.prompt_tokens
+        return b'],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}\n\n' % (
+            prompt,
+            done,
+            prompt + done,
+        )
+
+    def finish_tail(self, tally: Tally | None) -> bytes:
+        """The end of a finish chunk. Usage is said once: here, or in a chunk of its own if the client asked for that
+        (clients add up what they see).
+        """
+        if tally is None:
+            return self._tail
+        usage = None if self.head.include_usage else usage_object(tally)
+        return (
+            b'],"usage":'
+            + encode(usage)
+            + b',"time_info":'
+            + encode(time_object(tally, self.head.created_s))
+            + b"}\n\n"
+        )
+
+    def usage(self, tally: Tally) -> bytes:
+        """The event without choices that closes a stream whose client asked for usage."""
+        return self._opening + b'],"usage":' + encode(usage_object(tally)) + b"}\n\n"
+
+
+def finish_reason(piece: Piece) -> str | None:
+    """Why a choice ended, as clients know it, or None while it goes on. Errors and cancellations never get here."""
+    return piece.usage.finish_reason if piece.usage is not None else None

@@ -1,0 +1,82 @@
+"""Errors on the wire: from an exception to a JSON body, a status and headers. Knows no endpoint."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.responses import Response
+
+from undiced.core.errors import InvalidRequestError, QueueFullError, UndicedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_RETRY_AFTER_S = 60  # the official clients ignore a longer wait
+
+
+class BodyTooLargeError(InvalidRequestError):
+    """A request body over the limit."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class NotFoundError(InvalidRequestError):
+    """A path that is not served."""
+
+    code = "not_found"
+    status = 404
+    kind = "not_found_error"
+
+
+class MethodNotAllowedError(InvalidRequestError):
+    """A path that is served with another method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class NotServedError(InvalidRequestError):
+    """A part of the API that this server does not offer yet; refused so that it's never silently left out."""
+
+    code = "unsupported"
+
+
+class ClientClosedError(UndicedError):
+    """The client went away; nobody reads this, but metrics count it."""
+
+    code = "client_closed_request"
+    status = 499
+
+
+def error_object(error: UndicedError, request_id: str) -> dict[str, object]:
+    """The `error` member that OpenAI and Cerebras clients read."""
+    return {"message": str(error), "type": error.kind, "param": error.param, "code": error.code, "id": request_id}
+
+
+def error_body(error: UndicedError, request_id: str) -> bytes:
+    """The JSON body of an error response."""
+    return msgspec.json.encode({"error": error_object(error, request_id), "status_code": error.status})
+
+
+def error_event(error: UndicedError, request_id: str) -> bytes:
+    """A server-sent event that carries an error; `status_code` tells the Cerebras client which exception to raise."""
+    return b"data: " + error_body(error, request_id) + b"\n\n"
+
+
+def retry_headers(error: UndicedError, default_s: float) -> dict[str, str]:
+    """`retry-after` in whole seconds for errors that pass, nothing for others."""
+    if error.status not in (429, 503):
+        return {}
+    wait_s = error.retry_after_s if isinstance(error, QueueFullError) else default_s
+    return {"retry-after": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(wait_s))))}
+
+
+def error_response(
+    error: UndicedError, request_id: str, *, retry_after_s: float = 5.0, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error as an HTTP response."""
+    fields = {**retry_headers(error, retry_after_s), **(headers or {})}
+    return Response(error_body(error, request_id), error.status, headers=fields, media_type="application/json")

@@ -1,0 +1,70 @@
+"""Ranges of the numbers in a request, as data. Source: the OpenAI and Cerebras API references; bounds marked ours where
+they give none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from undiced.api.schemas import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range and the value that an absent or null field takes."""
+
+    low: float
+    high: float
+    default: float
+
+
+TOP_LOGPROBS_MAX = 20
+_INT32 = 2**31 - 1
+
+RANGES: dict[str, Range] = {
+    "temperature": Range(0, 2, 1),
+    "top_p": Range(0, 1, 1),
+    "min_p": Range(0, 1, 0),
+    "top_k": Range(-1, _INT32, 0),  # -1 and 0: off, as other servers have it
+    "frequency_penalty": Range(-2, 2, 0),
+    "presence_penalty": Range(-2, 2, 0),
+    "repetition_penalty": Range(0.01, 100, 1),  # ours
+    "max_tokens": Range(-1, _INT32, -1),  # -1: up to the context
+    "max_completion_tokens": Range(-1, _INT32, -1),
+    "min_tokens": Range(-1, _INT32, 0),
+    "min_completion_tokens": Range(-1, _INT32, 0),
+    "seed": Range(-(2**63), 2**64 - 1, 0),
+    "top_logprobs": Range(0, TOP_LOGPROBS_MAX, 0),
+}
+BIAS = Range(-100, 100, 0)
+
+
+def in_range(name: str, value: float, allowed: Range) -> None:
+    """Refuse a number outside its range; NaN is outside every range.
+
+    Raises:
+        InvalidRequestError: with `param` set to the field.
+    """
+    if not allowed.low <= value <= allowed.high:
+        raise InvalidRequestError(
+            f"{name} must be between {allowed.low:.20g} and {allowed.high:.20g}, got {str(value)[:24]}.", param=name
+        )
+
+
+def check_ranges(wire: Body) -> None:
+    """Check every number of a request that has a fixed range."""
+    for name in wire.__struct_fields__:
+        allowed = RANGES.get(name)
+        value = getattr(wire, name)
+        if allowed is not None and value is not None:
+            in_range(name, value, allowed)
+
+
+def number(wire: Body, name: str) -> float:
+    """The value of a field, or its default where the client left it out."""
+    value = getattr(wire, name)
+    return float(RANGES[name].default if value is None else value)

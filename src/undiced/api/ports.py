@@ -1,0 +1,77 @@
+"""What the edge needs from the rest: an engine, a tokenizer, a chat encoder, a text stream. Structural types, so that
+tests can put scripted ones in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from undiced.serve import Delta, EngineStats, FinishReason, Request
+    from undiced.serve.client import Health
+
+
+class Engine(Protocol):
+    """Runs sequences of token ids; `undiced.serve.EngineClient` is one."""
+
+    @property
+    def health(self) -> Health:
+        """Whether requests are taken."""
+
+    def submit(self, request: Request) -> AsyncIterator[Delta]:
+        """Queue a sequence and iterate over its deltas; the last one carries the usage event.
+
+        Raises:
+            QueueFullError: the queue is full.
+            UnavailableError: draining, or the engine is restarting.
+            EngineError: the engine failed while the sequence ran.
+        """
+
+    def finish(self, request_id: str, *, at_token: int, reason: FinishReason) -> None:
+        """End a sequence as if it had stopped after `at_token` generated tokens."""
+
+    def cancel(self, request_id: str) -> None:
+        """End a sequence because nobody reads it any more; no error if it is gone."""
+
+    def stats(self) -> EngineStats:
+        """The latest figures of the engine."""
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back."""
+
+    vocab_size: int
+    bos_id: int | None
+    eos_ids: frozenset[int]
+    add_bos: bool
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text; with `special`, control tokens written in the text become single ids."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of token ids."""
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text; may be part of a character."""
+
+    def token_text(self, token: int) -> str:
+        """The token for display."""
+
+
+class Conversation(Protocol):
+    """Messages to token ids; `undiced.text.ChatEncoder` is one."""
+
+    def encode(self, messages: Sequence[Mapping[str, object]], *, add_generation_prompt: bool = True) -> list[int]:
+        """The prompt, up to where the assistant speaks; raises InvalidRequestError where the template refuses."""
+
+
+class TextStream(Protocol):
+    """Tokens of one sequence to text; `undiced.text.StopMatcher` is one."""
+
+    def push(self, token: int) -> tuple[str, bool]:
+        """Text that is safe to show now, and whether a stop string was completed at this token."""
+
+    def flush(self) -> str:
+        """Text held back so far, at the end of a sequence."""

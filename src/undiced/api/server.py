@@ -1,0 +1,158 @@
+"""Runs the application on a socket: binds before anything slow happens, drains on SIGTERM, ends the rest with an error.
+Knows no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from undiced.api.app import build_app
+from undiced.core.errors import UndicedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from undiced.api.service import Service
+
+_POLL_S = 0.02
+_LAST_WORDS_S = 2.0  # for the error chunks of streams that did not end in time
+_BACKLOG = 1024
+
+
+class AddressError(UndicedError):
+    """The address to serve at is taken, not ours or not allowed."""
+
+    code = "address_unavailable"
+    status = 400
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet. Port 0 takes a free one.
+
+    Raises:
+        AddressError: the port is in use, the address does not exist, or the port needs privileges.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise AddressError(
+            f"The host '{host}' can't be resolved.", remedy="Use --host 127.0.0.1 or 0.0.0.0."
+        ) from error
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise _address_error(host, port, error) from error
+    return sock
+
+
+def _address_error(host: str, port: int, error: OSError) -> AddressError:
+    if error.errno == errno.EADDRINUSE:
+        return AddressError(
+            f"Port {port} on {host} is in use.",
+            remedy=f"Stop the other server, or choose another port with --port {port + 1}.",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return AddressError(f"Port {port} on {host} needs privileges.", remedy="Choose a port above 1023 with --port.")
+    return AddressError(
+        f"Can't serve at {host}:{port}: {error.strerror}.", remedy="Choose another address with --host."
+    )
+
+
+def _listen(sock: socket.socket) -> None:
+    """Listening fails where another server bound the same address in the meantime."""
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        host, port = sock.getsockname()[:2]
+        raise _address_error(host, port, error) from error
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: it would close the door at once, and we answer 503 while we drain."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    service: Service, sock: socket.socket, *, on_ready: Callable[[], None], on_drain: Callable[[int], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    While draining, /health and new requests get 503 and running answers go on, for at most `settings.drain_s` seconds
+    or until a second
+    signal; answers that are still running then end with an error. `on_drain` is called with their number.
+    """
+    _listen(sock)
+    config = uvicorn.Config(
+        build_app(service),
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        backlog=_BACKLOG,
+    )
+    server = _Server(config)
+    drain = Drain(service, server, on_drain)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain.signaled)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.001)
+    if server.started:
+        on_ready()
+    await task
+
+
+class Drain:
+    """The way from serving to stopped."""
+
+    def __init__(self, service: Service, server: uvicorn.Server, on_drain: Callable[[int], None]) -> None:
+        self.service = service
+        self.server = server
+        self.on_drain = on_drain
+        self.hurry = False
+        self.task: asyncio.Task[None] | None = None
+
+    def signaled(self) -> None:
+        """The first signal drains, the second ends what still runs."""
+        if self.task is not None:
+            self.hurry = True
+            return
+        self.service.state = "draining"
+        self.on_drain(len(self.service.running))
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        await self._until_idle(self.service.settings.drain_s)
+        self.service.state = "stopped"
+        for task in list(self.service.running):
+            task.cancel()
+        self.hurry = False
+        await self._until_idle(_LAST_WORDS_S)
+        self.server.should_exit = True
+
+    async def _until_idle(self, limit_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        end_s = clock() + limit_s
+        while self.service.running and not self.hurry and clock() < end_s:
+            await asyncio.sleep(_POLL_S)

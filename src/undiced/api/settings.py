@@ -1,0 +1,37 @@
+"""The bounds of the edge: sizes, counts and times; every untrusted number is held against one. Knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of the HTTP server.
+
+    Attributes:
+        max_body_bytes: largest request body, after decompression too.
+        max_choices: largest `n`.
+        max_prompts: most prompts in one completion request.
+        max_sequences: most sequences (prompts times `n`) in one request.
+        max_messages: most messages in one chat request.
+        max_stops: most stop strings; max_stop_chars: length of one.
+        max_bias: most entries of `logit_bias`.
+        inline_chars: texts up to this length are tokenized on the event loop, longer ones on a thread.
+        keepalive_s: silence after which a stream gets a comment line.
+        drain_s: how long running answers may take after SIGTERM before they end with an error.
+        retry_after_s: what a client is told to wait while the server drains or its engine restarts.
+    """
+
+    max_body_bytes: int = 4 << 20
+    max_choices: int = 16
+    max_prompts: int = 128
+    max_sequences: int = 256
+    max_messages: int = 4096
+    max_stops: int = 4
+    max_stop_chars: int = 1024
+    max_bias: int = 1024
+    inline_chars: int = 16384
+    keepalive_s: float = 15.0
+    drain_s: float = 30.0
+    retry_after_s: float = 5.0

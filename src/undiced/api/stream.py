@@ -1,0 +1,171 @@
+"""An answer as an HTTP response: server-sent events, or the same pieces folded into one JSON object. Nothing ends
+silently.
+
+A stream's headers leave with its first piece, so that an error before it still has its own HTTP status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from undiced.api.chunks import DONE, Folded
+from undiced.api.errors import error_event, error_response
+from undiced.core.errors import EngineError, UnavailableError, UndicedError
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from undiced.api.answer import Answer
+    from undiced.api.chunks import Shape
+    from undiced.api.service import Service
+
+PING = b": ping\n\n"
+_CANCEL_GRACE_S = 5.0
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_log = logging.getLogger("undiced.api")
+
+
+class AnswerResponse(Response):
+    """Sends an answer, watches for the client's departure, keeps a silent stream alive."""
+
+    def __init__(
+        self,
+        service: Service,
+        answer: Answer,
+        shape: Shape,
+        request_id: str,
+        *,
+        stream: bool,
+        include_usage: bool,
+        headers: dict[str, str],
+    ) -> None:
+        self.service = service
+        self.answer = answer
+        self.shape = shape
+        self.request_id = request_id
+        self.stream = stream
+        self.include_usage = include_usage
+        self.extra = headers
+        self._started = False
+        self._over = False
+        self._starting = asyncio.Lock()
+        self._written_s = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; returns when the last byte is handed over or the client is gone."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._written_s = asyncio.get_running_loop().time()
+        self.service.running.add(task)
+        helpers = [asyncio.create_task(self._watch(task, receive))]
+        if self.stream:
+            helpers.append(asyncio.create_task(self._keep_alive(send)))
+        try:
+            await (self._events(send) if self.stream else self._object(scope, receive, send))
+        except UndicedError as error:
+            await self._fail(error, scope, receive, send)
+        except asyncio.CancelledError:
+            if self.service.state != "stopped":
+                raise
+            task.uncancel()
+            await self._fail(
+                UnavailableError("The server is shutting down.", remedy="Try again in a few seconds."),
+                scope,
+                receive,
+                send,
+            )
+        except Exception:
+            _log.exception("request %s failed", self.request_id)
+            await self._fail(
+                EngineError("The server failed while it worked on this request.", remedy="Try again."),
+                scope,
+                receive,
+                send,
+            )
+        finally:
+            self._over = True
+            self.service.running.discard(task)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _events(self, send: Send) -> None:
+        shape, clock = self.shape, asyncio.get_running_loop().time
+        left = len(self.answer.choices)
+        pieces = self.answer.pieces()
+        async with contextlib.aclosing(pieces):
+            async for batch in pieces:
+                data = b""
+                for piece in batch:
+                    if piece.usage is None:
+                        data += shape.piece(piece)
+                    else:
+                        left -= 1
+                        data += shape.finish(piece, None if left else self.answer.tally)
+                if not data:
+                    continue
+                if not self._started:
+                    await self._start(send)
+                self._written_s = clock()
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        self._over = True
+        closing = (shape.usage(self.answer.tally) if self.include_usage else b"") + DONE
+        await send({"type": "http.response.body", "body": closing, "more_body": False})
+
+    async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
+        folded = [Folded(choice.index) for choice in self.answer.choices]
+        pieces = self.answer.pieces()
+        async with contextlib.aclosing(pieces):
+            async for batch in pieces:
+                for piece in batch:
+                    folded[piece.index].take(piece)
+        body = self.shape.whole(folded, self.answer.tally)
+        await Response(body, headers=self.extra, media_type="application/json")(scope, receive, send)
+
+    async def _start(self, send: Send) -> None:
+        async with self._starting:
+            if self._started:
+                return
+            extra = [(name.encode(), value.encode()) for name, value in self.extra.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *extra]})
+            self._started = True
+
+    async def _fail(self, error: UndicedError, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._started:
+            await error_response(error, self.request_id, retry_after_s=self.service.settings.retry_after_s)(
+                scope, receive, send
+            )
+            return
+        self._over = True
+        self.service.metrics.stream_errors.labels(error.code).inc()
+        await send({"type": "http.response.body", "body": error_event(error, self.request_id), "more_body": False})
+
+    async def _watch(self, task: asyncio.Task[object], receive: Receive) -> None:
+        """Wait for the client to leave, and end its sequences; the task too if the engine does not react."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if self._over:
+            return
+        self.answer.cancel()
+        await asyncio.sleep(_CANCEL_GRACE_S)
+        task.cancel()
+
+    async def _keep_alive(self, send: Send) -> None:
+        """Write a comment whenever the stream was silent for too long."""
+        clock, keepalive_s = asyncio.get_running_loop().time, self.service.settings.keepalive_s
+        while True:
+            await asyncio.sleep(max(0.01, self._written_s + keepalive_s - clock()))
+            if self._over or clock() - self._written_s < keepalive_s:
+                continue
+            await self._start(send)
+            self._written_s = clock()
+            await send({"type": "http.response.body", "body": PING, "more_body": True})

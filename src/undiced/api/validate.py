@@ -1,0 +1,206 @@
+"""From a wire type to a valid job: the only validation there is. Reads no text; prompts are turned into tokens by the
+callers.
+
+A job holds everything about a request that does not depend on its prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undiced.api.errors import NotServedError
+from undiced.api.limits import BIAS, TOP_LOGPROBS_MAX, Range, check_ranges, in_range, number
+from undiced.core.errors import InvalidRequestError
+from undiced.serve import Sampling
+from undiced.serve.request import random_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from undiced.api.schemas import Body, ChatBody, CompletionBody
+    from undiced.api.settings import Settings
+
+_UNSERVED_REMEDY = "Leave it out."
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A valid request for text, apart from its prompt.
+
+    Attributes:
+        model: the id as the client wrote it.
+        max_tokens: None is up to the context.
+        stop_ids: token ids that end the answer besides the model's own.
+        stops: strings that end the answer.
+        stream, include_usage, continuous_usage: the form of the answer.
+    """
+
+    model: str
+    n: int
+    max_tokens: int | None
+    sampling: Sampling
+    stop_ids: tuple[int, ...]
+    ignore_eos: bool
+    stops: tuple[str, ...]
+    stream: bool
+    include_usage: bool
+    continuous_usage: bool
+
+
+def chat_job(wire: ChatBody, vocab: int, settings: Settings) -> Job:
+    """Validate everything in a chat request but its messages.
+
+    Raises:
+        InvalidRequestError: an impossible value; `param` names the field.
+        NotServedError: a feature that is not offered.
+    """
+    check_ranges(wire)
+    _refuse_tools(wire)
+    _one_of(wire, "max_tokens", "max_completion_tokens")
+    _one_of(wire, "min_tokens", "min_completion_tokens")
+    if wire.top_logprobs and not wire.logprobs:
+        raise InvalidRequestError("top_logprobs needs logprobs to be true.", param="top_logprobs")
+    if wire.modalities is not None and set(wire.modalities) - {"text"}:
+        raise NotServedError(
+            "modalities other than text are not supported.", param="modalities", remedy=_UNSERVED_REMEDY
+        )
+    most = wire.max_completion_tokens if wire.max_tokens is None else wire.max_tokens
+    least = wire.min_completion_tokens if wire.min_tokens is None else wire.min_tokens
+    return _job(wire, most, least, (wire.top_logprobs or 0) if wire.logprobs else -1, vocab, settings)
+
+
+def completion_job(wire: CompletionBody, vocab: int, settings: Settings) -> Job:
+    """Validate everything in a text completion request but its prompt; raises as `chat_job` does."""
+    check_ranges(wire)
+    if wire.logprobs is not None:
+        in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX, 0))
+    if wire.best_of is not None and wire.best_of != (wire.n or 1):
+        raise NotServedError("best_of is not supported unless it equals n.", param="best_of", remedy=_UNSERVED_REMEDY)
+    for name in ("suffix", "grammar_root"):
+        if getattr(wire, name):
+            raise NotServedError(f"{name} is not supported yet.", param=name, remedy=_UNSERVED_REMEDY)
+    if wire.echo and wire.logprobs is not None:
+        raise NotServedError(
+            "echo together with logprobs is not supported yet.", param="echo", remedy="Ask for one of them."
+        )
+    return _job(wire, wire.max_tokens, wire.min_tokens, -1 if wire.logprobs is None else wire.logprobs, vocab, settings)
+
+
+def _refuse_tools(wire: ChatBody) -> None:
+    """Tools that the model may call are refused; tools that it may not call need no support."""
+    remedy = "Leave tools out, or send tool_choice 'none'."
+    if wire.tool_choice not in (None, "none", "auto"):
+        if wire.tool_choice == "required" or not isinstance(wire.tool_choice, str):
+            raise NotServedError(
+                "tool_choice that forces a call is not supported yet.", param="tool_choice", remedy=remedy
+            )
+        raise InvalidRequestError("tool_choice must be none, auto, required or an object.", param="tool_choice")
+    if wire.tools and wire.tool_choice != "none":
+        raise NotServedError("tools are not supported yet.", param="tools", remedy=remedy)
+    if wire.functions and wire.function_call != "none":
+        raise NotServedError("functions are not supported.", param="functions", remedy=_UNSERVED_REMEDY)
+
+
+def _one_of(wire: ChatBody, old: str, new: str) -> None:
+    if getattr(wire, old) is not None and getattr(wire, new) is not None:
+        raise InvalidRequestError(
+            f"{old} and {new} mean the same and can't both be given.", param=old, remedy=f"Send {new} alone."
+        )
+
+
+def _job(wire: Body, most: int | None, least: int | None, logprobs: int, vocab: int, settings: Settings) -> Job:
+    if wire.response_format is not None and wire.response_format.type != "text":
+        raise NotServedError(
+            f"response_format '{wire.response_format.type[:40]}' is not supported yet.",
+            param="response_format",
+            remedy="Use type 'text'.",
+        )
+    if wire.return_raw_tokens:
+        raise NotServedError(
+            "return_raw_tokens is not supported yet.", param="return_raw_tokens", remedy=_UNSERVED_REMEDY
+        )
+    max_tokens, min_tokens = _lengths(most, least)
+    n = 1 if wire.n is None else wire.n
+    in_range("n", n, Range(1, settings.max_choices, 1))
+    options = wire.stream_options
+    if options is not None and not wire.stream:
+        raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
+    return Job(
+        model=wire.model,
+        n=n,
+        max_tokens=max_tokens,
+        sampling=_sampling(wire, min_tokens, logprobs, vocab, settings),
+        stop_ids=_token_ids(wire.stop_token_ids or (), vocab, "stop_token_ids", settings.max_bias),
+        ignore_eos=bool(wire.ignore_eos),
+        stops=_stops(wire.stop, settings),
+        stream=bool(wire.stream),
+        include_usage=bool(options and options.include_usage),
+        continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
+    )
+
+
+def _lengths(most: int | None, least: int | None) -> tuple[int | None, int]:
+    """Bounds of the answer; -1 or nothing is the context for the longest and none for the shortest."""
+    if most == 0:
+        raise InvalidRequestError("max_tokens must be at least 1, or -1 for as many as fit.", param="max_tokens")
+    max_tokens = None if most in (None, -1) else most
+    min_tokens = 0 if least in (None, -1) else int(least or 0)
+    if max_tokens is not None and min_tokens > max_tokens:
+        raise InvalidRequestError(
+            f"min_tokens ({min_tokens}) is more than max_tokens ({max_tokens}).", param="min_tokens"
+        )
+    return max_tokens, min_tokens
+
+
+def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: Settings) -> Sampling:
+    return Sampling(
+        temperature=number(wire, "temperature"),
+        top_p=number(wire, "top_p"),
+        top_k=max(0, int(number(wire, "top_k"))),
+        min_p=number(wire, "min_p"),
+        repetition_penalty=number(wire, "repetition_penalty"),
+        frequency_penalty=number(wire, "frequency_penalty"),
+        presence_penalty=number(wire, "presence_penalty"),
+        seed=random_seed() if wire.seed is None else wire.seed % 2**64,
+        logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
+        logprobs=logprobs,
+        min_tokens=min_tokens,
+    )
+
+
+def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tuple[int, float], ...]:
+    if len(entries) > settings.max_bias:
+        raise InvalidRequestError(
+            f"logit_bias has {len(entries)} entries, at most {settings.max_bias} are allowed.", param="logit_bias"
+        )
+    pairs = []
+    for key, value in entries.items():
+        if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < vocab):
+            raise InvalidRequestError(f"logit_bias: '{key[:40]}' is not a token id below {vocab}.", param="logit_bias")
+        in_range("logit_bias", value, BIAS)
+        pairs.append((int(key), value))
+    return tuple(pairs)
+
+
+def _token_ids(ids: Iterable[int], vocab: int, name: str, most: int) -> tuple[int, ...]:
+    wanted = tuple(sorted(set(ids)))
+    if len(wanted) > most:
+        raise InvalidRequestError(f"{name} has {len(wanted)} entries, at most {most} are allowed.", param=name)
+    for token in wanted:
+        if not 0 <= token < vocab:
+            raise InvalidRequestError(f"{name}: {str(token)[:24]} is not a token id below {vocab}.", param=name)
+    return wanted
+
+
+def _stops(stop: str | list[str] | None, settings: Settings) -> tuple[str, ...]:
+    stops = () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
+    if len(stops) > settings.max_stops:
+        raise InvalidRequestError(
+            f"stop has {len(stops)} strings, at most {settings.max_stops} are allowed.", param="stop"
+        )
+    if any(not text for text in stops):
+        raise InvalidRequestError("stop contains an empty string.", param="stop")
+    if any(len(text) > settings.max_stop_chars for text in stops):
+        raise InvalidRequestError(f"stop has a string over {settings.max_stop_chars} characters.", param="stop")
+    return tuple(dict.fromkeys(stops))

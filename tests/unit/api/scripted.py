@@ -1,0 +1,249 @@
+"""A scripted engine, a byte tokenizer and a caller that speaks ASGI without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+
+from undiced.api.app import build_app
+from undiced.api.service import ModelCard, Service
+from undiced.api.settings import Settings
+from undiced.core.errors import UndicedError
+from undiced.serve import Delta, EngineStats, Request, UsageEvent
+from undiced.serve.client import Health
+from undiced.text import Detokenizer, StopMatcher
+
+EOS, BOS = 256, 257
+SCRIPT = "Hello there, wörld 🎉!"
+
+
+class ByteTokenizer:
+    """One token a byte, then the end and beginning of text."""
+
+    vocab_size = 258
+    bos_id = BOS
+    eos_ids = frozenset({EOS})
+    add_bos = False
+    space_prefix = False
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        return list(text.encode())
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    def token_text(self, token: int) -> str:
+        return {EOS: "<eos>", BOS: "<bos>"}.get(token) or self.token_bytes(token).decode("utf-8", "replace")
+
+
+class LineChat:
+    """`role: content`, a line a message."""
+
+    def encode(self, messages, *, add_generation_prompt: bool = True) -> list[int]:
+        return list(("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant: ").encode())
+
+
+@dataclass
+class ScriptedEngine:
+    """Answers every request with `text`, `per_delta` tokens at a time.
+
+    Attributes:
+        fail_at: raise `error` after this many tokens. hang_at: say nothing more after this many tokens.
+        cuts: finish calls seen. cancelled: ids cancelled.
+    """
+
+    text: str = SCRIPT
+    per_delta: int = 1
+    fail_at: int | None = None
+    hang_at: int | None = None
+    error: UndicedError | None = None
+    delay_s: float = 0.0
+    submitted: list[Request] = field(default_factory=list)
+    cuts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    ended: list[UsageEvent] = field(default_factory=list)
+    on_usage: Callable[[UsageEvent], None] = lambda _: None
+    health: Health = field(default_factory=lambda: Health("ready", 1.0, "", 0))
+
+    async def submit(self, request: Request) -> AsyncIterator[Delta]:
+        self.submitted.append(request)
+        if self.error is not None and self.fail_at is None:
+            raise self.error
+        tokens = list(self.text.encode())[: request.max_tokens]
+        stop = len(tokens) < request.max_tokens
+        if stop:
+            tokens.append(EOS)
+        sent = 0
+        while sent < len(tokens):
+            if request.id in self.cuts or request.id in self.cancelled:
+                break
+            if self.fail_at is not None and sent >= self.fail_at and self.error is not None:
+                raise self.error
+            if self.hang_at is not None and sent >= self.hang_at:
+                while request.id not in self.cancelled:
+                    await asyncio.sleep(0.005)
+                break
+            await asyncio.sleep(self.delay_s)
+            some = tokens[sent : sent + self.per_delta]
+            sent += len(some)
+            rows = [-0.5] * len(some) if request.sampling.logprobs >= 0 else []
+            top = (
+                [[(t, -0.5), (65, float("-inf"))][: request.sampling.logprobs] for t in some]
+                if request.sampling.logprobs > 0
+                else []
+            )
+            if sent < len(tokens):
+                yield Delta(request.id, some, rows, top)
+            else:
+                reason = "stop" if stop else "length"
+                usage = self._usage(request, reason, sent)
+                yield Delta(request.id, some, rows, top, reason, EOS if stop else None, usage)
+                return
+        if request.id in self.cuts:
+            at, _ = self.cuts[request.id]
+            yield Delta(request.id, [], [], [], "stop", None, self._usage(request, "stop", at))
+        else:
+            yield Delta(request.id, [], [], [], "cancelled", None, self._usage(request, "cancelled", sent))
+
+    def _usage(self, request: Request, reason, count: int) -> UsageEvent:
+        event = UsageEvent(request.id, reason, len(request.prompt), 3, count, 0.001, 0.01, 0.1, 2.5, "host")
+        self.ended.append(event)
+        self.on_usage(event)
+        return event
+
+    def finish(self, request_id: str, *, at_token: int, reason: str) -> None:
+        self.cuts[request_id] = (at_token, reason)
+
+    def cancel(self, request_id: str) -> None:
+        self.cancelled.append(request_id)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(running=1, waiting=2, pages=10, pages_used=4, pages_cached=1)
+
+
+@dataclass
+class Reply:
+    """One HTTP response as it went over ASGI."""
+
+    status: int
+    headers: dict[str, str]
+    writes: list[bytes]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.writes)
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list:
+        """Decoded data lines; comments are left out, [DONE] stays a string."""
+        lines = [block for block in self.body.decode().split("\n\n") if block and not block.startswith(":")]
+        assert all(line.startswith("data: ") and "\n" not in line for line in lines)
+        return [line[6:] if line[6:] == "[DONE]" else json.loads(line[6:]) for line in lines]
+
+
+@dataclass
+class Caller:
+    """Calls an ASGI application. `leave_after`: the client disconnects once it has seen that many writes."""
+
+    app: object
+    service: Service
+    engine: ScriptedEngine
+
+    def __call__(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, **options: object
+    ) -> Reply:
+        return asyncio.run(self.call(method, path, body, headers, **options))
+
+    def post(self, path: str, body: object, **options: object) -> Reply:
+        return self("POST", path, body, **options)
+
+    def chat(self, **fields: object) -> Reply:
+        return self.post(
+            "/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "hi"}], **fields}
+        )
+
+    def complete(self, **fields: object) -> Reply:
+        return self.post("/v1/completions", {"model": "m", "prompt": "hi", **fields})
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        leave_after: int | None = None,
+    ) -> Reply:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        reply, gone, given = Reply(0, {}, []), asyncio.Event(), False
+        done = False
+
+        async def receive() -> dict:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": raw, "more_body": False}
+            if leave_after == 0:
+                return {"type": "http.disconnect"}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict) -> None:
+            nonlocal done
+            if message["type"] == "http.response.start":
+                assert not reply.status, "the response was started twice"
+                reply.status = message["status"]
+                reply.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            else:
+                assert reply.status and not done, "a body outside the response"
+                done = not message.get("more_body", False)
+                if message.get("body"):
+                    reply.writes.append(message["body"])
+                if leave_after is not None and len(reply.writes) >= leave_after:
+                    gone.set()
+
+        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+        }
+        scope |= {
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "headers": fields,
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+        await self.app(scope, receive, send)  # type: ignore[operator]
+        assert done, "the response was never finished"
+        return reply
+
+
+def build_caller(
+    settings: Settings | None = None, chat: object = LineChat(), context: int = 1000, **script: object
+) -> Caller:
+    """A caller of an application around a scripted engine; keywords go to the engine."""
+    engine, tokenizer = ScriptedEngine(**script), ByteTokenizer()  # type: ignore[arg-type]
+    service = Service(
+        engine=engine,
+        tokenizer=tokenizer,
+        chat=chat,  # type: ignore[arg-type]
+        card=ModelCard("m", 1_700_000_000, context, "digest", aliases=("org/m",)),
+        text_stream=lambda stops, continues: StopMatcher(stops, Detokenizer(tokenizer, continuation=continues)),  # type: ignore[arg-type]
+        settings=settings or Settings(),
+    )
+    engine.on_usage = service.metrics.ended
+    return Caller(build_app(service), service, engine)

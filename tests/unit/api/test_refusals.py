@@ -1,0 +1,266 @@
+"""Every impossible request gets one clear 4xx that names the field, and the server goes on."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from undiced.api.settings import Settings
+from undiced.core.errors import EngineError, QueueFullError, UnavailableError
+
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+HI = [{"role": "user", "content": "hi"}]
+
+IMPOSSIBLE = [
+    ({"max_tokens": -2}, "max_tokens"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": 10**30}, "max_tokens"),
+    ({"max_tokens": "5"}, "max_tokens"),
+    ({"max_tokens": True}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
+    ({"max_tokens": 5, "max_completion_tokens": 5}, "max_tokens"),
+    ({"min_tokens": -2}, "min_tokens"),
+    ({"min_tokens": 9, "max_tokens": 8}, "min_tokens"),
+    ({"n": 0}, "n"),
+    ({"n": -1}, "n"),
+    ({"n": 17}, "n"),
+    ({"n": 10**18}, "n"),
+    ({"temperature": -0.1}, "temperature"),
+    ({"temperature": 2.1}, "temperature"),
+    ({"temperature": "hot"}, "temperature"),
+    ({"top_p": 1.01}, "top_p"),
+    ({"min_p": -1}, "min_p"),
+    ({"top_k": -2}, "top_k"),
+    ({"frequency_penalty": 3}, "frequency_penalty"),
+    ({"presence_penalty": -3}, "presence_penalty"),
+    ({"repetition_penalty": 0}, "repetition_penalty"),
+    ({"seed": 2**70}, "seed"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+    ({"stop": ""}, "stop"),
+    ({"stop": ["a", ""]}, "stop"),
+    ({"stop": [1]}, "stop[0]"),
+    ({"stop": "x" * 2000}, "stop"),
+    ({"stop_token_ids": [258]}, "stop_token_ids"),
+    ({"stop_token_ids": [-1]}, "stop_token_ids"),
+    ({"logit_bias": {"1": 101}}, "logit_bias"),
+    ({"logit_bias": {"258": 1}}, "logit_bias"),
+    ({"logit_bias": {"-1": 1}}, "logit_bias"),
+    ({"logit_bias": {"½": 1}}, "logit_bias"),
+    ({"logit_bias": {"x": 1}}, "logit_bias"),
+    ({"logit_bias": [1]}, "logit_bias"),
+    ({"logit_bias": {str(i): 0 for i in range(2000)}}, "logit_bias"),
+    ({"logprobs": 1}, "logprobs"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+    ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
+    ({"top_logprobs": 2}, "top_logprobs"),
+    ({"stream_options": {"include_usage": True}}, "stream_options"),
+    ({"stream": True, "stream_options": 3}, "stream_options"),
+    ({"stream": "yes"}, "stream"),
+    ({"tool_choice": "sometimes"}, "tool_choice"),
+    ({"messages": []}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": [{"content": "hi"}]}, "messages[0].role"),
+    ({"messages": [{"role": "king", "content": "hi"}]}, "messages[0].role"),
+    ({"messages": [*HI, {"role": "user"}]}, "messages[1].content"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+    ({"messages": HI * 5000}, "messages"),
+    ({"model": None}, "model"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param"), IMPOSSIBLE, ids=lambda value: str(value)[:40])
+def test_impossible_chat_values_are_refused_by_name(caller, fields, param):
+    reply = caller.chat(**fields)
+    error = reply.json["error"]
+    assert (reply.status, error["type"], error["code"], error["param"]) == (
+        400,
+        "invalid_request_error",
+        "wrong_api_format",
+        param,
+    )
+    assert len(error["message"]) < 300
+    assert not caller.engine.submitted
+    assert caller.chat().status == 200
+
+
+UNSUPPORTED = [
+    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    ({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"}, "tools"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+    ({"functions": [{"name": "f"}]}, "functions"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "response_format"),
+    ({"modalities": ["text", "audio"]}, "modalities"),
+    ({"return_raw_tokens": True}, "return_raw_tokens"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        "messages[0].content[0].type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "param"), UNSUPPORTED, ids=lambda value: str(value)[:40])
+def test_what_is_not_served_says_so(caller, fields, param):
+    reply = caller.chat(**fields)
+    assert (reply.status, reply.json["error"]["code"], reply.json["error"]["param"]) == (400, "unsupported", param)
+    assert "supported" in reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"prompt": []}, "prompt", "wrong_api_format"),
+        ({"prompt": ""}, "prompt", "wrong_api_format"),
+        ({"prompt": [[]]}, "prompt", "wrong_api_format"),
+        ({"prompt": None}, "prompt", "wrong_api_format"),
+        ({"prompt": ["a", 1]}, "prompt", "wrong_api_format"),
+        ({"prompt": [258]}, "prompt", "wrong_api_format"),
+        ({"prompt": [[1], [-1]]}, "prompt", "wrong_api_format"),
+        ({"prompt": [10**20]}, "prompt", "wrong_api_format"),
+        ({"prompt": ["a"] * 129}, "prompt", "wrong_api_format"),
+        ({"prompt": ["a"] * 100, "n": 16}, "n", "wrong_api_format"),
+        ({"logprobs": 21}, "logprobs", "wrong_api_format"),
+        ({"logprobs": True}, "logprobs", "wrong_api_format"),
+        ({"best_of": 3}, "best_of", "unsupported"),
+        ({"suffix": "x"}, "suffix", "unsupported"),
+        ({"grammar_root": "x"}, "grammar_root", "unsupported"),
+        ({"echo": True, "logprobs": 1}, "echo", "unsupported"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_impossible_completions_are_refused(caller, fields, param, code):
+    reply = caller.complete(**fields)
+    assert (reply.status, reply.json["error"]["param"], reply.json["error"]["code"]) == (400, param, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "JSON"),
+        (b"{", "JSON"),
+        (b"[]", "expected an object"),
+        (b"null", "expected an object"),
+        (b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}', "UTF-8"),
+        (b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}', "JSON"),
+        (b'{"a":' * 50_000, "nested"),
+        (b'{"model":"m","tools":[{"x":' + b"[" * 50_000, "nested"),
+        (b'{"temperature":NaN}', "JSON"),
+        (b'{"seed":' + b"9" * 10_000 + b"}", "seed"),
+        (b'{"temperature":1e999}', "temperature"),
+    ],
+)
+def test_broken_bodies_are_refused(caller, body, words):
+    for path in (CHAT, TEXT):
+        reply = caller.post(path, body)
+        assert reply.status == 400
+        assert words in reply.json["error"]["message"] or "required" in reply.json["error"]["message"]
+
+
+def test_large_bodies_are_refused_by_header_and_by_count(make):
+    caller = make(settings=Settings(max_body_bytes=1000))
+    long = [{"role": "user", "content": "x" * 1000}]
+    assert caller.chat(messages=long).status == 413
+    assert caller.post(CHAT, b"{}", headers={"content-length": "999999999999999999999999"}).status == 413
+    reply = caller.chat(messages=long)
+    assert reply.json["error"]["code"] == "request_too_large"
+    assert "1000 bytes" in reply.json["error"]["message"]
+
+
+def test_gzip_is_understood_and_bombs_are_not_unpacked(make):
+    caller = make(settings=Settings(max_body_bytes=100_000))
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+    assert caller.post(CHAT, gzip.compress(body), headers={"content-encoding": "gzip"}).status == 200
+    bomb = gzip.compress(bytes(50_000_000))
+    assert len(bomb) < 100_000
+    assert caller.post(CHAT, bomb, headers={"content-encoding": "gzip"}).status == 413
+    for broken in (body, gzip.compress(body)[:-12], b""):
+        assert caller.post(CHAT, broken, headers={"content-encoding": "gzip"}).status == 400
+    assert caller.post(CHAT, body, headers={"content-encoding": "br"}).status == 400
+
+
+def test_unknown_model_is_a_404_with_the_remedy(caller):
+    reply = caller.chat(model="gpt-9")
+    assert (reply.status, reply.json["error"]["code"], reply.json["error"]["param"]) == (
+        404,
+        "model_not_found",
+        "model",
+    )
+    assert "'m'" in reply.json["error"]["message"]
+
+
+def test_base_model_refuses_chat_and_names_the_way_out(make):
+    caller = make(chat=None)
+    reply = caller.chat()
+    assert (reply.status, reply.json["error"]["code"]) == (400, "no_chat_template")
+    assert "/v1/completions" in reply.json["error"]["message"]
+    assert caller.complete().status == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "numbers"),
+    [("x" * 200, {}, ("100", "218")), ("x" * 50, {"max_tokens": 60}, ("100", "68", "60"))],
+)
+def test_context_overflow_says_both_numbers_in_the_words_clients_look_for(make, content, fields, numbers):
+    reply = make(context=100).chat(messages=[{"role": "user", "content": content}], **fields)
+    error = reply.json["error"]
+    assert (reply.status, error["code"], error["type"]) == (400, "context_length_exceeded", "invalid_request_error")
+    assert f"this model's maximum context length is {numbers[0]} tokens" in error["message"]
+    assert "Please reduce the length of the messages" in error["message"]
+    assert all(number in error["message"] for number in numbers)
+
+
+def test_full_queue_is_a_429_that_says_when(make):
+    for wait_s, told in ((0.2, "1"), (7.5, "8"), (500, "60")):
+        for stream in (False, True):
+            reply = make(error=QueueFullError("The queue is full.", retry_after_s=wait_s)).chat(stream=stream)
+            assert (reply.status, reply.json["error"]["code"], reply.headers["retry-after"]) == (
+                429,
+                "queue_exceeded",
+                told,
+            )
+            assert reply.json["error"]["type"] == "too_many_requests_error"
+
+
+def test_unavailable_engine_is_a_503_that_says_when(make):
+    for n in (1, 3):
+        reply = make(error=UnavailableError("The engine restarts.")).chat(n=n)
+        assert (reply.status, reply.json["error"]["code"], reply.headers["retry-after"]) == (
+            503,
+            "service_unavailable",
+            "5",
+        )
+
+
+def test_draining_refuses_new_requests_and_fails_health(caller):
+    caller.service.state = "draining"
+    assert caller.chat().status == 503
+    assert caller.complete().headers["retry-after"] == "5"
+    assert caller("GET", "/health").status == 503
+    assert caller("GET", "/v1/models").status == 200
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_engine_failure_before_the_first_token_is_an_http_error(make, n):
+    reply = make(error=EngineError("It broke."), fail_at=0).chat(stream=True, n=n)
+    assert (reply.status, reply.json["error"]["code"]) == (500, "engine_failure")
+
+
+def test_a_bug_is_a_500_without_details(make, caplog):
+    caller = make()
+    caller.service.text_stream = lambda *_: 1 / 0
+    reply = caller.chat()
+    assert (reply.status, reply.json["error"]["code"]) == (500, "engine_failure")
+    assert "ZeroDivision" not in reply.body.decode()
+    assert reply.headers["x-request-id"] in caplog.text
+
+
+def test_unknown_paths_and_methods_answer_in_json(caller):
+    assert (caller("GET", "/v1/nothing").status, caller("GET", "/v1/nothing").json["error"]["code"]) == (
+        404,
+        "not_found",
+    )
+    reply = caller("GET", CHAT)
+    assert (reply.status, reply.json["error"]["code"], reply.headers["allow"]) == (405, "method_not_allowed", "POST")
