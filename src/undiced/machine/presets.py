@@ -14,6 +14,7 @@ from undiced.core.errors import CompileError
 from undiced.machine import fitted
 from undiced.machine.constant import Constant, assumed, derived, measured, published
 from undiced.machine.core import Core
+from undiced.machine.host import host as host
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
 from undiced.machine.wafer import System, Wafer
