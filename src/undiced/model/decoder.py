@@ -42,8 +42,8 @@ def _block(draft: Draft, x: str) -> str:
         mixed = norm(draft, "attn.post_norm", mixed)
     x = draft.emit("add", "attn.sum", (x, mixed))
     inner = norm(draft, "ffn.norm", x)
-    sparse = config.moe is not None and config.is_sparse(draft.layer)
-    fed = _experts(draft, inner, config.moe) if sparse and config.moe else _dense(draft, inner)
+    moe = config.moe if config.is_sparse(draft.layer) else None
+    fed = _experts(draft, inner, moe) if moe else _dense(draft, inner)
     if config.post_norms:
         fed = norm(draft, "ffn.post_norm", fed)
     return draft.emit("add", "ffn.sum", (x, fed))

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from undiced.core.errors import CompileError
 from undiced.core.manifest import WeightSlot
-from undiced.model import Graph, Load, Node, build, build_config, config_of
+from undiced.model import Graph, KvState, Load, Node, build, build_config, config_of, load_weights, run_graph
 
 
 def broken(graph: Graph, index: int, **changes: object) -> Graph:
@@ -107,3 +108,17 @@ def test_prefill_reads_the_cache_once_a_sequence(tiny_llama):
 def test_nodes_are_checked_in_order():
     node = Node("add", "sum", ("tokens", "positions"))
     assert node.attrs == {} and node.layer == -1
+
+
+def test_scaling_and_capping_nodes_run(tiny_llama):
+    """`mul_scalar` is in the table for families to come; here between the head and a cap."""
+    graph = build(tiny_llama)
+    *body, head = graph.nodes
+    scaled = Node("mul_scalar", "scaled", ("raw",), (), {"scalar": 0.5})
+    capped = Node("softcap", "logits", ("scaled",), (), {"cap": 2.0})
+    changed = replace(graph, nodes=(*body, replace(head, out="raw"), scaled, capped))
+    changed.verify()
+    weights = load_weights(graph, tiny_llama)
+    plain, other = (run_graph(g, weights, [1, 2, 3], KvState()) for g in (graph, changed))
+    np.testing.assert_allclose(other, 2 * np.tanh(plain / 4), atol=1e-5)
+    assert changed.flops(Load(1, 1.0)) == graph.flops(Load(1, 1.0)) + 4 * 50

@@ -10,7 +10,9 @@ from undiced.model.config import ModelConfig
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
 
-IGNORED = (  # tensors of other parts: buffers that older tools saved, vision towers, extra prediction heads
+IGNORED = (  # copies of a tied head, buffers that older tools saved, vision towers
+    "lm_head.weight",
+    "language_model.lm_head.weight",
     "*rotary_emb.inv_freq",
     "*.masked_bias",
     "vision_tower.*",

@@ -47,21 +47,23 @@ HF_NAMES: Naming = {
 }
 
 
-def _five_to_one(layers: int) -> list[bool]:
-    return [(layer + 1) % PATTERN != 0 for layer in range(layers)]
+def _windowed(layers: int, pattern: int = PATTERN) -> list[bool]:
+    """All layers but every `pattern`-th."""
+    return [(layer + 1) % pattern != 0 for layer in range(layers)]
 
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
-    """Configuration from `gemma3.*` keys; the pattern of windows is not among them."""
+    """Configuration from `gemma3.*` keys; the pattern of windows is seldom among them."""
     config = gguf_config("gemma3", fields, checkpoint, "half")
     assert config.rope is not None, "gguf_config reads a rope"
     local = fields.number("rope.freq_base_swa", LOCAL_THETA)
     window = fields.integer("attention.sliding_window", 1024)
+    pattern = fields.integer("attention.sliding_window_pattern", PATTERN)
     width = config.dim / config.heads if config.layers == _LAYERS_27B else config.head_dim
     return replace(
         config,
         rope=replace(config.rope, local_theta=local, theta=fields.number("rope.freq_base", 1e6)),
-        windows=tuple(window if windowed else 0 for windowed in _five_to_one(config.layers)),
+        windows=tuple(window if windowed else 0 for windowed in _windowed(config.layers, pattern)),
         activation="gelu_tanh",
         qk_norm="weight",
         post_norms=True,
@@ -81,6 +83,7 @@ def read_hf(fields: Fields) -> ModelConfig:
     context = fields.integer("max_position_embeddings", 131072)
     bias = fields.flag("attention_bias", False)
     window = fields.integer("sliding_window", 4096)
+    pattern = fields.integer("sliding_window_pattern", PATTERN)
     return ModelConfig(
         family="gemma3",
         name=fields.origin,
@@ -96,7 +99,7 @@ def read_hf(fields: Fields) -> ModelConfig:
         rope=_hf_rope(fields, head_dim, context),
         activation=hf_activation(fields, "hidden_activation", "gelu_pytorch_tanh"),
         tied=fields.flag("tie_word_embeddings", True),
-        windows=hf_windows(fields, layers, window, _five_to_one(layers)),
+        windows=hf_windows(fields, layers, window, _windowed(layers, pattern)),
         qk_norm="weight",
         qkv_bias=bias,
         out_bias=bias,
