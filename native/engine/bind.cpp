@@ -41,24 +41,25 @@ std::vector<Instr> decode_stream(const nb::bytes& stream) {
     return instrs;
 }
 
-// Name and offset of a sampling field, as undiced.engine.backend.SAMPLING_FIELDS must have it.
+// A sampling field as undiced.engine.backend.SAMPLING_FIELDS must have it; numpy's name of its type.
 struct Field {
     const char* name;
+    const char* type;
     std::size_t offset;
 };
 constexpr Field kFields[] = {
-    {"slot", offsetof(SamplingRow, slot)},
-    {"top_k", offsetof(SamplingRow, top_k)},
-    {"top_logprobs", offsetof(SamplingRow, top_logprobs)},
-    {"min_tokens_mask", offsetof(SamplingRow, min_tokens_mask)},
-    {"temperature", offsetof(SamplingRow, temperature)},
-    {"top_p", offsetof(SamplingRow, top_p)},
-    {"min_p", offsetof(SamplingRow, min_p)},
-    {"repetition_penalty", offsetof(SamplingRow, repetition_penalty)},
-    {"frequency_penalty", offsetof(SamplingRow, frequency_penalty)},
-    {"presence_penalty", offsetof(SamplingRow, presence_penalty)},
-    {"seed", offsetof(SamplingRow, seed)},
-    {"counter", offsetof(SamplingRow, counter)},
+    {"slot", "<i4", offsetof(SamplingRow, slot)},
+    {"top_k", "<i4", offsetof(SamplingRow, top_k)},
+    {"top_logprobs", "<i4", offsetof(SamplingRow, top_logprobs)},
+    {"min_tokens_mask", "<i4", offsetof(SamplingRow, min_tokens_mask)},
+    {"temperature", "<f4", offsetof(SamplingRow, temperature)},
+    {"top_p", "<f4", offsetof(SamplingRow, top_p)},
+    {"min_p", "<f4", offsetof(SamplingRow, min_p)},
+    {"repetition_penalty", "<f4", offsetof(SamplingRow, repetition_penalty)},
+    {"frequency_penalty", "<f4", offsetof(SamplingRow, frequency_penalty)},
+    {"presence_penalty", "<f4", offsetof(SamplingRow, presence_penalty)},
+    {"seed", "<u8", offsetof(SamplingRow, seed)},
+    {"counter", "<u8", offsetof(SamplingRow, counter)},
 };
 
 void check_sampling_type(nb::handle type) {
@@ -67,9 +68,10 @@ void check_sampling_type(nb::handle type) {
     const nb::object fields = type.attr("fields");
     for (const Field& field : kFields) {
         const nb::object entry = fields.attr("get")(field.name);
-        if (entry.is_none() || nb::cast<std::size_t>(entry[1]) != field.offset)
-            throw std::invalid_argument(std::string("sampling must have a field ") + field.name + " at byte " +
-                                        std::to_string(field.offset));
+        if (entry.is_none() || nb::cast<std::size_t>(entry[1]) != field.offset ||
+            nb::cast<std::string>(entry[0].attr("str")) != field.type)
+            throw std::invalid_argument(std::string("sampling must have a field ") + field.name + " of type " +
+                                        field.type + " at byte " + std::to_string(field.offset));
     }
 }
 

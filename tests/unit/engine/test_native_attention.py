@@ -1,0 +1,157 @@
+"""Paged attention of the native engine against numpy: ragged batches, shuffled pages, windows, sinks, long contexts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from native_rig import F32, THREADS, Rig, Seq, barriers
+from numpy.testing import assert_allclose, assert_array_equal
+
+from undiced import _native
+from undiced.engine import meaning
+from undiced.program import Instr, Op
+
+PAGE = _native.PAGE_TOKENS
+PAGES = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    heads: int = 6
+    kv_heads: int = 2
+    head_dim: int = 16
+    window: int = 0
+    softcap: float = 0.0
+    sinks: bool = False
+
+    @property
+    def q(self) -> int:
+        return self.heads * self.head_dim
+
+    @property
+    def kv(self) -> int:
+        return self.kv_heads * self.head_dim
+
+
+class Cache:
+    """A one-layer program over a table of (q, k, v) rows; token id = row of the table = position in a long text."""
+
+    def __init__(self, shape: Shape, threads: int = 2, rows: int = 700, seed: int = 3) -> None:
+        rng = np.random.default_rng(seed)
+        self.shape = shape
+        self.table = rng.normal(size=(rows, shape.q + 2 * shape.kv)).astype(np.float32)
+        self.sinks = rng.normal(size=shape.heads).astype(np.float32)
+        q, kv = shape.q, shape.kv
+        self.scale = shape.head_dim**-0.5
+        stream = barriers(
+            (
+                Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
+                Instr(Op.KV_STORE, a=0, p=(0, q, q + kv, shape.kv_heads, shape.head_dim)),
+                Instr(
+                    Op.ATTENTION, 1, 0, weight=1 if shape.sinks else -1,
+                    p=(0, 0, shape.heads, shape.kv_heads, shape.head_dim, shape.window), f=(self.scale, shape.softcap),
+                ),
+            )
+        )  # fmt: skip
+        self.rig = Rig(
+            stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
+            kv=[(shape.kv_heads, shape.head_dim, shape.window)], threads=threads, batch=4, tokens=256, pages=PAGES,
+        )  # fmt: skip
+
+    def expected(self, tokens: range, position: int) -> F32:
+        """Attention of tokens[position:] in the context of all of `tokens`; keys and values rounded as f16."""
+        s, rows = self.shape, self.table[list(tokens)]
+        q = rows[position:, : s.q].reshape(-1, s.heads, s.head_dim)
+        kv = rows[:, s.q :].astype(np.float16).astype(np.float32).reshape(len(rows), 2, s.kv_heads, s.head_dim)
+        at = np.arange(position, len(rows), dtype=np.int32)
+        sinks = self.sinks if s.sinks else None
+        return meaning.attention(q, kv[:, 0], kv[:, 1], at, s.window, (self.scale, s.softcap), sinks)
+
+
+def pages_for(count: int, seed: int) -> list[int]:
+    return [int(p) for p in np.random.default_rng(seed).permutation(PAGES)[:count]]
+
+
+SHAPES = {
+    "grouped": Shape(),
+    "one head a group": Shape(heads=3, kv_heads=3, head_dim=8),
+    "one kv head": Shape(heads=5, kv_heads=1, head_dim=32),
+    "window": Shape(window=20),
+    "window over pages": Shape(window=70),
+    "softcap": Shape(softcap=2.0),
+    "sinks": Shape(sinks=True),
+    "all": Shape(window=50, softcap=3.0, sinks=True),
+}
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("name", SHAPES)
+def test_prompt_in_chunks_then_one_by_one(name: str, threads: int) -> None:
+    cache = Cache(SHAPES[name], threads)
+    pages = pages_for(8, seed=1)
+    done = 0
+    for chunk in (1, 37, 90, 1, 1, 2, 66, 1):
+        cache.rig.step([Seq(range(done, done + chunk), done, pages)])
+        done += chunk
+        expected = cache.expected(range(done), done - chunk)
+        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("name", ["grouped", "all"])
+def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
+    cache = Cache(SHAPES[name], threads)
+    order = pages_for(40, seed=2)
+    home = [order[:10], order[10:20], order[20:30], order[30:]]
+    for s, length in enumerate((150, 3, 64, 31)):
+        cache.rig.step([Seq(range(s, s + length), 0, home[s])])
+    news = [(150, 1), (3, 29), (64, 70), (31, 1)]
+    cache.rig.step([Seq(range(s + p, s + p + n), p, home[s]) for s, (p, n) in enumerate(news)])
+    expected = [cache.expected(range(s, s + p + n), p) for s, (p, n) in enumerate(news)]
+    assert_allclose(cache.rig.buffer(1), np.concatenate(expected), rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("name", ["grouped", "sinks", "window over pages"])
+def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> None:
+    cache = Cache(SHAPES[name], threads)
+    pages = pages_for(22, seed=5)
+    for start in range(0, 660, 220):
+        cache.rig.step([Seq(range(start, start + 220), start, pages)])
+    for position, count in ((660, 1), (661, 3), (664, 4)):
+        cache.rig.step([Seq(range(position, position + count), position, pages)])
+        expected = cache.expected(range(position + count), position)
+        assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=2e-4)
+
+
+def test_results_do_not_depend_on_the_batch_or_the_team() -> None:
+    def decode(threads: int, crowd: bool) -> F32:
+        cache = Cache(SHAPES["grouped"], threads)
+        cache.rig.step([Seq(range(200), 0, range(20))])
+        cache.rig.step([Seq(range(200, 400), 200, range(20))])
+        others = [Seq(range(30), 0, (30,)), Seq([9], 0, (31,))] if crowd else []
+        cache.rig.step([*others, Seq([400], 400, range(20))])
+        return cache.rig.buffer(1)[-1]
+
+    alone = decode(1, crowd=False)
+    for threads in THREADS:
+        assert_array_equal(decode(threads, crowd=True), alone)
+
+
+def test_sequences_share_the_pages_of_a_common_prefix() -> None:
+    cache = Cache(SHAPES["grouped"])
+    cache.rig.step([Seq(range(64), 0, (7, 3))])
+    cache.rig.step([Seq([64], 64, (7, 3, 11)), Seq([90], 64, (7, 3, 12))])
+    kept = cache.rig.buffer(1)
+    assert_allclose(kept[0], cache.expected(range(65), 64)[0], rtol=2e-3, atol=2e-4)
+    assert not np.allclose(kept[0], kept[1], atol=1e-2)
+
+
+def test_windowed_layers_never_look_at_pages_left_behind() -> None:
+    cache = Cache(SHAPES["window"])
+    pages = list(range(8))
+    cache.rig.step([Seq(range(200), 0, pages)])
+    cache.rig.step([Seq([200], 200, [-1] * 5 + pages[5:])])
+    assert_allclose(cache.rig.buffer(1), cache.expected(range(201), 200), rtol=2e-3, atol=2e-4)

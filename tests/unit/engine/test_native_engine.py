@@ -1,0 +1,296 @@
+"""What the native engine refuses, that a refusal changes nothing, and how it starts and stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from native_rig import F32, SAMPLING, Rig, Seq, barriers, open_slot, sampling
+from numpy.testing import assert_array_equal
+
+from undiced import _native
+from undiced.engine.backend import SAMPLING_FIELDS
+from undiced.program import Flag, Instr, Op
+from undiced.program.isa import encode
+
+VOCAB = 40
+TABLE = np.random.default_rng(1).normal(size=(VOCAB, VOCAB)).astype(np.float32)
+
+
+def small(threads: int = 2) -> Rig:
+    """Embeds, stores keys and values, attends, gathers and samples: every kind of input matters."""
+    stream = barriers(
+        (
+            Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
+            Instr(Op.KV_STORE, a=0, p=(0, 8, 16, 1, 8)),
+            Instr(Op.ATTENTION, 1, 0, p=(0, 0, 1, 1, 8, 0), f=(1.0, 0.0)),
+            Instr(Op.GATHER, 2, 0, p=(VOCAB,)),
+            Instr(Op.SAMPLE, a=2, p=(VOCAB,)),
+        )
+    )
+    return Rig(
+        stream, [(VOCAB, 0, 0), (8, 0, 0), (VOCAB, 1, 0)], [TABLE], kv=[(1, 8, 0)], threads=threads, batch=3, tokens=80,
+        context=100, pages=4, vocab=VOCAB,
+    )  # fmt: skip
+
+
+GOOD = Seq([1, 2], 0, (0,))
+
+BAD_STEPS: dict[str, tuple[str, Callable[[Rig], object]]] = {
+    "no tokens": ("0 tokens", lambda r: r.step([Seq([])])),
+    "too many tokens": ("81 tokens", lambda r: r.step([Seq([0] * 81, 0, (0, 1, 2))])),
+    "too many sequences": ("4 sequences", lambda r: r.step([Seq([0], 0, (i,)) for i in range(4)])),
+    "an empty sequence": ("not ascending", lambda r: r.step([GOOD, Seq([], 0, (1,))])),
+    "token too large": (r"tokens\[1\] is 40", lambda r: r.step([Seq([1, VOCAB])])),
+    "token negative": (r"tokens\[0\] is -1", lambda r: r.step([Seq([-1])])),
+    "position beyond the context": (r"positions\[1\] is 100", lambda r: r.step([Seq([1, 2], 99, (0, 1, 2, 3))])),
+    "position negative": (r"positions\[0\] is -1", lambda r: r.step([Seq([1], -1)])),
+    "page missing": (r"page_table\[1\] is -1", lambda r: r.step([Seq([1], 40, (0, -1))])),
+    "page before missing": (r"page_table\[0\] is -1", lambda r: r.step([Seq([1], 40, (-1, 0))])),
+    "page too large": (r"page_table\[0\] is 4", lambda r: r.step([Seq([1], 0, (4,))])),
+    "page table too narrow": ("needs 2 pages", lambda r: r.step([Seq([1], 32, (0,))])),
+    "page written twice": ("written for two", lambda r: r.step([Seq([1], 0, (0,)), Seq([1], 0, (0,))])),
+    "slot too large": (r"slots\[0\] is 3", lambda r: r.step([GOOD], slots=[3])),
+    "slot twice": (r"slots\[1\] is 1", lambda r: r.step([GOOD, Seq([1], 0, (1,))], slots=[1, 1])),
+    "sampled row too large": (r"sample_rows\[0\] is 2", lambda r: r.step([GOOD], [2])),
+    "sampled rows unordered": ("not ascending", lambda r: r.step([GOOD], [1, 0])),
+    "sampling slot": (r"sampling.slot\[0\] is 3", lambda r: r.step([GOOD], [0], sampling(1, slot=3))),
+    "slots apart": (
+        "follow each other",
+        lambda r: r.step([Seq([1, 2, 3])], [0, 1, 2], sampling(3, slot=[1, 2, 1])),
+    ),
+    "sampling too short": ("sampling and sample_rows", lambda r: r.step([GOOD], [0, 1], sampling(1))),
+    "negative temperature": ("temperature", lambda r: r.step([GOOD], [0], sampling(1, temperature=-1))),
+    "temperature not a number": ("temperature", lambda r: r.step([GOOD], [0], sampling(1, temperature=np.nan))),
+    "top_p above one": ("top_p", lambda r: r.step([GOOD], [0], sampling(1, top_p=1.5))),
+    "min_p below zero": ("min_p", lambda r: r.step([GOOD], [0], sampling(1, min_p=-0.1))),
+    "top_k negative": ("top_k", lambda r: r.step([GOOD], [0], sampling(1, top_k=-1))),
+    "too many log-probabilities": ("top_logprobs", lambda r: r.step([GOOD], [0], sampling(1, top_logprobs=21))),
+    "repetition of zero": ("repetition_penalty", lambda r: r.step([GOOD], [0], sampling(1, repetition_penalty=0))),
+    "other fields": (
+        "SAMPLING_FIELDS",
+        lambda r: r.step([GOOD], [0], np.zeros(1, np.int32)),
+    ),
+    "fields of other names": (
+        "a field slot of type <i4 at byte 0",
+        lambda r: r.step([GOOD], [0], np.zeros(1, [("a", "i4"), ("rest", "V52")])),
+    ),
+    "fields of another type": (
+        "a field temperature of type <f4 at byte 16",
+        lambda r: r.step(
+            [GOOD], [0], np.zeros(1, [(n, "i4" if n == "temperature" else t) for n, t in SAMPLING_FIELDS])
+        ),
+    ),
+    "strided sampling": ("contiguous", lambda r: r.step([GOOD], [0, 1], np.zeros(4, SAMPLING)[::2])),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STEPS)
+def test_bad_steps_are_refused_and_change_nothing(name: str) -> None:
+    message, call = BAD_STEPS[name]
+    rig = small()
+    rig.step([Seq([3], 0, (0,))], [0])
+    before = rig.buffer(0), rig.engine.counters()
+    with pytest.raises(ValueError, match=message):
+        call(rig)
+    assert_array_equal(rig.buffer(0), before[0])
+    assert rig.engine.counters() == before[1]
+    assert rig.step([GOOD], [1]).tokens[0] == TABLE[2].argmax()
+
+
+def test_arrays_of_another_type_are_refused() -> None:
+    rig = small()
+    one = np.zeros(1, np.int32)
+    good = (one, one, np.array([0, 1], np.int32), one, np.zeros((1, 1), np.int32), one, sampling(1))
+    tokens, values, ids, logs = (
+        one.copy(),
+        np.zeros(1, np.float32),
+        np.zeros((1, 20), np.int32),
+        np.zeros((1, 20), np.float32),
+    )
+    rig.engine.step(*good, tokens, values, ids, logs)
+    with pytest.raises(TypeError):
+        rig.engine.step(one.astype(np.int64), *good[1:], tokens, values, ids, logs)
+    with pytest.raises(TypeError):
+        rig.engine.step(*good, tokens, values, ids.astype(np.int64), logs)
+    with pytest.raises(ValueError, match="20 columns"):
+        rig.engine.step(*good, tokens, values, np.zeros((1, 5), np.int32), np.zeros((1, 5), np.float32))
+    with pytest.raises(ValueError, match="too small"):
+        rig.engine.step(*good, tokens[:0].copy(), values, ids, logs)
+
+
+EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
+
+BAD_PROGRAMS: dict[str, tuple[str, Instr]] = {
+    "an operation of experts": ("this engine does not carry MOE_ROUTE", Instr(Op.MOE_ROUTE, 1, 0)),
+    "latent attention": ("this engine does not carry MLA_ATTENTION", Instr(Op.MLA_ATTENTION, 1, 0)),
+    "a wafer's operation": ("no such operation: 37", Instr(Op.TRANSFER, 1, 0)),
+    "no such buffer": ("dst names buffer 9 of 4", Instr(Op.ADD, 9, 0, 0, p=(8,))),
+    "too many columns": (r"dst has 40 columns; \[0, 41\)", Instr(Op.ADD, 3, 0, 3, p=(41,))),
+    "negative start": ("asked", Instr(Op.RMSNORM, 1, 0, p=(-8, 8, 8), f=(0.0,))),
+    "int8 where floats belong": ("dst must be an f32 buffer", Instr(Op.ADD, 2, 0, 0, p=(8,))),
+    "floats where int8 belongs": ("a must be an int8 buffer", Instr(Op.MATMUL, 1, 0, weight=2, p=(0, 8, 32))),
+    "a vector as matrix": ("weight slot 1 is a vector", Instr(Op.MATMUL, 1, 0, weight=1, p=(0, 1, 8))),
+    "a matrix as vector": ("must be a vector of 8", Instr(Op.RMSNORM, 1, 0, weight=0, p=(0, 8, 8), f=(0.0,))),
+    "another shape": ("differ from the weight", Instr(Op.MATMUL, 1, 2, weight=2, p=(0, 4, 32))),
+    "rows of two kinds": ("mixes token rows and sampled rows", Instr(Op.ADD, 3, 0, 3, p=(8,))),
+    "an unknown activation": ("no such activation", Instr(Op.ACTIVATE, 1, 0, p=(8, 7))),
+    "a flag out of place": ("a flag that it does not take", Instr(Op.ADD, 0, 0, 0, p=(8,), flags=Flag.ACCUMULATE)),
+    "an unknown layer": ("KV layer 1", Instr(Op.KV_STORE, a=0, p=(1, 0, 8, 1, 8))),
+    "other heads": ("differ from the KV layer", Instr(Op.KV_STORE, a=0, p=(0, 0, 8, 1, 4))),
+    "an unknown constant": ("no such constant", Instr(Op.ROPE, 0, 0, p=(0, 1, 8, 8, 0, 0), f=(1.0,))),
+    "another vocabulary": ("vocab differs", Instr(Op.SAMPLE, a=3, p=(8,))),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PROGRAMS)
+def test_programs_that_cannot_run_are_refused_by_instruction(name: str) -> None:
+    message, instr = BAD_PROGRAMS[name]
+    slots = [(40, 40, "F32", 1), (1, 8, "F32", 1), (8, 32, "Q8_0", 1)]
+    buffers = [(40, 0, 0), (8, 0, 0), (32, 0, 1), (40, 1, 0)]
+    with pytest.raises(ValueError, match=message) as error:
+        Rig((EMBED, instr), buffers, [], slots=slots, kv=[(1, 8, 0)])
+    assert str(error.value).startswith("instruction 1 (")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threads": 0}, "threads is 0"),
+        ({"batch": -1}, "max_batch is -1"),
+        ({"tokens": 0}, "max_tokens is 0"),
+        ({"pages": 0}, "pages is 0"),
+        ({"vocab": 1 << 30}, "vocab is"),
+        ({"pages": 1 << 29}, "KV cache would take"),
+        ({"kv": [(1, 12, 0)]}, "KV layer 0"),
+        ({"slots": [(1 << 30, 1 << 30, "F32", 1)]}, "too large|would take"),
+        ({"slots": [(1 << 20, 1 << 20, "F32", 1)]}, "weights would take"),
+        ({"slots": [(0, 8, "F32", 1)]}, "impossible shape"),
+        ({"slots": [(1, 8, "Q8_0", 1)]}, "a vector must be F32"),
+        ({"buffers": [(0, 0, 0)]}, "width is 0"),
+        ({"buffers": [(1 << 26, 0, 0)], "tokens": 1 << 20}, "activation buffers would take"),
+    ],
+)
+def test_impossible_sizes_are_refused_without_allocating(change: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {"stream": (), "buffers": [(8, 0, 0)], "weights": [], "kv": [(1, 8, 0)]}
+    with pytest.raises(ValueError, match=message):
+        Rig(**{**arguments, "slots": [(2, 8, "F32", 1)], **change})  # type: ignore[arg-type]
+
+
+def test_streams_of_broken_records_are_refused() -> None:
+    with pytest.raises(ValueError, match="not whole instructions"):
+        _native.Engine(encode((EMBED,))[:-1], [], [], [], [], 1, 1, 1, 1, 1, 1)
+
+
+def load(rig: Rig, values: F32, fmt: str, rows: int, columns: int, index: list[int], turned: bool = False) -> None:
+    rig.engine.load(0, [(values.view(np.uint8).reshape(-1), fmt, rows, columns, np.array(index, np.int32), turned)])
+
+
+def test_loads_that_do_not_fit_are_refused() -> None:
+    rig = Rig((EMBED,), [(32, 0, 0)], [], slots=[(4, 32, "F32", 1), (1, 8, "F32", 1)])
+    values, rows = np.ones((4, 32), np.float32), list(range(4))
+    with pytest.raises(ValueError, match="weight slot 0: has not been loaded"):
+        rig.run([0])
+    for arguments, message in (
+        ((values, "F32", 4, 32, [0, 1, 2]), "3 rows given, the slot has 4"),
+        ((values, "F32", 4, 32, [0, 1, 2, 4]), "row_index 4 leaves its part"),
+        ((values, "F32", 4, 32, [0, 1, 2, -1]), "row_index -1"),
+        ((values, "F16", 4, 32, rows), "a part is F16, the slot is F32"),
+        ((values, "F32", 4, 16, rows), "a part has 16 columns"),
+        ((values[:2], "F32", 4, 32, rows), "weight slot 0: .*"),
+        ((values, "F32", 1 << 40, 32, rows), "impossible shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(rig, *arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="slot 1: is a vector"):
+        rig.engine.load(1, [])
+    with pytest.raises(ValueError, match="slot 0: is a matrix"):
+        rig.engine.load_vector(0, np.ones(8, np.float32))
+    with pytest.raises(ValueError, match="7 values given"):
+        rig.engine.load_vector(1, np.ones(7, np.float32))
+    with pytest.raises(ValueError, match="no such slot"):
+        rig.engine.load_vector(2, np.ones(8, np.float32))
+
+
+def test_slots_of_sampling_state_are_checked() -> None:
+    rig = small()
+    for arguments in (
+        {"slot": 3},
+        {"slot": -1},
+        {"slot": 0, "prompt": [VOCAB]},
+        {"slot": 0, "eos": [-1]},
+        {"slot": 0, "bias": [(VOCAB, 1.0)]},
+        {"slot": 0, "bias": [(1, float("nan"))]},
+        {"slot": 0, "bias": [(1, float("inf"))]},
+    ):
+        with pytest.raises(ValueError):
+            open_slot(rig, **arguments)  # type: ignore[arg-type]
+
+
+def test_close_is_idempotent_and_final() -> None:
+    rig = small(threads=3)
+    rig.step([GOOD], [1])
+    rig.engine.close()
+    rig.engine.close()
+    for call in (lambda: rig.step([GOOD]), lambda: rig.buffer(0), rig.engine.memory, lambda: open_slot(rig, 0)):
+        with pytest.raises(RuntimeError, match="closed"):
+            call()
+
+
+def test_many_engines_come_and_go() -> None:
+    for _ in range(20):
+        rig = small(threads=3)
+        rig.step([GOOD], [1])
+
+
+def test_two_threads_at_once_are_refused_not_mixed() -> None:
+    rig = small()
+    outcomes: list[str] = []
+
+    def hammer() -> None:
+        for _ in range(300):
+            try:
+                tokens = rig.step([Seq([1] * 80, 0, (0, 1, 2))], [79]).tokens
+                outcomes.append("right" if tokens[0] == TABLE[1].argmax() else "wrong")
+            except RuntimeError as error:
+                outcomes.append("busy" if "in use" in str(error) else str(error))
+
+    workers = [threading.Thread(target=hammer) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert set(outcomes) <= {"right", "busy"} and outcomes.count("right") >= 300
+
+
+def test_counters_and_memory_report() -> None:
+    rig = small()
+    rig.step([GOOD], [1])
+    assert rig.engine.counters() == {"steps": 1, "tokens": 2}
+    rig.engine.set_profile(True)
+    rig.step([Seq([4], 2, (0,))], [0])
+    counters = rig.engine.counters()
+    assert counters["steps"] == 2 and counters["tokens"] == 3
+    assert set(counters) >= {"EMBED", "BARRIER", "ATTENTION", "SAMPLE"} and counters["EMBED"] > 0
+    memory = rig.engine.memory()
+    assert memory["weights"] >= TABLE.nbytes and memory["kv"] >= 4 * 32 * 8 * 2 * 2
+    assert 0 <= memory["huge"] <= sum(memory[k] for k in ("weights", "buffers", "kv", "sampling"))
+
+
+def test_levels_can_be_forced_and_unknown_ones_are_named() -> None:
+    rig = Rig((EMBED,), [(VOCAB, 0, 0)], [TABLE], isa="portable")
+    assert rig.engine.isa == "portable"
+    assert small().engine.isa == _native.isa_detect()
+    assert _native.isa_supported("portable") and not _native.isa_supported("abacus")
+    with pytest.raises(RuntimeError, match="abacus"):
+        Rig((EMBED,), [(VOCAB, 0, 0)], [TABLE], isa="abacus")
+
+
+def test_probes_measure_something() -> None:
+    assert _native.probe_bandwidth(1, bytes=1 << 22, rounds=1) > 1e8
+    with pytest.raises(ValueError, match="threads"):
+        _native.probe_bandwidth(0)
+    with pytest.raises(ValueError, match="threads"):
+        _native.probe_int8_peak(-1)

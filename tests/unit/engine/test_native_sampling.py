@@ -1,0 +1,199 @@
+"""Sampling by the native engine: exact choices, distributions by chi-square, penalties, log-probabilities, failures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from native_rig import F32, THREADS, Rig, Seq, barriers, open_slot, sampling
+from numpy.testing import assert_allclose, assert_array_equal
+
+from undiced.engine import meaning
+from undiced.program import Instr, Op
+
+DRAWS = 6_400
+BATCH = 64
+
+
+def logits_rig(table: F32, threads: int = 2) -> Rig:
+    """Token t's logits are row t of the table (of two rows at least: a slot of one row is a vector)."""
+    vocab = table.shape[1]
+    table = np.concatenate([table, np.zeros((1, vocab), np.float32)])
+    stream = barriers(
+        (
+            Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
+            Instr(Op.GATHER, 1, 0, p=(vocab,)),
+            Instr(Op.SAMPLE, a=1, p=(vocab,)),
+        )
+    )
+    return Rig(
+        stream, [(vocab, 0, 0), (vocab, 1, 0)], [table], threads=threads, batch=BATCH, tokens=BATCH, pages=BATCH,
+        vocab=vocab,
+    )  # fmt: skip
+
+
+def sample(rig: Rig, rows: list[int], **fields: object) -> list[int]:
+    """Samples once from each of these rows of the table; row i is sequence and slot i."""
+    out = rig.step([Seq([t], 0, (i,)) for i, t in enumerate(rows)], range(len(rows)), sampling(len(rows), **fields))
+    return [int(t) for t in out.tokens]
+
+
+def histogram(rig: Rig, draws: int = DRAWS, **fields: object) -> np.ndarray:
+    vocab = rig.buffers[0][0]
+    counts = np.zeros(vocab, np.int64)
+    for start in range(0, draws, BATCH):
+        counter = np.arange(start, start + BATCH)
+        np.add.at(counts, sample(rig, [0] * BATCH, counter=counter, seed=99, **fields), 1)
+    return counts
+
+
+def filtered(logits: F32, temperature: float = 1, top_k: int = 0, top_p: float = 1, min_p: float = 0) -> np.ndarray:
+    """The distribution that the filters leave: temperature, min-p, top-k, top-p of the rest."""
+    p = np.exp((logits.astype(np.float64) - logits.max()) / temperature)
+    p[p < min_p * p.max()] = 0
+    order = np.argsort(-p, kind="stable")
+    if top_k:
+        p[order[top_k:]] = 0
+    p /= p.sum()
+    before = np.concatenate([[0], np.cumsum(p[order])[:-1]])
+    p[order[before >= top_p]] = 0
+    return p / p.sum()
+
+
+def assert_distribution(counts: np.ndarray, expected: np.ndarray) -> None:
+    """Chi-square at six standard deviations: seeds are fixed, so this never fails by chance after it has passed."""
+    assert not counts[expected == 0].any()
+    total = counts.sum()
+    common = expected * total >= 5
+    observed = np.append(counts[common], counts[~common].sum())
+    wanted = np.append(expected[common], expected[~common].sum()) * total
+    observed, wanted = observed[wanted > 0], wanted[wanted > 0]
+    chi2 = ((observed - wanted) ** 2 / wanted).sum()
+    freedom = len(wanted) - 1
+    assert chi2 < freedom + 6 * np.sqrt(2 * freedom) + 6
+
+
+CASES: dict[str, dict[str, float]] = {
+    "plain": {"temperature": 1.0},
+    "hot": {"temperature": 1.7},
+    "cold": {"temperature": 0.5},
+    "top-k": {"temperature": 1.0, "top_k": 7},
+    "large top-k": {"temperature": 1.0, "top_k": 1500},
+    "top-p": {"temperature": 1.0, "top_p": 0.7},
+    "min-p": {"temperature": 1.0, "min_p": 0.05},
+    "top-k and top-p": {"temperature": 1.3, "top_k": 20, "top_p": 0.8},
+    "large top-k and top-p": {"temperature": 2.0, "top_k": 1200, "top_p": 0.5},
+    "min-p and top-p": {"temperature": 1.0, "min_p": 0.02, "top_p": 0.9},
+    "everything": {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.01},
+}
+
+
+@pytest.mark.parametrize("vocab", [50, 3000])
+@pytest.mark.parametrize("case", CASES)
+def test_distributions(case: str, vocab: int) -> None:
+    logits = (np.random.default_rng(5).normal(size=(1, vocab)) * 2.5).astype(np.float32)
+    rig = logits_rig(logits, threads=1)
+    counts = histogram(rig, **CASES[case])
+    assert_distribution(counts, filtered(logits[0], **CASES[case]))
+    assert_array_equal(rig.buffer(1)[0], logits[0])
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("vocab", [5, 64, 1000, 5001])
+def test_greedy_takes_the_largest_and_the_lowest_id_of_equals(threads: int, vocab: int) -> None:
+    table = np.random.default_rng(vocab).normal(size=(8, vocab)).astype(np.float32)
+    table[3, [vocab - 1, vocab // 2]] = 9.0
+    table[4] = 0.0
+    tokens = sample(logits_rig(table, threads), list(range(8)))
+    assert tokens == list(table.argmax(axis=1))
+    assert tokens[3] == vocab // 2 and tokens[4] == 0
+
+
+def test_top_k_of_one_and_equal_logits() -> None:
+    table = np.zeros((1, 400), np.float32)
+    rig = logits_rig(table)
+    assert sample(rig, [0] * 4, temperature=1.0, top_k=1, seed=range(4)) == [0] * 4
+    counts = histogram(rig, temperature=1.0, top_k=10)
+    assert counts[:10].sum() == DRAWS and counts[:10].min() > DRAWS // 12
+    assert sample(rig, [0] * 4, temperature=1.0, top_p=0.0, seed=range(4)) == [0] * 4
+
+
+def test_equal_seeds_draw_equally_in_any_batch() -> None:
+    table = np.random.default_rng(2).normal(size=(6, 900)).astype(np.float32)
+    fields = {"temperature": 1.0, "top_p": 0.9}
+    alone = [sample(logits_rig(table), [5], seed=7, counter=c, **fields)[0] for c in range(12)]
+    for threads in THREADS:
+        rig = logits_rig(table, threads)
+        crowd = [sample(rig, [1, 2, 5, 3], seed=7, counter=c, **fields)[2] for c in range(12)]
+        assert crowd == alone
+    assert len(set(alone)) > 6
+    assert alone != [sample(logits_rig(table), [5], seed=8, counter=c, **fields)[0] for c in range(12)]
+
+
+def test_repetition_penalty_counts_prompt_and_generated_tokens() -> None:
+    logits = np.array([[4.0, 3.9, 3.8, -1.0]], np.float32)
+    rig = logits_rig(logits)
+    open_slot(rig, 0, prompt=[0, 0])
+    penalty = {"repetition_penalty": 1.05}
+    assert sample(rig, [0], **penalty) == [1]
+    assert sample(rig, [0], **penalty) == [0]
+    open_slot(rig, 0)
+    assert sample(rig, [0], **penalty) == [0]
+    assert_array_equal(rig.buffer(1), logits)
+
+
+def test_frequency_and_presence_penalties_count_generated_tokens_alone() -> None:
+    rig = logits_rig(np.array([[1.0, 0.7, 0.0]], np.float32))
+    open_slot(rig, 0, prompt=[0] * 9)
+    assert [sample(rig, [0], frequency_penalty=0.2)[0] for _ in range(5)] == [0, 0, 1, 0, 1]
+    open_slot(rig, 0)
+    assert [sample(rig, [0], presence_penalty=0.5)[0] for _ in range(4)] == [0, 1, 0, 0]
+
+
+def test_bias_and_forbidden_ends() -> None:
+    rig = logits_rig(np.array([[1.0, 0.5, 0.0, -3.0]], np.float32))
+    open_slot(rig, 0, bias=[(3, 5.0), (0, -1.0)], eos=[3, 1])
+    assert sample(rig, [0]) == [3]
+    assert sample(rig, [0], min_tokens_mask=1) == [0]
+    open_slot(rig, 0, eos=[0])
+    draws = {sample(rig, [0], temperature=5.0, seed=1, counter=c, min_tokens_mask=1)[0] for c in range(200)}
+    assert draws == {1, 2, 3}
+
+
+def test_slots_are_independent_and_reset() -> None:
+    rig = logits_rig(np.array([[1.0, 0.7, 0.0]], np.float32))
+    assert sample(rig, [0, 0, 0], presence_penalty=1.0) == [0, 0, 0]
+    open_slot(rig, 1)
+    assert sample(rig, [0, 0, 0], presence_penalty=1.0) == [1, 0, 1]
+
+
+def test_several_rows_of_one_slot_are_sampled_in_order() -> None:
+    rig = logits_rig(np.array([[1.0, 0.7, 0.5]], np.float32), threads=3)
+    out = rig.step([Seq([0, 0, 0], 0, (0,))], [0, 1, 2], sampling(3, slot=4, presence_penalty=1.0))
+    assert list(out.tokens) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("vocab", [8, 700])
+def test_log_probabilities_are_of_the_raw_logits(vocab: int) -> None:
+    table = np.random.default_rng(4).normal(size=(3, vocab)).astype(np.float32)
+    rig = logits_rig(table)
+    open_slot(rig, 0, bias=[(2, 50.0)])
+    params = sampling(3, top_logprobs=[5, 0, -1], temperature=[0, 1, 0])
+    out = rig.step([Seq([i], 0, (i,)) for i in range(3)], range(3), params)
+    logs = meaning.log_softmax(table)
+    assert out.tokens[0] == 2
+    assert_allclose(out.logprobs, [logs[0, 2], logs[1, out.tokens[1]], 0], rtol=1e-4, atol=1e-4)
+    assert_array_equal(out.top_ids[0, :5], np.argsort(-table[0])[:5])
+    assert_allclose(out.top_logprobs[0, :5], np.sort(logs[0])[::-1][:5], rtol=1e-4, atol=1e-4)
+    assert (out.top_ids[0, 5:] == -1).all() and np.isneginf(out.top_logprobs[0, 5:]).all()
+    assert (out.top_ids[1:] == -1).all() and np.isneginf(out.top_logprobs[1:]).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("threads", THREADS)
+def test_logits_that_are_not_finite_are_an_error(bad: float, threads: int) -> None:
+    table = np.zeros((2, 500), np.float32)
+    table[1, 477] = bad
+    rig = logits_rig(table, threads)
+    with pytest.raises(RuntimeError, match="non-finite logits"):
+        sample(rig, [0, 1])
+    assert sample(rig, [0]) == [0]
