@@ -29,7 +29,11 @@ from undiced.llm import compile_for_host
 
 PROMPT, DECODE = 512, 128  # tokens, as llama-bench's pp512 and tg128
 BATCH, BATCH_PROMPT, BATCH_DECODE = 32, 64, 64
-WORKLOADS = {"decode": f"decode {DECODE}, batch 1", "prefill": f"prefill {PROMPT}", "batch": f"decode, {BATCH} sequences"}
+WORKLOADS = {
+    "decode": f"decode {DECODE}, batch 1",
+    "prefill": f"prefill {PROMPT}",
+    "batch": f"decode, {BATCH} sequences",
+}
 
 
 class Ours:
@@ -53,7 +57,13 @@ class Ours:
         pages = np.arange(count * self.pages_each, dtype=np.int32).reshape(count, self.pages_each)
         positions = np.tile(np.arange(at, at + new, dtype=np.int32), count)
         batch = StepInput(
-            tokens.reshape(-1).astype(np.int32), positions, starts, np.arange(count, dtype=np.int32), pages, rows, sampling
+            tokens.reshape(-1).astype(np.int32),
+            positions,
+            starts,
+            np.arange(count, dtype=np.int32),
+            pages,
+            rows,
+            sampling,
         )
         return self.backend.step(batch).tokens.copy()
 
@@ -115,7 +125,9 @@ def limits(threads: int) -> dict[str, float]:
     return {"bytes_per_s": _native.probe_bandwidth(threads), "ops_per_s": _native.probe_int8_peak(threads)}
 
 
-def shares(program: object, rounds: list[dict[str, float]], bounds: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+def shares(
+    program: object, rounds: list[dict[str, float]], bounds: list[dict[str, float]]
+) -> dict[str, dict[str, float]]:
     """Achieved bytes or operations a second, and the share of the round's own limit (medians)."""
     bytes_per_token = program.fact("matmul_bytes_per_token")
     macs, prompt_macs = program.fact("matmul_macs_per_token"), program.fact("layer_matmul_macs_per_token")
@@ -156,9 +168,11 @@ def main() -> None:
     report = {"command": "python benchmarks/engine.py", "commit": _commit(), "cpu": _cpu(), "isa": _native.isa_detect(),
               "threads": args.threads, "rounds": args.rounds, "file": path.name,
               "limits": {k: statistics.median(b[k] for b in bounds) for k in bounds[0]}}  # fmt: skip
-    report["tokens_per_s"] = {n: {w: statistics.median(r[w] for r in rs) for w in WORKLOADS} for n, rs in results.items()}
+    report["tokens_per_s"] = {
+        n: {w: statistics.median(r[w] for r in rs) for w in WORKLOADS} for n, rs in results.items()
+    }
     report["ratios"] = {
-        f"{a} / {b}": {w: statistics.median(x[w] / y[w] for x, y in zip(results[a], results[b], strict=True)) for w in WORKLOADS}
+        f"{a} / {b}": {w: _ratio(results[a], results[b], w) for w in WORKLOADS}
         for a, b in (("undiced", "llama.cpp"), ("undiced", "llama.cpp Q4_0 repacked"),
                      ("undiced Q4_0", "llama.cpp Q4_0 repacked"))
     }  # fmt: skip
@@ -167,8 +181,16 @@ def main() -> None:
     print(json.dumps(report))
 
 
+def _ratio(ours: list[dict[str, float]], theirs: list[dict[str, float]], work: str) -> float:
+    """Median over rounds of one side's speed over the other's in the same round."""
+    return statistics.median(x[work] / y[work] for x, y in zip(ours, theirs, strict=True))
+
+
 def _print(report: dict) -> None:
-    print(f"\n{report['cpu']}, {report['threads']} threads, {report['isa']}, {report['file']}, medians of {report['rounds']}")
+    print(
+        f"\n{report['cpu']}, {report['threads']} threads, {report['isa']}, {report['file']}, "
+        f"medians of {report['rounds']}"
+    )
     print(f"{'tokens a second':34}" + "".join(f"{w:>12}" for w in WORKLOADS))
     for name, row in report["tokens_per_s"].items():
         print(f"{name:34}" + "".join(f"{row[w]:12.0f}" for w in WORKLOADS))
