@@ -102,7 +102,11 @@ class HostBackend:
             else:
                 parts = parts_of(slot, checkpoint)
                 self._engine.load(
-                    index, [(p.raw, p.format, p.rows, p.columns, p.row_index, p.transposed) for p in parts]
+                    index,
+                    [
+                        (np.frombuffer(p.raw, np.uint8), p.format, p.rows, p.columns, p.row_index, p.transposed)
+                        for p in parts
+                    ],
                 )
             done += resident_bytes(slot)
             if progress is not None:
@@ -144,7 +148,8 @@ class HostBackend:
 
     def buffer(self, index: int) -> NDArray[np.float32]:
         """The last step's rows of an f32 buffer, copied: for tests and for finding where two executors part."""
-        return self._engine.buffer(index)
+        values: NDArray[np.float32] = self._engine.buffer(index)  # type: ignore[assignment]
+        return values
 
     def memory(self) -> dict[str, int]:
         """Bytes held, by purpose."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.checkpoint.decode import to_float
-from undiced.core.errors import CheckpointError
+from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.core.manifest import Source, Transform, WeightSlot
 
@@ -84,10 +84,15 @@ def _part(source: Source, checkpoint: Checkpoint) -> Part:
         raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.")
     columns = info.shape[-1]
     rows = int(np.prod(info.shape[:-1], dtype=np.int64)) if len(info.shape) > 1 else 1
-    transposed = any(t.kind == "transpose" for t in source.transforms)
-    index = np.arange(columns if transposed else rows, dtype=np.int32)
+    transposed = False
+    index = np.arange(rows, dtype=np.int32)
     for transform in source.transforms:
-        index = _reordered(index, transform)
+        if transform.kind == "transpose":
+            if transposed or len(index) != rows:
+                raise UnsupportedError(f"Tensor {source.tensor}: the host packs whole tensors transposed, not parts.")
+            transposed, index = True, np.arange(columns, dtype=np.int32)
+        else:
+            index = _reordered(index, transform)
     return Part(checkpoint.raw(source.tensor), info.format, rows, columns, np.ascontiguousarray(index), transposed)
 
 
@@ -98,9 +103,9 @@ def _reordered(index: NDArray[np.int32], transform: Transform) -> NDArray[np.int
         heads = index.reshape(transform.a, -1)
         turned = heads[:, : transform.b].reshape(transform.a, 2, transform.b // 2).swapaxes(1, 2)
         return np.concatenate([turned.reshape(transform.a, -1), heads[:, transform.b :]], axis=1).reshape(-1)
-    if transform.kind == "add_one":
-        raise CheckpointError("The transform add_one applies to vectors only.")
-    return index
+    if transform.kind == "every":
+        return index[transform.a :: transform.b]
+    raise CheckpointError(f"The transform {transform.kind} does not apply to matrices.")
 
 
 def _vector(source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
@@ -111,8 +116,8 @@ def _vector(source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
     for transform in source.transforms:
         if transform.kind == "add_one":
             values = values + np.float32(1)
-        elif transform.kind == "split":
-            values = values[transform.a : transform.a + transform.b]
+        else:
+            values = values[_reordered(np.arange(len(values), dtype=np.int32), transform)]
     return values
 
 
