@@ -1,0 +1,223 @@
+"""The scheduler over a backend whose tokens are hashes of what its KV pages hold.
+
+Whatever is added, cancelled, finished and preempted: every sequence gets the tokens that it would get alone, ends
+exactly once with one account, pages are conserved, and requests of a class start in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from undiced.engine.backend import Limits
+from undiced.engine.fake import Draw, FakeBackend, fake_token
+from undiced.serve import Policy, Priority, Request, Sampling, Scheduler
+from undiced.serve.clock import VirtualClock
+from undiced.serve.loop import EngineLoop
+
+if TYPE_CHECKING:
+    from undiced.serve import Delta, UsageEvent
+
+VOCAB, CONTEXT = 40, 48
+EOS = 7
+
+
+def alone(request: Request) -> list[int]:
+    """The tokens that a request gets when nothing else runs, and if it does not stop."""
+    history, sampling = list(request.prompt), request.sampling
+    for index in range(request.max_tokens):
+        draw = Draw(
+            seed=sampling.seed if sampling.temperature > 0 else 0,
+            counter=index if sampling.temperature > 0 else 0,
+            counted=index if sampling.presence_penalty else 0,
+            forbidden=tuple(sorted(request.stops)) if index < sampling.min_tokens else (),
+        )
+        history.append(fake_token(np.array(history, np.int32), VOCAB, draw))
+    return history[len(request.prompt) :]
+
+
+prompts = st.builds(
+    lambda shared, own: (*([1, 2, 3] * 12)[:shared], *own),
+    st.integers(0, 16),
+    st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=6),
+)
+samplings = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 1.0]),
+    presence_penalty=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 2**64 - 1),
+    min_tokens=st.integers(0, 3),
+    logprobs=st.sampled_from([-1, 0, 3]),
+)
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Any order of requests, steps, cancellations and stop strings found."""
+
+    @initialize(pages=st.integers(12, 16), batch=st.integers(2, 5), stall_s=st.sampled_from([0.0, 1.0]))
+    def begin(self, pages: int, batch: int, stall_s: float) -> None:
+        limits = Limits(
+            max_batch=batch,
+            max_tokens=max(batch, 10),
+            context=CONTEXT,
+            pages=pages,
+            page_tokens=4,
+            vocab=VOCAB,
+            source="test",
+        )
+        self.scheduler = Scheduler(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
+        self.clock = VirtualClock()
+        self.loop = EngineLoop(FakeBackend(limits, step_s=0.5, token_s=0.1), self.scheduler, clock=self.clock)
+        self.requests: dict[str, Request] = {}
+        self.expected: dict[str, list[int]] = {}
+        self.tokens: dict[str, list[int]] = {}
+        self.accounts: dict[str, UsageEvent] = {}
+        self.finished_at: dict[str, int] = {}
+        self.started: list[str] = []
+        self.serial = 0
+
+    @rule(
+        prompt=prompts,
+        wanted=st.integers(1, 25),
+        sampling=samplings,
+        priority=st.sampled_from(Priority),
+        stops=st.booleans(),
+    )
+    def add(self, prompt: tuple[int, ...], wanted: int, sampling: Sampling, priority: Priority, stops: bool) -> None:
+        if not self.scheduler.has_room:
+            return
+        self.serial += 1
+        request = Request(
+            f"r{self.serial}",
+            prompt,
+            wanted,
+            sampling,
+            eos_ids=(EOS,),
+            stop_token_ids=(9, 11),
+            ignore_eos=not stops,
+            priority=priority,
+        )
+        self.loop.add(request)
+        self.requests[request.id] = request
+        self.expected[request.id] = alone(request)
+        self.tokens[request.id] = []
+
+    @rule(prompts=st.lists(prompts, min_size=3, max_size=5), sampling=samplings)
+    def burst(self, prompts: list[tuple[int, ...]], sampling: Sampling) -> None:
+        """Several long answers at once, more than the pages hold."""
+        for prompt in prompts:
+            self.add(prompt, 25, sampling, Priority.NORMAL, False)
+        self.steps(12)
+
+    @rule()
+    def step(self) -> None:
+        running = [sequence for sequence in self.scheduler._running if sequence.left == 1]
+        pages_short = self.scheduler.pool.available < len(running)
+        deltas = self.loop.step()
+        self.take(deltas)
+        self.started += [sequence.id for sequence in self.scheduler._plan.opened]
+        went_on = {delta.request_id for delta in deltas}
+        for sequence in running:  # decoding goes on in every step, unless pages ran out
+            assert sequence.id in went_on or pages_short
+
+    @rule(times=st.integers(2, 8))
+    def steps(self, times: int) -> None:
+        for _ in range(times):
+            self.step()
+
+    def alive(self) -> list[str]:
+        return [name for name in self.requests if name not in self.accounts]
+
+    @precondition(lambda self: self.alive())
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.alive()))
+        assert self.loop.cancel(name)
+        assert not self.loop.cancel(name)
+        self.take(self.loop._take_ended())
+        assert self.accounts[name].finish_reason == "cancelled"
+
+    @precondition(lambda self: self.alive())
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(self.alive()))
+        at = data.draw(st.integers(0, len(self.tokens[name])))
+        self.finished_at[name] = at
+        assert self.loop.finish(name, at)
+        self.take(self.loop._take_ended())
+        assert (self.accounts[name].finish_reason, self.accounts[name].completion_tokens) == ("stop", at)
+
+    @rule(seconds=st.floats(0, 100))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def take(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            name, request = delta.request_id, self.requests[delta.request_id]
+            assert name not in self.accounts, "a sequence went on after its end"
+            self.tokens[name] += delta.tokens
+            asked = request.sampling.logprobs
+            assert len(delta.logprobs) == (len(delta.tokens) if asked >= 0 else 0)
+            assert all(len(rivals) == asked for rivals in delta.top)
+            assert (delta.usage is None) == (delta.finish_reason is None)
+            if delta.usage is not None:
+                self.accounts[name] = delta.usage
+
+    @invariant()
+    def conserved(self) -> None:
+        scheduler = self.scheduler
+        scheduler.pool.check([sequence.pages for sequence in scheduler._running])
+        slots = [sequence.slot for sequence in scheduler._running + scheduler._preempted]
+        assert sorted(slots + scheduler._slots) == list(range(scheduler.limits.max_batch))
+        assert all(not sequence.pages for sequence in scheduler._preempted)
+
+    @invariant()
+    def same_tokens_as_alone(self) -> None:
+        for name, tokens in self.tokens.items():
+            assert tokens == self.expected[name][: len(tokens)]
+
+    @invariant()
+    def first_in_first_out(self) -> None:
+        for priority in Priority:
+            numbers = [int(name[1:]) for name in self.started if self.requests[name].priority is priority]
+            assert numbers == sorted(numbers)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "loop"):
+            return
+        work = sum(len(request.prompt) + request.max_tokens for request in self.requests.values())
+        for _ in range(20 * work + 10):
+            if self.loop.idle:
+                break
+            self.step()
+            self.conserved()
+        assert self.loop.idle, "some sequence never ended"
+        self.same_tokens_as_alone()
+        self.first_in_first_out()
+        assert self.accounts.keys() == self.requests.keys()
+        assert self.scheduler.pool.held == 0
+        for name, account in self.accounts.items():
+            self.check_account(self.requests[name], self.tokens[name], account)
+
+    def check_account(self, request: Request, tokens: list[int], account: UsageEvent) -> None:
+        assert account.prompt_tokens == len(request.prompt)
+        assert 0 <= account.cached_tokens < account.prompt_tokens
+        assert min(account.queue_s, account.prompt_s, account.completion_s) >= 0
+        assert account.completion_tokens == self.finished_at.get(request.id, len(tokens))
+        if account.finish_reason == "length":
+            assert len(tokens) == request.max_tokens
+        elif account.finish_reason == "stop" and request.id not in self.finished_at:
+            assert tokens[-1] in request.stops
+            assert len(tokens) > request.sampling.min_tokens
+        ends = [index for index, token in enumerate(tokens) if token in request.stops]
+        assert ends in ([], [len(tokens) - 1]), "generation went on after a stop token"
+
+
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(
+    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
