@@ -1,0 +1,173 @@
+// Attention over one page, written once over the vectors of a level. Scores and values are the same small product:
+// C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page itself, or its
+// f32 copy in the first-level cache when many rows share it.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "../kernels.h"
+
+namespace undiced {
+namespace {
+
+inline constexpr int kLaneVectors = 4;                                  // vectors of lanes and
+inline constexpr int kRowGroup = simd::kRegisters == 32 ? 6 : 3;        // rows whose sums stay in registers
+inline constexpr std::int64_t kCopyRows = 2 * kRowGroup + 1;            // rows from which a copied page pays
+inline constexpr std::int64_t kCopyValues = kPageTokens * 256;          // largest page that is copied
+inline constexpr std::int64_t kScoreVectors = kPageTokens / simd::kLanes;
+
+inline simd::F load_lanes(const float* x) { return simd::load(x); }
+inline simd::F load_lanes(const std::uint16_t* x) { return simd::load_f16(x); }
+inline simd::F load_some_lanes(const float* x, std::int64_t n) { return simd::load_first(x, n); }
+inline simd::F load_some_lanes(const std::uint16_t* x, std::int64_t n) { return simd::load_f16_first(x, n); }
+
+// c = c * keep[row] + a x b for R rows and V vectors of lanes, over i in [begin, end). keep == nullptr starts at zero.
+// `partial` > 0: the only vector has that many lanes.
+template <int R, int V, bool Partial, class B>
+void multiply_page(const float* a, std::int64_t lda, const B* b, std::int64_t ldb, std::int64_t begin, std::int64_t end,
+                   const float* keep, float* c, std::int64_t ldc, std::int64_t partial) {
+    simd::F acc[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) {
+            const float* at = c + r * ldc + v * simd::kLanes;
+            if (keep == nullptr) acc[r][v] = simd::zero();
+            else acc[r][v] = simd::mul(Partial ? simd::load_first(at, partial) : simd::load(at), simd::set(keep[r]));
+        }
+    for (std::int64_t i = begin; i < end; ++i) {
+        simd::F factors[R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) factors[r] = simd::broadcast(a + r * lda + i);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            const B* at = b + i * ldb + v * simd::kLanes;
+            const simd::F lanes = Partial ? load_some_lanes(at, partial) : load_lanes(at);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) acc[r][v] = simd::fma(factors[r], lanes, acc[r][v]);
+        }
+    }
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) {
+            float* at = c + r * ldc + v * simd::kLanes;
+            if (Partial) simd::store_first(at, partial, acc[r][v]);
+            else simd::store(at, acc[r][v]);
+        }
+}
+
+// The same for any number of lanes.
+template <int R, class B>
+void multiply_lanes(const float* a, std::int64_t lda, const B* b, std::int64_t lanes, std::int64_t begin,
+                    std::int64_t end, const float* keep, float* c, std::int64_t ldc) {
+    std::int64_t at = 0;
+    const auto step = [&]<int V, bool Partial>(std::int64_t partial) {
+        multiply_page<R, V, Partial>(a, lda, b + at, lanes, begin, end, keep, c + at, ldc, partial);
+        at += V * simd::kLanes;
+    };
+    while (lanes - at >= kLaneVectors * simd::kLanes) step.template operator()<kLaneVectors, false>(0);
+    while (lanes - at >= 2 * simd::kLanes) step.template operator()<2, false>(0);
+    while (lanes - at >= simd::kLanes) step.template operator()<1, false>(0);
+    if (at < lanes) step.template operator()<1, true>(lanes - at);
+}
+
+inline simd::F lane_numbers(std::int64_t first) {
+    alignas(64) float numbers[simd::kLanes];
+    for (std::int64_t i = 0; i < simd::kLanes; ++i) numbers[i] = static_cast<float>(first + i);
+    return simd::load(numbers);
+}
+
+// Turns one row's raw scores into weights e^(score - largest), 0 where unseen, and updates its maximum and sum.
+// Returns what the row's earlier output must be multiplied with.
+inline float soften(const AttendArgs& args, std::int64_t row, float* scores) {
+    const std::int32_t begin = args.begin[row], end = args.end[row];
+    if (begin >= end) {
+        for (std::int64_t v = 0; v < kScoreVectors; ++v) simd::store(scores + v * simd::kLanes, simd::zero());
+        return 1.0f;
+    }
+    const simd::F factor = simd::set(args.scale), unseen = simd::set(-INFINITY);
+    const bool whole = begin == 0 && end == kPageTokens;
+    simd::F s[kScoreVectors], most = unseen;
+    for (std::int64_t v = 0; v < kScoreVectors; ++v) {
+        s[v] = simd::mul(simd::load(scores + v * simd::kLanes), factor);
+        if (args.softcap > 0.0f)
+            s[v] = simd::mul(simd::set(args.softcap), tanh(simd::mul(s[v], simd::set(1.0f / args.softcap))));
+        if (!whole) {
+            const simd::F slot = lane_numbers(v * simd::kLanes);
+            s[v] = simd::select_less(slot, simd::set(static_cast<float>(begin)), unseen, s[v]);
+            s[v] = simd::select_less(slot, simd::set(static_cast<float>(end)), s[v], unseen);
+        }
+        most = simd::max(s[v], most);
+    }
+    const float before = args.max[row], largest = std::max(before, simd::largest(most));
+    const float keep = before == largest ? 1.0f : std::exp(before - largest);
+    simd::F total = simd::zero();
+    for (std::int64_t v = 0; v < kScoreVectors; ++v) {
+        const simd::F weight = exp(simd::sub(s[v], simd::set(largest)));
+        simd::store(scores + v * simd::kLanes, weight);
+        total = simd::add(total, weight);
+    }
+    args.sum[row] = args.sum[row] * keep + simd::sum(total);
+    args.max[row] = largest;
+    return keep;
+}
+
+template <int R, class B>
+void attend_rows(const AttendArgs& args, std::int64_t row, const B* k, const B* v) {
+    std::int64_t begin = kPageTokens, end = 0;
+    for (std::int64_t r = row; r < row + R; ++r) {
+        if (args.begin[r] >= args.end[r]) continue;
+        begin = std::min<std::int64_t>(begin, args.begin[r]);
+        end = std::max<std::int64_t>(end, args.end[r]);
+    }
+    if (begin >= end) return;
+    alignas(64) float scores[R * kPageTokens];
+    float keep[R];
+    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, k, kPageTokens, 0, args.key_dim, nullptr, scores, kPageTokens);
+    for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
+    multiply_lanes<R>(scores, kPageTokens, v, args.value_dim, begin, end, keep, args.out + row * args.ldo, args.ldo);
+}
+
+template <class B>
+void attend_page(const AttendArgs& args, const B* k, const B* v) {
+    std::int64_t row = 0;
+    for (; row + kRowGroup <= args.rows; row += kRowGroup) attend_rows<kRowGroup>(args, row, k, v);
+    for (; row + 3 <= args.rows; row += 3) attend_rows<3>(args, row, k, v);
+    for (; row + 2 <= args.rows; row += 2) attend_rows<2>(args, row, k, v);
+    for (; row < args.rows; ++row) attend_rows<1>(args, row, k, v);
+}
+
+void attend(const AttendArgs& args) {
+    const std::int64_t k_values = args.key_dim * kPageTokens, v_values = args.value_dim * kPageTokens;
+    if (args.rows < kCopyRows || std::max(k_values, v_values) > kCopyValues) return attend_page(args, args.k, args.v);
+    std::int64_t written = 0;  // slots beyond the last visible one may hold anything; they are not copied
+    for (std::int64_t row = 0; row < args.rows; ++row)
+        if (args.begin[row] < args.end[row]) written = std::max<std::int64_t>(written, args.end[row]);
+    alignas(64) float k[kCopyValues], v[kCopyValues];
+    f16_to_f32(args.k, k, k_values);
+    f16_to_f32(args.v, v, written * args.value_dim);
+    attend_page<float>(args, k, v);
+}
+
+void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum) {
+    for (std::int64_t row = 0; row < rows; ++row)
+        scale(sum[row] > 0.0f ? 1.0f / sum[row] : 0.0f, out + row * ldo, value_dim);
+}
+
+void kv_write(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
+              std::uint16_t* v, std::int64_t slot) {
+    const auto clamp = [](F x) { return simd::min(simd::set(65504.0f), simd::max(simd::set(-65504.0f), x)); };
+    alignas(64) std::uint16_t half[kLanes];
+    for (std::int64_t d = 0; d < key_dim; d += kLanes) {
+        const std::int64_t count = std::min(kLanes, key_dim - d);
+        simd::store_f16(half, clamp(simd::load_first(key + d, count)));
+        for (std::int64_t i = 0; i < count; ++i) k[(d + i) * kPageTokens + slot] = half[i];
+    }
+    for (std::int64_t d = 0; d < value_dim; d += kLanes) {
+        const std::int64_t count = std::min(kLanes, value_dim - d);
+        simd::store_f16(half, clamp(simd::load_first(value + d, count)));
+        __builtin_memcpy(v + slot * value_dim + d, half, static_cast<std::size_t>(count) * 2);
+    }
+}
+
+}  // namespace
+}  // namespace undiced

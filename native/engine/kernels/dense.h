@@ -1,0 +1,91 @@
+// Products with dense weights (bf16, f16, f32) and f32 activations, written once over the vectors of a level.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "quant_matmul.h"
+
+namespace undiced {
+namespace {
+
+inline constexpr std::int64_t kParts = kTileRows / simd::kLanes;  // vectors that hold the 16 rows of a tile
+inline constexpr std::int64_t kDenseTokenBlock = 64;
+inline constexpr int kDenseGroup = simd::kRegisters == 32 ? 12 : 4;  // tokens whose sums stay in registers
+
+template <Layout L>
+inline constexpr std::int64_t kValueBytes = L == Layout::kF32 ? 4 : 2;
+
+// Columns k and k + 1 (k even) of one vector of rows.
+template <Layout L>
+inline simd::Pair load_pair(const std::uint8_t* tile, std::int64_t k, std::int64_t part) {
+    const std::int64_t lane = part * simd::kLanes;
+    if constexpr (L == Layout::kBf16) return simd::load_bf16_pairs(tile + (k * kTileRows + 2 * lane) * 2);
+    if constexpr (L == Layout::kF16) {
+        const std::uint16_t* at = reinterpret_cast<const std::uint16_t*>(tile) + k * kTileRows + lane;
+        return {simd::load_f16(at), simd::load_f16(at + kTileRows)};
+    }
+    const float* at = reinterpret_cast<const float*>(tile) + k * kTileRows + lane;
+    return {simd::load(at), simd::load(at + kTileRows)};
+}
+
+// sums (NT x 16) = products of a tile. Few tokens use two sets of sums to hide the latency of the additions.
+template <Layout L, int NT>
+void multiply_dense(const std::uint8_t* tile, std::int64_t cols, const float* x, std::int64_t ldx, const Stream* stream,
+                    float* sums) {
+    constexpr int kSets = NT * kParts <= 4 ? 2 : 1;
+    simd::F acc[kSets][NT][kParts];
+    for (auto& set : acc)
+        for (auto& row : set)
+            for (simd::F& a : row) a = simd::zero();
+    std::int64_t k = 0;
+    for (; k + 2 <= cols; k += 2) {
+        if (stream != nullptr) stream->prefetch(tile + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
+        simd::Pair w[kParts];
+        for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(tile, k, part);
+#pragma GCC unroll 16
+        for (int t = 0; t < NT; ++t) {
+            const simd::F even = simd::broadcast(x + t * ldx + k), odd = simd::broadcast(x + t * ldx + k + 1);
+#pragma GCC unroll 2
+            for (std::int64_t part = 0; part < kParts; ++part) {
+                acc[0][t][part] = simd::fma(w[part].even, even, acc[0][t][part]);
+                acc[kSets - 1][t][part] = simd::fma(w[part].odd, odd, acc[kSets - 1][t][part]);
+            }
+        }
+    }
+    for (int t = 0; t < NT; ++t) {
+        for (std::int64_t part = 0; part < kParts; ++part) {
+            simd::F total = kSets == 1 ? acc[0][t][part] : simd::add(acc[0][t][part], acc[kSets - 1][t][part]);
+            if (k < cols) total = simd::fma(load_pair<L>(tile, k, part).even, simd::broadcast(x + t * ldx + k), total);
+            simd::store(sums + t * kTileRows + part * simd::kLanes, total);
+        }
+    }
+}
+
+template <Layout L>
+void matmul_dense(const MatmulArgs& args) {
+    const PackedMatrix& w = *args.w;
+    const Stream stream{w.tile(args.tile_end), static_cast<const std::uint8_t*>(args.next)};
+    for (std::int64_t first = 0; first < args.tokens; first += kDenseTokenBlock) {
+        const std::int64_t count = std::min(kDenseTokenBlock, args.tokens - first);
+        for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
+            for_token_groups<kDenseGroup>(count, [&]<int N>(std::int64_t token) {
+                alignas(64) float sums[N * kTileRows];
+                multiply_dense<L, N>(w.tile(tile), w.cols, args.x + (first + token) * args.ldx, args.ldx,
+                                     token == 0 ? &stream : nullptr, sums);
+                write_tile(args, tile, first + token, N, sums);
+            });
+        }
+    }
+}
+
+inline void matmul_dense_any(const MatmulArgs& args) {
+    switch (args.w->format->layout) {
+        case Layout::kBf16: return matmul_dense<Layout::kBf16>(args);
+        case Layout::kF16: return matmul_dense<Layout::kF16>(args);
+        default: return matmul_dense<Layout::kF32>(args);
+    }
+}
+
+}  // namespace
+}  // namespace undiced

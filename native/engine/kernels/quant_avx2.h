@@ -1,0 +1,285 @@
+// Integer products for AVX2. Codes are unsigned and activations signed, which is what vpmaddubsw wants: two products are
+// added in 16 bits, and as many pairs as cannot overflow are added there too before one vpmaddwd widens them:
+//   4-bit codes  15 * 127 * 2 * 8 = 30480: a whole block;   5-bit codes  31 * 127 * 2 * 4 = 31496: half a block;
+//   6-bit codes  63 * 127 * 2 * 2 = 32004: two vectors;     8-bit codes  are two planes of 4 bits, 16 * high + low.
+// Peak on a core with two such units: 64 multiply-adds a cycle.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "quant_matmul.h"
+
+#define UNDICED_INLINE inline __attribute__((always_inline))
+
+namespace undiced {
+namespace {
+
+UNDICED_INLINE __m256i load_codes(const std::uint8_t* at) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+}
+
+UNDICED_INLINE __m256i broadcast_codes(const QuantBlock& x, int quad) {
+    std::int32_t four;
+    std::memcpy(&four, x.code + 4 * quad, 4);
+    return _mm256_set1_epi32(four);
+}
+
+UNDICED_INLINE __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
+UNDICED_INLINE __m256i high_nibbles(__m256i bytes) { return low_nibbles(_mm256_srli_epi16(bytes, 4)); }
+
+// 16-bit pairs times `weight`, added in 32 bits: lane r belongs to row r of the half tile.
+UNDICED_INLINE __m256i widen(__m256i pairs, int weight = 1) {
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(static_cast<short>(weight)));
+}
+
+// Sources yield the 32 codes of (quad, half tile). Expanded blocks hold plain bytes, packed ones nibbles or bytes.
+struct PlainCodes {
+    const std::uint8_t* at;
+    UNDICED_INLINE __m256i operator()(int quad, int half) const { return load_codes(at + quad * 64 + half * 32); }
+};
+struct PackedNibbles {
+    const std::uint8_t* at;
+    UNDICED_INLINE __m256i operator()(int quad, int half) const {
+        const __m256i bytes = load_codes(at + quad % 4 * 64 + half * 32);
+        return quad < 4 ? low_nibbles(bytes) : high_nibbles(bytes);
+    }
+};
+// One plane of packed bytes: the low or the high nibble of each.
+template <bool High>
+struct BytePlane {
+    const std::uint8_t* at;
+    UNDICED_INLINE __m256i operator()(int quad, int half) const {
+        const __m256i bytes = load_codes(at + quad * 64 + half * 32);
+        return High ? high_nibbles(bytes) : low_nibbles(bytes);
+    }
+};
+
+// Holds a sum in its register at this point of the program: left alone, the compiler moves the additions of a block to its
+// end and spills every product.
+UNDICED_INLINE void pin(__m256i& sum) { asm volatile("" : "+x"(sum)); }
+
+template <int NT>
+using Sums = __m256i[NT][2];  // for NT tokens and both half tiles
+
+// sums = products of quads [Begin, End) in 16 bits.
+template <int NT, int Begin, int End, class Source>
+UNDICED_INLINE void multiply_quads(const Source& codes, const QuantBlock* x, std::int64_t stride, Sums<NT>& sums) {
+#pragma GCC unroll 8
+    for (int quad = Begin; quad < End; ++quad) {
+        const __m256i w0 = codes(quad, 0), w1 = codes(quad, 1);
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) {
+            const __m256i a = broadcast_codes(x[t * stride], quad);
+            const __m256i p0 = _mm256_maddubs_epi16(w0, a), p1 = _mm256_maddubs_epi16(w1, a);
+            sums[t][0] = quad == Begin ? p0 : _mm256_add_epi16(sums[t][0], p0);
+            sums[t][1] = quad == Begin ? p1 : _mm256_add_epi16(sums[t][1], p1);
+            pin(sums[t][0]);
+            pin(sums[t][1]);
+        }
+    }
+}
+
+// sums (+)= weight * products of quads [Begin, End) in 32 bits.
+template <int NT, int Begin, int End, bool Add, class Source>
+UNDICED_INLINE void multiply_wide(const Source& codes, const QuantBlock* x, std::int64_t stride, Sums<NT>& sums,
+                                  int weight = 1) {
+    Sums<NT> pairs;
+    multiply_quads<NT, Begin, End>(codes, x, stride, pairs);
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t)
+        for (int half = 0; half < 2; ++half) {
+            const __m256i wide = widen(pairs[t][half], weight);
+            sums[t][half] = Add ? _mm256_add_epi32(sums[t][half], wide) : wide;
+        }
+}
+
+// Scales and biases of one half tile; bias is what multiplies the sum of the activations: minimum - zero * scale.
+struct Factors {
+    __m256 scale, bias;
+};
+
+template <bool Wide>
+UNDICED_INLINE __m256 load_scales(const std::uint8_t* scales, int index, int half) {
+    if constexpr (Wide) return _mm256_load_ps(reinterpret_cast<const float*>(scales + 64 * index + 32 * half));
+    return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales + 32 * index + 16 * half)));
+}
+
+template <int Groups, bool Wide, bool Min>
+UNDICED_INLINE Factors packed_factors(const std::uint8_t* scales, int group, int half, __m256 minus_zero) {
+    const __m256 scale = load_scales<Wide>(scales, group, half);
+    if constexpr (Min) return {scale, load_scales<Wide>(scales, Groups + group, half)};
+    return {scale, _mm256_mul_ps(scale, minus_zero)};
+}
+
+template <int Groups>
+UNDICED_INLINE Factors expanded_factors(const std::uint8_t* scales, int group, int half) {
+    const float* at = reinterpret_cast<const float*>(scales) + group * 16 + half * 8;
+    return {_mm256_load_ps(at), _mm256_load_ps(at + Groups * 16)};
+}
+
+// total += scale * x.scale * sums + bias * (sum of the activations)
+UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, float x_scale, float x_sum) {
+    const __m256 scale = _mm256_mul_ps(factors.scale, _mm256_set1_ps(x_scale));
+    total = _mm256_fmadd_ps(factors.bias, _mm256_set1_ps(x_sum), total);
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), scale, total);
+}
+
+template <Codes C, bool Wide, bool Min>
+struct Avx2Policy {
+    static constexpr int kDirectGroup = 4, kExpandedGroup = 4;
+    static constexpr std::int64_t kDirectTokens = 8;
+    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;             // packed
+    static constexpr std::int64_t kPlaneBytes = C == Codes::kEight ? 1024 : 512;          // expanded
+    static constexpr std::int64_t kExpandedBlockBytes = kPlaneBytes + kGroups<C> * 128;
+
+    // Products of one block of plain codes, or of packed ones, and their scaled addition to `total`.
+    template <int NT, bool Packed, class GetFactors>
+    static UNDICED_INLINE void block(const std::uint8_t* codes, const QuantBlock* x, std::int64_t stride,
+                                     const GetFactors& get, __m256 (&total)[NT][2]) {
+        Sums<NT> sums;
+        const PlainCodes plain{codes};
+        if constexpr (C == Codes::kFour && Packed) {
+            multiply_wide<NT, 0, 8, false>(PackedNibbles{codes}, x, stride, sums);
+        } else if constexpr (C == Codes::kFour) {
+            multiply_wide<NT, 0, 8, false>(plain, x, stride, sums);
+        } else if constexpr (C == Codes::kFive) {
+            multiply_wide<NT, 0, 4, false>(plain, x, stride, sums);
+            multiply_wide<NT, 4, 8, true>(plain, x, stride, sums);
+        } else if constexpr (C == Codes::kEight && Packed) {
+            multiply_wide<NT, 0, 8, false>(BytePlane<false>{codes}, x, stride, sums);
+            multiply_wide<NT, 0, 8, true>(BytePlane<true>{codes}, x, stride, sums, 16);
+        } else if constexpr (C == Codes::kEight) {
+            multiply_wide<NT, 0, 8, false>(plain, x, stride, sums);
+            multiply_wide<NT, 0, 8, true>(PlainCodes{codes + 512}, x, stride, sums, 16);
+        } else {
+            multiply_wide<NT, 0, 2, false>(plain, x, stride, sums);
+            multiply_wide<NT, 2, 4, true>(plain, x, stride, sums);
+            for (int half = 0; half < 2; ++half)
+                for (int t = 0; t < NT; ++t)
+                    total[t][half] = apply(total[t][half], sums[t][half], get(0, half), x[t * stride].scale,
+                                           x[t * stride].half_sum[0]);
+            multiply_wide<NT, 4, 6, false>(plain, x, stride, sums);
+            multiply_wide<NT, 6, 8, true>(plain, x, stride, sums);
+            for (int half = 0; half < 2; ++half)
+                for (int t = 0; t < NT; ++t)
+                    total[t][half] = apply(total[t][half], sums[t][half], get(1, half), x[t * stride].scale,
+                                           x[t * stride].half_sum[1]);
+            return;
+        }
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+            const Factors factors = get(0, half);
+#pragma GCC unroll 8
+            for (int t = 0; t < NT; ++t)
+                total[t][half] = apply(total[t][half], sums[t][half], factors, x[t * stride].scale, x[t * stride].sum);
+        }
+    }
+
+    template <int NT>
+    static void direct(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const QuantBlock* x,
+                       const Stream* stream, float* out) {
+        __m256 total[NT][2] = {};
+        const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
+        constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
+        for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
+            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
+            block<NT, true>(
+                tile, x + b, blocks,
+                [&](int group, int half) {
+                    return packed_factors<kGroups<C>, Wide, Min>(tile + kCodeBytes, group, half, minus_zero);
+                },
+                total);
+        }
+        for (int t = 0; t < NT; ++t)
+            for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * 16 + half * 8, total[t][half]);
+    }
+
+    static void expand(const PackedMatrix& w, const std::uint8_t* packed, std::int64_t blocks, std::uint8_t* out) {
+        const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
+        const auto put = [&](std::int64_t at, __m256i codes) {
+            _mm256_store_si256(reinterpret_cast<__m256i*>(out + at), codes);
+        };
+        for (std::int64_t b = 0; b < blocks; ++b, packed += w.block_bytes, out += kExpandedBlockBytes) {
+            for (std::int64_t i = 0; i < kCodeBytes; i += 32) {
+                const __m256i bytes = load_codes(packed + i);
+                if constexpr (C == Codes::kFour || C == Codes::kEight) {
+                    put(i, low_nibbles(bytes));
+                    put(i + kCodeBytes, high_nibbles(bytes));
+                } else {
+                    put(i, bytes);
+                }
+            }
+            float* scales = reinterpret_cast<float*>(out + kPlaneBytes);
+            for (int group = 0; group < kGroups<C>; ++group) {
+                for (int half = 0; half < 2; ++half) {
+                    const Factors factors =
+                        packed_factors<kGroups<C>, Wide, Min>(packed + kCodeBytes, group, half, minus_zero);
+                    _mm256_store_ps(scales + group * 16 + half * 8, factors.scale);
+                    _mm256_store_ps(scales + (kGroups<C> + group) * 16 + half * 8, factors.bias);
+                }
+            }
+        }
+    }
+
+    // sums (NT x 16) += products with `blocks` expanded blocks.
+    template <int NT>
+    static void expanded(const std::uint8_t* codes, std::int64_t blocks, const QuantBlock* x, std::int64_t stride,
+                         float* sums) {
+        __m256 total[NT][2];
+        for (int t = 0; t < NT; ++t)
+            for (int half = 0; half < 2; ++half) total[t][half] = _mm256_load_ps(sums + t * 16 + half * 8);
+        for (std::int64_t b = 0; b < blocks; ++b, codes += kExpandedBlockBytes) {
+            block<NT, false>(
+                codes, x + b, stride,
+                [&](int group, int half) { return expanded_factors<kGroups<C>>(codes + kPlaneBytes, group, half); },
+                total);
+        }
+        for (int t = 0; t < NT; ++t)
+            for (int half = 0; half < 2; ++half) _mm256_store_ps(sums + t * 16 + half * 8, total[t][half]);
+    }
+};
+
+inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
+    alignas(32) float tail[kBlockCols];
+    for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
+        const float* from = x + begin;
+        if (cols - begin < kBlockCols) {
+            std::memset(tail, 0, sizeof tail);
+            std::memcpy(tail, from, static_cast<std::size_t>(cols - begin) * sizeof(float));
+            from = tail;
+        }
+        __m256 v[4], most = _mm256_setzero_ps();
+        for (int i = 0; i < 4; ++i) {
+            v[i] = _mm256_loadu_ps(from + 8 * i);
+            most = _mm256_max_ps(most, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v[i]));
+        }
+        const float largest = simd::largest(most);
+        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
+        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        __m256i code[4];
+        for (int i = 0; i < 4; ++i) {
+            const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
+            code[i] = _mm256_cvtps_epi32(_mm256_max_ps(
+                _mm256_min_ps(scaled, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f)));
+        }
+        const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
+        const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high),
+                                                          _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->code), bytes);
+        const auto sum = [](__m256i a) {
+            __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+            s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+            return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+        };
+        const int first = sum(_mm256_add_epi32(code[0], code[1])), second = sum(_mm256_add_epi32(code[2], code[3]));
+        out->half_sum[0] = out->scale * static_cast<float>(first);
+        out->half_sum[1] = out->scale * static_cast<float>(second);
+        out->sum = out->scale * static_cast<float>(first + second);
+    }
+}
+
+}  // namespace
+}  // namespace undiced

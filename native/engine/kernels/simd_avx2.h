@@ -1,0 +1,104 @@
+// Vectors of floats for AVX2: the vocabulary that the shared kernels (pointwise.h, attend.h, dense.h) are written in.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace undiced {
+namespace {
+namespace simd {
+
+using F = __m256;
+inline constexpr std::int64_t kLanes = 8;
+inline constexpr int kRegisters = 16;
+
+inline F zero() { return _mm256_setzero_ps(); }
+inline F set(float x) { return _mm256_set1_ps(x); }
+inline F broadcast(const float* x) { return _mm256_broadcast_ss(x); }
+inline F load(const float* x) { return _mm256_loadu_ps(x); }
+inline void store(float* out, F x) { _mm256_storeu_ps(out, x); }
+
+// The first n lanes (0 <= n < kLanes); the others read as 0 and are not written.
+inline __m256i first_lanes(std::int64_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline F load_first(const float* x, std::int64_t n) { return _mm256_maskload_ps(x, first_lanes(n)); }
+inline void store_first(float* out, std::int64_t n, F x) { _mm256_maskstore_ps(out, first_lanes(n), x); }
+
+inline F add(F a, F b) { return _mm256_add_ps(a, b); }
+inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+inline F div(F a, F b) { return _mm256_div_ps(a, b); }
+inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }    // a * b + c
+inline F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a * b
+// NaN in the first operand yields the second.
+inline F max(F a, F b) { return _mm256_max_ps(a, b); }
+inline F min(F a, F b) { return _mm256_min_ps(a, b); }
+inline F abs(F a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+inline F copy_sign(F magnitude, F sign) {
+    const F mask = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_and_ps(mask, sign), _mm256_andnot_ps(mask, magnitude));
+}
+inline F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// yes where a < b, no elsewhere.
+inline F select_less(F a, F b, F yes, F no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+// One bit a lane.
+inline unsigned equal_bits(F a, F b) {
+    return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+}
+// x * 2^n for whole n in [-252, 254], in two steps so that results may be subnormal or infinite.
+inline F scale_by_power(F x, F n) {
+    const __m256i exponent = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(exponent, 1);
+    const auto power = [](__m256i e) {
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(e, _mm256_set1_epi32(127)), 23));
+    };
+    return mul(mul(x, power(half)), power(_mm256_sub_epi32(exponent, half)));
+}
+
+inline float sum(F a) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+inline float largest(F a) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+inline F load_f16(const std::uint16_t* x) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+// Rows are whole vectors at this level: value dimensions are multiples of 8.
+inline F load_f16_first(const std::uint16_t* x, std::int64_t) { return load_f16(x); }
+inline void store_f16(std::uint16_t* out, F x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+inline F load_bf16(const std::uint16_t* x) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+inline void store_bf16(std::uint16_t* out, F x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));  // NaNs stay NaNs
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(high, high), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(packed));
+}
+// Lanes of 2 consecutive bf16 each: the even ones, the odd ones.
+struct Pair {
+    F even, odd;
+};
+inline Pair load_bf16_pairs(const std::uint8_t* x) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(bits, 16)),
+            _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+
+}  // namespace simd
+}  // namespace
+}  // namespace undiced
