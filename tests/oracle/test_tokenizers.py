@@ -99,8 +99,8 @@ def test_published_files() -> None:
 
 def gguf_metadata(published: dict[str, Any], pre: str) -> dict[str, object]:
     """A byte-level tokenizer.json as a converter would store it."""
-    added = {token["id"]: token for token in published["added_tokens"]}
-    ids = published["model"]["vocab"] | {token["content"]: i for i, token in added.items()}
+    kinds = {token["id"]: 3 if token["special"] else 4 for token in published["added_tokens"]}
+    ids = published["model"]["vocab"] | {token["content"]: token["id"] for token in published["added_tokens"]}
     tokens = [f"[PAD{i}]" for i in range(max(ids.values()) + 1)]
     for token, i in ids.items():
         tokens[i] = token
@@ -108,9 +108,7 @@ def gguf_metadata(published: dict[str, Any], pre: str) -> dict[str, object]:
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": pre,
         "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [
-            (3 if added[i]["special"] else 4) if i in added else 1 for i in range(len(tokens))
-        ],
+        "tokenizer.ggml.token_type": [kinds.get(i, 1) for i in range(len(tokens))],
         "tokenizer.ggml.merges": [m if isinstance(m, str) else " ".join(m) for m in published["model"]["merges"]],
     }
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from undiced.text import ChatEncoder, ChatTemplate, Detokenizer, StopMatcher, Tokenizer
+from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.text import ChatEncoder, ChatTemplate, Detokenizer, StopMatcher, Tokenizer, load_tokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "text"))
-from text_sources import bpe_metadata, load, spm_metadata
+from text_sources import Source, bpe_metadata, load, spm_metadata
 
 BPE = load(bpe_metadata())
 SPM = load(spm_metadata())
@@ -131,3 +133,48 @@ def test_only_a_possible_beginning_of_a_stop_is_held_back(
             return
         held = seen[len(sent) :]
         assert not held or any(stop.startswith(held) and stop != held for stop in stops)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@given(st.data(), st.sampled_from([bpe_metadata(), spm_metadata()]))
+@settings(max_examples=300, deadline=None)
+def test_damaged_metadata_is_refused_or_usable(data: st.DataObject, metadata: dict[str, object]) -> None:
+    """A key is replaced, or one entry of a list, or a list is cut."""
+    key = data.draw(st.sampled_from(sorted(metadata)))
+    value = metadata[key]
+    damaged: object = data.draw(VALUES)
+    if isinstance(value, list) and data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(value) - 1))
+        damaged = value[:at] if data.draw(st.booleans()) else [*value[:at], damaged, *value[at + 1 :]]
+    try:
+        tokenizer = load(metadata | {key: damaged})
+    except (CheckpointError, UnsupportedError):
+        return
+    ids = tokenizer.encode("hello <s> world 12 <|im_end|> é", special=True)
+    assert all(0 <= i < tokenizer.vocab_size for i in ids)
+    assert isinstance(tokenizer.decode(ids), str)
+    assert all(isinstance(tokenizer.token_text(i), str) for i in range(tokenizer.vocab_size))
+
+
+@given(st.data(), st.sampled_from([BPE, SPM]))
+@settings(max_examples=200, deadline=None)
+def test_a_damaged_tokenizer_json_is_refused_or_usable(data: st.DataObject, tokenizer: Tokenizer) -> None:
+    whole = bytearray(tokenizer.to_json().encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1) | st.integers(0, min(1500, len(whole) - 1)))
+        whole[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"{", b"]", b'"', b"0", b"null", b"-1", b","])
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tokenizer.json").write_bytes(whole)
+        try:
+            loaded = load_tokenizer(Source({}, kind="hf", path=Path(folder)))
+        except (CheckpointError, UnsupportedError):
+            return
+    assert isinstance(loaded.decode(loaded.encode("hello <s> world 12 <|im_end|> é", special=True)), str)

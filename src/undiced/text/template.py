@@ -132,6 +132,7 @@ def _environment(now: Callable[[], datetime]) -> minijinja.Environment:
     environment.add_global("raise_exception", raise_exception)
     environment.add_global("strftime_now", lambda form: now().strftime(form))
     environment.add_filter("tojson", _to_json)
+    environment.add_test("iterable", lambda value: hasattr(value, "__iter__"))  # the engine's own says yes to none
     return environment
 
 

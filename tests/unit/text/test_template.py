@@ -45,6 +45,11 @@ def test_json_is_not_escaped_and_keeps_order() -> None:
     assert template.render(HELLO, tools=[{"b": "<é>", "a": None}]) == want
 
 
+def test_none_is_not_iterable() -> None:
+    template = ChatTemplate("{{ tools is iterable }}{{ 'a' is iterable }}{{ messages is iterable }}{{ 1 is iterable }}")
+    assert template.render(HELLO) == "FalseTrueTrueFalse"
+
+
 def test_the_clock_is_given() -> None:
     template = ChatTemplate("{{ strftime_now('%d %b %Y') }}", now=lambda: datetime(2026, 3, 4))
     assert template.render(HELLO) == "04 Mar 2026"
