@@ -71,7 +71,8 @@ def attention(
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights = (weights / weights.sum(axis=-1, keepdims=True))[..., : len(keys)]
     mixed = np.einsum("htc,chd->thd", weights, np.repeat(values, group, axis=1))
-    return mixed.reshape(tokens, heads * head_dim).astype(np.float32)
+    out: F32 = mixed.reshape(tokens, heads * head_dim).astype(np.float32)
+    return out
 
 
 def log_softmax(x: F32) -> F32:

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
 from undiced.core.errors import EngineError, InvalidRequestError, UnavailableError, UndicedError
@@ -347,8 +347,7 @@ class _Connection(asyncio.Protocol):
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is not a subclass
         self._client.connected(self)
 
     def data_received(self, data: bytes) -> None:
