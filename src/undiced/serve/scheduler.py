@@ -67,8 +67,7 @@ class Scheduler:
         self._before: list[Sequence] = []  # the sequences of the last step, if the next may be steady
         self._serial = 0
         self._latest_s = 0.0
-        self._rate = 0.0
-        self._updated_s = 0.0
+        self._rate = self._busy_s = self._updated_s = 0.0
         self._steps = self._preemptions = self._ended = 0
         self._prompt_tokens = self._cached_tokens = self._completion_tokens = 0
         self._step_s = self._joules = 0.0
@@ -102,7 +101,7 @@ class Scheduler:
                 remedy="Try again later.",
             )
         if not self._alive:
-            self._updated_s = now
+            self._updated_s, self._busy_s = now, 0.0
         arrival_s = now if arrival_s is None else min(arrival_s, now)
         self._serial += 1
         self._latest_s = max(self._latest_s, arrival_s)
@@ -327,7 +326,8 @@ class Scheduler:
         self._prompt_tokens += plan.prompt_tokens
         self._completion_tokens += len(plan.sampled)
         elapsed = max(now - self._updated_s, seconds, 1e-9)
-        self._rate += (len(plan.sampled) / elapsed - self._rate) * min(elapsed / _RATE_WINDOW_S, 1.0)
+        self._busy_s += elapsed
+        self._rate += (len(plan.sampled) / elapsed - self._rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
         self._updated_s = now
 
     # finish

@@ -1,0 +1,75 @@
+"""Requests: what is refused, and copies that share a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from undiced.core.errors import ContextLengthError, InvalidRequestError, UndicedError
+from undiced.engine.fake import FAKE_LIMITS
+from undiced.serve import Request, Sampling
+from undiced.serve.request import check
+
+GOOD = Request("a", (1, 2, 3), 8)
+
+
+def test_a_good_request_passes() -> None:
+    check(GOOD, FAKE_LIMITS)
+    check(replace(GOOD, max_tokens=FAKE_LIMITS.context - 3), FAKE_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "param", "words"),
+    [
+        (replace(GOOD, prompt=()), InvalidRequestError, "prompt", "empty"),
+        (replace(GOOD, max_tokens=0), InvalidRequestError, "max_tokens", "at least 1"),
+        (replace(GOOD, max_tokens=4094), ContextLengthError, "max_tokens", r"4096 .*4097 \(3 in the prompt, 4094"),
+        (replace(GOOD, prompt=(5, 1000)), InvalidRequestError, "prompt", "token id 1000.*1000 tokens"),
+        (replace(GOOD, prompt=(-1,)), InvalidRequestError, "prompt", "token id -1"),
+        (replace(GOOD, sampling=Sampling(logit_bias=((1000, 1.0),))), InvalidRequestError, "logit_bias", "1000"),
+        (replace(GOOD, sampling=Sampling(seed=-1)), InvalidRequestError, "seed", "64"),
+        (replace(GOOD, sampling=Sampling(seed=1 << 64)), InvalidRequestError, "seed", "64"),
+        (replace(GOOD, sampling=Sampling(top_k=1 << 31)), InvalidRequestError, "top_k", "32-bit"),
+        (replace(GOOD, sampling=Sampling(logprobs=21)), InvalidRequestError, "top_logprobs", "20"),
+    ],
+)
+def test_impossible_requests_are_refused_by_name(
+    request_: Request, error: type[UndicedError], param: str, words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        check(request_, FAKE_LIMITS)
+    assert caught.value.param == param
+
+
+def test_a_request_larger_than_the_whole_pool_is_refused_with_both_numbers() -> None:
+    limits = replace(FAKE_LIMITS, pages=2)
+    check(replace(GOOD, max_tokens=30), limits)  # the last token needs no place
+    with pytest.raises(ContextLengthError, match=r"32 tokens in all.*33"):
+        check(replace(GOOD, max_tokens=31), limits)
+
+
+def test_copies_differ_in_id_and_seed_alone() -> None:
+    request = replace(GOOD, sampling=Sampling(seed=(1 << 64) - 1))
+    copies = request.copies(16)
+    assert len({copy.id for copy in copies}) == len({copy.sampling.seed for copy in copies}) == 16
+    assert copies[0].sampling == request.sampling
+    for copy in copies:
+        check(copy, FAKE_LIMITS)
+        assert replace(copy, id=request.id, sampling=request.sampling) == request
+
+
+def test_seeds_are_drawn_when_none_is_given() -> None:
+    assert Sampling().seed != Sampling().seed
+
+
+def test_stops_are_end_tokens_unless_ignored_and_stop_tokens_always() -> None:
+    request = replace(GOOD, eos_ids=(7,), stop_token_ids=(9,))
+    assert request.stops == {7, 9}
+    assert replace(request, ignore_eos=True).stops == {9}
+
+
+def test_requests_travel_unchanged() -> None:
+    request = replace(GOOD, sampling=Sampling(seed=(1 << 64) - 1, logit_bias=((3, -1.5),), top_p=0.5), cache_salt="é")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(request), type=Request) == request

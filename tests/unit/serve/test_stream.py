@@ -1,0 +1,153 @@
+"""Streams without a process: merging, stop strings, cancellation, failures, and one account whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from undiced.core.errors import EngineError, QueueFullError
+from undiced.serve import Delta, FinishReason, Request, UsageEvent
+from undiced.serve.frames import Cancel, Finish
+from undiced.serve.stream import Stream
+
+
+class Bench:
+    """A stream, what it sent and what it reported."""
+
+    def __init__(self) -> None:
+        self.sent: list[Cancel | Finish] = []
+        self.reported: list[UsageEvent] = []
+        self.stream = Stream(Request("a", (1, 2), 99), self.sent.append, self.reported.append, now=1.0)
+        self.made = 0
+
+    def token(self, *tokens: int) -> None:
+        self.made += len(tokens)
+        assert self.stream.push(Delta("a", list(tokens)), now=2.0)
+
+    def end(self, reason: FinishReason = "length", tokens: int = 0) -> None:
+        self.made += tokens
+        usage = UsageEvent("a", reason, 2, 0, self.made, 0.0, 1.0, 2.0, 0.0, "host")
+        assert not self.stream.push(Delta("a", [9] * tokens, finish_reason=reason, usage=usage), now=3.0)
+
+    async def read(self) -> list[Delta]:
+        return [delta async for delta in self.stream]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.stream.accept()
+    return bench
+
+
+async def test_unread_deltas_are_merged_and_the_account_comes_after_the_tokens(bench: Bench) -> None:
+    bench.token(1)
+    bench.token(2, 3)
+    bench.end(tokens=1)
+    deltas = await bench.read()
+    assert [delta.tokens for delta in deltas] == [[1, 2, 3, 9], []]
+    assert (deltas[0].usage, deltas[0].finish_reason, deltas[1].finish_reason) == (None, None, "length")
+    assert [deltas[1].usage] == bench.reported == [bench.stream.usage]
+
+
+async def test_a_reader_that_waits_gets_each_token_as_it_comes(bench: Bench) -> None:
+    reader = asyncio.create_task(bench.read())
+    for token in (1, 2):
+        await asyncio.sleep(0)
+        bench.token(token)
+        await asyncio.sleep(0)
+    bench.end()
+    assert [delta.tokens for delta in await reader] == [[1], [2], []]
+
+
+async def test_finish_stops_the_engine_and_what_comes_later_is_not_counted(bench: Bench) -> None:
+    bench.token(1, 2, 3)
+    assert (await anext(bench.stream)).tokens == [1, 2, 3]
+    bench.token(4)
+    bench.stream.finish(2)
+    bench.token(5)
+    assert bench.sent == [Finish("a", 2, "stop")]
+    assert bench.reported == []
+    bench.end("length")  # the engine had ended it before it heard
+    (last,) = await bench.read()
+    assert (last.tokens, last.finish_reason) == ([], "stop")
+    assert [last.usage] == bench.reported
+    assert (bench.reported[0].completion_tokens, bench.reported[0].finish_reason) == (2, "stop")
+
+
+async def test_finish_counts_right_even_after_the_engine_has_ended(bench: Bench) -> None:
+    bench.token(1, 2, 3)
+    bench.end(tokens=1)
+    assert (await anext(bench.stream)).tokens == [1, 2, 3, 9]
+    bench.stream.finish(1)
+    (last,) = await bench.read()
+    assert bench.sent == []
+    assert last.usage is not None
+    assert (last.usage.completion_tokens, last.finish_reason) == (1, "stop")
+    assert len(bench.reported) == 1
+
+
+async def test_cancel_tells_the_engine_once_and_reports_when_it_answers(bench: Bench) -> None:
+    async with bench.stream:
+        bench.token(1)
+    bench.stream.cancel()
+    assert bench.sent == [Cancel("a")]
+    assert bench.reported == []
+    bench.token(2)
+    bench.end("cancelled")
+    assert [usage.finish_reason for usage in bench.reported] == ["cancelled"]
+    assert [delta.finish_reason for delta in await bench.read()] == ["cancelled"]
+    assert len(bench.reported) == 1
+
+
+async def test_cancel_after_the_end_reports_what_was_not_read(bench: Bench) -> None:
+    bench.token(1)
+    bench.end()
+    bench.stream.cancel()
+    assert bench.sent == []
+    assert [usage.completion_tokens for usage in bench.reported] == [1]
+    await bench.read()
+    bench.stream.cancel()
+    bench.stream.finish(0)
+    assert len(bench.reported) == 1
+
+
+async def test_a_failure_comes_after_the_tokens_and_is_accounted(bench: Bench) -> None:
+    bench.token(1, 2)
+    bench.stream.fail(EngineError("gone"), None, now=5.0, source="host")
+    assert (await anext(bench.stream)).tokens == [1, 2]
+    with pytest.raises(EngineError, match="gone"):
+        await anext(bench.stream)
+    (usage,) = bench.reported
+    assert (usage.finish_reason, usage.prompt_tokens, usage.completion_tokens) == ("error", 2, 2)
+    assert (usage.prompt_s, usage.completion_s, usage.source) == (1.0, 3.0, "host")
+    assert await bench.read() == []
+
+
+async def test_a_failure_after_cancel_is_accounted_too(bench: Bench) -> None:
+    bench.stream.cancel()
+    bench.stream.fail(EngineError("gone"), None, now=5.0)
+    assert [usage.finish_reason for usage in bench.reported] == ["error"]
+
+
+async def test_a_refusal_is_raised_and_accounts_for_nothing() -> None:
+    bench = Bench()
+    waiting = asyncio.create_task(bench.stream.accepted())
+    await asyncio.sleep(0)
+    bench.stream.fail(QueueFullError("full", retry_after_s=1.0), None, now=2.0)
+    with pytest.raises(QueueFullError):
+        await waiting
+    with pytest.raises(QueueFullError):
+        await anext(bench.stream)
+    bench.stream.cancel()
+    assert bench.reported == []
+
+
+async def test_accepted_returns_when_the_engine_says_so() -> None:
+    bench = Bench()
+    waiting = asyncio.create_task(bench.stream.accepted())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    bench.stream.accept()
+    await waiting
