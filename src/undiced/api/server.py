@@ -88,7 +88,12 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    service: Service, sock: socket.socket, *, on_ready: Callable[[], None], on_drain: Callable[[int], None]
+    service: Service,
+    sock: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    on_drain: Callable[[int], None],
+    access_log: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
@@ -103,7 +108,7 @@ async def serve(
         http="httptools",
         ws="none",
         lifespan="off",
-        access_log=False,
+        access_log=access_log,
         log_config=None,
         server_header=False,
         timeout_keep_alive=75,

@@ -1,0 +1,168 @@
+"""`undiced doctor`: what this machine can do, measured, and what the default model should reach on it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import DEFAULT_MODEL, Json, Model, Threads
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from undiced.cli.terminal import Bar
+
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_DECODE_TOKENS = 64
+_PROMPT = "The history of computing begins with"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found; rates are measured in this run.
+
+    Attributes:
+        isa: the instruction set level the engine uses. huge_pages: the kernel's setting, or "unknown".
+        bytes_a_second, int8_ops_a_second: of `threads` threads together, from memory and in registers.
+        bytes_a_token: weights read to decode one token. limit_tokens_a_second: their reading time alone, inverted.
+        tokens_a_second, share_of_limit: decoding one sequence; None where the model is not here.
+        remedies: what would help.
+    """
+
+    isa: str
+    threads: int
+    cores: int
+    huge_pages: str
+    bytes_a_second: float
+    int8_ops_a_second: float
+    model: str
+    bytes_a_token: float | None
+    limit_tokens_a_second: float | None
+    tokens_a_second: float | None
+    share_of_limit: float | None
+    remedies: tuple[str, ...]
+
+
+def doctor(
+    model: Model = DEFAULT_MODEL,
+    threads: Threads = None,
+    run: Annotated[bool, typer.Option(help="Decode some tokens, if the model is here.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine and what to expect of it."""
+    from undiced.cli.terminal import Bar, emit
+
+    with Bar("Measuring", quiet=as_json) as bar:
+        found = examine(model, threads, run=run, bar=bar)
+    if as_json:
+        emit(asdict(found))
+    else:
+        _show(found)
+
+
+def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings:
+    """Measure; takes a few seconds."""
+    from undiced.machine.host import host
+
+    machine = host(threads)
+    native = _native()
+    bar.share(0.1, "Measuring memory bandwidth")
+    bandwidth = float(native.probe_bandwidth(machine.threads))
+    bar.share(0.4, "Measuring int8 arithmetic")
+    peak = float(native.probe_int8_peak(machine.threads))
+    bar.share(0.6, f"Decoding {_DECODE_TOKENS} tokens")
+    bytes_a_token, speed = _model(model, machine.threads, run=run)
+    limit = bandwidth / bytes_a_token if bytes_a_token else None
+    isa, huge_pages = str(native.isa_detect()), _huge_pages()
+    cores = host().threads
+    return Findings(
+        isa=isa,
+        threads=machine.threads,
+        cores=cores,
+        huge_pages=huge_pages,
+        bytes_a_second=bandwidth,
+        int8_ops_a_second=peak,
+        model=model,
+        bytes_a_token=bytes_a_token,
+        limit_tokens_a_second=limit,
+        tokens_a_second=speed,
+        share_of_limit=speed / limit if speed and limit else None,
+        remedies=remedies(isa, huge_pages, machine.threads, cores, here=bytes_a_token is not None, model=model),
+    )
+
+
+def remedies(isa: str, huge_pages: str, threads: int, cores: int, *, here: bool, model: str) -> tuple[str, ...]:
+    """What would make this machine faster, or this report complete."""
+    said = []
+    if isa == "portable":
+        said.append("This processor has neither AVX2 nor AVX-512: expect a tenth of the speed of one that has.")
+    if huge_pages == "never":
+        said.append(f"Huge pages are off: as root, write 'madvise' to {_HUGE_PAGES}.")
+    if threads < cores:
+        said.append(f"Only {threads} of {cores} cores are used: leave --threads out to use all.")
+    if not here:
+        said.append(f"The model is not here yet: undiced pull {model}.")
+    return tuple(said)
+
+
+def _native() -> ModuleType:
+    import importlib
+
+    from undiced.core.errors import UnsupportedError
+
+    try:
+        return importlib.import_module("undiced._native")
+    except ImportError as error:
+        remedy = "Run make serve, or pip install in the source folder."
+        raise UnsupportedError("The native engine is not built.", remedy=remedy) from error
+
+
+def _huge_pages() -> str:
+    """The bracketed word of the kernel's setting."""
+    try:
+        text = _HUGE_PAGES.read_text()
+    except OSError:
+        return "unknown"
+    return text[text.find("[") + 1 : text.find("]")] if "[" in text else "unknown"
+
+
+def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float | None]:
+    """Bytes of weights a token, and decoded tokens a second; None for what would need a download or is not wanted."""
+    from undiced.checkpoint import CATALOG, is_cached
+    from undiced.llm import LLM, SamplingParams, compile_for_host
+
+    packaged = CATALOG.get(model.casefold())
+    if packaged is not None and not is_cached(packaged):
+        return None, None
+    if not run:
+        compiled = compile_for_host(model, threads=threads, max_batch=1, max_context=256)
+        return compiled.program.fact("matmul_bytes_per_token"), None
+    with LLM(model, threads=threads, max_batch=1, max_context=256) as llm:
+        answer = llm.generate(_PROMPT, SamplingParams(max_tokens=_DECODE_TOKENS, ignore_eos=True))[0]
+        return llm.program.fact("matmul_bytes_per_token"), answer.tokens_per_second
+
+
+def _show(found: Findings) -> None:
+    from undiced.cli.terminal import megabytes
+
+    rows = [
+        ("instruction set", found.isa),
+        ("threads", f"{found.threads} of {found.cores} cores"),
+        ("huge pages", found.huge_pages),
+        ("memory bandwidth", f"{found.bytes_a_second / 1e9:.1f} GB/s"),
+        ("int8 peak", f"{found.int8_ops_a_second / 1e9:.0f} GOP/s"),
+    ]
+    if found.bytes_a_token is not None and found.limit_tokens_a_second is not None:
+        rows.append((found.model, f"{megabytes(found.bytes_a_token)} of weights a token"))
+        rows.append(("limit", f"{found.limit_tokens_a_second:.0f} tokens/s, one sequence, bandwidth alone"))
+    if found.tokens_a_second is not None and found.share_of_limit is not None:
+        rows.append(("measured", f"{found.tokens_a_second:.0f} tokens/s, {found.share_of_limit:.0%} of the limit"))
+    for name, value in rows:
+        typer.echo(f"{name:<18}{value}")
+    for remedy in found.remedies:
+        typer.secho(f"! {remedy}", fg="yellow")
+    if not found.remedies:
+        typer.secho("Nothing to improve.", fg="green")

