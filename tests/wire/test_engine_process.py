@@ -1,4 +1,4 @@
-"""A real engine process over a real socket, with a backend that hashes histories: life, death and everything between."""
+"""A real engine process over a real socket, with a backend that hashes histories: life, death and all between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from undiced.serve import GREEDY, Delta, Request, UsageEvent
 from undiced.serve.client import EngineClient, Restarts
 from undiced.serve.process import EngineSpec
 
-SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="step_s=0.002,poison=999")
+SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="step_s=0.002")
 HURRY = Restarts(pause_s=0.01)
 
 
@@ -123,7 +123,8 @@ async def test_an_engine_that_keeps_dying_is_given_up() -> None:
 
 
 async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back() -> None:
-    async with EngineClient(SPEC, restarts=HURRY) as client:
+    spec = replace(SPEC, checkpoint="step_s=0.002,poison=999")
+    async with EngineClient(spec, restarts=HURRY) as client:
         bystander = client.submit(ask("bystander", 1000))
         await anext(bystander)
         with pytest.raises(EngineError, match="poison"):

@@ -19,6 +19,7 @@ from undiced.serve.delta import EngineStats
 from undiced.serve.frames import (
     Accepted,
     Failed,
+    Failure,
     FromEngine,
     Progress,
     Ready,
@@ -103,7 +104,7 @@ class EngineClient:
         self._empty.set()
         self._progress, self._detail, self._restarts = 0.0, "", 0
         self._crashes: list[float] = []
-        self._failure: UndicedError | None = None
+        self._failure: Failure | None = None
         self._connection: _Connection | None = None
         self._process: EngineProcess | None = None
         self._folder: Path | None = None
@@ -262,7 +263,9 @@ class EngineClient:
             with contextlib.suppress(TimeoutError):  # what it has left in the socket comes before its end
                 await asyncio.wait_for(self._connection.closed.wait(), _LAST_FRAMES_S)
         self._connection = None
-        return self._failure or EngineError(
+        if self._failure is not None:
+            return self._failure.error()
+        return EngineError(
             f"The engine process died ({describe(status)}).", remedy="Send the request again in a few seconds."
         )
 
@@ -280,7 +283,7 @@ class EngineClient:
         source = "" if self._limits is None else self._limits.source
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail(error, None, time.perf_counter(), source)
+            stream.fail(Failure.of(error).error(), None, time.perf_counter(), source)
         self._empty.set()
 
     # messages
@@ -288,6 +291,11 @@ class EngineClient:
     def connected(self, connection: _Connection) -> None:
         """The engine process has connected."""
         self._connection = connection
+
+    def disconnected(self) -> None:
+        """The engine process is about to end; its supervisor will see to the rest."""
+        if self.state == "ready":
+            self.state = "restarting"
 
     def received(self, message: FromEngine) -> None:
         """Act on a message of the engine process."""
@@ -305,7 +313,8 @@ class EngineClient:
             case Ready():
                 self._on_ready(message)
             case Failed():
-                self._failure = message.failure.error()
+                self._failure = message.failure
+                self.disconnected()
 
     def _on_step(self, step: Step) -> None:
         now = time.perf_counter()
@@ -316,11 +325,14 @@ class EngineClient:
                 continue
             if delta.finish_reason == "error":
                 self._forget(delta.request_id)
-                stream.fail(
-                    self._failure or EngineError("The engine failed while it generated this answer."), delta.usage, now
-                )
+                stream.fail(self._why(), delta.usage, now)
             elif not stream.push(delta, now):
                 self._forget(delta.request_id)
+
+    def _why(self) -> UndicedError:
+        if self._failure is not None:
+            return self._failure.error()
+        return EngineError("The engine failed while it generated this answer.", remedy="Send the request again.")
 
     def _on_ready(self, message: Ready) -> None:
         self._limits = message.limits
@@ -356,6 +368,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
+        self._client.disconnected()
 
     def send(self, message: ToEngine) -> None:
         """Send a frame; dropped if the engine is gone, which its supervisor will notice."""
