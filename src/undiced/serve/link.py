@@ -49,22 +49,23 @@ class Link:
         self._unsent += frame
 
     def receive(self, *, wait: bool) -> list[ToEngine]:
-        """Messages that have come. With `wait`, sleeps until there is at least one.
+        """Messages that have come, at most one read's worth, so that a flood of requests does not hold up a step.
+
+        With `wait`, sleeps until there is at least one message.
 
         Raises:
             LinkClosedError: the other side has closed.
         """
         messages: list[ToEngine] = []
-        while True:
-            events = self._poll.poll(None if wait and not messages else 0)
-            if not events:
-                return messages
-            if events[0][1] & select.POLLOUT:
+        while not messages:
+            events = self._poll.poll(None if wait else 0)
+            if events and events[0][1] & select.POLLOUT:
                 self._flush()
-            if events[0][1] & ~select.POLLOUT:
+            if events and events[0][1] & ~select.POLLOUT:
                 messages.extend(self._reader.feed(self._read()))
-            elif not wait:
-                return messages
+            if not wait:
+                break
+        return messages
 
     def _read(self) -> bytes:
         try:
