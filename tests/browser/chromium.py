@@ -7,6 +7,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -31,7 +32,7 @@ class Chromium:
     def __init__(self) -> None:
         path = executable()
         assert path is not None, "Chromium is not installed; on Debian: apt-get install chromium"
-        self._profile = tempfile.TemporaryDirectory(prefix="chromium-")
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
         ours_out, theirs_in = os.pipe(), os.pipe()
         read_end, write_end = ours_out[0], theirs_in[1]
 
@@ -43,6 +44,7 @@ class Chromium:
         self._process = subprocess.Popen(
             [path, f"--user-data-dir={self._profile.name}", *FLAGS],
             preexec_fn=hand_over,
+            start_new_session=True,
             pass_fds=tuple(keep),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -60,7 +62,7 @@ class Chromium:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # its helpers too
         self._process.wait()
         os.close(self._read)
         os.close(self._write)

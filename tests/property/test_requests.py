@@ -40,7 +40,7 @@ CHATS = st.fixed_dictionaries({"model": st.just("m"), "messages": MESSAGES}).fla
 TEXTS = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4).map(
     lambda extra: {"prompt": "hi"} | extra | {"model": "m"}
 )
-QUIET = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def answer_of(path: str, body: bytes) -> None:

@@ -39,8 +39,8 @@ async def chat_completions(request: Request) -> Response:
     wire, unknown = decode_body(body, ChatBody)
     service.admit(wire.model)
     job = chat_job(wire, service.tokenizer.vocab_size, service.settings)
-    prompt = await service.encode_chat(template_messages(wire.messages, service.settings))
-    room = service.room(len(prompt), job.max_tokens, "messages")
+    prompt = await service.prompts.conversation(template_messages(wire.messages, service.settings))
+    room = service.prompts.room(len(prompt), job.max_tokens, "messages")
     name = "chatcmpl-" + secrets.token_hex(12)
     choices = _choices(service, job, _sequence(service, job, name, prompt, room), first=0, echo="", continues=False)
     head = _head(service, job, name, len(prompt))
@@ -65,9 +65,11 @@ async def completions(request: Request) -> Response:
     choices: list[Choice] = []
     for at, prompt in enumerate(prompts):
         ids = (
-            await service.encode(prompt) if isinstance(prompt, str) else check_ids(prompt, service.tokenizer.vocab_size)
+            await service.prompts.text(prompt)
+            if isinstance(prompt, str)
+            else check_ids(prompt, service.tokenizer.vocab_size)
         )
-        room = service.room(len(ids), job.max_tokens, "prompt")
+        room = service.prompts.room(len(ids), job.max_tokens, "prompt")
         echo = "" if not wire.echo else prompt if isinstance(prompt, str) else service.tokenizer.decode(ids)
         choices += _choices(
             service,

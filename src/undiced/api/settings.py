@@ -18,6 +18,7 @@ class Settings:
         max_stops: most stop strings; max_stop_chars: length of one.
         max_bias: most entries of `logit_bias`.
         inline_chars: texts up to this length are tokenized on the event loop, longer ones on a thread.
+        max_long_prompts: long texts that may wait for the thread.
         keepalive_s: silence after which a stream gets a comment line.
         drain_s: how long running answers may take after SIGTERM before they end with an error.
         retry_after_s: what a client is told to wait while the server drains or its engine restarts.
@@ -32,6 +33,7 @@ class Settings:
     max_stop_chars: int = 1024
     max_bias: int = 1024
     inline_chars: int = 16384
+    max_long_prompts: int = 32
     keepalive_s: float = 15.0
     drain_s: float = 30.0
     retry_after_s: float = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 import pytest
@@ -210,6 +211,34 @@ def test_context_overflow_says_both_numbers_in_the_words_clients_look_for(make, 
     assert f"this model's maximum context length is {numbers[0]} tokens" in error["message"]
     assert "Please reduce the length of the messages" in error["message"]
     assert all(number in error["message"] for number in numbers)
+
+
+def test_hopeless_prompts_are_not_tokenized_to_their_end(make):
+    caller = make(context=100)
+    longest = []
+    encode = caller.service.tokenizer.encode
+    caller.service.tokenizer.encode = lambda text, **how: longest.append(len(text)) or encode(text, **how)
+    replies = [
+        caller.complete(prompt="x" * 1_000_000),
+        caller.chat(messages=[{"role": "user", "content": "x" * 1_000_000}]),
+    ]
+    for reply in replies:
+        assert reply.json["error"]["code"] == "context_length_exceeded"
+        assert "this model's maximum context length is 100 tokens" in reply.json["error"]["message"]
+        assert "more than 800 tokens" in reply.json["error"]["message"]
+    assert max(longest) == 800
+
+
+def test_long_prompts_wait_in_a_bounded_line(make):
+    caller = make(settings=Settings(inline_chars=10, max_long_prompts=2), context=5000)
+
+    async def crowd():
+        fields = {"model": "m", "prompt": "word " * 100}
+        return await asyncio.gather(*(caller.call("POST", TEXT, fields) for _ in range(5)))
+
+    replies = asyncio.run(crowd())
+    assert sorted(reply.status for reply in replies) == [200, 200, 429, 429, 429]
+    assert all(reply.headers["retry-after"] == "2" for reply in replies if reply.status == 429)
 
 
 def test_full_queue_is_a_429_that_says_when(make):

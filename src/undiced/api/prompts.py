@@ -1,0 +1,112 @@
+"""Prompts to token ids, and whether they fit: the only place where the length of untrusted text costs time.
+
+Long texts are tokenized on a thread, one at a time, and only as far as it takes to see that they can't fit. So they
+neither stop the streams nor keep a core from the engine for longer than a prompt that fits would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError, QueueFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from undiced.api.ports import Conversation, Tokenizer
+    from undiced.api.settings import Settings
+
+_PROBE_CHARS_A_TOKEN = 8  # the first probe of a long text reads that many characters a position of the context
+_RETRY_S = 2.0
+
+
+class Prompts:
+    """Encodes prompts for one model.
+
+    Args:
+        chat: None for a base model.
+        context: positions a sequence may reach, prompt and answer together.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, chat: Conversation | None, name: str, context: int, settings: Settings):
+        self.tokenizer = tokenizer
+        self.chat = chat
+        self.name = name
+        self.context = context
+        self.settings = settings
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    async def text(self, text: str) -> list[int]:
+        """Token ids of a text, control tokens in it included; begins as the model wants its texts to begin.
+
+        Raises:
+            ContextLengthError: it can't fit. QueueFullError: too many long texts wait to be tokenized.
+        """
+        ids = await self._encoded(text, "prompt", lambda: self.tokenizer.encode(text, special=True), special=True)
+        bos = self.tokenizer.bos_id
+        return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
+
+    async def conversation(self, messages: list[dict[str, object]]) -> list[int]:
+        """Token ids of a conversation, up to where the assistant speaks.
+
+        Raises:
+            NoChatTemplateError: a base model. InvalidRequestError: the template refuses the messages.
+            ContextLengthError, QueueFullError: as `text`.
+        """
+        chat = self.chat
+        if chat is None:
+            message = f"The model '{self.name}' is a base model without a chat template."
+            raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
+        written = "\n".join(str(message["content"]) for message in messages)
+        return await self._encoded(written, "messages", lambda: chat.encode(messages), special=False)
+
+    async def _encoded(self, text: str, what: str, encode: Callable[[], list[int]], *, special: bool) -> list[int]:
+        if len(text) <= self.settings.inline_chars:
+            return encode()
+        if self._waiting >= self.settings.max_long_prompts:
+            message = "Too many long prompts wait to be tokenized."
+            raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again in a few seconds.")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(self._bounded, text, what, encode, special)
+        finally:
+            self._waiting -= 1
+
+    def _bounded(self, text: str, what: str, encode: Callable[[], list[int]], special: bool) -> list[int]:
+        """Tokenize growing beginnings of a long text first, so that a hopeless one is refused early.
+
+        A beginning may have a few tokens more than its share of the whole, hence the margin.
+        """
+        hopeless, chars = self.context + self.context // 16 + 64, self.context * _PROBE_CHARS_A_TOKEN
+        while chars < len(text):
+            count = len(self.tokenizer.encode(text[:chars], special=special))
+            if count > hopeless:
+                raise self._too_long(what, f"more than {count}", None)
+            chars *= 2
+        return encode()
+
+    def room(self, prompt: int, max_tokens: int | None, what: str) -> int:
+        """Tokens the answer may have, for a prompt of so many.
+
+        Raises:
+            InvalidRequestError: an empty prompt.
+            ContextLengthError: prompt and answer are longer than the context.
+        """
+        if not prompt:
+            raise InvalidRequestError(f"The {what} is empty.", remedy="Send some text.", param=what)
+        if prompt + (max_tokens or 1) <= self.context:
+            return max_tokens or self.context - prompt
+        raise self._too_long(what, str(prompt), max_tokens if prompt < self.context else None)
+
+    def _too_long(self, what: str, count: str, max_tokens: int | None) -> ContextLengthError:
+        """Worded so that clients that search the message for known phrases find them."""
+        asked = f" and the answer may take {max_tokens} more" if max_tokens else ""
+        return ContextLengthError(
+            f"The request is too long: this model's maximum context length is {self.context} tokens, "
+            f"but the {what} came to {count} tokens{asked}.",
+            remedy="Please reduce the length of the messages" + (" or max_tokens." if asked else "."),
+            param="max_tokens" if asked else what,
+        )

@@ -1,0 +1,67 @@
+"""Starts servers: `undiced serve` as users run it, with the packaged model, on a free port of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MODEL = "smollm2-135m"
+_START_S = 120.0  # the first start of all fetches the model
+_END_S = 15.0
+
+
+class Server:
+    """A server process. `url` has no path; openai clients want `url + "/v1"`."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, object]) -> None:
+        self.process = process
+        self.url = str(ready["url"])
+        self.model = str(ready["model"])
+        self.context = int(str(ready["context"]))
+
+    @property
+    def v1(self) -> str:
+        return f"{self.url}/v1"
+
+    def stop(self) -> int:
+        """Ask it to end; returns its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_END_S)
+
+
+@contextmanager
+def running(*options: str) -> Iterator[Server]:
+    """Start `undiced serve` on a free port of this machine; a clean end is part of every test."""
+    command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", MODEL, "--port", "0", "--json"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        server = Server(process, _ready(process))
+        yield server
+        if process.poll() is None:
+            assert server.stop() == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    end = time.monotonic() + _START_S
+    while select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
+        line = process.stdout.readline()
+        assert line, f"the server ended with status {process.wait()} instead of serving {MODEL}"
+        message: dict[str, object] = json.loads(line)
+        assert message.get("event") == "ready", message
+        return message
+    raise AssertionError("the server was not ready in time")
