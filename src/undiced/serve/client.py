@@ -318,7 +318,8 @@ class EngineClient:
 
     def _on_step(self, step: Step) -> None:
         now = time.perf_counter()
-        self._stats = step.stats
+        if step.stats is not None:
+            self._stats = step.stats
         for delta in step.deltas:
             stream = self._streams.get(delta.request_id)
             if stream is None:

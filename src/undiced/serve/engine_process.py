@@ -14,6 +14,7 @@ import gc
 import importlib
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ _POLICY = Policy()
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # when memory runs out the kernel shall take the engine, which is restarted, and not the server
 _LAST_WORDS_S = 2.0
+_STATS_EVERY_S = 0.02
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -105,12 +107,16 @@ def serve(loop: EngineLoop, link: Link) -> None:
     Raises:
         EngineError: the backend failed. LinkClosedError: the parent is gone.
     """
+    told_s = 0.0
     while True:
         for message in link.receive(wait=loop.idle):
             if not obey(message, loop, link):
                 return
         if not loop.idle:
-            link.send(Step(loop.step(), loop.stats()))
+            deltas, now = loop.step(), time.monotonic()
+            due = loop.idle or now - told_s >= _STATS_EVERY_S
+            link.send(Step(deltas, loop.stats() if due else None))
+            told_s = now if due else told_s
 
 
 def guard_against_orphanage() -> None:

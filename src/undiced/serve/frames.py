@@ -102,10 +102,10 @@ class Refused(msgspec.Struct, tag=True, array_like=True):
 
 
 class Step(msgspec.Struct, tag=True, array_like=True):
-    """From the engine: what a step has made, for all sequences at once."""
+    """From the engine: what a step has made, for all sequences at once, and now and then its figures."""
 
     deltas: list[Delta]
-    stats: EngineStats
+    stats: EngineStats | None
 
 
 class Failed(msgspec.Struct, tag=True, array_like=True):

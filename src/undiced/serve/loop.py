@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from undiced.core.errors import EngineError, UndicedError
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
@@ -44,7 +42,7 @@ class EngineLoop:
         self._clock = clock
         self._virtual = clock if isinstance(clock, VirtualClock) else None
         self._buffer = StepBuffer(backend.limits)
-        self._sampled = np.zeros(0, np.int32)
+        self._sampled: list[int] = []
         self._ended: list[Delta] = []
         self._overhead_s = 0.0
 
@@ -102,9 +100,9 @@ class EngineLoop:
         if self._virtual is not None:
             self._virtual.advance(output.seconds)
         done = self._clock()
-        self._sampled = output.tokens
+        self._sampled = output.tokens.tolist()
         details = _details(plan, output) if plan.wants_logprobs else []
-        deltas = self.scheduler.update(output.tokens.tolist(), details, done, output.seconds, output.joules)
+        deltas = self.scheduler.update(self._sampled, details, done, output.seconds, output.joules)
         self._overhead_s += self._clock() - done + ready - started
         return self._take_ended() + deltas if self._ended else deltas
 
