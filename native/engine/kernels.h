@@ -134,7 +134,8 @@ struct Bandwidth {
     double bytes_per_s = 0;
     bool huge_pages = false;
 };
-// Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times; the best round counts.
+// Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times, in eight pieces that are
+// timed one by one; the best piece counts, so that other work on the machine disturbs little.
 Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds);
 // int8 multiply-and-add operations a second (2 a MAC) of one thread in registers, with the level's best instruction.
 double probe_int8_peak(Isa isa);

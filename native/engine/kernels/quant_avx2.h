@@ -35,21 +35,20 @@ UNDICED_INLINE __m256i widen(__m256i pairs, int weight = 1) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(static_cast<short>(weight)));
 }
 
-// Sources yield the 32 codes of (quad, half tile). Expanded blocks hold plain bytes, packed ones nibbles or bytes.
-struct PlainCodes {
+// Sources yield the 32 codes of (quad, half tile): from nibbles, from bytes, or one nibble plane of bytes.
+struct Bytes {
     const std::uint8_t* at;
     UNDICED_INLINE __m256i operator()(int quad, int half) const { return load_codes(at + quad * 64 + half * 32); }
 };
-struct PackedNibbles {
+struct Nibbles {
     const std::uint8_t* at;
     UNDICED_INLINE __m256i operator()(int quad, int half) const {
         const __m256i bytes = load_codes(at + quad % 4 * 64 + half * 32);
         return quad < 4 ? low_nibbles(bytes) : high_nibbles(bytes);
     }
 };
-// One plane of packed bytes: the low or the high nibble of each.
 template <bool High>
-struct BytePlane {
+struct Plane {
     const std::uint8_t* at;
     UNDICED_INLINE __m256i operator()(int quad, int half) const {
         const __m256i bytes = load_codes(at + quad * 64 + half * 32);
@@ -108,16 +107,10 @@ UNDICED_INLINE __m256 load_scales(const std::uint8_t* scales, int index, int hal
 }
 
 template <int Groups, bool Wide, bool Min>
-UNDICED_INLINE Factors packed_factors(const std::uint8_t* scales, int group, int half, __m256 minus_zero) {
+UNDICED_INLINE Factors load_factors(const std::uint8_t* scales, int group, int half, __m256 minus_zero) {
     const __m256 scale = load_scales<Wide>(scales, group, half);
     if constexpr (Min) return {scale, load_scales<Wide>(scales, Groups + group, half)};
     return {scale, _mm256_mul_ps(scale, minus_zero)};
-}
-
-template <int Groups>
-UNDICED_INLINE Factors expanded_factors(const std::uint8_t* scales, int group, int half) {
-    const float* at = reinterpret_cast<const float*>(scales) + group * 16 + half * 8;
-    return {_mm256_load_ps(at), _mm256_load_ps(at + Groups * 16)};
 }
 
 // total += scale * x.scale * sums + bias * (sum of the activations)
@@ -129,116 +122,59 @@ UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, 
 
 template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
-    static constexpr int kDirectGroup = 4, kExpandedGroup = 4;
-    static constexpr std::int64_t kDirectTokens = 8;
-    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;             // packed
-    static constexpr std::int64_t kPlaneBytes = C == Codes::kEight ? 1024 : 512;          // expanded
-    static constexpr std::int64_t kExpandedBlockBytes = kPlaneBytes + kGroups<C> * 128;
+    static constexpr int kGroup = 4;
+    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
+    static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
 
-    // Products of one block of plain codes, or of packed ones, and their scaled addition to `total`.
-    template <int NT, bool Packed, class GetFactors>
-    static UNDICED_INLINE void block(const std::uint8_t* codes, const QuantBlock* x, std::int64_t stride,
-                                     const GetFactors& get, __m256 (&total)[NT][2]) {
-        Sums<NT> sums;
-        const PlainCodes plain{codes};
-        if constexpr (C == Codes::kFour && Packed) {
-            multiply_wide<NT, 0, 8, false>(PackedNibbles{codes}, x, stride, sums);
-        } else if constexpr (C == Codes::kFour) {
-            multiply_wide<NT, 0, 8, false>(plain, x, stride, sums);
+    // sums = products of the codes of one group of columns.
+    template <int NT, int Group>
+    static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
+                                              Sums<NT>& sums) {
+        if constexpr (C == Codes::kFour) {
+            multiply_wide<NT, 0, 8, false>(Nibbles{block}, x, stride, sums);
         } else if constexpr (C == Codes::kFive) {
-            multiply_wide<NT, 0, 4, false>(plain, x, stride, sums);
-            multiply_wide<NT, 4, 8, true>(plain, x, stride, sums);
-        } else if constexpr (C == Codes::kEight && Packed) {
-            multiply_wide<NT, 0, 8, false>(BytePlane<false>{codes}, x, stride, sums);
-            multiply_wide<NT, 0, 8, true>(BytePlane<true>{codes}, x, stride, sums, 16);
-        } else if constexpr (C == Codes::kEight) {
-            multiply_wide<NT, 0, 8, false>(plain, x, stride, sums);
-            multiply_wide<NT, 0, 8, true>(PlainCodes{codes + 512}, x, stride, sums, 16);
+            multiply_wide<NT, 0, 4, false>(Bytes{block}, x, stride, sums);
+            multiply_wide<NT, 4, 8, true>(Bytes{block}, x, stride, sums);
+        } else if constexpr (C == Codes::kSix) {
+            multiply_wide<NT, 4 * Group, 4 * Group + 2, false>(Bytes{block}, x, stride, sums);
+            multiply_wide<NT, 4 * Group + 2, 4 * Group + 4, true>(Bytes{block}, x, stride, sums);
         } else {
-            multiply_wide<NT, 0, 2, false>(plain, x, stride, sums);
-            multiply_wide<NT, 2, 4, true>(plain, x, stride, sums);
-            for (int half = 0; half < 2; ++half)
-                for (int t = 0; t < NT; ++t)
-                    total[t][half] = apply(total[t][half], sums[t][half], get(0, half), x[t * stride].scale,
-                                           x[t * stride].half_sum[0]);
-            multiply_wide<NT, 4, 6, false>(plain, x, stride, sums);
-            multiply_wide<NT, 6, 8, true>(plain, x, stride, sums);
-            for (int half = 0; half < 2; ++half)
-                for (int t = 0; t < NT; ++t)
-                    total[t][half] = apply(total[t][half], sums[t][half], get(1, half), x[t * stride].scale,
-                                           x[t * stride].half_sum[1]);
-            return;
-        }
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; ++half) {
-            const Factors factors = get(0, half);
-#pragma GCC unroll 8
-            for (int t = 0; t < NT; ++t)
-                total[t][half] = apply(total[t][half], sums[t][half], factors, x[t * stride].scale, x[t * stride].sum);
+            multiply_wide<NT, 0, 8, false>(Plane<false>{block}, x, stride, sums);
+            multiply_wide<NT, 0, 8, true>(Plane<true>{block}, x, stride, sums, 16);
         }
     }
 
+    template <int NT, int Group>
+    static UNDICED_INLINE void add_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
+                                         __m256 minus_zero, __m256 (&total)[NT][2]) {
+        Sums<NT> sums;
+        multiply_group<NT, Group>(block, x, stride, sums);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+            const Factors factors =
+                load_factors<kGroups<C>, Wide, Min>(block + kCodeBytes, Group, half, minus_zero);
+#pragma GCC unroll 8
+            for (int t = 0; t < NT; ++t) {
+                const QuantBlock& a = x[t * stride];
+                total[t][half] = apply(total[t][half], sums[t][half], factors, a.scale,
+                                       kGroups<C> == 1 ? a.sum : a.half_sum[Group]);
+            }
+        }
+    }
+
+    // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
     template <int NT>
-    static void direct(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const QuantBlock* x,
-                       const Stream* stream, float* out) {
+    static void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const QuantBlock* x,
+                         const Stream* stream, float* out) {
         __m256 total[NT][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
-        constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
         for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
             if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
-            block<NT, true>(
-                tile, x + b, blocks,
-                [&](int group, int half) {
-                    return packed_factors<kGroups<C>, Wide, Min>(tile + kCodeBytes, group, half, minus_zero);
-                },
-                total);
+            add_group<NT, 0>(tile, x + b, blocks, minus_zero, total);
+            if constexpr (kGroups<C> == 2) add_group<NT, 1>(tile, x + b, blocks, minus_zero, total);
         }
         for (int t = 0; t < NT; ++t)
             for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * 16 + half * 8, total[t][half]);
-    }
-
-    static void expand(const PackedMatrix& w, const std::uint8_t* packed, std::int64_t blocks, std::uint8_t* out) {
-        const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
-        const auto put = [&](std::int64_t at, __m256i codes) {
-            _mm256_store_si256(reinterpret_cast<__m256i*>(out + at), codes);
-        };
-        for (std::int64_t b = 0; b < blocks; ++b, packed += w.block_bytes, out += kExpandedBlockBytes) {
-            for (std::int64_t i = 0; i < kCodeBytes; i += 32) {
-                const __m256i bytes = load_codes(packed + i);
-                if constexpr (C == Codes::kFour || C == Codes::kEight) {
-                    put(i, low_nibbles(bytes));
-                    put(i + kCodeBytes, high_nibbles(bytes));
-                } else {
-                    put(i, bytes);
-                }
-            }
-            float* scales = reinterpret_cast<float*>(out + kPlaneBytes);
-            for (int group = 0; group < kGroups<C>; ++group) {
-                for (int half = 0; half < 2; ++half) {
-                    const Factors factors =
-                        packed_factors<kGroups<C>, Wide, Min>(packed + kCodeBytes, group, half, minus_zero);
-                    _mm256_store_ps(scales + group * 16 + half * 8, factors.scale);
-                    _mm256_store_ps(scales + (kGroups<C> + group) * 16 + half * 8, factors.bias);
-                }
-            }
-        }
-    }
-
-    // sums (NT x 16) += products with `blocks` expanded blocks.
-    template <int NT>
-    static void expanded(const std::uint8_t* codes, std::int64_t blocks, const QuantBlock* x, std::int64_t stride,
-                         float* sums) {
-        __m256 total[NT][2];
-        for (int t = 0; t < NT; ++t)
-            for (int half = 0; half < 2; ++half) total[t][half] = _mm256_load_ps(sums + t * 16 + half * 8);
-        for (std::int64_t b = 0; b < blocks; ++b, codes += kExpandedBlockBytes) {
-            block<NT, false>(
-                codes, x + b, stride,
-                [&](int group, int half) { return expanded_factors<kGroups<C>>(codes + kPlaneBytes, group, half); },
-                total);
-        }
-        for (int t = 0; t < NT; ++t)
-            for (int half = 0; half < 2; ++half) _mm256_store_ps(sums + t * 16 + half * 8, total[t][half]);
     }
 };
 

@@ -1,10 +1,11 @@
-// The loops around integer products, shared by all vector levels: which tokens and blocks meet which tile, and when.
-// A level gives a Policy: direct<NT>() multiplies straight from packed blocks, expand() unpacks blocks into plain codes with
-// f32 scales, expanded<NT>() multiplies from those.
+// The loops around products, shared by all vector levels: which tokens meet which tile, and when. A level gives a Policy
+// whose multiply<NT>() multiplies one packed tile with NT tokens. Codes are unpacked again for every group of tokens: with
+// four tokens a group that costs as much as unpacking once into a buffer and reading it back (measured, both 53 % of peak).
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "../kernels.h"
 
@@ -16,9 +17,8 @@ enum class Codes { kFour, kFive, kSix, kEight };  // bits of a code; six-bit cod
 template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
 
-inline constexpr std::int64_t kAheadBytes = 4096;       // software prefetch distance of a weight stream
-inline constexpr std::int64_t kTokenBlock = 128;        // tokens whose activations stay in the second-level cache
-inline constexpr std::int64_t kExpandedBytes = 20480;   // expanded codes that stay in the first-level cache
+inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
+inline constexpr std::int64_t kTokenBlock = 128;   // tokens whose activations stay in the second-level cache
 
 // A weight stream and what the thread reads after it.
 struct Stream {
@@ -33,16 +33,29 @@ struct Stream {
 };
 
 // Adds finished sums (tokens x 16 rows) of a tile to the output, with bias; rows beyond the matrix are dropped.
+// N is the number of rows if it is known: whole tiles take vector code.
+template <int N>
+inline void write_rows(const MatmulArgs& args, std::int64_t row, std::int64_t rows, std::int64_t token,
+                       std::int64_t count, const float* sums) {
+    const std::int64_t n = N > 0 ? N : rows;
+    const float* bias = args.bias != nullptr ? args.bias + row : nullptr;
+    float* out = args.out + token * args.ldo + row;
+    for (std::int64_t t = 0; t < count; ++t, sums += kTileRows, out += args.ldo) {
+        float values[kTileRows];
+        for (std::int64_t r = 0; r < n; ++r) values[r] = sums[r];
+        if (bias != nullptr)
+            for (std::int64_t r = 0; r < n; ++r) values[r] += bias[r];
+        if (args.accumulate)
+            for (std::int64_t r = 0; r < n; ++r) values[r] += out[r];
+        for (std::int64_t r = 0; r < n; ++r) out[r] = values[r];
+    }
+}
+
 inline void write_tile(const MatmulArgs& args, std::int64_t tile, std::int64_t token, std::int64_t count,
                        const float* sums) {
-    const std::int64_t row = tile * kTileRows, rows = std::min(kTileRows, args.w->rows - row);
-    for (std::int64_t t = 0; t < count; ++t, sums += kTileRows) {
-        float* out = args.out + (token + t) * args.ldo + row;
-        for (std::int64_t r = 0; r < rows; ++r) {
-            const float value = args.bias != nullptr ? sums[r] + args.bias[row + r] : sums[r];
-            out[r] = args.accumulate ? out[r] + value : value;
-        }
-    }
+    const std::int64_t row = tile * kTileRows, rows = args.w->rows - row;
+    if (rows >= kTileRows) write_rows<kTileRows>(args, row, rows, token, count, sums);
+    else write_rows<0>(args, row, rows, token, count, sums);
 }
 
 // Calls body<n>(first) for groups of Most tokens and one smaller last group.
@@ -56,50 +69,24 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
 }
 
 template <class Policy>
-void matmul_direct(const MatmulArgs& args) {
+void matmul_quantized(const MatmulArgs& args) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
     const Stream stream{w.tile(args.tile_end), static_cast<const std::uint8_t*>(args.next)};
-    for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
-        for_token_groups<Policy::kDirectGroup>(args.tokens, [&]<int N>(std::int64_t token) {
-            alignas(64) float sums[N * kTileRows];
-            Policy::template direct<N>(w, w.tile(tile), blocks, args.qx + token * blocks, token == 0 ? &stream : nullptr, sums);
-            write_tile(args, tile, token, N, sums);
-        });
-    }
-}
-
-template <class Policy>
-void matmul_expanded(const MatmulArgs& args) {
-    const PackedMatrix& w = *args.w;
-    const std::int64_t blocks = blocks_of(w.cols);
-    constexpr std::int64_t kMostBlocks = kExpandedBytes / Policy::kExpandedBlockBytes;
-    const std::int64_t chunks = (blocks + kMostBlocks - 1) / kMostBlocks, chunk_blocks = (blocks + chunks - 1) / chunks;
-    alignas(64) std::uint8_t expanded[kMostBlocks * Policy::kExpandedBlockBytes];
-    alignas(64) float sums[kTokenBlock * kTileRows];
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);
         for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
-            std::fill_n(sums, count * kTileRows, 0.0f);
-            for (std::int64_t begin = 0; begin < blocks; begin += chunk_blocks) {
-                const std::int64_t size = std::min(chunk_blocks, blocks - begin);
-                Policy::expand(w, w.tile(tile) + begin * w.block_bytes, size, expanded);
-                for_token_groups<Policy::kExpandedGroup>(count, [&]<int N>(std::int64_t token) {
-                    Policy::template expanded<N>(expanded, size, args.qx + (first + token) * blocks + begin, blocks,
-                                                 sums + token * kTileRows);
-                });
-            }
-            write_tile(args, tile, first, count, sums);
+            for_token_groups<Policy::kGroup>(count, [&]<int N>(std::int64_t token) {
+                alignas(64) float sums[N * kTileRows];
+                Policy::template multiply<N>(w, w.tile(tile), blocks, args.qx + (first + token) * blocks,
+                                             token == 0 ? &stream : nullptr, sums);
+                write_tile(args, tile, first + token, N, sums);
+            });
         }
     }
 }
 
-template <class Policy>
-void matmul_quantized(const MatmulArgs& args) {
-    args.tokens <= Policy::kDirectTokens ? matmul_direct<Policy>(args) : matmul_expanded<Policy>(args);
-}
-
-// Policies by format: Make<codes, scales are f32, has minimum>.
+// The policy of a format: Policy<codes, scales are f32, has minimum>.
 template <template <Codes, bool, bool> class Policy>
 void matmul_by_format(const MatmulArgs& args) {
     const Format& format = *args.w->format;
