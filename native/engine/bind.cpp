@@ -180,6 +180,7 @@ class PyEngine {
         nb::dict out;
         out["steps"] = engine_->steps();
         out["tokens"] = engine_->tokens();
+        out["folded_steps"] = engine_->folded_steps();
         for (const auto& [name, op] : kOpNames) {
             const double seconds = engine_->op_seconds()[static_cast<std::size_t>(op)];
             if (seconds > 0.0) out[nb::str(name.data(), name.size())] = seconds;
@@ -187,6 +188,16 @@ class PyEngine {
         return out;
     }
 
+    void set_folding(const std::string& mode) {
+        if (mode == "auto")
+            engine_->set_folding(Folding::kAuto);
+        else if (mode == "never")
+            engine_->set_folding(Folding::kNever);
+        else if (mode == "always")
+            engine_->set_folding(Folding::kAlways);
+        else
+            throw std::invalid_argument("folding must be auto, never or always");
+    }
     void set_profile(bool on) { engine_->set_profile(on); }
     std::string isa() const { return engine_->isa(); }
 
@@ -275,7 +286,10 @@ void bind_engine(nb::module_& m) {
              "Run one step; returns its seconds. ValueError for bad input, which changes nothing.")
         .def("buffer", &PyEngine::buffer, "index"_a, "The last step's rows of an f32 buffer, copied.")
         .def("memory", &PyEngine::memory, "Bytes reserved, and how many lie in huge pages.")
-        .def("counters", &PyEngine::counters, "Steps, tokens, and seconds an operation while profiling was on.")
+        .def("counters", &PyEngine::counters,
+             "Steps, tokens, steps on half the team, and seconds an operation while profiling was on.")
+        .def("set_folding", &PyEngine::set_folding, "mode"_a,
+             "Whether steps may run on half of the team: auto (when a thread has lost its core), never, always.")
         .def("set_profile", &PyEngine::set_profile, "on"_a)
         .def_prop_ro("isa", &PyEngine::isa, "Name of the instruction set level in use.")
         .def("close", &PyEngine::close, "Free threads and memory; idempotent.");

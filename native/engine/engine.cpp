@@ -11,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_between(Clock::time_point begin, Clock::time_point end) {
+    return std::chrono::duration<double>(end - begin).count();
+}
 
 // What a step's tokens and positions may be, by the program's lookups and attention layers.
 StepChecker make_checker(const std::vector<Bound>& program, const State& state) {
@@ -60,20 +62,8 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
 Engine::~Engine() = default;
 
 void Engine::bind(const EngineSpec& spec) {
-    program_.reserve(spec.stream.size());
-    for (const Instr& instr : spec.stream) {
-        Bound bound{instr, static_cast<int>(program_.size())};
-        const Checker checker(*state_, bound);
-        const OpEntry* entry = find_op(instr.op);
-        if (entry == nullptr) {
-            const std::string name(op_name(instr.op));
-            checker.refuse(name.empty() ? "no such operation: " + std::to_string(instr.op)
-                                        : "this engine does not carry " + name);
-        }
-        bound.extra = entry->check(checker);
-        bound.run = entry->run;
-        program_.push_back(bound);
-    }
+    program_.reserve(3 * spec.stream.size());
+    for (const Instr& instr : spec.stream) bind_one(instr);
     const Instr* next = nullptr;
     for (std::size_t i = 2 * program_.size(); i-- > 0;) {
         Bound& bound = program_[i % program_.size()];
@@ -81,6 +71,26 @@ void Engine::bind(const EngineSpec& spec) {
         bound.next_matmul = next != nullptr ? next : &bound.i;
         next = &bound.i;
     }
+}
+
+void Engine::bind_one(const Instr& instr) {
+    Bound bound{instr, instructions_++};
+    const Checker checker(*state_, bound);
+    const OpEntry* entry = find_op(instr.op);
+    if (entry == nullptr) {
+        const std::string name(op_name(instr.op));
+        checker.refuse(name.empty() ? "no such operation: " + std::to_string(instr.op)
+                                    : "this engine does not carry " + name);
+    }
+    bound.extra = entry->check(checker);
+    if (entry->first != nullptr) {
+        bound.run = entry->first;
+        program_.push_back(bound);
+        bound.run = nullptr;
+        program_.push_back(bound);
+    }
+    bound.run = entry->run;
+    program_.push_back(bound);
 }
 
 void Engine::load(int slot, std::span<const LoadPart> parts) {
@@ -111,35 +121,53 @@ double Engine::step(const StepInput& in, const StepOutput& out) {
     state.out = out;
     state.sampler.reset();
     state.attention.build(in);
-    for (std::size_t i = 0; i < program_.size(); ++i) state.counters[i].value.store(0, std::memory_order_relaxed);
-    state.team.run([this](int member) { run_member(member); });
+    for (int i = 0; i < instructions_; ++i)
+        state.counters[static_cast<std::size_t>(i)].value.store(0, std::memory_order_relaxed);
+    const bool folded = choose_fold(seconds_between(Clock::time_point(), start));
+    state.team.run(folded ? (state.members() + 1) / 2 : state.members(), [this](int thread) { run_thread(thread); });
     last_tokens_ = in.token_count();
     last_samples_ = in.samples();
     ++steps_;
     tokens_ += in.tokens.size();
     if (!state.sampler.finite()) throw std::runtime_error("non-finite logits: the model produced infinity or NaN");
-    return seconds_since(start);
+    const auto end = Clock::now();
+    const double seconds = seconds_between(start, end);
+    if (folded)
+        ++folded_steps_;
+    else
+        fold_.observe(seconds_between(Clock::time_point(), end), seconds, state.team.lost_seconds());
+    return seconds;
 }
 
-void Engine::run_member(int member) {
+bool Engine::choose_fold(double now_s) const {
+    const Folding folding = folding_.load(std::memory_order_relaxed);
+    return folding == Folding::kAlways || (folding == Folding::kAuto && fold_.folded(now_s));
+}
+
+// The shares of a folded team's sleeping threads are done by the active ones.
+void Engine::run_thread(int thread) {
     State& state = *state_;
-    const Share rows = share(state.in.token_count(), state.team.size(), member);
-    state.rope.fill(state.in.positions, rows.begin, rows.end);
-    if (member == 0 && profile_.load(std::memory_order_relaxed)) {
-        run_profiled();
+    for (int member = thread; member < state.members(); member += state.team.active()) {
+        const Share rows = share(state.in.token_count(), state.members(), member);
+        state.rope.fill(state.in.positions, rows.begin, rows.end);
+    }
+    if (thread > 0 || !profile_.load(std::memory_order_relaxed)) {
+        for (const Bound& bound : program_) run_bound(bound, thread);
         return;
     }
-    for (const Bound& bound : program_) bound.run(state, bound, member);
-}
-
-void Engine::run_profiled() {
     auto before = Clock::now();
     for (const Bound& bound : program_) {
-        bound.run(*state_, bound, 0);
+        run_bound(bound, thread);
         const auto now = Clock::now();
-        op_seconds_[bound.i.op] += std::chrono::duration<double>(now - before).count();
+        op_seconds_[bound.run == nullptr ? 0 : bound.i.op] += seconds_between(before, now);
         before = now;
     }
+}
+
+void Engine::run_bound(const Bound& bound, int thread) {
+    if (bound.run == nullptr) return state_->team.barrier(thread);
+    for (int member = thread; member < state_->members(); member += state_->team.active())
+        bound.run(*state_, bound, member);
 }
 
 std::pair<int, int> Engine::read_buffer(int index, std::vector<float>& values) {

@@ -11,11 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "fold.h"
 #include "ops.h"
 #include "state.h"
 #include "step.h"
 
 namespace undiced {
+
+// Whether steps may run on half of the team: when that is faster, never, or always (for tests and measurements).
+enum class Folding { kAuto, kNever, kAlways };
 
 struct MemoryReport {
     std::size_t weights, buffers, kv, sampling, huge;  // bytes; `huge`: of them in huge pages now
@@ -40,30 +44,37 @@ class Engine {
     MemoryReport memory();
     void close();
 
+    void set_folding(Folding folding) { folding_.store(folding, std::memory_order_relaxed); }
     void set_profile(bool on) { profile_.store(on, std::memory_order_relaxed); }
-    // Seconds by operation code, as member 0 saw them while profiling was on; barriers are waiting.
+    // Seconds by operation code, as thread 0 saw them while profiling was on; barriers are waiting.
     using OpSeconds = std::array<double, kOpNames.size()>;
     const OpSeconds& op_seconds() const { return op_seconds_; }
     std::uint64_t steps() const { return steps_; }
     std::uint64_t tokens() const { return tokens_; }
+    std::uint64_t folded_steps() const { return folded_steps_; }  // steps that ran on half of the team
     const char* isa() const { return isa_; }
 
   private:
     class Busy;
 
     void bind(const EngineSpec& spec);
-    void run_member(int member);
-    void run_profiled();
+    void bind_one(const Instr& instr);
+    bool choose_fold(double now_s) const;
+    void run_thread(int thread);
+    void run_bound(const Bound& bound, int thread);
 
     std::unique_ptr<State> state_;
     std::vector<Bound> program_;
     std::unique_ptr<StepChecker> checker_;
+    FoldPolicy fold_;
     std::atomic<bool> busy_{false};
     std::atomic<bool> profile_{false};
+    std::atomic<Folding> folding_{Folding::kAuto};
     bool loaded_ = false;
     const char* isa_;
+    int instructions_ = 0;
     int last_tokens_ = 0, last_samples_ = 0;
-    std::uint64_t steps_ = 0, tokens_ = 0;
+    std::uint64_t steps_ = 0, tokens_ = 0, folded_steps_ = 0;
     OpSeconds op_seconds_{};
 };
 

@@ -12,25 +12,23 @@ int check_barrier(const Checker& c) {
     return kNone;
 }
 
-void run_barrier(State& state, const Bound&, int) { state.team.barrier(); }
-
 constexpr std::array<OpEntry, 16> kOps = {{
-    {Op::BARRIER, check_barrier, run_barrier},
-    {Op::EMBED, check_embed, run_embed},
-    {Op::RMSNORM, check_rmsnorm, run_rmsnorm},
-    {Op::LAYERNORM, check_layernorm, run_layernorm},
-    {Op::QUANTIZE, check_quantize, run_quantize},
-    {Op::MATMUL, check_matmul, run_matmul},
-    {Op::ROPE, check_rope, run_rope},
-    {Op::KV_STORE, check_kv_store, run_kv_store},
-    {Op::ATTENTION, check_attention, run_attention},
-    {Op::GLU, check_glu, run_glu},
-    {Op::ACTIVATE, check_activate, run_activate},
-    {Op::ADD, check_add, run_add},
-    {Op::SCALE, check_scale, run_scale},
-    {Op::SOFTCAP, check_softcap, run_softcap},
-    {Op::GATHER, check_gather, run_gather},
-    {Op::SAMPLE, check_sample, run_sample},
+    {Op::BARRIER, check_barrier, nullptr, nullptr},
+    {Op::EMBED, check_embed, nullptr, run_embed},
+    {Op::RMSNORM, check_rmsnorm, nullptr, run_rmsnorm},
+    {Op::LAYERNORM, check_layernorm, nullptr, run_layernorm},
+    {Op::QUANTIZE, check_quantize, nullptr, run_quantize},
+    {Op::MATMUL, check_matmul, nullptr, run_matmul},
+    {Op::ROPE, check_rope, nullptr, run_rope},
+    {Op::KV_STORE, check_kv_store, nullptr, run_kv_store},
+    {Op::ATTENTION, check_attention, nullptr, run_attention},
+    {Op::GLU, check_glu, nullptr, run_glu},
+    {Op::ACTIVATE, check_activate, nullptr, run_activate},
+    {Op::ADD, check_add, nullptr, run_add},
+    {Op::SCALE, check_scale, nullptr, run_scale},
+    {Op::SOFTCAP, check_softcap, nullptr, run_softcap},
+    {Op::GATHER, check_gather, nullptr, run_gather},
+    {Op::SAMPLE, check_sample, run_scan, run_sample},
 }};
 
 }  // namespace

@@ -15,9 +15,9 @@ using RunOp = void (*)(State& state, const Bound& bound, int member);
 // An instruction of a program that has been checked against its buffers and weights.
 struct Bound {
     Instr i;
-    int index;          // in the stream
-    int extra = kNone;  // ROPE: its table; ATTENTION: its plan
-    RunOp run = nullptr;
+    int index;                           // in the stream
+    int extra = kNone;                   // ROPE: its table; ATTENTION: its plan
+    RunOp run = nullptr;                 // nullptr: a barrier
     const Instr* next_matmul = nullptr;  // the next MATMUL of the stream, around its end: what is streamed afterwards
 };
 
@@ -52,7 +52,8 @@ class Checker {
 struct OpEntry {
     Op op;
     int (*check)(const Checker& checker);  // returns Bound::extra
-    RunOp run;
+    RunOp first;                           // what every member must have done before any may `run`, or nullptr
+    RunOp run;                             // nullptr: a barrier
 };
 
 // The entry of an operation, or nullptr if this engine does not carry it.
@@ -88,6 +89,7 @@ void run_add(State&, const Bound&, int);
 void run_scale(State&, const Bound&, int);
 void run_softcap(State&, const Bound&, int);
 void run_gather(State&, const Bound&, int);
+void run_scan(State&, const Bound&, int);
 void run_sample(State&, const Bound&, int);
 
 }  // namespace undiced

@@ -13,7 +13,7 @@ constexpr int kBlock = static_cast<int>(kBlockCols);
 // Where a member's tiles of a MATMUL's weight begin.
 const std::uint8_t* shard(const State& state, const Instr& matmul, int member) {
     const PackedMatrix& w = state.weights.slot(matmul.weight).matrix;
-    return w.tile(column_share(matmul.p[1], state.team.size(), member).begin / kTileRows);
+    return w.tile(column_share(matmul.p[1], state.members(), member).begin / kTileRows);
 }
 
 void check_pointwise(const Checker& c, int columns) {
@@ -38,7 +38,7 @@ void run_quantize(State& state, const Bound& b, int member) {
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
     const bool by_rows = partition == kPartitionTokens;
     const Share rows = by_rows ? state.row_share(dst, member) : Share{0, state.rows(dst)};
-    const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.team.size(), member);
+    const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.members(), member);
     const std::int64_t blocks = blocks_of(columns);
     for (int t = rows.begin; t < rows.end; ++t)
         if (mine.begin < mine.end)
@@ -67,7 +67,7 @@ int check_matmul(const Checker& c) {
 void run_matmul(State& state, const Bound& b, int member) {
     const auto& [start, rows, columns, p3, p4, p5, p6] = b.i.p;
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
-    const Share mine = column_share(rows, state.team.size(), member);
+    const Share mine = column_share(rows, state.members(), member);
     MatmulArgs args;
     args.tokens = state.rows(dst);
     if (mine.begin >= mine.end || args.tokens == 0) return;
@@ -98,7 +98,7 @@ int check_glu(const Checker& c) {
 void run_glu(State& state, const Bound& b, int member) {
     const auto& [gate, up, columns, activation, p4, p5, p6] = b.i.p;
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
-    const Share mine = column_share(columns, state.team.size(), member);
+    const Share mine = column_share(columns, state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
         state.kernels.glu(static_cast<Activation>(activation), a.row(t) + gate + mine.begin, a.row(t) + up + mine.begin,
                           dst.row(t) + mine.begin, mine.end - mine.begin);
@@ -112,7 +112,7 @@ int check_activate(const Checker& c) {
 
 void run_activate(State& state, const Bound& b, int member) {
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
-    const Share mine = column_share(b.i.p[0], state.team.size(), member);
+    const Share mine = column_share(b.i.p[0], state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
         state.kernels.act(static_cast<Activation>(b.i.p[1]), a.row(t) + mine.begin, dst.row(t) + mine.begin,
                           mine.end - mine.begin);
@@ -126,7 +126,7 @@ int check_softcap(const Checker& c) {
 
 void run_softcap(State& state, const Bound& b, int member) {
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
-    const Share mine = column_share(b.i.p[0], state.team.size(), member);
+    const Share mine = column_share(b.i.p[0], state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t) {
         float* out = dst.row(t) + mine.begin;
         if (b.i.dst != b.i.a) std::copy_n(a.row(t) + mine.begin, mine.end - mine.begin, out);

@@ -36,13 +36,16 @@ int check_sample(const Checker& c) {
     return kNone;
 }
 
+void run_scan(State& state, const Bound& b, int member) {
+    const Buffer& logits = state.buffer(b.i.a);
+    const Share mine = column_share(b.i.p[0], state.members(), member);
+    state.sampler.scan(logits.values, logits.stride, state.rows(logits), mine.begin, mine.end);
+}
+
 void run_sample(State& state, const Bound& b, int member) {
+    if (!state.sampler.finite()) return;
     const Buffer& logits = state.buffer(b.i.a);
     const int rows = state.rows(logits);
-    const Share mine = column_share(b.i.p[0], state.team.size(), member);
-    state.sampler.scan(logits.values, logits.stride, rows, mine.begin, mine.end);
-    state.team.barrier();
-    if (!state.sampler.finite()) return;
     const auto& sampling = state.in.sampling;
     auto& next = state.counters[static_cast<std::size_t>(b.index)].value;
     for (int r = next.fetch_add(1, std::memory_order_relaxed); r < rows;

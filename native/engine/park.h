@@ -48,29 +48,35 @@ class Signal {
         if (sleepers_.load(std::memory_order_seq_cst) != 0) wake();
     }
 
-    // Returns once the word differs from `old`: after at most `pauses` pauses without a system call, asleep from then
-    // on.
-    void wait_change(std::uint32_t old, int pauses) {
+    void advance() { change(load() + 1); }
+
+    // Waits for a word other than `old` for at most `pauses` pauses; tells whether it came.
+    bool spin(std::uint32_t old, int pauses) const {
         for (int i = 0; i < pauses; ++i) {
-            if (load() != old) return;
+            if (load() != old) return true;
             cpu_pause();
         }
+        return false;
+    }
+
+    // Sleeps until the word differs from `old`.
+    void sleep(std::uint32_t old) {
         sleepers_.fetch_add(1, std::memory_order_seq_cst);
-        while (word_.load(std::memory_order_seq_cst) == old) sleep(old);
+        while (word_.load(std::memory_order_seq_cst) == old) park(old);
         sleepers_.fetch_sub(1, std::memory_order_seq_cst);
     }
 
   private:
 #if defined(__linux__)
     static_assert(sizeof(std::atomic<std::uint32_t>) == 4);
-    void sleep(std::uint32_t old) {
+    void park(std::uint32_t old) {
         syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
     }
     void wake() {
         syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word_), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
     }
 #else
-    void sleep(std::uint32_t old) { word_.wait(old, std::memory_order_seq_cst); }
+    void park(std::uint32_t old) { word_.wait(old, std::memory_order_seq_cst); }
     void wake() { word_.notify_all(); }
 #endif
 

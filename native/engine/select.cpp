@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 namespace undiced {
 namespace {
@@ -12,8 +14,18 @@ namespace {
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr int kStretch = 1024;     // logits exponentiated at once: they stay in L1
 constexpr int kSortedTopK = 1024;  // up to here candidates are few enough to sort
-constexpr int kBins = 1024;
-constexpr float kBinsPerNat = 32.0f;
+
+using Lanes = float __attribute__((vector_size(16)));
+
+float max_of_block(const float* values) {
+    Lanes best, next;
+    std::memcpy(&best, values, sizeof best);
+    for (int i = 4; i < kLogitBlock; i += 4) {
+        std::memcpy(&next, values + i, sizeof next);
+        best = next > best ? next : best;
+    }
+    return std::max(std::max(best[0], best[1]), std::max(best[2], best[3]));
+}
 
 // Candidates before others: the larger weight (or logit), then the lower id.
 struct Before {
@@ -71,9 +83,44 @@ int draw_sorted(const Kernels& kernels, const LogitRow& row, const SamplingRow& 
     return scratch.ids[static_cast<std::size_t>(walk(weights, kept, u * total))];
 }
 
-// Weights of all logits and their sum; stretch by stretch, so that a draw can skip whole stretches.
-double weigh_all(const Kernels& kernels, const LogitRow& row, float best, float temperature, SelectScratch& scratch) {
-    const float inverse = 1.0f / temperature;
+// A place in the order of candidates: everything heavier, and equals of lower id, come before it.
+struct Rank {
+    float weight;
+    std::int32_t id;
+};
+constexpr Rank kBehindAll = {0.0f, 0};
+
+float sum_if_above(const float* weights, int count, float least, bool or_equal) {
+    constexpr int kLanes = 16;  // four independent sums of four: one alone waits for its additions
+    float lanes[kLanes] = {};
+    int i = 0;
+    for (; i + kLanes <= count; i += kLanes)
+        for (int lane = 0; lane < kLanes; ++lane) {
+            const float w = weights[i + lane];
+            lanes[lane] += (or_equal ? w >= least : w > least) ? w : 0.0f;
+        }
+    for (; i < count; ++i) lanes[0] += (or_equal ? weights[i] >= least : weights[i] > least) ? weights[i] : 0.0f;
+    return std::accumulate(lanes, lanes + kLanes, 0.0f);
+}
+
+// Sums of the weights before `rank`, by stretch into scratch.sums; returns their total.
+double sum_before(int count, Rank rank, SelectScratch& scratch) {
+    double total = 0.0;
+    for (int begin = 0, stretch = 0; begin < count; begin += kStretch, ++stretch) {
+        const float* weights = scratch.weights.data() + begin;
+        const int size = std::min(kStretch, count - begin), below = std::clamp(rank.id - begin, 0, size);
+        const double sum = static_cast<double>(sum_if_above(weights, below, rank.weight, true)) +
+                           static_cast<double>(sum_if_above(weights + below, size - below, rank.weight, false));
+        scratch.sums[static_cast<std::size_t>(stretch)] = sum;
+        total += sum;
+    }
+    return total;
+}
+
+// Weights of all logits; those below `min_p` become 0. Returns their sum, and leaves sums by stretch in scratch.sums.
+double weigh_all(const Kernels& kernels, const LogitRow& row, float best, const SamplingRow& sampling,
+                 SelectScratch& scratch) {
+    const float inverse = 1.0f / sampling.temperature;
     double total = 0.0;
     for (int begin = 0, stretch = 0; begin < row.count; begin += kStretch, ++stretch) {
         const int count = std::min(kStretch, row.count - begin);
@@ -83,76 +130,58 @@ double weigh_all(const Kernels& kernels, const LogitRow& row, float best, float 
         scratch.sums[static_cast<std::size_t>(stretch)] = sum;
         total += sum;
     }
-    return total;
+    if (sampling.min_p == 0.0f) return total;
+    for (int i = 0; i < row.count; ++i) {
+        float& weight = scratch.weights[static_cast<std::size_t>(i)];
+        weight = weight >= sampling.min_p ? weight : 0.0f;
+    }
+    return sum_before(row.count, kBehindAll, scratch);
 }
 
-int draw_unfiltered(const LogitRow& row, double target, const SelectScratch& scratch) {
-    int begin = 0;
-    for (std::size_t stretch = 0; begin + kStretch < row.count; ++stretch, begin += kStretch) {
-        if (target < scratch.sums[stretch]) break;
-        target -= scratch.sums[stretch];
+// The id at which the running sum of weights before `rank` exceeds `target`; scratch.sums holds their sums. Should
+// rounding carry `target` past them all, some id of the last stretch that has any.
+int pick(int count, Rank rank, double target, const SelectScratch& scratch) {
+    int chosen = 0, last = 0;
+    for (int stretch = 0; stretch * kStretch < count; ++stretch) {
+        const double sum = scratch.sums[static_cast<std::size_t>(stretch)];
+        if (sum <= 0.0) continue;
+        chosen = stretch;
+        if (target < sum) break;
+        target -= sum;
     }
-    return begin + walk(scratch.weights.data() + begin, std::min(kStretch, row.count - begin), target);
+    for (int id = chosen * kStretch; id < std::min(count, (chosen + 1) * kStretch); ++id) {
+        const float weight = scratch.weights[static_cast<std::size_t>(id)];
+        if (!(id < rank.id ? weight >= rank.weight : weight > rank.weight) || weight <= 0.0f) continue;
+        last = id;
+        target -= static_cast<double>(weight);
+        if (target < 0.0) break;
+    }
+    return last;
 }
 
-// Keeps the smallest set of candidates whose weights reach `wanted`: sums by magnitude find the bin in which the
-// running sum crosses, and only that bin is sorted. Returns how many of scratch.ids are left.
-int keep_mass(int count, double wanted, SelectScratch& scratch, const LogitRow& row, float best, float temperature) {
-    const float per_logit = kBinsPerNat / temperature;
-    const auto bin_of = [&](std::int32_t id) {
-        return static_cast<int>(std::min((best - row.values[id]) * per_logit, static_cast<float>(kBins - 1)));
-    };
-    std::int32_t* ids = scratch.ids.data();
-    std::fill(scratch.bins.begin(), scratch.bins.end(), 0.0);
-    for (int i = 0; i < count; ++i)
-        scratch.bins[static_cast<std::size_t>(bin_of(ids[i]))] +=
-            static_cast<double>(scratch.weights[static_cast<std::size_t>(ids[i])]);
-    int crossing = 0;
-    double sum = 0.0;
-    while (crossing < kBins - 1 && sum + scratch.bins[static_cast<std::size_t>(crossing)] < wanted)
-        sum += scratch.bins[static_cast<std::size_t>(crossing++)];
-    std::int32_t* const above =
-        std::stable_partition(ids, ids + count, [&](std::int32_t id) { return bin_of(id) < crossing; });
-    std::int32_t* const end =
-        std::partition(above, ids + count, [&](std::int32_t id) { return bin_of(id) == crossing; });
-    std::sort(above, end, Before{scratch.weights.data()});
-    std::int32_t* last = above;
-    while (last < end && (last == ids || sum < wanted))
-        sum += static_cast<double>(scratch.weights[static_cast<std::size_t>(*last++)]);
-    return static_cast<int>(last - ids);
+// Leaves the `k` largest weights; the others become 0. For the rare k that is too large to sort.
+double keep_largest(const LogitRow& row, int k, SelectScratch& scratch) {
+    const int found = gather(row, kForbidden, scratch);
+    const auto ids = scratch.ids.begin();
+    if (found > k) std::nth_element(ids, ids + k, ids + found, Before{row.values});
+    for (int i = k; i < found; ++i) scratch.weights[static_cast<std::size_t>(ids[i])] = 0.0f;
+    return sum_before(row.count, kBehindAll, scratch);
 }
 
-int draw_filtered(const LogitRow& row, const SamplingRow& sampling, double u, double total, float best,
-                  SelectScratch& scratch) {
-    // Values below (1 - p) / count of the total add up to less than 1 - p of it: top-p alone never keeps one.
-    double least = static_cast<double>(sampling.min_p);
-    const bool only_top_p = sampling.min_p == 0.0f && sampling.top_k == 0;
-    if (only_top_p) least = std::min(1.0, (1.0 - static_cast<double>(sampling.top_p)) * total / row.count);
-    const float threshold = best + static_cast<float>(std::log(least)) * sampling.temperature;
-    int kept = gather(row, threshold, scratch);
-    const auto sum_of = [&](int count) {
-        double sum = 0.0;
-        for (int i = 0; i < count; ++i)
-            sum += static_cast<double>(
-                scratch.weights[static_cast<std::size_t>(scratch.ids[static_cast<std::size_t>(i)])]);
-        return sum;
-    };
-    if (sampling.top_k > 0 && sampling.top_k < kept) {
-        std::nth_element(scratch.ids.begin(), scratch.ids.begin() + sampling.top_k, scratch.ids.begin() + kept,
-                         Before{row.values});
-        kept = sampling.top_k;
+// Draws from the smallest set that holds `wanted` of the weights without finding it: a draw is in the set exactly if
+// what comes before it is less than `wanted`. A draw outside becomes the bound of the next, so few rounds are needed.
+int draw_nucleus(int count, double total, double wanted, const SamplingRow& sampling, double u,
+                 SelectScratch& scratch) {
+    Rank bound = kBehindAll;
+    for (std::uint64_t round = 1;; ++round) {
+        const int id = pick(count, bound, u * total, scratch);
+        const Rank rank = {scratch.weights[static_cast<std::size_t>(id)], id};
+        const double before = sum_before(count, rank, scratch);
+        if (before < wanted || before == 0.0 || before >= total) return id;
+        bound = rank;
+        total = before;
+        u = uniform(sampling.seed ^ (round << 32), sampling.counter);
     }
-    if (sampling.top_p < 1.0f) {
-        const double base = only_top_p ? total : sum_of(kept);
-        kept = keep_mass(kept, base * static_cast<double>(sampling.top_p), scratch, row, best, sampling.temperature);
-    }
-    double target = u * sum_of(kept);
-    for (int i = 0; i < kept; ++i) {
-        const std::int32_t id = scratch.ids[static_cast<std::size_t>(i)];
-        target -= static_cast<double>(scratch.weights[static_cast<std::size_t>(id)]);
-        if (target < 0.0) return id;
-    }
-    return scratch.ids[0];
 }
 
 }  // namespace
@@ -161,16 +190,13 @@ SelectScratch::SelectScratch(int vocab)
     : weights(static_cast<std::size_t>(vocab)),
       blocks(static_cast<std::size_t>(logit_blocks(vocab))),
       ids(static_cast<std::size_t>(vocab) + 1),
-      sums(static_cast<std::size_t>(vocab / kStretch + 1)),
-      bins(kBins) {}
+      sums(static_cast<std::size_t>(vocab / kStretch + 1)) {}
 
 void update_block_max(const LogitRow& row, int begin, int end) {
     for (int block = begin; block < end; ++block) {
         const float* values = row.values + static_cast<std::ptrdiff_t>(block) * kLogitBlock;
         const int count = std::min(kLogitBlock, row.count - block * kLogitBlock);
-        float best = values[0];
-        for (int i = 1; i < count; ++i) best = values[i] > best ? values[i] : best;
-        row.block_max[block] = best;
+        row.block_max[block] = count == kLogitBlock ? max_of_block(values) : *std::max_element(values, values + count);
     }
 }
 
@@ -204,10 +230,10 @@ int draw(const Kernels& kernels, const LogitRow& row, const SamplingRow& samplin
     const float best = *std::max_element(row.block_max, row.block_max + logit_blocks(row.count));
     if (best == kForbidden) return largest_one(row);
     if (wanted.top_k > 0 && wanted.top_k <= kSortedTopK) return draw_sorted(kernels, row, wanted, u, scratch);
-    const double total = weigh_all(kernels, row, best, wanted.temperature, scratch);
-    if (wanted.top_k == 0 && wanted.min_p == 0.0f && wanted.top_p >= 1.0f)
-        return draw_unfiltered(row, u * total, scratch);
-    return draw_filtered(row, wanted, u, total, best, scratch);
+    double total = weigh_all(kernels, row, best, wanted, scratch);
+    if (wanted.top_k > 0) total = keep_largest(row, wanted.top_k, scratch);
+    if (wanted.top_p >= 1.0f) return pick(row.count, kBehindAll, u * total, scratch);
+    return draw_nucleus(row.count, total, total * static_cast<double>(wanted.top_p), wanted, u, scratch);
 }
 
 // The finalizer of the splitmix64 generator (Steele, Lea, Flood 2014), once over each half of the pair.

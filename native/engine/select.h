@@ -29,7 +29,6 @@ struct SelectScratch {
     std::vector<float> blocks;      // a copy of block maxima
     std::vector<std::int32_t> ids;  // candidates
     std::vector<double> sums;       // weights added up by stretches of kStretch
-    std::vector<double> bins;       // weights added up by magnitude
 };
 
 // Recomputes the maxima of blocks [begin, end).

@@ -72,8 +72,10 @@ class State {
     Team team;
 
     const Buffer& buffer(int index) const { return buffers[static_cast<std::size_t>(index)]; }
+    // Work is cut into as many shares as the team has threads, however many of them run.
+    int members() const { return team.size(); }
     int rows(const Buffer& buffer) const { return buffer.spec.samples ? in.samples() : in.token_count(); }
-    Share row_share(const Buffer& buffer, int member) const { return share(rows(buffer), team.size(), member); }
+    Share row_share(const Buffer& buffer, int member) const { return share(rows(buffer), members(), member); }
 
   private:
     void allocate_buffers(const EngineSpec& spec);

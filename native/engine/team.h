@@ -1,10 +1,12 @@
 // A fixed team of threads that run the same function side by side, with barriers between phases.
-// The caller of `run` is member 0. Members spin for a bounded time and then sleep, so an idle team costs nothing
-// and a team that lost a core to another process gives the others way. Knows nothing of instructions or models.
+// The caller of `run` is thread 0. Threads spin for a bounded time and then sleep, so an idle team costs nothing.
+// Knows nothing of instructions or models, and not how work is split.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -29,37 +31,58 @@ class Team {
 
     int size() const { return size_; }
 
-    // Calls work(member) on every member and returns when all have returned. `work` must not throw. One call at a time.
+    // Calls work(thread) on threads 0 to active - 1 and returns when all have returned; the others stay asleep.
+    // `work` must not throw. One call at a time.
     template <class Work>
-    void run(const Work& work) {
-        call_ = [](const void* context, int member) { (*static_cast<const Work*>(context))(member); };
+    void run(int active, const Work& work) {
+        call_ = [](const void* context, int thread) { (*static_cast<const Work*>(context))(thread); };
         context_ = &work;
+        active_ = active;
         dispatch();
     }
+    template <class Work>
+    void run(const Work& work) {
+        run(size_, work);
+    }
 
-    // Waits until every member has come here. What members wrote before is visible to all after. Only inside `run`.
-    void barrier() {
+    // How many threads take part in the current run.
+    int active() const { return active_; }
+
+    // Waits until every active thread has come here. What they wrote before is visible to all after. Only inside `run`.
+    void barrier(int thread) {
         const std::uint32_t phase = phase_.load();
-        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active_) {
             arrived_.store(0, std::memory_order_relaxed);
             phase_.change(phase + 1);
-        } else {
-            phase_.wait_change(phase, barrier_pauses_);
+        } else if (!phase_.spin(phase, barrier_pauses_)) {
+            sleep_at_barrier(thread, phase);
         }
     }
 
+    // The longest time that one thread slept at barriers of the last run: it had nothing to do because another thread
+    // was late by more than the spin time.
+    double lost_seconds() const;
+
   private:
+    struct Member {
+        Signal start;
+        std::atomic<std::int64_t> slept_ns{0};
+    };
+
     void dispatch();
-    void member_loop(int member);
+    void member_loop(int thread);
+    void sleep_at_barrier(int thread, std::uint32_t phase);
+    void stop();
 
     const int size_;
     const int barrier_pauses_, idle_pauses_;
     void (*call_)(const void*, int) = nullptr;
     const void* context_ = nullptr;
+    int active_ = 1;
     bool stop_ = false;
-    Signal job_;
     Signal phase_;
     alignas(64) std::atomic<int> arrived_{0};
+    std::unique_ptr<Member[]> members_;
     std::vector<std::thread> threads_;
 };
 

@@ -265,10 +265,32 @@ def test_two_threads_at_once_are_refused_not_mixed() -> None:
     assert set(outcomes) <= {"right", "busy"} and outcomes.count("right") >= 300
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_half_of_a_team_does_the_same(threads: int) -> None:
+    rig = small(threads)
+    steps = [Seq(range(30), 0, (0, 1)), Seq([4], 30, (0, 1)), Seq(range(5), 31, (0, 1))]
+
+    def run(mode: str) -> list[F32]:
+        rig.engine.set_folding(mode)
+        out = []
+        for seq in steps:
+            tokens = rig.step([seq], [len(seq.tokens) - 1]).tokens
+            out += [rig.buffer(0), rig.buffer(1), rig.buffer(2), tokens]
+        return out
+
+    before, whole = rig.engine.counters()["folded_steps"], run("never")
+    for half, expected in zip(run("always"), whole, strict=True):
+        assert_array_equal(half, expected)
+    assert rig.engine.counters()["folded_steps"] == before + len(steps)
+    with pytest.raises(ValueError, match="auto, never or always"):
+        rig.engine.set_folding("perhaps")
+
+
 def test_counters_and_memory_report() -> None:
     rig = small()
     rig.step([GOOD], [1])
-    assert rig.engine.counters() == {"steps": 1, "tokens": 2}
+    rig.engine.set_folding("never")
+    assert rig.engine.counters() == {"steps": 1, "tokens": 2, "folded_steps": 0}
     rig.engine.set_profile(True)
     rig.step([Seq([4], 2, (0,))], [0])
     counters = rig.engine.counters()
