@@ -36,7 +36,8 @@ from undiced.serve.frames import (
 )
 from undiced.serve.link import Link, LinkClosedError
 from undiced.serve.loop import EngineLoop
-from undiced.serve.scheduler import Policy, Scheduler
+from undiced.serve.policy import Policy
+from undiced.serve.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend

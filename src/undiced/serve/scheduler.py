@@ -9,7 +9,6 @@ its pages back and is recomputed later, with the same tokens, because draws depe
 from __future__ import annotations
 
 from bisect import insort
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
@@ -17,6 +16,7 @@ from undiced.engine.pages import NO_PAGE, PagePool
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.pace import Pacer
 from undiced.serve.plan import Plan
+from undiced.serve.policy import Policy
 from undiced.serve.queue import WaitingQueue
 from undiced.serve.request import check
 from undiced.serve.sequence import NO_SLOT, Sequence, State
@@ -30,21 +30,6 @@ _RATE_WINDOW_S = 1.0
 _RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
 
 Details = list[tuple[float, list[tuple[int, float]]] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What an operator may choose.
-
-    Attributes:
-        max_waiting: requests in the queue; one more is refused.
-        stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the
-            same.
-    """
-
-    max_waiting: int = 256
-    stall_s: float = 0.05
-    min_chunk: int = 32
 
 
 class Scheduler:
