@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "spread.h"
+
 namespace undiced {
 
 Team::Team(int size, SpinTimes spin)
@@ -30,6 +32,8 @@ void Team::stop() {
 void Team::dispatch() {
     for (int thread = 0; thread < size_; ++thread)
         members_[static_cast<std::size_t>(thread)].slept_ns.store(0, std::memory_order_relaxed);
+    home_core_ = active_ > last_active_ ? current_core() : kStay;
+    last_active_ = active_;
     for (int thread = 1; thread < active_; ++thread) members_[static_cast<std::size_t>(thread)].start.advance();
     call_(context_, 0);
     if (active_ > 1) barrier(0);
@@ -40,6 +44,7 @@ void Team::member_loop(int thread) {
     for (std::uint32_t seen = 0;; ++seen) {
         if (!start.spin(seen, idle_pauses_)) start.sleep(seen);
         if (stop_) return;
+        if (home_core_ != kStay) move_away(home_core_, thread);
         call_(context_, thread);
         barrier(thread);
     }

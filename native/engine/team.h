@@ -32,7 +32,8 @@ class Team {
     int size() const { return size_; }
 
     // Calls work(thread) on threads 0 to active - 1 and returns when all have returned; the others stay asleep.
-    // `work` must not throw. One call at a time.
+    // `work` must not throw. One call at a time. Threads that slept through the run before start on cores of their own:
+    // the system tends to wake them on the caller's.
     template <class Work>
     void run(int active, const Work& work) {
         call_ = [](const void* context, int thread) { (*static_cast<const Work*>(context))(thread); };
@@ -69,6 +70,8 @@ class Team {
         std::atomic<std::int64_t> slept_ns{0};
     };
 
+    static constexpr int kStay = -1;
+
     void dispatch();
     void member_loop(int thread);
     void sleep_at_barrier(int thread, std::uint32_t phase);
@@ -78,7 +81,8 @@ class Team {
     const int barrier_pauses_, idle_pauses_;
     void (*call_)(const void*, int) = nullptr;
     const void* context_ = nullptr;
-    int active_ = 1;
+    int active_ = 1, last_active_ = 1;
+    int home_core_ = kStay;  // where thread 0 is, if the threads that join it should spread over the other cores
     bool stop_ = false;
     Signal phase_;
     alignas(64) std::atomic<int> arrived_{0};
