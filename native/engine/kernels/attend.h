@@ -1,6 +1,6 @@
 // Attention over one page, written once over the vectors of a level. Scores and values are the same small product:
-// C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page itself, or its
-// f32 copy in the first-level cache when many rows share it.
+// C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page: a copy in f32
+// for many rows was measured and gains nothing.
 #pragma once
 
 #include <algorithm>
@@ -14,20 +14,13 @@ namespace {
 
 inline constexpr int kLaneVectors = 4;                                  // vectors of lanes and
 inline constexpr int kRowGroup = simd::kRegisters == 32 ? 6 : 3;        // rows whose sums stay in registers
-inline constexpr std::int64_t kCopyRows = 2 * kRowGroup + 1;            // rows from which a copied page pays
-inline constexpr std::int64_t kCopyValues = kPageTokens * 256;          // largest page that is copied
 inline constexpr std::int64_t kScoreVectors = kPageTokens / simd::kLanes;
-
-inline simd::F load_lanes(const float* x) { return simd::load(x); }
-inline simd::F load_lanes(const std::uint16_t* x) { return simd::load_f16(x); }
-inline simd::F load_some_lanes(const float* x, std::int64_t n) { return simd::load_first(x, n); }
-inline simd::F load_some_lanes(const std::uint16_t* x, std::int64_t n) { return simd::load_f16_first(x, n); }
 
 // c = c * keep[row] + a x b for R rows and V vectors of lanes, over i in [begin, end). keep == nullptr starts at zero.
 // `partial` > 0: the only vector has that many lanes.
-template <int R, int V, bool Partial, class B>
-void multiply_page(const float* a, std::int64_t lda, const B* b, std::int64_t ldb, std::int64_t begin, std::int64_t end,
-                   const float* keep, float* c, std::int64_t ldc, std::int64_t partial) {
+template <int R, int V, bool Partial>
+void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb, std::int64_t begin,
+                   std::int64_t end, const float* keep, float* c, std::int64_t ldc, std::int64_t partial) {
     simd::F acc[R][V];
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) {
@@ -41,8 +34,8 @@ void multiply_page(const float* a, std::int64_t lda, const B* b, std::int64_t ld
         for (int r = 0; r < R; ++r) factors[r] = simd::broadcast(a + r * lda + i);
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
-            const B* at = b + i * ldb + v * simd::kLanes;
-            const simd::F lanes = Partial ? load_some_lanes(at, partial) : load_lanes(at);
+            const std::uint16_t* at = b + i * ldb + v * simd::kLanes;
+            const simd::F lanes = Partial ? simd::load_f16_first(at, partial) : simd::load_f16(at);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) acc[r][v] = simd::fma(factors[r], lanes, acc[r][v]);
         }
@@ -56,8 +49,8 @@ void multiply_page(const float* a, std::int64_t lda, const B* b, std::int64_t ld
 }
 
 // The same for any number of lanes.
-template <int R, class B>
-void multiply_lanes(const float* a, std::int64_t lda, const B* b, std::int64_t lanes, std::int64_t begin,
+template <int R>
+void multiply_lanes(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t lanes, std::int64_t begin,
                     std::int64_t end, const float* keep, float* c, std::int64_t ldc) {
     std::int64_t at = 0;
     const auto step = [&]<int V, bool Partial>(std::int64_t partial) {
@@ -76,33 +69,44 @@ inline simd::F lane_numbers(std::int64_t first) {
     return simd::load(numbers);
 }
 
+// e^x for x <= 0, never less than e^-87 (which is nothing next to the largest weight, 1): no subnormals to care for.
+// n = x / ln 2 is rounded by adding 1.5 * 2^23, which also leaves it as an integer in the low bits.
+inline simd::F weight_of(simd::F x) {
+    const simd::F shift = simd::set(12582912.0f);
+    x = simd::max(simd::set(-87.0f), x);
+    const simd::F shifted = simd::fma(x, simd::set(1.44269504088896341f), shift), n = simd::sub(shifted, shift);
+    return simd::add_exponent(exp_fraction(x, n), shifted);
+}
+
 // Turns one row's raw scores into weights e^(score - largest), 0 where unseen, and updates its maximum and sum.
 // Returns what the row's earlier output must be multiplied with.
 inline float soften(const AttendArgs& args, std::int64_t row, float* scores) {
     const std::int32_t begin = args.begin[row], end = args.end[row];
+    const simd::F factor = simd::set(args.scale), unseen = simd::set(-INFINITY);
     if (begin >= end) {
         for (std::int64_t v = 0; v < kScoreVectors; ++v) simd::store(scores + v * simd::kLanes, simd::zero());
         return 1.0f;
     }
-    const simd::F factor = simd::set(args.scale), unseen = simd::set(-INFINITY);
+    const auto mask = [&](std::int64_t v, simd::F value, simd::F other) {  // value in [begin, end), else other
+        const simd::F slot = lane_numbers(v * simd::kLanes);
+        value = simd::select_less(slot, simd::set(static_cast<float>(begin)), other, value);
+        return simd::select_less(slot, simd::set(static_cast<float>(end)), value, other);
+    };
     const bool whole = begin == 0 && end == kPageTokens;
     simd::F s[kScoreVectors], most = unseen;
     for (std::int64_t v = 0; v < kScoreVectors; ++v) {
         s[v] = simd::mul(simd::load(scores + v * simd::kLanes), factor);
         if (args.softcap > 0.0f)
             s[v] = simd::mul(simd::set(args.softcap), tanh(simd::mul(s[v], simd::set(1.0f / args.softcap))));
-        if (!whole) {
-            const simd::F slot = lane_numbers(v * simd::kLanes);
-            s[v] = simd::select_less(slot, simd::set(static_cast<float>(begin)), unseen, s[v]);
-            s[v] = simd::select_less(slot, simd::set(static_cast<float>(end)), s[v], unseen);
-        }
+        if (!whole) s[v] = mask(v, s[v], unseen);
         most = simd::max(s[v], most);
     }
-    const float before = args.max[row], largest = std::max(before, simd::largest(most));
-    const float keep = before == largest ? 1.0f : std::exp(before - largest);
+    const float before = args.max[row], here = simd::largest(most), largest = here > before ? here : before;
+    const float keep = before == largest ? 1.0f : simd::first(weight_of(simd::set(before - largest)));
     simd::F total = simd::zero();
     for (std::int64_t v = 0; v < kScoreVectors; ++v) {
-        const simd::F weight = exp(simd::sub(s[v], simd::set(largest)));
+        simd::F weight = weight_of(simd::sub(s[v], simd::set(largest)));
+        if (!whole) weight = mask(v, weight, simd::zero());
         simd::store(scores + v * simd::kLanes, weight);
         total = simd::add(total, weight);
     }
@@ -111,8 +115,8 @@ inline float soften(const AttendArgs& args, std::int64_t row, float* scores) {
     return keep;
 }
 
-template <int R, class B>
-void attend_rows(const AttendArgs& args, std::int64_t row, const B* k, const B* v) {
+template <int R>
+void attend_rows(const AttendArgs& args, std::int64_t row) {
     std::int64_t begin = kPageTokens, end = 0;
     for (std::int64_t r = row; r < row + R; ++r) {
         if (args.begin[r] >= args.end[r]) continue;
@@ -122,30 +126,20 @@ void attend_rows(const AttendArgs& args, std::int64_t row, const B* k, const B* 
     if (begin >= end) return;
     alignas(64) float scores[R * kPageTokens];
     float keep[R];
-    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, k, kPageTokens, 0, args.key_dim, nullptr, scores, kPageTokens);
+    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores, kPageTokens);
     for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
-    multiply_lanes<R>(scores, kPageTokens, v, args.value_dim, begin, end, keep, args.out + row * args.ldo, args.ldo);
-}
-
-template <class B>
-void attend_page(const AttendArgs& args, const B* k, const B* v) {
-    std::int64_t row = 0;
-    for (; row + kRowGroup <= args.rows; row += kRowGroup) attend_rows<kRowGroup>(args, row, k, v);
-    for (; row + 3 <= args.rows; row += 3) attend_rows<3>(args, row, k, v);
-    for (; row + 2 <= args.rows; row += 2) attend_rows<2>(args, row, k, v);
-    for (; row < args.rows; ++row) attend_rows<1>(args, row, k, v);
+    multiply_lanes<R>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo, args.ldo);
 }
 
 void attend(const AttendArgs& args) {
-    const std::int64_t k_values = args.key_dim * kPageTokens, v_values = args.value_dim * kPageTokens;
-    if (args.rows < kCopyRows || std::max(k_values, v_values) > kCopyValues) return attend_page(args, args.k, args.v);
-    std::int64_t written = 0;  // slots beyond the last visible one may hold anything; they are not copied
-    for (std::int64_t row = 0; row < args.rows; ++row)
-        if (args.begin[row] < args.end[row]) written = std::max<std::int64_t>(written, args.end[row]);
-    alignas(64) float k[kCopyValues], v[kCopyValues];
-    f16_to_f32(args.k, k, k_values);
-    f16_to_f32(args.v, v, written * args.value_dim);
-    attend_page<float>(args, k, v);
+    std::int64_t row = 0;
+    for (std::int64_t left = args.rows; left > 0; left = args.rows - row) {
+        const std::int64_t rows = left == 4 ? 2 : std::min<std::int64_t>(left, kRowGroup);  // 2 + 2 beats 3 + 1
+        if (kRowGroup == 6 && rows == 6) attend_rows<kRowGroup>(args, row), row += 6;
+        else if (rows >= 3) attend_rows<3>(args, row), row += 3;
+        else if (rows == 2) attend_rows<2>(args, row), row += 2;
+        else attend_rows<1>(args, row), row += 1;
+    }
 }
 
 void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t value_dim, const float* sum) {

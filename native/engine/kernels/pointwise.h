@@ -20,17 +20,20 @@ inline void map(float* out, std::int64_t n, const Body& body, const Inputs*... i
     if (i < n) simd::store_first(out + i, n - i, body(simd::load_first(inputs + i, n - i)...));
 }
 
-// e^x within 2e-7: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial for e^r. Coefficients: Cephes expf.
-inline F exp(F x) {
-    x = simd::min(simd::set(89.0f), simd::max(simd::set(-104.0f), x));
-    const F n = simd::round(simd::mul(x, simd::set(1.44269504088896341f)));
+// e^(x - n ln 2) within 2e-7 for whole n near x / ln 2. Coefficients: Cephes expf.
+inline F exp_fraction(F x, F n) {
     F r = simd::fnma(n, simd::set(0.693359375f), x);
     r = simd::fnma(n, simd::set(-2.12194440e-4f), r);
     F p = simd::set(1.9875691500e-4f);
     for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
         p = simd::fma(p, r, simd::set(c));
-    p = simd::add(simd::fma(p, simd::mul(r, r), r), simd::set(1.0f));
-    return simd::scale_by_power(p, n);
+    return simd::add(simd::fma(p, simd::mul(r, r), r), simd::set(1.0f));
+}
+
+inline F exp(F x) {
+    x = simd::min(simd::set(89.0f), simd::max(simd::set(-104.0f), x));
+    const F n = simd::round(simd::mul(x, simd::set(1.44269504088896341f)));
+    return simd::scale_by_power(exp_fraction(x, n), n);
 }
 
 inline F sigmoid_of_minus(F x) { return simd::div(simd::set(1.0f), simd::add(simd::set(1.0f), exp(x))); }

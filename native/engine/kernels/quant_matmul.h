@@ -18,7 +18,7 @@ template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
 
 inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
-inline constexpr std::int64_t kTokenBlock = 128;   // tokens whose activations stay in the second-level cache
+inline constexpr std::int64_t kTokenBlock = 64;   // tokens whose activations stay in the second-level cache
 
 // A weight stream and what the thread reads after it.
 struct Stream {

@@ -56,6 +56,13 @@ inline F scale_by_power(F x, F n) {
     return mul(mul(x, power(half)), power(_mm256_sub_epi32(exponent, half)));
 }
 
+// x * 2^n, where n is the integer in the low 9 bits of `shifted`; the result must be normal.
+inline F add_exponent(F x, F shifted) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent));
+}
+
+inline float first(F a) { return _mm256_cvtss_f32(a); }
 inline float sum(F a) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     half = _mm_add_ps(half, _mm_movehl_ps(half, half));
