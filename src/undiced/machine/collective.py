@@ -18,6 +18,7 @@ ALGORITHM_MASK = 0xF
 ELEMENTS_PER_POSITION = 1 << 16  # elements count per KV position that a core holds
 _LEVEL_BITS = 10
 MAX_LEVELS = 3
+_SLICES_SHIFT, _SLICES_MASK = 8, 0xF
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +98,25 @@ def two_tree(model: CostModel, span: int, groups: int, wavelets: int, dual: bool
     return local + roots + longest(first, second)
 
 
-def level_tree(model: CostModel, span: int, levels: tuple[Level, ...], wavelets: int) -> Cost:
-    """Our allreduce: level i joins groups of level i - 1, whose roots are as far apart as those groups are wide."""
+def level_reduce(model: CostModel, span: int, levels: tuple[Level, ...], wavelets: int, slices: int = 1) -> Cost:
+    """Our reduction: level i joins groups of level i - 1, whose roots are as far apart as those groups are wide.
+
+    Levels share colors by switching routes: one control wavelet each. With `slices`, as many trees with neighboring
+    roots each take a slice of the payload; a core works for one after the other.
+    """
     total, hops, members = ZERO, 1, span
+    share = ceil(wavelets / slices)
     for level in levels:
         size = min(level.size, members)
         if size > 1:
-            total += (_star if level.star else _chain)(model, size, hops, wavelets)
+            total += (_star if level.star else _chain)(model, size, hops, share) + Cost(collective=1.0)
         hops, members = hops * size, ceil(members / size)
-    return total + multicast(model, wavelets, span // 2)
+    return total + (_payload(model, share) + Cost(overhead=model.step_software)) * (slices - 1)
+
+
+def level_tree(model: CostModel, span: int, levels: tuple[Level, ...], wavelets: int) -> Cost:
+    """Our allreduce: the reduction, then one send from the root both ways."""
+    return level_reduce(model, span, levels, wavelets) + multicast(model, wavelets, span // 2)
 
 
 def covers(span: int, levels: tuple[Level, ...]) -> bool:
@@ -126,6 +137,23 @@ def allreduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets
     return two_tree(model, span, groups, wavelets, kind == TWO_TREE_DUAL)
 
 
+def reduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets: int) -> Cost:
+    """A REDUCE instruction: level trees only, their number of slices in the algorithm's high bits."""
+    if span <= 1 or wavelets <= 0:
+        return ZERO
+    return level_reduce(model, span, unpack_levels(groups, algorithm), wavelets, slices_of(algorithm))
+
+
+def with_slices(algorithm: int, slices: int) -> int:
+    """`algorithm` for a reduction by several trees with neighboring roots."""
+    return algorithm | slices << _SLICES_SHIFT
+
+
+def slices_of(algorithm: int) -> int:
+    """How many trees share a reduction."""
+    return max(1, algorithm >> _SLICES_SHIFT & _SLICES_MASK)
+
+
 def shift_wire(model: CostModel, wavelets: int, hops: int) -> Cost:
     """One step of a cyclic shift: every core passes its tile `hops` on, all at once."""
     return _payload(model, wavelets) + Cost(collective=2 * model.ramp + 1, hops=hops * model.hop)
@@ -142,3 +170,18 @@ def column_round_trip(model: CostModel, cores: int, words: int) -> float:
     """A column gathered word by word into one core by data tasks, and sent back by a scalar loop, in cycles."""
     each = model.data_task + model.emit
     return cores * (words * each - model.column_overlap_words * model.emit)
+
+
+def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: int) -> float:
+    """One level of a tree in plain arithmetic, for searches; a test holds it equal to `level_reduce`."""
+    if size <= 1:
+        return 0.0
+    step, payload = 2 * model.ramp + 1 + model.step_software, wavelets / model.link_rate
+    root, each = size // 2, hops * model.hop
+    if star:
+        setup = 0.0 if wavelets == 1 else model.vector_setup
+        return max((size - 1) * (payload + 1 + setup) + each, payload + setup + root * each) + step + 1
+    lower = size - 1 - root
+    if not lower:
+        return root * (step + each) + payload + 1
+    return max(lower * (step + each) + payload, root * (step + each)) + payload + model.step_software + 1

@@ -22,6 +22,7 @@ class Core:
         local_task_cycles: activating one scheduled local task.
         data_task_cycles: one wavelet handled by a data task; emit_cycles: one wavelet sent by a scalar loop.
         fp32_fmac_cycles: a multiply-add whose operands are all 32 bits wide.
+        cache_bytes: software-managed store beside the datapath, for accumulators.
         area_um2, power_w: of one core, at most.
     """
 
@@ -40,5 +41,6 @@ class Core:
     data_task_cycles: Constant
     emit_cycles: Constant
     fp32_fmac_cycles: Constant
+    cache_bytes: Constant
     area_um2: Constant
     power_w: Constant

@@ -125,6 +125,7 @@ class CostModel:
     data_task: float
     emit: float
     fp32_fmac: float
+    cache_bytes: float
     wavelet_bytes: float
     link_rate: float
     hop: float
@@ -153,6 +154,7 @@ class CostModel:
             data_task=core.data_task_cycles.value,
             emit=core.emit_cycles.value,
             fp32_fmac=core.fp32_fmac_cycles.value,
+            cache_bytes=core.cache_bytes.value,
             wavelet_bytes=link.wavelet_bytes.value,
             link_rate=link.wavelets_per_cycle.value,
             hop=link.hop_cycles.value,

@@ -15,6 +15,7 @@ from undiced.machine.collective import (
     ELEMENTS_PER_POSITION,
     allreduce,
     multicast,
+    reduce,
     shift_wire,
     wavelets_of,
 )
@@ -63,11 +64,12 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
     """Cycles of one instruction on its own."""
     if instr.op is Op.VECTOR:
         return _vector(model, instr, load)
-    if instr.op is Op.ALLREDUCE:
+    if instr.op in (Op.ALLREDUCE, Op.REDUCE):
         _, elements, element_bytes, span, groups, algorithm, _ = instr.p
         count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
         kind = algorithm & (ELEMENTS_PER_POSITION - 1)
-        return allreduce(model, span, groups, kind, wavelets_of(model, count, element_bytes))
+        form = allreduce if instr.op is Op.ALLREDUCE else reduce
+        return form(model, span, groups, kind, wavelets_of(model, count, element_bytes))
     if instr.op is Op.SHIFT:
         return _ring(model, (instr,), ZERO)
     if instr.op is Op.TASK:
@@ -85,27 +87,27 @@ def stream_costs(model: CostModel, instrs: tuple[Instr, ...], load: Load) -> lis
     out: list[tuple[Instr, Cost]] = []
     i = 0
     while i < len(instrs):
-        instr = instrs[i]
-        if instr.op is not Op.SHIFT:
-            out.append((instr, instr_cost(model, instr, load)))
+        first, end = i, i
+        while end < len(instrs) and instrs[end].op in (Op.SHIFT, Op.ALLREDUCE):
+            end += 1
+        beside = end
+        while beside < len(instrs) and instrs[beside].op is Op.VECTOR and instrs[beside].param("kind") & OVERLAP:
+            beside += 1
+        if beside == end or first == end:  # nothing runs beside it: a step of its own
+            out.append((instrs[i], instr_cost(model, instrs[i], load)))
             i += 1
             continue
-        shifts, vectors, i = _overlapped(instrs, i)
-        compute = sum((_vector(model, v, load) for v in vectors), ZERO)
-        out.append((instr, _ring(model, shifts, compute)))
+        compute = sum((_vector(model, v, load) for v in instrs[end:beside]), ZERO)
+        out.append((instrs[i], _beside(model, instrs[first:end], compute, load)))
+        i = beside
     return out
 
 
-def _overlapped(instrs: tuple[Instr, ...], start: int) -> tuple[tuple[Instr, ...], tuple[Instr, ...], int]:
-    end = start
-    while end < len(instrs) and instrs[end].op is Op.SHIFT:
-        end += 1
-    shifts, first = instrs[start:end], end
-    while end < len(instrs) and instrs[end].op is Op.VECTOR and instrs[end].param("kind") & OVERLAP:
-        end += 1
-    if end == first:  # nothing runs beside them: shifts are steps of their own
-        return instrs[start : start + 1], (), start + 1
-    return shifts, instrs[first:end], end
+def _beside(model: CostModel, moving: tuple[Instr, ...], compute: Cost, load: Load) -> Cost:
+    """Collectives or shifts with vector operations under them."""
+    if moving[0].op is Op.SHIFT:
+        return _ring(model, moving, compute)
+    return longest(sum((instr_cost(model, instr, load) for instr in moving), ZERO), compute)
 
 
 def _ring(model: CostModel, shifts: tuple[Instr, ...], compute: Cost) -> Cost:

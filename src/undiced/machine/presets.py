@@ -47,6 +47,7 @@ def _core2() -> Core:
         fp32_fmac_cycles=published(
             2.37, "cycle", "[SDK] cycle simulator: 2.30 to 2.43 a multiply-add of one core's fp32 GEMM"
         ),
+        cache_bytes=published(256, "byte", "[HC34]: a software-managed cache beside the datapath"),
         area_um2=published(38000, "um^2", "[HC34]"),
         power_w=published(0.030, "W", "[HC34]: peak"),
     )

@@ -11,10 +11,10 @@ from math import ceil
 
 from undiced.core.errors import CompileError
 from undiced.machine.cost import ZERO, Cost, CostModel
-from undiced.machine.instruction import Load, stream_costs
+from undiced.machine.instruction import Load, is_collective, stream_costs
 from undiced.machine.region import Role, unpack
 from undiced.machine.wafer import Wafer
-from undiced.program import Program, Rect
+from undiced.program import Instr, Program, Rect
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class RegionReport:
     repeats: int
     cost: Cost  # of one run of its stream
     operators: dict[str, Cost]  # of one run, by note
+    hottest: tuple[str, float]  # the collective that takes longest, and its cycles
 
     @property
     def cycles(self) -> float:
@@ -52,7 +53,7 @@ class Report:
     Attributes:
         token_cycles: from one token to the next of the same sequences.
         stage_interval_cycles: the slowest stage, layers alone; initiation_interval_cycles: embedding and head included.
-        layer_cycles: of the first layer region, one run.
+        layer_cycles: of a layer, on average.
     """
 
     machine: str
@@ -125,15 +126,21 @@ def simulate(program: Program, wafer: Wafer, step: Step, model: CostModel | None
         token_cycles=sum(region.cycles for region in regions),
         stage_interval_cycles=max(layer_stages.values(), default=0.0),
         initiation_interval_cycles=max(stages.values()),
-        layer_cycles=layers[0].cost.cycles if layers else 0.0,
+        layer_cycles=sum(region.cycles for region in layers) / _layer_count(program, layers),
         stages=len(layer_stages),
     )
+
+
+def _layer_count(program: Program, layers: list[RegionReport]) -> float:
+    """Layers of the model: as the mapping recorded, or the runs of the one stream that is a whole layer."""
+    recorded = dict(program.facts).get("layers")
+    return recorded or max(1.0, float(sum(region.repeats for region in layers)))
 
 
 def _region_reports(
     program: Program, wafer: Wafer, step: Step, costs: CostModel, clock_hz: float
 ) -> list[RegionReport]:
-    cache: dict[tuple[int, int], tuple[Cost, dict[str, Cost]]] = {}
+    cache: dict[tuple[int, int], tuple[Cost, dict[str, Cost], tuple[str, float]]] = {}
     out = []
     for region in program.regions:
         params = unpack(region.params)
@@ -146,11 +153,8 @@ def _region_reports(
                 io_latency_s=wafer.system.wafer_to_wafer_s.value,
                 io_bytes_per_s=wafer.system.io_bytes_per_s.value,
             )
-            operators: dict[str, Cost] = defaultdict(lambda: ZERO)
-            for instr, cost in stream_costs(costs, program.streams[region.code].instrs, load):
-                operators[instr.note] += cost
-            cache[key] = sum(operators.values(), ZERO), dict(operators)
-        total, operators = cache[key]
+            cache[key] = _stream_report(stream_costs(costs, program.streams[region.code].instrs, load))
+        total, operators, hottest = cache[key]
         out.append(
             RegionReport(
                 name=region.name,
@@ -161,6 +165,17 @@ def _region_reports(
                 repeats=params.repeats,
                 cost=total,
                 operators=operators,
+                hottest=hottest,
             )
         )
     return out
+
+
+def _stream_report(costs: list[tuple[Instr, Cost]]) -> tuple[Cost, dict[str, Cost], tuple[str, float]]:
+    operators: dict[str, Cost] = defaultdict(lambda: ZERO)
+    hottest = "", 0.0
+    for instr, cost in costs:
+        operators[instr.note] += cost
+        if is_collective(instr) and not cost.io and cost.cycles > hottest[1]:
+            hottest = instr.note, cost.cycles
+    return sum(operators.values(), ZERO), dict(operators), hottest

@@ -1,4 +1,4 @@
-"""Fits the free parameters on the calibration rows and says what the rows can't tell: `python -m undiced.sim.calibrate`.
+"""Fits the free parameters on the calibration rows, says what they can't tell: `python -m undiced.sim.calibrate`.
 
 Each problem is a small nonlinear least squares over relative errors. The rank of the Jacobian over all parameters,
 assumed ones included, tells whether the rows identify them; assumed ones are moved to both ends and the rest refitted.

@@ -5,6 +5,7 @@ Knows mappings only by name. Every second is at the clock that is reported besid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from undiced.core.errors import CompileError
@@ -12,6 +13,7 @@ from undiced.machine import find_machine
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
+from undiced.sim.first_token import first_token
 from undiced.sim.mapping import Phase, ProgramBuilder, Region, program_builder
 
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
@@ -69,9 +71,15 @@ def replay(
     layers: int | None = None,
     phase: Phase = "decode",
     clock_ghz: float | None = None,
+    batch: int = 1,
+    wafers: int | None = None,
+    objective: str = "latency",
+    lean: bool = True,
+    embedding: str = "wafer",
+    scheme: Mapping[str, object] | None = None,
     builder: ProgramBuilder | None = None,
 ) -> dict[str, object]:
-    """Compile `model` with a published mapping and time it.
+    """Compile `model` with a mapping and time it.
 
     Returns: the keys of `summary`.
 
@@ -95,12 +103,18 @@ def replay(
         context=context,
         layers=layers,
         phase=phase,
+        batch=batch,
+        wafers=wafers,
+        objective=objective,
+        lean=lean,
+        embedding=embedding,
+        scheme=scheme,
     )
-    report = simulate(program, wafer, Step(batch=1, context=context, clock_hz=parse_clock(clock_ghz)))
-    return summary(program, report, mapping, phase)
+    report = simulate(program, wafer, Step(batch=batch, context=context, clock_hz=parse_clock(clock_ghz)))
+    return summary(program, wafer, report, mapping, phase)
 
 
-def summary(program: Program, report: Report, mapping: str, phase: Phase = "decode") -> dict[str, object]:
+def summary(program: Program, wafer: Wafer, report: Report, mapping: str, phase: Phase = "decode") -> dict[str, object]:
     """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
     facts = dict(program.facts)
     tokens = report.step.context if phase == "prefill" else 1
@@ -123,10 +137,11 @@ def summary(program: Program, report: Report, mapping: str, phase: Phase = "deco
         "initiation_interval_cycles": report.initiation_interval_cycles,
         "tokens_per_second": per_second,
         "aggregate_tokens_per_second": aggregate,
-        "time_to_first_token_s": _first_token_s(facts, report, phase),
+        "time_to_first_token_s": _first_token_s(program, wafer, report, phase),
         "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
         "max_context_tokens": int(facts.get("max_context_tokens", 0.0)),
         "digest": program.digest,
+        "utilization": _utilization(program, wafer, report),
         "breakdown": {
             "kind": report.by_kind(),
             "operator": dict(list(report.by_operator().items())[:_OPERATORS]),
@@ -136,9 +151,16 @@ def summary(program: Program, report: Report, mapping: str, phase: Phase = "deco
     }
 
 
-def _first_token_s(facts: dict[str, float], report: Report, phase: Phase) -> float:
-    """Prefill: all layers once. Decode: the prompt streamed through the pipeline, one token each interval."""
+def _first_token_s(program: Program, wafer: Wafer, report: Report, phase: Phase) -> float:
+    """Prefill: all layers once. Decode: a prompt of the whole context in chunks through the pipeline."""
     if phase == "prefill":
         return report.token_cycles / report.clock_hz
-    fill = (report.step.context - 1) * report.initiation_interval_cycles + report.token_cycles
-    return facts.get("prefill_cycles", fill) / report.clock_hz
+    return first_token(program, wafer, report.step.context, report.clock_hz).seconds
+
+
+def _utilization(program: Program, wafer: Wafer, report: Report) -> dict[str, float]:
+    """Shares of a token's cycles that the fullest core computes, and of the usable cores that a region covers."""
+    compute = report.by_kind()["compute"] / report.token_cycles
+    rects = {(region.wafer, region.rect) for region in program.regions}
+    chips = 1 + max(wafer_index for wafer_index, _ in rects)
+    return {"compute": compute, "cores": sum(rect.cores for _, rect in rects) / (chips * wafer.mesh.cores)}

@@ -49,7 +49,7 @@ def test_more_levels_need_fewer_steps():
 
 
 def test_star_of_single_wavelets_is_bound_by_distance_or_ramp():
-    assert level_tree(WIRES, 21, (Level(21, star=True),), 1).cycles == 20 * 2 + 1 + 5 + (1 + 4 + 10)
+    assert level_tree(WIRES, 21, (Level(21, star=True),), 1).cycles == (20 * 2 + 1) + 5 + 1 + (1 + 4 + 10)
 
 
 @pytest.mark.parametrize("levels", [(Level(4),), (Level(23, True), Level(9)), (Level(2), Level(3, True), Level(1023))])

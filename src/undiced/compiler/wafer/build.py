@@ -1,21 +1,24 @@
-"""The entry to the published mappings: model, machine and options in, program out. Simulators use nothing else."""
+"""The entry to every wafer mapping: model, machine and options in, program out. Simulators use nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
+from undiced.compiler.wafer import options as undiced
 from undiced.compiler.wafer import published
+from undiced.compiler.wafer.compile import compile_wafer
 from undiced.compiler.wafer.dims import Dims, one_head
 from undiced.compiler.wafer.resolve import dims_of
+from undiced.compiler.wafer.scheme import scheme_of
 from undiced.compiler.wafer.waferllm import Grid, decode_layer
 from undiced.core.errors import CompileError
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.wafer import Wafer
-from undiced.program import Instr, Op, Program
+from undiced.program import Bounds, Instr, Op, Program
 
 Phase = Literal["decode", "prefill"]
 MAPPINGS = ("waferllm", "waferengine")
@@ -69,9 +72,38 @@ def build_mapping(
     context: int = 1024,
     layers: int | None = None,
     phase: Phase = "decode",
+    batch: int = 1,
+    wafers: int | None = None,
+    objective: str = "latency",
+    lean: bool = True,
+    embedding: str = "wafer",
+    scheme: Mapping[str, object] | None = None,
 ) -> Program:
-    """`build_published` with its options spelled out: the form that simulators ask for."""
-    return build_published(model, wafer, mapping, Options(region, groups, stages, context, layers, phase))
+    """Any mapping with its options spelled out: the form that simulators ask for. `scheme` holds fields of `Scheme`.
+
+    Raises:
+        CompileError: an unknown mapping, or options that it does not have.
+    """
+    if mapping != "undiced":
+        if batch != 1 or wafers is not None or scheme:
+            raise CompileError(
+                f"The {mapping} mapping has no batch, wafers or number formats to choose.",
+                remedy="Use --mapping undiced.",
+            )
+        return build_published(model, wafer, mapping, Options(region, groups, stages, context, layers, phase))
+    if groups is not None or stages is not None or phase != "decode":
+        raise CompileError("The undiced mapping chooses groups and stages itself.", remedy="Leave them out.")
+    dims = _with_layers(dims_of(model), layers)
+    ours = undiced.Options(
+        bounds=Bounds(batch, context),
+        wafers=wafers,
+        scheme=scheme_of(scheme or {}),
+        objective=undiced.parse_objective(objective),
+        lean=lean,
+        region=None if region == "auto" else region,
+        embedding=undiced.parse_embedding(embedding),
+    )
+    return compile_wafer(dims, wafer, ours)
 
 
 def _with_layers(dims: Dims, layers: int | None) -> Dims:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from undiced.machine.collective import ELEMENTS_PER_POSITION
+from dataclasses import replace
+
+from undiced.machine.collective import ELEMENTS_PER_POSITION, with_slices
 from undiced.machine.instruction import Task
 from undiced.machine.vector import COUNT_PER_POSITION, LENGTH_PER_POSITION, OVERLAP, Kind
 from undiced.program import Instr, Op, Stream
@@ -20,6 +22,15 @@ class StreamBuilder:
     def build(self) -> Stream:
         """The finished stream."""
         return Stream(self._name, tuple(self._instrs))
+
+    def __len__(self) -> int:
+        return len(self._instrs)
+
+    def mark_overlap(self, start: int) -> None:
+        """Everything from index `start` on, vector operations all, runs beside the collective just before it."""
+        for index in range(start, len(self._instrs)):
+            count, length, kind, element_bytes = self._instrs[index].p
+            self._instrs[index] = replace(self._instrs[index], p=(count, length, kind | OVERLAP, element_bytes))
 
     def vector(
         self,
@@ -58,6 +69,13 @@ class StreamBuilder:
         code = algorithm | (ELEMENTS_PER_POSITION if per_position else 0)
         p = (axis, elements, element_bytes, span, groups, code, color)
         self._instrs.append(Instr(Op.ALLREDUCE, p=p, note=note))
+
+    def reduce(
+        self, note: str, axis: int, elements: int, element_bytes: int, span: int, slices: int, *, color: int = 0
+    ) -> None:
+        """A reduction to `slices` neighboring roots of each line, each of which holds its slice of the sum."""
+        p = (axis, elements, element_bytes, span, 0, with_slices(0, slices), color)
+        self._instrs.append(Instr(Op.REDUCE, p=p, note=note))
 
     def multicast(self, note: str, axis: int, elements: int, element_bytes: int, span: int, color: int = 0) -> None:
         """One core of each line sends to all within `span` hops."""

@@ -97,8 +97,8 @@ def _memory_facts(
     longest = max(0, int(free / position)) * rows
     used = code + (weights + kv) * layers
     return (
-        ("sram_bytes_max_per_core", used),
-        ("sram_bytes_one_layer", code + weights + kv),
+        ("sram_bytes_max_per_core", float(used)),
+        ("sram_bytes_one_layer", float(code + weights + kv)),
         ("max_context_tokens", float(longest)),
         ("fits", float(used <= wafer.core.sram_bytes.value)),
         ("rows", float(rows)),

@@ -1,0 +1,117 @@
+"""Partition: contiguous blocks over equal regions, within memory, the slowest as fast as possible. Knows no streams.
+
+Blocks (embedding, attention and feed-forward of each layer, head) come in order; a region takes consecutive ones.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
+
+_BISECTIONS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One indivisible piece of a model.
+
+    Attributes:
+        kind: a stream's name. layer: -1 outside layers.
+        bytes_per_core: weights and KV on the fullest core; cycles: one run.
+    """
+
+    kind: str
+    layer: int
+    bytes_per_core: int
+    cycles: float
+
+
+def regions_needed(blocks: tuple[Block, ...], capacity: int) -> int | None:
+    """The fewest regions of `capacity` bytes a core, filled in order; None if one block is too large."""
+    ends = fill(blocks, capacity)
+    return None if ends is None else len(ends)
+
+
+def fill(blocks: tuple[Block, ...], capacity: int, cycles: float = inf) -> tuple[int, ...] | None:
+    """End indices of regions filled in order up to `capacity` bytes a core and `cycles`; None if a block is larger."""
+    ends: list[int] = []
+    used, work = 0, 0.0
+    for index, block in enumerate(blocks):
+        if block.bytes_per_core > capacity or block.cycles > cycles:
+            return None
+        if index and (used + block.bytes_per_core > capacity or work + block.cycles > cycles):
+            ends.append(index)
+            used, work = 0, 0.0
+        used, work = used + block.bytes_per_core, work + block.cycles
+    return (*ends, len(blocks))
+
+
+def fastest_fill(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[int, ...] | None:
+    """As `partition`, by bisection on the slowest region's cycles: for ranking shapes."""
+    low, high = 0.0, sum(block.cycles for block in blocks)
+    best = fill(blocks, capacity)
+    if best is None or len(best) > regions:
+        return None
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        ends = fill(blocks, capacity, middle)
+        if ends is not None and len(ends) <= regions:
+            best, high = ends, middle
+        else:
+            low = middle
+    return best
+
+
+def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[int, ...] | None:
+    """End indices of each region's blocks: the slowest of at most `regions` regions as fast as possible, exactly.
+
+    A dynamic programme over prefixes, one region more each round; None if memory does not allow any.
+    """
+    size = tuple(accumulate((b.bytes_per_core for b in blocks), initial=0))
+    work = tuple(accumulate((b.cycles for b in blocks), initial=0.0))
+    last = len(blocks)
+    best = [0.0] + [inf] * last  # slowest region of the first j blocks
+    cuts: list[list[int]] = []
+    for _ in range(min(regions, last)):
+        row, cut = [inf] * (last + 1), [0] * (last + 1)
+        row[0] = 0.0
+        for j in range(1, last + 1):
+            row[j], cut[j] = _best_cut(best, size, work, j, capacity)
+        cuts.append(cut)
+        if row[last] >= best[last] and best[last] < inf:
+            cuts.pop()
+            break
+        best = row
+    if best[last] == inf:
+        return None
+    ends, j = [], last
+    for cut in reversed(cuts):
+        if j == 0:
+            break
+        ends.append(j)
+        j = cut[j]
+    return tuple(reversed(ends))
+
+
+def _best_cut(
+    best: list[float], size: tuple[int, ...], work: tuple[float, ...], j: int, capacity: int
+) -> tuple[float, int]:
+    """The last region's first block: `best` grows with the cut, the region's work falls; they meet at the optimum."""
+    low = bisect_right(size, size[j] - capacity - 1)
+    if low >= j:
+        return inf, 0
+    left, right = low, j - 1
+    while left < right:  # the first cut at which `best` is at least the last region's work
+        middle = (left + right) // 2
+        if best[middle] >= work[j] - work[middle]:
+            right = middle
+        else:
+            left = middle + 1
+    value = max(best[left], work[j] - work[left])
+    if left > low:
+        before = max(best[left - 1], work[j] - work[left - 1])
+        if before <= value:
+            return before, left - 1
+    return value, left

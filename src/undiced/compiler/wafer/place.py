@@ -1,0 +1,61 @@
+"""Place: equal rectangles on the mesh in a serpentine, consecutive ones touching. Knows no content of regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from undiced.program import Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How many regions of `width` x `height` cores fit a mesh, and whether the serpentine runs `upright` or along x."""
+
+    width: int
+    height: int
+    across: int
+    down: int
+    upright: bool = False
+
+    @classmethod
+    def of(cls, mesh_width: int, mesh_height: int, width: int, height: int, upright: bool = False) -> Tiling:
+        """The densest grid of equal, unturned rectangles."""
+        return cls(width, height, mesh_width // width, mesh_height // height, upright)
+
+    @property
+    def count(self) -> int:
+        """Regions a wafer."""
+        return self.across * self.down
+
+    def place(self, index: int) -> tuple[int, Rect]:
+        """Wafer and rectangle of the region of this index."""
+        wafer, slot = divmod(index, self.count)
+        lane, step = divmod(slot, self._lane)
+        step = step if lane % 2 == 0 else self._lane - 1 - step
+        column, row = (lane, step) if self.upright else (step, lane)
+        return wafer, Rect(column * self.width, row * self.height, self.width, self.height)
+
+    @property
+    def _lane(self) -> int:
+        return self.down if self.upright else self.across
+
+    def arrival(self, index: int) -> str:
+        """How the hidden state comes to a region: "off wafer", "enter, turning" or "enter"."""
+        slot = index % self.count
+        if slot == 0:
+            return "off wafer"
+        return "enter, turning" if slot % self._lane == 0 else "enter"
+
+
+def touches(a: Rect, b: Rect) -> bool:
+    """Whether two rectangles share an edge."""
+    beside = a.x + a.width == b.x or b.x + b.width == a.x
+    above = a.y + a.height == b.y or b.y + b.height == a.y
+    share_y = a.y < b.y + b.height and b.y < a.y + a.height
+    share_x = a.x < b.x + b.width and b.x < a.x + a.width
+    return (beside and share_y) or (above and share_x)
+
+
+def overlap(a: Rect, b: Rect) -> bool:
+    """Whether two rectangles share a core."""
+    return a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height

@@ -1,0 +1,144 @@
+"""A plan: one region shape with its streams, trees, blocks and cuts, and what it costs. Knows no search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from undiced.compiler.wafer.builder import StreamBuilder
+from undiced.compiler.wafer.layer import PARTS, LayerWriter, part_name
+from undiced.compiler.wafer.memory import blocks_of, capacity, fits
+from undiced.compiler.wafer.options import Options
+from undiced.compiler.wafer.partition import Block, fastest_fill, fill, partition
+from undiced.compiler.wafer.place import Tiling
+from undiced.compiler.wafer.route import check_colors, route_streams
+from undiced.compiler.wafer.shard import Shard
+from undiced.machine.cost import CostModel
+from undiced.machine.instruction import Load, stream_costs
+from undiced.machine.wafer import Wafer
+from undiced.program import Stream
+
+SPLIT_KINDS = ("ffn", "experts")
+_BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
+ARRIVALS = ("enter", "enter, turning", "off wafer")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One shape, written and costed.
+
+    Attributes:
+        turned: whether the hidden axis lies along x instead of y.
+        cycles: of each stream, one run at the bounds' context.
+        ends: end index of each region's blocks.
+        capacity: bytes a core has for blocks.
+    """
+
+    shard: Shard
+    turned: bool
+    tiling: Tiling
+    streams: tuple[Stream, ...]
+    colors: int
+    blocks: tuple[Block, ...]
+    capacity: int
+    ends: tuple[int, ...]
+    cycles: dict[str, float]
+
+    @property
+    def wafers(self) -> int:
+        """Wafers that hold at least one region."""
+        return -(-len(self.ends) // self.tiling.count)
+
+    def contents(self) -> Iterator[tuple[Block, ...]]:
+        """Each region's blocks, in order."""
+        start = 0
+        for end in self.ends:
+            yield self.blocks[start:end]
+            start = end
+
+    def region_cycles(self) -> list[float]:
+        """Cycles of each region, the arrival of the hidden state included."""
+        out = []
+        for number, blocks in enumerate(self.contents()):
+            total = sum(self.cycles[name] * times for name, times in runs(blocks).items())
+            if number:
+                total += self.cycles[self.tiling.arrival(number)]
+            out.append(total)
+        return out
+
+    @property
+    def latency(self) -> float:
+        """Cycles from a token to the next."""
+        return sum(self.region_cycles()) + self.cycles.get("feedback", 0.0)
+
+    @property
+    def interval(self) -> float:
+        """Cycles of the slowest region."""
+        return max(self.region_cycles())
+
+
+def runs(blocks: tuple[Block, ...]) -> dict[str, int]:
+    """How often a region runs each stream: parts of one layer's feed-forward that lie together run as one."""
+    parts = Counter((block.kind, block.layer) for block in blocks)
+    out: dict[str, int] = {}
+    for (kind, _), count in parts.items():
+        name = part_name(kind, count) if kind in SPLIT_KINDS else kind
+        out[name] = out.get(name, 0) + 1
+    return out
+
+
+def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafers: int) -> Plan | None:
+    """Write and cost a shape; None if it takes more colors, memory or wafers than there are."""
+    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    width, height = (shard.rows, shard.columns) if turned else (shard.columns, shard.rows)
+    tiling = Tiling.of(*mesh, width, height, upright=turned)
+    room = capacity(wafer, shard, options)
+    if not fits(shard, options, room, wafers * tiling.count):
+        return None
+    model = CostModel.of(wafer)
+    positions = shard.positions(options.bounds.context)
+    writers = _writers(LayerWriter(shard, options.scheme, model, positions), options, sum(mesh), wafers > 1)
+    available = int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value)
+    streams, colors = route_streams(writers, options.scheme, model, positions, available)
+    if colors > available:
+        return None
+    check_colors(streams, available)
+    load = Load(
+        positions=positions,
+        batch=options.bounds.batch,
+        clock_hz=wafer.system.clock_hz.value,
+        io_latency_s=wafer.system.wafer_to_wafer_s.value,
+        io_bytes_per_s=wafer.system.io_bytes_per_s.value,
+    )
+    cycles = {s.name: sum(c.cycles for _, c in stream_costs(model, s.instrs, load)) for s in streams}
+    blocks = blocks_of(shard, options, cycles)
+    ends = fastest_fill(blocks, room, wafers * tiling.count) if options.objective == "interval" else fill(blocks, room)
+    if ends is None:
+        return None
+    return Plan(shard, turned, tiling, streams, colors, blocks, room, ends, cycles)
+
+
+def balanced(plan: Plan, wafers: int, objective: str) -> Plan:
+    """The plan with its regions cut by the exact programme: as many as it has, or as fit for the interval."""
+    regions = wafers * plan.tiling.count if objective == "interval" else len(plan.ends)
+    ends = partition(plan.blocks, plan.capacity, regions)
+    if ends is None:
+        return plan
+    other = replace(plan, ends=ends)
+    if objective == "interval":
+        return min(plan, other, key=lambda p: (p.interval, p.latency))
+    return other if other.latency <= plan.latency * _BALANCE_WORTH and other.wafers <= plan.wafers else plan
+
+
+def _writers(writer: LayerWriter, options: Options, distance: int, many: bool) -> tuple[StreamBuilder, ...]:
+    experts = writer.s.dims.experts
+    out = [*(writer.enter(kind) for kind in ARRIVALS), writer.attention()]
+    if experts is None or experts.dense_layers:
+        out += [writer.dense_ffn(parts) for parts in range(1, PARTS + 1)]
+    if experts is not None:
+        out += [writer.expert_ffn(parts) for parts in range(1, PARTS + 1)]
+    if options.embedding != "none":
+        out.append(writer.host_embed() if options.embedding == "host" else writer.embed())
+        out += [writer.head(), writer.feedback(distance, many or options.embedding == "host")]
+    return tuple(out)

@@ -1,0 +1,121 @@
+"""Route: every collective gets its tree and its colors; conflicts are checked. Knows streams, not what they compute.
+
+Until then a collective's color is the index of its kind of line. All collectives of similar payload on one kind of line
+share a tree, because its routes stay painted.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from math import ceil
+
+from undiced.compiler.wafer.builder import StreamBuilder
+from undiced.compiler.wafer.reduce import TREE_COLORS, Tree, TreeFinder, tree_finder
+from undiced.compiler.wafer.scheme import Scheme
+from undiced.core.errors import CompileError
+from undiced.machine.collective import ELEMENTS_PER_POSITION, slices_of
+from undiced.machine.cost import CostModel
+from undiced.program import Instr, Op, Stream
+
+BOUNDARY_COLORS = 2  # the hidden state entering and leaving a region
+_Line = tuple[int, int]  # kind of line, span
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A tree on a line: the largest payload it serves and its first color."""
+
+    largest: int
+    tree: Tree
+    color: int
+
+
+def route_streams(
+    builders: tuple[StreamBuilder, ...], scheme: Scheme, model: CostModel, positions: int, available: int
+) -> tuple[tuple[Stream, ...], int]:
+    """Streams with trees and colors, and the number of colors that a region takes: two trees a line if colors allow."""
+    streams, colors = _route(builders, scheme, model, positions, split=True)
+    if colors > available:
+        streams, colors = _route(builders, scheme, model, positions, split=False)
+    return streams, colors
+
+
+def _route(
+    builders: tuple[StreamBuilder, ...], scheme: Scheme, model: CostModel, positions: int, *, split: bool
+) -> tuple[tuple[Stream, ...], int]:
+    streams = tuple(builder.build() for builder in builders)
+    payloads: dict[_Line, set[int]] = defaultdict(set)
+    slices: dict[_Line, int] = {}
+    for instr in (i for stream in streams for i in stream.instrs if _travels(i)):
+        line = _line(instr)
+        payloads[line].add(_wavelets(model, instr, positions))
+        slices[line] = max(slices.get(line, 1), slices_of(instr.p[5]))
+    finder = tree_finder(model)
+    served: dict[_Line, list[_Served]] = {}
+    color = BOUNDARY_COLORS
+    for line in sorted(payloads):
+        found = tuple(sorted(payloads[line]))
+        served[line] = []
+        for largest, tree in _trees(finder, line[1], found, scheme, slices[line], split):
+            served[line].append(_Served(largest, tree, color))
+            color += TREE_COLORS * slices[line]
+    routed = tuple(
+        Stream(s.name, tuple(_routed(model, i, served, positions) if _travels(i) else i for i in s.instrs))
+        for s in streams
+    )
+    return routed, color
+
+
+def _trees(
+    finder: TreeFinder, span: int, payloads: tuple[int, ...], scheme: Scheme, slices: int, split: bool
+) -> tuple[tuple[int, Tree], ...]:
+    if not scheme.levels:
+        return ((payloads[-1], finder.two_tree(span, payloads, not scheme.one_multicast)),)
+    if slices > 1:
+        return ((payloads[-1], finder.levels(span, tuple(ceil(w / slices) for w in payloads))),)
+    return finder.classes(span, payloads) if split else ((payloads[-1], finder.levels(span, payloads)),)
+
+
+def _travels(instr: Instr) -> bool:
+    return instr.op in (Op.ALLREDUCE, Op.REDUCE)
+
+
+def _line(instr: Instr) -> _Line:
+    return instr.p[6], instr.p[3]
+
+
+def _wavelets(model: CostModel, instr: Instr, positions: int) -> int:
+    _, elements, element_bytes, _, _, modifier, _ = instr.p
+    count = elements * (positions if modifier & ELEMENTS_PER_POSITION else 1)
+    return ceil(count * element_bytes / model.wavelet_bytes)
+
+
+def _routed(model: CostModel, instr: Instr, served: dict[_Line, list[_Served]], positions: int) -> Instr:
+    payload = _wavelets(model, instr, positions)
+    found = next(s for s in served[_line(instr)] if payload <= s.largest)
+    axis, elements, element_bytes, span, _, modifier, _ = instr.p
+    p = (axis, elements, element_bytes, span, found.tree.groups, found.tree.algorithm | modifier, found.color)
+    return replace(instr, p=p)
+
+
+def check_colors(streams: tuple[Stream, ...], available: int) -> None:
+    """One route a color: collectives of one color must have the same axis, span, tree and slices.
+
+    Raises:
+        CompileError: two different routes on a color, or a color beyond those there are.
+    """
+    owners: dict[int, tuple[int, ...]] = {}
+    for instr in (i for stream in streams for i in stream.instrs if _travels(i)):
+        axis, _, _, span, groups, algorithm, first = instr.p
+        slices = slices_of(algorithm)
+        route = (axis, span, groups, algorithm & (ELEMENTS_PER_POSITION - 1), first)
+        for color in range(first, first + TREE_COLORS * slices):
+            if color >= available:
+                raise CompileError(
+                    f"{instr.note} takes color {color} of {available}.", remedy="Use fewer slices (or none)."
+                )
+            if owners.setdefault(color, route) != route:
+                raise CompileError(
+                    f"Two routes share color {color}: {instr.note}.", remedy="Compile the program again."
+                )

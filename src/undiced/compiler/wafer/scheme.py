@@ -1,0 +1,123 @@
+"""The choices that our mapping makes, each switchable by itself, so that an ablation can take one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from undiced.core.errors import CompileError
+from undiced.machine.vector import Kind
+
+Weights = Literal["bf16", "int8", "int4"]
+Wire = Literal["fp32", "fp16"]
+Accumulator = Literal["fp32", "fp16", "fp32-cached", "fp16-cached"]
+
+WEIGHT_BITS: dict[str, float] = {"bf16": 16.0, "int8": 8.25, "int4": 4.5}  # with one 16-bit scale a group of 64 or 32
+_UNPACK_OPERATIONS: dict[str, int] = {"bf16": 0, "int8": 1, "int4": 2}
+_ACCUMULATORS: dict[str, Kind] = {
+    "fp32": Kind.FMA32,
+    "fp16": Kind.FMA16,
+    "fp32-cached": Kind.FMA32_CACHED,
+    "fp16-cached": Kind.FMA16_CACHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a layer is written.
+
+    Attributes:
+        weights: storage of matrices. Activations and KV entries stay 16 or 8 bits wide.
+        kv_bytes: bytes of a stored key or value element.
+        wire: format of partial sums that travel.
+        accumulator: format of local sums; "cached" ones stay in the core's small cache while a tile streams (the cache
+            is published; that vector operations reach it at full rate is assumed).
+        fuse_weights: q, k, v (and up, gate) are one tile: one operation an input.
+        fuse_norms: a norm's sum of squares rides on the product it feeds, which is scaled afterwards.
+        fuse_softmax: the softmax's sum rides on the values; only the maximum has a collective of its own.
+        plain_softmax: no maximum at all: e^s of scores clamped to +-80 summed in fp32, exact unless a score is larger.
+            A count of clamped scores rides on the sum; such a token (none in practice) is repeated with the maximum.
+        vector_math: exponentials, divisions, roots as short sequences of vector operations instead of library scalars.
+        overlap: local softmax and values run while the maximum is on its way, and are rescaled.
+        one_multicast: results return by one send both ways.
+        slices: trees with neighboring roots that share the up and gate payload; the roots apply the activation, and
+            only its result is sent on.
+        levels: reduction trees of up to three levels of chains or stars, searched; otherwise the two-tree.
+    """
+
+    weights: Weights = "bf16"
+    kv_bytes: int = 2
+    wire: Wire = "fp32"
+    accumulator: Accumulator = "fp32-cached"
+    fuse_weights: bool = True
+    fuse_norms: bool = True
+    fuse_softmax: bool = True
+    plain_softmax: bool = True
+    vector_math: bool = True
+    overlap: bool = True
+    one_multicast: bool = True
+    levels: bool = True
+    slices: int = 3
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHT_BITS or self.kv_bytes not in (1, 2):
+            raise CompileError(
+                f"Weights {self.weights}, KV of {self.kv_bytes} bytes.", remedy="Use bf16, int8 or int4, and 1 or 2."
+            )
+        if self.wire not in ("fp32", "fp16") or self.accumulator not in _ACCUMULATORS:
+            raise CompileError(
+                f"Wire {self.wire}, accumulator {self.accumulator}.",
+                remedy=f"Use fp32 or fp16, and one of {', '.join(_ACCUMULATORS)}.",
+            )
+
+        if self.plain_softmax and self.wire != "fp32":
+            raise CompileError("A softmax without its maximum overflows fp16 wires.", remedy="Use fp32 wires.")
+        if not 0 <= self.slices <= 8:
+            raise CompileError(f"{self.slices} slices.", remedy="Use 0 (off) to 8.")
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of a traveling element."""
+        return 4 if self.wire == "fp32" else 2
+
+    @property
+    def sum_bytes(self) -> int:
+        """Bytes of a local sum."""
+        return 4 if self.accumulator.startswith("fp32") else 2
+
+    @property
+    def fma(self) -> Kind:
+        """The multiply-add that the accumulator allows."""
+        return _ACCUMULATORS[self.accumulator]
+
+    @property
+    def weight_bits(self) -> float:
+        """Stored bits a weight, scales included."""
+        return WEIGHT_BITS[self.weights]
+
+    @property
+    def unpack_operations(self) -> int:
+        """Vector operations that widen an input's row of weights before it is multiplied."""
+        return _UNPACK_OPERATIONS[self.weights]
+
+
+def scheme_of(overrides: Mapping[str, object]) -> Scheme:
+    """The default scheme with some fields replaced; fp16 wires imply a softmax with its maximum.
+
+    Raises:
+        CompileError: an unknown field, or a value of the wrong type.
+    """
+    defaults = Scheme()
+    for name, value in overrides.items():
+        if name not in _names():
+            raise CompileError(f"A scheme has no {name!r}.", remedy=f"Its fields: {', '.join(_names())}.")
+        if type(value) is not type(getattr(defaults, name)):
+            raise CompileError(f"{name} = {value!r}.", remedy=f"For example {getattr(defaults, name)!r}.")
+    if overrides.get("wire") == "fp16":
+        overrides = {"plain_softmax": False, **overrides}
+    return replace(defaults, **overrides)  # type: ignore[arg-type]
+
+
+def _names() -> list[str]:
+    return [field.name for field in fields(Scheme)]
