@@ -51,8 +51,9 @@ class Team {
 
     // Waits until every active thread has come here. What they wrote before is visible to all after. Only inside `run`.
     void barrier(int thread) {
+        const int active = active_;  // read before arriving: once all have arrived, the next run may change it
         const std::uint32_t phase = phase_.load();
-        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active_) {
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == active) {
             arrived_.store(0, std::memory_order_relaxed);
             phase_.change(phase + 1);
         } else if (!phase_.spin(phase, barrier_pauses_)) {
