@@ -1,10 +1,15 @@
-// Runs every test group; those of kernels once for each level this processor supports (or the one named as argument).
+// Runs every test group; those of kernels once for each level this processor supports (or the one named as argument), or
+// for the emulated AVX-512 level alone if this is its build.
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
 
 #include "check.h"
 #include "tests.h"
+
+namespace undiced {
+extern const Kernels kAvx512Kernels;
+}
 
 namespace undiced::test {
 
@@ -13,8 +18,10 @@ void test_dispatch() {
     check(parse_isa("") == detect() && parse_isa("portable") == Isa::kPortable, "level names");
     check_throws<std::runtime_error>([] { parse_isa("sse9"); }, "an unknown level");
     for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
-        if (supported(isa)) check(kernels(isa).isa == isa && kernels(isa).name == std::string(isa_name(isa)), "a table names itself");
-        else check_throws<std::runtime_error>([=] { kernels(isa); }, "an unsupported level");
+        if (supported(isa))
+            check(kernels(isa).isa == isa && kernels(isa).name == std::string(isa_name(isa)), "a table names itself");
+        else
+            check_throws<std::runtime_error>([=] { kernels(isa); }, "an unsupported level");
     }
     const Bandwidth bandwidth = probe_bandwidth(2, std::size_t{8} << 20, 2);
     check(bandwidth.bytes_per_s > 1e8 && bandwidth.bytes_per_s < 1e13, "bandwidth is plausible");
@@ -23,17 +30,23 @@ void test_dispatch() {
 
 namespace {
 
-void run(const char* only) {
+void run_level(const Kernels& table) {
+    const long failed = counts.failed;
+    test_matmul(table);
+    test_attend(table);
+    test_pointwise(table);
+    std::printf("%-8s %s\n", table.name, counts.failed == failed ? "ok" : "FAILED");
+}
+
+void run([[maybe_unused]] const char* only) {
+#if defined(UNDICED_EMULATED_AVX512)
+    run_level(kAvx512Kernels);
+#else
     test_pack();
     test_dispatch();
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
-        if (!supported(isa) || (only != nullptr && isa != parse_isa(only))) continue;
-        const long failed = counts.failed;
-        test_matmul(kernels(isa));
-        test_attend(kernels(isa));
-        test_pointwise(kernels(isa));
-        std::printf("%-8s %s\n", isa_name(isa), counts.failed == failed ? "ok" : "FAILED");
-    }
+    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+        if (supported(isa) && (only == nullptr || isa == parse_isa(only))) run_level(kernels(isa));
+#endif
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ bool supported(Isa isa) {
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    if (isa == Isa::kAvx512 && false)
+    if (isa == Isa::kAvx512)
         return supported(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni");
@@ -67,6 +67,7 @@ const Kernels& kernels(Isa isa) {
     if (!supported(isa)) refuse(isa_name(isa), "is not available");
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return kAvx2Kernels;
+    if (isa == Isa::kAvx512) return kAvx512Kernels;
 #endif
     return kPortableKernels;
 }
@@ -75,6 +76,7 @@ double probe_int8_peak(Isa isa) {
     if (!supported(isa)) refuse(isa_name(isa), "is not available");
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return avx2_int8_peak();
+    if (isa == Isa::kAvx512) return avx512_int8_peak();
 #endif
     return portable_int8_peak();
 }
@@ -83,6 +85,7 @@ double probe_float_peak(Isa isa) {
     if (!supported(isa)) refuse(isa_name(isa), "is not available");
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return avx2_float_peak();
+    if (isa == Isa::kAvx512) return avx512_float_peak();
 #endif
     return portable_float_peak();
 }

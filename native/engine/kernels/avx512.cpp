@@ -1,0 +1,49 @@
+// The AVX-512 level (F, BW, VL, DQ, VNNI).
+#include <cmath>
+#include <cstring>
+
+#include "half.h"
+#include "levels.h"
+#include "simd_avx512.h"
+// The shared kernels below are written over namespace simd of this level.
+#include "pointwise.h"
+//
+#include "attend.h"
+#include "dense.h"
+#include "quant_avx512.h"
+
+namespace undiced {
+namespace {
+
+void matmul(const MatmulArgs& args) {
+    args.w->format->group > 0 ? matmul_by_format<Avx512Policy>(args) : matmul_dense_any(args);
+}
+
+}  // namespace
+
+const Kernels kAvx512Kernels = {
+    .isa = Isa::kAvx512,
+    .name = "avx512",
+    .matmul = matmul,
+    .quantize = quantize_avx512,
+    .kv_write = kv_write,
+    .attend = attend,
+    .attend_finish = attend_finish,
+    .rmsnorm = rmsnorm,
+    .layernorm = layernorm,
+    .glu = glu,
+    .act = act,
+    .rope = rope,
+    .axpy = axpy,
+    .add = add,
+    .scale = scale,
+    .softcap = softcap,
+    .argmax = argmax,
+    .exp_sum = exp_sum,
+    .f32_to_f16 = f32_to_f16,
+    .f16_to_f32 = f16_to_f32,
+    .f32_to_bf16 = f32_to_bf16,
+    .bf16_to_f32 = bf16_to_f32,
+};
+
+}  // namespace undiced

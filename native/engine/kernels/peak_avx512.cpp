@@ -1,0 +1,34 @@
+// What one core can do with AVX-512, in registers.
+#include <immintrin.h>
+
+#include "levels.h"
+#include "peak.h"
+
+namespace undiced {
+
+// One vpdpbusd is 64 multiply-adds; sixteen independent chains fill the units.
+double avx512_int8_peak() {
+    constexpr int kChains = 16;
+    return measure_peak(2.0 * 64 * kChains, [](int calls) {
+        const __m512i codes = _mm512_set1_epi8(3);
+        __m512i acc[kChains] = {};
+        for (int call = 0; call < calls; ++call) {
+#pragma GCC unroll 16
+            for (int i = 0; i < kChains; ++i) asm volatile("vpdpbusd %1, %1, %0" : "+v"(acc[i]) : "v"(codes));
+        }
+    });
+}
+
+double avx512_float_peak() {
+    constexpr int kChains = 16;
+    return measure_peak(2.0 * 16 * kChains, [](int calls) {
+        const __m512 factor = _mm512_set1_ps(0.5f);
+        __m512 acc[kChains] = {};
+        for (int call = 0; call < calls; ++call) {
+#pragma GCC unroll 16
+            for (int i = 0; i < kChains; ++i) asm volatile("vfmadd213ps %1, %1, %0" : "+v"(acc[i]) : "v"(factor));
+        }
+    });
+}
+
+}  // namespace undiced

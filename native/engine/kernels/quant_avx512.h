@@ -1,0 +1,120 @@
+// Integer products for AVX-512 with VNNI: vpdpbusd multiplies 4 unsigned codes with 4 signed activations for each of the 16
+// rows of a tile and adds them in 32 bits, so a group of columns is one chain of instructions and nothing can overflow.
+// Peak on a core with two such units: 128 multiply-adds a cycle.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "quant_matmul.h"
+
+namespace undiced {
+namespace {
+
+inline __m512i load_codes(const std::uint8_t* at) { return _mm512_loadu_si512(at); }
+
+inline __m512i broadcast_codes(const QuantBlock& x, int quad) {
+    std::int32_t four;
+    std::memcpy(&four, x.code + 4 * quad, 4);
+    return _mm512_set1_epi32(four);
+}
+
+template <bool Wide>
+inline __m512 load_scales(const std::uint8_t* scales, int index) {
+    if constexpr (Wide) return _mm512_loadu_ps(reinterpret_cast<const float*>(scales + 64 * index));
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + 32 * index)));
+}
+
+template <Codes C, bool Wide, bool Min>
+struct Avx512Policy {
+    static constexpr int kGroup = 8;
+    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
+    static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
+
+    // sums[set][t] += products of one group of columns; two sets shorten the chains when there are few tokens.
+    template <int NT, int Sets, int Group>
+    static inline void multiply_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
+                                      __m512i (&sums)[Sets][NT]) {
+        constexpr int kQuads = 8 / kGroups<C>, kLoads = C == Codes::kFour ? 4 : kQuads;
+        const __m512i mask = _mm512_set1_epi8(15);
+#pragma GCC unroll 8
+        for (int i = 0; i < kLoads; ++i) {
+            const int quad = Group * kQuads + i;
+            const __m512i bytes = load_codes(block + quad * 64);
+            const __m512i codes = C == Codes::kFour ? _mm512_and_si512(bytes, mask) : bytes;
+            const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);  // unused unless nibbles
+#pragma GCC unroll 8
+            for (int t = 0; t < NT; ++t) {
+                __m512i& sum = sums[i % Sets][t];
+                sum = _mm512_dpbusd_epi32(sum, codes, broadcast_codes(x[t * stride], quad));
+                if constexpr (C == Codes::kFour)
+                    sum = _mm512_dpbusd_epi32(sum, high, broadcast_codes(x[t * stride], quad + 4));
+            }
+        }
+    }
+
+    template <int NT, int Group>
+    static inline void add_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride, __m512 minus_zero,
+                                 __m512 (&total)[NT]) {
+        constexpr int kSets = NT <= 4 ? 2 : 1;
+        __m512i sums[kSets][NT];
+        for (auto& set : sums)
+            for (__m512i& sum : set) sum = _mm512_setzero_si512();
+        multiply_group<NT, kSets, Group>(block, x, stride, sums);
+        const __m512 scale = load_scales<Wide>(block + kCodeBytes, Group);
+        const __m512 bias = Min ? load_scales<Wide>(block + kCodeBytes, kGroups<C> + Group)
+                                : _mm512_mul_ps(scale, minus_zero);
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) {
+            const QuantBlock& a = x[t * stride];
+            const __m512i sum = kSets == 1 ? sums[0][t] : _mm512_add_epi32(sums[0][t], sums[kSets - 1][t]);
+            const float x_sum = kGroups<C> == 1 ? a.sum : a.half_sum[Group];
+            total[t] = _mm512_fmadd_ps(bias, _mm512_set1_ps(x_sum), total[t]);
+            total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(a.scale)), total[t]);
+        }
+    }
+
+    // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
+    template <int NT>
+    static void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const QuantBlock* x,
+                         const Stream* stream, float* out) {
+        __m512 total[NT];
+        for (__m512& sum : total) sum = _mm512_setzero_ps();
+        const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-w.format->zero));
+        for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
+            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
+            add_group<NT, 0>(tile, x + b, blocks, minus_zero, total);
+            if constexpr (kGroups<C> == 2) add_group<NT, 1>(tile, x + b, blocks, minus_zero, total);
+        }
+        for (int t = 0; t < NT; ++t) _mm512_storeu_ps(out + t * kTileRows, total[t]);
+    }
+};
+
+inline void quantize_avx512(const float* x, std::int64_t cols, QuantBlock* out) {
+    for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
+        const std::int64_t left = cols - begin;
+        const auto load = [&](std::int64_t from) {
+            if (left >= from + 16) return simd::load(x + begin + from);
+            return left > from ? simd::load_first(x + begin + from, left - from) : simd::zero();
+        };
+        const simd::F values[2] = {load(0), load(16)};
+        const float largest = simd::largest(simd::max(simd::abs(values[0]), simd::abs(values[1])));
+        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
+        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        int sums[2];
+        for (int half = 0; half < 2; ++half) {
+            const simd::F scaled = simd::mul(values[half], simd::set(inverse));
+            const simd::F clamped = simd::max(simd::min(scaled, simd::set(127.0f)), simd::set(-127.0f));
+            const __m512i codes = _mm512_cvtps_epi32(clamped);
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(out->code + 16 * half), _mm512_cvtsepi32_epi8(codes));
+            sums[half] = _mm512_reduce_add_epi32(codes);
+            out->half_sum[half] = out->scale * static_cast<float>(sums[half]);
+        }
+        out->sum = out->scale * static_cast<float>(sums[0] + sums[1]);
+    }
+}
+
+}  // namespace
+}  // namespace undiced

@@ -1,0 +1,95 @@
+// Vectors of floats for AVX-512: the same vocabulary as simd_avx2.h, sixteen lanes wide.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace undiced {
+namespace {
+namespace simd {
+
+using F = __m512;
+inline constexpr std::int64_t kLanes = 16;
+inline constexpr int kRegisters = 32;
+
+inline F zero() { return _mm512_setzero_ps(); }
+inline F set(float x) { return _mm512_set1_ps(x); }
+inline F broadcast(const float* x) { return _mm512_set1_ps(*x); }
+inline F load(const float* x) { return _mm512_loadu_ps(x); }
+inline void store(float* out, F x) { _mm512_storeu_ps(out, x); }
+
+// The first n lanes (0 <= n < kLanes); the others read as 0 and are not written.
+inline __mmask16 first_lanes(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+inline F load_first(const float* x, std::int64_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), x); }
+inline void store_first(float* out, std::int64_t n, F x) { _mm512_mask_storeu_ps(out, first_lanes(n), x); }
+
+inline F add(F a, F b) { return _mm512_add_ps(a, b); }
+inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+inline F div(F a, F b) { return _mm512_div_ps(a, b); }
+inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }    // a * b + c
+inline F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a * b
+// NaN in the first operand yields the second.
+inline F max(F a, F b) { return _mm512_max_ps(a, b); }
+inline F min(F a, F b) { return _mm512_min_ps(a, b); }
+inline F abs(F a) { return _mm512_abs_ps(a); }
+inline F copy_sign(F magnitude, F sign) {
+    const __m512i mask = _mm512_set1_epi32(static_cast<int>(0x80000000u));
+    const __m512i bit = _mm512_and_si512(mask, _mm512_castps_si512(sign));
+    return _mm512_castsi512_ps(_mm512_or_si512(bit, _mm512_andnot_si512(mask, _mm512_castps_si512(magnitude))));
+}
+inline F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// yes where a < b, no elsewhere.
+inline F select_less(F a, F b, F yes, F no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+// One bit a lane.
+inline unsigned equal_bits(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+// x * 2^n for whole n; results may be subnormal or infinite.
+inline F scale_by_power(F x, F n) { return _mm512_scalef_ps(x, n); }
+// x * 2^n, where n is the integer in the low 9 bits of `shifted`; the result must be normal.
+inline F add_exponent(F x, F shifted) {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent));
+}
+
+inline float first(F a) { return _mm512_cvtss_f32(a); }
+inline float sum(F a) { return _mm512_reduce_add_ps(a); }
+inline float largest(F a) { return _mm512_reduce_max_ps(a); }
+
+inline F load_f16(const std::uint16_t* x) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+inline F load_f16_first(const std::uint16_t* x, std::int64_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(n), x));
+}
+inline void store_f16(std::uint16_t* out, F x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+inline F load_bf16(const std::uint16_t* x) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+inline void store_bf16(std::uint16_t* out, F x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));  // NaNs stay NaNs
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i high = _mm512_srli_epi32(_mm512_mask_blend_epi32(nan, rounded, quiet), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(high));
+}
+// Lanes of 2 consecutive bf16 each: the even ones, the odd ones.
+struct Pair {
+    F even, odd;
+};
+inline Pair load_bf16_pairs(const std::uint8_t* x) {
+    const __m512i bits = _mm512_loadu_si512(x);
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
+            _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+
+}  // namespace simd
+}  // namespace
+}  // namespace undiced
