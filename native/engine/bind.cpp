@@ -25,6 +25,8 @@ using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu
 using Ints = Array<const std::int32_t, 1>;
 using Floats = Array<const float, 1>;
 using Bytes = Array<const std::uint8_t, 1>;
+using Sizes = nb::typed<nb::dict, nb::str, std::size_t>;
+using Counts = nb::typed<nb::dict, nb::str, double>;
 using Part = std::tuple<Bytes, std::string, std::int64_t, std::int64_t, Ints, bool>;
 
 template <class A>
@@ -156,18 +158,18 @@ class PyEngine {
         return engine_->step(in, out);
     }
 
-    nb::object buffer(int index) {
+    nb::ndarray<nb::numpy, float, nb::ndim<2>> buffer(int index) {
         auto values = std::make_unique<std::vector<float>>();
         const auto [rows, columns] = engine_->read_buffer(index, *values);
         float* data = values->data();
         const nb::capsule owner(values.release(), [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
         const std::size_t shape[2] = {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)};
-        return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, 2, shape, owner));
+        return nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, 2, shape, owner);
     }
 
-    nb::dict memory() {
+    Sizes memory() {
         const MemoryReport report = engine_->memory();
-        nb::dict out;
+        Sizes out;
         out["weights"] = report.weights;
         out["buffers"] = report.buffers;
         out["kv"] = report.kv;
@@ -176,8 +178,8 @@ class PyEngine {
         return out;
     }
 
-    nb::dict counters() {
-        nb::dict out;
+    Counts counters() {
+        Counts out;
         out["steps"] = engine_->steps();
         out["tokens"] = engine_->tokens();
         out["folded_steps"] = engine_->folded_steps();
@@ -211,8 +213,8 @@ class PyEngine {
     nb::object checked_type_ = nb::none();
 };
 
-nb::dict op_codes() {
-    nb::dict out;
+nb::typed<nb::dict, nb::str, int> op_codes() {
+    nb::typed<nb::dict, nb::str, int> out;
     for (const auto& [name, op] : kOpNames) out[nb::str(name.data(), name.size())] = static_cast<int>(op);
     return out;
 }

@@ -1,8 +1,12 @@
 """The Python instruction table and the C++ record say the same."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from native_rig import SAMPLING
 
+import undiced
 from undiced import _native
 from undiced.core.formats import FORMATS
 from undiced.program import Flag, Instr, Op
@@ -67,3 +71,15 @@ def test_every_format_has_a_slot(fmt: str) -> None:
 def test_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="Q9_9"):
         _native.Engine(b"", [], [(32, 256, "Q9_9", 1)], [], [], 1, 1, 1, 32, 1, 8)
+
+
+def names_of(body: list[ast.stmt]) -> set[str]:
+    names = {n.name for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    return names | {n.target.id for n in body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+
+
+def test_the_stub_names_what_the_module_exports() -> None:
+    stub = ast.parse(Path(undiced.__file__).with_name("_native.pyi").read_text())
+    engine = next(n for n in stub.body if isinstance(n, ast.ClassDef))
+    assert names_of(stub.body) == {n for n in dir(_native) if not n.startswith("_")}
+    assert names_of(engine.body) - {"__init__"} == {n for n in dir(_native.Engine) if not n.startswith("_")}

@@ -1,0 +1,110 @@
+"""What native/engine/bind.cpp exports; a test holds the names equal. Arrays are contiguous and on the CPU."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+INSTR_BYTES: int
+SHARD_GRANULE: int
+SAMPLING_BYTES: int
+PAGE_TOKENS: int
+OPS: dict[str, int]
+
+class Engine:
+    """A program, its weights and a team of threads that runs it.
+
+    One call at a time: RuntimeError if another thread is inside, or after `close`. ValueError for bad input.
+    """
+
+    def __init__(
+        self,
+        stream: bytes,
+        buffers: Sequence[tuple[int, int, int]],
+        slots: Sequence[tuple[int, int, str, int]],
+        kv: Sequence[tuple[int, int, int]],
+        constants: Sequence[NDArray[np.float32]],
+        threads: int,
+        max_batch: int,
+        max_tokens: int,
+        context: int,
+        pages: int,
+        vocab: int,
+        isa: str = "",
+        barrier_spin_us: int = 30,
+        idle_spin_us: int = 100,
+    ) -> None:
+        """Buffers are (width, samples, int8), slots (rows, columns, format, experts), kv (kv_heads, head_dim, window).
+
+        ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
+        """
+
+    def load(
+        self,
+        slot: int,
+        parts: Sequence[tuple[memoryview | NDArray[np.uint8], str, int, int, NDArray[np.int32], bool]],
+    ) -> None:
+        """Packs a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed).
+
+        Rows and columns are the file's; row_index (int32) counts rows after the transposition.
+        """
+
+    def load_vector(self, slot: int, values: NDArray[np.float32]) -> None: ...
+    def open_slot(
+        self,
+        slot: int,
+        prompt: NDArray[np.int32],
+        bias_ids: NDArray[np.int32],
+        bias_values: NDArray[np.float32],
+        eos: NDArray[np.int32],
+    ) -> None:
+        """Starts a new sequence's sampling state."""
+
+    def step(
+        self,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        seq_start: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        page_table: NDArray[np.int32],
+        sample_rows: NDArray[np.int32],
+        sampling: NDArray[np.void],
+        out_tokens: NDArray[np.int32],
+        out_logprobs: NDArray[np.float32],
+        out_top_ids: NDArray[np.int32],
+        out_top_logprobs: NDArray[np.float32],
+    ) -> float:
+        """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
+
+        RuntimeError if logits are not finite.
+        """
+
+    def buffer(self, index: int) -> NDArray[np.float32]:
+        """The last step's rows of an f32 buffer, copied."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes: weights, buffers, kv, sampling; and huge, how many of them lie in huge pages now."""
+
+    def counters(self) -> dict[str, float]:
+        """Steps, tokens, folded_steps (run on half of the team); seconds by operation while profiling was on."""
+
+    def set_folding(self, mode: str) -> None:
+        """Whether steps may run on half of the team: "auto" (when a thread has lost its core), "never", "always"."""
+
+    def set_profile(self, on: bool) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def close(self) -> None:
+        """Frees threads and memory; idempotent."""
+
+def decode_instr(record: bytes) -> dict[str, int | tuple[int, ...] | tuple[float, ...]]: ...
+def isa_detect() -> str: ...
+def isa_supported(name: str) -> bool: ...
+def probe_bandwidth(threads: int, bytes: int = ..., rounds: int = 5) -> float:
+    """Bytes a second that `threads` threads read from memory together."""
+
+def probe_int8_peak(threads: int) -> float:
+    """int8 operations a second (2 a multiply-add) of `threads` threads in registers."""
+
+def probe_float_peak(threads: int) -> float:
+    """float operations a second (2 a multiply-add) of `threads` threads in registers."""
