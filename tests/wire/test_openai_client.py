@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import openai
@@ -221,3 +224,26 @@ def test_a_full_queue_is_a_rate_limit_error_that_says_when(narrow):
         assert not waiting.is_alive()
         streams[1].close()
         until(lambda: metric(narrow, "undiced_sequences_running") == 0)
+
+
+def children(pid):
+    tasks = Path(f"/proc/{pid}/task")
+    return {int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()}
+
+
+def test_a_dead_engine_is_an_error_chunk_and_the_next_one_serves(start):
+    with (
+        start("--max-context", "1024", "--max-batch", "2") as server,
+        openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
+    ):
+        fields = {"model": server.model, "prompt": "Once", "extra_body": {"ignore_eos": True}}
+        stream = client.completions.create(**fields, max_tokens=900, stream=True)
+        next(iter(stream))
+        (engine,) = children(server.process.pid)
+        os.kill(engine, signal.SIGKILL)
+        with pytest.raises(openai.APIError) as caught:
+            for _ in stream:
+                pass
+        assert caught.value.code == "engine_failure"
+        until(lambda: httpx.get(f"{server.url}/health").status_code == 200, 20)
+        assert client.completions.create(**fields, max_tokens=3).usage.completion_tokens == 3

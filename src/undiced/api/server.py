@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -124,6 +125,8 @@ async def serve(
     while not server.started and not task.done():
         await asyncio.sleep(0.001)
     if server.started:
+        gc.collect()
+        gc.freeze()  # what is alive now stays; requests shall not pay for walking it
         on_ready()
     await task
 

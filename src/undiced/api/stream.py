@@ -70,7 +70,7 @@ class AnswerResponse(Response):
         if self.stream:
             helpers.append(asyncio.create_task(self._keep_alive(send)))
         try:
-            await (self._events(send) if self.stream else self._object(scope, receive, send))
+            await (self._events(scope, send) if self.stream else self._object(scope, receive, send))
         except UndicedError as error:
             await self._fail(error, scope, receive, send)
         except asyncio.CancelledError:
@@ -98,8 +98,9 @@ class AnswerResponse(Response):
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _events(self, send: Send) -> None:
+    async def _events(self, scope: Scope, send: Send) -> None:
         shape, clock = self.shape, asyncio.get_running_loop().time
+        direct: Send = scope["undiced.send"]
         left = len(self.answer.choices)
         pieces = self.answer.pieces()
         async with contextlib.aclosing(pieces):
@@ -116,7 +117,7 @@ class AnswerResponse(Response):
                 if not self._started:
                     await self._start(send)
                 self._written_s = clock()
-                await send({"type": "http.response.body", "body": data, "more_body": True})
+                await direct({"type": "http.response.body", "body": data, "more_body": True})
         self._over = True
         closing = (shape.usage(self.answer.tally) if self.include_usage else b"") + DONE
         await send({"type": "http.response.body", "body": closing, "more_body": False})
