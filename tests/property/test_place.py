@@ -38,7 +38,7 @@ def models(draw):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(models(), st.integers(8, 40), st.integers(8, 40), st.sampled_from([16, 48, 256]), st.integers(1, 4))
 def test_programs_are_legal(dims, columns, rows, sram_kib, batch):
     machine = toy(columns, rows, sram_kib * 1024)
@@ -71,7 +71,7 @@ def test_serpentines_touch(width, height, across, down, upright):
 blocks = st.lists(
     st.tuples(st.integers(1, 20), st.integers(1, 30)).map(lambda b: Block("x", 0, b[0], float(b[1]))),
     min_size=1,
-    max_size=9,
+    max_size=8,
 ).map(tuple)
 
 

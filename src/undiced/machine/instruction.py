@@ -31,6 +31,7 @@ from undiced.machine.vector import (
 )
 from undiced.program.isa import Instr, Op
 
+_MOVERS = (Op.SHIFT, Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST)
 _MOVE_BYTES = 8  # a fabric move passes 64 bits a datapath cycle
 
 
@@ -88,7 +89,7 @@ def stream_costs(model: CostModel, instrs: tuple[Instr, ...], load: Load) -> lis
     i = 0
     while i < len(instrs):
         first, end = i, i
-        while end < len(instrs) and instrs[end].op in (Op.SHIFT, Op.ALLREDUCE):
+        while end < len(instrs) and instrs[end].op in _MOVERS:
             end += 1
         beside = end
         while beside < len(instrs) and instrs[beside].op is Op.VECTOR and instrs[beside].param("kind") & OVERLAP:

@@ -49,6 +49,11 @@ def _program(run: Run) -> Program:
     )
 
 
+@cache
+def _ours(model: str) -> Program:
+    return program_builder()(model, _wafer("wse3"), "undiced", context=4096)
+
+
 class Lab:
     """Cost models of the machines, with some parameters replaced."""
 
@@ -70,3 +75,11 @@ class Lab:
     def kv_rows(self, run: Run) -> int:
         """Cores that share the KV positions of a layer."""
         return unpack(_program(run).regions[0].params).kv_rows
+
+    def ours(self, model: str) -> Report:
+        """Our mapping of a model on the fewest WSE-3, one sequence at 4,096 positions."""
+        return simulate(_ours(model), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
+
+    def wafers(self, model: str) -> float:
+        """The fewest WSE-3 that our mapping takes with lean code."""
+        return 1.0 + max(region.wafer for region in _ours(model).regions)

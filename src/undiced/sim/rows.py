@@ -162,7 +162,7 @@ def open_rows() -> list[ValidationRow]:
             lambda lab: lab.report(V16).layer_cycles,
         )
     ]
-    return rows + _formula_rows() + _simulator_rows() + _service_rows()
+    return rows + _formula_rows() + _simulator_rows() + _service_rows() + _mapping_rows()
 
 
 def _report(
@@ -189,7 +189,7 @@ def _formula_rows() -> list[ValidationRow]:
     return [
         _report(
             "V08",
-            f"{name}, 529 cores, 256 wavelets",
+            f"{name} by formula, 529 cores, 256 wavelets",
             value,
             "cycles",
             "[NOWR]",
@@ -262,6 +262,41 @@ def _service_rows() -> list[ValidationRow]:
             "measured",
         ),
         _report(
-            "V40", "energy of 8B decode, A100 over WSE-2, nameplate", 0.92, "ratio", WLLM, energy, "derived", "1.1 GHz"
+            "V40",
+            "energy of 8B decode, A100 (its rate as the row implies) over WSE-2, nameplate",
+            0.92,
+            "ratio",
+            WLLM,
+            energy,
+            "derived",
+            "1.1 GHz",
         ),
     ]
+
+
+def _mapping_rows() -> list[ValidationRow]:
+    """Our mapping beside what is known of a service that runs something else: report only."""
+
+    def service(lab: Lab) -> float:
+        return lab.ours("llama-3.1-8b").tokens_per_second
+
+    rows = [
+        _report(
+            "V36",
+            "Llama-3.1-8B service at launch, 16-bit, no speculation, one system; simulated: mapping undiced",
+            1_837,
+            "tokens/s",
+            "vendor",
+            service,
+            "claimed",
+            "1.1 GHz",
+        )
+    ]
+    for model, published in (("llama-3.1-8b", 1), ("llama-3.1-70b", 4), ("llama-3.1-405b", None)):
+
+        def count(lab: Lab, model: str = model) -> float:
+            return lab.wafers(model)
+
+        what = f"wafers for 16-bit weights, {model}, lean code" + ("" if published else " (19 to 26)")
+        rows.append(_report("V38", what, published, "wafers", "[WLLM], vendor", count))
+    return rows

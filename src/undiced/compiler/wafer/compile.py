@@ -17,6 +17,7 @@ from undiced.compiler.wafer.plan import Plan, balanced, write_plan
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.schedule import program_of
 from undiced.compiler.wafer.shard import Shard
+from undiced.compiler.wafer.verify import verify
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
@@ -53,7 +54,9 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
         plan = _search(wafer, options, shapes, options.wafers)
     if plan is None:
         raise _refusal(dims, wafer, options, shapes)
-    return program_of(wafer, options, plan)
+    program = program_of(wafer, options, plan)
+    verify(program, wafer)
+    return program
 
 
 def _refusal(dims: Dims, wafer: Wafer, options: Options, shapes: list[_Shape]) -> CompileError:

@@ -140,7 +140,8 @@ class LayerWriter:
     def _gemv(self, b: StreamBuilder, note: str, inputs: int, outputs: tuple[int, ...], split: bool = False) -> None:
         """One multiply-add an input and tile; fused tiles are one."""
         tiles = outputs if split or not self.scheme.fuse_weights else (sum(outputs),)
-        b.vector(note, Kind.FILL, 1, sum(outputs), self.scheme.sum_bytes)
+        if not self.scheme.fuse_weights or self.scheme.cached:  # else the first input writes instead of adding
+            b.vector(f"{note}: clear or store", Kind.FILL, 1, sum(outputs), self.scheme.sum_bytes)
         for length in tiles:
             if self.scheme.unpack_operations:
                 b.vector(f"{note}: unpack", Kind.COPY, inputs * self.scheme.unpack_operations, length, 2)
@@ -149,7 +150,7 @@ class LayerWriter:
     def _multiply_add(self, b: StreamBuilder, note: str, inputs: int, length: int) -> None:
         """An operation an input, and a pass for each piece of the outputs whose sums fit the cache."""
         passes = 1
-        if self.scheme.accumulator.endswith("cached"):
+        if self.scheme.cached:
             passes = ceil(length * self.scheme.sum_bytes / self.model.cache_bytes)
         b.vector(note, self.scheme.fma, inputs * passes, ceil(length / passes), 2)
 
@@ -267,12 +268,26 @@ class LayerWriter:
         b.vector("up * gate", Kind.MUL, 1, share, FLOAT_BYTES)
         if slices:
             b.multicast("activated", Y, columns, self.scheme.wire_bytes, self.s.rows // 2 + slices)
-        self._gemv(b, "down", columns, (self.s.d,))
+        early = self._early_inputs(columns, slices) if slices and self.scheme.overlap else 0
+        if early:
+            mark = len(b)
+            self._multiply_add(b, "down", early, self.s.d)
+            b.mark_overlap(mark)
+        self._gemv(b, "down", columns - early, (self.s.d,))
         self._reduce(b, "down", "x", self.s.d)
         b.vector("residual", Kind.MUL, 1, self.s.d, FLOAT_BYTES)
 
+    def _early_inputs(self, columns: int, slices: int) -> int:
+        """Slices follow each other at the pace of the up and gate product, so all but the last are multiplied while
+        the last is on its way: as many inputs as fit into that pace."""
+        s, fma = self.s, self.scheme.fma
+        pace = vector_cost(self.model, fma, s.d, 2 * columns, 2).cycles / slices
+        each = vector_cost(self.model, fma, 1, s.d, 2).cycles
+        unpacks = 1 + self.scheme.unpack_operations
+        return (slices - 1) * min(columns // slices, int(pace / (each * unpacks)))
+
     def _latent_attention(self, b: StreamBuilder) -> None:
-        """Queries and keys compressed, the up projections absorbed; each band of columns keeps a copy of the cache."""
+        """Queries and keys compressed, the up projections absorbed; each band keeps a copy of the cache."""
         s, latent = self.s, self.s.dims.latent
         assert latent is not None
         compressed = ceil(latent.query_rank / s.columns) + ceil((latent.kv_rank + latent.rope_dims) / s.columns)

@@ -72,6 +72,7 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
     size = tuple(accumulate((b.bytes_per_core for b in blocks), initial=0))
     work = tuple(accumulate((b.cycles for b in blocks), initial=0.0))
     last = len(blocks)
+    longest = max(block.cycles for block in blocks)
     best = [0.0] + [inf] * last  # slowest region of the first j blocks
     cuts: list[list[int]] = []
     for _ in range(min(regions, last)):
@@ -80,10 +81,9 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
         for j in range(1, last + 1):
             row[j], cut[j] = _best_cut(best, size, work, j, capacity)
         cuts.append(cut)
-        if row[last] >= best[last] and best[last] < inf:
-            cuts.pop()
-            break
         best = row
+        if best[last] <= longest:
+            break  # no cut makes it faster than its longest block
     if best[last] == inf:
         return None
     ends, j = [], last

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from undiced.compiler.wafer import waferengine, waferllm
 from undiced.compiler.wafer.dims import Dims, one_head
+from undiced.compiler.wafer.place import Tiling
 from undiced.core.errors import CompileError
 from undiced.machine.region import RegionParams, Role
 from undiced.machine.wafer import Wafer
@@ -136,28 +137,32 @@ def waferengine_decode(
 
 
 def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, ...]:
-    """Regions row by row, direction alternating, so that consecutive ones touch; the head's band lies over the last."""
-    across = int(wafer.mesh.width.value) // side.width
-    down = int(wafer.mesh.height.value) // side.height
-    per_wafer = across * down
-    regions: list[Region] = []
-    first_layer = 0
+    """Regions row by row, direction alternating, consecutive ones touching; embedding and head in bands beside.
+
+    Where the mesh has no room for bands they lie over the first and last region.
+    """
+    mesh_width, mesh_height = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    band = min(waferengine.BAND_WIDTH, side.width)
+    room = (mesh_width - band) // side.width
+    across = room or mesh_width // side.width
+    tiling = Tiling(side.width, side.height, across, mesh_height // side.height)
+    chip, last = tiling.place(len(stages) - 1)
+    first = tiling.place(0)[1]
+    if room:
+        beside = Rect(across * side.width, 0, band, side.height)
+        first, last = beside, replace(beside, y=last.y if last.y else min(side.height, mesh_height - side.height))
+    regions = [_region(0, Role.EMBED, 1, first, 0, 0, side)]
+    layer = 0
     for index, layers in enumerate(stages):
-        chip, place = divmod(index, per_wafer)
-        row, column = divmod(place, across)
-        column = column if row % 2 == 0 else across - 1 - column
-        rect = Rect(column * side.width, row * side.height, side.width, side.height)
-
-        def region(
-            code: int, role: Role, repeats: int, rect: Rect = rect, chip: int = chip, first: int = first_layer
-        ) -> Region:
-            params = RegionParams(role, first, repeats, side.height)
-            return Region(rect, code=code, params=params.pack(), wafer=chip, name=f"{role.name.lower()} {first}")
-
-        if index == 0:
-            regions.append(region(0, Role.EMBED, 1))
-        regions += [region(1, Role.ENTER, 1), region(2, Role.LAYERS, layers)]
-        first_layer += layers
-        if index == len(stages) - 1:
-            regions.append(region(3, Role.HEAD, 1))
+        where, rect = tiling.place(index)
+        regions.append(_region(1, Role.ENTER, 1, rect, where, layer, side))
+        regions.append(_region(2, Role.LAYERS, layers, rect, where, layer, side))
+        layer += layers
+    regions.append(_region(3, Role.HEAD, 1, last, chip, -1, side))
     return tuple(regions)
+
+
+def _region(code: int, role: Role, repeats: int, rect: Rect, chip: int, layer: int, side: Side) -> Region:
+    params = RegionParams(role, layer, repeats, side.height)
+    name = role.name.lower() if layer < 0 else f"{role.name.lower()} {layer}"
+    return Region(rect, code=code, params=params.pack(), wafer=chip, name=name)

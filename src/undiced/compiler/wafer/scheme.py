@@ -92,6 +92,11 @@ class Scheme:
         return _ACCUMULATORS[self.accumulator]
 
     @property
+    def cached(self) -> bool:
+        """Whether local sums stay in the core's cache while a tile streams."""
+        return self.accumulator.endswith("cached")
+
+    @property
     def weight_bits(self) -> float:
         """Stored bits a weight, scales included."""
         return WEIGHT_BITS[self.weights]
