@@ -85,10 +85,12 @@ def test_transformers_on_the_default_model() -> None:
 
 @pytest.mark.skipif(FOLDER not in os.environ, reason=f"{FOLDER} names no folder of published tokenizer.json files")
 def test_published_files() -> None:
-    """<folder>/<pre-tokenizer name>/tokenizer.json: our tokenizer of the same vocabulary encodes and decodes as theirs."""
+    """<folder>/<pre-tokenizer name>/tokenizer.json: ours of the same vocabulary encodes and decodes as theirs."""
     from tokenizers import Tokenizer as Engine
 
-    for path in sorted(Path(os.environ[FOLDER]).glob("*/tokenizer.json")):
+    paths = sorted(Path(os.environ[FOLDER]).glob("*/tokenizer.json"))
+    assert paths
+    for path in paths:
         engine = Engine.from_file(str(path))
         ours = load_tokenizer(Source(gguf_metadata(json.loads(path.read_text("utf-8")), path.parent.name)))
         for text in varied_strings(STRINGS, [token.content for token in engine.get_added_tokens_decoder().values()]):

@@ -1,7 +1,8 @@
 """How each byte-level tokenizer splits text before merging, by the name GGUF gives it (`tokenizer.ggml.pre`).
 
-Data only. Sources: the `pre_tokenizer` of the published tokenizer.json of each model, checked against llama.cpp's table
-of the same names (src/llama-vocab.cpp) and its vocabulary tests. A name that could not be checked is not here.
+Data only; every pattern is in llama.cpp's table of the same names (src/llama-vocab.cpp). Also checked: against the
+published tokenizer.json (llama-bpe, qwen2, deepseek-v3, gpt-4o) or llama.cpp's vocabulary test vectors (gpt-2,
+starcoder, refact, command-r, deepseek-coder, llama-bpe, qwen2). NFC where the model's tokenizer in transformers has it.
 """
 
 from __future__ import annotations
