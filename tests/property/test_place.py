@@ -106,16 +106,19 @@ def test_partition_is_exact(items, capacity, regions):
 
 
 @settings(deadline=None)
-@given(st.integers(2, 1100), st.lists(st.integers(1, 200), min_size=1, max_size=4).map(lambda p: tuple(sorted(p))))
+@given(
+    st.integers(2, 1100),
+    st.lists(st.integers(1, 200), min_size=1, max_size=4).map(lambda p: tuple((w, 1.0) for w in sorted(p))),
+)
 def test_trees_join_the_line_and_beat_plain_chains(span, payloads):
     tree = tree_finder(MODEL).levels(span, payloads)
     levels = unpack_levels(tree.groups, tree.algorithm)
     assert covers(span, levels)
     if span < 1024:
-        chain = sum(level_reduce(MODEL, span, (Level(span),), w).cycles for w in payloads)
-        best = sum(level_reduce(MODEL, span, levels, w).cycles for w in payloads)
+        chain = sum(level_reduce(MODEL, span, (Level(span),), w).cycles for w, _ in payloads)
+        best = sum(level_reduce(MODEL, span, levels, w).cycles for w, _ in payloads)
         assert best <= chain + 1e-6
-    assert allreduce(MODEL, span, tree.groups, tree.algorithm, payloads[0]).cycles >= span // 2
+    assert allreduce(MODEL, span, tree.groups, tree.algorithm, payloads[0][0]).cycles >= span // 2
 
 
 @given(st.integers(2, 200), st.booleans(), st.integers(1, 100))

@@ -83,3 +83,7 @@ class Lab:
     def wafers(self, model: str) -> float:
         """The fewest WSE-3 that our mapping takes with lean code."""
         return 1.0 + max(region.wafer for region in _ours(model).regions)
+
+    def longest(self, run: Run) -> float:
+        """The longest context that the resident layers leave room for."""
+        return _program(run).fact("max_context_tokens")

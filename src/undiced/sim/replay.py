@@ -139,6 +139,9 @@ def summary(program: Program, wafer: Wafer, report: Report, mapping: str, phase:
         "aggregate_tokens_per_second": aggregate,
         "time_to_first_token_s": _first_token_s(program, wafer, report, phase),
         "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
+        "sram_bytes_resident_per_core": ceil(
+            facts.get("sram_bytes_resident_per_core", facts.get("sram_bytes_max_per_core", 0.0))
+        ),
         "max_context_tokens": int(facts.get("max_context_tokens", 0.0)),
         "digest": program.digest,
         "utilization": _utilization(program, wafer, report),

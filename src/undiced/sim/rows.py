@@ -254,6 +254,15 @@ def _service_rows() -> list[ValidationRow]:
         ),
         _report(
             "V26",
+            "longest decode, shift KV, 360 x 360, one layer resident",
+            137_548,
+            "tokens",
+            WLLM,
+            lambda lab: lab.longest(V26),
+            "measured",
+        ),
+        _report(
+            "V26",
             "longest decode, shift KV over concatenated KV, 360 rows",
             137_548 / 382,
             "ratio",

@@ -98,7 +98,7 @@ def _on_grid(costs: CostModel, padded: Dims, grid: Grid, scheme: Scheme, context
     shard = Shard.of(padded, grid.side, grid.side)
     positions = shard.positions(context)
     writer = LayerWriter(shard, scheme, costs, positions)
-    streams, _ = route_streams((writer.attention(), writer.dense_ffn()), scheme, costs, positions, available=21)
+    streams, _ = route_streams((writer.attention(), writer.dense_ffn()), scheme, costs, positions, 21, {})
     return _cycles(costs, streams, positions)
 
 

@@ -98,12 +98,11 @@ def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafer
         return None
     model = CostModel.of(wafer)
     positions = shard.positions(options.bounds.context)
-    writers = _writers(LayerWriter(shard, options.scheme, model, positions), options, sum(mesh), wafers > 1)
     available = int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value)
-    streams, colors = route_streams(writers, options.scheme, model, positions, available)
-    if colors > available:
+    routed = _route(model, options, shard, available, (sum(mesh), wafers > 1))
+    if routed is None:
         return None
-    check_colors(streams, available)
+    streams, colors = routed
     load = Load(
         positions=positions,
         batch=options.bounds.batch,
@@ -117,6 +116,22 @@ def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafer
     if ends is None:
         return None
     return Plan(shard, turned, tiling, streams, colors, blocks, room, ends, cycles)
+
+
+def _route(
+    model: CostModel, options: Options, shard: Shard, available: int, feedback: tuple[int, bool]
+) -> tuple[tuple[Stream, ...], int] | None:
+    """Streams and their colors, with as many slices as there are colors for."""
+    positions = shard.positions(options.bounds.context)
+    often = dict.fromkeys(("attention", *SPLIT_KINDS), float(shard.dims.layers))
+    for slices in range(options.scheme.slices, -1, -1):
+        scheme = replace(options.scheme, slices=slices)
+        writers = _writers(LayerWriter(shard, scheme, model, positions), options, *feedback)
+        streams, colors = route_streams(writers, scheme, model, positions, available, often)
+        if colors <= available:
+            check_colors(streams, available)
+            return streams, colors
+    return None
 
 
 def balanced(plan: Plan, wafers: int, objective: str) -> Plan:

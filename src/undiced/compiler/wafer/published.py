@@ -13,8 +13,6 @@ from undiced.machine.region import RegionParams, Role
 from undiced.machine.wafer import Wafer
 from undiced.program import Bounds, Program, Rect, Region, Stream
 
-_KV_BYTES = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -77,34 +75,55 @@ def waferllm_prefill(dims: Dims, wafer: Wafer, grid: waferllm.Grid, tokens: int)
 def _waferllm_program(dims: Dims, wafer: Wafer, grid: waferllm.Grid, bounds: Bounds, stream: Stream) -> Program:
     params = RegionParams(Role.LAYERS, 0, dims.layers, grid.side)
     region = Region(Rect(0, 0, grid.side, grid.side), params=params.pack(), name="layers")
-    cores = grid.side * grid.side
-    weights = _layer_parameters(dims) * waferllm.BYTES / cores
-    kv = ceil(bounds.context / grid.side) * 2 * (dims.kv_dim / grid.side) * _KV_BYTES
-    facts = _memory_facts(wafer, weights, kv, dims.layers, bounds.context, grid.side, 2 * dims.kv_dim / grid.side)
-    return _program(dims, wafer, bounds, (region,), (stream,), facts)
+    d, f = dims.dim // grid.side, dims.ffn // grid.side
+    memory = Memory(
+        weights=_layer_parameters(dims) * waferllm.BYTES / grid.side**2,
+        position=2 * d * waferllm.BYTES,
+        buffers=waferllm.buffer_bytes(d, f),
+        score=waferllm.SCORE_BYTES,
+        layers=dims.layers,
+        resident=1,
+    )
+    return _program(dims, wafer, bounds, (region,), (stream,), memory.facts(wafer, bounds.context, grid.side))
 
 
 def _layer_parameters(dims: Dims) -> int:
     return 2 * dims.dim * (dims.q_dim + dims.kv_dim) + 3 * dims.dim * dims.ffn
 
 
-def _memory_facts(
-    wafer: Wafer, weights: float, kv: float, layers: int, context: int, rows: int, kv_width: float
-) -> tuple[tuple[str, float], ...]:
-    """Bytes on the fullest core with `layers` resident, and the longest context that its SRAM leaves room for."""
-    code = wafer.core.code_bytes.value
-    free = wafer.core.sram_bytes.value - code - weights * layers
-    position = kv_width * _KV_BYTES * layers
-    longest = max(0, int(free / position)) * rows
-    used = code + (weights + kv) * layers
-    return (
-        ("sram_bytes_max_per_core", float(used)),
-        ("sram_bytes_one_layer", float(code + weights + kv)),
-        ("max_context_tokens", float(longest)),
-        ("fits", float(used <= wafer.core.sram_bytes.value)),
-        ("rows", float(rows)),
-        ("context", float(context)),
-    )
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes on the fullest core.
+
+    Attributes:
+        weights, position: of one layer, and of one layer's keys and values of a position.
+        buffers, score: shared by all layers, and what they add for each position.
+        layers: of the whole model (or stage); resident: how many the benchmark held.
+    """
+
+    weights: float
+    position: float
+    buffers: float
+    score: float
+    layers: int
+    resident: int
+
+    def facts(self, wafer: Wafer, context: int, rows: int) -> tuple[tuple[str, float], ...]:
+        """For reports: with all layers, with those resident, and the longest context that these leave room for."""
+        sram, code = wafer.core.sram_bytes.value, wafer.core.code_bytes.value
+        positions = ceil(context / rows)
+
+        def used(layers: int) -> float:
+            return code + self.buffers + layers * self.weights + positions * (layers * self.position + self.score)
+
+        free = sram - code - self.buffers - self.resident * self.weights
+        longest = max(0, int(free / (self.resident * self.position + self.score))) * rows
+        return (
+            ("sram_bytes_max_per_core", float(used(self.layers))),
+            ("sram_bytes_resident_per_core", float(used(self.resident))),
+            ("max_context_tokens", float(longest)),
+            ("fits", float(used(self.layers) <= sram)),
+        )
 
 
 def waferengine_decode(
@@ -129,11 +148,15 @@ def waferengine_decode(
         waferengine.head(dims, shard, min(waferengine.BAND_WIDTH, side.width)),
     )
     regions = _snake(wafer, side, stages)
-    widest = max(stages)
-    weights = _layer_parameters(dims) * waferengine.WEIGHT_BYTES / (side.width * side.height)
-    kv = ceil(context / side.height) * 2 * shard.k * _KV_BYTES
-    facts = _memory_facts(wafer, weights, kv, widest, context, side.height, 2 * shard.k)
-    return _program(dims, wafer, Bounds(1, context), regions, streams, facts)
+    memory = Memory(
+        weights=_layer_parameters(dims) * waferengine.WEIGHT_BYTES / (side.width * side.height),
+        position=2 * shard.k * waferengine.WEIGHT_BYTES,
+        buffers=waferengine.WIRE_BYTES * (4 * shard.d + 2 * (shard.q + 2 * shard.k) + 3 * shard.f),
+        score=2 * shard.group * waferengine.WIRE_BYTES,
+        layers=max(stages),
+        resident=max(stages),
+    )
+    return _program(dims, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
 
 
 def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, ...]:

@@ -16,9 +16,10 @@ TREE_COLORS = 3
 _LEVEL_LIMIT = 1024  # a level's size is packed into ten bits
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
 _WORTH_COLORS = 0.98  # a second tree on a line must save this much
-_STAR_WAVELETS = 64  # a star's root takes every payload one after the other: not worth it for long ones
 
-Payloads = tuple[int, ...]  # wavelets of every collective that travels a line, ascending
+Payloads = tuple[
+    tuple[int, float], ...
+]  # wavelets of the collectives that travel a line, ascending, and how often each does
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,19 @@ class TreeFinder:
     def classes(self, span: int, payloads: Payloads) -> tuple[tuple[int, Tree], ...]:
         """One or two trees for the payloads of a line: (largest payload served, tree), smallest first."""
         cost, one = self._search(span, payloads)
-        best: tuple[tuple[int, Tree], ...] = ((payloads[-1], one),)
+        best: tuple[tuple[int, Tree], ...] = ((payloads[-1][0], one),)
         for cut in range(1, len(payloads)):
             (small, first), (large, second) = (self._search(span, part) for part in (payloads[:cut], payloads[cut:]))
             if small + large < cost * _WORTH_COLORS:
-                cost, best = small + large, ((payloads[cut - 1], first), (payloads[-1], second))
+                cost, best = small + large, ((payloads[cut - 1][0], first), (payloads[-1][0], second))
         return best
 
     def two_tree(self, span: int, payloads: Payloads, dual: bool) -> Tree:
         """The published structure with the best group count that divides the line."""
         divisors = [g for g in range(1, span + 1) if span % g == 0]
-        groups = min(divisors, key=lambda g: sum(two_tree(self._model, span, g, w, dual).cycles for w in payloads))
+        groups = min(
+            divisors, key=lambda g: sum(n * two_tree(self._model, span, g, w, dual).cycles for w, n in payloads)
+        )
         return Tree(groups, TWO_TREE_DUAL if dual else TWO_TREE)
 
     def _search(self, span: int, payloads: Payloads) -> tuple[float, Tree]:
@@ -79,10 +82,9 @@ class TreeFinder:
     def _level(self, size: int, hops: int, payloads: Payloads) -> tuple[float, bool]:
         key = size, hops, payloads
         if key not in self._levels:
-            chain = sum(level_cycles(self._model, size, False, hops, w) for w in payloads)
-            star = inf
-            if payloads[-1] <= _STAR_WAVELETS:
-                star = sum(level_cycles(self._model, size, True, hops, w) for w in payloads)
+            chain, star = (
+                sum(n * level_cycles(self._model, size, kind, hops, w) for w, n in payloads) for kind in (False, True)
+            )
             self._levels[key] = min((chain, False), (star, True))
         return self._levels[key]
 

@@ -7,11 +7,12 @@ share a tree, because its routes stay painted.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
 from undiced.compiler.wafer.builder import StreamBuilder
-from undiced.compiler.wafer.reduce import TREE_COLORS, Tree, TreeFinder, tree_finder
+from undiced.compiler.wafer.reduce import TREE_COLORS, Payloads, Tree, TreeFinder, tree_finder
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.core.errors import CompileError
 from undiced.machine.collective import ELEMENTS_PER_POSITION, slices_of
@@ -32,30 +33,45 @@ class _Served:
 
 
 def route_streams(
-    builders: tuple[StreamBuilder, ...], scheme: Scheme, model: CostModel, positions: int, available: int
+    builders: tuple[StreamBuilder, ...],
+    scheme: Scheme,
+    model: CostModel,
+    positions: int,
+    available: int,
+    runs: Mapping[str, float],
 ) -> tuple[tuple[Stream, ...], int]:
-    """Streams with trees and colors, and the number of colors that a region takes: two trees a line if colors allow."""
-    streams, colors = _route(builders, scheme, model, positions, split=True)
+    """Streams with trees and colors, and the number of colors that a region takes: two trees a line if colors allow.
+
+    `runs`: how often a token runs a stream, once if not given; trees serve what runs often.
+    """
+    streams, colors = _route(builders, scheme, model, positions, runs, split=True)
     if colors > available:
-        streams, colors = _route(builders, scheme, model, positions, split=False)
+        streams, colors = _route(builders, scheme, model, positions, runs, split=False)
     return streams, colors
 
 
 def _route(
-    builders: tuple[StreamBuilder, ...], scheme: Scheme, model: CostModel, positions: int, *, split: bool
+    builders: tuple[StreamBuilder, ...],
+    scheme: Scheme,
+    model: CostModel,
+    positions: int,
+    runs: Mapping[str, float],
+    *,
+    split: bool,
 ) -> tuple[tuple[Stream, ...], int]:
     streams = tuple(builder.build() for builder in builders)
-    payloads: dict[_Line, set[int]] = defaultdict(set)
+    payloads: dict[_Line, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     slices: dict[_Line, int] = {}
-    for instr in (i for stream in streams for i in stream.instrs if _travels(i)):
-        line = _line(instr)
-        payloads[line].add(_wavelets(model, instr, positions))
-        slices[line] = max(slices.get(line, 1), slices_of(instr.p[5]))
+    for stream in streams:
+        for instr in filter(_travels, stream.instrs):
+            line = _line(instr)
+            payloads[line][_wavelets(model, instr, positions)] += runs.get(stream.name, 1.0)
+            slices[line] = max(slices.get(line, 1), slices_of(instr.p[5]))
     finder = tree_finder(model)
     served: dict[_Line, list[_Served]] = {}
     color = BOUNDARY_COLORS
     for line in sorted(payloads):
-        found = tuple(sorted(payloads[line]))
+        found = tuple(sorted(payloads[line].items()))
         served[line] = []
         for largest, tree in _trees(finder, line[1], found, scheme, slices[line], split):
             served[line].append(_Served(largest, tree, color))
@@ -68,13 +84,14 @@ def _route(
 
 
 def _trees(
-    finder: TreeFinder, span: int, payloads: tuple[int, ...], scheme: Scheme, slices: int, split: bool
+    finder: TreeFinder, span: int, payloads: Payloads, scheme: Scheme, slices: int, split: bool
 ) -> tuple[tuple[int, Tree], ...]:
     if not scheme.levels:
-        return ((payloads[-1], finder.two_tree(span, payloads, not scheme.one_multicast)),)
+        return ((payloads[-1][0], finder.two_tree(span, payloads, not scheme.one_multicast)),)
     if slices > 1:
-        return ((payloads[-1], finder.levels(span, tuple(ceil(w / slices) for w in payloads))),)
-    return finder.classes(span, payloads) if split else ((payloads[-1], finder.levels(span, payloads)),)
+        shares = tuple((ceil(w / slices), often) for w, often in payloads)
+        return ((payloads[-1][0], finder.levels(span, shares)),)
+    return finder.classes(span, payloads) if split else ((payloads[-1][0], finder.levels(span, payloads)),)
 
 
 def _travels(instr: Instr) -> bool:

@@ -16,6 +16,7 @@ from undiced.machine.vector import Kind
 from undiced.program import Stream
 
 BYTES = 2
+SCORE_BYTES = 2 * BYTES  # scores and their scratch copy, a position
 GEMM_TASKS = 4  # scheduled tasks that end a step: both tiles in, both out joined, next step
 SHIFT_TASKS = 2
 
@@ -34,6 +35,11 @@ class Grid:
             raise CompileError(
                 f"{self.groups} groups do not divide a grid of {self.side}.", remedy=f"{near} groups would fit."
             )
+
+
+def buffer_bytes(d: int, f: int) -> int:
+    """Activations of a decode layer on a core: fifteen vectors of the hidden width, three of the FFN's."""
+    return BYTES * (15 * d + 3 * f)
 
 
 def decode_layer(dim: int, ffn: int, grid: Grid) -> Stream:
