@@ -142,6 +142,9 @@ double probe_int8_peak(Isa isa);
 // float operations a second (2 a multiply-add) of one thread in registers.
 double probe_float_peak(Isa isa);
 
+// Gives the calling thread the index-th (modulo their number) processor that it may use; does nothing where it cannot.
+void pin_thread(int index);
+
 // Memory for weights: `bytes` rounded up to whole huge pages, zeroed, advised to be huge. Throws std::bad_alloc.
 std::uint8_t* allocate_resident(std::size_t bytes);
 void free_resident(std::uint8_t* data, std::size_t bytes);

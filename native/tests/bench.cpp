@@ -33,28 +33,38 @@ struct Limits {
     double bytes_per_s, int8_per_s, float_per_s;
 };
 
-// Runs body(thread) on every thread at once, `rounds` times; the seconds of the best round, by its slowest thread.
+// Runs body(thread) on every thread at once, `rounds` times. The best round's seconds: from the first start to the last
+// end, or the processor time of its slowest thread.
 template <class Body>
 double timed(const Options& options, const Body& body) {
     const clockid_t clock = options.cpu_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-    std::vector<double> seconds(static_cast<std::size_t>(options.threads * options.rounds));
+    std::vector<double> begin(static_cast<std::size_t>(options.threads * options.rounds)), end(begin.size());
     std::atomic<int> arrived{0};
     const auto work = [&](int thread) {
+        if (options.threads > 1) pin_thread(thread);
         for (int round = 0; round < options.rounds; ++round) {
             arrived.fetch_add(1);
-            while (arrived.load() < options.threads * (round + 1)) std::this_thread::yield();
-            const double begin = clock_s(clock);
+            for (int spins = 0; arrived.load() < options.threads * (round + 1); ++spins)
+                if (spins > 100000) std::this_thread::yield();
+            const std::size_t slot = static_cast<std::size_t>(round * options.threads + thread);
+            begin[slot] = clock_s(clock);
             body(thread);
-            seconds[static_cast<std::size_t>(round * options.threads + thread)] = clock_s(clock) - begin;
+            end[slot] = clock_s(clock);
         }
     };
     std::vector<std::thread> team;
-    for (int thread = 1; thread < options.threads; ++thread) team.emplace_back(work, thread);
-    work(0);
+    for (int thread = 0; thread < options.threads; ++thread) team.emplace_back(work, thread);
     for (std::thread& thread : team) thread.join();
     double best = std::numeric_limits<double>::infinity();
-    for (auto round = seconds.begin(); round != seconds.end(); round += options.threads)
-        best = std::min(best, *std::max_element(round, round + options.threads));
+    for (std::size_t i = 0; i < begin.size(); i += static_cast<std::size_t>(options.threads)) {
+        double first = begin[i], last = end[i], most = 0.0;
+        for (std::size_t j = i; j < i + static_cast<std::size_t>(options.threads); ++j) {
+            first = std::min(first, begin[j]);
+            last = std::max(last, end[j]);
+            most = std::max(most, end[j] - begin[j]);
+        }
+        best = std::min(best, options.cpu_time ? most : last - first);
+    }
     return best;
 }
 

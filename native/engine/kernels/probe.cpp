@@ -1,4 +1,5 @@
 // Memory for weights, and how fast this machine streams it. Knows no kernel.
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -48,6 +49,12 @@ bool uses_huge_pages() {
     return false;
 }
 
+// Spins for a while, so that all threads start a piece together, then lets others run.
+void await(const std::atomic<int>& arrived, int wanted) {
+    for (int spins = 0; arrived.load(std::memory_order_acquire) < wanted; ++spins)
+        if (spins > 100000) std::this_thread::yield();
+}
+
 struct Buffer {
     std::uint8_t* data;
     std::size_t bytes;
@@ -61,6 +68,23 @@ struct Buffer {
 };
 
 }  // namespace
+
+void pin_thread(int index) {
+#if defined(__linux__)
+    cpu_set_t allowed, chosen;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    int left = index % std::max(CPU_COUNT(&allowed), 1);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+        CPU_ZERO(&chosen);
+        CPU_SET(cpu, &chosen);
+        sched_setaffinity(0, sizeof chosen, &chosen);
+        return;
+    }
+#else
+    static_cast<void>(index);
+#endif
+}
 
 std::uint8_t* allocate_resident(std::size_t bytes) {
     const std::size_t size = round_up(std::max<std::size_t>(bytes, 1));
@@ -85,11 +109,12 @@ Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds) {
     std::vector<double> begin(static_cast<std::size_t>(threads * steps)), end(begin.size());
     Bandwidth best;
     const auto work = [&](int thread) {
+        pin_thread(thread);
         const Buffer buffer(piece * kPieces);
         if (thread == 0) best.huge_pages = uses_huge_pages();
         for (int step = 0; step < steps; ++step) {
             arrived.fetch_add(1);
-            while (arrived.load() < threads * (step + 1)) std::this_thread::yield();
+            await(arrived, threads * (step + 1));
             const std::size_t slot = static_cast<std::size_t>(step * threads + thread);
             begin[slot] = now_s();
             sink.fetch_add(stream(buffer.data + static_cast<std::size_t>(step % kPieces) * piece, piece));
@@ -97,8 +122,7 @@ Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds) {
         }
     };
     std::vector<std::thread> team;
-    for (int thread = 1; thread < threads; ++thread) team.emplace_back(work, thread);
-    work(0);
+    for (int thread = 0; thread < threads; ++thread) team.emplace_back(work, thread);
     for (std::thread& thread : team) thread.join();
     for (int step = 0; step < steps; ++step) {
         const auto from = begin.begin() + step * threads, to = end.begin() + step * threads;
