@@ -13,6 +13,7 @@ from undiced.cli.doctor import doctor
 from undiced.cli.generate import generate
 from undiced.cli.models import models, pull
 from undiced.cli.serve import serve
+from undiced.cli.wafer import compile, map_wafer, simulate, validate
 from undiced.core.errors import UndicedError
 
 EXIT_ERROR, EXIT_BUG, EXIT_INTERRUPTED = 1, 70, 130
@@ -27,8 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, chat, generate, models, pull, doctor):
+for command in (serve, chat, generate, models, pull, doctor, compile, simulate, validate):
     app.command()(command)
+app.command("map")(map_wafer)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,50 @@
+"""A simulated run for people: how it fits, how fast, and where the cycles go. Takes the keys of `simulate --json`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import typer
+
+_KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
+
+
+def show(found: dict[str, object]) -> None:
+    """Prints a summary; every second stands beside its clock."""
+    if "cycles_per_token" not in found:
+        for name, value in found.items():
+            typer.echo(f"{name:18}{value:,.0f}" if isinstance(value, float) else f"{name:18}{value}")
+        return
+    clock = float(str(found["clock_hz"])) / 1e9
+    typer.secho(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
+    typer.echo(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
+    rows = [
+        ("fits", "yes" if found["fits"] else "no (one layer resident, as published)"),
+        ("regions", ", ".join(cast(list[str], found["regions"]))),
+        ("tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
+        ("tokens a second, all users", f"{found['aggregate_tokens_per_second']:,.0f}"),
+        ("cycles a token", f"{found['cycles_per_token']:,.0f}"),
+        ("cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
+        ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
+        ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
+        ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
+        ("longest context", f"{found['max_context_tokens']:,} tokens"),
+    ]
+    for name, text in rows:
+        typer.echo(f"  {name:28}{text}")
+    breakdown = cast(dict[str, dict[str, float]], found["breakdown"])
+    _shares("cycles by kind", breakdown["kind"], _KINDS_SHOWN)
+    _shares("cycles by operator", breakdown["operator"], _OPERATORS_SHOWN)
+    speculation = cast(dict[str, object] | None, found.get("speculation"))
+    if speculation is not None:
+        typer.echo(
+            f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
+            f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens a second"
+        )
+
+
+def _shares(title: str, cycles: dict[str, float], most: int) -> None:
+    total = sum(cycles.values()) or 1.0
+    typer.echo(f"  {title}")
+    for name, value in sorted(cycles.items(), key=lambda item: -item[1])[:most]:
+        typer.echo(f"    {name:26}{value:14,.0f}  {value / total:6.1%}")

@@ -1,0 +1,308 @@
+"""`undiced compile`, `simulate`, `map` and `validate`: the commands that ask what a model would do on a wafer.
+
+Everything printed here is simulated, and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import Json
+
+if TYPE_CHECKING:
+    from undiced.program import Program
+
+Subject = Annotated[
+    str,
+    typer.Argument(
+        help="A configuration's name (llama-3.3-70b), a config.json, a checkpoint, or a compiled program.",
+        metavar="MODEL",
+    ),
+]
+Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
+Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
+Weights = Annotated[str, typer.Option(help="bf16, int8 or int4.")]
+Kv = Annotated[int, typer.Option("--kv-bits", help="16 or 8 bits a key or value.")]
+Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
+Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
+Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
+Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
+Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]
+Stages = Annotated[str | None, typer.Option(help="Layers of each region of a published pipeline: 2,4,4,2.")]
+Layers = Annotated[int | None, typer.Option(help="Replace the model's number of layers.")]
+Phase = Annotated[str, typer.Option(help="decode or prefill.")]
+Objective = Annotated[str, typer.Option(help="latency of one user, or interval between tokens of a full pipeline.")]
+Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
+MeasuredCode = Annotated[bool, typer.Option(help="Assume the measured code size of a core instead of a lean one.")]
+
+
+def compile(
+    model: Subject,
+    machine: Machine = "wse3",
+    wafers: Wafers = None,
+    weights: Weights = "bf16",
+    kv_bits: Kv = 16,
+    mapping: Mapping = "undiced",
+    context: Context = 4096,
+    batch: Batch = 1,
+    region: Region = "auto",
+    groups: Groups = None,
+    stages: Stages = None,
+    layers: Layers = None,
+    phase: Phase = "decode",
+    objective: Objective = "latency",
+    clock: Clock = None,
+    measured_code: MeasuredCode = False,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="Write the program to this file.")] = None,
+    dump: Annotated[bool, typer.Option(help="Print the whole program as text.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Place a model on wafers (or on this host), and say how it fits and how fast it would run."""
+    if machine == "host":
+        program = _host_program(model, context, batch)
+    else:
+        options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
+        program = _wafer_program(model, machine, mapping, options, weights, kv_bits)
+    if out is not None:
+        program.save(out)
+    if dump:
+        from undiced.program.dump import dump as text
+
+        typer.echo(text(program), nl=False)
+        return
+    found = (
+        _host_summary(program) if machine == "host" else _timed(program, machine, mapping, phase, batch, context, clock)
+    )
+    _show({**found, **({"file": str(out)} if out else {})}, as_json)
+
+
+def simulate(
+    model: Subject,
+    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    wafers: Wafers = None,
+    weights: Weights = "bf16",
+    kv_bits: Kv = 16,
+    mapping: Mapping = "undiced",
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
+    ] = None,
+    batch: Batch = 1,
+    region: Region = "auto",
+    groups: Groups = None,
+    stages: Stages = None,
+    layers: Layers = None,
+    phase: Phase = "decode",
+    objective: Objective = "latency",
+    clock: Clock = None,
+    measured_code: MeasuredCode = False,
+    draft: Annotated[
+        str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
+    ] = None,
+    acceptance: Annotated[float, typer.Option(help="Probability that a drafted token is accepted (assumed).")] = 0.8,
+    as_json: Json = False,
+) -> None:
+    """Time a model on wafers: seconds and cycles a token, and where every cycle goes."""
+    if _is_program(model):
+        from undiced.program.program import load
+
+        program = load(Path(model))
+        name = machine or program.machine
+        mapping = str(dict(_texts(program)).get("mapping", mapping))
+        context = context or program.bounds.context
+    else:
+        name, context = machine or "wse3", context or 4096
+        options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
+        program = _wafer_program(model, name, mapping, options, weights, kv_bits)
+    found = _timed(program, name, mapping, phase, batch, context, clock)
+    if draft is not None:
+        found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
+    _show(found, as_json)
+
+
+def map_wafer(
+    file: Annotated[Path, typer.Argument(help="A program written by `undiced compile -o`.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="wafer.svg or wafer.png.")] = Path("wafer.svg"),
+    context: Annotated[int | None, typer.Option(min=1, help="Positions attended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw where every layer lies, wafer by wafer, and the hottest collective."""
+    from undiced.cli.terminal import emit
+    from undiced.core.errors import InvalidRequestError
+    from undiced.machine import find_machine
+    from undiced.program.program import load
+    from undiced.sim.analytic import Step
+    from undiced.sim.analytic import simulate as time_program
+    from undiced.sim.wafer_map import png, svg
+
+    program = load(file)
+    if program.kind != "wafer":
+        raise InvalidRequestError("A host program has no wafer to draw.", remedy="Compile with --machine wse3.")
+    wafer = find_machine(program.machine)
+    drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
+    if out.suffix == ".png":
+        out.write_bytes(png(drawing))
+    elif out.suffix == ".svg":
+        out.write_text(drawing)
+    else:
+        raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
+    emit({"file": str(out)}) if as_json else typer.echo(out)
+
+
+def validate(as_json: Json = False) -> None:
+    """Simulate every published measurement in the tables and print the error of each."""
+    from undiced.cli.terminal import emit
+    from undiced.sim.validation import table
+    from undiced.sim.validation import validate as outcomes
+
+    found = outcomes()
+    if as_json:
+        emit([outcome.as_dict() for outcome in found])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    header, *rows = table(found)
+    grid = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*row)
+    Console().print(grid)
+    judged = [outcome.passed for outcome in found if outcome.passed is not None]
+    typer.echo(f"{sum(judged)} of {len(judged)} judged rows are within their aim; all figures are simulated.")
+
+
+def _options(
+    region: str,
+    groups: int | None,
+    stages: str | None,
+    context: int,
+    layers: int | None,
+    phase: str,
+    batch: int,
+    wafers: int | None,
+    objective: str,
+    measured_code: bool,
+) -> dict[str, object]:
+    """The mapping's options, parsed."""
+    from undiced.sim.replay import parse_region, parse_stages
+
+    return {
+        "region": parse_region(region),
+        "groups": groups,
+        "stages": parse_stages(stages) if stages else None,
+        "context": context,
+        "layers": layers,
+        "phase": phase,
+        "batch": batch,
+        "wafers": wafers,
+        "objective": objective,
+        "lean": not measured_code,
+    }
+
+
+def _wafer_program(
+    model: str, machine: str, mapping: str, options: dict[str, object], weights: str, kv_bits: int
+) -> Program:
+    from undiced.compiler.wafer.build import build_mapping
+    from undiced.core.errors import CompileError
+    from undiced.machine import find_machine
+
+    if kv_bits not in (8, 16):
+        raise CompileError(f"Keys and values of {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
+    scheme = {} if (weights, kv_bits) == ("bf16", 16) else {"weights": weights, "kv_bytes": kv_bits // 8}
+    return build_mapping(_subject(model), find_machine(machine), mapping, scheme=scheme, **options)  # type: ignore[arg-type]
+
+
+def _subject(model: str) -> object:
+    """What the mappings take: a configuration, from a name, a config.json or a checkpoint."""
+    from undiced.checkpoint import open_checkpoint
+    from undiced.model import PRESETS, config_of, preset
+
+    if model.lower() in PRESETS:
+        return preset(model.lower())
+    if model.endswith(".json"):
+        return model
+    if Path(model).exists():
+        return config_of(open_checkpoint(model))
+    return preset(model)  # raises, and says what is known
+
+
+def _is_program(model: str) -> bool:
+    path = Path(model)
+    if not path.is_file() or path.suffix in (".json", ".gguf"):
+        return False
+    with path.open("rb") as file:
+        return file.read(7) == b"UNDICED"
+
+
+def _texts(program: Program) -> list[tuple[str, object]]:
+    return list(program.facts)
+
+
+def _timed(
+    program: Program, machine: str, mapping: str, phase: str, batch: int, context: int, clock: float | None
+) -> dict[str, object]:
+    from undiced.machine import find_machine
+    from undiced.sim.analytic import Step
+    from undiced.sim.analytic import simulate as time_program
+    from undiced.sim.replay import parse_clock, summary
+
+    wafer = find_machine(machine)
+    report = time_program(program, wafer, Step(batch=batch, context=context, clock_hz=parse_clock(clock)))
+    return summary(program, wafer, report, mapping, phase)  # type: ignore[arg-type]
+
+
+def _speculation(
+    program: Program, machine: str, draft: str, acceptance: float, context: int, clock: float | None
+) -> dict[str, object]:
+    from undiced.machine import find_machine
+    from undiced.sim.analytic import Step
+    from undiced.sim.analytic import simulate as time_program
+    from undiced.sim.replay import parse_clock
+    from undiced.sim.speculation import speculate
+
+    wafer = find_machine(machine)
+    step = Step(batch=1, context=context, clock_hz=parse_clock(clock))
+    options = _options("auto", None, None, context, None, "decode", 1, None, "latency", False)
+    drafting = _wafer_program(draft, machine, "undiced", options, "bf16", 16)
+    found = speculate(time_program(program, wafer, step), time_program(drafting, wafer, step), acceptance)
+    return {
+        "draft": draft,
+        "acceptance": acceptance,
+        "provenance": "assumed acceptance, independent from token to token",
+        "draft_wafers": 1 + max(region.wafer for region in drafting.regions),
+        "drafted_tokens": found.length,
+        "tokens_per_round": found.tokens,
+        "tokens_per_second": found.tokens_per_second,
+    }
+
+
+def _host_program(model: str, context: int, batch: int) -> Program:
+    from undiced.llm import compile_for_host
+
+    return compile_for_host(model, max_batch=batch, max_context=context).program
+
+
+def _host_summary(program: Program) -> dict[str, object]:
+    return {
+        "machine": program.machine,
+        "model": program.model,
+        "threads": program.regions[0].rect.cores,
+        "instructions": len(program.streams[0].instrs),
+        "weight_bytes": program.fact("weight_bytes"),
+        "bytes_per_token": program.fact("matmul_bytes_per_token"),
+        "digest": program.digest,
+    }
+
+
+def _show(found: dict[str, object], as_json: bool) -> None:
+    from undiced.cli.terminal import emit
+
+    if as_json:
+        emit(found)
+        return
+    from undiced.cli.report import show
+
+    show(found)

@@ -1,0 +1,90 @@
+"""compile, simulate, map and validate from the command line: keys, round trips, refusals with what would fit."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from typer.testing import CliRunner
+
+from undiced.cli.app import app
+from undiced.core.errors import CompileError, ModelNotFoundError, ProgramFileError, UndicedError
+
+KEYS = {
+    "machine", "mapping", "clock_hz", "wafers", "fits", "cycles_per_token", "cycles_per_layer", "stage_interval_cycles",
+    "initiation_interval_cycles", "tokens_per_second", "aggregate_tokens_per_second", "time_to_first_token_s",
+    "sram_bytes_max_per_core", "max_context_tokens", "breakdown",
+}  # fmt: skip
+WAFERLLM = "--machine wse2 --mapping waferllm --region 420x420 --groups 20 --context 4200 --layers 32".split()
+
+
+def run(*arguments):
+    done = CliRunner().invoke(app, arguments)
+    if isinstance(done.exception, UndicedError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_replaying_a_published_mapping():
+    found = json.loads(run("simulate", "llama-3.1-8b", *WAFERLLM, "--json"))
+    assert found.keys() >= KEYS
+    assert found["cycles_per_layer"] == pytest.approx(12_732, rel=0.05)
+    assert found["tokens_per_second"] == pytest.approx(found["clock_hz"] / (32 * found["cycles_per_layer"]))
+    assert found["fits"] is False, "one layer of the replay is resident, the whole model is not"
+
+
+def test_prefill_and_clock():
+    options = "--machine wse2 --mapping waferllm --region 480x480 --groups 20 --context 4096 --phase prefill".split()
+    slow, fast = (
+        json.loads(run("simulate", "llama-3.1-8b", *options, "--clock", c, "--json")) for c in ("0.55", "1.1")
+    )
+    assert slow["cycles_per_layer"] == fast["cycles_per_layer"] == pytest.approx(6.93e6, rel=0.1)
+    assert fast["tokens_per_second"] == pytest.approx(2 * slow["tokens_per_second"])
+
+
+def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
+    file, drawing = tmp_path / "program", tmp_path / "wafer.svg"
+    compiled = json.loads(run("compile", "llama-3.1-8b", "-o", str(file), "--json"))
+    again = json.loads(run("simulate", str(file), "--json"))
+    assert again["digest"] == compiled["digest"]
+    assert again["cycles_per_token"] == compiled["cycles_per_token"]
+    run("map", str(file), "-o", str(drawing))
+    assert ET.parse(drawing).getroot().tag.endswith("svg")
+    text = run("compile", "llama-3.1-8b", "--dump")
+    assert text == run("compile", "llama-3.1-8b", "--dump") and compiled["digest"]
+
+
+def test_people_read_the_clock_beside_every_second():
+    text = run("simulate", "qwen3-1.7b", "--machine", "wse3")
+    assert "simulated at" in text and "GHz" in text and "cycles by kind" in text
+
+
+def test_speculation_states_its_assumption():
+    found = json.loads(run("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--acceptance", "0.7", "--json"))
+    assert found["speculation"]["acceptance"] == 0.7 and "assumed" in found["speculation"]["provenance"]
+
+
+def test_a_host_program(tmp_path):
+    found = json.loads(run("compile", "smollm2-135m", "--machine", "host", "--json"))
+    assert found["machine"] == "host" and found["weight_bytes"] > 9e7
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (("compile", "llama-9"), ModelNotFoundError, "llama-3.3-70b"),
+        (("compile", "llama-3.1-405b", "--wafers", "2"), CompileError, "takes"),
+        (("compile", "llama-3.1-8b", "--machine", "wse9"), CompileError, "wse3"),
+        (("compile", "llama-3.1-8b", "--mapping", "mine"), CompileError, "waferllm"),
+        (("compile", "llama-3.1-8b", "--context", "9000000"), CompileError, "context"),
+        (("compile", "llama-3.1-8b", "--kv-bits", "5"), CompileError, "--kv-bits"),
+        (("compile", "llama-3.1-8b", "--weights", "int3"), CompileError, "int4"),
+        (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
+        (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
+        (("map", "absent"), ProgramFileError, "Cannot read"),
+    ],
+)
+def test_refusals_say_what_would_fit(arguments, error, message):
+    with pytest.raises(error) as caught:
+        run(*arguments)
+    assert message in str(caught.value)
