@@ -1,8 +1,9 @@
 // The inner loops of the host engine: one table of functions an ISA level, all with the same meaning.
 // Knows packed matrices, KV pages and rows of floats; knows no thread, no graph and no model.
 //
-// Every function works on the calling thread, allocates nothing and may be called by many threads at once. Results of two
-// levels agree up to the order of float summation. Pointers need no alignment beyond their type, except packed data (64).
+// Every function works on the calling thread, allocates nothing and may be called by many threads at once. Results of
+// two levels agree up to the order of float summation. Pointers need no alignment beyond their type, except packed data
+// (64).
 #pragma once
 
 #include <cstddef>
@@ -52,8 +53,8 @@ struct MatmulArgs {
 inline constexpr std::int64_t kPageTokens = 32;
 
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by
-// `scale` inside; scores are softcap * tanh(s / softcap) if softcap > 0. Row i sees slots [begin[i], end[i]) of the page,
-// 0 <= begin <= end <= 32; a row with begin == end is left as it is. Running state of the online softmax, a row:
+// `scale` inside; scores are softcap * tanh(s / softcap) if softcap > 0. Row i sees slots [begin[i], end[i]) of the
+// page, 0 <= begin <= end <= 32; a row with begin == end is left as it is. Running state of the online softmax, a row:
 // max[i] (start at -infinity), sum[i] (start at 0), out[i * ldo .. + value_dim) unnormalized (start at 0).
 struct AttendArgs {
     const float* q = nullptr;  // rows x key_dim, row i at q + i * ldq
@@ -134,8 +135,8 @@ struct Bandwidth {
     double bytes_per_s = 0;
     bool huge_pages = false;
 };
-// Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times, in eight pieces that are
-// timed one by one; the best piece counts, so that other work on the machine disturbs little.
+// Reads `bytes` (split over `threads` threads with their own huge-page buffers) `rounds` times, in eight pieces that
+// are timed one by one; the best piece counts, so that other work on the machine disturbs little.
 Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds);
 // int8 multiply-and-add operations a second (2 a MAC) of one thread in registers, with the level's best instruction.
 double probe_int8_peak(Isa isa);

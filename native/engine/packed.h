@@ -1,15 +1,16 @@
 // Resident weights: how a packed matrix lies in memory, and how it is made from the bytes of a checkpoint.
 // Knows formats and layouts; knows no tensor name, no thread and no kernel.
 //
-// A matrix of `rows` outputs and `cols` inputs is cut into tiles of 16 rows. A tile holds its k blocks of 32 columns one
-// after the other, so a thread that owns a run of tiles reads one stream. One block of a tile:
+// A matrix of `rows` outputs and `cols` inputs is cut into tiles of 16 rows. A tile holds its k blocks of 32 columns
+// one after the other, so a thread that owns a run of tiles reads one stream. One block of a tile:
 //
 //   NIBBLES  256 bytes of codes: 4 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i in its low
 //            nibble and column 16 + 4g + i in its high nibble: 4 consecutive columns a row, which is what 4-way int8
 //            dot products want, and two of them from one load by one mask and one shift.
 //   BYTES    512 bytes of codes: 8 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i.
-//            Both are followed by the scales of the block (16 rows of one group of 32 columns, or twice 16 rows for groups
-//            of 16 columns), then by the minimums in the same order; f16, or f32 for formats whose scale is a product.
+//            Both are followed by the scales of the block (16 rows of one group of 32 columns, or twice 16 rows for
+//            groups of 16 columns), then by the minimums in the same order; f16, or f32 for formats whose scale is a
+//            product.
 //   BF16     16 groups of 64 bytes; 32-bit lane `row` of group g holds columns 2g (low half) and 2g + 1 (high half).
 //   F16, F32 32 groups of 16 values; value `row` of group g is column g.
 //

@@ -1,5 +1,6 @@
 // How close the kernels come to the machine: the matrix products of SmolLM2-135M (Q4_1 layers, Q8_0 output layer) for
-// batches of tokens, each format alone, and attention. Every figure comes with its share of a limit probed in the same run.
+// batches of tokens, each format alone, and attention. Every figure comes with its share of a limit probed in the same
+// run.
 //   kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief]      the last line is JSON
 #include <algorithm>
 #include <atomic>
@@ -75,7 +76,7 @@ struct Shape {
 
 // One thread's tiles of every matrix, one after the other in one huge-page buffer, as the engine keeps them.
 class Shard {
-public:
+  public:
     Shard(const std::vector<Shape>& shapes, int thread, int threads) {
         std::vector<std::int64_t> sizes;
         for (const Shape& shape : shapes) {
@@ -109,7 +110,7 @@ public:
     std::vector<PackedMatrix> views;
     std::int64_t bytes = 0;
 
-private:
+  private:
     std::uint8_t* memory_ = nullptr;
 };
 
@@ -134,18 +135,26 @@ double run_products(const Options& options, const Limits& limits, const std::vec
     std::vector<QuantBlock> qx(static_cast<std::size_t>(tokens * blocks_of(most_cols)));
     table.quantize(x.data(), tokens * most_cols, qx.data());
     std::vector<std::vector<float>> out(static_cast<std::size_t>(options.threads));
-    for (auto& buffer : out) buffer.resize(static_cast<std::size_t>(most_rows * std::max(head_tokens, std::int64_t{1}) + tokens * 3200));
+    for (auto& buffer : out)
+        buffer.resize(static_cast<std::size_t>(most_rows * std::max(head_tokens, std::int64_t{1}) + tokens * 3200));
     const double seconds = timed(options, [&](int thread) {
         const Shard& shard = *shards[static_cast<std::size_t>(thread)];
         for (std::size_t i = 0; i < shard.views.size(); ++i) {
             const PackedMatrix& w = shard.views[i];
-            table.matmul({.w = &w, .tile_begin = 0, .tile_end = tiles_of(w.rows), .qx = qx.data(), .x = x.data(),
-                          .ldx = w.cols, .tokens = i + 1 == shard.views.size() ? head_tokens : tokens,
-                          .out = out[static_cast<std::size_t>(thread)].data(), .ldo = w.rows});
+            table.matmul({.w = &w,
+                          .tile_begin = 0,
+                          .tile_end = tiles_of(w.rows),
+                          .qx = qx.data(),
+                          .x = x.data(),
+                          .ldx = w.cols,
+                          .tokens = i + 1 == shard.views.size() ? head_tokens : tokens,
+                          .out = out[static_cast<std::size_t>(thread)].data(),
+                          .ldo = w.rows});
         }
     });
     const bool integer = format_named(shapes[0].format).group > 0;
-    const double rate = operations / seconds, peak = (integer ? limits.int8_per_s : limits.float_per_s) * options.threads;
+    const double rate = operations / seconds,
+                 peak = (integer ? limits.int8_per_s : limits.float_per_s) * options.threads;
     const double stream = static_cast<double>(bytes) / seconds;
     std::printf("%-14s T=%-4ld %9.3f ms %9.1f tok/s %7.2f GB/s (%3.0f %%) %8.1f GOP/s (%3.0f %%)\n", name,
                 static_cast<long>(tokens), seconds * 1e3, static_cast<double>(tokens) / seconds, stream / 1e9,
@@ -156,9 +165,9 @@ double run_products(const Options& options, const Limits& limits, const std::vec
 std::vector<Shape> smollm2() {
     std::vector<Shape> shapes;
     for (int layer = 0; layer < 30; ++layer)
-        for (const Shape& shape : {Shape{"Q4_1", 576, 576}, Shape{"Q4_1", 192, 576}, Shape{"Q4_1", 192, 576},
-                                   Shape{"Q4_1", 576, 576}, Shape{"Q4_1", 1536, 576}, Shape{"Q4_1", 1536, 576},
-                                   Shape{"Q4_1", 576, 1536}})
+        for (const Shape& shape :
+             {Shape{"Q4_1", 576, 576}, Shape{"Q4_1", 192, 576}, Shape{"Q4_1", 192, 576}, Shape{"Q4_1", 576, 576},
+              Shape{"Q4_1", 1536, 576}, Shape{"Q4_1", 1536, 576}, Shape{"Q4_1", 576, 1536}})
             shapes.push_back(shape);
     shapes.push_back({"Q8_0", 49152, 576});
     return shapes;
@@ -171,13 +180,15 @@ void run_attention(const Options& options, const Limits& limits, std::int64_t qu
     const std::int64_t pages = (context + kPageTokens - 1) / kPageTokens, page_values = dims * kPageTokens;
     Random random(9);
     const std::vector<float> q = random_floats(random, static_cast<std::size_t>(rows * dims), 1.0f);
-    const std::vector<float> values = random_floats(random, static_cast<std::size_t>(kv_heads * pages * page_values), 1.0f);
+    const std::vector<float> values =
+        random_floats(random, static_cast<std::size_t>(kv_heads * pages * page_values), 1.0f);
     std::vector<std::uint16_t> kv(values.size());
     table.f32_to_f16(values.data(), kv.data(), static_cast<std::int64_t>(kv.size()));
     double seen = 0.0;
     for (std::int64_t i = 0; i < queries; ++i) seen += static_cast<double>(context - queries + i + 1);
     const double seconds = timed(options, [&](int) {
-        std::vector<float> out(static_cast<std::size_t>(rows * dims)), sum(static_cast<std::size_t>(rows)), most(sum.size());
+        std::vector<float> out(static_cast<std::size_t>(rows * dims)), sum(static_cast<std::size_t>(rows)),
+            most(sum.size());
         std::vector<std::int32_t> begin(sum.size()), end(sum.size());
         for (std::int64_t head = 0; head < kv_heads; ++head) {
             std::fill(out.begin(), out.end(), 0.0f);
@@ -190,18 +201,30 @@ void run_attention(const Options& options, const Limits& limits, std::int64_t qu
                     for (std::int64_t r = row; r < row + count; ++r)
                         end[static_cast<std::size_t>(r)] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
                             context - queries + r / group + 1 - page * kPageTokens, 0, kPageTokens));
-                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * page_values), r = static_cast<std::size_t>(row);
-                    table.attend({.q = &q[r * 64], .ldq = dims, .rows = count, .key_dim = dims, .value_dim = dims,
-                                  .k = &kv[at], .v = &kv[at], .begin = &begin[r], .end = &end[r], .scale = 0.125f,
-                                  .max = &most[r], .sum = &sum[r], .out = &out[r * 64], .ldo = dims});
+                    const std::size_t at = static_cast<std::size_t>((head * pages + page) * page_values),
+                                      r = static_cast<std::size_t>(row);
+                    table.attend({.q = &q[r * 64],
+                                  .ldq = dims,
+                                  .rows = count,
+                                  .key_dim = dims,
+                                  .value_dim = dims,
+                                  .k = &kv[at],
+                                  .v = &kv[at],
+                                  .begin = &begin[r],
+                                  .end = &end[r],
+                                  .scale = 0.125f,
+                                  .max = &most[r],
+                                  .sum = &sum[r],
+                                  .out = &out[r * 64],
+                                  .ldo = dims});
                 }
         }
     });
     const double rate = 2.0 * 2.0 * seen * 9.0 * 64.0 / seconds;
-    std::printf("attention      T=%-4ld context %-5ld %9.1f us a layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of KV\n",
-                static_cast<long>(queries), static_cast<long>(context), seconds * 1e6, rate / 1e9,
-                100.0 * rate / limits.float_per_s,
-                static_cast<double>(context * 2 * kv_heads * dims * 2) / seconds / 1e9);
+    std::printf(
+        "attention      T=%-4ld context %-5ld %9.1f us a layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of KV\n",
+        static_cast<long>(queries), static_cast<long>(context), seconds * 1e6, rate / 1e9,
+        100.0 * rate / limits.float_per_s, static_cast<double>(context * 2 * kv_heads * dims * 2) / seconds / 1e9);
 }
 
 void run_rows(const Options& options) {
@@ -212,18 +235,25 @@ void run_rows(const Options& options) {
     const auto report = [&](const char* name, std::int64_t n, const auto& body) {
         Options one = options;
         one.threads = 1;
-        const double seconds = timed(one, [&](int) { for (int i = 0; i < 200; ++i) body(n); }) / 200;
-        std::printf("%-14s n=%-6ld %8.3f us %6.2f ns a value\n", name, static_cast<long>(n), seconds * 1e6, seconds * 1e9 / static_cast<double>(n));
+        const double seconds = timed(one,
+                                     [&](int) {
+                                         for (int i = 0; i < 200; ++i) body(n);
+                                     }) /
+                               200;
+        std::printf("%-14s n=%-6ld %8.3f us %6.2f ns a value\n", name, static_cast<long>(n), seconds * 1e6,
+                    seconds * 1e9 / static_cast<double>(n));
     };
     report("quantize", 576, [&](std::int64_t n) { table.quantize(x.data(), n, qx.data()); });
     report("quantize", 1536, [&](std::int64_t n) { table.quantize(x.data(), n, qx.data()); });
     report("rmsnorm", 576, [&](std::int64_t n) { table.rmsnorm(x.data(), y.data(), z.data(), n, 1e-5f); });
     report("silu glu", 1536, [&](std::int64_t n) { table.glu(Activation::kSilu, x.data(), y.data(), z.data(), n); });
     report("rope", 576, [&](std::int64_t) { table.rope(z.data(), 9, 64, 64, x.data(), y.data(), RopeStyle::kHalf); });
-    report("rope pairs", 576, [&](std::int64_t) { table.rope(z.data(), 9, 64, 64, x.data(), y.data(), RopeStyle::kInterleaved); });
+    report("rope pairs", 576,
+           [&](std::int64_t) { table.rope(z.data(), 9, 64, 64, x.data(), y.data(), RopeStyle::kInterleaved); });
     std::fill(z.begin(), z.end(), 0.0f);
     report("argmax", 49152, [&](std::int64_t n) { z[0] += static_cast<float>(table.argmax(x.data(), n)); });
-    report("exp_sum", 49152, [&](std::int64_t n) { z[0] += static_cast<float>(table.exp_sum(x.data(), 9.0f, nullptr, n)); });
+    report("exp_sum", 49152,
+           [&](std::int64_t n) { z[0] += static_cast<float>(table.exp_sum(x.data(), 9.0f, nullptr, n)); });
 }
 
 void run(const Options& options, bool brief) {
@@ -245,15 +275,18 @@ void run(const Options& options, bool brief) {
     if (!brief) {
         for (const Format& format : formats())
             for (const std::int64_t tokens : {1, 4, 16, 128})
-                run_products(options, limits, std::vector<Shape>(8, Shape{format.name, 3072, 1024}), tokens, tokens, format.name);
+                run_products(options, limits, std::vector<Shape>(8, Shape{format.name, 3072, 1024}), tokens, tokens,
+                             format.name);
         for (const std::int64_t context : {64, 512, 4096}) run_attention(options, limits, 1, context);
         run_attention(options, limits, 16, 512);
         run_attention(options, limits, 512, 512);
         run_rows(options);
     }
-    std::printf("{\"bench\": \"kernels\", \"isa\": \"%s\", \"threads\": %d, \"bandwidth_gb_s\": %.2f, \"int8_gop_s_thread\": %.1f, "
-                "\"decode_tok_s\": %.1f, \"prefill_512_tok_s\": %.1f}\n",
-                isa_name(options.isa), options.threads, limits.bytes_per_s / 1e9, limits.int8_per_s / 1e9, decode, prefill);
+    std::printf(
+        "{\"bench\": \"kernels\", \"isa\": \"%s\", \"threads\": %d, \"bandwidth_gb_s\": %.2f, \"int8_gop_s_thread\": "
+        "%.1f, "
+        "\"decode_tok_s\": %.1f, \"prefill_512_tok_s\": %.1f}\n",
+        isa_name(options.isa), options.threads, limits.bytes_per_s / 1e9, limits.int8_per_s / 1e9, decode, prefill);
 }
 
 }  // namespace
@@ -265,12 +298,19 @@ int main(int argc, char** argv) {
     try {
         for (int i = 1; i < argc; ++i) {
             const std::string flag = argv[i];
-            if (flag == "--brief") brief = true;
-            else if (flag == "--isa" && i + 1 < argc) options.isa = undiced::parse_isa(argv[++i]);
-            else if (flag == "--threads" && i + 1 < argc) options.threads = std::max(1, std::stoi(argv[++i]));
-            else if (flag == "--rounds" && i + 1 < argc) options.rounds = std::max(1, std::stoi(argv[++i]));
-            else if (flag == "--cpu-time") options.cpu_time = true;
-            else throw std::runtime_error("usage: kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief]");
+            if (flag == "--brief")
+                brief = true;
+            else if (flag == "--isa" && i + 1 < argc)
+                options.isa = undiced::parse_isa(argv[++i]);
+            else if (flag == "--threads" && i + 1 < argc)
+                options.threads = std::max(1, std::stoi(argv[++i]));
+            else if (flag == "--rounds" && i + 1 < argc)
+                options.rounds = std::max(1, std::stoi(argv[++i]));
+            else if (flag == "--cpu-time")
+                options.cpu_time = true;
+            else
+                throw std::runtime_error(
+                    "usage: kernel_bench [--isa LEVEL] [--threads N] [--rounds N] [--cpu-time] [--brief]");
         }
         undiced::test::run(options, brief);
     } catch (const std::exception& error) {

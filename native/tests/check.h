@@ -1,8 +1,8 @@
 // A minimal test harness: named checks, counted, with a message on failure. Tests register themselves by name.
 #pragma once
 
-#include <cstdio>
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <vector>
 

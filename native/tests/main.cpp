@@ -1,5 +1,5 @@
-// Runs every test group; those of kernels once for each level this processor supports (or the one named as argument), or
-// for the emulated AVX-512 level alone if this is its build.
+// Runs every test group; those of kernels once for each level this processor supports (or the one named as argument),
+// or for the emulated AVX-512 level alone if this is its build.
 #include <cstdio>
 #include <exception>
 #include <stdexcept>

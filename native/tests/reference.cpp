@@ -82,8 +82,10 @@ std::vector<std::uint8_t> random_tensor(Random& random, const Format& format, st
         if (format.layout == Layout::kF16) put_half(block, normal(random));
         if (format.layout == Layout::kBf16 || format.layout == Layout::kF32) {
             const float value = normal(random);
-            if (format.layout == Layout::kF32) std::memcpy(block, &value, 4);
-            else std::memcpy(block, reinterpret_cast<const std::uint8_t*>(&value) + 2, 2);
+            if (format.layout == Layout::kF32)
+                std::memcpy(block, &value, 4);
+            else
+                std::memcpy(block, reinterpret_cast<const std::uint8_t*>(&value) + 2, 2);
         }
         if (format.group == 0) continue;
         put_half(block + (format.group == 16 ? 208 : 0), size(random) * (random() % 2 == 0 ? 1.0f : -1.0f));
@@ -102,21 +104,31 @@ double reference_value(const Format& format, const std::uint8_t* row, std::int64
             std::memcpy(&value, block, 4);
             return value;
         }
-        case 1: return scale;
+        case 1:
+            return scale;
         case 30: {
             float value = 0.0f;
             std::memcpy(reinterpret_cast<std::uint8_t*>(&value) + 2, block, 2);
             return value;
         }
-        case 2: return scale * ((k < 16 ? block[2 + k] % 16 : block[2 + k - 16] / 16) - 8);
-        case 3: return scale * (k < 16 ? block[4 + k] % 16 : block[4 + k - 16] / 16) + reference_half(half_at(block + 2));
-        case 6: return scale * (q5_code(block + 2, block + 6, k) - 16);
-        case 7: return scale * q5_code(block + 4, block + 8, k) + reference_half(half_at(block + 2));
-        case 8: return scale * static_cast<std::int8_t>(block[2 + k]);
-        case 12: return k_value(block, k, false);
-        case 13: return k_value(block, k, true);
-        case 14: return q6_k_value(block, k);
-        default: return std::nan("");
+        case 2:
+            return scale * ((k < 16 ? block[2 + k] % 16 : block[2 + k - 16] / 16) - 8);
+        case 3:
+            return scale * (k < 16 ? block[4 + k] % 16 : block[4 + k - 16] / 16) + reference_half(half_at(block + 2));
+        case 6:
+            return scale * (q5_code(block + 2, block + 6, k) - 16);
+        case 7:
+            return scale * q5_code(block + 4, block + 8, k) + reference_half(half_at(block + 2));
+        case 8:
+            return scale * static_cast<std::int8_t>(block[2 + k]);
+        case 12:
+            return k_value(block, k, false);
+        case 13:
+            return k_value(block, k, true);
+        case 14:
+            return q6_k_value(block, k);
+        default:
+            return std::nan("");
     }
 }
 

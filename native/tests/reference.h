@@ -1,4 +1,5 @@
-// Random checkpoint tensors and what they mean in double precision, value by value, straight from the format's definition.
+// Random checkpoint tensors and what they mean in double precision, value by value, straight from the format's
+// definition.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,12 @@ double reference_half(std::uint16_t bits);
 
 // A packed matrix that owns its 64-byte aligned memory.
 class OwnedMatrix {
-public:
+  public:
     OwnedMatrix(const Format& format, std::span<const PackSource> sources, std::span<const std::int64_t> row_map);
 
     PackedMatrix view;
 
-private:
+  private:
     std::vector<std::uint8_t> memory_;
 };
 

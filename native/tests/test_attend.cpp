@@ -38,7 +38,9 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     std::vector<std::int32_t> begin(static_cast<std::size_t>(c.rows)), end(begin.size());
     // Row i is the query at position context - rows + i (a single decode group: all see everything if window is 0).
     const auto last = [&](std::int64_t row) { return c.rows <= 8 ? c.context : c.context - c.rows + row + 1; };
-    const auto first = [&](std::int64_t row) { return c.window > 0 ? std::max<std::int64_t>(0, last(row) - c.window) : 0; };
+    const auto first = [&](std::int64_t row) {
+        return c.window > 0 ? std::max<std::int64_t>(0, last(row) - c.window) : 0;
+    };
     for (std::int64_t page = 0; page < pages; ++page) {
         for (std::int64_t row = 0; row < c.rows; ++row) {
             const std::int64_t from = std::clamp<std::int64_t>(first(row) - page * kPageTokens, 0, kPageTokens);
@@ -46,11 +48,21 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
             begin[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(std::min(from, to));
             end[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(to);
         }
-        kernels.attend({.q = q.data(), .ldq = c.key_dim, .rows = c.rows, .key_dim = c.key_dim,
-                        .value_dim = c.value_dim, .k = k.data() + page * kPageTokens * c.key_dim,
-                        .v = v.data() + page * kPageTokens * c.value_dim, .begin = begin.data(), .end = end.data(),
-                        .scale = scale, .softcap = c.softcap, .max = largest.data(), .sum = sum.data(),
-                        .out = out.data(), .ldo = ldo});
+        kernels.attend({.q = q.data(),
+                        .ldq = c.key_dim,
+                        .rows = c.rows,
+                        .key_dim = c.key_dim,
+                        .value_dim = c.value_dim,
+                        .k = k.data() + page * kPageTokens * c.key_dim,
+                        .v = v.data() + page * kPageTokens * c.value_dim,
+                        .begin = begin.data(),
+                        .end = end.data(),
+                        .scale = scale,
+                        .softcap = c.softcap,
+                        .max = largest.data(),
+                        .sum = sum.data(),
+                        .out = out.data(),
+                        .ldo = ldo});
     }
     kernels.attend_finish(out.data(), ldo, c.rows, c.value_dim, sum.data());
 
@@ -60,8 +72,10 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
         for (std::int64_t t = first(row); t < last(row); ++t) {
             double s = 0.0;
             for (std::int64_t d = 0; d < c.key_dim; ++d)
-                s += static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) *
-                     reference_half(k[static_cast<std::size_t>((t / kPageTokens * c.key_dim + d) * kPageTokens + t % kPageTokens)]);
+                s +=
+                    static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) *
+                    reference_half(
+                        k[static_cast<std::size_t>((t / kPageTokens * c.key_dim + d) * kPageTokens + t % kPageTokens)]);
             s *= scale;
             if (c.softcap > 0.0f) s = c.softcap * std::tanh(s / c.softcap);
             weights.push_back(s);
@@ -94,8 +108,18 @@ void run_edges(const Kernels& kernels) {
     std::vector<float> out(dims, 5.0f);
     float largest = 1.5f, sum = 2.0f;
     const std::int32_t begin = 7, end = 7;
-    kernels.attend({.q = q.data(), .ldq = dims, .rows = 1, .key_dim = dims, .value_dim = dims, .k = k.data(),
-                    .v = v.data(), .begin = &begin, .end = &end, .max = &largest, .sum = &sum, .out = out.data(),
+    kernels.attend({.q = q.data(),
+                    .ldq = dims,
+                    .rows = 1,
+                    .key_dim = dims,
+                    .value_dim = dims,
+                    .k = k.data(),
+                    .v = v.data(),
+                    .begin = &begin,
+                    .end = &end,
+                    .max = &largest,
+                    .sum = &sum,
+                    .out = out.data(),
                     .ldo = dims});
     check(largest == 1.5f && sum == 2.0f && out[3] == 5.0f, "an empty range leaves the state");
     sum = 0.0f;
@@ -109,7 +133,8 @@ void test_attend(const Kernels& kernels) {
     Random random(3);
     run_edges(kernels);
     for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256})
-        for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 40}) run_case(kernels, random, {rows, 70, dims, dims, 0, 0.0f});
+        for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 40})
+            run_case(kernels, random, {rows, 70, dims, dims, 0, 0.0f});
     run_case(kernels, random, {3, 1, 64, 64, 0, 0.0f});
     run_case(kernels, random, {9, 96, 64, 64, 20, 0.0f});
     run_case(kernels, random, {70, 300, 64, 64, 33, 0.0f});

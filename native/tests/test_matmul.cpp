@@ -50,9 +50,18 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     std::vector<float> out = random_floats(random, static_cast<std::size_t>(c.tokens * ldo), 1.0f);
     const std::vector<float> before = out;
 
-    MatmulArgs args{.w = &matrix.view, .tile_begin = 0, .tile_end = 0, .qx = blocks.data(), .x = x.data(),
-                    .ldx = c.cols, .tokens = c.tokens, .out = out.data(), .ldo = ldo, .accumulate = c.accumulate,
-                    .bias = c.bias ? bias.data() : nullptr, .next = raw.data()};
+    MatmulArgs args{.w = &matrix.view,
+                    .tile_begin = 0,
+                    .tile_end = 0,
+                    .qx = blocks.data(),
+                    .x = x.data(),
+                    .ldx = c.cols,
+                    .tokens = c.tokens,
+                    .out = out.data(),
+                    .ldo = ldo,
+                    .accumulate = c.accumulate,
+                    .bias = c.bias ? bias.data() : nullptr,
+                    .next = raw.data()};
     const std::int64_t tiles = tiles_of(c.rows);  // two calls, as two threads would make
     args.tile_end = (tiles + 1) / 2;
     kernels.matmul(args);
@@ -81,8 +90,9 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     }
     for (std::int64_t token = 0; token < c.tokens; ++token)
         for (std::int64_t pad = c.rows; pad < ldo; ++pad)
-            check(out[static_cast<std::size_t>(token * ldo + pad)] == before[static_cast<std::size_t>(token * ldo + pad)],
-                  describe(kernels, c) + " leaves other memory alone");
+            check(
+                out[static_cast<std::size_t>(token * ldo + pad)] == before[static_cast<std::size_t>(token * ldo + pad)],
+                describe(kernels, c) + " leaves other memory alone");
 }
 
 // The largest codes everywhere: nothing may saturate.
@@ -103,8 +113,13 @@ void run_extremes(const Kernels& kernels, Random& random) {
                 std::vector<QuantBlock> blocks(static_cast<std::size_t>(tokens * blocks_of(cols)));
                 kernels.quantize(x.data(), cols * tokens, blocks.data());
                 std::vector<float> out(static_cast<std::size_t>(rows * tokens));
-                kernels.matmul({.w = &matrix.view, .tile_begin = 0, .tile_end = 1, .qx = blocks.data(),
-                                .tokens = tokens, .out = out.data(), .ldo = rows});
+                kernels.matmul({.w = &matrix.view,
+                                .tile_begin = 0,
+                                .tile_end = 1,
+                                .qx = blocks.data(),
+                                .tokens = tokens,
+                                .out = out.data(),
+                                .ldo = rows});
                 for (std::int64_t row = 0; row < rows; ++row) {
                     double want = 0.0, magnitudes = 0.0;
                     for (std::int64_t col = 0; col < cols; ++col) {

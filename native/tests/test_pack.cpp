@@ -40,7 +40,8 @@ void test_row_maps(Random& random) {
         const OwnedMatrix matrix(format, sources, map);
         for (std::size_t row = 0; row < map.size(); ++row) {
             const std::size_t from = static_cast<std::size_t>(map[row]);
-            const std::uint8_t* source = from < 21 ? first.data() + from * row_bytes : second.data() + (from - 21) * row_bytes;
+            const std::uint8_t* source =
+                from < 21 ? first.data() + from * row_bytes : second.data() + (from - 21) * row_bytes;
             check_row(matrix.view, static_cast<std::int64_t>(row), reference_row(format, source, cols), format.name);
         }
     }
@@ -56,8 +57,8 @@ void test_transposed(Random& random) {
         for (std::int64_t row = 0; row < rows; ++row) {
             std::vector<double> want(static_cast<std::size_t>(cols));
             for (std::int64_t col = 0; col < cols; ++col)
-                want[static_cast<std::size_t>(col)] = reference_value(
-                    format, raw.data() + col * rows * format.block_bytes, row);
+                want[static_cast<std::size_t>(col)] =
+                    reference_value(format, raw.data() + col * rows * format.block_bytes, row);
             check_row(matrix.view, row, want, std::string("transposed ") + format.name);
         }
     }

@@ -18,13 +18,18 @@ const std::int64_t kLengths[] = {1, 5, 8, 15, 16, 31, 64, 100, 576};
 
 double exact_activation(Activation kind, double x) {
     switch (kind) {
-        case Activation::kSilu: return x / (1.0 + std::exp(-x));
-        case Activation::kGelu: return 0.5 * x * (1.0 + std::erf(x * std::sqrt(0.5)));
+        case Activation::kSilu:
+            return x / (1.0 + std::exp(-x));
+        case Activation::kGelu:
+            return 0.5 * x * (1.0 + std::erf(x * std::sqrt(0.5)));
         case Activation::kGeluTanh:
             return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
-        case Activation::kRelu: return std::max(x, 0.0);
-        case Activation::kTanh: return std::tanh(x);
-        case Activation::kSigmoid: return 1.0 / (1.0 + std::exp(-x));
+        case Activation::kRelu:
+            return std::max(x, 0.0);
+        case Activation::kTanh:
+            return std::tanh(x);
+        case Activation::kSigmoid:
+            return 1.0 / (1.0 + std::exp(-x));
     }
     return std::nan("");
 }
@@ -45,12 +50,14 @@ void test_norms(const Kernels& kernels, Random& random) {
             kernels.rmsnorm(x.data(), plain ? nullptr : w.data(), got.data(), n, 1e-5f);
             kernels.rmsnorm(in_place.data(), plain ? nullptr : w.data(), in_place.data(), n, 1e-5f);
             Floats centered(size);
-            kernels.layernorm(x.data(), plain ? nullptr : w.data(), plain ? nullptr : b.data(), centered.data(), n, 1e-5f);
+            kernels.layernorm(x.data(), plain ? nullptr : w.data(), plain ? nullptr : b.data(), centered.data(), n,
+                              1e-5f);
             for (std::size_t i = 0; i < size; ++i) {
                 const double weight = plain ? 1.0 : w[i], bias = plain ? 0.0 : b[i];
                 check_near(got[i], x[i] / rms * weight, 3e-6 * (1 + std::fabs(weight)), "rmsnorm");
                 check(got[i] == in_place[i], "rmsnorm in place");
-                check_near(centered[i], (x[i] - mean) / deviation * weight + bias, 1e-5 * (1 + std::fabs(weight)), "layernorm");
+                check_near(centered[i], (x[i] - mean) / deviation * weight + bias, 1e-5 * (1 + std::fabs(weight)),
+                           "layernorm");
             }
         }
     }
@@ -60,7 +67,8 @@ void test_activations(const Kernels& kernels, Random& random) {
     for (const Activation kind : {Activation::kSilu, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu,
                                   Activation::kTanh, Activation::kSigmoid}) {
         Floats x = random_floats(random, 1003, 3.0f);
-        for (const float extreme : {0.0f, -0.0f, 1e-6f, 30.0f, -30.0f, 90.0f, -90.0f, 1e4f, -1e4f, 1e37f, -1e37f}) x.push_back(extreme);
+        for (const float extreme : {0.0f, -0.0f, 1e-6f, 30.0f, -30.0f, 90.0f, -90.0f, 1e4f, -1e4f, 1e37f, -1e37f})
+            x.push_back(extreme);
         const Floats up = random_floats(random, x.size(), 1.0f);
         const std::int64_t n = static_cast<std::int64_t>(x.size());
         Floats got(x.size()), gated(x.size());
@@ -68,10 +76,11 @@ void test_activations(const Kernels& kernels, Random& random) {
         kernels.glu(kind, x.data(), up.data(), gated.data(), n);
         for (std::size_t i = 0; i < x.size(); ++i) {
             const double want = exact_activation(kind, x[i]);
-            const std::string what = std::string(kernels.name) + " activation " + std::to_string(static_cast<int>(kind)) +
-                                     " at " + std::to_string(x[i]);
+            const std::string what = std::string(kernels.name) + " activation " +
+                                     std::to_string(static_cast<int>(kind)) + " at " + std::to_string(x[i]);
             check_near(got[i], want, 3e-6 * std::fabs(want) + 1e-6, what);
-            check_near(gated[i], want * up[i], (3e-6 * std::fabs(want) + 1e-6) * (1 + std::fabs(up[i])), what + " gated");
+            check_near(gated[i], want * up[i], (3e-6 * std::fabs(want) + 1e-6) * (1 + std::fabs(up[i])),
+                       what + " gated");
         }
     }
 }
@@ -109,11 +118,14 @@ void test_rope(const Kernels& kernels, Random& random) {
                 for (std::size_t i = 0; i < cosine.size(); ++i) {
                     const std::size_t a = at + (style == RopeStyle::kHalf ? i : 2 * i);
                     const std::size_t b = style == RopeStyle::kHalf ? a + cosine.size() : a + 1;
-                    check_near(got[a], static_cast<double>(x[a]) * cosine[i] - static_cast<double>(x[b]) * sine[i], 1e-6, "rope");
-                    check_near(got[b], static_cast<double>(x[a]) * sine[i] + static_cast<double>(x[b]) * cosine[i], 1e-6, "rope");
+                    check_near(got[a], static_cast<double>(x[a]) * cosine[i] - static_cast<double>(x[b]) * sine[i],
+                               1e-6, "rope");
+                    check_near(got[b], static_cast<double>(x[a]) * sine[i] + static_cast<double>(x[b]) * cosine[i],
+                               1e-6, "rope");
                 }
                 for (std::int64_t d = dims; d < head_dim; ++d)
-                    check(got[at + static_cast<std::size_t>(d)] == x[at + static_cast<std::size_t>(d)], "rope leaves the rest");
+                    check(got[at + static_cast<std::size_t>(d)] == x[at + static_cast<std::size_t>(d)],
+                          "rope leaves the rest");
             }
         }
     }
@@ -168,7 +180,8 @@ void test_conversions(const Kernels& kernels) {
     Floats ties;
     for (std::uint16_t i = 0; i < 0x7bff; ++i)
         for (const double nudge : {0.4999, 0.5, 0.5001})
-            ties.push_back(static_cast<float>(reference_half(i) + nudge * (reference_half(static_cast<std::uint16_t>(i + 1)) - reference_half(i))));
+            ties.push_back(static_cast<float>(
+                reference_half(i) + nudge * (reference_half(static_cast<std::uint16_t>(i + 1)) - reference_half(i))));
     std::vector<std::uint16_t> halves(ties.size());
     kernels.f32_to_f16(ties.data(), halves.data(), static_cast<std::int64_t>(ties.size()));
     for (std::size_t i = 0; i < ties.size(); ++i) {

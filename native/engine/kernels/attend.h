@@ -1,6 +1,6 @@
 // Attention over one page, written once over the vectors of a level. Scores and values are the same small product:
-// C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page: a copy in f32
-// for many rows was measured and gains nothing.
+// C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page: a copy in
+// f32 for many rows was measured and gains nothing.
 #pragma once
 
 #include <algorithm>
@@ -8,12 +8,13 @@
 #include <cstdint>
 
 #include "../kernels.h"
+#include "pointwise.h"
 
 namespace undiced {
 namespace {
 
-inline constexpr int kLaneVectors = 4;                                  // vectors of lanes and
-inline constexpr int kRowGroup = simd::kRegisters == 32 ? 6 : 3;        // rows whose sums stay in registers
+inline constexpr int kLaneVectors = 4;                            // vectors of lanes and
+inline constexpr int kRowGroup = simd::kRegisters == 32 ? 6 : 3;  // rows whose sums stay in registers
 inline constexpr std::int64_t kScoreVectors = kPageTokens / simd::kLanes;
 
 // c = c * keep[row] + a x b for R rows and V vectors of lanes, over i in [begin, end). keep == nullptr starts at zero.
@@ -25,8 +26,10 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) {
             const float* at = c + r * ldc + v * simd::kLanes;
-            if (keep == nullptr) acc[r][v] = simd::zero();
-            else acc[r][v] = simd::mul(Partial ? simd::load_first(at, partial) : simd::load(at), simd::set(keep[r]));
+            if (keep == nullptr)
+                acc[r][v] = simd::zero();
+            else
+                acc[r][v] = simd::mul(Partial ? simd::load_first(at, partial) : simd::load(at), simd::set(keep[r]));
         }
     for (std::int64_t i = begin; i < end; ++i) {
         simd::F factors[R];
@@ -43,8 +46,10 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) {
             float* at = c + r * ldc + v * simd::kLanes;
-            if (Partial) simd::store_first(at, partial, acc[r][v]);
-            else simd::store(at, acc[r][v]);
+            if (Partial)
+                simd::store_first(at, partial, acc[r][v]);
+            else
+                simd::store(at, acc[r][v]);
         }
 }
 
@@ -126,19 +131,25 @@ void attend_rows(const AttendArgs& args, std::int64_t row) {
     if (begin >= end) return;
     alignas(64) float scores[R * kPageTokens];
     float keep[R];
-    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores, kPageTokens);
+    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores,
+                      kPageTokens);
     for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
-    multiply_lanes<R>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo, args.ldo);
+    multiply_lanes<R>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo,
+                      args.ldo);
 }
 
 void attend(const AttendArgs& args) {
     std::int64_t row = 0;
     for (std::int64_t left = args.rows; left > 0; left = args.rows - row) {
         const std::int64_t rows = left == 4 ? 2 : std::min<std::int64_t>(left, kRowGroup);  // 2 + 2 beats 3 + 1
-        if (kRowGroup == 6 && rows == 6) attend_rows<kRowGroup>(args, row), row += 6;
-        else if (rows >= 3) attend_rows<3>(args, row), row += 3;
-        else if (rows == 2) attend_rows<2>(args, row), row += 2;
-        else attend_rows<1>(args, row), row += 1;
+        if (kRowGroup == 6 && rows == 6)
+            attend_rows<kRowGroup>(args, row), row += 6;
+        else if (rows >= 3)
+            attend_rows<3>(args, row), row += 3;
+        else if (rows == 2)
+            attend_rows<2>(args, row), row += 2;
+        else
+            attend_rows<1>(args, row), row += 1;
     }
 }
 

@@ -1,16 +1,12 @@
 // The AVX2 level (with FMA and F16C).
-#include <cmath>
-#include <cstring>
-
-#include "half.h"
-#include "levels.h"
+// clang-format off: the shared kernels are written over namespace simd, which the level's own header must define first.
 #include "simd_avx2.h"
-// The shared kernels below are written over namespace simd of this level.
 #include "pointwise.h"
-//
 #include "attend.h"
 #include "dense.h"
 #include "quant_avx2.h"
+// clang-format on
+#include "levels.h"
 
 namespace undiced {
 namespace {

@@ -1,16 +1,12 @@
 // The AVX-512 level (F, BW, VL, DQ, VNNI).
-#include <cmath>
-#include <cstring>
-
-#include "half.h"
-#include "levels.h"
+// clang-format off: the shared kernels are written over namespace simd, which the level's own header must define first.
 #include "simd_avx512.h"
-// The shared kernels below are written over namespace simd of this level.
 #include "pointwise.h"
-//
 #include "attend.h"
 #include "dense.h"
 #include "quant_avx512.h"
+// clang-format on
+#include "levels.h"
 
 namespace undiced {
 namespace {

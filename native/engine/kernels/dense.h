@@ -81,9 +81,12 @@ void matmul_dense(const MatmulArgs& args) {
 
 inline void matmul_dense_any(const MatmulArgs& args) {
     switch (args.w->format->layout) {
-        case Layout::kBf16: return matmul_dense<Layout::kBf16>(args);
-        case Layout::kF16: return matmul_dense<Layout::kF16>(args);
-        default: return matmul_dense<Layout::kF32>(args);
+        case Layout::kBf16:
+            return matmul_dense<Layout::kBf16>(args);
+        case Layout::kF16:
+            return matmul_dense<Layout::kF16>(args);
+        default:
+            return matmul_dense<Layout::kF32>(args);
     }
 }
 

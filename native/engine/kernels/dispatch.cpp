@@ -26,9 +26,12 @@ constexpr std::array<Isa, 3> kLevels = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512
 
 const char* isa_name(Isa isa) {
     switch (isa) {
-        case Isa::kPortable: return "portable";
-        case Isa::kAvx2: return "avx2";
-        case Isa::kAvx512: return "avx512";
+        case Isa::kPortable:
+            return "portable";
+        case Isa::kAvx2:
+            return "avx2";
+        case Isa::kAvx512:
+            return "avx512";
     }
     return "unknown";
 }

@@ -24,11 +24,15 @@ constexpr std::array<Format, 11> kFormats = {{
 
 std::int64_t code_bytes(Layout layout) {
     switch (layout) {
-        case Layout::kNibbles: return kTileRows * kBlockCols / 2;
-        case Layout::kBytes: return kTileRows * kBlockCols;
+        case Layout::kNibbles:
+            return kTileRows * kBlockCols / 2;
+        case Layout::kBytes:
+            return kTileRows * kBlockCols;
         case Layout::kBf16:
-        case Layout::kF16: return kTileRows * kBlockCols * 2;
-        case Layout::kF32: return kTileRows * kBlockCols * 4;
+        case Layout::kF16:
+            return kTileRows * kBlockCols * 2;
+        case Layout::kF32:
+            return kTileRows * kBlockCols * 4;
     }
     throw std::invalid_argument("unknown resident layout");
 }

@@ -1,5 +1,5 @@
-// Scalar conversions between f32, f16 and bf16, to nearest even. Everything is in an unnamed namespace on purpose: these
-// functions are compiled once an ISA level and must never be shared between levels by the linker.
+// Scalar conversions between f32, f16 and bf16, to nearest even. Everything is in an unnamed namespace on purpose:
+// these functions are compiled once an ISA level and must never be shared between levels by the linker.
 #pragma once
 
 #include <cstdint>

@@ -160,21 +160,31 @@ void pack_dense(Layout layout, const RowPointers& rows, std::int64_t cols, std::
     }
 }
 
-void pack_tile(const Format& format, const RowPointers& rows, std::int64_t cols, std::int64_t step,
-               std::uint8_t* out) {
+void pack_tile(const Format& format, const RowPointers& rows, std::int64_t cols, std::int64_t step, std::uint8_t* out) {
     switch (format.ggml_type) {
-        case 0: return pack_dense<std::uint32_t>(format.layout, rows, cols, step, out);
+        case 0:
+            return pack_dense<std::uint32_t>(format.layout, rows, cols, step, out);
         case 1:
-        case 30: return pack_dense<std::uint16_t>(format.layout, rows, cols, step, out);
-        case 2: return pack_quantized<decode_q4_0>(format, rows, cols, out);
-        case 3: return pack_quantized<decode_q4_1>(format, rows, cols, out);
-        case 6: return pack_quantized<decode_q5_0>(format, rows, cols, out);
-        case 7: return pack_quantized<decode_q5_1>(format, rows, cols, out);
-        case 8: return pack_quantized<decode_q8_0>(format, rows, cols, out);
-        case 12: return pack_quantized<decode_q4_k>(format, rows, cols, out);
-        case 13: return pack_quantized<decode_q5_k>(format, rows, cols, out);
-        case 14: return pack_quantized<decode_q6_k>(format, rows, cols, out);
-        default: throw std::invalid_argument(std::string("cannot pack format ") + format.name);
+        case 30:
+            return pack_dense<std::uint16_t>(format.layout, rows, cols, step, out);
+        case 2:
+            return pack_quantized<decode_q4_0>(format, rows, cols, out);
+        case 3:
+            return pack_quantized<decode_q4_1>(format, rows, cols, out);
+        case 6:
+            return pack_quantized<decode_q5_0>(format, rows, cols, out);
+        case 7:
+            return pack_quantized<decode_q5_1>(format, rows, cols, out);
+        case 8:
+            return pack_quantized<decode_q8_0>(format, rows, cols, out);
+        case 12:
+            return pack_quantized<decode_q4_k>(format, rows, cols, out);
+        case 13:
+            return pack_quantized<decode_q5_k>(format, rows, cols, out);
+        case 14:
+            return pack_quantized<decode_q6_k>(format, rows, cols, out);
+        default:
+            throw std::invalid_argument(std::string("cannot pack format ") + format.name);
     }
 }
 
@@ -188,8 +198,8 @@ std::int64_t check_source(const Format& format, const PackSource& source, std::i
         throw std::invalid_argument(std::string("columns are not a multiple of the block of ") + format.name);
     const std::int64_t row_bytes = cols / format.block * format.block_bytes;
     if (cols > std::numeric_limits<std::int64_t>::max() / 64 ||
-        source.rows > std::numeric_limits<std::int64_t>::max() / row_bytes ||
-        source.data == nullptr || source.bytes < static_cast<std::size_t>(source.rows * row_bytes))
+        source.rows > std::numeric_limits<std::int64_t>::max() / row_bytes || source.data == nullptr ||
+        source.bytes < static_cast<std::size_t>(source.rows * row_bytes))
         throw std::invalid_argument("a weight source is smaller than its shape");
     return source.rows;
 }
@@ -234,8 +244,7 @@ void pack(const Format& format, std::span<const PackSource> sources, std::span<c
         for (std::int64_t i = 0; i < kTileRows; ++i) {
             const std::int64_t row = tile * kTileRows + i;
             if (row < rows)
-                pointers[i] =
-                    locate(format, sources, row_map.empty() ? row : row_map[static_cast<std::size_t>(row)]);
+                pointers[i] = locate(format, sources, row_map.empty() ? row : row_map[static_cast<std::size_t>(row)]);
         }
         if (sources[0].transposed) step *= sources[0].rows;
         std::memset(out, 0, static_cast<std::size_t>(tile_bytes));
@@ -279,7 +288,8 @@ void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
     const Bytes tile = matrix.tile(row / kTileRows);
     const std::int64_t lane = row % kTileRows;
     if (matrix.format->group == 0) {
-        for (std::int64_t col = 0; col < matrix.cols; ++col) out[col] = dense_at(matrix.format->layout, tile, lane, col);
+        for (std::int64_t col = 0; col < matrix.cols; ++col)
+            out[col] = dense_at(matrix.format->layout, tile, lane, col);
         return;
     }
     for (std::int64_t b = 0; b < matrix.cols / kBlockCols; ++b)

@@ -12,8 +12,8 @@ inline double monotonic_s() {
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Operations a second of `run(calls)`, which does `operations` of them a call: the best of many runs, each shorter than a
-// time slice. The loop is the caller's, so that its values stay in registers.
+// Operations a second of `run(calls)`, which does `operations` of them a call: the best of many runs, each shorter than
+// a time slice. The loop is the caller's, so that its values stay in registers.
 template <class Run>
 double measure_peak(double operations, const Run& run) {
     constexpr int kCalls = 50000, kRuns = 60;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../kernels.h"
+#include "half.h"
 
 namespace undiced {
 namespace {
@@ -57,8 +58,7 @@ inline F gelu(F x) {
     const F t = simd::mul(simd::abs(x), simd::set(0.70710678118654752f));
     const F k = simd::div(simd::set(1.0f), simd::fma(simd::set(0.3275911f), t, simd::set(1.0f)));
     F p = simd::set(1.061405429f);
-    for (const float c : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f})
-        p = simd::fma(p, k, simd::set(c));
+    for (const float c : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}) p = simd::fma(p, k, simd::set(c));
     const F tail = simd::mul(simd::mul(p, k), exp(negate(simd::mul(t, t))));
     const F part = simd::mul(simd::mul(simd::set(0.5f), x), tail);
     return simd::select_less(x, simd::zero(), part, simd::sub(x, part));
@@ -74,12 +74,18 @@ inline F gelu_tanh(F x) {
 template <Activation Kind>
 inline F activate(F x) {
     switch (Kind) {
-        case Activation::kSilu: return simd::mul(x, sigmoid(x));
-        case Activation::kGelu: return gelu(x);
-        case Activation::kGeluTanh: return gelu_tanh(x);
-        case Activation::kRelu: return simd::max(x, simd::zero());
-        case Activation::kTanh: return tanh(x);
-        case Activation::kSigmoid: return sigmoid(x);
+        case Activation::kSilu:
+            return simd::mul(x, sigmoid(x));
+        case Activation::kGelu:
+            return gelu(x);
+        case Activation::kGeluTanh:
+            return gelu_tanh(x);
+        case Activation::kRelu:
+            return simd::max(x, simd::zero());
+        case Activation::kTanh:
+            return tanh(x);
+        case Activation::kSigmoid:
+            return sigmoid(x);
     }
     return x;
 }
@@ -88,19 +94,24 @@ inline F activate(F x) {
 template <class Body>
 inline void by_activation(Activation kind, const Body& body) {
     switch (kind) {
-        case Activation::kSilu: return body.template operator()<Activation::kSilu>();
-        case Activation::kGelu: return body.template operator()<Activation::kGelu>();
-        case Activation::kGeluTanh: return body.template operator()<Activation::kGeluTanh>();
-        case Activation::kRelu: return body.template operator()<Activation::kRelu>();
-        case Activation::kTanh: return body.template operator()<Activation::kTanh>();
-        case Activation::kSigmoid: return body.template operator()<Activation::kSigmoid>();
+        case Activation::kSilu:
+            return body.template operator()<Activation::kSilu>();
+        case Activation::kGelu:
+            return body.template operator()<Activation::kGelu>();
+        case Activation::kGeluTanh:
+            return body.template operator()<Activation::kGeluTanh>();
+        case Activation::kRelu:
+            return body.template operator()<Activation::kRelu>();
+        case Activation::kTanh:
+            return body.template operator()<Activation::kTanh>();
+        case Activation::kSigmoid:
+            return body.template operator()<Activation::kSigmoid>();
     }
 }
 
 void glu(Activation kind, const float* gate, const float* up, float* out, std::int64_t n) {
-    by_activation(kind, [&]<Activation K>() {
-        map(out, n, [](F g, F u) { return simd::mul(activate<K>(g), u); }, gate, up);
-    });
+    by_activation(
+        kind, [&]<Activation K>() { map(out, n, [](F g, F u) { return simd::mul(activate<K>(g), u); }, gate, up); });
 }
 
 void act(Activation kind, const float* x, float* out, std::int64_t n) {
@@ -127,8 +138,10 @@ inline float reduce(const float* x, std::int64_t n, const Body& body) {
 void rmsnorm(const float* x, const float* weight, float* out, std::int64_t n, float eps) {
     const float squares = reduce(x, n, [](F sum, F v) { return simd::fma(v, v, sum); });
     const F inverse = simd::set(1.0f / std::sqrt(squares / static_cast<float>(n) + eps));
-    if (weight == nullptr) map(out, n, [=](F v) { return simd::mul(v, inverse); }, x);
-    else map(out, n, [=](F v, F w) { return simd::mul(simd::mul(v, inverse), w); }, x, weight);
+    if (weight == nullptr)
+        map(out, n, [=](F v) { return simd::mul(v, inverse); }, x);
+    else
+        map(out, n, [=](F v, F w) { return simd::mul(simd::mul(v, inverse), w); }, x, weight);
 }
 
 void layernorm(const float* x, const float* weight, const float* bias, float* out, std::int64_t n, float eps) {
@@ -210,7 +223,8 @@ std::int64_t argmax(const float* x, std::int64_t n) {
     for (; i < n; ++i) best = x[i] > best ? x[i] : best;
     const F wanted = simd::set(best);
     for (i = 0; i + kLanes <= n; i += kLanes)
-        if (const unsigned found = simd::equal_bits(simd::load(x + i), wanted); found != 0) return i + __builtin_ctz(found);
+        if (const unsigned found = simd::equal_bits(simd::load(x + i), wanted); found != 0)
+            return i + __builtin_ctz(found);
     for (; i < n; ++i)
         if (x[i] == best) return i;
     return 0;  // nothing but NaNs

@@ -65,8 +65,7 @@ void matmul(const MatmulArgs& args) {
                 float sum = 0.0f;
                 if (w.format->group > 0) {
                     for (std::int64_t b = 0; b < blocks; ++b)
-                        sum += dot_block(*w.format, w.tile(tile) + b * w.block_bytes, row,
-                                         args.qx[token * blocks + b]);
+                        sum += dot_block(*w.format, w.tile(tile) + b * w.block_bytes, row, args.qx[token * blocks + b]);
                 } else {
                     for (std::int64_t col = 0; col < w.cols; ++col)
                         sum += dense_at(w.format->layout, w.tile(tile), row, col) * args.x[token * args.ldx + col];
@@ -162,13 +161,18 @@ void layernorm(const float* x, const float* weight, const float* bias, float* ou
 
 float activate(Activation kind, float x) {
     switch (kind) {
-        case Activation::kSilu: return x / (1.0f + std::exp(-x));
-        case Activation::kGelu: return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
+        case Activation::kSilu:
+            return x / (1.0f + std::exp(-x));
+        case Activation::kGelu:
+            return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
         case Activation::kGeluTanh:
             return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * x * (1.0f + 0.044715f * x * x)));
-        case Activation::kRelu: return std::max(x, 0.0f);
-        case Activation::kTanh: return std::tanh(x);
-        case Activation::kSigmoid: return 1.0f / (1.0f + std::exp(-x));
+        case Activation::kRelu:
+            return std::max(x, 0.0f);
+        case Activation::kTanh:
+            return std::tanh(x);
+        case Activation::kSigmoid:
+            return 1.0f / (1.0f + std::exp(-x));
     }
     return std::numeric_limits<float>::quiet_NaN();
 }

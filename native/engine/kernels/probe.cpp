@@ -22,9 +22,7 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t bytes) { return (bytes + kHugePage - 1) / kHugePage * kHugePage; }
 
-double now_s() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Reads whole cache lines with 16-byte vectors, four independent sums, prefetching ahead as the kernels do.
 std::uint64_t stream(const std::uint8_t* data, std::size_t bytes) {
@@ -132,7 +130,8 @@ Bandwidth probe_bandwidth(int threads, std::size_t bytes, int rounds) {
     return best;
 }
 
-// The portable level has no special instruction; its peak is that of a plain loop over a block in the first-level cache.
+// The portable level has no special instruction; its peak is that of a plain loop over a block in the first-level
+// cache.
 double portable_int8_peak() {
     constexpr int kValues = 4096, kRounds = 20000;
     std::vector<std::int8_t> a(kValues, 3), b(kValues, 5);

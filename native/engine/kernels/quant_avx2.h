@@ -1,5 +1,5 @@
-// Integer products for AVX2. Codes are unsigned and activations signed, which is what vpmaddubsw wants: two products are
-// added in 16 bits, and as many pairs as cannot overflow are added there too before one vpmaddwd widens them:
+// Integer products for AVX2. Codes are unsigned and activations signed, which is what vpmaddubsw wants: two products
+// are added in 16 bits, and as many pairs as cannot overflow are added there too before one vpmaddwd widens them:
 //   4-bit codes  15 * 127 * 2 * 8 = 30480: a whole block;   5-bit codes  31 * 127 * 2 * 4 = 31496: half a block;
 //   6-bit codes  63 * 127 * 2 * 2 = 32004: two vectors;     8-bit codes  are two planes of 4 bits, 16 * high + low.
 // Peak on a core with two such units: 64 multiply-adds a cycle.
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "levels.h"
 #include "quant_matmul.h"
 
 #define UNDICED_INLINE inline __attribute__((always_inline))
@@ -56,8 +57,8 @@ struct Plane {
     }
 };
 
-// Holds a sum in its register at this point of the program: left alone, the compiler moves the additions of a block to its
-// end and spills every product.
+// Holds a sum in its register at this point of the program: left alone, the compiler moves the additions of a block to
+// its end and spills every product.
 UNDICED_INLINE void pin(__m256i& sum) { asm volatile("" : "+x"(sum)); }
 
 template <int NT>
@@ -151,13 +152,12 @@ struct Avx2Policy {
         multiply_group<NT, Group>(block, x, stride, sums);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
-            const Factors factors =
-                load_factors<kGroups<C>, Wide, Min>(block + kCodeBytes, Group, half, minus_zero);
+            const Factors factors = load_factors<kGroups<C>, Wide, Min>(block + kCodeBytes, Group, half, minus_zero);
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {
                 const QuantBlock& a = x[t * stride];
-                total[t][half] = apply(total[t][half], sums[t][half], factors, a.scale,
-                                       kGroups<C> == 1 ? a.sum : a.half_sum[Group]);
+                total[t][half] =
+                    apply(total[t][half], sums[t][half], factors, a.scale, kGroups<C> == 1 ? a.sum : a.half_sum[Group]);
             }
         }
     }
@@ -198,19 +198,18 @@ inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
         __m256i code[4];
         for (int i = 0; i < 4; ++i) {
             const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
-            code[i] = _mm256_cvtps_epi32(_mm256_max_ps(
-                _mm256_min_ps(scaled, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f)));
+            code[i] = _mm256_cvtps_epi32(
+                _mm256_max_ps(_mm256_min_ps(scaled, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f)));
         }
         const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
-        const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high),
-                                                          _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        const __m256i bytes =
+            _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->code), bytes);
-        const auto sum = [](__m256i a) {
-            __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-            s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-            return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
-        };
-        const int first = sum(_mm256_add_epi32(code[0], code[1])), second = sum(_mm256_add_epi32(code[2], code[3]));
+        // Both halves' sums at once: the low 128 bits hold columns 0..15.
+        __m256i sums = widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes));
+        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
+        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
+        const int first = _mm256_cvtsi256_si32(sums), second = _mm256_extract_epi32(sums, 4);
         out->half_sum[0] = out->scale * static_cast<float>(first);
         out->half_sum[1] = out->scale * static_cast<float>(second);
         out->sum = out->scale * static_cast<float>(first + second);

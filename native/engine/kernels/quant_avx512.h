@@ -1,6 +1,6 @@
-// Integer products for AVX-512 with VNNI: vpdpbusd multiplies 4 unsigned codes with 4 signed activations for each of the 16
-// rows of a tile and adds them in 32 bits, so a group of columns is one chain of instructions and nothing can overflow.
-// Peak on a core with two such units: 128 multiply-adds a cycle.
+// Integer products for AVX-512 with VNNI: vpdpbusd multiplies 4 unsigned codes with 4 signed activations for each of
+// the 16 rows of a tile and adds them in 32 bits, so a group of columns is one chain of instructions and nothing can
+// overflow. Peak on a core with two such units: 128 multiply-adds a cycle.
 #pragma once
 
 #include <immintrin.h>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "levels.h"
 #include "quant_matmul.h"
 
 namespace undiced {
@@ -64,15 +65,16 @@ struct Avx512Policy {
             for (__m512i& sum : set) sum = _mm512_setzero_si512();
         multiply_group<NT, kSets, Group>(block, x, stride, sums);
         const __m512 scale = load_scales<Wide>(block + kCodeBytes, Group);
-        const __m512 bias = Min ? load_scales<Wide>(block + kCodeBytes, kGroups<C> + Group)
-                                : _mm512_mul_ps(scale, minus_zero);
+        const __m512 bias =
+            Min ? load_scales<Wide>(block + kCodeBytes, kGroups<C> + Group) : _mm512_mul_ps(scale, minus_zero);
 #pragma GCC unroll 8
         for (int t = 0; t < NT; ++t) {
             const QuantBlock& a = x[t * stride];
             const __m512i sum = kSets == 1 ? sums[0][t] : _mm512_add_epi32(sums[0][t], sums[kSets - 1][t]);
             const float x_sum = kGroups<C> == 1 ? a.sum : a.half_sum[Group];
             total[t] = _mm512_fmadd_ps(bias, _mm512_set1_ps(x_sum), total[t]);
-            total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(a.scale)), total[t]);
+            total[t] =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(a.scale)), total[t]);
         }
     }
 

@@ -1,6 +1,7 @@
-// The loops around products, shared by all vector levels: which tokens meet which tile, and when. A level gives a Policy
-// whose multiply<NT>() multiplies one packed tile with NT tokens. Codes are unpacked again for every group of tokens: with
-// four tokens a group that costs as much as unpacking once into a buffer and reading it back (measured, both 53 % of peak).
+// The loops around products, shared by all vector levels: which tokens meet which tile, and when. A level gives a
+// Policy whose multiply<NT>() multiplies one packed tile with NT tokens. Codes are unpacked again for every group of
+// tokens: with four tokens a group that costs as much as unpacking once into a buffer and reading it back (measured,
+// both 53 % of peak).
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,7 @@ template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
 
 inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
-inline constexpr std::int64_t kTokenBlock = 64;   // tokens whose activations stay in the second-level cache
+inline constexpr std::int64_t kTokenBlock = 64;    // tokens whose activations stay in the second-level cache
 
 // A weight stream and what the thread reads after it.
 struct Stream {
@@ -54,8 +55,10 @@ inline void write_rows(const MatmulArgs& args, std::int64_t row, std::int64_t ro
 inline void write_tile(const MatmulArgs& args, std::int64_t tile, std::int64_t token, std::int64_t count,
                        const float* sums) {
     const std::int64_t row = tile * kTileRows, rows = args.w->rows - row;
-    if (rows >= kTileRows) write_rows<kTileRows>(args, row, rows, token, count, sums);
-    else write_rows<0>(args, row, rows, token, count, sums);
+    if (rows >= kTileRows)
+        write_rows<kTileRows>(args, row, rows, token, count, sums);
+    else
+        write_rows<0>(args, row, rows, token, count, sums);
 }
 
 // Calls body<n>(first) for groups of Most tokens and one smaller last group.
@@ -65,7 +68,9 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
     for (; token + Most <= tokens; token += Most) body.template operator()<Most>(token);
     const std::int64_t rest = tokens - token;
     if constexpr (Most > 1)
-        if (rest > 0) for_token_groups<Most - 1>(rest, [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
+        if (rest > 0)
+            for_token_groups<Most - 1>(rest,
+                                       [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
 template <class Policy>
