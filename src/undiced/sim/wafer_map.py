@@ -21,7 +21,8 @@ _GAP = 28
 _HEADER = 92
 _FOOTER = 84
 _PER_ROW = 4
-_LABEL_MIN = 34.0  # pixels a region must be wide and high to carry a label
+_LABEL_MIN = 26.0  # pixels a region must be wide and high to carry a label
+_WIDE_LABEL_MIN = 70.0
 _ROLE_COLORS = {Role.EMBED: "#8c8c8c", Role.HEAD: "#4d4d4d", Role.DRAFT: "#b07aa1"}
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
@@ -86,7 +87,7 @@ def _tiles(program: Program, report: Report) -> dict[int, list[_Tile]]:
 
 
 def _header(program: Program, report: Report, wafers: int) -> list[str]:
-    shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions}))
+    shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions if r.role is Role.LAYERS}))
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
         f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles a token",
@@ -135,7 +136,7 @@ def _region(tile: _Tile, corner: tuple[float, float], scale: float, layers: int,
     if width < _LABEL_MIN or height < _LABEL_MIN:
         return out
     ink = "#ffffff" if _dark(fill) else "#101010"
-    lines = [_label(tile), f"{tile.cycles / 1e3:,.0f}k cycles"] if width > 2 * _LABEL_MIN else [_short(tile)]
+    lines = [_label(tile), f"{tile.cycles / 1e3:,.0f}k cycles"] if width > _WIDE_LABEL_MIN else [_short(tile)]
     middle = top + height / 2 - 7 * (len(lines) - 1)
     return out + [
         f'<text x="{left + width / 2:.1f}" y="{middle + 4 + 14 * i:.1f}" font-size="11" text-anchor="middle" '
@@ -145,6 +146,8 @@ def _region(tile: _Tile, corner: tuple[float, float], scale: float, layers: int,
 
 
 def _short(tile: _Tile) -> str:
+    if tile.first < 0:
+        return "head" if Role.HEAD in tile.roles else "embed"
     return str(tile.first) if tile.first == tile.last else f"{tile.first}-{tile.last}"
 
 

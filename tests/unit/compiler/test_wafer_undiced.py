@@ -40,7 +40,7 @@ def cycles(program, machine=WSE3, **step):
     return simulate(program, machine, Step(**step))
 
 
-@pytest.mark.parametrize("name", ["llama-3.1-8b", "mixtral-8x7b", "gpt-oss-20b", "qwen3-1.7b", "deepseek-v3"])
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "mixtral-8x7b", "qwen3-1.7b", "deepseek-v3"])
 @pytest.mark.parametrize("objective", ["latency", "interval"])
 def test_every_layer_runs_once_and_fits(name, objective):
     program = compile_wafer(name, WSE3, Options(objective=objective))
@@ -99,7 +99,7 @@ def test_fewer_bits_take_fewer_wafers():
     assert wafers[0] > wafers[-1]
 
 
-BITS = ("bf16", "int8", "int4")
+BITS = ("bf16", "int4")
 
 
 def test_programs_survive_a_file(tmp_path):

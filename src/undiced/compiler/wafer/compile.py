@@ -24,8 +24,12 @@ from undiced.program import Program
 
 _WRITTEN = 48  # shapes that are written and costed exactly, the most promising by estimate
 _SIDE_MIN = 8
+_LARGEST_BLOCK = 0.5  # of a layer: attention, which no region boundary cuts
+_PASSES = 5  # times a payload crosses a ramp on its way through a tree and back
+_MATH_OPERATIONS = 15  # of an exponential or an activation, for estimates
 _SHARES = 96
 _COLUMN_CHOICES = 96
+_BAND_SHARES = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class _Shape:
 
 
 def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -> Program:
-    """The program of our mapping. Where the wafers can't hold the embedding too, the host looks tokens up.
+    """The program of our mapping. On several wafers the host may look tokens up, if that is faster or needs fewer.
 
     Raises:
         CompileError: it fits no number of wafers, or not as many as asked for; says how many it would take.
@@ -48,15 +52,23 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
     dims = dims_of(model)
     shapes = _shapes(dims, wafer, options)
     plan = _search(wafer, options, shapes, options.wafers)
-    if plan is None and options.embedding == "wafer":
-        options = replace(options, embedding="host")
-        shapes = _shapes(dims, wafer, options)
-        plan = _search(wafer, options, shapes, options.wafers)
+    if options.embedding == "wafer" and (plan is None or plan.wafers > 1):
+        hosted = replace(options, embedding="host")
+        other_shapes = _rebound(shapes, wafer, hosted)
+        other = _search(wafer, hosted, other_shapes, options.wafers)
+        if other is not None and (plan is None or _rank(other, options) < _rank(plan, options)):
+            options, shapes, plan = hosted, other_shapes, other
     if plan is None:
         raise _refusal(dims, wafer, options, shapes)
     program = program_of(wafer, options, plan)
     verify(program, wafer)
     return program
+
+
+def _rank(plan: Plan, options: Options) -> tuple[float, float, float]:
+    """What makes a plan better: fewer wafers where they may be chosen, then the objective, then latency."""
+    first = plan.latency if options.objective == "latency" else plan.interval
+    return 0.0 if options.wafers else float(plan.wafers), first, plan.latency
 
 
 def _refusal(dims: Dims, wafer: Wafer, options: Options, shapes: list[_Shape]) -> CompileError:
@@ -87,12 +99,14 @@ def _best(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int) -> 
     shapes = sorted(shapes, key=lambda shape: _estimate(wafer, shape, options, wafers))
     found: list[Plan] = []
     for shape in shapes:
-        plan = write_plan(wafer, options, shape.shard, shape.turned, wafers)
+        plan = write_plan(wafer, options, shape.shard, shape.turned, wafers, draft=True)
         if plan is not None:
             found.append(plan)
         if len(found) == _WRITTEN:
             break
     best = min(found, key=lambda p: (p.latency if latency else p.interval, p.latency), default=None)
+    if best is not None:
+        best = write_plan(wafer, options, best.shard, best.turned, wafers)
     return None if best is None else balanced(best, wafers, options.objective)
 
 
@@ -113,6 +127,18 @@ def _shapes(dims: Dims, wafer: Wafer, options: Options) -> list[_Shape]:
     return out
 
 
+def _rebound(shapes: list[_Shape], wafer: Wafer, options: Options) -> list[_Shape]:
+    """The same shapes with their needs under other options of the same bounds."""
+    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    out = []
+    for shape in shapes:
+        shard = shape.shard
+        regions = ceil(total_bytes(shard, options) / capacity(wafer, shard, options))
+        width, height = (shard.rows, shard.columns) if shape.turned else (shard.columns, shard.rows)
+        out.append(replace(shape, regions=regions, wafers=ceil(regions / Tiling.of(*mesh, width, height).count)))
+    return out
+
+
 def _sides(dims: Dims, mesh: tuple[int, int], options: Options) -> Iterator[tuple[int, int]]:
     """Rows and columns worth trying: those at which some core's share just shrinks, and fractions of the mesh."""
     if options.region is not None:
@@ -123,10 +149,11 @@ def _sides(dims: Dims, mesh: tuple[int, int], options: Options) -> Iterator[tupl
     width = dims.experts.ffn if dims.experts else dims.ffn
     fractions = {side // n for side in mesh for n in range(1, 17) if side >= n}
     rows = _within({ceil(dims.dim / share) for share in range(1, _SHARES)} | fractions, longest)
-    columns = _within({ceil(width / share) for share in range(1, 4 * _SHARES)} | fractions, longest)
-    step = ceil(len(columns) / _COLUMN_CHOICES)
+    shares = _within({ceil(width / share) for share in range(1, 4 * _SHARES)}, longest)
+    bands = {dims.kv_heads * ceil(dims.head_dim / share) for share in range(1, _BAND_SHARES)}
+    columns = _within({*shares[:: ceil(len(shares) / _COLUMN_CHOICES)], *bands, *fractions}, longest)
     for r in rows:
-        for c in columns[::step]:
+        for c in columns:
             yield r, c
 
 
@@ -137,23 +164,37 @@ def _within(sides: set[int], longest: int) -> list[int]:
 
 def _estimate(wafer: Wafer, shape: _Shape, options: Options, wafers: int) -> float:
     """A rough latency (or interval) that orders shapes before they are written."""
-    core, link, shard = wafer.core, wafer.link, shape.shard
-    batch, layers = options.bounds.batch, shard.dims.layers
-    used = shard.attention_weights() + 3 * shard.d * shard.f_active()
-    attended = shard.group * (shard.k + shard.positions(options.bounds.context))
-    operations = 2 * shard.d + shard.q + shard.f_active() + attended
-    lines = (*(shard.rows,) * 4, *(shard.columns,) * 2, shard.band)
-    steps: float = sum(3.0 * pow(float(side), 1 / 3) for side in lines)
-    layer: float = (
-        batch * used / core.lanes_32bit.value
-        + batch * operations * core.vector_setup_cycles.value
-        + steps * (6 + link.step_software_cycles.value)
-        + 4 * shard.rows
-        + 2 * shard.columns
-        + shard.band
-    )
+    shard, batch, layers = shape.shard, options.bounds.batch, shape.shard.dims.layers
+    layer = batch * _estimated_core(wafer, shard, options) + _estimated_wires(wafer, shard, options)
     if options.objective == "interval":
         width, height = (shard.rows, shard.columns) if shape.turned else (shard.columns, shard.rows)
         per_wafer = Tiling.of(int(wafer.mesh.width.value), int(wafer.mesh.height.value), width, height).count
-        return layer * ceil(2 * layers / (wafers * per_wafer)) / 2
+        return layer * max(layers / (wafers * per_wafer), _LARGEST_BLOCK)
     return layer + (shard.rows + shard.columns) * shape.regions / layers
+
+
+def _estimated_core(wafer: Wafer, shard: Shard, options: Options) -> float:
+    """Multiply-adds, set-ups and vector mathematics of a layer on a core."""
+    core, scheme = wafer.core, options.scheme
+    f, positions = shard.f_active(), shard.positions(options.bounds.context)
+    weights = shard.attention_weights() + 3 * shard.d * f
+    each = core.lanes_32bit.value if scheme.cached else core.write_bytes_per_cycle.value / scheme.sum_bytes
+    attended = shard.k * (positions + shard.group)
+    operations = 2 * shard.d + shard.q + f + attended + 12 * _MATH_OPERATIONS
+    scores = shard.group * positions
+    math = _MATH_OPERATIONS * (f / max(scheme.slices, 1) + scores) / 2
+    return weights / each + operations * core.vector_setup_cycles.value + math
+
+
+def _estimated_wires(wafer: Wafer, shard: Shard, options: Options) -> float:
+    """Distance, payload and dependent steps of a layer's collectives."""
+    link, scheme, batch = wafer.link, options.scheme, options.bounds.batch
+    along_rows = 3 if scheme.plain_softmax else 4
+    distance = along_rows * shard.rows + 2 * shard.columns + shard.band
+    scores = shard.group * shard.positions(options.bounds.context)
+    elements = float(2 * shard.q + 2 * shard.k + 2 * shard.d + scores)
+    elements += 2 * shard.f_active() * (1 / max(scheme.slices, 1) + 1 / _PASSES)
+    payload = _PASSES * batch * elements * scheme.wire_bytes / link.wavelet_bytes.value / link.wavelets_per_cycle.value
+    sides = (*(shard.rows,) * along_rows, shard.columns, shard.columns, shard.band)
+    steps: float = sum(2.0 * pow(float(side), 1 / 3) for side in sides)
+    return distance + payload + steps * (2 * link.ramp_cycles.value + 2 + link.step_software_cycles.value)

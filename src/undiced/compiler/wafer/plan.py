@@ -88,8 +88,13 @@ def runs(blocks: tuple[Block, ...]) -> dict[str, int]:
     return out
 
 
-def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafers: int) -> Plan | None:
-    """Write and cost a shape; None if it takes more colors, memory or wafers than there are."""
+def write_plan(
+    wafer: Wafer, options: Options, shard: Shard, turned: bool, wafers: int, *, draft: bool = False
+) -> Plan | None:
+    """Write and cost a shape; None if it takes more colors, memory or wafers than there are.
+
+    A `draft` is for ranking: of feed-forward parts it writes the smallest and the whole, and interpolates the rest.
+    """
     mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
     width, height = (shard.rows, shard.columns) if turned else (shard.columns, shard.rows)
     tiling = Tiling.of(*mesh, width, height, upright=turned)
@@ -99,7 +104,8 @@ def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafer
     model = CostModel.of(wafer)
     positions = shard.positions(options.bounds.context)
     available = int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value)
-    routed = _route(model, options, shard, available, (sum(mesh), wafers > 1))
+    parts = (1, PARTS) if draft else tuple(range(1, PARTS + 1))
+    routed = _route(model, options, shard, available, (sum(mesh), wafers > 1), parts)
     if routed is None:
         return None
     streams, colors = routed
@@ -111,6 +117,7 @@ def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafer
         io_bytes_per_s=wafer.system.io_bytes_per_s.value,
     )
     cycles = {s.name: sum(c.cycles for _, c in stream_costs(model, s.instrs, load)) for s in streams}
+    _interpolate(cycles)
     blocks = blocks_of(shard, options, cycles)
     ends = fastest_fill(blocks, room, wafers * tiling.count) if options.objective == "interval" else fill(blocks, room)
     if ends is None:
@@ -118,15 +125,29 @@ def write_plan(wafer: Wafer, options: Options, shard: Shard, turned: bool, wafer
     return Plan(shard, turned, tiling, streams, colors, blocks, room, ends, cycles)
 
 
+def _interpolate(cycles: dict[str, float]) -> None:
+    """Cycles of parts that were not written, on the line between the smallest part and the whole."""
+    for kind in SPLIT_KINDS:
+        if kind in cycles:
+            low, high = cycles[part_name(kind, 1)], cycles[kind]
+            for parts in range(2, PARTS):
+                cycles.setdefault(part_name(kind, parts), low + (high - low) * (parts - 1) / (PARTS - 1))
+
+
 def _route(
-    model: CostModel, options: Options, shard: Shard, available: int, feedback: tuple[int, bool]
+    model: CostModel,
+    options: Options,
+    shard: Shard,
+    available: int,
+    feedback: tuple[int, bool],
+    parts: tuple[int, ...],
 ) -> tuple[tuple[Stream, ...], int] | None:
     """Streams and their colors, with as many slices as there are colors for."""
     positions = shard.positions(options.bounds.context)
     often = dict.fromkeys(("attention", *SPLIT_KINDS), float(shard.dims.layers))
     for slices in range(options.scheme.slices, -1, -1):
         scheme = replace(options.scheme, slices=slices)
-        writers = _writers(LayerWriter(shard, scheme, model, positions), options, *feedback)
+        writers = _writers(LayerWriter(shard, scheme, model, positions), options, feedback, parts)
         streams, colors = route_streams(writers, scheme, model, positions, available, often)
         if colors <= available:
             check_colors(streams, available)
@@ -146,14 +167,17 @@ def balanced(plan: Plan, wafers: int, objective: str) -> Plan:
     return other if other.latency <= plan.latency * _BALANCE_WORTH and other.wafers <= plan.wafers else plan
 
 
-def _writers(writer: LayerWriter, options: Options, distance: int, many: bool) -> tuple[StreamBuilder, ...]:
+def _writers(
+    writer: LayerWriter, options: Options, feedback: tuple[int, bool], parts: tuple[int, ...]
+) -> tuple[StreamBuilder, ...]:
     experts = writer.s.dims.experts
     out = [*(writer.enter(kind) for kind in ARRIVALS), writer.attention()]
     if experts is None or experts.dense_layers:
-        out += [writer.dense_ffn(parts) for parts in range(1, PARTS + 1)]
+        out += [writer.dense_ffn(part) for part in parts]
     if experts is not None:
-        out += [writer.expert_ffn(parts) for parts in range(1, PARTS + 1)]
+        out += [writer.expert_ffn(part) for part in parts]
     if options.embedding != "none":
         out.append(writer.host_embed() if options.embedding == "host" else writer.embed())
+        distance, many = feedback
         out += [writer.head(), writer.feedback(distance, many or options.embedding == "host")]
     return tuple(out)
