@@ -99,6 +99,17 @@ def test_fewer_bits_take_fewer_wafers():
     assert wafers[0] > wafers[-1]
 
 
+def test_narrow_keys_leave_room_for_context_and_cost_their_unpacking():
+    wide, narrow = (
+        compile_wafer("llama-3.1-8b", WSE3, Options(region=(512, 373), scheme=Scheme(kv_bytes=b))) for b in (2, 1)
+    )
+    assert narrow.fact("max_context_tokens") > 1.5 * wide.fact("max_context_tokens")
+    notes = [
+        region.operators for region in cycles(narrow, context=4096).regions if "scores: unpack" in region.operators
+    ]
+    assert notes and not any("scores: unpack" in r.operators for r in cycles(wide, context=4096).regions)
+
+
 BITS = ("bf16", "int4")
 
 

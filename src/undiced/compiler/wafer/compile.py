@@ -72,14 +72,38 @@ def _rank(plan: Plan, options: Options) -> tuple[float, float, float]:
 
 
 def _refusal(dims: Dims, wafer: Wafer, options: Options, shapes: list[_Shape]) -> CompileError:
-    smaller = "a smaller context or batch, or --weights int8 or int4"
+    """Why it does not fit, and what would: more wafers, another region, a smaller batch or context."""
     plan = _search(wafer, options, shapes, None) if options.wafers else None
-    if plan is None:
-        return CompileError(f"{dims.name} fits no region or no number of {wafer.name}.", remedy=f"Use {smaller}.")
+    if plan is not None:
+        return CompileError(
+            f"{dims.name} does not fit {options.wafers} x {wafer.name}: it takes {plan.wafers}.",
+            remedy=f"Use --wafers {plan.wafers}, a smaller context or batch, or --weights int8 or int4.",
+        )
+    what = f"{dims.name} at batch {options.bounds.batch} and context {options.bounds.context}"
+    for easier, words in _easier(options):
+        plan = _search(wafer, easier, _shapes(dims, wafer, easier), None)
+        if plan is not None:
+            where = f"on {plan.wafers} x {wafer.name}"
+            return CompileError(f"{what} fits no number of {wafer.name}.", remedy=f"{words} would fit {where}.")
     return CompileError(
-        f"{dims.name} does not fit {options.wafers} x {wafer.name}: it takes {plan.wafers}.",
-        remedy=f"Use --wafers {plan.wafers}, {smaller}.",
+        f"{dims.name} fits no number of {wafer.name}, at any context.", remedy="Use a machine with more memory a core."
     )
+
+
+def _easier(options: Options) -> Iterator[tuple[Options, str]]:
+    """Ever less demanding options, with their words."""
+    if options.region is not None:
+        options = replace(options, region=None)
+        yield options, "Another region (leave --region out)"
+    if options.bounds.batch > 1:
+        options = replace(options, bounds=replace(options.bounds, batch=1))
+        yield options, "A batch of 1"
+    context = options.bounds.context
+    while context > 1:
+        context = max(1, context // 4)
+        options = replace(options, bounds=replace(options.bounds, context=context))
+        yield options, f"A context of {context}"
+    yield replace(options, scheme=replace(options.scheme, weights="int4")), "4-bit weights with a short context"
 
 
 def _search(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int | None) -> Plan | None:

@@ -223,6 +223,8 @@ class LayerWriter:
             loops.append((across, positions, "positions"))
         else:
             loops.append((heads * positions, columns, "columns"))
+        if kv_bytes < 2:
+            b.vector(f"{note}: unpack", Kind.COPY, 1, columns, 2, per_position="length")
         _, length, inner = min(loops, key=lambda loop: vector_cost(self.model, fma, loop[0], loop[1], kv_bytes).cycles)
         if inner == "positions":
             b.vector(note, fma, across, 1, kv_bytes, per_position="length")
