@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def build(folder: Path) -> Path:
     """Configures and builds the benchmark in `folder`; returns the program."""
-    subprocess.run(["cmake", "-S", ROOT / "native" / "tests", "-B", folder], check=True, stdout=subprocess.DEVNULL)
-    command = ["cmake", "--build", folder, "--target", "kernel_bench", "--parallel", "2"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    configure = ["cmake", "-S", str(ROOT / "native" / "tests"), "-B", str(folder)]
+    compile_ = ["cmake", "--build", str(folder), "--target", "kernel_bench", "--parallel", "2"]
+    for command in (configure, compile_):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / "kernel_bench"
 
 
