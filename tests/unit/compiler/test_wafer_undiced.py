@@ -9,8 +9,8 @@ import pytest
 from undiced.compiler.wafer.ablation import ladder, speedup
 from undiced.compiler.wafer.compile import compile_wafer
 from undiced.compiler.wafer.dims import Dims
-from undiced.compiler.wafer.known import KNOWN
 from undiced.compiler.wafer.options import Options, parse_embedding, parse_objective
+from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.route import check_colors
 from undiced.compiler.wafer.scheme import Scheme, scheme_of
 from undiced.compiler.wafer.vector_math import (
@@ -51,8 +51,8 @@ def test_every_layer_runs_once_and_fits(name, objective):
             kind, _, part = stream.partition(" ")
             share = eval(part) if part else 1.0
             runs["attention" if kind == "attention" else "ffn"] += share * params.repeats
-    assert runs["attention"] == KNOWN[name].layers
-    assert runs["ffn"] == pytest.approx(KNOWN[name].layers)
+    assert runs["attention"] == dims_of(name).layers
+    assert runs["ffn"] == pytest.approx(dims_of(name).layers)
     assert program.fact("sram_bytes_max_per_core") <= WSE3.core.sram_bytes.value
     assert program.fact("max_context_tokens") >= 4096
 

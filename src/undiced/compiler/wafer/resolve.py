@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
-from undiced.compiler.wafer.known import KNOWN
-from undiced.core.errors import CompileError, ModelNotFoundError
-from undiced.model.config import ModelConfig
+from undiced.compiler.wafer.known import BENCHMARKED
+from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
+from undiced.model import ModelConfig, config_from_json, preset
 
 _CONFIG_MAX_BYTES = 1 << 24
 
@@ -28,12 +28,8 @@ def dims_of(model: object) -> Dims:
         return _of_json(model, "config.json")
     if isinstance(model, Path) or (isinstance(model, str) and model.endswith(".json")):
         return _of_file(Path(model))
-    found = KNOWN.get(str(model).lower())
-    if found is None:
-        raise ModelNotFoundError(
-            f"No model configuration called {str(model)!r}.", remedy=f"Known: {', '.join(KNOWN)}, or a config.json."
-        )
-    return found
+    found = BENCHMARKED.get(str(model).lower())
+    return found if found is not None else _of_config(preset(str(model)))
 
 
 def _of_config(config: ModelConfig) -> Dims:
@@ -74,6 +70,14 @@ def _of_file(path: Path) -> Dims:
 
 
 def _of_json(data: dict[str, object], where: str) -> Dims:
+    """As the model package reads it; a family that it does not run, or a bare list of sizes, by its sizes alone."""
+    try:
+        return _of_config(config_from_json(data, Path(where).stem))
+    except (CheckpointError, UnsupportedError):
+        return _of_sizes(data, where)
+
+
+def _of_sizes(data: dict[str, object], where: str) -> Dims:
     nested = data.get("text_config")
     if isinstance(nested, dict):
         data = {**data, **nested}
