@@ -1,12 +1,13 @@
 """LLM: a model in this process, for Python programs and the command line. A composition root: it may import everything.
 
-The same engine loop that serves requests runs here, on the caller's thread.
+The same engine loop that serves requests runs here, on the callers' threads.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +37,9 @@ class SamplingParams:
         top_p, top_k, min_p: 1, 0 and 0 are off.
         repetition_penalty, frequency_penalty, presence_penalty: 1, 0 and 0 are off.
         seed: equal seeds give equal answers; None draws one.
-        stop: strings that end the answer; they are not part of it.
+        stop: a string or strings that end the answer; they are not part of it.
         ignore_eos: generate through end-of-sequence tokens.
-        logprobs: None, or how many likely rivals to report beside each token's own log-probability.
+        logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
     """
 
     max_tokens: int | None = 256
@@ -50,9 +51,14 @@ class SamplingParams:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     seed: int | None = None
-    stop: tuple[str, ...] = ()
+    stop: str | Sequence[str] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The strings that end the answer."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
 
 @dataclass(slots=True)
@@ -62,7 +68,7 @@ class Completion:
     Attributes:
         text: without a stop string.
         tokens: generated token ids, the end-of-sequence token included.
-        logprobs: one a token if asked for.
+        logprobs: one a token if asked for; top_logprobs: for each token, (token id, log-probability) of the likeliest.
         finish_reason: "stop" or "length".
         usage: tokens and seconds of the sequence.
     """
@@ -70,6 +76,7 @@ class Completion:
     text: str = ""
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     finish_reason: str = ""
     usage: UsageEvent | None = None
 
@@ -125,7 +132,7 @@ def compile_for_host(
 
 
 class LLM:
-    """A model, resident and ready.
+    """A model, resident and ready. Threads may share it: what they ask at the same time runs together.
 
     Args:
         model: catalog name, GGUF file or Hugging Face folder.
@@ -149,6 +156,7 @@ class LLM:
     ) -> None:
         from undiced.engine.host import HostBackend
         from undiced.serve.loop import EngineLoop
+        from undiced.serve.shared import SharedLoop
         from undiced.text import load_chat_template, load_tokenizer
 
         compiled = compile_for_host(
@@ -158,7 +166,7 @@ class LLM:
         self.tokenizer = load_tokenizer(compiled.checkpoint)
         self._template = load_chat_template(compiled.checkpoint)
         self.program = compiled.program
-        self._loop = EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress))
+        self._loop = SharedLoop(EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress)))
         self._ids = itertools.count()
 
     @property
@@ -174,7 +182,8 @@ class LLM:
             EngineError: the engine failed.
         """
         many = [prompts] if isinstance(prompts, str) or _is_ids(prompts) else list(prompts)
-        return self._run([self._ids_of(prompt) for prompt in many], params or SamplingParams())  # type: ignore[arg-type]
+        ids = [self._ids_of(prompt) for prompt in many]  # type: ignore[arg-type]
+        return self._run(ids, params or SamplingParams(), continues=True)
 
     def chat(self, messages: Messages, params: SamplingParams | None = None) -> Completion:
         """Answers a conversation of {"role", "content"} messages.
@@ -182,23 +191,20 @@ class LLM:
         Raises:
             NoChatTemplateError: a base model; use `generate`.
         """
-        return self._run([self.chat_ids(messages)], params or SamplingParams())[0]
+        return self._run([self.chat_ids(messages)], params or SamplingParams(), continues=False)[0]
 
     def stream(
         self, prompt: Prompt | Messages, params: SamplingParams | None = None
     ) -> Iterator[tuple[str, Completion]]:
         """Yields (new text, the answer so far) as tokens come; closing the iterator cancels the rest."""
-        ids = self.chat_ids(prompt) if _is_messages(prompt) else self._ids_of(prompt)  # type: ignore[arg-type]
-        answer = _Answer(self, self._request(ids, params or SamplingParams()), params or SamplingParams())
-        try:
-            for deltas in self._loop.run([answer.request]):
+        talk = _is_messages(prompt)
+        ids = self.chat_ids(prompt) if talk else self._ids_of(prompt)  # type: ignore[arg-type]
+        params = params or SamplingParams()
+        answer = _Answer(self, self._request(ids, params), params, continues=not talk)
+        with closing(self._loop.run([answer.request])) as steps:
+            for deltas in steps:
                 for delta in deltas:
                     yield answer.take(delta), answer.completion
-        finally:
-            if answer.completion.usage is None:
-                self._loop.cancel(answer.request.id)
-                while not self._loop.idle:
-                    self._loop.step()
 
     def chat_ids(self, messages: Messages) -> list[int]:
         """Token ids of a conversation, ready to be answered.
@@ -225,17 +231,21 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, prompts: list[list[int]], params: SamplingParams) -> list[Completion]:
-        answers = [_Answer(self, self._request(ids, params), params) for ids in prompts]
+    def _run(self, prompts: list[list[int]], params: SamplingParams, *, continues: bool) -> list[Completion]:
+        answers = [_Answer(self, self._request(ids, params), params, continues=continues) for ids in prompts]
         by_id = {answer.request.id: answer for answer in answers}
-        for deltas in self._loop.run([answer.request for answer in answers]):
-            for delta in deltas:
-                by_id[delta.request_id].take(delta)
+        with closing(self._loop.run([answer.request for answer in answers])) as steps:
+            for deltas in steps:
+                for delta in deltas:
+                    by_id[delta.request_id].take(delta)
         return [answer.completion for answer in answers]
 
     def _ids_of(self, prompt: Prompt) -> list[int]:
         if not isinstance(prompt, str):
-            return list(prompt)
+            ids = list(prompt)
+            if not all(isinstance(token, int) for token in ids):
+                raise InvalidRequestError("A prompt is a text or a list of token ids.", param="prompt")
+            return ids
         ids = self.tokenizer.encode(prompt)
         start = self.tokenizer.bos_id
         return [start, *ids] if self.tokenizer.add_bos and start is not None else ids
@@ -268,35 +278,37 @@ class LLM:
 
 
 class _Answer:
-    """One sequence on its way from token ids to text."""
+    """One sequence on its way from token ids to text. `continues`: the text goes on where its prompt ended."""
 
-    def __init__(self, llm: LLM, request: Request, params: SamplingParams) -> None:
+    def __init__(self, llm: LLM, request: Request, params: SamplingParams, *, continues: bool) -> None:
         from undiced.text import Detokenizer, StopMatcher
 
         self.request = request
         self.completion = Completion()
         self._loop = llm._loop
-        self._text = StopMatcher(params.stop, Detokenizer(llm.tokenizer))
+        self._text = StopMatcher(params.stops, Detokenizer(llm.tokenizer, continuation=continues))
 
     def take(self, delta: Delta) -> str:
         """New text; a completed stop string ends the sequence where it was completed."""
-        new = ""
+        new, answer = "", self.completion
         if not self._text.stopped:
             for i, token in enumerate(delta.tokens):
-                self.completion.tokens.append(token)
-                self.completion.logprobs += delta.logprobs[i : i + 1]
+                answer.tokens.append(token)
+                answer.logprobs += delta.logprobs[i : i + 1]
+                answer.top_logprobs += delta.top[i : i + 1]
                 if token == delta.stop_token:
                     continue
                 text, stopped = self._text.push(token)
                 new += text
                 if stopped:
-                    self._loop.finish(self.request.id, len(self.completion.tokens))
+                    self._loop.finish(self.request.id, len(answer.tokens))
                     break
         if delta.usage is not None:
             new += self._text.flush()
-            self.completion.usage = delta.usage
-            self.completion.finish_reason = delta.usage.finish_reason
-        self.completion.text += new
+            # it may have ended by itself at the very token that completed the stop string
+            answer.usage = delta.usage.cut(len(answer.tokens), "stop") if self._text.stopped else delta.usage
+            answer.finish_reason = answer.usage.finish_reason
+        answer.text += new
         return new
 
 

@@ -1,0 +1,119 @@
+"""LLM as programs use it, with the packaged model: kinds of prompts, stops, log-probabilities, threads, mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from undiced import LLM, SamplingParams
+from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, UndicedError
+
+pytestmark = pytest.mark.model
+TEXT = "The capital of France is"
+
+
+@pytest.fixture(scope="module")
+def llm() -> Iterator[LLM]:
+    with LLM(max_batch=4, max_context=512) as made:
+        yield made
+
+
+def test_texts_and_ids_mix_and_nothing_is_no_answer(llm: LLM) -> None:
+    ids = llm.tokenizer.encode(TEXT)
+    params = SamplingParams(max_tokens=8)
+    one = llm.generate(TEXT, params)[0]
+    both = llm.generate([TEXT, ids], params)
+    assert [answer.tokens for answer in both] == [one.tokens] * 2 == [llm.generate(ids, params)[0].tokens] * 2
+    assert (one.finish_reason, len(one.tokens), one.usage and one.usage.completion_tokens) == ("length", 8, 8)
+    assert llm.generate([], params) == []
+
+
+def test_a_stop_string_ends_text_and_account_even_at_the_last_token(llm: LLM) -> None:
+    whole = llm.generate(TEXT, SamplingParams(max_tokens=8))[0]
+    last = llm.tokenizer.decode(whole.tokens[-1:], continuation=True)
+    at = next(i for i in range(8) if llm.tokenizer.decode(whole.tokens[: i + 1], continuation=True).endswith(last))
+    for params in (SamplingParams(max_tokens=at + 1, stop=last), SamplingParams(max_tokens=64, stop=[last, "\x00"])):
+        answer = llm.generate(TEXT, params)[0]
+        assert answer.finish_reason == "stop"
+        assert answer.usage is not None
+        assert (answer.usage.completion_tokens, answer.usage.finish_reason) == (at + 1, "stop")
+        assert answer.text == whole.text[: whole.text.index(last)]
+
+
+def test_log_probabilities_come_with_their_rivals(llm: LLM) -> None:
+    answer = llm.generate(TEXT, SamplingParams(max_tokens=4, logprobs=3))[0]
+    assert [len(row) for row in answer.top_logprobs] == [3] * 4
+    for token, own, row in zip(answer.tokens, answer.logprobs, answer.top_logprobs, strict=True):
+        assert row[0] == (token, pytest.approx(own, abs=1e-4))  # greedy takes the likeliest
+        assert [value for _, value in row] == sorted((value for _, value in row), reverse=True)
+    assert llm.generate(TEXT, SamplingParams(max_tokens=4))[0].top_logprobs == []
+
+
+def test_the_coldest_temperature_is_greedy(llm: LLM) -> None:
+    greedy = llm.generate(TEXT, SamplingParams(max_tokens=8))[0].tokens
+    for temperature in (1e-45, 1e-39, 1e-7, 1e-6):
+        assert llm.generate(TEXT, SamplingParams(max_tokens=8, temperature=temperature, seed=1))[0].tokens == greedy
+
+
+def test_threads_share_a_model(llm: LLM) -> None:
+    prompts = [f"Number {i} is" for i in range(6)]
+    params = SamplingParams(max_tokens=12)
+    alone = [llm.generate(prompt, params)[0].text for prompt in prompts]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda prompt: llm.generate(prompt, params)[0].text, prompts)) == alone
+
+
+def test_a_stream_left_early_and_one_inside_another(llm: LLM) -> None:
+    params = SamplingParams(max_tokens=100, ignore_eos=True)
+    for count, (_, so_far) in enumerate(llm.stream(TEXT, params), 1):
+        if count == 3:
+            assert len(so_far.tokens) == 3
+            break
+    outer = llm.stream(TEXT, SamplingParams(max_tokens=6))
+    pieces = [next(outer)[0]]
+    assert len(llm.generate("Once upon", SamplingParams(max_tokens=20, ignore_eos=True))[0].tokens) == 20
+    pieces += [piece for piece, _ in outer]
+    assert "".join(pieces) == llm.generate(TEXT, SamplingParams(max_tokens=6))[0].text
+
+
+def test_chat_answers_messages(llm: LLM) -> None:
+    answer = llm.chat([{"role": "user", "content": "What is 2+2?"}], SamplingParams(max_tokens=32))
+    assert "4" in answer.text
+    assert answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "error"),
+    [
+        ("", SamplingParams(), InvalidRequestError),
+        (TEXT, SamplingParams(max_tokens=0), InvalidRequestError),
+        (TEXT, SamplingParams(max_tokens=512), ContextLengthError),
+        ("word " * 600, SamplingParams(max_tokens=None), ContextLengthError),
+        ([1, -1], SamplingParams(), InvalidRequestError),
+        ([1, 10**9], SamplingParams(), InvalidRequestError),
+        ([1, "a"], SamplingParams(), InvalidRequestError),
+        (TEXT, SamplingParams(temperature=-1), InvalidRequestError),
+        (TEXT, SamplingParams(temperature=float("nan")), InvalidRequestError),
+        (TEXT, SamplingParams(top_p=2), InvalidRequestError),
+        (TEXT, SamplingParams(top_k=-1), InvalidRequestError),
+        (TEXT, SamplingParams(logprobs=-2), InvalidRequestError),
+        (TEXT, SamplingParams(repetition_penalty=0), InvalidRequestError),
+        (TEXT, SamplingParams(stop=""), InvalidRequestError),
+    ],
+)
+def test_mistakes_are_refused_and_the_model_goes_on(
+    llm: LLM, prompt: str | list[int], params: SamplingParams, error: type[UndicedError]
+) -> None:
+    with pytest.raises(error):
+        llm.generate(prompt, params)
+    assert len(llm.generate(TEXT, SamplingParams(max_tokens=2))[0].tokens) == 2
+
+
+def test_a_closed_model_says_so() -> None:
+    llm = LLM(max_batch=1, max_context=64)
+    llm.close()
+    llm.close()
+    with pytest.raises(EngineError, match="closed"):
+        llm.generate(TEXT, SamplingParams(max_tokens=2))
