@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
 SAMPLING_DTYPE = np.dtype([(name, kind) for name, kind in SAMPLING_FIELDS])
 _UNUSED = -1
+_COLDEST = 1e-6  # a lower temperature is greedy but for exact ties, and its inverse may overflow single precision
 _WORD = 8  # bytes of a counter; rows are whole words, and counters are aligned
 _SAMPLING_WORDS = SAMPLING_DTYPE.itemsize // _WORD
 _COUNTER = sum(np.dtype(kind).itemsize for _, kind in SAMPLING_FIELDS[:-1]) // _WORD
 
 
-def slot_state(request: Request) -> SlotState:
-    """What a backend must know of a request for as long as it holds a slot."""
+def slot_state(request: Request, vocab: int) -> SlotState:
+    """What a backend with `vocab` logits must know of a request for as long as it holds a slot.
+
+    A tokenizer may name end tokens that the model has no logit for; those need no ban.
+    """
     sampling = request.sampling
     return SlotState(
         prompt=request.prompt if sampling.repetition_penalty != 1.0 else (),
         bias=sampling.logit_bias,
-        eos=tuple(sorted(request.stops)) if sampling.min_tokens > 0 else (),
+        eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if sampling.min_tokens > 0 else (),
     )
 
 
@@ -120,9 +124,9 @@ class StepBuffer:
         row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
         row["slot"] = sequence.slot
         row["top_logprobs"] = sampling.logprobs
+        row["temperature"] = sampling.temperature if sampling.temperature >= _COLDEST else 0.0
         for name in (
             "top_k",
-            "temperature",
             "top_p",
             "min_p",
             "repetition_penalty",

@@ -90,7 +90,7 @@ class EngineLoop:
         batch = self._buffer.fill(plan, self._sampled)
         try:
             for sequence in plan.opened:
-                self.backend.open_slot(sequence.slot, slot_state(sequence.request))
+                self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
             ready = self._clock()
             output = self.backend.step(batch)
         except UndicedError:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from undiced.engine.backend import Limits
 
 _SEED_MASK = (1 << 64) - 1
+_RANGES = {  # what the engine can compute with: StepChecker in native/engine/step.cpp
+    "temperature": (0.0, 1e6),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (1e-3, 1e3),
+    "frequency_penalty": (-1e3, 1e3),
+    "presence_penalty": (-1e3, 1e3),
+}
 _SEED_STRIDE = 0x9E3779B97F4A7C15  # odd, so that the seeds of a request's copies never meet
 
 
@@ -149,7 +158,13 @@ def _check_sampling(sampling: Sampling) -> None:
         raise InvalidRequestError(
             f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k"
         )
-    if sampling.logprobs > TOP_LOGPROBS_MAX:
+    if not -1 <= sampling.logprobs <= TOP_LOGPROBS_MAX:
         raise InvalidRequestError(
-            f"{sampling.logprobs} top logprobs asked for; {TOP_LOGPROBS_MAX} is the most.", param="top_logprobs"
+            f"{sampling.logprobs} top logprobs asked for; 0 to {TOP_LOGPROBS_MAX} can be had.", param="top_logprobs"
         )
+    for name, (low, high) in _RANGES.items():
+        value = getattr(sampling, name)
+        if not low <= value <= high:  # NaN is in no range
+            raise InvalidRequestError(f"{name} is {value}; it must be between {low:g} and {high:g}.", param=name)
+    if not all(math.isfinite(value) for _, value in sampling.logit_bias):
+        raise InvalidRequestError("logit_bias holds a value that is not a finite number.", param="logit_bias")

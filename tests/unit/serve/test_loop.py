@@ -88,9 +88,19 @@ def test_sampling_parameters_reach_their_row() -> None:
 
 def test_the_slot_learns_only_what_it_needs() -> None:
     request = Request("a", (1, 2), 4, GREEDY, eos_ids=(9, 3), stop_token_ids=(5,))
-    assert slot_state(request) == SlotState()
+    assert slot_state(request, 10) == SlotState()
     penalized = replace(request, sampling=Sampling(repetition_penalty=1.1, logit_bias=((4, 2.0),), min_tokens=1))
-    assert slot_state(penalized) == SlotState(prompt=(1, 2), bias=((4, 2.0),), eos=(3, 5, 9))
+    assert slot_state(penalized, 10) == SlotState(prompt=(1, 2), bias=((4, 2.0),), eos=(3, 5, 9))
+    assert slot_state(penalized, 9).eos == (3, 5), "the model has no logit for 9"
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0.0, 0.0), (1e-45, 0.0), (1e-39, 0.0), (1e-6, 1e-6), (2.0, 2.0)])
+def test_temperatures_that_single_precision_can_not_invert_are_greedy(asked: float, used: float) -> None:
+    backend = Recorder()
+    loop = EngineLoop(backend)
+    loop.add(Request("a", (1,), 1, Sampling(temperature=asked)))
+    loop.step()
+    assert backend.batches[0].sampling[0]["temperature"] == np.float32(used)
 
 
 def test_log_probabilities_come_for_those_who_asked_and_as_many_as_they_asked() -> None:
