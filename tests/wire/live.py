@@ -37,9 +37,9 @@ class Server:
 
 
 @contextmanager
-def running(*options: str) -> Iterator[Server]:
+def running(*options: str, model: str = MODEL) -> Iterator[Server]:
     """Start `undiced serve` on a free port of this machine; a clean end is part of every test."""
-    command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", MODEL, "--port", "0", "--json"]
+    command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", model, "--port", "0", "--json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -60,7 +60,7 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
     end = time.monotonic() + _START_S
     while select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
         line = process.stdout.readline()
-        assert line, f"the server ended with status {process.wait()} instead of serving {MODEL}"
+        assert line, f"the server ended with status {process.wait()} instead of serving"
         message: dict[str, object] = json.loads(line)
         assert message.get("event") == "ready", message
         return message

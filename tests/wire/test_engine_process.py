@@ -183,6 +183,18 @@ async def test_a_full_queue_refuses_before_the_first_token() -> None:
         assert [delta.finish_reason async for delta in waiting][-1] == "length"
 
 
+async def test_a_flood_is_refused_before_it_is_sent() -> None:
+    spec = replace(SPEC, checkpoint="step_s=0.002,max_batch=2", max_waiting=3)
+    async with EngineClient(spec) as client:
+        streams = [client.submit(ask(f"r{index}", 2000)) for index in range(7)]
+        with pytest.raises(QueueFullError, match="7 requests are on their way"):
+            client.submit(ask("flood"))
+        for stream in streams:
+            stream.cancel()
+        await until(lambda: client.stats().running == client.stats().waiting == 0 and not client._streams)
+        assert len((await read(client, ask("after")))[0]) == 10
+
+
 async def test_impossible_requests_are_refused_without_asking_the_engine() -> None:
     async with EngineClient(SPEC) as client:
         with pytest.raises(ContextLengthError):
@@ -228,7 +240,7 @@ async def test_close_ends_streams_process_and_folder() -> None:
     ("factory", "error", "words"),
     [
         ("refuse", CheckpointError, r"model\.gguf is damaged\. Fetch it again\."),
-        ("die", EngineError, "died .signal 9."),
+        ("die", EngineError, r"died while it loaded the model \(signal 9\)\. If memory ran out, .*--max-context"),
         ("stumble", EngineError, "ZeroDivisionError: a bug"),
         ("missing", EngineError, "AttributeError"),
     ],

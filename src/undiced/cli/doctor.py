@@ -64,9 +64,12 @@ def doctor(
 
 
 def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings:
-    """Measure; takes a few seconds."""
+    """Measure; takes a few seconds, so a model that does not exist is refused first."""
+    from undiced.checkpoint import CATALOG, resolve
     from undiced.machine.host import host
 
+    if model.casefold() not in CATALOG:
+        resolve(model)
     machine = host(threads)
     native = _native()
     bar.share(0.1, "Measuring memory bandwidth")

@@ -15,7 +15,7 @@ from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from undiced.api.metrics import Metrics
     from undiced.api.service import ModelCard, Service
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from undiced.text import ChatEncoder, Tokenizer
 
 _POLL_S = 0.05
+_TERMINATED = 143  # what shells report of a process that SIGTERM ended
 
 
 def serve(
@@ -90,11 +91,19 @@ def _run(main: Coroutine[object, object, None]) -> None:
     import asyncio
 
     try:
+        _runner()(main)
+    except asyncio.CancelledError:
+        raise SystemExit(_TERMINATED) from None
+
+
+def _runner() -> Callable[[Coroutine[object, object, None]], None]:
+    import asyncio
+
+    try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run
+    return uvloop.run
 
 
 class Announcement:
@@ -143,28 +152,48 @@ async def _serve(
     *,
     access_log: bool,
 ) -> None:
-    import asyncio
-
     from undiced.api import server
     from undiced.api.metrics import Metrics
-    from undiced.cli.terminal import Bar
     from undiced.serve.client import EngineClient
 
+    _end_on_sigterm()
     metrics = Metrics()
     engine = EngineClient(spec, on_usage=metrics.ended)
-    with Bar("Packing weights", quiet=told.as_json) as bar:
-        watching = asyncio.create_task(_watch(engine, bar))
-        parts = asyncio.create_task(asyncio.to_thread(_text_parts, compiled))
-        try:
-            told.limits = await engine.start()
-            tokenizer, chat = await parts
-        finally:
-            watching.cancel()
     try:
+        tokenizer, chat = await _load(compiled, engine, told)
         service = _service(compiled, engine, tokenizer, chat, metrics, settings, told)
         await server.serve(service, sock, on_ready=told.ready, on_drain=told.drain, access_log=access_log)
     finally:
         await engine.close()
+
+
+def _end_on_sigterm() -> None:
+    """Until the server listens, and drains, SIGTERM ends the command as Ctrl-C does: nothing is left behind."""
+    import asyncio
+    import signal
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _load(compiled: Compiled, engine: EngineClient, told: Announcement) -> tuple[Tokenizer, ChatEncoder | None]:
+    """Start the engine and load what handles text, side by side; the first failure ends both."""
+    import asyncio
+
+    from undiced.cli.terminal import Bar
+
+    with Bar("Packing weights", quiet=told.as_json) as bar:
+        watching = asyncio.create_task(_watch(engine, bar))
+        starting = asyncio.create_task(engine.start())
+        reading = asyncio.create_task(asyncio.to_thread(_text_parts, compiled))
+        try:
+            told.limits, parts = await asyncio.gather(starting, reading)
+        finally:
+            for task in (watching, starting, reading):
+                task.cancel()
+            await asyncio.gather(watching, starting, reading, return_exceptions=True)
+    return parts
 
 
 async def _watch(engine: EngineClient, bar: Bar) -> None:

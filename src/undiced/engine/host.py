@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from undiced import _native
-from undiced.core.errors import EngineError, UnsupportedError
+from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.engine.backend import SAMPLING_FIELDS, TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.isa import encode
@@ -43,6 +43,7 @@ class HostBackend:
     Raises:
         UnsupportedError: not a host program, or this build lacks an instruction or the instruction set level.
         CheckpointError: the checkpoint is not the one that the program was compiled from.
+        EngineError: weights and KV pages do not fit into memory.
     """
 
     def __init__(
@@ -77,6 +78,11 @@ class HostBackend:
                 program.vocab,
                 isa,
             )
+        except MemoryError as error:
+            raise EngineError(
+                f"{program.model} does not fit into memory: {error}.",
+                remedy="Choose a smaller model, or lower --max-batch and --max-context.",
+            ) from None
         except (ValueError, RuntimeError) as error:
             raise UnsupportedError(f"This build can't run {program.model}: {error}") from None
         self.limits = Limits(
@@ -97,20 +103,26 @@ class HostBackend:
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0
         for index, slot in enumerate(slots):
-            if slot.rows == 1:
-                self._engine.load_vector(index, vector_of(slot, checkpoint))
-            else:
-                parts = parts_of(slot, checkpoint)
-                self._engine.load(
-                    index,
-                    [
-                        (np.frombuffer(p.raw, np.uint8), p.format, p.rows, p.columns, p.row_index, p.transposed)
-                        for p in parts
-                    ],
-                )
+            try:
+                self._pack(index, slot, checkpoint)
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{checkpoint.name} does not hold the weights of this program: {error}.",
+                    remedy="Compile the program again, from this checkpoint.",
+                ) from None
             done += resident_bytes(slot)
             if progress is not None:
                 progress(done, total)
+
+    def _pack(self, index: int, slot: WeightSlot, checkpoint: Checkpoint) -> None:
+        if slot.rows == 1:
+            self._engine.load_vector(index, vector_of(slot, checkpoint))
+            return
+        parts = parts_of(slot, checkpoint)
+        self._engine.load(
+            index,
+            [(np.frombuffer(p.raw, np.uint8), p.format, p.rows, p.columns, p.row_index, p.transposed) for p in parts],
+        )
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot for a new sequence."""
@@ -148,7 +160,7 @@ class HostBackend:
 
     def buffer(self, index: int) -> NDArray[np.float32]:
         """The last step's rows of an f32 buffer, copied: for tests and for finding where two executors part."""
-        values: NDArray[np.float32] = self._engine.buffer(index)  # type: ignore[assignment]
+        values: NDArray[np.float32] = self._engine.buffer(index)
         return values
 
     def memory(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
-from undiced.core.errors import EngineError, InvalidRequestError, UnavailableError, UndicedError
+from undiced.core.errors import EngineError, InvalidRequestError, QueueFullError, UnavailableError, UndicedError
 from undiced.serve.delta import EngineStats
 from undiced.serve.frames import (
     Accepted,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 State = Literal["starting", "ready", "restarting", "draining", "failed", "closed"]
 _LAST_FRAMES_S = 1.0
 _STOP_GRACE_S = 3.0
+_RETRY_S = 1.0
+_LEANER = "If memory ran out, choose a smaller model, or lower --max-batch and --max-context."
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +197,14 @@ class EngineClient:
 
         Raises:
             InvalidRequestError, ContextLengthError: it can never run. UnavailableError: no requests are taken now.
+            QueueFullError: more are on their way than the engine can take; it refuses the others itself.
         """
         if self.state != "ready" or self._connection is None:
             raise self._unavailable()
         check(request, self.limits)
+        if len(self._streams) >= self.spec.max_waiting + 2 * self.limits.max_batch:
+            message = f"The queue is full: {len(self._streams)} requests are on their way."
+            raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again later.")
         if request.id in self._streams:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         now = time.perf_counter()
@@ -265,6 +271,10 @@ class EngineClient:
         self._connection = None
         if self._failure is not None:
             return self._failure.error()
+        if self._limits is None:
+            return EngineError(
+                f"The engine process died while it loaded the model ({describe(status)}).", remedy=_LEANER
+            )
         return EngineError(
             f"The engine process died ({describe(status)}).", remedy="Send the request again in a few seconds."
         )

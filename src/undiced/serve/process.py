@@ -62,7 +62,8 @@ class EngineProcess:
 
     def __init__(self, spec: EngineSpec, socket: Path) -> None:
         loop = asyncio.get_running_loop()
-        self._process = subprocess.Popen(spec.command(socket), stdin=subprocess.DEVNULL)
+        # in a group of its own: Ctrl-C at the terminal is for the server, which ends the engine when it is done with it
+        self._process = subprocess.Popen(spec.command(socket), stdin=subprocess.DEVNULL, process_group=0)
         self._exit: asyncio.Future[int] = loop.create_future()
         threading.Thread(target=self._watch, args=(loop,), name="engine-watch", daemon=True).start()
 

@@ -1,0 +1,50 @@
+"""A tiny Hugging Face folder that can be served: random weights in two shards, every byte a token."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+from safetensors.numpy import save_file
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "tiny.py"
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
+CONTEXT = 128
+
+
+def make_folder(folder: Path, *, tokenizer: bool = True) -> Path:
+    """A Llama of 30 tensors; `tokenizer` tells whether tokenizer.json is there."""
+    tiny = runpy.run_path(str(GOLDEN))
+    case = tiny["load_case"]("llama")
+    vocab = case["config"]["vocab_size"] = 256 + len(SPECIALS)
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        case["tensors"][name] = [vocab, case["tensors"][name][1]]
+    weights = tiny["weights_of"](case)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(case["config"]))
+    names = sorted(weights)
+    shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, held in shards.items():
+        save_file({name: weights[name] for name in held}, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {name: file for file, held in shards.items() for name in held}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    if tokenizer:
+        _write_tokenizer(folder)
+    return folder
+
+
+def _write_tokenizer(folder: Path) -> None:
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    from undiced.text.bytelevel import CHAR_OF
+
+    ids = {token: i for i, token in enumerate([*SPECIALS, *CHAR_OF])}
+    engine = Tokenizer(models.BPE(ids, []))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    engine.decoder = decoders.ByteLevel()
+    engine.add_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
+    engine.save(str(folder / "tokenizer.json"))
+    settings = {"eos_token": "<|im_end|>", "chat_template": TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
