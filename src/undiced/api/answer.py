@@ -103,9 +103,13 @@ class Answer:
             yield [(0, delta)]
 
     async def _merged(self) -> AsyncIterator[list[tuple[int, Delta]]]:
-        """Deltas of several sequences; all that are there at once make one batch."""
+        """Deltas of several sequences; all that are there at once make one batch.
+
+        All are submitted before anything is awaited: `cancel` must find them.
+        """
         arrivals: asyncio.Queue[_Arrival] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._pump(choice, arrivals)) for choice in self.choices]
+        streams = [(choice.index, self.service.engine.submit(choice.request)) for choice in self.choices]
+        tasks = [asyncio.create_task(_pump(index, stream, arrivals)) for index, stream in streams]
         try:
             while True:
                 batch = [await arrivals.get()]
@@ -118,12 +122,13 @@ class Answer:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, choice: Choice, arrivals: asyncio.Queue[_Arrival]) -> None:
-        try:
-            async for delta in self.service.engine.submit(choice.request):
-                arrivals.put_nowait((choice.index, delta))
-        except Exception as error:
-            arrivals.put_nowait((choice.index, error))
+
+async def _pump(index: int, stream: AsyncIterator[Delta], arrivals: asyncio.Queue[_Arrival]) -> None:
+    try:
+        async for delta in stream:
+            arrivals.put_nowait((index, delta))
+    except Exception as error:
+        arrivals.put_nowait((index, error))
 
 
 def _delta(found: Delta | Exception) -> Delta:

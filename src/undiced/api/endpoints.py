@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -79,6 +80,7 @@ async def completions(request: Request) -> Response:
             echo=echo,
             continues=True,
         )
+        await asyncio.sleep(0)  # many prompts, each short enough for this loop: let the streams go on in between
     head = _head(service, job, name, sum(len(choice.request.prompt) for choice in choices[:: job.n]))
     return _respond(request, Answer(service, choices, job.n, started_s), CompletionShape(head), job, unknown)
 

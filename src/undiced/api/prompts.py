@@ -60,10 +60,14 @@ class Prompts:
             message = f"The model '{self.name}' is a base model without a chat template."
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
         written = "\n".join(str(message["content"]) for message in messages)
-        return await self._encoded(written, "messages", lambda: chat.encode(messages), special=False)
+        chars = sum(_chars(message) for message in messages)
+        return await self._encoded(written, "messages", lambda: chat.encode(messages), special=False, chars=chars)
 
-    async def _encoded(self, text: str, what: str, encode: Callable[[], list[int]], *, special: bool) -> list[int]:
-        if len(text) <= self.settings.inline_chars:
+    async def _encoded(
+        self, text: str, what: str, encode: Callable[[], list[int]], *, special: bool, chars: int = 0
+    ) -> list[int]:
+        """`chars`: characters that `encode` may have to read, if more than `text` has."""
+        if max(len(text), chars) <= self.settings.inline_chars:
             return encode()
         if self._waiting >= self.settings.max_long_prompts:
             message = "Too many long prompts wait to be tokenized."
@@ -110,3 +114,12 @@ class Prompts:
             remedy="Please reduce the length of the messages" + (" or max_tokens." if asked else "."),
             param="max_tokens" if asked else what,
         )
+
+
+def _chars(value: object) -> int:
+    """Characters in all strings of a message, tool calls and reasoning included."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_chars, value.values()))
+    return sum(map(_chars, value)) if isinstance(value, list) else 0

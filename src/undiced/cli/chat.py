@@ -25,7 +25,7 @@ Message = dict[str, str]
 def chat(
     model: Model = DEFAULT_MODEL,
     system: Annotated[str, typer.Option("--system", help="The system prompt.")] = "",
-    temperature: Temperature = 0.7,
+    temperature: Temperature = 0.2,
     seed: Seed = None,
     threads: Threads = None,
     max_context: MaxContext = None,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from threading import get_ident
+
 import pytest
 
 from undiced.api.schemas import TOLERATED
@@ -301,6 +304,51 @@ def test_long_texts_are_tokenized_off_the_loop(make):
     assert len(caller.engine.submitted[0].prompt) == 3018
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "", "reasoning": "y" * 3000},
+        {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "y" * 3000}}]},
+    ],
+    ids=["reasoning", "arguments"],
+)
+def test_every_text_of_a_message_counts_as_long(make, monkeypatch, message):
+    caller = make(settings=Settings(inline_chars=1000), context=5000)
+    threads = []
+    encode = caller.service.chat.encode
+    monkeypatch.setattr(caller.service.prompts.chat, "encode", lambda m: threads.append(get_ident()) or encode(m))
+    assert caller.chat(messages=[message, {"role": "user", "content": "x"}]).status == 200
+    assert caller.chat(messages=[{"role": "user", "content": "x"}]).status == 200
+    assert (threads[0] == get_ident(), threads[1] == get_ident()) == (False, True)
+
+
+def test_many_short_prompts_let_the_streams_go_on(make):
+    caller = make(context=5000)
+    turns, longest = [0, 0], []
+
+    async def scenario():
+        async def tick():
+            while True:
+                turns[0] += 1
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        encode = caller.service.tokenizer.encode
+
+        def counted(text, **how):
+            longest.append(turns[0] - turns[1])
+            turns[1] = turns[0]
+            return encode(text, **how)
+
+        caller.service.tokenizer.encode = counted
+        await caller.call("POST", "/v1/completions", {"model": "m", "prompt": ["hi"] * 20})
+        ticking.cancel()
+
+    asyncio.run(scenario())
+    assert len(longest) == 20
+    assert min(longest[1:]) >= 1, "the event loop was held up from one prompt to the next"
+
+
 def test_engine_failure_in_a_stream_is_an_error_chunk(make):
     for n in (1, 2):
         caller = make(error=EngineError("It broke.", remedy="Try again."), fail_at=5)
@@ -330,6 +378,28 @@ def test_a_departed_client_cancels_its_sequences(make):
         assert [event.finish_reason for event in caller.engine.ended] == ["cancelled"] * 2
         assert 'undiced_sequences_total{reason="cancelled"} 2.0' in caller("GET", "/metrics").body.decode()
         assert reply.status == (200 if stream else 499)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_left_before_the_answer_began_leaves_nothing_running(make, n, stream):
+    caller = make(hang_at=0)
+    running = set()
+    submit = caller.engine.submit
+
+    def noted(request):  # as the real client: a sequence runs from the moment it is submitted
+        running.add(request.id)
+        return submit(request)
+
+    def cancel(request_id):
+        caller.engine.cancelled.append(request_id)
+        running.discard(request_id)
+
+    caller.engine.submit, caller.engine.cancel = noted, cancel
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": stream, "n": n}
+    caller.post("/v1/chat/completions", body, leave_after=0)
+    assert len(caller.engine.cancelled) == n
+    assert not running
 
 
 def test_a_silent_stream_gets_comments(make):
@@ -381,6 +451,7 @@ def test_the_page_allows_nothing_from_elsewhere(caller):
     page = caller("GET", "/")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert b"<script src=" in page.body
+    assert b'step="0.1" value="0.2"' in page.body, "small models need a cool start"
     for path, kind in (
         ("/static/app.js", "text/javascript"),
         ("/static/style.css", "text/css"),

@@ -277,7 +277,12 @@ $("theme").addEventListener("click", () => {
   store.set("theme", theme);
 });
 page.system.addEventListener("change", () => store.set("system", page.system.value));
-page.temperature.addEventListener("input", () => { page.shown.value = Number(page.temperature.value).toFixed(1); });
+function showTemperature() {
+  page.shown.value = Number(page.temperature.value).toFixed(1);
+}
+
+page.temperature.addEventListener("input", showTemperature);
+showTemperature(); // browsers give a reloaded form its old values back
 page.toggle.addEventListener("click", () => {
   page.settings.hidden = !page.settings.hidden;
   page.toggle.setAttribute("aria-expanded", String(!page.settings.hidden));
