@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FUEL = 200_000  # instructions of the template engine; the longest known template takes about 100 a message
 MAX_SOURCE = 1 << 20
+MAX_SPACING = 16  # ours: characters of indentation or of a separator in JSON; 4 is the most seen
 _REMEDY = "Choose a model with a working chat template, or use /v1/completions."
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 _ROLES = ("bos", "eos", "unknown", "padding")
@@ -157,6 +158,10 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     """JSON without HTML escapes, as templates of chat models expect it."""
+    # The engine's fuel does not see what is spent here.
+    marks = list(separators) if separators is not None else []
+    if not (indent is None or 0 <= indent <= MAX_SPACING) or any(len(mark) > MAX_SPACING for mark in marks):
+        raise ValueError(f"tojson takes at most {MAX_SPACING} characters of spacing")
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

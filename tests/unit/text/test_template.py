@@ -80,6 +80,8 @@ def test_a_template_that_refuses_gives_its_own_words() -> None:
         "{% include 'other' %}",
         "{{ unknown_function() }}",
         "{{ strftime_now(1) }}",
+        "{{ messages | tojson(indent=999999999) }}",
+        "{{ messages | tojson(separators=('x' * 99999, ':')) }}",
     ],
 )
 def test_a_template_that_fails_or_never_ends_is_one_clear_error(source: str) -> None:
