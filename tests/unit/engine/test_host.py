@@ -1,0 +1,53 @@
+"""HostBackend's refusals: memory that is not there, and a checkpoint that is not the program's."""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from undiced import _native
+from undiced.checkpoint import Checkpoint, open_checkpoint
+from undiced.compiler import compile
+from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
+from undiced.engine.host import HostBackend
+from undiced.machine.host import host
+from undiced.model import build
+from undiced.program import Bounds, Program
+
+TINY = runpy.run_path(str(Path(__file__).parents[2] / "golden" / "tiny.py"))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> tuple[Program, Checkpoint]:
+    checkpoint = open_checkpoint(TINY["make_folder"](TINY["load_case"]("llama"), tmp_path / "llama"))
+    return compile(build(checkpoint), host(1), Bounds(1, 64)), checkpoint
+
+
+def test_too_little_memory_is_said_with_a_way_out(
+    tiny: tuple[Program, Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> NoReturn:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr(_native, "Engine", exhausted)
+    with pytest.raises(EngineError, match=r"does not fit into memory: std::bad_alloc.*--max-batch and --max-context"):
+        HostBackend(*tiny)
+
+
+def test_more_pages_than_any_machine_has_are_refused(tiny: tuple[Program, Checkpoint]) -> None:
+    with pytest.raises(UnsupportedError, match=r"MiB; this machine has|too large"):
+        HostBackend(*tiny, pages=1 << 30)
+
+
+@pytest.mark.parametrize("change", [{"format": "Q8_0"}, {"columns": 64}])
+def test_another_models_checkpoint_is_refused(tiny: tuple[Program, Checkpoint], change: dict[str, object]) -> None:
+    program, checkpoint = tiny
+    at = next(i for i, slot in enumerate(program.slots) if slot.rows > 1)
+    slots = list(program.slots)
+    slots[at] = replace(slots[at], **change)  # type: ignore[arg-type]
+    with pytest.raises((CheckpointError, UnsupportedError), match=r"weights of this program|can't run"):
+        HostBackend(replace(program, slots=tuple(slots)), checkpoint)

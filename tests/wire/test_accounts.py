@@ -1,0 +1,72 @@
+"""The application on a real engine process: whatever clients do, each sequence is accounted for once, nothing stays."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections import Counter
+from pathlib import Path
+
+from undiced.api.app import build_app
+from undiced.api.service import ModelCard, Service
+from undiced.serve import UsageEvent
+from undiced.serve.client import EngineClient
+from undiced.serve.process import EngineSpec
+from undiced.text import Detokenizer, StopMatcher
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
+from scripted import ByteTokenizer, Caller, LineChat
+
+SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="vocab=258,context=1000")
+CHAT = "/v1/chat/completions"
+KINDS: tuple[tuple[dict[str, object], int | None], ...] = (  # fields, and after how many writes the client leaves
+    ({"max_tokens": 20}, None),
+    ({"max_tokens": 20, "n": 3, "stream": True, "logprobs": True, "top_logprobs": 3}, None),
+    ({"max_tokens": 20, "stop": ["a", "e", "\x00"]}, None),
+    ({"max_tokens": 800, "n": 2, "stream": True}, 1),
+    ({"max_tokens": 800, "stream": True}, 0),
+    ({"max_tokens": 800, "n": 2}, 0),
+    ({"temperature": 9}, None),
+)
+
+
+async def test_every_sequence_is_accounted_for_once_and_nothing_stays() -> None:
+    events: list[UsageEvent] = []
+    async with EngineClient(SPEC, on_usage=events.append) as engine:
+        caller = _caller(engine)
+        alive = []
+        for _ in range(3):
+            before, ended = len(events), engine.stats().ended
+            await asyncio.gather(*(_ask(caller, turn) for turn in range(70)))
+            for _ in range(200):
+                if not engine._streams:
+                    break
+                await asyncio.sleep(0.01)
+            stats = engine.stats()
+            assert (stats.running, stats.waiting, stats.pages_used) == (0, 0, 0)
+            assert stats.ended - ended == len(events) - before
+            gc.collect()
+            assert not engine._streams and not engine._handles and not caller.service.running
+            alive.append(len(gc.get_objects()))
+        assert Counter(Counter(event.request_id for event in events).values()).keys() == {1}
+        assert {event.finish_reason for event in events} >= {"length", "stop", "cancelled"}
+        assert alive[2] - alive[1] < 1000, "objects pile up"
+
+
+async def _ask(caller: Caller, turn: int) -> None:
+    fields, leave_after = KINDS[turn % len(KINDS)]
+    body = {"model": "m", "messages": [{"role": "user", "content": f"hi {turn}"}], **fields}
+    await caller.call("POST", CHAT, body, leave_after=leave_after)
+
+
+def _caller(engine: EngineClient) -> Caller:
+    tokenizer = ByteTokenizer()
+    service = Service(
+        engine,
+        tokenizer,  # type: ignore[arg-type]
+        LineChat(),
+        ModelCard("m", 1_700_000_000, 1000, "digest"),
+        lambda stops, continues: StopMatcher(stops, Detokenizer(tokenizer, continuation=continues)),  # type: ignore[arg-type]
+    )
+    return Caller(build_app(service), service, engine)  # type: ignore[arg-type]
