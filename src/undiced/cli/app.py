@@ -13,7 +13,8 @@ from undiced.cli.doctor import doctor
 from undiced.cli.generate import generate
 from undiced.cli.models import models, pull
 from undiced.cli.serve import serve
-from undiced.cli.wafer import compile, map_wafer, simulate, validate
+from undiced.cli.validate import validate
+from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
 
 EXIT_ERROR, EXIT_BUG, EXIT_INTERRUPTED = 1, 70, 130

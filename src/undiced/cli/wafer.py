@@ -1,4 +1,4 @@
-"""`undiced compile`, `simulate`, `map` and `validate`: the commands that ask what a model would do on a wafer.
+"""`undiced compile`, `simulate` and `map`: the commands that ask what a model would do on a wafer.
 
 Everything printed here is simulated, and says so.
 """
@@ -151,28 +151,6 @@ def map_wafer(
     emit({"file": str(out)}) if as_json else typer.echo(out)
 
 
-def validate(as_json: Json = False) -> None:
-    """Simulate every published measurement in the tables and print the error of each."""
-    from undiced.cli.terminal import emit
-    from undiced.sim.validation import table
-    from undiced.sim.validation import validate as outcomes
-
-    found = outcomes()
-    if as_json:
-        emit([outcome.as_dict() for outcome in found])
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    header, *rows = table(found)
-    grid = Table(*header, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        grid.add_row(*row)
-    Console().print(grid)
-    judged = [outcome.passed for outcome in found if outcome.passed is not None]
-    typer.echo(f"{sum(judged)} of {len(judged)} judged rows are within their aim; all figures are simulated.")
-
-
 def _options(
     region: str,
     groups: int | None,
@@ -218,15 +196,11 @@ def _wafer_program(
 def _subject(model: str) -> object:
     """What the mappings take: a configuration, from a name, a config.json or a checkpoint."""
     from undiced.checkpoint import open_checkpoint
-    from undiced.model import PRESETS, config_of, preset
+    from undiced.model import config_of
 
-    if model.lower() in PRESETS:
-        return preset(model.lower())
-    if model.endswith(".json"):
-        return model
-    if Path(model).exists():
+    if Path(model).exists() and not model.endswith(".json"):
         return config_of(open_checkpoint(model))
-    return preset(model)  # raises, and says what is known
+    return model  # a name or a config.json: the compiler reads both, and says what is known
 
 
 def _is_program(model: str) -> bool:

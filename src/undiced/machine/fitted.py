@@ -1,4 +1,4 @@
-"""Free parameters as fitted by `python -m undiced.sim.calibrate`; a test asserts that a rerun gives these values.
+"""Free parameters as fitted by `undiced validate --calibrate`; a test asserts that a rerun gives these values.
 
 One set a machine generation. What no calibration row identifies is assumed instead, with the range it is varied over.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from undiced.machine.constant import assumed, derived
 
-_HOW = "fitted by python -m undiced.sim.calibrate on"
+_HOW = "fitted by undiced validate --calibrate on"
 _DECODE2 = f"{_HOW} V14, V18a, V21a"
 _ENGINE3 = f"{_HOW} S27, S29, S29b"
 _MULTICAST = f"{_HOW} V01 to V05"

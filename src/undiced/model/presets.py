@@ -57,6 +57,18 @@ def _llama3(name: str, *sizes: int) -> ModelConfig:
     return _dense(name, "llama", (layers, dim, heads, kv_heads, ffn), vocab=128256, context=131072, rope=LLAMA3_ROPE)
 
 
+def _llama30(name: str, *sizes: int) -> ModelConfig:
+    """The first ones: 8,192 positions, rotation as it is."""
+    return replace(_llama3(name, *sizes), context=8192, rope=RopeConfig(theta=500000.0, dims=128))
+
+
+def _llama32(name: str, *sizes: int) -> ModelConfig:
+    """The small ones: a tied head, rotation stretched by 32."""
+    config = _llama3(name, *sizes)
+    assert config.rope is not None
+    return replace(config, tied=True, rope=replace(config.rope, factor=32.0))
+
+
 def _llama2(name: str, *sizes: int) -> ModelConfig:
     layers, dim, heads, kv_heads, ffn = sizes
     return _dense(name, "llama", (layers, dim, heads, kv_heads, ffn), vocab=32000, context=4096, rope=_rope(10000.0))
@@ -66,6 +78,13 @@ def _smollm2(name: str, theta: float, *sizes: int) -> ModelConfig:
     layers, dim, heads, kv_heads, ffn = sizes
     shape = (layers, dim, heads, kv_heads, ffn)
     return _dense(name, "llama", shape, vocab=49152, context=8192, rope=_rope(theta), tied=True)
+
+
+def _qwen2(name: str, *sizes: int) -> ModelConfig:
+    layers, dim, heads, kv_heads, ffn = sizes
+    shape = (layers, dim, heads, kv_heads, ffn)
+    config = _dense(name, "qwen2", shape, vocab=152064, context=131072, rope=_rope(1e6))
+    return replace(config, qkv_bias=True)
 
 
 def _qwen3(name: str, tied: bool, *sizes: int) -> ModelConfig:
@@ -222,9 +241,11 @@ PRESETS: dict[str, ModelConfig] = {
         _llama2("llama-2-7b", 32, 4096, 32, 32, 11008),
         _llama2("llama-2-13b", 40, 5120, 40, 40, 13824),
         _llama2("llama-2-70b", 80, 8192, 64, 8, 28672),
+        _llama30("llama-3-8b", 32, 4096, 32, 8, 14336),
         _llama3("llama-3.1-8b", 32, 4096, 32, 8, 14336),
         _llama3("llama-3.1-70b", 80, 8192, 64, 8, 28672),
         _llama3("llama-3.1-405b", 126, 16384, 128, 8, 53248),
+        _llama32("llama-3.2-1b", 16, 2048, 32, 8, 8192),
         _llama3("llama-3.3-70b", 80, 8192, 64, 8, 28672),
         _llama3("r1-distill-llama-70b", 80, 8192, 64, 8, 28672),
         _llama4("llama-4-scout", 16, 1, qk_norm=True, context=10485760, scaled=True),
@@ -236,6 +257,7 @@ PRESETS: dict[str, ModelConfig] = {
         _mixtral("mixtral-8x22b", 65536, 32000, 56, 6144, 48, 8, 16384),
         _deepseek_v3("deepseek-v3"),
         _deepseek_v3("deepseek-r1"),
+        _qwen2("qwen2-72b", 80, 8192, 64, 8, 29568),
         _qwen3("qwen3-0.6b", True, 28, 1024, 16, 8, 3072),
         _qwen3("qwen3-1.7b", True, 28, 2048, 16, 8, 6144),
         _qwen3("qwen3-4b", True, 36, 2560, 32, 8, 9728),

@@ -1,4 +1,4 @@
-"""Fits the free parameters on the calibration rows, says what they can't tell: `python -m undiced.sim.calibrate`.
+"""Fits the free parameters on the calibration rows, says what they can't tell: `undiced validate --calibrate`.
 
 Each problem is a small nonlinear least squares over relative errors. The rank of the Jacobian over all parameters,
 assumed ones included, tells whether the rows identify them; assumed ones are moved to both ends and the rest refitted.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
 from undiced.sim.lab import Lab
+from undiced.sim.mapping import ProgramBuilder
 from undiced.sim.rows import ValidationRow, calibration_rows, open_rows
 
 if TYPE_CHECKING:
@@ -98,28 +99,30 @@ def _range(machine: str, name: str) -> Assumed:
     return Assumed(name, *constants[_FIELDS[name]].span)
 
 
-def residuals(problem: Problem, values: dict[str, float]) -> NDArray[np.float64]:
+def residuals(problem: Problem, build: ProgramBuilder, values: dict[str, float]) -> NDArray[np.float64]:
     """Relative error of each row under `values`."""
     import numpy as np
 
-    lab = Lab({problem.machine: values})
+    lab = Lab(build, {problem.machine: values})
     return np.array([row.simulate(lab) / row.published - 1 for row in problem.rows if row.published])
 
 
-def _jacobian(problem: Problem, values: dict[str, float], names: tuple[str, ...]) -> NDArray[np.float64]:
+def _jacobian(
+    problem: Problem, build: ProgramBuilder, values: dict[str, float], names: tuple[str, ...]
+) -> NDArray[np.float64]:
     """Change of relative errors by relative change of each parameter."""
     import numpy as np
 
     columns = []
     for name in names:
         step = max(abs(values[name]), 1.0) * _STEP
-        up = residuals(problem, {**values, name: values[name] + step})
-        down = residuals(problem, {**values, name: values[name] - step})
+        up = residuals(problem, build, {**values, name: values[name] + step})
+        down = residuals(problem, build, {**values, name: values[name] - step})
         columns.append((up - down) / (2 * step) * max(abs(values[name]), 1.0))
     return np.array(columns).T
 
 
-def solve(problem: Problem, fixed: dict[str, float] | None = None) -> Fit:
+def solve(problem: Problem, build: ProgramBuilder, fixed: dict[str, float] | None = None) -> Fit:
     """Gauss-Newton from the machine's present values, with `fixed` parameters replaced."""
     import numpy as np
 
@@ -127,17 +130,17 @@ def solve(problem: Problem, fixed: dict[str, float] | None = None) -> Fit:
     names = problem.fitted + tuple(a.name for a in problem.assumed)
     values = {name: float(getattr(model, name)) for name in names} | (fixed or {})
     for _ in range(_ITERATIONS):
-        errors = residuals(problem, values)
-        jacobian = _jacobian(problem, values, problem.fitted)
+        errors = residuals(problem, build, values)
+        jacobian = _jacobian(problem, build, values, problem.fitted)
         change = np.linalg.lstsq(jacobian, -errors, rcond=None)[0]
         scale = min(1.0, 0.5 / max(float(np.abs(change).max()), 1e-12))
         for name, delta in zip(problem.fitted, change, strict=True):
             values[name] += scale * float(delta) * max(abs(values[name]), 1.0)
         if float(np.abs(change).max()) < 1e-9:
             break
-    singular = np.linalg.svd(_jacobian(problem, values, names), compute_uv=False)
+    singular = np.linalg.svd(_jacobian(problem, build, values, names), compute_uv=False)
     rank = int((singular > _RANK_TOLERANCE * singular[0]).sum())
-    return Fit(problem, values, tuple(float(e) for e in residuals(problem, values)), rank, len(names))
+    return Fit(problem, values, tuple(float(e) for e in residuals(problem, build, values)), rank, len(names))
 
 
 def _overrides(fits: list[Fit]) -> dict[str, dict[str, float]]:
@@ -159,13 +162,13 @@ def _print_fit(fit: Fit) -> None:
         print(f"    {row.id:<5} {error:+8.2%}  {row.what}")
 
 
-def _print_ends(base: list[Fit]) -> None:
+def _print_ends(base: list[Fit], build: ProgramBuilder) -> None:
     print("assumed parameters at both ends, the others refitted")
     for index, fit in enumerate(base):
         for parameter in fit.problem.assumed:
             for end in (parameter.low, parameter.high):
-                moved = solve(fit.problem, {parameter.name: end})
-                lab = Lab(_overrides([*base[:index], moved, *base[index + 1 :]]))
+                moved = solve(fit.problem, build, {parameter.name: end})
+                lab = Lab(build, _overrides([*base[:index], moved, *base[index + 1 :]]))
                 v16 = next(row for row in open_rows() if row.id == "V16")
                 assert v16.published
                 values = ", ".join(f"{name} {moved.values[name]:.2f}" for name in fit.problem.fitted)
@@ -176,13 +179,9 @@ def _print_ends(base: list[Fit]) -> None:
                 )
 
 
-def main() -> None:
+def report(build: ProgramBuilder) -> None:
     """Fit everything and print values, residuals, ranks and ranges."""
-    fits = [solve(problem) for problem in problems()]
+    fits = [solve(problem, build) for problem in problems()]
     for fit in fits:
         _print_fit(fit)
-    _print_ends(fits)
-
-
-if __name__ == "__main__":
-    main()
+    _print_ends(fits, build)

@@ -1,4 +1,4 @@
-"""Our mapping's claims, each as an interval over everything assumed. Run: `python -m undiced.sim.claims`.
+"""Our mapping's claims, each as an interval over everything assumed. Run: `undiced validate --claims`.
 
 An assumed parameter is moved to both ends of its range and the others of its calibration are refitted; programs stay.
 """
@@ -14,11 +14,11 @@ from undiced.program import Program
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.calibrate import problems, solve
 from undiced.sim.floor import floor_cycles
-from undiced.sim.mapping import ablation, program_builder
+from undiced.sim.mapping import Ablation, ProgramBuilder
 from undiced.sim.speculation import speculate
 
 CONTEXT = 4096
-TARGET, DRAFT = "llama-3.3-70b", "llama-3.2-1b"
+TARGET, DRAFT, BASELINE = "llama-3.3-70b", "llama-3.2-1b", "llama-3-8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Interval:
     unit: str
 
 
-def variants(machine: str) -> list[Variant]:
+def variants(machine: str, build: ProgramBuilder) -> list[Variant]:
     """The presets' parameters first, then each assumption at both ends."""
     wafer = find_machine(machine)
     base = CostModel.of(wafer)
@@ -51,7 +51,7 @@ def variants(machine: str) -> list[Variant]:
             continue
         for parameter in problem.assumed:
             for end in (parameter.low, parameter.high):
-                fit = solve(problem, {parameter.name: end})
+                fit = solve(problem, build, {parameter.name: end})
                 out.append(Variant(f"{parameter.name} = {end:g}", wafer, replace(base, **fit.values)))
     latency = wafer.system.wafer_to_wafer_s
     for seconds in latency.span:
@@ -64,19 +64,19 @@ def _interval(what: str, values: list[float], unit: str) -> Interval:
     return Interval(what, values[0], min(values), max(values), unit)
 
 
-def _rates(program: Program, machine: str) -> list[float]:
+def _rates(program: Program, found: list[Variant]) -> list[float]:
     step = Step(batch=1, context=CONTEXT)
-    return [simulate(program, v.wafer, step, v.costs).tokens_per_second for v in variants(machine)]
+    return [simulate(program, v.wafer, step, v.costs).tokens_per_second for v in found]
 
 
-def claims() -> list[Interval]:
-    """Every headline figure."""
-    build, wse3 = program_builder(), find_machine("wse3")
+def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
+    """Every headline figure of the mapping that `build` and `ablation` belong to."""
+    wse3, ends = find_machine("wse3"), variants("wse3", build)
     step = Step(batch=1, context=CONTEXT)
     out = []
     for what, scheme in (("", {}), (", sums in memory", {"accumulator": "fp32"})):
         program = build(TARGET, wse3, "undiced", wafers=4, context=CONTEXT, scheme=scheme)
-        out.append(_interval(f"{TARGET} on 4 wse3{what}, one user", _rates(program, "wse3"), "tokens/s at 1.1 GHz"))
+        out.append(_interval(f"{TARGET} on 4 wse3{what}, one user", _rates(program, ends), "tokens/s at 1.1 GHz"))
     target = build(TARGET, wse3, "undiced", wafers=4, context=CONTEXT)
     floor = wse3.system.clock_hz.value / floor_cycles(target, wse3, step)
     out.append(
@@ -88,27 +88,23 @@ def claims() -> list[Interval]:
             speculate(
                 simulate(target, v.wafer, step, v.costs), simulate(draft, v.wafer, step, v.costs), acceptance
             ).tokens_per_second
-            for v in variants("wse3")
+            for v in ends
         ]
         what = f"{TARGET} with {DRAFT} drafting on a fifth wafer, acceptance {acceptance}"
         out.append(_interval(what, rates, "tokens/s at 1.1 GHz"))
-    ladders = [ablation()("llama-3-8b", find_machine("wse2"), CONTEXT, v.costs) for v in variants("wse2")]
+    ladders = [ablation(BASELINE, find_machine("wse2"), CONTEXT, v.costs) for v in variants("wse2", build)]
     ratios = [rungs[0].cycles_per_layer / rungs[-1].cycles_per_layer for rungs in ladders]
     out.append(_interval("undiced over waferllm, padded one-head 8B on wse2", ratios, "x"))
     return out
 
 
-def main() -> None:
+def report(build: ProgramBuilder, ablation: Ablation) -> None:
     """Print every claim, and the ablation under the presets."""
-    for claim in claims():
+    for claim in claims(build, ablation):
         print(f"{claim.value:10.2f} [{claim.low:.2f} to {claim.high:.2f}] {claim.unit}  {claim.what}")
     print("ablation, cycles a layer")
-    rungs = ablation()("llama-3-8b", find_machine("wse2"), CONTEXT, None)
+    rungs = ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
     for rung in rungs:
         gain = rungs[0].cycles_per_layer / rung.cycles_per_layer
         width, height = rung.region
         print(f"{rung.cycles_per_layer:10.0f} {gain:5.2f}x  {width}x{height}  {rung.what}")
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from undiced.machine.region import unpack
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
-from undiced.sim.mapping import Phase, program_builder
+from undiced.sim.mapping import Phase, ProgramBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def _wafer(name: str) -> Wafer:
 
 
 @cache
-def _program(run: Run) -> Program:
-    return program_builder()(
+def _program(build: ProgramBuilder, run: Run) -> Program:
+    return build(
         run.model,
         _wafer(run.machine),
         run.mapping,
@@ -50,15 +50,16 @@ def _program(run: Run) -> Program:
 
 
 @cache
-def _ours(model: str) -> Program:
-    return program_builder()(model, _wafer("wse3"), "undiced", context=4096)
+def _ours(build: ProgramBuilder, model: str) -> Program:
+    return build(model, _wafer("wse3"), "undiced", context=4096)
 
 
 class Lab:
     """Cost models of the machines, with some parameters replaced."""
 
-    def __init__(self, overrides: dict[str, dict[str, float]] | None = None) -> None:
-        """`overrides`: machine name -> field of `CostModel` -> value."""
+    def __init__(self, build: ProgramBuilder, overrides: dict[str, dict[str, float]] | None = None) -> None:
+        """`build` makes the programs, each once. `overrides`: machine name -> field of `CostModel` -> value."""
+        self._build = build
         self._models = {
             name: replace(CostModel.of(_wafer(name)), **(overrides or {}).get(name, {})) for name in ("wse2", "wse3")
         }
@@ -70,20 +71,20 @@ class Lab:
     def report(self, run: Run) -> Report:
         """Times a run."""
         step = Step(batch=1, context=run.context)
-        return simulate(_program(run), _wafer(run.machine), step, self._models[run.machine])
+        return simulate(_program(self._build, run), _wafer(run.machine), step, self._models[run.machine])
 
     def kv_rows(self, run: Run) -> int:
         """Cores that share the KV positions of a layer."""
-        return unpack(_program(run).regions[0].params).kv_rows
+        return unpack(_program(self._build, run).regions[0].params).kv_rows
 
     def ours(self, model: str) -> Report:
         """Our mapping of a model on the fewest WSE-3, one sequence at 4,096 positions."""
-        return simulate(_ours(model), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
+        return simulate(_ours(self._build, model), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
 
     def wafers(self, model: str) -> float:
         """The fewest WSE-3 that our mapping takes with lean code."""
-        return 1.0 + max(region.wafer for region in _ours(model).regions)
+        return 1.0 + max(region.wafer for region in _ours(self._build, model).regions)
 
     def longest(self, run: Run) -> float:
         """The longest context that the resident layers leave room for."""
-        return _program(run).fact("max_context_tokens")
+        return _program(self._build, run).fact("max_context_tokens")

@@ -1,11 +1,10 @@
-"""The seam between simulators and compiler: programs of a mapping are asked for at run time, by agreed names.
+"""The seam between simulators and compiler: what a compiler must offer to be measured. Types alone.
 
-The simulators import no compiler: whoever holds another mapping passes its builder instead.
+The simulators import no compiler: a composition root passes its builder and its ablation.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -13,14 +12,14 @@ from undiced.machine.cost import CostModel
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 
-_BUILDER = "undiced.compiler.wafer.build"
-_ABLATION = "undiced.compiler.wafer.ablation"
 Region = tuple[int, int] | Literal["auto"]
 Phase = Literal["decode", "prefill"]
 
 
 class ProgramBuilder(Protocol):
-    """Builds the program of a mapping; see `undiced.compiler.wafer.build`."""
+    """Builds the program of a mapping; see `undiced.compiler.wafer.build`. Hashable: programs are made once."""
+
+    def __hash__(self) -> int: ...
 
     def __call__(
         self,
@@ -58,15 +57,3 @@ class Ablation(Protocol):
     """Goes from the published baseline to our mapping; see `undiced.compiler.wafer.ablation`."""
 
     def __call__(self, model: object, wafer: Wafer, context: int, costs: CostModel | None) -> Sequence[Rung]: ...
-
-
-def ablation() -> Ablation:
-    """The package's own ablation."""
-    ladder: Ablation = importlib.import_module(_ABLATION).ladder
-    return ladder
-
-
-def program_builder() -> ProgramBuilder:
-    """The package's own builder."""
-    build: ProgramBuilder = importlib.import_module(_BUILDER).build_mapping
-    return build

@@ -14,7 +14,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
 from undiced.sim.first_token import first_token
-from undiced.sim.mapping import Phase, ProgramBuilder, Region, program_builder
+from undiced.sim.mapping import Phase, ProgramBuilder, Region
 
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
 _OPERATORS = 40
@@ -60,6 +60,7 @@ def parse_clock(clock_ghz: float | None) -> float | None:
 
 
 def replay(
+    build: ProgramBuilder,
     model: object,
     machine: str | Wafer,
     mapping: str,
@@ -77,9 +78,8 @@ def replay(
     lean: bool = True,
     embedding: str = "wafer",
     scheme: Mapping[str, object] | None = None,
-    builder: ProgramBuilder | None = None,
 ) -> dict[str, object]:
-    """Compile `model` with a mapping and time it.
+    """Compile `model` with a mapping of `build` and time it.
 
     Returns: the keys of `summary`.
 
@@ -93,7 +93,7 @@ def replay(
         raise CompileError(f"{layers} layers.", remedy="Use 1 to 4096.")
     if phase not in ("decode", "prefill"):
         raise CompileError(f"There is no phase called {phase!r}.", remedy="Use decode or prefill.")
-    program = (builder or program_builder())(
+    program = build(
         model,
         wafer,
         mapping,

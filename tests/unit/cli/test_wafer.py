@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.core.errors import CompileError, ModelNotFoundError, ProgramFileError, UndicedError
+from undiced.core.errors import CompileError, InvalidRequestError, ModelNotFoundError, ProgramFileError, UndicedError
 
 KEYS = {
     "machine", "mapping", "clock_hz", "wafers", "fits", "cycles_per_token", "cycles_per_layer", "stage_interval_cycles",
@@ -88,3 +88,18 @@ def test_refusals_say_what_would_fit(arguments, error, message):
     with pytest.raises(error) as caught:
         run(*arguments)
     assert message in str(caught.value)
+
+
+def test_validation_has_one_output_at_a_time():
+    with pytest.raises(InvalidRequestError, match="Several"):
+        run("validate", "--claims", "--calibrate")
+
+
+def test_validation_as_json():
+    rows = json.loads(run("validate", "--json"))
+    assert {row["kind"] for row in rows} == {"calibration", "open"} and all(row["passed"] is not False for row in rows)
+
+
+def test_benchmarked_models_are_drafts_too():
+    found = json.loads(run("simulate", "llama-3-8b", "--draft", "llama-3.2-1b", "--clock", "1.1", "--json"))
+    assert found["speculation"]["draft"] == "llama-3.2-1b" and found["clock_hz"] == 1.1e9

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
-from undiced.sim.mapping import program_builder
 
 WSE3 = find_machine("wse3")
 
 
 def engine(context=1024):
     stages = (2, 4, 4, 4, 4, 4, 4, 2)
-    return program_builder()(
+    return build_mapping(
         "qwen3-1.7b", WSE3, "waferengine", region=(256, 256), groups=16, stages=stages, context=context
     )
 

@@ -1,9 +1,14 @@
 """Replaying published mappings: keys, clocks, and what each impossible option is told."""
 
+from functools import partial
+
 import pytest
 
+from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError, UndicedError
-from undiced.sim.replay import replay
+from undiced.sim.replay import replay as replay_with
+
+replay = partial(replay_with, build_mapping)
 
 KEYS = {
     "machine",

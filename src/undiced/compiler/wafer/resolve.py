@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
-from undiced.compiler.wafer.known import BENCHMARKED
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
 from undiced.model import ModelConfig, config_from_json, preset
 
@@ -28,8 +27,7 @@ def dims_of(model: object) -> Dims:
         return _of_json(model, "config.json")
     if isinstance(model, Path) or (isinstance(model, str) and model.endswith(".json")):
         return _of_file(Path(model))
-    found = BENCHMARKED.get(str(model).lower())
-    return found if found is not None else _of_config(preset(str(model)))
+    return _of_config(preset(str(model)))
 
 
 def _of_config(config: ModelConfig) -> Dims:

@@ -1,0 +1,69 @@
+"""`undiced validate`: the simulator against published measurements, its calibration, and the claims made with it.
+
+Where the simulators meet the compiler: passes the package's own builder and ablation to `undiced.sim`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import Json
+
+if TYPE_CHECKING:
+    from undiced.sim.validation import Outcome
+
+_FILE_WIDTH = 220  # columns where no terminal says how many
+
+
+def validate(
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit the free parameters again; print rank and ranges (seconds).")
+    ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Print our mapping's claims as intervals over everything assumed.")
+    ] = False,
+    write: Annotated[Path | None, typer.Option(help="Write the whole page, docs/validation.md, to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate every published measurement in the tables and print the error of each."""
+    from undiced.compiler.wafer.ablation import ladder
+    from undiced.compiler.wafer.build import build_mapping
+    from undiced.core.errors import InvalidRequestError
+    from undiced.sim import calibrate as fitting
+    from undiced.sim import claims as claiming
+    from undiced.sim import validation
+
+    if calibrate + claims + (write is not None) + as_json > 1:
+        raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims, --write or --json.")
+    if calibrate:
+        fitting.report(build_mapping)
+    elif claims:
+        claiming.report(build_mapping, ladder)
+    elif write is not None:
+        write.write_text(validation.whole_page(build_mapping, ladder), encoding="utf-8")
+    else:
+        _print(validation.validate(build_mapping), as_json)
+
+
+def _print(found: list[Outcome], as_json: bool) -> None:
+    from undiced.cli.terminal import emit
+    from undiced.sim.validation import table
+
+    if as_json:
+        emit([outcome.as_dict() for outcome in found])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    header, *rows = table(found)
+    grid = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    console.print(grid)
+    judged = [outcome.passed for outcome in found if outcome.passed is not None]
+    typer.echo(f"{sum(judged)} of {len(judged)} judged rows are within their aim; all figures are simulated.")
