@@ -6,25 +6,41 @@ missing=""
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -d /usr/include/simde ] || missing="$missing libsimde-dev"
 if [ -n "$missing" ]; then
-    echo "installing$missing"
+    echo "== installing$missing"
     apt-get update -qq && apt-get install -y -qq $missing
 fi
-
-echo "== the whole Python suite, slow parts, live oracles and the browser included"
-"$python" -m pytest -m "" "$@"
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
-configure() { # name, further options
+
+echo "== the whole Python suite: slow parts, live oracles and the browser included"
+OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "" "$@"
+
+kernels() { # name, further cmake options
     name=$1
     shift
-    cmake -S native/tests -B "$work/$name" -DCMAKE_BUILD_TYPE=Release "$@" >/dev/null
-    cmake --build "$work/$name" -j 2 >/dev/null
-    ctest --test-dir "$work/$name" --output-on-failure --no-tests=error
+    cmake -S native/tests -B "$work/$name" "$@" >/dev/null
+    cmake --build "$work/$name" -j 2 --target kernel_tests >/dev/null
+    "$work/$name/kernel_tests"
 }
-echo "== native tests: every instruction set level, AVX-512 in emulation"
-configure plain -DUNDICED_EMULATE_AVX512=ON
-echo "== native tests under the address and undefined behavior sanitizers"
-configure address -DUNDICED_SANITIZE=address,undefined
-echo "== native tests under the thread sanitizer"
-configure thread -DUNDICED_SANITIZE=thread
+echo "== kernels against scalar references, every instruction set level of this processor"
+kernels plain
+echo "== the AVX-512 level in emulation"
+cmake --build "$work/plain" -j 2 --target kernel_tests_avx512_emulated >/dev/null
+"$work/plain/kernel_tests_avx512_emulated"
+echo "== kernels under the undefined behavior sanitizer"
+kernels undefined -DCMAKE_CXX_FLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
+
+engine() { # sanitizer, its runtime library
+    cmake -S . -B "$work/$1" -DUNDICED_SANITIZE="$1" -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(pwd)/$python" \
+        -Dnanobind_DIR="$("$python" -m nanobind --cmake_dir)" >/dev/null
+    cmake --build "$work/$1" -j 2 --target _native >/dev/null
+    mkdir -p "$work/overlay-$1"
+    cp -r src/undiced "$work/overlay-$1/"
+    cp "$work/$1"/_native*.so "$work/overlay-$1/undiced/"
+    LD_PRELOAD=$(g++ -print-file-name="$2") ASAN_OPTIONS=detect_leaks=0 \
+        "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine -k native
+}
+echo "== the engine under the thread sanitizer"
+engine thread libtsan.so
+echo "== the engine under the address sanitizer"
+engine address libasan.so

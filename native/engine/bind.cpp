@@ -109,7 +109,7 @@ class PyEngine {
              int barrier_spin_us, int idle_spin_us) {
         EngineSpec spec{};
         spec.stream = decode_stream(stream);
-        for (const auto& [width, samples, int8] : buffers) spec.buffers.push_back({width, samples != 0, int8 != 0});
+        for (const auto& [width, samples, planes] : buffers) spec.buffers.push_back({width, samples != 0, planes});
         for (const auto& [rows, columns, format, experts] : slots)
             spec.slots.push_back({rows, columns, format, experts});
         for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
@@ -273,7 +273,8 @@ void bind_engine(nb::module_& m) {
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us,
-             "Check the program and reserve memory; buffers (width, samples, int8), slots (rows, columns, format, "
+             "Check the program and reserve memory; buffers (width, samples, int8 planes), slots (rows, columns, "
+             "format, "
              "experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
              "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "

@@ -33,6 +33,46 @@ int check_quantize(const Checker& c) {
     return kNone;
 }
 
+namespace {
+
+// The second plane: what rounding to the first one lost, quantized by itself.
+void quantize_rest(const Kernels& kernels, const float* x, int columns, const QuantBlock* first, QuantBlock* second) {
+    for (int begin = 0; begin < columns; begin += kBlock, ++first, ++second) {
+        float rest[kBlock];
+        const int count = std::min(kBlock, columns - begin);
+        for (int i = 0; i < count; ++i) rest[i] = x[begin + i] - first->scale * static_cast<float>(first->code[i]);
+        kernels.quantize(rest, count, second);
+    }
+}
+
+// A product with both planes of the activations: they are twice as many tokens to the kernel, and their sums belong
+// together. Weights are read once for both.
+void multiply_planes(State& state, const MatmulArgs& whole, const Share& mine, int member) {
+    float* const sums = state.sums[static_cast<std::size_t>(member)].get();
+    const std::int64_t rows = mine.end - mine.begin, blocks = blocks_of(whole.w->cols);
+    for (std::int64_t first = 0; first < whole.tokens; first += kPlaneTokens) {
+        const std::int64_t tokens = std::min<std::int64_t>(kPlaneTokens, whole.tokens - first);
+        MatmulArgs args = whole;
+        args.qx = whole.qx + 2 * first * blocks;
+        args.tokens = 2 * tokens;
+        args.out = sums - mine.begin;
+        args.ldo = rows;
+        args.accumulate = false;
+        args.bias = nullptr;
+        state.kernels.matmul(args);
+        for (std::int64_t t = 0; t < tokens; ++t) {
+            float* const out = whole.out + (first + t) * whole.ldo + mine.begin;
+            const float *high = sums + 2 * t * rows, *low = high + rows;
+            for (std::int64_t r = 0; r < rows; ++r) {
+                const float bias = whole.bias != nullptr ? whole.bias[mine.begin + r] : 0.0f;
+                out[r] = (whole.accumulate ? out[r] : 0.0f) + (high[r] + low[r] + bias);
+            }
+        }
+    }
+}
+
+}  // namespace
+
 void run_quantize(State& state, const Bound& b, int member) {
     const auto& [columns, partition, p2, p3, p4, p5, p6] = b.i.p;
     const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
@@ -40,10 +80,13 @@ void run_quantize(State& state, const Bound& b, int member) {
     const Share rows = by_rows ? state.row_share(dst, member) : Share{0, state.rows(dst)};
     const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.members(), member);
     const std::int64_t blocks = blocks_of(columns);
-    for (int t = rows.begin; t < rows.end; ++t)
-        if (mine.begin < mine.end)
-            state.kernels.quantize(a.row(t) + mine.begin, mine.end - mine.begin,
-                                   dst.blocks + t * blocks + mine.begin / kBlock);
+    if (mine.begin >= mine.end) return;
+    for (int t = rows.begin; t < rows.end; ++t) {
+        const float* x = a.row(t) + mine.begin;
+        QuantBlock* out = dst.blocks + t * dst.spec.planes * blocks + mine.begin / kBlock;
+        state.kernels.quantize(x, mine.end - mine.begin, out);
+        if (dst.spec.planes == 2) quantize_rest(state.kernels, x, mine.end - mine.begin, out, out + blocks);
+    }
 }
 
 int check_matmul(const Checker& c) {
@@ -82,6 +125,7 @@ void run_matmul(State& state, const Bound& b, int member) {
     args.accumulate = (b.i.flags & kFlagAccumulate) != 0;
     args.bias = b.i.bias == kNone ? nullptr : state.weights.slot(b.i.bias).floats();
     args.next = shard(state, *b.next_matmul, member);
+    if (a.spec.planes == 2) return multiply_planes(state, args, mine, member);
     state.kernels.matmul(args);
 }
 

@@ -24,7 +24,10 @@ Limits checked(const EngineSpec& spec) {
     check_limit("context", spec.limits.context, 1 << 30);
     check_limit("pages", spec.limits.pages, 1 << 30);
     check_limit("vocab", spec.limits.vocab, 1 << 24);
-    for (const BufferSpec& buffer : spec.buffers) check_limit("a buffer's width", buffer.width, 1 << 26);
+    for (const BufferSpec& buffer : spec.buffers) {
+        check_limit("a buffer's width", buffer.width, 1 << 26);
+        if (buffer.planes < 0 || buffer.planes > 2) throw std::invalid_argument("a buffer has 0, 1 or 2 int8 planes");
+    }
     return spec.limits;
 }
 
@@ -42,6 +45,21 @@ State::State(const EngineSpec& spec, const Kernels& table)
       counters(std::make_unique<Counter[]>(spec.stream.size())),
       team(spec.threads, spec.spin) {
     allocate_buffers(spec);
+    allocate_sums(spec);
+}
+
+void State::allocate_sums(const EngineSpec& spec) {
+    std::int64_t most = 0;
+    for (const Instr& i : spec.stream) {
+        const bool product = static_cast<Op>(i.op) == Op::MATMUL && i.a >= 0 && i.a < static_cast<int>(buffers.size());
+        if (!product || buffer(i.a).spec.planes != 2) continue;
+        for (int member = 0; member < members(); ++member) {
+            const Share rows = column_share(std::clamp(i.p[1], 0, 1 << 26), members(), member);
+            most = std::max<std::int64_t>(most, rows.end - rows.begin);
+        }
+    }
+    const std::size_t size = checked_product(static_cast<std::size_t>(most), 2 * kPlaneTokens);
+    for (int member = 0; member < members(); ++member) sums.push_back(std::make_unique<float[]>(size));
 }
 
 void State::allocate_buffers(const EngineSpec& spec) {
@@ -51,8 +69,9 @@ void State::allocate_buffers(const EngineSpec& spec) {
     for (const BufferSpec& b : spec.buffers) {
         const auto width = static_cast<std::size_t>(b.width);
         const auto rows = static_cast<std::size_t>(b.samples ? limits.max_batch : limits.max_tokens);
-        const std::size_t row =
-            b.int8 ? static_cast<std::size_t>(blocks_of(b.width)) * sizeof(QuantBlock) : align64(width * sizeof(float));
+        const std::size_t row = b.planes > 0
+                                    ? static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock)
+                                    : align64(width * sizeof(float));
         offsets.push_back(total);
         total = checked_product(total + align64(checked_product(row, rows)), 1);
         widest = std::max(widest, b.width);
@@ -62,7 +81,7 @@ void State::allocate_buffers(const EngineSpec& spec) {
         const BufferSpec& b = spec.buffers[i];
         std::byte* at = buffer_memory.data() + offsets[i];
         Buffer buffer{b};
-        if (b.int8) {
+        if (b.planes > 0) {
             buffer.blocks = reinterpret_cast<QuantBlock*>(at);
         } else {
             buffer.values = reinterpret_cast<float*>(at);

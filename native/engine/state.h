@@ -23,14 +23,14 @@ namespace undiced {
 struct BufferSpec {
     int width;     // columns
     bool samples;  // one row a sampled row, instead of one a token
-    bool int8;     // quantized blocks of 32, instead of floats
+    int planes;    // 0: floats; 1 or 2: int8 blocks of 32, a second plane holding what the first one's rounding lost
 };
 
 struct Buffer {
     BufferSpec spec;
     std::ptrdiff_t stride = 0;     // floats from row to row
     float* values = nullptr;       // rows x stride
-    QuantBlock* blocks = nullptr;  // rows x blocks of the columns that were quantized, dense
+    QuantBlock* blocks = nullptr;  // rows x planes x blocks of the columns that were quantized, dense
 
     float* row(int index) const { return values + index * stride; }
 };
@@ -51,6 +51,8 @@ struct EngineSpec {
     SpinTimes spin;
 };
 
+inline constexpr int kPlaneTokens = 32;  // tokens of two planes that are multiplied at once
+
 class State {
   public:
     State(const EngineSpec& spec, const Kernels& kernels);
@@ -66,6 +68,7 @@ class State {
     Region buffer_memory;
     std::vector<Buffer> buffers;
     std::vector<std::unique_ptr<float[]>> lines;  // one a member: room for the widest row
+    std::vector<std::unique_ptr<float[]>> sums;   // one a member: products of kPlaneTokens tokens' planes with its rows
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
@@ -79,6 +82,7 @@ class State {
 
   private:
     void allocate_buffers(const EngineSpec& spec);
+    void allocate_sums(const EngineSpec& spec);
 };
 
 }  // namespace undiced

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SAMPLING = np.dtype(list(SAMPLING_FIELDS))
 _KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
 _KV_BYTES = 2  # f16
+_PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
 
 
 class HostBackend:
@@ -66,7 +67,7 @@ class HostBackend:
         try:
             self._engine = _native.Engine(
                 encode(program.streams[0].instrs),
-                [(b.width, int(b.rows == "samples"), int(b.kind == "int8")) for b in program.buffers],
+                [(b.width, int(b.rows == "samples"), _PLANES[b.kind]) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window) for k in program.kv],
                 [np.array(c, dtype=np.float32) for c in program.constants],

@@ -118,7 +118,7 @@ INSTRUCTIONS: dict[Op, Row] = {
         ("eps",),
     ),
     Op.QUANTIZE: Row(
-        "dst = int8 blocks of 32 columns of a, each with scale max|a|/127 and the sum of its codes",
+        "dst = int8 blocks of 32 columns of a, each with scale max|a|/127; twice for a destination of two planes",
         Partition.TOKENS,
         ("dst", "a"),
         ("columns", "partition"),

@@ -69,13 +69,14 @@ class Buffer:
     Attributes:
         width: float32 columns a row.
         rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
-        kind: "f32", or "int8" blocks of 32 with a float scale and a code sum each.
+        kind: "f32"; "int8" blocks of 32 columns with a float scale each; or "int8x2", where a second int8 plane holds
+            what rounding to the first one lost (about 15 bits).
     """
 
     name: str
     width: int
     rows: Literal["tokens", "samples"] = "tokens"
-    kind: Literal["f32", "int8"] = "f32"
+    kind: Literal["f32", "int8", "int8x2"] = "f32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,28 @@ def test_quantized_matmul(threads: int, partition: int) -> None:
     assert_allclose(rig.buffer(1), int8_rounded(ROWS) @ weight.T, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_a_second_plane_holds_what_rounding_lost(threads: int, count: int) -> None:
+    raw, weight = q8_0(RNG.normal(size=(80, WIDTH)).astype(np.float32))
+    bias = RNG.normal(size=80).astype(np.float32)
+    product = Instr(Op.MATMUL, 1, 2, weight=1, bias=2, p=(0, 80, WIDTH))
+    more = Instr(Op.MATMUL, 1, 2, weight=1, p=(0, 80, WIDTH), flags=Flag.ACCUMULATE)
+    rig = Rig(
+        barriers((EMBED, Instr(Op.QUANTIZE, 2, 0, p=(WIDTH, 1)), product, more)),
+        [(WIDTH, 0, 0), (80, 0, 0), (WIDTH, 0, 2)], [],
+        slots=[(40, WIDTH, "F32", 1), (80, WIDTH, "Q8_0", 1), (1, 80, "F32", 1)], threads=threads,
+    )  # fmt: skip
+    rig.load(0, TABLE, "F32", 40, WIDTH)
+    rig.load(1, raw, "Q8_0", 80, WIDTH)
+    rig.engine.load_vector(2, bias)
+    tokens = [i % 40 for i in range(count)]
+    rig.run(tokens)
+    exact = 2 * TABLE[tokens] @ weight.T + bias
+    rounded = 2 * int8_rounded(TABLE[tokens]) @ weight.T + bias
+    assert np.abs(rig.buffer(1) - exact).max() < 0.02 * np.abs(rounded - exact).max()
+
+
 def loaded(parts: list[tuple[F32, list[int], bool]], threads: int) -> F32:
     """Rows of a matrix slot made of parts (as stored, rows chosen, transposed), read back by EMBED."""
     rows = sum(len(chosen) for _, chosen, _ in parts)

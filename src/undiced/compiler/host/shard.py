@@ -7,6 +7,7 @@ into the residual stream become accumulating products, and rows that are not sam
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from undiced.compiler.host.draft import Draft, Spot
 from undiced.core.errors import UnsupportedError
@@ -106,6 +107,8 @@ def group_neighbors(draft: Draft) -> None:
         for chain, width in zip(chains, widths, strict=True):
             for name in chain:
                 draft.spots[name] = Spot(buffer, start, width)
+            if node.op == "attention":
+                draft.attended.update(chain)
             start += width
 
 
@@ -186,10 +189,15 @@ def _linear(draft: Draft, node: Node, target: Spot | None = None, flags: Flag = 
 
 
 def _quantized(draft: Draft, node: Node, source: Spot) -> int:
-    """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier."""
+    """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier.
+
+    What attention compares gets a second plane: of all roundings of activations this one costs the most quality for the
+    work it saves (docs/LOG.md has the figures).
+    """
     if source.buffer not in draft.quantized:
         rows = draft.virtual[source.buffer].rows
-        twin = draft.new_buffer("int8", source.width, rows, "int8")
+        kind: Literal["int8", "int8x2"] = "int8x2" if node.out in draft.attended else "int8"
+        twin = draft.new_buffer(kind, source.width, rows, kind)
         made = next(i for i in reversed(draft.instrs) if i.dst == source.buffer)
         by_columns = made.op in (Op.GLU, Op.ACTIVATE)
         p = (source.width, Partition.COLUMNS if by_columns else Partition.TOKENS)
