@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from undiced.api.completions import Prompt
     from undiced.api.service import Service
     from undiced.api.validate import Job
 
@@ -40,7 +41,8 @@ async def chat_completions(request: Request) -> Response:
     wire, unknown = decode_body(body, ChatBody)
     service.admit(wire.model)
     job = chat_job(wire, service.tokenizer.vocab_size, service.settings)
-    prompt = await service.prompts.conversation(template_messages(wire.messages, service.settings))
+    with service.preparing():
+        prompt = await service.prompts.conversation(template_messages(wire.messages, service.settings))
     room = service.prompts.room(len(prompt), job.max_tokens, "messages")
     name = "chatcmpl-" + secrets.token_hex(12)
     choices = _choices(service, job, _sequence(service, job, name, prompt, room), first=0, echo="", continues=False)
@@ -64,25 +66,21 @@ async def completions(request: Request) -> Response:
         )
     name = "cmpl-" + secrets.token_hex(12)
     choices: list[Choice] = []
-    for at, prompt in enumerate(prompts):
-        ids = (
-            await service.prompts.text(prompt)
-            if isinstance(prompt, str)
-            else check_ids(prompt, service.tokenizer.vocab_size)
-        )
-        room = service.prompts.room(len(ids), job.max_tokens, "prompt")
-        echo = "" if not wire.echo else prompt if isinstance(prompt, str) else service.tokenizer.decode(ids)
-        choices += _choices(
-            service,
-            job,
-            _sequence(service, job, f"{name}.{at}", ids, room),
-            first=at * job.n,
-            echo=echo,
-            continues=True,
-        )
-        await asyncio.sleep(0)  # many prompts, each short enough for this loop: let the streams go on in between
+    with service.preparing():
+        for at, prompt in enumerate(prompts):
+            choices += await _choices_of(service, job, prompt, f"{name}.{at}", at * job.n, echo=bool(wire.echo))
+            await asyncio.sleep(0)  # many prompts, each short enough for this loop: let the streams go on in between
     head = _head(service, job, name, sum(len(choice.request.prompt) for choice in choices[:: job.n]))
     return _respond(request, Answer(service, choices, job.n, started_s), CompletionShape(head), job, unknown)
+
+
+async def _choices_of(service: Service, job: Job, prompt: Prompt, name: str, first: int, *, echo: bool) -> list[Choice]:
+    """The choices of one of a completion's prompts, numbered from `first`."""
+    texts, tokenizer = service.prompts, service.tokenizer
+    ids = await texts.text(prompt) if isinstance(prompt, str) else check_ids(prompt, tokenizer.vocab_size)
+    room = texts.room(len(ids), job.max_tokens, "prompt")
+    shown = "" if not echo else prompt if isinstance(prompt, str) else tokenizer.decode(ids)
+    return _choices(service, job, _sequence(service, job, name, ids, room), first=first, echo=shown, continues=True)
 
 
 def _sequence(service: Service, job: Job, name: str, prompt: list[int], room: int) -> Sequence:

@@ -5,6 +5,7 @@ requests. Knows no HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import ModelNotFoundError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from undiced.api.ports import Conversation, Engine, TextStream, Tokenizer
 
@@ -72,6 +73,26 @@ class Service:
 
     def __post_init__(self) -> None:
         self.prompts = Prompts(self.tokenizer, self.chat, self.card.id, self.card.context, self.settings)
+
+    @contextlib.contextmanager
+    def preparing(self) -> Iterator[None]:
+        """While it lasts, the current task counts as running: a drain waits for it, and ends it with an error.
+
+        Raises:
+            UnavailableError: the server could not wait any longer.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self.running.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.state != "stopped":
+                raise
+            task.uncancel()
+            raise UnavailableError("The server is shutting down.", remedy="Try again in a few seconds.") from None
+        finally:
+            self.running.discard(task)
 
     def admit(self, model: str) -> None:
         """Refuse a request that this server will not answer at all.

@@ -68,6 +68,28 @@ async def test_sigterm_lets_streams_finish_and_refuses_the_rest(make):
     await served(make, scenario, delay_s=0.02)
 
 
+@pytest.mark.parametrize(("drain_s", "status"), [(5.0, 200), (0.1, 503)])
+async def test_a_drain_waits_for_prompts_that_are_still_tokenized(make, drain_s, status):
+    async def scenario(client, caller, server, drained):
+        encode = caller.service.prompts.chat.encode
+
+        def slow(messages):
+            time.sleep(0.4)
+            return encode(messages)
+
+        caller.service.prompts.chat.encode = slow
+        body = {"model": "m", "messages": [{"role": "user", "content": "x" * 50}]}
+        request = asyncio.create_task(client.post("/v1/chat/completions", json=body))
+        while not caller.service.running:
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (await request).status_code == status
+        await asyncio.wait_for(server, 5)
+        assert not caller.service.running
+
+    await served(make, scenario, settings=Settings(inline_chars=10, drain_s=drain_s))
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_what_does_not_end_in_time_ends_with_an_error(make, streamed):
     async def scenario(client, caller, server, drained):
