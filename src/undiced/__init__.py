@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from undiced.llm import Completion as Completion
     from undiced.llm import SamplingParams as SamplingParams
     from undiced.machine import presets as presets
+    from undiced.sim import simulate as simulate
 
 __version__ = "0.1.0"
-__all__ = ["LLM", "Completion", "SamplingParams", "__version__", "compile", "presets"]
+__all__ = ["LLM", "Completion", "SamplingParams", "__version__", "compile", "presets", "simulate"]
 
-_HOMES = {"LLM": "undiced.llm", "Completion": "undiced.llm", "SamplingParams": "undiced.llm", "compile": "undiced.compiler"}
+_HOMES = {
+    "LLM": "undiced.llm",
+    "Completion": "undiced.llm",
+    "SamplingParams": "undiced.llm",
+    "compile": "undiced.compiler",
+    "simulate": "undiced.sim",
+}
 
 
 def __getattr__(name: str) -> object:

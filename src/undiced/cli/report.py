@@ -15,16 +15,20 @@ def show(found: dict[str, object]) -> None:
         for name, value in found.items():
             typer.echo(f"{name:18}{value:,.0f}" if isinstance(value, float) else f"{name:18}{value}")
         return
+    prompt = found["phase"] == "prefill"
     clock = float(str(found["clock_hz"])) / 1e9
     typer.secho(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
     typer.echo(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
     rows = [
         ("fits", "yes" if found["fits"] else "no (one layer resident, as published)"),
         ("regions", ", ".join(cast(list[str], found["regions"]))),
-        ("tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
-        ("tokens a second, all users", f"{found['aggregate_tokens_per_second']:,.0f}"),
-        ("cycles a token", f"{found['cycles_per_token']:,.0f}"),
-        ("cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
+        ("prompt tokens a second" if prompt else "tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
+        (
+            "the same, prompt after prompt" if prompt else "tokens a second, all users",
+            f"{found['aggregate_tokens_per_second']:,.0f}",
+        ),
+        ("cycles of the prompt" if prompt else "cycles a token", f"{found['cycles_per_token']:,.0f}"),
+        ("cycles of the prompt a layer" if prompt else "cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
         ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import Json
+from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.program import Program
+
+_CHOICES = {
+    *("wafers", "weights", "kv_bits", "mapping", "region", "groups", "stages", "layers", "objective", "measured_code")
+}  # what is decided once, when a model is compiled for wafers
 
 Subject = Annotated[
     str,
@@ -40,6 +45,7 @@ MeasuredCode = Annotated[bool, typer.Option(help="Assume the measured code size 
 
 
 def compile(
+    given: typer.Context,
     model: Subject,
     machine: Machine = "wse3",
     wafers: Wafers = None,
@@ -62,6 +68,7 @@ def compile(
 ) -> None:
     """Place a model on wafers (or on this host), and say how it fits and how fast it would run."""
     if machine == "host":
+        _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         program = _host_program(model, context, batch)
     else:
         options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
@@ -80,6 +87,7 @@ def compile(
 
 
 def simulate(
+    given: typer.Context,
     model: Subject,
     machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
     wafers: Wafers = None,
@@ -101,16 +109,24 @@ def simulate(
     draft: Annotated[
         str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
     ] = None,
-    acceptance: Annotated[float, typer.Option(help="Probability that a drafted token is accepted (assumed).")] = 0.8,
+    acceptance: Annotated[
+        float, typer.Option(help="Probability that a drafted token is accepted (assumed); goes with --draft.")
+    ] = 0.8,
     as_json: Json = False,
 ) -> None:
     """Time a model on wafers: seconds and cycles a token, and where every cycle goes."""
+    if draft is None:
+        _refuse(given, {"acceptance"}, "has no effect without --draft")
+    elif phase != "decode" or batch != 1:
+        raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
     if _is_program(model):
         from undiced.program.program import load
 
+        _refuse(given, _CHOICES, "was decided when the program was compiled")
         program = load(Path(model))
         name = machine or program.machine
-        mapping = str(dict(_texts(program)).get("mapping", mapping))
+        mapping = _mapping_of(program)
+        phase = phase if dict(program.facts).get("prefill") is None else "prefill"
         context = context or program.bounds.context
     else:
         name, context = machine or "wse3", context or 4096
@@ -125,12 +141,12 @@ def simulate(
 def map_wafer(
     file: Annotated[Path, typer.Argument(help="A program written by `undiced compile -o`.", metavar="FILE")],
     out: Annotated[Path, typer.Option("--output", "-o", help="wafer.svg or wafer.png.")] = Path("wafer.svg"),
+    machine: Annotated[str | None, typer.Option(help="The .toml file that it was compiled for.")] = None,
     context: Annotated[int | None, typer.Option(min=1, help="Positions attended.")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw where every layer lies, wafer by wafer, and the hottest collective."""
     from undiced.cli.terminal import emit
-    from undiced.core.errors import InvalidRequestError
     from undiced.machine import find_machine
     from undiced.program.program import load
     from undiced.sim.analytic import Step
@@ -140,7 +156,7 @@ def map_wafer(
     program = load(file)
     if program.kind != "wafer":
         raise InvalidRequestError("A host program has no wafer to draw.", remedy="Compile with --machine wse3.")
-    wafer = find_machine(program.machine)
+    wafer = find_machine(machine or program.machine)
     drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
     if out.suffix == ".png":
         out.write_bytes(png(drawing))
@@ -164,7 +180,7 @@ def _options(
     measured_code: bool,
 ) -> dict[str, object]:
     """The mapping's options, parsed."""
-    from undiced.sim.replay import parse_region, parse_stages
+    from undiced.sim.replay import parse_phase, parse_region, parse_stages
 
     return {
         "region": parse_region(region),
@@ -172,7 +188,7 @@ def _options(
         "stages": parse_stages(stages) if stages else None,
         "context": context,
         "layers": layers,
-        "phase": phase,
+        "phase": parse_phase(phase),
         "batch": batch,
         "wafers": wafers,
         "objective": objective,
@@ -211,8 +227,19 @@ def _is_program(model: str) -> bool:
         return file.read(7) == b"UNDICED"
 
 
-def _texts(program: Program) -> list[tuple[str, object]]:
-    return list(program.facts)
+def _mapping_of(program: Program) -> str:
+    """The mapping that a published one's facts name; ours names none."""
+    names = [name.removeprefix("mapping ") for name, _ in program.facts if name.startswith("mapping ")]
+    return names[0] if names else "undiced"
+
+
+def _refuse(given: typer.Context, names: set[str], why: str) -> None:
+    """An option of `names` on the command line that would change nothing is an error."""
+    for name in sorted(names):
+        source = given.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise InvalidRequestError(f"{option} {why}.", remedy=f"Leave {option} out.")
 
 
 def _timed(
@@ -220,12 +247,11 @@ def _timed(
 ) -> dict[str, object]:
     from undiced.machine import find_machine
     from undiced.sim.analytic import Step
-    from undiced.sim.analytic import simulate as time_program
-    from undiced.sim.replay import parse_clock, summary
+    from undiced.sim.replay import parse_clock, parse_phase, summary, time_phase
 
-    wafer = find_machine(machine)
-    report = time_program(program, wafer, Step(batch=batch, context=context, clock_hz=parse_clock(clock)))
-    return summary(program, wafer, report, mapping, phase)  # type: ignore[arg-type]
+    wafer, way = find_machine(machine), parse_phase(phase)
+    step = Step(batch=batch, context=context, clock_hz=parse_clock(clock))
+    return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
 
 
 def _speculation(

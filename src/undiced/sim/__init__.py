@@ -1,1 +1,5 @@
-"""Times wafer programs: the analytic simulator, calibration, validation, replay of published mappings, wafer maps."""
+"""Times programs that were compiled for wafers. Knows programs and machines, no compiler and no model."""
+
+from undiced.sim.analytic import Report, Step, simulate
+
+__all__ = ["Report", "Step", "simulate"]

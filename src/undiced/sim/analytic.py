@@ -96,8 +96,10 @@ class Report:
         return dict(total)
 
 
-def simulate(program: Program, wafer: Wafer, step: Step, model: CostModel | None = None) -> Report:
-    """Time one step of `program` on `wafer`; `model` replaces the machine's parameters (calibration, ranges).
+def simulate(program: Program, wafer: Wafer, step: Step | None = None, model: CostModel | None = None) -> Report:
+    """Time one step of `program` on `wafer`; by default of one sequence at the program's longest context.
+
+    `model` replaces the machine's parameters (calibration, ranges).
 
     Raises:
         CompileError: a host program, or one compiled for another machine.
@@ -108,6 +110,7 @@ def simulate(program: Program, wafer: Wafer, step: Step, model: CostModel | None
         raise CompileError(
             f"The program was compiled for another {program.machine}.", remedy="Compile it again for this machine."
         )
+    step = step or Step(context=program.bounds.context)
     costs = model or CostModel.of(wafer)
     clock_hz = step.clock_hz or wafer.system.clock_hz.value
     regions = tuple(_region_reports(program, wafer, step, costs, clock_hz))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from typing import cast, get_args
 
 from undiced.core.errors import CompileError
 from undiced.machine import find_machine
@@ -18,6 +19,7 @@ from undiced.sim.mapping import Phase, ProgramBuilder, Region
 
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
 _OPERATORS = 40
+PREFILL = "prefill"  # fact of a program that is a prompt's
 
 
 def parse_region(text: str) -> Region:
@@ -44,6 +46,17 @@ def parse_stages(text: str) -> tuple[int, ...]:
     if len(parts) > 4096 or not all(p.isdecimal() and len(p) <= 6 and int(p) for p in parts):
         raise CompileError(f"{text[:40]!r} are no stages.", remedy="Use positive numbers, for example 2,4,4,2.")
     return tuple(map(int, parts))
+
+
+def parse_phase(text: str) -> Phase:
+    """`decode` or `prefill`.
+
+    Raises:
+        CompileError: anything else.
+    """
+    if text in get_args(Phase):
+        return cast(Phase, text)
+    raise CompileError(f"There is no phase called {text[:40]!r}.", remedy="Use decode or prefill.")
 
 
 def parse_clock(clock_ghz: float | None) -> float | None:
@@ -91,8 +104,7 @@ def replay(
         raise CompileError(f"{groups} groups.", remedy="Use at least 1.")
     if layers is not None and not 1 <= layers <= 4096:
         raise CompileError(f"{layers} layers.", remedy="Use 1 to 4096.")
-    if phase not in ("decode", "prefill"):
-        raise CompileError(f"There is no phase called {phase!r}.", remedy="Use decode or prefill.")
+    phase = parse_phase(phase)
     program = build(
         model,
         wafer,
@@ -110,8 +122,27 @@ def replay(
         embedding=embedding,
         scheme=scheme,
     )
-    report = simulate(program, wafer, Step(batch=batch, context=context, clock_hz=parse_clock(clock_ghz)))
-    return summary(program, wafer, report, mapping, phase)
+    step = Step(batch=batch, context=context, clock_hz=parse_clock(clock_ghz))
+    return summary(program, wafer, time_phase(program, wafer, step, phase), mapping, phase)
+
+
+def time_phase(program: Program, wafer: Wafer, step: Step, phase: Phase) -> Report:
+    """A decoded token, or a prompt of `step.context` positions: by the program made for it, or in chunks through ours.
+
+    Raises:
+        CompileError: several prompts at once, or a program of the other phase.
+    """
+    made_for_prompts = bool(dict(program.facts).get(PREFILL, 0.0))
+    if made_for_prompts and (phase != "prefill" or step.context != program.bounds.context):
+        raise CompileError(
+            f"The program is the prefill of {program.bounds.context} positions.",
+            remedy=f"Use --phase prefill and --context {program.bounds.context}, or compile it again.",
+        )
+    if phase == "decode" or made_for_prompts:
+        return simulate(program, wafer, step)
+    if step.batch != 1:
+        raise CompileError(f"{step.batch} prompts at once.", remedy="Prompts follow one another: use --batch 1.")
+    return first_token(program, wafer, step.context, step.clock_hz or wafer.system.clock_hz.value).report
 
 
 def summary(program: Program, wafer: Wafer, report: Report, mapping: str, phase: Phase = "decode") -> dict[str, object]:

@@ -103,3 +103,53 @@ def test_validation_as_json():
 def test_benchmarked_models_are_drafts_too():
     found = json.loads(run("simulate", "llama-3-8b", "--draft", "llama-3.2-1b", "--clock", "1.1", "--json"))
     assert found["speculation"]["draft"] == "llama-3.2-1b" and found["clock_hz"] == 1.1e9
+
+
+def test_a_prompt_through_our_mapping():
+    decode, prompt = (
+        json.loads(run("simulate", "llama-3.1-8b", "--context", "2048", "--phase", p, "--json"))
+        for p in ("decode", "prefill")
+    )
+    assert prompt["time_to_first_token_s"] == pytest.approx(prompt["cycles_per_token"] / prompt["clock_hz"])
+    assert prompt["time_to_first_token_s"] == pytest.approx(decode["time_to_first_token_s"])
+    assert prompt["tokens_per_second"] == pytest.approx(2048 / prompt["time_to_first_token_s"])
+    assert prompt["tokens_per_second"] > decode["tokens_per_second"], "positions of a prompt go in chunks"
+    assert prompt["aggregate_tokens_per_second"] >= prompt["tokens_per_second"]
+    assert sum(prompt["breakdown"]["kind"].values()) == pytest.approx(prompt["cycles_per_token"])
+
+
+def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
+    file = str(tmp_path / "program")
+    options = "--machine wse2 --mapping waferllm --region 480x480 --groups 20 --context 4096 --phase prefill".split()
+    compiled = json.loads(run("compile", "llama-3.1-8b", *options, "-o", file, "--json"))
+    again = json.loads(run("simulate", file, "--json"))
+    assert (again["mapping"], again["phase"]) == ("waferllm", "prefill")
+    assert again["tokens_per_second"] == compiled["tokens_per_second"]
+    with pytest.raises(CompileError, match="4096 positions"):
+        run("simulate", file, "--context", "100")
+
+
+@pytest.mark.parametrize(
+    "arguments, option",
+    [
+        (("compile", "smollm2-135m", "--machine", "host", "--weights", "int8"), "--weights"),
+        (("compile", "smollm2-135m", "--machine", "host", "--clock", "1"), "--clock"),
+        (("simulate", "llama-3.1-8b", "--acceptance", "0.5"), "--acceptance"),
+        (("simulate", "{file}", "--wafers", "3"), "--wafers"),
+        (("simulate", "{file}", "--kv-bits", "8"), "--kv-bits"),
+        (("simulate", "llama-3.1-8b", *WAFERLLM, "--objective", "interval"), "objective"),
+        (("simulate", "llama-3.1-8b", *WAFERLLM, "--measured-code"), "code size"),
+        (("simulate", "llama-3.1-8b", *WAFERLLM, "--weights", "int8"), "number formats"),
+        (("simulate", "llama-3.1-8b", "--groups", "4"), "groups"),
+        (("simulate", "llama-3.1-8b", "--phase", "prefill", "--batch", "2"), "prompts at once"),
+        (("simulate", "llama-3.1-8b", "--phase", "dream"), "dream"),
+        (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--batch", "2"), "speculates"),
+    ],
+)
+def test_options_without_effect_are_refused(arguments, option, tmp_path):
+    file = tmp_path / "program"
+    if "{file}" in arguments:
+        run("compile", "smollm2-135m", "--machine", "toy-64x64:64K", "--context", "64", "-o", str(file))
+    with pytest.raises(UndicedError) as caught:
+        run(*(str(file) if a == "{file}" else a for a in arguments))
+    assert option in str(caught.value) and caught.value.remedy

@@ -55,10 +55,16 @@ def build_published(model: object, wafer: Wafer, mapping: str, options: Options)
     if not 1 <= options.context <= CONTEXT_MAX:
         raise CompileError(f"A context of {options.context} positions.", remedy=f"Use 1 to {CONTEXT_MAX}.")
     if mapping == "waferllm":
-        return _waferllm(dims, wafer, options)
+        return _named(_waferllm(dims, wafer, options), mapping, options.phase)
     if mapping == "waferengine":
-        return _waferengine(dims, wafer, options)
+        return _named(_waferengine(dims, wafer, options), mapping, options.phase)
     raise CompileError(f"There is no mapping called {mapping!r}.", remedy=f"Known: {', '.join(MAPPINGS)}, undiced.")
+
+
+def _named(program: Program, mapping: str, phase: Phase) -> Program:
+    """With facts that tell, also from a file, whose program it is and whether it is a prompt's."""
+    prefill = (("prefill", 1.0),) if phase == "prefill" else ()
+    return replace(program, facts=(*program.facts, (f"mapping {mapping}", 1.0), *prefill))
 
 
 def build_mapping(
@@ -90,8 +96,13 @@ def build_mapping(
                 f"The {mapping} mapping has no batch, wafers or number formats to choose.",
                 remedy="Use --mapping undiced.",
             )
+        if objective != "latency" or not lean or embedding != "wafer":
+            raise CompileError(
+                f"The {mapping} mapping has no objective, code size or embedding to choose: they are as published.",
+                remedy="Use --mapping undiced.",
+            )
         return build_published(model, wafer, mapping, Options(region, groups, stages, context, layers, phase))
-    if groups is not None or stages is not None or phase != "decode":
+    if groups is not None or stages is not None:
         raise CompileError("The undiced mapping chooses groups and stages itself.", remedy="Leave them out.")
     dims = _with_layers(dims_of(model), layers)
     ours = undiced.Options(

@@ -20,6 +20,7 @@ from undiced.compiler.wafer.shard import Shard
 from undiced.compiler.wafer.verify import verify
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
+from undiced.model import Graph
 from undiced.program import Program
 
 _WRITTEN = 48  # shapes that are written and costed exactly, the most promising by estimate
@@ -61,6 +62,8 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
     if plan is None:
         raise _refusal(dims, wafer, options, shapes)
     program = program_of(wafer, options, plan)
+    if isinstance(model, Graph):
+        program = replace(program, graph_digest=model.digest)
     verify(program, wafer)
     return program
 

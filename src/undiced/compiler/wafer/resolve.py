@@ -1,4 +1,4 @@
-"""From whatever names a model (a name, a config.json, a ModelConfig, `Dims`) to the dimensions a mapping takes."""
+"""From whatever names a model (a name, config.json, ModelConfig, Graph or `Dims`) to the dimensions a mapping takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
-from undiced.model import ModelConfig, config_from_json, preset
+from undiced.model import Graph, ModelConfig, config_from_json, preset
 
 _CONFIG_MAX_BYTES = 1 << 24
 
@@ -21,6 +21,8 @@ def dims_of(model: object) -> Dims:
     """
     if isinstance(model, Dims):
         return model
+    if isinstance(model, Graph):
+        return _of_config(model.config)
     if isinstance(model, ModelConfig):
         return _of_config(model)
     if isinstance(model, dict):
