@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 import typer
 
+from undiced.core.errors import InvalidRequestError
+
 _KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A file that can't be written is the user's to mend, not a bug."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidRequestError(f"Cannot write {path}: {error.strerror}.", remedy="Name another file.") from None
 
 
 def show(found: dict[str, object]) -> None:
@@ -24,11 +38,11 @@ def show(found: dict[str, object]) -> None:
         ("regions", ", ".join(cast(list[str], found["regions"]))),
         ("prompt tokens a second" if prompt else "tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
         (
-            "the same, prompt after prompt" if prompt else "tokens a second, all users",
+            "prompt after prompt" if prompt else "tokens a second, all users",
             f"{found['aggregate_tokens_per_second']:,.0f}",
         ),
-        ("cycles of the prompt" if prompt else "cycles a token", f"{found['cycles_per_token']:,.0f}"),
-        ("cycles of the prompt a layer" if prompt else "cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
+        ("prompt cycles" if prompt else "cycles a token", f"{found['cycles_per_token']:,.0f}"),
+        ("prompt cycles a layer" if prompt else "cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
         ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import Json
+from undiced.cli.report import writing
 
 if TYPE_CHECKING:
     from undiced.sim.validation import Outcome
@@ -44,7 +45,9 @@ def validate(
     elif claims:
         claiming.report(build_mapping, ladder)
     elif write is not None:
-        write.write_text(validation.whole_page(build_mapping, ladder), encoding="utf-8")
+        text = validation.whole_page(build_mapping, ladder)
+        with writing(write):
+            write.write_text(text, encoding="utf-8")
     else:
         _print(validation.validate(build_mapping), as_json)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import Json
+from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def compile(
         options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
         program = _wafer_program(model, machine, mapping, options, weights, kv_bits)
     if out is not None:
-        program.save(out)
+        with writing(out):
+            program.save(out)
     if dump:
         from undiced.program.dump import dump as text
 
@@ -124,7 +126,7 @@ def simulate(
 
         _refuse(given, _CHOICES, "was decided when the program was compiled")
         program = load(Path(model))
-        name = machine or program.machine
+        name = _machine_of(program, machine)
         mapping = _mapping_of(program)
         phase = phase if dict(program.facts).get("prefill") is None else "prefill"
         context = context or program.bounds.context
@@ -156,14 +158,12 @@ def map_wafer(
     program = load(file)
     if program.kind != "wafer":
         raise InvalidRequestError("A host program has no wafer to draw.", remedy="Compile with --machine wse3.")
-    wafer = find_machine(machine or program.machine)
+    wafer = find_machine(_machine_of(program, machine))
     drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
-    if out.suffix == ".png":
-        out.write_bytes(png(drawing))
-    elif out.suffix == ".svg":
-        out.write_text(drawing)
-    else:
+    if out.suffix not in (".svg", ".png"):
         raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
+    with writing(out):
+        out.write_bytes(png(drawing) if out.suffix == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(out)
 
 
@@ -225,6 +225,23 @@ def _is_program(model: str) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(7) == b"UNDICED"
+
+
+def _machine_of(program: Program, machine: str | None) -> str:
+    """Where to look the machine up that a program was compiled for."""
+    from undiced.core.errors import CompileError
+    from undiced.machine import find_machine
+
+    if machine is not None:
+        return machine
+    try:
+        find_machine(program.machine)
+    except CompileError:
+        raise InvalidRequestError(
+            f"The program was compiled for {program.machine!r}, a machine of your own.",
+            remedy="Name its file with --machine FILE.toml.",
+        ) from None
+    return program.machine
 
 
 def _mapping_of(program: Program) -> str:

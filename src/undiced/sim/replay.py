@@ -102,8 +102,8 @@ def replay(
     wafer = machine if isinstance(machine, Wafer) else find_machine(machine)
     if groups is not None and groups < 1:
         raise CompileError(f"{groups} groups.", remedy="Use at least 1.")
-    if layers is not None and not 1 <= layers <= 4096:
-        raise CompileError(f"{layers} layers.", remedy="Use 1 to 4096.")
+    if layers is not None and layers < 1:
+        raise CompileError(f"{layers} layers.", remedy="Use at least 1.")
     phase = parse_phase(phase)
     program = build(
         model,

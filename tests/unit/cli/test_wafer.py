@@ -82,6 +82,8 @@ def test_a_host_program(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
         (("map", "absent"), ProgramFileError, "Cannot read"),
+        (("compile", "qwen3-1.7b", "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
+        (("compile", "llama-3.1-8b", "--layers", "100000"), CompileError, "1 to 1024"),
     ],
 )
 def test_refusals_say_what_would_fit(arguments, error, message):
@@ -153,3 +155,13 @@ def test_options_without_effect_are_refused(arguments, option, tmp_path):
     with pytest.raises(UndicedError) as caught:
         run(*(str(file) if a == "{file}" else a for a in arguments))
     assert option in str(caught.value) and caught.value.remedy
+
+
+def test_a_program_for_a_machine_of_ones_own(tmp_path):
+    machine, file = tmp_path / "mine.toml", tmp_path / "program"
+    machine.write_text('name = "mine"\nbase = "wse3"\n[core]\nsram_bytes = 65536\n')
+    run("compile", "qwen3-1.7b", "--machine", str(machine), "-o", str(file))
+    with pytest.raises(InvalidRequestError, match="machine of your own"):
+        run("simulate", str(file))
+    assert json.loads(run("simulate", str(file), "--machine", str(machine), "--json"))["machine"] == "mine"
+    run("map", str(file), "--machine", str(machine), "-o", str(tmp_path / "mine.svg"))

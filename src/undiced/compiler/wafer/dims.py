@@ -12,6 +12,7 @@ from math import ceil
 from undiced.core.errors import CompileError
 
 _LARGEST = 1 << 24
+_MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Dims:
             raise CompileError(
                 f"{self.name}: dimensions {numbers} are no transformer's.", remedy="Check the configuration."
             )
+        if self.layers > _MOST_LAYERS:
+            raise CompileError(f"{self.name} has {self.layers} layers.", remedy=f"Use 1 to {_MOST_LAYERS}.")
 
     @property
     def kv_dim(self) -> int:
