@@ -49,7 +49,7 @@ def svg(program: Program, wafer: Wafer, report: Report) -> str:
     scale = _CELL / max(mesh)
     cell_w, cell_h = mesh[0] * scale + _GAP, mesh[1] * scale + _GAP + 20
     wafers = sorted(tiles)
-    across = min(_PER_ROW, len(wafers))
+    across = min(_PER_ROW if len(wafers) <= 2 * _PER_ROW else 2 * _PER_ROW, len(wafers))
     width = max(760.0, across * cell_w + _GAP)
     height = _HEADER + -(-len(wafers) // across) * cell_h + _FOOTER
     parts = [
