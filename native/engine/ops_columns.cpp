@@ -46,26 +46,33 @@ void quantize_rest(const Kernels& kernels, const float* x, int columns, const Qu
 }
 
 // A product with both planes of the activations: they are twice as many tokens to the kernel, and their sums belong
-// together. Weights are read once for both.
-void multiply_planes(State& state, const MatmulArgs& whole, const Share& mine, int member) {
+// together. Weights are read once for both, some tiles at a time, so that the sums stay in the nearest caches.
+void multiply_planes(State& state, const MatmulArgs& whole, int member) {
     float* const sums = state.sums[static_cast<std::size_t>(member)].get();
-    const std::int64_t rows = mine.end - mine.begin, blocks = blocks_of(whole.w->cols);
-    for (std::int64_t first = 0; first < whole.tokens; first += kPlaneTokens) {
-        const std::int64_t tokens = std::min<std::int64_t>(kPlaneTokens, whole.tokens - first);
-        MatmulArgs args = whole;
-        args.qx = whole.qx + 2 * first * blocks;
-        args.tokens = 2 * tokens;
-        args.out = sums - mine.begin;
-        args.ldo = rows;
-        args.accumulate = false;
-        args.bias = nullptr;
-        state.kernels.matmul(args);
-        for (std::int64_t t = 0; t < tokens; ++t) {
-            float* const out = whole.out + (first + t) * whole.ldo + mine.begin;
-            const float *high = sums + 2 * t * rows, *low = high + rows;
-            for (std::int64_t r = 0; r < rows; ++r) {
-                const float bias = whole.bias != nullptr ? whole.bias[mine.begin + r] : 0.0f;
-                out[r] = (whole.accumulate ? out[r] : 0.0f) + (high[r] + low[r] + bias);
+    const std::int64_t blocks = blocks_of(whole.w->cols);
+    for (std::int64_t token = 0; token < whole.tokens; token += kPlaneTokens) {
+        const std::int64_t tokens = std::min<std::int64_t>(kPlaneTokens, whole.tokens - token);
+        for (std::int64_t tile = whole.tile_begin; tile < whole.tile_end; tile += kPlaneTiles) {
+            const std::int64_t begin = tile * kTileRows, end = std::min(tile + kPlaneTiles, whole.tile_end);
+            const std::int64_t rows = std::min(end * kTileRows, whole.w->rows) - begin;
+            MatmulArgs args = whole;
+            args.tile_begin = tile;
+            args.tile_end = end;
+            args.qx = whole.qx + 2 * token * blocks;
+            args.tokens = 2 * tokens;
+            args.out = sums - begin;
+            args.ldo = rows;
+            args.accumulate = false;
+            args.bias = nullptr;
+            if (end < whole.tile_end) args.next = nullptr;
+            state.kernels.matmul(args);
+            for (std::int64_t t = 0; t < tokens; ++t) {
+                float* const out = whole.out + (token + t) * whole.ldo + begin;
+                const float *high = sums + 2 * t * rows, *low = high + rows;
+                for (std::int64_t r = 0; r < rows; ++r) {
+                    const float bias = whole.bias != nullptr ? whole.bias[begin + r] : 0.0f;
+                    out[r] = (whole.accumulate ? out[r] : 0.0f) + (high[r] + low[r] + bias);
+                }
             }
         }
     }
@@ -125,7 +132,7 @@ void run_matmul(State& state, const Bound& b, int member) {
     args.accumulate = (b.i.flags & kFlagAccumulate) != 0;
     args.bias = b.i.bias == kNone ? nullptr : state.weights.slot(b.i.bias).floats();
     args.next = shard(state, *b.next_matmul, member);
-    if (a.spec.planes == 2) return multiply_planes(state, args, mine, member);
+    if (a.spec.planes == 2) return multiply_planes(state, args, member);
     state.kernels.matmul(args);
 }
 

@@ -45,21 +45,9 @@ State::State(const EngineSpec& spec, const Kernels& table)
       counters(std::make_unique<Counter[]>(spec.stream.size())),
       team(spec.threads, spec.spin) {
     allocate_buffers(spec);
-    allocate_sums(spec);
-}
-
-void State::allocate_sums(const EngineSpec& spec) {
-    std::int64_t most = 0;
-    for (const Instr& i : spec.stream) {
-        const bool product = static_cast<Op>(i.op) == Op::MATMUL && i.a >= 0 && i.a < static_cast<int>(buffers.size());
-        if (!product || buffer(i.a).spec.planes != 2) continue;
-        for (int member = 0; member < members(); ++member) {
-            const Share rows = column_share(std::clamp(i.p[1], 0, 1 << 26), members(), member);
-            most = std::max<std::int64_t>(most, rows.end - rows.begin);
-        }
-    }
-    const std::size_t size = checked_product(static_cast<std::size_t>(most), 2 * kPlaneTokens);
-    for (int member = 0; member < members(); ++member) sums.push_back(std::make_unique<float[]>(size));
+    const bool planes = std::any_of(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.spec.planes == 2; });
+    for (int member = 0; planes && member < team.size(); ++member)
+        sums.push_back(std::make_unique<float[]>(2 * kPlaneTokens * kPlaneTiles * kTileRows));
 }
 
 void State::allocate_buffers(const EngineSpec& spec) {

@@ -51,7 +51,8 @@ struct EngineSpec {
     SpinTimes spin;
 };
 
-inline constexpr int kPlaneTokens = 32;  // tokens of two planes that are multiplied at once
+// Tokens of two planes, and tiles of weights, that are multiplied at once.
+inline constexpr int kPlaneTokens = 32, kPlaneTiles = 16;
 
 class State {
   public:
@@ -68,7 +69,7 @@ class State {
     Region buffer_memory;
     std::vector<Buffer> buffers;
     std::vector<std::unique_ptr<float[]>> lines;  // one a member: room for the widest row
-    std::vector<std::unique_ptr<float[]>> sums;   // one a member: products of kPlaneTokens tokens' planes with its rows
+    std::vector<std::unique_ptr<float[]>> sums;   // one a member, if any buffer has two planes: their products
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
@@ -82,7 +83,6 @@ class State {
 
   private:
     void allocate_buffers(const EngineSpec& spec);
-    void allocate_sums(const EngineSpec& spec);
 };
 
 }  // namespace undiced

@@ -29,7 +29,6 @@ class Draft:
         virtual: virtual buffers, indexed by Spot.buffer; memory planning maps them to `buffers`.
         instrs: over virtual buffers until memory is planned.
         quantized: f32 virtual buffer -> its int8 twin while that is up to date.
-        attended: values that become queries, keys or values of an attention.
     """
 
     graph: Graph
@@ -43,7 +42,6 @@ class Draft:
     kv: dict[int, KvLayer] = field(default_factory=dict)
     constants: list[tuple[float, ...]] = field(default_factory=list)
     quantized: dict[int, int] = field(default_factory=dict)
-    attended: set[str] = field(default_factory=set)
 
     def new_buffer(
         self,

@@ -107,8 +107,6 @@ def group_neighbors(draft: Draft) -> None:
         for chain, width in zip(chains, widths, strict=True):
             for name in chain:
                 draft.spots[name] = Spot(buffer, start, width)
-            if node.op == "attention":
-                draft.attended.update(chain)
             start += width
 
 
@@ -191,12 +189,12 @@ def _linear(draft: Draft, node: Node, target: Spot | None = None, flags: Flag = 
 def _quantized(draft: Draft, node: Node, source: Spot) -> int:
     """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier.
 
-    What attention compares gets a second plane: of all roundings of activations this one costs the most quality for the
-    work it saves (docs/LOG.md has the figures).
+    The head's input gets a second plane: of all roundings of activations this one costs the most quality, and undoing it
+    costs nothing while memory is what a step waits for (docs/LOG.md has the figures).
     """
     if source.buffer not in draft.quantized:
         rows = draft.virtual[source.buffer].rows
-        kind: Literal["int8", "int8x2"] = "int8x2" if node.out in draft.attended else "int8"
+        kind: Literal["int8", "int8x2"] = "int8x2" if node.layer < 0 else "int8"
         twin = draft.new_buffer(kind, source.width, rows, kind)
         made = next(i for i in reversed(draft.instrs) if i.dst == source.buffer)
         by_columns = made.op in (Op.GLU, Op.ACTIVATE)
