@@ -34,7 +34,7 @@ def show(found: dict[str, object]) -> None:
     typer.secho(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
     typer.echo(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
     rows = [
-        ("fits", "yes" if found["fits"] else "no (one layer resident, as published)"),
+        ("fits", "yes" if found["fits"] else _unfit(found)),
         ("regions", ", ".join(cast(list[str], found["regions"]))),
         ("prompt tokens a second" if prompt else "tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
         (
@@ -59,6 +59,12 @@ def show(found: dict[str, object]) -> None:
             f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
             f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens a second"
         )
+
+
+def _unfit(found: dict[str, object]) -> str:
+    if found["mapping"] == "undiced":
+        return "no (compiled for a shorter context or a smaller batch)"
+    return "no (timed all the same, as published)"
 
 
 def _shares(title: str, cycles: dict[str, float], most: int) -> None:

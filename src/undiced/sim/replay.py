@@ -161,7 +161,7 @@ def summary(program: Program, wafer: Wafer, report: Report, mapping: str, phase:
         "regions": sorted({f"{r.rect.width}x{r.rect.height}" for r in program.regions}),
         "context": report.step.context,
         "batch": report.step.batch,
-        "fits": bool(facts.get("fits", 1.0)),
+        "fits": bool(facts.get("fits", 1.0)) and _holds(program, report.step),
         "cycles_per_token": report.token_cycles,
         "cycles_per_layer": report.layer_cycles,
         "stage_interval_cycles": report.stage_interval_cycles,
@@ -183,6 +183,12 @@ def summary(program: Program, wafer: Wafer, report: Report, mapping: str, phase:
             "wafer": {str(wafer): cycles for wafer, cycles in report.by_wafer().items()},
         },
     }
+
+
+def _holds(program: Program, step: Step) -> bool:
+    """Whether a step of other bounds than the program's still has room."""
+    longest = max(dict(program.facts).get("max_context_tokens", 0.0), program.bounds.context)
+    return step.batch <= program.bounds.batch and step.context <= longest
 
 
 def _first_token_s(program: Program, wafer: Wafer, report: Report, phase: Phase) -> float:
