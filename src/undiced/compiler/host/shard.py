@@ -189,7 +189,7 @@ def _linear(draft: Draft, node: Node, target: Spot | None = None, flags: Flag = 
 def _quantized(draft: Draft, node: Node, source: Spot) -> int:
     """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier.
 
-    The head's input gets a second plane: of all roundings of activations this one costs the most quality, and undoing it
+    The head's input gets a second plane: of all roundings of activations this one costs the most quality; undoing it
     costs nothing while memory is what a step waits for (docs/LOG.md has the figures).
     """
     if source.buffer not in draft.quantized:
