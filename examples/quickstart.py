@@ -1,4 +1,4 @@
-"""The layers of Undiced in a few lines: what to compute, on what, compiled, and run: `python examples/quickstart.py`."""
+"""Layers of Undiced in a few lines, what to compute, on what, compiled and run: `python examples/quickstart.py`."""
 
 from undiced import LLM, SamplingParams, compile, presets
 from undiced.checkpoint import open_checkpoint
