@@ -11,6 +11,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.model]
 BUSY = "document.querySelector('.assistant.busy')"
 STATS = "document.querySelector('.assistant:last-child .stats')"
 
+LONG = "Tell me a long story about a river, a mill and a miller."  # takes long enough to be seen half done
+
 
 def text(browser, selector):
     return browser.run(f"document.querySelector({selector!r}).textContent")
@@ -31,13 +33,13 @@ def test_an_answer_streams_with_its_speed(browser, server, tmp_path):
     open_page(browser, server)
     assert text(browser, "#model option") == server.model
     assert browser.run("document.querySelector('#send').disabled")
-    ask(browser, "Name three colors.")
+    ask(browser, LONG)
     browser.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent.length > 5")
     early = text(browser, ".assistant .text")
     browser.until(STATS)
     assert text(browser, ".assistant .text").startswith(early)
     assert re.search(r"\d+ tokens/sfirst token \d+ ms\d+ tokens", text(browser, ".assistant .stats"))
-    assert text(browser, ".user .text") == "Name three colors."
+    assert text(browser, ".user .text") == LONG
     assert browser.run("document.querySelector('#stop').hidden && !document.querySelector('#send').hidden")
     picture = tmp_path / "page.png"
     browser.picture(picture)
