@@ -42,6 +42,10 @@ class Draft:
     kv: dict[int, KvLayer] = field(default_factory=dict)
     constants: list[tuple[float, ...]] = field(default_factory=list)
     quantized: dict[int, int] = field(default_factory=dict)
+    _slot_index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._slot_index = {slot.name: i for i, slot in enumerate(self.graph.slots)}
 
     def new_buffer(
         self,
@@ -56,12 +60,7 @@ class Draft:
 
     def slot(self, name: str) -> int:
         """Index of a weight slot in the program."""
-        return self.slot_index[name]
-
-    @property
-    def slot_index(self) -> dict[str, int]:
-        """Slot name -> index, in the graph's order."""
-        return {slot.name: i for i, slot in enumerate(self.graph.slots)}
+        return self._slot_index[name]
 
     def uses(self) -> Counter[str]:
         """How many inputs read each graph value; the output counts once more."""
