@@ -12,9 +12,10 @@ import typer
 
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import CompileError, InvalidRequestError
 
 if TYPE_CHECKING:
+    from undiced.core.mapping import MappingOptions
     from undiced.program import Program
 
 _CHOICES = {
@@ -72,8 +73,10 @@ def compile(
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         program = _host_program(model, context, batch)
     else:
-        options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
-        program = _wafer_program(model, machine, mapping, options, weights, kv_bits)
+        options = _options(
+            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits
+        )
+        program = _wafer_program(model, machine, mapping, options)
     if out is not None:
         with writing(out):
             program.save(out)
@@ -132,8 +135,10 @@ def simulate(
         context = context or program.bounds.context
     else:
         name, context = machine or "wse3", context or 4096
-        options = _options(region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code)
-        program = _wafer_program(model, name, mapping, options, weights, kv_bits)
+        options = _options(
+            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits
+        )
+        program = _wafer_program(model, name, mapping, options)
     found = _timed(program, name, mapping, phase, batch, context, clock)
     if draft is not None:
         found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
@@ -178,35 +183,35 @@ def _options(
     wafers: int | None,
     objective: str,
     measured_code: bool,
-) -> dict[str, object]:
+    weights: str,
+    kv_bits: int,
+) -> MappingOptions:
     """The mapping's options, parsed."""
+    from undiced.core.mapping import MappingOptions
     from undiced.sim.replay import parse_phase, parse_region, parse_stages
-
-    return {
-        "region": parse_region(region),
-        "groups": groups,
-        "stages": parse_stages(stages) if stages else None,
-        "context": context,
-        "layers": layers,
-        "phase": parse_phase(phase),
-        "batch": batch,
-        "wafers": wafers,
-        "objective": objective,
-        "lean": not measured_code,
-    }
-
-
-def _wafer_program(
-    model: str, machine: str, mapping: str, options: dict[str, object], weights: str, kv_bits: int
-) -> Program:
-    from undiced.compiler.wafer.build import build_mapping
-    from undiced.core.errors import CompileError
-    from undiced.machine import find_machine
 
     if kv_bits not in (8, 16):
         raise CompileError(f"Keys and values of {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
-    scheme = {} if (weights, kv_bits) == ("bf16", 16) else {"weights": weights, "kv_bytes": kv_bits // 8}
-    return build_mapping(_subject(model), find_machine(machine), mapping, scheme=scheme, **options)  # type: ignore[arg-type]
+    return MappingOptions(
+        region=parse_region(region),
+        groups=groups,
+        stages=parse_stages(stages) if stages else None,
+        context=context,
+        layers=layers,
+        phase=parse_phase(phase),
+        batch=batch,
+        wafers=wafers,
+        objective=objective,
+        lean=not measured_code,
+        scheme={} if (weights, kv_bits) == ("bf16", 16) else {"weights": weights, "kv_bytes": kv_bits // 8},
+    )
+
+
+def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> Program:
+    from undiced.compiler.wafer.build import build_mapping
+    from undiced.machine import find_machine
+
+    return build_mapping(_subject(model), find_machine(machine), mapping, options)
 
 
 def _subject(model: str) -> object:
@@ -229,7 +234,6 @@ def _is_program(model: str) -> bool:
 
 def _machine_of(program: Program, machine: str | None) -> str:
     """Where to look the machine up that a program was compiled for."""
-    from undiced.core.errors import CompileError
     from undiced.machine import find_machine
 
     if machine is not None:
@@ -263,17 +267,15 @@ def _timed(
     program: Program, machine: str, mapping: str, phase: str, batch: int, context: int, clock: float | None
 ) -> dict[str, object]:
     from undiced.machine import find_machine
-    from undiced.sim.analytic import Step
-    from undiced.sim.replay import parse_clock, parse_phase, summary, time_phase
+    from undiced.sim.replay import parse_phase, replay
 
-    wafer, way = find_machine(machine), parse_phase(phase)
-    step = Step(batch=batch, context=context, clock_hz=parse_clock(clock))
-    return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
+    return replay(program, find_machine(machine), mapping, parse_phase(phase), batch, context, clock)
 
 
 def _speculation(
     program: Program, machine: str, draft: str, acceptance: float, context: int, clock: float | None
 ) -> dict[str, object]:
+    from undiced.core.mapping import MappingOptions
     from undiced.machine import find_machine
     from undiced.sim.analytic import Step
     from undiced.sim.analytic import simulate as time_program
@@ -282,8 +284,7 @@ def _speculation(
 
     wafer = find_machine(machine)
     step = Step(batch=1, context=context, clock_hz=parse_clock(clock))
-    options = _options("auto", None, None, context, None, "decode", 1, None, "latency", False)
-    drafting = _wafer_program(draft, machine, "undiced", options, "bf16", 16)
+    drafting = _wafer_program(draft, machine, "undiced", MappingOptions(context=context))
     found = speculate(time_program(program, wafer, step), time_program(drafting, wafer, step), acceptance)
     return {
         "draft": draft,

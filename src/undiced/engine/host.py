@@ -180,7 +180,7 @@ def kv_page_bytes(program: Program) -> int:
 
 def default_pages(program: Program) -> int:
     """Pages for all sequences at full context, at most a quarter of main memory, at least one sequence."""
-    from undiced.engine.memory import main_memory_bytes
+    from undiced.core.memory import main_memory_bytes
 
     a_sequence = -(-program.bounds.context // _native.PAGE_TOKENS)
     affordable = int(main_memory_bytes() * _KV_SHARE) // max(1, kv_page_bytes(program))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undiced.core.errors import CompileError
+from undiced.core.memory import main_memory_bytes
 
 _MAX_THREADS = 1024
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -20,7 +21,7 @@ class Host:
     Attributes:
         threads: cores that a program uses, one team member each.
         l2_bytes: private cache of one core; l3_bytes: shared by all (0 where the system does not tell).
-        memory_bytes: main memory, 0 where unknown.
+        memory_bytes: main memory that the process may use.
     """
 
     name: str
@@ -45,7 +46,7 @@ def host(threads: int | None = None) -> Host:
     count = usable if threads is None else threads
     if not 1 <= count <= _MAX_THREADS:
         raise CompileError(f"A host program can't use {count} threads.", remedy=f"Use 1 to {_MAX_THREADS}.")
-    return Host("host", count, _cache_bytes(2), _cache_bytes(3), _memory_bytes())
+    return Host("host", count, _cache_bytes(2), _cache_bytes(3), main_memory_bytes())
 
 
 def _cache_bytes(level: int) -> int:
@@ -58,10 +59,3 @@ def _cache_bytes(level: int) -> int:
         except (OSError, ValueError):
             continue
     return 0
-
-
-def _memory_bytes() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return 0

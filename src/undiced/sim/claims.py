@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
 from undiced.machine.wafer import Wafer
@@ -72,17 +73,17 @@ def _rates(program: Program, found: list[Variant]) -> list[float]:
 def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
     """Every headline figure of the mapping that `build` and `ablation` belong to."""
     wse3, ends = find_machine("wse3"), variants("wse3", build)
-    step = Step(batch=1, context=CONTEXT)
+    step, on_four = Step(batch=1, context=CONTEXT), MappingOptions(wafers=4, context=CONTEXT)
     out = []
     for what, scheme in (("", {}), (", sums in memory", {"accumulator": "fp32"})):
-        program = build(TARGET, wse3, "undiced", wafers=4, context=CONTEXT, scheme=scheme)
+        program = build(TARGET, wse3, "undiced", replace(on_four, scheme=scheme))
         out.append(_interval(f"{TARGET} on 4 wse3{what}, one user", _rates(program, ends), "tokens/s at 1.1 GHz"))
-    target = build(TARGET, wse3, "undiced", wafers=4, context=CONTEXT)
+    target = build(TARGET, wse3, "undiced", on_four)
     floor = wse3.system.clock_hz.value / floor_cycles(target, wse3, step)
     out.append(
         Interval("the floor under it: wires and multiply-adds alone", floor, floor, floor, "tokens/s at 1.1 GHz")
     )
-    draft = build(DRAFT, wse3, "undiced", context=CONTEXT)
+    draft = build(DRAFT, wse3, "undiced", MappingOptions(context=CONTEXT))
     for acceptance in (0.7, 0.8):
         rates = [
             speculate(

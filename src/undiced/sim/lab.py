@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
+from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
 from undiced.machine.region import unpack
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
-from undiced.sim.mapping import Phase, ProgramBuilder
+from undiced.sim.mapping import ProgramBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,20 @@ def _program(build: ProgramBuilder, run: Run) -> Program:
         run.model,
         _wafer(run.machine),
         run.mapping,
-        region=run.region,
-        groups=run.groups,
-        stages=run.stages,
-        context=run.context,
-        layers=run.layers,
-        phase=run.phase,
+        MappingOptions(
+            region=run.region,
+            groups=run.groups,
+            stages=run.stages,
+            context=run.context,
+            layers=run.layers,
+            phase=run.phase,
+        ),
     )
 
 
 @cache
 def _ours(build: ProgramBuilder, model: str) -> Program:
-    return build(model, _wafer("wse3"), "undiced", context=4096)
+    return build(model, _wafer("wse3"), "undiced", MappingOptions(context=4096))
 
 
 class Lab:

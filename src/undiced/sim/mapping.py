@@ -5,15 +5,13 @@ The simulators import no compiler: a composition root passes its builder and its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
+from undiced.core.mapping import MappingOptions
 from undiced.machine.cost import CostModel
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
-
-Region = tuple[int, int] | Literal["auto"]
-Phase = Literal["decode", "prefill"]
 
 
 class ProgramBuilder(Protocol):
@@ -21,25 +19,7 @@ class ProgramBuilder(Protocol):
 
     def __hash__(self) -> int: ...
 
-    def __call__(
-        self,
-        model: object,
-        wafer: Wafer,
-        mapping: str,
-        *,
-        region: Region = "auto",
-        groups: int | None = None,
-        stages: tuple[int, ...] | None = None,
-        context: int = 1024,
-        layers: int | None = None,
-        phase: Phase = "decode",
-        batch: int = 1,
-        wafers: int | None = None,
-        objective: str = "latency",
-        lean: bool = True,
-        embedding: str = "wafer",
-        scheme: Mapping[str, object] | None = None,
-    ) -> Program: ...
+    def __call__(self, model: object, wafer: Wafer, mapping: str, options: MappingOptions) -> Program: ...
 
 
 class Rung(Protocol):

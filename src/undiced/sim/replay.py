@@ -1,21 +1,19 @@
-"""`undiced simulate` of a published mapping, as data: compile, time, and report under stable keys.
+"""`undiced simulate`, as data: options parsed, a program timed and reported under stable keys.
 
 Knows mappings only by name. Every second is at the clock that is reported beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import ceil
 from typing import cast, get_args
 
 from undiced.core.errors import CompileError
-from undiced.machine import find_machine
+from undiced.core.mapping import Phase, Region
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
 from undiced.sim.first_token import first_token
-from undiced.sim.mapping import Phase, ProgramBuilder, Region
 
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
 _OPERATORS = 40
@@ -73,55 +71,15 @@ def parse_clock(clock_ghz: float | None) -> float | None:
 
 
 def replay(
-    build: ProgramBuilder,
-    model: object,
-    machine: str | Wafer,
-    mapping: str,
-    *,
-    region: str = "auto",
-    groups: int | None = None,
-    stages: str | None = None,
-    context: int = 1024,
-    layers: int | None = None,
-    phase: Phase = "decode",
-    clock_ghz: float | None = None,
-    batch: int = 1,
-    wafers: int | None = None,
-    objective: str = "latency",
-    lean: bool = True,
-    embedding: str = "wafer",
-    scheme: Mapping[str, object] | None = None,
+    program: Program, wafer: Wafer, mapping: str, phase: Phase, batch: int, context: int, clock_ghz: float | None
 ) -> dict[str, object]:
-    """Compile `model` with a mapping of `build` and time it.
+    """Time a program of `mapping` at a batch, a context and a clock (None: the machine's own).
 
     Returns: the keys of `summary`.
 
     Raises:
-        CompileError: options that make no sense, with what would.
+        CompileError: a step or a clock that makes no sense, with what would.
     """
-    wafer = machine if isinstance(machine, Wafer) else find_machine(machine)
-    if groups is not None and groups < 1:
-        raise CompileError(f"{groups} groups.", remedy="Use at least 1.")
-    if layers is not None and layers < 1:
-        raise CompileError(f"{layers} layers.", remedy="Use at least 1.")
-    phase = parse_phase(phase)
-    program = build(
-        model,
-        wafer,
-        mapping,
-        region=parse_region(region),
-        groups=groups,
-        stages=parse_stages(stages) if stages else None,
-        context=context,
-        layers=layers,
-        phase=phase,
-        batch=batch,
-        wafers=wafers,
-        objective=objective,
-        lean=lean,
-        embedding=embedding,
-        scheme=scheme,
-    )
     step = Step(batch=batch, context=context, clock_hz=parse_clock(clock_ghz))
     return summary(program, wafer, time_phase(program, wafer, step, phase), mapping, phase)
 

@@ -7,6 +7,7 @@ import pytest
 
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError
+from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
 
@@ -16,7 +17,10 @@ WSE3 = find_machine("wse3")
 def engine(context=1024):
     stages = (2, 4, 4, 4, 4, 4, 4, 2)
     return build_mapping(
-        "qwen3-1.7b", WSE3, "waferengine", region=(256, 256), groups=16, stages=stages, context=context
+        "qwen3-1.7b",
+        WSE3,
+        "waferengine",
+        MappingOptions(region=(256, 256), groups=16, stages=stages, context=context),
     )
 
 

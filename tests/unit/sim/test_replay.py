@@ -1,14 +1,24 @@
 """Replaying published mappings: keys, clocks, and what each impossible option is told."""
 
-from functools import partial
-
 import pytest
 
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError, UndicedError
-from undiced.sim.replay import replay as replay_with
+from undiced.core.mapping import MappingOptions
+from undiced.machine import find_machine
+from undiced.sim.replay import parse_phase, parse_region, parse_stages
+from undiced.sim.replay import replay as replay_program
 
-replay = partial(replay_with, build_mapping)
+
+def replay(
+    model, machine, mapping, *, region="auto", stages=None, context=1024, phase="decode", clock_ghz=None, **more
+):
+    """As the command line does it: parse, compile, time."""
+    wafer, way = find_machine(machine), parse_phase(phase)
+    parts = parse_stages(stages) if stages else None
+    options = MappingOptions(region=parse_region(region), stages=parts, context=context, phase=way, **more)
+    return replay_program(build_mapping(model, wafer, mapping, options), wafer, mapping, way, 1, context, clock_ghz)
+
 
 KEYS = {
     "machine",

@@ -4,6 +4,7 @@ import pytest
 
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError
+from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.first_token import first_token
@@ -15,7 +16,7 @@ STEP = Step(context=4096)
 
 
 def report(model, **options):
-    return simulate(build_mapping(model, WSE3, "undiced", context=4096, **options), WSE3, STEP)
+    return simulate(build_mapping(model, WSE3, "undiced", MappingOptions(context=4096, **options)), WSE3, STEP)
 
 
 def test_drafting_pays_with_acceptance_only():
@@ -36,12 +37,12 @@ def test_acceptance_is_a_probability(acceptance):
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b", "deepseek-v3"])
 def test_nothing_is_faster_than_its_floor(model):
-    program = build_mapping(model, WSE3, "undiced", context=4096)
+    program = build_mapping(model, WSE3, "undiced", MappingOptions(context=4096))
     assert 0 < floor_cycles(program, WSE3, STEP) < simulate(program, WSE3, STEP).token_cycles
 
 
 def test_a_longer_prompt_takes_longer_and_chunks_help():
-    program = build_mapping("llama-3.2-1b", WSE3, "undiced", context=4096)
+    program = build_mapping("llama-3.2-1b", WSE3, "undiced", MappingOptions(context=4096))
     short, long = (first_token(program, WSE3, n, 1.1e9) for n in (128, 4096))
     assert short.seconds < long.seconds
     one_by_one = simulate(program, WSE3, Step(context=2048))

@@ -7,6 +7,7 @@ import pytest
 
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import UnsupportedError
+from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.wafer_map import png, svg
@@ -16,7 +17,7 @@ NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(model, **options):
-    program = build_mapping(model, WSE3, "undiced", context=4096, **options)
+    program = build_mapping(model, WSE3, "undiced", MappingOptions(context=4096, **options))
     report = simulate(program, WSE3, Step(context=4096))
     return program, ElementTree.fromstring(svg(program, WSE3, report))
 
@@ -35,7 +36,7 @@ def test_every_region_is_drawn(model, options):
 
 
 def test_published_programs_are_drawn_too():
-    program = build_mapping("qwen3-1.7b", WSE3, "waferengine", region=(256, 256), stages=(14, 14))
+    program = build_mapping("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), stages=(14, 14)))
     report = simulate(program, WSE3, Step())
     assert "layers 0-13" in svg(program, WSE3, report)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
-from typing import Literal
 
 from undiced.compiler.wafer import options as undiced
 from undiced.compiler.wafer import published
@@ -15,37 +14,18 @@ from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.scheme import scheme_of
 from undiced.compiler.wafer.waferllm import Grid, decode_layer
 from undiced.core.errors import CompileError
+from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.wafer import Wafer
 from undiced.program import Bounds, Instr, Op, Program
 
-Phase = Literal["decode", "prefill"]
 MAPPINGS = ("waferllm", "waferengine")
 CONTEXT_MAX = 1 << 27
 _GROUPS = {240: 15, 256: 16, 300: 15, 360: 18, 420: 20, 480: 20, 512: 32, 540: 20, 600: 24, 660: 22, 720: 24}
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a replay of a published mapping may set; None means the mapping's own choice.
-
-    Attributes:
-        region: sides of a region, x by y; "auto" searches the best square.
-        groups: of the two-tree; stages: layers of each region of a pipeline.
-        context: positions attended (decode) or prompt tokens (prefill).
-        layers: replaces the model's number of layers.
-    """
-
-    region: tuple[int, int] | Literal["auto"] = "auto"
-    groups: int | None = None
-    stages: tuple[int, ...] | None = None
-    context: int = 1024
-    layers: int | None = None
-    phase: Phase = "decode"
-
-
-def build_published(model: object, wafer: Wafer, mapping: str, options: Options) -> Program:
+def build_published(model: object, wafer: Wafer, mapping: str, options: MappingOptions) -> Program:
     """The program of a published mapping.
 
     Raises:
@@ -67,52 +47,35 @@ def _named(program: Program, mapping: str, phase: Phase) -> Program:
     return replace(program, facts=(*program.facts, (f"mapping {mapping}", 1.0), *prefill))
 
 
-def build_mapping(
-    model: object,
-    wafer: Wafer,
-    mapping: str,
-    *,
-    region: tuple[int, int] | Literal["auto"] = "auto",
-    groups: int | None = None,
-    stages: tuple[int, ...] | None = None,
-    context: int = 1024,
-    layers: int | None = None,
-    phase: Phase = "decode",
-    batch: int = 1,
-    wafers: int | None = None,
-    objective: str = "latency",
-    lean: bool = True,
-    embedding: str = "wafer",
-    scheme: Mapping[str, object] | None = None,
-) -> Program:
-    """Any mapping with its options spelled out: the form that simulators ask for. `scheme` holds fields of `Scheme`.
+def build_mapping(model: object, wafer: Wafer, mapping: str, options: MappingOptions) -> Program:
+    """Any mapping: the form that simulators ask for.
 
     Raises:
         CompileError: an unknown mapping, or options that it does not have.
     """
     if mapping != "undiced":
-        if batch != 1 or wafers is not None or scheme:
+        if options.batch != 1 or options.wafers is not None or options.scheme:
             raise CompileError(
                 f"The {mapping} mapping has no batch, wafers or number formats to choose.",
                 remedy="Use --mapping undiced.",
             )
-        if objective != "latency" or not lean or embedding != "wafer":
+        if options.objective != "latency" or not options.lean or options.embedding != "wafer":
             raise CompileError(
                 f"The {mapping} mapping has no objective, code size or embedding to choose: they are as published.",
                 remedy="Use --mapping undiced.",
             )
-        return build_published(model, wafer, mapping, Options(region, groups, stages, context, layers, phase))
-    if groups is not None or stages is not None:
+        return build_published(model, wafer, mapping, options)
+    if options.groups is not None or options.stages is not None:
         raise CompileError("The undiced mapping chooses groups and stages itself.", remedy="Leave them out.")
-    dims = _with_layers(dims_of(model), layers)
+    dims = _with_layers(dims_of(model), options.layers)
     ours = undiced.Options(
-        bounds=Bounds(batch, context),
-        wafers=wafers,
-        scheme=scheme_of(scheme or {}),
-        objective=undiced.parse_objective(objective),
-        lean=lean,
-        region=None if region == "auto" else region,
-        embedding=undiced.parse_embedding(embedding),
+        bounds=Bounds(options.batch, options.context),
+        wafers=options.wafers,
+        scheme=scheme_of(options.scheme),
+        objective=undiced.parse_objective(options.objective),
+        lean=options.lean,
+        region=None if options.region == "auto" else options.region,
+        embedding=undiced.parse_embedding(options.embedding),
     )
     return compile_wafer(dims, wafer, ours)
 
@@ -121,7 +84,7 @@ def _with_layers(dims: Dims, layers: int | None) -> Dims:
     return dims if layers is None else replace(dims, layers=layers)
 
 
-def _waferllm(dims: Dims, wafer: Wafer, options: Options) -> Program:
+def _waferllm(dims: Dims, wafer: Wafer, options: MappingOptions) -> Program:
     if options.stages is not None:
         raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave --stages out.")
     if options.region == "auto":
@@ -136,7 +99,7 @@ def _waferllm(dims: Dims, wafer: Wafer, options: Options) -> Program:
     return published.waferllm_decode(dims, wafer, grid, options.context)
 
 
-def _waferengine(dims: Dims, wafer: Wafer, options: Options) -> Program:
+def _waferengine(dims: Dims, wafer: Wafer, options: MappingOptions) -> Program:
     if options.phase == "prefill":
         raise CompileError("The waferengine mapping's prefill is not published.", remedy="Use --mapping waferllm.")
     if options.region == "auto":

@@ -1,0 +1,53 @@
+"""What a wafer mapping may be asked for: options that the compiler obeys and the simulators set. Data and its plain
+bounds; knows no mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from undiced.core.errors import CompileError
+
+Region = tuple[int, int] | Literal["auto"]
+Phase = Literal["decode", "prefill"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingOptions:
+    """Options of any mapping; None means the mapping's own choice. A mapping refuses what it does not have.
+
+    Attributes:
+        region: sides of a region, x by y; "auto" searches.
+        groups: of the published two-tree; stages: layers of each region of a published pipeline.
+        context: positions attended (decode) or prompt tokens (prefill).
+        layers: replaces the model's number of layers.
+        batch: sequences at once; wafers: how many may be used, None takes the fewest that fit.
+        objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
+        lean: assume lean code instead of the measured code size.
+        embedding: on the "wafer", looked up by the "host", or "none".
+        scheme: number formats and numerics of our mapping, by name.
+
+    Raises:
+        CompileError: no groups or no layers.
+    """
+
+    region: Region = "auto"
+    groups: int | None = None
+    stages: tuple[int, ...] | None = None
+    context: int = 1024
+    layers: int | None = None
+    phase: Phase = "decode"
+    batch: int = 1
+    wafers: int | None = None
+    objective: str = "latency"
+    lean: bool = True
+    embedding: str = "wafer"
+    scheme: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("groups", "layers"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise CompileError(f"The number of {name} can't be {count}.", remedy="Use at least 1.")
