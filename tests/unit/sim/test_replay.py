@@ -1,5 +1,7 @@
 """Replaying published mappings: keys, clocks, and what each impossible option is told."""
 
+import re
+
 import pytest
 
 from undiced.compiler.wafer.build import build_mapping
@@ -103,6 +105,27 @@ def test_impossible_options_have_a_remedy(options):
     assert caught.value.remedy
 
 
-def test_odd_grid_names_groups_that_fit():
-    with pytest.raises(CompileError, match="21 groups would fit"):
-        replay("llama-3-8b", "wse2", "waferllm", region="420x420", groups=22)
+@pytest.mark.parametrize(
+    ("region", "groups", "remedy"),
+    [
+        ("420x420", 22, "Use --groups 21 or 28, or --region 418x418."),
+        ("255x255", 16, "Use --groups 15 or 17, or --region 240x240."),
+        ("421x421", 20, "Use --region 420x420."),
+        ("420x420", 500, "Use at most --groups 420."),
+        ("1x1", 1, "Use 2x2 or more."),
+    ],
+)
+def test_odd_grids_name_groups_and_sides_that_fit(region, groups, remedy):
+    with pytest.raises(CompileError) as caught:
+        replay("llama-3-8b", "wse2", "waferllm", region=region, groups=groups)
+    assert caught.value.remedy == remedy
+    for count in re.findall(r"--groups (\d+)", remedy):
+        assert replay("llama-3-8b", "wse2", "waferllm", region=region, groups=int(count))
+    for side in re.findall(r"--region (\S+)\.", remedy):
+        assert replay("llama-3-8b", "wse2", "waferllm", region=side, groups=groups)
+
+
+def test_a_pipeline_s_odd_side_is_named():
+    with pytest.raises(CompileError, match="A side of 255 cores can't be split into 16 equal groups") as caught:
+        replay("qwen3-1.7b", "wse3", "waferengine", region="255x256", groups=16, stages=STAGES)
+    assert caught.value.remedy == "Use --region 240x256."

@@ -11,6 +11,7 @@ from math import ceil
 
 from undiced.compiler.wafer.builder import StreamBuilder, X, Y
 from undiced.compiler.wafer.dims import Dims
+from undiced.compiler.wafer.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.machine.collective import TWO_TREE
 from undiced.machine.instruction import Task
@@ -45,7 +46,7 @@ class Shard:
         """The shard of `dims`; groups larger than a side shrink to it.
 
         Raises:
-            CompileError: groups that divide neither side.
+            CompileError: groups that do not divide both sides.
         """
         if dims.latent or dims.experts:
             raise CompileError(
@@ -53,12 +54,7 @@ class Shard:
                 remedy="Use --mapping undiced.",
             )
         groups_x, groups_y = min(groups, width), min(groups, height)
-        for side, count in ((width, groups_x), (height, groups_y)):
-            if count < 1 or side % count:
-                raise CompileError(
-                    f"{count} groups do not divide a side of {side}.",
-                    remedy=f"Use a divisor of {width} and of {height}.",
-                )
+        check_groups(groups, width, height)
         band = max(1, width // dims.kv_heads)
         band_groups = max(1, band // (width // groups_x))
         while band % band_groups:

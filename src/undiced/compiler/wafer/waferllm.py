@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undiced.compiler.wafer.builder import StreamBuilder, X, Y
+from undiced.compiler.wafer.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.machine.collective import TWO_TREE_DUAL
 from undiced.machine.instruction import Task
@@ -29,12 +30,13 @@ class Grid:
     groups: int
 
     def __post_init__(self) -> None:
-        if self.groups < 1 or self.side < 2 or self.side % self.groups:
-            fits = [g for g in range(2, self.side) if self.side % g == 0] or [1]
-            near = min(fits, key=lambda g: abs(g - self.groups))
+        if self.side < 2:
+            raise CompileError("A region of one core has nobody to reduce with.", remedy="Use 2x2 or more.")
+        if self.groups > self.side:
             raise CompileError(
-                f"{self.groups} groups do not divide a grid of {self.side}.", remedy=f"{near} groups would fit."
+                f"A side of {self.side} cores has no {self.groups} groups.", remedy=f"Use at most --groups {self.side}."
             )
+        check_groups(self.groups, self.side, self.side)
 
 
 def buffer_bytes(d: int, f: int) -> int:
