@@ -75,7 +75,7 @@ def test_a_host_program(tmp_path):
     "arguments, error, message",
     [
         (("compile", "llama-9"), ModelNotFoundError, "llama-3.3-70b"),
-        (("compile", "llama-3.1-405b", "--wafers", "2"), CompileError, "takes"),
+        (("compile", "llama-3.1-405b", "--wafers", "2"), CompileError, "What fits: --wafers 24."),
         (("compile", "llama-3.1-8b", "--machine", "wse9"), CompileError, "wse3"),
         (("compile", "llama-3.1-8b", "--mapping", "mine"), CompileError, "waferllm"),
         (("compile", "llama-3.1-8b", "--context", "9000000"), CompileError, "context"),

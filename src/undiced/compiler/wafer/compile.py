@@ -14,6 +14,7 @@ from undiced.compiler.wafer.memory import capacity, total_bytes
 from undiced.compiler.wafer.options import WAFERS_MAX, Options
 from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.plan import Plan, balanced, write_plan
+from undiced.compiler.wafer.refusal import check_region, fewest_wafers, refusal
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.schedule import program_of
 from undiced.compiler.wafer.shard import Shard
@@ -21,7 +22,7 @@ from undiced.compiler.wafer.verify import verify
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
-from undiced.program import Program
+from undiced.program import Bounds, Program
 
 _WRITTEN = 48  # shapes that are written and costed exactly, the most promising by estimate
 _SIDE_MIN = 8
@@ -51,6 +52,8 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
     """
     options = options or Options()
     dims = dims_of(model)
+    if options.region is not None:
+        check_region(wafer, *options.region)
     shapes = _shapes(dims, wafer, options)
     plan = _search(wafer, options, shapes, options.wafers)
     if options.embedding == "wafer" and (plan is None or plan.wafers > 1):
@@ -60,7 +63,7 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
         if other is not None and (plan is None or _rank(other, options) < _rank(plan, options)):
             options, shapes, plan = hosted, other_shapes, other
     if plan is None:
-        raise _refusal(dims, wafer, options, shapes)
+        raise _refusal(dims, wafer, options)
     program = program_of(wafer, options, plan)
     if isinstance(model, Graph):
         program = replace(program, graph_digest=model.digest)
@@ -74,39 +77,9 @@ def _rank(plan: Plan, options: Options) -> tuple[float, float, float]:
     return 0.0 if options.wafers else float(plan.wafers), first, plan.latency
 
 
-def _refusal(dims: Dims, wafer: Wafer, options: Options, shapes: list[_Shape]) -> CompileError:
-    """Why it does not fit, and what would: more wafers, another region, a smaller batch or context."""
-    plan = _search(wafer, options, shapes, None) if options.wafers else None
-    if plan is not None:
-        return CompileError(
-            f"{dims.name} does not fit {options.wafers} x {wafer.name}: it takes {plan.wafers}.",
-            remedy=f"Use --wafers {plan.wafers}, a smaller context or batch, or --weights int8 or int4.",
-        )
-    what = f"{dims.name} at batch {options.bounds.batch} and context {options.bounds.context}"
-    for easier, words in _easier(options):
-        plan = _search(wafer, easier, _shapes(dims, wafer, easier), None)
-        if plan is not None:
-            where = f"on {plan.wafers} x {wafer.name}"
-            return CompileError(f"{what} fits no number of {wafer.name}.", remedy=f"{words} would fit {where}.")
-    return CompileError(
-        f"{dims.name} fits no number of {wafer.name}, at any context.", remedy="Use a machine with more memory a core."
-    )
-
-
-def _easier(options: Options) -> Iterator[tuple[Options, str]]:
-    """Ever less demanding options, with their words."""
-    if options.region is not None:
-        options = replace(options, region=None)
-        yield options, "Another region (leave --region out)"
-    if options.bounds.batch > 1:
-        options = replace(options, bounds=replace(options.bounds, batch=1))
-        yield options, "A batch of 1"
-    context = options.bounds.context
-    while context > 1:
-        context = max(1, context // 4)
-        options = replace(options, bounds=replace(options.bounds, context=context))
-        yield options, f"A context of {context}"
-    yield replace(options, scheme=replace(options.scheme, weights="int4")), "4-bit weights with a short context"
+def _refusal(dims: Dims, wafer: Wafer, options: Options) -> CompileError:
+    free = replace(options, bounds=Bounds(1, 1), region=None)
+    return refusal(dims, wafer, options, [(shape.shard, shape.turned) for shape in _shapes(dims, wafer, free)])
 
 
 def _search(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int | None) -> Plan | None:
@@ -118,7 +91,8 @@ def _search(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int | 
         plan = _best(wafer, options, [shape for shape in shapes if shape.wafers <= count], count)
         if plan is not None:
             return plan
-    return None
+    exact = fewest_wafers(wafer, options, [(shape.shard, shape.turned) for shape in shapes])
+    return None if exact is None else _best(wafer, options, shapes, exact)
 
 
 def _best(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int) -> Plan | None:

@@ -1,0 +1,96 @@
+"""What does not fit is told what would: every figure that a refusal names compiles, and the next one does not."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from undiced.compiler.wafer.compile import compile_wafer
+from undiced.compiler.wafer.options import Options
+from undiced.compiler.wafer.scheme import Scheme
+from undiced.core.errors import CompileError
+from undiced.machine import find_machine
+from undiced.program import Bounds
+
+WSE3 = find_machine("wse3")
+TOY = find_machine("toy-12x12")
+MODEL = "llama-3.3-70b"
+
+
+def refused(model, wafer, options):
+    with pytest.raises(CompileError) as caught:
+        compile_wafer(model, wafer, options)
+    return caught.value
+
+
+def named(option, remedy):
+    found = re.search(rf"--{option} (\S+?)[ ,.]", f"{remedy} ")
+    return found and found[1]
+
+
+def wafers(program):
+    return 1 + max(region.wafer for region in program.regions)
+
+
+def test_too_few_wafers_name_the_fewest_and_the_longest_context():
+    options = Options(wafers=4, bounds=Bounds(1, 100_000))
+    error = refused(MODEL, WSE3, options)
+    assert error.message == "llama-3.3-70b at batch 1 and context 100000 does not fit 4 x wse3."
+    count, context = int(named("wafers", error.remedy)), int(named("context", error.remedy))
+    assert "(the longest on 4 x wse3)" in error.remedy
+    assert compile_wafer(MODEL, WSE3, replace(options, wafers=count))
+    assert compile_wafer(MODEL, WSE3, replace(options, bounds=Bounds(1, context)))
+    for harder in (replace(options, wafers=count - 1), replace(options, bounds=Bounds(1, context + 1))):
+        refused(MODEL, WSE3, harder)
+
+
+def test_where_no_context_fits_wafers_and_weights_are_named():
+    error = refused(MODEL, WSE3, Options(wafers=3))
+    assert error.message == "llama-3.3-70b at batch 1 does not fit 3 x wse3 at any context."
+    assert error.remedy == "What fits: --wafers 4, or --weights int8."
+    assert wafers(compile_wafer(MODEL, WSE3, Options(wafers=3, scheme=Scheme(weights="int8")))) <= 3
+
+
+def test_a_context_that_no_number_of_wafers_holds():
+    error = refused("smollm2-135m", TOY, Options(bounds=Bounds(1, 1 << 24)))
+    assert "does not fit any number of toy-12x12 (up to 1024)" in error.message
+    context = int(named("context", error.remedy))
+    count = int(re.search(r"the longest on (\d+) x toy-12x12", error.remedy)[1])
+    program = compile_wafer("smollm2-135m", TOY, Options(bounds=Bounds(1, context)))
+    assert wafers(program) == count
+    refused("smollm2-135m", TOY, Options(bounds=Bounds(1, context + 1)))
+
+
+def test_the_largest_batch_is_named():
+    options = Options(bounds=Bounds(4096, 4096), wafers=2)
+    batch = int(named("batch", refused("llama-3.1-8b", WSE3, options).remedy))
+    assert compile_wafer("llama-3.1-8b", WSE3, replace(options, bounds=Bounds(batch, 4096)))
+    error = refused("llama-3.1-8b", WSE3, replace(options, bounds=Bounds(batch + 1, 4096)))
+    assert named("batch", error.remedy) == str(batch)
+
+
+def test_a_region_too_small_names_the_smallest_square():
+    error = refused("llama-3.1-8b", WSE3, Options(region=(10, 12)))
+    assert "in regions of 10x12 cores at any context" in error.message
+    side = int(named("region", error.remedy).split("x")[0])
+    assert compile_wafer("llama-3.1-8b", WSE3, Options(region=(side, side)))
+    refused("llama-3.1-8b", WSE3, Options(region=(side - 1, side - 1)))
+
+
+def test_a_region_larger_than_the_mesh_names_the_mesh():
+    error = refused("llama-3.1-8b", WSE3, Options(region=(2000, 10)))
+    assert error.message == "A region of 2000x10 cores does not fit wse3."
+    assert error.remedy == "Use at most 755x1170 (x by y)."
+
+
+def test_everything_at_once_where_one_change_is_too_little():
+    error = refused("llama-3.1-8b", WSE3, Options(bounds=Bounds(4096, 1_000_000), wafers=2))
+    context, count = int(named("context", error.remedy)), int(named("wafers", error.remedy))
+    assert "--batch 1" in error.remedy and "--weights int4" in error.remedy
+    easier = Options(bounds=Bounds(1, context), scheme=Scheme(weights="int4"), wafers=count)
+    assert compile_wafer("llama-3.1-8b", WSE3, easier)
+
+
+def test_a_machine_that_is_too_small_altogether():
+    error = refused("llama-3.1-405b", find_machine("toy-8x8"), Options())
+    assert error.remedy == "Use a machine with more memory."
