@@ -12,7 +12,7 @@ import typer
 
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.core.errors import CompileError, InvalidRequestError
+from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.core.mapping import MappingOptions
@@ -191,7 +191,7 @@ def _options(
     from undiced.sim.replay import parse_phase, parse_region, parse_stages
 
     if kv_bits not in (8, 16):
-        raise CompileError(f"Keys and values of {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
+        raise CompileError(f"Keys and values can't have {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
     return MappingOptions(
         region=parse_region(region),
         groups=groups,
@@ -219,8 +219,14 @@ def _subject(model: str) -> object:
     from undiced.checkpoint import open_checkpoint
     from undiced.model import config_of
 
-    if Path(model).exists() and not model.endswith(".json"):
-        return config_of(open_checkpoint(model))
+    path = Path(model)
+    if path.exists() and path.suffix != ".json":
+        if path.is_file() and path.suffix != ".gguf" and _magic(path)[:4] != b"GGUF":
+            raise CheckpointError(
+                f"{model} is no compiled program and no checkpoint.",
+                remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
+            )
+        return config_of(open_checkpoint(path))
     return model  # a name or a config.json: the compiler reads both, and says what is known
 
 
@@ -228,8 +234,15 @@ def _is_program(model: str) -> bool:
     path = Path(model)
     if not path.is_file() or path.suffix in (".json", ".gguf"):
         return False
-    with path.open("rb") as file:
-        return file.read(7) == b"UNDICED"
+    return _magic(path) == b"UNDICED"
+
+
+def _magic(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(7)
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path}: {error.strerror}.", remedy="Check its permissions.") from None
 
 
 def _machine_of(program: Program, machine: str | None) -> str:

@@ -79,7 +79,7 @@ def load_machine(path: Path) -> Wafer:
             f"Cannot read the machine file {path}: {error.strerror}.", remedy="Check the path."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CompileError(f"{path} is not a TOML file: {error}", remedy=remedy) from None
+        raise CompileError(f"{path} is not a TOML file: {error}.", remedy=remedy) from None
     return parse_machine(data, path.stem, str(path))
 
 
@@ -141,13 +141,16 @@ def _constant(value: object, like: Constant, field: str, where: str) -> Constant
     if isinstance(value, dict):
         unknown = sorted(set(value) - {"value", "unit", "provenance", "source", "low", "high"})
         if unknown or "value" not in value:
-            raise CompileError(f"{where}: {field} needs value, and may have provenance, source, low, high.", remedy="")
+            what = f"has no entry {unknown[0]!r}" if unknown else "has no value"
+            raise CompileError(
+                f"{where}: {field} {what}.", remedy="It needs value; unit, provenance, source, low and high may follow."
+            )
         if value.get("unit", like.unit) != like.unit:
             raise CompileError(f"{where}: {field} is in {like.unit}, not {value['unit']!r}.", remedy="Convert it.")
         provenance = value.get("provenance", "assumed")
         if provenance not in PROVENANCES:
             raise CompileError(
-                f"{where}: {field}: provenance {provenance!r}.", remedy=f"One of {', '.join(PROVENANCES)}."
+                f"{where}: {field} has no such provenance: {provenance!r}.", remedy=f"One of {', '.join(PROVENANCES)}."
             )
         low, high = (_number(value[k], f"{field}.{k}", where) if k in value else None for k in ("low", "high"))
         source = value.get("source", where)
@@ -164,13 +167,15 @@ def _constant(value: object, like: Constant, field: str, where: str) -> Constant
 
 def _number(value: object, field: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CompileError(f"{where}: {field} must be a number.", remedy="")
+        raise CompileError(
+            f"{where}: {field} must be a number.", remedy="Write it without quotes, in the preset's unit."
+        )
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise CompileError(f"{where}: {field} must be finite.", remedy="")
+        raise CompileError(f"{where}: {field} must be finite.", remedy="Give the number itself.")
     return number
 
 

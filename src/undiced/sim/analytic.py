@@ -107,8 +107,10 @@ def simulate(program: Program, wafer: Wafer, step: Step | None = None, model: Co
     if program.kind != "wafer":
         raise CompileError("Only wafer programs can be simulated.", remedy="Compile for a wafer: --machine wse3.")
     if program.machine_digest != wafer.digest and model is None:
+        another = "another machine of that name" if program.machine == wafer.name else wafer.name
         raise CompileError(
-            f"The program was compiled for another {program.machine}.", remedy="Compile it again for this machine."
+            f"The program was compiled for {program.machine}, not for {another}.",
+            remedy="Compile it again for this machine.",
         )
     step = step or Step(context=program.bounds.context)
     costs = model or CostModel.of(wafer)

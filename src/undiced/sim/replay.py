@@ -30,7 +30,7 @@ def parse_region(text: str) -> Region:
         return "auto"
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and len(text) <= 16 and int(width) and int(height)):
-        raise CompileError(f"{text!r} is no region.", remedy="Use WxH, for example 256x256, or auto.")
+        raise CompileError(f"{text[:40]!r} is no region.", remedy="Use WxH, for example 256x256, or auto.")
     return int(width), int(height)
 
 
@@ -66,7 +66,9 @@ def parse_clock(clock_ghz: float | None) -> float | None:
     if clock_ghz is None:
         return None
     if not _CLOCK_MIN_GHZ <= clock_ghz <= _CLOCK_MAX_GHZ:
-        raise CompileError(f"A clock of {clock_ghz} GHz.", remedy=f"Use {_CLOCK_MIN_GHZ} to {_CLOCK_MAX_GHZ}.")
+        raise CompileError(
+            f"A clock of {clock_ghz:g} GHz is out of range.", remedy=f"Use {_CLOCK_MIN_GHZ:g} to {_CLOCK_MAX_GHZ:g}."
+        )
     return clock_ghz * 1e9
 
 
@@ -99,7 +101,7 @@ def time_phase(program: Program, wafer: Wafer, step: Step, phase: Phase) -> Repo
     if phase == "decode" or made_for_prompts:
         return simulate(program, wafer, step)
     if step.batch != 1:
-        raise CompileError(f"{step.batch} prompts at once.", remedy="Prompts follow one another: use --batch 1.")
+        raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
     return first_token(program, wafer, step.context, step.clock_hz or wafer.system.clock_hz.value).report
 
 

@@ -7,7 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.core.errors import CompileError, InvalidRequestError, ModelNotFoundError, ProgramFileError, UndicedError
+from undiced.core.errors import (
+    CheckpointError,
+    CompileError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ProgramFileError,
+    UndicedError,
+)
 
 KEYS = {
     "machine", "mapping", "clock_hz", "wafers", "fits", "cycles_per_token", "cycles_per_layer", "stage_interval_cycles",
@@ -86,6 +93,16 @@ def test_a_host_program(tmp_path):
         (("map", "absent"), ProgramFileError, "Cannot read"),
         (("compile", "qwen3-1.7b", "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CompileError, "1 to 1024"),
+        (
+            ("compile", "llama-3.1-8b", "--batch", "5000"),
+            CompileError,
+            "batch of 5000 is out of range. Use 1 to 4096",
+        ),
+        (("compile", "llama-3.1-8b", "--wafers", "5000"), CompileError, "Use 1 to 1024"),
+        (("compile", "llama-3.1-8b", "--weights", "fp8"), CompileError, "There are no 'fp8' weights. Use bf16,"),
+        (("simulate", "llama-3.1-8b", "--clock", "0"), CompileError, "A clock of 0 GHz is out of range."),
+        (("simulate", "llama-3-8b", *WAFERLLM[:4], "--groups", "900"), CompileError, "Use at most --groups 750"),
+        (("simulate", __file__), CheckpointError, "is no compiled program and no checkpoint"),
     ],
 )
 def test_refusals_say_what_would_fit(arguments, error, message):
@@ -141,11 +158,12 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
         (("simulate", "llama-3.1-8b", "--acceptance", "0.5"), "--acceptance"),
         (("simulate", "{file}", "--wafers", "3"), "--wafers"),
         (("simulate", "{file}", "--kv-bits", "8"), "--kv-bits"),
+        (("simulate", "{file}", "--machine", "wse2"), "for toy-64x64:64K, not for wse2"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--objective", "interval"), "objective"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--measured-code"), "code size"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--weights", "int8"), "number formats"),
         (("simulate", "llama-3.1-8b", "--groups", "4"), "groups"),
-        (("simulate", "llama-3.1-8b", "--phase", "prefill", "--batch", "2"), "prompts at once"),
+        (("simulate", "llama-3.1-8b", "--phase", "prefill", "--batch", "2"), "one after another"),
         (("simulate", "llama-3.1-8b", "--phase", "dream"), "dream"),
         (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--batch", "2"), "speculates"),
     ],

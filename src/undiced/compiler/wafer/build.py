@@ -33,12 +33,16 @@ def build_published(model: object, wafer: Wafer, mapping: str, options: MappingO
     """
     dims = _with_layers(dims_of(model), options.layers)
     if not 1 <= options.context <= CONTEXT_MAX:
-        raise CompileError(f"A context of {options.context} positions.", remedy=f"Use 1 to {CONTEXT_MAX}.")
+        raise CompileError(
+            f"A context of {options.context} is out of range.", remedy=f"Use 1 to {CONTEXT_MAX} positions."
+        )
     if mapping == "waferllm":
         return _named(_waferllm(dims, wafer, options), mapping, options.phase)
     if mapping == "waferengine":
         return _named(_waferengine(dims, wafer, options), mapping, options.phase)
-    raise CompileError(f"There is no mapping called {mapping!r}.", remedy=f"Known: {', '.join(MAPPINGS)}, undiced.")
+    raise CompileError(
+        f"There is no mapping called {mapping[:40]!r}.", remedy=f"Known: undiced, {', '.join(MAPPINGS)}."
+    )
 
 
 def _named(program: Program, mapping: str, phase: Phase) -> Program:
@@ -129,7 +133,10 @@ def best_grid(dims: Dims, wafer: Wafer, context: int, groups: int | None) -> Gri
             if best is None or cycles < best[0]:
                 best = cycles, grid
     if best is None:
-        raise CompileError(f"No square grid of {wafer.name} takes {groups} groups.", remedy="Leave --groups out.")
+        raise CompileError(
+            f"No square grid of {wafer.name} has {groups} groups.",
+            remedy=f"Use at most --groups {largest}, or leave it out.",
+        )
     return best[1]
 
 

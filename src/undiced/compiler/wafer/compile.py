@@ -12,9 +12,9 @@ from math import ceil
 from undiced.compiler.wafer.dims import Dims
 from undiced.compiler.wafer.memory import capacity, total_bytes
 from undiced.compiler.wafer.options import WAFERS_MAX, Options
-from undiced.compiler.wafer.place import Tiling
+from undiced.compiler.wafer.place import Tiling, check_region
 from undiced.compiler.wafer.plan import Plan, balanced, write_plan
-from undiced.compiler.wafer.refusal import check_region, fewest_wafers, refusal
+from undiced.compiler.wafer.refusal import fewest_wafers, refusal
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.schedule import program_of
 from undiced.compiler.wafer.shard import Shard

@@ -39,13 +39,12 @@ class Options:
 
     def __post_init__(self) -> None:
         batch, context = self.bounds.batch, self.bounds.context
-        if not (1 <= batch <= BATCH_MAX and 1 <= context <= CONTEXT_MAX):
-            raise CompileError(
-                f"A batch of {batch} and a context of {context}.",
-                remedy=f"Use 1 to {BATCH_MAX} sequences and 1 to {CONTEXT_MAX} positions.",
-            )
+        if not 1 <= batch <= BATCH_MAX:
+            raise CompileError(f"A batch of {batch} is out of range.", remedy=f"Use 1 to {BATCH_MAX} sequences.")
+        if not 1 <= context <= CONTEXT_MAX:
+            raise CompileError(f"A context of {context} is out of range.", remedy=f"Use 1 to {CONTEXT_MAX} positions.")
         if self.wafers is not None and not 1 <= self.wafers <= WAFERS_MAX:
-            raise CompileError(f"{self.wafers} wafers.", remedy=f"Use 1 to {WAFERS_MAX}.")
+            raise CompileError(f"{self.wafers} wafers are out of range.", remedy=f"Use 1 to {WAFERS_MAX}.")
 
 
 def parse_objective(text: str) -> Objective:
@@ -56,7 +55,7 @@ def parse_objective(text: str) -> Objective:
     """
     if text in get_args(Objective):
         return cast(Objective, text)
-    raise CompileError(f"There is no objective {text!r}.", remedy="Use latency or interval.")
+    raise CompileError(f"There is no objective called {text[:40]!r}.", remedy="Use latency or interval.")
 
 
 def parse_embedding(text: str) -> Embedding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from undiced.core.errors import CompileError
+from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 
 
@@ -45,6 +47,20 @@ class Tiling:
         if slot == 0:
             return "off wafer"
         return "enter, turning" if slot % self._lane == 0 else "enter"
+
+
+def check_region(wafer: Wafer, width: int, height: int) -> None:
+    """A region, x by y, lies on the mesh.
+
+    Raises:
+        CompileError: it is larger.
+    """
+    most_x, most_y = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    if not (1 <= width <= most_x and 1 <= height <= most_y):
+        raise CompileError(
+            f"A region of {width}x{height} cores does not fit {wafer.name}.",
+            remedy=f"Use at most {most_x}x{most_y} (x by y).",
+        )
 
 
 def touches(a: Rect, b: Rect) -> bool:

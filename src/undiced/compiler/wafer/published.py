@@ -7,7 +7,7 @@ from math import ceil
 
 from undiced.compiler.wafer import waferengine, waferllm
 from undiced.compiler.wafer.dims import Dims, one_head
-from undiced.compiler.wafer.place import Tiling
+from undiced.compiler.wafer.place import Tiling, check_region
 from undiced.core.errors import CompileError
 from undiced.machine.region import RegionParams, Role
 from undiced.machine.wafer import Wafer
@@ -47,18 +47,9 @@ def _program(
     )
 
 
-def _check_side(wafer: Wafer, side: Side) -> None:
-    width, height = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
-    if not (1 <= side.width <= width and 1 <= side.height <= height):
-        raise CompileError(
-            f"A region of {side.width} x {side.height} does not fit {wafer.name}.",
-            remedy=f"Its usable mesh is {width} x {height} (x by y).",
-        )
-
-
 def waferllm_decode(dims: Dims, wafer: Wafer, grid: waferllm.Grid, context: int) -> Program:
     """The whole model, one layer at a time, on one square; the published benchmark holds one layer only."""
-    _check_side(wafer, Side(grid.side, grid.side))
+    check_region(wafer, grid.side, grid.side)
     padded = one_head(dims, grid.side)
     stream = waferllm.decode_layer(padded.dim, padded.ffn, grid)
     return _waferllm_program(padded, wafer, grid, Bounds(1, context), stream)
@@ -66,7 +57,7 @@ def waferllm_decode(dims: Dims, wafer: Wafer, grid: waferllm.Grid, context: int)
 
 def waferllm_prefill(dims: Dims, wafer: Wafer, grid: waferllm.Grid, tokens: int) -> Program:
     """A prompt of `tokens`, one layer at a time."""
-    _check_side(wafer, Side(grid.side, grid.side))
+    check_region(wafer, grid.side, grid.side)
     padded = one_head(dims, grid.side)
     tile = waferllm.Tile(ceil(tokens / grid.side), padded.dim // grid.side, padded.ffn // grid.side)
     return _waferllm_program(padded, wafer, grid, Bounds(1, tokens), waferllm.prefill_layer(tile, grid))
@@ -139,7 +130,7 @@ def waferengine_decode(
             f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {dims.name} has {dims.layers}.",
             remedy="Give one positive number a region, adding up to the layers.",
         )
-    _check_side(wafer, side)
+    check_region(wafer, side.width, side.height)
     shard = waferengine.Shard.of(dims, side.width, side.height, groups)
     streams = (
         waferengine.embed(shard),

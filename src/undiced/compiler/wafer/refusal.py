@@ -24,20 +24,6 @@ _Change = Callable[[int], tuple[Options, int]]  # a size to options and wafers
 _NARROWER: dict[Weights, tuple[Weights, ...]] = {"bf16": ("int8", "int4"), "int8": ("int4",), "int4": ()}
 
 
-def check_region(wafer: Wafer, width: int, height: int) -> None:
-    """A region lies on the mesh.
-
-    Raises:
-        CompileError: it is larger.
-    """
-    most_x, most_y = _mesh(wafer)
-    if not (1 <= width <= most_x and 1 <= height <= most_y):
-        raise CompileError(
-            f"A region of {width}x{height} cores does not fit {wafer.name}.",
-            remedy=f"Use at most {most_x}x{most_y} (x by y).",
-        )
-
-
 def refusal(dims: Dims, wafer: Wafer, options: Options, shapes: Sequence[Shape]) -> CompileError:
     """The error of a model that does not fit; `shapes` are all that the search may choose of, whatever they hold."""
     if options.embedding == "wafer":

@@ -61,20 +61,20 @@ class Scheme:
     slices: int = 3
 
     def __post_init__(self) -> None:
-        if self.weights not in WEIGHT_BITS or self.kv_bytes not in (1, 2):
-            raise CompileError(
-                f"Weights {self.weights}, KV of {self.kv_bytes} bytes.", remedy="Use bf16, int8 or int4, and 1 or 2."
-            )
+        if self.weights not in WEIGHT_BITS:
+            raise CompileError(f"There are no {self.weights[:40]!r} weights.", remedy="Use bf16, int8 or int4.")
+        if self.kv_bytes not in (1, 2):
+            raise CompileError(f"Keys and values can't have {self.kv_bytes} bytes.", remedy="Use 1 or 2.")
         if self.wire not in ("fp32", "fp16") or self.accumulator not in _ACCUMULATORS:
             raise CompileError(
-                f"Wire {self.wire}, accumulator {self.accumulator}.",
+                f"There is no {self.wire} wire with sums in {self.accumulator}.",
                 remedy=f"Use fp32 or fp16, and one of {', '.join(_ACCUMULATORS)}.",
             )
 
         if self.plain_softmax and self.wire != "fp32":
             raise CompileError("A softmax without its maximum overflows fp16 wires.", remedy="Use fp32 wires.")
         if not 0 <= self.slices <= 8:
-            raise CompileError(f"{self.slices} slices.", remedy="Use 0 (off) to 8.")
+            raise CompileError(f"{self.slices} slices are out of range.", remedy="Use 0 (off) to 8.")
 
     @property
     def wire_bytes(self) -> int:
@@ -118,7 +118,9 @@ def scheme_of(overrides: Mapping[str, object]) -> Scheme:
         if name not in _names():
             raise CompileError(f"A scheme has no {name!r}.", remedy=f"Its fields: {', '.join(_names())}.")
         if type(value) is not type(getattr(defaults, name)):
-            raise CompileError(f"{name} = {value!r}.", remedy=f"For example {getattr(defaults, name)!r}.")
+            raise CompileError(
+                f"A scheme can't have {name} = {value!r}.", remedy=f"For example {getattr(defaults, name)!r}."
+            )
     if overrides.get("wire") == "fp16":
         overrides = {"plain_softmax": False, **overrides}
     return replace(defaults, **overrides)  # type: ignore[arg-type]
