@@ -27,7 +27,7 @@ $(PY):
 $(STAMP): $(PY) $(SOURCES)
 	@command -v c++ >/dev/null || { echo "A C++20 compiler is needed to build from source: apt-get install g++ cmake (or install a wheel)."; exit 1; }
 	$(PY) -m pip install --quiet 'scikit-build-core>=1.1' 'nanobind>=3.1' 'cmake>=3.25' ninja
-	$(PY) -m pip install --quiet --no-build-isolation --editable .
+	$(PY) -m pip install --quiet --no-build-isolation --editable '.[png]'
 	@touch $@
 
 $(VENV)/.test: $(STAMP)

@@ -158,17 +158,19 @@ def map_wafer(
     from undiced.program.program import load
     from undiced.sim.analytic import Step
     from undiced.sim.analytic import simulate as time_program
-    from undiced.sim.wafer_map import png, svg
+    from undiced.sim.raster import png
+    from undiced.sim.wafer_map import svg
 
+    form = out.suffix.lower()
+    if form not in (".svg", ".png"):
+        raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
     program = load(file)
     if program.kind != "wafer":
         raise InvalidRequestError("A host program has no wafer to draw.", remedy="Compile with --machine wse3.")
     wafer = find_machine(_machine_of(program, machine))
     drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
-    if out.suffix not in (".svg", ".png"):
-        raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
     with writing(out):
-        out.write_bytes(png(drawing) if out.suffix == ".png" else drawing.encode())
+        out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(out)
 
 

@@ -1,16 +1,14 @@
 """A picture of a compiled program: wafers with regions colored by layer, labels, hottest collective, legend. SVG.
 
-Knows programs and reports, draws nothing core by core. `png` needs the optional package cairosvg.
+Knows programs and reports, draws nothing core by core.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from dataclasses import dataclass
 from html import escape
 
-from undiced.core.errors import UnsupportedError
 from undiced.machine.region import Role
 from undiced.machine.wafer import Wafer
 from undiced.program import Program, Rect
@@ -201,17 +199,3 @@ def _legend(top: float, layers: int, hottest: _Tile) -> list[str]:
         f"red frame: the hottest collective, {escape(note)}, {cycles:,.0f} cycles ({escape(_label(hottest))})</text>"
     )
     return out
-
-
-def png(document: str) -> bytes:
-    """The SVG as PNG.
-
-    Raises:
-        UnsupportedError: cairosvg is not installed.
-    """
-    try:
-        cairosvg = importlib.import_module("cairosvg")
-    except ImportError:
-        raise UnsupportedError("PNG needs the package cairosvg.", remedy="Install it, or write an .svg file.") from None
-    data: bytes = cairosvg.svg2png(bytestring=document.encode(), scale=2)
-    return data

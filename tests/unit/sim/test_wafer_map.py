@@ -1,16 +1,14 @@
 """The map is well-formed, draws every region of every wafer, and names the hottest collective."""
 
-import importlib.util
 from xml.etree import ElementTree
 
 import pytest
 
 from undiced.compiler.wafer.build import build_mapping
-from undiced.core.errors import UnsupportedError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
-from undiced.sim.wafer_map import png, svg
+from undiced.sim.wafer_map import svg
 
 WSE3 = find_machine("wse3")
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -39,9 +37,3 @@ def test_published_programs_are_drawn_too():
     program = build_mapping("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), stages=(14, 14)))
     report = simulate(program, WSE3, Step())
     assert "layers 0-13" in svg(program, WSE3, report)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("cairosvg") is not None, reason="cairosvg is installed")
-def test_png_without_its_package_names_it():
-    with pytest.raises(UnsupportedError, match="cairosvg"):
-        png("<svg/>")
