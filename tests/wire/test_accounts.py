@@ -70,3 +70,14 @@ def _caller(engine: EngineClient) -> Caller:
         lambda stops, continues: StopMatcher(stops, Detokenizer(tokenizer, continuation=continues)),  # type: ignore[arg-type]
     )
     return Caller(build_app(service), service, engine)  # type: ignore[arg-type]
+
+
+async def test_prefixes_are_shared_within_a_salt_alone() -> None:
+    async with EngineClient(SPEC) as engine:
+        caller = _caller(engine)
+        cached = []
+        for salt in (None, None, "a", "a", "b"):
+            body = {"model": "m", "prompt": "The same words again. " * 20, "max_tokens": 1, "cache_salt": salt}
+            usage = (await caller.call("POST", "/v1/completions", body)).json["usage"]
+            cached.append(usage["prompt_tokens_details"]["cached_tokens"] > 0)
+    assert cached == [False, True, False, True, False]

@@ -28,14 +28,13 @@ class Answer:
     """All choices of one request.
 
     Attributes:
-        choices: ordered by index; `choices_a_prompt` of them in a row share a prompt.
+        choices: ordered by index.
         started_s: `time.perf_counter` when the request arrived.
         tally: complete once `pieces` has ended.
     """
 
     service: Service
     choices: list[Choice]
-    choices_a_prompt: int
     started_s: float
     tally: Tally = field(default_factory=Tally)
     _open: set[int] = field(default_factory=set)
@@ -86,7 +85,7 @@ class Answer:
 
     def _ended(self, index: int, usage: UsageEvent) -> None:
         self._open.discard(index)
-        self.tally.add(usage, count_prompt=index % self.choices_a_prompt == 0)
+        self.tally.add(usage)
         if usage.finish_reason in ("error", "cancelled") and self._failure is None:
             self._failure = self._explain(usage)
             self.cancel()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undiced.api.chunks import Chunks, Folded, Head, encode, finish_reason, time_object, usage_object
+from undiced.api.chunks import Chunks
 from undiced.api.errors import NotServedError
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from undiced.api.generation import Piece, Tally, TokenLogprob
+    from undiced.api.generation import TokenLogprob
     from undiced.api.schemas import ContentPart, Message
     from undiced.api.settings import Settings
 
@@ -84,73 +84,27 @@ def _token_object(row: TokenLogprob) -> dict[str, object]:
     return {"token": row.text, "logprob": row.logprob, "bytes": list(row.spelled)}
 
 
-def logprobs_object(rows: list[TokenLogprob] | None) -> dict[str, object] | None:
-    """The `logprobs` member of a chat choice."""
-    if rows is None:
-        return None
-    return {
-        "content": [
-            {**_token_object(row), "top_logprobs": [_token_object(rival) for rival in row.rivals]} for row in rows
-        ],
-        "refusal": None,
-    }
-
-
 class ChatShape(Chunks):
-    """Chat completions on the wire."""
+    """Chat completions on the wire. A choice's first chunk has the role."""
 
-    object = "chat.completion.chunk"
+    kind = "chat.completion"
+    chunk_kind = "chat.completion.chunk"
+    before, after, silent = b'"delta":{"content":', b"}", b'"delta":{}'
 
-    def __init__(self, head: Head) -> None:
-        super().__init__(head)
-        self._text_lead: dict[int, bytes] = {}
+    def first(self, index: int) -> bytes:
+        """The chunk with the role."""
+        role = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
+        return self.lead(index) + role + self._tail
 
-    def piece(self, piece: Piece) -> bytes:
-        """One chunk with the piece's text; before a choice's first, one with the role."""
-        lead = self._text_lead.get(piece.index)
-        opening = b""
-        if lead is None:
-            lead = self._text_lead[piece.index] = self.lead(piece.index) + b'"delta":{"content":'
-            opening = (
-                self.lead(piece.index)
-                + b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
-                + self._tail
-            )
-        if piece.logprobs is not None:
-            if not piece.text and not piece.logprobs:
-                return opening
-            rows = encode(logprobs_object(piece.logprobs))
-            return b"".join(
-                (opening, lead, encode(piece.text), b'},"logprobs":', rows, b',"finish_reason":null}', self.tail(piece))
-            )
-        if not piece.text:
-            return opening
-        return b"".join(
-            (opening, lead, encode(piece.text), b'},"logprobs":null,"finish_reason":null}', self.tail(piece))
-        )
+    def logprobs(self, rows: list[TokenLogprob]) -> dict[str, object]:
+        """The `logprobs` member of a choice."""
+        return {
+            "content": [
+                {**_token_object(row), "top_logprobs": [_token_object(rival) for rival in row.rivals]} for row in rows
+            ],
+            "refusal": None,
+        }
 
-    def finish(self, piece: Piece, tally: Tally | None) -> bytes:
-        """The rest of the text, then the chunk with the finish reason."""
-        reason = encode(finish_reason(piece))
-        return (
-            self.piece(piece)
-            + self.lead(piece.index)
-            + b'"delta":{},"logprobs":null,"finish_reason":'
-            + reason
-            + b"}"
-            + self.finish_tail(tally)
-        )
-
-    def whole(self, choices: list[Folded], tally: Tally) -> bytes:
-        """The answer in one piece."""
-        rows = [
-            {
-                "index": choice.index,
-                "message": {"role": "assistant", "content": "".join(choice.text)},
-                "logprobs": logprobs_object(choice.logprobs),
-                "finish_reason": choice.finish,
-            }
-            for choice in choices
-        ]
-        ending = {"usage": usage_object(tally), "time_info": time_object(tally, self.head.created_s)}
-        return self.head.opening("chat.completion")[:-1] + encode(rows) + b"," + encode(ending)[1:]
+    def text_members(self, text: str) -> dict[str, object]:
+        """The message."""
+        return {"message": {"role": "assistant", "content": text}}

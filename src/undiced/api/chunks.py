@@ -6,7 +6,8 @@ A streamed token costs one string encoding and one join: no object is built and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -59,22 +60,6 @@ class Folded(msgspec.Struct):
         self.finish = finish_reason(piece)
 
 
-class Shape(Protocol):
-    """How an answer looks on the wire."""
-
-    def piece(self, piece: Piece) -> bytes:
-        """The event (or events) of a piece; nothing if it has nothing to say."""
-
-    def finish(self, piece: Piece, tally: Tally | None) -> bytes:
-        """The event that ends a choice; with a tally, also usage and times."""
-
-    def usage(self, tally: Tally) -> bytes:
-        """The event without choices that closes a stream whose client asked for usage."""
-
-    def whole(self, choices: list[Folded], tally: Tally) -> bytes:
-        """The answer in one piece."""
-
-
 def usage_object(tally: Tally) -> dict[str, object]:
     """The `usage` member."""
     return {
@@ -96,22 +81,74 @@ def time_object(tally: Tally, created_s: float) -> dict[str, float]:
     }
 
 
-class Chunks:
-    """Writes the events of one streamed request. Subclasses say where the text goes.
+class Chunks(ABC):
+    """Writes the events of one request. Subclasses say where text and log-probabilities go.
 
     Attributes:
-        object: the `object` member of a chunk.
+        kind, chunk_kind: the `object` member of a whole answer and of a chunk.
+        before, after: what stands around the text in a choice of a chunk.
+        silent: the text's member where there is none.
     """
 
-    object = ""
+    kind = ""
+    chunk_kind = ""
+    before = after = silent = b""
 
     def __init__(self, head: Head) -> None:
         self.head = head
-        self._opening = b"data: " + head.opening(self.object)
+        self._opening = b"data: " + head.opening(self.chunk_kind)
         self._lead: dict[int, bytes] = {}
+        self._text_lead: dict[int, bytes] = {}
+        self._plain = self.after + b',"logprobs":null,"finish_reason":null}'
         self._close = b',"usage":null}\n\n' if head.include_usage else b"}\n\n"
         self._tail = b"]" + self._close
         self._counts: dict[int, int] = {}
+
+    @abstractmethod
+    def logprobs(self, rows: list[TokenLogprob]) -> dict[str, object]:
+        """The `logprobs` member of a choice."""
+
+    @abstractmethod
+    def text_members(self, text: str) -> dict[str, object]:
+        """The members of a whole choice that hold its text."""
+
+    def first(self, index: int) -> bytes:
+        """The events before a choice's first text."""
+        return b""
+
+    def piece(self, piece: Piece) -> bytes:
+        """One chunk with the piece's text; nothing if it has nothing to say."""
+        lead, opening = self._text_lead.get(piece.index), b""
+        if lead is None:
+            lead = self._text_lead[piece.index] = self.lead(piece.index) + self.before
+            opening = self.first(piece.index)
+        if not piece.text and not piece.logprobs:
+            return opening
+        if piece.logprobs is None:
+            return b"".join((opening, lead, encode(piece.text), self._plain, self.tail(piece)))
+        rows = encode(self.logprobs(piece.logprobs))
+        parts = (self.after, b',"logprobs":', rows, b',"finish_reason":null}')
+        return b"".join((opening, lead, encode(piece.text), *parts, self.tail(piece)))
+
+    def finish(self, piece: Piece, tally: Tally | None) -> bytes:
+        """The rest of the text, then the chunk with the finish reason; with a tally, also usage and times."""
+        reason = encode(finish_reason(piece))
+        ending = self.lead(piece.index) + self.silent + b',"logprobs":null,"finish_reason":' + reason + b"}"
+        return self.piece(piece) + ending + self.finish_tail(tally)
+
+    def whole(self, choices: list[Folded], tally: Tally) -> bytes:
+        """The answer in one piece."""
+        rows = [
+            {
+                "index": choice.index,
+                **self.text_members("".join(choice.text)),
+                "logprobs": None if choice.logprobs is None else self.logprobs(choice.logprobs),
+                "finish_reason": choice.finish,
+            }
+            for choice in choices
+        ]
+        ending = {"usage": usage_object(tally), "time_info": time_object(tally, self.head.created_s)}
+        return self.head.opening(self.kind)[:-1] + encode(rows) + b"," + encode(ending)[1:]
 
     def lead(self, index: int) -> bytes:
         """Everything before a choice's own members; made once a choice."""

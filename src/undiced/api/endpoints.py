@@ -47,7 +47,7 @@ async def chat_completions(request: Request) -> Response:
     name = "chatcmpl-" + secrets.token_hex(12)
     choices = _choices(service, job, _sequence(service, job, name, prompt, room), first=0, echo="", continues=False)
     head = _head(service, job, name, len(prompt))
-    return _respond(request, Answer(service, choices, job.n, started_s), ChatShape(head), job, unknown)
+    return _respond(request, Answer(service, choices, started_s), ChatShape(head), job, unknown)
 
 
 async def completions(request: Request) -> Response:
@@ -71,7 +71,7 @@ async def completions(request: Request) -> Response:
             choices += await _choices_of(service, job, prompt, f"{name}.{at}", at * job.n, echo=bool(wire.echo))
             await asyncio.sleep(0)  # many prompts, each short enough for this loop: let the streams go on in between
     head = _head(service, job, name, sum(len(choice.request.prompt) for choice in choices[:: job.n]))
-    return _respond(request, Answer(service, choices, job.n, started_s), CompletionShape(head), job, unknown)
+    return _respond(request, Answer(service, choices, started_s), CompletionShape(head), job, unknown)
 
 
 async def _choices_of(service: Service, job: Job, prompt: Prompt, name: str, first: int, *, echo: bool) -> list[Choice]:
@@ -92,6 +92,7 @@ def _sequence(service: Service, job: Job, name: str, prompt: list[int], room: in
         eos_ids=tuple(sorted(service.tokenizer.eos_ids)),
         stop_token_ids=job.stop_ids,
         ignore_eos=job.ignore_eos,
+        cache_salt=job.cache_salt,
     )
 
 

@@ -6,7 +6,8 @@ The text of a sequence exists only here; below this line there are token ids.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from codecs import getincrementaldecoder
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,12 +19,33 @@ LOGPROB_MIN = -9999.0  # stands for minus infinity, which JSON can't say; the nu
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token and its log-probability. `text` is for display; `spelled` is exact and may be part of a character."""
+    """One token and its log-probability.
+
+    Attributes:
+        text: for display. spelled: exact, may be part of a character.
+        rivals: the likeliest tokens in its place.
+        offset: characters of the generated text before it; before the character that it is a part of, if it is one.
+    """
 
     text: str
     spelled: bytes
     logprob: float
     rivals: tuple[TokenLogprob, ...] = ()
+    offset: int = 0
+
+
+class Offsets:
+    """Where the tokens of one text begin, in characters."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._chars = 0
+
+    def take(self, spelled: bytes) -> int:
+        """The next token; returns its offset."""
+        offset = self._chars
+        self._chars += len(self._decoder.decode(spelled))
+        return offset
 
 
 @dataclass(slots=True)
@@ -48,6 +70,7 @@ class Choice:
         echo: text that goes before the generated text.
         tokens: generated tokens that count so far.
         stopped: a stop string was completed; whatever comes after it is dropped.
+        offsets: of tokens whose log-probabilities are asked for.
     """
 
     index: int
@@ -57,6 +80,7 @@ class Choice:
     echo: str = ""
     tokens: int = 0
     stopped: bool = False
+    offsets: Offsets = field(default_factory=Offsets)
 
     def push(self, delta: Delta, engine: Engine) -> Piece:
         """Take one delta of the engine. Tells the engine when a stop string was completed, and at which token."""
@@ -86,11 +110,12 @@ class Choice:
 
     def _logprob(self, delta: Delta, at: int) -> TokenLogprob:
         rivals = tuple(self._row(token, value) for token, value in (delta.top[at] if delta.top else ()))
-        return self._row(delta.tokens[at], delta.logprobs[at], rivals)
+        row = self._row(delta.tokens[at], delta.logprobs[at])
+        return replace(row, rivals=rivals, offset=self.offsets.take(row.spelled))
 
-    def _row(self, token: int, value: float, rivals: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+    def _row(self, token: int, value: float) -> TokenLogprob:
         return TokenLogprob(
-            self.tokenizer.token_text(token), self.tokenizer.token_bytes(token), max(LOGPROB_MIN, value), rivals
+            self.tokenizer.token_text(token), self.tokenizer.token_bytes(token), max(LOGPROB_MIN, value)
         )
 
 
@@ -110,10 +135,10 @@ class Tally:
     total_s: float = 0.0
     events: list[UsageEvent] = field(default_factory=list)
 
-    def add(self, event: UsageEvent, *, count_prompt: bool) -> None:
+    def add(self, event: UsageEvent) -> None:
         """Count a sequence; the prompt only once where several choices share it."""
         self.events.append(event)
-        if count_prompt:
+        if not event.prompt_shared:
             self.prompt_tokens += event.prompt_tokens
             self.cached_tokens += event.cached_tokens
         self.completion_tokens += event.completion_tokens

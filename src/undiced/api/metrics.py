@@ -35,7 +35,7 @@ class Metrics:
             "undiced_sequences", "Sequences that ended, by reason.", ["reason"], registry=self.registry
         )
         self.prompt_tokens = Counter(
-            "undiced_prompt_tokens", "Prompt tokens of ended sequences.", registry=self.registry
+            "undiced_prompt_tokens", "Prompt tokens of ended requests.", registry=self.registry
         )
         self.cached_tokens = Counter(
             "undiced_cached_prompt_tokens", "Prompt tokens found in the prefix cache.", registry=self.registry
@@ -78,10 +78,11 @@ class Metrics:
         )
 
     def ended(self, event: UsageEvent) -> None:
-        """Count a sequence that ended."""
+        """Count a sequence that ended; a prompt once, as `usage` does, however many choices share it."""
         self.sequences.labels(event.finish_reason).inc()
-        self.prompt_tokens.inc(event.prompt_tokens)
-        self.cached_tokens.inc(event.cached_tokens)
+        if not event.prompt_shared:
+            self.prompt_tokens.inc(event.prompt_tokens)
+            self.cached_tokens.inc(event.cached_tokens)
         self.completion_tokens.inc(event.completion_tokens)
         self.queue.observe(event.queue_s)
         if event.completion_tokens > 1:

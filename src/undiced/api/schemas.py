@@ -80,6 +80,7 @@ class Body(msgspec.Struct, kw_only=True):
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     return_raw_tokens: bool | None = None
+    cache_salt: str | None = None
 
 
 class ChatBody(Body, kw_only=True):
@@ -112,7 +113,6 @@ class CompletionBody(Body, kw_only=True):
 TOLERATED = frozenset(
     [
         "audio",
-        "cache_salt",
         "clear_thinking",
         "disable_reasoning",
         "max_tool_calls",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from undiced.api.answer import Answer
-    from undiced.api.chunks import Shape
+    from undiced.api.chunks import Chunks
     from undiced.api.service import Service
 
 PING = b": ping\n\n"
@@ -41,7 +41,7 @@ class AnswerResponse(Response):
         self,
         service: Service,
         answer: Answer,
-        shape: Shape,
+        shape: Chunks,
         request_id: str,
         *,
         stream: bool,

@@ -34,6 +34,7 @@ class Job:
         stop_ids: token ids that end the answer besides the model's own.
         stops: strings that end the answer.
         stream, include_usage, continuous_usage: the form of the answer.
+        cache_salt: cached prefixes are shared only within a salt.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Job:
     stream: bool
     include_usage: bool
     continuous_usage: bool
+    cache_salt: str
 
 
 def chat_job(wire: ChatBody, vocab: int, settings: Settings) -> Job:
@@ -137,7 +139,14 @@ def _job(wire: Body, most: int | None, least: int | None, logprobs: int, vocab: 
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
+        cache_salt=_salt(wire.cache_salt or "", settings),
     )
+
+
+def _salt(salt: str, settings: Settings) -> str:
+    if len(salt) > settings.max_salt_chars:
+        raise InvalidRequestError(f"cache_salt has over {settings.max_salt_chars} characters.", param="cache_salt")
+    return salt
 
 
 def _lengths(most: int | None, least: int | None) -> tuple[int | None, int]:

@@ -83,6 +83,7 @@ class Request:
         eos_ids: the model's end-of-sequence tokens; `ignore_eos` generates through them.
         stop_token_ids: further tokens that end the sequence.
         cache_salt: requests share cached prefixes only with requests of the same salt.
+        prompt_shared: another copy of the same request accounts for the prompt.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Request:
     ignore_eos: bool = False
     priority: Priority = Priority.NORMAL
     cache_salt: str = ""
+    prompt_shared: bool = False
 
     @property
     def stops(self) -> frozenset[int]:
@@ -101,13 +103,14 @@ class Request:
         return frozenset(self.stop_token_ids) | (frozenset() if self.ignore_eos else frozenset(self.eos_ids))
 
     def copies(self, n: int) -> tuple[Request, ...]:
-        """`n` requests for independent samples of the same prompt, which they compute once: ids `<id>.<i>`, seeds
-        apart.
+        """`n` requests for independent samples of the same prompt, which they compute and account for once: ids
+        `<id>.<i>`, seeds apart.
         """
         return tuple(
             replace(
                 self,
                 id=f"{self.id}.{i}",
+                prompt_shared=i > 0,
                 sampling=replace(self.sampling, seed=(self.sampling.seed + i * _SEED_STRIDE) & _SEED_MASK),
             )
             for i in range(n)

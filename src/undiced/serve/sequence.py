@@ -114,4 +114,5 @@ class Sequence:
             completion_s=max(now - first, 0.0),
             joules=self.joules,
             source=source,
+            prompt_shared=self.request.prompt_shared,
         )

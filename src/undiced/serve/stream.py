@@ -184,6 +184,7 @@ class Stream:
             completion_s=now - first,
             joules=math.nan,
             source=source,
+            prompt_shared=self.request.prompt_shared,
         )
         if self._deaf:
             self._report()

@@ -24,6 +24,7 @@ class UsageEvent:
             the end.
         joules: the sequence's share of the energy of its steps; NaN where the backend does not know.
         source: whose seconds and joules these are: "host" or a machine's name.
+        prompt_shared: another sequence of the same request accounts for the prompt.
     """
 
     request_id: str
@@ -36,6 +37,7 @@ class UsageEvent:
     completion_s: float
     joules: float
     source: str
+    prompt_shared: bool = False
 
     @property
     def total_s(self) -> float:

@@ -111,7 +111,8 @@ class ScriptedEngine:
             yield Delta(request.id, [], [], [], "cancelled", None, self._usage(request, "cancelled", sent))
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
-        event = UsageEvent(request.id, reason, len(request.prompt), 3, count, 0.001, 0.01, 0.1, 2.5, "host")
+        prompt, shared = len(request.prompt), request.prompt_shared
+        event = UsageEvent(request.id, reason, prompt, 3, count, 0.001, 0.01, 0.1, 2.5, "host", shared)
         self.ended.append(event)
         self.on_usage(event)
         return event

@@ -6,10 +6,12 @@ import asyncio
 from threading import get_ident
 
 import pytest
+from scripted import ByteTokenizer
 
 from undiced.api.schemas import TOLERATED
 from undiced.api.settings import Settings
 from undiced.core.errors import EngineError
+from undiced.text import Detokenizer, StopMatcher
 
 SCRIPT = "Hello there, wörld 🎉!"
 FIVE = ("id", "created", "model", "object", "system_fingerprint")
@@ -200,6 +202,33 @@ def test_completion_logprobs_line_up_with_the_text(caller):
     assert rows["text_offset"] == [0, 1, 2, 3, 4]
     assert rows["token_logprobs"] == [-0.5] * 5
     assert rows["top_logprobs"][0] == {"H": -0.5, "A": -9999.0}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_offsets_of_parts_of_characters_are_those_of_the_character(make, streamed):
+    text = "wö 🎉!"
+    reply = make(text=text, per_delta=3).complete(logprobs=1, stream=streamed)
+    choices = [event["choices"][0] for event in (reply.events[:-1] if streamed else [reply.json])]
+    found = [choice["logprobs"] for choice in choices if choice["logprobs"]]
+    offsets = [offset for part in found for offset in part["text_offset"]]
+    tokens = [token for part in found for token in part["tokens"]]
+    assert offsets == [0, 1, 1, 2, 3, 3, 3, 3, 4]
+    assert tokens[:2] == ["w", "bytes:\\xc3"] and tokens[-1] == "!"
+    assert all(text[offset] == token for token, offset in zip(tokens, offsets, strict=True) if len(token) == 1)
+    assert len({*tokens[4:8]}) == 4, "different bytes have different names"
+
+
+def test_offsets_go_on_where_bytes_are_no_characters_at_all(make):
+    class Broken(ByteTokenizer):
+        def token_bytes(self, token):
+            return b"\xff" if token == ord("b") else super().token_bytes(token)
+
+    caller = make(text="abbc")
+    caller.service.tokenizer = Broken()
+    caller.service.text_stream = lambda stops, goes: StopMatcher(stops, Detokenizer(Broken(), continuation=goes))
+    choice = caller.complete(logprobs=1).json["choices"][0]
+    assert choice["text"] == "a\ufffd\ufffdc" and choice["logprobs"]["text_offset"] == [0, 1, 2, 3]
+    assert choice["logprobs"]["tokens"] == ["a", "bytes:\\xff", "bytes:\\xff", "c"]
 
 
 def test_chat_logprobs_carry_bytes_and_rivals_and_finite_numbers(caller):
@@ -462,3 +491,21 @@ def test_the_page_allows_nothing_from_elsewhere(caller):
         assert reply.headers["content-type"].startswith(kind)
         assert reply.headers["x-content-type-options"] == "nosniff"
     assert caller("GET", "/static/../app.py").status == 404
+
+
+def test_metrics_count_a_prompt_as_usage_does(caller):
+    usages = [caller.chat(n=3).json["usage"], caller.complete(prompt=["one", "two"], n=2).json["usage"]]
+    text = caller("GET", "/metrics").body.decode()
+    assert usages[1]["prompt_tokens"] == 6
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert f"undiced_{name}_total {float(sum(usage[name] for usage in usages))}" in text
+    assert f"undiced_cached_prompt_tokens_total {3.0 * 3}" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "salt"), [({}, ""), ({"cache_salt": None}, ""), ({"cache_salt": "tenant"}, "tenant")]
+)
+def test_the_salt_reaches_the_engine(caller, fields, salt):
+    caller.chat(n=2, **fields)
+    caller.complete(prompt=["a", "b"], **fields)
+    assert [request.cache_salt for request in caller.engine.submitted] == [salt] * 4

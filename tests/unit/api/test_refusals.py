@@ -42,6 +42,8 @@ IMPOSSIBLE = [
     ({"stop": ["a", ""]}, "stop"),
     ({"stop": [1]}, "stop[0]"),
     ({"stop": "x" * 2000}, "stop"),
+    ({"cache_salt": "x" * 257}, "cache_salt"),
+    ({"cache_salt": 5}, "cache_salt"),
     ({"stop_token_ids": [258]}, "stop_token_ids"),
     ({"stop_token_ids": [-1]}, "stop_token_ids"),
     ({"logit_bias": {"1": 101}}, "logit_bias"),

@@ -59,14 +59,15 @@ def test_a_request_larger_than_the_whole_pool_is_refused_with_both_numbers() -> 
         check(replace(GOOD, max_tokens=31), limits)
 
 
-def test_copies_differ_in_id_and_seed_alone() -> None:
+def test_copies_differ_in_id_and_seed_and_account_for_one_prompt() -> None:
     request = replace(GOOD, sampling=Sampling(seed=(1 << 64) - 1))
     copies = request.copies(16)
     assert len({copy.id for copy in copies}) == len({copy.sampling.seed for copy in copies}) == 16
     assert copies[0].sampling == request.sampling
     for copy in copies:
         check(copy, FAKE_LIMITS)
-        assert replace(copy, id=request.id, sampling=request.sampling) == request
+        assert replace(copy, id=request.id, sampling=request.sampling, prompt_shared=False) == request
+    assert [copy.prompt_shared for copy in copies] == [False] + [True] * 15, "one of them accounts for the prompt"
 
 
 def test_seeds_are_drawn_when_none_is_given() -> None:
