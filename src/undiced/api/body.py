@@ -4,18 +4,21 @@ the place.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from undiced.api.errors import BodyTooLargeError, ClientClosedError
+from undiced.api.errors import BodyTooLargeError, ClientClosedError, RequestTimeoutError
 from undiced.api.schemas import TOLERATED, Body
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from undiced.api.settings import Settings
 
 T = TypeVar("T", bound=Body)
 
@@ -33,17 +36,29 @@ _NAMES = {
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, settings: Settings) -> bytes:
     """The whole body, gunzipped if it says so.
 
     Raises:
-        BodyTooLargeError: more than `limit` bytes, as sent or unpacked.
+        BodyTooLargeError: more than the most bytes, as sent or unpacked.
+        RequestTimeoutError: it took too long to arrive.
         InvalidRequestError: an unknown or broken content encoding.
         ClientClosedError: the client left before it had sent everything.
     """
+    limit = settings.max_body_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise _too_large(limit)
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            body = await _received(request, limit)
+    except TimeoutError:
+        message = f"The request body did not arrive within {settings.body_timeout_s:g} seconds."
+        raise RequestTimeoutError(message, remedy="Send it again, or send less.") from None
+    return _unpack(body, request.headers.get("content-encoding", "identity").strip().lower(), limit)
+
+
+async def _received(request: Request, limit: int) -> bytes:
     body = bytearray()
     while True:
         event = await request.receive()
@@ -53,8 +68,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise _too_large(limit)
         if not event.get("more_body", False):
-            break
-    return _unpack(bytes(body), request.headers.get("content-encoding", "identity").strip().lower(), limit)
+            return bytes(body)
 
 
 def _unpack(body: bytes, encoding: str, limit: int) -> bytes:

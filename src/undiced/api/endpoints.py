@@ -37,7 +37,7 @@ async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     started_s = time.perf_counter()
     service: Service = request.app.state.service
-    body = await read_body(request, service.settings.max_body_bytes)
+    body = await read_body(request, service.settings)
     wire, unknown = decode_body(body, ChatBody)
     service.admit(wire.model)
     job = chat_job(wire, service.tokenizer.vocab_size, service.settings)
@@ -54,7 +54,7 @@ async def completions(request: Request) -> Response:
     """POST /v1/completions."""
     started_s = time.perf_counter()
     service: Service = request.app.state.service
-    body = await read_body(request, service.settings.max_body_bytes)
+    body = await read_body(request, service.settings)
     wire, unknown = decode_body(body, CompletionBody)
     service.admit(wire.model)
     job = completion_job(wire, service.tokenizer.vocab_size, service.settings)

@@ -23,6 +23,20 @@ class BodyTooLargeError(InvalidRequestError):
     status = 413
 
 
+class HeadTooLargeError(InvalidRequestError):
+    """Request headers over the limit."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class RequestTimeoutError(InvalidRequestError):
+    """A request that did not arrive in time; its connection is closed."""
+
+    code = "request_timeout"
+    status = 408
+
+
 class NotFoundError(InvalidRequestError):
     """A path that is not served."""
 
@@ -79,4 +93,6 @@ def error_response(
 ) -> Response:
     """An error as an HTTP response."""
     fields = {**retry_headers(error, retry_after_s), **(headers or {})}
+    if isinstance(error, RequestTimeoutError):
+        fields["connection"] = "close"
     return Response(error_body(error, request_id), error.status, headers=fields, media_type="application/json")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from undiced.api.app import build_app
+from undiced.api.connection import connection_class
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.02
 _LAST_WORDS_S = 2.0  # for the error chunks of streams that did not end in time
 _BACKLOG = 1024
+_KEEP_ALIVE_S = 75  # longer than what proxies keep a connection for
 
 
 class AddressError(UndicedError):
@@ -106,13 +108,13 @@ async def serve(
     config = uvicorn.Config(
         build_app(service),
         loop="none",
-        http="httptools",
+        http=connection_class(service.settings),
         ws="none",
         lifespan="off",
         access_log=access_log,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
         backlog=_BACKLOG,
     )

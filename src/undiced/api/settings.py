@@ -10,7 +10,10 @@ class Settings:
     """Limits of the HTTP server.
 
     Attributes:
+        max_connections: most connections at once; max_head_bytes: request line and headers of one request.
         max_body_bytes: largest request body, after decompression too.
+        head_timeout_s, body_timeout_s: how long a request's headers and body may take to arrive.
+        linger_s: how long the rest of a refused request is read and thrown away.
         max_choices: largest `n`.
         max_prompts: most prompts in one completion request.
         max_sequences: most sequences (prompts times `n`) in one request.
@@ -25,7 +28,12 @@ class Settings:
         retry_after_s: what a client is told to wait while the server drains or its engine restarts.
     """
 
+    max_connections: int = 2048
+    max_head_bytes: int = 64 << 10
     max_body_bytes: int = 4 << 20
+    head_timeout_s: float = 20.0
+    body_timeout_s: float = 60.0
+    linger_s: float = 10.0
     max_choices: int = 16
     max_prompts: int = 128
     max_sequences: int = 256

@@ -39,6 +39,7 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32,
     max_context: MaxContext = None,
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256,
+    max_connections: Annotated[int, typer.Option(min=1, help="Open connections; more get 503.")] = 2048,
     drain_s: Annotated[float, typer.Option("--drain", min=0, help="Seconds for running answers at the end.")] = 30.0,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
     as_json: Json = False,
@@ -63,8 +64,9 @@ def serve(
         with saved(compiled) as path:
             team = compiled.program.regions[0].rect.cores
             spec = engine_spec(path, compiled, team, max_queue)
+            settings = Settings(drain_s=drain_s, max_connections=max_connections)
             told = Announcement(model, sock, team, began_s, as_json)
-            _run(_serve(compiled, spec, sock, told, Settings(drain_s=drain_s), access_log=access_log))
+            _run(_serve(compiled, spec, sock, told, settings, access_log=access_log))
 
 
 def engine_spec(path: Path, compiled: Compiled, threads: int, max_queue: int) -> EngineSpec:

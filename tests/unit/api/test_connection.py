@@ -1,0 +1,231 @@
+"""Clients that are slow, silent, endless or too many: each is answered or closed, and the others are served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+
+import pytest
+from test_server import served
+
+from undiced.api.connection import affordable
+from undiced.api.settings import Settings
+
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
+GOOD = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+class Wire:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, dict[str, str], dict]:
+        """Status, headers and JSON of the next response."""
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            fields = dict(line.split(": ", 1) for line in head[1:] if line)
+            body = await self.reader.readexactly(int(fields["content-length"]))
+        return int(head[0].split()[1]), fields, json.loads(body)
+
+    async def closed(self) -> bool:
+        """Whether the server ends the connection within seconds."""
+        try:
+            async with asyncio.timeout(3):
+                return await self.reader.read() == b""
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+
+
+def limits(**fields: float) -> Settings:
+    return Settings(**{"head_timeout_s": 0.3, "body_timeout_s": 0.3, "linger_s": 0.3, **fields})
+
+
+async def wired(make, scenario, **options):
+    """As `served`, for a scenario that takes a client, a function that opens wires, and the caller."""
+    wires = []
+
+    async def run(client, caller, server, drained):
+        async def dial():
+            wires.append(Wire(*await asyncio.open_connection("127.0.0.1", client.base_url.port)))
+            return wires[-1]
+
+        try:
+            await scenario(client, dial, caller)
+        finally:
+            for wire in wires:
+                wire.writer.close()
+            await asyncio.gather(*(wire.writer.wait_closed() for wire in wires), return_exceptions=True)
+
+    await served(make, run, **options)
+
+
+async def still_serves(client):
+    reply = await client.post("/v1/chat/completions", content=BODY)
+    assert reply.status_code == 200
+
+
+async def test_a_body_that_does_not_arrive_gets_408_and_is_closed(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(HEAD + b"content-length: 5000\r\n\r\n{")
+        for _ in range(4):  # trickling does not help
+            await asyncio.sleep(0.05)
+            await wire.send(b" ")
+        status, headers, body = await wire.answer()
+        assert (status, headers["connection"], body["error"]["code"]) == (408, "close", "request_timeout")
+        assert body["status_code"] == 408 and "0.3 seconds" in body["error"]["message"]
+        assert await wire.closed()
+        await still_serves(client)
+        assert not caller.service.running
+
+    await wired(make, scenario, settings=limits())
+
+
+@pytest.mark.parametrize("sent", [b"POST /v1/chat", b"GET / HTTP/1.1\r\nhost: x\r\n"])
+async def test_a_head_that_does_not_arrive_gets_408(make, sent):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(sent)
+        status, _, body = await wire.answer()
+        assert (status, body["error"]["code"]) == (408, "request_timeout")
+        assert await wire.closed()
+        await still_serves(client)
+
+    await wired(make, scenario, settings=limits())
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"])
+async def test_silent_connections_are_closed(make, sent):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(sent)
+        assert await wire.closed()
+        await still_serves(client)
+
+    await wired(make, scenario, settings=limits())
+
+
+async def test_a_second_request_is_held_to_the_same_times(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(GOOD)
+        assert (await wire.answer())[0] == 200
+        await wire.send(b"GET /health HT")
+        status, _, body = await wire.answer()
+        assert (status, body["error"]["code"]) == (408, "request_timeout")
+        assert await wire.closed()
+
+    await wired(make, scenario, settings=limits())
+
+
+async def test_slow_answers_are_not_slow_requests(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(GOOD)
+        assert (await wire.answer())[0] == 200
+
+    await wired(make, scenario, settings=limits(head_timeout_s=0.1, body_timeout_s=0.1), delay_s=0.03)
+
+
+async def test_a_refused_body_is_read_for_a_while_only(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(HEAD + b"content-length: 999999999\r\n\r\n")
+        assert (await wire.answer())[0] == 413
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            for _ in range(100):
+                await wire.send(b" " * 1000)
+                await asyncio.sleep(0.02)
+        await still_serves(client)
+
+    await wired(make, scenario, settings=limits())
+
+
+async def test_a_connection_lives_on_after_a_refused_body_that_ends(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(HEAD + b"content-length: 2000\r\n\r\n" + b" " * 1000)
+        assert (await wire.answer())[0] == 413
+        await wire.send(b" " * 1000 + GOOD)
+        assert (await wire.answer())[0] == 200
+
+    await wired(make, scenario, settings=limits(max_body_bytes=500))
+
+
+async def test_endless_headers_get_431(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(b"GET /health HTTP/1.1\r\nx-long: ")
+        await asyncio.sleep(0.05)
+        await wire.send(b"a" * 4000)
+        status, _, body = await wire.answer()
+        assert (status, body["error"]["code"]) == (431, "headers_too_large")
+        assert await wire.closed()
+        await still_serves(client)
+
+    await wired(make, scenario, settings=limits(max_head_bytes=3000))
+
+
+async def test_what_is_no_http_is_told_so_in_json(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(b"\x16\x03\x01\x02\x00 no http\r\n\r\n")
+        status, _, body = await wire.answer()
+        assert (status, body["error"]["type"]) == (400, "invalid_request_error")
+        assert await wire.closed()
+        await still_serves(client)
+
+    await wired(make, scenario)
+
+
+async def test_connections_over_the_limit_get_503_and_room_comes_back(make):
+    async def scenario(client, dial, caller):
+        held = [await dial() for _ in range(3)]
+        for wire in held:
+            await wire.send(GOOD)
+            assert (await wire.answer())[0] == 200
+        extra = await dial()
+        await extra.send(GOOD)
+        status, headers, body = await extra.answer()
+        assert (status, body["error"]["code"], headers["retry-after"]) == (503, "service_unavailable", "5")
+        assert await extra.closed()
+        await held[0].send(GOOD)
+        assert (await held[0].answer())[0] == 200, "those that were there are served"
+        held[1].writer.close()
+        await asyncio.sleep(0.1)
+        await still_serves(client)
+
+    await wired(make, scenario, settings=Settings(max_connections=3))
+
+
+async def test_a_flood_of_connections_is_dropped(make):
+    async def scenario(client, dial, caller):
+        wires = [await dial() for _ in range(80)]
+        assert await wires[-1].closed()
+        for wire in wires:
+            wire.writer.close()
+        await asyncio.sleep(0.1)
+        await still_serves(client)
+
+    await wired(make, scenario, settings=Settings(max_connections=2))
+
+
+def test_the_limit_fits_the_limit_of_open_files(monkeypatch):
+    asked = []
+    monkeypatch.setattr(resource, "setrlimit", lambda what, pair: asked.append(pair))
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 4096))
+    assert affordable(2048) == 2048 and asked == [(2240, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 1024))
+    assert affordable(2048) == 1024 - 192
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY,) * 2)
+    assert affordable(2048) == 2048 and len(asked) == 2
