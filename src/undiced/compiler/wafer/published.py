@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from undiced.compiler.wafer import waferengine, waferllm
+from undiced.compiler.wafer.assemble import wafer_program
 from undiced.compiler.wafer.dims import Dims, one_head
 from undiced.compiler.wafer.place import Tiling, check_region
 from undiced.core.errors import CompileError
@@ -20,31 +21,6 @@ class Side:
 
     width: int
     height: int
-
-
-def _program(
-    dims: Dims,
-    wafer: Wafer,
-    bounds: Bounds,
-    regions: tuple[Region, ...],
-    streams: tuple[Stream, ...],
-    facts: tuple[tuple[str, float], ...],
-) -> Program:
-    return Program(
-        kind="wafer",
-        model=dims.name,
-        machine=wafer.name,
-        graph_digest=dims.digest,
-        machine_digest=wafer.digest,
-        bounds=bounds,
-        regions=regions,
-        streams=streams,
-        buffers=(),
-        slots=(),
-        kv=(),
-        vocab=dims.vocab,
-        facts=facts,
-    )
 
 
 def waferllm_decode(dims: Dims, wafer: Wafer, grid: waferllm.Grid, context: int) -> Program:
@@ -75,7 +51,7 @@ def _waferllm_program(dims: Dims, wafer: Wafer, grid: waferllm.Grid, bounds: Bou
         layers=dims.layers,
         resident=1,
     )
-    return _program(dims, wafer, bounds, (region,), (stream,), memory.facts(wafer, bounds.context, grid.side))
+    return wafer_program(dims, wafer, bounds, (region,), (stream,), memory.facts(wafer, bounds.context, grid.side))
 
 
 def _layer_parameters(dims: Dims) -> int:
@@ -147,7 +123,7 @@ def waferengine_decode(
         layers=max(stages),
         resident=max(stages),
     )
-    return _program(dims, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
+    return wafer_program(dims, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
 
 
 def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from undiced.compiler.wafer.assemble import wafer_program
 from undiced.compiler.wafer.options import Options
 from undiced.compiler.wafer.plan import ARRIVALS, Plan, runs
 from undiced.machine.region import RegionParams, Role
@@ -15,22 +16,8 @@ _ROLES = {"embed": Role.EMBED, "head": Role.HEAD, "feedback": Role.HEAD, **dict.
 
 def program_of(wafer: Wafer, options: Options, plan: Plan) -> Program:
     """The program of a plan."""
-    dims = plan.shard.dims
-    return Program(
-        kind="wafer",
-        model=dims.name,
-        machine=wafer.name,
-        graph_digest=dims.digest,
-        machine_digest=wafer.digest,
-        bounds=options.bounds,
-        regions=tuple(_regions(plan)),
-        streams=plan.streams,
-        buffers=(),
-        slots=(),
-        kv=(),
-        vocab=dims.vocab,
-        facts=_facts(wafer, options, plan),
-    )
+    regions, facts = tuple(_regions(plan)), _facts(wafer, options, plan)
+    return wafer_program(plan.shard.dims, wafer, options.bounds, regions, plan.streams, facts)
 
 
 def _regions(plan: Plan) -> Iterator[Region]:
