@@ -52,8 +52,11 @@ def test_milliseconds():
 
 
 def test_another_machines_program_is_refused():
-    with pytest.raises(CompileError, match="another"):
+    with pytest.raises(CompileError, match="compiled for wse3, not for other"):
         simulate(engine(), replace(WSE3, name="other"), Step())
+    core = replace(WSE3.core, sram_bytes=replace(WSE3.core.sram_bytes, value=65536))
+    with pytest.raises(CompileError, match="not for another machine of that name"):
+        simulate(engine(), replace(WSE3, core=core), Step())
 
 
 def test_host_programs_are_refused():
