@@ -1,0 +1,195 @@
+"""Every field of every endpoint against every kind of bad value, and every endpoint against any call: no 5xx, always an
+answer, and the next good request is answered as the first one was.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from undiced.api.schemas import TOLERATED, ChatBody, CompletionBody
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
+from scripted import build_caller
+
+CALLER = build_caller(text="ok", context=200)
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+GOOD = {
+    CHAT: {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    TEXT: {"model": "m", "prompt": "hi"},
+}
+FIELDS = [(CHAT, name) for name in ChatBody.__struct_fields__]
+FIELDS += [(TEXT, name) for name in CompletionBody.__struct_fields__]
+FIELDS += [(path, name) for path in (CHAT, TEXT) for name in sorted(TOLERATED)]
+DEEP = 100_000
+NASTY = {  # as it stands in the JSON
+    "null": "null",
+    "true": "true",
+    "zero": "0",
+    "minus": "-1",
+    "fraction": "0.5",
+    "32 bits": str(2**31),
+    "63 bits": str(2**63),
+    "64 bits": str(2**64 - 1),
+    "more": str(2**64),
+    "giant": "1" + "0" * 400,
+    "below": "-1" + "0" * 400,
+    "huge float": "1e308",
+    "overflow": "1e999",
+    "nan": "NaN",
+    "infinity": "-Infinity",
+    "hex": "0x10",
+    "empty text": '""',
+    "text": '"x"',
+    "number as text": '"1"',
+    "nul": '"\\u0000"',
+    "high surrogate": '"\\ud800"',
+    "low surrogate": '"\\udc00"',
+    "surrogates in the wrong order": '"\\udc00\\ud800"',
+    "long text": '"' + "x" * 100_000 + '"',
+    "empty list": "[]",
+    "list of null": "[null]",
+    "list of lists": "[[[1]]]",
+    "mixed list": '[1,"a",null,{},[]]',
+    "long list": "[" + ",".join(["1"] * 10_000) + "]",
+    "empty object": "{}",
+    "object": '{"type":"x","role":5,"content":{}}',
+    "bias": '{"-1":1,"1e3":2,"x":3,"99999999999":4}',
+    "repeated key": '{"a":1,"a":2}',
+    "deep list": "[" * DEEP + "]" * DEEP,
+    "deep object": '{"a":' * DEEP + "1" + "}" * DEEP,
+    "unclosed": "[" * DEEP,
+    "overlong": b'"\xc0\xaf"',
+    "invalid": b'"\xff\xfe"',
+    "cut": b'"\xe2\x82"',
+    "encoded surrogate": b'"\xed\xa0\x80"',
+    "beyond": b'"\xf4\x90\x80\x80"',
+}
+ANSWERED = (200, 400, 404, 405, 408, 413, 415, 431)
+QUIET = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def raw(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
+
+
+def answer_of(method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
+    reply = CALLER(method, path, body, headers)
+    assert reply.status in ANSWERED, reply.body[:500]
+    if reply.status != 200:
+        error = reply.json["error"]
+        assert error["message"] and error["type"] and error["code"] and len(error["message"]) < 1000
+        assert reply.json["status_code"] == reply.status
+    CALLER.engine.submitted.clear()
+    return reply.status
+
+
+@pytest.fixture(autouse=True)
+def still_serves():
+    """After each test a good request gets what it always gets."""
+    yield
+    for path, body in GOOD.items():
+        reply = CALLER.post(path, body)
+        choice = reply.json["choices"][0]
+        assert reply.status == 200 and choice.get("text", choice.get("message", {}).get("content")) == "ok"
+    assert not CALLER.service.running and not CALLER.service.prompts._waiting
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_every_field_takes_or_refuses_every_value(nasty):
+    for path, name in FIELDS:
+        body = {**GOOD[path]}
+        body.pop(name, None)
+        members = json.dumps(body).encode()[1:-1]
+        field = json.dumps(name).encode() + b":" + raw(NASTY[nasty])
+        answer_of("POST", path, b"{" + members + (b"," if members else b"") + field + b"}")
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_nested_fields_and_keys_take_or_refuse_every_value(nasty):
+    value = raw(NASTY[nasty])
+    messages = [
+        b'{"role":%b,"content":"x"}',
+        b'{"role":"user","content":%b}',
+        b'{"role":"user","content":[{"type":"text","text":%b}]}',
+        b'{"role":"user","content":[{"type":%b,"text":"x"}]}',
+        b'{"role":"user","content":[%b]}',
+        b'{"role":"user","content":"x","name":%b}',
+        b'{"role":"user","content":"x","what":%b}',
+        b'{"role":"tool","content":"x","tool_call_id":%b}',
+        b'{"role":"assistant","reasoning":%b,"content":"x"}',
+        b'{"role":"assistant","tool_calls":%b}',
+        b'{"role":"assistant","tool_calls":[{"id":%b,"function":{"name":"f"}}]}',
+        b'{"role":"assistant","tool_calls":[{"function":{"name":%b,"arguments":"{}"}}]}',
+        b'{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":%b}}]}',
+        b"%b",
+    ]
+    for message in messages:
+        answer_of("POST", CHAT, b'{"model":"m","messages":[' + message % value + b"]}")
+    for member in (
+        b'"stream":true,"stream_options":{"include_usage":%b}',
+        b'"stream":true,"stream_options":{"continuous_usage_stats":%b}',
+        b'"response_format":{"type":%b}',
+        b'"logit_bias":{"1":%b}',
+        b'"stop":[%b]',
+        b'"stop_token_ids":[%b]',
+        b'"tools":[{"type":%b}],"tool_choice":"none"',
+        b'"tool_choice":{"type":%b}',
+        b'"modalities":[%b]',
+        b"%b:1",
+    ):
+        answer_of("POST", CHAT, json.dumps(GOOD[CHAT]).encode()[:-1] + b"," + member % value + b"}")
+    answer_of("POST", TEXT, b'{"model":"m","prompt":[' + value + b',"x"]}')
+    answer_of("POST", TEXT, b'{"model":"m","prompt":[[' + value + b"]]}")
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+@pytest.mark.parametrize("nasty", NASTY)
+def test_no_value_is_a_body_of_its_own(path, nasty):
+    assert answer_of("POST", path, raw(NASTY[nasty])) == 400
+
+
+METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]
+PATHS = st.one_of(
+    st.sampled_from([CHAT, TEXT, "/v1/models", "/v1/models/m", "/v1/tcp_warming", "/health", "/metrics", "/"]),
+    st.text(max_size=40).map(lambda text: "/v1/models/" + text),
+    st.text(max_size=40).map(lambda text: "/static/" + text),
+    st.text(max_size=40).map(lambda text: "/" + text),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["content-length", "content-encoding", "content-type", "x-request-id", "accept", "authorization"]),
+    st.text(st.characters(max_codepoint=255), max_size=20),
+    max_size=4,
+)
+
+
+@QUIET
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]), PATHS, HEADERS, st.binary(max_size=50)
+)
+def test_every_endpoint_answers_any_call(method, path, headers, body):
+    reply = CALLER(method, path, body, headers)
+    assert reply.status in ANSWERED, reply.body[:500]
+    assert reply.headers["x-request-id"]
+
+
+@QUIET
+@given(st.data())
+def test_any_damage_to_a_gzip_body_is_answered(data):
+    body = bytearray(gzip.compress(json.dumps(GOOD[TEXT]).encode(), mtime=0))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    answer_of("POST", TEXT, bytes(body), {"content-encoding": "gzip"})
+
+
+def test_a_small_body_that_unpacks_to_a_giant_one_is_refused():
+    bomb = gzip.compress(b'{"model":"' + b"x" * (64 << 20) + b'"}')
+    assert len(bomb) < 1 << 20
+    assert answer_of("POST", TEXT, bomb, {"content-encoding": "gzip"}) == 413
