@@ -45,27 +45,31 @@ class Ours:
         self.backend = HostBackend(compiled.program, compiled.checkpoint, threads=threads, max_tokens=PROMPT)
         self.vocab = compiled.program.vocab
         self.pages_each = self.backend.limits.pages // BATCH
+        self.batches: dict[tuple[int, int, bool], StepInput] = {}
+        self.offsets = np.arange(PROMPT, dtype=np.int32)
 
     def step(self, tokens: np.ndarray, at: int, sampled: bool = True) -> np.ndarray:
-        """One step of `tokens` (sequences, new tokens), all at position `at`; returns the sampled tokens."""
+        """One step of `tokens` (sequences, new tokens), all at position `at`; returns the sampled tokens.
+
+        The result is overwritten by the next step. Arrays are made once a shape, as the server's are.
+        """
         count, new = tokens.shape
+        batch = self.batches.get((count, new, sampled))
+        if batch is None:
+            batch = self.batches[count, new, sampled] = self._batch(count, new, sampled)
+        batch.tokens.reshape(count, new)[:] = tokens
+        batch.positions.reshape(count, new)[:] = self.offsets[:new] + at
+        return self.backend.step(batch).tokens
+
+    def _batch(self, count: int, new: int, sampled: bool) -> StepInput:
         starts = np.arange(0, (count + 1) * new, new, dtype=np.int32)
         rows = (starts[1:] - 1).astype(np.int32) if sampled else np.zeros(0, np.int32)
         sampling = np.zeros(len(rows), SAMPLING)
         sampling["slot"], sampling["top_p"], sampling["repetition_penalty"] = np.arange(len(rows)), 1, 1
         sampling["top_logprobs"] = -1
         pages = np.arange(count * self.pages_each, dtype=np.int32).reshape(count, self.pages_each)
-        positions = np.tile(np.arange(at, at + new, dtype=np.int32), count)
-        batch = StepInput(
-            tokens.reshape(-1).astype(np.int32),
-            positions,
-            starts,
-            np.arange(count, dtype=np.int32),
-            pages,
-            rows,
-            sampling,
-        )
-        return self.backend.step(batch).tokens.copy()
+        zeros = np.zeros(count * new, np.int32)
+        return StepInput(zeros, zeros.copy(), starts, np.arange(count, dtype=np.int32), pages, rows, sampling)
 
     def decode(self, sequences: int, prompt: int, new: int) -> float:
         """Tokens a second of `new` steps after a prompt."""

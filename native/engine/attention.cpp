@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "isa.h"
+
 namespace undiced {
 namespace {
 
@@ -13,6 +15,7 @@ constexpr int kMergeTokens = 4;  // sequences with so few new tokens are cut ove
 constexpr int kChunkPages = 8;   // least pages a chunk: 256 positions
 constexpr int kMostChunks = 16;
 constexpr int kNoMerge = -1;
+constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 constexpr int kPage = static_cast<int>(kPageTokens);
@@ -91,6 +94,39 @@ void Attention::run(const AttentionCall& call, const StepInput& in, std::atomic<
         const Unit& unit = plan.units[static_cast<std::size_t>(reversed / kv_heads)];
         run_unit(call, in, unit, reversed % kv_heads, scratch_[static_cast<std::size_t>(member)]);
     }
+}
+
+template <class Body>
+void Attention::for_kept(const Plan& plan, const StepInput& in, int kv_heads, int member, Body&& body) const {
+    // A sequence's last unit holds its newest position; older pages are numbered behind all of those.
+    int older = in.sequences() * kv_heads;
+    for (const Unit& unit : plan.units) {
+        const bool newest = unit.chunk + 1 == unit.chunks;
+        for (int head = 0; head < kv_heads; ++head) {
+            const int item = newest ? unit.sequence * kv_heads + head : older++;
+            if (keeps(item, members_, member)) body(unit, head);
+        }
+    }
+}
+
+void Attention::run_kept(const AttentionCall& call, const StepInput& in, int member) {
+    for_kept(plans_[static_cast<std::size_t>(call.plan)], in, kv_.spec(call.layer).kv_heads, member,
+             [&](const Unit& unit, int head) {
+                 run_unit(call, in, unit, head, scratch_[static_cast<std::size_t>(member)]);
+             });
+}
+
+void Attention::prefetch(int plan, int layer, const StepInput& in, int member) const {
+    const KvSpec& spec = kv_.spec(layer);
+    const std::size_t page_bytes = 2 * sizeof(std::uint16_t) * static_cast<std::size_t>(spec.head_dim) * kPageTokens;
+    std::size_t left = kPrefetchBytes;
+    for_kept(plans_[static_cast<std::size_t>(plan)], in, spec.kv_heads, member, [&](const Unit& unit, int head) {
+        for (int page = unit.end_page - 1; page >= unit.first_page && left >= page_bytes; --page, left -= page_bytes) {
+            const auto* block =
+                reinterpret_cast<const std::byte*>(kv_.keys(layer, in.pages_of(unit.sequence)[page], head));
+            for (std::size_t i = 0; i < page_bytes; i += 64) __builtin_prefetch(block + i, 1);
+        }
+    });
 }
 
 Attention::Partial Attention::partial(int merge, int kv_head, int chunk) const {

@@ -37,6 +37,10 @@ class Attention {
 
     // Takes units from `next` until there are none left.
     void run(const AttentionCall& call, const StepInput& in, std::atomic<int>& next, int member);
+    // Does the units that are `member`'s in a small step (isa.h: keeps).
+    void run_kept(const AttentionCall& call, const StepInput& in, int member);
+    // Begins to load the pages of those units: weights have swept them out of the caches since the last step.
+    void prefetch(int plan, int layer, const StepInput& in, int member) const;
 
   private:
     struct Unit {
@@ -59,6 +63,8 @@ class Attention {
         std::ptrdiff_t stride;
     };
 
+    template <class Body>
+    void for_kept(const Plan& plan, const StepInput& in, int kv_heads, int member, Body&& body) const;
     void cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges);
     void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head, Scratch& scratch);
     void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head,

@@ -102,14 +102,15 @@ class SamplingView {
 
 class PyEngine {
   public:
-    PyEngine(const nb::bytes& stream, const std::vector<std::tuple<int, int, int>>& buffers,
+    PyEngine(const nb::bytes& stream, const std::vector<std::tuple<int, int, int, int>>& buffers,
              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
              const std::vector<std::tuple<int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
              int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
              int barrier_spin_us, int idle_spin_us) {
         EngineSpec spec{};
         spec.stream = decode_stream(stream);
-        for (const auto& [width, samples, planes] : buffers) spec.buffers.push_back({width, samples != 0, planes});
+        for (const auto& [width, samples, planes, own] : buffers)
+            spec.buffers.push_back({width, samples != 0, planes, own != 0});
         for (const auto& [rows, columns, format, experts] : slots)
             spec.slots.push_back({rows, columns, format, experts});
         for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
@@ -266,14 +267,14 @@ double probe_peak(int threads, double (*probe)(Isa)) {
 
 void bind_engine(nb::module_& m) {
     nb::class_<PyEngine>(m, "Engine", "A program, its weights and a team of threads that runs it.")
-        .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int>>&,
+        .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
                       const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
                       const std::vector<std::tuple<int, int, int>>&, const std::vector<Floats>&, int, int, int, int,
                       int, int, const std::string&, int, int>(),
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us,
-             "Check the program and reserve memory; buffers (width, samples, int8 planes), slots (rows, columns, "
+             "Check the program and reserve memory; buffers (width, samples, int8 planes, own), slots (rows, columns, "
              "format, "
              "experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
@@ -306,6 +307,7 @@ NB_MODULE(_native, m) {
     m.doc() = "The native engine of undiced: a thread team, quantized kernels and paged attention.";
     m.attr("INSTR_BYTES") = kInstrBytes;
     m.attr("SHARD_GRANULE") = kShardGranule;
+    m.attr("SMALL_STEP_TOKENS") = kSmallStepTokens;
     m.attr("SAMPLING_BYTES") = sizeof(SamplingRow);
     m.attr("PAGE_TOKENS") = kPageTokens;
     m.attr("OPS") = op_codes();

@@ -71,6 +71,11 @@ void Engine::bind(const EngineSpec& spec) {
         bound.next_matmul = next != nullptr ? next : &bound.i;
         next = &bound.i;
     }
+    Bound* product = nullptr;
+    for (Bound& bound : program_) {
+        if (static_cast<Op>(bound.i.op) == Op::MATMUL) product = &bound;
+        if (static_cast<Op>(bound.i.op) == Op::ATTENTION && product != nullptr) product->attention = &bound;
+    }
 }
 
 void Engine::bind_one(const Instr& instr) {
@@ -119,6 +124,8 @@ double Engine::step(const StepInput& in, const StepOutput& out) {
     checker_->check(in, out);
     state.in = in;
     state.out = out;
+    state.small = in.token_count() <= kSmallStepTokens && in.token_count() == in.sequences();
+    if (state.small) state.rope.fill(in.positions, 0, in.token_count());
     state.sampler.reset();
     state.attention.build(in);
     for (int i = 0; i < instructions_; ++i)
@@ -147,7 +154,7 @@ bool Engine::choose_fold(double now_s) const {
 // The shares of a folded team's sleeping threads are done by the active ones.
 void Engine::run_thread(int thread) {
     State& state = *state_;
-    for (int member = thread; member < state.members(); member += state.team.active()) {
+    for (int member = thread; !state.small && member < state.members(); member += state.team.active()) {
         const Share rows = share(state.in.token_count(), state.members(), member);
         state.rope.fill(state.in.positions, rows.begin, rows.end);
     }
@@ -165,7 +172,10 @@ void Engine::run_thread(int thread) {
 }
 
 void Engine::run_bound(const Bound& bound, int thread) {
-    if (bound.run == nullptr) return state_->team.barrier(thread);
+    if (bound.run == nullptr) {
+        if (!state_->small || (bound.i.flags & kFlagLarge) == 0) state_->team.barrier(thread);
+        return;
+    }
     for (int member = thread; member < state_->members(); member += state_->team.active())
         bound.run(*state_, bound, member);
 }

@@ -63,6 +63,7 @@ constexpr std::string_view op_name(std::uint16_t code) {
 
 inline constexpr std::uint16_t kFlagAccumulate = 1;
 inline constexpr std::uint16_t kFlagPositions = 2;
+inline constexpr std::uint16_t kFlagLarge = 4;
 
 inline constexpr int kPartitionTokens = 1;
 inline constexpr int kPartitionColumns = 2;
@@ -70,6 +71,7 @@ inline constexpr int kPartitionColumns = 2;
 inline constexpr int kNone = -1;
 inline constexpr int kInstrBytes = 64;
 inline constexpr int kShardGranule = 32;
+inline constexpr int kSmallStepTokens = 2;
 
 struct Instr {
     std::uint16_t op;
@@ -92,6 +94,10 @@ constexpr Share share(int count, int parts, int part) {
     const int begin = part * base + std::min(part, extra);
     return {begin, begin + base + (part < extra ? 1 : 0)};
 }
+
+// Whether item number `item` of a small step's attention belongs to `part`: the first items are (sequence, kv head)
+// pairs with the newest keys and values, which are stored by the part that reads them.
+constexpr bool keeps(int item, int parts, int part) { return item % parts == part; }
 
 // Share of `columns` columns (or matrix rows) in multiples of the shard granule; the last share takes what is left
 // over.

@@ -27,10 +27,13 @@ struct QuantBlock {
 };
 static_assert(sizeof(QuantBlock) == 48);
 
+// With few tokens a level may read a run of tiles as two streams, which begin at the first tile and at the middle one.
+constexpr std::int64_t middle_tile(std::int64_t begin, std::int64_t end) { return begin + (end - begin + 1) / 2; }
+
 // out[t * ldo + r] (+)= sum over k of W[r][k] * x[t][k] (+ bias[r]), for the rows r of tiles [tile_begin, tile_end).
 // Quantized layouts read qx (tokens x blocks_of(cols), dense); dense layouts read x (row t at x + t * ldx).
-// Rows beyond w->rows are not written. `next`: what this thread streams afterwards (nullptr if it follows the last tile
-// directly): its first KiBs are prefetched while the last tile is multiplied.
+// Rows beyond w->rows are not written. `next`: what this thread streams afterwards, its first tile and its middle one
+// (nullptr if that follows the last tile directly): first KiBs that are prefetched while the last tiles are multiplied.
 struct MatmulArgs {
     const PackedMatrix* w = nullptr;
     std::int64_t tile_begin = 0;
@@ -43,7 +46,7 @@ struct MatmulArgs {
     std::int64_t ldo = 0;
     bool accumulate = false;
     const float* bias = nullptr;
-    const void* next = nullptr;
+    const std::uint8_t* next[2] = {nullptr, nullptr};
 };
 
 // KV pages. A page holds 32 tokens of one layer; a kv head owns two blocks of it, both f16:

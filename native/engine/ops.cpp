@@ -8,7 +8,7 @@ namespace undiced {
 namespace {
 
 int check_barrier(const Checker& c) {
-    c.flags(0);
+    c.flags(kFlagLarge);
     return kNone;
 }
 

@@ -19,6 +19,7 @@ struct Bound {
     int extra = kNone;                   // ROPE: its table; ATTENTION: its plan
     RunOp run = nullptr;                 // nullptr: a barrier
     const Instr* next_matmul = nullptr;  // the next MATMUL of the stream, around its end: what is streamed afterwards
+    const Bound* attention = nullptr;    // MATMUL: the ATTENTION that comes before the next MATMUL
 };
 
 // Checks one instruction: every function throws std::invalid_argument that names instruction, operand and value.

@@ -10,10 +10,10 @@ namespace {
 
 constexpr int kBlock = static_cast<int>(kBlockCols);
 
-// Where a member's tiles of a MATMUL's weight begin.
-const std::uint8_t* shard(const State& state, const Instr& matmul, int member) {
-    const PackedMatrix& w = state.weights.slot(matmul.weight).matrix;
-    return w.tile(column_share(matmul.p[1], state.members(), member).begin / kTileRows);
+// Where the tiles [begin, end) are read from.
+void set_next(MatmulArgs& args, const PackedMatrix& w, std::int64_t begin, std::int64_t end) {
+    args.next[0] = w.tile(begin);
+    args.next[1] = w.tile(middle_tile(begin, end));
 }
 
 void check_pointwise(const Checker& c, int columns) {
@@ -52,8 +52,9 @@ void multiply_planes(State& state, const MatmulArgs& whole, int member) {
     const std::int64_t blocks = blocks_of(whole.w->cols);
     for (std::int64_t token = 0; token < whole.tokens; token += kPlaneTokens) {
         const std::int64_t tokens = std::min<std::int64_t>(kPlaneTokens, whole.tokens - token);
-        for (std::int64_t tile = whole.tile_begin; tile < whole.tile_end; tile += kPlaneTiles) {
-            const std::int64_t begin = tile * kTileRows, end = std::min(tile + kPlaneTiles, whole.tile_end);
+        const std::int64_t step = kPlaneTiles * (tokens == 1 ? kPlaneTokens : 1);
+        for (std::int64_t tile = whole.tile_begin; tile < whole.tile_end; tile += step) {
+            const std::int64_t begin = tile * kTileRows, end = std::min(tile + step, whole.tile_end);
             const std::int64_t rows = std::min(end * kTileRows, whole.w->rows) - begin;
             MatmulArgs args = whole;
             args.tile_begin = tile;
@@ -64,7 +65,7 @@ void multiply_planes(State& state, const MatmulArgs& whole, int member) {
             args.ldo = rows;
             args.accumulate = false;
             args.bias = nullptr;
-            if (end < whole.tile_end) args.next = nullptr;
+            if (end < whole.tile_end) set_next(args, *whole.w, end, std::min(end + step, whole.tile_end));
             state.kernels.matmul(args);
             for (std::int64_t t = 0; t < tokens; ++t) {
                 float* const out = whole.out + (token + t) * whole.ldo + begin;
@@ -82,7 +83,7 @@ void multiply_planes(State& state, const MatmulArgs& whole, int member) {
 
 void run_quantize(State& state, const Bound& b, int member) {
     const auto& [columns, partition, p2, p3, p4, p5, p6] = b.i.p;
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const bool by_rows = partition == kPartitionTokens;
     const Share rows = by_rows ? state.row_share(dst, member) : Share{0, state.rows(dst)};
     const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.members(), member);
@@ -116,8 +117,10 @@ int check_matmul(const Checker& c) {
 
 void run_matmul(State& state, const Bound& b, int member) {
     const auto& [start, rows, columns, p3, p4, p5, p6] = b.i.p;
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share mine = column_share(rows, state.members(), member);
+    if (state.small && b.attention != nullptr)
+        state.attention.prefetch(b.attention->extra, b.attention->i.p[0], state.in, member);
     MatmulArgs args;
     args.tokens = state.rows(dst);
     if (mine.begin >= mine.end || args.tokens == 0) return;
@@ -131,7 +134,8 @@ void run_matmul(State& state, const Bound& b, int member) {
     args.ldo = dst.stride;
     args.accumulate = (b.i.flags & kFlagAccumulate) != 0;
     args.bias = b.i.bias == kNone ? nullptr : state.weights.slot(b.i.bias).floats();
-    args.next = shard(state, *b.next_matmul, member);
+    const Share after = column_share(b.next_matmul->p[1], state.members(), member);
+    set_next(args, state.weights.slot(b.next_matmul->weight).matrix, after.begin / kTileRows, tiles_of(after.end));
     if (a.spec.planes == 2) return multiply_planes(state, args, member);
     state.kernels.matmul(args);
 }
@@ -148,7 +152,7 @@ int check_glu(const Checker& c) {
 
 void run_glu(State& state, const Bound& b, int member) {
     const auto& [gate, up, columns, activation, p4, p5, p6] = b.i.p;
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share mine = column_share(columns, state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
         state.kernels.glu(static_cast<Activation>(activation), a.row(t) + gate + mine.begin, a.row(t) + up + mine.begin,
@@ -162,7 +166,7 @@ int check_activate(const Checker& c) {
 }
 
 void run_activate(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share mine = column_share(b.i.p[0], state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
         state.kernels.act(static_cast<Activation>(b.i.p[1]), a.row(t) + mine.begin, dst.row(t) + mine.begin,
@@ -176,7 +180,7 @@ int check_softcap(const Checker& c) {
 }
 
 void run_softcap(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share mine = column_share(b.i.p[0], state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t) {
         float* out = dst.row(t) + mine.begin;

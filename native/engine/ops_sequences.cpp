@@ -22,11 +22,14 @@ int check_attention(const Checker& c) {
 
 void run_attention(State& state, const Bound& b, int member) {
     const auto& [layer, start, heads, kv_heads, head_dim, window, p6] = b.i.p;
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const float* sinks = b.i.weight == kNone ? nullptr : state.weights.slot(b.i.weight).floats();
     const AttentionCall call{b.extra,          layer,    heads,      window,    b.i.f[0], b.i.f[1], sinks,
                              a.row(0) + start, a.stride, dst.row(0), dst.stride};
-    state.attention.run(call, state.in, state.counters[static_cast<std::size_t>(b.index)].value, member);
+    if (state.small)
+        state.attention.run_kept(call, state.in, member);
+    else
+        state.attention.run(call, state.in, state.counters[static_cast<std::size_t>(b.index)].value, member);
 }
 
 int check_sample(const Checker& c) {
@@ -37,14 +40,14 @@ int check_sample(const Checker& c) {
 }
 
 void run_scan(State& state, const Bound& b, int member) {
-    const Buffer& logits = state.buffer(b.i.a);
+    const Buffer logits = state.buffer(b.i.a, member);
     const Share mine = column_share(b.i.p[0], state.members(), member);
     state.sampler.scan(logits.values, logits.stride, state.rows(logits), mine.begin, mine.end);
 }
 
 void run_sample(State& state, const Bound& b, int member) {
     if (!state.sampler.finite()) return;
-    const Buffer& logits = state.buffer(b.i.a);
+    const Buffer logits = state.buffer(b.i.a, member);
     const int rows = state.rows(logits);
     const auto& sampling = state.in.sampling;
     auto& next = state.counters[static_cast<std::size_t>(b.index)].value;

@@ -23,7 +23,7 @@ int check_embed(const Checker& c) {
 }
 
 void run_embed(State& state, const Bound& b, int member) {
-    const Buffer& dst = state.buffer(b.i.dst);
+    const Buffer dst = state.buffer(b.i.dst, member);
     const PackedMatrix& table = state.weights.slot(b.i.weight).matrix;
     const auto ids = (b.i.flags & kFlagPositions) != 0 ? state.in.positions : state.in.tokens;
     const bool accumulate = (b.i.flags & kFlagAccumulate) != 0;
@@ -48,7 +48,7 @@ int check_rmsnorm(const Checker& c) {
 
 void run_rmsnorm(State& state, const Bound& b, int member) {
     const auto& [start, columns, width, p3, p4, p5, p6] = b.i.p;
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const float* weight = vector_or_null(state, b.i.weight);
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t)
@@ -67,7 +67,7 @@ int check_layernorm(const Checker& c) {
 }
 
 void run_layernorm(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const float *weight = vector_or_null(state, b.i.weight), *bias = vector_or_null(state, b.i.bias);
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t)
@@ -77,10 +77,10 @@ void run_layernorm(State& state, const Bound& b, int member) {
 int check_rope(const Checker& c) {
     const auto& [start, heads, head_dim, dims, style, constant, p6] = c.i.p;
     c.flags(0);
-    c.require(c.i.dst == kNone || c.i.dst == c.i.a, "dst must be a: it rotates in place");
     c.require(heads > 0 && head_dim > 0 && dims > 0 && dims % 2 == 0 && dims <= head_dim,
               "dims must be even and within head_dim");
-    const Buffer& a = c.columns(c.i.a, "a", start, std::int64_t{heads - 1} * head_dim + dims);
+    const Buffer& a = c.columns(c.i.a, "a", start, std::int64_t{heads} * head_dim);
+    c.same_rows(c.columns(c.i.dst, "dst", start, std::int64_t{heads} * head_dim), a);
     c.require(!a.spec.samples, "a must hold token rows");
     c.require(style == 0 || style == 1, "style must be 0 (half) or 1 (interleaved)");
     c.require(constant >= 0 && static_cast<std::size_t>(constant) < c.state.constants.size(), "no such constant");
@@ -93,36 +93,40 @@ int check_rope(const Checker& c) {
 
 void run_rope(State& state, const Bound& b, int member) {
     const auto& [start, heads, head_dim, dims, style, constant, p6] = b.i.p;
-    const Buffer& a = state.buffer(b.i.a);
-    const Share rows = state.row_share(a, member);
-    for (int t = rows.begin; t < rows.end; ++t)
-        state.kernels.rope(a.row(t) + start, heads, head_dim, dims, state.rope.cosine(b.extra, t),
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
+    const Share rows = state.row_share(dst, member);
+    for (int t = rows.begin; t < rows.end; ++t) {
+        if (b.i.dst != b.i.a) std::copy_n(a.row(t) + start, heads * head_dim, dst.row(t) + start);
+        state.kernels.rope(dst.row(t) + start, heads, head_dim, dims, state.rope.cosine(b.extra, t),
                            state.rope.sine(b.extra, t), static_cast<RopeStyle>(style));
+    }
 }
 
 int check_kv_store(const Checker& c) {
     const auto& [layer, k_start, v_start, kv_heads, head_dim, p5, p6] = c.i.p;
     c.flags(0);
     c.layer(layer, kv_heads, head_dim);
-    const Buffer& a = c.columns(c.i.a, "a", k_start, std::int64_t{kv_heads} * head_dim);
-    c.columns(c.i.a, "a", v_start, std::int64_t{kv_heads} * head_dim);
-    c.require(!a.spec.samples, "a must hold token rows");
+    const Buffer& k = c.columns(c.i.a, "a", k_start, std::int64_t{kv_heads} * head_dim);
+    c.same_rows(k, c.columns(c.i.b, "b", v_start, std::int64_t{kv_heads} * head_dim));
+    c.require(!k.spec.samples, "a must hold token rows");
     return kNone;
 }
 
 void run_kv_store(State& state, const Bound& b, int member) {
     const auto& [layer, k_start, v_start, kv_heads, head_dim, p5, p6] = b.i.p;
-    const Buffer& a = state.buffer(b.i.a);
-    const Share rows = state.row_share(a, member);
+    const Buffer k = state.buffer(b.i.a, member), v = state.buffer(b.i.b, member);
+    const Share rows = state.small ? Share{0, state.rows(k)} : share(state.rows(k), state.members(), member);
     int sequence = 0;
     for (int t = rows.begin; t < rows.end; ++t) {
         while (state.in.seq_start[static_cast<std::size_t>(sequence) + 1] <= t) ++sequence;
         const int position = state.in.positions[static_cast<std::size_t>(t)];
         const int page = state.in.pages_of(sequence)[position / static_cast<int>(kPageTokens)];
-        for (int head = 0; head < kv_heads; ++head)
-            state.kernels.kv_write(a.row(t) + k_start + head * head_dim, a.row(t) + v_start + head * head_dim, head_dim,
+        for (int head = 0; head < kv_heads; ++head) {
+            if (state.small && !keeps(t * kv_heads + head, state.members(), member)) continue;
+            state.kernels.kv_write(k.row(t) + k_start + head * head_dim, v.row(t) + v_start + head * head_dim, head_dim,
                                    head_dim, state.kv.keys(layer, page, head), state.kv.values(layer, page, head),
                                    position % kPageTokens);
+        }
     }
 }
 
@@ -136,7 +140,7 @@ int check_add(const Checker& c) {
 }
 
 void run_add(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &x = state.buffer(b.i.a), &y = state.buffer(b.i.b);
+    const Buffer dst = state.buffer(b.i.dst, member), x = state.buffer(b.i.a, member), y = state.buffer(b.i.b, member);
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t) state.kernels.add(x.row(t), y.row(t), dst.row(t), b.i.p[0]);
 }
@@ -149,7 +153,7 @@ int check_scale(const Checker& c) {
 }
 
 void run_scale(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t) {
         if (b.i.dst != b.i.a) std::copy_n(a.row(t), b.i.p[0], dst.row(t));
@@ -165,7 +169,7 @@ int check_gather(const Checker& c) {
 }
 
 void run_gather(State& state, const Bound& b, int member) {
-    const Buffer &dst = state.buffer(b.i.dst), &a = state.buffer(b.i.a);
+    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
     const Share rows = state.row_share(dst, member);
     for (int r = rows.begin; r < rows.end; ++r)
         std::copy_n(a.row(state.in.sample_rows[static_cast<std::size_t>(r)]), b.i.p[0], dst.row(r));

@@ -50,6 +50,15 @@ State::State(const EngineSpec& spec, const Kernels& table)
         sums.push_back(std::make_unique<float[]>(2 * kPlaneTokens * kPlaneTiles * kTileRows));
 }
 
+Buffer State::buffer(int index, int member) const {
+    Buffer seen = buffer(index);
+    if (small && seen.spec.own) {
+        if (seen.spec.planes > 0) seen.blocks += member * seen.copy;
+        if (seen.spec.planes == 0) seen.values += member * seen.copy;
+    }
+    return seen;
+}
+
 void State::allocate_buffers(const EngineSpec& spec) {
     std::vector<std::size_t> offsets;
     std::size_t total = 0;
@@ -61,7 +70,9 @@ void State::allocate_buffers(const EngineSpec& spec) {
                                     ? static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock)
                                     : align64(width * sizeof(float));
         offsets.push_back(total);
-        total = checked_product(total + align64(checked_product(row, rows)), 1);
+        // Copies begin on cache lines of their own: three lines hold four blocks.
+        const std::size_t copies = b.own ? static_cast<std::size_t>(team.size()) * (kSmallStepTokens * row + 192) : 0;
+        total = checked_product(total + align64(std::max(checked_product(row, rows), copies)), 1);
         widest = std::max(widest, b.width);
     }
     buffer_memory = Region(total, "the activation buffers");
@@ -71,10 +82,12 @@ void State::allocate_buffers(const EngineSpec& spec) {
         Buffer buffer{b};
         if (b.planes > 0) {
             buffer.blocks = reinterpret_cast<QuantBlock*>(at);
+            buffer.copy = (kSmallStepTokens * b.planes * blocks_of(b.width) + 3) / 4 * 4;
         } else {
             buffer.values = reinterpret_cast<float*>(at);
             buffer.stride =
                 static_cast<std::ptrdiff_t>(align64(static_cast<std::size_t>(b.width) * sizeof(float)) / sizeof(float));
+            buffer.copy = kSmallStepTokens * buffer.stride;
         }
         buffers.push_back(buffer);
     }

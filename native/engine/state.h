@@ -24,6 +24,7 @@ struct BufferSpec {
     int width;     // columns
     bool samples;  // one row a sampled row, instead of one a token
     int planes;    // 0: floats; 1 or 2: int8 blocks of 32, a second plane holding what the first one's rounding lost
+    bool own;      // in a small step every member has a copy of its own
 };
 
 struct Buffer {
@@ -31,6 +32,7 @@ struct Buffer {
     std::ptrdiff_t stride = 0;     // floats from row to row
     float* values = nullptr;       // rows x stride
     QuantBlock* blocks = nullptr;  // rows x planes x blocks of the columns that were quantized, dense
+    std::ptrdiff_t copy = 0;       // floats or blocks from one member's copy to the next one's
 
     float* row(int index) const { return values + index * stride; }
 };
@@ -73,13 +75,19 @@ class State {
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
+    bool small = false;  // the step in progress is small (program/isa.py)
     Team team;
 
     const Buffer& buffer(int index) const { return buffers[static_cast<std::size_t>(index)]; }
+    // The buffer as `member` sees it.
+    Buffer buffer(int index, int member) const;
     // Work is cut into as many shares as the team has threads, however many of them run.
     int members() const { return team.size(); }
     int rows(const Buffer& buffer) const { return buffer.spec.samples ? in.samples() : in.token_count(); }
-    Share row_share(const Buffer& buffer, int member) const { return share(rows(buffer), members(), member); }
+    // The rows that a member does of an instruction with destination `dst`.
+    Share row_share(const Buffer& dst, int member) const {
+        return small && dst.spec.own ? Share{0, rows(dst)} : share(rows(dst), members(), member);
+    }
 
   private:
     void allocate_buffers(const EngineSpec& spec);

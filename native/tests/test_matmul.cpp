@@ -61,13 +61,13 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
                     .ldo = ldo,
                     .accumulate = c.accumulate,
                     .bias = c.bias ? bias.data() : nullptr,
-                    .next = raw.data()};
+                    .next = {raw.data(), raw.data()}};
     const std::int64_t tiles = tiles_of(c.rows);  // two calls, as two threads would make
     args.tile_end = (tiles + 1) / 2;
     kernels.matmul(args);
     args.tile_begin = args.tile_end;
     args.tile_end = tiles;
-    args.next = nullptr;
+    args.next[0] = args.next[1] = nullptr;
     kernels.matmul(args);
 
     const std::vector<double> values = seen(blocks, x, c);

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 INSTR_BYTES: int
 SHARD_GRANULE: int
+SMALL_STEP_TOKENS: int
 SAMPLING_BYTES: int
 PAGE_TOKENS: int
 OPS: dict[str, int]
@@ -20,7 +21,7 @@ class Engine:
     def __init__(
         self,
         stream: bytes,
-        buffers: Sequence[tuple[int, int, int]],
+        buffers: Sequence[tuple[int, int, int, int]],
         slots: Sequence[tuple[int, int, str, int]],
         kv: Sequence[tuple[int, int, int]],
         constants: Sequence[NDArray[np.float32]],
@@ -34,7 +35,7 @@ class Engine:
         barrier_spin_us: int = 30,
         idle_spin_us: int = 100,
     ) -> None:
-        """Buffers are (width, samples, int8), slots (rows, columns, format, experts), kv (kv_heads, head_dim, window).
+        """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim, window).
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """

@@ -65,7 +65,7 @@ void multiply_dense(const std::uint8_t* tile, std::int64_t cols, const float* x,
 template <Layout L>
 void matmul_dense(const MatmulArgs& args) {
     const PackedMatrix& w = *args.w;
-    const Stream stream{w.tile(args.tile_end), static_cast<const std::uint8_t*>(args.next)};
+    const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kDenseTokenBlock) {
         const std::int64_t count = std::min(kDenseTokenBlock, args.tokens - first);
         for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {

@@ -31,6 +31,7 @@ inline __m512 load_scales(const std::uint8_t* scales, int index) {
 template <Codes C, bool Wide, bool Min>
 struct Avx512Policy {
     static constexpr int kGroup = 8;
+    static constexpr bool kPairs = false;
     static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
     static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
 

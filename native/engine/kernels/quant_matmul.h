@@ -19,12 +19,20 @@ template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
 
 inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
+inline constexpr std::int64_t kNextBytes = 2048;   // the same, where only the beginning of a stream is prefetched
 inline constexpr std::int64_t kTokenBlock = 64;    // tokens whose activations stay in the second-level cache
 
 // A weight stream and what the thread reads after it.
 struct Stream {
     const std::uint8_t* end;
     const std::uint8_t* next;
+
+    // Prefetches the beginning of what comes next, when the end is near: within a stream the processor does it.
+    void prefetch_next(const std::uint8_t* at, std::int64_t bytes) const {
+        const std::int64_t beyond = at - end + kNextBytes;
+        if (beyond < 0 || next == nullptr) return;
+        for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + beyond + i);
+    }
 
     void prefetch(const std::uint8_t* at, std::int64_t bytes) const {
         const std::uint8_t* ahead = at + kAheadBytes;
@@ -73,11 +81,32 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
                                        [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
+// One or two tokens: memory is what counts, and two streams at a time get more of it than one (on Zen 3 a fifth in a
+// bare read, without software prefetch within a stream; docs/LOG.md).
+template <class Policy, int N>
+void matmul_pairs(const MatmulArgs& args) {
+    const PackedMatrix& w = *args.w;
+    const std::int64_t blocks = blocks_of(w.cols), middle = middle_tile(args.tile_begin, args.tile_end);
+    const Stream first{w.tile(middle), args.next[0]}, second{w.tile(args.tile_end), args.next[1]};
+    alignas(64) float sums[2][N * kTileRows];
+    std::int64_t tile = args.tile_begin;
+    for (std::int64_t other = middle; other < args.tile_end; ++tile, ++other) {
+        Policy::template multiply_pair<N>(w.tile(tile), w.tile(other), w, args.qx, first, second, sums);
+        write_tile(args, tile, 0, N, sums[0]);
+        write_tile(args, other, 0, N, sums[1]);
+    }
+    if (tile == middle) return;
+    Policy::template multiply<N>(w, w.tile(tile), blocks, args.qx, &first, sums[0]);
+    write_tile(args, tile, 0, N, sums[0]);
+}
+
 template <class Policy>
 void matmul_quantized(const MatmulArgs& args) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
-    const Stream stream{w.tile(args.tile_end), static_cast<const std::uint8_t*>(args.next)};
+    if constexpr (Policy::kPairs)
+        if (args.tokens == 1) return matmul_pairs<Policy, 1>(args);
+    const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);
         for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {

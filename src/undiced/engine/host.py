@@ -67,7 +67,7 @@ class HostBackend:
         try:
             self._engine = _native.Engine(
                 encode(program.streams[0].instrs),
-                [(b.width, int(b.rows == "samples"), _PLANES[b.kind]) for b in program.buffers],
+                [(b.width, int(b.rows == "samples"), _PLANES[b.kind], int(b.own)) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window) for k in program.kv],
                 [np.array(c, dtype=np.float32) for c in program.constants],

@@ -128,20 +128,20 @@ def _rope(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
     frequencies = np.asarray(m.program.constants[constant], np.float64)
     factors = m._weight(i.weight)
     angles = batch.positions[:, None] * (frequencies if factors is None else frequencies / factors)
-    x = m._buffers[i.a][:, start : start + (heads - 1) * head_dim + dims]
+    x = m._buffers[i.a][:, start : start + heads * head_dim]
     m._write(i, meaning.rope(x, angles, heads, head_dim, dims, style, i.f[0]), start)
 
 
 def _kv_store(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
     layer, k_start, v_start, kv_heads, head_dim = i.p
     width = kv_heads * head_dim
-    x = m._buffers[i.a].astype(m._kv_type)
+    k, v = m._buffers[i.a].astype(m._kv_type), m._buffers[i.b].astype(m._kv_type)
     for s, (start, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         for t in range(start, stop):
             page, offset = divmod(int(batch.positions[t]), PAGE_TOKENS)
             home = int(batch.page_table[s, page])
-            m._keys[layer][home, offset] = x[t, k_start : k_start + width].reshape(kv_heads, head_dim)
-            m._values[layer][home, offset] = x[t, v_start : v_start + width].reshape(kv_heads, head_dim)
+            m._keys[layer][home, offset] = k[t, k_start : k_start + width].reshape(kv_heads, head_dim)
+            m._values[layer][home, offset] = v[t, v_start : v_start + width].reshape(kv_heads, head_dim)
 
 
 def _attention(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:

@@ -25,7 +25,7 @@ def _lines(program: Program) -> Iterator[str]:
     for i, layer in enumerate(program.kv):
         yield f"kv {i} kv_heads={layer.kv_heads} head_dim={layer.head_dim} window={layer.window}"
     for i, buffer in enumerate(program.buffers):
-        yield f"buffer {i} {buffer.name} {buffer.rows} x {buffer.width} {buffer.kind}"
+        yield f"buffer {i} {buffer.name} {buffer.rows} x {buffer.width} {buffer.kind}{' own' * buffer.own}"
     yield from (_slot(i, slot) for i, slot in enumerate(program.slots))
     for stream in program.streams:
         yield f"stream {stream.name}"

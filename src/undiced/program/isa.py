@@ -1,6 +1,12 @@
 """The instruction table: one row a tile-level instruction, and the one definition of its 64-byte encoding.
 
 A program is symbolic in tokens: an instruction acts on all `T` token rows of a step (or the `R` sampled rows).
+
+A step is small if it has at most SMALL_STEP_TOKENS tokens, each of a sequence of its own: a decode step of few users.
+Sharing out one or two rows only makes cores wait for each other, so in a small step every core does all rows of TOKENS
+and SAMPLES instructions whose destination is a buffer of its own (`Buffer.own`), KV_STORE's (sequence, kv head) items
+are stored by the core that attends to them, and barriers that only shared rows need (Flag.LARGE) are passed.
+
 The table names every operand; `dump` and `verify` are driven by it, and a test holds the C++ mirror equal to it.
 """
 
@@ -48,16 +54,17 @@ class Flag(IntFlag):
     NONE = 0
     ACCUMULATE = 1  # add to the destination instead of overwriting it
     POSITIONS = 2  # EMBED looks up the tokens' positions instead of their ids
+    LARGE = 4  # BARRIER of large steps only: a small step passes it
 
 
 class Partition(IntEnum):
     """How an instruction's work is split over the cores that run a stream."""
 
     ALL = 0  # every core does all of it (or none: barriers)
-    TOKENS = 1  # token rows in equal contiguous shares
+    TOKENS = 1  # token rows in equal contiguous shares; in a small step see above
     COLUMNS = 2  # columns in shares that are multiples of SHARD_GRANULE, the same shares as a MATMUL's rows
     HEADS = 3  # (sequence, kv head) items
-    SAMPLES = 4  # sampled rows
+    SAMPLES = 4  # sampled rows, as TOKENS
 
 
 class Activation(IntEnum):
@@ -69,6 +76,7 @@ class Activation(IntEnum):
     RELU = 3
 
 
+SMALL_STEP_TOKENS = 2
 SHARD_GRANULE = 32  # rows of a MATMUL, columns of a COLUMNS instruction: one activation block, two row tiles
 INSTR_BYTES = 64
 INSTR_FORMAT = "<HH4i2i7i2f"  # op, flags, dst a b c, weight bias, p[7], f[2]
@@ -132,7 +140,7 @@ INSTRUCTIONS: dict[Op, Row] = {
         ("start", "rows", "columns"),
     ),
     Op.ROPE: Row(
-        "rotate the first dims columns of each head of a[:, start:start+heads*head_dim] in place by position; "
+        "dst = a[:, start:start+heads*head_dim] with the first dims columns of each head rotated by position; "
         "constant = inverse frequencies, W (optional) divides them",
         Partition.TOKENS,
         ("dst", "a", "weight"),
@@ -140,9 +148,9 @@ INSTRUCTIONS: dict[Op, Row] = {
         ("magnitude",),
     ),
     Op.KV_STORE: Row(
-        "append a[:, k_start:] and a[:, v_start:] to the layer's KV cache",
+        "append a[:, k_start:] and b[:, v_start:] to the layer's KV cache",
         Partition.TOKENS,
-        ("a",),
+        ("a", "b"),
         ("layer", "k_start", "v_start", "kv_heads", "head_dim"),
     ),
     Op.ATTENTION: Row(

@@ -14,7 +14,7 @@ from undiced.core.errors import ProgramFileError
 from undiced.core.manifest import WeightSlot
 from undiced.program.isa import Instr
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"UNDICED\x00"
 _MAX_FILE_BYTES = 1 << 30
 
@@ -71,12 +71,14 @@ class Buffer:
         rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
         kind: "f32"; "int8" blocks of 32 columns with a float scale each; or "int8x2", where a second int8 plane holds
             what rounding to the first one lost (about 15 bits).
+        own: in a small step (isa.py) every core writes and reads a copy of its own.
     """
 
     name: str
     width: int
     rows: Literal["tokens", "samples"] = "tokens"
     kind: Literal["f32", "int8", "int8x2"] = "f32"
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from undiced.core.errors import CompileError, UnsupportedError
 from undiced.machine.host import host
 from undiced.model import ModelConfig, MoeConfig, RopeConfig, build_config
 from undiced.program import Bounds, Flag, Op, Partition
-from undiced.program.isa import INSTRUCTIONS, NONE, SHARD_GRANULE
+from undiced.program.isa import INSTRUCTIONS, NONE, SHARD_GRANULE, SMALL_STEP_TOKENS
 
 BASE = {
     "family": "llama", "name": "tiny", "layers": 2, "dim": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 96,
     "vocab": 80, "context": 128, "norm_eps": 1e-5, "rope": RopeConfig(theta=1e4, dims=16),
 }  # fmt: skip
+ITEMS = "items"  # (sequence, kv head) number n belongs to thread n mod threads
 QKV = [f"layers.0.attn.{x}.out" for x in "qkv"]
 VARIANTS = {
     "llama": {},
@@ -31,6 +32,8 @@ def program_of(variant, weights="Q4_0", threads=3):
 def owner(partition, index, columns, threads, rows):
     """Which thread handles element (row, column), written from the rules in isa.py; None: any of them."""
     row, column = index
+    if partition is ITEMS:
+        return (row * columns + column) % threads
     if partition is Partition.TOKENS or partition is Partition.SAMPLES:
         return row * threads // rows
     if partition is Partition.COLUMNS:
@@ -55,31 +58,42 @@ def touches(program, instr):
     if instr.op is Op.RMSNORM:
         return [(b, p["start"], p["columns"], part, b == instr.dst) for b in (instr.a, instr.dst)]
     if instr.op is Op.ROPE:
-        return [(instr.dst, p["start"], p["heads"] * p["head_dim"], part, True)]
+        return [(b, p["start"], p["heads"] * p["head_dim"], part, b == instr.dst) for b in (instr.a, instr.dst)]
     if instr.op is Op.KV_STORE:
         size = p["kv_heads"] * p["head_dim"]
-        return [(instr.a, p[x], size, part, False) for x in ("k_start", "v_start")] + [
-            (-2 - p["layer"], 0, 1, part, True)
-        ]
+        return [(instr.a, p["k_start"], size, part, False), (instr.b, p["v_start"], size, part, False),
+                (-2 - p["layer"], 0, p["kv_heads"], part, True)]  # fmt: skip
     if instr.op is Op.ATTENTION:
         return [(instr.a, p["start"], p["heads"] * p["head_dim"], everything, False),
-                (-2 - p["layer"], 0, 1, everything, False), (instr.dst, 0, width[instr.dst], part, True)]  # fmt: skip
+                (-2 - p["layer"], 0, p["kv_heads"], everything, False),
+                (instr.dst, 0, width[instr.dst], part, True)]  # fmt: skip
     found = [(b, 0, width[b], everything if instr.op in (Op.GATHER, Op.SAMPLE) else part, False)
              for b in (instr.a, instr.b) if b != NONE]  # fmt: skip
     return found + ([(instr.dst, 0, width[instr.dst], part, True)] if instr.dst != NONE else [])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("weights", ["Q4_0", "F32"])
-def test_no_two_threads_meet_between_barriers(variant, weights):
-    threads, rows = 3, 7
-    program = program_of(variant, weights, threads)
+def touches_small(program, instr):
+    """The same in a small step: what a thread owns is nobody else's, so only the others' operands are left."""
+    own = {i for i, buffer in enumerate(program.buffers) if buffer.own}
+    replicated = instr.dst in own
+    for buffer, first, columns, partition, write in touches(program, instr):
+        if buffer in own:
+            continue
+        if buffer < 0:  # what is new in the cache: (sequence, kv head) items
+            partition = ITEMS
+        elif replicated or instr.op is Op.KV_STORE:
+            assert not write
+            partition = Partition.ALL
+        yield buffer, first, columns, partition, write
+
+
+def no_two_threads_meet(program, threads, rows, touched, passes):
     seen = {}
     for instr in program.streams[0].instrs:
         if instr.op is Op.BARRIER:
-            seen = {}
+            seen = seen if passes(instr) else {}
             continue
-        for buffer, first, columns, partition, write in touches(program, instr):
+        for buffer, first, columns, partition, write in touched(program, instr):
             for row in range(rows):
                 for column in range(first, first + columns):
                     who = owner(partition, (row, column - first), columns, threads, rows)
@@ -90,10 +104,32 @@ def test_no_two_threads_meet_between_barriers(variant, weights):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("weights", ["Q4_0", "F32"])
+def test_no_two_threads_meet_between_barriers(variant, weights):
+    program = program_of(variant, weights, 3)
+    no_two_threads_meet(program, 3, 7, touches, lambda barrier: False)
+    for threads in (2, 3):
+        for rows in range(1, SMALL_STEP_TOKENS + 1):
+            no_two_threads_meet(program, threads, rows, touches_small, lambda barrier: barrier.flags & Flag.LARGE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_rowwise_instructions_write_what_every_thread_owns(variant):
+    program = program_of(variant)
+    assert sum(buffer.own for buffer in program.buffers) >= 4
+    for instr in program.streams[0].instrs:
+        if instr.dst != NONE and program.buffers[instr.dst].own:
+            part = Partition(instr.param("partition")) if instr.op is Op.QUANTIZE else INSTRUCTIONS[instr.op].partition
+            assert part in (Partition.TOKENS, Partition.SAMPLES)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_barriers_are_few(variant):
     instrs = program_of(variant).streams[0].instrs
     layers = sum(i.op is Op.BARRIER for i in instrs if i.layer >= 0) / 2
     assert layers <= 11
+    small = sum(i.op is Op.BARRIER and not i.flags & Flag.LARGE for i in instrs if i.layer >= 0) / 2
+    assert small <= 5, "products and attention: what a small step needs"
     products = [i for i in instrs if i.op is Op.MATMUL and i.note in QKV]
     positions = [instrs.index(i) for i in products]
     assert positions[2] - positions[0] == 2, "q, k and v run back to back"

@@ -70,7 +70,7 @@ class Rig:
     """An engine whose slots are loaded with `weights` (vectors and F32 matrices as arrays, others by `load`)."""
 
     stream: tuple[Instr, ...]
-    buffers: list[tuple[int, int, int]]
+    buffers: list[tuple[int, ...]]  # width, samples, planes and, unless it is 0, own
     weights: list[F32]
     kv: list[tuple[int, int, int]] = field(default_factory=list)
     constants: list[F32] = field(default_factory=list)
@@ -86,8 +86,8 @@ class Rig:
     def __post_init__(self) -> None:
         slots = self.slots or [vector(w) if w.ndim == 1 else matrix(w) for w in self.weights]
         self.engine = _native.Engine(
-            encode(self.stream), self.buffers, slots, self.kv, self.constants, self.threads, self.batch, self.tokens,
-            self.context, self.pages, self.vocab, self.isa,
+            encode(self.stream), [(*b, 0)[:4] for b in self.buffers], slots, self.kv, self.constants, self.threads,
+            self.batch, self.tokens, self.context, self.pages, self.vocab, self.isa,
         )  # fmt: skip
         for index, (slot, values) in enumerate(zip(slots, self.weights, strict=False)):
             if slot[0] == 1:

@@ -48,7 +48,7 @@ class Cache:
         stream = barriers(
             (
                 Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
-                Instr(Op.KV_STORE, a=0, p=(0, q, q + kv, shape.kv_heads, shape.head_dim)),
+                Instr(Op.KV_STORE, a=0, b=0, p=(0, q, q + kv, shape.kv_heads, shape.head_dim)),
                 Instr(
                     Op.ATTENTION, 1, 0, weight=1 if shape.sinks else -1,
                     p=(0, 0, shape.heads, shape.kv_heads, shape.head_dim, shape.window), f=(self.scale, shape.softcap),

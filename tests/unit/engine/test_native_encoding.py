@@ -10,7 +10,7 @@ import undiced
 from undiced import _native
 from undiced.core.formats import FORMATS
 from undiced.program import Flag, Instr, Op
-from undiced.program.isa import INSTR_BYTES, INSTRUCTIONS, SHARD_GRANULE, encode
+from undiced.program.isa import INSTR_BYTES, INSTRUCTIONS, SHARD_GRANULE, SMALL_STEP_TOKENS, encode
 
 HOST_OPS = [op for op, row in INSTRUCTIONS.items() if "host" in row.machines]
 
@@ -18,6 +18,7 @@ HOST_OPS = [op for op, row in INSTRUCTIONS.items() if "host" in row.machines]
 def test_sizes_agree() -> None:
     assert _native.INSTR_BYTES == INSTR_BYTES
     assert _native.SHARD_GRANULE == SHARD_GRANULE
+    assert _native.SMALL_STEP_TOKENS == SMALL_STEP_TOKENS
     assert SAMPLING.itemsize == _native.SAMPLING_BYTES
     assert _native.PAGE_TOKENS == 32
 

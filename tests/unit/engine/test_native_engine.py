@@ -24,7 +24,7 @@ def small(threads: int = 2) -> Rig:
     stream = barriers(
         (
             Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
-            Instr(Op.KV_STORE, a=0, p=(0, 8, 16, 1, 8)),
+            Instr(Op.KV_STORE, a=0, b=0, p=(0, 8, 16, 1, 8)),
             Instr(Op.ATTENTION, 1, 0, p=(0, 0, 1, 1, 8, 0), f=(1.0, 0.0)),
             Instr(Op.GATHER, 2, 0, p=(VOCAB,)),
             Instr(Op.SAMPLE, a=2, p=(VOCAB,)),
@@ -138,8 +138,8 @@ BAD_PROGRAMS: dict[str, tuple[str, Instr]] = {
     "rows of two kinds": ("mixes token rows and sampled rows", Instr(Op.ADD, 3, 0, 3, p=(8,))),
     "an unknown activation": ("no such activation", Instr(Op.ACTIVATE, 1, 0, p=(8, 7))),
     "a flag out of place": ("a flag that it does not take", Instr(Op.ADD, 0, 0, 0, p=(8,), flags=Flag.ACCUMULATE)),
-    "an unknown layer": ("KV layer 1", Instr(Op.KV_STORE, a=0, p=(1, 0, 8, 1, 8))),
-    "other heads": ("differ from the KV layer", Instr(Op.KV_STORE, a=0, p=(0, 0, 8, 1, 4))),
+    "an unknown layer": ("KV layer 1", Instr(Op.KV_STORE, a=0, b=0, p=(1, 0, 8, 1, 8))),
+    "other heads": ("differ from the KV layer", Instr(Op.KV_STORE, a=0, b=0, p=(0, 0, 8, 1, 4))),
     "an unknown constant": ("no such constant", Instr(Op.ROPE, 0, 0, p=(0, 1, 8, 8, 0, 0), f=(1.0,))),
     "another vocabulary": ("vocab differs", Instr(Op.SAMPLE, a=3, p=(8,))),
 }

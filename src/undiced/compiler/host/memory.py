@@ -1,7 +1,10 @@
 """plan_memory: virtual buffers that are never alive together share one buffer.
 
-A buffer lives from its first to its last instruction. Buffers share only with equals (same width, rows, kind): layers
-are alike, so this already brings the number down to one layer's worth.
+A buffer lives from its first instruction to one beyond its last: a thread may write the next value while another still
+reads the last one. Buffers share only with equals (same width, rows, kind): layers are alike, so this already brings
+the number down to one layer's worth.
+
+Buffers that only row-wise instructions write are each core's own in small steps: no core waits for another's rows.
 """
 
 from __future__ import annotations
@@ -9,20 +12,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from undiced.compiler.host.draft import Draft
-from undiced.program import Buffer, Instr
+from undiced.program import INSTRUCTIONS, Buffer, Instr, Op, Partition
 from undiced.program.isa import NONE
 
-Key = tuple[int, str, str]
+Key = tuple[int, str, str, bool]
 
 
 def plan_memory(draft: Draft) -> None:
     """Maps virtual buffers to as few real ones as a first-fit over their lifetimes finds, and rewrites instructions."""
+    _mark_own(draft)
     last = {buffer: i for i, instr in enumerate(draft.instrs) for buffer in touched(instr)}
     real: dict[int, int] = {}
     free: dict[Key, list[int]] = {}
     ending: dict[int, list[int]] = {}
     for buffer, index in last.items():
-        ending.setdefault(index, []).append(buffer)
+        ending.setdefault(index + 1, []).append(buffer)
     for i, instr in enumerate(draft.instrs):
         for buffer in touched(instr):
             if buffer not in real:
@@ -30,6 +34,16 @@ def plan_memory(draft: Draft) -> None:
         for buffer in ending.get(i, ()):
             free.setdefault(_key(draft.virtual[buffer]), []).append(real[buffer])
         draft.instrs[i] = _renamed(instr, real)
+
+
+def _mark_own(draft: Draft) -> None:
+    shared = {instr.dst for instr in draft.instrs if partition_of(instr) not in (Partition.TOKENS, Partition.SAMPLES)}
+    draft.virtual = [replace(buffer, own=i not in shared) for i, buffer in enumerate(draft.virtual)]
+
+
+def partition_of(instr: Instr) -> Partition:
+    """How an instruction's work is split: by the table, or as a QUANTIZE says itself."""
+    return Partition(instr.param("partition")) if instr.op is Op.QUANTIZE else INSTRUCTIONS[instr.op].partition
 
 
 def touched(instr: Instr) -> tuple[int, ...]:
@@ -46,7 +60,7 @@ def _take(draft: Draft, free: dict[Key, list[int]], like: Buffer) -> int:
 
 
 def _key(buffer: Buffer) -> Key:
-    return buffer.width, buffer.rows, buffer.kind
+    return buffer.width, buffer.rows, buffer.kind, buffer.own
 
 
 def _renamed(instr: Instr, real: dict[int, int]) -> Instr:

@@ -2,7 +2,8 @@
 
 Two instructions need no barrier between them if every row and column that both touch is touched by the same thread:
 same partition, same kind of rows, and for column shares the same number of columns. Independent instructions change
-places when that saves a barrier: the three products of an attention run back to back.
+places when that saves a barrier: the three products of an attention run back to back. Work is shared out differently in
+small steps (program/isa.py), so every barrier is judged twice; what only large steps need is marked.
 """
 
 from __future__ import annotations
@@ -12,12 +13,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from undiced.compiler.host.draft import Draft
-from undiced.program import INSTRUCTIONS, Buffer, Flag, Instr, Op, Partition
+from undiced.compiler.host.memory import partition_of
+from undiced.program import Buffer, Flag, Instr, Op, Partition
 from undiced.program.isa import NONE
 
 _KV = -2  # a layer's cache, as if it were a buffer: _KV - layer
 _LOOKAHEAD = 12  # instructions that may be drawn forward; a layer has about twenty
 _ALL = ("all", 0)  # any thread may touch any of it
+_OWN = ("own", 0)  # every thread touches its own copy
+_NEWEST = (
+    "newest",
+    0,
+)  # (sequence, kv head) items of a small step: one thread stores and reads what is new in the cache
 
 
 class Access(NamedTuple):
@@ -56,38 +63,53 @@ class _Effects:
 
 def route(draft: Draft) -> None:
     """Orders `draft.instrs` and inserts BARRIERs, one at the end included: a step is over when every thread is done."""
-    pending = [(instr, _Effects(*accesses(instr, draft.buffers))) for instr in draft.instrs]
+    pending = [_Pending(i, *(_effects(i, draft.buffers, small) for small in (False, True))) for i in draft.instrs]
     out: list[Instr] = []
-    since = _Effects()
+    large, small = _Effects(), _Effects()  # since the last barrier of each kind of step
     while pending:
-        index = _next_free(pending, since)
+        index = _next_free(pending, large, small)
         if index is None:
-            out.append(Instr(Op.BARRIER, layer=pending[0][0].layer))
-            since, index = _Effects(), 0
-        instr, effects = pending.pop(index)
-        since.add(effects)
-        out.append(instr)
+            index, first = 0, pending[0]
+            passed = not small.meets(first.small, Access.crosses)
+            out.append(Instr(Op.BARRIER, layer=first.instr.layer, flags=Flag.LARGE if passed else Flag.NONE))
+            large, small = _Effects(), small if passed else _Effects()
+        taken = pending.pop(index)
+        large.add(taken.large)
+        small.add(taken.small)
+        out.append(taken.instr)
     out.append(Instr(Op.BARRIER))
     draft.instrs = out
 
 
-def _next_free(pending: list[tuple[Instr, _Effects]], since: _Effects) -> int | None:
-    """The first pending instruction that needs no barrier and may overtake those before it."""
+class _Pending(NamedTuple):
+    """An instruction, and what it touches in a large and in a small step."""
+
+    instr: Instr
+    large: _Effects
+    small: _Effects
+
+
+def _next_free(pending: list[_Pending], large: _Effects, small: _Effects) -> int | None:
+    """The first pending instruction that needs no barrier in any step and may overtake those before it."""
     skipped = _Effects()
-    for i, (_, effects) in enumerate(pending[:_LOOKAHEAD]):
-        if not since.meets(effects, Access.crosses) and not skipped.meets(effects, Access.overlaps):
+    for i, next_ in enumerate(pending[:_LOOKAHEAD]):
+        waits = large.meets(next_.large, Access.crosses) or small.meets(next_.small, Access.crosses)
+        if not waits and not skipped.meets(next_.large, Access.overlaps):
             return i
-        skipped.add(effects)
+        skipped.add(next_.large)
     return None
 
 
-def accesses(instr: Instr, buffers: list[Buffer]) -> tuple[list[Access], list[Access]]:
-    """What an instruction reads and writes."""
-    share = _share(instr, buffers)
-    whole = _ALL if instr.op in (Op.MATMUL, Op.GATHER, Op.ATTENTION, Op.SAMPLE) else share
-    reads = [Access(instr.a, start, stop, whole) for start, stop in _columns_read(instr, buffers)]
-    if instr.b != NONE:
-        reads.append(Access(instr.b, 0, buffers[instr.b].width, share))
+def _effects(instr: Instr, buffers: list[Buffer], small: bool) -> _Effects:
+    """What an instruction reads and writes, in a small or a large step."""
+    share = _share(instr, buffers, small)
+    everyone = share == _OWN or instr.op in (Op.MATMUL, Op.GATHER, Op.ATTENTION, Op.SAMPLE)
+
+    def read(buffer: int, start: int, stop: int) -> Access:
+        own = small and buffers[buffer].own
+        return Access(buffer, start, stop, _OWN if own else _ALL if everyone or share == _NEWEST else share)
+
+    reads = [read(*access) for access in _columns_read(instr, buffers)]
     writes = []
     if instr.dst != NONE:
         start, stop = _columns_written(instr, buffers)
@@ -97,29 +119,25 @@ def accesses(instr: Instr, buffers: list[Buffer]) -> tuple[list[Access], list[Ac
     if instr.op is Op.KV_STORE:
         writes.append(Access(_KV - instr.param("layer"), 0, 1, share))
     if instr.op is Op.ATTENTION:
-        reads.append(Access(_KV - instr.param("layer"), 0, 1, _ALL))
-    return reads, writes
+        reads.append(Access(_KV - instr.param("layer"), 0, 1, _NEWEST if small else _ALL))
+    return _Effects(reads, writes)
 
 
-def _columns_read(instr: Instr, buffers: list[Buffer]) -> list[tuple[int, int]]:
-    """Column ranges of `a` that the instruction reads."""
-    if instr.a == NONE:
-        return []
+def _columns_read(instr: Instr, buffers: list[Buffer]) -> list[tuple[int, int, int]]:
+    """(buffer, first column, end) of what the instruction reads."""
     p = instr.param
     match instr.op:
         case Op.RMSNORM:
-            return [(p("start"), p("start") + p("columns"))]
-        case Op.ROPE:
-            return [(p("start"), p("start") + p("heads") * p("head_dim"))]
+            return [(instr.a, p("start"), p("start") + p("columns"))]
+        case Op.ROPE | Op.ATTENTION:
+            return [(instr.a, p("start"), p("start") + p("heads") * p("head_dim"))]
         case Op.KV_STORE:
             width = p("kv_heads") * p("head_dim")
-            return [(p("k_start"), p("k_start") + width), (p("v_start"), p("v_start") + width)]
-        case Op.ATTENTION:
-            return [(p("start"), p("start") + p("heads") * p("head_dim"))]
+            return [(instr.a, p("k_start"), p("k_start") + width), (instr.b, p("v_start"), p("v_start") + width)]
         case Op.GLU:
-            return [(p("gate"), p("gate") + p("columns")), (p("up"), p("up") + p("columns"))]
+            return [(instr.a, p(x), p(x) + p("columns")) for x in ("gate", "up")]
         case _:
-            return [(0, buffers[instr.a].width)]
+            return [(buffer, 0, buffers[buffer].width) for buffer in (instr.a, instr.b) if buffer != NONE]
 
 
 def _columns_written(instr: Instr, buffers: list[Buffer]) -> tuple[int, int]:
@@ -137,10 +155,12 @@ def _columns_written(instr: Instr, buffers: list[Buffer]) -> tuple[int, int]:
             return 0, buffers[instr.dst].width
 
 
-def _share(instr: Instr, buffers: list[Buffer]) -> tuple[str, int]:
-    partition = INSTRUCTIONS[instr.op].partition
-    if instr.op is Op.QUANTIZE:
-        partition = Partition(instr.param("partition"))
+def _share(instr: Instr, buffers: list[Buffer], small: bool) -> tuple[str, int]:
+    if small and instr.op is Op.KV_STORE:
+        return _NEWEST
+    if small and instr.dst != NONE and buffers[instr.dst].own:
+        return _OWN
+    partition = partition_of(instr)
     if partition is Partition.COLUMNS:
         return "columns", instr.param("rows" if instr.op is Op.MATMUL else "columns")
     if partition is Partition.HEADS:

@@ -17,7 +17,7 @@ from undiced.program import Activation, Flag, Instr, KvLayer, Op, Partition
 from undiced.program.isa import NONE
 
 _ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
-_IN_PLACE = ("rope", "rmsnorm")  # of attention's inputs: they may overwrite what they read
+_ROTATIONS = ("rope", "rmsnorm")  # what attention's inputs may go through after their product
 _HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
 _ROPE_STYLES = {"half": 0, "interleaved": 1}
 
@@ -95,25 +95,29 @@ def accumulating_sums(draft: Draft) -> Sums:
 
 
 def group_neighbors(draft: Draft) -> None:
-    """Gives q, k and v of each attention, and gate and up of each GLU, one buffer; what they come from is there too."""
+    """Gives products that are wanted side by side one buffer: q, k and v of each attention, gate and up of each GLU.
+
+    What is rotated or normalized goes to the same columns of a second buffer: only row-wise instructions write it.
+    """
     made, uses = draft.producer(), draft.uses()
     for node in draft.graph.nodes:
         if node.op not in ("attention", "glu"):
             continue
         chains = [_chain(name, made, uses) for name in node.ins]
         widths = [_width(draft, made[chain[-1]]) for chain in chains]
-        buffer = draft.new_buffer("qkv" if node.op == "attention" else "gate_up", sum(widths))
+        products = draft.new_buffer("qkv" if node.op == "attention" else "gate_up", sum(widths))
+        rotated = draft.new_buffer("rotated", sum(widths)) if any(len(c) > 1 for c in chains) else products
         start = 0
         for chain, width in zip(chains, widths, strict=True):
             for name in chain:
-                draft.spots[name] = Spot(buffer, start, width)
+                draft.spots[name] = Spot(products if name == chain[-1] else rotated, start, width)
             start += width
 
 
 def _chain(name: str, made: dict[str, Node], uses: dict[str, int]) -> list[str]:
-    """A value and what it is made of in place, back to the linear."""
+    """A value and what it is rotated from, back to the linear."""
     chain = [name]
-    while made[chain[-1]].op in _IN_PLACE and uses[made[chain[-1]].ins[0]] == 1:
+    while made[chain[-1]].op in _ROTATIONS and uses[made[chain[-1]].ins[0]] == 1:
         chain.append(made[chain[-1]].ins[0])
     if made[chain[-1]].op != "linear" or any(uses[n] != 1 for n in chain):
         raise UnsupportedError(f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.")
@@ -205,7 +209,7 @@ def _quantized(draft: Draft, node: Node, source: Spot) -> int:
 
 
 def _rope(draft: Draft, node: Node) -> None:
-    spot = draft.spots[node.out]
+    spot, source = draft.spots[node.out], draft.spots[node.ins[0]]
     attrs = node.attrs
     plain = attrs if not node.weights else {**attrs, "scaling": "none"}
     if node.weights and attrs["scaling"] != "none":
@@ -214,12 +218,15 @@ def _rope(draft: Draft, node: Node) -> None:
     if frequencies not in draft.constants:
         draft.constants.append(frequencies)
     head_dim = node.integer("head_dim")
-    start = spot.start + node.integer("offset")
+    if node.integer("offset"):
+        raise UnsupportedError(
+            "The host engine can't rotate the last columns of a head yet.", remedy="Use another model."
+        )
     style = _ROPE_STYLES[node.text("style")]
     constant = draft.constants.index(frequencies)
-    p = (start, spot.width // head_dim, head_dim, node.integer("dims"), style, constant)
+    p = (spot.start, spot.width // head_dim, head_dim, node.integer("dims"), style, constant)
     f = (node.number("attention_factor"),)
-    _emit(draft, node, Op.ROPE, dst=spot.buffer, a=spot.buffer, weight=_weight(draft, node, 0), p=p, f=f)
+    _emit(draft, node, Op.ROPE, dst=spot.buffer, a=source.buffer, weight=_weight(draft, node, 0), p=p, f=f)
 
 
 def _attention(draft: Draft, node: Node) -> None:
@@ -234,7 +241,7 @@ def _attention(draft: Draft, node: Node) -> None:
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
     index = len(draft.kv)
     draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window"))
-    _emit(draft, node, Op.KV_STORE, a=k.buffer, p=(index, k.start, v.start, kv_heads, head_dim))
+    _emit(draft, node, Op.KV_STORE, a=k.buffer, b=v.buffer, p=(index, k.start, v.start, kv_heads, head_dim))
     heads = node.integer("heads")
     spot = _place(draft, node, heads * head_dim)
     p = (index, q.start, heads, kv_heads, head_dim, node.integer("window"))
