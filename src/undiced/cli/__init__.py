@@ -11,6 +11,10 @@ def main() -> None:
 
     0 is success, 1 an error that says what to do, 2 a wrong command line, 70 a bug, 130 an interruption.
     """
-    from undiced.cli.app import run
+    try:
+        from undiced.cli.app import run
 
-    raise SystemExit(run())
+        status = run()
+    except KeyboardInterrupt:  # while modules are still imported
+        status = 130
+    raise SystemExit(status)

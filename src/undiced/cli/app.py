@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
@@ -54,7 +54,8 @@ def _options(
 def run() -> int:
     """Run a command of this process's arguments; returns the exit status."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except UndicedError as error:
@@ -64,20 +65,50 @@ def run() -> int:
         return EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except typer.Abort:
+        return EXIT_ERROR
+    except OSError as error:
+        if os.environ.get(_DEBUG):
+            raise
+        what = f" ({error.filename})" if error.filename else ""
+        message = f"The system refused: {error.strerror or error}{what}."
+        _report("system", message, "Check disk, memory and permissions.")
+        return EXIT_ERROR
     except Exception as error:
+        if isinstance(error, _Misuse):
+            return _misused(error)
         if os.environ.get(_DEBUG):
             raise
         remedy = f"This is a bug; set {_DEBUG}=1 to see where."
         _report("internal_error", f"{type(error).__name__}: {error}", remedy)
         return EXIT_BUG
-    return 0
+
+
+@runtime_checkable
+class _Misuse(Protocol):
+    """An error of the command line itself, which the parser shows in its own way."""
+
+    exit_code: int
+
+    def format_message(self) -> str: ...
+    def show(self) -> None: ...
+
+
+def _misused(error: _Misuse) -> int:
+    error.show()
+    _report_json("usage", error.format_message(), "Add --help to see the options.")
+    return error.exit_code
+
+
+def _report_json(code: str, message: str, remedy: str) -> None:
+    if "--json" in sys.argv:
+        from undiced.cli.terminal import emit
+
+        emit({"error": {"code": code, "message": message, "remedy": remedy}})
 
 
 def _report(code: str, message: str, remedy: str) -> None:
     """One red line on the error stream; with --json, an object on the output."""
-    if "--json" in sys.argv:
-        import msgspec
-
-        typer.echo(msgspec.json.encode({"error": {"code": code, "message": message, "remedy": remedy}}).decode())
+    _report_json(code, message, remedy)
     line = " ".join(f"{message} {remedy}".split())
     typer.secho(f"error: {line}", fg="red", err=True)

@@ -30,7 +30,7 @@ def validate(
     write: Annotated[Path | None, typer.Option(help="Write the whole page, docs/validation.md, to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate every published measurement in the tables and print the error of each."""
+    """Simulate published measurements. Prints the error of each one in the tables."""
     from undiced.compiler.wafer.ablation import ladder
     from undiced.compiler.wafer.build import build_mapping
     from undiced.core.errors import InvalidRequestError

@@ -22,13 +22,9 @@ _CHOICES = {
     *("wafers", "weights", "kv_bits", "mapping", "region", "groups", "stages", "layers", "objective", "measured_code")
 }  # what is decided once, when a model is compiled for wafers
 
-Subject = Annotated[
-    str,
-    typer.Argument(
-        help="A configuration's name (llama-3.3-70b), a config.json, a checkpoint, or a compiled program.",
-        metavar="MODEL",
-    ),
-]
+_NAMED = "A configuration's name (llama-3.3-70b), a config.json, or a checkpoint"
+Subject = Annotated[str, typer.Argument(help=f"{_NAMED}.", metavar="MODEL")]
+Timed = Annotated[str, typer.Argument(help=f"{_NAMED}; or a program of `undiced compile -o`.", metavar="MODEL")]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
 Weights = Annotated[str, typer.Option(help="bf16, int8 or int4.")]
@@ -68,7 +64,9 @@ def compile(
     dump: Annotated[bool, typer.Option(help="Print the whole program as text.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Place a model on wafers (or on this host), and say how it fits and how fast it would run."""
+    """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
+    if _is_program(model):
+        raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         program = _host_program(model, context, batch)
@@ -93,7 +91,7 @@ def compile(
 
 def simulate(
     given: typer.Context,
-    model: Subject,
+    model: Timed,
     machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
     wafers: Wafers = None,
     weights: Weights = "bf16",
@@ -119,7 +117,7 @@ def simulate(
     ] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """Time a model on wafers: seconds and cycles a token, and where every cycle goes."""
+    """Time a model on wafers. Says seconds and cycles a token, and where every cycle goes."""
     if draft is None:
         _refuse(given, {"acceptance"}, "has no effect without --draft")
     elif phase != "decode" or batch != 1:
@@ -152,7 +150,7 @@ def map_wafer(
     context: Annotated[int | None, typer.Option(min=1, help="Positions attended.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw where every layer lies, wafer by wafer, and the hottest collective."""
+    """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
     from undiced.cli.terminal import emit
     from undiced.machine import find_machine
     from undiced.program.program import load

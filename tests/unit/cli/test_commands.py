@@ -163,3 +163,48 @@ def test_doctor_names_remedies():
     assert len(said) == 4
     assert any("madvise" in line for line in said) and any("undiced pull m" in line for line in said)
     assert remedies("avx2", "madvise", 2, 2, here=True, model="m") == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("generate", "-n", "x"), "'-n'"),
+        (("generate", "--frob"), "--frob"),
+        (("frob",), "frob"),
+        (("simulate",), "MODEL"),
+    ],
+)
+def test_wrong_command_lines_are_json_too(arguments, told):
+    found = run(*arguments, "--json")
+    assert found.returncode == 2 and "Traceback" not in found.stderr
+    error = json.loads(found.stdout)["error"]
+    assert error["code"] == "usage" and told in error["message"] and error["remedy"]
+    assert error["message"] in found.stderr
+
+
+def test_an_output_that_can_not_be_written_is_no_bug():
+    with open("/dev/full", "w") as full:
+        found = subprocess.run([*RUN, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert found.returncode == 1 and "No space left on device" in found.stderr and "bug" not in found.stderr
+
+
+def test_an_interruption_while_modules_load_has_no_traceback():
+    script = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "undiced.cli.wafer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from undiced.cli import main
+main()
+"""
+    found = subprocess.run([sys.executable, "-c", script, "models"], capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stderr) == (130, "")
+
+
+def test_a_compiled_program_is_not_compiled_again(tmp_path):
+    file = tmp_path / "program"
+    assert run("compile", "smollm2-135m", "--machine", "toy-64x64", "--context", "64", "-o", str(file)).returncode == 0
+    found = run("compile", str(file))
+    assert found.returncode == 1 and "compiled already" in found.stderr and "simulate" in found.stderr
