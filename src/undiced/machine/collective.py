@@ -16,6 +16,7 @@ TWO_TREE = 2  # the same with one multicast of the result both ways
 LEVELS = 3  # ours: up to three levels of chains or stars; then one multicast
 ALGORITHM_MASK = 0xF
 ELEMENTS_PER_POSITION = 1 << 16  # elements count per KV position that a core holds
+AHEAD = 1 << 17  # a reduction that went ahead of a product and arrives before its sums: only its share of a core's time
 _LEVEL_BITS = 10
 MAX_LEVELS = 3
 _SLICES_SHIFT, _SLICES_MASK = 8, 0xF
@@ -77,10 +78,16 @@ def _star(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
     return longest(ramp_bound, distance_bound) + _step(model, 0)
 
 
-def multicast(model: CostModel, wavelets: int, distance: int) -> Cost:
-    """One send that every core within `distance` hops hears."""
-    return _payload(model, wavelets) + Cost(
-        collective=2 * model.ramp, overhead=model.step_software, hops=distance * model.hop
+def multicast(model: CostModel, wavelets: int, distance: int, senders: int = 1) -> Cost:
+    """One send that every core within `distance` hops hears.
+
+    Of several neighboring `senders` each frees the path for the next by a control wavelet, so that one stream arrives.
+    """
+    turns = Cost(collective=model.ramp + 1, hops=model.hop) * (senders - 1)
+    return (
+        _payload(model, wavelets)
+        + Cost(collective=2 * model.ramp, overhead=model.step_software, hops=distance * model.hop)
+        + turns
     )
 
 
@@ -141,6 +148,8 @@ def reduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets: i
     """A REDUCE instruction: level trees only, their number of slices in the algorithm's high bits."""
     if span <= 1 or wavelets <= 0:
         return ZERO
+    if algorithm & AHEAD:
+        return _payload(model, wavelets) + Cost(overhead=model.step_software)
     return level_reduce(model, span, unpack_levels(groups, algorithm), wavelets, slices_of(algorithm))
 
 

@@ -17,6 +17,7 @@ from undiced.machine.collective import (
     multicast,
     reduce,
     shift_wire,
+    slices_of,
     wavelets_of,
 )
 from undiced.machine.cost import ZERO, Cost, CostModel, longest
@@ -68,7 +69,7 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
     if instr.op in (Op.ALLREDUCE, Op.REDUCE):
         _, elements, element_bytes, span, groups, algorithm, _ = instr.p
         count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
-        kind = algorithm & (ELEMENTS_PER_POSITION - 1)
+        kind = algorithm & ~ELEMENTS_PER_POSITION
         form = allreduce if instr.op is Op.ALLREDUCE else reduce
         return form(model, span, groups, kind, wavelets_of(model, count, element_bytes))
     if instr.op is Op.SHIFT:
@@ -78,8 +79,9 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
     if instr.op is Op.TRANSFER:
         return _transfer(model, instr, load)
     if instr.op is Op.MULTICAST:
-        _, elements, element_bytes, span, _ = instr.p
-        return multicast(model, wavelets_of(model, elements * load.batch, element_bytes), span)
+        _, elements, element_bytes, span, code = instr.p
+        count = elements * load.batch * (load.positions if code & ELEMENTS_PER_POSITION else 1)
+        return multicast(model, wavelets_of(model, count, element_bytes), span, slices_of(code))
     raise ValueError(f"no wafer cost for {instr.op.name}")
 
 

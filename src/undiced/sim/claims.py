@@ -19,6 +19,12 @@ from undiced.sim.mapping import Ablation, ProgramBuilder
 from undiced.sim.speculation import speculate
 
 CONTEXT = 4096
+_NUMERICS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("", {}),
+    (", sums in memory", {"accumulator": "fp16"}),
+    (", all sums in 32 bits", {"wire": "fp32", "accumulator": "fp32-cached"}),
+    (", all sums in 32 bits and in memory", {"wire": "fp32", "accumulator": "fp32"}),
+)
 TARGET, DRAFT, BASELINE = "llama-3.3-70b", "llama-3.2-1b", "llama-3-8b"
 
 
@@ -75,7 +81,7 @@ def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
     wse3, ends = find_machine("wse3"), variants("wse3", build)
     step, on_four = Step(batch=1, context=CONTEXT), MappingOptions(wafers=4, context=CONTEXT)
     out = []
-    for what, scheme in (("", {}), (", sums in memory", {"accumulator": "fp32"})):
+    for what, scheme in _NUMERICS:
         program = build(TARGET, wse3, "undiced", replace(on_four, scheme=scheme))
         out.append(_interval(f"{TARGET} on 4 wse3{what}, one user", _rates(program, ends), "tokens/s at 1.1 GHz"))
     target = build(TARGET, wse3, "undiced", on_four)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from math import ceil
 
-from undiced.machine.collective import ELEMENTS_PER_POSITION, slices_of, wavelets_of
+from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, slices_of, wavelets_of
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.region import unpack
-from undiced.machine.vector import COUNT_PER_POSITION, KIND_MASK, LENGTH_PER_POSITION, Kind
+from undiced.machine.vector import COUNT_PER_POSITION, KIND_MASK, LENGTH_PER_POSITION, OVERLAP, Kind
 from undiced.machine.wafer import Wafer
 from undiced.program import Instr, Op, Program
 from undiced.sim.analytic import Step
@@ -39,18 +39,21 @@ def floor_cycles(program: Program, wafer: Wafer, step: Step) -> float:
 def _floor(model: CostModel, instr: Instr, load: Load) -> float:
     if instr.op is Op.VECTOR:
         count, length, code, _ = instr.p
-        if Kind(code & KIND_MASK) not in _MULTIPLY_ADDS:
+        if Kind(code & KIND_MASK) not in _MULTIPLY_ADDS or code & OVERLAP:
             return 0.0
         both = LENGTH_PER_POSITION | COUNT_PER_POSITION
         return count * length * load.batch * (load.positions if code & both else 1) / model.lanes_16bit
     if instr.op in (Op.ALLREDUCE, Op.REDUCE):
         _, elements, element_bytes, span, _, algorithm, _ = instr.p
         count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
+        if algorithm & AHEAD:
+            return 0.0
         distance = span if instr.op is Op.ALLREDUCE else span / 2
         return distance * model.hop + wavelets_of(model, count, element_bytes) / slices_of(algorithm) / model.link_rate
     if instr.op is Op.MULTICAST:
-        _, elements, element_bytes, span, _ = instr.p
-        return span * model.hop + wavelets_of(model, elements * load.batch, element_bytes) / model.link_rate
+        _, elements, element_bytes, span, code = instr.p
+        count = elements * load.batch * (load.positions if code & ELEMENTS_PER_POSITION else 1)
+        return span * model.hop + wavelets_of(model, count, element_bytes) / model.link_rate
     if instr.op is Op.TRANSFER:
         cost = instr_cost(model, instr, load)
         return cost.hops + cost.io

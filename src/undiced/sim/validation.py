@@ -126,11 +126,12 @@ def claims_page(found: list[Interval], rungs: Sequence[Rung]) -> str:
 
 
 _CLAIMS_INTRO = """`undiced validate --claims`: value under the presets' parameters; low and high over both ends of
-every assumed parameter, the others of its calibration refitted. Context 4,096, batch 1, 16-bit weights, fp32 partial
-sums on the wires.
+every assumed parameter, the others of its calibration refitted. Context 4,096, batch 1, 16-bit weights. Partial sums
+are of 16 bits, those of exponentials and what they weigh of 32, unless the claim says otherwise; wafer.md says what
+that does to a model.
 """
-_ABLATION_INTRO = """Padded one-head 8B on WSE-2, fp16 sums and wires as in the baseline, without embedding and lm_head,
-4,096 positions.
+_ABLATION_INTRO = """Padded one-head 8B on WSE-2, fp16 sums and wires as in the baseline (the last two steps widen what
+belongs to exponentials), without embedding and lm_head, 4,096 positions.
 """
 
 

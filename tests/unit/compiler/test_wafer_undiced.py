@@ -73,7 +73,7 @@ def test_405b_compiles_in_seconds_on_19_to_26_wafers():
 def test_70b_on_four_wafers():
     program = compile_wafer("llama-3.3-70b", WSE3, Options(wafers=4))
     report = cycles(program, context=4096, clock_hz=1.1e9)
-    assert report.tokens_per_second > 1200
+    assert report.tokens_per_second > 1800
     started = time.perf_counter()
     cycles(program, context=4096)
     assert time.perf_counter() - started < 0.1
@@ -101,7 +101,7 @@ def test_fewer_bits_take_fewer_wafers():
 
 def test_narrow_keys_leave_room_for_context_and_cost_their_unpacking():
     wide, narrow = (
-        compile_wafer("llama-3.1-8b", WSE3, Options(region=(512, 373), scheme=Scheme(kv_bytes=b))) for b in (2, 1)
+        compile_wafer("llama-3.1-8b", WSE3, Options(region=(755, 390), scheme=Scheme(kv_bytes=b))) for b in (2, 1)
     )
     assert narrow.fact("max_context_tokens") > 1.5 * wide.fact("max_context_tokens")
     notes = [
@@ -177,10 +177,10 @@ def test_one_route_a_color():
 @pytest.mark.parametrize(
     ("function", "exact", "low", "high", "operations", "tolerance"),
     [
-        (exponential, np.exp, -40.0, 40.0, EXP_OPERATIONS, 2e-5),
-        (reciprocal, lambda x: 1 / x, 1e-3, 1e6, RECIPROCAL_OPERATIONS, 1e-6),
-        (reciprocal_root, lambda x: 1 / np.sqrt(x), 1e-3, 1e6, RSQRT_OPERATIONS, 1e-6),
-        (silu, lambda x: x / (1 + np.exp(-x)), -20.0, 20.0, SILU_OPERATIONS, 3e-5),
+        (exponential, np.exp, -40.0, 40.0, EXP_OPERATIONS, 1e-4),
+        (reciprocal, lambda x: 1 / x, 1e-3, 1e6, RECIPROCAL_OPERATIONS, 3e-6),
+        (reciprocal_root, lambda x: 1 / np.sqrt(x), 1e-3, 1e6, RSQRT_OPERATIONS, 1e-5),
+        (silu, lambda x: x / (1 + np.exp(-x)), -20.0, 20.0, SILU_OPERATIONS, 1e-4),
     ],
 )
 def test_vector_math_is_as_exact_and_as_long_as_charged(function, exact, low, high, operations, tolerance):

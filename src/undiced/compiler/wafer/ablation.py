@@ -27,15 +27,20 @@ from undiced.program import Bounds, Program, Stream
 _PLAIN = Scheme(
     wire="fp16",
     accumulator="fp16",
+    first_writes=False,
     fuse_weights=False,
     fuse_norms=False,
+    norms_ahead=False,
     fuse_softmax=False,
     plain_softmax=False,
     vector_math=False,
     overlap=False,
+    early=False,
     one_multicast=False,
     levels=False,
     slices=0,
+    slice_rows=False,
+    band_slices=0,
 )
 
 
@@ -83,7 +88,12 @@ def _steps() -> list[tuple[str, Scheme]]:
         ("softmax and values run while the maximum travels", {"overlap": True}),
         ("results return by one send both ways", {"one_multicast": True}),
         ("level trees of chains and stars, searched", {"levels": True}),
-        ("up and gate summed in three slices, activated at the roots", {"slices": 3}),
+        ("up and gate summed in five slices, activated at the roots", {"slices": 5}),
+        ("all sums along rows in slices, scaled, rotated and divided at the roots", {"slice_rows": True}),
+        ("products start with the first slice that arrives", {"early": True}),
+        ("the norms' sums go ahead of the products", {"norms_ahead": True}),
+        ("first products written instead of added to zeros", {"first_writes": True}),
+        ("exponentials without a maximum, in 32 bits", {"wire": "mixed", "plain_softmax": True}),
     ):
         scheme = replace(scheme, **change)
         out.append((what, scheme))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from undiced.machine.collective import ELEMENTS_PER_POSITION, with_slices
+from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, with_slices
 from undiced.machine.instruction import Task
 from undiced.machine.vector import COUNT_PER_POSITION, LENGTH_PER_POSITION, OVERLAP, Kind
 from undiced.program import Instr, Op, Stream
@@ -25,6 +25,10 @@ class StreamBuilder:
 
     def __len__(self) -> int:
         return len(self._instrs)
+
+    def written(self, start: int) -> tuple[Instr, ...]:
+        """The instructions from index `start` on."""
+        return tuple(self._instrs[start:])
 
     def mark_overlap(self, start: int) -> None:
         """Everything from index `start` on, vector operations all, runs beside the collective just before it."""
@@ -71,15 +75,39 @@ class StreamBuilder:
         self._instrs.append(Instr(Op.ALLREDUCE, p=p, note=note))
 
     def reduce(
-        self, note: str, axis: int, elements: int, element_bytes: int, span: int, slices: int, *, color: int = 0
+        self,
+        note: str,
+        axis: int,
+        elements: int,
+        element_bytes: int,
+        span: int,
+        slices: int,
+        *,
+        color: int = 0,
+        per_position: bool = False,
+        ahead: bool = False,
     ) -> None:
-        """A reduction to `slices` neighboring roots of each line, each of which holds its slice of the sum."""
-        p = (axis, elements, element_bytes, span, 0, with_slices(0, slices), color)
+        """A reduction to `slices` neighboring roots of each line, each of which holds its slice of the sum; or one that
+        went `ahead` of the product just before, over the first of those trees."""
+        code = with_slices(0, slices) | (ELEMENTS_PER_POSITION if per_position else 0) | (AHEAD if ahead else 0)
+        p = (axis, elements, element_bytes, span, 0, code, color)
         self._instrs.append(Instr(Op.REDUCE, p=p, note=note))
 
-    def multicast(self, note: str, axis: int, elements: int, element_bytes: int, span: int, color: int = 0) -> None:
-        """One core of each line sends to all within `span` hops."""
-        self._instrs.append(Instr(Op.MULTICAST, p=(axis, elements, element_bytes, span, color), note=note))
+    def multicast(
+        self,
+        note: str,
+        axis: int,
+        elements: int,
+        element_bytes: int,
+        span: int,
+        color: int = 0,
+        *,
+        slices: int = 1,
+        per_position: bool = False,
+    ) -> None:
+        """One core of each line, or `slices` neighbors with a share each, send to all within `span` hops."""
+        code = with_slices(color, slices) | (ELEMENTS_PER_POSITION if per_position else 0)
+        self._instrs.append(Instr(Op.MULTICAST, p=(axis, elements, element_bytes, span, code), note=note))
 
     def shift(
         self, note: str, axis: int, elements: int, element_bytes: int, hops: int, steps: int, color: int = 0

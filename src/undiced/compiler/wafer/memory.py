@@ -31,9 +31,14 @@ def attention_bytes(shard: Shard, options: Options) -> int:
     return weights + kv + 2 * shard.d * _NORM_BYTES
 
 
-def part_bytes(shard: Shard, options: Options, layer: int) -> int:
-    """A part (one of `PARTS`) of a layer's feed-forward weights on the fullest core."""
-    return ceil(shard.ffn_weights(layer) * options.scheme.weight_bits / 8 / PARTS)
+def free_attention_bytes(shard: Shard, options: Options) -> int:
+    """What a layer's attention takes on a core without heads: its norms; as on any where all cores hold heads."""
+    return 2 * shard.d * _NORM_BYTES if shard.free_columns() else attention_bytes(shard, options)
+
+
+def part_bytes(shard: Shard, options: Options, layer: int, free: bool = False) -> int:
+    """A part (one of `PARTS`) of a layer's feed-forward weights on a core beside attention (or free of it)."""
+    return ceil(shard.ffn_weights(layer, free) * options.scheme.weight_bits / 8 / PARTS)
 
 
 def vocabulary_bytes(shard: Shard) -> int:
@@ -58,23 +63,29 @@ def fits(shard: Shard, options: Options, room: int, regions: int) -> bool:
     dims = shard.dims
     vocabulary, attention = vocabulary_bytes(shard), attention_bytes(shard, options)
     dense = dims.layers if dims.experts is None else dims.experts.dense_layers
-    first = part_bytes(shard, options, 0) if dense else 0
-    last = part_bytes(shard, options, dims.layers - 1)
-    if max(vocabulary, attention, first, last) > room:
+    first = _part_sizes(shard, options, 0) if dense else (0, 0)
+    last = _part_sizes(shard, options, dims.layers - 1)
+    attends = attention, free_attention_bytes(shard, options)
+    if max(vocabulary, *attends, *first, *last) > room:
         return False
-    used, count = vocabulary if options.embedding == "wafer" else 0, 1
+    used = free = vocabulary if options.embedding == "wafer" else 0
+    count = 1
     for layer in range(dims.layers):
         part = first if layer < dense else last
-        for size, times in ((attention, 1), (part, PARTS)):
-            more = min(times, (room - used) // size)
-            used += more * size
+        for (size, spare), times in ((attends, 1), (part, PARTS)):
+            more = min(times, (room - used) // size, (room - free) // spare)
+            used, free = used + more * size, free + more * spare
             while more < times:
-                again = min(times - more, room // size)
-                used, count, more = again * size, count + 1, more + again
+                again = min(times - more, room // size, room // spare)
+                used, free, count, more = again * size, again * spare, count + 1, more + again
         if count > regions:
             return False
     head = 0 if options.embedding == "none" else vocabulary
-    return count + (used + head > room) <= regions
+    return count + (max(used, free) + head > room) <= regions
+
+
+def _part_sizes(shard: Shard, options: Options, layer: int) -> tuple[int, int]:
+    return part_bytes(shard, options, layer), part_bytes(shard, options, layer, free=True)
 
 
 def blocks_of(shard: Shard, options: Options, cycles: Mapping[str, float]) -> tuple[Block, ...]:
@@ -82,6 +93,7 @@ def blocks_of(shard: Shard, options: Options, cycles: Mapping[str, float]) -> tu
     dims = shard.dims
     vocabulary = vocabulary_bytes(shard)
     attention = attention_bytes(shard, options)
+    spare = free_attention_bytes(shard, options)
     out = []
     if options.embedding == "wafer":
         out.append(Block("embed", -1, vocabulary, cycles["embed"]))
@@ -89,8 +101,9 @@ def blocks_of(shard: Shard, options: Options, cycles: Mapping[str, float]) -> tu
         out.append(Block("embed", -1, 0, cycles["embed"]))
     for layer in range(dims.layers):
         kind = "experts" if dims.experts is not None and layer >= dims.experts.dense_layers else "ffn"
-        part = Block(kind, layer, part_bytes(shard, options, layer), cycles[kind] / PARTS)
-        out.append(Block("attention", layer, attention, cycles["attention"]))
+        own, free = _part_sizes(shard, options, layer)
+        part = Block(kind, layer, own, cycles[kind] / PARTS, free)
+        out.append(Block("attention", layer, attention, cycles["attention"], spare))
         out += [part] * PARTS
     if options.embedding != "none":
         out.append(Block("head", -1, vocabulary, cycles["head"]))

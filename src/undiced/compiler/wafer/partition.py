@@ -19,13 +19,20 @@ class Block:
 
     Attributes:
         kind: a stream's name. layer: -1 outside layers.
-        bytes_per_core: weights and KV on the fullest core; cycles: one run.
+        bytes_per_core: weights and KV on the fullest core that holds heads; cycles: one run.
+        free_bytes: the same on a core without heads, if it differs.
     """
 
     kind: str
     layer: int
     bytes_per_core: int
     cycles: float
+    free_bytes: int | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes on a core with heads and on one without."""
+        return self.bytes_per_core, self.bytes_per_core if self.free_bytes is None else self.free_bytes
 
 
 def regions_needed(blocks: tuple[Block, ...], capacity: int) -> int | None:
@@ -37,14 +44,15 @@ def regions_needed(blocks: tuple[Block, ...], capacity: int) -> int | None:
 def fill(blocks: tuple[Block, ...], capacity: int, cycles: float = inf) -> tuple[int, ...] | None:
     """End indices of regions filled in order up to `capacity` bytes a core and `cycles`; None if a block is larger."""
     ends: list[int] = []
-    used, work = 0, 0.0
+    used, free, work = 0, 0, 0.0
     for index, block in enumerate(blocks):
-        if block.bytes_per_core > capacity or block.cycles > cycles:
+        more, spare = block.sizes
+        if more > capacity or spare > capacity or block.cycles > cycles:
             return None
-        if index and (used + block.bytes_per_core > capacity or work + block.cycles > cycles):
+        if index and (used + more > capacity or free + spare > capacity or work + block.cycles > cycles):
             ends.append(index)
-            used, work = 0, 0.0
-        used, work = used + block.bytes_per_core, work + block.cycles
+            used, free, work = 0, 0, 0.0
+        used, free, work = used + more, free + spare, work + block.cycles
     return (*ends, len(blocks))
 
 
@@ -69,7 +77,7 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
 
     A dynamic programme over prefixes, one region more each round; None if memory does not allow any.
     """
-    size = tuple(accumulate((b.bytes_per_core for b in blocks), initial=0))
+    sizes = tuple(tuple(accumulate((b.sizes[i] for b in blocks), initial=0)) for i in range(2))
     work = tuple(accumulate((b.cycles for b in blocks), initial=0.0))
     last = len(blocks)
     longest = max(block.cycles for block in blocks)
@@ -79,7 +87,7 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
         row, cut = [inf] * (last + 1), [0] * (last + 1)
         row[0] = 0.0
         for j in range(1, last + 1):
-            row[j], cut[j] = _best_cut(best, size, work, j, capacity)
+            row[j], cut[j] = _best_cut(best, sizes, work, j, capacity)
         cuts.append(cut)
         best = row
         if best[last] <= longest:
@@ -96,10 +104,10 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
 
 
 def _best_cut(
-    best: list[float], size: tuple[int, ...], work: tuple[float, ...], j: int, capacity: int
+    best: list[float], sizes: tuple[tuple[int, ...], ...], work: tuple[float, ...], j: int, capacity: int
 ) -> tuple[float, int]:
     """The last region's first block: `best` grows with the cut, the region's work falls; they meet at the optimum."""
-    low = bisect_right(size, size[j] - capacity - 1)
+    low = max(bisect_right(size, size[j] - capacity - 1) for size in sizes)
     if low >= j:
         return inf, 0
     left, right = low, j - 1

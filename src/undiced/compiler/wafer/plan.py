@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from undiced.compiler.wafer.builder import StreamBuilder
 from undiced.compiler.wafer.layer import PARTS, LayerWriter, part_name
@@ -142,17 +143,31 @@ def _route(
     feedback: tuple[int, bool],
     parts: tuple[int, ...],
 ) -> tuple[tuple[Stream, ...], int] | None:
-    """Streams and their colors, with as many slices as there are colors for."""
+    """Streams and their colors: of the numbers of slices that colors allow the fastest, in a draft the first."""
     positions = shard.positions(options.bounds.context)
     often = dict.fromkeys(("attention", *SPLIT_KINDS), float(shard.dims.layers))
-    for slices in range(options.scheme.slices, -1, -1):
-        scheme = replace(options.scheme, slices=slices)
+    load = Load(positions=positions, batch=options.bounds.batch)
+    best: tuple[float, tuple[Stream, ...], int] | None = None
+    for slices, band in product(_fewer(options.scheme.slices), _fewer(options.scheme.band_slices)):
+        scheme = replace(options.scheme, slices=slices, band_slices=band)
         writers = _writers(LayerWriter(shard, scheme, model, positions), options, feedback, parts)
         streams, colors = route_streams(writers, scheme, model, positions, available, often)
-        if colors <= available:
-            check_colors(streams, available)
-            return streams, colors
-    return None
+        if colors > available:
+            continue
+        cycles = sum(often.get(s.name, 0.0) * c.cycles for s in streams for _, c in stream_costs(model, s.instrs, load))
+        if best is None or cycles < best[0]:
+            best = cycles, streams, colors
+        if len(parts) < PARTS:
+            break
+    if best is None:
+        return None
+    check_colors(best[1], available)
+    return best[1:]
+
+
+def _fewer(slices: int) -> tuple[int, ...]:
+    """As many slices as asked for, then fewer, then none; one alone would be none with other colors."""
+    return (*range(slices, 1, -1), 0)
 
 
 def balanced(plan: Plan, wafers: int, objective: str) -> Plan:
@@ -178,6 +193,5 @@ def _writers(
         out += [writer.expert_ffn(part) for part in parts]
     if options.embedding != "none":
         out.append(writer.host_embed() if options.embedding == "host" else writer.embed())
-        distance, many = feedback
-        out += [writer.head(), writer.feedback(distance, many or options.embedding == "host")]
+        out += [writer.head(), writer.feedback(*feedback, options.embedding == "host")]
     return tuple(out)

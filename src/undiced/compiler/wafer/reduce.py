@@ -1,6 +1,7 @@
 """Chooses reduction trees: few structures for each kind of line, because routes are static and colors are few.
 
-A tree takes two colors (neighbors alternate), switched from level to level, and one for the multicast.
+A tree takes two colors (neighbors alternate), switched from level to level. The multicast takes one more, also of
+several trees with neighboring roots: each root frees it for the next by a control wavelet.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from math import ceil, inf
 from undiced.machine.collective import TWO_TREE, TWO_TREE_DUAL, Level, level_cycles, pack_levels, two_tree
 from undiced.machine.cost import CostModel
 
-TREE_COLORS = 3
 _LEVEL_LIMIT = 1024  # a level's size is packed into ten bits
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
 _WORTH_COLORS = 0.98  # a second tree on a line must save this much
@@ -20,6 +20,11 @@ _WORTH_COLORS = 0.98  # a second tree on a line must save this much
 Payloads = tuple[
     tuple[int, float], ...
 ]  # wavelets of the collectives that travel a line, ascending, and how often each does
+
+
+def tree_colors(slices: int) -> int:
+    """Colors of `slices` trees that share a payload (0 or 1: one tree)."""
+    return 2 * max(1, slices) + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from undiced.compiler.wafer.builder import StreamBuilder
-from undiced.compiler.wafer.reduce import TREE_COLORS, Payloads, Tree, TreeFinder, tree_finder
+from undiced.compiler.wafer.reduce import Payloads, Tree, TreeFinder, tree_colors, tree_finder
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.core.errors import CompileError
-from undiced.machine.collective import ELEMENTS_PER_POSITION, slices_of
+from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, slices_of
 from undiced.machine.cost import CostModel
 from undiced.program import Instr, Op, Stream
 
@@ -64,6 +64,8 @@ def _route(
     slices: dict[_Line, int] = {}
     for stream in streams:
         for instr in filter(_travels, stream.instrs):
+            if instr.p[5] & AHEAD:
+                continue  # takes a tree that others chose
             line = _line(instr)
             payloads[line][_wavelets(model, instr, positions)] += runs.get(stream.name, 1.0)
             slices[line] = max(slices.get(line, 1), slices_of(instr.p[5]))
@@ -75,7 +77,7 @@ def _route(
         served[line] = []
         for largest, tree in _trees(finder, line[1], found, scheme, slices[line], split):
             served[line].append(_Served(largest, tree, color))
-            color += TREE_COLORS * slices[line]
+            color += tree_colors(slices[line])
     routed = tuple(
         Stream(s.name, tuple(_routed(model, i, served, positions) if _travels(i) else i for i in s.instrs))
         for s in streams
@@ -127,7 +129,7 @@ def check_colors(streams: tuple[Stream, ...], available: int) -> None:
         axis, _, _, span, groups, algorithm, first = instr.p
         slices = slices_of(algorithm)
         route = (axis, span, groups, algorithm & (ELEMENTS_PER_POSITION - 1), first)
-        for color in range(first, first + TREE_COLORS * slices):
+        for color in range(first, first + tree_colors(slices)):
             if color >= available:
                 raise CompileError(
                     f"{instr.note} takes color {color} of {available}.", remedy="Use fewer slices (or none)."

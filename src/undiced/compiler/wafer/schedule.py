@@ -48,9 +48,9 @@ def _facts(wafer: Wafer, options: Options, plan: Plan) -> tuple[tuple[str, float
     scores = 8 * shard.group * bounds.batch
     fullest, room = 0, None
     for blocks in plan.contents():
-        used = sum(block.bytes_per_core for block in blocks)
+        used, free = (sum(block.sizes[i] for block in blocks) for i in range(2))
         layers = sum(block.kind == "attention" for block in blocks)
-        fullest = max(fullest, used)
+        fullest = max(fullest, used, free)
         if layers:
             more = (plan.capacity - used) // (layers * row + scores)
             room = more if room is None else min(room, more)

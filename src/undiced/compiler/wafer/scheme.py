@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from undiced.core.errors import CompileError
 from undiced.machine.vector import Kind
 
 Weights = Literal["bf16", "int8", "int4"]
-Wire = Literal["fp32", "fp16"]
+Wire = Literal["fp32", "fp16", "mixed"]
 Accumulator = Literal["fp32", "fp16", "fp32-cached", "fp16-cached"]
 
 WEIGHT_BITS: dict[str, float] = {"bf16": 16.0, "int8": 8.25, "int4": 4.5}  # with one 16-bit scale a group of 64 or 32
@@ -21,6 +21,14 @@ _ACCUMULATORS: dict[str, Kind] = {
     "fp32-cached": Kind.FMA32_CACHED,
     "fp16-cached": Kind.FMA16_CACHED,
 }
+_STORING: dict[str, Kind] = {
+    "fp32": Kind.FMA32,
+    "fp16": Kind.FMA16,
+    "fp32-cached": Kind.FMA32,
+    "fp16-cached": Kind.FMA16,
+}
+_WIRES = get_args(Wire)
+_SLICES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +38,66 @@ class Scheme:
     Attributes:
         weights: storage of matrices. Activations and KV entries stay 16 or 8 bits wide.
         kv_bytes: bytes of a stored key or value element.
-        wire: format of partial sums that travel.
+        wire: format of partial sums that travel. "mixed": 16 bits but for exponentials and what they weigh, whose
+            range needs 32.
         accumulator: format of local sums; "cached" ones stay in the core's small cache while a tile streams (the cache
             is published; that vector operations reach it at full rate is assumed).
+        first_writes: the first product of a sum is written instead of added to a cleared one; the last goes to memory.
         fuse_weights: q, k, v (and up, gate) are one tile: one operation an input.
         fuse_norms: a norm's sum of squares rides on the product it feeds, which is scaled afterwards.
+        norms_ahead: with slices, the sum of squares goes ahead of the product it scales, in 32 bits over the first
+            tree, and its root is taken before the product's sums arrive.
         fuse_softmax: the softmax's sum rides on the values; only the maximum has a collective of its own.
         plain_softmax: no maximum at all: e^s of scores clamped to +-80 summed in fp32, exact unless a score is larger.
             A count of clamped scores rides on the sum; such a token (none in practice) is repeated with the maximum.
         vector_math: exponentials, divisions, roots as short sequences of vector operations instead of library scalars.
         overlap: local softmax and values run while the maximum is on its way, and are rescaled.
+        early: slices arrive one after the other, so the product that they feed starts with the first.
         one_multicast: results return by one send both ways.
         slices: trees with neighboring roots that share the up and gate payload; the roots apply the activation, and
             only its result is sent on.
+        slice_rows: all other sums along rows use those trees too: the roots scale, rotate and divide their share.
+        band_slices: trees that share the scores of a band; the roots exponentiate and sum their share. Of both kinds of
+            slices there are as many as colors allow.
         levels: reduction trees of up to three levels of chains or stars, searched; otherwise the two-tree.
     """
 
     weights: Weights = "bf16"
     kv_bytes: int = 2
-    wire: Wire = "fp32"
-    accumulator: Accumulator = "fp32-cached"
+    wire: Wire = "mixed"
+    accumulator: Accumulator = "fp16-cached"
+    first_writes: bool = True
     fuse_weights: bool = True
     fuse_norms: bool = True
+    norms_ahead: bool = True
     fuse_softmax: bool = True
     plain_softmax: bool = True
     vector_math: bool = True
     overlap: bool = True
+    early: bool = True
     one_multicast: bool = True
     levels: bool = True
-    slices: int = 3
+    slices: int = 5
+    slice_rows: bool = True
+    band_slices: int = 4
 
     def __post_init__(self) -> None:
         if self.weights not in WEIGHT_BITS:
             raise CompileError(f"There are no {self.weights[:40]!r} weights.", remedy="Use bf16, int8 or int4.")
         if self.kv_bytes not in (1, 2):
             raise CompileError(f"Keys and values can't have {self.kv_bytes} bytes.", remedy="Use 1 or 2.")
-        if self.wire not in ("fp32", "fp16") or self.accumulator not in _ACCUMULATORS:
+        if self.wire not in _WIRES or self.accumulator not in _ACCUMULATORS:
             raise CompileError(
                 f"There is no {self.wire} wire with sums in {self.accumulator}.",
-                remedy=f"Use fp32 or fp16, and one of {', '.join(_ACCUMULATORS)}.",
+                remedy=f"Use {', '.join(_WIRES)}, and one of {', '.join(_ACCUMULATORS)}.",
             )
-
-        if self.plain_softmax and self.wire != "fp32":
-            raise CompileError("A softmax without its maximum overflows fp16 wires.", remedy="Use fp32 wires.")
-        if not 0 <= self.slices <= 8:
-            raise CompileError(f"{self.slices} slices are out of range.", remedy="Use 0 (off) to 8.")
+        if self.plain_softmax and self.wire == "fp16":
+            raise CompileError("A softmax without its maximum overflows fp16 wires.", remedy="Use fp32 or mixed wires.")
+        if not (0 <= self.slices <= _SLICES_MAX and 0 <= self.band_slices <= _SLICES_MAX):
+            raise CompileError(
+                f"{self.slices} and {self.band_slices} slices are out of range.",
+                remedy=f"Use 0 (off) to {_SLICES_MAX}.",
+            )
 
     @property
     def wire_bytes(self) -> int:
@@ -90,6 +113,18 @@ class Scheme:
     def fma(self) -> Kind:
         """The multiply-add that the accumulator allows."""
         return _ACCUMULATORS[self.accumulator]
+
+    @property
+    def storing(self) -> Kind:
+        """The multiply-add that leaves its sums in memory."""
+        return _STORING[self.accumulator]
+
+    @property
+    def attending(self) -> Kind:
+        """The multiply-add of scores and values: wide where exponentials have no maximum taken off."""
+        if not self.plain_softmax:
+            return self.fma
+        return Kind.FMA32_CACHED if self.cached else Kind.FMA32
 
     @property
     def cached(self) -> bool:

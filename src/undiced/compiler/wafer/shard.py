@@ -98,11 +98,23 @@ class Shard:
         latent = self.dims.latent
         return ceil(self.dims.heads * latent.value_dims / self.columns) if latent else self.q
 
-    def ffn_weights(self, layer: int) -> int:
-        """Matrix elements of a layer's feed-forward block on a core, all experts included."""
+    def free_columns(self) -> int:
+        """Columns without heads: a band is wider than its head's columns, or the bands leave some over."""
+        if self.dims.latent is not None or self.dims.kv_heads > self.columns:
+            return 0
+        return self.columns - self.bands * ceil(self.dims.head_dim / self.k)
+
+    def beside_attention(self) -> int:
+        """Dense FFN columns on a core that holds heads too: what the free columns, as full as any, leave over."""
+        free = self.free_columns()
+        return min(self.f, ceil(max(0, self.dims.ffn - free * self.f) / (self.columns - free)))
+
+    def ffn_weights(self, layer: int, free: bool = False) -> int:
+        """Matrix elements of a layer's feed-forward block, all experts included, on a core beside attention (or free
+        of it)."""
         experts = self.dims.experts
         if experts is None or layer < experts.dense_layers:
-            return 3 * self.d * self.f
+            return 3 * self.d * (self.f if free else self.beside_attention())
         each = 3 * self.d * ceil(experts.ffn / self.columns)
         shared = 3 * self.d * ceil(experts.shared_ffn / self.columns)
         return experts.count * each + shared + self.d * ceil(experts.count / self.columns)
