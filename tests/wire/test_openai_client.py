@@ -207,6 +207,14 @@ def test_leaving_without_a_stream_ends_its_sequence_too(server, client):
     until(lambda: metric(server, 'undiced_sequences_total{reason="cancelled"}') == before + 1)
 
 
+def test_more_choices_than_the_queue_holds_can_never_be_had(narrow):
+    with openai.OpenAI(base_url=narrow.v1, api_key="none", max_retries=0) as client:
+        for wanted in ({"prompt": "Once", "n": 2}, {"prompt": ["Once", "Twice"]}):
+            with pytest.raises(openai.BadRequestError) as caught:
+                client.completions.create(model=narrow.model, **wanted)
+            assert caught.value.param == "n"
+
+
 def test_a_full_queue_is_a_rate_limit_error_that_says_when(narrow):
     with openai.OpenAI(base_url=narrow.v1, api_key="none", max_retries=0) as client:
         endless = {"model": narrow.model, "prompt": "Once", "max_tokens": 1500, "extra_body": {"ignore_eos": True}}

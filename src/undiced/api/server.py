@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -105,6 +106,7 @@ async def serve(
     signal; answers that are still running then end with an error. `on_drain` is called with their number.
     """
     _listen(sock)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
     config = uvicorn.Config(
         build_app(service),
         loop="none",

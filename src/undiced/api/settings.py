@@ -10,13 +10,13 @@ class Settings:
     """Limits of the HTTP server.
 
     Attributes:
+        max_choices: largest `n`. max_sequences: most sequences (prompts times `n`) in one request. Neither may exceed
+            what the engine's queue takes at once: such a request would be sent again for ever.
         max_connections: most connections at once; max_head_bytes: request line and headers of one request.
         max_body_bytes: largest request body, after decompression too.
         head_timeout_s, body_timeout_s: how long a request's headers and body may take to arrive.
         linger_s: how long the rest of a refused request is read and thrown away.
-        max_choices: largest `n`.
         max_prompts: most prompts in one completion request.
-        max_sequences: most sequences (prompts times `n`) in one request.
         max_messages: most messages in one chat request.
         max_stops: most stop strings; max_stop_chars: length of one.
         max_bias: most entries of `logit_bias`.

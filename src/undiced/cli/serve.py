@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +49,6 @@ def serve(
     import logging
 
     from undiced.api.server import bind
-    from undiced.api.settings import Settings
     from undiced.cli.terminal import loading
     from undiced.llm import compile_for_host
 
@@ -64,9 +64,18 @@ def serve(
         with saved(compiled) as path:
             team = compiled.program.regions[0].rect.cores
             spec = engine_spec(path, compiled, team, max_queue)
-            settings = Settings(drain_s=drain_s, max_connections=max_connections)
+            settings = server_settings(max_queue, max_connections, drain_s)
             told = Announcement(model, sock, team, began_s, as_json)
             _run(_serve(compiled, spec, sock, told, settings, access_log=access_log))
+
+
+def server_settings(max_queue: int, max_connections: int, drain_s: float) -> Settings:
+    """The limits of the HTTP side; one request may not be more than the whole queue."""
+    from undiced.api.settings import Settings
+
+    usual = Settings(drain_s=drain_s, max_connections=max_connections)
+    most = {"max_choices": min(usual.max_choices, max_queue), "max_sequences": min(usual.max_sequences, max_queue)}
+    return replace(usual, **most)
 
 
 def engine_spec(path: Path, compiled: Compiled, threads: int, max_queue: int) -> EngineSpec:

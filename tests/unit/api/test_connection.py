@@ -188,6 +188,21 @@ async def test_what_is_no_http_is_told_so_in_json(make):
     await wired(make, scenario)
 
 
+async def test_a_body_that_is_no_http_is_told_so(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        await asyncio.sleep(0.05)
+        await wire.send(b"ZZ\r\n")
+        status, _, body = await wire.answer()
+        assert (status, body["error"]["type"]) == (400, "invalid_request_error")
+        assert await wire.closed()
+        await still_serves(client)
+        assert not caller.service.running
+
+    await wired(make, scenario)
+
+
 async def test_connections_over_the_limit_get_503_and_room_comes_back(make):
     async def scenario(client, dial, caller):
         held = [await dial() for _ in range(3)]
