@@ -86,7 +86,12 @@ def test_a_stop_string_cuts_text_and_account(server, client):
 def test_usage_comes_in_a_chunk_of_its_own_when_asked(server, client):
     chunks = list(
         client.chat.completions.create(
-            model=server.model, messages=ASK, max_tokens=5, stream=True, stream_options={"include_usage": True}
+            model=server.model,
+            messages=ASK,
+            max_tokens=5,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
         )
     )
     assert chunks[-1].choices == []
