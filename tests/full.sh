@@ -28,16 +28,18 @@ echo "== the AVX-512 level in emulation"
 cmake --build "$work/plain" -j 2 --target kernel_tests_avx512_emulated >/dev/null
 "$work/plain/kernel_tests_avx512_emulated"
 echo "== kernels under the undefined behavior sanitizer"
-kernels undefined -DCMAKE_CXX_FLAGS="-fsanitize=undefined -fno-sanitize-recover=all"
+kernels undefined -DUNDICED_SANITIZE=undefined
+echo "== kernels under the address sanitizer"
+kernels address -DUNDICED_SANITIZE=address
 
 engine() { # sanitizer, its runtime library
-    cmake -S . -B "$work/$1" -DUNDICED_SANITIZE="$1" -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(pwd)/$python" \
+    cmake -S . -B "$work/engine-$1" -DUNDICED_SANITIZE="$1" -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(pwd)/$python" \
         -Dnanobind_DIR="$("$python" -m nanobind --cmake_dir)" >/dev/null
-    cmake --build "$work/$1" -j 2 --target _native >/dev/null
+    cmake --build "$work/engine-$1" -j 2 --target _native >/dev/null
     mkdir -p "$work/overlay-$1"
     cp -r src/undiced "$work/overlay-$1/"
-    cp "$work/$1"/_native*.so "$work/overlay-$1/undiced/"
-    LD_PRELOAD=$(g++ -print-file-name="$2") ASAN_OPTIONS=detect_leaks=0 \
+    cp "$work/engine-$1"/_native*.so "$work/overlay-$1/undiced/"
+    LD_PRELOAD="$(g++ -print-file-name="$2") $(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
         "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine -k native
 }
 echo "== the engine under the thread sanitizer"
