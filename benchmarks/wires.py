@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.checkpoint import open_checkpoint
-from undiced.compiler.wafer.vector_math import Tally, silu
+from undiced.compiler.wafer.vector_math import Tally, half_silu
 from undiced.model import OPS, Graph, KvState, Node, build, load_weights
 from undiced.model.ops import Run
 
@@ -105,7 +105,9 @@ def on_wafer(graph: Graph, weights: Mapping[str, F32], run: Run, sums: Sums) -> 
         elif node.op == "attention":
             value = sums.attention(node, *ins)
         elif node.op == "glu":
-            value = to_fp16(silu(ins[0].ravel(), Tally()).reshape(ins[0].shape) * ins[1])
+            gate = half_silu(ins[0].ravel().astype(np.float16), Tally()).reshape(ins[0].shape)
+            value = to_fp16(gate.astype(np.float32) * to_fp16(ins[1] * known))
+            scales[node.out] = np.reciprocal(known)
         else:
             value = OPS[node.op].run(node, ins, slots, run)
         values[node.out] = value.astype(np.float32)

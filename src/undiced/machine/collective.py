@@ -7,6 +7,7 @@ other, so a payload crosses its ramp twice a phase. The published two-tree and o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from undiced.machine.cost import ZERO, Cost, CostModel, longest
@@ -14,11 +15,12 @@ from undiced.machine.cost import ZERO, Cost, CostModel, longest
 TWO_TREE_DUAL = 1  # published: chains in groups, a chain of roots, two sends of the result, one each way
 TWO_TREE = 2  # the same with one multicast of the result both ways
 LEVELS = 3  # ours: up to three levels of chains or stars; then one multicast
+FOUR_LEVELS = 4  # the same with four, all but the first of at most 127 members
 ALGORITHM_MASK = 0xF
 ELEMENTS_PER_POSITION = 1 << 16  # elements count per KV position that a core holds
 AHEAD = 1 << 17  # a reduction that went ahead of a product and arrives before its sums: only its share of a core's time
-_LEVEL_BITS = 10
-MAX_LEVELS = 3
+_LEVEL_BITS = {LEVELS: (10, 10, 10), FOUR_LEVELS: (10, 7, 7, 7)}  # of the `groups` parameter
+SENDER_GAP = 2  # hops from one root of a sliced tree to the next: they are spread over a group of about twice as many
 _SLICES_SHIFT, _SLICES_MASK = 8, 0xF
 
 
@@ -32,16 +34,22 @@ class Level:
 
 def pack_levels(levels: tuple[Level, ...]) -> tuple[int, int]:
     """Levels as the `groups` and `algorithm` parameters of an instruction."""
-    groups = sum(level.size << (_LEVEL_BITS * i) for i, level in enumerate(levels))
+    code = LEVELS if len(levels) <= len(_LEVEL_BITS[LEVELS]) else FOUR_LEVELS
+    groups, shift = 0, 0
+    for level, bits in zip(levels, _LEVEL_BITS[code], strict=False):
+        groups, shift = groups | level.size << shift, shift + bits
     stars = sum(int(level.star) << i for i, level in enumerate(levels))
-    return groups, LEVELS | stars << 4
+    return groups, code | stars << 4
 
 
 def unpack_levels(groups: int, algorithm: int) -> tuple[Level, ...]:
     """The inverse of `pack_levels`."""
-    mask = (1 << _LEVEL_BITS) - 1
-    sizes = (groups >> (_LEVEL_BITS * i) & mask for i in range(MAX_LEVELS))
-    return tuple(Level(size, bool(algorithm >> (4 + i) & 1)) for i, size in enumerate(sizes) if size)
+    out = []
+    for i, bits in enumerate(_LEVEL_BITS[algorithm & ALGORITHM_MASK]):
+        size, groups = groups & (1 << bits) - 1, groups >> bits
+        if size:
+            out.append(Level(size, bool(algorithm >> (4 + i) & 1)))
+    return tuple(out)
 
 
 def wavelets_of(model: CostModel, elements: int, element_bytes: int) -> int:
@@ -67,15 +75,35 @@ def _chain(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
     return longest(lower + payload, upper) + payload + Cost(overhead=model.step_software)
 
 
-def _star(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
-    """Every member sends to the root: a control wavelet frees the path, the root adds each by itself."""
+def _star(model: CostModel, size: int, hops: int, wavelets: int, slices: int = 1) -> Cost:
+    """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
+
+    Beside each other, `slices` trees share the links: `crossings` of one link, one way.
+    """
     root = size // 2
     setup = 0.0 if wavelets == 1 else model.vector_setup
     ramp_bound = Cost(
         collective=(size - 1) * (wavelets / model.link_rate + 1), overhead=(size - 1) * setup, hops=hops * model.hop
     )
     distance_bound = _payload(model, wavelets) + Cost(overhead=setup, hops=root * hops * model.hop)
-    return longest(ramp_bound, distance_bound) + _step(model, 0)
+    crossing = crossings(size, hops, slices) * (wavelets / model.link_rate + 1)
+    link_bound = Cost(collective=crossing, hops=hops * model.hop)
+    return longest(ramp_bound, distance_bound, link_bound) + _step(model, 0)
+
+
+@lru_cache(maxsize=4096)
+def crossings(size: int, hops: int, slices: int) -> int:
+    """How often the busiest link of a star is crossed one way, when `slices` stars of `size` members share its line.
+
+    In a first level (members one hop apart) the roots are spread over the group, as far as there are members enough;
+    in later ones they are as near to each other as in the first, so that every crossing is towards all of them.
+    """
+    if hops > 1 or size < slices:
+        return slices * (size // 2)
+    roots = [(2 * i + 1) * size // (2 * slices) for i in range(slices)]
+    right = (link * sum(root >= link for root in roots) for link in range(1, size))
+    left = ((size - link) * sum(root < link for root in roots) for link in range(1, size))
+    return max((*right, *left), default=0)
 
 
 def multicast(model: CostModel, wavelets: int, distance: int, senders: int = 1) -> Cost:
@@ -83,7 +111,7 @@ def multicast(model: CostModel, wavelets: int, distance: int, senders: int = 1) 
 
     Of several neighboring `senders` each frees the path for the next by a control wavelet, so that one stream arrives.
     """
-    turns = Cost(collective=model.ramp + 1, hops=model.hop) * (senders - 1)
+    turns = Cost(collective=model.ramp + 1, hops=SENDER_GAP * model.hop) * (senders - 1)
     return (
         _payload(model, wavelets)
         + Cost(collective=2 * model.ramp, overhead=model.step_software, hops=distance * model.hop)
@@ -116,7 +144,8 @@ def level_reduce(model: CostModel, span: int, levels: tuple[Level, ...], wavelet
     for level in levels:
         size = min(level.size, members)
         if size > 1:
-            total += (_star if level.star else _chain)(model, size, hops, share) + Cost(collective=1.0)
+            cost = _star(model, size, hops, share, slices) if level.star else _chain(model, size, hops, share)
+            total += cost + Cost(collective=1.0)
         hops, members = hops * size, ceil(members / size)
     return total + (_payload(model, share) + Cost(overhead=model.step_software)) * (slices - 1)
 
@@ -139,7 +168,7 @@ def allreduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets
     if span <= 1 or wavelets <= 0:
         return ZERO
     kind = algorithm & ALGORITHM_MASK
-    if kind == LEVELS:
+    if kind in _LEVEL_BITS:
         return level_tree(model, span, unpack_levels(groups, algorithm), wavelets)
     return two_tree(model, span, groups, wavelets, kind == TWO_TREE_DUAL)
 
@@ -181,7 +210,7 @@ def column_round_trip(model: CostModel, cores: int, words: int) -> float:
     return cores * (words * each - model.column_overlap_words * model.emit)
 
 
-def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: int) -> float:
+def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: int, slices: int = 1) -> float:
     """One level of a tree in plain arithmetic, for searches; a test holds it equal to `level_reduce`."""
     if size <= 1:
         return 0.0
@@ -189,7 +218,8 @@ def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: i
     root, each = size // 2, hops * model.hop
     if star:
         setup = 0.0 if wavelets == 1 else model.vector_setup
-        return max((size - 1) * (payload + 1 + setup) + each, payload + setup + root * each) + step + 1
+        ramp, link = (size - 1) * (payload + 1 + setup), crossings(size, hops, slices) * (payload + 1)
+        return max(max(ramp, link) + each, payload + setup + root * each) + step + 1
     lower = size - 1 - root
     if not lower:
         return root * (step + each) + payload + 1

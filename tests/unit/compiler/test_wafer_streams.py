@@ -1,6 +1,6 @@
 """What our mapping's streams claim about time: each step towards them pays, what is hidden has where to hide."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import pairwise
 from math import ceil
 
@@ -11,14 +11,26 @@ from undiced.compiler.wafer.layer import LayerWriter
 from undiced.compiler.wafer.memory import attention_bytes, capacity, free_attention_bytes, part_bytes
 from undiced.compiler.wafer.options import Options
 from undiced.compiler.wafer.partition import Block, fill, partition
-from undiced.compiler.wafer.reduce import tree_colors
+from undiced.compiler.wafer.reduce import tree_colors, tree_finder
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.route import route_streams
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.compiler.wafer.shard import Shard
 from undiced.compiler.wafer.vector_math import RSQRT_OPERATIONS
 from undiced.machine import find_machine
-from undiced.machine.collective import AHEAD, level_reduce, multicast, slices_of, unpack_levels, wavelets_of
+from undiced.machine.collective import (
+    AHEAD,
+    SENDER_GAP,
+    Level,
+    covers,
+    crossings,
+    level_reduce,
+    multicast,
+    pack_levels,
+    slices_of,
+    unpack_levels,
+    wavelets_of,
+)
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost, stream_costs
 from undiced.machine.vector import COUNT_PER_POSITION, KIND_MASK, OVERLAP, Kind, vector_cost
@@ -35,6 +47,7 @@ PLAIN = Scheme(
     accumulator="fp32-cached",
     first_writes=False,
     norms_ahead=False,
+    half_silu=False,
     early=False,
     slices=3,
     slice_rows=False,
@@ -49,7 +62,9 @@ STEPS = (
     {"first_writes": True},
     {"wire": "mixed"},
     {"accumulator": "fp16-cached"},
+    {"half_silu": True},
 )
+TREE = pack_levels((Level(10, True), Level(5, True), Level(15, True)))
 FMAS = (Kind.FMA16, Kind.FMA32, Kind.FMA16_CACHED, Kind.FMA32_CACHED)
 
 
@@ -136,9 +151,9 @@ def test_exponentials_travel_in_32_bits_and_the_rest_of_mixed_wires_in_16():
         assert sizes[narrow, Op.REDUCE] == 2
 
 
-def test_a_sliced_multicast_costs_each_further_sender_a_control_wavelet_and_a_hop():
+def test_a_sliced_multicast_costs_each_further_sender_a_control_wavelet_and_its_way():
     one, three = (multicast(MODEL, 50, 300, senders) for senders in (1, 3))
-    assert three.cycles - one.cycles == pytest.approx(2 * (MODEL.ramp + 1 + MODEL.hop))
+    assert three.cycles - one.cycles == pytest.approx(2 * (MODEL.ramp + 1 + SENDER_GAP * MODEL.hop))
     assert three.overhead == one.overhead, "one stream arrives"
 
 
@@ -174,3 +189,30 @@ def test_both_kinds_of_core_bound_what_a_region_holds():
         for end in region:
             assert all(sum(b.sizes[i] for b in blocks[start:end]) <= 17 for i in range(2))
             start = end
+
+
+@pytest.mark.parametrize(("size", "slices"), [(5, 2), (7, 4), (10, 3), (12, 12)])
+def test_crossings_count_the_busiest_link_of_a_first_level_with_its_roots_spread(size, slices):
+    roots = [(2 * i + 1) * size // (2 * slices) for i in range(slices)]
+    assert len(set(roots)) == slices
+    load = {}
+    for root in roots:
+        for member in range(size):
+            for link in range(min(member, root), max(member, root)):
+                load[link, member < root] = load.get((link, member < root), 0) + 1
+    assert crossings(size, 1, slices) == max(load.values())
+
+
+def test_slices_of_a_later_level_share_the_links_to_their_roots():
+    assert crossings(15, 50, 3) == 3 * 7
+    assert crossings(3, 1, 4) == 4, "too few members to spread the roots over"
+    one, many = (level_reduce(MODEL, 745, unpack_levels(*TREE), 13 * s, s) for s in (1, 4))
+    assert many.cycles > one.cycles + 3 * (13 / MODEL.link_rate + MODEL.step_software)
+
+
+def test_four_levels_survive_their_packing():
+    levels = (Level(5, True), Level(2), Level(5, True), Level(15, True))
+    assert unpack_levels(*pack_levels(levels)) == levels
+    assert unpack_levels(*pack_levels(levels[:3])) == levels[:3]
+    found = unpack_levels(*astuple(tree_finder(MODEL).levels(745, ((7, 1.0), (13, 1.0)), 3, deep=True)))
+    assert covers(745, found)

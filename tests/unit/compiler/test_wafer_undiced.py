@@ -20,6 +20,7 @@ from undiced.compiler.wafer.vector_math import (
     SILU_OPERATIONS,
     Tally,
     exponential,
+    half_silu,
     reciprocal,
     reciprocal_root,
     silu,
@@ -190,3 +191,14 @@ def test_vector_math_is_as_exact_and_as_long_as_charged(function, exact, low, hi
     kept = np.abs(want) > 1e-6
     assert np.abs(got[kept] / want[kept] - 1).max() < tolerance
     assert tally.operations == operations
+
+
+def test_silu_in_16_bits_is_as_exact_and_as_long_as_charged():
+    x = np.linspace(-60, 60, 50_001).astype(np.float16)
+    tally = Tally()
+    got, exact = half_silu(x, tally).astype(np.float64), x / (1 + np.exp(-x.astype(np.float64)))
+    open_gate = x > -5
+    assert np.abs(got - exact)[open_gate].max() < 4e-3 * np.abs(exact[open_gate]).max()
+    assert np.abs(got / np.where(exact == 0, 1, exact) - 1)[open_gate & (np.abs(x) > 1e-3)].max() < 4e-3
+    assert np.abs(got - exact)[x < -9].max() < 1e-4 * 60
+    assert tally.operations == SILU_OPERATIONS

@@ -34,6 +34,7 @@ _PLAIN = Scheme(
     fuse_softmax=False,
     plain_softmax=False,
     vector_math=False,
+    half_silu=False,
     overlap=False,
     early=False,
     one_multicast=False,
@@ -88,11 +89,14 @@ def _steps() -> list[tuple[str, Scheme]]:
         ("softmax and values run while the maximum travels", {"overlap": True}),
         ("results return by one send both ways", {"one_multicast": True}),
         ("level trees of chains and stars, searched", {"levels": True}),
-        ("up and gate summed in five slices, activated at the roots", {"slices": 5}),
-        ("all sums along rows in slices, scaled, rotated and divided at the roots", {"slice_rows": True}),
-        ("products start with the first slice that arrives", {"early": True}),
+        ("up and gate summed in three slices, activated at the roots", {"slices": 3}),
+        (
+            "all sums along rows in slices, worked on at the roots; products start with the first to arrive",
+            {"slice_rows": True, "early": True},
+        ),
         ("the norms' sums go ahead of the products", {"norms_ahead": True}),
         ("first products written instead of added to zeros", {"first_writes": True}),
+        ("the activation in 16 bits", {"half_silu": True}),
         ("exponentials without a maximum, in 32 bits", {"wire": "mixed", "plain_softmax": True}),
     ):
         scheme = replace(scheme, **change)

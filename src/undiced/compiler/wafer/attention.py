@@ -57,9 +57,9 @@ class AttentionWriter(Writer):
 
         Returns: in how large and how many slices the values are sent at last, and how many cycles apart.
         """
-        if not self.scheme.first_writes:
-            b.vector("scores", Kind.FILL, 1, heads, self.scheme.sum_bytes, per_position="length")
-        self._product(b, "scores", heads * key_columns, key_columns, heads)
+        self._unpack(b, "scores", key_columns)
+        self._scores(b, heads, key_columns)
+        self._unpack(b, "values", value_columns)
         share = self.gather(b, "scores", "band", heads, per_position=True)
         if not self.scheme.fuse_weights:  # otherwise the scale is part of the query's
             b.vector("scores", Kind.MUL, 1, heads, FLOAT_BYTES, per_position="length")
@@ -69,26 +69,54 @@ class AttentionWriter(Writer):
             self.spread(b, "softmax", "band", heads + sums, exact=True, per_position=True)
             mark = len(b)
             self._softmax_sum(b, share)
+            early = self._early_columns(heads, value_columns, share)
+            self._product(b, "values", self.scheme.attending, 0, early, heads)
             b.mark_overlap(mark)
-            return self._values(b, heads, value_columns)
+            self._weigh(b, heads, value_columns, early)
+            return self._sum_values(b, heads, value_columns)
         return self._softmax_values(b, heads, value_columns)
 
-    def _product(self, b: StreamBuilder, note: str, across: int, columns: int, heads: int) -> None:
-        """Products with the cache: operations along positions (`across` of them, 0 if a sum runs over positions), along
-        heads or along columns, whichever loop is cheapest at the bounds' context."""
-        fma, kv_bytes, positions = self.scheme.attending, self.scheme.kv_bytes, self.positions
-        loops = [(columns * positions, heads, "heads")]
-        if across:
-            loops.append((across, positions, "positions"))
-        else:
-            loops.append((heads * positions, columns, "columns"))
-        if kv_bytes < 2:
-            b.vector(f"{note}: unpack", Kind.COPY, 1, columns, 2, per_position="length")
-        _, length, inner = min(loops, key=lambda loop: vector_cost(self.model, fma, loop[0], loop[1], kv_bytes).cycles)
+    def _early_columns(self, heads: int, columns: int, share: int) -> int:
+        """Columns whose worth of products with the values is hidden: slices of the weights are of positions and arrive
+        one after the other, so that all but the last are multiplied meanwhile."""
+        slices = self.slices("band")
+        pace = self.pace(share * self.positions, self.scheme.wire_bytes)
+        each = self._loops(self.scheme.attending, 0, columns, heads)[0][0] / slices
+        return columns * (slices - 1) // slices if self.scheme.early and each <= pace else 0
+
+    def _scores(self, b: StreamBuilder, heads: int, columns: int) -> None:
+        """Queries by keys. The last product of each sum leaves it in memory."""
+        if not self.scheme.first_writes:
+            b.vector("scores", Kind.FILL, 1, heads, self.scheme.sum_bytes, per_position="length")
+        fma = self.scheme.fma if self.scheme.wire_bytes < FLOAT_BYTES else self.scheme.attending
+        last = self.scheme.storing if fma is self.scheme.fma else Kind.FMA32
+        stores = int(self.scheme.first_writes and self.scheme.cached)
+        self._product(b, "scores", fma, heads * (columns - stores), columns - stores, heads)
+        self._product(b, "scores", last, heads * stores, stores, heads)
+
+    def _product(self, b: StreamBuilder, note: str, fma: Kind, across: int, columns: int, heads: int) -> None:
+        """Products with `columns` of the cache: operations along positions (`across` of them, 0 if a sum runs over
+        positions), along heads or along columns, whichever loop is cheapest at the bounds' context."""
+        _, length, inner = self._loops(fma, across, columns, heads)[0]
         if inner == "positions":
-            b.vector(note, fma, across, 1, kv_bytes, per_position="length")
+            b.vector(note, fma, across, 1, self.scheme.kv_bytes, per_position="length")
         else:
-            b.vector(note, fma, columns if inner == "heads" else heads, length, kv_bytes, per_position="count")
+            count = columns if inner == "heads" else heads
+            b.vector(note, fma, count, length, self.scheme.kv_bytes, per_position="count")
+
+    def _unpack(self, b: StreamBuilder, note: str, columns: int) -> None:
+        if self.scheme.kv_bytes < 2:
+            b.vector(f"{note}: unpack", Kind.COPY, 1, columns, 2, per_position="length")
+
+    def _loops(self, fma: Kind, across: int, columns: int, heads: int) -> list[tuple[float, int, str]]:
+        """Cycles, length and name of the inner loops that a product with the cache may have, cheapest first."""
+        kv_bytes, positions = self.scheme.kv_bytes, self.positions
+        loops = [(columns * positions, heads, "heads")]
+        loops.append((across, positions, "positions") if across else (heads * positions, columns, "columns"))
+        costed = [
+            (vector_cost(self.model, fma, n, length, kv_bytes).cycles, length, inner) for n, length, inner in loops
+        ]
+        return sorted(costed, key=lambda loop: loop[0])
 
     def _exponentials(self, b: StreamBuilder, heads: int) -> None:
         b.vector("softmax", Kind.MUL, 1, heads, FLOAT_BYTES, per_position="length")
@@ -117,9 +145,10 @@ class AttentionWriter(Writer):
             return self._sum_values(b, heads, columns)
         return self._values(b, heads, columns)
 
-    def _weigh(self, b: StreamBuilder, heads: int, columns: int) -> None:
-        b.vector("values", Kind.FILL, 1, heads * columns, self.scheme.sum_bytes)
-        self._product(b, "values", 0, columns, heads)
+    def _weigh(self, b: StreamBuilder, heads: int, columns: int, early: int = 0) -> None:
+        """Products of weights and values, but for `early` columns' worth."""
+        b.vector("values", Kind.FILL, 1, heads * columns, FLOAT_BYTES)
+        self._product(b, "values", self.scheme.attending, 0, columns - early, heads)
 
     def _values(self, b: StreamBuilder, heads: int, columns: int) -> tuple[int, int, float]:
         self._weigh(b, heads, columns)

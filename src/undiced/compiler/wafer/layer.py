@@ -114,8 +114,9 @@ class LayerWriter(AttentionWriter):
         share = self.normed_sums(b, "up, gate", "ffn norm", line, PAIR * columns, riders, product)
         pace = self.pace(share, self.scheme.wire_bytes)
         share //= PAIR
-        self.special(b, "silu", share, SILU_OPERATIONS, 2)
-        b.vector("up * gate", Kind.MUL, 1, share, FLOAT_BYTES)
+        size = self.scheme.wire_bytes if self.scheme.half_silu else FLOAT_BYTES
+        self.special(b, "silu", share, SILU_OPERATIONS, 2, size)
+        b.vector("up * gate", Kind.MUL, 1, share, size)
         self.spread(b, "activated", line, columns + self.norm_scale(line))
         self.product_of_slices(b, "down", columns, share, slices, pace)
         self.residual(b, "down")

@@ -72,6 +72,42 @@ def fastest_fill(blocks: tuple[Block, ...], capacity: int, regions: int) -> tupl
     return best
 
 
+def cheapest_cuts(
+    blocks: tuple[Block, ...], capacity: int, regions: int, price: tuple[float, ...]
+) -> tuple[int, ...] | None:
+    """End indices of exactly `regions` regions whose cuts cost least; None if memory does not allow them.
+
+    `price`: cycles of a cut before each block. An exact programme over the positions that leave room on both sides.
+    """
+    sums = tuple(tuple(accumulate((b.sizes[i] for b in blocks), initial=0)) for i in range(2))
+    last = len(blocks)
+    latest = _reach(sums, capacity, regions)
+    mirrored = tuple(tuple(total[-1] - at for at in reversed(total)) for total in sums)
+    earliest = [last - at for at in _reach(mirrored, capacity, regions)]  # what the regions after a cut still hold
+    if latest[-1] < last:
+        return None
+    best: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
+    for number in range(1, regions + 1):
+        found: dict[int, tuple[float, tuple[int, ...]]] = {}
+        low, high = earliest[regions - number - 1] if number < regions else last, latest[number - 1]
+        for end in range(max(low, number), min(high, last) + 1):
+            starts = [s for s in best if s < end and all(t[end] - t[s] <= capacity for t in sums)]
+            if starts:
+                start = min(starts, key=lambda s: best[s][0])
+                found[end] = best[start][0] + (price[end] if end < last else 0.0), (*best[start][1], end)
+        best = found
+    return best[last][1] if last in best else None
+
+
+def _reach(sums: tuple[tuple[int, ...], ...], capacity: int, regions: int) -> list[int]:
+    """The furthest index that 1, 2, ... regions reach when filled in order."""
+    at, out = 0, []
+    for _ in range(regions):
+        at = min(bisect_right(total, total[at] + capacity) - 1 for total in sums)
+        out.append(at)
+    return out
+
+
 def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[int, ...] | None:
     """End indices of each region's blocks: the slowest of at most `regions` regions as fast as possible, exactly.
 

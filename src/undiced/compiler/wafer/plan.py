@@ -11,7 +11,7 @@ from undiced.compiler.wafer.builder import StreamBuilder
 from undiced.compiler.wafer.layer import PARTS, LayerWriter, part_name
 from undiced.compiler.wafer.memory import blocks_of, capacity, fits
 from undiced.compiler.wafer.options import Options
-from undiced.compiler.wafer.partition import Block, fastest_fill, fill, partition
+from undiced.compiler.wafer.partition import Block, cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.route import check_colors, route_streams
 from undiced.compiler.wafer.shard import Shard
@@ -151,7 +151,7 @@ def _route(
     for slices, band in product(_fewer(options.scheme.slices), _fewer(options.scheme.band_slices)):
         scheme = replace(options.scheme, slices=slices, band_slices=band)
         writers = _writers(LayerWriter(shard, scheme, model, positions), options, feedback, parts)
-        streams, colors = route_streams(writers, scheme, model, positions, available, often)
+        streams, colors = route_streams(writers, scheme, model, positions, available, often, deep=len(parts) == PARTS)
         if colors > available:
             continue
         cycles = sum(often.get(s.name, 0.0) * c.cycles for s in streams for _, c in stream_costs(model, s.instrs, load))
@@ -171,15 +171,38 @@ def _fewer(slices: int) -> tuple[int, ...]:
 
 
 def balanced(plan: Plan, wafers: int, objective: str) -> Plan:
-    """The plan with its regions cut by the exact programme: as many as it has, or as fit for the interval."""
-    regions = wafers * plan.tiling.count if objective == "interval" else len(plan.ends)
-    ends = partition(plan.blocks, plan.capacity, regions)
+    """The plan with its regions cut exactly: where cuts cost least, or evenly if that costs next to nothing; for the
+    interval in as many regions as fit."""
+    if objective == "interval":
+        ends = partition(plan.blocks, plan.capacity, wafers * plan.tiling.count)
+        return plan if ends is None else min(plan, replace(plan, ends=ends), key=lambda p: (p.interval, p.latency))
+    cheap = cheapest_cuts(plan.blocks, plan.capacity, len(plan.ends), _prices(plan))
+    if cheap is not None:
+        plan = min(plan, replace(plan, ends=cheap), key=lambda p: p.latency)
+    ends = partition(plan.blocks, plan.capacity, len(plan.ends))
     if ends is None:
         return plan
-    other = replace(plan, ends=ends)
-    if objective == "interval":
-        return min(plan, other, key=lambda p: (p.interval, p.latency))
-    return other if other.latency <= plan.latency * _BALANCE_WORTH and other.wafers <= plan.wafers else plan
+    even = replace(plan, ends=ends)
+    return even if even.latency <= plan.latency * _BALANCE_WORTH and even.wafers <= plan.wafers else plan
+
+
+def _prices(plan: Plan) -> tuple[float, ...]:
+    """Cycles of a cut before each block: a feed-forward block in two pieces runs twice what it would run once."""
+    out, done = [], 0
+    for before, block in zip((None, *plan.blocks), plan.blocks, strict=False):
+        split = (
+            before is not None
+            and block.kind in SPLIT_KINDS
+            and (before.kind, before.layer) == (block.kind, block.layer)
+        )
+        done = done + 1 if split else 0
+        pieces = (
+            plan.cycles[part_name(block.kind, done)] + plan.cycles[part_name(block.kind, PARTS - done)]
+            if split
+            else 0.0
+        )
+        out.append(pieces - plan.cycles[block.kind] if split else 0.0)
+    return tuple(out)
 
 
 def _writers(

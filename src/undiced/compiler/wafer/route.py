@@ -39,14 +39,16 @@ def route_streams(
     positions: int,
     available: int,
     runs: Mapping[str, float],
+    *,
+    deep: bool = True,
 ) -> tuple[tuple[Stream, ...], int]:
     """Streams with trees and colors, and the number of colors that a region takes: two trees a line if colors allow.
 
-    `runs`: how often a token runs a stream, once if not given; trees serve what runs often.
+    `runs`: how often a token runs a stream, once if not given; trees serve what runs often. `deep`: of four levels too.
     """
-    streams, colors = _route(builders, scheme, model, positions, runs, split=True)
+    streams, colors = _route(builders, scheme, model, positions, runs, split=True, deep=deep)
     if colors > available:
-        streams, colors = _route(builders, scheme, model, positions, runs, split=False)
+        streams, colors = _route(builders, scheme, model, positions, runs, split=False, deep=deep)
     return streams, colors
 
 
@@ -58,6 +60,7 @@ def _route(
     runs: Mapping[str, float],
     *,
     split: bool,
+    deep: bool,
 ) -> tuple[tuple[Stream, ...], int]:
     streams = tuple(builder.build() for builder in builders)
     payloads: dict[_Line, dict[int, float]] = defaultdict(lambda: defaultdict(float))
@@ -75,7 +78,7 @@ def _route(
     for line in sorted(payloads):
         found = tuple(sorted(payloads[line].items()))
         served[line] = []
-        for largest, tree in _trees(finder, line[1], found, scheme, slices[line], split):
+        for largest, tree in _trees(finder, line[1], found, scheme, slices[line], split, deep):
             served[line].append(_Served(largest, tree, color))
             color += tree_colors(slices[line])
     routed = tuple(
@@ -86,14 +89,16 @@ def _route(
 
 
 def _trees(
-    finder: TreeFinder, span: int, payloads: Payloads, scheme: Scheme, slices: int, split: bool
+    finder: TreeFinder, span: int, payloads: Payloads, scheme: Scheme, slices: int, split: bool, deep: bool
 ) -> tuple[tuple[int, Tree], ...]:
     if not scheme.levels:
         return ((payloads[-1][0], finder.two_tree(span, payloads, not scheme.one_multicast)),)
     if slices > 1:
         shares = tuple((ceil(w / slices), often) for w, often in payloads)
-        return ((payloads[-1][0], finder.levels(span, shares)),)
-    return finder.classes(span, payloads) if split else ((payloads[-1][0], finder.levels(span, payloads)),)
+        return ((payloads[-1][0], finder.levels(span, shares, slices, deep=deep)),)
+    if split:
+        return finder.classes(span, payloads, deep=deep)
+    return ((payloads[-1][0], finder.levels(span, payloads, deep=deep)),)
 
 
 def _travels(instr: Instr) -> bool:

@@ -51,6 +51,7 @@ class Scheme:
         plain_softmax: no maximum at all: e^s of scores clamped to +-80 summed in fp32, exact unless a score is larger.
             A count of clamped scores rides on the sum; such a token (none in practice) is repeated with the maximum.
         vector_math: exponentials, divisions, roots as short sequences of vector operations instead of library scalars.
+        half_silu: where wires are of 16 bits, the activation of what they bring is computed in 16 bits too.
         overlap: local softmax and values run while the maximum is on its way, and are rescaled.
         early: slices arrive one after the other, so the product that they feed starts with the first.
         one_multicast: results return by one send both ways.
@@ -73,6 +74,7 @@ class Scheme:
     fuse_softmax: bool = True
     plain_softmax: bool = True
     vector_math: bool = True
+    half_silu: bool = True
     overlap: bool = True
     early: bool = True
     one_multicast: bool = True

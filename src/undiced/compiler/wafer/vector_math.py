@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float32]
+    Half = NDArray[np.float16]
 
 EXP_OPERATIONS = 9
 RECIPROCAL_OPERATIONS = 5
@@ -26,6 +27,10 @@ _EXP2 = (0.99992811, 0.69326099, 0.24261054, 0.05517132)  # 2^f on [-0.5, 0.5], 
 _RECIPROCAL_MAGIC = 0x7EF3
 _FIRST_TWO = 2.0015  # instead of 2 in the first Newton step: centers the guess's error
 _RSQRT_MAGIC = 0x5F37
+_HALF_ROUND = 1536.0  # 1.5 * 2^10
+_HALF_RANGE = 13.5  # of the exponent, so that one over it is a normal number
+_HALF_MAGIC = 0x7758
+_HALF_FIRST_TWO = 2.005
 
 
 class Tally:
@@ -106,3 +111,33 @@ def silu(x: Vector, tally: Tally) -> Vector:
 
     denominator = tally.op(exponential(-x, tally) + np.float32(1))
     return tally.op(x * reciprocal(denominator, tally))
+
+
+def half_silu(x: Half, tally: Tally) -> Half:
+    """`silu` with every operation in 16 bits, twice as many elements a cycle: within 0.4 percent, or 0.002 where the
+    gate is shut (x below -9)."""
+    import numpy as np
+
+    def op(value: NDArray[np.float32]) -> Half:
+        tally.operations += 1
+        return value.astype(np.float16)
+
+    def wide(value: Half) -> NDArray[np.float32]:
+        return value.astype(np.float32)  # a fused operation rounds once, at its end
+
+    t = op(np.clip(wide(x) * np.float32(-_LOG2_E), -_HALF_RANGE, _HALF_RANGE))
+    shifted = op(wide(t) + np.float32(_HALF_ROUND))
+    n = op(wide(shifted) - np.float32(_HALF_ROUND))
+    f = op(wide(t) - wide(n))
+    y = np.full_like(f, np.float16(_EXP2[3]))
+    for coefficient in reversed(_EXP2[:3]):
+        y = op(wide(y) * wide(f) + np.float32(coefficient))
+    y.view(np.int16)[:] += shifted.view(np.int16) << np.int16(10)  # the rounded sum ends in n
+    tally.operations += 2  # a shift and an integer addition
+    denominator = op(wide(y) + np.float32(1))
+    guess = (np.int16(_HALF_MAGIC) - denominator.view(np.int16)).view(np.float16)
+    tally.operations += 1
+    for two in (_HALF_FIRST_TWO, 2.0):
+        e = op(np.float32(two) - wide(denominator) * wide(guess))
+        guess = op(wide(guess) * wide(e))
+    return op(wide(x) * wide(guess))

@@ -12,7 +12,7 @@ from undiced.compiler.wafer.builder import StreamBuilder, X, Y
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.compiler.wafer.shard import Shard
 from undiced.compiler.wafer.vector_math import RSQRT_OPERATIONS
-from undiced.machine.collective import wavelets_of
+from undiced.machine.collective import SENDER_GAP, wavelets_of
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.vector import Kind, vector_cost
@@ -91,7 +91,7 @@ class Writer:
         if slices:
             size = FLOAT_BYTES if exact else self.scheme.wire_bytes
             axis = Y if line in ("y", "sliced") else X
-            distance = self._span(line) // 2 + slices
+            distance = self._span(line) // 2 + SENDER_GAP * slices
             b.multicast(note, axis, elements, size, distance, slices=slices, per_position=per_position)
 
     def reduce(self, b: StreamBuilder, note: str, line: str, elements: int, riders: int = 0) -> None:
@@ -157,13 +157,22 @@ class Writer:
 
     # Scalars and elementwise functions
 
-    def special(self, b: StreamBuilder, note: str, length: int, operations: int, scalars: int, **position: str) -> None:
-        """A transcendental of each element: vector operations, or library scalars."""
-        per_position = position.get("per_position", "")
+    def special(
+        self,
+        b: StreamBuilder,
+        note: str,
+        length: int,
+        operations: int,
+        scalars: int,
+        size: int = FLOAT_BYTES,
+        *,
+        per_position: str = "",
+    ) -> None:
+        """A transcendental of each element: vector operations over elements of `size` bytes, or library scalars."""
         elements = length * (self.positions if per_position else 1)
-        vectors = vector_cost(self.model, Kind.MUL, operations, elements, FLOAT_BYTES).cycles
+        vectors = vector_cost(self.model, Kind.MUL, operations, elements, size).cycles
         if self.scheme.vector_math and vectors < scalars * elements * self.model.transcendental:
-            b.vector(note, Kind.MUL, operations, length, FLOAT_BYTES, per_position=per_position)
+            b.vector(note, Kind.MUL, operations, length, size, per_position=per_position)
         else:
             b.vector(note, Kind.TRANSCENDENTAL, scalars, length, per_position=per_position)
 
