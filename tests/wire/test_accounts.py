@@ -67,7 +67,7 @@ def _caller(engine: EngineClient) -> Caller:
         tokenizer,  # type: ignore[arg-type]
         LineChat(),
         ModelCard("m", 1_700_000_000, 1000, "digest"),
-        lambda stops, continues: StopMatcher(stops, Detokenizer(tokenizer, continuation=continues)),  # type: ignore[arg-type]
+        lambda stops, goes, after: StopMatcher(stops, Detokenizer(tokenizer, continuation=goes), after=after),  # type: ignore[arg-type]
     )
     return Caller(build_app(service), service, engine)  # type: ignore[arg-type]
 

@@ -97,10 +97,10 @@ def _sequence(service: Service, job: Job, name: str, prompt: list[int], room: in
 
 
 def _choices(service: Service, job: Job, sequence: Sequence, *, first: int, echo: str, continues: bool) -> list[Choice]:
-    copies = sequence.copies(job.n)
+    least = job.sampling.min_tokens
     return [
-        Choice(first + at, copy, service.tokenizer, service.text_stream(job.stops, continues), echo)
-        for at, copy in enumerate(copies)
+        Choice(first + at, copy, service.tokenizer, service.text_stream(job.stops, continues, least), echo)
+        for at, copy in enumerate(sequence.copies(job.n))
     ]
 
 

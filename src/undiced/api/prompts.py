@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
 
 _PROBE_CHARS_A_TOKEN = 8  # the first probe of a long text reads that many characters a position of the context
+_MESSAGE_CHARS = 60  # what a template writes around a message costs like that many
 _RETRY_S = 2.0
 
 
@@ -60,7 +61,7 @@ class Prompts:
             message = f"The model '{self.name}' is a base model without a chat template."
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
         written = "\n".join(str(message["content"]) for message in messages)
-        chars = sum(_chars(message) for message in messages)
+        chars = sum(_MESSAGE_CHARS + _chars(message) for message in messages)
         return await self._encoded(written, "messages", lambda: chat.encode(messages), special=False, chars=chars)
 
     async def _encoded(

@@ -55,8 +55,8 @@ class Service:
 
     Attributes:
         chat: None for a base model, which can't chat.
-        text_stream: makes the token-to-text stream of one sequence from its stop strings and whether it continues a
-            text.
+        text_stream: makes the token-to-text stream of one sequence from its stop strings, whether it continues a
+            text, and the tokens that come before anything may stop.
         running: tasks that still answer a request; drained on shutdown.
     """
 
@@ -64,7 +64,7 @@ class Service:
     tokenizer: Tokenizer
     chat: Conversation | None
     card: ModelCard
-    text_stream: Callable[[tuple[str, ...], bool], TextStream]
+    text_stream: Callable[[tuple[str, ...], bool, int], TextStream]
     settings: Settings = field(default_factory=Settings)
     metrics: Metrics = field(default_factory=Metrics)
     state: State = "ready"

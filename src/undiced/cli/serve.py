@@ -238,8 +238,8 @@ def _service(
     from undiced.api.service import Service
     from undiced.text import Detokenizer, StopMatcher
 
-    def text_stream(stops: tuple[str, ...], continues: bool) -> StopMatcher:
-        return StopMatcher(stops, Detokenizer(tokenizer, continuation=continues))
+    def text_stream(stops: tuple[str, ...], continues: bool, after: int) -> StopMatcher:
+        return StopMatcher(stops, Detokenizer(tokenizer, continuation=continues), after=after)
 
     card = model_card(told.model, compiled, engine.limits)
     told.name = card.id

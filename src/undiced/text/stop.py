@@ -18,10 +18,27 @@ class StopMatcher:
         tokens: tokens pushed up to and including the one that completed it (all pushed, if none did).
     """
 
-    __slots__ = ("_automata", "_detokenizer", "_first", "_held", "_include", "_stops", "stop", "stopped", "tokens")
+    __slots__ = (
+        "_after",
+        "_automata",
+        "_detokenizer",
+        "_first",
+        "_held",
+        "_include",
+        "_stops",
+        "stop",
+        "stopped",
+        "tokens",
+    )
 
-    def __init__(self, stops: tuple[str, ...], detokenizer: Detokenizer, *, include: bool = False) -> None:
-        """include: the text sent ends with the stop string instead of before it. Empty stop strings are refused."""
+    def __init__(
+        self, stops: tuple[str, ...], detokenizer: Detokenizer, *, include: bool = False, after: int = 0
+    ) -> None:
+        """Empty stop strings are refused.
+
+        include: the text sent ends with the stop string instead of before it.
+        after: in the text of that many tokens nothing stops, nor begins to.
+        """
         if "" in stops:
             raise InvalidRequestError("A stop string is empty.", param="stop", remedy="Leave it out.")
         self._stops = tuple(dict.fromkeys(stops))
@@ -29,6 +46,7 @@ class StopMatcher:
         self._first = frozenset(stop[0] for stop in self._stops)
         self._detokenizer = detokenizer
         self._include = include
+        self._after = after
         self._held = ""
         self.stopped = False
         self.stop: str | None = None
@@ -40,6 +58,8 @@ class StopMatcher:
             return "", True
         self.tokens += 1
         text = self._detokenizer.push(token)
+        if self.tokens <= self._after:
+            return text, False
         return self._feed(text) if text else "", self.stopped
 
     def flush(self) -> str:

@@ -243,7 +243,9 @@ def build_caller(
         tokenizer=tokenizer,
         chat=chat,  # type: ignore[arg-type]
         card=ModelCard("m", 1_700_000_000, context, "digest", aliases=("org/m",)),
-        text_stream=lambda stops, continues: StopMatcher(stops, Detokenizer(tokenizer, continuation=continues)),  # type: ignore[arg-type]
+        text_stream=lambda stops, goes, after: StopMatcher(
+            stops, Detokenizer(tokenizer, continuation=goes), after=after
+        ),  # type: ignore[arg-type]
         settings=settings or Settings(),
     )
     engine.on_usage = service.metrics.ended

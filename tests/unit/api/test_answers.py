@@ -225,7 +225,7 @@ def test_offsets_go_on_where_bytes_are_no_characters_at_all(make):
 
     caller = make(text="abbc")
     caller.service.tokenizer = Broken()
-    caller.service.text_stream = lambda stops, goes: StopMatcher(stops, Detokenizer(Broken(), continuation=goes))
+    caller.service.text_stream = lambda *_: StopMatcher((), Detokenizer(Broken(), continuation=True))
     choice = caller.complete(logprobs=1).json["choices"][0]
     assert choice["text"] == "a\ufffd\ufffdc" and choice["logprobs"]["text_offset"] == [0, 1, 2, 3]
     assert choice["logprobs"]["tokens"] == ["a", "bytes:\\xff", "bytes:\\xff", "c"]
@@ -348,7 +348,8 @@ def test_every_text_of_a_message_counts_as_long(make, monkeypatch, message):
     monkeypatch.setattr(caller.service.prompts.chat, "encode", lambda m: threads.append(get_ident()) or encode(m))
     assert caller.chat(messages=[message, {"role": "user", "content": "x"}]).status == 200
     assert caller.chat(messages=[{"role": "user", "content": "x"}]).status == 200
-    assert (threads[0] == get_ident(), threads[1] == get_ident()) == (False, True)
+    assert caller.chat(messages=[{"role": "user", "content": ""}] * 20).status == 200
+    assert [thread == get_ident() for thread in threads] == [False, True, False], "many messages are long too"
 
 
 def test_many_short_prompts_let_the_streams_go_on(make):
@@ -509,3 +510,9 @@ def test_the_salt_reaches_the_engine(caller, fields, salt):
     caller.chat(n=2, **fields)
     caller.complete(prompt=["a", "b"], **fields)
     assert [request.cache_salt for request in caller.engine.submitted] == [salt] * 4
+
+
+@pytest.mark.parametrize(("least", "text", "tokens"), [(0, "Hell", 5), (4, "Hell", 5), (5, SCRIPT, 26)])
+def test_nothing_stops_before_min_tokens(caller, least, text, tokens):
+    answer = caller.complete(stop="o", min_tokens=least).json
+    assert answer["choices"][0]["text"] == text and answer["usage"]["completion_tokens"] == tokens

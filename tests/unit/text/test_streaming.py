@@ -57,6 +57,13 @@ def test_the_stop_string_can_be_included() -> None:
     assert "".join(stream("abcdef", "cd", include=True)[0]) == "abcd"
 
 
+def test_nothing_stops_or_begins_to_in_the_first_tokens() -> None:
+    for after, expected in ((0, ("", 2)), (1, ("abx", 5)), (2, ("abx", 5)), (4, ("abxabx", 6))):
+        matcher = StopMatcher(("ab",), Detokenizer(BPE), after=after)
+        text = "".join(matcher.push(i)[0] for i in BPE.encode("abxabx")) + matcher.flush()
+        assert (text, matcher.tokens) == expected
+
+
 def test_of_two_stops_the_one_completed_first_wins_and_of_equals_the_longest() -> None:
     assert stream("abcdef", "bcde", "cd")[1].stop == "cd"
     assert stream("abcdef", "d", "bcd", "cd")[1].stop == "bcd"
