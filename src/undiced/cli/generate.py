@@ -31,6 +31,8 @@ def generate(
     from undiced.cli.terminal import emit, loading
     from undiced.llm import LLM, SamplingParams
 
+    if prompt == "-" and sys.stdin.isatty():
+        typer.secho("The text to continue, then Ctrl-D:", fg="bright_black", err=True)
     text = sys.stdin.read() if prompt == "-" else prompt
     params = SamplingParams(max_tokens=count, temperature=temperature, seed=seed, stop=tuple(stop or ()))
     with loading(model, quiet=as_json) as bar:

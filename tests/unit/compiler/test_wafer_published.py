@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from undiced.compiler.wafer.build import best_grid, default_groups
-from undiced.compiler.wafer.dims import Dims, one_head
+from undiced.compiler.wafer.dims import Dims, Experts, one_head
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.waferengine import Shard, decode_layer, head
 from undiced.compiler.wafer.waferllm import Grid, Tile, prefill_layer
@@ -110,6 +110,22 @@ def test_bad_configurations_are_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(CompileError):
         dims_of(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layers": 0}, "x can't have 0 layers. Use 1 to 1024."),
+        ({"dim": 10**30}, f"x can't have {10**30} hidden columns. Use 1 to 16777216."),
+        ({"vocab": -1}, "x can't have -1 tokens of vocabulary. Use 1 to 16777216."),
+        ({"kv_heads": 3}, "x: 3 KV heads can't serve 4 heads evenly. Use a divisor of the heads."),
+        ({"experts": Experts(8, 9, 64)}, "x: 9 of 8 experts can't act on a token. Use 1 to 8."),
+    ],
+)
+def test_dimensions_of_no_model_are_named(fields, message):
+    with pytest.raises(CompileError) as caught:
+        replace(Dims("x", 2, 64, 4, 2, 16, 128, 100), **fields)
+    assert str(caught.value) == message
 
 
 def test_unknown_names_are_refused():

@@ -54,13 +54,27 @@ class Dims:
     latent: Latent | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.layers, self.dim, self.heads, self.kv_heads, self.head_dim, self.ffn, self.vocab)
-        if min(numbers) < 1 or max(numbers) > _LARGEST or self.heads % self.kv_heads:
+        for what, size, most in (
+            ("layers", self.layers, _MOST_LAYERS),
+            ("hidden columns", self.dim, _LARGEST),
+            ("heads", self.heads, _LARGEST),
+            ("KV heads", self.kv_heads, _LARGEST),
+            ("columns a head", self.head_dim, _LARGEST),
+            ("feed-forward columns", self.ffn, _LARGEST),
+            ("tokens of vocabulary", self.vocab, _LARGEST),
+        ):
+            if not 1 <= size <= most:
+                raise CompileError(f"{self.name} can't have {size} {what}.", remedy=f"Use 1 to {most}.")
+        if self.heads % self.kv_heads:
             raise CompileError(
-                f"{self.name}: dimensions {numbers} are no transformer's.", remedy="Check the configuration."
+                f"{self.name}: {self.kv_heads} KV heads can't serve {self.heads} heads evenly.",
+                remedy="Use a divisor of the heads.",
             )
-        if self.layers > _MOST_LAYERS:
-            raise CompileError(f"{self.name} has {self.layers} layers.", remedy=f"Use 1 to {_MOST_LAYERS}.")
+        if self.experts is not None and not 1 <= self.experts.active <= self.experts.count:
+            raise CompileError(
+                f"{self.name}: {self.experts.active} of {self.experts.count} experts can't act on a token.",
+                remedy=f"Use 1 to {self.experts.count}.",
+            )
 
     @property
     def kv_dim(self) -> int:
