@@ -101,6 +101,8 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
         InvalidRequestError: not UTF-8, not JSON, nested too deep, a field missing or of the wrong type (`param` names
             it).
     """
+    if not body.strip():
+        raise InvalidRequestError("The request body is empty.", remedy=_JSON_REMEDY)
     try:
         fields = _FIELDS.decode(body)
         wire = msgspec.json.decode(body, type=kind)

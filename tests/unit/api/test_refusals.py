@@ -142,7 +142,8 @@ def test_impossible_completions_are_refused(caller, fields, param, code):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "JSON"),
+        (b"", "body is empty"),
+        (b" \n", "body is empty"),
         (b"{", "JSON"),
         (b"[]", "expected an object"),
         (b"null", "expected an object"),
