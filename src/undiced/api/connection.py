@@ -62,6 +62,7 @@ class Connection(HttpToolsProtocol):
     limits = Settings()
     most = Settings().max_connections
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _silence: _Silence = ""
     _in_head = False  # a request's head has begun and is not complete
     _in_body = False  # the head is complete and the body is not
@@ -78,9 +79,10 @@ class Connection(HttpToolsProtocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._silence = ""
         self._disarm()
+        self._read_on()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,6 +113,16 @@ class Connection(HttpToolsProtocol):
         """An answer's last byte; its request may still be coming in."""
         super().on_response_complete()
         self._watch()
+
+    def pause_writing(self) -> None:
+        """The client does not read; not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.limits.read_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        super().resume_writing()
+        self._read_on()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is told so in JSON."""
@@ -146,6 +158,11 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _refuse(self, error: UndicedError) -> None:
         """Answer without the application, and close."""

@@ -15,6 +15,7 @@ class Settings:
         max_connections: most connections at once; max_head_bytes: request line and headers of one request.
         max_body_bytes: largest request body, after decompression too.
         head_timeout_s, body_timeout_s: how long a request's headers and body may take to arrive.
+        read_timeout_s: how long a client may leave what was written unread, once buffers are full.
         linger_s: how long the rest of a refused request is read and thrown away.
         max_prompts: most prompts in one completion request.
         max_messages: most messages in one chat request.
@@ -33,6 +34,7 @@ class Settings:
     max_body_bytes: int = 4 << 20
     head_timeout_s: float = 20.0
     body_timeout_s: float = 60.0
+    read_timeout_s: float = 120.0
     linger_s: float = 10.0
     max_choices: int = 16
     max_prompts: int = 128

@@ -7,9 +7,11 @@ import json
 import resource
 
 import pytest
+import uvicorn
 from test_server import served
+from uvicorn.server import ServerState
 
-from undiced.api.connection import affordable
+from undiced.api.connection import affordable, connection_class
 from undiced.api.settings import Settings
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -233,6 +235,38 @@ async def test_a_flood_of_connections_is_dropped(make):
         await still_serves(client)
 
     await wired(make, scenario, settings=Settings(max_connections=2))
+
+
+class Pipe(asyncio.Transport):
+    """A transport that only notes its end."""
+
+    aborted = False
+
+    def get_extra_info(self, name, default=None):
+        return default
+
+    def is_closing(self):
+        return self.aborted
+
+    def abort(self):
+        self.aborted = True
+
+
+async def test_a_client_that_never_reads_is_dropped_and_a_slow_one_is_not():
+    config = uvicorn.Config(lambda *_: None, lifespan="off", ws="none")
+    config.load()
+    kind = connection_class(limits(read_timeout_s=0.1))
+    pipes = []
+    for reads_on in (False, True):
+        connection, pipe = kind(config=config, server_state=ServerState(), app_state={}), Pipe()
+        pipes.append(pipe)
+        connection.connection_made(pipe)
+        connection.pause_writing()
+        if reads_on:
+            await asyncio.sleep(0.05)
+            connection.resume_writing()
+    await asyncio.sleep(0.15)
+    assert [pipe.aborted for pipe in pipes] == [True, False]
 
 
 def test_the_limit_fits_the_limit_of_open_files(monkeypatch):
