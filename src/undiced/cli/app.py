@@ -102,9 +102,9 @@ def _misused(error: _Misuse) -> int:
 
 def _report_json(code: str, message: str, remedy: str) -> None:
     if "--json" in sys.argv:
-        from undiced.cli.terminal import emit
+        from undiced.cli.terminal import emit, error_object
 
-        emit({"error": {"code": code, "message": message, "remedy": remedy}})
+        emit(error_object(code, message, remedy))
 
 
 def _report(code: str, message: str, remedy: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import DEFAULT_MODEL, MaxContext, Model, Seed, Temperature, Threads
+from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Seed, Temperature, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,26 +29,30 @@ def chat(
     seed: Seed = None,
     threads: Threads = None,
     max_context: MaxContext = None,
+    as_json: Json = False,
 ) -> None:
-    """Chat with a model in the terminal."""
+    """Chat with a model in the terminal. With --json, a line of JSON answers each line of input."""
     from undiced.cli.terminal import loading
     from undiced.llm import LLM, SamplingParams
 
-    with loading(model) as bar:
+    with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
     with llm:
         llm.chat_ids([{"role": "user", "content": ""}])  # a base model is refused before anybody has typed
-        typer.secho(f"{llm.config.name}. {_HELP}", fg="bright_black")
-        Conversation(llm, SamplingParams(max_tokens=None, temperature=temperature, seed=seed), system).run()
+        params = SamplingParams(max_tokens=None, temperature=temperature, seed=seed)
+        conversation = Conversation(llm, params, system, as_json=as_json)
+        conversation.tell(f"{llm.config.name}. {_HELP}")
+        conversation.run()
 
 
 class Conversation:
     """What was said so far, and the loop that goes on."""
 
-    def __init__(self, llm: LLM, params: SamplingParams, system: str) -> None:
+    def __init__(self, llm: LLM, params: SamplingParams, system: str, *, as_json: bool = False) -> None:
         self.llm = llm
         self.params = params
         self.system = system
+        self.as_json = as_json
         self.messages: list[Message] = []
 
     def run(self) -> None:
@@ -57,32 +61,38 @@ class Conversation:
             import readline  # noqa: F401  gives the prompt line editing and a history
         while True:
             try:
-                line = input("\n> ").strip()
+                line = input("" if self.as_json else "\n> ").strip()
             except (EOFError, KeyboardInterrupt):
-                typer.echo()
+                self.tell("")
                 return
             if line in ("/exit", "/quit", "/bye"):
                 return
             if line:
                 self.take(line)
 
+    def tell(self, text: str) -> None:
+        """Something for the person who types; scripts do not want it."""
+        if not self.as_json:
+            typer.secho(text, fg="bright_black")
+
     def take(self, line: str) -> None:
         """Obey a command or answer a message."""
         word, _, rest = line.partition(" ")
         if word == "/reset":
             self.messages.clear()
-            typer.secho("A new conversation.", fg="bright_black")
+            self.tell("A new conversation.")
         elif word == "/system":
             self.system = rest.strip()
-            typer.secho("The system prompt is set." if self.system else "No system prompt.", fg="bright_black")
+            self.tell("The system prompt is set." if self.system else "No system prompt.")
         elif word.startswith("/") and " " not in word and word[1:].isalpha():
-            typer.secho(_HELP, fg="bright_black")
+            self.tell(_HELP)
         else:
             self.answer(line)
 
     def answer(self, line: str) -> None:
         """Stream an answer; an error takes the message back and leaves the conversation usable."""
-        from undiced.cli.generate import figures
+        from undiced.cli.generate import figures, summary
+        from undiced.cli.terminal import emit, error_object
         from undiced.core.errors import UndicedError
 
         self.messages.append({"role": "user", "content": line})
@@ -92,17 +102,22 @@ class Conversation:
             with interruptible() as interrupted:
                 for piece, so_far in self.llm.stream([*system, *self.messages], self.params):
                     answer = so_far
-                    typer.echo(piece, nl=False)
+                    if not self.as_json:
+                        typer.echo(piece, nl=False)
                     if interrupted:
                         stopped = True
                         break
         except UndicedError as error:
             self.messages.pop()
             typer.secho(f"error: {error}", fg="red", err=True)
+            if self.as_json:
+                emit(error_object(error.code, error.message, error.remedy))
             return
         assert answer is not None
         self.messages.append({"role": "assistant", "content": answer.text})
-        typer.secho("\nstopped" if stopped else f"\n{figures(answer)}", fg="bright_black")
+        if self.as_json:
+            emit(summary(answer) | ({"finish_reason": "stopped"} if stopped else {}))
+        self.tell("\nstopped" if stopped else f"\n{figures(answer)}")
 
 
 @contextlib.contextmanager

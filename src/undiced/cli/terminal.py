@@ -100,6 +100,11 @@ def emit(value: object) -> None:
     typer.echo(msgspec.json.encode(value).decode())
 
 
+def error_object(code: str, message: str, remedy: str) -> dict[str, object]:
+    """An error as scripts read it."""
+    return {"error": {"code": code, "message": message, "remedy": remedy}}
+
+
 def megabytes(count: float) -> str:
     """A size for people."""
     return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"

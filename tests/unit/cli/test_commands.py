@@ -136,6 +136,18 @@ def test_chat_survives_a_message_that_is_too_long():
 
 
 @pytest.mark.model
+def test_chat_answers_lines_with_lines_of_json():
+    found = run(
+        "chat", MODEL, "--max-context", "256", "--json", typed="Say hi.\n/reset\n" + "x y " * 400 + "\nAgain.\n"
+    )
+    assert found.returncode == 0
+    first, error, second = map(json.loads, found.stdout.splitlines())
+    for answer in (first, second):
+        assert answer["text"] and answer["tokens"] > 0 and answer["finish_reason"] in ("stop", "length")
+    assert error["error"]["code"] == "context_length_exceeded" and error["error"]["remedy"]
+
+
+@pytest.mark.model
 def test_an_interruption_is_status_130_without_a_traceback():
     command = [*RUN, "generate", MODEL, "-p", "Once", "-n", "2000", "--max-context", "4096"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
