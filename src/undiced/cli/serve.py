@@ -130,7 +130,7 @@ class Announcement:
 
     def ready(self) -> None:
         """Requests are taken."""
-        from undiced.cli.terminal import emit
+        from undiced.cli.terminal import counted, emit
 
         seconds = time.perf_counter() - self.began_s
         assert self.limits is not None
@@ -141,17 +141,18 @@ class Announcement:
         typer.secho(f"{self.name} is ready after {seconds:.1f} s", bold=True)
         typer.echo(f"  chat page   {self.url}/")
         typer.echo(f"  API         {self.url}/v1")
-        shape = f"{self.threads} threads, context {self.limits.context}, {self.limits.max_batch} sequences at once"
+        threads, batch = counted(self.threads, "thread"), counted(self.limits.max_batch, "sequence")
+        shape = f"{threads}, context {self.limits.context}, {batch} at once"
         typer.secho(f"  {shape}. Ctrl-C stops.", fg="bright_black")
 
     def drain(self, running: int) -> None:
         """No more requests are taken."""
-        from undiced.cli.terminal import emit
+        from undiced.cli.terminal import counted, emit
 
         if self.as_json:
             emit({"event": "draining", "running": running})
         elif running:
-            typer.echo(f"Finishing {running} answer{'s' if running > 1 else ''}; Ctrl-C again ends them.", err=True)
+            typer.echo(f"Finishing {counted(running, 'answer')}; Ctrl-C again ends them.", err=True)
 
 
 async def _serve(

@@ -105,6 +105,11 @@ def error_object(code: str, message: str, remedy: str) -> dict[str, object]:
     return {"error": {"code": code, "message": message, "remedy": remedy}}
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things: 1 thread, 2 threads."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def megabytes(count: float) -> str:
     """A size for people."""
     return f"{count / 1e6:,.0f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"

@@ -42,3 +42,7 @@ def test_an_interruption_is_noted_and_the_handler_given_back():
         signal.raise_signal(signal.SIGINT)
         assert seen
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_things_are_counted_in_their_number():
+    assert [terminal.counted(count, "thread") for count in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
