@@ -66,7 +66,12 @@ def _table(rows: list[dict[str, object]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("NAME", "SIZE", "CACHED", "LICENSE", "DESCRIPTION"):
-        table.add_column(column, justify="right" if column == "SIZE" else "left", no_wrap=column == "NAME")
+        table.add_column(
+            column,
+            justify="right" if column == "SIZE" else "left",
+            no_wrap=column == "NAME",
+            overflow="fold",  # licenses are read in full
+        )
     for row in rows:
         name = f"{row['name']}*" if row["default"] else str(row["name"])
         size = megabytes(float(str(row["bytes"])))

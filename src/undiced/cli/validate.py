@@ -31,6 +31,7 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Simulate published measurements. Prints the error of each one in the tables."""
+    from undiced.cli.terminal import emit
     from undiced.compiler.wafer.ablation import ladder
     from undiced.compiler.wafer.build import build_mapping
     from undiced.core.errors import InvalidRequestError
@@ -38,16 +39,17 @@ def validate(
     from undiced.sim import claims as claiming
     from undiced.sim import validation
 
-    if calibrate + claims + (write is not None) + as_json > 1:
-        raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims, --write or --json.")
+    if calibrate + claims + (write is not None) > 1:
+        raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims or --write.")
     if calibrate:
-        fitting.report(build_mapping)
+        emit(fitting.as_dicts(build_mapping)) if as_json else fitting.report(build_mapping)
     elif claims:
-        claiming.report(build_mapping, ladder)
+        emit(claiming.as_dicts(build_mapping, ladder)) if as_json else claiming.report(build_mapping, ladder)
     elif write is not None:
         text = validation.whole_page(build_mapping, ladder)
         with writing(write):
             write.write_text(text, encoding="utf-8")
+        emit({"file": str(write)}) if as_json else typer.echo(write)
     else:
         _print(validation.validate(build_mapping), as_json)
 

@@ -6,6 +6,7 @@ assumed ones included, tells whether the rows identify them; assumed ones are mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,16 @@ class Fit:
     errors: tuple[float, ...]
     rank: int
     parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An assumed parameter at an end of its range: the refitted problem, and the relative error of row V16."""
+
+    name: str
+    value: float
+    fit: Fit
+    v16_error: float
 
 
 def problems() -> tuple[Problem, ...]:
@@ -162,21 +173,25 @@ def _print_fit(fit: Fit) -> None:
         print(f"    {row.id:<5} {error:+8.2%}  {row.what}")
 
 
-def _print_ends(base: list[Fit], build: ProgramBuilder) -> None:
-    print("assumed parameters at both ends, the others refitted")
+def ends(base: list[Fit], build: ProgramBuilder) -> Iterator[End]:
+    """Each assumed parameter at both ends of its range, the others of its problem refitted."""
+    v16 = next(row for row in open_rows() if row.id == "V16")
+    assert v16.published
     for index, fit in enumerate(base):
         for parameter in fit.problem.assumed:
-            for end in (parameter.low, parameter.high):
-                moved = solve(fit.problem, build, {parameter.name: end})
+            for value in (parameter.low, parameter.high):
+                moved = solve(fit.problem, build, {parameter.name: value})
                 lab = Lab(build, _overrides([*base[:index], moved, *base[index + 1 :]]))
-                v16 = next(row for row in open_rows() if row.id == "V16")
-                assert v16.published
-                values = ", ".join(f"{name} {moved.values[name]:.2f}" for name in fit.problem.fitted)
-                worst = max(abs(e) for e in moved.errors)
-                print(
-                    f"  {fit.problem.machine} {parameter.name} = {end:g}: {values}; worst row {worst:.2%}; "
-                    f"V16 {v16.simulate(lab) / v16.published - 1:+.2%}"
-                )
+                yield End(parameter.name, value, moved, v16.simulate(lab) / v16.published - 1)
+
+
+def _print_end(end: End) -> None:
+    fit = end.fit
+    values = ", ".join(f"{name} {fit.values[name]:.2f}" for name in fit.problem.fitted)
+    print(
+        f"  {fit.problem.machine} {end.name} = {end.value:g}: {values}; worst row {max(map(abs, fit.errors)):.2%}; "
+        f"V16 {end.v16_error:+.2%}"
+    )
 
 
 def report(build: ProgramBuilder) -> None:
@@ -184,4 +199,30 @@ def report(build: ProgramBuilder) -> None:
     fits = [solve(problem, build) for problem in problems()]
     for fit in fits:
         _print_fit(fit)
-    _print_ends(fits, build)
+    print("assumed parameters at both ends, the others refitted")
+    for end in ends(fits, build):
+        _print_end(end)
+
+
+def as_dicts(build: ProgramBuilder) -> dict[str, object]:
+    """What `report` prints, for scripts."""
+    fits = [solve(problem, build) for problem in problems()]
+    moved = [
+        {"name": end.name, "value": end.value, "fit": _as_dict(end.fit), "v16_error": end.v16_error}
+        for end in ends(fits, build)
+    ]
+    return {"fits": [_as_dict(fit) for fit in fits], "ends": moved}
+
+
+def _as_dict(fit: Fit) -> dict[str, object]:
+    return {
+        "machine": fit.problem.machine,
+        "fitted": {name: fit.values[name] for name in fit.problem.fitted},
+        "assumed": {a.name: {"value": fit.values[a.name], "low": a.low, "high": a.high} for a in fit.problem.assumed},
+        "rank": fit.rank,
+        "parameters": fit.parameters,
+        "errors": [
+            {"id": row.id, "what": row.what, "error": error}
+            for row, error in zip(fit.problem.rows, fit.errors, strict=True)
+        ],
+    }

@@ -5,7 +5,7 @@ An assumed parameter is moved to both ends of its range and the others of its ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
@@ -103,6 +103,17 @@ def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
     ratios = [rungs[0].cycles_per_layer / rungs[-1].cycles_per_layer for rungs in ladders]
     out.append(_interval("undiced over waferllm, padded one-head 8B on wse2", ratios, "x"))
     return out
+
+
+def as_dicts(build: ProgramBuilder, ablation: Ablation) -> dict[str, object]:
+    """What `report` prints, for scripts."""
+    return {
+        "claims": [asdict(claim) for claim in claims(build, ablation)],
+        "ablation": [
+            {"what": rung.what, "region": rung.region, "cycles_per_layer": rung.cycles_per_layer}
+            for rung in ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
+        ],
+    }
 
 
 def report(build: ProgramBuilder, ablation: Ablation) -> None:

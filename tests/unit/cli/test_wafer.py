@@ -117,6 +117,22 @@ def test_validation_has_one_output_at_a_time():
         run("validate", "--claims", "--calibrate")
 
 
+def test_the_calibration_as_json():
+    found = json.loads(run("validate", "--calibrate", "--json"))
+    assert all(fit["rank"] == len(fit["fitted"]) and fit["errors"] for fit in found["fits"])
+    assumed = [(fit["machine"], name) for fit in found["fits"] for name in fit["assumed"]]
+    assert sorted((end["fit"]["machine"], end["name"]) for end in found["ends"]) == sorted(assumed * 2)
+
+
+def test_claims_as_json(monkeypatch):
+    from undiced.sim import claims
+
+    monkeypatch.setattr(claims, "claims", lambda *_: [claims.Interval("speed", 2.0, 1.0, 3.0, "tokens/s")])
+    found = json.loads(run("validate", "--claims", "--json"))
+    assert found["claims"] == [{"what": "speed", "value": 2.0, "low": 1.0, "high": 3.0, "unit": "tokens/s"}]
+    assert found["ablation"][0]["cycles_per_layer"] > found["ablation"][-1]["cycles_per_layer"]
+
+
 def test_validation_as_json():
     rows = json.loads(run("validate", "--json"))
     assert {row["kind"] for row in rows} == {"calibration", "open"} and all(row["passed"] is not False for row in rows)
