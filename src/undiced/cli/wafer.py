@@ -79,9 +79,10 @@ def compile(
         with writing(out):
             program.save(out)
     if dump:
+        from undiced.cli.terminal import emit
         from undiced.program.dump import dump as text
 
-        typer.echo(text(program), nl=False)
+        emit({"dump": text(program)}) if as_json else typer.echo(text(program), nl=False)
         return
     found = (
         _host_summary(program) if machine == "host" else _timed(program, machine, mapping, phase, batch, context, clock)
