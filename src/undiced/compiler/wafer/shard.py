@@ -12,6 +12,7 @@ from undiced.compiler.wafer.dims import Dims
 from undiced.compiler.wafer.scheme import Scheme
 
 _ACTIVATION_BYTES = 4
+_NORM_BYTES = 2  # scaling by a power of two keeps a weight's format
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,11 @@ class Shard:
         return self.positions(context) * elements * scheme.kv_bytes * batch
 
     def buffer_bytes(self, scheme: Scheme, context: int, batch: int) -> int:
-        """Bytes of activations, scores and rotation tables. Reductions add arriving wavelets in place."""
+        """Bytes of activations, scaled norm weights, scores, rotation tables. Arriving wavelets are added in place."""
         widest = max(self.q + 2 * self.k, 2 * self.f_active())
         scores = 2 * self.group * self.positions(context)
-        return (3 * self.d + widest + scores) * _ACTIVATION_BYTES * batch + 2 * self.k * _ACTIVATION_BYTES
+        each = (3 * self.d + widest + scores) * _ACTIVATION_BYTES + self.d * _NORM_BYTES
+        return each * batch + 2 * self.k * _ACTIVATION_BYTES
 
     def f_active(self) -> int:
         """FFN columns that one token uses on a core."""
