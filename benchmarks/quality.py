@@ -29,7 +29,7 @@ from undiced.engine.meaning import log_softmax
 from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds, Op, Program
-from undiced.text import load_tokenizer
+from undiced.text import Tokenizer, load_tokenizer
 
 WINDOW, COMPARED_FROM = 512, 256  # positions COMPARED_FROM .. WINDOW - 2 predict a token that the text has
 CLEAR_MARGIN = 0.1  # nats between the reference's two likeliest tokens
@@ -46,13 +46,9 @@ def text() -> str:
     return prose[:40_000] + Path(json.decoder.__file__).read_text()[:8_000] + prose[40_000:120_000]
 
 
-def windows_of(checkpoint: Checkpoint, count: int) -> NDArray[np.int32]:
-    """(count, WINDOW) token ids of `text`, each beginning with the beginning-of-text token if the model has it."""
-    tokenizer = load_tokenizer(checkpoint)
-    ids = np.array(tokenizer.encode(text())[: count * WINDOW], np.int32).reshape(count, WINDOW)
-    if tokenizer.add_bos:
-        ids[:, 0] = tokenizer.bos_id
-    return ids
+def windows_of(tokenizer: Tokenizer, count: int) -> NDArray[np.int32]:
+    """(count, WINDOW) token ids of `text`."""
+    return np.array(tokenizer.encode(text())[: count * WINDOW], np.int32).reshape(count, WINDOW)
 
 
 def _step(tokens: NDArray[np.int32], at: int, slots: int, rows: NDArray[np.int32], pages: int) -> StepInput:
@@ -119,7 +115,7 @@ def peers(path: Path, count: int) -> tuple[NDArray[np.int32], Iterator[F32]]:
     context, vocab, chunks = np.frombuffer(data[8:20], np.int32)
     assert data[:8].tobytes() == b"_logits_" and context == WINDOW and chunks == count
     end = 20 + int(chunks) * WINDOW * 4
-    tokens = np.frombuffer(data[20:end], np.int32).reshape(chunks, WINDOW)
+    tokens = np.frombuffer(data[20:end], np.int32).reshape(chunks, WINDOW).copy()
     width = 2 * ((int(vocab) + 1) // 2) + 4
     rows = np.frombuffer(data[end:], np.uint16).reshape(chunks, WINDOW - 1 - COMPARED_FROM, width)
 
@@ -163,12 +159,15 @@ def compare(model: str, count: int, with_peer: bool) -> dict[str, dict[str, floa
     """Figures of each side over `count` windows."""
     checkpoint = open_checkpoint(model)
     program = compile(build(checkpoint), host(), Bounds(max(count, 1), WINDOW))
-    windows = windows_of(checkpoint, count)
+    tokenizer = load_tokenizer(checkpoint)
+    windows = windows_of(tokenizer, count)
     sides = {"undiced": Tally()}
     theirs: Iterator[F32] = iter(())
     if with_peer:
         sides["llama.cpp"] = Tally()
         windows, theirs = peers(checkpoint.path, count)
+    if tokenizer.add_bos:  # llama.cpp computes with it at the beginning of each window too, and stores the text's token
+        windows[:, 0] = tokenizer.bos_id
     expected = list(reference(program, checkpoint, windows))
     for position, rows in enumerate(engine(program, checkpoint, windows)):
         for window, row in enumerate(rows):

@@ -25,6 +25,7 @@ from undiced.checkpoint import open_checkpoint
 from undiced.compiler.wafer.vector_math import Tally, half_silu
 from undiced.model import OPS, Graph, KvState, Node, build, load_weights
 from undiced.model.ops import Run
+from undiced.text import load_tokenizer
 
 F32 = NDArray[np.float32]
 FP16_LARGEST = 65504.0
@@ -147,7 +148,7 @@ def compare(model: str, tokens: int) -> dict[str, object]:
     checkpoint = open_checkpoint(model)
     graph = build(checkpoint)
     weights = load_weights(graph, checkpoint)
-    ids = quality["windows_of"](checkpoint, 1)[0][:tokens].astype(np.int64)
+    ids = quality["windows_of"](load_tokenizer(checkpoint), 1)[0][:tokens].astype(np.int64)
 
     def run() -> Run:
         return Run(ids, np.arange(len(ids), dtype=np.int64), ((0, len(ids)),), (KvState(),))
