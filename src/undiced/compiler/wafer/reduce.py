@@ -17,7 +17,7 @@ from undiced.machine.cost import CostModel
 _LEVEL_LIMIT = 1024  # a level's size is packed into ten bits,
 _DEEP_LIMIT = 128  # of four levels those after the first into seven
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
-_DEEP_SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16)
+_DEEP_SIZES = (2, 3, 4, 5, 6, 8)
 _WORTH_COLORS = 0.98  # a second tree on a line must save this much
 
 Payloads = tuple[
