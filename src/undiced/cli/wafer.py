@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from undiced.core.mapping import MappingOptions
     from undiced.program import Program
 
+# What is decided once, when a model is compiled for wafers.
 _CHOICES = {
-    *("wafers", "weights", "kv_bits", "mapping", "region", "groups", "stages", "layers", "objective", "measured_code")
-}  # what is decided once, when a model is compiled for wafers
+    "wafers", "weights", "kv_bits", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective",
+    "measured_code",
+}  # fmt: skip
 
 _NAMED = "A configuration's name (llama-3.3-70b), a config.json, or a checkpoint"
 Subject = Annotated[str, typer.Argument(help=f"{_NAMED}.", metavar="MODEL")]
@@ -29,6 +31,7 @@ Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:4
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
 Weights = Annotated[str, typer.Option(help="bf16, int8 or int4.")]
 Kv = Annotated[int, typer.Option("--kv-bits", help="16 or 8 bits a key or value.")]
+Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
@@ -49,6 +52,7 @@ def compile(
     wafers: Wafers = None,
     weights: Weights = "bf16",
     kv_bits: Kv = 16,
+    sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Context = 4096,
     batch: Batch = 1,
@@ -72,8 +76,9 @@ def compile(
         program = _host_program(model, context, batch)
     else:
         options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits
-        )
+            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits,
+            sum_bits,
+        )  # fmt: skip
         program = _wafer_program(model, machine, mapping, options)
     if out is not None:
         with writing(out):
@@ -97,6 +102,7 @@ def simulate(
     wafers: Wafers = None,
     weights: Weights = "bf16",
     kv_bits: Kv = 16,
+    sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Annotated[
         int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
@@ -135,8 +141,9 @@ def simulate(
     else:
         name, context = machine or "wse3", context or 4096
         options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits
-        )
+            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits,
+            sum_bits,
+        )  # fmt: skip
         program = _wafer_program(model, name, mapping, options)
     found = _timed(program, name, mapping, phase, batch, context, clock)
     if draft is not None:
@@ -186,6 +193,7 @@ def _options(
     measured_code: bool,
     weights: str,
     kv_bits: int,
+    sum_bits: int,
 ) -> MappingOptions:
     """The mapping's options, parsed."""
     from undiced.core.mapping import MappingOptions
@@ -193,6 +201,13 @@ def _options(
 
     if kv_bits not in (8, 16):
         raise CompileError(f"Keys and values can't have {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
+    if sum_bits not in (16, 32):
+        raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
+    scheme: dict[str, object] = {}
+    if (weights, kv_bits) != ("bf16", 16):
+        scheme.update(weights=weights, kv_bytes=kv_bits // 8)
+    if sum_bits == 32:
+        scheme.update(wire="fp32", accumulator="fp32-cached")
     return MappingOptions(
         region=parse_region(region),
         groups=groups,
@@ -204,7 +219,7 @@ def _options(
         wafers=wafers,
         objective=objective,
         lean=not measured_code,
-        scheme={} if (weights, kv_bits) == ("bf16", 16) else {"weights": weights, "kv_bytes": kv_bits // 8},
+        scheme=scheme,
     )
 
 

@@ -68,6 +68,14 @@ def test_people_read_the_clock_beside_every_second():
     assert "simulated at" in text and "GHz" in text and "cycles by kind" in text
 
 
+def test_wider_sums_cost_time():
+    speeds = [
+        json.loads(run("simulate", "llama-3.1-8b", "--sum-bits", bits, "--json"))["tokens_per_second"]
+        for bits in ("16", "32")
+    ]
+    assert speeds[0] > speeds[1]
+
+
 def test_speculation_states_its_assumption():
     found = json.loads(run("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--acceptance", "0.7", "--json"))
     assert found["speculation"]["acceptance"] == 0.7 and "assumed" in found["speculation"]["provenance"]
@@ -87,6 +95,7 @@ def test_a_host_program(tmp_path):
         (("compile", "llama-3.1-8b", "--mapping", "mine"), CompileError, "waferllm"),
         (("compile", "llama-3.1-8b", "--context", "9000000"), CompileError, "context"),
         (("compile", "llama-3.1-8b", "--kv-bits", "5"), CompileError, "--kv-bits"),
+        (("compile", "llama-3.1-8b", "--sum-bits", "8"), CompileError, "--sum-bits"),
         (("compile", "llama-3.1-8b", "--weights", "int3"), CompileError, "int4"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
@@ -175,6 +184,7 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
         (("simulate", "llama-3.1-8b", "--acceptance", "0.5"), "--acceptance"),
         (("simulate", "{file}", "--wafers", "3"), "--wafers"),
         (("simulate", "{file}", "--kv-bits", "8"), "--kv-bits"),
+        (("simulate", "{file}", "--sum-bits", "32"), "--sum-bits"),
         (("simulate", "{file}", "--machine", "wse2"), "for toy-64x64:64K, not for wse2"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--objective", "interval"), "objective"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--measured-code"), "code size"),
