@@ -234,14 +234,16 @@ class Caller:
 
 
 def build_caller(
-    settings: Settings | None = None, chat: object = LineChat(), context: int = 1000, **script: object
+    settings: Settings | None = None, chat: object = LineChat, context: int = 1000, **script: object
 ) -> Caller:
-    """A caller of an application around a scripted engine; keywords go to the engine."""
+    """A caller of an application around a scripted engine; keywords go to the engine. `chat`: an encoder, the type of
+    one, or None.
+    """
     engine, tokenizer = ScriptedEngine(**script), ByteTokenizer()  # type: ignore[arg-type]
     service = Service(
         engine=engine,
         tokenizer=tokenizer,
-        chat=chat,  # type: ignore[arg-type]
+        chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
         card=ModelCard("m", 1_700_000_000, context, "digest", aliases=("org/m",)),
         text_stream=lambda stops, goes, after: StopMatcher(
             stops, Detokenizer(tokenizer, continuation=goes), after=after
