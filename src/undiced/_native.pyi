@@ -35,7 +35,8 @@ class Engine:
         barrier_spin_us: int = 30,
         idle_spin_us: int = 100,
     ) -> None:
-        """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim, window).
+        """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
+        window).
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """
