@@ -59,6 +59,11 @@ def test_programs_are_legal(dims, columns, rows, sram_kib, batch):
     assert program.fact("max_context_tokens") >= 64
 
 
+def test_cores_that_hold_nothing_of_a_layer():
+    program = compile_wafer(Dims("small", 1, 8, 1, 1, 8, 8, 16, False), toy(8, 16), Options(bounds=Bounds(1, 64)))
+    assert program.fact("max_context_tokens") >= 64
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 9), st.integers(1, 9), st.booleans())
 def test_serpentines_touch(width, height, across, down, upright):
     tiling = Tiling.of(width * across, height * down, width, height, upright)

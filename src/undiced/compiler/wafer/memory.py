@@ -73,15 +73,20 @@ def fits(shard: Shard, options: Options, room: int, regions: int) -> bool:
     for layer in range(dims.layers):
         part = first if layer < dense else last
         for (size, spare), times in ((attends, 1), (part, PARTS)):
-            more = min(times, (room - used) // size, (room - free) // spare)
+            more = _copies(times, (room - used, size), (room - free, spare))
             used, free = used + more * size, free + more * spare
             while more < times:
-                again = min(times - more, room // size, room // spare)
+                again = _copies(times - more, (room, size), (room, spare))
                 used, free, count, more = again * size, again * spare, count + 1, more + again
         if count > regions:
             return False
     head = 0 if options.embedding == "none" else vocabulary
     return count + (max(used, free) + head > room) <= regions
+
+
+def _copies(most: int, *rooms: tuple[int, int]) -> int:
+    """How many times, at most `most`, each size of (room, size) fits into its room; some cores have nothing to hold."""
+    return min(most, *(room // size if size else most for room, size in rooms))
 
 
 def _part_sizes(shard: Shard, options: Options, layer: int) -> tuple[int, int]:
