@@ -43,9 +43,11 @@ def refused(tmp_path: Path, *arguments: str) -> str:
 
 def test_a_folder_with_shards_is_served(tmp_path: Path, start) -> None:
     folder = make_folder(tmp_path / "tiny-llama")
-    with start("--max-batch", "2", model=str(folder)) as server:
+    with (
+        start("--max-batch", "2", model=str(folder)) as server,
+        openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
+    ):
         assert (server.model, server.context) == ("tiny-llama", CONTEXT)
-        client = openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0)
         fields = {"model": "tiny-llama", "max_tokens": 20, "temperature": 0, "extra_body": {"ignore_eos": True}}
         messages = [{"role": "user", "content": "hi ö"}]
         whole = client.chat.completions.create(messages=messages, **fields)
