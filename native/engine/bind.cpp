@@ -275,8 +275,7 @@ void bind_engine(nb::module_& m) {
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us,
              "Check the program and reserve memory; buffers (width, samples, int8 planes, own), slots (rows, columns, "
-             "format, "
-             "experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
+             "format, experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
              "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "
              "columns are the file's, row_index counts rows after the transposition.")

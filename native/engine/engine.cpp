@@ -154,10 +154,11 @@ bool Engine::choose_fold(double now_s) const {
 // The shares of a folded team's sleeping threads are done by the active ones.
 void Engine::run_thread(int thread) {
     State& state = *state_;
-    for (int member = thread; !state.small && member < state.members(); member += state.team.active()) {
-        const Share rows = share(state.in.token_count(), state.members(), member);
-        state.rope.fill(state.in.positions, rows.begin, rows.end);
-    }
+    if (!state.small)  // otherwise the tables are there: every member reads all of their rows
+        for (int member = thread; member < state.members(); member += state.team.active()) {
+            const Share rows = share(state.in.token_count(), state.members(), member);
+            state.rope.fill(state.in.positions, rows.begin, rows.end);
+        }
     if (thread > 0 || !profile_.load(std::memory_order_relaxed)) {
         for (const Bound& bound : program_) run_bound(bound, thread);
         return;

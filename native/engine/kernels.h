@@ -27,7 +27,7 @@ struct QuantBlock {
 };
 static_assert(sizeof(QuantBlock) == 48);
 
-// With few tokens a level may read a run of tiles as two streams, which begin at the first tile and at the middle one.
+// With one token a level may read a run of tiles as two streams, which begin at the first tile and at the middle one.
 constexpr std::int64_t middle_tile(std::int64_t begin, std::int64_t end) { return begin + (end - begin + 1) / 2; }
 
 // out[t * ldo + r] (+)= sum over k of W[r][k] * x[t][k] (+ bias[r]), for the rows r of tiles [tile_begin, tile_end).

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr int kMostRows = 1 << 20;
+constexpr std::size_t kCopyBytes = 192;  // three cache lines or four blocks: copies share no line and cut no block
+static_assert(kCopyBytes % 64 == 0 && kCopyBytes % sizeof(QuantBlock) == 0);
 
 void check_limit(const char* name, int value, int most) {
     if (value < 1 || value > most)
@@ -52,10 +54,11 @@ State::State(const EngineSpec& spec, const Kernels& table)
 
 Buffer State::buffer(int index, int member) const {
     Buffer seen = buffer(index);
-    if (small && seen.spec.own) {
-        if (seen.spec.planes > 0) seen.blocks += member * seen.copy;
-        if (seen.spec.planes == 0) seen.values += member * seen.copy;
-    }
+    const std::size_t offset = small && seen.spec.own ? static_cast<std::size_t>(member) * seen.copy_bytes : 0;
+    if (seen.spec.planes > 0)
+        seen.blocks += offset / sizeof(QuantBlock);
+    else
+        seen.values += offset / sizeof(float);
     return seen;
 }
 
@@ -64,32 +67,27 @@ void State::allocate_buffers(const EngineSpec& spec) {
     std::size_t total = 0;
     int widest = 1;
     for (const BufferSpec& b : spec.buffers) {
-        const auto width = static_cast<std::size_t>(b.width);
+        Buffer buffer{b};
         const auto rows = static_cast<std::size_t>(b.samples ? limits.max_batch : limits.max_tokens);
-        const std::size_t row = b.planes > 0
-                                    ? static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock)
-                                    : align64(width * sizeof(float));
+        std::size_t row = static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock);
+        if (b.planes == 0) {
+            row = align64(static_cast<std::size_t>(b.width) * sizeof(float));
+            buffer.stride = static_cast<std::ptrdiff_t>(row / sizeof(float));
+        }
+        if (b.own) buffer.copy_bytes = (kSmallStepTokens * row + kCopyBytes - 1) / kCopyBytes * kCopyBytes;
         offsets.push_back(total);
-        // Copies begin on cache lines of their own: three lines hold four blocks.
-        const std::size_t copies = b.own ? static_cast<std::size_t>(team.size()) * (kSmallStepTokens * row + 192) : 0;
+        const std::size_t copies = static_cast<std::size_t>(team.size()) * buffer.copy_bytes;
         total = checked_product(total + align64(std::max(checked_product(row, rows), copies)), 1);
         widest = std::max(widest, b.width);
+        buffers.push_back(buffer);
     }
     buffer_memory = Region(total, "the activation buffers");
-    for (std::size_t i = 0; i < spec.buffers.size(); ++i) {
-        const BufferSpec& b = spec.buffers[i];
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
         std::byte* at = buffer_memory.data() + offsets[i];
-        Buffer buffer{b};
-        if (b.planes > 0) {
-            buffer.blocks = reinterpret_cast<QuantBlock*>(at);
-            buffer.copy = (kSmallStepTokens * b.planes * blocks_of(b.width) + 3) / 4 * 4;
-        } else {
-            buffer.values = reinterpret_cast<float*>(at);
-            buffer.stride =
-                static_cast<std::ptrdiff_t>(align64(static_cast<std::size_t>(b.width) * sizeof(float)) / sizeof(float));
-            buffer.copy = kSmallStepTokens * buffer.stride;
-        }
-        buffers.push_back(buffer);
+        if (buffers[i].spec.planes > 0)
+            buffers[i].blocks = reinterpret_cast<QuantBlock*>(at);
+        else
+            buffers[i].values = reinterpret_cast<float*>(at);
     }
     for (int i = 0; i < team.size(); ++i) lines.push_back(std::make_unique<float[]>(static_cast<std::size_t>(widest)));
 }

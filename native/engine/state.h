@@ -32,7 +32,7 @@ struct Buffer {
     std::ptrdiff_t stride = 0;     // floats from row to row
     float* values = nullptr;       // rows x stride
     QuantBlock* blocks = nullptr;  // rows x planes x blocks of the columns that were quantized, dense
-    std::ptrdiff_t copy = 0;       // floats or blocks from one member's copy to the next one's
+    std::size_t copy_bytes = 0;    // from one member's copy to the next one's, if it is their own
 
     float* row(int index) const { return values + index * stride; }
 };

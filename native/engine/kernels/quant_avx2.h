@@ -178,25 +178,23 @@ struct Avx2Policy {
             for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * 16 + half * 8, total[t][half]);
     }
 
-    // The same for two tiles of two streams side by side.
-    template <int NT>
+    // The same for one token and two tiles of two streams side by side.
     static void multiply_pair(const std::uint8_t* left, const std::uint8_t* right, const PackedMatrix& w,
                               const QuantBlock* x, const Stream& first, const Stream& second,
-                              float (&out)[2][NT * kTileRows]) {
-        __m256 total[2][NT][2] = {};
+                              float (&out)[2][kTileRows]) {
+        __m256 total[2][1][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
         const std::int64_t blocks = blocks_of(w.cols);
         for (std::int64_t b = 0; b < blocks; ++b, left += kBlockBytes, right += kBlockBytes) {
             first.prefetch_next(left, kBlockBytes);
             second.prefetch_next(right, kBlockBytes);
-            add_group<NT, 0>(left, x + b, blocks, minus_zero, total[0]);
-            if constexpr (kGroups<C> == 2) add_group<NT, 1>(left, x + b, blocks, minus_zero, total[0]);
-            add_group<NT, 0>(right, x + b, blocks, minus_zero, total[1]);
-            if constexpr (kGroups<C> == 2) add_group<NT, 1>(right, x + b, blocks, minus_zero, total[1]);
+            add_group<1, 0>(left, x + b, blocks, minus_zero, total[0]);
+            if constexpr (kGroups<C> == 2) add_group<1, 1>(left, x + b, blocks, minus_zero, total[0]);
+            add_group<1, 0>(right, x + b, blocks, minus_zero, total[1]);
+            if constexpr (kGroups<C> == 2) add_group<1, 1>(right, x + b, blocks, minus_zero, total[1]);
         }
         for (int i = 0; i < 2; ++i)
-            for (int t = 0; t < NT; ++t)
-                for (int half = 0; half < 2; ++half) _mm256_store_ps(out[i] + t * 16 + half * 8, total[i][t][half]);
+            for (int half = 0; half < 2; ++half) _mm256_store_ps(out[i] + half * 8, total[i][0][half]);
     }
 };
 

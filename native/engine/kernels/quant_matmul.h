@@ -81,23 +81,23 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
                                        [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
-// One or two tokens: memory is what counts, and two streams at a time get more of it than one (on Zen 3 a fifth in a
-// bare read, without software prefetch within a stream; docs/LOG.md).
-template <class Policy, int N>
+// One token: memory is what counts, and two streams at a time get more of it than one (on Zen 3 a fifth in a bare read,
+// without software prefetch within a stream; docs/LOG.md).
+template <class Policy>
 void matmul_pairs(const MatmulArgs& args) {
     const PackedMatrix& w = *args.w;
-    const std::int64_t blocks = blocks_of(w.cols), middle = middle_tile(args.tile_begin, args.tile_end);
+    const std::int64_t middle = middle_tile(args.tile_begin, args.tile_end);
     const Stream first{w.tile(middle), args.next[0]}, second{w.tile(args.tile_end), args.next[1]};
-    alignas(64) float sums[2][N * kTileRows];
+    alignas(64) float sums[2][kTileRows];
     std::int64_t tile = args.tile_begin;
     for (std::int64_t other = middle; other < args.tile_end; ++tile, ++other) {
-        Policy::template multiply_pair<N>(w.tile(tile), w.tile(other), w, args.qx, first, second, sums);
-        write_tile(args, tile, 0, N, sums[0]);
-        write_tile(args, other, 0, N, sums[1]);
+        Policy::multiply_pair(w.tile(tile), w.tile(other), w, args.qx, first, second, sums);
+        write_tile(args, tile, 0, 1, sums[0]);
+        write_tile(args, other, 0, 1, sums[1]);
     }
     if (tile == middle) return;
-    Policy::template multiply<N>(w, w.tile(tile), blocks, args.qx, &first, sums[0]);
-    write_tile(args, tile, 0, N, sums[0]);
+    Policy::template multiply<1>(w, w.tile(tile), blocks_of(w.cols), args.qx, &first, sums[0]);
+    write_tile(args, tile, 0, 1, sums[0]);
 }
 
 template <class Policy>
@@ -105,7 +105,7 @@ void matmul_quantized(const MatmulArgs& args) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
     if constexpr (Policy::kPairs)
-        if (args.tokens == 1) return matmul_pairs<Policy, 1>(args);
+        if (args.tokens == 1) return matmul_pairs<Policy>(args);
     const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);

@@ -264,6 +264,11 @@ class Instr:
     layer: int = NONE  # for reports only; not encoded
     note: str = ""  # the graph node it came from, for dumps and reports; not encoded
 
+    @property
+    def partition(self) -> Partition:
+        """How its work is split: by the table, or as a QUANTIZE says itself."""
+        return Partition(self.param("partition")) if self.op is Op.QUANTIZE else INSTRUCTIONS[self.op].partition
+
     def param(self, name: str) -> int:
         """The integer parameter called `name` in the table."""
         return self.p[INSTRUCTIONS[self.op].ints.index(name)]

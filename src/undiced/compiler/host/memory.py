@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from undiced.compiler.host.draft import Draft
-from undiced.program import INSTRUCTIONS, Buffer, Instr, Op, Partition
+from undiced.program import Buffer, Instr, Partition
 from undiced.program.isa import NONE
 
 Key = tuple[int, str, str, bool]
@@ -37,13 +37,8 @@ def plan_memory(draft: Draft) -> None:
 
 
 def _mark_own(draft: Draft) -> None:
-    shared = {instr.dst for instr in draft.instrs if partition_of(instr) not in (Partition.TOKENS, Partition.SAMPLES)}
+    shared = {instr.dst for instr in draft.instrs if instr.partition not in (Partition.TOKENS, Partition.SAMPLES)}
     draft.virtual = [replace(buffer, own=i not in shared) for i, buffer in enumerate(draft.virtual)]
-
-
-def partition_of(instr: Instr) -> Partition:
-    """How an instruction's work is split: by the table, or as a QUANTIZE says itself."""
-    return Partition(instr.param("partition")) if instr.op is Op.QUANTIZE else INSTRUCTIONS[instr.op].partition
 
 
 def touched(instr: Instr) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from undiced.compiler.host.draft import Draft
-from undiced.compiler.host.memory import partition_of
 from undiced.program import Buffer, Flag, Instr, Op, Partition
 from undiced.program.isa import NONE
 
@@ -21,10 +20,7 @@ _KV = -2  # a layer's cache, as if it were a buffer: _KV - layer
 _LOOKAHEAD = 12  # instructions that may be drawn forward; a layer has about twenty
 _ALL = ("all", 0)  # any thread may touch any of it
 _OWN = ("own", 0)  # every thread touches its own copy
-_NEWEST = (
-    "newest",
-    0,
-)  # (sequence, kv head) items of a small step: one thread stores and reads what is new in the cache
+_NEWEST = ("newest", 0)  # (sequence, kv head) items of a small step: one thread stores and reads what is new
 
 
 class Access(NamedTuple):
@@ -160,7 +156,7 @@ def _share(instr: Instr, buffers: list[Buffer], small: bool) -> tuple[str, int]:
         return _NEWEST
     if small and instr.dst != NONE and buffers[instr.dst].own:
         return _OWN
-    partition = partition_of(instr)
+    partition = instr.partition
     if partition is Partition.COLUMNS:
         return "columns", instr.param("rows" if instr.op is Op.MATMUL else "columns")
     if partition is Partition.HEADS:
