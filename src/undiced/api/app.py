@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -13,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from undiced.api.endpoints import chat_completions, completions
-from undiced.api.errors import MethodNotAllowedError, NotFoundError, error_response
+from undiced.api.errors import MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
 from undiced.api.page import page_routes
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
@@ -65,7 +64,7 @@ class _Tracing:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given if _CLIENT_ID.fullmatch(given) else b"req_" + secrets.token_hex(12).encode()
+        request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
         scope["undiced.send"] = send  # the way out without the layers in between, for the tokens of a stream
         path, requests, started = scope["path"], self.service.metrics.requests, False

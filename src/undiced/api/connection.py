@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from undiced.api.errors import HeadTooLargeError, RequestTimeoutError, error_body, error_response
+from undiced.api.errors import HeadTooLargeError, RequestTimeoutError, error_body, error_response, new_request_id
 from undiced.api.settings import Settings
 from undiced.core.errors import InvalidRequestError, UnavailableError, UndicedError
 
@@ -49,7 +48,7 @@ def connection_class(settings: Settings) -> type[Connection]:
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
     """The whole application of a connection over the limit."""
     error = UnavailableError("The server has too many connections.", remedy="Try again in a few seconds.")
-    await error_response(error, _request_id(), headers={"connection": "close"})(scope, receive, send)
+    await error_response(error, new_request_id(), headers={"connection": "close"})(scope, receive, send)
 
 
 class Connection(HttpToolsProtocol):
@@ -60,7 +59,7 @@ class Connection(HttpToolsProtocol):
     """
 
     limits = Settings()
-    most = Settings().max_connections
+    most = limits.max_connections
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _silence: _Silence = ""
@@ -169,11 +168,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = error_body(error, _request_id())
+            body = error_body(error, new_request_id())
             head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
             self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
         self.transport.close()
-
-
-def _request_id() -> str:
-    return "req_" + secrets.token_hex(12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,6 +64,11 @@ class ClientClosedError(UndicedError):
 
     code = "client_closed_request"
     status = 499
+
+
+def new_request_id() -> str:
+    """The id of a request whose client gave none."""
+    return "req_" + secrets.token_hex(12)
 
 
 def error_object(error: UndicedError, request_id: str) -> dict[str, object]:

@@ -130,13 +130,14 @@ def simulate(
     elif phase != "decode" or batch != 1:
         raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
     if _is_program(model):
+        from undiced.core.mapping import PREFILL
         from undiced.program.program import load
 
         _refuse(given, _CHOICES, "was decided when the program was compiled")
         program = load(Path(model))
         name = _machine_of(program, machine)
         mapping = _mapping_of(program)
-        phase = phase if dict(program.facts).get("prefill") is None else "prefill"
+        phase = "prefill" if dict(program.facts).get(PREFILL) else phase
         context = context or program.bounds.context
     else:
         name, context = machine or "wse3", context or 4096

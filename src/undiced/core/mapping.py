@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from undiced.core.errors import CompileError
 
 Region = tuple[int, int] | Literal["auto"]
 Phase = Literal["decode", "prefill"]
+PREFILL = "prefill"  # fact of a program that is a prompt's
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +52,14 @@ class MappingOptions:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise CompileError(f"The number of {name} can't be {count}.", remedy="Use at least 1.")
+
+
+def require_choice(text: str, choices: object, complaint: str) -> None:
+    """`text` is one of a Literal's values.
+
+    Raises:
+        CompileError: `complaint`, and what the values are.
+    """
+    *others, last = get_args(choices)
+    if text not in (*others, last):
+        raise CompileError(complaint, remedy=f"Use {', '.join(others)} or {last}.")

@@ -52,6 +52,11 @@ def unpack_levels(groups: int, algorithm: int) -> tuple[Level, ...]:
     return tuple(out)
 
 
+def repeats(code: int, positions: int) -> int:
+    """How often an instruction's elements count: once, or (by its `code`) for every KV position that a core holds."""
+    return positions if code & ELEMENTS_PER_POSITION else 1
+
+
 def wavelets_of(model: CostModel, elements: int, element_bytes: int) -> int:
     """Wavelets that carry the elements, packed."""
     return ceil(elements * element_bytes / model.wavelet_bytes)

@@ -16,6 +16,7 @@ from undiced.machine.collective import (
     allreduce,
     multicast,
     reduce,
+    repeats,
     shift_wire,
     slices_of,
     wavelets_of,
@@ -68,7 +69,7 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
         return _vector(model, instr, load)
     if instr.op in (Op.ALLREDUCE, Op.REDUCE):
         _, elements, element_bytes, span, groups, algorithm, _ = instr.p
-        count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
+        count = elements * load.batch * repeats(algorithm, load.positions)
         kind = algorithm & ~ELEMENTS_PER_POSITION
         form = allreduce if instr.op is Op.ALLREDUCE else reduce
         return form(model, span, groups, kind, wavelets_of(model, count, element_bytes))
@@ -80,7 +81,7 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
         return _transfer(model, instr, load)
     if instr.op is Op.MULTICAST:
         _, elements, element_bytes, span, code = instr.p
-        count = elements * load.batch * (load.positions if code & ELEMENTS_PER_POSITION else 1)
+        count = elements * load.batch * repeats(code, load.positions)
         return multicast(model, wavelets_of(model, count, element_bytes), span, slices_of(code))
     raise ValueError(f"no wafer cost for {instr.op.name}")
 

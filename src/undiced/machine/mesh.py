@@ -32,6 +32,12 @@ class Mesh:
     queues: Constant
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Usable cores along x and along y."""
+        return int(self.width.value), int(self.height.value)
+
+    @property
     def cores(self) -> int:
         """Usable cores."""
-        return int(self.width.value) * int(self.height.value)
+        width, height = self.size
+        return width * height

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, slices_of, wavelets_of
+from undiced.machine.collective import AHEAD, repeats, slices_of, wavelets_of
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.region import unpack
@@ -45,14 +45,14 @@ def _floor(model: CostModel, instr: Instr, load: Load) -> float:
         return count * length * load.batch * (load.positions if code & both else 1) / model.lanes_16bit
     if instr.op in (Op.ALLREDUCE, Op.REDUCE):
         _, elements, element_bytes, span, _, algorithm, _ = instr.p
-        count = elements * load.batch * (load.positions if algorithm & ELEMENTS_PER_POSITION else 1)
         if algorithm & AHEAD:
             return 0.0
+        count = elements * load.batch * repeats(algorithm, load.positions)
         distance = span if instr.op is Op.ALLREDUCE else span / 2
         return distance * model.hop + wavelets_of(model, count, element_bytes) / slices_of(algorithm) / model.link_rate
     if instr.op is Op.MULTICAST:
         _, elements, element_bytes, span, code = instr.p
-        count = elements * load.batch * (load.positions if code & ELEMENTS_PER_POSITION else 1)
+        count = elements * load.batch * repeats(code, load.positions)
         return span * model.hop + wavelets_of(model, count, element_bytes) / model.link_rate
     if instr.op is Op.TRANSFER:
         cost = instr_cost(model, instr, load)

@@ -6,10 +6,10 @@ Knows mappings only by name. Every second is at the clock that is reported besid
 from __future__ import annotations
 
 from math import ceil
-from typing import cast, get_args
+from typing import cast
 
 from undiced.core.errors import CompileError
-from undiced.core.mapping import Phase, Region
+from undiced.core.mapping import PREFILL, Phase, Region, require_choice
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
@@ -17,7 +17,6 @@ from undiced.sim.first_token import first_token
 
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
 _OPERATORS = 40
-PREFILL = "prefill"  # fact of a program that is a prompt's
 
 
 def parse_region(text: str) -> Region:
@@ -52,9 +51,8 @@ def parse_phase(text: str) -> Phase:
     Raises:
         CompileError: anything else.
     """
-    if text in get_args(Phase):
-        return cast(Phase, text)
-    raise CompileError(f"There is no phase called {text[:40]!r}.", remedy="Use decode or prefill.")
+    require_choice(text, Phase, f"There is no phase called {text[:40]!r}.")
+    return cast(Phase, text)
 
 
 def parse_clock(clock_ghz: float | None) -> float | None:

@@ -43,7 +43,7 @@ def svg(program: Program, wafer: Wafer, report: Report) -> str:
     layers = int(dict(program.facts).get("layers", 0)) or 1 + max(
         (t.last for ts in tiles.values() for t in ts), default=0
     )
-    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    mesh = wafer.mesh.size
     scale = _CELL / max(mesh)
     cell_w, cell_h = mesh[0] * scale + _GAP, mesh[1] * scale + _GAP + 20
     wafers = sorted(tiles)

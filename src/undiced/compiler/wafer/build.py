@@ -14,7 +14,7 @@ from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.scheme import scheme_of
 from undiced.compiler.wafer.waferllm import Grid, decode_layer
 from undiced.core.errors import CompileError
-from undiced.core.mapping import MappingOptions, Phase
+from undiced.core.mapping import PREFILL, MappingOptions, Phase
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.wafer import Wafer
@@ -47,7 +47,7 @@ def build_published(model: object, wafer: Wafer, mapping: str, options: MappingO
 
 def _named(program: Program, mapping: str, phase: Phase) -> Program:
     """With facts that tell, also from a file, whose program it is and whether it is a prompt's."""
-    prefill = (("prefill", 1.0),) if phase == "prefill" else ()
+    prefill = ((PREFILL, 1.0),) if phase == "prefill" else ()
     return replace(program, facts=(*program.facts, (f"mapping {mapping}", 1.0), *prefill))
 
 
@@ -107,7 +107,7 @@ def _waferengine(dims: Dims, wafer: Wafer, options: MappingOptions) -> Program:
     if options.phase == "prefill":
         raise CompileError("The waferengine mapping's prefill is not published.", remedy="Use --mapping waferllm.")
     if options.region == "auto":
-        side = published.Side(min(256, int(wafer.mesh.width.value)), min(256, int(wafer.mesh.height.value)))
+        side = published.Side(*(min(256, cores) for cores in wafer.mesh.size))
     else:
         side = published.Side(*options.region)
     groups = options.groups or min(16, side.width, side.height)
@@ -126,7 +126,7 @@ def default_groups(side: int) -> int:
 def best_grid(dims: Dims, wafer: Wafer, context: int, groups: int | None) -> Grid:
     """The square grid, of all sides and divisors, on which the published decode layer is fastest."""
     model = CostModel.of(wafer)
-    largest = int(min(wafer.mesh.width.value, wafer.mesh.height.value))
+    largest = min(wafer.mesh.size)
     best: tuple[float, Grid] | None = None
     for side in range(min(largest, 2), largest + 1):
         for cycles, grid in _grid_cycles(model, dims, side, context, groups):

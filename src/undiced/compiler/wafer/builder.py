@@ -70,7 +70,7 @@ class StreamBuilder:
         """A reduction over lines of `span` cores along `axis`, result on every core of the line."""
         if elements <= 0 or span <= 1:
             return
-        code = algorithm | (ELEMENTS_PER_POSITION if per_position else 0)
+        code = algorithm | ELEMENTS_PER_POSITION * per_position
         p = (axis, elements, element_bytes, span, groups, code, color)
         self._instrs.append(Instr(Op.ALLREDUCE, p=p, note=note))
 
@@ -89,7 +89,7 @@ class StreamBuilder:
     ) -> None:
         """A reduction to `slices` neighboring roots of each line, each of which holds its slice of the sum; or one that
         went `ahead` of the product just before, over the first of those trees."""
-        code = with_slices(0, slices) | (ELEMENTS_PER_POSITION if per_position else 0) | (AHEAD if ahead else 0)
+        code = with_slices(0, slices) | ELEMENTS_PER_POSITION * per_position | AHEAD * ahead
         p = (axis, elements, element_bytes, span, 0, code, color)
         self._instrs.append(Instr(Op.REDUCE, p=p, note=note))
 
@@ -106,7 +106,7 @@ class StreamBuilder:
         per_position: bool = False,
     ) -> None:
         """One core of each line, or `slices` neighbors with a share each, send to all within `span` hops."""
-        code = with_slices(color, slices) | (ELEMENTS_PER_POSITION if per_position else 0)
+        code = with_slices(color, slices) | ELEMENTS_PER_POSITION * per_position
         self._instrs.append(Instr(Op.MULTICAST, p=(axis, elements, element_bytes, span, code), note=note))
 
     def shift(

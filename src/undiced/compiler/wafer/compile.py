@@ -112,7 +112,7 @@ def _best(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int) -> 
 
 
 def _shapes(dims: Dims, wafer: Wafer, options: Options) -> list[_Shape]:
-    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    mesh = wafer.mesh.size
     out = []
     for rows, columns in _sides(dims, mesh, options):
         shard = Shard.of(dims, rows, columns)
@@ -130,7 +130,7 @@ def _shapes(dims: Dims, wafer: Wafer, options: Options) -> list[_Shape]:
 
 def _rebound(shapes: list[_Shape], wafer: Wafer, options: Options) -> list[_Shape]:
     """The same shapes with their needs under other options of the same bounds."""
-    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    mesh = wafer.mesh.size
     out = []
     for shape in shapes:
         shard = shape.shard
@@ -169,7 +169,7 @@ def _estimate(wafer: Wafer, shape: _Shape, options: Options, wafers: int) -> flo
     layer = batch * _estimated_core(wafer, shard, options) + _estimated_wires(wafer, shard, options)
     if options.objective == "interval":
         width, height = (shard.rows, shard.columns) if shape.turned else (shard.columns, shard.rows)
-        per_wafer = Tiling.of(int(wafer.mesh.width.value), int(wafer.mesh.height.value), width, height).count
+        per_wafer = Tiling.of(*wafer.mesh.size, width, height).count
         return layer * max(layers / (wafers * per_wafer), _LARGEST_BLOCK)
     return layer + (shard.rows + shard.columns) * shape.regions / layers
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.core.errors import CompileError
+from undiced.core.mapping import require_choice
 from undiced.program import Bounds
 
 Objective = Literal["latency", "interval"]
@@ -53,9 +54,8 @@ def parse_objective(text: str) -> Objective:
     Raises:
         CompileError: anything else.
     """
-    if text in get_args(Objective):
-        return cast(Objective, text)
-    raise CompileError(f"There is no objective called {text[:40]!r}.", remedy="Use latency or interval.")
+    require_choice(text, Objective, f"There is no objective called {text[:40]!r}.")
+    return cast(Objective, text)
 
 
 def parse_embedding(text: str) -> Embedding:
@@ -64,6 +64,5 @@ def parse_embedding(text: str) -> Embedding:
     Raises:
         CompileError: anything else.
     """
-    if text in get_args(Embedding):
-        return cast(Embedding, text)
-    raise CompileError(f"No embedding on {text!r}.", remedy="Use wafer, host or none.")
+    require_choice(text, Embedding, f"No embedding on {text!r}.")
+    return cast(Embedding, text)

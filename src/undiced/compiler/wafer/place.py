@@ -55,7 +55,7 @@ def check_region(wafer: Wafer, width: int, height: int) -> None:
     Raises:
         CompileError: it is larger.
     """
-    most_x, most_y = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    most_x, most_y = wafer.mesh.size
     if not (1 <= width <= most_x and 1 <= height <= most_y):
         raise CompileError(
             f"A region of {width}x{height} cores does not fit {wafer.name}.",

@@ -96,7 +96,7 @@ def write_plan(
 
     A `draft` is for ranking: of feed-forward parts it writes the smallest and the whole, and interpolates the rest.
     """
-    mesh = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    mesh = wafer.mesh.size
     width, height = (shard.rows, shard.columns) if turned else (shard.columns, shard.rows)
     tiling = Tiling.of(*mesh, width, height, upright=turned)
     room = capacity(wafer, shard, options)
@@ -188,20 +188,16 @@ def balanced(plan: Plan, wafers: int, objective: str) -> Plan:
 
 def _prices(plan: Plan) -> tuple[float, ...]:
     """Cycles of a cut before each block: a feed-forward block in two pieces runs twice what it would run once."""
-    out, done = [], 0
+    out: list[float] = []
+    done = 0  # parts of the block's feed-forward block that come before the cut
     for before, block in zip((None, *plan.blocks), plan.blocks, strict=False):
-        split = (
-            before is not None
-            and block.kind in SPLIT_KINDS
-            and (before.kind, before.layer) == (block.kind, block.layer)
-        )
-        done = done + 1 if split else 0
-        pieces = (
-            plan.cycles[part_name(block.kind, done)] + plan.cycles[part_name(block.kind, PARTS - done)]
-            if split
-            else 0.0
-        )
-        out.append(pieces - plan.cycles[block.kind] if split else 0.0)
+        if before is None or block.kind not in SPLIT_KINDS or before != block:
+            done = 0
+            out.append(0.0)
+            continue
+        done += 1
+        pieces = (plan.cycles[part_name(block.kind, parts)] for parts in (done, PARTS - done))
+        out.append(sum(pieces) - plan.cycles[block.kind])
     return tuple(out)
 
 

@@ -131,7 +131,7 @@ def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, .
 
     Where the mesh has no room for bands they lie over the first and last region.
     """
-    mesh_width, mesh_height = int(wafer.mesh.width.value), int(wafer.mesh.height.value)
+    mesh_width, mesh_height = wafer.mesh.size
     band = min(waferengine.BAND_WIDTH, side.width)
     room = (mesh_width - band) // side.width
     across = room or mesh_width // side.width

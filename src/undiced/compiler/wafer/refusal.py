@@ -107,7 +107,7 @@ def _always(options: Options, wafers: int) -> _Change:
 def _other_regions(dims: Dims, wafer: Wafer, options: Options, shapes: Sequence[Shape]) -> list[str]:
     """The smallest square that holds it, or whatever the search finds."""
     given = options.wafers or WAFERS_MAX
-    largest = min(_mesh(wafer))
+    largest = min(wafer.mesh.size)
     for side in range(min(largest, max(options.region or (1,))), largest + 1):
         shape = Shard.of(dims, side, side), False
         if _holds(wafer, options, shape, given) and write_plan(wafer, options, *shape, given, draft=True) is not None:
@@ -146,7 +146,7 @@ def _holds(wafer: Wafer, options: Options, shape: Shape, wafers: int) -> bool:
     if room <= 0:
         return False
     width, height = (shard.rows, shard.columns) if turned else (shard.columns, shard.rows)
-    return fits(shard, options, room, wafers * Tiling.of(*_mesh(wafer), width, height).count)
+    return fits(shard, options, room, wafers * Tiling.of(*wafer.mesh.size, width, height).count)
 
 
 def _fixed(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
@@ -155,7 +155,3 @@ def _fixed(options: Options, shapes: Sequence[Shape]) -> list[Shape]:
         return list(shapes)
     width, height = options.region
     return [(s, t) for s, t in shapes if (width, height) == ((s.rows, s.columns) if t else (s.columns, s.rows))]
-
-
-def _mesh(wafer: Wafer) -> tuple[int, int]:
-    return int(wafer.mesh.width.value), int(wafer.mesh.height.value)

@@ -15,7 +15,7 @@ from undiced.compiler.wafer.builder import StreamBuilder
 from undiced.compiler.wafer.reduce import Payloads, Tree, TreeFinder, tree_colors, tree_finder
 from undiced.compiler.wafer.scheme import Scheme
 from undiced.core.errors import CompileError
-from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, slices_of
+from undiced.machine.collective import AHEAD, ELEMENTS_PER_POSITION, repeats, slices_of, wavelets_of
 from undiced.machine.cost import CostModel
 from undiced.program import Instr, Op, Stream
 
@@ -111,8 +111,7 @@ def _line(instr: Instr) -> _Line:
 
 def _wavelets(model: CostModel, instr: Instr, positions: int) -> int:
     _, elements, element_bytes, _, _, modifier, _ = instr.p
-    count = elements * (positions if modifier & ELEMENTS_PER_POSITION else 1)
-    return ceil(count * element_bytes / model.wavelet_bytes)
+    return wavelets_of(model, elements * repeats(modifier, positions), element_bytes)
 
 
 def _routed(model: CostModel, instr: Instr, served: dict[_Line, list[_Served]], positions: int) -> Instr:

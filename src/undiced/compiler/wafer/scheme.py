@@ -60,7 +60,7 @@ class Scheme:
         slice_rows: all other sums along rows use those trees too: the roots scale, rotate and divide their share.
         band_slices: trees that share the scores of a band; the roots exponentiate and sum their share. Of both kinds of
             slices there are as many as colors allow.
-        levels: reduction trees of up to three levels of chains or stars, searched; otherwise the two-tree.
+        levels: reduction trees of up to four levels of chains or stars, searched; otherwise the two-tree.
     """
 
     weights: Weights = "bf16"

@@ -20,7 +20,7 @@ def verify(program: Program, wafer: Wafer) -> None:
     Raises:
         CompileError: the first rule that is broken.
     """
-    mesh = Rect(0, 0, int(wafer.mesh.width.value), int(wafer.mesh.height.value))
+    mesh = Rect(0, 0, *wafer.mesh.size)
     rects: dict[tuple[int, Rect], None] = {}
     for region in program.regions:
         r = region.rect

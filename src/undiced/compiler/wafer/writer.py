@@ -63,7 +63,7 @@ class Writer:
         """
         line, slices = self._banded(line), self.slices(line)
         size = FLOAT_BYTES if exact else self.scheme.wire_bytes
-        axis = Y if line in ("y", "sliced") else X
+        axis = self._axis(line)
         if not slices:
             color = LINES.index(line)
             b.allreduce(
@@ -90,9 +90,8 @@ class Writer:
         line, slices = self._banded(line), self.slices(line)
         if slices:
             size = FLOAT_BYTES if exact else self.scheme.wire_bytes
-            axis = Y if line in ("y", "sliced") else X
             distance = self._span(line) // 2 + SENDER_GAP * slices
-            b.multicast(note, axis, elements, size, distance, slices=slices, per_position=per_position)
+            b.multicast(note, self._axis(line), elements, size, distance, slices=slices, per_position=per_position)
 
     def reduce(self, b: StreamBuilder, note: str, line: str, elements: int, riders: int = 0) -> None:
         """A sum that every core of the line needs as it is."""
@@ -101,6 +100,10 @@ class Writer:
 
     def _banded(self, line: str) -> str:
         return "x" if line == "band" and self.s.band == self.s.columns else line
+
+    @staticmethod
+    def _axis(line: str) -> int:
+        return Y if line in ("y", "sliced") else X
 
     def _span(self, line: str) -> int:
         s = self.s
