@@ -1,10 +1,9 @@
 """Three executors of every dense family: program interpreter = graph's golden logits, and the thread team = both."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
+from support import tiny_models
+from support.engines import run
 
 from undiced.checkpoint import open_checkpoint
 from undiced.compiler import compile
@@ -15,19 +14,16 @@ from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds
 
-HERE = Path(__file__).parent
-TINY = runpy.run_path(str(HERE / "tiny.py"))
-RUN = runpy.run_path(str(HERE / "engines.py"))["run"]
-DENSE = [n for n in TINY["case_names"]() if TINY["load_case"](n)["family"] in
+DENSE = [n for n in tiny_models.case_names() if tiny_models.load_case(n)["family"] in
          {"llama", "mistral", "qwen2", "qwen3", "gemma3", "gpt2"}]  # fmt: skip
 TOLERANCE = 1e-4  # of the largest logit; weights are dense floats everywhere
 
 
 @pytest.fixture(params=DENSE)
 def case(request, tmp_path):
-    described = TINY["load_case"](request.param)
-    checkpoint = open_checkpoint(TINY["make_folder"](described, tmp_path / request.param))
-    with np.load(TINY["CASES"] / f"{request.param}.npz") as golden:
+    described = tiny_models.load_case(request.param)
+    checkpoint = open_checkpoint(tiny_models.make_folder(described, tmp_path / request.param))
+    with np.load(tiny_models.CASES / f"{request.param}.npz") as golden:
         expected = [golden[f"prompt{i}"] for i in range(len(described["prompts"]))]
     yield described["prompts"], checkpoint, expected
     checkpoint.close()
@@ -60,7 +56,7 @@ def test_interpreter_computes_golden_logits(case, chunk):
     except UnsupportedError as error:
         assert "head dimensions" in str(error)
         return
-    check(RUN(InterpreterBackend(program, checkpoint, pages=8), program, prompts, chunk, pages(0)), expected)
+    check(run(InterpreterBackend(program, checkpoint, pages=8), program, prompts, chunk, pages(0)), expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -72,10 +68,10 @@ def test_team_computes_what_the_interpreter_does(case, chunk, threads):
     except UnsupportedError as error:
         assert "head dimensions" in str(error)
         return
-    twin = RUN(InterpreterBackend(program, checkpoint, pages=8, kv_f16=True), program, prompts, chunk, pages(0))
+    twin = run(InterpreterBackend(program, checkpoint, pages=8, kv_f16=True), program, prompts, chunk, pages(0))
     backend = HostBackend(program, checkpoint, threads=threads, pages=8)
     try:
-        found = RUN(backend, program, prompts, chunk, pages(1))
+        found = run(backend, program, prompts, chunk, pages(1))
     finally:
         backend.close()
     for logits, same in zip(found, twin, strict=True):

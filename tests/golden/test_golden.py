@@ -1,26 +1,22 @@
 """Every family's logits against numbers that transformers computed once (`make golden` writes them again)."""
 
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tiny_gguf, tiny_models
 
 from undiced.checkpoint import TensorInfo, open_checkpoint
 from undiced.model import FAMILIES, KvState, build, load_weights, run_batch
 
-HERE = Path(__file__).parent
-TINY = runpy.run_path(str(HERE / "tiny.py"))
-GGUF = runpy.run_path(str(HERE / "tiny_gguf.py"))
-CASES = TINY["case_names"]()
+CASES = tiny_models.case_names()
 TOLERANCE = 3e-5  # of the largest logit; the largest difference seen is a half of it
 
 
 class MemoryGguf:
     """A GGUF file's content without the file."""
 
-    kind, path, digest = "gguf", HERE, "0" * 64
+    kind, path, digest = "gguf", tiny_models.CASES, "0" * 64
 
     def __init__(self, metadata, arrays):
         self.name, self.metadata, self.arrays = metadata["general.name"], metadata, arrays
@@ -33,7 +29,7 @@ class MemoryGguf:
 def check(checkpoint, name, case):
     graph = build(checkpoint)
     outputs = run_batch(graph, load_weights(graph, checkpoint), [(prompt, KvState()) for prompt in case["prompts"]])
-    with np.load(TINY["CASES"] / f"{name}.npz") as golden:
+    with np.load(tiny_models.CASES / f"{name}.npz") as golden:
         for index, logits in enumerate(outputs):
             expected = golden[f"prompt{index}"]
             largest = np.abs(expected).max()
@@ -43,20 +39,20 @@ def check(checkpoint, name, case):
 
 @pytest.mark.parametrize("name", CASES)
 def test_logits_are_those_of_transformers(name, tmp_path):
-    case = TINY["load_case"](name)
-    checkpoint = open_checkpoint(TINY["make_folder"](case, tmp_path / name))
+    case = tiny_models.load_case(name)
+    checkpoint = open_checkpoint(tiny_models.make_folder(case, tmp_path / name))
     check(checkpoint, name, case)
     checkpoint.close()
 
 
-@pytest.mark.parametrize("name", GGUF["CONVERTED"])
+@pytest.mark.parametrize("name", tiny_gguf.CONVERTED)
 def test_gguf_gives_the_same_logits(name):
-    case = TINY["load_case"](name)
+    case = tiny_models.load_case(name)
     if name == "qwen2":  # converters do not write Qwen2's windows, so compare a prompt that fits one
         case["prompts"] = [case["prompts"][0][:8]]
-    check(MemoryGguf(*GGUF["gguf_of"](name, case, TINY["weights_of"](case))), name, case)
+    check(MemoryGguf(*tiny_gguf.gguf_of(name, case, tiny_models.weights_of(case))), name, case)
 
 
 def test_every_family_has_a_case():
-    covered = {json.loads((TINY["CASES"] / f"{name}.json").read_text())["family"] for name in CASES}
+    covered = {json.loads((tiny_models.CASES / f"{name}.json").read_text())["family"] for name in CASES}
     assert covered == set(FAMILIES)

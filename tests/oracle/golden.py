@@ -5,7 +5,7 @@ transformers saves them, and writes the logits of every prompt next to it.
 """
 
 import json
-import runpy
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import torch
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
 
-TINY = runpy.run_path(str(Path(__file__).parents[1] / "golden" / "tiny.py"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import tiny_models
 
 
 def saved_tensors(case, folder):
@@ -28,7 +29,7 @@ def saved_tensors(case, folder):
 
 def logits_of(case, folder):
     """Each prompt's logits, (tokens, vocab) float32."""
-    TINY["make_folder"](case, folder)
+    tiny_models.make_folder(case, folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     with torch.no_grad():
         return [model(torch.tensor([prompt])).logits[0].numpy() for prompt in case["prompts"]]
@@ -36,11 +37,11 @@ def logits_of(case, folder):
 
 def write(name):
     """Fills in the case's tensors and writes its logits; returns their bytes."""
-    case = TINY["load_case"](name)
+    case = tiny_models.load_case(name)
     with tempfile.TemporaryDirectory() as scratch:
         case["tensors"] = saved_tensors(case, Path(scratch))
         logits = logits_of(case, Path(scratch) / "model")
-    path = TINY["CASES"] / f"{name}.json"
+    path = tiny_models.CASES / f"{name}.json"
     path.write_text(json.dumps(case, indent=1) + "\n")
     arrays = {f"prompt{index}": values.astype(np.float32) for index, values in enumerate(logits)}
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
@@ -49,7 +50,7 @@ def write(name):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sizes = {name: write(name) for name in TINY["case_names"]()}
+    sizes = {name: write(name) for name in tiny_models.case_names()}
     for name, size in sizes.items():
         print(f"{name:24} {size:7} bytes")
     print(f"{'total':24} {sum(sizes.values()):7} bytes")

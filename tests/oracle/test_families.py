@@ -1,19 +1,14 @@
 """Every family against transformers, live: prefill, decode with a cache, batches, contexts beyond the window; and GGUF
 files that the gguf package writes."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
+from support import tiny_gguf, tiny_models
 
 from undiced.checkpoint import open_checkpoint
 from undiced.model import KvState, build, load_weights, run_batch, run_graph
 
 pytestmark = pytest.mark.oracle
-GOLDEN = Path(__file__).parents[1] / "golden"
-TINY = runpy.run_path(str(GOLDEN / "tiny.py"))
-GGUF = runpy.run_path(str(GOLDEN / "tiny_gguf.py"))
 TOLERANCE = 3e-5  # of the largest logit; the largest difference seen is a half of it
 
 
@@ -28,14 +23,14 @@ def assert_close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
 
 
-@pytest.fixture(scope="module", params=TINY["case_names"]())
+@pytest.fixture(scope="module", params=tiny_models.case_names())
 def pair(request, tmp_path_factory):
     """(case, our graph and weights, transformers' model) on one random checkpoint that the golden files do not have."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     torch.set_num_threads(1)
-    case = TINY["load_case"](request.param) | {"seed": 7}
-    folder = TINY["make_folder"](case, tmp_path_factory.mktemp("models") / request.param)
+    case = tiny_models.load_case(request.param) | {"seed": 7}
+    folder = tiny_models.make_folder(case, tmp_path_factory.mktemp("models") / request.param)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -85,11 +80,11 @@ def test_parameters_are_counted_as_transformers_does(pair):
     assert graph.parameters - buffers == sum(p.numel() for p in theirs.parameters())
 
 
-@pytest.mark.parametrize("name", GGUF["CONVERTED"])
+@pytest.mark.parametrize("name", tiny_gguf.CONVERTED)
 def test_gguf_files_written_by_the_gguf_package(name, tmp_path):
     gguf = pytest.importorskip("gguf")
-    case = TINY["load_case"](name)
-    metadata, tensors = GGUF["gguf_of"](name, case, TINY["weights_of"](case))
+    case = tiny_models.load_case(name)
+    metadata, tensors = tiny_gguf.gguf_of(name, case, tiny_models.weights_of(case))
     path = tmp_path / f"{name}.gguf"
     writer = gguf.GGUFWriter(path, metadata["general.architecture"])
     for key, value in metadata.items():
@@ -104,7 +99,7 @@ def test_gguf_files_written_by_the_gguf_package(name, tmp_path):
     checkpoint = open_checkpoint(path)
     graph = build(checkpoint)
     prompt = case["prompts"][0][:8]
-    with np.load(TINY["CASES"] / f"{name}.npz") as golden:
+    with np.load(tiny_models.CASES / f"{name}.npz") as golden:
         assert_close(
             run_graph(graph, load_weights(graph, checkpoint), prompt, KvState()), golden["prompt0"][: len(prompt)]
         )

@@ -12,9 +12,9 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.fake import Draw, FakeBackend, fake_token
 
 from undiced.engine.backend import Limits
-from undiced.engine.fake import Draw, FakeBackend, fake_token
 from undiced.serve import Policy, Priority, Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
 from undiced.serve.loop import EngineLoop

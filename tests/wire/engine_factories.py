@@ -7,8 +7,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from support.fake import FakeBackend, open_fake
+
 from undiced.core.errors import CheckpointError
-from undiced.engine.fake import FakeBackend, open_fake
 
 if TYPE_CHECKING:
     from undiced.engine.load import BackendOptions

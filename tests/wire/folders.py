@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
 
 from safetensors.numpy import save_file
+from support import tiny_models
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "tiny.py"
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
 CONTEXT = 128
@@ -16,12 +15,11 @@ CONTEXT = 128
 
 def make_folder(folder: Path, *, tokenizer: bool = True) -> Path:
     """A Llama of 30 tensors; `tokenizer` tells whether tokenizer.json is there."""
-    tiny = runpy.run_path(str(GOLDEN))
-    case = tiny["load_case"]("llama")
+    case = tiny_models.load_case("llama")
     vocab = case["config"]["vocab_size"] = 256 + len(SPECIALS)
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         case["tensors"][name] = [vocab, case["tensors"][name][1]]
-    weights = tiny["weights_of"](case)
+    weights = tiny_models.weights_of(case)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(case["config"]))
     names = sorted(weights)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from undiced.api.app import build_app
 from undiced.api.service import ModelCard, Service
+from undiced.remote.client import EngineClient
+from undiced.remote.process import EngineSpec
 from undiced.serve import UsageEvent
-from undiced.serve.client import EngineClient
-from undiced.serve.process import EngineSpec
 from undiced.text import Detokenizer, StopMatcher
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import ByteTokenizer, Caller, LineChat
 
-SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="vocab=258,context=1000")
+SPEC = EngineSpec(backend="support.fake:open_fake", checkpoint="vocab=258,context=1000")
 CHAT = "/v1/chat/completions"
 KINDS: tuple[tuple[dict[str, object], int | None], ...] = (  # fields, and after how many writes the client leaves
     ({"max_tokens": 20}, None),

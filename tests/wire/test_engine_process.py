@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.fake import Draw, fake_token
 
 from undiced.core.errors import (
     CheckpointError,
@@ -25,12 +26,11 @@ from undiced.core.errors import (
     UnavailableError,
     UndicedError,
 )
-from undiced.engine.fake import Draw, fake_token
+from undiced.remote.client import EngineClient, Restarts
+from undiced.remote.process import EngineSpec
 from undiced.serve import GREEDY, Delta, Request, UsageEvent
-from undiced.serve.client import EngineClient, Restarts
-from undiced.serve.process import EngineSpec
 
-SPEC = EngineSpec(backend="undiced.engine.fake:open_fake", checkpoint="step_s=0.002")
+SPEC = EngineSpec(backend="support.fake:open_fake", checkpoint="step_s=0.002")
 HURRY = Restarts(pause_s=0.01)
 
 
@@ -273,8 +273,8 @@ async def test_loading_can_be_watched_and_broken_off(monkeypatch: pytest.MonkeyP
 async def test_the_engine_dies_with_its_parent() -> None:
     program = (
         "import asyncio\n"
-        "from undiced.serve.client import EngineClient\n"
-        "from undiced.serve.process import EngineSpec\n"
+        "from undiced.remote.client import EngineClient\n"
+        "from undiced.remote.process import EngineSpec\n"
         "async def main():\n"
         f"    client = EngineClient(EngineSpec(backend={SPEC.backend!r}, checkpoint={SPEC.checkpoint!r}))\n"
         "    await client.start()\n"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from undiced.remote.client import Health
     from undiced.serve import Delta, EngineStats, FinishReason, Request
-    from undiced.serve.client import Health
 
 
 class Engine(Protocol):
-    """Runs sequences of token ids; `undiced.serve.EngineClient` is one."""
+    """Runs sequences of token ids; `undiced.remote.client.EngineClient` is one."""
 
     @property
     def health(self) -> Health:

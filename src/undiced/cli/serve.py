@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from undiced.cli.terminal import Bar
     from undiced.engine.backend import Limits
     from undiced.llm import Compiled
-    from undiced.serve.client import EngineClient
-    from undiced.serve.process import EngineSpec
+    from undiced.remote.client import EngineClient
+    from undiced.remote.process import EngineSpec
     from undiced.text import ChatEncoder, Tokenizer
 
 _POLL_S = 0.05
@@ -80,7 +80,7 @@ def server_settings(max_queue: int, max_connections: int, drain_s: float) -> Set
 
 def engine_spec(path: Path, compiled: Compiled, threads: int, max_queue: int) -> EngineSpec:
     """What the engine process is told."""
-    from undiced.serve.process import EngineSpec
+    from undiced.remote.process import EngineSpec
 
     checkpoint = str(compiled.checkpoint.path.absolute())
     return EngineSpec(program=str(path), checkpoint=checkpoint, threads=threads, max_waiting=max_queue)
@@ -166,7 +166,7 @@ async def _serve(
 ) -> None:
     from undiced.api import server
     from undiced.api.metrics import Metrics
-    from undiced.serve.client import EngineClient
+    from undiced.remote.client import EngineClient
 
     _end_on_sigterm()
     metrics = Metrics()

@@ -12,9 +12,9 @@ from bisect import insort
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
-from undiced.engine.pages import NO_PAGE, PagePool
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.pace import Pacer
+from undiced.serve.pages import NO_PAGE, PagePool
 from undiced.serve.plan import Plan
 from undiced.serve.policy import Policy
 from undiced.serve.queue import WaitingQueue

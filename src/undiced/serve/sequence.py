@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from undiced.engine.pages import chain_digest, pack_tokens, root_digest
+from undiced.serve.pages import chain_digest, pack_tokens, root_digest
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from undiced.api.app import build_app
 from undiced.api.service import ModelCard, Service
 from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
+from undiced.remote.client import Health
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
-from undiced.serve.client import Health
 from undiced.text import Detokenizer, StopMatcher
 
 EOS, BOS = 256, 257

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from support import tiny_models
 
 from undiced import _native
 from undiced.checkpoint import Checkpoint, open_checkpoint
@@ -18,12 +18,10 @@ from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds, Program
 
-TINY = runpy.run_path(str(Path(__file__).parents[2] / "golden" / "tiny.py"))
-
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> tuple[Program, Checkpoint]:
-    checkpoint = open_checkpoint(TINY["make_folder"](TINY["load_case"]("llama"), tmp_path / "llama"))
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case("llama"), tmp_path / "llama"))
     return compile(build(checkpoint), host(1), Bounds(1, 64)), checkpoint
 
 

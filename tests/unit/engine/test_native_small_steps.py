@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import tiny_models
+from support.engines import run
 
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.compiler import compile
@@ -17,15 +18,12 @@ from undiced.model import build
 from undiced.program import Bounds, Program
 from undiced.program.isa import SMALL_STEP_TOKENS
 
-GOLDEN = Path(__file__).parents[2] / "golden"
-TINY = runpy.run_path(str(GOLDEN / "tiny.py"))
-RUN = runpy.run_path(str(GOLDEN / "engines.py"))["run"]
 PROMPTS = [[5, 9, 2, 39, 17, 3, 8, 30, 11, 6, 21, 33] * 3, [7, 1, 34, 12, 9] * 5, [3, 2, 1] * 6]
 
 
 @pytest.fixture(params=["llama", "gemma3", "gpt2"])
 def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Program, Checkpoint]]:
-    checkpoint = open_checkpoint(TINY["make_folder"](TINY["load_case"](request.param), tmp_path / "model"))
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(request.param), tmp_path / "model"))
     yield compile(build(checkpoint), host(2), Bounds(len(PROMPTS), 48)), checkpoint
     checkpoint.close()
 
@@ -39,10 +37,10 @@ def test_a_token_at_a_time_computes_what_a_whole_prompt_does(
     order = np.random.default_rng(2).permutation(6)
     backend = HostBackend(program, checkpoint, threads=threads, pages=6)
     try:
-        whole = RUN(backend, program, PROMPTS[:sequences], 64, order)
+        whole = run(backend, program, PROMPTS[:sequences], 64, order)
         for mode in ("never", "always"):  # the second: half of the threads do the shares of all
             backend._engine.set_folding(mode)
-            single = RUN(backend, program, PROMPTS[:sequences], 1, order)
+            single = run(backend, program, PROMPTS[:sequences], 1, order)
             for expected, found in zip(whole, single, strict=True):
                 (last,) = expected
                 np.testing.assert_allclose(found[last], expected[last], rtol=0, atol=1e-3 * np.abs(found[last]).max())

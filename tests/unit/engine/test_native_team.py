@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.engines import step_of
 
 from undiced.engine.host import HostBackend
 from undiced.llm import compile_for_host
-
-STEP_OF = runpy.run_path(str(Path(__file__).parents[2] / "golden" / "engines.py"))["step_of"]
 
 
 def rate(backend: HostBackend, seconds: float = 0.6) -> float:
@@ -23,7 +20,7 @@ def rate(backend: HostBackend, seconds: float = 0.6) -> float:
     pages = np.zeros((1, 1), np.int32)
     steps, start = 0, time.perf_counter()
     while time.perf_counter() < start + seconds:
-        backend.step(STEP_OF([(0, [1], steps % backend.limits.page_tokens)], pages, 1))
+        backend.step(step_of([(0, [1], steps % backend.limits.page_tokens)], pages, 1))
         steps += 1
     return steps / (time.perf_counter() - start)
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError
 from undiced.engine.backend import SAMPLING_FIELDS, SlotState, StepInput, StepOutput
-from undiced.engine.fake import FAKE_LIMITS, FakeBackend
 from undiced.serve import GREEDY, Request, Sampling
 from undiced.serve.batch import slot_state
 from undiced.serve.loop import EngineLoop

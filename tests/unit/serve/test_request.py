@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from support.fake import FAKE_LIMITS
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, UndicedError
-from undiced.engine.fake import FAKE_LIMITS
 from undiced.serve import Request, Sampling
 from undiced.serve.request import check
 

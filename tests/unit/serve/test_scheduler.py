@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.fake import FakeBackend
 
 from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, QueueFullError
 from undiced.engine.backend import Limits
-from undiced.engine.fake import FakeBackend
 from undiced.serve import GREEDY, Delta, Policy, Priority, Request, Sampling, Scheduler, UsageEvent
 from undiced.serve.clock import VirtualClock
 from undiced.serve.loop import EngineLoop

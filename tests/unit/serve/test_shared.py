@@ -9,9 +9,9 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError
-from undiced.engine.fake import FAKE_LIMITS, FakeBackend
 from undiced.serve import GREEDY, Policy, Request, Scheduler
 from undiced.serve.loop import EngineLoop
 from undiced.serve.shared import SharedLoop

@@ -10,8 +10,8 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from undiced.remote.frames import Cancel, Finish
 from undiced.serve.delta import Delta
-from undiced.serve.frames import Cancel, Finish
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
 from undiced.core.errors import EngineError, InvalidRequestError, QueueFullError, UnavailableError, UndicedError
-from undiced.serve.delta import EngineStats
-from undiced.serve.frames import (
+from undiced.remote.frames import (
     Accepted,
     Failed,
     Failure,
@@ -31,9 +30,10 @@ from undiced.serve.frames import (
     client_reader,
     encode,
 )
-from undiced.serve.process import EngineProcess, EngineSpec, describe, private_folder
+from undiced.remote.process import EngineProcess, EngineSpec, describe, private_folder
+from undiced.remote.stream import Stream
+from undiced.serve.delta import EngineStats
 from undiced.serve.request import Request, check
-from undiced.serve.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable

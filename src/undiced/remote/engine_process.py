@@ -1,6 +1,6 @@
 """The engine process: loads a backend and steps it for as long as its parent lives.
 
-`python -m undiced.serve.engine_process`. Talks frames over one unix socket and nothing else: no HTTP, no text. Sleeps
+`python -m undiced.remote.engine_process`. Talks frames over one unix socket and nothing else: no HTTP, no text. Sleeps
 when there is nothing to do. An error in the engine ends the process, after telling why; starting another is the
 parent's business.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.engine.load import BackendOptions
-from undiced.serve.frames import (
+from undiced.remote.frames import (
     Accepted,
     Cancel,
     Failed,
@@ -34,7 +34,7 @@ from undiced.serve.frames import (
     Submit,
     ToEngine,
 )
-from undiced.serve.link import Link, LinkClosedError
+from undiced.remote.link import Link, LinkClosedError
 from undiced.serve.loop import EngineLoop
 from undiced.serve.policy import Policy
 from undiced.serve.scheduler import Scheduler
@@ -52,7 +52,7 @@ _STATS_EVERY_S = 0.02
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line, as `EngineSpec.command` writes it."""
-    parser = argparse.ArgumentParser(prog="undiced.serve.engine_process")
+    parser = argparse.ArgumentParser(prog="undiced.remote.engine_process")
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument(
         "--backend", default="undiced.engine.load:open_host", help="module:function(BackendOptions) -> Backend"

@@ -54,7 +54,7 @@ class EngineSpec:
             "stall-s": self.stall_s,
         }
         given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-        return [sys.executable, "-m", "undiced.serve.engine_process", *given]
+        return [sys.executable, "-m", "undiced.remote.engine_process", *given]
 
 
 class EngineProcess:

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from undiced.core.errors import EngineError, QueueFullError
+from undiced.remote.frames import Cancel, Finish
+from undiced.remote.stream import Stream
 from undiced.serve import Delta, FinishReason, Request, UsageEvent
-from undiced.serve.frames import Cancel, Finish
-from undiced.serve.stream import Stream
 
 
 class Bench:

@@ -1,7 +1,7 @@
 """Tiny random checkpoints, the same on every machine: a case names a config.json, tensors and a seed.
 
 Shared by the golden tests and the comparison with transformers; needs numpy and safetensors only. A case is
-`model/<name>.json`; the logits that transformers computed for it are `model/<name>.npz`.
+`golden/model/<name>.json`; the logits that transformers computed for it are `<name>.npz` beside it.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-CASES = Path(__file__).parent / "model"
+CASES = Path(__file__).parents[1] / "golden" / "model"
 
 
 def case_names():

@@ -9,7 +9,7 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
-from undiced.serve.frames import FromEngine, ToEngine, encode, engine_reader
+from undiced.remote.frames import FromEngine, ToEngine, encode, engine_reader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from undiced.engine.pages import NO_PAGE, PagePool, chain_digest, pack_tokens, root_digest
+from undiced.serve.pages import NO_PAGE, PagePool, chain_digest, pack_tokens, root_digest
 
 SIZE = 2
 

@@ -7,11 +7,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake import FAKE_LIMITS
 
 from undiced.core.errors import ContextLengthError, EngineError, QueueFullError, UndicedError
-from undiced.engine.fake import FAKE_LIMITS
-from undiced.serve import Delta, EngineStats, Request, Sampling, UsageEvent
-from undiced.serve.frames import (
+from undiced.remote.frames import (
     MAX_FRAME_BYTES,
     Accepted,
     Cancel,
@@ -30,6 +29,7 @@ from undiced.serve.frames import (
     encode,
     engine_reader,
 )
+from undiced.serve import Delta, EngineStats, Request, Sampling, UsageEvent
 
 REQUEST = Request("a", (1, 2), 3, Sampling(seed=1, logit_bias=((1, 2.0),)), eos_ids=(7,))
 USAGE = UsageEvent("a", "stop", 3, 1, 2, 0.1, 0.2, 0.3, math.inf, "host")

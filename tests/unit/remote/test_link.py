@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from undiced.serve.frames import Cancel, Progress, Stop, client_reader, encode
-from undiced.serve.link import Link, LinkClosedError
+from undiced.remote.frames import Cancel, Progress, Stop, client_reader, encode
+from undiced.remote.link import Link, LinkClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
