@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import ClientClosedError
 from undiced.api.generation import Choice, Piece, Tally
-from undiced.core.errors import EngineError, UnavailableError, UndicedError
+from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -94,7 +94,7 @@ class Answer:
         if usage.finish_reason == "error":
             return EngineError("The engine failed while it worked on this request.", remedy="Try again.")
         if self.service.state != "ready":
-            return UnavailableError("The server is shutting down.", remedy="Try again in a few seconds.")
+            return ShuttingDownError()
         return ClientClosedError("The request was cancelled.")
 
     async def _single(self) -> AsyncIterator[list[tuple[int, Delta]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from undiced.api.metrics import Metrics
 from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
-from undiced.core.errors import ModelNotFoundError, UnavailableError
+from undiced.core.errors import ModelNotFoundError, ShuttingDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ class Service:
         """While it lasts, the current task counts as running: a drain waits for it, and ends it with an error.
 
         Raises:
-            UnavailableError: the server could not wait any longer.
+            ShuttingDownError: the server could not wait any longer.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -90,7 +90,7 @@ class Service:
             if self.state != "stopped":
                 raise
             task.uncancel()
-            raise UnavailableError("The server is shutting down.", remedy="Try again in a few seconds.") from None
+            raise ShuttingDownError() from None
         finally:
             self.running.discard(task)
 
@@ -98,11 +98,11 @@ class Service:
         """Refuse a request that this server will not answer at all.
 
         Raises:
-            UnavailableError: draining.
+            ShuttingDownError: draining.
             ModelNotFoundError: another model's name.
         """
         if self.state != "ready":
-            raise UnavailableError("The server is shutting down.", remedy="Try again in a few seconds.")
+            raise ShuttingDownError()
         if model != self.card.id and model not in self.card.aliases:
             raise ModelNotFoundError(
                 f"The model '{model[:200]}' is not served here.", remedy=f"Use '{self.card.id}'.", param="model"

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from undiced.api.chunks import DONE, Folded
 from undiced.api.errors import error_event, error_response
-from undiced.core.errors import EngineError, UnavailableError, UndicedError
+from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -77,12 +77,7 @@ class AnswerResponse(Response):
             if self.service.state != "stopped":
                 raise
             task.uncancel()
-            await self._fail(
-                UnavailableError("The server is shutting down.", remedy="Try again in a few seconds."),
-                scope,
-                receive,
-                send,
-            )
+            await self._fail(ShuttingDownError(), scope, receive, send)
         except Exception:
             _log.exception("request %s failed", self.request_id)
             await self._fail(

@@ -16,8 +16,8 @@ from undiced.cli.serve import serve
 from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
+from undiced.core.exits import Exit
 
-EXIT_ERROR, EXIT_BUG, EXIT_INTERRUPTED = 1, 70, 130
 _DEBUG = "UNDICED_DEBUG"
 
 app = typer.Typer(
@@ -62,18 +62,18 @@ def run() -> int:
         if os.environ.get(_DEBUG):
             raise
         _report(error.code, error.message, error.remedy)
-        return EXIT_ERROR
+        return Exit.ERROR
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return Exit.INTERRUPTED
     except typer.Abort:
-        return EXIT_ERROR
+        return Exit.ERROR
     except OSError as error:
         if os.environ.get(_DEBUG):
             raise
         what = f" ({error.filename})" if error.filename else ""
         message = f"The system refused: {error.strerror or error}{what}."
         _report("system", message, "Check disk, memory and permissions.")
-        return EXIT_ERROR
+        return Exit.ERROR
     except Exception as error:
         if isinstance(error, _Misuse):
             return _misused(error)
@@ -81,7 +81,7 @@ def run() -> int:
             raise
         remedy = f"This is a bug; set {_DEBUG}=1 to see where."
         _report("internal_error", f"{type(error).__name__}: {error}", remedy)
-        return EXIT_BUG
+        return Exit.BUG
 
 
 @runtime_checkable

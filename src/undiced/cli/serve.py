@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
+from undiced.core.exits import Exit
 
 if TYPE_CHECKING:
     import socket
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from undiced.text import ChatEncoder, Tokenizer
 
 _POLL_S = 0.05
-_TERMINATED = 143  # what shells report of a process that SIGTERM ended
 
 
 def serve(
@@ -104,7 +104,7 @@ def _run(main: Coroutine[object, object, None]) -> None:
     try:
         _runner()(main)
     except asyncio.CancelledError:
-        raise SystemExit(_TERMINATED) from None
+        raise SystemExit(Exit.TERMINATED) from None
 
 
 def _runner() -> Callable[[Coroutine[object, object, None]], None]:

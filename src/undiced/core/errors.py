@@ -121,3 +121,16 @@ class UnavailableError(UndicedError):
 
     code = "service_unavailable"
     status = 503
+
+
+class ShuttingDownError(UnavailableError):
+    """The server takes no more requests and ends those that run."""
+
+    def __init__(
+        self,
+        message: str = "The server is shutting down.",
+        *,
+        remedy: str = "Try again in a few seconds.",
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy, param=param)

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
-from undiced.core.errors import EngineError, InvalidRequestError, QueueFullError, UnavailableError, UndicedError
+from undiced.core.errors import (
+    EngineError,
+    InvalidRequestError,
+    QueueFullError,
+    ShuttingDownError,
+    UnavailableError,
+    UndicedError,
+)
 from undiced.remote.frames import (
     Accepted,
     Failed,
@@ -158,7 +165,7 @@ class EngineClient:
             self._connection.send(Stop())
         if self._process is not None:
             await self._process.end(_STOP_GRACE_S if was_loaded else 0.0)
-        self._fail_streams(UnavailableError("The server is shutting down.", remedy="Send the request again."))
+        self._fail_streams(ShuttingDownError())
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)

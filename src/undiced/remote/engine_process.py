@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
+from undiced.core.exits import Exit
 from undiced.engine.load import BackendOptions
 from undiced.remote.frames import (
     Accepted,
@@ -42,7 +43,6 @@ from undiced.serve.scheduler import Scheduler
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend
 
-EXIT_FAILED = 70
 _POLICY = Policy()
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # when memory runs out the kernel shall take the engine, which is restarted, and not the server
@@ -158,7 +158,7 @@ def run(options: argparse.Namespace, link: Link) -> int:
             link.drain(_LAST_WORDS_S)
         if known is not error:
             raise
-        return EXIT_FAILED
+        return Exit.ERROR
     finally:
         if loop is not None:
             loop.close()
