@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from undiced.api.encoding import encode
+
 if TYPE_CHECKING:
     from undiced.api.generation import Piece, Tally, TokenLogprob
-
-encode = msgspec.json.Encoder().encode
 
 DONE = b"data: [DONE]\n\n"
 

@@ -6,9 +6,9 @@ import math
 import secrets
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.responses import Response
 
+from undiced.api.encoding import encode
 from undiced.core.errors import InvalidRequestError, QueueFullError, UndicedError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def error_object(error: UndicedError, request_id: str) -> dict[str, object]:
 
 def error_body(error: UndicedError, request_id: str) -> bytes:
     """The JSON body of an error response."""
-    return msgspec.json.encode({"error": error_object(error, request_id), "status_code": error.status})
+    return encode({"error": error_object(error, request_id), "status_code": error.status})
 
 
 def error_event(error: UndicedError, request_id: str) -> bytes:

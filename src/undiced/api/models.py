@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 from starlette.responses import Response
 
+from undiced.api.encoding import encode
 from undiced.api.metrics import CONTENT_TYPE
 from undiced.core.errors import ModelNotFoundError
 
@@ -29,7 +29,7 @@ def model_object(card: ModelCard) -> dict[str, object]:
 
 
 def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")
+    return Response(encode(value), status, headers=headers, media_type="application/json")
 
 
 async def list_models(request: Request) -> Response:
