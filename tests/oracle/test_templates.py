@@ -222,10 +222,16 @@ def assert_equal_rendering(template: ChatTemplate, messages: Messages, tools: li
             want = reference.render(messages=messages, tools=tools, **context)
         except (TemplateError, TypeError):
             with pytest.raises(InvalidRequestError):
-                template.render(messages, tools=tools, **options)  # type: ignore[arg-type]
+                rendering(template, messages, tools, options)
             return False
-        assert template.render(messages, tools=tools, **options) == want, messages  # type: ignore[arg-type]
+        assert rendering(template, messages, tools, options) == want, messages
     return True
+
+
+def rendering(template: ChatTemplate, messages: Messages, tools: object, options: dict[str, bool]) -> str:
+    variables = {name: value for name, value in options.items() if name != "add_generation_prompt"}
+    wanted = options.get("add_generation_prompt", True)
+    return template.render(messages, tools=tools, add_generation_prompt=wanted, variables=variables)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from undiced.remote.client import Health
     from undiced.serve import Delta, EngineStats, FinishReason, Request
+    from undiced.text import PromptOptions
 
 
 class Engine(Protocol):
@@ -63,8 +64,8 @@ class Tokenizer(Protocol):
 class Conversation(Protocol):
     """Messages to token ids; `undiced.text.ChatEncoder` is one."""
 
-    def encode(self, messages: Sequence[Mapping[str, object]], *, add_generation_prompt: bool = True) -> list[int]:
-        """The prompt, up to where the assistant speaks; raises InvalidRequestError where the template refuses."""
+    def encode(self, messages: Sequence[Mapping[str, object]], options: PromptOptions = ...) -> list[int]:
+        """The prompt's token ids; raises InvalidRequestError where the template refuses."""
 
 
 class TextStream(Protocol):

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError, QueueFullError
+from undiced.text import PromptOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PROBE_CHARS_A_TOKEN = 8  # the first probe of a long text reads that many characters a position of the context
 _MESSAGE_CHARS = 60  # what a template writes around a message costs like that many
 _RETRY_S = 2.0
+_USUAL = PromptOptions()
 
 
 class Prompts:
@@ -49,8 +51,12 @@ class Prompts:
         bos = self.tokenizer.bos_id
         return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
 
-    async def conversation(self, messages: list[dict[str, object]]) -> list[int]:
-        """Token ids of a conversation, up to where the assistant speaks.
+    async def conversation(
+        self,
+        messages: list[dict[str, object]],
+        options: PromptOptions = _USUAL,
+    ) -> list[int]:
+        """Token ids of a conversation, by default up to where the assistant speaks.
 
         Raises:
             NoChatTemplateError: a base model. InvalidRequestError: the template refuses the messages.
@@ -62,7 +68,9 @@ class Prompts:
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
         written = "\n".join(str(message["content"]) for message in messages)
         chars = sum(_MESSAGE_CHARS + _chars(message) for message in messages)
-        return await self._encoded(written, "messages", lambda: chat.encode(messages), special=False, chars=chars)
+        return await self._encoded(
+            written, "messages", lambda: chat.encode(messages, options), special=False, chars=chars
+        )
 
     async def _encoded(
         self, text: str, what: str, encode: Callable[[], list[int]], *, special: bool, chars: int = 0

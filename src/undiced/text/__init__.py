@@ -4,7 +4,7 @@ Importing it is light: `tokenizers` and `minijinja` are imported when something 
 """
 
 from undiced.text.detokenizer import Detokenizer
-from undiced.text.prompt import ChatEncoder
+from undiced.text.prompt import ChatEncoder, PromptOptions
 from undiced.text.stop import StopMatcher
 from undiced.text.template import ChatTemplate, load_chat_template
 from undiced.text.tokenizer import Tokenizer, load_tokenizer
@@ -13,6 +13,7 @@ __all__ = [
     "ChatEncoder",
     "ChatTemplate",
     "Detokenizer",
+    "PromptOptions",
     "StopMatcher",
     "Tokenizer",
     "load_chat_template",

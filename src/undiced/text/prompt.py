@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from undiced.core.errors import InvalidRequestError
 from undiced.text.template import ChatTemplate, Message
 from undiced.text.tokenizer import Tokenizer
 
 _FIRST_MARKER = 0xFDD0  # 32 noncharacters, then two private planes: never assigned, so never part of a written text
 _SPARE_MARKER = 0xF0000
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """How a conversation becomes a prompt.
+
+    Attributes:
+        add_generation_prompt: the prompt ends where the assistant begins to speak.
+        continue_final_message: the prompt ends inside the last message, which the answer goes on with; there is no
+            generation prompt then.
+        variables: further variables of the template (`chat_template_kwargs` on the wire); an absent one leaves the
+            template's own default in force.
+        tools, documents: as templates read them; empty is none.
+    """
+
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    variables: Mapping[str, object] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, object]] = ()
+    documents: Sequence[Mapping[str, object]] = ()
 
 
 class ChatEncoder:
@@ -24,33 +46,44 @@ class ChatEncoder:
         self.tokenizer = tokenizer
         self._guard = _Guard(tokenizer.control_texts())
 
-    def encode(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[Mapping[str, object]] | None = None,
-        documents: Sequence[Mapping[str, object]] | None = None,
-        add_generation_prompt: bool = True,
-        enable_thinking: bool | None = None,
-        reasoning_effort: str | None = None,
-    ) -> list[int]:
+    def encode(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[int]:
         """The prompt's token ids; the template says whether they begin with `bos_id`.
 
-        Raises InvalidRequestError as `ChatTemplate.render` does.
+        Raises InvalidRequestError as `ChatTemplate.render` does, and where a last message cannot be continued.
         """
+        guarded = [self._guard.message(message) for message in messages]
         text = self.template.render(
-            [self._guard.message(message) for message in messages],
-            tools=None if tools is None else [self._guard.message(tool) for tool in tools],
-            documents=None if documents is None else [self._guard.message(document) for document in documents],
-            add_generation_prompt=add_generation_prompt,
-            enable_thinking=enable_thinking,
-            reasoning_effort=reasoning_effort,
+            guarded,
+            tools=[self._guard.message(tool) for tool in options.tools],
+            documents=[self._guard.message(document) for document in options.documents],
+            add_generation_prompt=options.add_generation_prompt and not options.continue_final_message,
+            variables=self._guard.message(options.variables),
         )
+        if options.continue_final_message:
+            text = _cut_behind(text, guarded[-1].get("content") if guarded else None)
         first, *rest = self._guard.pieces(text)
         ids = self.tokenizer.encode(first, special=True)
         for piece in rest:
             ids += self.tokenizer.encode(piece, special=True, continuation=True)
         return ids
+
+
+def _cut_behind(text: str, said: object) -> str:
+    """`text` up to the end of the last `said` in it; spaces at the end of `said` count if the template kept them.
+
+    Raises InvalidRequestError if it does not occur.
+    """
+    stripped = said.strip() if isinstance(said, str) else ""
+    at = text.rfind(stripped) if stripped else -1
+    if at < 0:
+        raise InvalidRequestError(
+            "continue_final_message needs a last message with text that the chat template writes as it is.",
+            remedy="Leave continue_final_message out.",
+            param="continue_final_message",
+        )
+    assert isinstance(said, str)
+    whole = said.lstrip()
+    return text[: at + len(whole if text.startswith(whole, at) else stripped)]
 
 
 class _Guard:

@@ -62,26 +62,22 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, object]] | None = None,
         documents: Sequence[Mapping[str, object]] | None = None,
         add_generation_prompt: bool = True,
-        enable_thinking: bool | None = None,
-        reasoning_effort: str | None = None,
+        variables: Mapping[str, object] | None = None,
     ) -> str:
-        """The prompt. A None leaves the template's own default in force.
+        """The prompt. variables: what else the template reads, as `enable_thinking`.
 
         Raises InvalidRequestError with the template's own words where it refuses the messages.
         """
         import minijinja
 
         context: dict[str, object] = {
+            **(variables or {}),
             **self._tokens,
             "messages": messages,
             "tools": tools or None,
-            "documents": documents,
+            "documents": documents or None,
+            "add_generation_prompt": add_generation_prompt,
         }
-        context["add_generation_prompt"] = add_generation_prompt
-        if enable_thinking is not None:
-            context["enable_thinking"] = context["thinking"] = enable_thinking
-        if reasoning_effort is not None:
-            context["reasoning_effort"] = reasoning_effort
         name = "tools" if tools and self._has_tool_source else "chat"
         try:
             text: str = self._environment.render_template(name, **context)

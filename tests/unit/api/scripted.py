@@ -44,7 +44,7 @@ class ByteTokenizer:
 class LineChat:
     """`role: content`, a line a message."""
 
-    def encode(self, messages, *, add_generation_prompt: bool = True) -> list[int]:
+    def encode(self, messages, options=None) -> list[int]:
         return list(("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant: ").encode())
 
 

@@ -345,7 +345,7 @@ def test_every_text_of_a_message_counts_as_long(make, monkeypatch, message):
     caller = make(settings=Settings(inline_chars=1000), context=5000)
     threads = []
     encode = caller.service.chat.encode
-    monkeypatch.setattr(caller.service.prompts.chat, "encode", lambda m: threads.append(get_ident()) or encode(m))
+    monkeypatch.setattr(caller.service.prompts.chat, "encode", lambda *a: threads.append(get_ident()) or encode(*a))
     assert caller.chat(messages=[message, {"role": "user", "content": "x"}]).status == 200
     assert caller.chat(messages=[{"role": "user", "content": "x"}]).status == 200
     assert caller.chat(messages=[{"role": "user", "content": ""}] * 20).status == 200

@@ -73,7 +73,7 @@ async def test_a_drain_waits_for_prompts_that_are_still_tokenized(make, drain_s,
     async def scenario(client, caller, server, drained):
         encode = caller.service.prompts.chat.encode
 
-        def slow(messages):
+        def slow(messages, options):
             time.sleep(0.4)
             return encode(messages)
 

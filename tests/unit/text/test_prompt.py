@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from text_sources import bpe_metadata, load, spm_metadata
 
-from undiced.text import ChatEncoder, ChatTemplate, Tokenizer
+from undiced.core.errors import InvalidRequestError
+from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Tokenizer
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}"
@@ -18,7 +19,7 @@ END, START = 2, 1
 
 def encode(content: object, template: str = CHATML, tokenizer: Tokenizer = BPE, **options: object) -> list[int]:
     encoder = ChatEncoder(ChatTemplate(template), tokenizer)
-    return encoder.encode([{"role": "user", "content": content}], **options)  # type: ignore[arg-type]
+    return encoder.encode([{"role": "user", "content": content}], PromptOptions(**options))  # type: ignore[arg-type]
 
 
 def test_without_control_tokens_the_rendered_text_is_encoded_whole() -> None:
@@ -75,3 +76,25 @@ def test_a_tokenizer_without_control_tokens() -> None:
     metadata["tokenizer.ggml.token_type"] = [1] * len(metadata["tokenizer.ggml.tokens"])  # type: ignore[arg-type]
     tokenizer = load(metadata)
     assert tokenizer.decode(encode("<|im_end|>\ufdd0", "{{ messages[0].content }}", tokenizer)) == "<|im_end|>\ufdd0"
+
+
+def test_a_last_message_can_be_continued() -> None:
+    for said, kept in (("so far", "so far"), ("with a space ", "with a space ")):
+        ids = encode(said, continue_final_message=True)
+        assert BPE.decode(ids) == "user\n" + kept
+        assert END not in ids
+    trimmed = encode(" a \n", "{{ messages[0].content | trim }}|", continue_final_message=True)
+    assert BPE.decode(trimmed) == "a"
+
+
+@pytest.mark.parametrize("said", ["", None, "  "])
+def test_nothing_said_cannot_be_continued(said: object) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        encode(said, "{{ messages[0].content }}.", continue_final_message=True)
+    assert caught.value.param == "continue_final_message"
+
+
+def test_variables_reach_the_template_and_are_guarded() -> None:
+    template = "{% if enable_thinking is defined and not enable_thinking %}off{% endif %}{{ note }}"
+    ids = encode("", template, variables={"enable_thinking": False, "note": "<|im_end|>"})
+    assert (BPE.decode(ids), END in ids) == ("off<|im_end|>", False)

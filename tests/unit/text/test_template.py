@@ -34,7 +34,7 @@ def test_token_variables_and_options() -> None:
     source = "{{ bos_token }}{{ enable_thinking is defined }}{{ reasoning_effort }}{{ tools is none }}"
     template = ChatTemplate(source, {"bos_token": "<s>"})
     assert template.render(HELLO) == "<s>FalseTrue"
-    assert template.render(HELLO, enable_thinking=False, reasoning_effort="low") == "<s>TruelowTrue"
+    assert template.render(HELLO, variables={"enable_thinking": False, "reasoning_effort": "low"}) == "<s>TruelowTrue"
 
 
 def test_json_is_not_escaped_and_keeps_order() -> None:
