@@ -98,7 +98,7 @@ def still_serves():
         reply = CALLER.post(path, body)
         choice = reply.json["choices"][0]
         assert reply.status == 200 and choice.get("text", choice.get("message", {}).get("content")) == "ok"
-    assert not CALLER.service.running and not CALLER.service.prompts._waiting
+    assert not CALLER.service.running and not CALLER.deployment.prompts._waiting
 
 
 @pytest.mark.parametrize("nasty", NASTY)

@@ -9,7 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 from undiced.api.app import build_app
-from undiced.api.service import ModelCard, Service
+from undiced.api.call import TAG
+from undiced.api.deployment import Deployment, ModelCard
+from undiced.api.service import Service
 from undiced.remote.client import EngineClient
 from undiced.remote.process import EngineSpec
 from undiced.serve import UsageEvent
@@ -33,8 +35,9 @@ KINDS: tuple[tuple[dict[str, object], int | None], ...] = (  # fields, and after
 
 async def test_every_sequence_is_accounted_for_once_and_nothing_stays() -> None:
     events: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=events.append) as engine:
+    async with EngineClient(SPEC, on_usage=[events.append]) as engine:
         caller = _caller(engine)
+        caller.app = _tagged(caller.app)
         alive = []
         for _ in range(3):
             before, ended = len(events), engine.stats().ended
@@ -50,8 +53,18 @@ async def test_every_sequence_is_accounted_for_once_and_nothing_stays() -> None:
             assert not engine._streams and not engine._handles and not caller.service.running
             alive.append(len(gc.get_objects()))
         assert Counter(Counter(event.request_id for event in events).values()).keys() == {1}
+        assert {event.tag for event in events} == {"account 7"}
         assert {event.finish_reason for event in events} >= {"length", "stop", "cancelled"}
         assert alive[2] - alive[1] < 1000, "objects pile up"
+
+
+def _tagged(app):
+    """A layer in front of the application that knows whose requests these are."""
+
+    async def layer(scope, receive, send):
+        await app(scope | {TAG: "account 7"}, receive, send)
+
+    return layer
 
 
 async def _ask(caller: Caller, turn: int) -> None:
@@ -62,13 +75,14 @@ async def _ask(caller: Caller, turn: int) -> None:
 
 def _caller(engine: EngineClient) -> Caller:
     tokenizer = ByteTokenizer()
-    service = Service(
+    deployment = Deployment(
+        ModelCard("m", 1_700_000_000, 1000, "digest"),
         engine,
         tokenizer,  # type: ignore[arg-type]
         LineChat(),
-        ModelCard("m", 1_700_000_000, 1000, "digest"),
         lambda stops, goes, after: StopMatcher(stops, Detokenizer(tokenizer, continuation=goes), after=after),  # type: ignore[arg-type]
     )
+    service = Service([deployment])
     return Caller(build_app(service), service, engine)  # type: ignore[arg-type]
 
 

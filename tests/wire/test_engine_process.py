@@ -73,7 +73,7 @@ def cpu_ticks(pid: int) -> int:
 
 async def test_many_streams_get_what_each_would_get_alone() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=accounts.append) as client:
+    async with EngineClient(SPEC, on_usage=[accounts.append]) as client:
         assert client.health.state == "ready"
         requests = [ask(f"r{index}", 5 + index, first=index) for index in range(40)]
         answers = await asyncio.gather(*(read(client, request) for request in requests))
@@ -87,9 +87,22 @@ async def test_many_streams_get_what_each_would_get_alone() -> None:
         assert stats.completion_tokens == sum(request.max_tokens for request in requests)
 
 
+async def test_an_observer_that_fails_ends_no_stream_and_hides_no_account() -> None:
+    accounts: list[UsageEvent] = []
+
+    def broken(usage: UsageEvent) -> None:
+        raise OSError("the disk is full")
+
+    async with EngineClient(SPEC, on_usage=[broken, accounts.append, broken]) as client:
+        request = replace(ask("r"), tag="somebody")
+        tokens, last = await read(client, request)
+        assert (tokens, [last.usage]) == (alone(request), accounts)
+        assert accounts[0].tag == "somebody"
+
+
 async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=accounts.append, restarts=HURRY) as client:
+    async with EngineClient(SPEC, on_usage=[accounts.append], restarts=HURRY) as client:
         streams = [client.submit(ask(f"r{index}", 1000)) for index in range(3)]
         for stream in streams:
             await anext(stream)
@@ -141,7 +154,7 @@ async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back(
 
 async def test_a_reader_that_leaves_frees_its_place() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=accounts.append) as client:
+    async with EngineClient(SPEC, on_usage=[accounts.append]) as client:
         async with client.submit(ask("gone", 4000)) as stream:
             async for _ in stream:
                 break

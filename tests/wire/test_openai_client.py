@@ -193,23 +193,25 @@ def test_many_at_once_get_what_each_gets_alone(server):
 
 
 def test_leaving_a_stream_ends_its_sequence(server, client):
-    before = metric(server, 'undiced_sequences_total{reason="cancelled"}')
+    cancelled = f'undiced_sequences_total{{model="{server.model}",reason="cancelled"}}'
+    before = metric(server, cancelled)
     stream = client.completions.create(
         model=server.model, prompt="Once", max_tokens=900, stream=True, extra_body={"ignore_eos": True}
     )
     next(iter(stream))
     stream.close()
-    until(lambda: metric(server, 'undiced_sequences_total{reason="cancelled"}') == before + 1)
+    until(lambda: metric(server, cancelled) == before + 1)
     until(lambda: metric(server, "undiced_sequences_running") == 0)
 
 
 def test_leaving_without_a_stream_ends_its_sequence_too(server, client):
-    before = metric(server, 'undiced_sequences_total{reason="cancelled"}')
+    cancelled = f'undiced_sequences_total{{model="{server.model}",reason="cancelled"}}'
+    before = metric(server, cancelled)
     with pytest.raises(openai.APITimeoutError):
         client.with_options(timeout=0.3).completions.create(
             model=server.model, prompt="Once", max_tokens=900, extra_body={"ignore_eos": True}
         )
-    until(lambda: metric(server, 'undiced_sequences_total{reason="cancelled"}') == before + 1)
+    until(lambda: metric(server, cancelled) == before + 1)
 
 
 def test_more_choices_than_the_queue_holds_can_never_be_had(narrow):

@@ -17,6 +17,8 @@ from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from undiced.api.deployment import Deployment
+    from undiced.api.metrics import ModelMetrics
     from undiced.api.service import Service
     from undiced.serve import Delta, UsageEvent
 
@@ -34,6 +36,7 @@ class Answer:
     """
 
     service: Service
+    deployment: Deployment
     choices: list[Choice]
     started_s: float
     tally: Tally = field(default_factory=Tally)
@@ -50,7 +53,7 @@ class Answer:
             UndicedError: the queue is full, the engine failed, the server shuts down or the client left.
         """
         self._open = {choice.index for choice in self.choices}
-        engine = self.service.engine
+        engine = self.deployment.engine
         try:
             arrivals = self._single() if len(self.choices) == 1 else self._merged()
             async for batch in arrivals:
@@ -68,7 +71,7 @@ class Answer:
                 raise self._failure
             if self._open:
                 raise EngineError("The engine ended a sequence without an account of it.", remedy="Try again.")
-            self.service.metrics.duration.observe(time.perf_counter() - self.started_s)
+            self._metrics.duration.observe(time.perf_counter() - self.started_s)
         finally:
             self.cancel()
 
@@ -76,12 +79,16 @@ class Answer:
         """Stop whatever still runs; nobody reads it any more."""
         for index in self._open - self._cancelled:
             self._cancelled.add(index)
-            self.service.engine.cancel(self.choices[index].request.id)
+            self.deployment.engine.cancel(self.choices[index].request.id)
+
+    @property
+    def _metrics(self) -> ModelMetrics:
+        return self.service.metrics.of(self.deployment.card.id)
 
     def _first(self, pieces: list[Piece]) -> None:
         if any(piece.tokens for piece in pieces):
             self._told = True
-            self.service.metrics.ttft.observe(time.perf_counter() - self.started_s)
+            self._metrics.ttft.observe(time.perf_counter() - self.started_s)
 
     def _ended(self, index: int, usage: UsageEvent) -> None:
         self._open.discard(index)
@@ -98,7 +105,7 @@ class Answer:
         return ClientClosedError("The request was cancelled.")
 
     async def _single(self) -> AsyncIterator[list[tuple[int, Delta]]]:
-        async for delta in self.service.engine.submit(self.choices[0].request):
+        async for delta in self.deployment.engine.submit(self.choices[0].request):
             yield [(0, delta)]
 
     async def _merged(self) -> AsyncIterator[list[tuple[int, Delta]]]:
@@ -107,7 +114,7 @@ class Answer:
         All are submitted before anything is awaited: `cancel` must find them.
         """
         arrivals: asyncio.Queue[_Arrival] = asyncio.Queue()
-        streams = [(choice.index, self.service.engine.submit(choice.request)) for choice in self.choices]
+        streams = [(choice.index, self.deployment.engine.submit(choice.request)) for choice in self.choices]
         tasks = [asyncio.create_task(_pump(index, stream, arrivals)) for index, stream in streams]
         try:
             while True:

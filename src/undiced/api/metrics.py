@@ -1,5 +1,6 @@
-"""Prometheus metrics of the edge: real counters and histograms, so that a missed scrape loses nothing. Fed once a
-request, never once a token.
+"""Prometheus metrics of the edge: real counters and histograms, so that a missed scrape loses nothing.
+
+Fed once per request, never once per token. What belongs to a model carries its name as the label `model`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from undiced.serve import EngineStats, UsageEvent
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_MODEL = ("model",)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _TOKEN_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -32,69 +36,104 @@ class Metrics:
             registry=self.registry,
         )
         self.sequences = Counter(
-            "undiced_sequences", "Sequences that ended, by reason.", ["reason"], registry=self.registry
+            "undiced_sequences", "Sequences that ended, by reason.", ["model", "reason"], registry=self.registry
         )
         self.prompt_tokens = Counter(
-            "undiced_prompt_tokens", "Prompt tokens of ended requests.", registry=self.registry
+            "undiced_prompt_tokens", "Prompt tokens of ended requests.", _MODEL, registry=self.registry
         )
         self.cached_tokens = Counter(
-            "undiced_cached_prompt_tokens", "Prompt tokens found in the prefix cache.", registry=self.registry
+            "undiced_cached_prompt_tokens", "Prompt tokens found in the prefix cache.", _MODEL, registry=self.registry
         )
         self.completion_tokens = Counter(
-            "undiced_completion_tokens", "Generated tokens of ended sequences.", registry=self.registry
+            "undiced_completion_tokens", "Generated tokens of ended sequences.", _MODEL, registry=self.registry
         )
         self.queue = Histogram(
             "undiced_queue_seconds",
             "From arrival to the first step of a sequence.",
+            _MODEL,
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.ttft = Histogram(
             "undiced_time_to_first_token_seconds",
             "From the request to its first token.",
+            _MODEL,
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.tpot = Histogram(
             "undiced_time_per_output_token_seconds",
             "Between tokens after the first.",
+            _MODEL,
             buckets=_TOKEN_SECONDS,
             registry=self.registry,
         )
         self.duration = Histogram(
             "undiced_request_seconds",
             "From the request to the end of its answer.",
+            _MODEL,
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.running = Gauge("undiced_sequences_running", "Sequences that hold KV pages.", registry=self.registry)
-        self.waiting = Gauge("undiced_sequences_waiting", "Sequences in the queue.", registry=self.registry)
-        self.pages = Gauge("undiced_kv_pages", "KV pages by use.", ["use"], registry=self.registry)
-        self.steps = Gauge("undiced_engine_steps", "Steps since the engine started.", registry=self.registry)
+        self.running = Gauge(
+            "undiced_sequences_running", "Sequences that hold KV pages.", _MODEL, registry=self.registry
+        )
+        self.waiting = Gauge("undiced_sequences_waiting", "Sequences in the queue.", _MODEL, registry=self.registry)
+        self.pages = Gauge("undiced_kv_pages", "KV pages by use.", ["model", "use"], registry=self.registry)
+        self.steps = Gauge("undiced_engine_steps", "Steps since the engine started.", _MODEL, registry=self.registry)
         self.preemptions = Gauge(
             "undiced_engine_preemptions",
             "Sequences put back because pages ran out, since the engine started.",
+            _MODEL,
             registry=self.registry,
         )
+        self._models: dict[str, ModelMetrics] = {}
+
+    def of(self, model: str) -> ModelMetrics:
+        """The metrics of one model; the same object for the same name."""
+        found = self._models.get(model)
+        if found is None:
+            found = self._models[model] = ModelMetrics(self, model)
+        return found
+
+    def render(self, stats: Mapping[str, EngineStats]) -> bytes:
+        """The exposition text, with the latest figures of each model's engine."""
+        for model, figures in stats.items():
+            self.of(model).see(figures)
+        return generate_latest(self.registry)
+
+
+class ModelMetrics:
+    """What is counted of one model."""
+
+    def __init__(self, all_models: Metrics, model: str) -> None:
+        self._all, self._model = all_models, model
+        self._prompt_tokens = all_models.prompt_tokens.labels(model)
+        self._cached_tokens = all_models.cached_tokens.labels(model)
+        self._completion_tokens = all_models.completion_tokens.labels(model)
+        self._queue = all_models.queue.labels(model)
+        self._tpot = all_models.tpot.labels(model)
+        self.ttft = all_models.ttft.labels(model)
+        self.duration = all_models.duration.labels(model)
 
     def ended(self, event: UsageEvent) -> None:
         """Count a sequence that ended; a prompt once, as `usage` does, however many choices share it."""
-        self.sequences.labels(event.finish_reason).inc()
+        self._all.sequences.labels(self._model, event.finish_reason).inc()
         if not event.prompt_shared:
-            self.prompt_tokens.inc(event.prompt_tokens)
-            self.cached_tokens.inc(event.cached_tokens)
-        self.completion_tokens.inc(event.completion_tokens)
-        self.queue.observe(event.queue_s)
+            self._prompt_tokens.inc(event.prompt_tokens)
+            self._cached_tokens.inc(event.cached_tokens)
+        self._completion_tokens.inc(event.completion_tokens)
+        self._queue.observe(event.queue_s)
         if event.completion_tokens > 1:
-            self.tpot.observe(event.completion_s / (event.completion_tokens - 1))
+            self._tpot.observe(event.completion_s / (event.completion_tokens - 1))
 
-    def render(self, stats: EngineStats) -> bytes:
-        """The exposition text, with the engine's latest figures."""
-        self.running.set(stats.running)
-        self.waiting.set(stats.waiting)
-        self.pages.labels("used").set(stats.pages_used)
-        self.pages.labels("cached").set(stats.pages_cached)
-        self.pages.labels("free").set(stats.pages - stats.pages_used - stats.pages_cached)
-        self.steps.set(stats.steps)
-        self.preemptions.set(stats.preemptions)
-        return generate_latest(self.registry)
+    def see(self, stats: EngineStats) -> None:
+        """Take over the engine's latest figures."""
+        every, model = self._all, self._model
+        every.running.labels(model).set(stats.running)
+        every.waiting.labels(model).set(stats.waiting)
+        every.pages.labels(model, "used").set(stats.pages_used)
+        every.pages.labels(model, "cached").set(stats.pages_cached)
+        every.pages.labels(model, "free").set(stats.pages - stats.pages_used - stats.pages_cached)
+        every.steps.labels(model).set(stats.steps)
+        every.preemptions.labels(model).set(stats.preemptions)

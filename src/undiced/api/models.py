@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from undiced.api.encoding import encode
 from undiced.api.metrics import CONTENT_TYPE
-from undiced.core.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from undiced.api.service import ModelCard, Service
+    from undiced.api.deployment import ModelCard
+    from undiced.api.service import Service
 
 
 def model_object(card: ModelCard) -> dict[str, object]:
@@ -35,18 +35,13 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
 async def list_models(request: Request) -> Response:
     """GET /v1/models."""
     service: Service = request.app.state.service
-    return _json({"object": "list", "data": [model_object(service.card)]})
+    return _json({"object": "list", "data": [model_object(one.card) for one in service.deployments]})
 
 
 async def get_model(request: Request) -> Response:
     """GET /v1/models/{model_id}; ids may hold slashes."""
     service: Service = request.app.state.service
-    name = request.path_params["model_id"]
-    if name != service.card.id and name not in service.card.aliases:
-        raise ModelNotFoundError(
-            f"The model '{name[:200]}' is not served here.", remedy=f"Use '{service.card.id}'.", param="model"
-        )
-    return _json(model_object(service.card))
+    return _json(model_object(service.deployment(request.path_params["model_id"]).card))
 
 
 async def tcp_warming(request: Request) -> Response:
@@ -55,19 +50,25 @@ async def tcp_warming(request: Request) -> Response:
 
 
 async def health(request: Request) -> Response:
-    """GET /health: 200 while requests are taken, 503 while the server drains or its engine is down."""
+    """GET /health: 200 while requests for every model are taken, 503 while the server drains or an engine is down.
+
+    `status`, `progress` and `detail` are those of the first engine that is not ready.
+    """
     service: Service = request.app.state.service
-    engine = service.engine.health
-    state = engine.state if service.state == "ready" else service.state
-    if state == "ready":
-        return _json({"status": "ok", "model": service.card.id})
-    told = {"status": state, "progress": engine.progress, "detail": engine.detail}
+    engines = {one.card.id: one.engine.health for one in service.deployments}
+    worst = next((health for health in engines.values() if health.state != "ready"), None)
+    first, *others = engines
+    models = {"models": {name: health.state for name, health in engines.items()}} if others else {}
+    if worst is None and service.state == "ready":
+        return _json({"status": "ok", "model": first, **models})
+    seen = worst or engines[first]
+    state = seen.state if service.state == "ready" else service.state
+    told = {"status": state, "progress": seen.progress, "detail": seen.detail, **models}
     return _json(told, 503, {"retry-after": str(int(service.settings.retry_after_s))})
 
 
 async def metrics(request: Request) -> Response:
     """GET /metrics in the Prometheus text format."""
     service: Service = request.app.state.service
-    return Response(
-        service.metrics.render(service.engine.stats()), media_type=None, headers={"content-type": CONTENT_TYPE}
-    )
+    text = service.metrics.render({one.card.id: one.engine.stats() for one in service.deployments})
+    return Response(text, media_type=None, headers={"content-type": CONTENT_TYPE})

@@ -1,52 +1,25 @@
-"""What a running server knows: the model's card, engine, tokenizer, template, bounds and whether it still takes
-requests. Knows no HTTP.
+"""What a running server knows: the models that it serves, by name, its bounds, and whether it still takes requests.
+Knows no HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from undiced.api.metrics import Metrics
-from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
-from undiced.core.errors import ModelNotFoundError, ShuttingDownError
+from undiced.core.errors import InvalidRequestError, ModelNotFoundError, ShuttingDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from undiced.api.ports import Conversation, Engine, TextStream, Tokenizer
+    from undiced.api.deployment import Deployment
 
 State = Literal["ready", "draining", "stopped"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """The model that is served.
-
-    Attributes:
-        id: the name clients use; aliases: further names that are accepted.
-        created: Unix time in seconds.
-        context: positions a sequence may reach, prompt and answer together.
-        digest: identifies weights and program; clients see it as `system_fingerprint`.
-        license: SPDX identifier, or empty where not known.
-    """
-
-    id: str
-    created: int
-    context: int
-    digest: str
-    owned_by: str = "undiced"
-    aliases: tuple[str, ...] = ()
-    license: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """A short stable name for this backend configuration."""
-        return "fp_" + hashlib.sha256(self.digest.encode()).hexdigest()[:12]
+_NAME_SHOWN = 200  # characters of a name that is not ours
 
 
 @dataclass(slots=True)
@@ -54,25 +27,49 @@ class Service:
     """Everything the endpoints share.
 
     Attributes:
-        chat: None for a base model, which can't chat.
-        text_stream: makes the token-to-text stream of one sequence from its stop strings, whether it continues a
-            text, and the tokens that come before anything may stop.
+        deployments: the models, at least one, in the order in which they are listed.
         running: tasks that still answer a request; drained on shutdown.
+
+    Raises:
+        InvalidRequestError: two of the models have a name in common.
     """
 
-    engine: Engine
-    tokenizer: Tokenizer
-    chat: Conversation | None
-    card: ModelCard
-    text_stream: Callable[[tuple[str, ...], bool, int], TextStream]
+    deployments: Sequence[Deployment]
     settings: Settings = field(default_factory=Settings)
     metrics: Metrics = field(default_factory=Metrics)
     state: State = "ready"
     running: set[asyncio.Task[object]] = field(default_factory=set)
-    prompts: Prompts = field(init=False)
+    _named: dict[str, Deployment] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.prompts = Prompts(self.tokenizer, self.chat, self.card.id, self.card.context, self.settings)
+        for deployment in self.deployments:
+            for name in {deployment.card.id, *deployment.card.aliases}:
+                if name in self._named:
+                    raise InvalidRequestError(f"Two models are named '{name}'.", remedy="Give one another name.")
+                self._named[name] = deployment
+
+    def deployment(self, name: str) -> Deployment:
+        """A model by its name or an alias.
+
+        Raises:
+            ModelNotFoundError: no model has that name; tells which are served.
+        """
+        found = self._named.get(name)
+        if found is None:
+            served = " or ".join(f"'{deployment.card.id}'" for deployment in self.deployments)
+            message = f"The model '{name[:_NAME_SHOWN]}' is not served here."
+            raise ModelNotFoundError(message, remedy=f"Use {served}.", param="model")
+        return found
+
+    def admit(self, model: str) -> Deployment:
+        """The model of a request.
+
+        Raises:
+            ShuttingDownError: the server drains. ModelNotFoundError: as `deployment`.
+        """
+        if self.state != "ready":
+            raise ShuttingDownError()
+        return self.deployment(model)
 
     @contextlib.contextmanager
     def preparing(self) -> Iterator[None]:
@@ -93,17 +90,3 @@ class Service:
             raise ShuttingDownError() from None
         finally:
             self.running.discard(task)
-
-    def admit(self, model: str) -> None:
-        """Refuse a request that this server will not answer at all.
-
-        Raises:
-            ShuttingDownError: draining.
-            ModelNotFoundError: another model's name.
-        """
-        if self.state != "ready":
-            raise ShuttingDownError()
-        if model != self.card.id and model not in self.card.aliases:
-            raise ModelNotFoundError(
-                f"The model '{model[:200]}' is not served here.", remedy=f"Use '{self.card.id}'.", param="model"
-            )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -18,11 +19,12 @@ from undiced.api.errors import error_event, error_response
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import Receive, Scope, Send
 
     from undiced.api.answer import Answer
     from undiced.api.chunks import Chunks
-    from undiced.api.service import Service
 
 PING = b": ping\n\n"
 _CANCEL_GRACE_S = 5.0
@@ -34,27 +36,28 @@ _HEADERS = [
 _log = logging.getLogger("undiced.api")
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an answer is sent.
+
+    Attributes:
+        stream: as events; include_usage: with an event for the usage alone.
+    """
+
+    request_id: str
+    headers: Mapping[str, str]
+    stream: bool
+    include_usage: bool
+
+
 class AnswerResponse(Response):
     """Sends an answer, watches for the client's departure, keeps a silent stream alive."""
 
-    def __init__(
-        self,
-        service: Service,
-        answer: Answer,
-        shape: Chunks,
-        request_id: str,
-        *,
-        stream: bool,
-        include_usage: bool,
-        headers: dict[str, str],
-    ) -> None:
-        self.service = service
+    def __init__(self, answer: Answer, shape: Chunks, form: Form) -> None:
+        self.service = answer.service
         self.answer = answer
         self.shape = shape
-        self.request_id = request_id
-        self.stream = stream
-        self.include_usage = include_usage
-        self.extra = headers
+        self.form = form
         self._started = False
         self._over = False
         self._starting = asyncio.Lock()
@@ -67,10 +70,10 @@ class AnswerResponse(Response):
         self._written_s = asyncio.get_running_loop().time()
         self.service.running.add(task)
         helpers = [asyncio.create_task(self._watch(task, receive))]
-        if self.stream:
+        if self.form.stream:
             helpers.append(asyncio.create_task(self._keep_alive(send)))
         try:
-            await (self._events(scope, send) if self.stream else self._object(scope, receive, send))
+            await (self._events(scope, send) if self.form.stream else self._object(scope, receive, send))
         except UndicedError as error:
             await self._fail(error, scope, receive, send)
         except asyncio.CancelledError:
@@ -79,7 +82,7 @@ class AnswerResponse(Response):
             task.uncancel()
             await self._fail(ShuttingDownError(), scope, receive, send)
         except Exception:
-            _log.exception("request %s failed", self.request_id)
+            _log.exception("request %s failed", self.form.request_id)
             await self._fail(
                 EngineError("The server failed while it worked on this request.", remedy="Try again."),
                 scope,
@@ -114,7 +117,7 @@ class AnswerResponse(Response):
                 self._written_s = clock()
                 await direct({"type": "http.response.body", "body": data, "more_body": True})
         self._over = True
-        closing = (shape.usage(self.answer.tally) if self.include_usage else b"") + DONE
+        closing = (shape.usage(self.answer.tally) if self.form.include_usage else b"") + DONE
         await send({"type": "http.response.body", "body": closing, "more_body": False})
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,25 +128,25 @@ class AnswerResponse(Response):
                 for piece in batch:
                     folded[piece.index].take(piece)
         body = self.shape.whole(folded, self.answer.tally)
-        await Response(body, headers=self.extra, media_type="application/json")(scope, receive, send)
+        await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
 
     async def _start(self, send: Send) -> None:
         async with self._starting:
             if self._started:
                 return
-            extra = [(name.encode(), value.encode()) for name, value in self.extra.items()]
+            extra = [(name.encode(), value.encode()) for name, value in self.form.headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *extra]})
             self._started = True
 
     async def _fail(self, error: UndicedError, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._started:
-            await error_response(error, self.request_id, retry_after_s=self.service.settings.retry_after_s)(
+            await error_response(error, self.form.request_id, retry_after_s=self.service.settings.retry_after_s)(
                 scope, receive, send
             )
             return
         self._over = True
         self.service.metrics.stream_errors.labels(error.code).inc()
-        await send({"type": "http.response.body", "body": error_event(error, self.request_id), "more_body": False})
+        await send({"type": "http.response.body", "body": error_event(error, self.form.request_id), "more_body": False})
 
     async def _watch(self, task: asyncio.Task[object], receive: Receive) -> None:
         """Wait for the client to leave, and end its sequences; the task too if the engine does not react."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Iterator
 
-    from undiced.api.metrics import Metrics
-    from undiced.api.service import ModelCard, Service
+    from undiced.api.deployment import Deployment, ModelCard
     from undiced.api.settings import Settings
     from undiced.cli.terminal import Bar
     from undiced.engine.backend import Limits
@@ -166,14 +165,17 @@ async def _serve(
 ) -> None:
     from undiced.api import server
     from undiced.api.metrics import Metrics
+    from undiced.api.service import Service
     from undiced.remote.client import EngineClient
 
     _end_on_sigterm()
     metrics = Metrics()
-    engine = EngineClient(spec, on_usage=metrics.ended)
+    told.name = served_name(told.model, compiled)
+    engine = EngineClient(spec, on_usage=[metrics.of(told.name).ended])
     try:
         tokenizer, chat = await _load(compiled, engine, told)
-        service = _service(compiled, engine, tokenizer, chat, metrics, settings, told)
+        card = model_card(told.model, compiled, engine.limits)
+        service = Service([_deployment(card, engine, tokenizer, chat, settings)], settings, metrics)
         await server.serve(service, sock, on_ready=told.ready, on_drain=told.drain, access_log=access_log)
     finally:
         await engine.close()
@@ -227,34 +229,33 @@ def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
     return tokenizer, None if template is None else ChatEncoder(template, tokenizer)
 
 
-def _service(
-    compiled: Compiled,
-    engine: EngineClient,
-    tokenizer: Tokenizer,
-    chat: ChatEncoder | None,
-    metrics: Metrics,
-    settings: Settings,
-    told: Announcement,
-) -> Service:
-    from undiced.api.service import Service
+def _deployment(
+    card: ModelCard, engine: EngineClient, tokenizer: Tokenizer, chat: ChatEncoder | None, settings: Settings
+) -> Deployment:
+    from undiced.api.deployment import Deployment
     from undiced.text import Detokenizer, StopMatcher
 
     def text_stream(stops: tuple[str, ...], continues: bool, after: int) -> StopMatcher:
         return StopMatcher(stops, Detokenizer(tokenizer, continuation=continues), after=after)
 
-    card = model_card(told.model, compiled, engine.limits)
-    told.name = card.id
-    return Service(engine, tokenizer, chat, card, text_stream, settings, metrics)
+    return Deployment(card, engine, tokenizer, chat, text_stream, settings)
+
+
+def served_name(ref: str, compiled: Compiled) -> str:
+    """What clients call the model: a packaged one by its name, another by the name of its file."""
+    from undiced.checkpoint import CATALOG
+
+    packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
+    return packaged.name if packaged else path.stem if path.is_file() else path.resolve().name
 
 
 def model_card(ref: str, compiled: Compiled, limits: Limits) -> ModelCard:
-    """The model as clients see it: a packaged model by its name, another by the name of its file."""
-    from undiced.api.service import ModelCard
+    """The model as clients see it."""
+    from undiced.api.deployment import ModelCard
     from undiced.checkpoint import CATALOG
 
-    packaged = CATALOG.get(ref.casefold())
-    path = compiled.checkpoint.path
-    name = packaged.name if packaged else path.stem if path.is_file() else path.resolve().name
+    packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
+    name = served_name(ref, compiled)
     return ModelCard(
         id=name,
         created=int(path.stat().st_mtime),

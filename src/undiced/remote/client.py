@@ -11,6 +11,7 @@ import contextlib
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
@@ -41,9 +42,10 @@ from undiced.remote.process import EngineProcess, EngineSpec, describe, private_
 from undiced.remote.stream import Stream
 from undiced.serve.delta import EngineStats
 from undiced.serve.request import Request, check
+from undiced.serve.usage import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from undiced.engine.backend import Limits
@@ -85,25 +87,26 @@ class Health:
     restarts: int
 
 
-def _unheard(usage: UsageEvent) -> None:
-    """Nobody keeps accounts."""
-
-
 class EngineClient:
     """See the file's head. `start`, use, `drain`, `close`; or `async with`.
 
     Args:
         spec: what to run.
-        on_usage: called once a sequence, when its account is final: all its tokens were read, or nobody reads any more.
+        on_usage: each is called once per sequence, when its account is final: all its tokens were read, or nobody reads
+            any more. What one of them raises is logged and keeps nothing from the others.
         restarts: the policy.
     """
 
     def __init__(
-        self, spec: EngineSpec, *, on_usage: Callable[[UsageEvent], None] = _unheard, restarts: Restarts | None = None
+        self,
+        spec: EngineSpec,
+        *,
+        on_usage: Sequence[Callable[[UsageEvent], None]] = (),
+        restarts: Restarts | None = None,
     ) -> None:
         self.spec = spec
         self.state: State = "starting"
-        self._on_usage = on_usage
+        self._on_usage = partial(tell, tuple(on_usage))
         self._policy = restarts or Restarts()
         self._limits: Limits | None = None
         self._stats = EngineStats()

@@ -185,6 +185,7 @@ class Stream:
             joules=math.nan,
             source=source,
             prompt_shared=self.request.prompt_shared,
+            tag=self.request.tag,
         )
         if self._deaf:
             self._report()

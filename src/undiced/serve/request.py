@@ -84,6 +84,7 @@ class Request:
         stop_token_ids: further tokens that end the sequence.
         cache_salt: requests share cached prefixes only with requests of the same salt.
         prompt_shared: another copy of the same request accounts for the prompt.
+        tag: whose request it is, in whatever words the front end likes; it comes back in the account.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Request:
     priority: Priority = Priority.NORMAL
     cache_salt: str = ""
     prompt_shared: bool = False
+    tag: str = ""
 
     @property
     def stops(self) -> frozenset[int]:

@@ -115,4 +115,5 @@ class Sequence:
             joules=self.joules,
             source=source,
             prompt_shared=self.request.prompt_shared,
+            tag=self.request.tag,
         )

@@ -5,10 +5,15 @@ Answers, metrics and ledger rows are all made from it, so they cannot disagree.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+_log = logging.getLogger("undiced.serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class UsageEvent:
         joules: the sequence's share of the energy of its steps; NaN where the backend does not know.
         source: whose seconds and joules these are: "host" or a machine's name.
         prompt_shared: another sequence of the same request accounts for the prompt.
+        tag: the request's, unread.
     """
 
     request_id: str
@@ -38,6 +44,7 @@ class UsageEvent:
     joules: float
     source: str
     prompt_shared: bool = False
+    tag: str = ""
 
     @property
     def total_s(self) -> float:
@@ -48,3 +55,12 @@ class UsageEvent:
         """The same sequence, ended after `at_token` generated tokens; later ones are not counted."""
         kept = min(max(at_token, 0), self.completion_tokens)
         return replace(self, completion_tokens=kept, finish_reason=reason)
+
+
+def tell(observers: Iterable[Callable[[UsageEvent], None]], event: UsageEvent) -> None:
+    """Hand an account to all who keep accounts. One that fails is logged; the others and the caller don't notice."""
+    for observer in observers:
+        try:
+            observer(event)
+        except Exception:
+            _log.exception("an observer of usage failed at the account of %s", event.request_id)

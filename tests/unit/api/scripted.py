@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from undiced.api.app import build_app
-from undiced.api.service import ModelCard, Service
+from undiced.api.deployment import Deployment, ModelCard
+from undiced.api.service import Service
 from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
 from undiced.remote.client import Health
@@ -57,6 +58,7 @@ class ScriptedEngine:
         cuts: finish calls seen. cancelled: ids cancelled.
     """
 
+    name: str = "m"
     text: str = SCRIPT
     per_delta: int = 1
     fail_at: int | None = None
@@ -112,7 +114,7 @@ class ScriptedEngine:
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
         prompt, shared = len(request.prompt), request.prompt_shared
-        event = UsageEvent(request.id, reason, prompt, 3, count, 0.001, 0.01, 0.1, 2.5, "host", shared)
+        event = UsageEvent(request.id, reason, prompt, 3, count, 0.001, 0.01, 0.1, 2.5, "host", shared, request.tag)
         self.ended.append(event)
         self.on_usage(event)
         return event
@@ -158,6 +160,11 @@ class Caller:
     app: object
     service: Service
     engine: ScriptedEngine
+
+    @property
+    def deployment(self) -> Deployment:
+        """The first of the models."""
+        return self.service.deployments[0]
 
     def __call__(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, **options: object
@@ -234,21 +241,26 @@ class Caller:
 
 
 def build_caller(
-    settings: Settings | None = None, chat: object = LineChat, context: int = 1000, **script: object
+    settings: Settings | None = None,
+    chat: object = LineChat,
+    context: int = 1000,
+    aliases: tuple[str, ...] = ("org/m",),
+    **script: object,
 ) -> Caller:
     """A caller of an application around a scripted engine; keywords go to the engine. `chat`: an encoder, the type of
     one, or None.
     """
-    engine, tokenizer = ScriptedEngine(**script), ByteTokenizer()  # type: ignore[arg-type]
-    service = Service(
+    engine, tokenizer, settings = ScriptedEngine(**script), ByteTokenizer(), settings or Settings()  # type: ignore[arg-type]
+    deployment = Deployment(
         engine=engine,
         tokenizer=tokenizer,
         chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
-        card=ModelCard("m", 1_700_000_000, context, "digest", aliases=("org/m",)),
+        card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases),
         text_stream=lambda stops, goes, after: StopMatcher(
             stops, Detokenizer(tokenizer, continuation=goes), after=after
         ),  # type: ignore[arg-type]
-        settings=settings or Settings(),
+        settings=settings,
     )
-    engine.on_usage = service.metrics.ended
+    service = Service([deployment], settings)
+    engine.on_usage = service.metrics.of(engine.name).ended
     return Caller(build_app(service), service, engine)

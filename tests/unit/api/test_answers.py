@@ -189,7 +189,7 @@ def test_token_id_prompts_are_taken_as_they_are(caller):
 
 
 def test_a_beginning_token_is_put_before_text_prompts_once(caller):
-    caller.service.tokenizer.add_bos = True
+    caller.deployment.tokenizer.add_bos = True
     caller.complete(prompt="hi")
     caller.complete(prompt=[104])
     caller.chat()
@@ -224,8 +224,8 @@ def test_offsets_go_on_where_bytes_are_no_characters_at_all(make):
             return b"\xff" if token == ord("b") else super().token_bytes(token)
 
     caller = make(text="abbc")
-    caller.service.tokenizer = Broken()
-    caller.service.text_stream = lambda *_: StopMatcher((), Detokenizer(Broken(), continuation=True))
+    caller.deployment.tokenizer = Broken()
+    caller.deployment.text_stream = lambda *_: StopMatcher((), Detokenizer(Broken(), continuation=True))
     choice = caller.complete(logprobs=1).json["choices"][0]
     assert choice["text"] == "a\ufffd\ufffdc" and choice["logprobs"]["text_offset"] == [0, 1, 2, 3]
     assert choice["logprobs"]["tokens"] == ["a", "bytes:\\xff", "bytes:\\xff", "c"]
@@ -344,8 +344,8 @@ def test_long_texts_are_tokenized_off_the_loop(make):
 def test_every_text_of_a_message_counts_as_long(make, monkeypatch, message):
     caller = make(settings=Settings(inline_chars=1000), context=5000)
     threads = []
-    encode = caller.service.chat.encode
-    monkeypatch.setattr(caller.service.prompts.chat, "encode", lambda *a: threads.append(get_ident()) or encode(*a))
+    encode = caller.deployment.chat.encode
+    monkeypatch.setattr(caller.deployment.prompts.chat, "encode", lambda *a: threads.append(get_ident()) or encode(*a))
     assert caller.chat(messages=[message, {"role": "user", "content": "x"}]).status == 200
     assert caller.chat(messages=[{"role": "user", "content": "x"}]).status == 200
     assert caller.chat(messages=[{"role": "user", "content": ""}] * 20).status == 200
@@ -363,14 +363,14 @@ def test_many_short_prompts_let_the_streams_go_on(make):
                 await asyncio.sleep(0)
 
         ticking = asyncio.create_task(tick())
-        encode = caller.service.tokenizer.encode
+        encode = caller.deployment.tokenizer.encode
 
         def counted(text, **how):
             longest.append(turns[0] - turns[1])
             turns[1] = turns[0]
             return encode(text, **how)
 
-        caller.service.tokenizer.encode = counted
+        caller.deployment.tokenizer.encode = counted
         await caller.call("POST", "/v1/completions", {"model": "m", "prompt": ["hi"] * 20})
         ticking.cancel()
 
@@ -406,7 +406,7 @@ def test_a_departed_client_cancels_its_sequences(make):
         )
         assert sorted(caller.engine.cancelled) == sorted({request.id for request in caller.engine.submitted})
         assert [event.finish_reason for event in caller.engine.ended] == ["cancelled"] * 2
-        assert 'undiced_sequences_total{reason="cancelled"} 2.0' in caller("GET", "/metrics").body.decode()
+        assert 'undiced_sequences_total{model="m",reason="cancelled"} 2.0' in caller("GET", "/metrics").body.decode()
         assert reply.status == (200 if stream else 499)
 
 
@@ -468,12 +468,12 @@ def test_metrics_count_from_usage_events(caller):
     text = caller("GET", "/metrics").body.decode()
     assert 'undiced_requests_total{code="200",path="/v1/chat/completions"} 2.0' in text
     assert 'undiced_requests_total{code="400",path="/v1/chat/completions"} 1.0' in text
-    assert "undiced_completion_tokens_total 78.0" in text
-    assert 'undiced_sequences_total{reason="stop"} 3.0' in text
-    assert "undiced_time_to_first_token_seconds_count 2.0" in text
-    assert "undiced_queue_seconds_count 3.0" in text
-    assert "undiced_sequences_waiting 2.0" in text
-    assert 'undiced_kv_pages{use="free"} 5.0' in text
+    assert 'undiced_completion_tokens_total{model="m"} 78.0' in text
+    assert 'undiced_sequences_total{model="m",reason="stop"} 3.0' in text
+    assert 'undiced_time_to_first_token_seconds_count{model="m"} 2.0' in text
+    assert 'undiced_queue_seconds_count{model="m"} 3.0' in text
+    assert 'undiced_sequences_waiting{model="m"} 2.0' in text
+    assert 'undiced_kv_pages{model="m",use="free"} 5.0' in text
     assert "_created" not in text
 
 
@@ -499,8 +499,8 @@ def test_metrics_count_a_prompt_as_usage_does(caller):
     text = caller("GET", "/metrics").body.decode()
     assert usages[1]["prompt_tokens"] == 6
     for name in ("prompt_tokens", "completion_tokens"):
-        assert f"undiced_{name}_total {float(sum(usage[name] for usage in usages))}" in text
-    assert f"undiced_cached_prompt_tokens_total {3.0 * 3}" in text
+        assert f'undiced_{name}_total{{model="m"}} {float(sum(usage[name] for usage in usages))}' in text
+    assert f'undiced_cached_prompt_tokens_total{{model="m"}} {3.0 * 3}' in text
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,8 @@ def test_context_overflow_says_both_numbers_in_the_words_clients_look_for(make, 
 def test_hopeless_prompts_are_not_tokenized_to_their_end(make):
     caller = make(context=100)
     longest = []
-    encode = caller.service.tokenizer.encode
-    caller.service.tokenizer.encode = lambda text, **how: longest.append(len(text)) or encode(text, **how)
+    encode = caller.deployment.tokenizer.encode
+    caller.deployment.tokenizer.encode = lambda text, **how: longest.append(len(text)) or encode(text, **how)
     replies = [
         caller.complete(prompt="x" * 1_000_000),
         caller.chat(messages=[{"role": "user", "content": "x" * 1_000_000}]),
@@ -282,7 +282,7 @@ def test_engine_failure_before_the_first_token_is_an_http_error(make, n):
 
 def test_a_bug_is_a_500_without_details(make, caplog):
     caller = make()
-    caller.service.text_stream = lambda *_: 1 / 0
+    caller.deployment.text_stream = lambda *_: 1 / 0
     reply = caller.chat()
     assert (reply.status, reply.json["error"]["code"]) == (500, "engine_failure")
     assert "ZeroDivision" not in reply.body.decode()

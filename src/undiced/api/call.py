@@ -1,0 +1,120 @@
+"""Call: one request for text on its way from its body to its answer: read, admitted, its prompts made into choices.
+
+Knows neither endpoint's fields.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from undiced.api.answer import Answer
+from undiced.api.body import decode_body, read_body
+from undiced.api.chunks import Head
+from undiced.api.generation import Choice
+from undiced.api.schemas import ChatBody, CompletionBody
+from undiced.api.stream import AnswerResponse, Form
+from undiced.serve import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request as HttpRequest
+
+    from undiced.api.chunks import Chunks
+    from undiced.api.deployment import Deployment
+    from undiced.api.service import Service
+    from undiced.api.validate import Job
+
+IGNORED_HEADER = "x-undiced-ignored-fields"
+TAG = "undiced.tag"  # the member of an ASGI scope in which a layer in front of the application says whose request it is
+_IGNORED_SHOWN = 16
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+Wire = TypeVar("Wire", ChatBody, CompletionBody)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt that was tokenized.
+
+    Attributes:
+        field: of the request that it came in.
+        echo: text that goes before the generated text.
+        continues: the generated text goes on where the prompt ended.
+    """
+
+    ids: list[int]
+    field: str
+    echo: str = ""
+    continues: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Wire]):
+    """See the file's head.
+
+    Attributes:
+        unknown: fields that nobody knows.
+        tag: whose request it is; goes with every sequence.
+        started_s: `time.perf_counter` when it arrived.
+    """
+
+    service: Service
+    deployment: Deployment
+    wire: Wire
+    unknown: tuple[str, ...]
+    request_id: str
+    tag: str
+    started_s: float
+
+    def choices(self, job: Job, name: str, prompt: Prompt, first: int = 0) -> list[Choice]:
+        """The choices of a prompt, numbered from `first`; `name` begins the ids of their sequences.
+
+        Raises:
+            InvalidRequestError: the prompt is empty. ContextLengthError: it does not fit.
+        """
+        tokenizer = self.deployment.tokenizer
+        sequence = Request(
+            id=name,
+            prompt=tuple(prompt.ids),
+            max_tokens=self.deployment.prompts.room(len(prompt.ids), job.max_tokens, prompt.field),
+            sampling=job.sampling,
+            eos_ids=tuple(sorted(tokenizer.eos_ids)),
+            stop_token_ids=job.stop_ids,
+            ignore_eos=job.ignore_eos,
+            cache_salt=job.cache_salt,
+            tag=self.tag,
+        )
+        text, least = self.deployment.text_stream, job.sampling.min_tokens
+        return [
+            Choice(first + at, copy, tokenizer, text(job.stops, prompt.continues, least), prompt.echo)
+            for at, copy in enumerate(sequence.copies(job.n))
+        ]
+
+    def answer(self, job: Job, name: str, choices: list[Choice], shape: Callable[[Head], Chunks]) -> AnswerResponse:
+        """The response that runs the choices."""
+        card = self.deployment.card
+        prompt_tokens = sum(len(choice.request.prompt) for choice in choices[:: job.n])
+        usage = (job.include_usage, job.continuous_usage)
+        head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage)
+        shown = [field for field in self.unknown if _FIELD_NAME.fullmatch(field)][:_IGNORED_SHOWN]
+        headers = {IGNORED_HEADER: ",".join(shown)} if shown else {}
+        form = Form(self.request_id, headers, stream=job.stream, include_usage=job.include_usage)
+        return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), shape(head), form)
+
+
+async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
+    """Read a request's body and find the model that it asks for.
+
+    Raises:
+        InvalidRequestError: the body is too large, late, or not what `kind` says.
+        UnavailableError, ModelNotFoundError: as `Service.admit`.
+    """
+    started_s = time.perf_counter()
+    service: Service = request.app.state.service
+    wire, unknown = decode_body(await read_body(request, service.settings), kind)
+    deployment = service.admit(wire.model)
+    scope = request.scope
+    return Call(service, deployment, wire, unknown, scope["undiced.request_id"], scope.get(TAG, ""), started_s)

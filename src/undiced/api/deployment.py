@@ -1,0 +1,67 @@
+"""Deployment: one model that is served: its card, its engine, and what turns text into its tokens and back.
+
+Knows no HTTP, no request and no other deployment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from undiced.api.prompts import Prompts
+from undiced.api.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from undiced.api.ports import Conversation, Engine, TextStream, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as clients see it.
+
+    Attributes:
+        id: the name clients use; aliases: further names that are accepted.
+        created: Unix time in seconds.
+        context: positions a sequence may reach, prompt and answer together.
+        digest: identifies weights and program; clients see it as `system_fingerprint`.
+        license: SPDX identifier, or empty where not known.
+    """
+
+    id: str
+    created: int
+    context: int
+    digest: str
+    owned_by: str = "undiced"
+    aliases: tuple[str, ...] = ()
+    license: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """A short stable name for this backend configuration."""
+        return "fp_" + hashlib.sha256(self.digest.encode()).hexdigest()[:12]
+
+
+@dataclass(slots=True)
+class Deployment:
+    """See the file's head.
+
+    Attributes:
+        chat: None for a base model, which can't chat.
+        text_stream: makes the token-to-text stream of one sequence from its stop strings, whether it continues a
+            text, and the tokens that come before anything may stop.
+        settings: the bounds of its prompts.
+    """
+
+    card: ModelCard
+    engine: Engine
+    tokenizer: Tokenizer
+    chat: Conversation | None
+    text_stream: Callable[[tuple[str, ...], bool, int], TextStream]
+    settings: Settings = field(default_factory=Settings)
+    prompts: Prompts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prompts = Prompts(self.tokenizer, self.chat, self.card.id, self.card.context, self.settings)
