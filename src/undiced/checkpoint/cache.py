@@ -1,19 +1,27 @@
-"""Where fetched models live on this machine, and how two processes keep out of each other's way.
+"""Where fetched models live, whether they are whole, and how two processes keep out of each other's way.
 
-Knows directories and locks; knows nothing of packages. `UNDICED_CACHE` moves the whole cache.
+Knows directories, digests and locks; knows nothing of packages. `UNDICED_CACHE` moves the whole cache.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import os
+import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from undiced.checkpoint.catalog import PackagedModel
+from undiced.checkpoint.opening import open_regular, read_if_there
+from undiced.core.errors import CheckpointError
 
 ENVIRONMENT = "UNDICED_CACHE"
+VERIFIED = ".verified"
+SEAL_BYTES = 256
 
 
 def cache_dir() -> Path:
@@ -32,16 +40,63 @@ def model_path(model: PackagedModel) -> Path:
 
 
 def is_cached(model: PackagedModel) -> bool:
-    """Whether the file is there. Its hash was checked before it got its name, so length is enough."""
+    """Whether the whole file is there, by its SHA-256.
+
+    A verified digest is remembered beside the file's size, times and inode, so that a start does not read the file;
+    when one of these changes, it is hashed again.
+    """
     try:
-        return model_path(model).stat().st_size == model.nbytes
-    except OSError:
+        fd, size = open_regular(model_path(model))
+    except CheckpointError:
         return False
+    with os.fdopen(fd, "rb") as file:
+        if size != model.nbytes:
+            return False
+        seal = _seal(model, os.fstat(fd))
+        if _remembered(model) == seal:
+            return True
+        if hashlib.file_digest(file, "sha256").hexdigest() != model.sha256:
+            return False
+    _remember(model, seal)
+    return True
+
+
+def _seal(model: PackagedModel, status: os.stat_result) -> bytes:
+    """What a file looks like from outside, with the digest that it was found to have."""
+    return f"{model.sha256} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}".encode()
+
+
+def _remembered(model: PackagedModel) -> bytes | None:
+    try:
+        return read_if_there(model_path(model).parent / VERIFIED, SEAL_BYTES)
+    except CheckpointError:
+        return None
+
+
+def _remember(model: PackagedModel, seal: bytes) -> None:
+    """Keep a seal; a cache that cannot be written costs a hash at each start, no more."""
+    folder = model_path(model).parent
+    with suppress(OSError):
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=VERIFIED, delete=False) as file:
+            file.write(seal)
+        try:
+            Path(file.name).replace(folder / VERIFIED)
+        except OSError:
+            Path(file.name).unlink()
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder` against threads and processes; it is freed even if the holder is killed."""
-    with (folder / ".lock").open("wb") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """Hold the lock of `folder` against threads and processes; it is freed even if the holder is killed.
+
+    Raises OSError for a lock that is a link or no regular file: nothing outside the folder is opened or changed.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(folder / ".lock", flags, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "the lock is not a regular file")
+        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(fd)

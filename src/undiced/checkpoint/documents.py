@@ -1,33 +1,38 @@
-"""Bounded JSON documents: size, nesting and repeated keys are checked. Knows nothing of what they say."""
+"""Bounded JSON documents: size, nesting, repeated keys and text are checked. Knows nothing of what they say."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from undiced.checkpoint.mapping import MappedFile
+from undiced.checkpoint.opening import read_file, read_if_there
+from undiced.checkpoint.quote import file_name
 from undiced.core.errors import CheckpointError
 
 MAX_JSON_BYTES = 16 << 20  # ours: the largest index seen is about 9 MB
+MAX_DEPTH = 64  # ours: configurations nest about 5 deep
 REMEDY = "The file is damaged or not what its name says; download it again."
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_object(path: Path) -> tuple[dict[str, object], bytes]:
     """The JSON object in a file, and the file's bytes. Raises CheckpointError for anything else."""
-    file = MappedFile(path)
-    try:
-        if file.size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path.name} has {file.size} bytes; {MAX_JSON_BYTES} are allowed.", remedy=REMEDY)
-        data = bytes(file.view(0, file.size))
-    finally:
-        file.close()
-    return parse_object(data, path.name), data
+    data = read_file(path, MAX_JSON_BYTES)
+    return parse_object(data, file_name(path)), data
+
+
+def read_object_if_there(path: Path) -> dict[str, object]:
+    """The JSON object in a file; empty if there is no such file."""
+    data = read_if_there(path, MAX_JSON_BYTES)
+    return {} if data is None else parse_object(data, file_name(path))
 
 
 def parse_object(data: bytes, what: str) -> dict[str, object]:
-    """Parse a JSON object in UTF-8. Raises CheckpointError naming `what`."""
+    """Parse a JSON object in UTF-8; a byte order mark before it is skipped. Raises CheckpointError naming `what`."""
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
+        _check(value, surrogates=_SURROGATE.search(data) is not None)
     except RecursionError as error:
         raise CheckpointError(f"{what} is nested too deeply.", remedy=REMEDY) from error
     except ValueError as error:  # syntax, encoding, repeated keys, numbers of thousands of digits
@@ -42,3 +47,31 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("a key occurs twice in one object")
     return found
+
+
+def _check(value: object, surrogates: bool) -> None:
+    """Level by level, so that no depth can exhaust the stack; whoever walks the value later may recurse."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        if surrogates:
+            _check_text(level)
+        level = [item for node in level if isinstance(node, (dict, list)) for item in _items(node, surrogates)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _items(node: dict[str, object] | list[object], surrogates: bool) -> list[object]:
+    values = list(node.values()) if isinstance(node, dict) else node
+    if surrogates:
+        return [*node, *values] if isinstance(node, dict) else values
+    return [value for value in values if isinstance(value, (dict, list))]
+
+
+def _check_text(level: list[object]) -> None:
+    for text in level:
+        if isinstance(text, str):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError("half of a surrogate pair stands alone in a text") from error

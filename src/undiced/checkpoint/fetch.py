@@ -46,7 +46,8 @@ def pull(name: str, progress: Progress | None = None, *, offline: bool = False, 
     if is_cached(model):
         return path
     if offline:
-        raise FetchError(f"{name} is not in the cache.", remedy=f"Run `undiced pull {name}` with a network first.")
+        state = "is damaged in the cache" if path.exists() else "is not in the cache"
+        raise FetchError(f"{name} {state}.", remedy=f"Run `undiced pull {name}` with a network first.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(path.parent):
@@ -56,7 +57,8 @@ def pull(name: str, progress: Progress | None = None, *, offline: bool = False, 
     except OSError as error:
         reason = error.strerror or str(error)
         raise FetchError(
-            f"Cannot write {path}: {reason}.", remedy=f"Make room, or set {ENVIRONMENT} to another folder."
+            f"Cannot write {model.file} into the cache: {reason}.",
+            remedy=f"Make room, or set {ENVIRONMENT} to another folder.",
         ) from error
     return path
 

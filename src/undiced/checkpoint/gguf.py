@@ -17,7 +17,7 @@ from typing import Literal
 
 from undiced.checkpoint.gguf_fields import MAX_KEY_BYTES, Cursor, Fields
 from undiced.checkpoint.mapping import MappedFile
-from undiced.checkpoint.quote import quoted
+from undiced.checkpoint.quote import file_name, quoted
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import BY_GGML_TYPE, FORMATS
@@ -30,10 +30,12 @@ MAX_DIMS = 4  # GGUF specification
 MAX_NAME_BYTES = 256  # the specification says 64; some writers exceed it
 DEFAULT_ALIGNMENT = 32  # GGUF specification
 MAX_ALIGNMENT = 1 << 16  # ours
-KNOWN_TYPES = {
-    9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S",
-    20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
-    29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+KNOWN_TYPES = {  # numbers of formats that are not read, those that ggml has given up included
+    4: "Q4_2", 5: "Q4_3", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS",
+    18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16",
+    26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 34: "TQ1_0",
+    35: "TQ2_0", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
+    42: "Q2_0",
 }  # fmt: skip
 
 
@@ -63,7 +65,7 @@ class GgufCheckpoint:
             raise
         self.metadata: Mapping[str, object] = self._fields
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
-        self.name = name or _own_name(self._fields) or self.path.stem
+        self.name = name or _own_name(self._fields) or file_name(Path(self.path.stem))
 
     @cached_property
     def digest(self) -> str:
@@ -75,7 +77,7 @@ class GgufCheckpoint:
         info = self.tensors.get(name)
         if info is None:
             raise CheckpointError(
-                f"{self.path.name} has no tensor {quoted(name)}.", remedy="The model file is incomplete."
+                f"{file_name(self.path)} has no tensor {quoted(name)}.", remedy="The model file is incomplete."
             )
         return self._file.view(info.offset, info.nbytes)
 
@@ -89,13 +91,13 @@ def _read_head(cursor: Cursor) -> tuple[int, int]:
     cursor.need(24, "the GGUF header")
     magic = cursor.u32("the magic").to_bytes(4, "little")
     if magic != MAGIC:
-        raise CheckpointError(f"{cursor.path.name} is not a GGUF file.", remedy="Name a .gguf file or a model folder.")
+        raise CheckpointError(f"{cursor.name} is not a GGUF file.", remedy="Name a .gguf file or a model folder.")
     version = cursor.u32("the version")
     if version not in VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
         what = "is a big-endian GGUF file" if swapped else f"has the GGUF version {version}"
         raise UnsupportedError(
-            f"{cursor.path.name} {what}; versions 2 and 3, little-endian, are read.", remedy="Convert the model again."
+            f"{cursor.name} {what}; versions 2 and 3, little-endian, are read.", remedy="Convert the model again."
         )
     tensors, keys = cursor.u64("the tensor count"), cursor.u64("the key count")
     if tensors > MAX_TENSORS or keys > MAX_KEYS:
@@ -118,7 +120,8 @@ def _refuse_parts(fields: Fields, path: Path) -> None:
     parts = fields.get("split.count", 1)
     if isinstance(parts, int) and parts > 1:
         raise UnsupportedError(
-            f"{path.name} is one of {parts} parts of a model.", remedy="Merge the parts into one file with gguf-split."
+            f"{file_name(path)} is one of {parts} parts of a model.",
+            remedy="Merge the parts into one file with gguf-split.",
         )
 
 
@@ -162,7 +165,7 @@ def _read_row(cursor: Cursor, index: int, alignment: int) -> TensorInfo:
     stored = BY_GGML_TYPE.get(kind)
     if stored is None:
         raise UnsupportedError(
-            f"{cursor.path.name}: {what} has the number format {KNOWN_TYPES.get(kind, kind)}.",
+            f"{cursor.name}: {what} has the number format {KNOWN_TYPES.get(kind) or f'{kind}, which is none of ggml'}.",
             remedy=f"Formats that are read: {', '.join(FORMATS)}.",
         )
     if shape[-1] % stored.block:
@@ -181,5 +184,8 @@ def _refuse_overlaps(cursor: Cursor, infos: dict[str, TensorInfo]) -> None:
 
 def _own_name(fields: Fields) -> str:
     """The name that the file gives itself, if it can be shown."""
-    name = fields.get("general.name")
+    try:
+        name = fields.get("general.name")
+    except CheckpointError:
+        return ""
     return name if isinstance(name, str) and name.isprintable() and len(name) <= 100 else ""

