@@ -24,6 +24,10 @@ class Range:
 
 TOP_LOGPROBS_MAX = 20
 _INT32 = 2**31 - 1
+_EXACT = 2**53
+WHOLE = frozenset(
+    ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
+) | {"min_completion_tokens"}
 
 RANGES: dict[str, Range] = {
     "temperature": Range(0, 2, 1),
@@ -55,13 +59,27 @@ def in_range(name: str, value: float, allowed: Range) -> None:
         )
 
 
-def check_ranges(wire: Body) -> None:
-    """Check every number of a request that has a fixed range."""
+def check_numbers(wire: Body) -> None:
+    """Check every number of a request that has a fixed range, and make integers of whole numbers such as 8.0."""
     for name in wire.__struct_fields__:
-        allowed = RANGES.get(name)
         value = getattr(wire, name)
+        if name in WHOLE and value is not None and not isinstance(value, bool):
+            value = whole(name, value)
+            setattr(wire, name, value)
+        allowed = RANGES.get(name)
         if allowed is not None and value is not None:
             in_range(name, value, allowed)
+
+
+def whole(name: str, value: float) -> int:
+    """A number that must be whole, as an integer.
+
+    Raises:
+        InvalidRequestError: it has a fraction, or is a decimal beyond 2**53, where they are not exact.
+    """
+    if isinstance(value, float) and not (value.is_integer() and abs(value) <= _EXACT):
+        raise InvalidRequestError(f"{name} must be an integer, got {str(value)[:24]}.", param=name)
+    return int(value)
 
 
 def number(wire: Body, name: str) -> float:

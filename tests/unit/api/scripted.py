@@ -189,6 +189,7 @@ class Caller:
         body: object = None,
         headers: dict[str, str] | None = None,
         leave_after: int | None = None,
+        query: bytes = b"",
     ) -> Reply:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         reply, gone, given = Reply(0, {}, []), asyncio.Event(), False
@@ -228,7 +229,7 @@ class Caller:
             "raw_path": path.encode(),
         }
         scope |= {
-            "query_string": b"",
+            "query_string": query,
             "root_path": "",
             "scheme": "http",
             "headers": fields,
