@@ -201,10 +201,9 @@ class LLM:
         ids = self.chat_ids(prompt) if talk else self._ids_of(prompt)  # type: ignore[arg-type]
         params = params or SamplingParams()
         answer = _Answer(self, self._request(ids, params), params, continues=not talk)
-        with closing(self._loop.run([answer.request])) as steps:
-            for deltas in steps:
-                for delta in deltas:
-                    yield answer.take(delta), answer.completion
+        with closing(self._loop.run([answer.request])) as deltas:
+            for delta in deltas:
+                yield answer.take(delta), answer.completion
 
     def chat_ids(self, messages: Messages) -> list[int]:
         """Token ids of a conversation, ready to be answered.
@@ -234,10 +233,9 @@ class LLM:
     def _run(self, prompts: list[list[int]], params: SamplingParams, *, continues: bool) -> list[Completion]:
         answers = [_Answer(self, self._request(ids, params), params, continues=continues) for ids in prompts]
         by_id = {answer.request.id: answer for answer in answers}
-        with closing(self._loop.run([answer.request for answer in answers])) as steps:
-            for deltas in steps:
-                for delta in deltas:
-                    by_id[delta.request_id].take(delta)
+        with closing(self._loop.run([answer.request for answer in answers])) as deltas:
+            for delta in deltas:
+                by_id[delta.request_id].take(delta)
         return [answer.completion for answer in answers]
 
     def _ids_of(self, prompt: Prompt) -> list[int]:
@@ -281,33 +279,27 @@ class _Answer:
     """One sequence on its way from token ids to text. `continues`: the text goes on where its prompt ended."""
 
     def __init__(self, llm: LLM, request: Request, params: SamplingParams, *, continues: bool) -> None:
-        from undiced.text import Detokenizer, StopMatcher
+        from undiced.text import Fold, FoldOptions
 
         self.request = request
         self.completion = Completion()
         self._loop = llm._loop
-        self._text = StopMatcher(params.stops, Detokenizer(llm.tokenizer, continuation=continues))
+        self._fold = Fold(llm.tokenizer, FoldOptions(params.stops, continues=continues))
 
     def take(self, delta: Delta) -> str:
         """New text; a completed stop string ends the sequence where it was completed."""
-        new, answer = "", self.completion
-        if not self._text.stopped:
-            for i, token in enumerate(delta.tokens):
-                answer.tokens.append(token)
-                answer.logprobs += delta.logprobs[i : i + 1]
-                answer.top_logprobs += delta.top[i : i + 1]
-                if token == delta.stop_token:
-                    continue
-                text, stopped = self._text.push(token)
-                new += text
-                if stopped:
-                    self._loop.finish(self.request.id, len(answer.tokens))
-                    break
+        answer, fold = self.completion, self._fold
+        known, open_ = fold.tokens, not fold.stopped
+        new = "".join([piece.text for piece in fold.push(delta)])
+        if open_ and fold.stopped:
+            self._loop.finish(self.request.id, fold.tokens)
+        kept = fold.tokens - known
+        answer.tokens += delta.tokens[:kept]
+        answer.logprobs += delta.logprobs[:kept]
+        answer.top_logprobs += delta.top[:kept]
         if delta.usage is not None:
-            new += self._text.flush()
-            # it may have ended by itself at the very token that completed the stop string
-            answer.usage = delta.usage.cut(len(answer.tokens), "stop") if self._text.stopped else delta.usage
-            answer.finish_reason = answer.usage.finish_reason
+            answer.usage = delta.usage
+            answer.finish_reason = delta.usage.finish_reason
         answer.text += new
         return new
 

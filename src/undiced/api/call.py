@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from undiced.api.answer import Answer
 from undiced.api.body import decode_body, read_body
+from undiced.api.choice import Choice
 from undiced.api.chunks import Head
-from undiced.api.generation import Choice
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.stream import AnswerResponse, Form
 from undiced.serve import Request
+from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,10 +88,16 @@ class Call(Generic[Wire]):
             cache_salt=job.cache_salt,
             tag=self.tag,
         )
-        text, least = self.deployment.text_stream, job.sampling.min_tokens
+        options = FoldOptions(
+            stops=job.stops,
+            continues=prompt.continues,
+            min_tokens=job.sampling.min_tokens,
+            logprobs=job.sampling.logprobs >= 0,
+            echo=prompt.echo,
+        )
         return [
-            Choice(first + at, copy, tokenizer, text(job.stops, prompt.continues, least), prompt.echo)
-            for at, copy in enumerate(sequence.copies(job.n))
+            Choice(index, copy, Fold(tokenizer, options, index=index))
+            for index, copy in enumerate(sequence.copies(job.n), first)
         ]
 
     def answer(self, job: Job, name: str, choices: list[Choice], shape: Callable[[Head], Chunks]) -> AnswerResponse:

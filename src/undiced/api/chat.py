@@ -11,9 +11,9 @@ from undiced.api.errors import NotServedError
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from undiced.api.generation import TokenLogprob
     from undiced.api.schemas import ContentPart, Message
     from undiced.api.settings import Settings
+    from undiced.text.logprobs import TokenLogprob
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _TEMPLATE_ROLES = {"developer": "system"}  # templates were written before that name
