@@ -13,7 +13,9 @@ from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
 
 if TYPE_CHECKING:
-    from undiced.api.ports import Conversation, Engine, Tokenizer
+    from collections.abc import Callable
+
+    from undiced.api.ports import Conversation, Engine, TextStream, Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Deployment:
 
     Attributes:
         chat: None for a base model, which can't chat.
+        text_stream: makes the token-to-text stream of one sequence from its stop strings, whether it continues a
+            text, and the tokens that come before anything may stop.
         settings: the bounds of its prompts.
     """
 
@@ -55,6 +59,7 @@ class Deployment:
     engine: Engine
     tokenizer: Tokenizer
     chat: Conversation | None
+    text_stream: Callable[[tuple[str, ...], bool, int], TextStream]
     settings: Settings = field(default_factory=Settings)
     prompts: Prompts = field(init=False)
 

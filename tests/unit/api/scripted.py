@@ -14,6 +14,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
 from undiced.remote.client import Health
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
+from undiced.text import Detokenizer, StopMatcher
 
 EOS, BOS = 256, 257
 SCRIPT = "Hello there, wörld 🎉!"
@@ -27,7 +28,6 @@ class ByteTokenizer:
     eos_ids = frozenset({EOS})
     add_bos = False
     space_prefix = False
-    control = frozenset({EOS, BOS})
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return list(text.encode())
@@ -80,7 +80,7 @@ class ScriptedEngine:
         stop = len(tokens) < request.max_tokens
         if stop:
             tokens.append(EOS)
-        sent, reason = 0, "cancelled"
+        sent = 0
         while sent < len(tokens):
             if request.id in self.cuts or request.id in self.cancelled:
                 break
@@ -101,12 +101,16 @@ class ScriptedEngine:
             )
             if sent < len(tokens):
                 yield Delta(request.id, some, rows, top)
-                reason = "cancelled"
             else:
                 reason = "stop" if stop else "length"
-                yield Delta(request.id, some, rows, top, reason, EOS if stop else None)
-        sent, reason = self.cuts.get(request.id, (sent, reason))
-        yield Delta(request.id, [], [], [], reason, None, self._usage(request, reason, sent))
+                usage = self._usage(request, reason, sent)
+                yield Delta(request.id, some, rows, top, reason, EOS if stop else None, usage)
+                return
+        if request.id in self.cuts:
+            at, _ = self.cuts[request.id]
+            yield Delta(request.id, [], [], [], "stop", None, self._usage(request, "stop", at))
+        else:
+            yield Delta(request.id, [], [], [], "cancelled", None, self._usage(request, "cancelled", sent))
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
         prompt, shared = len(request.prompt), request.prompt_shared
@@ -185,7 +189,6 @@ class Caller:
         body: object = None,
         headers: dict[str, str] | None = None,
         leave_after: int | None = None,
-        query: bytes = b"",
     ) -> Reply:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         reply, gone, given = Reply(0, {}, []), asyncio.Event(), False
@@ -225,7 +228,7 @@ class Caller:
             "raw_path": path.encode(),
         }
         scope |= {
-            "query_string": query,
+            "query_string": b"",
             "root_path": "",
             "scheme": "http",
             "headers": fields,
@@ -253,6 +256,9 @@ def build_caller(
         tokenizer=tokenizer,
         chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
         card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases),
+        text_stream=lambda stops, goes, after: StopMatcher(
+            stops, Detokenizer(tokenizer, continuation=goes), after=after
+        ),  # type: ignore[arg-type]
         settings=settings,
     )
     service = Service([deployment], settings)
