@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "memory.h"
-
 namespace undiced {
 
 class RopeTables {
@@ -32,10 +30,10 @@ class RopeTables {
         std::span<const float> frequencies;
         const float* divisors;
         float magnitude;
-        Region values;  // a row: cosines, then sines
+        std::vector<float> values;  // a row: cosines, then sines
 
-        float* row(int index) const {
-            return reinterpret_cast<float*>(values.data()) + static_cast<std::size_t>(index) * 2 * frequencies.size();
+        const float* row(int index) const {
+            return values.data() + static_cast<std::size_t>(index) * 2 * frequencies.size();
         }
     };
 

@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 INSTR_BYTES: int
 SHARD_GRANULE: int
 SMALL_STEP_TOKENS: int
-SAMPLING_RECORD: list[tuple[str, str, int, float, float]]  # name, numpy type, byte, least, most
 SAMPLING_BYTES: int
-TOP_LOGPROBS_MAX: int
-BIAS_MAX: float
-NON_FINITE: int
-NOTHING_ALLOWED: int
 PAGE_TOKENS: int
 OPS: dict[str, int]
 
@@ -39,10 +34,9 @@ class Engine:
         isa: str = "",
         barrier_spin_us: int = 30,
         idle_spin_us: int = 100,
-        max_samples: int = 0,
     ) -> None:
         """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
-        window). max_samples: sampled rows in a step; 0 for max_batch.
+        window).
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """
@@ -84,7 +78,7 @@ class Engine:
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 
-        A negative token says why its row has none: NON_FINITE or NOTHING_ALLOWED.
+        RuntimeError if logits are not finite.
         """
 
     def buffer(self, index: int) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, NoChatTemplateError
-from undiced.core.sampling import Parameters, Sampling, random_seed
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -28,20 +27,29 @@ Messages = Sequence[Mapping[str, object]]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams(Parameters):
-    """How to continue a prompt. Greedy unless a temperature is given; `core.sampling` says what each number means.
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to continue a prompt.
 
     Attributes:
         max_tokens: most tokens to generate; None fills the context.
+        temperature: 0 is greedy.
+        top_p, top_k, min_p: 1, 0 and 0 are off.
+        repetition_penalty, frequency_penalty, presence_penalty: 1, 0 and 0 are off.
         seed: equal seeds give equal answers; None draws one.
         stop: a string or strings that end the answer; they are not part of it.
         ignore_eos: generate through end-of-sequence tokens.
         logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
     """
 
-    temperature: float = 0.0
     max_tokens: int | None = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     seed: int | None = None
     stop: str | Sequence[str] = ()
     ignore_eos: bool = False
@@ -193,10 +201,9 @@ class LLM:
         ids = self.chat_ids(prompt) if talk else self._ids_of(prompt)  # type: ignore[arg-type]
         params = params or SamplingParams()
         answer = _Answer(self, self._request(ids, params), params, continues=not talk)
-        with closing(self._loop.run([answer.request])) as steps:
-            for deltas in steps:
-                for delta in deltas:
-                    yield answer.take(delta), answer.completion
+        with closing(self._loop.run([answer.request])) as deltas:
+            for delta in deltas:
+                yield answer.take(delta), answer.completion
 
     def chat_ids(self, messages: Messages) -> list[int]:
         """Token ids of a conversation, ready to be answered.
@@ -226,10 +233,9 @@ class LLM:
     def _run(self, prompts: list[list[int]], params: SamplingParams, *, continues: bool) -> list[Completion]:
         answers = [_Answer(self, self._request(ids, params), params, continues=continues) for ids in prompts]
         by_id = {answer.request.id: answer for answer in answers}
-        with closing(self._loop.run([answer.request for answer in answers])) as steps:
-            for deltas in steps:
-                for delta in deltas:
-                    by_id[delta.request_id].take(delta)
+        with closing(self._loop.run([answer.request for answer in answers])) as deltas:
+            for delta in deltas:
+                by_id[delta.request_id].take(delta)
         return [answer.completion for answer in answers]
 
     def _ids_of(self, prompt: Prompt) -> list[int]:
@@ -243,20 +249,25 @@ class LLM:
         return [start, *ids] if self.tokenizer.add_bos and start is not None else ids
 
     def _request(self, ids: list[int], params: SamplingParams) -> Request:
-        from undiced.serve import Request
-        from undiced.serve.request import check
+        from undiced.serve import Request, Sampling
+        from undiced.serve.request import check, random_seed
 
-        rest = Sampling(
-            seed=random_seed() if params.seed is None else params.seed,
-            logprobs=-1 if params.logprobs is None else params.logprobs,
-        )
-        sampling = rest.bent(lambda name: getattr(params, name))
         room = self.context - len(ids)
         request = Request(
             id=f"llm-{next(self._ids)}",
             prompt=tuple(ids),
             max_tokens=max(1, room) if params.max_tokens is None else params.max_tokens,
-            sampling=sampling,
+            sampling=Sampling(
+                temperature=params.temperature,
+                top_p=params.top_p,
+                top_k=params.top_k,
+                min_p=params.min_p,
+                repetition_penalty=params.repetition_penalty,
+                frequency_penalty=params.frequency_penalty,
+                presence_penalty=params.presence_penalty,
+                seed=random_seed() if params.seed is None else params.seed,
+                logprobs=-1 if params.logprobs is None else params.logprobs,
+            ),
             eos_ids=tuple(self.tokenizer.eos_ids),
             ignore_eos=params.ignore_eos,
         )
@@ -268,33 +279,27 @@ class _Answer:
     """One sequence on its way from token ids to text. `continues`: the text goes on where its prompt ended."""
 
     def __init__(self, llm: LLM, request: Request, params: SamplingParams, *, continues: bool) -> None:
-        from undiced.text import Detokenizer, StopMatcher
+        from undiced.text import Fold, FoldOptions
 
         self.request = request
         self.completion = Completion()
         self._loop = llm._loop
-        self._text = StopMatcher(params.stops, Detokenizer(llm.tokenizer, continuation=continues))
+        self._fold = Fold(llm.tokenizer, FoldOptions(params.stops, continues=continues))
 
     def take(self, delta: Delta) -> str:
         """New text; a completed stop string ends the sequence where it was completed."""
-        new, answer = "", self.completion
-        if not self._text.stopped:
-            for i, token in enumerate(delta.tokens):
-                answer.tokens.append(token)
-                answer.logprobs += delta.logprobs[i : i + 1]
-                answer.top_logprobs += delta.top[i : i + 1]
-                if token == delta.stop_token:
-                    continue
-                text, stopped = self._text.push(token)
-                new += text
-                if stopped:
-                    self._loop.finish(self.request.id, len(answer.tokens))
-                    break
+        answer, fold = self.completion, self._fold
+        known, open_ = fold.tokens, not fold.stopped
+        new = "".join([piece.text for piece in fold.push(delta)])
+        if open_ and fold.stopped:
+            self._loop.finish(self.request.id, fold.tokens)
+        kept = fold.tokens - known
+        answer.tokens += delta.tokens[:kept]
+        answer.logprobs += delta.logprobs[:kept]
+        answer.top_logprobs += delta.top[:kept]
         if delta.usage is not None:
-            new += self._text.flush()
-            # it may have ended by itself at the very token that completed the stop string
-            answer.usage = delta.usage.cut(len(answer.tokens), "stop") if self._text.stopped else delta.usage
-            answer.finish_reason = answer.usage.finish_reason
+            answer.usage = delta.usage
+            answer.finish_reason = delta.usage.finish_reason
         answer.text += new
         return new
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
+from undiced.api.budget import Budget
 from undiced.api.connection import connection_class
 from undiced.api.settings import Settings
 
@@ -20,12 +21,15 @@ from scripted import build_caller
 
 CALLER = build_caller(text="ok", context=200)
 BODY = json.dumps({"model": "m", "prompt": "hi"}).encode()
-POST = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
-CHUNKED = b"POST /v1/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (
-    len(BODY),
-    BODY,
+POST = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
+CHUNKED = (
+    b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+    % (
+        len(BODY),
+        BODY,
+    )
 )
-GET = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
+GET = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
 TOKENS = st.sampled_from(
     [
         *(b"\r\n", b"\r\n\r\n", b": ", b"\x00", b"\xff", b"HTTP/1.0", b"HTTP/2.0", b"content-length: 99\r\n", b"-1"),
@@ -50,6 +54,15 @@ class Pipe(asyncio.Transport):
 
     def write(self, data):
         self.written += data
+
+    def can_write_eof(self):
+        return True
+
+    def write_eof(self):
+        pass
+
+    def get_write_buffer_size(self):
+        return 0
 
     def pause_reading(self):
         pass
@@ -82,7 +95,7 @@ def test_any_bytes_in_any_pieces(data):
         state, pipe = ServerState(), Pipe()
         limits = Settings(body_timeout_s=0.02, head_timeout_s=5, max_head_bytes=400)
         CALLER.service.settings = limits
-        connection = connection_class(limits)(config=config, server_state=state, app_state={})
+        connection = connection_class(limits, Budget(limits))(config=config, server_state=state, app_state={})
         connection.connection_made(pipe)
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
             if not pipe.ended:

@@ -10,14 +10,14 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from undiced.api.schemas import TOLERATED, ChatBody, CompletionBody
+from undiced.api.field_table import TABLE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import build_caller
 
 CALLER = build_caller(text="ok", context=200)
 
-FIELDS = sorted({*ChatBody.__struct_fields__, *CompletionBody.__struct_fields__, *TOLERATED} - {"model"})
+FIELDS = sorted({line.name for line in TABLE[""]} - {"model"})
 NUMBERS = st.one_of(st.integers(), st.integers(-3, 25), st.floats(allow_nan=False, allow_infinity=False))
 LEAVES = st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=8), st.sampled_from(["none", "text", "auto"]))
 VALUES = st.recursive(

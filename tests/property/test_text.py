@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.text import ChatEncoder, ChatTemplate, Detokenizer, StopMatcher, Tokenizer, load_tokenizer
+from undiced.serve import Delta
+from undiced.text import ChatEncoder, ChatTemplate, Fold, FoldOptions, Tokenizer, load_tokenizer
+from undiced.text.detokenizer import Detokenizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "text"))
 from text_sources import Source, bpe_metadata, load, spm_metadata
@@ -94,27 +96,24 @@ def tokens_until(tokenizer: Tokenizer, ids: list[int], characters: int) -> int:
 STOPS = st.lists(st.text(st.sampled_from("helo wrdé\ufffd"), min_size=1, max_size=4), max_size=4).map(tuple)
 
 
-@given(tokenizer_and_ids(), STOPS, st.booleans())
+@given(tokenizer_and_ids(), STOPS, st.booleans(), st.lists(st.integers(1, 9)))
 @settings(max_examples=600, deadline=None)
-def test_stop_matcher_equals_a_search_in_the_whole_text(
-    drawn: tuple[Tokenizer, list[int]], stops: tuple[str, ...], include: bool
+def test_a_fold_equals_a_search_in_the_whole_text(
+    drawn: tuple[Tokenizer, list[int]], stops: tuple[str, ...], include: bool, sizes: list[int]
 ) -> None:
     tokenizer, ids = drawn
     want, stop, read = naive_stop(tokenizer.decode(ids), stops, include)
-    matcher = StopMatcher(stops, Detokenizer(tokenizer), include=include)
-    sent = ""
-    for i in ids:
-        piece, stopped = matcher.push(i)
-        sent += piece
+    fold = Fold(tokenizer, FoldOptions(stops, include_stop=include))
+    sent, at = "", 0
+    while at < len(ids) and not fold.stopped:
+        end = at + (sizes.pop() if sizes else 1)
+        for piece in fold.push(Delta("", ids[at:end], finish_reason="length" if end >= len(ids) else None)):
+            sent += piece.text
         assert want.startswith(sent)
-        if stopped:
-            break
-    stopped_in_stream = matcher.stopped
-    sent += matcher.flush()
-    assert (sent, matcher.stop, matcher.stopped) == (want, stop, stop is not None)
-    if stopped_in_stream:
-        assert matcher.tokens == tokens_until(tokenizer, ids, read)
-    assert matcher.push(5) == ("", True) or not matcher.stopped
+        at = end
+    assert (sent, fold.stopped) == (want if ids else "", stop is not None and bool(ids))
+    assert fold.tokens == (min(len(ids), tokens_until(tokenizer, ids, read)) if fold.stopped else len(ids))
+    assert fold.push(Delta("", [5])) == [] or not fold.stopped
 
 
 @given(tokenizer_and_ids(), STOPS)
@@ -123,13 +122,12 @@ def test_only_a_possible_beginning_of_a_stop_is_held_back(
     drawn: tuple[Tokenizer, list[int]], stops: tuple[str, ...]
 ) -> None:
     tokenizer, ids = drawn
-    matcher, detokenizer = StopMatcher(stops, Detokenizer(tokenizer)), Detokenizer(tokenizer)
+    fold, detokenizer = Fold(tokenizer, FoldOptions(stops)), Detokenizer(tokenizer)
     seen = sent = ""
     for i in ids:
         seen += detokenizer.push(i)
-        piece, stopped = matcher.push(i)
-        sent += piece
-        if stopped:
+        sent += "".join(piece.text for piece in fold.push(Delta("", [i])))
+        if fold.stopped:
             return
         held = seen[len(sent) :]
         assert not held or any(stop.startswith(held) and stop != held for stop in stops)

@@ -15,7 +15,6 @@ from undiced.api.service import Service
 from undiced.remote.client import EngineClient
 from undiced.remote.process import EngineSpec
 from undiced.serve import UsageEvent
-from undiced.text import Detokenizer, StopMatcher
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import ByteTokenizer, Caller, LineChat
@@ -80,7 +79,6 @@ def _caller(engine: EngineClient) -> Caller:
         engine,
         tokenizer,  # type: ignore[arg-type]
         LineChat(),
-        lambda stops, goes, after: StopMatcher(stops, Detokenizer(tokenizer, continuation=goes), after=after),  # type: ignore[arg-type]
     )
     service = Service([deployment])
     return Caller(build_app(service), service, engine)  # type: ignore[arg-type]

@@ -156,7 +156,7 @@ def test_text_completions(server, client):
         ({"temperature": 3}, openai.BadRequestError, "wrong_api_format"),
         ({"n": 10_000}, openai.BadRequestError, "wrong_api_format"),
         ({"max_tokens": -5}, openai.BadRequestError, "wrong_api_format"),
-        ({"max_tokens": 5, "max_completion_tokens": 5}, openai.BadRequestError, "wrong_api_format"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, openai.BadRequestError, "wrong_api_format"),
         (
             {"messages": [{"role": "user", "content": "word " * 3000}]},
             openai.BadRequestError,

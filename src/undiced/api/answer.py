@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import ClientClosedError
-from undiced.api.generation import Choice, Piece, Tally
+from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from undiced.api.choice import Choice
     from undiced.api.deployment import Deployment
     from undiced.api.metrics import ModelMetrics
     from undiced.api.service import Service
     from undiced.serve import Delta, UsageEvent
+    from undiced.text import Piece
 
 _Arrival = tuple[int, "Delta | Exception"]
 
@@ -57,12 +59,13 @@ class Answer:
         try:
             arrivals = self._single() if len(self.choices) == 1 else self._merged()
             async for batch in arrivals:
-                pieces = [self.choices[index].push(delta, engine) for index, delta in batch]
+                pieces: list[Piece] = []
+                for index, delta in batch:
+                    pieces += self.choices[index].push(delta, engine)
+                    if delta.usage is not None:
+                        self._ended(index, delta.usage)
                 if not self._told:
                     self._first(pieces)
-                for piece in pieces:
-                    if piece.usage is not None:
-                        self._ended(piece.index, piece.usage)
                 if self._failure is None:
                     yield pieces
                 if not self._open:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from undiced.api.errors import BodyTooLargeError, ClientClosedError, RequestTimeoutError
-from undiced.api.schemas import TOLERATED, Body
+from undiced.api.field_table import CHAT_FIELDS, TEXT_FIELDS
+from undiced.api.schemas import Body, ChatBody, CompletionBody
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _NAMES = {
     "object": "an object",
     "null": "null",
 }
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_FIELDS = {ChatBody: CHAT_FIELDS, CompletionBody: TEXT_FIELDS}
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
@@ -95,17 +96,18 @@ def _too_large(limit: int) -> BodyTooLargeError:
 
 
 def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
-    """Decode a body to its wire type; also the names of fields that nobody knows, which are skipped.
+    """Decode a body to its wire type; also the names of members that nobody knows, which are skipped.
 
     Raises:
-        InvalidRequestError: not UTF-8, not JSON, nested too deep, a field missing or of the wrong type (`param` names
-            it).
+        InvalidRequestError: not UTF-8, not JSON, nested too deep, a member missing, given twice or of the wrong type
+            (`param` names it).
+        NotServedError: a member that would change the answer, but is not served.
     """
     if not body.strip():
         raise InvalidRequestError("The request body is empty.", remedy=_JSON_REMEDY)
     try:
-        fields = _FIELDS.decode(body)
         wire = msgspec.json.decode(body, type=kind)
+        unknown = _FIELDS[kind].examine(body)
     except msgspec.ValidationError as error:
         raise _type_error(str(error)) from None
     except UnicodeDecodeError as error:
@@ -114,8 +116,7 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
         raise InvalidRequestError(f"The request body is not valid JSON: {error}.", remedy=_JSON_REMEDY) from error
     except RecursionError as error:
         raise InvalidRequestError("The request body is nested too deeply.", remedy=_JSON_REMEDY) from error
-    unknown = fields.keys() - TOLERATED - set(kind.__struct_fields__)
-    return wire, tuple(sorted(unknown))
+    return wire, unknown
 
 
 def _type_error(message: str) -> InvalidRequestError:

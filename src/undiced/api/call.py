@@ -5,18 +5,19 @@ Knows neither endpoint's fields.
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import quote
 
 from undiced.api.answer import Answer
 from undiced.api.body import decode_body, read_body
+from undiced.api.choice import Choice
 from undiced.api.chunks import Head
-from undiced.api.generation import Choice
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.stream import AnswerResponse, Form
 from undiced.serve import Request
+from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 IGNORED_HEADER = "x-undiced-ignored-fields"
 TAG = "undiced.tag"  # the member of an ASGI scope in which a layer in front of the application says whose request it is
-_IGNORED_SHOWN = 16
-_FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_IGNORED_SHOWN = 32
+_NAME_CHARS = 64
 Wire = TypeVar("Wire", ChatBody, CompletionBody)
 
 
@@ -56,7 +57,7 @@ class Call(Generic[Wire]):
     """See the file's head.
 
     Attributes:
-        unknown: fields that nobody knows.
+        unknown: names that nobody knows, of members and of the query.
         tag: whose request it is; goes with every sequence.
         started_s: `time.perf_counter` when it arrived.
     """
@@ -87,10 +88,16 @@ class Call(Generic[Wire]):
             cache_salt=job.cache_salt,
             tag=self.tag,
         )
-        text, least = self.deployment.text_stream, job.sampling.min_tokens
+        options = FoldOptions(
+            stops=job.stops,
+            continues=prompt.continues,
+            min_tokens=job.sampling.min_tokens,
+            logprobs=job.sampling.logprobs >= 0,
+            echo=prompt.echo,
+        )
         return [
-            Choice(first + at, copy, tokenizer, text(job.stops, prompt.continues, least), prompt.echo)
-            for at, copy in enumerate(sequence.copies(job.n))
+            Choice(index, copy, Fold(tokenizer, options, index=index))
+            for index, copy in enumerate(sequence.copies(job.n), first)
         ]
 
     def answer(self, job: Job, name: str, choices: list[Choice], shape: Callable[[Head], Chunks]) -> AnswerResponse:
@@ -99,8 +106,7 @@ class Call(Generic[Wire]):
         prompt_tokens = sum(len(choice.request.prompt) for choice in choices[:: job.n])
         usage = (job.include_usage, job.continuous_usage)
         head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage)
-        shown = [field for field in self.unknown if _FIELD_NAME.fullmatch(field)][:_IGNORED_SHOWN]
-        headers = {IGNORED_HEADER: ",".join(shown)} if shown else {}
+        headers = {IGNORED_HEADER: ignored_header(self.unknown)} if self.unknown else {}
         form = Form(self.request_id, headers, stream=job.stream, include_usage=job.include_usage)
         return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), shape(head), form)
 
@@ -117,4 +123,13 @@ async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
     wire, unknown = decode_body(await read_body(request, service.settings), kind)
     deployment = service.admit(wire.model)
     scope = request.scope
+    unknown += tuple(f"?{name}" for name in request.query_params)
     return Call(service, deployment, wire, unknown, scope["undiced.request_id"], scope.get(TAG, ""), started_s)
+
+
+def ignored_header(names: tuple[str, ...]) -> str:
+    """Names of what was skipped, for a header: percent-encoded, the first 64 characters of each, at most 32 and then
+    `+N` for N more.
+    """
+    shown = [quote(name[:_NAME_CHARS], safe="[]?") for name in names[:_IGNORED_SHOWN]]
+    return ",".join(shown + [f"+{len(names) - _IGNORED_SHOWN}"] * (len(names) > _IGNORED_SHOWN))

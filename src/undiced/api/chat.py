@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from undiced.api.chunks import Chunks
 from undiced.api.errors import NotServedError
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from undiced.api.generation import TokenLogprob
     from undiced.api.schemas import ContentPart, Message
     from undiced.api.settings import Settings
+    from undiced.text.logprobs import TokenLogprob
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _TEMPLATE_ROLES = {"developer": "system"}  # templates were written before that name
@@ -37,6 +39,8 @@ def template_message(message: Message, place: str) -> dict[str, object]:
     """One message as templates expect it."""
     if message.role not in ROLES:
         raise InvalidRequestError(f"{place}.role must be one of {', '.join(sorted(ROLES))}.", param=f"{place}.role")
+    if message.refusal:
+        return template_message(_with_refusal(message, place), place)
     if message.content is None and not (message.role == "assistant" and message.tool_calls):
         raise InvalidRequestError(f"{place}.content is required.", param=f"{place}.content")
     out: dict[str, object] = {
@@ -62,12 +66,26 @@ def template_message(message: Message, place: str) -> dict[str, object]:
     return out
 
 
+def _with_refusal(message: Message, place: str) -> Message:
+    """An assistant's message whose refusal stands in its content, where templates read it."""
+    if message.role != "assistant" or message.content:
+        raise InvalidRequestError(
+            f"{place}.refusal stands for the content of an assistant's message that has none.",
+            param=f"{place}.refusal",
+            remedy="Leave it out.",
+        )
+    return msgspec.structs.replace(message, content=message.refusal, refusal=None)
+
+
 def content_text(content: str | list[ContentPart] | None, place: str) -> str:
     """The text of a message's content; parts go on lines of their own."""
     if content is None or isinstance(content, str):
         return content or ""
     texts = []
     for at, part in enumerate(content):
+        if part.type == "refusal" and part.refusal is not None:
+            texts.append(part.refusal)
+            continue
         if part.type != "text":
             raise NotServedError(
                 f"{place}[{at}]: content of type '{part.type[:40]}' is not supported.",

@@ -14,7 +14,9 @@ import msgspec
 from undiced.api.encoding import encode
 
 if TYPE_CHECKING:
-    from undiced.api.generation import Piece, Tally, TokenLogprob
+    from undiced.api.tally import Tally
+    from undiced.text import Piece
+    from undiced.text.logprobs import TokenLogprob
 
 DONE = b"data: [DONE]\n\n"
 
@@ -57,7 +59,7 @@ class Folded(msgspec.Struct):
         self.text.append(piece.text)
         if piece.logprobs is not None:
             self.logprobs = (self.logprobs or []) + piece.logprobs
-        self.finish = finish_reason(piece)
+        self.finish = piece.finish
 
 
 def usage_object(tally: Tally) -> dict[str, object]:
@@ -132,7 +134,7 @@ class Chunks(ABC):
 
     def finish(self, piece: Piece, tally: Tally | None) -> bytes:
         """The rest of the text, then the chunk with the finish reason; with a tally, also usage and times."""
-        reason = encode(finish_reason(piece))
+        reason = encode(piece.finish)
         ending = self.lead(piece.index) + self.silent + b',"logprobs":null,"finish_reason":' + reason + b"}"
         return self.piece(piece) + ending + self.finish_tail(tally)
 
@@ -188,8 +190,3 @@ class Chunks(ABC):
     def usage(self, tally: Tally) -> bytes:
         """The event without choices that closes a stream whose client asked for usage."""
         return self._opening + b'],"usage":' + encode(usage_object(tally)) + b"}\n\n"
-
-
-def finish_reason(piece: Piece) -> str | None:
-    """Why a choice ended, as clients know it, or None while it goes on. Errors and cancellations never get here."""
-    return piece.usage.finish_reason if piece.usage is not None else None

@@ -8,8 +8,8 @@ from undiced.api.chunks import Chunks
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from undiced.api.generation import TokenLogprob
     from undiced.api.settings import Settings
+    from undiced.text.logprobs import TokenLogprob
 
 Prompt = str | list[int]
 

@@ -1,27 +1,43 @@
-"""Connections: how many there may be, how long and how large a request's head may be, and how long nothing may happen.
+"""Connections: how many there may be, what each may send and hold, how long nothing may happen, and how they end.
 
-A request's body is bounded where it is read, its answer where it is made; here is what no endpoint sees.
+Requests are read one after the other; what a client sends ahead of its answer waits, within bounds. Knows no endpoint:
+the application answers, and what it can't know of (no HTTP, too large a head, too late) is answered here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
+import socket
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
-from undiced.api.errors import HeadTooLargeError, RequestTimeoutError, error_body, error_response, new_request_id
-from undiced.api.settings import Settings
-from undiced.core.errors import InvalidRequestError, UnavailableError, UndicedError
+from undiced.api.errors import RequestTimeoutError, error_body, error_response, new_request_id, retry_headers
+from undiced.api.exchange import Exchange
+from undiced.api.http1 import END, Head, Reader
+from undiced.core.errors import UnavailableError, UndicedError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from undiced.api.budget import Budget
+    from undiced.api.settings import Settings
 
 _TURNED_AWAY = 64  # connections over the limit that are told so; more are dropped
+_LINGERING = 512  # connections that may wait for their client's end at once; more are cut
 _FILES_BESIDE = 128  # open files that are no connections
-_Silence = Literal["head", "body", "idle", ""]
+_AHEAD = 64 << 10  # bytes that may wait to be read or taken before nothing more is read
+_PIECES_A_TURN = 8  # pieces of a body that are read before others get a turn
+_PROBE_S = 1.0  # between looks at a connection that is not read
+_ESTABLISHED = 1  # Linux, tcp_states.h
+_Silence = Literal["head", "body", "idle", "linger", ""]
+_access = logging.getLogger("uvicorn.access")
 
 
 def affordable(connections: int) -> int:
@@ -35,12 +51,26 @@ def affordable(connections: int) -> int:
     return max(1, min(connections, room))
 
 
-def connection_class(settings: Settings) -> type[Connection]:
-    """The protocol of a server with these limits."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the connections of one server share.
+
+    Attributes:
+        most: connections at once.
+        lingering: connections that only wait for their clients' end; they don't count.
+    """
+
+    limits: Settings
+    budget: Budget
+    most: int
+    lingering: set[Connection] = field(default_factory=set)
+
+
+def connection_class(settings: Settings, budget: Budget) -> type[Connection]:
+    """The protocol of a server with these limits; what its connections hold is counted in the budget."""
 
     class Bounded(Connection):
-        limits = settings
-        most = affordable(settings.max_connections)
+        door = Door(settings, budget, affordable(settings.max_connections))
 
     return Bounded
 
@@ -51,81 +81,272 @@ async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
     await error_response(error, new_request_id(), headers={"connection": "close"})(scope, receive, send)
 
 
-class Connection(HttpToolsProtocol):
-    """One client's connection.
+class Connection(asyncio.Protocol):
+    """One client's connection."""
 
-    Attributes:
-        limits: of the server; most: connections at once.
-    """
+    door: Door
+    transport: asyncio.Transport
 
-    limits = Settings()
-    most = limits.max_connections
-    _timer: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
-    _silence: _Silence = ""
-    _in_head = False  # a request's head has begun and is not complete
-    _in_body = False  # the head is complete and the body is not
-    _head_bytes = 0
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.config = config
+        self.app = config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.server = server_state
+        self.app_state = app_state
+        self.limits = self.door.limits
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self._reader = Reader(self.limits.max_head_bytes)
+        self._held = self.door.budget.hold()
+        self._exchange: Exchange | None = None
+        self._scope: Scope = {}
+        self._silence: _Silence = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._probe: asyncio.TimerHandle | None = None
+        self._turn: asyncio.Handle | None = None
+        self._dropped = 0  # bytes of a request that was answered before it had ended
+        self._new = True
+
+    # From the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, or turn it away."""
-        super().connection_made(transport)
-        if len(self.connections) > self.most + _TURNED_AWAY:
+        self.transport = transport
+        self.server.connections.add(self)  # type: ignore[arg-type]
+        count = len(self.server.connections) - len(self.door.lingering)
+        if count > self.door.most + _TURNED_AWAY:
             transport.abort()
             return
-        if len(self.connections) > self.most:
+        if count > self.door.most:
             self.app = _turn_away
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": self.config.asgi_version, "spec_version": "2.3"},
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
+            "scheme": "http",
+            "root_path": self.config.root_path,
+        }
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
-        self._silence = ""
-        self._disarm()
-        self._read_on()
-        super().connection_lost(exc)
+        """Forget everything."""
+        self.server.connections.discard(self)
+        self.door.lingering.discard(self)
+        for handle in (self._timer, self._unread, self._probe, self._turn):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._unread = self._probe = self._turn = None
+        if self._exchange is not None:
+            self._exchange.leave()
+            self._exchange.body = bytearray()
+        self.writable.set()
+        self._reader = Reader(0)
+        self._held.resize(0)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and bound what a head may hold."""
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.max_head_bytes:
-                self._refuse(HeadTooLargeError(f"The request's headers exceed {self.limits.max_head_bytes} bytes."))
-        self._watch()
+        """Read what came in, or throw it away if it can't be answered any more."""
+        if self in self.door.lingering:
+            self._drop(len(data))
+            return
+        self._reader.feed(data)
+        if self._turn is None:
+            self._read()
 
-    def on_message_begin(self) -> None:
-        """A request's first byte."""
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-
-    def on_headers_complete(self) -> None:
-        """A request that the application answers."""
-        self._in_head, self._in_body = False, True
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """A request's last byte."""
-        super().on_message_complete()
-        self._in_body = False
-
-    def on_response_complete(self) -> None:
-        """An answer's last byte; its request may still be coming in."""
-        super().on_response_complete()
-        self._watch()
+    def eof_received(self) -> None:
+        """A client that sends no more is gone, as it always was."""
 
     def pause_writing(self) -> None:
         """The client does not read; not for ever."""
-        super().pause_writing()
+        self.writable.clear()
         self._unread = self.loop.call_later(self.limits.read_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client reads on."""
-        super().resume_writing()
-        self._read_on()
+        self.writable.set()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
-    def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is told so in JSON."""
-        self._refuse(InvalidRequestError(msg))
+    # From the server
+
+    def shutdown(self) -> None:
+        """The server ends: now if nothing runs here, else after the answer."""
+        exchange = self._exchange
+        if exchange is None or exchange.ended or exchange.gone:
+            self.transport.close()
+        else:
+            exchange.keep_alive = False
+
+    # From the exchange
+
+    def taken(self) -> None:
+        """The application took what there was of the body."""
+        self._account()
+        self._pace()
+
+    def answering(self, exchange: Exchange, status: int) -> None:
+        """An answer begins. The connection can't go on if too much of the request would have to be thrown away."""
+        if not exchange.complete and exchange.head.length > self.limits.linger_bytes:
+            exchange.keep_alive = False
+        if self.config.access_log:
+            client, head = self._scope["client"], exchange.head
+            target = head.raw_path + (b"?" + head.query if head.query else b"")
+            place = f"{client[0]}:{client[1]}" if client else ""
+            line = (place, head.method, target.decode("latin-1"), head.version, status)
+            _access.info('%s - "%s %s HTTP/%s" %d', *line)
+
+    def answered(self, exchange: Exchange) -> None:
+        """An answer's last byte was written; its request may still be coming in."""
+        self.server.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if not exchange.keep_alive:
+            self._linger()
+            return
+        self._dropped = len(exchange.body)
+        exchange.body = bytearray()
+        if exchange.complete:
+            self._exchange = None
+        if self._turn is None and self._reader.held:
+            self._turn = self.loop.call_soon(self._read_on)
+        self._watch()
+
+    def refuse(self, error: UndicedError) -> None:
+        """Answer without the application, and close."""
+        if self.transport.is_closing() or self in self.door.lingering:
+            return
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.leave()
+        if exchange is not None and exchange.started and not exchange.ended:
+            self.transport.close()  # in the middle of an answer there is nothing to say
+            return
+        body = error_body(error, new_request_id())
+        fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+        fields |= retry_headers(error, self.limits.retry_after_s)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n{lines}\r\n"
+        if exchange is not None and exchange.head.method == "HEAD":
+            body = b""
+        self.transport.write(head.encode() + body)
+        self._linger()
+
+    # Reading
+
+    def _read_on(self) -> None:
+        self._turn = None
+        if not self.transport.is_closing() and self not in self.door.lingering:
+            self._read()
+
+    def _read(self) -> None:
+        """Everything that can be read now; many small pieces take several turns."""
+        try:
+            for _ in range(_PIECES_A_TURN):
+                if not self._read_next():
+                    break
+            else:
+                self._turn = self._turn or self.loop.call_soon(self._read_on)
+            self._account()
+        except UndicedError as error:
+            self.refuse(error)
+        self._pace()
+        self._watch()
+
+    def _read_next(self) -> bool:
+        """Read one head, or one piece of a body; False if there is none or it has to wait for an answer."""
+        exchange = self._exchange
+        if exchange is not None and exchange.complete:
+            if not exchange.ended:
+                return False
+            exchange = self._exchange = None
+        event = self._reader.next()
+        if event is None or self in self.door.lingering or self.transport.is_closing():
+            return False
+        if isinstance(event, Head):
+            self._begin(event)
+        elif exchange is not None and event is END:
+            exchange.finish()
+        elif exchange is not None and exchange.ended:
+            self._drop(len(event))
+        elif exchange is not None and isinstance(event, bytes):
+            exchange.take(event)
+        return True
+
+    def _begin(self, head: Head) -> None:
+        scope = {
+            **self._scope,
+            "http_version": head.version,
+            "method": head.method,
+            "path": self.config.root_path + head.path,
+            "raw_path": self.config.root_path.encode() + head.raw_path,
+            "query_string": head.query,
+            "headers": head.headers,
+            "state": self.app_state.copy(),
+        }
+        self._new, self._dropped = False, 0
+        self._exchange = Exchange(self, head, scope, self.server.default_headers)
+        if head.length == 0:
+            self._exchange.finish()
+            self._reader.next()
+        task = self.loop.create_task(self._exchange.run(self.app))
+        self.server.tasks.add(task)
+        task.add_done_callback(self.server.tasks.discard)
+
+    def _drop(self, size: int) -> None:
+        """Throw away what nobody wants, for a while: a client that still sends must not lose the answer."""
+        self._dropped += size
+        if self._dropped > self.limits.linger_bytes:
+            self.transport.abort()
+
+    def _account(self) -> None:
+        waiting = len(self._exchange.body) if self._exchange is not None else 0
+        self._held.resize(self._reader.held + waiting)
+
+    def _pace(self) -> None:
+        """Read no more while too much waits; a client that leaves meanwhile is noticed all the same."""
+        if self.transport.is_closing():
+            return
+        waiting = len(self._exchange.body) if self._exchange is not None else 0
+        much = max(self._reader.held, waiting) > _AHEAD and self not in self.door.lingering
+        if much and self._probe is None:
+            self.transport.pause_reading()
+            self._probe = self.loop.call_later(_PROBE_S, self._look)
+        elif not much and self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+            self.transport.resume_reading()
+
+    def _look(self) -> None:
+        """Whether the client is still there although nothing is read from it."""
+        wire = self.transport.get_extra_info("socket")
+        if wire is not None and wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED:
+            self.transport.abort()
+        else:
+            self._probe = self.loop.call_later(_PROBE_S, self._look)
+
+    # Ending
+
+    def _linger(self) -> None:
+        """Send the end, and read on until the client has it: what is sent to a closed connection destroys the answer
+        on its way (RFC 9112 section 9.6).
+        """
+        if len(self.door.lingering) >= _LINGERING or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.door.lingering.add(self)
+        self._reader = Reader(0)
+        self._pace()
+        self._held.resize(0)
+        self._watch()
+        self.transport.write_eof()
 
     def _watch(self) -> None:
         """Restart the timer if the connection is now silent for another reason than before."""
@@ -133,42 +354,34 @@ class Connection(HttpToolsProtocol):
         if now == self._silence or self.transport.is_closing():
             return
         self._silence = now
-        self._disarm()
-        seconds = {"head": self.limits.head_timeout_s, "body": self.limits.linger_s, "idle": self.timeout_keep_alive}
-        if now:
-            self._timer = self.loop.call_later(seconds[now], self._late)
-
-    def _reason(self) -> _Silence:
-        if self.cycle is not None and not self.cycle.response_complete:
-            return ""  # somebody works on an answer
-        if self._in_head or self.cycle is None:
-            return "head"
-        return "body" if self._in_body else "idle"
-
-    def _late(self) -> None:
-        if self._silence == "head" and self._in_head:
-            self._refuse(RequestTimeoutError("The request's headers did not arrive in time.", remedy="Send it again."))
-        elif self._silence == "body":
-            self.transport.abort()  # the answer was sent long ago, and what comes in is thrown away
-        else:
-            self.transport.close()
-
-    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if now:
+            self._timer = self.loop.call_later(self._patience_s(now), self._late)
 
-    def _read_on(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+    def _patience_s(self, silence: _Silence) -> float:
+        if silence == "head":
+            return self.limits.head_timeout_s
+        return float(self.config.timeout_keep_alive) if silence == "idle" else self.limits.linger_s
 
-    def _refuse(self, error: UndicedError) -> None:
-        """Answer without the application, and close."""
-        if self.transport.is_closing():
-            return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = error_body(error, new_request_id())
-            head = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
-            self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
-        self.transport.close()
+    def _reason(self) -> _Silence:
+        if self in self.door.lingering:
+            return "linger"
+        exchange = self._exchange
+        if exchange is not None and not exchange.ended:
+            return ""  # somebody works on an answer
+        if exchange is not None and not exchange.complete:
+            return "body"
+        return "head" if self._new or self._reader.in_head else "idle"
+
+    def _late(self) -> None:
+        self._timer = None
+        if self._silence == "head" and self._reader.in_head:
+            self.refuse(RequestTimeoutError("The request's headers did not arrive in time.", remedy="Send it again."))
+        elif self._silence == "linger" and self.transport.get_write_buffer_size():
+            self._timer = self.loop.call_later(self.limits.read_timeout_s, self.transport.abort)  # it reads slowly
+        elif self._silence in ("linger", "body"):
+            self.transport.abort()  # the answer was sent long ago, and what comes in is thrown away
+        else:
+            self.transport.close()

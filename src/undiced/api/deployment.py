@@ -13,9 +13,7 @@ from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from undiced.api.ports import Conversation, Engine, TextStream, Tokenizer
+    from undiced.api.ports import Conversation, Engine, Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Deployment:
 
     Attributes:
         chat: None for a base model, which can't chat.
-        text_stream: makes the token-to-text stream of one sequence from its stop strings, whether it continues a
-            text, and the tokens that come before anything may stop.
         settings: the bounds of its prompts.
     """
 
@@ -59,7 +55,6 @@ class Deployment:
     engine: Engine
     tokenizer: Tokenizer
     chat: Conversation | None
-    text_stream: Callable[[tuple[str, ...], bool, int], TextStream]
     settings: Settings = field(default_factory=Settings)
     prompts: Prompts = field(init=False)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from undiced.api.generation import Choice
+    from undiced.api.choice import Choice
 
 
 async def chat_completions(request: Request) -> Response:

@@ -31,6 +31,27 @@ class HeadTooLargeError(InvalidRequestError):
     status = 431
 
 
+class CodingNotServedError(InvalidRequestError):
+    """A transfer coding that is not understood."""
+
+    code = "transfer_coding_not_served"
+    status = 501
+
+
+class VersionNotServedError(InvalidRequestError):
+    """A version of HTTP that is not spoken."""
+
+    code = "http_version_not_served"
+    status = 505
+
+
+class ExpectationError(InvalidRequestError):
+    """An `Expect` header that can't be met."""
+
+    code = "expectation_failed"
+    status = 417
+
+
 class RequestTimeoutError(InvalidRequestError):
     """A request that did not arrive in time; its connection is closed."""
 

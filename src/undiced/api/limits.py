@@ -1,27 +1,50 @@
-"""Ranges of the numbers in a request, as data. Those of sampling are the rows of `core.sampling`."""
+"""Ranges of the numbers in a request, as data. Source: the OpenAI and Cerebras API references; bounds marked ours where
+they give none.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
-from undiced.core.sampling import PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Range
 
 if TYPE_CHECKING:
     from undiced.api.schemas import Body
 
-_INT32 = 2**31 - 1
 
-# The closed range of each number, and the value that an absent or null field takes.
-RANGES: dict[str, tuple[Range, float]] = {
-    **{row.name: (row.wire, row.default) for row in PARAMETERS},
-    "max_tokens": (Range(-1, _INT32), -1),  # -1: up to the context
-    "max_completion_tokens": (Range(-1, _INT32), -1),
-    "min_tokens": (Range(-1, _INT32), 0),
-    "min_completion_tokens": (Range(-1, _INT32), 0),
-    "seed": (Range(-(2**63), 2**SEED_BITS - 1), 0),
-    "top_logprobs": (Range(0, TOP_LOGPROBS_MAX), 0),
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range and the value that an absent or null field takes."""
+
+    low: float
+    high: float
+    default: float
+
+
+TOP_LOGPROBS_MAX = 20
+_INT32 = 2**31 - 1
+_EXACT = 2**53
+WHOLE = frozenset(
+    ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
+) | {"min_completion_tokens"}
+
+RANGES: dict[str, Range] = {
+    "temperature": Range(0, 2, 1),
+    "top_p": Range(0, 1, 1),
+    "min_p": Range(0, 1, 0),
+    "top_k": Range(-1, _INT32, 0),  # -1 and 0: off, as other servers have it
+    "frequency_penalty": Range(-2, 2, 0),
+    "presence_penalty": Range(-2, 2, 0),
+    "repetition_penalty": Range(0.01, 100, 1),  # ours
+    "max_tokens": Range(-1, _INT32, -1),  # -1: up to the context
+    "max_completion_tokens": Range(-1, _INT32, -1),
+    "min_tokens": Range(-1, _INT32, 0),
+    "min_completion_tokens": Range(-1, _INT32, 0),
+    "seed": Range(-(2**63), 2**64 - 1, 0),
+    "top_logprobs": Range(0, TOP_LOGPROBS_MAX, 0),
 }
+BIAS = Range(-100, 100, 0)
 
 
 def in_range(name: str, value: float, allowed: Range) -> None:
@@ -30,21 +53,36 @@ def in_range(name: str, value: float, allowed: Range) -> None:
     Raises:
         InvalidRequestError: with `param` set to the field.
     """
-    if value not in allowed:
+    if not allowed.low <= value <= allowed.high:
         raise InvalidRequestError(
             f"{name} must be between {allowed.low:.20g} and {allowed.high:.20g}, got {str(value)[:24]}.", param=name
         )
 
 
-def check_ranges(wire: Body) -> None:
-    """Check every number of a request that has a fixed range."""
+def check_numbers(wire: Body) -> None:
+    """Check every number of a request that has a fixed range, and make integers of whole numbers such as 8.0."""
     for name in wire.__struct_fields__:
         value = getattr(wire, name)
-        if value is not None and name in RANGES:
-            in_range(name, value, RANGES[name][0])
+        if name in WHOLE and value is not None and not isinstance(value, bool):
+            value = whole(name, value)
+            setattr(wire, name, value)
+        allowed = RANGES.get(name)
+        if allowed is not None and value is not None:
+            in_range(name, value, allowed)
+
+
+def whole(name: str, value: float) -> int:
+    """A number that must be whole, as an integer.
+
+    Raises:
+        InvalidRequestError: it has a fraction, or is a decimal beyond 2**53, where they are not exact.
+    """
+    if isinstance(value, float) and not (value.is_integer() and abs(value) <= _EXACT):
+        raise InvalidRequestError(f"{name} must be an integer, got {str(value)[:24]}.", param=name)
+    return int(value)
 
 
 def number(wire: Body, name: str) -> float:
     """The value of a field, or its default where the client left it out."""
-    value: float | None = getattr(wire, name)
-    return RANGES[name][1] if value is None else value
+    value = getattr(wire, name)
+    return float(RANGES[name].default if value is None else value)

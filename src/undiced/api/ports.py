@@ -1,10 +1,12 @@
-"""What the edge needs from the rest: an engine, a tokenizer, a chat encoder, a text stream. Structural types, so that
+"""What the edge needs from the rest: an engine, a tokenizer, a chat encoder. Structural types, so that
 tests can put scripted ones in.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+
+from undiced.text.logprobs import Spelling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -22,7 +24,9 @@ class Engine(Protocol):
         """Whether requests are taken."""
 
     def submit(self, request: Request) -> AsyncIterator[Delta]:
-        """Queue a sequence and iterate over its deltas; the last one carries the usage event.
+        """Queue a sequence and iterate over its deltas.
+
+        The last one carries the account and no tokens; the one with the last tokens already has the finish reason.
 
         Raises:
             QueueFullError: the queue is full.
@@ -31,7 +35,9 @@ class Engine(Protocol):
         """
 
     def finish(self, request_id: str, *, at_token: int, reason: FinishReason) -> None:
-        """End a sequence as if it had stopped after `at_token` generated tokens."""
+        """End a sequence as if it had stopped after `at_token` generated tokens: later ones are neither handed out nor
+        counted. Counts until the account was read.
+        """
 
     def cancel(self, request_id: str) -> None:
         """End a sequence because nobody reads it any more; no error if it is gone."""
@@ -40,7 +46,7 @@ class Engine(Protocol):
         """The latest figures of the engine."""
 
 
-class Tokenizer(Protocol):
+class Tokenizer(Spelling, Protocol):
     """Text to token ids and back."""
 
     vocab_size: int
@@ -54,25 +60,9 @@ class Tokenizer(Protocol):
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids."""
 
-    def token_bytes(self, token: int) -> bytes:
-        """What a token adds to a text; may be part of a character."""
-
-    def token_text(self, token: int) -> str:
-        """The token for display."""
-
 
 class Conversation(Protocol):
     """Messages to token ids; `undiced.text.ChatEncoder` is one."""
 
     def encode(self, messages: Sequence[Mapping[str, object]], options: PromptOptions = ...) -> list[int]:
         """The prompt's token ids; raises InvalidRequestError where the template refuses."""
-
-
-class TextStream(Protocol):
-    """Tokens of one sequence to text; `undiced.text.StopMatcher` is one."""
-
-    def push(self, token: int) -> tuple[str, bool]:
-        """Text that is safe to show now, and whether a stop string was completed at this token."""
-
-    def flush(self) -> str:
-        """Text held back so far, at the end of a sequence."""

@@ -1,13 +1,15 @@
 """The wire: what clients may send, as they send it. Types only; ranges and meaning are checked in `validate`.
 
-Every optional field accepts an explicit null. Fields that are not listed here are skipped by the decoder.
-Source of the fields: the OpenAI chat and completion references, and the request types of the cerebras-cloud-sdk
-package.
+Every optional field accepts an explicit null. The decoder skips members that are not listed here; `field_table` knows
+what becomes of those.
 """
 
 from __future__ import annotations
 
 import msgspec
+
+NULL = msgspec.Raw(b"null")
+Whole = int | float  # `validate` takes 8.0 for 8 and refuses 8.5
 
 
 class Function(msgspec.Struct):
@@ -26,10 +28,11 @@ class ToolCall(msgspec.Struct):
 
 
 class ContentPart(msgspec.Struct):
-    """One part of a message; only text is understood, other kinds are refused by name."""
+    """One part of a message: text, or an assistant's refusal; other kinds are refused by name."""
 
     type: str = "text"
     text: str | None = None
+    refusal: str | None = None
 
 
 class Message(msgspec.Struct):
@@ -38,6 +41,7 @@ class Message(msgspec.Struct):
     role: str
     content: str | list[ContentPart] | None = None
     name: str | None = None
+    refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[ToolCall] | None = None
@@ -52,34 +56,37 @@ class StreamOptions(msgspec.Struct):
 
 
 class ResponseFormat(msgspec.Struct):
-    """The asked form of the answer; only `text` is served."""
+    """The asked form of the answer; only `text` is served, without a schema."""
 
     type: str = "text"
+    json_schema: msgspec.Raw = NULL
+    schema: msgspec.Raw = NULL
 
 
 class Body(msgspec.Struct, kw_only=True):
     """The fields that chat and text completions share."""
 
     model: str
-    max_tokens: int | None = None
-    min_tokens: int | None = None
-    n: int | None = None
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
+    min_tokens: Whole | None = None
+    min_completion_tokens: Whole | None = None
+    n: Whole | None = None
     temperature: float | None = None
     top_p: float | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     min_p: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     repetition_penalty: float | None = None
     logit_bias: dict[str, float] | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
-    return_raw_tokens: bool | None = None
     cache_salt: str | None = None
 
 
@@ -87,10 +94,8 @@ class ChatBody(Body, kw_only=True):
     """The body of POST /v1/chat/completions."""
 
     messages: list[Message]
-    max_completion_tokens: int | None = None
-    min_completion_tokens: int | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Whole | None = None
     tools: list[dict[str, msgspec.Raw]] | None = None
     tool_choice: str | dict[str, msgspec.Raw] | None = None
     functions: list[dict[str, msgspec.Raw]] | None = None
@@ -102,38 +107,6 @@ class CompletionBody(Body, kw_only=True):
     """The body of POST /v1/completions."""
 
     prompt: str | list[str | int | list[int]]
-    logprobs: int | None = None
+    logprobs: Whole | None = None
     echo: bool | None = None
-    best_of: int | None = None
-    suffix: str | None = None
-    grammar_root: str | None = None
-
-
-# Standard fields that change nothing here; clients send them by habit, so they are accepted in silence.
-TOLERATED = frozenset(
-    [
-        "audio",
-        "clear_thinking",
-        "disable_reasoning",
-        "max_tool_calls",
-        "metadata",
-        "model_parameters",
-        "parallel_tool_calls",
-        "prediction",
-        "priority",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "reasoning_effort",
-        "reasoning_format",
-        "request_id",
-        "safety_identifier",
-        "service_tier",
-        "skip_special_tokens",
-        "spaces_between_special_tokens",
-        "store",
-        "thinking",
-        "user",
-        "verbosity",
-        "web_search_options",
-    ]
-)
+    best_of: Whole | None = None

@@ -110,7 +110,7 @@ async def serve(
     config = uvicorn.Config(
         build_app(service),
         loop="none",
-        http=connection_class(service.settings),
+        http=connection_class(service.settings, service.budget),
         ws="none",
         lifespan="off",
         access_log=access_log,

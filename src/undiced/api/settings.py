@@ -14,9 +14,11 @@ class Settings:
             what the engine's queue takes at once: such a request would be sent again for ever.
         max_connections: most connections at once; max_head_bytes: request line and headers of one request.
         max_body_bytes: largest request body, after decompression too.
+        max_held_bytes: of all requests together, as sent, unpacked and decoded, until their prompts are tokens.
+        free_held_bytes: the beginning of every request that does not count for that.
         head_timeout_s, body_timeout_s: how long a request's headers and body may take to arrive.
         read_timeout_s: how long a client may leave what was written unread, once buffers are full.
-        linger_s: how long the rest of a refused request is read and thrown away.
+        linger_s, linger_bytes: how long, and how much of, the rest of a refused request is read and thrown away.
         max_prompts: most prompts in one completion request.
         max_messages: most messages in one chat request.
         max_stops: most stop strings; max_stop_chars: length of one.
@@ -32,10 +34,13 @@ class Settings:
     max_connections: int = 2048
     max_head_bytes: int = 64 << 10
     max_body_bytes: int = 4 << 20
+    max_held_bytes: int = 256 << 20
+    free_held_bytes: int = 16 << 10
     head_timeout_s: float = 20.0
     body_timeout_s: float = 60.0
     read_timeout_s: float = 120.0
     linger_s: float = 10.0
+    linger_bytes: int = 64 << 20
     max_choices: int = 16
     max_prompts: int = 128
     max_sequences: int = 256

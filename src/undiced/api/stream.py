@@ -105,7 +105,7 @@ class AnswerResponse(Response):
             async for batch in pieces:
                 data = b""
                 for piece in batch:
-                    if piece.usage is None:
+                    if piece.finish is None:
                         data += shape.piece(piece)
                     else:
                         left -= 1

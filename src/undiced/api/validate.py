@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
-from undiced.api.limits import check_ranges, in_range, number
+from undiced.api.limits import BIAS, TOP_LOGPROBS_MAX, Range, check_numbers, in_range, number
+from undiced.api.schemas import NULL
 from undiced.core.errors import InvalidRequestError
-from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
+from undiced.serve import Sampling
+from undiced.serve.request import random_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from undiced.api.schemas import Body, ChatBody, CompletionBody
+    from undiced.api.schemas import Body, ChatBody, CompletionBody, ResponseFormat
     from undiced.api.settings import Settings
 
 _UNSERVED_REMEDY = "Leave it out."
@@ -56,36 +58,29 @@ def chat_job(wire: ChatBody, vocab: int, settings: Settings) -> Job:
         InvalidRequestError: an impossible value; `param` names the field.
         NotServedError: a feature that is not offered.
     """
-    check_ranges(wire)
+    check_numbers(wire)
     _refuse_tools(wire)
-    _one_of(wire, "max_tokens", "max_completion_tokens")
-    _one_of(wire, "min_tokens", "min_completion_tokens")
     if wire.top_logprobs and not wire.logprobs:
         raise InvalidRequestError("top_logprobs needs logprobs to be true.", param="top_logprobs")
     if wire.modalities is not None and set(wire.modalities) - {"text"}:
         raise NotServedError(
             "modalities other than text are not supported.", param="modalities", remedy=_UNSERVED_REMEDY
         )
-    most = wire.max_completion_tokens if wire.max_tokens is None else wire.max_tokens
-    least = wire.min_completion_tokens if wire.min_tokens is None else wire.min_tokens
-    return _job(wire, most, least, (wire.top_logprobs or 0) if wire.logprobs else -1, vocab, settings)
+    return _job(wire, (int(wire.top_logprobs or 0)) if wire.logprobs else -1, vocab, settings)
 
 
 def completion_job(wire: CompletionBody, vocab: int, settings: Settings) -> Job:
     """Validate everything in a text completion request but its prompt; raises as `chat_job` does."""
-    check_ranges(wire)
+    check_numbers(wire)
     if wire.logprobs is not None:
-        in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX))
+        in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX, 0))
     if wire.best_of is not None and wire.best_of != (wire.n or 1):
         raise NotServedError("best_of is not supported unless it equals n.", param="best_of", remedy=_UNSERVED_REMEDY)
-    for name in ("suffix", "grammar_root"):
-        if getattr(wire, name):
-            raise NotServedError(f"{name} is not supported yet.", param=name, remedy=_UNSERVED_REMEDY)
     if wire.echo and wire.logprobs is not None:
         raise NotServedError(
             "echo together with logprobs is not supported yet.", param="echo", remedy="Ask for one of them."
         )
-    return _job(wire, wire.max_tokens, wire.min_tokens, -1 if wire.logprobs is None else wire.logprobs, vocab, settings)
+    return _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), vocab, settings)
 
 
 def _refuse_tools(wire: ChatBody) -> None:
@@ -101,29 +96,26 @@ def _refuse_tools(wire: ChatBody) -> None:
         raise NotServedError("tools are not supported yet.", param="tools", remedy=remedy)
     if wire.functions and wire.function_call != "none":
         raise NotServedError("functions are not supported.", param="functions", remedy=_UNSERVED_REMEDY)
+    if wire.function_call not in (None, "none", "auto"):
+        raise NotServedError("function_call is not supported.", param="function_call", remedy=_UNSERVED_REMEDY)
 
 
-def _one_of(wire: ChatBody, old: str, new: str) -> None:
-    if getattr(wire, old) is not None and getattr(wire, new) is not None:
+def _one_of(wire: Body, old: str, new: str) -> int | None:
+    """The value of a member with two names; both may be given if they agree."""
+    first, second = getattr(wire, old), getattr(wire, new)
+    if first is not None and second is not None and first != second:
         raise InvalidRequestError(
-            f"{old} and {new} mean the same and can't both be given.", param=old, remedy=f"Send {new} alone."
+            f"{old} is {first} and {new} is {second}, but they mean the same.", param=old, remedy=f"Send {new} alone."
         )
+    found: int | None = second if first is None else first
+    return found
 
 
-def _job(wire: Body, most: int | None, least: int | None, logprobs: int, vocab: int, settings: Settings) -> Job:
-    if wire.response_format is not None and wire.response_format.type != "text":
-        raise NotServedError(
-            f"response_format '{wire.response_format.type[:40]}' is not supported yet.",
-            param="response_format",
-            remedy="Use type 'text'.",
-        )
-    if wire.return_raw_tokens:
-        raise NotServedError(
-            "return_raw_tokens is not supported yet.", param="return_raw_tokens", remedy=_UNSERVED_REMEDY
-        )
-    max_tokens, min_tokens = _lengths(most, least)
-    n = 1 if wire.n is None else wire.n
-    in_range("n", n, Range(1, settings.max_choices))
+def _job(wire: Body, logprobs: int, vocab: int, settings: Settings) -> Job:
+    _only_text(wire.response_format)
+    max_tokens, min_tokens = _lengths(wire)
+    n = 1 if wire.n is None else int(wire.n)
+    in_range("n", n, Range(1, settings.max_choices, 1))
     options = wire.stream_options
     if options is not None and not wire.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
@@ -148,8 +140,19 @@ def _salt(salt: str, settings: Settings) -> str:
     return salt
 
 
-def _lengths(most: int | None, least: int | None) -> tuple[int | None, int]:
+def _only_text(form: ResponseFormat | None) -> None:
+    if form is None or (form.type == "text" and form.json_schema == form.schema == NULL):
+        return
+    what = f"'{form.type[:40]}'" if form.type != "text" else "'text' with a schema"
+    raise NotServedError(
+        f"response_format {what} is not supported yet.", param="response_format", remedy="Use type 'text'."
+    )
+
+
+def _lengths(wire: Body) -> tuple[int | None, int]:
     """Bounds of the answer; -1 or nothing is the context for the longest and none for the shortest."""
+    most = _one_of(wire, "max_tokens", "max_completion_tokens")
+    least = _one_of(wire, "min_tokens", "min_completion_tokens")
     if most == 0:
         raise InvalidRequestError("max_tokens must be at least 1, or -1 for as many as fit.", param="max_tokens")
     max_tokens = None if most in (None, -1) else most
@@ -162,13 +165,19 @@ def _lengths(most: int | None, least: int | None) -> tuple[int | None, int]:
 
 
 def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: Settings) -> Sampling:
-    rest = Sampling(
-        seed=random_seed() if wire.seed is None else wire.seed % 2**64,
+    return Sampling(
+        temperature=number(wire, "temperature"),
+        top_p=number(wire, "top_p"),
+        top_k=max(0, int(number(wire, "top_k"))),
+        min_p=number(wire, "min_p"),
+        repetition_penalty=number(wire, "repetition_penalty"),
+        frequency_penalty=number(wire, "frequency_penalty"),
+        presence_penalty=number(wire, "presence_penalty"),
+        seed=random_seed() if wire.seed is None else int(wire.seed) % 2**64,
         logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
         logprobs=logprobs,
         min_tokens=min_tokens,
     )
-    return rest.bent(lambda name: number(wire, name))
 
 
 def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tuple[int, float], ...]:
@@ -180,7 +189,7 @@ def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tu
     for key, value in entries.items():
         if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < vocab):
             raise InvalidRequestError(f"logit_bias: '{key[:40]}' is not a token id below {vocab}.", param="logit_bias")
-        in_range("logit_bias", value, BIAS.wire)
+        in_range("logit_bias", value, BIAS)
         pairs.append((int(key), value))
     return tuple(pairs)
 

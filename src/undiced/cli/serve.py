@@ -233,12 +233,8 @@ def _deployment(
     card: ModelCard, engine: EngineClient, tokenizer: Tokenizer, chat: ChatEncoder | None, settings: Settings
 ) -> Deployment:
     from undiced.api.deployment import Deployment
-    from undiced.text import Detokenizer, StopMatcher
 
-    def text_stream(stops: tuple[str, ...], continues: bool, after: int) -> StopMatcher:
-        return StopMatcher(stops, Detokenizer(tokenizer, continuation=continues), after=after)
-
-    return Deployment(card, engine, tokenizer, chat, text_stream, settings)
+    return Deployment(card, engine, tokenizer, chat, settings)
 
 
 def served_name(ref: str, compiled: Compiled) -> str:

@@ -86,7 +86,7 @@ class Stream:
         if delta.usage is None:
             return delta
         if delta.tokens:
-            tokens, self._pending = _split(delta)
+            tokens, self._pending = delta.split()
             return tokens
         self._exhausted = True
         self._report()
@@ -205,9 +205,3 @@ def _merge(earlier: Delta, later: Delta) -> Delta:
     earlier.stop_token = later.stop_token
     earlier.usage = later.usage
     return earlier
-
-
-def _split(delta: Delta) -> tuple[Delta, Delta]:
-    """The tokens of a last delta, and its account."""
-    tokens = Delta(delta.request_id, delta.tokens, delta.logprobs, delta.top, stop_token=delta.stop_token)
-    return tokens, Delta(delta.request_id, finish_reason=delta.finish_reason, usage=delta.usage)

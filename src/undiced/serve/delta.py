@@ -10,7 +10,7 @@ from undiced.serve.usage import FinishReason, UsageEvent
 class Delta(msgspec.Struct, array_like=True, gc=False):
     """New tokens of one sequence; one is made a token, so it is a struct that costs a tenth of a microsecond.
 
-    The last delta of a sequence, and only it, has `usage` and `finish_reason`; it may hold no tokens.
+    The last delta of a sequence, and only it, has `usage`; it may hold no tokens.
 
     Attributes:
         request_id: the request's id.
@@ -20,7 +20,6 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
         finish_reason: why the sequence ended, or None.
         stop_token: the stop token that ended the sequence, or None.
         usage: the account of the sequence, or None.
-        error: if the sequence failed alone, the `NoToken` that says why; see `serve.failure`.
     """
 
     request_id: str
@@ -30,7 +29,13 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     finish_reason: FinishReason | None = None
     stop_token: int | None = None
     usage: UsageEvent | None = None
-    error: int = 0
+
+    def split(self) -> tuple[Delta, Delta]:
+        """The tokens of a last delta, with the finish reason, and its account in a delta of its own: between the two a
+        reader may say that the sequence has ended at an earlier token.
+        """
+        tokens = Delta(self.request_id, self.tokens, self.logprobs, self.top, self.finish_reason, self.stop_token)
+        return tokens, Delta(self.request_id, finish_reason=self.finish_reason, usage=self.usage)
 
 
 class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):

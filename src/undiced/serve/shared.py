@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
+from undiced.serve.delta import Delta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from undiced.serve.delta import Delta
     from undiced.serve.loop import EngineLoop
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
@@ -35,10 +35,12 @@ class SharedLoop:
         self._queue: deque[Request] = deque()
         self._orders: list[Callable[[], object]] = []  # for the loop, from threads that came during a step
         self._boxes: dict[str, list[Delta]] = {}  # by request id
+        self._cuts: dict[str, tuple[int, FinishReason]] = {}  # of those that `finish` has ended and `run` has not
         self._end: UndicedError | None = None
 
-    def run(self, requests: Iterable[Request]) -> Generator[list[Delta], None, None]:
-        """Run valid requests to their end, yielding their deltas as they come.
+    def run(self, requests: Iterable[Request]) -> Generator[Delta, None, None]:
+        """Run valid requests to their end, yielding their deltas as they come; the last one of each carries its account
+        and no tokens.
 
         `finish` may be called between them. Closing the iterator cancels the rest.
 
@@ -46,23 +48,43 @@ class SharedLoop:
             EngineError: the engine failed, or was closed.
         """
         box: list[Delta] = []
-        open_ids: set[str] = set()
+        ids: list[str] = []
         with self._turn:
             for request in requests:
                 self._queue.append(request)
                 self._boxes[request.id] = box
-                open_ids.add(request.id)
+                ids.append(request.id)
+        open_ids = set(ids)
         try:
             while open_ids:
-                deltas = self._next(box)
-                open_ids -= {delta.request_id for delta in deltas if delta.usage is not None}
-                yield deltas
+                for delta in self._next(box):
+                    if delta.usage is not None:
+                        open_ids.discard(delta.request_id)
+                        yield from self._ending(delta)
+                    elif delta.request_id not in self._cuts:
+                        yield delta
         finally:
             self._abandon(open_ids)
+            for request_id in ids:
+                self._cuts.pop(request_id, None)
+
+    def _ending(self, delta: Delta) -> Iterator[Delta]:
+        """The last tokens of a sequence, then its account, as `finish` wants it."""
+        if delta.tokens and delta.request_id not in self._cuts:
+            tokens, delta = delta.split()
+            yield tokens
+        cut = self._cuts.get(delta.request_id)
+        if cut is not None and delta.usage is not None:
+            usage = delta.usage.cut(*cut)
+            delta = Delta(delta.request_id, finish_reason=usage.finish_reason, usage=usage)
+        yield delta
 
     def finish(self, request_id: str, at_token: int, reason: FinishReason = "stop") -> None:
-        """End a sequence after `at_token` generated tokens; no effect if it has ended."""
+        """End a sequence after `at_token` generated tokens: later ones are neither handed out nor counted. No effect
+        once its account was handed out.
+        """
         with self._turn:
+            self._cuts.setdefault(request_id, (at_token, reason))
             self._order(partial(self._loop.finish, request_id, at_token, reason))
 
     def close(self) -> None:

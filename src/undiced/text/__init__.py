@@ -3,18 +3,18 @@
 Importing it is light: `tokenizers` and `minijinja` are imported when something is loaded.
 """
 
-from undiced.text.detokenizer import Detokenizer
+from undiced.text.fold import Fold, FoldOptions, Piece
 from undiced.text.prompt import ChatEncoder, PromptOptions
-from undiced.text.stop import StopMatcher
 from undiced.text.template import ChatTemplate, load_chat_template
 from undiced.text.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
     "ChatEncoder",
     "ChatTemplate",
-    "Detokenizer",
+    "Fold",
+    "FoldOptions",
+    "Piece",
     "PromptOptions",
-    "StopMatcher",
     "Tokenizer",
     "load_chat_template",
     "load_tokenizer",

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from codecs import utf_8_decode
+from typing import TYPE_CHECKING
 
-from undiced.text.tokenizer import Tokenizer
+if TYPE_CHECKING:
+    from undiced.text.logprobs import Spelling
 
 
 class Detokenizer:
-    """State of one text. Constant work a token.
+    """State of one text. Constant work per token.
 
     The pieces returned by `push` and a final `flush` add up to `tokenizer.decode(ids, continuation=continuation)`.
-    continuation: the text follows a prompt whose last character is text, so a leading space is kept.
+
+    Args:
+        continuation: the text follows a prompt whose last character is text, so a leading space is kept.
+        names: control tokens add their names to the text instead of nothing.
     """
 
-    __slots__ = ("_bytes_of", "_pending", "_strip")
+    __slots__ = ("_pending", "_strip", "_tokenizer", "spell")
 
-    def __init__(self, tokenizer: Tokenizer, *, continuation: bool = False) -> None:
-        self._bytes_of = tokenizer.token_bytes
+    def __init__(self, tokenizer: Spelling, *, continuation: bool = False, names: bool = False) -> None:
+        self._tokenizer = tokenizer
+        self.spell = self._named if names else tokenizer.token_bytes
         self._pending = b""
         self._strip = tokenizer.space_prefix and not continuation
 
     def push(self, token: int) -> str:
         """The characters that `token` completes; bytes of an unfinished character are held back."""
-        data = self._bytes_of(token)
+        data = self.spell(token)
         if self._pending:
             data = self._pending + data
         text, used = utf_8_decode(data, "replace", False)
@@ -39,3 +45,11 @@ class Detokenizer:
     def _stripped(self, text: str) -> str:
         self._strip = False
         return text.removeprefix(" ")
+
+    def _named(self, token: int) -> bytes:
+        tokenizer = self._tokenizer
+        return (
+            tokenizer.token_text(token).encode("utf-8", "replace")
+            if token in tokenizer.control
+            else tokenizer.token_bytes(token)
+        )

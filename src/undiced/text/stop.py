@@ -1,4 +1,4 @@
-"""Stop strings in streamed text: which text is safe to send, and at which token the text ended. Knows no tokenizer.
+"""Stop strings in streamed text: which text is safe to send, and whether it ends. Knows no token.
 
 Each stop string is followed by its own Knuth-Morris-Pratt automaton, so the work is linear in the text.
 """
@@ -6,71 +6,41 @@ Each stop string is followed by its own Knuth-Morris-Pratt automaton, so the wor
 from __future__ import annotations
 
 from undiced.core.errors import InvalidRequestError
-from undiced.text.detokenizer import Detokenizer
 
 
 class StopMatcher:
     """Ends a text at the first completed stop string; of several completed by one character, the longest.
 
     Attributes:
-        stopped: a stop string was completed.
-        stop: that string, or None.
-        tokens: tokens pushed up to and including the one that completed it (all pushed, if none did).
+        stop: the stop string that was completed, or None.
     """
 
-    __slots__ = (
-        "_after",
-        "_automata",
-        "_detokenizer",
-        "_first",
-        "_held",
-        "_include",
-        "_stops",
-        "stop",
-        "stopped",
-        "tokens",
-    )
+    __slots__ = ("_automata", "_first", "_held", "_include", "stop")
 
-    def __init__(
-        self, stops: tuple[str, ...], detokenizer: Detokenizer, *, include: bool = False, after: int = 0
-    ) -> None:
+    def __init__(self, stops: tuple[str, ...], *, include: bool = False) -> None:
         """Empty stop strings are refused.
 
         include: the text sent ends with the stop string instead of before it.
-        after: in the text of that many tokens nothing stops, nor begins to.
         """
         if "" in stops:
             raise InvalidRequestError("A stop string is empty.", param="stop", remedy="Leave it out.")
-        self._stops = tuple(dict.fromkeys(stops))
-        self._automata = [_Automaton(stop) for stop in self._stops]
-        self._first = frozenset(stop[0] for stop in self._stops)
-        self._detokenizer = detokenizer
+        self._automata = [_Automaton(stop) for stop in dict.fromkeys(stops)]
+        self._first = frozenset(stop[0] for stop in stops)
         self._include = include
-        self._after = after
         self._held = ""
-        self.stopped = False
         self.stop: str | None = None
-        self.tokens = 0
-
-    def push(self, token: int) -> tuple[str, bool]:
-        """Text that is safe to send now, and whether a stop string is complete. After that, pushes change nothing."""
-        if self.stopped:
-            return "", True
-        self.tokens += 1
-        text = self._detokenizer.push(token)
-        if self.tokens <= self._after:
-            return text, False
-        return self._feed(text) if text else "", self.stopped
 
     def flush(self) -> str:
-        """The end of a text without a stop string: everything held back. Empty after a stop."""
-        if self.stopped:
-            return ""
-        text = self._feed(self._detokenizer.flush())
+        """Everything held back, at the end of a text without a stop string. What is fed later is another text."""
         held, self._held = self._held, ""
-        return text if self.stopped else text + held
+        for automaton in self._automata:
+            automaton.state = 0
+        return held
 
-    def _feed(self, text: str) -> str:
+    def feed(self, text: str) -> str:
+        """The text that is safe to send, now that `text` has come. `stop` tells whether it ends here; nothing may be
+        fed after that.
+        """
         if not self._held and self._first.isdisjoint(text):
             return text
         data = self._held + text
@@ -79,7 +49,6 @@ class StopMatcher:
             longest = self._step(data[position])
             if self.stop is not None:
                 end = position + 1
-                self.stopped = True
                 self._held = ""
                 return data[: end if self._include else end - len(self.stop)]
         keep = len(data) - longest

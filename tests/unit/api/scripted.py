@@ -14,7 +14,6 @@ from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
 from undiced.remote.client import Health
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
-from undiced.text import Detokenizer, StopMatcher
 
 EOS, BOS = 256, 257
 SCRIPT = "Hello there, wörld 🎉!"
@@ -28,6 +27,7 @@ class ByteTokenizer:
     eos_ids = frozenset({EOS})
     add_bos = False
     space_prefix = False
+    control = frozenset({EOS, BOS})
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return list(text.encode())
@@ -80,7 +80,7 @@ class ScriptedEngine:
         stop = len(tokens) < request.max_tokens
         if stop:
             tokens.append(EOS)
-        sent = 0
+        sent, reason = 0, "cancelled"
         while sent < len(tokens):
             if request.id in self.cuts or request.id in self.cancelled:
                 break
@@ -101,16 +101,12 @@ class ScriptedEngine:
             )
             if sent < len(tokens):
                 yield Delta(request.id, some, rows, top)
+                reason = "cancelled"
             else:
                 reason = "stop" if stop else "length"
-                usage = self._usage(request, reason, sent)
-                yield Delta(request.id, some, rows, top, reason, EOS if stop else None, usage)
-                return
-        if request.id in self.cuts:
-            at, _ = self.cuts[request.id]
-            yield Delta(request.id, [], [], [], "stop", None, self._usage(request, "stop", at))
-        else:
-            yield Delta(request.id, [], [], [], "cancelled", None, self._usage(request, "cancelled", sent))
+                yield Delta(request.id, some, rows, top, reason, EOS if stop else None)
+        sent, reason = self.cuts.get(request.id, (sent, reason))
+        yield Delta(request.id, [], [], [], reason, None, self._usage(request, reason, sent))
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
         prompt, shared = len(request.prompt), request.prompt_shared
@@ -189,6 +185,7 @@ class Caller:
         body: object = None,
         headers: dict[str, str] | None = None,
         leave_after: int | None = None,
+        query: bytes = b"",
     ) -> Reply:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         reply, gone, given = Reply(0, {}, []), asyncio.Event(), False
@@ -228,7 +225,7 @@ class Caller:
             "raw_path": path.encode(),
         }
         scope |= {
-            "query_string": b"",
+            "query_string": query,
             "root_path": "",
             "scheme": "http",
             "headers": fields,
@@ -256,9 +253,6 @@ def build_caller(
         tokenizer=tokenizer,
         chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
         card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases),
-        text_stream=lambda stops, goes, after: StopMatcher(
-            stops, Detokenizer(tokenizer, continuation=goes), after=after
-        ),  # type: ignore[arg-type]
         settings=settings,
     )
     service = Service([deployment], settings)

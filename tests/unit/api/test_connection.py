@@ -11,10 +11,11 @@ import uvicorn
 from test_server import served
 from uvicorn.server import ServerState
 
+from undiced.api.budget import Budget
 from undiced.api.connection import affordable, connection_class
 from undiced.api.settings import Settings
 
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
 GOOD = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
 
@@ -93,7 +94,7 @@ async def test_a_body_that_does_not_arrive_gets_408_and_is_closed(make):
     await wired(make, scenario, settings=limits())
 
 
-@pytest.mark.parametrize("sent", [b"POST /v1/chat", b"GET / HTTP/1.1\r\nhost: x\r\n"])
+@pytest.mark.parametrize("sent", [b"POST /v1/chat", b"GET / HTTP/1.1\r\nhost: localhost\r\n"])
 async def test_a_head_that_does_not_arrive_gets_408(make, sent):
     async def scenario(client, dial, caller):
         wire = await dial()
@@ -255,7 +256,7 @@ class Pipe(asyncio.Transport):
 async def test_a_client_that_never_reads_is_dropped_and_a_slow_one_is_not():
     config = uvicorn.Config(lambda *_: None, lifespan="off", ws="none")
     config.load()
-    kind = connection_class(limits(read_timeout_s=0.1))
+    kind = connection_class(settings := limits(read_timeout_s=0.1), Budget(settings))
     pipes = []
     for reads_on in (False, True):
         connection, pipe = kind(config=config, server_state=ServerState(), app_state={}), Pipe()

@@ -47,7 +47,7 @@ async def test_unread_deltas_are_merged_and_the_account_comes_after_the_tokens(b
     bench.end(tokens=1)
     deltas = await bench.read()
     assert [delta.tokens for delta in deltas] == [[1, 2, 3, 9], []]
-    assert (deltas[0].usage, deltas[0].finish_reason, deltas[1].finish_reason) == (None, None, "length")
+    assert (deltas[0].usage, deltas[0].finish_reason, deltas[1].finish_reason) == (None, "length", "length")
     assert [deltas[1].usage] == bench.reported == [bench.stream.usage]
 
 

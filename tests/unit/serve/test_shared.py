@@ -29,9 +29,8 @@ def shared(waiting: int = 256, **options: object) -> tuple[SharedLoop, Scheduler
 
 def read(loop: SharedLoop, *requests: Request) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {request.id: [] for request in requests}
-    for deltas in loop.run(requests):
-        for delta in deltas:
-            found[delta.request_id] += delta.tokens
+    for delta in loop.run(requests):
+        found[delta.request_id] += delta.tokens
     return found
 
 
@@ -49,9 +48,9 @@ def test_threads_share_it_and_each_gets_what_it_would_get_alone() -> None:
 def test_a_paused_reader_holds_up_nobody_and_loses_nothing() -> None:
     loop, _ = shared()
     paused = loop.run([ask("paused", 20)])
-    seen = [token for delta in next(paused) for token in delta.tokens]
+    seen = [*next(paused).tokens]
     assert len(read(loop, ask("other", 60))["other"]) == 60
-    seen += [token for deltas in paused for delta in deltas for token in delta.tokens]
+    seen += [token for delta in paused for token in delta.tokens]
     assert seen == read(loop, ask("again", 20))["again"]
 
 
@@ -79,12 +78,11 @@ def test_leaving_while_another_thread_steps_frees_too() -> None:
 def test_finish_ends_a_sequence_where_its_reader_says() -> None:
     loop, _ = shared()
     usages = []
-    for deltas in loop.run([ask("a", 1000)]):
-        for delta in deltas:
-            if delta.usage is None:
-                loop.finish("a", 1)
-            else:
-                usages.append(delta.usage)
+    for delta in loop.run([ask("a", 1000)]):
+        if delta.usage is None:
+            loop.finish("a", 1)
+        else:
+            usages.append(delta.usage)
     assert [(usage.completion_tokens, usage.finish_reason) for usage in usages] == [(1, "stop")]
 
 

@@ -1,0 +1,35 @@
+"""Choice: one sequence of a request, from the engine's deltas to pieces of text. Knows no JSON and no HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undiced.text import Piece
+
+if TYPE_CHECKING:
+    from undiced.api.ports import Engine
+    from undiced.serve import Delta, Request
+    from undiced.text import Fold
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """See the file's head. `fold` says where the answer ends; the engine is told."""
+
+    index: int
+    request: Request
+    fold: Fold
+
+    def push(self, delta: Delta, engine: Engine) -> list[Piece]:
+        """Take one delta of the engine. The last piece, with the reason, comes with the account."""
+        fold = self.fold
+        if fold.stopped:
+            pieces = []
+        else:
+            pieces = fold.push(delta)
+            if fold.stopped:
+                engine.finish(self.request.id, at_token=fold.tokens, reason="stop")
+        if delta.usage is not None:
+            pieces.append(Piece(self.index, "content", "", None, fold.tokens, delta.usage.finish_reason))
+        return pieces

@@ -1,0 +1,201 @@
+"""Fold: the tokens of one answer, folded to text: whole characters, channels, stop strings, log-probabilities.
+
+Says at which token the answer ends, and nobody else does. Knows no engine, no clock and no wire format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from undiced.text.detokenizer import Detokenizer
+from undiced.text.logprobs import Rows, Spelling, TokenLogprob
+from undiced.text.stop import StopMatcher
+
+Channel = Literal["content", "reasoning", "tool_call"]
+
+
+class Channels(Protocol):
+    """Tells the channels of one answer apart. Without one, all text is content.
+
+    What it returns are runs: a channel and the text that goes there, in order. Marks between channels are in no run.
+    """
+
+    def push(self, token: int, text: str) -> Iterable[tuple[Channel, str]]:
+        """What a token and the text that it completes make certain; control tokens have no text, but an id."""
+
+    def flush(self, text: str) -> Iterable[tuple[Channel, str]]:
+        """The end: the last text, of a character that never was complete, and whatever was held back."""
+
+
+class Tokens(Protocol):
+    """Generated tokens as they come; `serve.Delta` is one."""
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The new token ids; a stop token that ended the answer is the last of them."""
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        """One per token, if asked for."""
+
+    @property
+    def top(self) -> Sequence[Sequence[tuple[int, float]]]:
+        """For each token the likeliest in its place, with their log-probabilities, if asked for."""
+
+    @property
+    def stop_token(self) -> int | None:
+        """The stop token that ended the answer, if one did."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why no more tokens follow, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOptions:
+    """How tokens become text.
+
+    Attributes:
+        stops: strings that end the answer. They are looked for in its content, not in other channels.
+        include_stop: the text ends with the stop string, or with the text of the stop token, instead of before it.
+        skip_special: control tokens are no text; else their names are.
+        continues: the text goes on where its prompt ended.
+        min_tokens: in the text of that many tokens nothing stops, nor begins to.
+        logprobs: whether pieces have log-probabilities.
+        echo: text that goes before the generated text.
+    """
+
+    stops: tuple[str, ...] = ()
+    include_stop: bool = False
+    skip_special: bool = True
+    continues: bool = False
+    min_tokens: int = 0
+    logprobs: bool = False
+    echo: str = ""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A piece of an answer, of one channel.
+
+    Attributes:
+        index: which of the answers to one request.
+        logprobs: of the tokens that came with it, or None if nobody asked.
+        tokens: the answer's tokens so far.
+        finish: why the answer ended; set on the last piece only.
+    """
+
+    index: int
+    channel: Channel
+    text: str
+    logprobs: list[TokenLogprob] | None
+    tokens: int
+    finish: str | None = None
+
+
+class Fold:
+    """State of one answer.
+
+    Attributes:
+        tokens: generated tokens that count so far, a stop token included.
+        stopped: a stop string was completed, by the last of these tokens. Whatever comes after it is dropped.
+    """
+
+    __slots__ = (
+        "_channels", "_detokenizer", "_echo", "_index", "_matcher", "_min_tokens", "_rows", "_stop_text", "stopped",
+        "tokens",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        tokenizer: Spelling,
+        options: FoldOptions = FoldOptions(),
+        *,
+        index: int = 0,
+        channels: Channels | None = None,
+    ) -> None:
+        """Raises InvalidRequestError for an empty stop string."""
+        self._index = index
+        self._detokenizer = Detokenizer(tokenizer, continuation=options.continues, names=not options.skip_special)
+        self._matcher = StopMatcher(options.stops, include=options.include_stop) if options.stops else None
+        self._rows = Rows(tokenizer, self._detokenizer.spell, len(options.echo)) if options.logprobs else None
+        self._channels = channels
+        self._stop_text = options.include_stop
+        self._min_tokens = options.min_tokens
+        self._echo = options.echo
+        self.tokens = 0
+        self.stopped = False
+
+    def push(self, new: Tokens) -> list[Piece]:
+        """Take tokens in; returns what they make certain: a piece at least, or nothing where there is nothing to say.
+
+        With the finish reason goes everything that was held back. After a stop string nothing is taken.
+        """
+        if self.stopped:
+            return []
+        tokens, rows = new.tokens, self._rows
+        pieces = [Piece(self._index, "content", self._echo, None if rows is None else [], 0)]
+        self._echo = ""
+        textless = len(tokens) - 1 if new.stop_token is not None and not self._stop_text else len(tokens)
+        for at, token in enumerate(tokens):
+            self.tokens += 1
+            if at == textless:
+                break
+            self._take(pieces, token)
+            if rows is not None:
+                row = rows.row(token, new.logprobs[at], new.top[at] if new.top else ())
+                pieces[-1].logprobs.append(row)  # type: ignore[union-attr]  # where there are rows, all pieces have
+            if self.stopped:
+                break
+        if new.finish_reason is not None:
+            self._flush(pieces)
+        for piece in pieces:
+            piece.tokens = self.tokens
+        return pieces if tokens or pieces[0].text else []
+
+    def _take(self, pieces: list[Piece], token: int) -> None:
+        text = self._detokenizer.push(token)
+        if self._channels is not None:
+            self._spread(pieces, self._channels.push(token, text))
+        elif text:
+            pieces[-1].text += text if self._matcher is None else self._checked(self._matcher, text)
+
+    def _checked(self, matcher: StopMatcher, text: str) -> str:
+        if self.tokens <= self._min_tokens:
+            return text
+        text = matcher.feed(text)
+        self.stopped = matcher.stop is not None
+        return text
+
+    def _flush(self, pieces: list[Piece]) -> None:
+        """Nothing more comes, so nothing is held back any more; even that may complete a stop string."""
+        if self.stopped:
+            return
+        text = self._detokenizer.flush()
+        self._spread(pieces, (("content", text),) if self._channels is None else self._channels.flush(text))
+        if self._matcher is not None and not self.stopped:
+            self._add(pieces, "content", self._matcher.flush())
+
+    def _spread(self, pieces: list[Piece], runs: Iterable[tuple[Channel, str]]) -> None:
+        """Put runs where they belong. A stop string does not reach from one stretch of content into the next."""
+        for channel, text in runs:
+            if self._matcher is None:
+                self._add(pieces, channel, text)
+            elif channel == "content":
+                self._add(pieces, channel, self._checked(self._matcher, text))
+                if self.stopped:
+                    return
+            else:
+                self._add(pieces, "content", self._matcher.flush())
+                self._add(pieces, channel, text)
+
+    def _add(self, pieces: list[Piece], channel: Channel, text: str) -> None:
+        last = pieces[-1]
+        if not text or last.channel == channel:
+            last.text += text
+        elif last.text or last.logprobs:
+            pieces.append(Piece(self._index, channel, text, None if self._rows is None else [], 0))
+        else:
+            last.channel, last.text = channel, text
