@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include "isa.h"
 
@@ -44,16 +45,23 @@ int Attention::add(int layer, int heads, int window) {
 
 void Attention::prepare() {
     const auto rows = static_cast<std::size_t>(most_rows_), dim = static_cast<std::size_t>(most_dim_);
+    const std::size_t values = checked_product(rows, dim);
     for (int i = 0; i < members_; ++i)
-        scratch_.push_back({std::vector<float>(rows * dim), std::vector<float>(rows * dim), std::vector<float>(rows),
+        scratch_.push_back({std::vector<float>(values), std::vector<float>(values), std::vector<float>(rows),
                             std::vector<float>(rows), std::vector<std::int32_t>(rows),
                             std::vector<std::int32_t>(rows)});
-    for (Plan& plan : plans_)
-        plan.units.reserve(
-            static_cast<std::size_t>(limits_.max_tokens / plan.block_tokens + limits_.max_batch * (kMostChunks + 1)));
-    const auto merges = static_cast<std::size_t>(limits_.max_batch) * static_cast<std::size_t>(most_kv_heads_);
-    const std::size_t one = static_cast<std::size_t>(merge_rows_) * (dim + 2);
-    partials_ = std::make_unique_for_overwrite<float[]>(merges * kMostChunks * one);
+    const auto batch = static_cast<std::size_t>(limits_.max_batch);
+    for (Plan& plan : plans_) {
+        const std::size_t units =
+            static_cast<std::size_t>(limits_.max_tokens / plan.block_tokens) + batch * (kMostChunks + 1);
+        if (checked_product(units, static_cast<std::size_t>(most_kv_heads_)) > std::numeric_limits<int>::max())
+            throw std::invalid_argument("a step of so many tokens and heads is too large");
+        plan.units.reserve(units);
+    }
+    const std::size_t merges = checked_product(batch, static_cast<std::size_t>(most_kv_heads_));
+    const std::size_t one = checked_product(static_cast<std::size_t>(merge_rows_), dim + 2);
+    partials_ = Region(checked_product(checked_product(merges, kMostChunks), checked_product(one, sizeof(float))),
+                       "attention's partial sums");
     finished_ = std::make_unique<std::atomic<int>[]>(merges);
 }
 
@@ -135,7 +143,7 @@ Attention::Partial Attention::partial(int merge, int kv_head, int chunk) const {
                                static_cast<std::size_t>(kv_head)) *
                                   kMostChunks +
                               static_cast<std::size_t>(chunk);
-    float* at = partials_.get() + index * rows * (dim + 2);
+    float* at = reinterpret_cast<float*>(partials_.data()) + index * rows * (dim + 2);
     return {at, at + rows, at + 2 * rows, static_cast<std::ptrdiff_t>(dim)};
 }
 

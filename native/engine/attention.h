@@ -9,6 +9,7 @@
 
 #include "kernels.h"
 #include "kv.h"
+#include "memory.h"
 #include "step.h"
 
 namespace undiced {
@@ -30,7 +31,7 @@ class Attention {
 
     // Announces a layer before the first step; returns the plan to name in calls.
     int add(int layer, int heads, int window);
-    // Allocates scratch for all announced layers.
+    // Allocates scratch for all announced layers. Throws std::invalid_argument if there would be too much of it.
     void prepare();
     // Cuts a step into units, for every plan. One thread, before the step begins.
     void build(const StepInput& in);
@@ -79,7 +80,7 @@ class Attention {
     int most_group_ = 1, most_kv_heads_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1;
     std::vector<Plan> plans_;
     std::vector<Scratch> scratch_;
-    std::unique_ptr<float[]> partials_;
+    Region partials_;
     std::unique_ptr<std::atomic<int>[]> finished_;
 };
 

@@ -43,38 +43,27 @@ std::vector<Instr> decode_stream(const nb::bytes& stream) {
     return instrs;
 }
 
-// A sampling field as undiced.engine.backend.SAMPLING_FIELDS must have it; numpy's name of its type.
-struct Field {
-    const char* name;
-    const char* type;
-    std::size_t offset;
-};
-constexpr Field kFields[] = {
-    {"slot", "<i4", offsetof(SamplingRow, slot)},
-    {"top_k", "<i4", offsetof(SamplingRow, top_k)},
-    {"top_logprobs", "<i4", offsetof(SamplingRow, top_logprobs)},
-    {"min_tokens_mask", "<i4", offsetof(SamplingRow, min_tokens_mask)},
-    {"temperature", "<f4", offsetof(SamplingRow, temperature)},
-    {"top_p", "<f4", offsetof(SamplingRow, top_p)},
-    {"min_p", "<f4", offsetof(SamplingRow, min_p)},
-    {"repetition_penalty", "<f4", offsetof(SamplingRow, repetition_penalty)},
-    {"frequency_penalty", "<f4", offsetof(SamplingRow, frequency_penalty)},
-    {"presence_penalty", "<f4", offsetof(SamplingRow, presence_penalty)},
-    {"seed", "<u8", offsetof(SamplingRow, seed)},
-    {"counter", "<u8", offsetof(SamplingRow, counter)},
-};
+std::string numpy_type(const SamplingField& field) { return field.kind + std::to_string(field.bytes); }
 
 void check_sampling_type(nb::handle type) {
     if (nb::cast<std::size_t>(type.attr("itemsize")) != sizeof(SamplingRow) || type.attr("fields").is_none())
-        throw std::invalid_argument("sampling must be an array of SAMPLING_FIELDS");
+        throw std::invalid_argument("sampling must be an array of the sampling record");
     const nb::object fields = type.attr("fields");
-    for (const Field& field : kFields) {
+    for (const SamplingField& field : kSamplingFields) {
         const nb::object entry = fields.attr("get")(field.name);
         if (entry.is_none() || nb::cast<std::size_t>(entry[1]) != field.offset ||
-            nb::cast<std::string>(entry[0].attr("str")) != field.type)
+            nb::cast<std::string>(entry[0].attr("str")) != "<" + numpy_type(field))
             throw std::invalid_argument(std::string("sampling must have a field ") + field.name + " of type " +
-                                        field.type + " at byte " + std::to_string(field.offset));
+                                        numpy_type(field) + " at byte " + std::to_string(field.offset));
     }
+}
+
+// (name, numpy type, byte, least, most) of each field of the sampling record.
+nb::list sampling_record() {
+    nb::list out;
+    for (const SamplingField& field : kSamplingFields)
+        out.append(nb::make_tuple(field.name, numpy_type(field), field.offset, field.least, field.most));
+    return out;
 }
 
 // The buffer of a structured array, which no typed array view can describe.
@@ -86,7 +75,7 @@ class SamplingView {
                            (view_.shape[0] < 2 || view_.strides[0] == sizeof(SamplingRow));
         if (dense) return;
         PyBuffer_Release(&view_);
-        throw std::invalid_argument("sampling must be one contiguous row of SAMPLING_FIELDS");
+        throw std::invalid_argument("sampling must be one contiguous row of sampling records");
     }
     ~SamplingView() { PyBuffer_Release(&view_); }
     SamplingView(const SamplingView&) = delete;
@@ -106,7 +95,7 @@ class PyEngine {
              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
              const std::vector<std::tuple<int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
              int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
-             int barrier_spin_us, int idle_spin_us) {
+             int barrier_spin_us, int idle_spin_us, int max_samples) {
         EngineSpec spec{};
         spec.stream = decode_stream(stream);
         for (const auto& [width, samples, planes, own] : buffers)
@@ -116,7 +105,7 @@ class PyEngine {
         for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
         for (const Floats& values : constants)
             spec.constants.emplace_back(values.data(), values.data() + values.size());
-        spec.limits = {max_batch, max_tokens, context, pages, vocab};
+        spec.limits = {max_batch, max_samples == 0 ? max_batch : max_samples, max_tokens, context, pages, vocab};
         spec.threads = threads;
         spec.spin = {barrier_spin_us, idle_spin_us};
         nb::gil_scoped_release unlocked;
@@ -270,12 +259,13 @@ void bind_engine(nb::module_& m) {
         .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
                       const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
                       const std::vector<std::tuple<int, int, int>>&, const std::vector<Floats>&, int, int, int, int,
-                      int, int, const std::string&, int, int>(),
+                      int, int, const std::string&, int, int, int>(),
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
-             "idle_spin_us"_a = SpinTimes{}.idle_us,
+             "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0,
              "Check the program and reserve memory; buffers (width, samples, int8 planes, own), slots (rows, columns, "
-             "format, experts), kv (kv_heads, head_dim, window). ValueError names the instruction that can't be run.")
+             "format, experts), kv (kv_heads, head_dim, window); max_samples: sampled rows in a step, 0 for max_batch. "
+             "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
              "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "
              "columns are the file's, row_index counts rows after the transposition.")
@@ -286,7 +276,8 @@ void bind_engine(nb::module_& m) {
              "slots"_a.noconvert(), "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a,
              "out_tokens"_a.noconvert(), "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(),
              "out_top_logprobs"_a.noconvert(),
-             "Run one step; returns its seconds. ValueError for bad input, which changes nothing.")
+             "Run one step; returns its seconds. A negative token says why its row has none. ValueError for bad input, "
+             "which changes nothing.")
         .def("buffer", &PyEngine::buffer, "index"_a, "The last step's rows of an f32 buffer, copied.")
         .def("memory", &PyEngine::memory, "Bytes reserved, and how many lie in huge pages.")
         .def("counters", &PyEngine::counters,
@@ -307,7 +298,12 @@ NB_MODULE(_native, m) {
     m.attr("INSTR_BYTES") = kInstrBytes;
     m.attr("SHARD_GRANULE") = kShardGranule;
     m.attr("SMALL_STEP_TOKENS") = kSmallStepTokens;
+    m.attr("SAMPLING_RECORD") = sampling_record();
     m.attr("SAMPLING_BYTES") = sizeof(SamplingRow);
+    m.attr("TOP_LOGPROBS_MAX") = kTopLogprobsMax;
+    m.attr("BIAS_MAX") = kBiasMost;
+    m.attr("NON_FINITE") = kNonFinite;
+    m.attr("NOTHING_ALLOWED") = kNothingAllowed;
     m.attr("PAGE_TOKENS") = kPageTokens;
     m.attr("OPS") = op_codes();
     bind_engine(m);

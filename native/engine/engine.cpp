@@ -126,7 +126,7 @@ double Engine::step(const StepInput& in, const StepOutput& out) {
     state.out = out;
     state.small = in.token_count() <= kSmallStepTokens && in.token_count() == in.sequences();
     if (state.small) state.rope.fill(in.positions, 0, in.token_count());
-    state.sampler.reset();
+    state.sampler.reset(in.samples());
     state.attention.build(in);
     for (int i = 0; i < instructions_; ++i)
         state.counters[static_cast<std::size_t>(i)].value.store(0, std::memory_order_relaxed);
@@ -136,7 +136,6 @@ double Engine::step(const StepInput& in, const StepOutput& out) {
     last_samples_ = in.samples();
     ++steps_;
     tokens_ += in.tokens.size();
-    if (!state.sampler.finite()) throw std::runtime_error("non-finite logits: the model produced infinity or NaN");
     const auto end = Clock::now();
     const double seconds = seconds_between(start, end);
     if (folded)

@@ -36,8 +36,7 @@ class Engine {
     void load_vector(int slot, std::span<const float> values);
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                    std::span<const float> bias_values, std::span<const std::int32_t> eos);
-    // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing, and
-    // std::runtime_error if logits are not finite.
+    // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
     double step(const StepInput& in, const StepOutput& out);
     // Copies the last step's rows of a float buffer; returns {rows, columns}.
     std::pair<int, int> read_buffer(int index, std::vector<float>& values);

@@ -18,6 +18,7 @@ namespace undiced {
 enum class Isa : std::int32_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
 
 // 32 activations: value = scale * code, code in [-127, 127], scale = max|x| / 127, rounded to nearest even.
+// A block that holds infinity or NaN gets a scale that is not finite, so that its products are not.
 // The sums (of the values, f32) carry zero points and minimums: whole block, columns 0..15, columns 16..31.
 struct QuantBlock {
     std::int8_t code[kBlockCols];
@@ -52,7 +53,8 @@ struct MatmulArgs {
 // KV pages. A page holds 32 tokens of one layer; a kv head owns two blocks of it, both f16:
 //   K  [key_dim][32]    transposed, so that a page of scores is a broadcast-and-multiply without horizontal sums
 //   V  [32][value_dim]
-// f16 keeps 11 bits of every key and value (bf16 8) and converts in one instruction. Values beyond +-65504 saturate.
+// f16 keeps 11 bits of every key and value (bf16 8) and converts in one instruction. Values beyond +-65504 saturate;
+// infinity and NaN are stored as NaN.
 inline constexpr std::int64_t kPageTokens = 32;
 
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by

@@ -17,8 +17,7 @@ KvCache::KvCache(const std::vector<KvSpec>& specs, int pages) : specs_(specs) {
                                         ": heads must be at least 1, head_dim a multiple of 8, window not negative");
         offsets.push_back(total);
         const std::size_t page = static_cast<std::size_t>(s.kv_heads) * block_values(s) * sizeof(std::uint16_t);
-        total += align64(checked_product(page, static_cast<std::size_t>(pages)));
-        checked_product(total, 1);
+        total = checked_sum(total, align64(checked_product(page, static_cast<std::size_t>(pages))));
     }
     memory_ = Region(total, "the KV cache");
     for (const std::size_t offset : offsets)

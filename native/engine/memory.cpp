@@ -32,6 +32,12 @@ std::size_t checked_product(std::size_t a, std::size_t b) {
     return product;
 }
 
+std::size_t checked_sum(std::size_t a, std::size_t b) {
+    std::size_t sum = 0;
+    if (__builtin_add_overflow(a, b, &sum) || sum > kMost) throw std::invalid_argument("sizes are too large");
+    return sum;
+}
+
 Region::Region(std::size_t bytes, const std::string& purpose) {
     if (bytes == 0) return;
     if (bytes > physical_bytes()) refuse(bytes, purpose);

@@ -30,7 +30,8 @@ class Region {
 // Rounds up to a multiple of 64, a cache line and the widest vector.
 constexpr std::size_t align64(std::size_t bytes) { return (bytes + 63) & ~std::size_t{63}; }
 
-// a * b, throwing std::invalid_argument if it exceeds 2^62: sizes come from program files.
+// a * b and a + b, throwing std::invalid_argument if they exceed 2^62: sizes come from program files.
 std::size_t checked_product(std::size_t a, std::size_t b);
+std::size_t checked_sum(std::size_t a, std::size_t b);
 
 }  // namespace undiced

@@ -45,18 +45,27 @@ void run_scan(State& state, const Bound& b, int member) {
     state.sampler.scan(logits.values, logits.stride, state.rows(logits), mine.begin, mine.end);
 }
 
+namespace {
+
+// Drawn rows of one slot follow each other and share its counts: one member takes them all, in order.
+bool continues(std::span<const SamplingRow> sampling, int row) {
+    if (row == 0) return false;
+    const SamplingRow &before = sampling[static_cast<std::size_t>(row) - 1],
+                      &here = sampling[static_cast<std::size_t>(row)];
+    return before.slot == here.slot && before.drawn() && here.drawn();
+}
+
+}  // namespace
+
 void run_sample(State& state, const Bound& b, int member) {
-    if (!state.sampler.finite()) return;
     const Buffer logits = state.buffer(b.i.a, member);
     const int rows = state.rows(logits);
     const auto& sampling = state.in.sampling;
     auto& next = state.counters[static_cast<std::size_t>(b.index)].value;
     for (int r = next.fetch_add(1, std::memory_order_relaxed); r < rows;
          r = next.fetch_add(1, std::memory_order_relaxed)) {
-        // Rows of one slot follow each other and share its counts: one member takes them all, in order.
-        const int slot = sampling[static_cast<std::size_t>(r)].slot;
-        if (r > 0 && sampling[static_cast<std::size_t>(r) - 1].slot == slot) continue;
-        for (int row = r; row < rows && sampling[static_cast<std::size_t>(row)].slot == slot; ++row)
+        if (continues(sampling, r)) continue;
+        for (int row = r; row == r || (row < rows && continues(sampling, row)); ++row)
             state.sampler.sample(logits.row(row), row, sampling[static_cast<std::size_t>(row)], state.out, member);
     }
 }

@@ -12,8 +12,10 @@ int RopeTables::add(std::span<const float> inverse_frequencies, const float* div
             t.divisors == divisors && t.magnitude == magnitude)
             return static_cast<int>(i);
     }
-    const std::size_t values = static_cast<std::size_t>(max_tokens_) * 2 * inverse_frequencies.size();
-    tables_.push_back({inverse_frequencies, divisors, magnitude, std::vector<float>(values)});
+    const std::size_t values =
+        checked_product(static_cast<std::size_t>(max_tokens_), checked_product(2, inverse_frequencies.size()));
+    tables_.push_back({inverse_frequencies, divisors, magnitude,
+                       Region(checked_product(values, sizeof(float)), "a table of rotations")});
     return static_cast<int>(tables_.size()) - 1;
 }
 
@@ -21,7 +23,7 @@ void RopeTables::fill(std::span<const std::int32_t> positions, int begin, int en
     for (Table& t : tables_) {
         const std::size_t count = t.frequencies.size();
         for (int row = begin; row < end; ++row) {
-            float* cosines = t.values.data() + static_cast<std::size_t>(row) * 2 * count;
+            float* cosines = t.row(row);
             const double position = positions[static_cast<std::size_t>(row)];
             for (std::size_t i = 0; i < count; ++i) {
                 const double divisor = t.divisors != nullptr ? t.divisors[i] : 1.0;

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "memory.h"
+
 namespace undiced {
 
 class RopeTables {
@@ -30,10 +32,10 @@ class RopeTables {
         std::span<const float> frequencies;
         const float* divisors;
         float magnitude;
-        std::vector<float> values;  // a row: cosines, then sines
+        Region values;  // a row: cosines, then sines
 
-        const float* row(int index) const {
-            return values.data() + static_cast<std::size_t>(index) * 2 * frequencies.size();
+        float* row(int index) const {
+            return reinterpret_cast<float*>(values.data()) + static_cast<std::size_t>(index) * 2 * frequencies.size();
         }
     };
 

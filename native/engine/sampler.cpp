@@ -24,8 +24,14 @@ Sampler::Sampler(const Kernels& kernels, const Limits& limits, int members)
     : kernels_(kernels),
       vocab_(limits.vocab),
       slots_(limits.max_batch, limits.vocab),
-      block_max_(static_cast<std::size_t>(limits.max_batch) * static_cast<std::size_t>(logit_blocks(limits.vocab))) {
+      block_max_(checked_product(static_cast<std::size_t>(limits.max_samples),
+                                 static_cast<std::size_t>(logit_blocks(limits.vocab)))),
+      broken_(std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(limits.max_samples))) {
     for (int i = 0; i < members; ++i) scratch_.push_back(std::make_unique<Scratch>(limits.vocab));
+}
+
+void Sampler::reset(int rows) {
+    for (int r = 0; r < rows; ++r) broken_[static_cast<std::size_t>(r)].store(false, std::memory_order_relaxed);
 }
 
 void Sampler::scan(float* logits, std::ptrdiff_t stride, int rows, int begin, int end) {
@@ -34,7 +40,8 @@ void Sampler::scan(float* logits, std::ptrdiff_t stride, int rows, int begin, in
     for (int r = 0; r < rows; ++r) {
         float* values = logits + r * stride;
         const LogitRow row{values, block_max_.data() + r * blocks, vocab_};
-        if (!all_finite(values + begin, end - begin)) broken_.store(true, std::memory_order_relaxed);
+        if (!all_finite(values + begin, end - begin))
+            broken_[static_cast<std::size_t>(r)].store(true, std::memory_order_relaxed);
         update_block_max(row, begin / kLogitBlock, logit_blocks(end));
     }
 }
@@ -43,18 +50,25 @@ void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const St
     Scratch& scratch = *scratch_[static_cast<std::size_t>(member)];
     const auto index = static_cast<std::size_t>(r);
     const LogitRow row{logits, block_max_.data() + index * static_cast<std::size_t>(logit_blocks(vocab_)), vocab_};
-    float log_total = 0.0f;
+    std::int32_t& token = out.tokens[index] = kNonFinite;
+    float& logprob = out.logprobs[index] = 0.0f;
     std::int32_t* top_ids = out.top_ids.data() + index * kTopLogprobsMax;
     float* top_values = out.top_logprobs.data() + index * kTopLogprobsMax;
     std::fill_n(top_ids, kTopLogprobsMax, -1);
     std::fill_n(top_values, kTopLogprobsMax, -std::numeric_limits<float>::infinity());
+    if (broken_[index].load(std::memory_order_relaxed)) return;
+    float log_total = 0.0f;
     if (sampling.top_logprobs >= 0) log_total = write_top(row, sampling.top_logprobs, top_ids, top_values, scratch);
+    token = sampling.drawn() ? bend_and_choose(row, sampling, scratch) : sampling.target;
+    if (token >= 0 && sampling.top_logprobs >= 0) logprob = row.values[token] - log_total;
+}
+
+int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch) {
     slots_.bend(sampling, row, scratch.changes);
     const int token = choose(row, sampling, scratch);
     unbend(row, scratch.changes);
-    slots_.count(sampling.slot, token);
-    out.tokens[index] = token;
-    out.logprobs[index] = sampling.top_logprobs >= 0 ? row.values[token] - log_total : 0.0f;
+    if (token >= 0) slots_.count(sampling.slot, token);
+    return token;
 }
 
 float Sampler::write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch) {
@@ -69,7 +83,10 @@ float Sampler::write_top(const LogitRow& row, int count, std::int32_t* ids, floa
 }
 
 int Sampler::choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch) {
-    if (sampling.temperature == 0.0f) return largest_one(row);
+    if (sampling.temperature == 0.0f) {
+        const int token = largest_one(row);
+        return token_or_reason(token, row.values[token]);
+    }
     return draw(kernels_, row, sampling, uniform(sampling.seed, sampling.counter), scratch.select);
 }
 

@@ -19,15 +19,15 @@ class Sampler {
     SlotStates& slots() { return slots_; }
     const SlotStates& slots() const { return slots_; }
 
-    // First phase: block maxima of columns [begin, end) of all rows, and whether any logit is not finite.
+    // First phase: block maxima of columns [begin, end) of all rows, and which rows hold a logit that is not finite.
     // `begin` is a multiple of kLogitBlock.
     void scan(float* logits, std::ptrdiff_t stride, int rows, int begin, int end);
 
-    // Whether all logits scanned since the last `reset` were finite.
-    bool finite() const { return !broken_.load(std::memory_order_relaxed); }
-    void reset() { broken_.store(false, std::memory_order_relaxed); }
+    // Forgets what was found in `rows` rows; before a step.
+    void reset(int rows);
 
-    // Second phase: samples one row, writes its outputs and counts the token. Logits are as before when it returns.
+    // Second phase: samples one row, writes its outputs and counts the token; or, for a row with a target, tells how
+    // likely that is. A row without a token says why instead. Logits are as before when it returns.
     void sample(float* logits, int row, const SamplingRow& sampling, const StepOutput& out, int member);
 
   private:
@@ -37,6 +37,8 @@ class Sampler {
         std::vector<Change> changes;
     };
 
+    // The token of a row, or why there is none.
+    int bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
     int choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
     // Writes the top log-probabilities and returns the log of the sum of exponentials.
     float write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch);
@@ -44,9 +46,9 @@ class Sampler {
     const Kernels& kernels_;
     const int vocab_;
     SlotStates slots_;
-    std::vector<float> block_max_;  // max_batch x blocks
+    std::vector<float> block_max_;                 // max_samples x blocks
+    std::unique_ptr<std::atomic<bool>[]> broken_;  // max_samples: whether some logit is not finite
     std::vector<std::unique_ptr<Scratch>> scratch_;
-    std::atomic<bool> broken_{false};
 };
 
 }  // namespace undiced

@@ -224,11 +224,16 @@ int largest(const LogitRow& row, int k, SelectScratch& scratch) {
     return std::min(k, found);
 }
 
+int token_or_reason(int token, float largest) {
+    if (std::isfinite(largest)) return token;
+    return largest == kForbidden ? kNothingAllowed : kNonFinite;
+}
+
 int draw(const Kernels& kernels, const LogitRow& row, const SamplingRow& sampling, double u, SelectScratch& scratch) {
     SamplingRow wanted = sampling;
     if (wanted.top_k >= row.count) wanted.top_k = 0;
     const float best = *std::max_element(row.block_max, row.block_max + logit_blocks(row.count));
-    if (best == kForbidden) return largest_one(row);
+    if (!std::isfinite(best)) return token_or_reason(0, best);
     if (wanted.top_k > 0 && wanted.top_k <= kSortedTopK) return draw_sorted(kernels, row, wanted, u, scratch);
     double total = weigh_all(kernels, row, best, wanted, scratch);
     if (wanted.top_k > 0) total = keep_largest(row, wanted.top_k, scratch);

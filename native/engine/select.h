@@ -40,7 +40,11 @@ int largest_one(const LogitRow& row);
 // Puts the ids of the `k` largest finite values into scratch.ids, largest first; returns how many there are.
 int largest(const LogitRow& row, int k, SelectScratch& scratch);
 
-// The token at `u` in [0, 1) of the distribution that `sampling` (temperature > 0) makes of the row.
+// The token with the largest value, or why none can be chosen if that value is not finite.
+int token_or_reason(int token, float largest);
+
+// The token, or why there is none, at `u` in [0, 1) of the distribution that `sampling` (temperature > 0) makes of the
+// row.
 int draw(const Kernels& kernels, const LogitRow& row, const SamplingRow& sampling, double u, SelectScratch& scratch);
 
 // A uniform number in [0, 1) that depends on the pair alone.

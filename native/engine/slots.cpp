@@ -41,7 +41,9 @@ void SlotStates::open(int index, std::span<const std::int32_t> prompt, std::span
     if (bias_ids.size() != bias_values.size() || bias_ids.size() > vocab || eos.size() > vocab)
         throw std::invalid_argument("bias ids and values differ in length, or exceed the vocabulary");
     for (const float value : bias_values)
-        if (!std::isfinite(value)) throw std::invalid_argument("a logit bias is not finite");
+        if (!(value >= -kBiasMost && value <= kBiasMost))
+            throw std::invalid_argument("a logit bias is " + std::to_string(value) + ", beyond " +
+                                        std::to_string(kBiasMost));
     Slot& slot = slots_[static_cast<std::size_t>(index)];
     for (int i = 0; i < slot.id_count; ++i) slot.seen[slot.ids[i]] = 0;
     slot.id_count = 0;

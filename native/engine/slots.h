@@ -22,7 +22,7 @@ class SlotStates {
     SlotStates(int slots, int vocab);
 
     // Starts a new sequence; the old one's counts are cleared in time proportional to the tokens it saw.
-    // Throws std::invalid_argument for ids outside the vocabulary and for bias that is not finite.
+    // Throws std::invalid_argument for ids outside the vocabulary and for bias that is too large or NaN.
     void open(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
               std::span<const float> bias_values, std::span<const std::int32_t> eos);
 

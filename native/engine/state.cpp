@@ -22,6 +22,7 @@ void check_limit(const char* name, int value, int most) {
 Limits checked(const EngineSpec& spec) {
     check_limit("threads", spec.threads, kMostThreads);
     check_limit("max_batch", spec.limits.max_batch, kMostRows);
+    check_limit("max_samples", spec.limits.max_samples, kMostRows);
     check_limit("max_tokens", spec.limits.max_tokens, kMostRows);
     check_limit("context", spec.limits.context, 1 << 30);
     check_limit("pages", spec.limits.pages, 1 << 30);
@@ -68,7 +69,7 @@ void State::allocate_buffers(const EngineSpec& spec) {
     int widest = 1;
     for (const BufferSpec& b : spec.buffers) {
         Buffer buffer{b};
-        const auto rows = static_cast<std::size_t>(b.samples ? limits.max_batch : limits.max_tokens);
+        const auto rows = static_cast<std::size_t>(b.samples ? limits.max_samples : limits.max_tokens);
         std::size_t row = static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock);
         if (b.planes == 0) {
             row = align64(static_cast<std::size_t>(b.width) * sizeof(float));
@@ -76,8 +77,8 @@ void State::allocate_buffers(const EngineSpec& spec) {
         }
         if (b.own) buffer.copy_bytes = (kSmallStepTokens * row + kCopyBytes - 1) / kCopyBytes * kCopyBytes;
         offsets.push_back(total);
-        const std::size_t copies = static_cast<std::size_t>(team.size()) * buffer.copy_bytes;
-        total = checked_product(total + align64(std::max(checked_product(row, rows), copies)), 1);
+        const std::size_t copies = checked_product(static_cast<std::size_t>(team.size()), buffer.copy_bytes);
+        total = checked_sum(total, align64(std::max(checked_product(row, rows), copies)));
         widest = std::max(widest, b.width);
         buffers.push_back(buffer);
     }
@@ -89,7 +90,8 @@ void State::allocate_buffers(const EngineSpec& spec) {
         else
             buffers[i].values = reinterpret_cast<float*>(at);
     }
-    for (int i = 0; i < team.size(); ++i) lines.push_back(std::make_unique<float[]>(static_cast<std::size_t>(widest)));
+    for (int i = 0; i < team.size(); ++i)
+        lines.push_back(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(widest)));
 }
 
 }  // namespace undiced

@@ -18,10 +18,11 @@ void check_range(const char* array, std::size_t index, std::int64_t value, std::
     if (value < 0 || value >= end) refuse(at(array, index, value) + ", outside [0, " + std::to_string(end) + ")");
 }
 
-void check_float(const char* name, int row, float value, float low, float high) {
-    if (!(value >= low && value <= high))
+template <class T>
+void check_field(const char* name, int row, T value, T least, T most) {
+    if (!(value >= least && value <= most))  // NaN is in no range
         refuse("sampling[" + std::to_string(row) + "]." + name + " is " + std::to_string(value) + ", outside [" +
-               std::to_string(low) + ", " + std::to_string(high) + "]");
+               std::to_string(least) + ", " + std::to_string(most) + "]");
 }
 
 }  // namespace
@@ -50,8 +51,8 @@ void StepChecker::check_shapes(const StepInput& in, const StepOutput& out) const
     if (sequences < 1 || sequences > static_cast<std::size_t>(limits_.max_batch))
         refuse("a step of " + std::to_string(sequences) + " sequences; this engine takes 1 to " +
                std::to_string(limits_.max_batch));
-    if (rows > static_cast<std::size_t>(limits_.max_batch))
-        refuse(std::to_string(rows) + " sampled rows; this engine takes " + std::to_string(limits_.max_batch));
+    if (rows > static_cast<std::size_t>(limits_.max_samples))
+        refuse(std::to_string(rows) + " sampled rows; this engine takes " + std::to_string(limits_.max_samples));
     if (in.positions.size() != tokens) refuse("positions and tokens differ in length");
     if (in.seq_start.size() != sequences + 1) refuse("seq_start must have one entry more than slots");
     if (in.page_table.size() != sequences * static_cast<std::size_t>(in.page_columns))
@@ -107,16 +108,11 @@ void StepChecker::check_sample(const StepInput& in, int row) {
     if (mark == epoch_ && in.sampling[r - 1].slot != s.slot)
         refuse(at("sampling.slot", r, s.slot) + ": rows of one slot must follow each other");
     mark = epoch_;
-    if (s.top_k < 0) refuse(at("sampling.top_k", r, s.top_k) + ", negative");
-    if (s.top_logprobs < -1 || s.top_logprobs > kTopLogprobsMax)
-        refuse(at("sampling.top_logprobs", r, s.top_logprobs) + ", outside [-1, " + std::to_string(kTopLogprobsMax) +
-               "]");
-    check_float("temperature", row, s.temperature, 0.0f, 1e6f);
-    check_float("top_p", row, s.top_p, 0.0f, 1.0f);
-    check_float("min_p", row, s.min_p, 0.0f, 1.0f);
-    check_float("repetition_penalty", row, s.repetition_penalty, 1e-3f, 1e3f);
-    check_float("frequency_penalty", row, s.frequency_penalty, -1e3f, 1e3f);
-    check_float("presence_penalty", row, s.presence_penalty, -1e3f, 1e3f);
+    if (s.target >= limits_.vocab) refuse(at("sampling.target", r, s.target) + ", outside the vocabulary");
+#define UNDICED_CHECK(type, name, least, most) \
+    check_field<type>(#name, row, s.name, static_cast<type>(least), static_cast<type>(most));
+    UNDICED_SAMPLING_RECORD(UNDICED_CHECK)
+#undef UNDICED_CHECK
 }
 
 }  // namespace undiced

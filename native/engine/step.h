@@ -1,11 +1,12 @@
 // One step's arrays as the caller passes them, and the rules that they obey.
-// The mirror of undiced/engine/backend.py, which defines StepInput, StepOutput and the sampling row.
+// The mirror of undiced/engine/backend.py, which defines StepInput and StepOutput, and of undiced/core/sampling.py.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels.h"
@@ -13,31 +14,64 @@
 namespace undiced {
 
 inline constexpr int kTopLogprobsMax = 20;
+inline constexpr float kBiasMost = 1e6f;  // of a logit bias, either way
+
+// A sampled token that is none: why this row has no token. Other rows are not affected.
+inline constexpr std::int32_t kNonFinite = -1;       // some logit is infinite or no number
+inline constexpr std::int32_t kNothingAllowed = -2;  // every token is forbidden
 
 struct Limits {
-    int max_batch;   // sequences in a step, and slots
-    int max_tokens;  // tokens in a step
-    int context;     // positions a sequence may reach
-    int pages;       // KV pages in the pool
+    int max_batch;    // sequences in a step, and slots
+    int max_samples;  // sampled rows in a step
+    int max_tokens;   // tokens in a step
+    int context;      // positions a sequence may reach
+    int pages;        // KV pages in the pool
     int vocab;
 };
 
-// How one row of logits becomes a token.
+// The record that says how one row of logits becomes a token: X(type, name, least, most). The twin of RECORD in
+// undiced/core/sampling.py, which says what the fields mean; a test compares names, types, places and ranges.
+#define UNDICED_SAMPLING_RECORD(X)                     \
+    X(std::int32_t, slot, 0, INT32_MAX)                \
+    X(std::int32_t, target, -1, INT32_MAX)             \
+    X(std::int32_t, top_logprobs, -1, kTopLogprobsMax) \
+    X(std::int32_t, min_tokens_mask, 0, 1)             \
+    X(float, temperature, 0, 1e6)                      \
+    X(float, top_p, 0, 1)                              \
+    X(std::int32_t, top_k, -1, INT32_MAX)              \
+    X(float, min_p, 0, 1)                              \
+    X(float, repetition_penalty, 1e-3, 1e3)            \
+    X(float, frequency_penalty, -1e3, 1e3)             \
+    X(float, presence_penalty, -1e3, 1e3)              \
+    X(std::uint64_t, seed, 0, UINT64_MAX)              \
+    X(std::uint64_t, counter, 0, UINT64_MAX)
+
 struct SamplingRow {
-    std::int32_t slot;
-    std::int32_t top_k;            // 0 = off
-    std::int32_t top_logprobs;     // -1 = none, 0 = the sampled token's alone
-    std::int32_t min_tokens_mask;  // 1 = end-of-sequence tokens are forbidden
-    float temperature;             // 0 = greedy
-    float top_p;
-    float min_p;
-    float repetition_penalty;
-    float frequency_penalty;
-    float presence_penalty;
-    std::uint64_t seed;
-    std::uint64_t counter;
+#define UNDICED_MEMBER(type, name, least, most) type name;
+    UNDICED_SAMPLING_RECORD(UNDICED_MEMBER)
+#undef UNDICED_MEMBER
+
+    bool drawn() const { return target < 0; }
 };
-static_assert(sizeof(SamplingRow) == 56 && offsetof(SamplingRow, seed) == 40);
+
+// A field of the record as numpy describes it.
+struct SamplingField {
+    const char* name;
+    char kind;  // i, u or f
+    std::size_t bytes, offset;
+    double least, most;
+};
+template <class T>
+constexpr char kKindOf = std::is_floating_point_v<T> ? 'f'
+                         : std::is_signed_v<T>       ? 'i'
+                                                     : 'u';
+
+inline constexpr SamplingField kSamplingFields[] = {
+#define UNDICED_FIELD(type, name, least, most) \
+    {#name, kKindOf<type>, sizeof(type), offsetof(SamplingRow, name), double(least), double(most)},
+    UNDICED_SAMPLING_RECORD(UNDICED_FIELD)
+#undef UNDICED_FIELD
+};
 
 struct StepInput {
     std::span<const std::int32_t> tokens;      // T
@@ -58,7 +92,7 @@ struct StepInput {
 };
 
 struct StepOutput {
-    std::span<std::int32_t> tokens;   // R
+    std::span<std::int32_t> tokens;   // R, or why there is none
     std::span<float> logprobs;        // R
     std::span<std::int32_t> top_ids;  // R x kTopLogprobsMax
     std::span<float> top_logprobs;    // R x kTopLogprobsMax

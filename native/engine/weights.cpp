@@ -9,7 +9,7 @@
 namespace undiced {
 namespace {
 
-constexpr std::int64_t kMostRows = std::int64_t{1} << 31;
+constexpr std::int64_t kMostRows = std::int64_t{1} << 30;  // shares of rows are counted in 32 bits
 
 [[noreturn]] void refuse(int slot, const std::string& what) {
     throw std::invalid_argument("weight slot " + std::to_string(slot) + ": " + what);
@@ -70,7 +70,7 @@ Weights::Weights(const std::vector<SlotSpec>& specs) {
     std::size_t total = 0;
     for (std::size_t i = 0; i < specs.size(); ++i) {
         slots_.push_back(make_slot(static_cast<int>(i), specs[i]));
-        total += slots_.back().bytes;
+        total = checked_sum(total, slots_.back().bytes);
     }
     memory_ = Region(total, "the weights");
     auto* at = reinterpret_cast<std::uint8_t*>(memory_.data());

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 INSTR_BYTES: int
 SHARD_GRANULE: int
 SMALL_STEP_TOKENS: int
+SAMPLING_RECORD: list[tuple[str, str, int, float, float]]  # name, numpy type, byte, least, most
 SAMPLING_BYTES: int
+TOP_LOGPROBS_MAX: int
+BIAS_MAX: float
+NON_FINITE: int
+NOTHING_ALLOWED: int
 PAGE_TOKENS: int
 OPS: dict[str, int]
 
@@ -34,9 +39,10 @@ class Engine:
         isa: str = "",
         barrier_spin_us: int = 30,
         idle_spin_us: int = 100,
+        max_samples: int = 0,
     ) -> None:
         """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
-        window).
+        window). max_samples: sampled rows in a step; 0 for max_batch.
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """
@@ -78,7 +84,7 @@ class Engine:
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 
-        RuntimeError if logits are not finite.
+        A negative token says why its row has none: NON_FINITE or NOTHING_ALLOWED.
         """
 
     def buffer(self, index: int) -> NDArray[np.float32]:

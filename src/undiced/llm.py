@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, NoChatTemplateError
+from undiced.core.sampling import Parameters, Sampling, random_seed
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -27,29 +28,20 @@ Messages = Sequence[Mapping[str, object]]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How to continue a prompt.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams(Parameters):
+    """How to continue a prompt. Greedy unless a temperature is given; `core.sampling` says what each number means.
 
     Attributes:
         max_tokens: most tokens to generate; None fills the context.
-        temperature: 0 is greedy.
-        top_p, top_k, min_p: 1, 0 and 0 are off.
-        repetition_penalty, frequency_penalty, presence_penalty: 1, 0 and 0 are off.
         seed: equal seeds give equal answers; None draws one.
         stop: a string or strings that end the answer; they are not part of it.
         ignore_eos: generate through end-of-sequence tokens.
         logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
     """
 
-    max_tokens: int | None = 256
     temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
+    max_tokens: int | None = 256
     seed: int | None = None
     stop: str | Sequence[str] = ()
     ignore_eos: bool = False
@@ -179,6 +171,7 @@ class LLM:
 
         Raises:
             InvalidRequestError, ContextLengthError: a prompt that can't be run.
+            NonFiniteLogitsError: the model computes no numbers for one of the prompts; the others are given up.
             EngineError: the engine failed.
         """
         many = [prompts] if isinstance(prompts, str) or _is_ids(prompts) else list(prompts)
@@ -249,25 +242,20 @@ class LLM:
         return [start, *ids] if self.tokenizer.add_bos and start is not None else ids
 
     def _request(self, ids: list[int], params: SamplingParams) -> Request:
-        from undiced.serve import Request, Sampling
-        from undiced.serve.request import check, random_seed
+        from undiced.serve import Request
+        from undiced.serve.request import check
 
+        rest = Sampling(
+            seed=random_seed() if params.seed is None else params.seed,
+            logprobs=-1 if params.logprobs is None else params.logprobs,
+        )
+        sampling = rest.bent(lambda name: getattr(params, name))
         room = self.context - len(ids)
         request = Request(
             id=f"llm-{next(self._ids)}",
             prompt=tuple(ids),
             max_tokens=max(1, room) if params.max_tokens is None else params.max_tokens,
-            sampling=Sampling(
-                temperature=params.temperature,
-                top_p=params.top_p,
-                top_k=params.top_k,
-                min_p=params.min_p,
-                repetition_penalty=params.repetition_penalty,
-                frequency_penalty=params.frequency_penalty,
-                presence_penalty=params.presence_penalty,
-                seed=random_seed() if params.seed is None else params.seed,
-                logprobs=-1 if params.logprobs is None else params.logprobs,
-            ),
+            sampling=sampling,
             eos_ids=tuple(self.tokenizer.eos_ids),
             ignore_eos=params.ignore_eos,
         )
@@ -287,7 +275,11 @@ class _Answer:
         self._fold = Fold(llm.tokenizer, FoldOptions(params.stops, continues=continues))
 
     def take(self, delta: Delta) -> str:
-        """New text; a completed stop string ends the sequence where it was completed."""
+        """New text; a completed stop string ends the sequence where it was completed. Raises what it failed of."""
+        if delta.error:
+            from undiced.serve.failure import failure
+
+            raise failure(delta.error)
         answer, fold = self.completion, self._fold
         known, open_ = fold.tokens, not fold.stopped
         new = "".join([piece.text for piece in fold.push(delta)])

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from undiced.engine.backend import SAMPLING_FIELDS, StepInput
+from undiced.engine.backend import StepInput
+from undiced.engine.record import SAMPLING
 from undiced.program import Op
-
-SAMPLING = np.dtype(list(SAMPLING_FIELDS))
 
 
 def logits_buffer(program):
@@ -22,6 +21,7 @@ def step_of(parts, page_rows, pages_each):
     rows = (starts[1:] - 1).astype(np.int32)
     sampling = np.zeros(len(rows), SAMPLING)
     sampling["slot"], sampling["top_p"], sampling["repetition_penalty"], sampling["top_logprobs"] = slots, 1, 1, -1
+    sampling["target"] = -1
     return StepInput(tokens, positions, starts, slots, page_rows[slots, :pages_each].copy(), rows, sampling)
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from undiced.core.errors import EngineError
-from undiced.engine.backend import TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
+from undiced.core.sampling import TOP_LOGPROBS_MAX
+from undiced.engine.backend import Limits, NoToken, SlotState, StepInput, StepOutput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class FakeBackend:
         limits: what it pretends to hold.
         step_s, token_s: seconds that a step reports, in all and for each of its tokens; slept if `sleep`.
         poison: a token that makes the step fail in which it is read; -1 for none.
+        broken: a token after which a sequence's logits are not finite; -1 for none.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class FakeBackend:
         token_s: float = 0.0,
         sleep: bool = False,
         poison: int = -1,
+        broken: int = -1,
     ) -> None:
         self.limits = limits
         self.steps: list[tuple[int, int]] = []  # sequences and tokens of the latest steps
         self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
+        self._broken = broken
         self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
         self._slots: list[SlotState | None] = [None] * limits.max_batch
         self._counted = [0] * limits.max_batch
@@ -133,6 +137,8 @@ class FakeBackend:
 
     def _sample(self, history: NDArray[np.int32], row: np.void, slot: int) -> int:
         _must(int(row["slot"]) == slot, "sampling parameters must belong to the sequence's slot")
+        if self._broken >= 0 and self._broken in history:
+            return NoToken.NON_FINITE
         state = self._slots[slot] or SlotState()
         drawn = row["temperature"] > 0
         draw = Draw(
@@ -179,5 +185,10 @@ def open_fake(options: BackendOptions) -> FakeBackend:
     )
     options.progress(1.0, "nothing to load")
     return FakeBackend(
-        limits, step_s=number("step_s"), token_s=number("token_s"), sleep=True, poison=int(number("poison", -1))
+        limits,
+        step_s=number("step_s"),
+        token_s=number("token_s"),
+        sleep=True,
+        poison=int(number("poison", -1)),
+        broken=int(number("broken", -1)),
     )

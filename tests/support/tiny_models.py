@@ -37,9 +37,19 @@ def _random(rng, name, shape):
     return (values * 0.1 + (1.0 if is_norm_weight else 0.0)).astype(np.float32)
 
 
-def make_folder(case, folder):
-    """Writes a Hugging Face folder of the case."""
+def make_folder(case, folder, poison=None):
+    """Writes a Hugging Face folder of the case; `poison` is a token whose embedding is infinite."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(case["config"]))
-    save_file(weights_of(case), folder / "model.safetensors", metadata={"format": "pt"})
+    weights = weights_of(case)
+    if poison is not None:
+        poisoned(weights, poison)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def poisoned(weights, token):
+    """Makes one token's embedding infinite: whatever is computed after it is no number."""
+    name = next(name for name in weights if "embed_tokens" in name or "wte" in name)
+    weights[name] = weights[name].copy()
+    weights[name][token] = np.inf

@@ -97,7 +97,7 @@ def test_chat_answers_messages(llm: LLM) -> None:
         (TEXT, SamplingParams(temperature=-1), InvalidRequestError),
         (TEXT, SamplingParams(temperature=float("nan")), InvalidRequestError),
         (TEXT, SamplingParams(top_p=2), InvalidRequestError),
-        (TEXT, SamplingParams(top_k=-1), InvalidRequestError),
+        (TEXT, SamplingParams(top_k=-2), InvalidRequestError),
         (TEXT, SamplingParams(logprobs=-2), InvalidRequestError),
         (TEXT, SamplingParams(repetition_penalty=0), InvalidRequestError),
         (TEXT, SamplingParams(stop=""), InvalidRequestError),

@@ -13,13 +13,15 @@ TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im
 CONTEXT = 128
 
 
-def make_folder(folder: Path, *, tokenizer: bool = True) -> Path:
-    """A Llama of 30 tensors; `tokenizer` tells whether tokenizer.json is there."""
+def make_folder(folder: Path, *, tokenizer: bool = True, poison: int | None = None) -> Path:
+    """A Llama of 30 tensors; `tokenizer` tells whether tokenizer.json is there, `poison` a token that breaks it."""
     case = tiny_models.load_case("llama")
     vocab = case["config"]["vocab_size"] = 256 + len(SPECIALS)
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         case["tensors"][name] = [vocab, case["tensors"][name][1]]
     weights = tiny_models.weights_of(case)
+    if poison is not None:
+        tiny_models.poisoned(weights, poison)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(case["config"]))
     names = sorted(weights)

@@ -160,7 +160,10 @@ void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t
 
 void kv_write(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
               std::uint16_t* v, std::int64_t slot) {
-    const auto clamp = [](F x) { return simd::min(simd::set(65504.0f), simd::max(simd::set(-65504.0f), x)); };
+    const auto clamp = [](F x) {  // NaN stays what it is, and infinity becomes it: x - x is 0 for all others
+        const F inside = simd::min(simd::set(65504.0f), simd::max(simd::set(-65504.0f), x));
+        return simd::add(inside, simd::sub(x, x));
+    };
     alignas(64) std::uint16_t half[kLanes];
     for (std::int64_t d = 0; d < key_dim; d += kLanes) {
         const std::int64_t count = std::min(kLanes, key_dim - d);

@@ -81,7 +81,7 @@ inline F activate(F x) {
         case Activation::kGeluTanh:
             return gelu_tanh(x);
         case Activation::kRelu:
-            return simd::max(x, simd::zero());
+            return simd::max(simd::zero(), x);  // in this order NaN stays NaN
         case Activation::kTanh:
             return tanh(x);
         case Activation::kSigmoid:

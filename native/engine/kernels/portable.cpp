@@ -80,12 +80,17 @@ void quantize(const float* x, std::int64_t cols, QuantBlock* out) {
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
         const std::int64_t count = std::min(kBlockCols, cols - begin);
         float largest = 0.0f;
-        for (std::int64_t k = 0; k < count; ++k) largest = std::max(largest, std::fabs(x[begin + k]));
-        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
+        bool finite = true;
+        for (std::int64_t k = 0; k < count; ++k) {
+            largest = std::max(largest, std::fabs(x[begin + k]));
+            finite = finite && std::isfinite(x[begin + k]);
+        }
+        const float inverse = finite && largest > kSmallestActivation ? 127.0f / largest : 0.0f;
         out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        if (!finite) out->scale = std::numeric_limits<float>::quiet_NaN();
         std::int32_t sums[2] = {0, 0};
         for (std::int64_t k = 0; k < kBlockCols; ++k) {
-            const float scaled = k < count ? x[begin + k] * inverse : 0.0f;
+            const float scaled = k < count && finite ? x[begin + k] * inverse : 0.0f;
             out->code[k] = static_cast<std::int8_t>(std::nearbyint(std::clamp(scaled, -127.0f, 127.0f)));
             sums[k / 16] += out->code[k];
         }
@@ -94,12 +99,13 @@ void quantize(const float* x, std::int64_t cols, QuantBlock* out) {
     }
 }
 
+// Infinity becomes NaN: it must not look like a large number.
+float saturated(float x) { return std::clamp(x, -65504.0f, 65504.0f) + (x - x); }
+
 void kv_write(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
               std::uint16_t* v, std::int64_t slot) {
-    for (std::int64_t d = 0; d < key_dim; ++d)
-        k[d * kPageTokens + slot] = float_to_f16(std::clamp(key[d], -65504.0f, 65504.0f));
-    for (std::int64_t d = 0; d < value_dim; ++d)
-        v[slot * value_dim + d] = float_to_f16(std::clamp(value[d], -65504.0f, 65504.0f));
+    for (std::int64_t d = 0; d < key_dim; ++d) k[d * kPageTokens + slot] = float_to_f16(saturated(key[d]));
+    for (std::int64_t d = 0; d < value_dim; ++d) v[slot * value_dim + d] = float_to_f16(saturated(value[d]));
 }
 
 float score(const AttendArgs& args, std::int64_t row, std::int64_t slot) {

@@ -210,11 +210,11 @@ inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
         __m256 v[4], most = _mm256_setzero_ps();
         for (int i = 0; i < 4; ++i) {
             v[i] = _mm256_loadu_ps(from + 8 * i);
-            most = _mm256_max_ps(most, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v[i]));
+            most = simd::larger_magnitude(most, v[i]);
         }
-        const float largest = simd::largest(most);
-        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
-        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        const float largest = simd::largest_magnitude(most);
+        const float inverse = largest <= kSmallestActivation ? 0.0f : 127.0f / largest;
+        out->scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
         __m256i code[4];
         for (int i = 0; i < 4; ++i) {
             const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));

@@ -103,9 +103,9 @@ inline void quantize_avx512(const float* x, std::int64_t cols, QuantBlock* out) 
             return left > from ? simd::load_first(x + begin + from, left - from) : simd::zero();
         };
         const simd::F values[2] = {load(0), load(16)};
-        const float largest = simd::largest(simd::max(simd::abs(values[0]), simd::abs(values[1])));
-        const float inverse = largest > kSmallestActivation ? 127.0f / largest : 0.0f;
-        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        const float largest = simd::largest_magnitude(simd::larger_magnitude(values[0], values[1]));
+        const float inverse = largest <= kSmallestActivation ? 0.0f : 127.0f / largest;
+        out->scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
         int sums[2];
         for (int half = 0; half < 2; ++half) {
             const simd::F scaled = simd::mul(values[half], simd::set(inverse));

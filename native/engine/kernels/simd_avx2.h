@@ -73,6 +73,17 @@ inline float largest(F a) {
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
+// The largest magnitude of both, lane by lane; and of all lanes. NaN wins: magnitudes are ordered as integers.
+inline F larger_magnitude(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(abs(a)), _mm256_castps_si256(abs(b))));
+}
+inline float largest_magnitude(F a) {
+    const __m256i all = _mm256_castps_si256(abs(a));
+    __m128i half = _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    half = _mm_max_epi32(half, _mm_unpackhi_epi64(half, half));
+    half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x55));
+    return _mm_cvtss_f32(_mm_castsi128_ps(half));
+}
 
 inline F load_f16(const std::uint16_t* x) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));

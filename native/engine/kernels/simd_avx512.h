@@ -57,6 +57,13 @@ inline F add_exponent(F x, F shifted) {
 inline float first(F a) { return _mm512_cvtss_f32(a); }
 inline float sum(F a) { return _mm512_reduce_add_ps(a); }
 inline float largest(F a) { return _mm512_reduce_max_ps(a); }
+// The largest magnitude of both, lane by lane; and of all lanes. NaN wins: magnitudes are ordered as integers.
+inline F larger_magnitude(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(abs(a)), _mm512_castps_si512(abs(b))));
+}
+inline float largest_magnitude(F a) {
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(abs(a))))));
+}
 
 inline F load_f16(const std::uint16_t* x) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));

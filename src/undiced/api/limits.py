@@ -1,50 +1,31 @@
-"""Ranges of the numbers in a request, as data. Source: the OpenAI and Cerebras API references; bounds marked ours where
-they give none.
-"""
+"""Ranges of the numbers in a request, as data. Those of sampling are the rows of `core.sampling`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
+from undiced.core.sampling import PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Range
 
 if TYPE_CHECKING:
     from undiced.api.schemas import Body
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A closed range and the value that an absent or null field takes."""
-
-    low: float
-    high: float
-    default: float
-
-
-TOP_LOGPROBS_MAX = 20
 _INT32 = 2**31 - 1
 _EXACT = 2**53
 WHOLE = frozenset(
     ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
 ) | {"min_completion_tokens"}
 
-RANGES: dict[str, Range] = {
-    "temperature": Range(0, 2, 1),
-    "top_p": Range(0, 1, 1),
-    "min_p": Range(0, 1, 0),
-    "top_k": Range(-1, _INT32, 0),  # -1 and 0: off, as other servers have it
-    "frequency_penalty": Range(-2, 2, 0),
-    "presence_penalty": Range(-2, 2, 0),
-    "repetition_penalty": Range(0.01, 100, 1),  # ours
-    "max_tokens": Range(-1, _INT32, -1),  # -1: up to the context
-    "max_completion_tokens": Range(-1, _INT32, -1),
-    "min_tokens": Range(-1, _INT32, 0),
-    "min_completion_tokens": Range(-1, _INT32, 0),
-    "seed": Range(-(2**63), 2**64 - 1, 0),
-    "top_logprobs": Range(0, TOP_LOGPROBS_MAX, 0),
+# The closed range of each number, and the value that an absent or null field takes.
+RANGES: dict[str, tuple[Range, float]] = {
+    **{row.name: (row.wire, row.default) for row in PARAMETERS},
+    "max_tokens": (Range(-1, _INT32), -1),  # -1: up to the context
+    "max_completion_tokens": (Range(-1, _INT32), -1),
+    "min_tokens": (Range(-1, _INT32), 0),
+    "min_completion_tokens": (Range(-1, _INT32), 0),
+    "seed": (Range(-(2**63), 2**SEED_BITS - 1), 0),
+    "top_logprobs": (Range(0, TOP_LOGPROBS_MAX), 0),
 }
-BIAS = Range(-100, 100, 0)
 
 
 def in_range(name: str, value: float, allowed: Range) -> None:
@@ -53,7 +34,7 @@ def in_range(name: str, value: float, allowed: Range) -> None:
     Raises:
         InvalidRequestError: with `param` set to the field.
     """
-    if not allowed.low <= value <= allowed.high:
+    if value not in allowed:
         raise InvalidRequestError(
             f"{name} must be between {allowed.low:.20g} and {allowed.high:.20g}, got {str(value)[:24]}.", param=name
         )
@@ -66,9 +47,8 @@ def check_numbers(wire: Body) -> None:
         if name in WHOLE and value is not None and not isinstance(value, bool):
             value = whole(name, value)
             setattr(wire, name, value)
-        allowed = RANGES.get(name)
-        if allowed is not None and value is not None:
-            in_range(name, value, allowed)
+        if value is not None and name in RANGES:
+            in_range(name, value, RANGES[name][0])
 
 
 def whole(name: str, value: float) -> int:
@@ -84,5 +64,5 @@ def whole(name: str, value: float) -> int:
 
 def number(wire: Body, name: str) -> float:
     """The value of a field, or its default where the client left it out."""
-    value = getattr(wire, name)
-    return float(RANGES[name].default if value is None else value)
+    value: float | None = getattr(wire, name)
+    return RANGES[name][1] if value is None else value

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
-from undiced.api.limits import BIAS, TOP_LOGPROBS_MAX, Range, check_numbers, in_range, number
+from undiced.api.limits import check_numbers, in_range, number
 from undiced.api.schemas import NULL
 from undiced.core.errors import InvalidRequestError
-from undiced.serve import Sampling
-from undiced.serve.request import random_seed
+from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +72,7 @@ def completion_job(wire: CompletionBody, vocab: int, settings: Settings) -> Job:
     """Validate everything in a text completion request but its prompt; raises as `chat_job` does."""
     check_numbers(wire)
     if wire.logprobs is not None:
-        in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX, 0))
+        in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX))
     if wire.best_of is not None and wire.best_of != (wire.n or 1):
         raise NotServedError("best_of is not supported unless it equals n.", param="best_of", remedy=_UNSERVED_REMEDY)
     if wire.echo and wire.logprobs is not None:
@@ -115,7 +114,7 @@ def _job(wire: Body, logprobs: int, vocab: int, settings: Settings) -> Job:
     _only_text(wire.response_format)
     max_tokens, min_tokens = _lengths(wire)
     n = 1 if wire.n is None else int(wire.n)
-    in_range("n", n, Range(1, settings.max_choices, 1))
+    in_range("n", n, Range(1, settings.max_choices))
     options = wire.stream_options
     if options is not None and not wire.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
@@ -165,19 +164,13 @@ def _lengths(wire: Body) -> tuple[int | None, int]:
 
 
 def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: Settings) -> Sampling:
-    return Sampling(
-        temperature=number(wire, "temperature"),
-        top_p=number(wire, "top_p"),
-        top_k=max(0, int(number(wire, "top_k"))),
-        min_p=number(wire, "min_p"),
-        repetition_penalty=number(wire, "repetition_penalty"),
-        frequency_penalty=number(wire, "frequency_penalty"),
-        presence_penalty=number(wire, "presence_penalty"),
+    rest = Sampling(
         seed=random_seed() if wire.seed is None else int(wire.seed) % 2**64,
         logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
         logprobs=logprobs,
         min_tokens=min_tokens,
     )
+    return rest.bent(lambda name: number(wire, name))
 
 
 def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tuple[int, float], ...]:
@@ -189,7 +182,7 @@ def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tu
     for key, value in entries.items():
         if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < vocab):
             raise InvalidRequestError(f"logit_bias: '{key[:40]}' is not a token id below {vocab}.", param="logit_bias")
-        in_range("logit_bias", value, BIAS)
+        in_range("logit_bias", value, BIAS.wire)
         pairs.append((int(key), value))
     return tuple(pairs)
 

@@ -116,6 +116,18 @@ class EngineError(UndicedError):
     code = "engine_failure"
 
 
+class NonFiniteLogitsError(EngineError):
+    """The model computed infinity or NaN for one sequence; the engine and all other sequences go on."""
+
+    code = "non_finite_logits"
+
+
+class NothingAllowedError(InvalidRequestError):
+    """What a request forbids leaves no token to choose from."""
+
+    code = "no_token_allowed"
+
+
 class UnavailableError(UndicedError):
     """The server is starting, draining or restarting its engine."""
 

@@ -6,13 +6,14 @@ A step mixes decoding and chunked prefill: the tokens of all its sequences lie o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TOP_LOGPROBS_MAX = 20
+PAGE_TOKENS = 32  # positions that a KV page of the host and of its interpreter holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +38,6 @@ class Limits:
     source: str
 
 
-# One row a sampled token row; the numpy structured dtype of StepInput.sampling, mirrored in native/engine/step.h.
-SAMPLING_FIELDS: tuple[tuple[str, str], ...] = (
-    ("slot", "i4"),  # per-sequence state: counts of generated and prompt tokens, logit bias
-    ("top_k", "i4"),  # 0 = off
-    ("top_logprobs", "i4"),  # -1 = no logprobs at all, 0 = the sampled token's alone, up to TOP_LOGPROBS_MAX
-    ("min_tokens_mask", "i4"),  # 1 = end-of-sequence tokens are forbidden at this step
-    ("temperature", "f4"),  # 0 = greedy
-    ("top_p", "f4"),
-    ("min_p", "f4"),
-    ("repetition_penalty", "f4"),  # 1 = off; divides or multiplies logits of all tokens seen
-    ("frequency_penalty", "f4"),
-    ("presence_penalty", "f4"),
-    ("seed", "u8"),  # with `counter`, fixes the random number: equal pairs draw equally whatever the batch
-    ("counter", "u8"),  # index of this generated token in its sequence
-)
-
-
 @dataclass(slots=True)
 class StepInput:
     """One step. T tokens of S sequences; R of the token rows are sampled; P pages a sequence at most.
@@ -65,7 +49,7 @@ class StepInput:
         slots: int32 (S,), distinct, each in [0, max_batch).
         page_table: int32 (S, P), the pages of each sequence in order; entries past its length are -1.
         sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done.
-        sampling: structured (R,) of SAMPLING_FIELDS.
+        sampling: structured (R,), rows of `engine.record.SAMPLING`.
     """
 
     tokens: NDArray[np.int32]
@@ -77,12 +61,19 @@ class StepInput:
     sampling: NDArray[np.void]
 
 
+class NoToken(IntEnum):
+    """Why a sampled row has no token: what stands in its place. Other rows are not affected."""
+
+    NON_FINITE = -1  # some logit is infinite or NaN
+    NOTHING_ALLOWED = -2  # every token is forbidden
+
+
 @dataclass(slots=True)
 class StepOutput:
     """What a step produced; arrays are the caller's to keep until the next step.
 
     Attributes:
-        tokens: int32 (R,), the sampled tokens.
+        tokens: int32 (R,), the sampled tokens; for a row with a target, that; or a `NoToken`.
         logprobs: float32 (R,), log of the sampled token's probability before penalties and temperature; else 0.
         top_ids, top_logprobs: int32 and float32 (R, 20), most likely first; -1 and -inf where not asked.
         seconds: duration of the step, on the clock that `Limits.source` names.

@@ -12,7 +12,8 @@ import numpy as np
 
 from undiced import _native
 from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
-from undiced.engine.backend import SAMPLING_FIELDS, TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
+from undiced.core.sampling import TOP_LOGPROBS_MAX
+from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.isa import encode
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from undiced.core.manifest import WeightSlot
     from undiced.program import Program
 
-SAMPLING = np.dtype(list(SAMPLING_FIELDS))
 _KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
 _KV_BYTES = 2  # f16
 _PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
@@ -91,7 +91,7 @@ class HostBackend:
             max_tokens=tokens,
             context=bounds.context,
             pages=pool,
-            page_tokens=_native.PAGE_TOKENS,
+            page_tokens=PAGE_TOKENS,
             vocab=program.vocab,
             source="host",
         )
@@ -175,13 +175,13 @@ class HostBackend:
 
 def kv_page_bytes(program: Program) -> int:
     """Bytes of one page over all layers."""
-    return sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * _native.PAGE_TOKENS for k in program.kv)
+    return sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * PAGE_TOKENS for k in program.kv)
 
 
 def default_pages(program: Program) -> int:
     """Pages for all sequences at full context, at most a quarter of main memory, at least one sequence."""
     from undiced.core.memory import main_memory_bytes
 
-    a_sequence = -(-program.bounds.context // _native.PAGE_TOKENS)
+    a_sequence = -(-program.bounds.context // PAGE_TOKENS)
     affordable = int(main_memory_bytes() * _KV_SHARE) // max(1, kv_page_bytes(program))
     return max(a_sequence, min(program.bounds.batch * a_sequence, affordable))

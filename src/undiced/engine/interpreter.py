@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.core.errors import UnsupportedError
+from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
-from undiced.engine.backend import TOP_LOGPROBS_MAX, Limits, SlotState, StepInput, StepOutput
+from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput
 from undiced.engine.weights import matrix_of, vector_of
 from undiced.program import Flag, Instr, Op
 from undiced.program.isa import NONE
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from undiced.program import Program
 
 F32 = NDArray[np.float32]
-PAGE_TOKENS = 32
 
 
 class InterpreterBackend:

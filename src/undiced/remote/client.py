@@ -41,6 +41,7 @@ from undiced.remote.frames import (
 from undiced.remote.process import EngineProcess, EngineSpec, describe, private_folder
 from undiced.remote.stream import Stream
 from undiced.serve.delta import EngineStats
+from undiced.serve.failure import failure
 from undiced.serve.request import Request, check
 from undiced.serve.usage import tell
 
@@ -346,14 +347,14 @@ class EngineClient:
                 continue
             if delta.finish_reason == "error":
                 self._forget(delta.request_id)
-                stream.fail(self._why(), delta.usage, now)
+                stream.fail(self._why(delta.error), delta.usage, now)
             elif not stream.push(delta, now):
                 self._forget(delta.request_id)
 
-    def _why(self) -> UndicedError:
-        if self._failure is not None:
+    def _why(self, reason: int) -> UndicedError:
+        if self._failure is not None and not reason:
             return self._failure.error()
-        return EngineError("The engine failed while it generated this answer.", remedy="Send the request again.")
+        return failure(reason)
 
     def _on_ready(self, message: Ready) -> None:
         self._limits = message.limits

@@ -3,9 +3,10 @@
 Token ids only; no text, no tensors, no clock of its own.
 """
 
+from undiced.core.sampling import GREEDY, Sampling
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.policy import Policy
-from undiced.serve.request import GREEDY, Priority, Request, Sampling
+from undiced.serve.request import Priority, Request
 from undiced.serve.scheduler import Scheduler
 from undiced.serve.usage import FinishReason, UsageEvent
 

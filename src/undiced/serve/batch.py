@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undiced.engine.backend import SAMPLING_FIELDS, SlotState, StepInput
+from undiced.core.sampling import NO_TARGET, PARAMETERS
+from undiced.engine.backend import SlotState, StepInput
+from undiced.engine.record import OFFSETS, SAMPLING
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
@@ -18,12 +20,11 @@ if TYPE_CHECKING:
     from undiced.serve.request import Request
     from undiced.serve.sequence import Sequence
 
-SAMPLING_DTYPE = np.dtype([(name, kind) for name, kind in SAMPLING_FIELDS])
 _UNUSED = -1
 _COLDEST = 1e-6  # a lower temperature is greedy but for exact ties, and its inverse may overflow single precision
 _WORD = 8  # bytes of a counter; rows are whole words, and counters are aligned
-_SAMPLING_WORDS = SAMPLING_DTYPE.itemsize // _WORD
-_COUNTER = sum(np.dtype(kind).itemsize for _, kind in SAMPLING_FIELDS[:-1]) // _WORD
+_SAMPLING_WORDS = SAMPLING.itemsize // _WORD
+_COUNTER = OFFSETS["counter"] // _WORD
 
 
 def slot_state(request: Request, vocab: int) -> SlotState:
@@ -50,9 +51,9 @@ class StepBuffer:
         self._slots = np.zeros(rows, np.int32)
         self._samples = np.zeros(rows, np.int32)
         self._pages = np.full((rows, width), _UNUSED, np.int32)
-        self._sampling = np.zeros(rows, SAMPLING_DTYPE)
+        self._sampling = np.zeros(rows, SAMPLING)
         self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
-        self._sampling_by_slot = np.zeros(rows, SAMPLING_DTYPE)
+        self._sampling_by_slot = np.zeros(rows, SAMPLING)
         self._step = self._views(0, 0, 0)
         # A steady step writes single numbers through these: after a backend has swept the caches, that costs a third of
         # what array arithmetic does.
@@ -124,17 +125,12 @@ class StepBuffer:
         row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
         row["slot"] = sequence.slot
         row["top_logprobs"] = sampling.logprobs
-        row["temperature"] = sampling.temperature if sampling.temperature >= _COLDEST else 0.0
-        for name in (
-            "top_k",
-            "top_p",
-            "min_p",
-            "repetition_penalty",
-            "frequency_penalty",
-            "presence_penalty",
-            "seed",
-        ):
-            row[name] = getattr(sampling, name)
+        row["target"] = NO_TARGET
+        row["seed"] = sampling.seed
+        for parameter in PARAMETERS:
+            row[parameter.name] = getattr(sampling, parameter.name)
+        if sampling.temperature < _COLDEST:
+            row["temperature"] = 0.0
 
     def _tabulate(self, sequences: list[Sequence]) -> None:
         """Write pages that the rows by slot do not show yet; a sequence that starts over clears its row."""

@@ -20,6 +20,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
         finish_reason: why the sequence ended, or None.
         stop_token: the stop token that ended the sequence, or None.
         usage: the account of the sequence, or None.
+        error: if the sequence failed alone, the `NoToken` that says why; see `serve.failure`.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     finish_reason: FinishReason | None = None
     stop_token: int | None = None
     usage: UsageEvent | None = None
+    error: int = 0
 
     def split(self) -> tuple[Delta, Delta]:
         """The tokens of a last delta, with the finish reason, and its account in a delta of its own: between the two a

@@ -108,6 +108,12 @@ class PagePool:
             self._found[digest] = page
             self._published[page] = (digest, tokens)
 
+    def retract(self, pages: Sequence[int]) -> None:
+        """Offer pages no longer that the caller holds: what is in them is of no use."""
+        for page in pages:
+            if page in self._published:
+                self._forget(page)
+
     def release(self, pages: Sequence[int]) -> None:
         """Give back one reference to each of a sequence's pages, in the sequence's order; its last pages are
         forgotten first.

@@ -5,27 +5,18 @@
 
 from __future__ import annotations
 
-import math
-import secrets
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError
-from undiced.engine.backend import TOP_LOGPROBS_MAX
+from undiced.core.sampling import BIAS, NO_LOGPROBS, PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Sampling
 
 if TYPE_CHECKING:
+    from undiced.core.sampling import Parameter
     from undiced.engine.backend import Limits
 
-_SEED_MASK = (1 << 64) - 1
-_RANGES = {  # what the engine can compute with: StepChecker in native/engine/step.cpp
-    "temperature": (0.0, 1e6),
-    "top_p": (0.0, 1.0),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (1e-3, 1e3),
-    "frequency_penalty": (-1e3, 1e3),
-    "presence_penalty": (-1e3, 1e3),
-}
+_SEED_MASK = (1 << SEED_BITS) - 1
 _SEED_STRIDE = 0x9E3779B97F4A7C15  # odd, so that the seeds of a request's copies never meet
 
 
@@ -35,41 +26,6 @@ class Priority(IntEnum):
     HIGH = 0
     NORMAL = 1
     LOW = 2
-
-
-def random_seed() -> int:
-    """A fresh 64-bit seed for a request that names none."""
-    return secrets.randbits(64)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn. The defaults sample from the model's own distribution.
-
-    Attributes:
-        temperature: 0 is greedy.
-        top_k: 0 is off. top_p: 1 is off. min_p: 0 is off.
-        repetition_penalty: 1 is off; counts prompt tokens too. frequency_penalty, presence_penalty: 0 is off.
-        seed: unsigned, 64 bits; equal seeds give equal tokens whatever else runs.
-        logit_bias: pairs (token id, added logit).
-        logprobs: -1 none, 0 the sampled token's alone, n its n most likely rivals too.
-        min_tokens: tokens before a stop token may be drawn.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    seed: int = field(default_factory=random_seed)
-    logit_bias: tuple[tuple[int, float], ...] = ()
-    logprobs: int = -1
-    min_tokens: int = 0
-
-
-GREEDY = Sampling(temperature=0.0, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +115,22 @@ def _check_ids(param: str, ids: tuple[int, ...], vocab: int) -> None:
 def _check_sampling(sampling: Sampling) -> None:
     if not 0 <= sampling.seed <= _SEED_MASK:
         raise InvalidRequestError(f"seed is {sampling.seed}; it must fit 64 unsigned bits.", param="seed")
-    if not 0 <= sampling.top_k < 1 << 31:
-        raise InvalidRequestError(
-            f"top_k is {sampling.top_k}; it must be 0 (off) or a positive 32-bit number.", param="top_k"
-        )
-    if not -1 <= sampling.logprobs <= TOP_LOGPROBS_MAX:
+    if not NO_LOGPROBS <= sampling.logprobs <= TOP_LOGPROBS_MAX:
         raise InvalidRequestError(
             f"{sampling.logprobs} top logprobs asked for; 0 to {TOP_LOGPROBS_MAX} can be had.", param="top_logprobs"
         )
-    for name, (low, high) in _RANGES.items():
-        value = getattr(sampling, name)
-        if not low <= value <= high:  # NaN is in no range
-            raise InvalidRequestError(f"{name} is {value}; it must be between {low:g} and {high:g}.", param=name)
-    if not all(math.isfinite(value) for _, value in sampling.logit_bias):
-        raise InvalidRequestError("logit_bias holds a value that is not a finite number.", param="logit_bias")
+    for row in PARAMETERS:
+        _check_range(row, getattr(sampling, row.name))
+    for _, value in sampling.logit_bias:
+        _check_range(BIAS, value)
+    if len({token for token, _ in sampling.logit_bias}) < len(sampling.logit_bias):
+        raise InvalidRequestError("logit_bias names a token twice.", param="logit_bias")
+
+
+def _check_range(row: Parameter, value: float) -> None:
+    if row.kind == "i4" and not isinstance(value, int):
+        raise InvalidRequestError(f"{row.name} is {value}; it must be a whole number.", param=row.name)
+    if value not in row.engine:
+        raise InvalidRequestError(
+            f"{row.name} is {value}; it must be between {row.engine.low:g} and {row.engine.high:g}.", param=row.name
+        )

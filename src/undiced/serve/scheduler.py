@@ -177,6 +177,7 @@ class Scheduler:
                 return
             pool.adopt(page)
             sequence.pages.append(page)
+            sequence.adopted += 1
             sequence.computed += size
             sequence.room += size
             sequence.publish_at += size
@@ -279,6 +280,9 @@ class Scheduler:
         context, deltas = self.limits.context, []
         for index, sequence in enumerate(plan.sampled):
             token = tokens[index]
+            if token < 0:
+                deltas.append(self._fail_one(sequence, token, now))
+                continue
             sequence.tokens.append(token)
             sequence.generated = generated = sequence.generated + 1
             delta = Delta(sequence.id, [token])
@@ -294,8 +298,13 @@ class Scheduler:
                 self._end(sequence, "length", now, delta)
             elif generated == sequence.min_tokens:
                 self._before = []  # its mask of stop tokens is lifted
-        self._account(plan, now, seconds, joules)
+        self._account(plan, sum(token >= 0 for token in tokens), now, seconds, joules)
         return deltas
+
+    def _fail_one(self, sequence: Sequence, reason: int, now: float) -> Delta:
+        """End a sequence that got no token; what it computed is kept from others."""
+        self.pool.retract(sequence.pages[sequence.adopted :])
+        return self._end(sequence, "error", now, Delta(sequence.id, error=reason))
 
     def _publish(self, sequence: Sequence) -> None:
         size = self.limits.page_tokens
@@ -303,16 +312,16 @@ class Scheduler:
             self.pool.publish(sequence.pages[index], *sequence.key(index))
         sequence.publish_at = (sequence.computed // size + 1) * size
 
-    def _account(self, plan: Plan, now: float, seconds: float, joules: float) -> None:
+    def _account(self, plan: Plan, sampled: int, now: float, seconds: float, joules: float) -> None:
         self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
         self._steps += 1
         self._step_s += seconds
         self._joules += joules
         self._prompt_tokens += plan.prompt_tokens
-        self._completion_tokens += len(plan.sampled)
+        self._completion_tokens += sampled
         elapsed = max(now - self._updated_s, seconds, 1e-9)
         self._busy_s += elapsed
-        self._rate += (len(plan.sampled) / elapsed - self._rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
+        self._rate += (sampled / elapsed - self._rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
         self._updated_s = now
 
     # finish

@@ -38,13 +38,14 @@ class Sequence:
         computed: tokens whose keys and values are in its pages; the others still have to go through the model.
         pages, room: its pages in order, and the positions they hold.
         tabled: pages that its row of the page table already shows.
+        adopted: leading pages that came from the prefix cache.
         cached: prompt tokens that were found in the prefix cache.
         planned: number of the last step that it is part of.
         publish_at: the value of `computed` at which its next page is full.
     """
 
     __slots__ = (
-        "admitted_s", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys",
         "max_tokens", "min_tokens", "order", "page_tokens", "pages", "planned", "preemptions", "publish_at",
         "request", "room", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
     )  # fmt: skip
@@ -75,6 +76,7 @@ class Sequence:
     def reset(self) -> None:
         """Forget pages and progress; the tokens stay."""
         self.pages: list[int] = []
+        self.adopted = 0
         self.computed = 0
         self.room = 0
         self.tabled = 0

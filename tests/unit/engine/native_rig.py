@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced import _native
-from undiced.engine.backend import SAMPLING_FIELDS
+from undiced.engine.record import SAMPLING
 from undiced.program import Instr, Op
 from undiced.program.isa import encode
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
-SAMPLING = np.dtype(list(SAMPLING_FIELDS))
 NO_INTS = np.zeros(0, np.int32)
 NO_FLOATS = np.zeros(0, np.float32)
 THREADS = (1, 2, 3)
@@ -41,7 +40,7 @@ def sampling(rows: int, **fields: object) -> NDArray[np.void]:
     """Sampling rows: greedy, no penalties, slots 0, 1, ... unless `fields` say otherwise."""
     out = np.zeros(rows, SAMPLING)
     out["slot"] = np.arange(rows)
-    out["top_logprobs"] = -1
+    out["top_logprobs"] = out["target"] = -1
     out["top_p"] = out["repetition_penalty"] = 1
     for name, value in fields.items():
         out[name] = value

@@ -4,11 +4,13 @@ import ast
 from pathlib import Path
 
 import pytest
-from native_rig import SAMPLING
 
 import undiced
 from undiced import _native
 from undiced.core.formats import FORMATS
+from undiced.core.sampling import BIAS, RECORD, TOP_LOGPROBS_MAX
+from undiced.engine.backend import PAGE_TOKENS
+from undiced.engine.record import OFFSETS, SAMPLING
 from undiced.program import Flag, Instr, Op
 from undiced.program.isa import INSTR_BYTES, INSTRUCTIONS, SHARD_GRANULE, SMALL_STEP_TOKENS, encode
 
@@ -19,8 +21,15 @@ def test_sizes_agree() -> None:
     assert _native.INSTR_BYTES == INSTR_BYTES
     assert _native.SHARD_GRANULE == SHARD_GRANULE
     assert _native.SMALL_STEP_TOKENS == SMALL_STEP_TOKENS
+    assert _native.PAGE_TOKENS == PAGE_TOKENS
+
+
+def test_the_sampling_record_is_one_table_in_two_languages() -> None:
+    mirror = [(f.name, f.kind, OFFSETS[f.name], f.range.low, float(f.range.high)) for f in RECORD]
+    assert mirror == [tuple(field) for field in _native.SAMPLING_RECORD]
     assert SAMPLING.itemsize == _native.SAMPLING_BYTES
-    assert _native.PAGE_TOKENS == 32
+    assert _native.TOP_LOGPROBS_MAX == TOP_LOGPROBS_MAX
+    assert (BIAS.engine.low, BIAS.engine.high) == (-_native.BIAS_MAX, _native.BIAS_MAX)
 
 
 def test_operation_codes_agree() -> None:

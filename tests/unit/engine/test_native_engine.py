@@ -11,7 +11,7 @@ from native_rig import F32, SAMPLING, Rig, Seq, barriers, open_slot, sampling
 from numpy.testing import assert_array_equal
 
 from undiced import _native
-from undiced.engine.backend import SAMPLING_FIELDS
+from undiced.core.sampling import RECORD
 from undiced.program import Flag, Instr, Op
 from undiced.program.isa import encode
 
@@ -66,21 +66,21 @@ BAD_STEPS: dict[str, tuple[str, Callable[[Rig], object]]] = {
     "temperature not a number": ("temperature", lambda r: r.step([GOOD], [0], sampling(1, temperature=np.nan))),
     "top_p above one": ("top_p", lambda r: r.step([GOOD], [0], sampling(1, top_p=1.5))),
     "min_p below zero": ("min_p", lambda r: r.step([GOOD], [0], sampling(1, min_p=-0.1))),
-    "top_k negative": ("top_k", lambda r: r.step([GOOD], [0], sampling(1, top_k=-1))),
+    "top_k negative": ("top_k", lambda r: r.step([GOOD], [0], sampling(1, top_k=-2))),
     "too many log-probabilities": ("top_logprobs", lambda r: r.step([GOOD], [0], sampling(1, top_logprobs=21))),
     "repetition of zero": ("repetition_penalty", lambda r: r.step([GOOD], [0], sampling(1, repetition_penalty=0))),
     "other fields": (
-        "SAMPLING_FIELDS",
+        "array of the sampling record",
         lambda r: r.step([GOOD], [0], np.zeros(1, np.int32)),
     ),
     "fields of other names": (
-        "a field slot of type <i4 at byte 0",
-        lambda r: r.step([GOOD], [0], np.zeros(1, [("a", "i4"), ("rest", "V52")])),
+        "a field slot of type i4 at byte 0",
+        lambda r: r.step([GOOD], [0], np.zeros(1, [("a", "i4"), ("rest", "V60")])),
     ),
     "fields of another type": (
-        "a field temperature of type <f4 at byte 16",
+        "a field temperature of type f4 at byte 16",
         lambda r: r.step(
-            [GOOD], [0], np.zeros(1, [(n, "i4" if n == "temperature" else t) for n, t in SAMPLING_FIELDS])
+            [GOOD], [0], np.zeros(1, np.dtype([(f.name, f.kind.replace("f4", "i4")) for f in RECORD], align=True))
         ),
     ),
     "strided sampling": ("contiguous", lambda r: r.step([GOOD], [0, 1], np.zeros(4, SAMPLING)[::2])),
@@ -165,7 +165,13 @@ def test_programs_that_cannot_run_are_refused_by_instruction(name: str) -> None:
         ({"vocab": 1 << 30}, "vocab is"),
         ({"pages": 1 << 29}, "KV cache would take"),
         ({"kv": [(1, 12, 0)]}, "KV layer 0"),
-        ({"slots": [(1 << 30, 1 << 30, "F32", 1)]}, "too large|would take"),
+        ({"slots": [(1 << 30, 1 << 30, "F32", 1)]}, "impossible shape"),
+        ({"slots": [((1 << 30) - 16, (1 << 30) - 32, "F32", 1)]}, "too large|would take"),
+        ({"slots": [(1 << 29, 1 << 29, "F32", 1)] * 16}, "too large"),
+        ({"kv": [(4096, 4096, 0)] * 4096, "pages": 1 << 26}, "too large"),
+        ({"buffers": [(1 << 26, 0, 0)] * (1 << 15), "tokens": 1 << 20}, "too large"),
+        ({"buffers": [(1 << 26, 0, 2, 1)], "threads": 1024, "tokens": 1}, "activation buffers would take"),
+        ({"tokens": 1 << 21}, "max_tokens is"),
         ({"slots": [(1 << 20, 1 << 20, "F32", 1)]}, "weights would take"),
         ({"slots": [(0, 8, "F32", 1)]}, "impossible shape"),
         ({"slots": [(1, 8, "Q8_0", 1)]}, "a vector must be F32"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from native_rig import F32, THREADS, Rig, Seq, barriers, open_slot, sampling
+from native_rig import F32, THREADS, Rig, Seq, barriers, matrix, open_slot, sampling
 from numpy.testing import assert_allclose, assert_array_equal
 
+from undiced import _native
 from undiced.engine import meaning
+from undiced.engine.backend import NoToken
 from undiced.program import Instr, Op
 
+EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
 DRAWS = 6_400
 BATCH = 64
 
@@ -190,10 +193,82 @@ def test_log_probabilities_are_of_the_raw_logits(vocab: int) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("threads", THREADS)
-def test_logits_that_are_not_finite_are_an_error(bad: float, threads: int) -> None:
+def test_a_row_that_is_not_finite_has_no_token_and_the_others_have_theirs(bad: float, threads: int) -> None:
     table = np.zeros((2, 500), np.float32)
-    table[1, 477] = bad
+    table[0, 3], table[1, 477] = 1, bad
     rig = logits_rig(table, threads)
-    with pytest.raises(RuntimeError, match="non-finite logits"):
-        sample(rig, [0, 1])
-    assert sample(rig, [0]) == [0]
+    for temperature in (0.0, 1.0):
+        alone = sample(rig, [0], temperature=temperature)
+        out = rig.step(
+            [Seq([t], 0, (i,)) for i, t in enumerate([1, 0, 1])], [0, 1, 2],
+            sampling(3, temperature=temperature, top_logprobs=2),
+        )  # fmt: skip
+        assert out.tokens.tolist() == [_native.NON_FINITE, *alone, _native.NON_FINITE]
+        assert out.logprobs[0] == 0 and out.top_ids[0, 0] == -1 and out.top_ids[1, 0] == 3
+    assert NoToken.NON_FINITE == _native.NON_FINITE and NoToken.NOTHING_ALLOWED == _native.NOTHING_ALLOWED
+
+
+@pytest.mark.parametrize("fields", [{"temperature": 0}, {"temperature": 1}, {"temperature": 1, "top_k": 3}])
+def test_a_row_that_forbids_every_token_says_so(fields: dict[str, float]) -> None:
+    rig = logits_rig(np.zeros((1, 40), np.float32))
+    open_slot(rig, 0, eos=range(40))
+    open_slot(rig, 1, bias=[(i, -1e6) for i in range(39)])
+    out = sample(rig, [0, 0], min_tokens_mask=[1, 0], **fields)
+    assert out == [_native.NOTHING_ALLOWED, 39]
+    assert sample(rig, [0], **{**fields, "temperature": 0}) == [0]
+
+
+def test_penalties_that_overflow_are_their_rows_trouble() -> None:
+    rig = logits_rig(np.array([[3e38, 1, 2]], np.float32))
+    open_slot(rig, 0, prompt=[0])
+    out = sample(rig, [0, 0], repetition_penalty=[0.001, 1.0])
+    assert out == [_native.NON_FINITE, 0]
+
+
+@pytest.mark.parametrize("isa", [level for level in ("portable", "avx2", "avx512") if _native.isa_supported(level)])
+@pytest.mark.parametrize("fmt", ["Q8_0", "Q4_K", "F32"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: float, fmt: str, isa: str) -> None:
+    """A number that is none in one token's activations spoils all of that token's outputs and no other's."""
+    rng = np.random.default_rng(3)
+    table = rng.normal(size=(6, 256)).astype(np.float32)
+    clean = table.copy()
+    table[4, 77] = bad
+    dense = fmt == "F32"
+    steps = [EMBED] if dense else [EMBED, Instr(Op.QUANTIZE, 2, 0, p=(256, 1))]
+    stream = barriers((*steps, Instr(Op.MATMUL, 1, 0 if dense else 2, weight=1, p=(0, 32, 256))))
+    outputs = []
+    for values in (clean, table):
+        rig = Rig(stream, [(256, 0, 0), (32, 0, 0), (256, 0, 2)], [values], slots=[matrix(values), (32, 256, fmt, 1)],
+                  isa=isa)  # fmt: skip
+        rng = np.random.default_rng(4)
+        size = {"Q8_0": 32 * 8 * 34, "Q4_K": 32 * 144, "F32": 32 * 256 * 4}[fmt]
+        raw = rng.integers(1, 40, size, np.uint8) if not dense else rng.normal(size=(32, 256)).astype(np.float32)
+        rig.load(1, raw, fmt, 32, 256)
+        rig.run([0, 4, 1, 4, 2, 3, 5])
+        outputs.append(rig.buffer(1))
+    assert np.isfinite(outputs[0]).all()
+    assert not np.isfinite(outputs[1][[1, 3]]).any(), "it must not look like a number again"
+    assert_array_equal(np.delete(outputs[1], [1, 3], 0), np.delete(outputs[0], [1, 3], 0))
+
+
+@pytest.mark.parametrize("isa", [level for level in ("portable", "avx2", "avx512") if _native.isa_supported(level)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_broken_keys_and_values_are_remembered_as_broken_and_leave_with_their_sequence(bad: float, isa: str) -> None:
+    """Later tokens of the sequence see them; a sequence that gets the page afterwards does not."""
+    table = np.random.default_rng(5).normal(size=(6, 40)).astype(np.float32)
+    table[5, 8:24] = bad  # its key and value, not its query
+    stream = barriers((
+        EMBED,
+        Instr(Op.KV_STORE, a=0, b=0, p=(0, 8, 16, 1, 8)),
+        Instr(Op.ATTENTION, 1, 0, p=(0, 0, 1, 1, 8, 0), f=(1.0, 0.0)),
+    ))  # fmt: skip
+    rig = Rig(stream, [(40, 0, 0), (8, 0, 0)], [table], kv=[(1, 8, 0)], pages=3, isa=isa)
+    rig.step([Seq([0, 1, 2], 0, (1,))])
+    fresh = rig.buffer(1)
+    rig.step([Seq([5] * 32, 0, (0,)), Seq([5] * 32, 0, (1,))])
+    rig.step([Seq([3], 32, (0, 2))])
+    assert np.isnan(rig.buffer(1)).all(), "it must not look like a number again"
+    for pages in ((0,), (1,), (2,)):
+        rig.step([Seq([0, 1, 2], 0, pages)])
+        assert_array_equal(rig.buffer(1), fresh)

@@ -11,7 +11,8 @@ import pytest
 from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import EngineError
-from undiced.engine.backend import SAMPLING_FIELDS, SlotState, StepInput, StepOutput
+from undiced.core.sampling import RECORD
+from undiced.engine.backend import SlotState, StepInput, StepOutput
 from undiced.serve import GREEDY, Request, Sampling
 from undiced.serve.batch import slot_state
 from undiced.serve.loop import EngineLoop
@@ -65,6 +66,7 @@ def test_sampling_parameters_reach_their_row() -> None:
         loop.step()
     row = backend.batches[0].sampling[1]
     expected = {
+        "target": -1,
         "slot": backend.batches[0].slots[1],
         "top_k": 7,
         "top_logprobs": 2,
@@ -78,7 +80,7 @@ def test_sampling_parameters_reach_their_row() -> None:
         "seed": (1 << 64) - 1,
         "counter": 0,
     }
-    assert set(expected) == {name for name, _ in SAMPLING_FIELDS}
+    assert set(expected) == {field.name for field in RECORD}
     assert {name: row[name] for name in expected} == expected
     assert [batch.sampling[1]["min_tokens_mask"] for batch in backend.batches] == [1, 1, 0, 0]
     assert [batch.sampling[1]["counter"] for batch in backend.batches] == [0, 1, 2, 3]

@@ -32,7 +32,7 @@ def test_a_good_request_passes() -> None:
         (replace(GOOD, sampling=Sampling(logit_bias=((1000, 1.0),))), InvalidRequestError, "logit_bias", "1000"),
         (replace(GOOD, sampling=Sampling(seed=-1)), InvalidRequestError, "seed", "64"),
         (replace(GOOD, sampling=Sampling(seed=1 << 64)), InvalidRequestError, "seed", "64"),
-        (replace(GOOD, sampling=Sampling(top_k=1 << 31)), InvalidRequestError, "top_k", "32-bit"),
+        (replace(GOOD, sampling=Sampling(top_k=1 << 31)), InvalidRequestError, "top_k", "between"),
         (replace(GOOD, sampling=Sampling(logprobs=21)), InvalidRequestError, "top_logprobs", "20"),
         (replace(GOOD, sampling=Sampling(logprobs=-2)), InvalidRequestError, "top_logprobs", "-2"),
         (replace(GOOD, sampling=Sampling(temperature=-1.0)), InvalidRequestError, "temperature", "between 0 and"),
@@ -41,7 +41,11 @@ def test_a_good_request_passes() -> None:
         (replace(GOOD, sampling=Sampling(min_p=-0.1)), InvalidRequestError, "min_p", "between 0 and 1"),
         (replace(GOOD, sampling=Sampling(repetition_penalty=0.0)), InvalidRequestError, "repetition_penalty", "0.001"),
         (replace(GOOD, sampling=Sampling(presence_penalty=math.inf)), InvalidRequestError, "presence_penalty", "inf"),
-        (replace(GOOD, sampling=Sampling(logit_bias=((1, math.nan),))), InvalidRequestError, "logit_bias", "finite"),
+        (replace(GOOD, sampling=Sampling(logit_bias=((1, math.nan),))), InvalidRequestError, "logit_bias", "between"),
+        (replace(GOOD, sampling=Sampling(logit_bias=((1, 1e7),))), InvalidRequestError, "logit_bias", "between"),
+        (replace(GOOD, sampling=Sampling(logit_bias=((1, 1.0), (1, 2.0)))), InvalidRequestError, "logit_bias", "twice"),
+        (replace(GOOD, sampling=Sampling(top_k=2.5)), InvalidRequestError, "top_k", "whole"),  # type: ignore[arg-type]
+        (replace(GOOD, sampling=Sampling(top_k=-2)), InvalidRequestError, "top_k", "between -1 and"),
     ],
 )
 def test_impossible_requests_are_refused_by_name(
