@@ -34,25 +34,24 @@ DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[\u4e00-\u9fa5\u0800-
 DIGITS_GPT2 = (r"\p{N}", GPT2)
 
 # name: (splits, NFC, whole pieces that are tokens need no merges)
-PATTERNS: dict[str, tuple[tuple[str, ...], bool, bool]] = {
-    "gpt-2": ((GPT2,), False, False),
-    "phi-2": ((GPT2,), False, False),
-    "smollm": (DIGITS_GPT2, False, False),
-    "starcoder": (DIGITS_GPT2, False, False),
-    "refact": (DIGITS_GPT2, False, False),
-    "codeshell": (DIGITS_GPT2, False, False),
+GROUPS: dict[str, tuple[tuple[str, ...], bool, bool]] = {
+    "gpt-2 phi-2 gigachat a.x-4.0 mellum exaone4 modern-bert mpt olmo jais trillion granite-docling": (
+        (GPT2,),
+        False,
+        False,
+    ),
+    "smollm starcoder refact codeshell exaone minerva-7b mellum2": (DIGITS_GPT2, False, False),
     "command-r": (DIGITS_GPT2, True, False),
-    "llama-bpe": ((LLAMA3,), False, True),
-    "llama3": ((LLAMA3,), False, True),
-    "llama-v3": ((LLAMA3,), False, True),
-    "smaug-bpe": ((LLAMA3,), False, False),
-    "qwen2": ((QWEN2,), True, False),
-    "deepseek-r1-qwen": ((QWEN2,), True, False),
-    "gpt-4o": ((GPT4O,), False, False),
+    "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2": ((LLAMA3,), False, True),
+    "smaug-bpe dbrx glm4 chatglm-bpe": ((LLAMA3,), False, False),
+    "qwen2 deepseek-r1-qwen kormo megrez": ((QWEN2,), True, False),
+    "stablelm2 hunyuan solar-open grok-2": ((QWEN2,), False, False),
+    "gpt-4o llama4 kanana2 talkie minimax-m2": ((GPT4O,), False, False),
     "tekken": ((TEKKEN,), False, True),
-    "deepseek-v3": (DEEPSEEK3, False, False),
+    "deepseek-v3 hunyuan-dense joyai-llm": (DEEPSEEK3, False, False),
     "deepseek-coder": (DEEPSEEK_CODER, False, False),
 }
+PATTERNS = {name: pattern for names, pattern in GROUPS.items() for name in names.split()}
 
 
 class ReferenceTokenizer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.text.endings import ending_ids
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
 from undiced.text.vocabulary import Vocabulary, read_vocabulary
@@ -20,30 +19,35 @@ def build_bpe(metadata: Mapping[str, object]) -> Parts:
     """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary."""
     presplit = _presplit(metadata)
     vocabulary = read_vocabulary(metadata)
-    ids = dict(zip(vocabulary.tokens, range(len(vocabulary.tokens)), strict=True))
-    engine = _engine(vocabulary, ids, _merges(metadata), presplit)
+    if not vocabulary.end_ids:
+        raise CheckpointError(
+            "No token of the file ends a text: there is no tokenizer.ggml.eos_token_id, and no token has a known name.",
+            remedy="Convert the model again with a current converter.",
+        )
     return Parts(
-        engine=engine,
+        engine=_engine(vocabulary, _merges(metadata), presplit),
+        pieces=vocabulary.tokens,
         byte_level=True,
         space_prefix=False,
-        vocab_size=len(vocabulary.tokens),
         control=vocabulary.control,
         literal=vocabulary.control | vocabulary.user_defined,
         bos_id=vocabulary.bos_id,
-        eos_ids=vocabulary.end_ids | ending_ids(ids.get, vocabulary.control.__contains__),
+        eos_ids=vocabulary.end_ids,
+        unknown_id=None,
         add_bos=presplit.add_bos if vocabulary.add_bos is None else vocabulary.add_bos,
     )
 
 
-def add_special_tokens(engine: tokenizers.Tokenizer, vocabulary: Vocabulary, tokens: Sequence[str]) -> None:
-    """Registers control and user-defined tokens, in order of their ids, with the texts of `tokens`."""
+def add_special_tokens(engine: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
+    """Registers control and user-defined tokens, in order of their ids."""
     from tokenizers import AddedToken
 
+    tokens = vocabulary.tokens
     engine.add_tokens(
         [
             AddedToken(tokens[i], special=i in vocabulary.control, normalized=False)
             for i in sorted(vocabulary.control | vocabulary.user_defined)
-            if tokens[i]
+            if vocabulary.ids.get(tokens[i]) == i
         ]
     )
 
@@ -72,14 +76,12 @@ def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
     return pairs  # type: ignore[return-value]
 
 
-def _engine(
-    vocabulary: Vocabulary, ids: dict[str, int], merges: list[tuple[str, str]], presplit: Presplit
-) -> tokenizers.Tokenizer:
+def _engine(vocabulary: Vocabulary, merges: list[tuple[str, str]], presplit: Presplit) -> tokenizers.Tokenizer:
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
 
     try:
-        model = BPE(ids, merges, ignore_merges=presplit.ignore_merges)
+        model = BPE(dict(vocabulary.ids), merges, ignore_merges=presplit.ignore_merges)
     except Exception as error:
         raise CheckpointError(
             f"The BPE vocabulary is inconsistent: {error}.", remedy="Fetch the file again."
@@ -89,7 +91,7 @@ def _engine(
         engine.normalizer = normalizers.NFC()
     engine.pre_tokenizer = _pre_tokenizer(presplit)
     engine.decoder = decoders.ByteLevel()
-    add_special_tokens(engine, vocabulary, vocabulary.tokens)
+    add_special_tokens(engine, vocabulary)
     return engine
 
 

@@ -1,83 +1,93 @@
 """The tokenizer of a Hugging Face folder: tokenizer.json as it is, and the settings in the files beside it.
 
-Reads JSON only; nothing of the folder is executed.
+Reads JSON only; nothing of the folder is executed. Where files leave something open, what transformers does counts.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from undiced.checkpoint.documents import read_object_if_there
+from undiced.checkpoint.opening import read_if_there
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.text.endings import ending_ids
+from undiced.text.endings import BEGINNINGS, endings
 from undiced.text.parts import Parts
 from undiced.text.source import TextSource
+from undiced.text.vocabulary import MAX_TOKENS
 
 if TYPE_CHECKING:
     import tokenizers
 
-MAX_JSON_BYTES = 256 << 20
+T = TypeVar("T")
+MAX_TOKENIZER_BYTES = 64 << 20  # ours: the largest tokenizer.json seen has 34 MB
+ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 _REMEDY = "Fetch the folder again, tokenizer.json included."
 
 
 def load_folder(checkpoint: TextSource) -> Parts:
     """Raises CheckpointError for a missing or damaged file, UnsupportedError for a tokenizer that is not BPE."""
-    engine = _engine(checkpoint.path / "tokenizer.json")
-    config = read_json(checkpoint.path / "tokenizer_config.json")
-    generation = read_json(checkpoint.path / "generation_config.json")
-    added = engine.get_added_tokens_decoder()
-    control = frozenset(i for i, token in added.items() if token.special)
+    engine = _engine(checkpoint.path, checkpoint.name)
     byte_level, space_prefix = _alphabet(engine)
-    bos_id = _token_id(engine, config.get("bos_token"))
-    ends = {_token_id(engine, config.get("eos_token"))}
-    for settings in (generation, checkpoint.metadata):
-        value = settings.get("eos_token_id")
-        ends.update(i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int))
-    vocab_size = max(max(added, default=-1) + 1, engine.get_vocab_size(with_added_tokens=True))
+    pieces = _pieces(engine)
+    names = special_texts(checkpoint)
+    lead = _lead(engine)
+    bos_id = lead if lead is not None else _id_of(engine, names.get("bos_token"))
+    stated = _stated_ends(engine, names, checkpoint, len(pieces))
+    added = engine.get_added_tokens_decoder()
+    known = endings(engine.token_to_id)
+    meant = stated | {bos_id} | set(known.values()) | {_id_of(engine, name) for name in BEGINNINGS}
+    control = frozenset(i for i, token in added.items() if token.special or i in meant)
     return Parts(
-        engine=engine,
+        engine=_registered(engine, control),
+        pieces=pieces,
         byte_level=byte_level,
         space_prefix=space_prefix,
-        vocab_size=vocab_size,
         control=control,
         literal=frozenset(added) if byte_level else frozenset(),
         bos_id=bos_id,
-        eos_ids=frozenset(i for i in ends if i is not None and 0 <= i < vocab_size)
-        | ending_ids(engine.token_to_id, control.__contains__),
-        add_bos=_adds_bos(engine, config, bos_id),
+        unknown_id=_id_of(engine, engine.model.unk_token),
+        eos_ids=frozenset(stated | (control & set(known.values()))),
+        add_bos=lead is not None or _adds_bos(checkpoint.path),
     )
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """The object in a JSON file; empty if there is no such file."""
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{path.name} has more than {MAX_JSON_BYTES >> 20} MiB.", remedy=_REMEDY)
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}.", remedy=_REMEDY) from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object.", remedy=_REMEDY)
-    return value
+def special_texts(checkpoint: TextSource) -> dict[str, str]:
+    """Texts of tokens with a role (`bos_token` and so on): tokenizer_config.json's, else special_tokens_map.json's."""
+    config = read_object_if_there(checkpoint.path / "tokenizer_config.json")
+    found: dict[str, str] = {}
+    for source in (config, read_object_if_there(checkpoint.path / "special_tokens_map.json")):
+        for role in ROLES:
+            value = source.get(role)
+            text = value.get("content") if isinstance(value, Mapping) else value
+            if isinstance(text, str) and text:
+                found.setdefault(role, text)
+    return found
 
 
-def _engine(path: Path) -> tokenizers.Tokenizer:
+def _stated_ends(
+    engine: tokenizers.Tokenizer, names: Mapping[str, str], checkpoint: TextSource, count: int
+) -> set[int]:
+    """Ids that the files name as ends of a text; ids outside the vocabulary end nothing."""
+    generation = read_object_if_there(checkpoint.path / "generation_config.json")
+    ends = {_id_of(engine, names.get("eos_token"))}
+    for settings in (generation, checkpoint.metadata, checkpoint.metadata.get("text_config")):
+        value = settings.get("eos_token_id") if isinstance(settings, Mapping) else None
+        ends.update(i for i in (value if isinstance(value, list) else [value]) if type(i) is int)
+    return {i for i in ends if i is not None and 0 <= i < count}
+
+
+def _engine(folder: Path, name: str) -> tokenizers.Tokenizer:
     from tokenizers import Tokenizer
     from tokenizers.models import BPE
 
-    if not path.is_file():
-        raise CheckpointError(f"There is no tokenizer.json in {path.parent}.", remedy=_REMEDY)
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise CheckpointError(f"tokenizer.json has more than {MAX_JSON_BYTES >> 20} MiB.", remedy=_REMEDY)
-    try:
-        engine = Tokenizer.from_file(str(path))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a Rust panic is no Exception
-        raise CheckpointError(f"tokenizer.json is damaged: {error}.", remedy=_REMEDY) from None
+    data = read_if_there(folder / "tokenizer.json", MAX_TOKENIZER_BYTES)
+    if data is None:
+        raise CheckpointError(f"There is no tokenizer.json in {name}.", remedy=_REMEDY)
+    engine = _guarded(lambda: Tokenizer.from_buffer(data.removeprefix(b"\xef\xbb\xbf")))
     if not isinstance(engine.model, BPE):
         kind = type(engine.model).__name__
         raise UnsupportedError(
@@ -88,10 +98,65 @@ def _engine(path: Path) -> tokenizers.Tokenizer:
     return engine
 
 
+def _guarded(work: Callable[[], T]) -> T:
+    """The library's answer; what it raises about tokenizer.json, panics too, becomes one error."""
+    try:
+        return work()
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # a Rust panic is no Exception
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"tokenizer.json is damaged: {reason}.", remedy=_REMEDY) from None
+
+
+def _pieces(engine: tokenizers.Tokenizer) -> list[str | None]:
+    """Tokens by id; None where the file leaves an id out."""
+    ids = engine.get_vocab(with_added_tokens=True)
+    count = max(ids.values(), default=-1) + 1
+    if count > MAX_TOKENS:
+        raise CheckpointError(f"tokenizer.json has a token with the id {count - 1}; {MAX_TOKENS} are allowed.")
+    pieces: list[str | None] = [None] * count
+    for piece, i in ids.items():
+        if pieces[i] is not None:
+            raise CheckpointError(
+                f"tokenizer.json gives the id {i} to two tokens, {quoted(pieces[i])} and {quoted(piece)}.",
+                remedy=_REMEDY,
+            )
+        pieces[i] = piece
+    return pieces
+
+
+def _registered(engine: tokenizers.Tokenizer, control: frozenset[int]) -> tokenizers.Tokenizer:
+    """The engine with every control token found by its exact name only.
+
+    Published files may say that a control token is to be looked for in normalized text, where other spellings of the
+    name become it, such as full-width letters under NFKC.
+    """
+    from tokenizers import AddedToken, Tokenizer
+
+    exact = Tokenizer(engine.model)
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        if (value := getattr(engine, part)) is not None:
+            setattr(exact, part, value)
+    tokens = [
+        AddedToken(
+            token.content,
+            single_word=token.single_word,
+            lstrip=token.lstrip,
+            rstrip=token.rstrip,
+            normalized=token.normalized and i not in control,
+            special=i in control,
+        )
+        for i, token in sorted(engine.get_added_tokens_decoder().items())
+    ]
+    exact.add_tokens(tokens)
+    return exact
+
+
 def _alphabet(engine: tokenizers.Tokenizer) -> tuple[bool, bool]:
     """Whether tokens are spelled in the byte alphabet, and whether decoding takes a leading space away."""
     decoder = {} if engine.decoder is None else json.loads(engine.decoder.__getstate__())
-    steps = decoder.get("decoders", [decoder])
+    steps = list(_steps(decoder))
     kinds = {step.get("type") for step in steps}
     if "ByteLevel" in kinds:
         return True, False
@@ -103,15 +168,29 @@ def _alphabet(engine: tokenizers.Tokenizer) -> tuple[bool, bool]:
     raise UnsupportedError(f"The decoder {names} of tokenizer.json is not supported.", remedy="Choose another model.")
 
 
-def _token_id(engine: tokenizers.Tokenizer, token: object) -> int | None:
-    name = token.get("content") if isinstance(token, dict) else token
-    found: int | None = engine.token_to_id(name) if isinstance(name, str) else None
+def _steps(decoder: dict[str, object]) -> Iterable[dict[str, object]]:
+    inner = decoder.get("decoders")
+    return [step for step in inner if isinstance(step, dict)] if isinstance(inner, list) else [decoder]
+
+
+def _id_of(engine: tokenizers.Tokenizer, name: str | None) -> int | None:
+    found: int | None = None if name is None else engine.token_to_id(name)
     return found
 
 
-def _adds_bos(engine: tokenizers.Tokenizer, config: dict[str, object], bos_id: int | None) -> bool:
-    if bos_id is None:
-        return False
-    if engine.encode("", add_special_tokens=True).ids[:1] == [bos_id]:
-        return True
-    return config.get("add_bos_token") is True
+def _lead(engine: tokenizers.Tokenizer) -> int | None:
+    """The token that the post-processor puts before every text, or None."""
+    plain = _guarded(lambda: engine.encode("a", add_special_tokens=False).ids)
+    whole = _guarded(lambda: engine.encode("a", add_special_tokens=True).ids)
+    starts = [at for at in range(len(whole)) if plain and whole[at : at + len(plain)] == plain]
+    lead = whole[: starts[0]] if starts else []
+    if len(lead) > 1:
+        raise UnsupportedError(
+            f"tokenizer.json puts the tokens {lead[:8]} before every text; at most one is supported.",
+            remedy="Choose another model.",
+        )
+    return lead[0] if lead else None
+
+
+def _adds_bos(folder: Path) -> bool:
+    return read_object_if_there(folder / "tokenizer_config.json").get("add_bos_token") is True

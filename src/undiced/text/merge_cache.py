@@ -15,7 +15,7 @@ from pathlib import Path
 from undiced.checkpoint.opening import read_if_there
 from undiced.core.errors import CheckpointError
 
-_MAGIC = b"undiced-merges-1\n"
+_MAGIC = b"undiced-merges-2\n"
 _SUFFIX = ".merges"
 _MAX_BYTES = 64 << 20  # ours: 500,000 merges take 4 MB
 

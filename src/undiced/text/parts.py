@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,22 @@ class Parts:
     """A built tokenizer.
 
     Attributes:
-        engine: complete `tokenizers` object; it parses special tokens in text.
+        engine: complete `tokenizers` object; it parses special tokens in text, by their exact names.
+        pieces: the token of each id as the vocabulary spells it; None for an id without a token.
         byte_level: tokens are spelled in the byte alphabet; otherwise U+2581 means space and <0xNN> a byte.
         space_prefix: encoding puts a space before the text, decoding takes one away.
-        vocab_size: ids are below it (ids without a token may be among them).
         control: ids that text never produces and that decode to nothing.
+        unknown_id: what text without a spelling becomes, or None; the one control token that a text can lead to.
         literal: ids whose token text is its own spelling (added tokens), whatever the alphabet.
     """
 
     engine: tokenizers.Tokenizer
+    pieces: Sequence[str | None]
     byte_level: bool
     space_prefix: bool
-    vocab_size: int
     control: frozenset[int]
     literal: frozenset[int]
     bos_id: int | None
+    unknown_id: int | None
     eos_ids: frozenset[int]
     add_bos: bool

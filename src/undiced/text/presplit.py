@@ -46,24 +46,23 @@ _DEEPSEEK3 = (
 _DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", DIGITS)
 
 _LLAMA3_SPLIT = Presplit((_LLAMA3,), ignore_merges=True, add_bos=True)
-_DIGITS_SPLIT = Presplit((DIGITS, GPT2))
+
+
+def _alike(names: str, split: Presplit) -> dict[str, Presplit]:
+    return dict.fromkeys(names.split(), split)
+
 
 PRESPLITS: dict[str, Presplit] = {
-    "gpt-2": Presplit((GPT2,)),
-    "phi-2": Presplit((GPT2,)),
-    "smollm": _DIGITS_SPLIT,
-    "starcoder": _DIGITS_SPLIT,
-    "refact": _DIGITS_SPLIT,
-    "codeshell": _DIGITS_SPLIT,
+    **_alike("gpt-2 phi-2 gigachat a.x-4.0 mellum exaone4 modern-bert", Presplit((GPT2,))),
+    **_alike("mpt olmo jais trillion granite-docling", Presplit((GPT2,))),
+    **_alike("smollm starcoder refact codeshell exaone minerva-7b mellum2", Presplit((DIGITS, GPT2))),
     "command-r": Presplit((DIGITS, GPT2), nfc=True),
-    "llama-bpe": _LLAMA3_SPLIT,
-    "llama3": _LLAMA3_SPLIT,
-    "llama-v3": _LLAMA3_SPLIT,
-    "smaug-bpe": Presplit((_LLAMA3,)),
-    "qwen2": Presplit((_QWEN2,), nfc=True),
-    "deepseek-r1-qwen": Presplit((_QWEN2,), nfc=True),
-    "gpt-4o": Presplit((_GPT4O,)),
+    **_alike("llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", _LLAMA3_SPLIT),
+    **_alike("smaug-bpe dbrx glm4 chatglm-bpe", Presplit((_LLAMA3,))),
+    **_alike("qwen2 deepseek-r1-qwen kormo megrez", Presplit((_QWEN2,), nfc=True)),
+    **_alike("stablelm2 hunyuan solar-open grok-2", Presplit((_QWEN2,))),
+    **_alike("gpt-4o llama4 kanana2 talkie minimax-m2", Presplit((_GPT4O,))),
     "tekken": Presplit((_TEKKEN,), ignore_merges=True, add_bos=True),
-    "deepseek-v3": Presplit(_DEEPSEEK3),
+    **_alike("deepseek-v3 hunyuan-dense joyai-llm", Presplit(_DEEPSEEK3)),
     "deepseek-coder": Presplit(_DEEPSEEK_CODER),
 }

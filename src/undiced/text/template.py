@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from undiced.checkpoint.documents import read_object_if_there
+from undiced.checkpoint.opening import read_if_there
 from undiced.core.errors import CheckpointError, InvalidRequestError
-from undiced.text.hf_folder import read_json
+from undiced.text.hf_folder import special_texts
 from undiced.text.source import TextSource
 
 if TYPE_CHECKING:
@@ -94,10 +96,8 @@ class ChatTemplate:
 def load_chat_template(checkpoint: TextSource, now: Callable[[], datetime] = datetime.now) -> ChatTemplate | None:
     """The checkpoint's template, or None for a base model. Raises CheckpointError for one that cannot be used."""
     if checkpoint.kind == "hf":
-        config = read_json(checkpoint.path / "tokenizer_config.json")
-        sources = _folder_sources(checkpoint, config)
-        names = {f"{role}_token": config.get(f"{role}_token") for role in ("bos", "eos", "unk", "pad")}
-        texts = {key: value.get("content") if isinstance(value, dict) else value for key, value in names.items()}
+        sources = _folder_sources(checkpoint, read_object_if_there(checkpoint.path / "tokenizer_config.json"))
+        texts: Mapping[str, object] = special_texts(checkpoint)
     else:
         prefix = "tokenizer.chat_template"
         metadata = checkpoint.metadata
@@ -182,9 +182,9 @@ def _broken(detail: str) -> InvalidRequestError:
 
 
 def _folder_sources(checkpoint: TextSource, config: Mapping[str, object]) -> dict[str, object]:
-    path = checkpoint.path / "chat_template.jinja"
-    if path.is_file() and path.stat().st_size <= MAX_SOURCE:
-        return {"default": path.read_text("utf-8", "replace")}
+    text = read_if_there(checkpoint.path / "chat_template.jinja", MAX_SOURCE)
+    if text is not None:
+        return {"default": text.decode("utf-8-sig", "replace")}
     value = config.get("chat_template")
     if isinstance(value, list):
         return {str(entry.get("name")): entry.get("template") for entry in value if isinstance(entry, dict)}

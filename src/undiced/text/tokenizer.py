@@ -1,6 +1,7 @@
 """Text to token ids and back, for any checkpoint. Knows no model and no chat format.
 
-Text is encoded literally unless `special=True`: what users write cannot become a control token.
+Text is encoded literally unless `special=True`: what users write cannot become a control token, whatever the
+tokenizer's normalizer or its merges make of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import UnsupportedError
+from undiced.core.errors import UndicedError, UnsupportedError
 from undiced.text.bytelevel import piece_bytes
 from undiced.text.parts import Parts
 from undiced.text.source import TextSource
@@ -25,26 +26,30 @@ class Tokenizer:
     """Encodes, decodes and tells what each token spells. Safe to share between threads.
 
     Attributes:
-        vocab_size: ids are below it; ids without a token decode to nothing.
+        vocab_size: ids are below it. An id without a token, or beyond the tokenizer, is called `[PAD<id>]`, as
+            converters call padding, and decodes to that: nothing that a model says vanishes.
         bos_id: beginning-of-text token, or None.
         eos_ids: every token that ends a text or a turn.
         add_bos: whether a prompt that is not a chat should begin with `bos_id`.
-        control: ids that only `special=True` produces and that decode to nothing.
+        control: ids that only `special=True` produces and that decode to nothing; only a character that the vocabulary
+            cannot spell becomes `unknown_id` without it.
         space_prefix: encoding puts a space before a text and decoding takes it away (Llama 2, Mistral).
     """
 
     def __init__(self, parts: Parts) -> None:
-        self.vocab_size = parts.vocab_size
+        self.vocab_size = len(parts.pieces)
         self.bos_id = parts.bos_id
         self.eos_ids = parts.eos_ids
         self.add_bos = parts.add_bos and parts.bos_id is not None
         self.control = parts.control
         self.space_prefix = parts.space_prefix
+        self._forbidden = parts.control - {parts.unknown_id}
         self._byte_level = parts.byte_level
         self._spelled = parts.literal
+        self._pieces = parts.pieces
         self._special = parts.engine
         self._literal = _literal_twin(parts.engine)
-        self._bytes: list[bytes | None] = [None] * parts.vocab_size
+        self._bytes: list[bytes | None] = [None] * self.vocab_size
 
     def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
         """Token ids of `text`, without beginning or end tokens.
@@ -54,11 +59,47 @@ class Tokenizer:
         if continuation and self.space_prefix:
             head = self.encode("\n")
             return self.encode("\n" + text, special=special)[len(head) :]
-        engine = self._special if special else self._literal
         try:
-            ids: list[int] = engine.encode(text, add_special_tokens=False).ids
+            found = _encode(self._special if special else self._literal, text)
         except (UnicodeEncodeError, TypeError):
-            ids = engine.encode(_without_surrogates(text), add_special_tokens=False).ids
+            text = _without_surrogates(text)
+            found = _encode(self._special if special else self._literal, text)
+        ids: list[int] = found.ids
+        if self._forbidden.isdisjoint(ids):
+            return ids
+        places = [at for at, token in enumerate(ids) if token in self._forbidden]
+        if special:
+            places = [at for at in places if not self._is_named(text, found, at)]
+        return self._harmless(text, found, places) if places else ids
+
+    def _is_named(self, text: str, found: tokenizers.Encoding, at: int) -> bool:
+        """Whether the control token at a place stands in the text by its exact name."""
+        name = self._pieces[found.ids[at]]
+        return name is not None and name in _part(text, found, at)
+
+    def _harmless(self, text: str, found: tokenizers.Encoding, places: list[int]) -> list[int]:
+        """The ids of an encoding with control tokens that a normalizer or merges made, at `places`, spelled out."""
+        ids: list[int] = []
+        spelled: dict[str, list[int]] = {}
+        done = 0
+        for at in places:
+            part = _part(text, found, at)
+            if part not in spelled:
+                spelled[part] = self._spelled_out(part)
+            ids += found.ids[done:at] + spelled[part]
+            done = at + 1
+        return ids + found.ids[done:]
+
+    def _spelled_out(self, part: str) -> list[int]:
+        """Ids of characters that together would be a control token; one that alone is such a token becomes U+FFFD."""
+        ids: list[int] = []
+        lead = _encode(self._literal, "\n").ids if self.space_prefix else []
+        for character in part:
+            for attempt in (character, "\ufffd"):
+                alone = _encode(self._literal, ("\n" if self.space_prefix else "") + attempt).ids[len(lead) :]
+                if self._forbidden.isdisjoint(alone):
+                    ids += alone
+                    break
         return ids
 
     def decode(self, ids: Iterable[int], *, continuation: bool = False) -> str:
@@ -70,18 +111,18 @@ class Tokenizer:
         return text[1:] if self.space_prefix and not continuation and text.startswith(" ") else text
 
     def token_bytes(self, token: int) -> bytes:
-        """What the token adds to a text; empty for control tokens and for ids without a token."""
+        """What the token adds to a text; empty for control tokens."""
         if not 0 <= token < self.vocab_size:
-            return b""
+            return _padding(token).encode()
         known = self._bytes[token]
         if known is None:
             known = self._bytes[token] = b"" if token in self.control else self._spell(token)
         return known
 
     def token_text(self, token: int) -> str:
-        """The token for display: control tokens show their name, incomplete UTF-8 shows U+FFFD."""
+        """The token for display, never empty: control tokens show their name, incomplete UTF-8 shows U+FFFD."""
         if token in self.control:
-            return self._special.id_to_token(token) or ""
+            return self._pieces[token] or _padding(token)
         return self.token_bytes(token).decode("utf-8", "replace")
 
     def id_of(self, name: str) -> int | None:
@@ -91,7 +132,7 @@ class Tokenizer:
 
     def control_texts(self) -> list[str]:
         """Names of all control tokens."""
-        return [name for token in self.control if (name := self._special.id_to_token(token))]
+        return [name for token in self.control if (name := self._pieces[token])]
 
     def to_json(self) -> str:
         """The tokenizer in the format of tokenizer.json."""
@@ -99,9 +140,9 @@ class Tokenizer:
         return text
 
     def _spell(self, token: int) -> bytes:
-        piece = self._special.id_to_token(token)
+        piece = self._pieces[token]
         if piece is None:
-            return b""
+            return _padding(token).encode()
         if self._byte_level:
             return piece.encode("utf-8", "replace") if token in self._spelled else piece_bytes(piece)
         if match := _BYTE_PIECE.fullmatch(piece):
@@ -136,6 +177,30 @@ def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tok
     raise UnsupportedError(
         message, remedy="Use a model with one of these, or its Hugging Face folder with tokenizer.json."
     )
+
+
+def _padding(token: int) -> str:
+    """The name of an id without a token, as converters name padding."""
+    return f"[PAD{token}]"
+
+
+def _encode(engine: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
+    """Raises UndicedError where the library gives up on the text: it reports a panic, which is no Exception."""
+    try:
+        return engine.encode(text, add_special_tokens=False)
+    except (UnicodeEncodeError, TypeError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UndicedError(
+            f"The model's tokenizer failed on the text: {reason}.", remedy="Send another text, or use another model."
+        ) from None
+
+
+def _part(text: str, found: tokenizers.Encoding, at: int) -> str:
+    """The characters that a token was made of."""
+    start, end = found.token_to_chars(at) or (0, 0)
+    return text[start:end]
 
 
 def _literal_twin(engine: tokenizers.Tokenizer) -> tokenizers.Tokenizer:

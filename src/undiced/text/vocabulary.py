@@ -1,6 +1,7 @@
 """The vocabulary of a GGUF file: token texts, kinds, scores and ids with a role. Checked and bounded; builds nothing.
 
-Key names and kinds as the GGUF specification documents them (`tokenizer.ggml.*`).
+Key names and kinds as the GGUF specification documents them (`tokenizer.ggml.*`); what is missing or absurd is taken as
+llama.cpp takes it (src/llama-vocab.cpp), except that token 11 ends a text only where it is a control token.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from undiced.core.errors import CheckpointError
+from undiced.text.endings import BEGINNINGS, ENDINGS, endings
 
 MAX_TOKENS = 4_000_000
 _REMEDY = "The file is damaged or was converted by a faulty tool; fetch it again."
@@ -26,20 +28,26 @@ class Kind(IntEnum):
     BYTE = 6
 
 
+WELL_KNOWN = frozenset((*ENDINGS, *BEGINNINGS))
 _CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
-_USER_DEFINED = int(Kind.USER_DEFINED)
+DEFAULTS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "gpt2": {"bos": 11, "eos": 11}}  # as in llama.cpp
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """tokens, kinds and scores are parallel; scores may be empty; an id with a role is None if absent.
+    """What the builders of tokenizers read.
 
-    control holds the ids of control and unknown tokens, user_defined those of tokens that are always parsed from text.
+    Attributes:
+        tokens: texts by id; an id without a text has the name `[EMPTY_<id>]`.
+        ids: id of each text that can be encoded; of ids that share a text, the first control token or the first.
+        kinds: by id, after corrections: what has a role or a well-known name is a control token.
+        control: ids of control and unknown tokens. user_defined: ids of tokens that are always parsed from text.
+        bos_id, unknown_id: None if the file has none. end_ids: every token that ends a text or a turn.
     """
 
     tokens: Sequence[str]
+    ids: Mapping[str, int]
     kinds: Sequence[int]
-    scores: Sequence[float]
     control: frozenset[int]
     user_defined: frozenset[int]
     bos_id: int | None
@@ -50,36 +58,36 @@ class Vocabulary:
 
 
 def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
-    """Raises CheckpointError where the lists are missing, of unequal length, or an id lies outside them."""
-    tokens = _sequence(metadata, "tokenizer.ggml.tokens")
-    if not tokens or len(tokens) > MAX_TOKENS or set(map(type, tokens)) != {str}:
+    """Raises CheckpointError where lists are missing or too short, or where a text must begin with no known token."""
+    texts = sequence(metadata, "tokenizer.ggml.tokens")
+    if not texts or len(texts) > MAX_TOKENS or set(map(type, texts)) != {str}:
         raise CheckpointError(
-            f"tokenizer.ggml.tokens holds {len(tokens)} entries that are not a vocabulary.", remedy=_REMEDY
+            f"tokenizer.ggml.tokens holds {len(texts)} entries that are not a vocabulary.", remedy=_REMEDY
         )
-    kinds = _sequence(metadata, "tokenizer.ggml.token_type") or [int(Kind.NORMAL)] * len(tokens)
-    scores = _sequence(metadata, "tokenizer.ggml.scores")
-    for key, values in (("token_type", kinds), ("scores", scores)):
-        if values and len(values) != len(tokens):
-            message = f"tokenizer.ggml.{key} has {len(values)} entries for {len(tokens)} tokens."
-            raise CheckpointError(message, remedy=_REMEDY)
-        if not set(map(type, values)) <= {int, float, bool}:
-            raise CheckpointError(f"tokenizer.ggml.{key} is not a list of numbers.", remedy=_REMEDY)
-    named = {role: _id(metadata, role, len(tokens)) for role in ("bos", "eos", "eot", "eom", "unknown")}
+    kinds = list(numbers(metadata, "tokenizer.ggml.token_type", len(texts)) or [int(Kind.NORMAL)] * len(texts))
+    roles = _roles(metadata, kinds)
+    ends, control = _control(texts, kinds, roles)
+    tokens = texts if all(texts) else [text or f"[EMPTY_{i}]" for i, text in enumerate(texts)]
+    add_bos = _flag(metadata, "tokenizer.ggml.add_bos_token")
+    if add_bos and roles["bos"] is None:
+        raise CheckpointError(
+            "tokenizer.ggml.add_bos_token is true, but no tokenizer.ggml.bos_token_id says which token.", remedy=_REMEDY
+        )
     return Vocabulary(
         tokens=tokens,
+        ids=_ids(texts, control),
         kinds=kinds,
-        scores=scores,
-        control=frozenset(i for i, kind in enumerate(kinds) if kind in _CONTROL),
-        user_defined=frozenset(i for i, kind in enumerate(kinds) if kind == _USER_DEFINED),
-        bos_id=named["bos"],
-        unknown_id=named["unknown"],
-        end_ids=frozenset(i for role in ("eos", "eot", "eom") if (i := named[role]) is not None),
-        add_bos=_flag(metadata, "tokenizer.ggml.add_bos_token"),
+        control=control,
+        user_defined=frozenset(i for i, kind in enumerate(kinds) if kind == Kind.USER_DEFINED),
+        bos_id=roles["bos"],
+        unknown_id=roles.get("unknown"),
+        end_ids=ends,
+        add_bos=add_bos,
         add_space_prefix=_flag(metadata, "tokenizer.ggml.add_space_prefix"),
     )
 
 
-def _sequence(metadata: Mapping[str, object], key: str) -> Sequence:  # type: ignore[type-arg]
+def sequence(metadata: Mapping[str, object], key: str) -> Sequence:  # type: ignore[type-arg]
     """The list at `key` as a Python sequence, empty if absent."""
     value = metadata.get(key)
     if value is None:
@@ -91,14 +99,77 @@ def _sequence(metadata: Mapping[str, object], key: str) -> Sequence:  # type: ig
     return value
 
 
-def _id(metadata: Mapping[str, object], role: str, count: int) -> int | None:
-    key = f"tokenizer.ggml.{role}_token_id"
-    value = metadata.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, int) or not 0 <= value < count:
-        raise CheckpointError(f"{key} is {value!r}, outside the {count} tokens of the vocabulary.", remedy=_REMEDY)
-    return value
+def numbers(metadata: Mapping[str, object], key: str, count: int) -> Sequence:  # type: ignore[type-arg]
+    """A list of at least `count` numbers, cut to `count`; empty if absent."""
+    values = sequence(metadata, key)
+    if values and len(values) < count:
+        raise CheckpointError(f"{key} has {len(values)} entries for {count} tokens.", remedy=_REMEDY)
+    if not set(map(type, values)) <= {int, float, bool}:
+        raise CheckpointError(f"{key} is not a list of numbers.", remedy=_REMEDY)
+    return values[:count]
+
+
+def _roles(metadata: Mapping[str, object], kinds: Sequence[int]) -> dict[str, int | None]:
+    """Ids with a role. A stated id outside the vocabulary is not believed: the tokenizer's default takes its place."""
+    model = metadata.get("tokenizer.ggml.model")
+    defaults = DEFAULTS.get(model, {}) if isinstance(model, str) else {}
+    roles: dict[str, int | None] = {}
+    for role in ("bos", "eos", "eot", "eom", *(("unknown",) if "unknown" in defaults else ())):
+        key = f"tokenizer.ggml.{role}_token_id"
+        default = defaults.get(role)
+        if default is not None and not _fits(default, model, kinds):
+            default = None
+        value = metadata.get(key, default)
+        if value is not None and type(value) is not int:
+            raise CheckpointError(f"{key} is no integer.", remedy=_REMEDY)
+        if value is not None and not 0 <= value < len(kinds):
+            instead = "it is left out" if default is None else f"{default} is used instead"
+            _warn(f"{key} is {value}, outside the {len(kinds)} tokens of the vocabulary; {instead}.")
+            value = default
+        roles[role] = value
+    return roles
+
+
+def _fits(default: int, model: object, kinds: Sequence[int]) -> bool:
+    """Token 11 of most byte-level vocabularies is a comma, which begins and ends nothing."""
+    return default < len(kinds) and (model != "gpt2" or kinds[default] == Kind.CONTROL)
+
+
+def _control(
+    texts: Sequence[str], kinds: list[int], roles: Mapping[str, int | None]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """-> (ids that end a text, ids of control tokens).
+
+    Corrects `kinds` of tokens that are control tokens by their role or their name, whatever the file says: a text must
+    not become them, nor they a text.
+    """
+    known = [(text, i) for i, text in enumerate(texts) if text in WELL_KNOWN]
+    ending = endings(dict(known).get)
+    stated = {i for role in ("eos", "eot", "eom") if (i := roles[role]) is not None}
+    ends = stated | {i for text, i in known if text in ending}
+    begins = {i for text, i in known if text in BEGINNINGS} | {i for i in (roles["bos"],) if i is not None}
+    for i in ends | begins:
+        if kinds[i] not in _CONTROL and kinds[i] != Kind.BYTE and len(texts[i].strip()) > 1:
+            kinds[i] = int(Kind.CONTROL)
+    return frozenset(ends), frozenset(i for i, kind in enumerate(kinds) if kind in _CONTROL)
+
+
+def _ids(texts: Sequence[str], control: frozenset[int]) -> dict[str, int]:
+    """The id of each text, in order of ids."""
+    ids = dict(zip(texts, range(len(texts)), strict=True))
+    if len(ids) < len(texts):
+        ids = {}
+        for i, text in enumerate(texts):
+            ids.setdefault(text, i)
+        ids |= {texts[i]: i for i in sorted(control, reverse=True)}
+    ids.pop("", None)
+    return ids
+
+
+def _warn(message: str) -> None:
+    import logging
+
+    logging.getLogger("undiced.text").warning(message)
 
 
 def _flag(metadata: Mapping[str, object], key: str) -> bool | None:

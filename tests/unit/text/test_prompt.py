@@ -73,8 +73,11 @@ def test_a_prefixing_tokenizer_adds_no_space_inside_a_guarded_text() -> None:
 
 def test_a_tokenizer_without_control_tokens() -> None:
     metadata = bpe_metadata()
-    metadata["tokenizer.ggml.token_type"] = [1] * len(metadata["tokenizer.ggml.tokens"])  # type: ignore[arg-type]
-    tokenizer = load(metadata)
+    tokens = list(metadata["tokenizer.ggml.tokens"])  # type: ignore[call-overload]
+    plain = {"tokens": ["first", "second", "third", *tokens[3:]], "token_type": [1] * len(tokens)}
+    ids = {"eos_token_id": 4, "bos_token_id": None}  # a character, which stays one
+    tokenizer = load(metadata | {f"tokenizer.ggml.{key}": value for key, value in (plain | ids).items()})
+    assert not tokenizer.control
     assert tokenizer.decode(encode("<|im_end|>\ufdd0", "{{ messages[0].content }}", tokenizer)) == "<|im_end|>\ufdd0"
 
 

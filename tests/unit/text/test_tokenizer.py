@@ -46,8 +46,9 @@ def test_control_tokens_decode_to_nothing_but_have_a_name(bpe: Tokenizer) -> Non
     assert (bpe.decode([1, 2]), bpe.token_bytes(2), bpe.token_text(2)) == ("", b"", "<|im_end|>")
 
 
-def test_ids_without_a_token_decode_to_nothing(bpe: Tokenizer) -> None:
-    assert bpe.decode([-1, bpe.vocab_size, 10**9]) == ""
+def test_ids_without_a_token_have_a_name_and_do_not_vanish(bpe: Tokenizer) -> None:
+    for token in (-1, bpe.vocab_size, 10**9):
+        assert bpe.decode([token]) == bpe.token_text(token) == f"[PAD{token}]"
 
 
 def test_roles(bpe: Tokenizer, spm: Tokenizer) -> None:
@@ -112,8 +113,8 @@ def damaged(key: str, value: object) -> Callable[[Metadata], Metadata]:
         damaged("tokens", "text"),
         damaged("tokens", [1, 2, 3]),
         damaged("token_type", [1]),
-        damaged("eos_token_id", 10**9),
-        damaged("bos_token_id", -1),
+        damaged("eos_token_id", "2"),
+        damaged("bos_token_id", 1.5),
         damaged("merges", None),
         damaged("merges", ["a"]),
         damaged("merges", ["a b c"]),
@@ -132,7 +133,7 @@ def test_damaged_bpe_vocabularies_are_refused(damage: Callable[[Metadata], Metad
         damaged("scores", []),
         damaged("scores", [1.0]),
         damaged("tokens", ["x" * 5000] * 270),
-        damaged("unknown_token_id", 5000),
+        damaged("unknown_token_id", True),
     ],
 )
 def test_damaged_spm_vocabularies_are_refused(damage: Callable[[Metadata], Metadata]) -> None:
