@@ -191,6 +191,7 @@ class PyEngine {
             throw std::invalid_argument("folding must be auto, never or always");
     }
     void set_profile(bool on) { engine_->set_profile(on); }
+    std::uint64_t progress() const { return engine_->progress(); }
     std::string isa() const { return engine_->isa(); }
 
     void close() {
@@ -285,6 +286,8 @@ void bind_engine(nb::module_& m) {
         .def("set_folding", &PyEngine::set_folding, "mode"_a,
              "Whether steps may run on half of the team: auto (when a thread has lost its core), never, always.")
         .def("set_profile", &PyEngine::set_profile, "on"_a)
+        .def_prop_ro("progress", &PyEngine::progress,
+                     "Instructions done since the beginning; may be asked while a step runs.")
         .def_prop_ro("isa", &PyEngine::isa, "Name of the instruction set level in use.")
         .def("close", &PyEngine::close, "Free threads and memory; idempotent.");
 }

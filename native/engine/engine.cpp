@@ -158,13 +158,22 @@ void Engine::run_thread(int thread) {
             const Share rows = share(state.in.token_count(), state.members(), member);
             state.rope.fill(state.in.positions, rows.begin, rows.end);
         }
-    if (thread > 0 || !profile_.load(std::memory_order_relaxed)) {
+    if (thread > 0) {
         for (const Bound& bound : program_) run_bound(bound, thread);
+        return;
+    }
+    std::uint64_t done = progress();
+    if (!profile_.load(std::memory_order_relaxed)) {
+        for (const Bound& bound : program_) {
+            run_bound(bound, thread);
+            progress_.store(++done, std::memory_order_relaxed);
+        }
         return;
     }
     auto before = Clock::now();
     for (const Bound& bound : program_) {
         run_bound(bound, thread);
+        progress_.store(++done, std::memory_order_relaxed);
         const auto now = Clock::now();
         op_seconds_[bound.run == nullptr ? 0 : bound.i.op] += seconds_between(before, now);
         before = now;

@@ -51,6 +51,9 @@ class Engine {
     std::uint64_t steps() const { return steps_; }
     std::uint64_t tokens() const { return tokens_; }
     std::uint64_t folded_steps() const { return folded_steps_; }  // steps that ran on half of the team
+    // Instructions that thread 0 has done since the beginning; any thread may ask at any time. It stands still only
+    // between steps, and when a step hangs.
+    std::uint64_t progress() const { return progress_.load(std::memory_order_relaxed); }
     const char* isa() const { return isa_; }
 
   private:
@@ -68,6 +71,7 @@ class Engine {
     FoldPolicy fold_;
     std::atomic<bool> busy_{false};
     std::atomic<bool> profile_{false};
+    std::atomic<std::uint64_t> progress_{0};
     std::atomic<Folding> folding_{Folding::kAuto};
     bool loaded_ = false;
     const char* isa_;

@@ -101,6 +101,10 @@ class Engine:
 
     def set_profile(self, on: bool) -> None: ...
     @property
+    def progress(self) -> int:
+        """Instructions done since the beginning; may be asked while a step runs."""
+
+    @property
     def isa(self) -> str: ...
     def close(self) -> None:
         """Frees threads and memory; idempotent."""

@@ -170,7 +170,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @invariant()
     def conserved(self) -> None:
         scheduler = self.scheduler
-        scheduler.pool.check([sequence.pages for sequence in scheduler._running])
+        scheduler.check()
         slots = [sequence.slot for sequence in scheduler._running + scheduler._preempted]
         assert sorted(slots + scheduler._slots) == list(range(scheduler.limits.max_batch))
         assert all(not sequence.pages for sequence in scheduler._preempted)

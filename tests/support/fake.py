@@ -21,7 +21,7 @@ from undiced.engine.backend import Limits, NoToken, SlotState, StepInput, StepOu
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from undiced.engine.load import BackendOptions
+    from undiced.engine.load import BackendOptions, Progress
 
 FAKE_LIMITS = Limits(max_batch=32, max_tokens=256, context=4096, pages=1024, page_tokens=16, vocab=1000, source="host")
 
@@ -74,6 +74,7 @@ class FakeBackend:
         self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
         self._slots: list[SlotState | None] = [None] * limits.max_batch
         self._counted = [0] * limits.max_batch
+        self._begun = 0
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot."""
@@ -82,6 +83,7 @@ class FakeBackend:
 
     def step(self, batch: StepInput) -> StepOutput:
         """Write the tokens into their pages, hash the histories of the sampled rows."""
+        self._begun += 1
         if self._poison >= 0 and self._poison in batch.tokens:
             raise EngineError("The fake engine met its poison.")
         starts = batch.seq_start.tolist()
@@ -100,6 +102,10 @@ class FakeBackend:
             time.sleep(seconds)
         self.steps = [*self.steps[-9:], (len(batch.slots), len(batch.tokens))]
         return self._output(np.array(sampled, np.int32), batch, seconds)
+
+    def progress(self) -> int:
+        """Steps begun."""
+        return self._begun
 
     def close(self) -> None:
         """Nothing to free."""
@@ -164,7 +170,7 @@ def _must(condition: bool, rule: str) -> None:
         raise EngineError(f"The step breaks a rule: {rule}.")
 
 
-def open_fake(options: BackendOptions) -> FakeBackend:
+def open_fake(options: BackendOptions, progress: Progress) -> FakeBackend:
     """A fake backend for the engine process; `options.checkpoint` may set fields, e.g.
     "max_batch=4,step_s=0.001,poison=7".
     """
@@ -183,7 +189,7 @@ def open_fake(options: BackendOptions) -> FakeBackend:
         vocab=int(number("vocab", base.vocab)),
         source=base.source,
     )
-    options.progress(1.0, "nothing to load")
+    progress(1.0, "nothing to load")
     return FakeBackend(
         limits,
         step_s=number("step_s"),

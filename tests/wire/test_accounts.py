@@ -8,18 +8,19 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from support.clients import fake_spec, started
+
 from undiced.api.app import build_app
 from undiced.api.call import TAG
 from undiced.api.deployment import Deployment, ModelCard
 from undiced.api.service import Service
 from undiced.remote.client import EngineClient
-from undiced.remote.process import EngineSpec
 from undiced.serve import UsageEvent
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import ByteTokenizer, Caller, LineChat
 
-SPEC = EngineSpec(backend="support.fake:open_fake", checkpoint="vocab=258,context=1000")
+SPEC = fake_spec("vocab=258,context=1000")
 CHAT = "/v1/chat/completions"
 KINDS: tuple[tuple[dict[str, object], int | None], ...] = (  # fields, and after how many writes the client leaves
     ({"max_tokens": 20}, None),
@@ -34,7 +35,7 @@ KINDS: tuple[tuple[dict[str, object], int | None], ...] = (  # fields, and after
 
 async def test_every_sequence_is_accounted_for_once_and_nothing_stays() -> None:
     events: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=[events.append]) as engine:
+    async with started(SPEC, on_usage=[events.append]) as engine:
         caller = _caller(engine)
         caller.app = _tagged(caller.app)
         alive = []
@@ -85,7 +86,7 @@ def _caller(engine: EngineClient) -> Caller:
 
 
 async def test_prefixes_are_shared_within_a_salt_alone() -> None:
-    async with EngineClient(SPEC) as engine:
+    async with started(SPEC) as engine:
         caller = _caller(engine)
         cached = []
         for salt in (None, None, "a", "a", "b"):

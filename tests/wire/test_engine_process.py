@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.clients import fake_spec, started
 from support.fake import Draw, fake_token
 
 from undiced.core.errors import (
@@ -26,11 +27,13 @@ from undiced.core.errors import (
     UnavailableError,
     UndicedError,
 )
-from undiced.remote.client import EngineClient, Restarts
-from undiced.remote.process import EngineSpec
+from undiced.engine.load import BackendOptions
+from undiced.remote.client import EngineClient
+from undiced.remote.spec import EngineSpec
+from undiced.remote.supervisor import Restarts
 from undiced.serve import GREEDY, Delta, Request, UsageEvent
 
-SPEC = EngineSpec(backend="support.fake:open_fake", checkpoint="step_s=0.002")
+SPEC = fake_spec("step_s=0.002")
 HURRY = Restarts(pause_s=0.01)
 
 
@@ -47,7 +50,6 @@ def alone(request: Request) -> list[int]:
 
 async def read(client: EngineClient, request: Request) -> tuple[list[int], Delta]:
     stream = client.submit(request)
-    await stream.accepted()
     deltas = [delta async for delta in stream]
     return [token for delta in deltas for token in delta.tokens], deltas[-1]
 
@@ -73,7 +75,7 @@ def cpu_ticks(pid: int) -> int:
 
 async def test_many_streams_get_what_each_would_get_alone() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=[accounts.append]) as client:
+    async with started(SPEC, on_usage=[accounts.append]) as client:
         assert client.health.state == "ready"
         requests = [ask(f"r{index}", 5 + index, first=index) for index in range(40)]
         answers = await asyncio.gather(*(read(client, request) for request in requests))
@@ -93,7 +95,7 @@ async def test_an_observer_that_fails_ends_no_stream_and_hides_no_account() -> N
     def broken(usage: UsageEvent) -> None:
         raise OSError("the disk is full")
 
-    async with EngineClient(SPEC, on_usage=[broken, accounts.append, broken]) as client:
+    async with started(SPEC, on_usage=[broken, accounts.append, broken]) as client:
         request = replace(ask("r"), tag="somebody")
         tokens, last = await read(client, request)
         assert (tokens, [last.usage]) == (alone(request), accounts)
@@ -102,7 +104,7 @@ async def test_an_observer_that_fails_ends_no_stream_and_hides_no_account() -> N
 
 async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=[accounts.append], restarts=HURRY) as client:
+    async with started(SPEC, on_usage=[accounts.append], restarts=HURRY) as client:
         streams = [client.submit(ask(f"r{index}", 1000)) for index in range(3)]
         for stream in streams:
             await anext(stream)
@@ -124,20 +126,20 @@ async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
 
 
 async def test_an_engine_that_keeps_dying_is_given_up() -> None:
-    async with EngineClient(SPEC, restarts=Restarts(limit=1, pause_s=0.01)) as client:
+    async with started(SPEC, restarts=Restarts(limit=1, pause_s=0.01)) as client:
         for expected in ("ready", "failed"):
             assert client.pid is not None
             os.kill(client.pid, signal.SIGKILL)
             await until(lambda: client.health.state != "ready")
             await until(lambda expected=expected: client.health.state == expected)
-        with pytest.raises(UnavailableError, match=r"has failed: .*signal 9"):
+        with pytest.raises(UnavailableError, match=r"has failed for good: .*signal 9, SIGKILL"):
             client.submit(ask("late"))
         assert "signal 9" in client.health.detail
 
 
 async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back() -> None:
-    spec = replace(SPEC, checkpoint="step_s=0.002,poison=999")
-    async with EngineClient(spec, restarts=HURRY) as client:
+    spec = fake_spec("step_s=0.002,poison=999")
+    async with started(spec, restarts=HURRY) as client:
         bystander = client.submit(ask("bystander", 1000))
         await anext(bystander)
         with pytest.raises(EngineError, match="poison"):
@@ -154,10 +156,10 @@ async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back(
 
 async def test_a_reader_that_leaves_frees_its_place() -> None:
     accounts: list[UsageEvent] = []
-    async with EngineClient(SPEC, on_usage=[accounts.append]) as client:
-        async with client.submit(ask("gone", 4000)) as stream:
-            async for _ in stream:
-                break
+    async with started(SPEC, on_usage=[accounts.append]) as client:
+        gone = client.submit(ask("gone", 4000))
+        await anext(gone)
+        gone.cancel()
         reader = asyncio.create_task(read(client, ask("cut", 4000)))
         await until(lambda: client.stats().running == 1 and len(accounts) == 1)
         reader.cancel()
@@ -170,7 +172,7 @@ async def test_a_reader_that_leaves_frees_its_place() -> None:
 
 
 async def test_finish_ends_the_sequence_where_the_reader_says() -> None:
-    async with EngineClient(SPEC) as client:
+    async with started(SPEC) as client:
         stream, count = client.submit(ask("a", 2000)), 0
         async for delta in stream:
             count += len(delta.tokens)
@@ -182,23 +184,22 @@ async def test_finish_ends_the_sequence_where_the_reader_says() -> None:
 
 
 async def test_a_full_queue_refuses_before_the_first_token() -> None:
-    spec = replace(SPEC, checkpoint="step_s=0.002,max_batch=1", max_waiting=1)
-    async with EngineClient(spec) as client:
+    spec = fake_spec("step_s=0.002,max_batch=1", max_waiting=1)
+    async with started(spec) as client:
         running = client.submit(ask("running", 2000))
         await anext(running)
         waiting = client.submit(ask("waiting"))
-        await waiting.accepted()
         refused = client.submit(ask("refused"))
         with pytest.raises(QueueFullError, match="1 requests are waiting") as caught:
-            await refused.accepted()
+            await anext(refused)
         assert 0.1 <= caught.value.retry_after_s <= 60
         running.cancel()
         assert [delta.finish_reason async for delta in waiting][-1] == "length"
 
 
 async def test_a_flood_is_refused_before_it_is_sent() -> None:
-    spec = replace(SPEC, checkpoint="step_s=0.002,max_batch=2", max_waiting=3)
-    async with EngineClient(spec) as client:
+    spec = fake_spec("step_s=0.002,max_batch=2", max_waiting=3)
+    async with started(spec) as client:
         streams = [client.submit(ask(f"r{index}", 2000)) for index in range(7)]
         with pytest.raises(QueueFullError, match="7 requests are on their way"):
             client.submit(ask("flood"))
@@ -209,7 +210,7 @@ async def test_a_flood_is_refused_before_it_is_sent() -> None:
 
 
 async def test_impossible_requests_are_refused_without_asking_the_engine() -> None:
-    async with EngineClient(SPEC) as client:
+    async with started(SPEC) as client:
         with pytest.raises(ContextLengthError):
             client.submit(ask("long", 5000))
         with pytest.raises(InvalidRequestError, match="token id"):
@@ -220,22 +221,10 @@ async def test_impossible_requests_are_refused_without_asking_the_engine() -> No
         stream.cancel()
 
 
-async def test_drain_lets_running_answers_end_and_takes_no_more() -> None:
-    async with EngineClient(SPEC) as client:
-        reader = asyncio.create_task(read(client, ask("last", 100)))
-        await until(lambda: client.stats().running == 1)
-        assert not await client.drain(timeout_s=0.02)
-        assert client.health.state == "draining"
-        with pytest.raises(UnavailableError, match="draining"):
-            client.submit(ask("late"))
-        assert await client.drain(timeout_s=10)
-        assert len((await reader)[0]) == 100
-
-
-async def test_close_ends_streams_process_and_folder() -> None:
+async def test_close_ends_streams_and_process() -> None:
     client = EngineClient(SPEC)
     await client.start()
-    pid, folder = client.pid, client._folder
+    pid = client.pid
     stream = client.submit(ask("open", 4000))
     await anext(stream)
     await client.close()
@@ -244,16 +233,18 @@ async def test_close_ends_streams_process_and_folder() -> None:
         async for _ in stream:
             pass
     assert pid is not None
-    assert folder is not None
     assert not exists(pid)
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
     ("factory", "error", "words"),
     [
         ("refuse", CheckpointError, r"model\.gguf is damaged\. Fetch it again\."),
-        ("die", EngineError, r"died while it loaded the model \(signal 9\)\. If memory ran out, .*--max-context"),
+        (
+            "die",
+            EngineError,
+            r"died while it loaded the model \(signal 9, SIGKILL\)\. If memory ran out, .*--max-context",
+        ),
         ("stumble", EngineError, "ZeroDivisionError: a bug"),
         ("missing", EngineError, "AttributeError"),
     ],
@@ -262,7 +253,7 @@ async def test_an_engine_that_cannot_load_says_why(
     factory: str, error: type[UndicedError], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}")
-    client = EngineClient(EngineSpec(backend=f"engine_factories:{factory}", checkpoint="model.gguf"))
+    client = EngineClient(EngineSpec(BackendOptions(checkpoint="model.gguf"), backend=f"engine_factories:{factory}"))
     with pytest.raises(error, match=words):
         await client.start()
     assert client.health.state == "closed"
@@ -287,9 +278,9 @@ async def test_the_engine_dies_with_its_parent() -> None:
     program = (
         "import asyncio\n"
         "from undiced.remote.client import EngineClient\n"
-        "from undiced.remote.process import EngineSpec\n"
+        "from support.clients import fake_spec\n"
         "async def main():\n"
-        f"    client = EngineClient(EngineSpec(backend={SPEC.backend!r}, checkpoint={SPEC.checkpoint!r}))\n"
+        "    client = EngineClient(fake_spec())\n"
         "    await client.start()\n"
         "    print(client.pid, flush=True)\n"
         "    await asyncio.sleep(60)\n"
@@ -316,7 +307,7 @@ async def least_ticks(pid: int, window_s: float) -> int:
 
 
 async def test_an_idle_engine_uses_no_processor_and_ignores_the_terminal() -> None:
-    async with EngineClient(SPEC) as client:
+    async with started(SPEC) as client:
         await read(client, ask("warm"))
         assert client.pid is not None
         os.kill(client.pid, signal.SIGINT)
@@ -326,7 +317,7 @@ async def test_an_idle_engine_uses_no_processor_and_ignores_the_terminal() -> No
 
 
 async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> None:
-    async with EngineClient(SPEC) as client:
+    async with started(SPEC) as client:
         unread = client.submit(ask("unread", 300))
         tokens, _ = await read(client, ask("read", 200))
         assert len(tokens) == 200
@@ -341,7 +332,7 @@ async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> Non
 
 
 async def test_a_step_costs_the_engine_process_little() -> None:
-    async with EngineClient(replace(SPEC, checkpoint="step_s=0.001")) as client:
+    async with started(fake_spec("step_s=0.001")) as client:
         costs = []
         for turn in range(5):
             before = client.stats()

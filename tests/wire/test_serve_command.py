@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -26,6 +27,16 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def left_behind(tmp_path: Path) -> list[str]:
     return sorted(entry.name for entry in (tmp_path / "scratch").iterdir())
+
+
+def engines(server: int) -> list[int]:
+    """Process ids of a server's engine processes."""
+    found = []
+    for name in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if b"undiced.remote.engine_process" in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+    return found
 
 
 def refused(tmp_path: Path, *arguments: str) -> str:
@@ -87,7 +98,7 @@ def test_a_signal_while_it_loads_ends_it_and_leaves_nothing(tmp_path: Path, numb
         process_group=0,
     )
     deadline = time.monotonic() + 60
-    while not any(name.startswith("undiced-") and "program" not in name for name in left_behind(tmp_path)):
+    while not engines(process.pid):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     os.killpg(process.pid, number)  # as a terminal does: to all of the foreground

@@ -87,6 +87,12 @@ class Metrics:
             _MODEL,
             registry=self.registry,
         )
+        self.restarts = Counter(
+            "undiced_engine_restarts",
+            "How often an engine that died was started again.",
+            _MODEL,
+            registry=self.registry,
+        )
         self._models: dict[str, ModelMetrics] = {}
 
     def of(self, model: str) -> ModelMetrics:
@@ -96,10 +102,10 @@ class Metrics:
             found = self._models[model] = ModelMetrics(self, model)
         return found
 
-    def render(self, stats: Mapping[str, EngineStats]) -> bytes:
-        """The exposition text, with the latest figures of each model's engine."""
+    def render(self, stats: Mapping[str, EngineStats], restarts: Mapping[str, int]) -> bytes:
+        """The exposition text, with the latest figures of each model's engine and how often it was restarted so far."""
         for model, figures in stats.items():
-            self.of(model).see(figures)
+            self.of(model).see(figures, restarts[model])
         return generate_latest(self.registry)
 
 
@@ -113,6 +119,7 @@ class ModelMetrics:
         self._completion_tokens = all_models.completion_tokens.labels(model)
         self._queue = all_models.queue.labels(model)
         self._tpot = all_models.tpot.labels(model)
+        self._restarts, self._restarts_seen = all_models.restarts.labels(model), 0
         self.ttft = all_models.ttft.labels(model)
         self.duration = all_models.duration.labels(model)
 
@@ -127,9 +134,11 @@ class ModelMetrics:
         if event.completion_tokens > 1:
             self._tpot.observe(event.completion_s / (event.completion_tokens - 1))
 
-    def see(self, stats: EngineStats) -> None:
+    def see(self, stats: EngineStats, restarts: int) -> None:
         """Take over the engine's latest figures."""
         every, model = self._all, self._model
+        self._restarts.inc(restarts - self._restarts_seen)
+        self._restarts_seen = restarts
         every.running.labels(model).set(stats.running)
         every.waiting.labels(model).set(stats.waiting)
         every.pages.labels(model, "used").set(stats.pages_used)

@@ -70,5 +70,6 @@ async def health(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """GET /metrics in the Prometheus text format."""
     service: Service = request.app.state.service
-    text = service.metrics.render({one.card.id: one.engine.stats() for one in service.deployments})
+    stats = {one.card.id: one.engine.stats() for one in service.deployments}
+    text = service.metrics.render(stats, {one.card.id: one.engine.health.restarts for one in service.deployments})
     return Response(text, media_type=None, headers={"content-type": CONTENT_TYPE})

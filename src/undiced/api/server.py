@@ -20,7 +20,7 @@ from undiced.api.connection import connection_class
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from undiced.api.service import Service
 
@@ -97,13 +97,15 @@ async def serve(
     *,
     on_ready: Callable[[], None],
     on_drain: Callable[[int], None],
+    lost: Awaitable[object] | None = None,
     access_log: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; or until `lost` is done, which is when the engine has failed
+    for good.
 
     While draining, /health and new requests get 503 and running answers go on, for at most `settings.drain_s` seconds
-    or until a second
-    signal; answers that are still running then end with an error. `on_drain` is called with their number.
+    or until a second SIGTERM or SIGINT; answers that are still running then end with an error. `on_drain` is called
+    with their number.
     """
     _listen(sock)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
@@ -122,9 +124,8 @@ async def serve(
     )
     server = _Server(config)
     drain = Drain(service, server, on_drain)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, drain.signaled)
+    drain.listen()
+    losing = asyncio.ensure_future(drain.when(lost)) if lost is not None else None
     task = asyncio.create_task(server.serve(sockets=[sock]))
     while not server.started and not task.done():
         await asyncio.sleep(0.001)
@@ -133,10 +134,12 @@ async def serve(
         gc.freeze()  # what is alive now stays; requests shall not pay for walking it
         on_ready()
     await task
+    if losing is not None:
+        losing.cancel()
 
 
 class Drain:
-    """The way from serving to stopped."""
+    """The way from serving to stopped. It goes on whatever becomes of `on_drain`, which writes to a terminal."""
 
     def __init__(self, service: Service, server: uvicorn.Server, on_drain: Callable[[int], None]) -> None:
         self.service = service
@@ -145,17 +148,37 @@ class Drain:
         self.hurry = False
         self.task: asyncio.Task[None] | None = None
 
+    def listen(self) -> None:
+        """Follow signals from now on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.signaled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            # a terminal that closes sends it once, its shell once more: it never hurries
+            loop.add_signal_handler(signal.SIGHUP, self.begin, self.service.settings.drain_s)
+
     def signaled(self) -> None:
         """The first signal drains, the second ends what still runs."""
-        if self.task is not None:
+        if self.task is None:
+            self.begin(self.service.settings.drain_s)
+        else:
             self.hurry = True
+
+    async def when(self, lost: Awaitable[object]) -> None:
+        """End once the engine is lost: its streams have their errors, nothing else can be answered."""
+        await lost
+        self.begin(_LAST_WORDS_S)
+
+    def begin(self, limit_s: float) -> None:
+        """Take no more requests, and stop when none runs any more, or after `limit_s` seconds."""
+        if self.task is not None:
             return
         self.service.state = "draining"
+        self.task = asyncio.get_running_loop().create_task(self._run(limit_s))
         self.on_drain(len(self.service.running))
-        self.task = asyncio.get_running_loop().create_task(self._run())
 
-    async def _run(self) -> None:
-        await self._until_idle(self.service.settings.drain_s)
+    async def _run(self, limit_s: float) -> None:
+        await self._until_idle(limit_s)
         self.service.state = "stopped"
         for task in list(self.service.running):
             task.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated, Protocol, runtime_checkable
@@ -109,6 +110,8 @@ def _report_json(code: str, message: str, remedy: str) -> None:
 
 def _report(code: str, message: str, remedy: str) -> None:
     """One red line on the error stream; with --json, an object on the output."""
-    _report_json(code, message, remedy)
     line = " ".join(f"{message} {remedy}".split())
-    typer.secho(f"error: {line}", fg="red", err=True)
+    with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells
+        _report_json(code, message, remedy)
+    with contextlib.suppress(OSError, ValueError):
+        typer.secho(f"error: {line}", fg="red", err=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,18 +16,20 @@ from undiced.core.exits import Exit
 
 if TYPE_CHECKING:
     import socket
+    import threading
     from collections.abc import Callable, Coroutine, Iterator
 
     from undiced.api.deployment import Deployment, ModelCard
     from undiced.api.settings import Settings
-    from undiced.cli.terminal import Bar
+    from undiced.cli.announcement import Announcement
     from undiced.engine.backend import Limits
     from undiced.llm import Compiled
     from undiced.remote.client import EngineClient
-    from undiced.remote.process import EngineSpec
+    from undiced.remote.spec import EngineSpec
     from undiced.text import ChatEncoder, Tokenizer
 
 _POLL_S = 0.05
+_BAR_S = 1.0  # for the bar to leave the terminal
 
 
 def serve(
@@ -48,24 +49,30 @@ def serve(
     import logging
 
     from undiced.api.server import bind
+    from undiced.cli.announcement import Announcement
     from undiced.cli.terminal import loading
+    from undiced.cli.voice import Voice, VoiceHandler
     from undiced.llm import compile_for_host
 
+    began_s, voice = time.perf_counter(), Voice()
     logging.basicConfig(
-        level=logging.INFO if access_log else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+        level=logging.INFO if access_log else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        handlers=[VoiceHandler(voice)],
     )
-    began_s = time.perf_counter()
-    with bind(host, port) as sock:
-        with loading(model, quiet=as_json) as bar:
-            compiled = compile_for_host(
-                model, threads=threads, max_batch=max_batch, max_context=max_context, progress=bar
-            )
-        with saved(compiled) as path:
-            team = compiled.program.regions[0].rect.cores
-            spec = engine_spec(path, compiled, team, max_queue)
+    try:
+        with bind(host, port) as sock:
+            with loading(model, quiet=as_json) as bar:
+                compiled = compile_for_host(
+                    model, threads=threads, max_batch=max_batch, max_context=max_context, progress=bar
+                )
+            spec = engine_spec(model, compiled, max_queue)
+            told = Announcement(voice, sock, spec.options.threads, began_s, as_json=as_json)
             settings = server_settings(max_queue, max_connections, drain_s)
-            told = Announcement(model, sock, team, began_s, as_json)
-            _run(_serve(compiled, spec, sock, told, settings, access_log=access_log))
+            status = _run(_serve(model, compiled, spec, sock, told, settings, access_log=access_log))
+    finally:
+        voice.close()
+    raise typer.Exit(status)
 
 
 def server_settings(max_queue: int, max_connections: int, drain_s: float) -> Settings:
@@ -77,36 +84,36 @@ def server_settings(max_queue: int, max_connections: int, drain_s: float) -> Set
     return replace(usual, **most)
 
 
-def engine_spec(path: Path, compiled: Compiled, threads: int, max_queue: int) -> EngineSpec:
-    """What the engine process is told."""
-    from undiced.remote.process import EngineSpec
+def engine_spec(ref: str, compiled: Compiled, max_queue: int) -> EngineSpec:
+    """What the engine process is told: this program and these very files, also when it is started again."""
+    from undiced.checkpoint.identity import identity
+    from undiced.engine.load import BackendOptions
+    from undiced.remote.spec import EngineSpec
+    from undiced.serve import Policy
 
-    checkpoint = str(compiled.checkpoint.path.absolute())
-    return EngineSpec(program=str(path), checkpoint=checkpoint, threads=threads, max_waiting=max_queue)
+    path = compiled.checkpoint.path.absolute()
+    options = BackendOptions(
+        program=compiled.program.encoded(),
+        program_digest=compiled.program.digest,
+        checkpoint=str(path),
+        checkpoint_digest=compiled.checkpoint.digest,
+        identity=identity(path),
+        threads=compiled.program.regions[0].rect.cores,
+    )
+    return EngineSpec(options, Policy(max_waiting=max_queue), model=served_name(ref, compiled))
 
 
-@contextlib.contextmanager
-def saved(compiled: Compiled) -> Iterator[Path]:
-    """The program in a file, for as long as it is needed."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="undiced-program-") as folder:
-        path = Path(folder) / "program"
-        compiled.program.save(path)
-        yield path
-
-
-def _run(main: Coroutine[object, object, None]) -> None:
-    """Run the event loop; uvloop where there is one."""
+def _run(main: Coroutine[object, object, int]) -> int:
+    """Run the event loop; uvloop where there is one. Returns the exit status."""
     import asyncio
 
     try:
-        _runner()(main)
+        return _runner()(main)
     except asyncio.CancelledError:
-        raise SystemExit(Exit.TERMINATED) from None
+        return Exit.TERMINATED
 
 
-def _runner() -> Callable[[Coroutine[object, object, None]], None]:
+def _runner() -> Callable[[Coroutine[object, object, int]], int]:
     import asyncio
 
     try:
@@ -116,45 +123,8 @@ def _runner() -> Callable[[Coroutine[object, object, None]], None]:
     return uvloop.run
 
 
-class Announcement:
-    """What the terminal is told, in words or in JSON."""
-
-    def __init__(self, model: str, sock: socket.socket, threads: int, began_s: float, as_json: bool) -> None:
-        self.model, self.threads, self.began_s, self.as_json = model, threads, began_s, as_json
-        host, self.port = sock.getsockname()[:2]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-        self.url = f"http://{shown}:{self.port}"
-        self.limits: Limits | None = None
-        self.name = model
-
-    def ready(self) -> None:
-        """Requests are taken."""
-        from undiced.cli.terminal import counted, emit
-
-        seconds = time.perf_counter() - self.began_s
-        assert self.limits is not None
-        if self.as_json:
-            facts = {"model": self.name, "url": self.url, "threads": self.threads, "context": self.limits.context}
-            emit({"event": "ready", **facts, "max_batch": self.limits.max_batch, "seconds": round(seconds, 3)})
-            return
-        typer.secho(f"{self.name} is ready after {seconds:.1f} s", bold=True)
-        typer.echo(f"  chat page   {self.url}/")
-        typer.echo(f"  API         {self.url}/v1")
-        threads, batch = counted(self.threads, "thread"), counted(self.limits.max_batch, "sequence")
-        shape = f"{threads}, context {self.limits.context}, {batch} at once"
-        typer.secho(f"  {shape}. Ctrl-C stops.", fg="bright_black")
-
-    def drain(self, running: int) -> None:
-        """No more requests are taken."""
-        from undiced.cli.terminal import counted, emit
-
-        if self.as_json:
-            emit({"event": "draining", "running": running})
-        elif running:
-            typer.echo(f"Finishing {counted(running, 'answer')}; Ctrl-C again ends them.", err=True)
-
-
 async def _serve(
+    ref: str,
     compiled: Compiled,
     spec: EngineSpec,
     sock: socket.socket,
@@ -162,21 +132,31 @@ async def _serve(
     settings: Settings,
     *,
     access_log: bool,
-) -> None:
+) -> int:
+    """Serve until a signal ends it, or the engine is lost; returns the exit status."""
+    import asyncio
+
     from undiced.api import server
     from undiced.api.metrics import Metrics
     from undiced.api.service import Service
     from undiced.remote.client import EngineClient
 
     _end_on_sigterm()
-    metrics = Metrics()
-    told.name = served_name(told.model, compiled)
-    engine = EngineClient(spec, on_usage=[metrics.of(told.name).ended])
+    metrics, told.name = Metrics(), spec.model
+    engine = EngineClient(spec, on_usage=[metrics.of(spec.model).ended])
     try:
         tokenizer, chat = await _load(compiled, engine, told)
-        card = model_card(told.model, compiled, engine.limits)
+        card = model_card(ref, compiled, engine.limits)
         service = Service([_deployment(card, engine, tokenizer, chat, settings)], settings, metrics)
-        await server.serve(service, sock, on_ready=told.ready, on_drain=told.drain, access_log=access_log)
+        lost = asyncio.create_task(engine.given_up())
+        await server.serve(
+            service, sock, on_ready=told.ready, on_drain=told.drain, lost=asyncio.shield(lost), access_log=access_log
+        )
+        if not lost.done():
+            lost.cancel()
+            return Exit.OK
+        told.lost(lost.result())
+        return Exit.ENGINE_LOST
     finally:
         await engine.close()
 
@@ -195,29 +175,40 @@ async def _load(compiled: Compiled, engine: EngineClient, told: Announcement) ->
     """Start the engine and load what handles text, side by side; the first failure ends both."""
     import asyncio
 
-    from undiced.cli.terminal import Bar
-
-    with Bar("Packing weights", quiet=told.as_json) as bar:
-        watching = asyncio.create_task(_watch(engine, bar))
+    with _shown(engine, quiet=told.as_json):
         starting = asyncio.create_task(engine.start())
         reading = asyncio.create_task(asyncio.to_thread(_text_parts, compiled))
         try:
             told.limits, parts = await asyncio.gather(starting, reading)
         finally:
-            for task in (watching, starting, reading):
+            for task in (starting, reading):
                 task.cancel()
-            await asyncio.gather(watching, starting, reading, return_exceptions=True)
+            await asyncio.gather(starting, reading, return_exceptions=True)
     return parts
 
 
-async def _watch(engine: EngineClient, bar: Bar) -> None:
-    """Show how far the engine's loading is."""
-    import asyncio
+@contextlib.contextmanager
+def _shown(engine: EngineClient, *, quiet: bool) -> Iterator[None]:
+    """Show how far the engine's loading is, from a thread: a terminal that takes nothing shall not stop the server."""
+    import threading
 
-    while True:
-        await asyncio.sleep(_POLL_S)
-        health = engine.health
-        bar.share(health.progress, health.detail.capitalize())
+    over = threading.Event()
+    thread = threading.Thread(target=_show, args=(engine, over, quiet), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_BAR_S)
+
+
+def _show(engine: EngineClient, over: threading.Event, quiet: bool) -> None:
+    from undiced.cli.terminal import Bar
+
+    with Bar("Packing weights", quiet=quiet) as bar:
+        while not over.wait(_POLL_S):
+            health = engine.health
+            bar.share(health.progress, health.detail.capitalize())
 
 
 def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:

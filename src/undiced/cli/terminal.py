@@ -4,6 +4,7 @@ used.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with contextlib.suppress(OSError, ValueError):
+                self._progress.stop()
 
     def __call__(self, done: float, total: float) -> None:
         """Bytes done, bytes in all."""
@@ -52,7 +54,12 @@ class Bar:
         if share < self._done and self._then:
             what = what or self._then
         self._what, self._done = what or self._what, share
-        now = time.perf_counter()
+        try:
+            self._show(time.perf_counter())
+        except (OSError, ValueError):  # the terminal has gone; what it would have shown goes on
+            self._quiet = True
+
+    def _show(self, now: float) -> None:
         if self._quiet or now - self._began_s < _PATIENCE_S:
             return
         if not sys.stderr.isatty():
@@ -61,7 +68,7 @@ class Bar:
         if self._progress is None:
             self._open()
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=share, description=self._what)
+            self._progress.update(self._task, completed=self._done, description=self._what)
 
     def _plain(self, now: float) -> None:
         if now - self._told_s >= _PLAIN_EVERY_S:

@@ -118,5 +118,11 @@ class Backend(Protocol):
             EngineError: the engine failed; the backend can't be used any more.
         """
 
+    def progress(self) -> int:
+        """A count that moves while a step does, so that a long step can be told from one that hangs.
+
+        Any thread may ask at any time.
+        """
+
     def close(self) -> None:
         """Free threads and memory; idempotent."""

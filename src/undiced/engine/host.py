@@ -168,6 +168,10 @@ class HostBackend:
         """Bytes held, by purpose."""
         return self._engine.memory()
 
+    def progress(self) -> int:
+        """Instructions done since the beginning."""
+        return int(getattr(self._engine, "progress", 0))
+
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""
         self._engine.close()

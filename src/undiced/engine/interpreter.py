@@ -55,6 +55,7 @@ class InterpreterBackend:
         self._buffers: list[F32] = [np.zeros((0, b.width), np.float32) for b in program.buffers]
         self._keys = [np.zeros((pages, PAGE_TOKENS, k.kv_heads, k.head_dim), np.float32) for k in program.kv]
         self._values = [np.zeros_like(k) for k in self._keys]
+        self._done = 0
         self._kv_type = np.float16 if kv_f16 else np.float32
 
     def open_slot(self, slot: int, state: SlotState) -> None:
@@ -64,6 +65,7 @@ class InterpreterBackend:
         """Run one step; tokens are always the likeliest ones."""
         start = time.perf_counter()
         for instr in self.program.streams[0].instrs:
+            self._done += 1
             if instr.op in (Op.BARRIER, Op.SAMPLE):
                 continue
             if instr.op not in _MEANINGS:
@@ -80,6 +82,10 @@ class InterpreterBackend:
     def buffer(self, index: int) -> F32:
         """The last step's rows of a buffer, copied."""
         return self._buffers[index].copy()
+
+    def progress(self) -> int:
+        """Instructions done since the beginning."""
+        return self._done
 
     def close(self) -> None:
         """Nothing to free."""

@@ -1,4 +1,4 @@
-"""From a program file and a checkpoint reference to a running backend: what the engine process does first.
+"""From a compiled program and a checkpoint reference to a running backend: what the engine process does first.
 
 Knows how to open each part; knows nothing of sockets or scheduling. Another backend is another function of the same
 signature.
@@ -6,53 +6,62 @@ signature.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from undiced.core.errors import CheckpointError, ProgramFileError
 
+if TYPE_CHECKING:
     from undiced.engine.backend import Backend
 
-
-def _silent(fraction: float, what: str) -> None:
-    """Progress that nobody watches."""
+Progress = Callable[[float, str], None]  # share done from 0 to 1, what is being done
+_RESTART = "Start the server again to serve what is there now."
 
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """What a backend is made of.
+    """What a backend is made of. Plain data: it travels to the engine process as JSON.
 
     Attributes:
-        program: path of a compiled program.
-        checkpoint: catalog name, GGUF file or Hugging Face folder.
+        program: a compiled program as `Program.encoded` has it; program_digest: its digest, or "".
+        checkpoint: catalog name, GGUF file or Hugging Face folder; checkpoint_digest: its digest, or "".
+        identity: of the checkpoint's files, see `checkpoint.identity`, or "". A backend that is opened with digests or
+            an identity refuses other weights than those.
         threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step. isa: forced
             instruction set, or "".
-        progress: called with (share done from 0 to 1, what is being done).
     """
 
-    program: str
-    checkpoint: str
+    program: bytes = b""
+    program_digest: str = ""
+    checkpoint: str = ""
+    checkpoint_digest: str = ""
+    identity: str = ""
     threads: int = 1
     pages: int | None = None
     max_tokens: int = 256
     isa: str = ""
-    progress: Callable[[float, str], None] = _silent
 
 
-def open_host(options: BackendOptions) -> Backend:
+def open_host(options: BackendOptions, progress: Progress) -> Backend:
     """The host backend with its weights resident.
 
     Raises:
-        UndicedError: the program or the checkpoint cannot be used; says which and why.
+        UndicedError: the program or the checkpoint cannot be used, or is not the one that was promised; says which and
+            why.
     """
     from undiced.checkpoint import open_checkpoint
     from undiced.engine.host import HostBackend
-    from undiced.program.program import load
+    from undiced.program.program import decode
 
-    program = load(Path(options.program))
+    program = decode(options.program, "The program")
+    if options.program_digest not in ("", program.digest):
+        raise ProgramFileError("The program is not the one that was compiled.", remedy=_RESTART)
+    _check_files(options)
     checkpoint = open_checkpoint(options.checkpoint)
+    if options.checkpoint_digest not in ("", checkpoint.digest):
+        raise _changed(checkpoint.name)
     backend: Backend = HostBackend(
         program,
         checkpoint,
@@ -60,6 +69,19 @@ def open_host(options: BackendOptions) -> Backend:
         pages=options.pages,
         max_tokens=options.max_tokens,
         isa=options.isa,
-        progress=lambda done, total: options.progress(done / max(1, total), "packing weights"),
+        progress=lambda done, total: progress(done / max(1, total), "packing weights"),
     )
+    _check_files(options)  # somebody may have written to them meanwhile
     return backend
+
+
+def _check_files(options: BackendOptions) -> None:
+    from undiced.checkpoint.identity import identity
+
+    path = Path(options.checkpoint)
+    if options.identity not in ("", identity(path) if options.identity else ""):
+        raise _changed(path.name)
+
+
+def _changed(name: str) -> CheckpointError:
+    return CheckpointError(f"The files of {name} have changed since the server was started.", remedy=_RESTART)

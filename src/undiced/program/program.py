@@ -17,6 +17,7 @@ from undiced.program.isa import Instr
 VERSION = 2
 _MAGIC = b"UNDICED\x00"
 _MAX_FILE_BYTES = 1 << 30
+_AGAIN = "Compile it again with `undiced compile`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,14 @@ class Program:
         """The value of one of `facts`; KeyError if the compiler did not record it."""
         return dict(self.facts)[name]
 
-    def save(self, path: Path) -> None:
-        """Write the program; the file ends with the sha256 of all that comes before."""
+    def encoded(self) -> bytes:
+        """The program as a file holds it; it ends with the sha256 of all that comes before."""
         data = _MAGIC + VERSION.to_bytes(4, "little") + _payload(self)
-        path.write_bytes(data + hashlib.sha256(data).digest())
+        return data + hashlib.sha256(data).digest()
+
+    def save(self, path: Path) -> None:
+        """Write the program to a file."""
+        path.write_bytes(self.encoded())
 
 
 def _payload(program: Program) -> bytes:
@@ -144,23 +149,31 @@ def load(path: Path) -> Program:
     Raises:
         ProgramFileError: not a program, of another version, or damaged; says which.
     """
-    import msgspec
-
-    remedy = "Compile it again with `undiced compile`."
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ProgramFileError(f"{path} is larger than any program file.", remedy=remedy)
+            raise ProgramFileError(f"{path} is larger than any program file.", remedy=_AGAIN)
         data = path.read_bytes()
     except OSError as error:
         raise ProgramFileError(f"Cannot read {path}: {error.strerror}.", remedy="Check the path.") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> Program:
+    """The program of `Program.encoded`; `name` is what errors call it.
+
+    Raises:
+        ProgramFileError: not a program, of another version, or damaged; says which.
+    """
+    import msgspec
+
     if data[:8] != _MAGIC or len(data) < 44:
-        raise ProgramFileError(f"{path} is not an Undiced program file.", remedy=remedy)
+        raise ProgramFileError(f"{name} is not an Undiced program file.", remedy=_AGAIN)
     version = int.from_bytes(data[8:12], "little")
     if version != VERSION:
-        raise ProgramFileError(f"{path} has program version {version}; this build reads {VERSION}.", remedy=remedy)
+        raise ProgramFileError(f"{name} has program version {version}; this build reads {VERSION}.", remedy=_AGAIN)
     if hashlib.sha256(data[:-32]).digest() != data[-32:]:
-        raise ProgramFileError(f"{path} is damaged: its checksum does not match.", remedy=remedy)
+        raise ProgramFileError(f"{name} is damaged: its checksum does not match.", remedy=_AGAIN)
     try:
         return msgspec.msgpack.decode(data[12:-32], type=Program)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
-        raise ProgramFileError(f"{path} does not hold a valid program: {error}", remedy=remedy) from None
+        raise ProgramFileError(f"{name} does not hold a valid program: {error}", remedy=_AGAIN) from None

@@ -1,18 +1,18 @@
 """The engine process: loads a backend and steps it for as long as its parent lives.
 
-`python -m undiced.remote.engine_process`. Talks frames over one unix socket and nothing else: no HTTP, no text. Sleeps
-when there is nothing to do. An error in the engine ends the process, after telling why; starting another is the
-parent's business.
+Reads its spec from standard input, then talks frames over one inherited socket: no HTTP, no text. Sleeps when there is
+nothing to do. An error in the engine ends the process, after telling why; starting another is the parent's business.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.core.exits import Exit
-from undiced.engine.load import BackendOptions
 from undiced.remote.frames import (
     Accepted,
     Cancel,
@@ -36,53 +35,31 @@ from undiced.remote.frames import (
     ToEngine,
 )
 from undiced.remote.link import Link, LinkClosedError
+from undiced.remote.pulse import Pulse
+from undiced.remote.spec import EngineSpec, decode_spec
 from undiced.serve.loop import EngineLoop
-from undiced.serve.policy import Policy
 from undiced.serve.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend
 
-_POLICY = Policy()
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE = "500"  # when memory runs out the kernel shall take the engine, which is restarted, and not the server
 _LAST_WORDS_S = 2.0
 _STATS_EVERY_S = 0.02
+_IDLE_S = 1.0  # without work before the books are checked: nobody shall wait for that
+_INSPECT_EVERY_S = 60.0
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """The command line, as `EngineSpec.command` writes it."""
-    parser = argparse.ArgumentParser(prog="undiced.remote.engine_process")
-    parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument(
-        "--backend", default="undiced.engine.load:open_host", help="module:function(BackendOptions) -> Backend"
-    )
-    parser.add_argument("--program", default="")
-    parser.add_argument("--checkpoint", default="")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--pages", type=int)
-    parser.add_argument("--max-tokens", type=int, default=256)
-    parser.add_argument("--isa", default="")
-    parser.add_argument("--max-waiting", type=int, default=_POLICY.max_waiting)
-    parser.add_argument("--stall-s", type=float, default=_POLICY.stall_s)
-    return parser.parse_args(arguments)
-
-
-def open_backend(options: argparse.Namespace, link: Link) -> Backend:
+def open_backend(spec: EngineSpec, link: Link, pulse: Pulse) -> Backend:
     """Call the factory, reporting its progress to the parent."""
-    module, _, function = options.backend.partition(":")
-    factory = getattr(importlib.import_module(module), function)
-    backend: Backend = factory(
-        BackendOptions(
-            program=options.program,
-            checkpoint=options.checkpoint,
-            threads=options.threads,
-            pages=options.pages,
-            max_tokens=options.max_tokens,
-            isa=options.isa,
-            progress=lambda fraction, what: link.send(Progress(float(fraction), str(what))),
-        )
-    )
+
+    def told(fraction: float, what: str) -> None:
+        pulse.turns += 1
+        link.send(Progress(float(fraction), str(what)))
+
+    module, _, function = spec.backend.partition(":")
+    backend: Backend = getattr(importlib.import_module(module), function)(spec.options, told)
     return backend
 
 
@@ -102,15 +79,19 @@ def obey(message: ToEngine, loop: EngineLoop, link: Link) -> bool:
     return not isinstance(message, Stop)
 
 
-def serve(loop: EngineLoop, link: Link) -> None:
+def serve(loop: EngineLoop, link: Link, pulse: Pulse) -> None:
     """Step until told to stop.
 
     Raises:
-        EngineError: the backend failed. LinkClosedError: the parent is gone.
+        EngineError: the backend failed, or the page pool is damaged. LinkClosedError: the parent is gone.
     """
-    told_s = 0.0
+    told_s, inspection = 0.0, Inspection(loop)
     while True:
-        for message in link.receive(wait=loop.idle):
+        idle = pulse.resting = loop.idle
+        messages = link.receive(inspection.due_s() if idle else 0.0)
+        pulse.resting = False
+        pulse.turns += 1
+        for message in messages:
             if not obey(message, loop, link):
                 return
         if not loop.idle:
@@ -118,6 +99,37 @@ def serve(loop: EngineLoop, link: Link) -> None:
             due = loop.idle or now - told_s >= _STATS_EVERY_S
             link.send(Step(deltas, loop.stats() if due else None))
             told_s = now if due else told_s
+            inspection.wanted = True
+        elif not messages:
+            inspection.make()
+
+
+class Inspection:
+    """When the books of the page pool are checked: some time after the last step, and now and then at most.
+
+    Attributes:
+        wanted: something was computed since the last check.
+    """
+
+    def __init__(self, loop: EngineLoop) -> None:
+        self.wanted = False
+        self._loop = loop
+        self._next_s = 0.0
+
+    def due_s(self) -> float | None:
+        """How long to wait for messages before `make`; None for ever."""
+        return max(_IDLE_S, self._next_s - time.monotonic()) if self.wanted else None
+
+    def make(self) -> None:
+        """Check now if it is due.
+
+        Raises:
+            EngineError: a page is lost, doubled or held by nobody.
+        """
+        now = time.monotonic()
+        if self.wanted and now >= self._next_s:
+            self.wanted, self._next_s = False, now + _INSPECT_EVERY_S
+            self._loop.check()
 
 
 def guard_against_orphanage() -> None:
@@ -132,19 +144,19 @@ def guard_against_orphanage() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def run(options: argparse.Namespace, link: Link) -> int:
+def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
     """Load, serve, and tell the parent if anything goes wrong; returns the exit status."""
     loop = None
     try:
-        backend = open_backend(options, link)
-        policy = Policy(max_waiting=options.max_waiting, stall_s=options.stall_s)
-        loop = EngineLoop(backend, Scheduler(backend.limits, policy))
+        backend = open_backend(spec, link, pulse)
+        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy))
+        pulse.progress = backend.progress
         gc.collect()
         gc.freeze()  # what is alive now stays; steps shall not pay for walking it
         link.send(Ready(backend.limits))
-        serve(loop, link)
+        serve(loop, link, pulse)
     except LinkClosedError:
-        return 0
+        return Exit.OK
     except Exception as error:
         known = (
             error
@@ -162,19 +174,19 @@ def run(options: argparse.Namespace, link: Link) -> int:
     finally:
         if loop is not None:
             loop.close()
-    return 0
+    return Exit.OK
 
 
 def main() -> int:
-    """Entry point."""
+    """Entry point: the spec comes on standard input, the sockets are inherited under the two numbers given."""
+    faulthandler.enable()
     guard_against_orphanage()
-    options = parse(sys.argv[1:])
+    link_fd, pulse_fd = (int(number) for number in sys.argv[1:3])
+    pulse = Pulse(socket.socket(fileno=pulse_fd))
+    pulse.start()
+    link = Link(socket.socket(fileno=link_fd))
     try:
-        link = Link(options.socket)
-    except OSError:
-        return 0  # the parent has gone, or does not want us any more
-    try:
-        return run(options, link)
+        return run(decode_spec(sys.stdin.buffer.read()), link, pulse)
     finally:
         link.close()
 

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import select
 import socket
-from typing import TYPE_CHECKING
 
 from undiced.remote.frames import FromEngine, ToEngine, encode, engine_reader
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _READ_BYTES = 1 << 16
 _BUFFER_BYTES = 1 << 20
@@ -23,12 +19,11 @@ class LinkClosedError(Exception):
 
 
 class Link:
-    """A connected, non-blocking unix socket."""
+    """A connected stream socket, which does not block from now on."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._socket.connect(str(path))
         self._socket.setblocking(False)
         self._reader = engine_reader()
         self._unsent = bytearray()
@@ -48,22 +43,23 @@ class Link:
             self._poll.modify(self._socket, select.POLLIN | select.POLLOUT)
         self._unsent += frame
 
-    def receive(self, *, wait: bool) -> list[ToEngine]:
+    def receive(self, wait_s: float | None) -> list[ToEngine]:
         """Messages that have come, at most one read's worth, so that a flood of requests does not hold up a step.
 
-        With `wait`, sleeps until there is at least one message.
+        Sleeps for at most `wait_s` seconds until there is something; with None until there is a message.
 
         Raises:
             LinkClosedError: the other side has closed.
         """
         messages: list[ToEngine] = []
+        timeout_ms = None if wait_s is None else round(wait_s * 1000)
         while not messages:
-            events = self._poll.poll(None if wait else 0)
+            events = self._poll.poll(timeout_ms)
             if events and events[0][1] & select.POLLOUT:
                 self._flush()
             if events and events[0][1] & ~select.POLLOUT:
                 messages.extend(self._reader.feed(self._read()))
-            if not wait:
+            if wait_s is not None:
                 break
         return messages
 

@@ -1,89 +1,113 @@
-"""EngineSpec and EngineProcess: how the engine process is started, and its exit as an awaitable.
+"""EngineProcess: an engine process as its parent holds it: its sockets, its pulse, its last words, its exit.
 
-Knows processes; no frames, no policy of restarts.
+Knows processes; no frames, no policy of restarts. Two socket pairs join it to us, made before it starts: no name
+anywhere leads to them, so nobody else can connect and nothing is left behind when both are killed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import signal
+import socket
 import subprocess
 import sys
-import tempfile
 import threading
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
 
-_LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 107
+from undiced.remote.pulse import BEAT
+from undiced.remote.spec import encode_spec
 
+if TYPE_CHECKING:
+    from undiced.remote.spec import EngineSpec
 
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """What an engine process runs.
-
-    Attributes:
-        program: path of the compiled program. checkpoint: catalog name, GGUF file or Hugging Face folder.
-        threads: of the team. pages: KV pages, or None for what fits. max_tokens: tokens in one step. isa: forced
-            instruction set, or "".
-        max_waiting: requests in the queue. stall_s: how much a prompt may lengthen a step while others decode.
-        backend: the factory, as `module:function`.
-    """
-
-    program: str = ""
-    checkpoint: str = ""
-    threads: int = 1
-    pages: int | None = None
-    max_tokens: int = 256
-    isa: str = ""
-    max_waiting: int = 256
-    stall_s: float = 0.05
-    backend: str = "undiced.engine.load:open_host"
-
-    def command(self, socket: Path) -> list[str]:
-        """The command line that runs it."""
-        options = {
-            "socket": socket,
-            "backend": self.backend,
-            "program": self.program,
-            "checkpoint": self.checkpoint,
-            "threads": self.threads,
-            "pages": self.pages,
-            "max-tokens": self.max_tokens,
-            "isa": self.isa,
-            "max-waiting": self.max_waiting,
-            "stall-s": self.stall_s,
-        }
-        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-        return [sys.executable, "-m", "undiced.remote.engine_process", *given]
+_LINE_BYTES = 1000
+_LINES_LOGGED = 100  # of one process
+_log = logging.getLogger("undiced.engine")
 
 
 class EngineProcess:
-    """A started engine process. It dies with the thread that made it."""
+    """A started engine process. It dies with the thread that made it.
 
-    def __init__(self, spec: EngineSpec, socket: Path) -> None:
+    Attributes:
+        link: our end of the socket for frames. started_s: on `time.monotonic`.
+        last_words: the last line that it wrote, which is where a crash tells its reason; printable.
+        abandoned: the system did not end it, and we do not wait for it any more.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        """Start it.
+
+        Raises:
+            OSError: the system refuses.
+        """
         loop = asyncio.get_running_loop()
-        # in a group of its own: Ctrl-C at the terminal is for the server, which ends the engine when it is done with it
-        self._process = subprocess.Popen(spec.command(socket), stdin=subprocess.DEVNULL, process_group=0)
+        self.last_words, self.abandoned = "", False
+        self.started_s = time.monotonic()
+        self.link, link = socket.socketpair()
+        self._pulse, pulse = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._pulse.setblocking(False)
+        try:
+            with link, pulse, _document(encode_spec(spec)) as document:
+                self._process = _start(document, link.fileno(), pulse.fileno())
+        except OSError:
+            self.link.close()
+            self._pulse.close()
+            raise
         self._exit: asyncio.Future[int] = loop.create_future()
-        threading.Thread(target=self._watch, args=(loop,), name="engine-watch", daemon=True).start()
+        threading.Thread(target=self._attend, args=(loop,), name="engine-watch", daemon=True).start()
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def beats(self) -> Iterator[float]:
+        """What it has told since the last call; see `pulse`."""
+        with contextlib.suppress(OSError):  # there is no more
+            while len(beat := self._pulse.recv(BEAT.size)) == BEAT.size:
+                yield BEAT.unpack(beat)[0]
+
+    def _attend(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear what it says, until it has exited."""
+        assert self._process.stdout is not None
+        with self._process.stdout as output:
+            self._listen(output)
         status = self._process.wait()
         with contextlib.suppress(RuntimeError):  # the event loop has closed
             loop.call_soon_threadsafe(self._exited, status)
 
+    def _listen(self, output: IO[bytes]) -> None:
+        lines = 0
+        while line := output.readline(_LINE_BYTES):
+            if not (text := printable(line.decode("utf-8", "replace").rstrip())):
+                continue
+            self.last_words = text
+            lines += 1
+            if lines <= _LINES_LOGGED:
+                _log.warning("engine process %d: %s", self.pid, text)
+
     def _exited(self, status: int) -> None:
+        self._pulse.close()
         if not self._exit.done():
             self._exit.set_result(status)
 
     async def wait(self) -> int:
         """Its exit status, when it has exited; negative for a signal."""
         return await asyncio.shield(self._exit)
+
+    def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        self._process.kill()
+
+    def abandon(self) -> None:
+        """Take it for dead though it is not: the system can't end it, or not soon."""
+        self.abandoned = not self._exit.done()
+        self._exited(-signal.SIGKILL)
 
     async def end(self, grace_s: float) -> None:
         """Give it `grace_s` to exit, then kill it."""
@@ -94,15 +118,38 @@ class EngineProcess:
             await self.wait()
 
 
+def _start(document: int, link: int, pulse: int) -> subprocess.Popen[bytes]:
+    # -P keeps a module in the current directory from being taken for one of ours.
+    command = [sys.executable, "-P", "-m", "undiced.remote.engine_process", str(link), str(pulse)]
+    # in a group of its own: Ctrl-C at the terminal is for the server, which ends the engine when it is done with it
+    return subprocess.Popen(
+        command,
+        stdin=document,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        pass_fds=(link, pulse),
+    )
+
+
+@contextlib.contextmanager
+def _document(text: bytes) -> Iterator[int]:
+    """A descriptor from which `text` can be read; it lies in memory and has no name."""
+    with open(os.memfd_create("undiced-spec"), "wb+") as file:
+        file.write(text)
+        file.seek(0)
+        yield file.fileno()
+
+
 def describe(status: int) -> str:
     """An exit status in words."""
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
+    if status >= 0:
+        return f"exit status {status}"
+    with contextlib.suppress(ValueError):
+        return f"signal {-status}, {signal.Signals(-status).name}"
+    return f"signal {-status}"
 
 
-def private_folder() -> Path:
-    """A folder that only this user can enter, on a path short enough for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="undiced-"))
-    if len(bytes(folder)) > _LONGEST_SOCKET_PATH - len("/engine"):
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="undiced-", dir="/tmp"))
-    return folder
+def printable(text: str) -> str:
+    """The text with everything escaped that could move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,13 +1,25 @@
-"""Stream: one sequence as the HTTP process sees it: an async iterator of deltas.
+"""Stream: one sequence as the HTTP process sees it: an async iterator of deltas, and a state machine of seven states.
 
 Knows frames to send, but no socket and no process. Deltas that nobody has read yet are merged, so a slow reader costs
 one delta of memory and never holds up the engine.
+
+                accept             end                 read to the end
+    SENT ----------------> RUNNING -----> ENDED --------------------------> OVER
+     |                        |             |                                 ^
+     | cancel, finish         | same        | same                            | read to the end
+     v          accept        v      end    v                                 |
+    SENT_DEAF -----------> DEAF -------> SETTLED -----------------------------+
+
+`end` is the last delta, or a failure: both also lead there from the states to the left. In the lower row further tokens
+are not handed out. The account is told on the way into SETTLED and from ENDED to OVER: once, and only when it is
+certain that no `finish` will change it; a sequence that the engine never accepted has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from undiced.remote.frames import Cancel, Finish
@@ -21,11 +33,36 @@ if TYPE_CHECKING:
     from undiced.serve.request import Request
 
 
+class State(Enum):
+    """Where a stream stands; see the file's head."""
+
+    SENT = "sent to the engine"
+    RUNNING = "accepted by the engine"
+    SENT_DEAF = "sent; the reader has left or has enough"
+    DEAF = "accepted; the reader has left or has enough"
+    ENDED = "the engine has said its last; the reader may not have read it"
+    SETTLED = "ended, and accounted for; its end can still be read"
+    OVER = "read to the end"
+
+
+_ACCEPTED = {State.SENT: State.RUNNING, State.SENT_DEAF: State.DEAF}
+_LEFT = {State.SENT: State.SENT_DEAF, State.RUNNING: State.DEAF, State.ENDED: State.SETTLED}
+_ENDED = {
+    State.SENT: State.ENDED,
+    State.RUNNING: State.ENDED,
+    State.SENT_DEAF: State.SETTLED,
+    State.DEAF: State.SETTLED,
+}
+
+_LISTENING = (State.SENT, State.RUNNING)
+_DEAF = (State.SENT_DEAF, State.DEAF)
+
+
 class Stream:
-    """Iterate to the end, or call `cancel`; used as an async context manager it cancels itself.
+    """Iterate to the end, or call `cancel`.
 
     The last delta has `usage` and no tokens: whoever reads it has seen all tokens and can no longer `finish`. An
-        engine failure raises EngineError instead, after the tokens that came before it.
+    engine failure raises EngineError instead, after the tokens that came before it.
     Whatever happens, `on_usage` is called exactly once if the engine accepted the sequence.
     """
 
@@ -37,49 +74,30 @@ class Stream:
         now: float,
     ) -> None:
         self.request = request
+        self.state = State.SENT
         self.usage: UsageEvent | None = None
         self._send = send
         self._on_usage = on_usage
         self._submitted_s = now
         self._first_s: float | None = None
         self._received = 0
-        self._accepted = False
         self._pending: Delta | None = None
         self._error: UndicedError | None = None
-        self._account: UsageEvent | None = None  # set once the engine has said its last about the sequence
-        self._deaf = False  # cancelled or finished: further tokens are not handed out
+        self._account: UsageEvent | None = None  # the engine's, before `finish` cuts it
         self._cut: tuple[int, FinishReason] | None = None
-        self._exhausted = False
         self._waiter: asyncio.Future[None] | None = None
 
-    @property
-    def ended(self) -> bool:
-        """Whether the engine has said its last about the sequence; the reader may not have read it yet."""
-        return self._account is not None
-
     # for the reader
-
-    async def accepted(self) -> None:
-        """Wait until the engine has queued the request.
-
-        Raises:
-            QueueFullError, InvalidRequestError, ContextLengthError, UnavailableError, EngineError: it has not.
-        """
-        while not self._accepted and not self.ended:
-            await self._wait()
-        if not self._accepted and self._error is not None:
-            raise self._error
 
     def __aiter__(self) -> Stream:
         return self
 
     async def __anext__(self) -> Delta:
         while self._pending is None:
-            if self._exhausted:
+            if self.state is State.OVER:
                 raise StopAsyncIteration
-            if self.ended:
-                self._exhausted = True
-                self._report()
+            if self.state in (State.ENDED, State.SETTLED):
+                self._close()
                 raise self._error or StopAsyncIteration
             await self._wait()
         delta, self._pending = self._pending, None
@@ -88,41 +106,52 @@ class Stream:
         if delta.tokens:
             tokens, self._pending = delta.split()
             return tokens
-        self._exhausted = True
-        self._report()
+        self._close()
         delta.usage = self.usage
         return delta
 
-    async def __aenter__(self) -> Stream:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.cancel()
-
     def cancel(self) -> None:
         """End the sequence because nobody reads it any more; no effect if it has ended."""
-        if not self._deaf and not self._exhausted:
-            if not self.ended:
-                self._send(Cancel(self.request.id))
-            self._stop_listening()
+        if self.state in _LISTENING:
+            self._send(Cancel(self.request.id))
+        self._leave()
 
     def finish(self, at_token: int, reason: FinishReason = "stop") -> None:
         """End the sequence as if it had stopped after `at_token` tokens; later ones are neither handed out nor counted.
 
         Iteration goes on to one last delta, with the account and no tokens. No effect if the last delta has been read.
         """
-        if not self._deaf and not self._exhausted:
+        if self.state in _LEFT:
             self._cut = (at_token, reason)
-            if not self.ended:
-                self._send(Finish(self.request.id, at_token, reason))
-            self._stop_listening()
+        if self.state in _LISTENING:
+            self._send(Finish(self.request.id, at_token, reason))
+        self._leave()
 
-    def _stop_listening(self) -> None:
-        self._deaf = True
+    def _leave(self) -> None:
+        if self.state not in _LEFT:
+            return
+        self._enter(_LEFT[self.state])
         if self._pending is not None:
             self._pending = self._last(self._pending.usage) if self._pending.usage is not None else None
-        if self.ended:
+
+    def _close(self) -> None:
+        """The reader has got to the end."""
+        if self.state is State.ENDED:
             self._report()
+        self.state = State.OVER
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        if state is State.SETTLED:
+            self._report()
+
+    def _report(self) -> None:
+        """Tell what was used."""
+        account = self._account
+        if account is not None:
+            unchanged = self._cut is None or account.finish_reason == "error"
+            self.usage = account if unchanged or self._cut is None else account.cut(*self._cut)
+            self._on_usage(self.usage)
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
@@ -130,14 +159,6 @@ class Stream:
             await self._waiter
         finally:
             self._waiter = None
-
-    def _report(self) -> None:
-        """Tell what was used, once; only now is it certain that no `finish` will come."""
-        account = self._account
-        if self.usage is not None or account is None or not self._accepted:
-            return
-        self.usage = account if self._cut is None or account.finish_reason == "error" else account.cut(*self._cut)
-        self._on_usage(self.usage)
 
     def _last(self, usage: UsageEvent) -> Delta:
         """The last delta after `finish` or `cancel`: no tokens, the front end's reason if it gave one."""
@@ -148,21 +169,21 @@ class Stream:
 
     def accept(self) -> None:
         """The engine has queued the request."""
-        self._accepted = True
-        self._wake()
+        self.state = _ACCEPTED.get(self.state, self.state)
 
     def push(self, delta: Delta, now: float) -> bool:
         """Take in what a step made of the sequence; False if that was the last."""
         self._received += len(delta.tokens)
         if self._first_s is None and delta.tokens:
             self._first_s = now
-        if delta.usage is not None:
-            self._account = delta.usage
-        if not self._deaf:
+        deaf = self.state in _DEAF
+        if not deaf:
             self._pending = delta if self._pending is None else _merge(self._pending, delta)
         elif delta.usage is not None:
             self._pending = self._last(delta.usage)
-            self._report()
+        if delta.usage is not None:
+            self._account = delta.usage
+            self._enter(_ENDED[self.state])
         self._wake()
         return delta.usage is None
 
@@ -171,9 +192,18 @@ class Stream:
 
         `account` is the engine's own, None if it died without one.
         """
+        if self.state not in _ENDED:
+            return
         self._error = error
+        if self.state in (State.RUNNING, State.DEAF):
+            self._account = account or self._estimate(now, source)
+        self._enter(_ENDED[self.state])
+        self._wake()
+
+    def _estimate(self, now: float, source: str) -> UsageEvent:
+        """The account of a sequence whose engine died without giving one."""
         first = now if self._first_s is None else self._first_s
-        self._account = account or UsageEvent(
+        return UsageEvent(
             request_id=self.request.id,
             finish_reason="error",
             prompt_tokens=len(self.request.prompt),
@@ -187,9 +217,6 @@ class Stream:
             prompt_shared=self.request.prompt_shared,
             tag=self.request.tag,
         )
-        if self._deaf:
-            self._report()
-        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -131,6 +131,10 @@ class EngineLoop:
         """The engine's figures."""
         return self.scheduler.stats(self._overhead_s)
 
+    def check(self) -> None:
+        """Check the scheduler's books; see `Scheduler.check`."""
+        self.scheduler.check()
+
     def close(self) -> None:
         """Close the backend; idempotent."""
         self.backend.close()

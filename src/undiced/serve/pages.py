@@ -13,6 +13,8 @@ from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from undiced.core.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -138,21 +140,25 @@ class PagePool:
         del self._found[digest]
 
     def check(self, held: Iterable[Sequence[int]]) -> None:
-        """Assert conservation: references are exactly the pages `held` by all sequences, and each page is in one place.
+        """Check the books: references are exactly the pages `held` by all sequences, and each page is in one place.
 
-        For tests.
+        Raises:
+            EngineError: they are not: a page is lost, doubled, or would be shared by mistake.
         """
         counts = [0] * self.pages
         for pages in held:
             for page in pages:
                 counts[page] += 1
-        assert counts == self._references, f"references {self._references}, held {counts}"
-        free = [*self._blank, *self._cached]
-        assert sorted(free) == [page for page in range(self.pages) if counts[page] == 0], (
-            "a free page is lost or doubled"
-        )
-        assert not any(page in self._published for page in self._blank), "a blank page is published"
-        assert all(page in self._published for page in self._cached), "a cached page is not published"
-        assert {digest: page for page, (digest, _) in self._published.items()} == self._found, (
-            "the index disagrees with the pages"
-        )
+        free = {*self._blank, *self._cached}
+        _must(counts == self._references, "pages are held by nobody, or by too many")
+        _must(len(free) == self.available == counts.count(0), "a free page is lost or doubled")
+        _must(not any(counts[page] for page in free), "a page is free and held")
+        _must(self._published.keys().isdisjoint(self._blank), "a blank page is published")
+        _must(self._published.keys() >= self._cached.keys(), "a cached page is not published")
+        index = {digest: page for page, (digest, _) in self._published.items()}
+        _must(index == self._found, "the index disagrees with the pages")
+
+
+def _must(true: bool, otherwise: str) -> None:
+    if not true:
+        raise EngineError(f"The page pool is damaged: {otherwise}.", remedy="This is a bug; please report it.")

@@ -366,6 +366,10 @@ class Scheduler:
         delta.usage = sequence.usage(reason, now, self.limits.source)
         return delta
 
+    def check(self) -> None:
+        """Check that every page is where it should be; see `PagePool.check`."""
+        self.pool.check([sequence.pages for sequence in self._running])
+
     def stats(self, overhead_s: float = 0.0) -> EngineStats:
         """The figures so far; `overhead_s` is the loop's own."""
         return EngineStats(

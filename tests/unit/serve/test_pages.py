@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from undiced.core.errors import EngineError
 from undiced.serve.pages import NO_PAGE, PagePool, chain_digest, pack_tokens, root_digest
 
 SIZE = 2
@@ -83,9 +84,9 @@ def test_clear_forgets_free_pages_only() -> None:
 def test_check_sees_a_lost_and_a_doubled_page() -> None:
     pool = PagePool(2, SIZE)
     page = pool.allocate()
-    with pytest.raises(AssertionError):
+    with pytest.raises(EngineError, match="held by nobody"):
         pool.check([])
-    with pytest.raises(AssertionError):
+    with pytest.raises(EngineError):
         pool.check([[page], [page]])
     pool.check([[page]])
 
