@@ -90,6 +90,8 @@ class Call(Generic[Wire]):
         )
         options = FoldOptions(
             stops=job.stops,
+            include_stop=bool(self.wire.include_stop_str_in_output),
+            skip_special=self.wire.skip_special_tokens is not False,
             continues=prompt.continues,
             min_tokens=job.sampling.min_tokens,
             logprobs=job.sampling.logprobs >= 0,

@@ -10,6 +10,7 @@ from undiced.api.call import Call, Prompt, receive
 from undiced.api.chat import ChatShape, template_messages
 from undiced.api.completions import CompletionShape, check_ids, prompts_of
 from undiced.api.schemas import ChatBody, CompletionBody
+from undiced.api.talk import prompt_options
 from undiced.api.validate import chat_job, completion_job
 from undiced.core.errors import InvalidRequestError
 
@@ -25,10 +26,12 @@ async def chat_completions(request: Request) -> Response:
     call = await receive(request, ChatBody)
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
     job = chat_job(wire, deployment.tokenizer.vocab_size, settings)
+    options = prompt_options(wire)
     with call.service.preparing():
-        ids = await deployment.prompts.conversation(template_messages(wire.messages, settings))
+        ids = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
     name = "chatcmpl-" + secrets.token_hex(12)
-    return call.answer(job, name, call.choices(job, name, Prompt(ids, "messages")), ChatShape)
+    prompt = Prompt(ids, "messages", continues=options.continue_final_message)
+    return call.answer(job, name, call.choices(job, name, prompt), ChatShape)
 
 
 async def completions(request: Request) -> Response:

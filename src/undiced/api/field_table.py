@@ -75,6 +75,43 @@ _SERVED = (
     *_serve("OpenAI", "none or auto", "tool_choice", where=CHAT, neutral=("none", "auto")),
     *_serve("OpenAI", "an empty list, or functions with `function_call` none", "functions", where=CHAT, neutral=([],)),
     *_serve("OpenAI", "none or auto", "function_call", where=CHAT, neutral=("none", "auto")),
+    *_serve("vLLM", "the text ends with the stop string, or the stop token's text", "include_stop_str_in_output"),
+    *_serve("vLLM", "false: control tokens are written into the text by their names", "skip_special_tokens"),
+    *_serve("vLLM", "false: the prompt ends behind the last message", "add_generation_prompt", where=CHAT, neutral=ON),
+    *_serve(
+        "vLLM",
+        "true: the answer goes on with the last message; excludes `add_generation_prompt`",
+        "continue_final_message",
+        where=CHAT,
+        neutral=OFF,
+    ),
+    *_serve(
+        "vLLM",
+        "variables of the chat template; one that the model's template does not read is refused",
+        "chat_template_kwargs",
+        where=CHAT,
+        neutral=({},),
+    ),
+    *_serve("vLLM", "a list of objects, where the chat template reads them", "documents", where=CHAT, neutral=([],)),
+    *_serve(
+        "OpenAI, OpenRouter",
+        "none, minimal, low, medium, high, xhigh or max. Where the chat template has a switch alone, none is off and "
+        "the others are on; where it has neither, what the model doesn't do anyway is refused, but for medium",
+        "reasoning_effort",
+        "reasoning",
+        where=CHAT,
+        neutral=({},),
+    ),
+    *_serve(
+        "DashScope, DeepSeek, Cerebras",
+        "the thinking switch of the chat template: true or false, and for `thinking` also an object with the type "
+        "`enabled` or `disabled`. A model that can't do what is asked refuses",
+        "enable_thinking",
+        "thinking",
+        "disable_reasoning",
+        where=CHAT,
+        neutral=OFF,
+    ),
     *_serve("vLLM", "up to 256 characters; cached prefixes are shared only among requests with the same", "cache_salt"),
 )
 
@@ -187,13 +224,10 @@ _LENGTHS = (
     *_refuse("Anthropic", "it is another name for stop", remedy="Use stop.", stop_sequences=([],)),
     *_refuse("SGLang", "answers end at strings and tokens alone", remedy="Use stop.", stop_regex=("", [])),
     *_refuse("SGLang", "it has another name", remedy="Use include_stop_str_in_output.", no_stop_trim=OFF),
-    *_refuse("vLLM", "the stop string would be in the answer", include_stop_str_in_output=OFF),
-    *_refuse("vLLM", "control tokens would be in the answer", skip_special_tokens=ON),
 )
 
 _PROMPTS = (
-    *_refuse("vLLM", _PROMPT, CHAT, add_generation_prompt=ON, continue_final_message=OFF, chat_template=NEVER),
-    *_refuse("vLLM", _PROMPT, CHAT, chat_template_kwargs=({},), documents=([],), echo=OFF, add_special_tokens=OFF),
+    *_refuse("vLLM", _PROMPT, CHAT, chat_template=NEVER, echo=OFF, add_special_tokens=OFF),
     *_refuse("vLLM", _PROMPT, TEXT, add_special_tokens=ON, prompt_embeds=NEVER),
     *_refuse("vLLM", _PROMPT, truncate_prompt_tokens=NEVER, truncation_side=NEVER),
     *_refuse("SGLang", _PROMPT, input_ids=NEVER, session_params=({},), task=NEVER),
@@ -221,12 +255,10 @@ _PROMPTS = (
 )
 
 _THINKING = (
-    *_refuse("OpenAI", _THINK, reasoning_effort=("medium", "none")),
-    *_refuse("OpenRouter, SGLang, Ollama", _THINK, reasoning=({},)),
-    *_refuse("DashScope", _THINK, enable_thinking=NEVER, thinking_budget=NEVER),
-    *_refuse("Anthropic, DeepSeek", _THINK, thinking=OFF),
-    *_refuse("Ollama", _THINK, think=OFF),
-    *_refuse("Cerebras", _THINK, disable_reasoning=OFF, clear_thinking=NEVER, reasoning_format=("raw", "none")),
+    *_refuse("DashScope", _THINK, thinking_budget=NEVER),
+    *_refuse("Ollama", "it has another name", remedy="Use enable_thinking.", think=NEVER),
+    *_refuse("Cerebras", _THINK, remedy="Use chat_template_kwargs.", clear_thinking=NEVER),
+    *_refuse("Cerebras", _THINK, reasoning_format=("raw", "none")),
     *_refuse("vLLM", _THINK, include_reasoning=ON, thinking_token_budget=(-1,)),
     *_refuse("SGLang", _THINK, separate_reasoning=OFF, stream_reasoning=ON),
     *_refuse("llama-server", _THINK, reasoning_budget_tokens=(-1,), reasoning_budget=(-1,), reasoning_control=OFF),
@@ -295,6 +327,16 @@ TABLE: Table = {
         *_serve("OpenAI", "usage in a last chunk without choices", "include_usage"),
         *_serve("vLLM", "usage in every chunk", "continuous_usage_stats"),
         *_ignore("OpenAI", "padding of events", "include_obfuscation"),
+    ),
+    "reasoning.": (
+        *_serve("OpenRouter", "as `reasoning_effort`", "effort"),
+        *_serve("OpenRouter", "as `enable_thinking`", "enabled"),
+        *_refuse("OpenRouter", _THINK, max_tokens=NEVER, exclude=OFF, summary=NEVER, generate_summary=NEVER),
+    ),
+    "thinking.": (
+        *_serve("Anthropic, DeepSeek", "`enabled` or `disabled`", "type"),
+        *_refuse("Anthropic", _THINK, budget_tokens=NEVER, display=NEVER),
+        *_refuse("DeepSeek, Z.ai", _THINK, clear_thinking=NEVER),
     ),
     "response_format.": _serve("OpenAI", "type `text` alone", "type", "json_schema", "schema"),
     "messages[].": _MESSAGE,

@@ -63,6 +63,19 @@ class ResponseFormat(msgspec.Struct):
     schema: msgspec.Raw = NULL
 
 
+class Reasoning(msgspec.Struct):
+    """Whether and how hard the model shall think."""
+
+    effort: str | None = None
+    enabled: bool | None = None
+
+
+class ThinkingSwitch(msgspec.Struct):
+    """`enabled` or `disabled`."""
+
+    type: str
+
+
 class Body(msgspec.Struct, kw_only=True):
     """The fields that chat and text completions share."""
 
@@ -88,6 +101,8 @@ class Body(msgspec.Struct, kw_only=True):
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
     cache_salt: str | None = None
+    include_stop_str_in_output: bool | None = None
+    skip_special_tokens: bool | None = None
 
 
 class ChatBody(Body, kw_only=True):
@@ -101,6 +116,15 @@ class ChatBody(Body, kw_only=True):
     functions: list[dict[str, msgspec.Raw]] | None = None
     function_call: str | dict[str, msgspec.Raw] | None = None
     modalities: list[str] | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    chat_template_kwargs: dict[str, object] | None = None
+    documents: list[dict[str, object]] | None = None
+    reasoning_effort: str | None = None
+    reasoning: Reasoning | None = None
+    enable_thinking: bool | None = None
+    thinking: bool | ThinkingSwitch | None = None
+    disable_reasoning: bool | None = None
 
 
 class CompletionBody(Body, kw_only=True):

@@ -6,6 +6,7 @@ Importing it is light: `tokenizers` and `minijinja` are imported when something 
 from undiced.text.fold import Fold, FoldOptions, Piece
 from undiced.text.prompt import ChatEncoder, PromptOptions
 from undiced.text.template import ChatTemplate, load_chat_template
+from undiced.text.thinking import Thinking
 from undiced.text.tokenizer import Tokenizer, load_tokenizer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "FoldOptions",
     "Piece",
     "PromptOptions",
+    "Thinking",
     "Tokenizer",
     "load_chat_template",
     "load_tokenizer",

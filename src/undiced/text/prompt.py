@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, UnsupportedError
 from undiced.text.template import ChatTemplate, Message
+from undiced.text.thinking import Thinking, thinking_variables
 from undiced.text.tokenizer import Tokenizer
 
 _FIRST_MARKER = 0xFDD0  # 32 noncharacters, then two private planes: never assigned, so never part of a written text
@@ -28,12 +29,14 @@ class PromptOptions:
             generation prompt then.
         variables: further variables of the template (`chat_template_kwargs` on the wire); an absent one leaves the
             template's own default in force.
+        thinking: whether the model shall think first.
         tools, documents: as templates read them; empty is none.
     """
 
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     variables: Mapping[str, object] = field(default_factory=dict)
+    thinking: Thinking = field(default_factory=Thinking)
     tools: Sequence[Mapping[str, object]] = ()
     documents: Sequence[Mapping[str, object]] = ()
 
@@ -49,15 +52,17 @@ class ChatEncoder:
     def encode(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[int]:
         """The prompt's token ids; the template says whether they begin with `bos_id`.
 
-        Raises InvalidRequestError as `ChatTemplate.render` does, and where a last message cannot be continued.
+        Raises InvalidRequestError as `ChatTemplate.render` does, where a last message cannot be continued, and for
+        variables that the template doesn't read; UnsupportedError for what it can't do.
         """
+        variables = self._variables(options)
         guarded = [self._guard.message(message) for message in messages]
         text = self.template.render(
             guarded,
             tools=[self._guard.message(tool) for tool in options.tools],
             documents=[self._guard.message(document) for document in options.documents],
             add_generation_prompt=options.add_generation_prompt and not options.continue_final_message,
-            variables=self._guard.message(options.variables),
+            variables=self._guard.message(variables),
         )
         if options.continue_final_message:
             text = _cut_behind(text, guarded[-1].get("content") if guarded else None)
@@ -66,6 +71,30 @@ class ChatEncoder:
         for piece in rest:
             ids += self.tokenizer.encode(piece, special=True, continuation=True)
         return ids
+
+    def _variables(self, options: PromptOptions) -> dict[str, object]:
+        """Variables for the template. Raises InvalidRequestError for one that changes nothing or contradicts another,
+        UnsupportedError as `thinking_variables`.
+        """
+        known = self.template.variables
+        for name in sorted(options.variables.keys() - known):
+            raise InvalidRequestError(
+                f"The chat template of this model reads no variable '{name[:64]}'.",
+                remedy=f"It reads: {', '.join(sorted(known)[:20]) or 'none'}.",
+                param=f"chat_template_kwargs.{name[:64]}",
+            )
+        if options.documents and not self.template.reads_documents:
+            message = "documents is not supported: the chat template of this model reads none."
+            raise UnsupportedError(message, remedy="Leave it out.", param="documents")
+        found = thinking_variables(options.thinking, known, self.template.source)
+        for name in found.keys() & options.variables.keys():
+            if found[name] != options.variables[name]:
+                raise InvalidRequestError(
+                    f"{options.thinking.param} and chat_template_kwargs.{name} disagree.",
+                    remedy="Send one of them.",
+                    param=options.thinking.param,
+                )
+        return found | dict(options.variables)
 
 
 def _cut_behind(text: str, said: object) -> str:

@@ -27,6 +27,10 @@ _REMEDY = "Choose a model with a working chat template, or use /v1/completions."
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
 _ROLES = ("bos", "eos", "unknown", "padding")
 
+_OURS = frozenset(
+    ("messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now", "namespace", "range")
+) | {"bos_token", "eos_token", "unk_token", "pad_token", "dict", "lipsum", "cycler", "joiner", "loop", "debug", "true"}
+
 Message = Mapping[str, object]
 
 
@@ -35,6 +39,8 @@ class ChatTemplate:
 
     Attributes:
         source: the template as stored in the checkpoint.
+        variables: names that the templates read and that a request may set.
+        reads_documents: whether they read documents.
     """
 
     def __init__(
@@ -56,6 +62,10 @@ class ChatTemplate:
         for name, text in (("chat", source), ("tools", tool_source)):
             if text is not None:
                 _compile(self._environment, name, text)
+        names = ["chat"] + ["tools"] * self._has_tool_source
+        read = {read for name in names for read in self._environment.undeclared_variables_in_template(name)}
+        self.variables: frozenset[str] = frozenset(read - _OURS - self._tokens.keys())
+        self.reads_documents = "documents" in read
 
     def render(
         self,

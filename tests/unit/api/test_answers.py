@@ -298,6 +298,23 @@ def test_an_earlier_refusal_is_in_the_prompt(caller, said):
     assert bytes(caller.engine.submitted[0].prompt) == b"user: hi\nassistant: I won't.\nuser: why\nassistant: "
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("ask", ["chat", "complete"])
+def test_a_stop_string_and_control_tokens_are_in_the_text_if_asked(make, ask, stream):
+    def text(**fields: object) -> str:
+        reply = getattr(make(text="Hello there"), ask)(**fields, stream=stream)
+        found = reply.events[:-1] if stream else [reply.json]
+        choices = [choice for part in found for choice in part["choices"]]
+        return "".join(
+            c.get("text") or (c.get("delta") or c.get("message") or {}).get("content") or "" for c in choices
+        )
+
+    assert text(stop=" there") == "Hello"
+    assert text(stop=" there", include_stop_str_in_output=True) == "Hello there"
+    assert text(skip_special_tokens=False) == "Hello there"
+    assert text(skip_special_tokens=False, include_stop_str_in_output=True) == "Hello there<eos>"
+
+
 def test_unknown_fields_are_ignored_and_reported(caller):
     reply = caller.chat(**{"maxTokens": 3, "zz": 1, "bad\r\nname": 1, "ünicode": 2})
     assert reply.status == 200

@@ -22,6 +22,7 @@ from undiced.api.fields import MAX_MEMBERS, Fate, Field, Where
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 AT = {Where.CHAT: CHAT, Where.TEXT: TEXT}
 STRANGE = [{"any": ["thing"]}, "strange", 77.5, ["x"]]  # neutral for no member
+CHATTY = {"messages", "reasoning", "thinking"}  # objects of chats
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
 
@@ -40,6 +41,10 @@ def holding(place: str, name: str, value: object, where: Where) -> dict:
         return body | {"stream": True, "stream_options": {name: value}}
     if place == "response_format.":
         return body | {"response_format": {"type": "text", name: value}}
+    if place == "reasoning.":
+        return body | {"reasoning": {name: value}}
+    if place == "thinking.":
+        return body | {"thinking": {"type": "disabled", name: value}}
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     if place == "messages[].":
         message = {"role": "user", "content": "hi", name: value}
@@ -63,7 +68,8 @@ def lines(where: Where) -> list[tuple[str, Field]]:
         (place, line)
         for place, found in TABLE.items()
         for line in found
-        if (where in line.where or line.fate is Fate.SERVED) and (where is Where.CHAT or "messages" not in place)
+        if (where in line.where or line.fate is Fate.SERVED)
+        and (where is Where.CHAT or place.partition("[")[0].partition(".")[0] not in CHATTY)
     ]
 
 
@@ -122,6 +128,8 @@ def test_harmless_members_change_nothing_about_what_is_run(caller, where, stream
 KINDS = {
     "stream_options.": schemas.StreamOptions,
     "response_format.": schemas.ResponseFormat,
+    "reasoning.": schemas.Reasoning,
+    "thinking.": schemas.ThinkingSwitch,
     "messages[].": schemas.Message,
     "messages[].content[].": schemas.ContentPart,
     "messages[].tool_calls[].": schemas.ToolCall,

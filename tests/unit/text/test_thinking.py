@@ -1,0 +1,104 @@
+"""A chat template's switches do what is asked, or the request is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from undiced.core.errors import InvalidRequestError, UnsupportedError
+from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Thinking
+
+SWITCH = """{%- for message in messages %}{{ message.role }}: {{ message.content }}
+{% endfor %}{%- if add_generation_prompt %}assistant:
+{%- if enable_thinking is defined and enable_thinking is false %} <think></think>{% endif %}{% endif %}"""
+EFFORT = """{%- if reasoning_effort is not defined %}{% set reasoning_effort = "medium" %}{% endif %}
+{{- 'effort ' ~ reasoning_effort ~ '\n' }}{% for message in messages %}{{ message.thinking }}{{ message.content }}
+{% endfor %}"""
+ALWAYS = "{% for message in messages %}{{ message.content }}{% endfor %}<think>"
+PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"
+HI = [{"role": "user", "content": "hi"}]
+
+
+class Letters:
+    """A tokenizer of code points."""
+
+    def control_texts(self) -> list[str]:
+        return []
+
+    def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
+        return [ord(char) for char in text]
+
+
+def prompt(source: str, **options: object) -> str:
+    encoder = ChatEncoder(ChatTemplate(source), Letters())  # type: ignore[arg-type]
+    return "".join(map(chr, encoder.encode(HI, PromptOptions(**options))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "ends"),
+    [
+        (Thinking(), "assistant:"),
+        (Thinking(True, None, "enable_thinking"), "assistant:"),
+        (Thinking(False, None, "enable_thinking"), "assistant: <think></think>"),
+        (Thinking(None, "none", "reasoning_effort"), "assistant: <think></think>"),
+        (Thinking(None, "low", "reasoning_effort"), "assistant:"),
+        (Thinking(None, "medium", "reasoning_effort"), "assistant:"),
+    ],
+)
+def test_a_switch_is_switched(asked, ends):
+    assert prompt(SWITCH, thinking=asked).endswith(ends)
+
+
+@pytest.mark.parametrize(("effort", "written"), [(None, "medium"), ("low", "low"), ("high", "high")])
+def test_an_effort_reaches_the_template(effort, written):
+    assert prompt(EFFORT, thinking=Thinking(None, effort, "reasoning_effort")).startswith(f"effort {written}\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        (PLAIN, Thinking(True, None, "enable_thinking")),
+        (PLAIN, Thinking(None, "high", "reasoning_effort")),
+        (ALWAYS, Thinking(False, None, "enable_thinking")),
+        (ALWAYS, Thinking(None, "none", "reasoning_effort")),
+        (EFFORT, Thinking(False, None, "thinking")),
+    ],
+)
+def test_what_a_template_cannot_do_is_refused(source, asked):
+    with pytest.raises(UnsupportedError) as refusal:
+        prompt(source, thinking=asked)
+    assert (refusal.value.status, refusal.value.code, refusal.value.param) == (400, "unsupported", asked.param)
+
+
+@pytest.mark.parametrize(
+    ("source", "asked"),
+    [
+        (PLAIN, Thinking(False, None, "enable_thinking")),
+        (PLAIN, Thinking(None, "none", "reasoning_effort")),
+        (PLAIN, Thinking(None, "medium", "reasoning_effort")),
+        (ALWAYS, Thinking(True, None, "enable_thinking")),
+    ],
+)
+def test_what_a_model_does_anyway_is_accepted(source, asked):
+    assert prompt(source, thinking=asked) == prompt(source)
+
+
+def test_variables_reach_the_template_and_unread_ones_are_refused():
+    assert prompt(SWITCH, variables={"enable_thinking": False}).endswith("<think></think>")
+    for name in ("enable_thinkin", "messages", "add_generation_prompt", "bos_token", "tools", "raise_exception"):
+        with pytest.raises(InvalidRequestError, match=f"'{name}'"):
+            prompt(SWITCH, variables={name: False})
+
+
+def test_a_variable_and_a_switch_must_agree():
+    asked = Thinking(None, "none", "reasoning_effort")
+    assert prompt(SWITCH, variables={"enable_thinking": False}, thinking=asked).endswith("<think></think>")
+    with pytest.raises(InvalidRequestError, match="disagree"):
+        prompt(SWITCH, variables={"enable_thinking": True}, thinking=asked)
+
+
+def test_documents_are_refused_where_the_template_reads_none():
+    with pytest.raises(UnsupportedError) as refusal:
+        prompt(PLAIN, documents=[{"title": "a", "text": "b"}])
+    assert refusal.value.param == "documents"
+    source = "{% for document in documents %}{{ document.text }}{% endfor %}" + PLAIN
+    assert prompt(source, documents=[{"title": "a", "text": "b"}]) == "bhi"
