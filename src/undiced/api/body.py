@@ -1,5 +1,8 @@
 """A request body: read within bounds, unpacked within bounds, decoded to a wire type. Every failure is a 4xx that names
 the place.
+
+Large bodies are unpacked and decoded on a thread, one at a time, in steps that are short or leave the interpreter to
+others; what would take one long step is refused.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from undiced.api.errors import BodyTooLargeError, ClientClosedError, RequestTimeoutError
+from undiced.api.budget import Budget, Held
+from undiced.api.errors import BodyTooLargeError, ClientClosedError, MediaTypeError, RequestTimeoutError
 from undiced.api.field_table import CHAT_FIELDS, TEXT_FIELDS
 from undiced.api.schemas import Body, ChatBody, CompletionBody
+from undiced.api.shape import measure
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -25,6 +30,11 @@ T = TypeVar("T", bound=Body)
 
 _PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _JSON_REMEDY = "Send one JSON object, encoded as UTF-8."
+_GZIP_REMEDY = "Send the body plain or with gzip."
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_JSON_TYPES = ("", "text/json", "text/plain", "application/octet-stream", "application/x-www-form-urlencoded")
+_UTF8 = ("", "utf-8", "utf8", "us-ascii", "ascii")
+_CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
 _NAMES = {
     "int": "an integer",
     "float": "a number",
@@ -37,62 +47,115 @@ _NAMES = {
 _FIELDS = {ChatBody: CHAT_FIELDS, CompletionBody: TEXT_FIELDS}
 
 
-async def read_body(request: Request, settings: Settings) -> bytes:
-    """The whole body, gunzipped if it says so.
+class Bodies:
+    """Reads the bodies of one server's requests.
 
-    Raises:
-        BodyTooLargeError: more than the most bytes, as sent or unpacked.
-        RequestTimeoutError: it took too long to arrive.
-        InvalidRequestError: an unknown or broken content encoding.
-        ClientClosedError: the client left before it had sent everything.
+    Attributes:
+        budget: memory for them.
     """
-    limit = settings.max_body_bytes
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise _too_large(limit)
-    try:
-        async with asyncio.timeout(settings.body_timeout_s):
-            body = await _received(request, limit)
-    except TimeoutError:
-        message = f"The request body did not arrive within {settings.body_timeout_s:g} seconds."
-        raise RequestTimeoutError(message, remedy="Send it again, or send less.") from None
-    return _unpack(body, request.headers.get("content-encoding", "identity").strip().lower(), limit)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.budget = Budget(settings)
+        self._turn = asyncio.Semaphore(1)
+
+    async def load(self, request: Request, kind: type[T], held: Held) -> tuple[T, tuple[str, ...]]:
+        """A request's body as its wire type, and the names of members that nobody knows. Its memory is held from here
+        on.
+
+        Raises:
+            BodyTooLargeError: more than the most bytes, as sent or unpacked.
+            RequestTimeoutError: it took too long to arrive.
+            UnavailableError: too many large requests are held.
+            ClientClosedError: the client left before it had sent everything.
+            InvalidRequestError: an unknown or broken content encoding, or as `decode_body`.
+        """
+        check_type(request.headers.get("content-type", ""))
+        packed = request.headers.getlist("content-encoding")
+        body = await self._read(request, held)
+        if packed:
+            body = await self._unpack(body, ",".join(packed).strip().lower(), held)
+        if len(body) <= self.settings.inline_bytes:
+            return decode_body(body, kind)
+        async with self._turn:
+            decoded = (await asyncio.to_thread(measure, body)).decoded_bytes
+            held.resize(len(body) + decoded)
+            found = await asyncio.to_thread(decode_body, body, kind)
+        held.resize(decoded)
+        return found
+
+    async def _read(self, request: Request, held: Held) -> bytes:
+        limit, patience_s = self.settings.max_body_bytes, self.settings.body_timeout_s
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        try:
+            async with asyncio.timeout(patience_s):
+                return await _received(request, limit, held)
+        except TimeoutError:
+            message = f"The request body did not arrive within {patience_s:g} seconds."
+            raise RequestTimeoutError(message, remedy="Send it again, or send less.") from None
+
+    async def _unpack(self, body: bytes, coding: str, held: Held) -> bytes:
+        if coding in ("", "identity"):
+            return body
+        if coding not in ("gzip", "x-gzip"):
+            raise InvalidRequestError(f"Content-Encoding '{coding[:40]}' is not understood.", remedy=_GZIP_REMEDY)
+        unzip, limit = zlib.decompressobj(wbits=31), self.settings.max_body_bytes
+        plain = _unzip(unzip, body, self.settings.inline_bytes)
+        if not unzip.eof:
+            rest = unzip.unconsumed_tail
+            held.resize(limit)
+            async with self._turn:
+                plain += await asyncio.to_thread(_unzip, unzip, rest, limit + 1 - len(plain))
+        held.resize(len(plain))
+        if len(plain) > limit:
+            raise _too_large(limit)
+        if not unzip.eof or unzip.unused_data:
+            what = "goes on after its end" if unzip.eof else "is cut short"
+            raise InvalidRequestError(f"The gzip body {what}.", remedy=_GZIP_REMEDY)
+        return plain
 
 
-async def _received(request: Request, limit: int) -> bytes:
+async def _received(request: Request, limit: int, held: Held) -> bytes:
     body = bytearray()
     while True:
         event = await request.receive()
         if event["type"] == "http.disconnect":
             raise ClientClosedError("The client closed the connection before the request was complete.")
-        body += event.get("body", b"")
-        if len(body) > limit:
+        piece = event.get("body", b"")
+        if len(body) + len(piece) > limit:
             raise _too_large(limit)
+        held.resize(len(body) + len(piece))
+        body += piece
         if not event.get("more_body", False):
             return bytes(body)
 
 
-def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise InvalidRequestError(
-            f"Content-Encoding '{encoding[:40]}' is not understood.", remedy="Send the body plain or with gzip."
-        )
+def _unzip(unzip: zlib._Decompress, body: bytes, most: int) -> bytes:
     try:
-        unzip = zlib.decompressobj(wbits=31)
-        plain = unzip.decompress(body, limit + 1)
+        return unzip.decompress(body, most)
     except zlib.error as error:
-        raise InvalidRequestError("The gzip body is damaged.", remedy="Send the body plain or with gzip.") from error
-    if len(plain) > limit:
-        raise _too_large(limit)
-    if not unzip.eof:
-        raise InvalidRequestError("The gzip body is cut short.", remedy="Send the body plain or with gzip.")
-    return plain
+        raise InvalidRequestError("The gzip body is damaged.", remedy=_GZIP_REMEDY) from error
 
 
 def _too_large(limit: int) -> BodyTooLargeError:
     return BodyTooLargeError(f"The request body is larger than {limit} bytes.", remedy="Send a shorter prompt.")
+
+
+def check_type(header: str) -> None:
+    """Refuse a body that says that it is something else than JSON in UTF-8; clients that say nothing, or what their
+    libraries say of any bytes, are believed to send JSON.
+
+    Raises:
+        MediaTypeError: it is something else.
+    """
+    kind = header.partition(";")[0].strip().lower()
+    if kind not in _JSON_TYPES and not kind.endswith(("/json", "+json")):
+        raise MediaTypeError(f"A body of type '{kind[:60]}' is not understood.", remedy="Send application/json.")
+    charset = _CHARSET.search(header)
+    if charset is not None and charset[1].lower() not in _UTF8:
+        raise MediaTypeError(f"The charset '{charset[1][:40]}' is not understood.", remedy="Send UTF-8.")
 
 
 def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
@@ -103,7 +166,8 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
             (`param` names it).
         NotServedError: a member that would change the answer, but is not served.
     """
-    if not body.strip():
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    if not body or body.isspace():
         raise InvalidRequestError("The request body is empty.", remedy=_JSON_REMEDY)
     try:
         wire = msgspec.json.decode(body, type=kind)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
 from undiced.api.answer import Answer
-from undiced.api.body import decode_body, read_body
 from undiced.api.choice import Choice
 from undiced.api.chunks import Head
 from undiced.api.schemas import ChatBody, CompletionBody
@@ -20,14 +19,17 @@ from undiced.serve import Request
 from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request as HttpRequest
+    from starlette.responses import Response
 
     from undiced.api.chunks import Chunks
     from undiced.api.deployment import Deployment
     from undiced.api.service import Service
     from undiced.api.validate import Job
+
+    Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 IGNORED_HEADER = "x-undiced-ignored-fields"
 TAG = "undiced.tag"  # the member of an ASGI scope in which a layer in front of the application says whose request it is
@@ -113,16 +115,27 @@ class Call(Generic[Wire]):
         return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), shape(head), form)
 
 
+def holding(endpoint: Endpoint) -> Endpoint:
+    """An endpoint that holds its request's memory until it has made a response."""
+
+    async def held(request: HttpRequest) -> Response:
+        service: Service = request.app.state.service
+        with service.bodies.budget.hold() as request.scope["undiced.held"]:
+            return await endpoint(request)
+
+    return held
+
+
 async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
-    """Read a request's body and find the model that it asks for.
+    """Read a request's body and find the model that it asks for, at an endpoint that is `holding`.
 
     Raises:
         InvalidRequestError: the body is too large, late, or not what `kind` says.
-        UnavailableError, ModelNotFoundError: as `Service.admit`.
+        UnavailableError: too many large requests are held, or as `Service.admit`. ModelNotFoundError: as that.
     """
     started_s = time.perf_counter()
     service: Service = request.app.state.service
-    wire, unknown = decode_body(await read_body(request, service.settings), kind)
+    wire, unknown = await service.bodies.load(request, kind, request.scope["undiced.held"])
     deployment = service.admit(wire.model)
     scope = request.scope
     unknown += tuple(f"?{name}" for name in request.query_params)

@@ -24,13 +24,14 @@ def prompts_of(prompt: str | list[str | int | list[int]], settings: Settings) ->
         return [prompt]
     if not prompt:
         raise InvalidRequestError("prompt is empty.", remedy="Send some text.", param="prompt")
-    if all(isinstance(item, int) for item in prompt):
+    kinds = set(map(type, prompt))
+    if kinds == {int}:
         return [cast("list[int]", prompt)]
     if len(prompt) > settings.max_prompts:
         raise InvalidRequestError(
             f"prompt has {len(prompt)} entries, at most {settings.max_prompts} are allowed.", param="prompt"
         )
-    if all(isinstance(item, str) for item in prompt) or all(isinstance(item, list) for item in prompt):
+    if kinds in ({str}, {list}):
         return cast("list[Prompt]", prompt)
     raise InvalidRequestError("prompt mixes texts and token ids.", remedy="Send one kind.", param="prompt")
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
-from undiced.api.call import Call, Prompt, receive
+from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape, template_messages
 from undiced.api.completions import CompletionShape, check_ids, prompts_of
 from undiced.api.schemas import ChatBody, CompletionBody
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undiced.api.choice import Choice
 
 
+@holding
 async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
@@ -34,6 +35,7 @@ async def chat_completions(request: Request) -> Response:
     return call.answer(job, name, call.choices(job, name, prompt), ChatShape)
 
 
+@holding
 async def completions(request: Request) -> Response:
     """POST /v1/completions."""
     call = await receive(request, CompletionBody)
@@ -57,6 +59,7 @@ async def _tokenized(call: Call[CompletionBody], prompt: str | list[int]) -> Pro
     if isinstance(prompt, str):
         ids = await call.deployment.prompts.text(prompt)
     else:
+        call.deployment.prompts.room(len(prompt), None, "prompt")  # before a hopeless one is walked through
         ids = check_ids(prompt, tokenizer.vocab_size)
     shown = "" if not call.wire.echo else prompt if isinstance(prompt, str) else tokenizer.decode(ids)
     return Prompt(ids, "prompt", shown, continues=True)

@@ -24,6 +24,13 @@ class BodyTooLargeError(InvalidRequestError):
     status = 413
 
 
+class MediaTypeError(InvalidRequestError):
+    """A body of a type that is not understood."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class HeadTooLargeError(InvalidRequestError):
     """Request headers over the limit."""
 

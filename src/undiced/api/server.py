@@ -112,7 +112,7 @@ async def serve(
     config = uvicorn.Config(
         build_app(service),
         loop="none",
-        http=connection_class(service.settings, service.budget),
+        http=connection_class(service.settings, service.bodies.budget),
         ws="none",
         lifespan="off",
         access_log=access_log,

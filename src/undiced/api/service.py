@@ -9,7 +9,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from undiced.api.budget import Budget
+from undiced.api.body import Bodies
 from undiced.api.metrics import Metrics
 from undiced.api.settings import Settings
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError, ShuttingDownError
@@ -29,7 +29,7 @@ class Service:
 
     Attributes:
         deployments: the models, at least one, in the order in which they are listed.
-        budget: memory for requests that were not answered yet.
+        bodies: reads requests, and knows how much memory they take.
         running: tasks that still answer a request; drained on shutdown.
 
     Raises:
@@ -41,11 +41,11 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     state: State = "ready"
     running: set[asyncio.Task[object]] = field(default_factory=set)
-    budget: Budget = field(init=False)
+    bodies: Bodies = field(init=False)
     _named: dict[str, Deployment] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.budget = Budget(self.settings)
+        self.bodies = Bodies(self.settings)
         for deployment in self.deployments:
             for name in {deployment.card.id, *deployment.card.aliases}:
                 if name in self._named:

@@ -16,7 +16,7 @@ from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from undiced.api.schemas import Body, ChatBody, CompletionBody, ResponseFormat
     from undiced.api.settings import Settings
@@ -187,10 +187,10 @@ def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tu
     return tuple(pairs)
 
 
-def _token_ids(ids: Iterable[int], vocab: int, name: str, most: int) -> tuple[int, ...]:
+def _token_ids(ids: Sequence[int], vocab: int, name: str, most: int) -> tuple[int, ...]:
+    if len(ids) > most:
+        raise InvalidRequestError(f"{name} has {len(ids)} entries, at most {most} are allowed.", param=name)
     wanted = tuple(sorted(set(ids)))
-    if len(wanted) > most:
-        raise InvalidRequestError(f"{name} has {len(wanted)} entries, at most {most} are allowed.", param=name)
     for token in wanted:
         if not 0 <= token < vocab:
             raise InvalidRequestError(f"{name}: {str(token)[:24]} is not a token id below {vocab}.", param=name)
