@@ -79,10 +79,11 @@ class Call(Generic[Wire]):
             InvalidRequestError: the prompt is empty. ContextLengthError: it does not fit.
         """
         tokenizer = self.deployment.tokenizer
+        room = self.deployment.prompts.room(len(prompt.ids), job.max_tokens, prompt.field)
         sequence = Request(
             id=name,
             prompt=tuple(prompt.ids),
-            max_tokens=self.deployment.prompts.room(len(prompt.ids), job.max_tokens, prompt.field),
+            max_tokens=room if job.usual_tokens is None else min(room, job.usual_tokens),
             sampling=job.sampling,
             eos_ids=tuple(sorted(tokenizer.eos_ids)),
             stop_token_ids=job.stop_ids,

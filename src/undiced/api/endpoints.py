@@ -26,7 +26,7 @@ async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    job = chat_job(wire, deployment.tokenizer.vocab_size, settings)
+    job = chat_job(wire, deployment.tokenizer, settings)
     options = prompt_options(wire)
     with call.service.preparing():
         ids = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
@@ -40,7 +40,7 @@ async def completions(request: Request) -> Response:
     """POST /v1/completions."""
     call = await receive(request, CompletionBody)
     settings = call.service.settings
-    job = completion_job(call.wire, call.deployment.tokenizer.vocab_size, settings)
+    job = completion_job(call.wire, call.deployment.tokenizer, settings)
     prompts = prompts_of(call.wire.prompt, settings)
     if len(prompts) * job.n > settings.max_sequences:
         message = f"prompts times n is {len(prompts) * job.n}, at most {settings.max_sequences} are allowed."

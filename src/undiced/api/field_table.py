@@ -58,7 +58,7 @@ _SERVED = (
     *_serve("OpenAI", "equal seeds give equal answers, whatever else runs", "seed"),
     *_serve(
         "OpenAI",
-        "up to 4 strings; text and `usage` end at the token that completes one",
+        "up to 4 strings; text and `usage` end at the token that completes one, or at the control token of that name",
         "stop",
     ),
     *_serve("vLLM", "token ids that end the answer", "stop_token_ids"),

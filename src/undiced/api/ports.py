@@ -60,6 +60,9 @@ class Tokenizer(Spelling, Protocol):
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids."""
 
+    def id_of(self, name: str) -> int | None:
+        """The id of a token by its exact name."""
+
 
 class Conversation(Protocol):
     """Messages to token ids; `undiced.text.ChatEncoder` is one."""

@@ -110,8 +110,8 @@ class Prompts:
         """
         if not prompt:
             raise InvalidRequestError(f"The {what} is empty.", remedy="Send some text.", param=what)
-        if prompt + (max_tokens or 1) <= self.context:
-            return max_tokens or self.context - prompt
+        if prompt + (1 if max_tokens is None else max_tokens) <= self.context:
+            return self.context - prompt if max_tokens is None else max_tokens
         raise self._too_long(what, str(prompt), max_tokens if prompt < self.context else None)
 
     def _too_long(self, what: str, count: str, max_tokens: int | None) -> ContextLengthError:
@@ -120,7 +120,8 @@ class Prompts:
         return ContextLengthError(
             f"The request is too long: this model's maximum context length is {self.context} tokens, "
             f"but the {what} came to {count} tokens{asked}.",
-            remedy="Please reduce the length of the messages" + (" or max_tokens." if asked else "."),
+            remedy="Please reduce the length of the messages"
+            + (" or max_tokens; without max_tokens the answer takes what fits." if asked else "."),
             param="max_tokens" if asked else what,
         )
 

@@ -6,7 +6,7 @@ A job holds everything about a request that does not depend on its prompt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
@@ -18,9 +18,11 @@ from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, rando
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from undiced.api.ports import Tokenizer
     from undiced.api.schemas import Body, ChatBody, CompletionBody, ResponseFormat
     from undiced.api.settings import Settings
 
+USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
 _UNSERVED_REMEDY = "Leave it out."
 
 
@@ -30,7 +32,7 @@ class Job:
 
     Attributes:
         model: the id as the client wrote it.
-        max_tokens: None is up to the context.
+        max_tokens: None is up to the context. usual_tokens: most tokens where the client did not say, or None.
         stop_ids: token ids that end the answer besides the model's own.
         stops: strings that end the answer.
         stream, include_usage, continuous_usage: the form of the answer.
@@ -48,9 +50,10 @@ class Job:
     include_usage: bool
     continuous_usage: bool
     cache_salt: str
+    usual_tokens: int | None = None
 
 
-def chat_job(wire: ChatBody, vocab: int, settings: Settings) -> Job:
+def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings) -> Job:
     """Validate everything in a chat request but its messages.
 
     Raises:
@@ -65,10 +68,10 @@ def chat_job(wire: ChatBody, vocab: int, settings: Settings) -> Job:
         raise NotServedError(
             "modalities other than text are not supported.", param="modalities", remedy=_UNSERVED_REMEDY
         )
-    return _job(wire, (int(wire.top_logprobs or 0)) if wire.logprobs else -1, vocab, settings)
+    return _job(wire, (int(wire.top_logprobs or 0)) if wire.logprobs else -1, tokenizer, settings)
 
 
-def completion_job(wire: CompletionBody, vocab: int, settings: Settings) -> Job:
+def completion_job(wire: CompletionBody, tokenizer: Tokenizer, settings: Settings) -> Job:
     """Validate everything in a text completion request but its prompt; raises as `chat_job` does."""
     check_numbers(wire)
     if wire.logprobs is not None:
@@ -79,7 +82,9 @@ def completion_job(wire: CompletionBody, vocab: int, settings: Settings) -> Job:
         raise NotServedError(
             "echo together with logprobs is not supported yet.", param="echo", remedy="Ask for one of them."
         )
-    return _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), vocab, settings)
+    job = _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), tokenizer, settings)
+    asked = wire.max_tokens is not None or wire.max_completion_tokens is not None
+    return job if asked else replace(job, usual_tokens=max(USUAL_TEXT_TOKENS, job.sampling.min_tokens))
 
 
 def _refuse_tools(wire: ChatBody) -> None:
@@ -110,11 +115,13 @@ def _one_of(wire: Body, old: str, new: str) -> int | None:
     return found
 
 
-def _job(wire: Body, logprobs: int, vocab: int, settings: Settings) -> Job:
+def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) -> Job:
     _only_text(wire.response_format)
+    vocab = tokenizer.vocab_size
     max_tokens, min_tokens = _lengths(wire)
     n = 1 if wire.n is None else int(wire.n)
     in_range("n", n, Range(1, settings.max_choices))
+    stops = _stops(wire.stop, settings)
     options = wire.stream_options
     if options is not None and not wire.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
@@ -123,9 +130,10 @@ def _job(wire: Body, logprobs: int, vocab: int, settings: Settings) -> Job:
         n=n,
         max_tokens=max_tokens,
         sampling=_sampling(wire, min_tokens, logprobs, vocab, settings),
-        stop_ids=_token_ids(wire.stop_token_ids or (), vocab, "stop_token_ids", settings.max_bias),
+        stop_ids=_token_ids(wire.stop_token_ids or (), vocab, "stop_token_ids", settings.max_bias)
+        + _named(stops, tokenizer),
         ignore_eos=bool(wire.ignore_eos),
-        stops=_stops(wire.stop, settings),
+        stops=stops,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
@@ -152,8 +160,6 @@ def _lengths(wire: Body) -> tuple[int | None, int]:
     """Bounds of the answer; -1 or nothing is the context for the longest and none for the shortest."""
     most = _one_of(wire, "max_tokens", "max_completion_tokens")
     least = _one_of(wire, "min_tokens", "min_completion_tokens")
-    if most == 0:
-        raise InvalidRequestError("max_tokens must be at least 1, or -1 for as many as fit.", param="max_tokens")
     max_tokens = None if most in (None, -1) else most
     min_tokens = 0 if least in (None, -1) else int(least or 0)
     if max_tokens is not None and min_tokens > max_tokens:
@@ -208,3 +214,9 @@ def _stops(stop: str | list[str] | None, settings: Settings) -> tuple[str, ...]:
     if any(len(text) > settings.max_stop_chars for text in stops):
         raise InvalidRequestError(f"stop has a string over {settings.max_stop_chars} characters.", param="stop")
     return tuple(dict.fromkeys(stops))
+
+
+def _named(stops: tuple[str, ...], tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Control tokens whose names are stop strings: they are no text, so they end the answer as tokens."""
+    found = (tokenizer.id_of(text) for text in stops)
+    return tuple(token for token in found if token is not None and token in tokenizer.control)

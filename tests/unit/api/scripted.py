@@ -35,6 +35,9 @@ class ByteTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
+    def id_of(self, name: str) -> int | None:
+        return {"<eos>": EOS, "<bos>": BOS}.get(name)
+
     def token_bytes(self, token: int) -> bytes:
         return bytes([token]) if token < 256 else b""
 
@@ -80,7 +83,7 @@ class ScriptedEngine:
         stop = len(tokens) < request.max_tokens
         if stop:
             tokens.append(EOS)
-        sent, reason = 0, "cancelled"
+        sent, reason = 0, "cancelled" if tokens else "length"
         while sent < len(tokens):
             if request.id in self.cuts or request.id in self.cancelled:
                 break
@@ -176,7 +179,7 @@ class Caller:
         )
 
     def complete(self, **fields: object) -> Reply:
-        return self.post("/v1/completions", {"model": "m", "prompt": "hi", **fields})
+        return self.post("/v1/completions", {"model": "m", "prompt": "hi", "max_tokens": -1, **fields})
 
     async def call(
         self,

@@ -6,7 +6,7 @@ import asyncio
 from threading import get_ident
 
 import pytest
-from scripted import ByteTokenizer
+from scripted import BOS, EOS, ByteTokenizer
 
 from undiced.api.settings import Settings
 from undiced.core.errors import EngineError
@@ -284,7 +284,7 @@ def test_whole_numbers_may_be_written_with_a_point_and_two_names_may_agree(calle
     fields = {"max_tokens": 8.0, "max_completion_tokens": 8, "n": 2.0, "seed": 5.0, "top_k": 3.0, "min_tokens": 1.0}
     assert caller.chat(**fields).status == 200
     assert caller.chat(logprobs=True, top_logprobs=2.0).status == 200
-    assert caller.complete(logprobs=1.0, best_of=1.0, max_completion_tokens=8.0).status == 200
+    assert caller.complete(logprobs=1.0, best_of=1.0, max_tokens=None, max_completion_tokens=8.0).status == 200
     first, last = caller.engine.submitted[0], caller.engine.submitted[-1]
     drawn = first.sampling
     assert (first.max_tokens, drawn.seed, drawn.top_k, drawn.min_tokens, last.max_tokens) == (8, 5, 3, 1, 8)
@@ -313,6 +313,32 @@ def test_a_stop_string_and_control_tokens_are_in_the_text_if_asked(make, ask, st
     assert text(stop=" there", include_stop_str_in_output=True) == "Hello there"
     assert text(skip_special_tokens=False) == "Hello there"
     assert text(skip_special_tokens=False, include_stop_str_in_output=True) == "Hello there<eos>"
+
+
+def test_a_control_tokens_name_as_a_stop_string_is_a_stop_token(caller):
+    for fields, wanted in (
+        ({"stop": "<bos>"}, (BOS,)),
+        ({"stop": ["<bos>", "x", "<eos>"], "stop_token_ids": [65]}, (65, BOS, EOS)),
+        ({"stop": ["<bos>x", "bos"]}, ()),
+    ):
+        caller.engine.submitted.clear()
+        assert caller.chat(**fields).status == caller.complete(**fields).status == 200
+        assert [request.stop_token_ids for request in caller.engine.submitted] == [wanted, wanted]
+
+
+def test_a_text_completion_takes_16_tokens_unless_told(make):
+    caller = make(context=100)
+    bare = {"model": "m", "prompt": "hi"}
+    for fields in (
+        {},
+        {"max_tokens": None},
+        {"max_tokens": -1},
+        {"min_tokens": 20},
+        {"prompt": "x" * 90},
+        {"max_tokens": 0},
+    ):
+        assert caller.post("/v1/completions", bare | fields).status == 200
+    assert [request.max_tokens for request in caller.engine.submitted] == [16, 16, 98, 20, 10, 0]
 
 
 def test_unknown_fields_are_ignored_and_reported(caller):

@@ -15,7 +15,6 @@ HI = [{"role": "user", "content": "hi"}]
 
 IMPOSSIBLE = [
     ({"max_tokens": -2}, "max_tokens"),
-    ({"max_tokens": 0}, "max_tokens"),
     ({"max_tokens": 10**30}, "max_tokens"),
     ({"max_tokens": "5"}, "max_tokens"),
     ({"max_tokens": True}, "max_tokens"),

@@ -7,7 +7,6 @@ from scripted import LineChat
 
 from undiced.text import PromptOptions, Thinking
 
-
 USUAL = PromptOptions()
 
 
