@@ -19,7 +19,7 @@ POLICY = "; ".join((
 ))  # fmt: skip
 _HEADERS = {
     "content-security-policy": POLICY,
-    "cross-origin-opener-policy": "same-origin",
+    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }

@@ -5,12 +5,14 @@ Everything printed here is simulated, and says so.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from undiced.cli.options import Json
+from undiced.cli.program_file import is_program, magic, open_program
 from undiced.cli.report import writing
 from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError
 
@@ -69,7 +71,7 @@ def compile(
     as_json: Json = False,
 ) -> None:
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
-    if _is_program(model):
+    if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
@@ -129,13 +131,13 @@ def simulate(
         _refuse(given, {"acceptance"}, "has no effect without --draft")
     elif phase != "decode" or batch != 1:
         raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
-    if _is_program(model):
+    guard: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if is_program(model):
         from undiced.core.mapping import PREFILL
-        from undiced.program.program import load
 
         _refuse(given, _CHOICES, "was decided when the program was compiled")
-        program = load(Path(model))
-        name = _machine_of(program, machine)
+        opened = open_program(Path(model), machine)
+        program, name, guard = opened.program, opened.machine, opened.computing()
         mapping = _mapping_of(program)
         phase = "prefill" if dict(program.facts).get(PREFILL) else phase
         context = context or program.bounds.context
@@ -146,9 +148,10 @@ def simulate(
             sum_bits,
         )  # fmt: skip
         program = _wafer_program(model, name, mapping, options)
-    found = _timed(program, name, mapping, phase, batch, context, clock)
-    if draft is not None:
-        found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
+    with guard:
+        found = _timed(program, name, mapping, phase, batch, context, clock)
+        if draft is not None:
+            found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
     _show(found, as_json)
 
 
@@ -161,8 +164,6 @@ def map_wafer(
 ) -> None:
     """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
     from undiced.cli.terminal import emit
-    from undiced.machine import find_machine
-    from undiced.program.program import load
     from undiced.sim.analytic import Step
     from undiced.sim.analytic import simulate as time_program
     from undiced.sim.raster import png
@@ -171,11 +172,10 @@ def map_wafer(
     form = out.suffix.lower()
     if form not in (".svg", ".png"):
         raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
-    program = load(file)
-    if program.kind != "wafer":
-        raise InvalidRequestError("A host program has no wafer to draw.", remedy="Compile with --machine wse3.")
-    wafer = find_machine(_machine_of(program, machine))
-    drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
+    opened = open_program(file, machine)
+    program, wafer = opened.program, opened.wafer
+    with opened.computing():
+        drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
     with writing(out):
         out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(out)
@@ -238,44 +238,13 @@ def _subject(model: str) -> object:
 
     path = Path(model)
     if path.exists() and path.suffix != ".json":
-        if path.is_file() and path.suffix != ".gguf" and _magic(path)[:4] != b"GGUF":
+        if path.is_file() and path.suffix != ".gguf" and magic(path)[:4] != b"GGUF":
             raise CheckpointError(
                 f"{model} is no compiled program and no checkpoint.",
                 remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
             )
         return config_of(open_checkpoint(path))
     return model  # a name or a config.json: the compiler reads both, and says what is known
-
-
-def _is_program(model: str) -> bool:
-    path = Path(model)
-    if not path.is_file() or path.suffix in (".json", ".gguf"):
-        return False
-    return _magic(path) == b"UNDICED"
-
-
-def _magic(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(7)
-    except OSError as error:
-        raise CheckpointError(f"Cannot read {path}: {error.strerror}.", remedy="Check its permissions.") from None
-
-
-def _machine_of(program: Program, machine: str | None) -> str:
-    """Where to look the machine up that a program was compiled for."""
-    from undiced.machine import find_machine
-
-    if machine is not None:
-        return machine
-    try:
-        find_machine(program.machine)
-    except CompileError:
-        raise InvalidRequestError(
-            f"The program was compiled for {program.machine!r}, a machine of your own.",
-            remedy="Name its file with --machine FILE.toml.",
-        ) from None
-    return program.machine
 
 
 def _mapping_of(program: Program) -> str:

@@ -170,7 +170,7 @@ class HostBackend:
 
     def progress(self) -> int:
         """Instructions done since the beginning."""
-        return self._engine.progress
+        return int(getattr(self._engine, "progress", 0))
 
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""

@@ -34,10 +34,19 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "mesh.width": (1, 16384),
     "mesh.height": (1, 16384),
     "mesh.colors": (1, 4096),
+    "mesh.reserved_colors": (0, 4096),
+    "mesh.switch_positions": (1, 4096),
+    "mesh.queues": (1, 4096),
+    "core.sram_banks": (1, 4096),
     "link.wavelet_bytes": (1, 256),
     "link.wavelets_per_cycle": (1e-3, 256),
     "system.clock_hz": (1e6, 1e11),
 }
+# Counts: a fraction of one would be cut off in silence.
+_WHOLE = frozenset({
+    "core.sram_bytes", "core.sram_banks", "mesh.width", "mesh.height", "mesh.colors", "mesh.reserved_colors",
+    "mesh.switch_positions", "mesh.queues",
+})  # fmt: skip
 _MAY_BE_ZERO = 0.0
 _LARGEST = 1e18
 
@@ -97,14 +106,25 @@ def parse_machine(data: dict[str, object], name: str, where: str) -> Wafer:
             raise CompileError(f"{where}: base {data['base']!r} is no preset.", remedy=f"Known: {', '.join(PRESETS)}.")
         base = preset()
     template = base or wse3()
-    given = _text(data.get("name", name), "name", where)
-    return Wafer(
-        name=given,
+    wafer = Wafer(
+        name=_text(data.get("name", name), "name", where),
         core=_section(data, "core", template.core, base is not None, where),
         mesh=_section(data, "mesh", template.mesh, base is not None, where),
         link=_section(data, "link", template.link, base is not None, where),
         system=_section(data, "system", template.system, base is not None, where),
     )
+    _check_together(wafer, where)
+    return wafer
+
+
+def _check_together(wafer: Wafer, where: str) -> None:
+    """Fields that are right only beside each other."""
+    colors, reserved = wafer.mesh.colors.value, wafer.mesh.reserved_colors.value
+    if reserved >= colors:
+        raise CompileError(
+            f"{where}: mesh.reserved_colors = {reserved:g} leaves programs none of {colors:g} colors.",
+            remedy=f"It must be at most {colors - 1:g}.",
+        )
 
 
 def _text(value: object, field: str, where: str) -> str:
@@ -187,4 +207,6 @@ def _in_range(number: float, like: Constant, field: str, where: str) -> float:
             f"{where}: {field} = {number:g} {like.unit} is absurd.",
             remedy=f"It must lie in {low:g} to {high:g}; {like.value:g} is the preset's.",
         )
+    if field in _WHOLE and number != int(number):
+        raise CompileError(f"{where}: {field} = {number:g} must be a whole number.", remedy="Drop the fraction.")
     return number

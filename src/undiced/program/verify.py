@@ -5,11 +5,16 @@ A program that passes has only instructions that its machine may carry, complete
 
 from __future__ import annotations
 
+import math
+
 from undiced.core.errors import CompileError
 from undiced.program.isa import INSTRUCTIONS, NONE, Instr, Op
-from undiced.program.program import Program
+from undiced.program.program import Program, Region
 
 _BUFFERS = ("dst", "a", "b", "c")
+_MOST = 1 << 30
+_MOST_WAFERS = 1 << 16
+_MOST_PACKED = (1 << 63) - 1  # several small numbers may share one
 _OPTIONAL = ("bias",)  # may be absent wherever the table allows them; so may some weights
 _OPTIONAL_WEIGHT = frozenset({Op.ROPE, Op.ATTENTION, Op.RMSNORM})
 
@@ -21,9 +26,29 @@ def verify(program: Program) -> None:
             fault = _fault(program, instr)
             if fault:
                 raise CompileError(f"Instruction {index} of stream {stream.name!r} ({instr.op.name}): {fault}.")
+    if not program.regions:
+        raise CompileError("The program has no regions.")
+    if not (
+        1 <= program.bounds.batch <= _MOST and 1 <= program.bounds.context <= _MOST and 1 <= program.vocab <= _MOST
+    ):
+        raise CompileError(f"{program.bounds} and a vocabulary of {program.vocab} are out of range.")
+    if not all(math.isfinite(value) for _, value in program.facts):
+        raise CompileError("A fact of the program is no finite number.")
     for region in program.regions:
-        if not 0 <= region.code < len(program.streams):
-            raise CompileError(f"Region {region.name!r} runs stream {region.code} of {len(program.streams)}.")
+        fault = _region_fault(program, region)
+        if fault:
+            raise CompileError(f"Region {region.name!r} {fault}.")
+
+
+def _region_fault(program: Program, region: Region) -> str:
+    if not 0 <= region.code < len(program.streams):
+        return f"runs stream {region.code} of {len(program.streams)}"
+    rect = region.rect
+    if min(rect.x, rect.y) < 0 or min(rect.width, rect.height, region.stride_x, region.stride_y) < 1:
+        return f"covers {rect} in strides of {region.stride_x} and {region.stride_y}"
+    if max(rect.x, rect.y, rect.width, rect.height) > _MOST or not 0 <= region.wafer < _MOST_WAFERS:
+        return f"covers {rect} of wafer {region.wafer}"
+    return ""
 
 
 def _fault(program: Program, instr: Instr) -> str:
@@ -32,6 +57,8 @@ def _fault(program: Program, instr: Instr) -> str:
         return f"a {program.kind} can't carry it"
     if len(instr.p) != len(row.ints) or len(instr.f) != len(row.floats):
         return f"{len(instr.p)} integers and {len(instr.f)} floats, the table has {len(row.ints)} and {len(row.floats)}"
+    if not all(-_MOST <= value <= _MOST_PACKED for value in instr.p) or not all(map(math.isfinite, instr.f)):
+        return f"{instr.p} and {instr.f} are out of range"
     if program.kind != "host":
         return ""
     return _operand_fault(program, instr) or _range_fault(program, instr)

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from support.bounded import within
 
 from undiced.compiler.wafer.compile import compile_wafer
 from undiced.compiler.wafer.options import Options
@@ -94,3 +95,38 @@ def test_everything_at_once_where_one_change_is_too_little():
 def test_a_machine_that_is_too_small_altogether():
     error = refused("llama-3.1-405b", find_machine("toy-8x8"), Options())
     assert error.remedy == "Use a machine with more memory."
+
+
+def test_a_machine_with_too_few_colors_is_told_how_many_it_takes_before_any_search():
+    few = replace(WSE3, mesh=replace(WSE3.mesh, colors=replace(WSE3.mesh.colors, value=13)))
+    with within("10 colors", 1 << 30):
+        error = refused(MODEL, few, Options())
+    needed = re.search(r"has 10 colors for programs; this one needs (\d+)", error.message)
+    assert needed, error.message
+    enough = WSE3.mesh.reserved_colors.value + int(needed[1])
+    wide = replace(TOY, mesh=replace(TOY.mesh, colors=replace(TOY.mesh.colors, value=enough)))
+    compile_wafer({"dim": 64, "heads": 4, "layers": 2, "vocab": 100}, wide, Options())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"qk_rope_head_dim": -8}, "can't have -8 query columns with rotation"),
+        ({"kv_lora_rank": -8}, "can't have -8 columns of compressed keys"),
+        ({"first_k_dense_replace": 9}, "can't have 9 dense layers"),
+        ({"n_routed_experts": 1 << 40}, "experts"),
+        ({"moe_intermediate_size": 0}, "columns per expert"),
+        ({"moe_intermediate_size": "32"}, "no whole number"),
+        ({"n_shared_experts": -1}, "columns of shared experts"),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_by_name(wrong, says):
+    sizes = {
+        "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96, "vocab_size": 200,
+        "n_routed_experts": 8, "moe_intermediate_size": 32, "num_experts_per_tok": 2, "n_shared_experts": 1,
+        "first_k_dense_replace": 1, "kv_lora_rank": 32, "q_lora_rank": 0, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
+        "v_head_dim": 16,
+    }  # fmt: skip
+    with within(str(wrong), 1 << 30):
+        assert says in refused({**sizes, **wrong}, TOY, Options()).message
+    compile_wafer(sizes, TOY, Options())

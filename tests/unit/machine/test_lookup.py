@@ -68,6 +68,10 @@ def test_a_file_overrides_its_base(tmp_path):
         ("core = 3\n", "must be a table"),
         ("name = 3\n", "short text"),
         ("= broken", "not a TOML file"),
+        ('base = "wse3"\n[mesh]\nreserved_colors = 24\n', "leaves programs none of 24 colors"),
+        ('base = "wse3"\n[mesh]\nreserved_colors = 1e18\n', "absurd"),
+        ('base = "wse3"\n[mesh]\nwidth = 100.5\n', "whole number"),
+        ('base = "wse3"\n[core]\nsram_bytes = 49152.5\n', "whole number"),
     ],
 )
 def test_bad_files_name_the_field(tmp_path, text, says):

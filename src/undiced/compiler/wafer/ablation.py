@@ -112,7 +112,9 @@ def _on_grid(costs: CostModel, padded: Dims, grid: Grid, scheme: Scheme, context
     shard = Shard.of(padded, grid.side, grid.side)
     positions = shard.positions(context)
     writer = LayerWriter(shard, scheme, costs, positions)
-    streams, _ = route_streams((writer.attention(), writer.dense_ffn()), scheme, costs, positions, 21, {})
+    routed = route_streams((writer.attention(), writer.dense_ffn()), scheme, costs, positions, 21, {})
+    assert routed is not None, "an ablation takes colors away, never more than there are"
+    streams, _ = routed
     return _cycles(costs, streams, positions)
 
 

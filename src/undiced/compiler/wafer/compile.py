@@ -13,7 +13,7 @@ from undiced.compiler.wafer.dims import Dims
 from undiced.compiler.wafer.memory import capacity, total_bytes
 from undiced.compiler.wafer.options import WAFERS_MAX, Options
 from undiced.compiler.wafer.place import Tiling, check_region
-from undiced.compiler.wafer.plan import Plan, balanced, write_plan
+from undiced.compiler.wafer.plan import Plan, balanced, fewest_colors_of, free_colors, write_plan
 from undiced.compiler.wafer.refusal import fewest_wafers, refusal
 from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.schedule import program_of
@@ -54,7 +54,7 @@ def compile_wafer(model: object, wafer: Wafer, options: Options | None = None) -
     dims = dims_of(model)
     if options.region is not None:
         check_region(wafer, *options.region)
-    shapes = _shapes(dims, wafer, options)
+    shapes = _colored(_shapes(dims, wafer, options), wafer, options)
     plan = _search(wafer, options, shapes, options.wafers)
     if options.embedding == "wafer" and (plan is None or plan.wafers > 1):
         hosted = replace(options, embedding="host")
@@ -79,7 +79,31 @@ def _rank(plan: Plan, options: Options) -> tuple[float, float, float]:
 
 def _refusal(dims: Dims, wafer: Wafer, options: Options) -> CompileError:
     free = replace(options, bounds=Bounds(1, 1), region=None)
-    return refusal(dims, wafer, options, [(shape.shard, shape.turned) for shape in _shapes(dims, wafer, free)])
+    shapes = _colored(_shapes(dims, wafer, free), wafer, free)
+    return refusal(dims, wafer, options, [(shape.shard, shape.turned) for shape in shapes])
+
+
+def _colored(shapes: list[_Shape], wafer: Wafer, options: Options) -> list[_Shape]:
+    """The shapes for which there are colors. What a shape takes depends on which kinds of lines it has, not on sizes.
+
+    Raises:
+        CompileError: there are shapes, and colors for none of them.
+    """
+    needed: dict[tuple[bool, ...], int] = {}
+    kept = []
+    for shape in shapes:
+        shard = shape.shard
+        kind = shard.rows > 1, shard.columns > 1, shard.band > 1, shard.bands > 1, shard.free_columns() > 0
+        if kind not in needed:
+            needed[kind] = fewest_colors_of(wafer, options, shard)
+        if needed[kind] <= free_colors(wafer):
+            kept.append(shape)
+    if shapes and not kept:
+        raise CompileError(
+            f"{wafer.name} has {free_colors(wafer)} colors for programs; this one needs {min(needed.values())}.",
+            remedy="Use a machine with more colors, or fewer of them reserved (mesh.colors, mesh.reserved_colors).",
+        )
+    return kept
 
 
 def _search(wafer: Wafer, options: Options, shapes: list[_Shape], wafers: int | None) -> Plan | None:

@@ -13,6 +13,7 @@ from undiced.core.errors import CompileError
 
 _LARGEST = 1 << 24
 _MOST_LAYERS = 1024
+_MOST_EXPERTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,52 @@ class Dims:
             ("hidden columns", self.dim, _LARGEST),
             ("heads", self.heads, _LARGEST),
             ("KV heads", self.kv_heads, _LARGEST),
-            ("columns a head", self.head_dim, _LARGEST),
+            ("columns per head", self.head_dim, _LARGEST),
             ("feed-forward columns", self.ffn, _LARGEST),
             ("tokens of vocabulary", self.vocab, _LARGEST),
         ):
-            if not 1 <= size <= most:
-                raise CompileError(f"{self.name} can't have {size} {what}.", remedy=f"Use 1 to {most}.")
+            self._check(what, size, 1, most)
         if self.heads % self.kv_heads:
             raise CompileError(
                 f"{self.name}: {self.kv_heads} KV heads can't serve {self.heads} heads evenly.",
                 remedy="Use a divisor of the heads.",
             )
-        if self.experts is not None and not 1 <= self.experts.active <= self.experts.count:
+        self._check_experts()
+        self._check_latent()
+
+    def _check_experts(self) -> None:
+        experts = self.experts
+        if experts is None:
+            return
+        if not 1 <= experts.active <= experts.count:
             raise CompileError(
-                f"{self.name}: {self.experts.active} of {self.experts.count} experts can't act on a token.",
-                remedy=f"Use 1 to {self.experts.count}.",
+                f"{self.name}: {experts.active} of {experts.count} experts can't act on a token.",
+                remedy=f"Use 1 to {experts.count}.",
             )
+        for what, size, low, most in (
+            ("experts", experts.count, 1, _MOST_EXPERTS),
+            ("columns per expert", experts.ffn, 1, _LARGEST),
+            ("columns of shared experts", experts.shared_ffn, 0, _LARGEST),
+            ("dense layers", experts.dense_layers, 0, self.layers),
+        ):
+            self._check(what, size, low, most)
+
+    def _check_latent(self) -> None:
+        latent = self.latent
+        if latent is None:
+            return
+        for what, size, low in (
+            ("columns of compressed queries", latent.query_rank, 0),
+            ("columns of compressed keys", latent.kv_rank, 1),
+            ("query columns without rotation", latent.nope_dims, 0),
+            ("query columns with rotation", latent.rope_dims, 0),
+            ("value columns", latent.value_dims, 1),
+        ):
+            self._check(what, size, low, _LARGEST)
+
+    def _check(self, what: str, size: int, low: int, most: int) -> None:
+        if not low <= size <= most:
+            raise CompileError(f"{self.name} can't have {size} {what}.", remedy=f"Use {low} to {most}.")
 
     @property
     def kv_dim(self) -> int:

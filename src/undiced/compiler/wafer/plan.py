@@ -13,7 +13,7 @@ from undiced.compiler.wafer.memory import blocks_of, capacity, fits
 from undiced.compiler.wafer.options import Options
 from undiced.compiler.wafer.partition import Block, cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.place import Tiling
-from undiced.compiler.wafer.route import check_colors, route_streams
+from undiced.compiler.wafer.route import check_colors, fewest_colors, route_streams
 from undiced.compiler.wafer.shard import Shard
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, stream_costs
@@ -104,7 +104,7 @@ def write_plan(
         return None
     model = CostModel.of(wafer)
     positions = shard.positions(options.bounds.context)
-    available = int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value)
+    available = free_colors(wafer)
     parts = (1, PARTS) if draft else tuple(range(1, PARTS + 1))
     routed = _route(model, options, shard, available, (sum(mesh), wafers > 1), parts)
     if routed is None:
@@ -151,9 +151,10 @@ def _route(
     for slices, band in product(_fewer(options.scheme.slices), _fewer(options.scheme.band_slices)):
         scheme = replace(options.scheme, slices=slices, band_slices=band)
         writers = _writers(LayerWriter(shard, scheme, model, positions), options, feedback, parts)
-        streams, colors = route_streams(writers, scheme, model, positions, available, often, deep=len(parts) == PARTS)
-        if colors > available:
+        routed = route_streams(writers, scheme, model, positions, available, often, deep=len(parts) == PARTS)
+        if routed is None:
             continue
+        streams, colors = routed
         cycles = sum(often.get(s.name, 0.0) * c.cycles for s in streams for _, c in stream_costs(model, s.instrs, load))
         if best is None or cycles < best[0]:
             best = cycles, streams, colors
@@ -163,6 +164,19 @@ def _route(
         return None
     check_colors(best[1], available)
     return best[1:]
+
+
+def fewest_colors_of(wafer: Wafer, options: Options, shard: Shard) -> int:
+    """The colors that a shape takes at the least: without slices, one tree per line of cores."""
+    scheme = replace(options.scheme, slices=0, band_slices=0)
+    writer = LayerWriter(shard, scheme, CostModel.of(wafer), shard.positions(options.bounds.context))
+    writers = _writers(writer, options, (sum(wafer.mesh.size), False), (PARTS,))
+    return fewest_colors(tuple(builder.build() for builder in writers))
+
+
+def free_colors(wafer: Wafer) -> int:
+    """The colors that programs may use."""
+    return int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value)
 
 
 def _fewer(slices: int) -> tuple[int, ...]:

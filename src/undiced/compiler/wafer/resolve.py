@@ -87,6 +87,8 @@ def _of_sizes(data: dict[str, object], where: str) -> Dims:
             value = data.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
+            if value is not None:
+                raise CompileError(f"{where}: {name} is {value!r:.40}, no whole number.", remedy="Correct the file.")
         if default is None:
             raise CompileError(f"{where}: no {names[0]}.", remedy="Give the config.json of a decoder.")
         return default

@@ -41,19 +41,41 @@ def route_streams(
     runs: Mapping[str, float],
     *,
     deep: bool = True,
-) -> tuple[tuple[Stream, ...], int]:
-    """Streams with trees and colors, and the number of colors that a region takes: two trees a line if colors allow.
+) -> tuple[tuple[Stream, ...], int] | None:
+    """Streams with trees and colors, and the number of colors that a region takes: two trees per line if colors allow.
 
+    None if one tree per line takes more colors than are available, which costs no search of trees.
     `runs`: how often a token runs a stream, once if not given; trees serve what runs often. `deep`: of four levels too.
     """
-    streams, colors = _route(builders, scheme, model, positions, runs, split=True, deep=deep)
+    written = tuple(builder.build() for builder in builders)
+    if fewest_colors(written) > available:
+        return None
+    streams, colors = _route(written, scheme, model, positions, runs, split=True, deep=deep)
     if colors > available:
-        streams, colors = _route(builders, scheme, model, positions, runs, split=False, deep=deep)
+        streams, colors = _route(written, scheme, model, positions, runs, split=False, deep=deep)
     return streams, colors
 
 
+def fewest_colors(streams: tuple[Stream, ...]) -> int:
+    """The colors that streams take if every line has one tree."""
+    return BOUNDARY_COLORS + sum(tree_colors(slices) for slices in _slices(streams).values())
+
+
+def _slices(streams: tuple[Stream, ...]) -> dict[_Line, int]:
+    """How many slices share a payload on each line."""
+    slices: dict[_Line, int] = {}
+    for instr in _choosing(streams):
+        slices[_line(instr)] = max(slices.get(_line(instr), 1), slices_of(instr.p[5]))
+    return slices
+
+
+def _choosing(streams: tuple[Stream, ...]) -> list[Instr]:
+    """The collectives that have a say in their tree; those that go ahead take a tree that others chose."""
+    return [i for s in streams for i in s.instrs if _travels(i) and not i.p[5] & AHEAD]
+
+
 def _route(
-    builders: tuple[StreamBuilder, ...],
+    streams: tuple[Stream, ...],
     scheme: Scheme,
     model: CostModel,
     positions: int,
@@ -62,16 +84,11 @@ def _route(
     split: bool,
     deep: bool,
 ) -> tuple[tuple[Stream, ...], int]:
-    streams = tuple(builder.build() for builder in builders)
     payloads: dict[_Line, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    slices: dict[_Line, int] = {}
+    slices = _slices(streams)
     for stream in streams:
-        for instr in filter(_travels, stream.instrs):
-            if instr.p[5] & AHEAD:
-                continue  # takes a tree that others chose
-            line = _line(instr)
-            payloads[line][_wavelets(model, instr, positions)] += runs.get(stream.name, 1.0)
-            slices[line] = max(slices.get(line, 1), slices_of(instr.p[5]))
+        for instr in _choosing((stream,)):
+            payloads[_line(instr)][_wavelets(model, instr, positions)] += runs.get(stream.name, 1.0)
     finder = tree_finder(model)
     served: dict[_Line, list[_Served]] = {}
     color = BOUNDARY_COLORS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from undiced.compiler.wafer.place import overlap
+from undiced.compiler.wafer.plan import free_colors
 from undiced.compiler.wafer.route import check_colors
 from undiced.core.errors import CompileError
 from undiced.machine.region import Role, unpack
@@ -17,9 +18,23 @@ _REMEDY = "Compile the program again."
 def verify(program: Program, wafer: Wafer) -> None:
     """Regions lie apart on the mesh, streams exist, a color carries one route, the fullest core is not too full.
 
+    Replays of published mappings are held to the first two alone: their colors and their memory are as published.
+
     Raises:
         CompileError: the first rule that is broken.
     """
+    _verify_regions(program, wafer)
+    if any(name.startswith("mapping ") for name, _ in program.facts):
+        return
+    check_colors(program.streams, free_colors(wafer))
+    used = dict(program.facts).get("sram_bytes_max_per_core", 0.0)
+    if used > wafer.core.sram_bytes.value:
+        raise CompileError(f"The fullest core needs {used:.0f} bytes.", remedy="Use more wafers or fewer bits.")
+
+
+def _verify_regions(program: Program, wafer: Wafer) -> None:
+    if program.kind != "wafer":
+        raise CompileError("The program was compiled for the host.", remedy=_REMEDY)
     mesh = Rect(0, 0, *wafer.mesh.size)
     rects: dict[tuple[int, Rect], None] = {}
     for region in program.regions:
@@ -28,15 +43,12 @@ def verify(program: Program, wafer: Wafer) -> None:
             raise CompileError(f"Region {region.name} leaves the mesh of {wafer.name}.", remedy=_REMEDY)
         if not 0 <= region.code < len(program.streams) or region.wafer < 0:
             raise CompileError(f"Region {region.name} runs no stream.", remedy=_REMEDY)
-        if unpack(region.params).repeats < 1:
-            raise CompileError(f"Region {region.name} never runs.", remedy=_REMEDY)
+        params = unpack(region.params)
+        if params.repeats < 1 or params.kv_rows < 1:
+            raise CompileError(f"Region {region.name} never runs, or on no rows.", remedy=_REMEDY)
         rects[region.wafer, r] = None
     for (chip, a), (other, b) in combinations(rects, 2):
         if chip == other and overlap(a, b):
             raise CompileError(f"Two regions of wafer {chip} overlap at {a} and {b}.", remedy=_REMEDY)
     if not any(unpack(region.params).role is Role.LAYERS for region in program.regions):
         raise CompileError("The program has no layers.", remedy=_REMEDY)
-    check_colors(program.streams, int(wafer.mesh.colors.value - wafer.mesh.reserved_colors.value))
-    used = dict(program.facts).get("sram_bytes_max_per_core", 0.0)
-    if used > wafer.core.sram_bytes.value:
-        raise CompileError(f"The fullest core needs {used:.0f} bytes.", remedy="Use more wafers or fewer bits.")

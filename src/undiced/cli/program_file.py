@@ -1,0 +1,115 @@
+"""Program files as commands take them: found, read, held against the machine that they name. Files are untrusted.
+
+Knows how a program file is recognized and verified; neither what is computed from it nor what is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError, ProgramFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undiced.machine.wafer import Wafer
+    from undiced.program import Program
+
+_MAGIC = b"UNDICED"
+_REMEDY = "Compile it again with `undiced compile`."
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFile:
+    """A wafer program out of a file, and the machine that it was compiled for."""
+
+    path: Path
+    program: Program
+    wafer: Wafer
+    machine: str
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Numbers that nothing can be computed from are the file's fault, whatever they lead to.
+
+        Raises:
+            ProgramFileError: instead of an error of arithmetic, of a missing entry or of a wrong type.
+        """
+        try:
+            yield
+        except (ArithmeticError, LookupError, ValueError, TypeError, AssertionError, MemoryError) as error:
+            raise ProgramFileError(
+                f"{self.path} holds a program that nothing can be computed from ({type(error).__name__}: {error}).",
+                remedy=_REMEDY,
+            ) from error
+
+
+def is_program(model: str) -> bool:
+    """Whether `model` is a file that says it holds a program."""
+    path = Path(model)
+    return path.is_file() and path.suffix not in (".json", ".gguf") and magic(path) == _MAGIC
+
+
+def magic(path: Path) -> bytes:
+    """The first bytes of a file.
+
+    Raises:
+        CheckpointError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC))
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {path}: {error.strerror}.", remedy="Check its permissions.") from None
+
+
+def open_program(path: Path, machine: str | None) -> ProgramFile:
+    """A wafer program, verified against its machine.
+
+    Args:
+        machine: a machine's name or file; None for the one that the program names.
+
+    Raises:
+        ProgramFileError: not a program, damaged, or with content that its machine can't hold.
+        InvalidRequestError: a host program, or a machine that is not the program's.
+    """
+    from undiced.compiler.wafer.verify import verify as verify_wafer
+    from undiced.machine import find_machine
+    from undiced.program.program import load
+    from undiced.program.verify import verify
+
+    program = load(path)
+    if program.kind != "wafer":
+        raise InvalidRequestError(
+            f"{path} was compiled for the host, which runs it instead of timing it.",
+            remedy="Compile with --machine wse3.",
+        )
+    name = _machine_of(program, machine)
+    opened = ProgramFile(path, program, find_machine(name), name)
+    try:
+        with opened.computing():
+            verify(program)
+            if program.machine_digest == opened.wafer.digest:  # else the simulators refuse it, naming both
+                verify_wafer(program, opened.wafer)
+    except CompileError as error:
+        raise ProgramFileError(f"{path} does not hold a valid program: {error.message}", remedy=_REMEDY) from None
+    return opened
+
+
+def _machine_of(program: Program, machine: str | None) -> str:
+    """Where to look the machine up that a program was compiled for."""
+    from undiced.machine import find_machine
+
+    if machine is not None:
+        return machine
+    try:
+        find_machine(program.machine)
+    except CompileError:
+        raise InvalidRequestError(
+            f"The program was compiled for {program.machine!r}, a machine of your own.",
+            remedy="Name its file with --machine FILE.toml.",
+        ) from None
+    return program.machine

@@ -1,0 +1,149 @@
+"""Machine files, model dimensions and program files, mutated: one clear error or a result, in bounded time.
+
+The mutations are drawn by seed, so that a failure names its input.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import random
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.bounded import within
+
+from undiced.cli.program_file import open_program
+from undiced.compiler.wafer.build import build_mapping
+from undiced.core.errors import UndicedError
+from undiced.core.mapping import MappingOptions
+from undiced.machine.lookup import load_machine, parse_machine
+from undiced.machine.presets import toy, wse3
+from undiced.machine.wafer import Wafer
+from undiced.sim.analytic import Step, simulate
+from undiced.sim.wafer_map import svg
+
+FEW, MANY = 150, 20_000
+BYTES = 1 << 30
+NUMBERS = (0, 1, 2, 3, -1, 7, 64, 100, 4096, 16384, 1 << 32, 10**18, 1e-12, 1e-3, 0.5, 1.5, 1e12, float("nan"))
+STRANGE = (*NUMBERS, float("inf"), 10**400, True, None, "8", "", "\ud800", [], {}, [1], {"value": 3})
+SMALL = {"dim": 64, "heads": 4, "kv_heads": 2, "layers": 2, "ffn": 96, "vocab": 200}
+MODELS: tuple[dict[str, object], ...] = (
+    SMALL,
+    {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 200,
+     "intermediate_size": 96},
+    {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96, "vocab_size": 200,
+     "n_routed_experts": 8, "moe_intermediate_size": 32, "num_experts_per_tok": 2, "n_shared_experts": 1,
+     "first_k_dense_replace": 1, "kv_lora_rank": 32, "q_lora_rank": 0, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
+     "v_head_dim": 16},
+)  # fmt: skip
+MANY_TOO = [pytest.param(FEW), pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+
+
+def machine_fields() -> list[tuple[str, str]]:
+    wafer = wse3()
+    return [(part, f.name) for part in ("core", "mesh", "link", "system") for f in fields(getattr(wafer, part))]
+
+
+def mutated_machine(draw: random.Random) -> dict[str, Any]:
+    """A small mesh, so that the search is short unless a mutation makes it long."""
+    data: dict[str, Any] = {"base": "wse3", "mesh": {"width": 9, "height": 9}}
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        part, name = draw.choice(machine_fields())
+        table = data.setdefault(part, {})
+        if isinstance(table, dict):
+            table[name] = draw.choice(STRANGE if draw.random() < 0.4 else NUMBERS)
+    if draw.random() < 0.1:
+        data[draw.choice(("name", "base", "core", "other"))] = draw.choice(STRANGE)
+    return data
+
+
+def compiled(model: object, wafer: Wafer, draw: random.Random) -> None:
+    """Mostly without slices, whose number is searched too and takes ten times as long."""
+    scheme = {} if draw.random() < 0.05 else {"slices": 0, "band_slices": 0}
+    options = MappingOptions(context=draw.choice((1, 256, 1 << 20)), batch=draw.choice((1, 1, 8)), scheme=scheme)
+    build_mapping(model, wafer, "undiced", options)
+
+
+@pytest.mark.parametrize("count", MANY_TOO)
+def test_machine_files_end_in_a_program_or_one_error(count: int) -> None:
+    for seed in range(count):
+        draw = random.Random(seed)
+        data = mutated_machine(draw)
+        with within(f"seed {seed}: {data}", BYTES):
+            try:
+                compiled(draw.choice(MODELS), parse_machine(data, "mine", "mine.toml"), draw)
+            except UndicedError as error:
+                assert error.message
+
+
+@pytest.mark.parametrize("count", MANY_TOO)
+def test_machine_files_of_any_bytes_end_in_one_error(count: int, tmp_path: Path) -> None:
+    whole = Path(__file__).parents[1] / "support" / "machine.toml"
+    path = tmp_path / "mine.toml"
+    tomllib.loads(whole.read_text())
+    for seed in range(count):
+        draw, data = random.Random(seed), bytearray(whole.read_bytes())
+        for _ in range(draw.choice((1, 2, 8))):
+            at = draw.randrange(len(data))
+            data[at : at + draw.choice((0, 1, 1, 4))] = draw.choice((b"", b"[", b'"', b"=", b"9" * 40, b"\xff", b"\n"))
+        path.write_bytes(data)
+        with within(f"seed {seed}", BYTES):
+            try:
+                load_machine(path)
+            except UndicedError as error:
+                assert error.message
+
+
+@pytest.mark.parametrize("count", MANY_TOO)
+def test_dimensions_end_in_a_program_or_one_error(count: int) -> None:
+    wafer = toy(9, 9)
+    for seed in range(count):
+        draw = random.Random(seed)
+        config = dict(draw.choice(MODELS))
+        for _ in range(draw.choice((1, 1, 2, 3))):
+            config[draw.choice(list(config))] = draw.choice((*STRANGE, 1 << 20, 1 << 24, 1 << 31, -5))
+        with within(f"seed {seed}: {config}", BYTES):
+            try:
+                compiled(config, wafer, draw)
+            except UndicedError as error:
+                assert error.message
+
+
+def mutated(value: Any, draw: random.Random) -> Any:
+    """One leaf of a nested value replaced, or one list shortened."""
+    if isinstance(value, dict) and value:
+        key = draw.choice(list(value))
+        return {**value, key: mutated(value[key], draw)}
+    if isinstance(value, list) and value and draw.random() < 0.95:
+        at = draw.randrange(len(value))
+        return value[:at] if draw.random() < 0.05 else [*value[:at], mutated(value[at], draw), *value[at + 1 :]]
+    if isinstance(value, (int, float)) and draw.random() < 0.9:
+        return draw.choice((0, 1, -1, value + 1, value * 2, -value, 1 << 20, (1 << 63) - 1, 1e308, 255, 65535))
+    return draw.choice((None, "x", [], 1, "undiced"))
+
+
+@pytest.mark.parametrize("count", MANY_TOO)
+def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(count: int, tmp_path: Path) -> None:
+    wafer = toy(9, 9)
+    path = tmp_path / "program"
+    build_mapping(SMALL, wafer, "undiced", MappingOptions(context=64)).save(path)
+    whole = path.read_bytes()
+    content = msgspec.msgpack.decode(whole[12:-32])
+    for seed in range(count):
+        draw = random.Random(seed)
+        changed = mutated(copy.deepcopy(content), draw)
+        data = whole[:12] + msgspec.msgpack.encode(changed)
+        path.write_bytes(data + hashlib.sha256(data).digest())
+        with within(f"seed {seed}", BYTES):
+            try:
+                opened = open_program(path, "toy-9x9")
+                with opened.computing():
+                    step = Step(context=opened.program.bounds.context)
+                    svg(opened.program, opened.wafer, simulate(opened.program, opened.wafer, step))
+            except UndicedError as error:
+                assert error.message
