@@ -33,11 +33,12 @@ class SamplingParams(Parameters):
     """How to continue a prompt. Greedy unless a temperature is given; `core.sampling` says what each number means.
 
     Attributes:
-        max_tokens: most tokens to generate; None fills the context.
+        max_tokens: most tokens to generate; None fills the context, 0 generates none.
         seed: equal seeds give equal answers; None draws one.
         stop: a string or strings that end the answer; they are not part of it.
         ignore_eos: generate through end-of-sequence tokens.
         logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
+        prompt_logprobs: the same for the prompt's tokens, from the second one on.
     """
 
     temperature: float = 0.0
@@ -46,6 +47,7 @@ class SamplingParams(Parameters):
     stop: str | Sequence[str] = ()
     ignore_eos: bool = False
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ class Completion:
         text: without a stop string.
         tokens: generated token ids, the end-of-sequence token included.
         logprobs: one a token if asked for; top_logprobs: for each token, (token id, log-probability) of the likeliest.
+        prompt_logprobs, prompt_top_logprobs: the same for the prompt's tokens from the second one on, if asked for.
         finish_reason: "stop" or "length".
         usage: tokens and seconds of the sequence.
     """
@@ -69,6 +72,8 @@ class Completion:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
+    prompt_logprobs: list[float] = field(default_factory=list)
+    prompt_top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
     finish_reason: str = ""
     usage: UsageEvent | None = None
 
@@ -258,6 +263,7 @@ class LLM:
             sampling=sampling,
             eos_ids=tuple(self.tokenizer.eos_ids),
             ignore_eos=params.ignore_eos,
+            prompt_logprobs=-1 if params.prompt_logprobs is None else params.prompt_logprobs,
         )
         check(request, self._loop.limits)
         return request
@@ -289,6 +295,8 @@ class _Answer:
         answer.tokens += delta.tokens[:kept]
         answer.logprobs += delta.logprobs[:kept]
         answer.top_logprobs += delta.top[:kept]
+        answer.prompt_logprobs += delta.prompt_logprobs
+        answer.prompt_top_logprobs += delta.prompt_top
         if delta.usage is not None:
             answer.usage = delta.usage
             answer.finish_reason = delta.usage.finish_reason

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.fake import Draw, FakeBackend, fake_token
+from support.fake import Draw, FakeBackend, fake_logprob, fake_token
 
 from undiced.engine.backend import Limits
 from undiced.serve import Policy, Priority, Request, Sampling, Scheduler
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 VOCAB, CONTEXT = 40, 48
 EOS = 7
+BROKEN = 33  # no token can be drawn after it
 
 
 def alone(request: Request) -> list[int]:
     """The tokens that a request gets when nothing else runs, and if it does not stop."""
     history, sampling = list(request.prompt), request.sampling
     for index in range(request.max_tokens):
+        if BROKEN in history:
+            break
         draw = Draw(
             seed=sampling.seed if sampling.temperature > 0 else 0,
             counter=index if sampling.temperature > 0 else 0,
@@ -38,6 +41,12 @@ def alone(request: Request) -> list[int]:
         )
         history.append(fake_token(np.array(history, np.int32), VOCAB, draw))
     return history[len(request.prompt) :]
+
+
+def scores(request: Request) -> list[float]:
+    """The log-probabilities of the prompt's tokens, from the second one on."""
+    prompt = np.array(request.prompt, np.int32)
+    return [fake_logprob(prompt[:at], request.prompt[at]) for at in range(1, len(prompt))]
 
 
 prompts = st.builds(
@@ -58,8 +67,13 @@ samplings = st.builds(
 class SchedulerMachine(RuleBasedStateMachine):
     """Any order of requests, steps, cancellations and stop strings found."""
 
-    @initialize(pages=st.integers(12, 16), batch=st.integers(2, 5), stall_s=st.sampled_from([0.0, 1.0]))
-    def begin(self, pages: int, batch: int, stall_s: float) -> None:
+    @initialize(
+        pages=st.integers(12, 16),
+        scored_rows=st.integers(1, 5),
+        batch=st.integers(2, 5),
+        stall_s=st.sampled_from([0.0, 1.0]),
+    )
+    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float) -> None:
         limits = Limits(
             max_batch=batch,
             max_tokens=max(batch, 10),
@@ -68,12 +82,16 @@ class SchedulerMachine(RuleBasedStateMachine):
             page_tokens=4,
             vocab=VOCAB,
             source="test",
+            scored_rows=scored_rows,
         )
         self.scheduler = Scheduler(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
         self.clock = VirtualClock()
-        self.loop = EngineLoop(FakeBackend(limits, step_s=0.5, token_s=0.1), self.scheduler, clock=self.clock)
+        self.loop = EngineLoop(
+            FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN), self.scheduler, clock=self.clock
+        )
         self.requests: dict[str, Request] = {}
         self.expected: dict[str, list[int]] = {}
+        self.scores: dict[str, list[float]] = {}
         self.tokens: dict[str, list[int]] = {}
         self.accounts: dict[str, UsageEvent] = {}
         self.finished_at: dict[str, int] = {}
@@ -82,12 +100,21 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(
         prompt=prompts,
-        wanted=st.integers(1, 25),
+        wanted=st.integers(0, 25),
+        scored=st.sampled_from([-1, -1, 0, 2]),
         sampling=samplings,
         priority=st.sampled_from(Priority),
         stops=st.booleans(),
     )
-    def add(self, prompt: tuple[int, ...], wanted: int, sampling: Sampling, priority: Priority, stops: bool) -> None:
+    def add(
+        self,
+        prompt: tuple[int, ...],
+        wanted: int,
+        sampling: Sampling,
+        priority: Priority,
+        stops: bool,
+        scored: int = -1,
+    ) -> None:
         if not self.scheduler.has_room:
             return
         self.serial += 1
@@ -100,11 +127,13 @@ class SchedulerMachine(RuleBasedStateMachine):
             stop_token_ids=(9, 11),
             ignore_eos=not stops,
             priority=priority,
+            prompt_logprobs=scored,
         )
         self.loop.add(request)
         self.requests[request.id] = request
         self.expected[request.id] = alone(request)
         self.tokens[request.id] = []
+        self.scores[request.id] = []
 
     @rule(prompts=st.lists(prompts, min_size=3, max_size=5), sampling=samplings)
     def burst(self, prompts: list[tuple[int, ...]], sampling: Sampling) -> None:
@@ -115,7 +144,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def step(self) -> None:
-        running = [sequence for sequence in self.scheduler._running if sequence.left == 1]
+        running = [sequence for sequence in self.scheduler._running if sequence.left == 1 and not sequence.scoring]
         pages_short = self.scheduler.pool.available < len(running)
         deltas = self.loop.step()
         self.take(deltas)
@@ -160,6 +189,9 @@ class SchedulerMachine(RuleBasedStateMachine):
             name, request = delta.request_id, self.requests[delta.request_id]
             assert name not in self.accounts, "a sequence went on after its end"
             self.tokens[name] += delta.tokens
+            self.scores[name] += delta.prompt_logprobs
+            assert len(delta.prompt_top) == len(delta.prompt_logprobs)
+            assert all(len(rivals) == request.prompt_logprobs for rivals in delta.prompt_top)
             asked = request.sampling.logprobs
             assert len(delta.logprobs) == (len(delta.tokens) if asked >= 0 else 0)
             assert all(len(rivals) == asked for rivals in delta.top)
@@ -179,6 +211,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def same_tokens_as_alone(self) -> None:
         for name, tokens in self.tokens.items():
             assert tokens == self.expected[name][: len(tokens)]
+            assert self.scores[name] == scores(self.requests[name])[: len(self.scores[name])]
 
     @invariant()
     def first_in_first_out(self) -> None:
@@ -208,7 +241,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert 0 <= account.cached_tokens < account.prompt_tokens
         assert min(account.queue_s, account.prompt_s, account.completion_s) >= 0
         assert account.completion_tokens == self.finished_at.get(request.id, len(tokens))
-        if account.finish_reason == "length":
+        if account.finish_reason == "length" or tokens:
+            assert self.scores[request.id] == (scores(request) if request.prompt_logprobs >= 0 else [])
+        if account.finish_reason == "error":
+            assert BROKEN in (*request.prompt, *tokens) and request.id not in self.finished_at
+        elif account.finish_reason == "length":
             assert len(tokens) == request.max_tokens
         elif account.finish_reason == "stop" and request.id not in self.finished_at:
             assert tokens[-1] in request.stops

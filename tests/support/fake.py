@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from undiced.engine.load import BackendOptions, Progress
 
-FAKE_LIMITS = Limits(max_batch=32, max_tokens=256, context=4096, pages=1024, page_tokens=16, vocab=1000, source="host")
+FAKE_LIMITS = Limits(
+    max_batch=32, max_tokens=256, context=4096, pages=1024, page_tokens=16, vocab=1000, source="host", scored_rows=8
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ def fake_token(history: NDArray[np.int32], vocab: int, draw: Draw) -> int:
     while token in draw.forbidden:
         token = (token + 1) % vocab
     return token
+
+
+def fake_logprob(history: NDArray[np.int32], target: int) -> float:
+    """The log-probability of `target` after `history`, a multiple of 1/64 so that every float holds it."""
+    return -(zlib.crc32(history.tobytes(), target) % 1000 + 1) / 64
 
 
 class FakeBackend:
@@ -90,18 +97,27 @@ class FakeBackend:
         self._check(batch, starts)
         rows: list[int] = batch.sample_rows.tolist()
         sampled: list[int] = []
+        logprobs: list[float] = []
         for index, slot in enumerate(batch.slots.tolist()):
             begin, end = starts[index], starts[index + 1]
             history = self._write(batch, index, begin, end)
-            if len(sampled) < len(rows) and rows[len(sampled)] < end:
-                _must(rows[len(sampled)] == end - 1, "only a sequence's last row can be sampled")
-                sampled.append(self._sample(history, batch.sampling[len(sampled)], slot))
+            while len(sampled) < len(rows) and rows[len(sampled)] < end:
+                row, record = rows[len(sampled)], batch.sampling[len(sampled)]
+                seen = history[: len(history) - (end - 1 - row)]
+                logprobs.append(-0.5 if record["target"] < 0 else fake_logprob(seen, int(record["target"])))
+                if record["target"] >= 0:
+                    _must(record["top_logprobs"] >= 0, "a row with a target asks for log-probabilities")
+                    broken = self._broken >= 0 and self._broken in seen
+                    sampled.append(NoToken.NON_FINITE if broken else int(record["target"]))
+                    continue
+                _must(row == end - 1, "only a sequence's last row can be sampled")
+                sampled.append(self._sample(history, record, slot))
         _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
         seconds = self._step_s + self._token_s * len(batch.tokens)
         if self._sleep:
             time.sleep(seconds)
         self.steps = [*self.steps[-9:], (len(batch.slots), len(batch.tokens))]
-        return self._output(np.array(sampled, np.int32), batch, seconds)
+        return self._output(np.array(sampled, np.int32), np.array(logprobs, np.float32), batch, seconds)
 
     def progress(self) -> int:
         """Steps begun."""
@@ -156,13 +172,13 @@ class FakeBackend:
         self._counted[slot] += 1
         return fake_token(history, self.limits.vocab, draw)
 
-    def _output(self, tokens: NDArray[np.int32], batch: StepInput, seconds: float) -> StepOutput:
+    def _output(
+        self, tokens: NDArray[np.int32], logprobs: NDArray[np.float32], batch: StepInput, seconds: float
+    ) -> StepOutput:
         ranks = np.arange(TOP_LOGPROBS_MAX, dtype=np.int32)
         rivals = ((tokens[:, None] + ranks) % self.limits.vocab).astype(np.int32)
         values = np.broadcast_to(np.float32(-0.5) - ranks.astype(np.float32), rivals.shape)
-        return StepOutput(
-            tokens, np.full(len(tokens), -0.5, np.float32), rivals, values, seconds, float(len(batch.tokens))
-        )
+        return StepOutput(tokens, logprobs, rivals, values, seconds, float(len(batch.tokens)))
 
 
 def _must(condition: bool, rule: str) -> None:
@@ -188,6 +204,7 @@ def open_fake(options: BackendOptions, progress: Progress) -> FakeBackend:
         page_tokens=int(number("page_tokens", base.page_tokens)),
         vocab=int(number("vocab", base.vocab)),
         source=base.source,
+        scored_rows=base.scored_rows,
     )
     progress(1.0, "nothing to load")
     return FakeBackend(

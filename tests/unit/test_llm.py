@@ -88,7 +88,7 @@ def test_chat_answers_messages(llm: LLM) -> None:
     ("prompt", "params", "error"),
     [
         ("", SamplingParams(), InvalidRequestError),
-        (TEXT, SamplingParams(max_tokens=0), InvalidRequestError),
+        (TEXT, SamplingParams(max_tokens=-1), InvalidRequestError),
         (TEXT, SamplingParams(max_tokens=512), ContextLengthError),
         ("word " * 600, SamplingParams(max_tokens=None), ContextLengthError),
         ([1, -1], SamplingParams(), InvalidRequestError),

@@ -27,6 +27,7 @@ class Limits:
         pages: KV pages in the pool; page_tokens: positions a page holds.
         vocab: size of the logits.
         source: "host", "interpreter" or a machine's name; every second this backend reports carries it.
+        scored_rows: sampled rows in a step besides one per sequence, for prompts whose log-probabilities are wanted.
     """
 
     max_batch: int
@@ -36,6 +37,7 @@ class Limits:
     page_tokens: int
     vocab: int
     source: str
+    scored_rows: int = 0
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class StepInput:
         seq_start: int32 (S + 1,), where each sequence's tokens begin in `tokens`; last entry T.
         slots: int32 (S,), distinct, each in [0, max_batch).
         page_table: int32 (S, P), the pages of each sequence in order; entries past its length are -1.
-        sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done.
+        sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done, and
+            before it the rows of its prompt that have a target.
         sampling: structured (R,), rows of `engine.record.SAMPLING`.
     """
 

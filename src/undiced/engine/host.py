@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
 _KV_BYTES = 2  # f16
+_SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
 _PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
 
 
@@ -78,6 +79,7 @@ class HostBackend:
                 pool,
                 program.vocab,
                 isa,
+                max_samples=bounds.batch + _SCORED_ROWS,
             )
         except MemoryError as error:
             raise EngineError(
@@ -94,12 +96,14 @@ class HostBackend:
             page_tokens=PAGE_TOKENS,
             vocab=program.vocab,
             source="host",
+            scored_rows=_SCORED_ROWS,
         )
         self._load(program.slots, checkpoint, progress)
-        self._tokens = np.zeros(bounds.batch, np.int32)
-        self._logprobs = np.zeros(bounds.batch, np.float32)
-        self._top_ids = np.zeros((bounds.batch, TOP_LOGPROBS_MAX), np.int32)
-        self._top_logprobs = np.zeros((bounds.batch, TOP_LOGPROBS_MAX), np.float32)
+        samples = bounds.batch + _SCORED_ROWS
+        self._tokens = np.zeros(samples, np.int32)
+        self._logprobs = np.zeros(samples, np.float32)
+        self._top_ids = np.zeros((samples, TOP_LOGPROBS_MAX), np.int32)
+        self._top_logprobs = np.zeros((samples, TOP_LOGPROBS_MAX), np.float32)
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done = sum(resident_bytes(slot) for slot in slots), 0

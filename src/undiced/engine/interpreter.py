@@ -50,7 +50,9 @@ class InterpreterBackend:
     ) -> None:
         self.program = program
         bounds = program.bounds
-        self.limits = Limits(bounds.batch, max_tokens, bounds.context, pages, PAGE_TOKENS, program.vocab, "interpreter")
+        self.limits = Limits(
+            bounds.batch, max_tokens, bounds.context, pages, PAGE_TOKENS, program.vocab, "interpreter", max_tokens
+        )
         self._weights = [vector_of(s, checkpoint) if s.rows == 1 else matrix_of(s, checkpoint) for s in program.slots]
         self._buffers: list[F32] = [np.zeros((0, b.width), np.float32) for b in program.buffers]
         self._keys = [np.zeros((pages, PAGE_TOKENS, k.kv_heads, k.head_dim), np.float32) for k in program.kv]
@@ -62,7 +64,7 @@ class InterpreterBackend:
         """Accepted for the protocol's sake; sampling here is greedy."""
 
     def step(self, batch: StepInput) -> StepOutput:
-        """Run one step; tokens are always the likeliest ones."""
+        """Run one step; tokens that are drawn are always the likeliest ones."""
         start = time.perf_counter()
         for instr in self.program.streams[0].instrs:
             self._done += 1
@@ -72,12 +74,20 @@ class InterpreterBackend:
                 raise UnsupportedError(f"The interpreter has no meaning for {instr.op.name}.")
             _MEANINGS[instr.op](self, instr, batch)
         logits = self._buffers[self.program.streams[0].instrs[-2].a]
-        rows = len(batch.sample_rows)
-        tokens = np.argmax(logits, axis=1).astype(np.int32) if rows else np.zeros(0, np.int32)
-        chosen = meaning.log_softmax(logits)[np.arange(rows), tokens] if rows else np.zeros(0, np.float32)
-        top = np.full((rows, TOP_LOGPROBS_MAX), -1, np.int32)
-        none = np.full((rows, TOP_LOGPROBS_MAX), -np.inf, np.float32)
-        return StepOutput(tokens, chosen, top, none, time.perf_counter() - start, float("nan"))
+        return self._sampled(logits, batch, start)
+
+    def _sampled(self, logits: F32, batch: StepInput, start: float) -> StepOutput:
+        rows, targets = np.arange(len(logits)), batch.sampling["target"]
+        logs = meaning.log_softmax(logits) if len(rows) else logits
+        tokens = np.where(targets < 0, np.argmax(logits, axis=1), targets).astype(np.int32)
+        order = np.argsort(-logs, axis=1, kind="stable")[:, :TOP_LOGPROBS_MAX]
+        unwanted = np.arange(TOP_LOGPROBS_MAX) >= batch.sampling["top_logprobs"][:, None]
+        top = np.full((len(rows), TOP_LOGPROBS_MAX), -1, np.int32)
+        values = np.full((len(rows), TOP_LOGPROBS_MAX), -np.inf, np.float32)
+        top[:, : order.shape[1]] = order
+        values[:, : order.shape[1]] = np.take_along_axis(logs, order, axis=1)
+        top[unwanted], values[unwanted] = -1, -np.inf
+        return StepOutput(tokens, logs[rows, tokens], top, values, time.perf_counter() - start, float("nan"))
 
     def buffer(self, index: int) -> F32:
         """The last step's rows of a buffer, copied."""

@@ -103,7 +103,7 @@ class Stream:
         delta, self._pending = self._pending, None
         if delta.usage is None:
             return delta
-        if delta.tokens:
+        if delta.speaks:
             tokens, self._pending = delta.split()
             return tokens
         self._close()
@@ -228,6 +228,8 @@ def _merge(earlier: Delta, later: Delta) -> Delta:
     earlier.tokens.extend(later.tokens)
     earlier.logprobs.extend(later.logprobs)
     earlier.top.extend(later.top)
+    earlier.prompt_logprobs.extend(later.prompt_logprobs)
+    earlier.prompt_top.extend(later.prompt_top)
     earlier.finish_reason = later.finish_reason
     earlier.stop_token = later.stop_token
     earlier.usage = later.usage

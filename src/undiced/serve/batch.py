@@ -45,13 +45,14 @@ class StepBuffer:
 
     def __init__(self, limits: Limits) -> None:
         rows, width = limits.max_batch, -(-limits.context // limits.page_tokens)
+        samples = rows + limits.scored_rows
         self._tokens = np.zeros(limits.max_tokens, np.int32)
         self._positions = np.zeros(limits.max_tokens, np.int32)
         self._starts = np.zeros(rows + 1, np.int32)
         self._slots = np.zeros(rows, np.int32)
-        self._samples = np.zeros(rows, np.int32)
+        self._samples = np.zeros(samples, np.int32)
         self._pages = np.full((rows, width), _UNUSED, np.int32)
-        self._sampling = np.zeros(rows, SAMPLING)
+        self._sampling = np.zeros(samples, SAMPLING)
         self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
         self._sampling_by_slot = np.zeros(rows, SAMPLING)
         self._step = self._views(0, 0, 0)
@@ -87,14 +88,24 @@ class StepBuffer:
         tokens: list[int] = []
         positions: list[int] = []
         starts, rows = [0], []
+        targets: list[int] = []
+        owners = plan.sampled if not plan.scored else []
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
             begin = sequence.computed
             end = begin + count
             tokens += sequence.tokens[begin:end]
             positions += range(begin, end)
+            if plan.scored and sequence.scoring:
+                wanted = sequence.scores(begin, end)
+                rows += [starts[-1] + position - begin for position in wanted]
+                targets += [sequence.tokens[position + 1] for position in wanted]
+                owners += [sequence] * len(wanted)
             starts.append(len(tokens))
-            if end == len(sequence.tokens):
+            if end == len(sequence.tokens) and sequence.max_tokens:
                 rows.append(len(tokens) - 1)
+                if plan.scored:
+                    targets.append(NO_TARGET)
+                    owners.append(sequence)
         self._tabulate(plan.sequences)
         step = self._step = self._views(len(tokens), len(plan.sequences), len(rows))
         step.tokens[:] = tokens
@@ -104,9 +115,13 @@ class StepBuffer:
         step.sample_rows[:] = rows
         self._pages_by_slot.take(step.slots, axis=0, out=step.page_table, mode="clip")
         if rows:
-            step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in plan.sampled]]
-        step.sampling["counter"] = [sequence.generated for sequence in plan.sampled]
-        step.sampling["min_tokens_mask"] = [sequence.generated < sequence.min_tokens for sequence in plan.sampled]
+            step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in owners]]
+        step.sampling["counter"] = [sequence.generated for sequence in owners]
+        step.sampling["min_tokens_mask"] = [sequence.generated < sequence.min_tokens for sequence in owners]
+        if plan.scored:
+            step.sampling["target"] = targets
+        for part in plan.scored:
+            step.sampling["top_logprobs"][part.row : part.rows.stop] = part.sequence.request.prompt_logprobs
         return step
 
     def _views(self, tokens: int, sequences: int, samples: int) -> StepInput:

@@ -20,6 +20,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
         finish_reason: why the sequence ended, or None.
         stop_token: the stop token that ended the sequence, or None.
         usage: the account of the sequence, or None.
+        prompt_logprobs, prompt_top: the same for further tokens of the prompt, from its second one on; only if asked.
         error: if the sequence failed alone, the `NoToken` that says why; see `serve.failure`.
     """
 
@@ -31,12 +32,20 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     stop_token: int | None = None
     usage: UsageEvent | None = None
     error: int = 0
+    prompt_logprobs: list[float] = []
+    prompt_top: list[list[tuple[int, float]]] = []
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it tells of any token."""
+        return bool(self.tokens or self.prompt_logprobs)
 
     def split(self) -> tuple[Delta, Delta]:
         """The tokens of a last delta, with the finish reason, and its account in a delta of its own: between the two a
         reader may say that the sequence has ended at an earlier token.
         """
         tokens = Delta(self.request_id, self.tokens, self.logprobs, self.top, self.finish_reason, self.stop_token)
+        tokens.prompt_logprobs, tokens.prompt_top = self.prompt_logprobs, self.prompt_top
         return tokens, Delta(self.request_id, finish_reason=self.finish_reason, usage=self.usage)
 
 

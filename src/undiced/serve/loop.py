@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from undiced.core.errors import EngineError, UndicedError
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
-from undiced.serve.scheduler import Details, Scheduler
+from undiced.serve.scheduler import Details, Scheduler, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from undiced.engine.backend import Backend, StepOutput
     from undiced.serve.delta import Delta, EngineStats
-    from undiced.serve.plan import Plan
+    from undiced.serve.plan import Plan, Scored
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
 
@@ -101,8 +101,11 @@ class EngineLoop:
             self._virtual.advance(output.seconds)
         done = self._clock()
         self._sampled = output.tokens.tolist()
+        scores = [_score(part, output, self._sampled) for part in plan.scored]
+        if scores:
+            self._sampled = [self._sampled[row] for row in plan.sampled_rows()]
         details = _details(plan, output) if plan.wants_logprobs else []
-        deltas = self.scheduler.update(self._sampled, details, done, output.seconds, output.joules)
+        deltas = self.scheduler.update(self._sampled, details, done, output.seconds, output.joules, scores)
         self._overhead_s += self._clock() - done + ready - started
         return self._take_ended() + deltas if self._ended else deltas
 
@@ -143,11 +146,20 @@ class EngineLoop:
 def _details(plan: Plan, output: StepOutput) -> Details:
     """Log-probability and most likely tokens of each sampled row that asked for them."""
     details: Details = []
-    for row, sequence in enumerate(plan.sampled):
+    rows = plan.sampled_rows() if plan.scored else range(len(plan.sampled))
+    for row, sequence in zip(rows, plan.sampled, strict=True):
         count = sequence.request.sampling.logprobs
-        if count < 0:
-            details.append(None)
-            continue
-        ids, values = output.top_ids[row, :count].tolist(), output.top_logprobs[row, :count].tolist()
-        details.append((float(output.logprobs[row]), list(zip(ids, values, strict=True))))
+        details.append(_detail(output, row, count) if count >= 0 else None)
     return details
+
+
+def _detail(output: StepOutput, row: int, count: int) -> tuple[float, list[tuple[int, float]]]:
+    ids, values = output.top_ids[row, :count].tolist(), output.top_logprobs[row, :count].tolist()
+    return float(output.logprobs[row]), list(zip(ids, values, strict=True))
+
+
+def _score(part: Scored, output: StepOutput, tokens: list[int]) -> Score:
+    """What the rows of a scored prompt say."""
+    found = [_detail(output, row, part.sequence.request.prompt_logprobs) for row in part.rows]
+    reason = min(0, *(tokens[row] for row in part.rows))
+    return Score([own for own, _ in found], [top for _, top in found], reason)

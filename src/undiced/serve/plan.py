@@ -5,10 +5,25 @@ No arrays; `StepBuffer` makes those.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Positions of a sequence's prompt that a step scores, and the first of their rows among the step's outputs."""
+
+    sequence: Sequence
+    positions: range
+    row: int
+
+    @property
+    def rows(self) -> range:
+        """Their rows among the step's outputs."""
+        return range(self.row, self.row + len(self.positions))
 
 
 class Plan:
@@ -18,6 +33,7 @@ class Plan:
         number: counts steps, from 1.
         sequences, counts: who takes part and with how many tokens; those that decode come first, with one each.
         sampled: those of `sequences` that get a token, in the same order.
+        scored: prompts that get scores. Their rows stand among those of `sampled`, in the order of `sequences`.
         opened: sequences that have just taken their slot.
         grown: decoding sequences that have got a page.
         decodes, prompt_tokens: how many tokens of the step belong to sequences that decode, and to prompts.
@@ -34,6 +50,7 @@ class Plan:
         "opened",
         "prompt_tokens",
         "sampled",
+        "scored",
         "sequences",
         "steady",
         "wants_logprobs",
@@ -44,6 +61,7 @@ class Plan:
         self.sequences: list[Sequence] = []
         self.counts: list[int] = []
         self.sampled: list[Sequence] = []
+        self.scored: list[Scored] = []
         self.opened: list[Sequence] = []
         self.grown: list[Sequence] = []
         self.decodes = 0
@@ -58,6 +76,7 @@ class Plan:
         self.sequences = []
         self.counts = []
         self.sampled = []
+        self.scored = []
         self.opened = []
         self.grown = []
         self.prompt_tokens = 0
@@ -70,5 +89,17 @@ class Plan:
         self.counts.append(count)
         self.prompt_tokens += count
         sequence.planned = self.number
-        if count == sequence.left:
+        if sequence.scoring and (positions := sequence.scores(sequence.computed, sequence.computed + count)):
+            self.scored.append(Scored(sequence, positions, len(self.sampled) + self.scored_rows))
+        if count == sequence.left and sequence.max_tokens:
             self.sampled.append(sequence)
+
+    @property
+    def scored_rows(self) -> int:
+        """Rows of the step that score a prompt."""
+        return sum(len(part.positions) for part in self.scored)
+
+    def sampled_rows(self) -> list[int]:
+        """For each of `sampled` its row among the step's outputs."""
+        taken = {row for part in self.scored for row in part.rows}
+        return [row for row in range(len(self.sampled) + len(taken)) if row not in taken]

@@ -35,11 +35,13 @@ class Request:
     Attributes:
         id: unique among the requests that are alive.
         prompt: token ids, at least one.
-        max_tokens: most tokens to generate, at least 1.
+        max_tokens: most tokens to generate; 0 computes the prompt alone.
         eos_ids: the model's end-of-sequence tokens; `ignore_eos` generates through them.
         stop_token_ids: further tokens that end the sequence.
         cache_salt: requests share cached prefixes only with requests of the same salt.
         prompt_shared: another copy of the same request accounts for the prompt.
+        prompt_logprobs: -1 none; else the log-probabilities of the prompt's own tokens from the second one on are told,
+            each with that many of the likeliest ones in its place.
         tag: whose request it is, in whatever words the front end likes; it comes back in the account.
     """
 
@@ -54,6 +56,7 @@ class Request:
     cache_salt: str = ""
     prompt_shared: bool = False
     tag: str = ""
+    prompt_logprobs: int = NO_LOGPROBS
 
     @property
     def stops(self) -> frozenset[int]:
@@ -85,8 +88,8 @@ def check(request: Request, limits: Limits) -> None:
     prompt, wanted = len(request.prompt), request.max_tokens
     if not prompt:
         raise InvalidRequestError("The prompt is empty.", remedy="Send at least one token.", param="prompt")
-    if wanted < 1:
-        raise InvalidRequestError(f"max_tokens is {wanted}; it must be at least 1.", param="max_tokens")
+    if wanted < 0:
+        raise InvalidRequestError(f"max_tokens is {wanted}; it must be at least 0.", param="max_tokens")
     if prompt + wanted > limits.context:
         raise ContextLengthError(
             f"The context holds {limits.context} tokens, but prompt and completion need {prompt + wanted} "
@@ -94,16 +97,25 @@ def check(request: Request, limits: Limits) -> None:
             remedy="Shorten the prompt or lower max_tokens.",
             param="max_tokens",
         )
-    room = limits.pages * limits.page_tokens
-    if prompt + wanted - 1 > room:
+    room, needed = limits.pages * limits.page_tokens, prompt + max(wanted - 1, 0)  # the last token needs no place
+    if needed > room:
         raise ContextLengthError(
-            f"The KV cache holds {room} tokens in all, but this request alone needs {prompt + wanted - 1}.",
+            f"The KV cache holds {room} tokens in all, but this request alone needs {needed}.",
             remedy="Shorten the prompt, lower max_tokens, or start the server with more KV pages.",
             param="max_tokens",
         )
     _check_ids("prompt", request.prompt, limits.vocab)
     _check_ids("logit_bias", tuple(token for token, _ in request.sampling.logit_bias), limits.vocab)
     _check_sampling(request.sampling)
+    _check_logprobs("top_logprobs", request.sampling.logprobs)
+    _check_logprobs("prompt_logprobs", request.prompt_logprobs)
+    if request.prompt_logprobs >= 0 and not limits.scored_rows:
+        raise InvalidRequestError("This engine tells no log-probabilities of prompts.", param="prompt_logprobs")
+
+
+def _check_logprobs(param: str, count: int) -> None:
+    if not NO_LOGPROBS <= count <= TOP_LOGPROBS_MAX:
+        raise InvalidRequestError(f"{count} top logprobs asked for; 0 to {TOP_LOGPROBS_MAX} can be had.", param=param)
 
 
 def _check_ids(param: str, ids: tuple[int, ...], vocab: int) -> None:
@@ -115,10 +127,6 @@ def _check_ids(param: str, ids: tuple[int, ...], vocab: int) -> None:
 def _check_sampling(sampling: Sampling) -> None:
     if not 0 <= sampling.seed <= _SEED_MASK:
         raise InvalidRequestError(f"seed is {sampling.seed}; it must fit 64 unsigned bits.", param="seed")
-    if not NO_LOGPROBS <= sampling.logprobs <= TOP_LOGPROBS_MAX:
-        raise InvalidRequestError(
-            f"{sampling.logprobs} top logprobs asked for; 0 to {TOP_LOGPROBS_MAX} can be had.", param="top_logprobs"
-        )
     for row in PARAMETERS:
         _check_range(row, getattr(sampling, row.name))
     for _, value in sampling.logit_bias:

@@ -9,6 +9,8 @@ its pages back and is recomputed later, with the same tokens, because draws depe
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
@@ -29,6 +31,19 @@ if TYPE_CHECKING:
 _RATE_WINDOW_S = 1.0
 _RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
 
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What became of the rows that score a prompt: per row a log-probability and the likeliest tokens; or, if it has
+    none, why (a `NoToken`).
+    """
+
+    logprobs: list[float]
+    top: list[list[tuple[int, float]]]
+    reason: int = 0
+
+
+Scores = Collection[Score]
 Details = list[tuple[float, list[tuple[int, float]]] | None]
 
 
@@ -121,7 +136,7 @@ class Scheduler:
         """
         number, sequences, prefills, wants = plan.number, plan.sequences, [], False
         for sequence in self._running:
-            if len(sequence.tokens) - sequence.computed > 1:
+            if len(sequence.tokens) - sequence.computed > 1 or sequence.scoring:
                 prefills.append(sequence)
                 continue
             if sequence.computed == sequence.room:
@@ -160,6 +175,8 @@ class Scheduler:
         if self._claimed(sequence):
             return 0
         count = min(budget, sequence.left)
+        if sequence.scoring:
+            count = min(count, sequence.within(self._score_room(plan)))
         while sequence.room < sequence.computed + count and self._grow(sequence):
             pass
         count = min(count, sequence.room - sequence.computed)
@@ -167,6 +184,12 @@ class Scheduler:
             self._claim(sequence, count)
             plan.add(sequence, count)
         return count
+
+    def _score_room(self, plan: Plan) -> int:
+        """Positions that a prompt may score in this step: a fair part of what is left."""
+        most = self.limits.scored_rows
+        fair = -(-most // max(1, sum(sequence.scoring for sequence in self._running)))
+        return min(most - plan.scored_rows, fair)
 
     def _adopt(self, sequence: Sequence) -> None:
         """Take over the pages that follow from the cache, as far as they are there."""
@@ -258,12 +281,15 @@ class Scheduler:
 
     # update
 
-    def update(self, tokens: list[int], details: Details, now: float, seconds: float, joules: float) -> list[Delta]:
+    def update(
+        self, tokens: list[int], details: Details, now: float, seconds: float, joules: float, scores: Scores = ()
+    ) -> list[Delta]:
         """Take in the step's outcome: a token for each of the plan's `sampled`, and what it cost.
 
         Args:
             tokens: the sampled tokens.
             details: log-probability and most likely tokens of each, or None; empty if the plan wants none.
+            scores: for each of the plan's `scored`, what became of its rows.
             now: the time after the step. seconds, joules: what the backend says it took.
 
         Returns:
@@ -277,8 +303,10 @@ class Scheduler:
             sequence.joules += share * count
             if sequence.computed >= sequence.publish_at:
                 self._publish(sequence)
-        context, deltas = self.limits.context, []
+        context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
         for index, sequence in enumerate(plan.sampled):
+            if sequence.state is State.ENDED:
+                continue
             token = tokens[index]
             if token < 0:
                 deltas.append(self._fail_one(sequence, token, now))
@@ -299,6 +327,20 @@ class Scheduler:
             elif generated == sequence.min_tokens:
                 self._before = []  # its mask of stop tokens is lifted
         self._account(plan, sum(token >= 0 for token in tokens), now, seconds, joules)
+        return deltas
+
+    def _tell(self, plan: Plan, scores: Scores, now: float) -> list[Delta]:
+        """Scores of prompts, and the ends of those that want nothing more."""
+        deltas = []
+        for part, score in zip(plan.scored, scores, strict=True):
+            if score.reason:
+                deltas.append(self._fail_one(part.sequence, score.reason, now))
+                continue
+            part.sequence.told(part.positions)
+            deltas.append(Delta(part.sequence.id, prompt_logprobs=score.logprobs, prompt_top=score.top))
+        for sequence in plan.sequences[plan.decodes :]:
+            if not sequence.max_tokens and not sequence.left and sequence.state is State.RUNNING:
+                deltas.append(self._end(sequence, "length", now, Delta(sequence.id)))
         return deltas
 
     def _fail_one(self, sequence: Sequence, reason: int, now: float) -> Delta:

@@ -40,6 +40,8 @@ class Sequence:
         tabled: pages that its row of the page table already shows.
         adopted: leading pages that came from the prefix cache.
         cached: prompt tokens that were found in the prefix cache.
+        scored: positions of the prompt that need no score any more, if scores are wanted.
+        scoring: its prompt still needs scores, or no token at its end: it is not like others with one token left.
         planned: number of the last step that it is part of.
         publish_at: the value of `computed` at which its next page is full.
     """
@@ -47,7 +49,7 @@ class Sequence:
     __slots__ = (
         "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys",
         "max_tokens", "min_tokens", "order", "page_tokens", "pages", "planned", "preemptions", "publish_at",
-        "request", "room", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
+        "request", "room", "scored", "scoring", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(self, request: Request, arrival_s: float, order_s: float, serial: int, page_tokens: int) -> None:
@@ -63,6 +65,8 @@ class Sequence:
         self.page_tokens = page_tokens
         self.state = State.WAITING
         self.slot = NO_SLOT
+        self.scored = 0 if request.prompt_logprobs >= 0 else len(request.prompt)
+        self.scoring = request.prompt_logprobs >= 0 or not request.max_tokens
         self.generated = 0
         self.cached = 0
         self.preemptions = 0
@@ -89,8 +93,25 @@ class Sequence:
 
     @property
     def shareable(self) -> int:
-        """Leading pages that may come from the cache: full ones, without the last token, which is always computed."""
-        return (len(self.tokens) - 1) // self.page_tokens
+        """Leading pages that may come from the cache: full ones, without the last token, which is always computed, nor
+        those whose scores are wanted.
+        """
+        most = len(self.tokens) - 1
+        return (min(most, self.scored) if self.scoring else most) // self.page_tokens
+
+    def scores(self, begin: int, end: int) -> range:
+        """The positions in [begin, end) whose next token's log-probability is wanted: the prompt's, but the last."""
+        return range(max(begin, self.scored), min(end, len(self.request.prompt) - 1))
+
+    def within(self, rows: int) -> int:
+        """The next tokens that have at most so many positions to score."""
+        wanted = self.scores(self.computed, len(self.tokens))
+        return self.left if len(wanted) <= rows else wanted.start + rows - self.computed
+
+    def told(self, positions: range) -> None:
+        """The scores of these positions are told."""
+        self.scored = positions.stop
+        self.scoring = self.scored < len(self.request.prompt) - 1 or not self.max_tokens
 
     def key(self, index: int) -> tuple[bytes, bytes]:
         """Digest and packed tokens of the full page `index`; found once, then remembered."""

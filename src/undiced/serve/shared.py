@@ -70,7 +70,7 @@ class SharedLoop:
 
     def _ending(self, delta: Delta) -> Iterator[Delta]:
         """The last tokens of a sequence, then its account, as `finish` wants it."""
-        if delta.tokens and delta.request_id not in self._cuts:
+        if delta.speaks and delta.request_id not in self._cuts:
             tokens, delta = delta.split()
             yield tokens
         cut = self._cuts.get(delta.request_id)

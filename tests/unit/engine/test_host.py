@@ -28,7 +28,7 @@ def tiny(tmp_path: Path) -> tuple[Program, Checkpoint]:
 def test_too_little_memory_is_said_with_a_way_out(
     tiny: tuple[Program, Checkpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_: object) -> NoReturn:
+    def exhausted(*_: object, **options: int) -> NoReturn:
         raise MemoryError("std::bad_alloc")
 
     monkeypatch.setattr(_native, "Engine", exhausted)

@@ -25,7 +25,9 @@ def test_a_good_request_passes() -> None:
     ("request_", "error", "param", "words"),
     [
         (replace(GOOD, prompt=()), InvalidRequestError, "prompt", "empty"),
-        (replace(GOOD, max_tokens=0), InvalidRequestError, "max_tokens", "at least 1"),
+        (replace(GOOD, max_tokens=-1), InvalidRequestError, "max_tokens", "at least 0"),
+        (replace(GOOD, prompt_logprobs=21), InvalidRequestError, "prompt_logprobs", "20"),
+        (replace(GOOD, prompt_logprobs=-2), InvalidRequestError, "prompt_logprobs", "-2"),
         (replace(GOOD, max_tokens=4094), ContextLengthError, "max_tokens", r"4096 .*4097 \(3 in the prompt, 4094"),
         (replace(GOOD, prompt=(5, 1000)), InvalidRequestError, "prompt", "token id 1000.*1000 tokens"),
         (replace(GOOD, prompt=(-1,)), InvalidRequestError, "prompt", "token id -1"),
