@@ -233,7 +233,7 @@ def served_name(ref: str, compiled: Compiled) -> str:
     from undiced.checkpoint import CATALOG
 
     packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
-    return packaged.name if packaged else path.stem if path.is_file() else path.resolve().name
+    return packaged.name if packaged else path.stem if path.is_file() else compiled.checkpoint.name
 
 
 def model_card(ref: str, compiled: Compiled, limits: Limits) -> ModelCard:
