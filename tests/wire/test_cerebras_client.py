@@ -105,6 +105,24 @@ def test_text_completions(server, client):
     assert "".join(chunk.choices[0].text for chunk in chunks) == answer.choices[0].text
 
 
+def test_what_is_not_served_is_refused_by_name_and_what_is_harmless_passes(server, client):
+    fields = {"model": server.model, "messages": ASK, "max_tokens": 2}
+    for refused in ({"reasoning_format": "parsed"}, {"clear_thinking": True}, {"model_parameters": {"a": 1}}):
+        with pytest.raises(sdk.BadRequestError) as refusal:
+            client.chat.completions.create(**fields, **refused)
+        assert next(iter(refused)) in str(refusal.value)
+    harmless = {"service_tier": "flex", "prompt_cache_key": "x", "user": "me", "parallel_tool_calls": False}
+    assert client.chat.completions.create(**fields, **harmless, prediction={"type": "content", "content": "x"}).choices
+    with pytest.raises(sdk.BadRequestError):
+        client.completions.create(model=server.model, prompt="a", grammar_root="root")
+
+
+def test_scores_of_prompts(server, client):
+    answer = client.completions.create(model=server.model, prompt="The sea is", max_tokens=0, echo=True, logprobs=1)
+    assert isinstance(answer, CompletionResponse)
+    assert answer.choices[0].text == "The sea is" and len(answer.choices[0].logprobs.token_logprobs) == 3
+
+
 def test_models(server, client):
     assert [model.id for model in client.models.list().data] == [server.model]
     assert client.models.retrieve(server.model).id == server.model

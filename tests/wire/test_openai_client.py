@@ -149,6 +149,77 @@ def test_text_completions(server, client):
     assert "".join(chunk.choices[0].text for chunk in chunks) == rows.choices[0].text
 
 
+def test_a_prompts_scores_are_those_that_its_tokens_had_when_they_were_drawn(server, client):
+    """What evaluation harnesses do with log-likelihoods: echo and logprobs, of texts and of token ids."""
+    fields = {"model": server.model, "temperature": 0, "logprobs": 1}
+    drawn = client.completions.create(**fields, prompt="The sky is", max_tokens=6).choices[0]
+    whole = "The sky is" + drawn.text
+    for max_tokens in (0, 1):
+        scored = client.completions.create(**fields, prompt=whole, max_tokens=max_tokens, echo=True)
+        rows = scored.choices[0].logprobs
+        assert scored.choices[0].text.startswith(whole) and scored.usage.completion_tokens == max_tokens
+        assert rows.token_logprobs[0] is None and rows.top_logprobs[0] is None
+        assert len(rows.tokens) == scored.usage.prompt_tokens + max_tokens
+        end = len(rows.tokens) - max_tokens
+        assert rows.tokens[end - 6 : end] == drawn.logprobs.tokens
+        for score, value, top in zip(
+            rows.token_logprobs[end - 6 : end],
+            drawn.logprobs.token_logprobs,
+            rows.top_logprobs[end - 6 :],
+            strict=False,
+        ):
+            assert abs(score - value) < 2e-3 and score == max(top.values())
+        assert [whole[at:].startswith(token) for at, token in zip(rows.text_offset, rows.tokens[:end], strict=False)]
+    chunks = list(client.completions.create(**fields, prompt=whole, max_tokens=0, echo=True, stream=True))
+    parts = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    assert "".join(part.text for part in parts) == whole
+    joined = [value for part in parts if part.logprobs for value in part.logprobs.token_logprobs]
+    assert joined[0] is None and len(joined) == end
+    batch = client.completions.create(**fields, prompt=[[1, 2, 3], [504], [5, 6]], max_tokens=1, echo=True)
+    assert [len(choice.logprobs.tokens) for choice in batch.choices] == [4, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"extra_body": {"guided_json": {"type": "object"}}}, "guided_json"),
+        ({"extra_body": {"structured_outputs": {"regex": "a+"}}}, "structured_outputs"),
+        ({"extra_body": {"grammar": "root ::= [a-z]"}}, "grammar"),
+        ({"extra_body": {"chat_template_kwargs": {"enable_thinking": True}}}, None),
+        ({"extra_body": {"enable_thinking": True}}, "enable_thinking"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"verbosity": "low"}, "verbosity"),
+        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio"),
+        ({"extra_body": {"moderation": {"model": "m"}}}, "moderation"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_what_is_not_served_is_refused_by_name(server, client, fields, param):
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.chat.completions.create(model=server.model, messages=ASK, max_tokens=2, **fields)
+    if param is not None:
+        assert (refusal.value.code, refusal.value.param) == ("unsupported", param)
+
+
+def test_the_last_message_is_continued(server, client):
+    messages = [*ASK, {"role": "assistant", "content": "The answer to your question, in one word, is"}]
+    fields = {"model": server.model, "messages": messages, "max_tokens": 8, "temperature": 0}
+    goes_on = client.chat.completions.create(**fields, extra_body={"continue_final_message": True})
+    begins = client.chat.completions.create(**fields)
+    assert begins.usage.prompt_tokens > goes_on.usage.prompt_tokens
+    assert goes_on.choices[0].message.content.startswith(" ")
+
+
+def test_a_control_tokens_name_stops(server, client):
+    fields = {"model": server.model, "messages": ASK, "max_tokens": 5, "temperature": 0}
+    for name, token in (("<|im_start|>", "1"), ("<|endoftext|>", "0")):
+        forced = client.chat.completions.create(**fields, logit_bias={token: 100}, stop=[name])
+        assert (forced.choices[0].finish_reason, forced.usage.completion_tokens) == ("stop", 1)
+    shown = client.chat.completions.create(**fields, logit_bias={"1": 100}, extra_body={"skip_special_tokens": False})
+    assert shown.choices[0].message.content == "<|im_start|>" * 5
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "code"),
     [

@@ -90,6 +90,7 @@ class Call(Generic[Wire]):
             ignore_eos=job.ignore_eos,
             cache_salt=job.cache_salt,
             tag=self.tag,
+            prompt_logprobs=job.sampling.logprobs if job.scored else -1,
         )
         options = FoldOptions(
             stops=job.stops,
@@ -99,6 +100,8 @@ class Call(Generic[Wire]):
             min_tokens=job.sampling.min_tokens,
             logprobs=job.sampling.logprobs >= 0,
             echo=prompt.echo,
+            prompt=sequence.prompt if job.scored else (),
+            stop_row=job.scored,
         )
         return [
             Choice(index, copy, Fold(tokenizer, options, index=index))

@@ -58,7 +58,8 @@ class Folded(msgspec.Struct):
         """Append a piece."""
         self.text.append(piece.text)
         if piece.logprobs is not None:
-            self.logprobs = (self.logprobs or []) + piece.logprobs
+            self.logprobs = self.logprobs or []
+            self.logprobs += piece.logprobs
         self.finish = piece.finish
 
 

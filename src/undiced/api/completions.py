@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from undiced.api.chunks import Chunks
 from undiced.core.errors import InvalidRequestError
+from undiced.text.detokenizer import Detokenizer
 
 if TYPE_CHECKING:
+    from undiced.api.ports import Tokenizer
     from undiced.api.settings import Settings
     from undiced.text.logprobs import TokenLogprob
 
@@ -46,12 +48,23 @@ def check_ids(ids: list[int], vocab: int) -> list[int]:
     return ids
 
 
+def detokenized(tokenizer: Tokenizer, ids: list[int], names: bool) -> str:
+    """The text of a prompt that came as token ids. names: control tokens are written by their names."""
+    text = Detokenizer(tokenizer, names=names)
+    return "".join(map(text.push, ids)) + text.flush()
+
+
 def _name(row: TokenLogprob) -> str:
     """A token's text, or its bytes where they are no text: names of tokens that share an object must differ."""
     try:
         return row.spelled.decode() or row.text
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in row.spelled)
+
+
+def _top(row: TokenLogprob) -> dict[str, float | None] | None:
+    """The likeliest tokens and this one; None for a text's first token."""
+    return None if row.logprob is None else {_name(token): token.logprob for token in (row, *row.rivals)}
 
 
 class CompletionShape(Chunks):
@@ -65,7 +78,7 @@ class CompletionShape(Chunks):
         return {
             "tokens": [_name(row) for row in rows],
             "token_logprobs": [row.logprob for row in rows],
-            "top_logprobs": [{_name(token): token.logprob for token in (row, *row.rivals)} for row in rows],
+            "top_logprobs": [_top(row) for row in rows],
             "text_offset": [row.offset for row in rows],
         }
 

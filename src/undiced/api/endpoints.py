@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape, template_messages
-from undiced.api.completions import CompletionShape, check_ids, prompts_of
+from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.talk import prompt_options
 from undiced.api.validate import chat_job, completion_job
@@ -47,9 +47,15 @@ async def completions(request: Request) -> Response:
         raise InvalidRequestError(message, param="n")
     name = "cmpl-" + secrets.token_hex(12)
     choices: list[Choice] = []
+    scored = 0
     with call.service.preparing():
         for at, prompt in enumerate(prompts):
-            choices += call.choices(job, f"{name}.{at}", await _tokenized(call, prompt), at * job.n)
+            tokenized = await _tokenized(call, prompt)
+            scored += len(tokenized.ids) * job.scores
+            if scored > settings.max_scores:
+                message = f"echo with logprobs asks for over {settings.max_scores} log-probabilities."
+                raise InvalidRequestError(message, param="echo", remedy="Send fewer or shorter prompts at a time.")
+            choices += call.choices(job, f"{name}.{at}", tokenized, at * job.n)
             await asyncio.sleep(0)  # many prompts, each short enough for this loop: let the streams go on in between
     return call.answer(job, name, choices, CompletionShape)
 
@@ -59,7 +65,10 @@ async def _tokenized(call: Call[CompletionBody], prompt: str | list[int]) -> Pro
     if isinstance(prompt, str):
         ids = await call.deployment.prompts.text(prompt)
     else:
-        call.deployment.prompts.room(len(prompt), None, "prompt")  # before a hopeless one is walked through
+        call.deployment.prompts.room(len(prompt), 0, "prompt")  # before a hopeless one is walked through
         ids = check_ids(prompt, tokenizer.vocab_size)
-    shown = "" if not call.wire.echo else prompt if isinstance(prompt, str) else tokenizer.decode(ids)
+    if not call.wire.echo:
+        return Prompt(ids, "prompt", continues=True)
+    names = call.wire.skip_special_tokens is False
+    shown = prompt if isinstance(prompt, str) else detokenized(tokenizer, ids, names)
     return Prompt(ids, "prompt", shown, continues=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.encoding import encode
+from undiced.api.errors import NotServedError
 from undiced.api.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -32,14 +33,23 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
     return Response(encode(value), status, headers=headers, media_type="application/json")
 
 
+def _plain(request: Request) -> None:
+    """Refuse another format of model objects than OpenAI's."""
+    form = request.query_params.get("format", "default")
+    if form != "default":
+        raise NotServedError(f"The format '{form[:40]}' is not supported.", remedy="Leave it out.", param="format")
+
+
 async def list_models(request: Request) -> Response:
     """GET /v1/models."""
+    _plain(request)
     service: Service = request.app.state.service
     return _json({"object": "list", "data": [model_object(one.card) for one in service.deployments]})
 
 
 async def get_model(request: Request) -> Response:
     """GET /v1/models/{model_id}; ids may hold slashes."""
+    _plain(request)
     service: Service = request.app.state.service
     return _json(model_object(service.deployment(request.path_params["model_id"]).card))
 

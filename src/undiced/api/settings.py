@@ -24,6 +24,7 @@ class Settings:
         max_stops: most stop strings; max_stop_chars: length of one.
         max_bias: most entries of `logit_bias`.
         max_salt_chars: length of `cache_salt`.
+        max_scores: most log-probabilities of prompt tokens in one answer, those of likely tokens included.
         inline_bytes: bodies up to this length are unpacked and decoded on the event loop, longer ones on a thread.
         inline_chars: texts up to this length are tokenized on the event loop, longer ones on a thread.
         max_long_prompts: long texts that may wait for the thread.
@@ -50,6 +51,7 @@ class Settings:
     max_stop_chars: int = 1024
     max_bias: int = 1024
     max_salt_chars: int = 256
+    max_scores: int = 1 << 18
     inline_bytes: int = 64 << 10
     inline_chars: int = 16384
     max_long_prompts: int = 32

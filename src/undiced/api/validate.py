@@ -37,6 +37,7 @@ class Job:
         stops: strings that end the answer.
         stream, include_usage, continuous_usage: the form of the answer.
         cache_salt: cached prefixes are shared only within a salt.
+        scored: the prompt's tokens get log-probabilities too.
     """
 
     model: str
@@ -51,6 +52,12 @@ class Job:
     continuous_usage: bool
     cache_salt: str
     usual_tokens: int | None = None
+    scored: bool = False
+
+    @property
+    def scores(self) -> int:
+        """Log-probabilities that each token of a prompt gets, in all choices together."""
+        return self.n * (2 + self.sampling.logprobs) if self.scored else 0
 
 
 def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings) -> Job:
@@ -78,13 +85,10 @@ def completion_job(wire: CompletionBody, tokenizer: Tokenizer, settings: Setting
         in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX))
     if wire.best_of is not None and wire.best_of != (wire.n or 1):
         raise NotServedError("best_of is not supported unless it equals n.", param="best_of", remedy=_UNSERVED_REMEDY)
-    if wire.echo and wire.logprobs is not None:
-        raise NotServedError(
-            "echo together with logprobs is not supported yet.", param="echo", remedy="Ask for one of them."
-        )
     job = _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), tokenizer, settings)
     asked = wire.max_tokens is not None or wire.max_completion_tokens is not None
-    return job if asked else replace(job, usual_tokens=max(USUAL_TEXT_TOKENS, job.sampling.min_tokens))
+    usual = None if asked else max(USUAL_TEXT_TOKENS, job.sampling.min_tokens)
+    return replace(job, usual_tokens=usual, scored=bool(wire.echo) and job.sampling.logprobs >= 0)
 
 
 def _refuse_tools(wire: ChatBody) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from undiced.text.detokenizer import Detokenizer
-from undiced.text.logprobs import Rows, Spelling, TokenLogprob
+from undiced.text.logprobs import PromptRows, Rows, Spelling, TokenLogprob
 from undiced.text.stop import StopMatcher
 
 Channel = Literal["content", "reasoning", "tool_call"]
@@ -45,6 +45,14 @@ class Tokens(Protocol):
         """For each token the likeliest in its place, with their log-probabilities, if asked for."""
 
     @property
+    def prompt_logprobs(self) -> Sequence[float]:
+        """Of further tokens of the prompt, from its second one on, if asked for."""
+
+    @property
+    def prompt_top(self) -> Sequence[Sequence[tuple[int, float]]]:
+        """As `top`, for `prompt_logprobs`."""
+
+    @property
     def stop_token(self) -> int | None:
         """The stop token that ended the answer, if one did."""
 
@@ -65,6 +73,8 @@ class FoldOptions:
         min_tokens: in the text of that many tokens nothing stops, nor begins to.
         logprobs: whether pieces have log-probabilities.
         echo: text that goes before the generated text.
+        prompt: tokens of that text, if their log-probabilities come too.
+        stop_row: the stop token that ends the answer has a log-probability too, so that rows are prompt and answer.
     """
 
     stops: tuple[str, ...] = ()
@@ -74,6 +84,8 @@ class FoldOptions:
     min_tokens: int = 0
     logprobs: bool = False
     echo: str = ""
+    prompt: Sequence[int] = ()
+    stop_row: bool = False
 
 
 @dataclass(slots=True)
@@ -104,8 +116,8 @@ class Fold:
     """
 
     __slots__ = (
-        "_channels", "_detokenizer", "_echo", "_index", "_matcher", "_min_tokens", "_rows", "_stop_text", "stopped",
-        "tokens",
+        "_channels", "_detokenizer", "_echo", "_index", "_matcher", "_min_tokens", "_prompt", "_rows", "_stop_row",
+        "_stop_text", "stopped", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +133,8 @@ class Fold:
         self._detokenizer = Detokenizer(tokenizer, continuation=options.continues, names=not options.skip_special)
         self._matcher = StopMatcher(options.stops, include=options.include_stop) if options.stops else None
         self._rows = Rows(tokenizer, self._detokenizer.spell, len(options.echo)) if options.logprobs else None
+        self._prompt = PromptRows(tokenizer, options.prompt, options.echo) if options.prompt else None
+        self._stop_row = options.stop_row
         self._channels = channels
         self._stop_text = options.include_stop
         self._min_tokens = options.min_tokens
@@ -138,12 +152,15 @@ class Fold:
         tokens, rows = new.tokens, self._rows
         pieces = [Piece(self._index, "content", self._echo, None if rows is None else [], 0)]
         self._echo = ""
+        if self._prompt is not None and (new.prompt_logprobs or not self.tokens):
+            pieces[0].logprobs = self._prompt.rows(new.prompt_logprobs, new.prompt_top)
         textless = len(tokens) - 1 if new.stop_token is not None and not self._stop_text else len(tokens)
         for at, token in enumerate(tokens):
             self.tokens += 1
-            if at == textless:
+            if at < textless:
+                self._take(pieces, token)
+            elif not self._stop_row:
                 break
-            self._take(pieces, token)
             if rows is not None:
                 row = rows.row(token, new.logprobs[at], new.top[at] if new.top else ())
                 pieces[-1].logprobs.append(row)  # type: ignore[union-attr]  # where there are rows, all pieces have
@@ -153,7 +170,7 @@ class Fold:
             self._flush(pieces)
         for piece in pieces:
             piece.tokens = self.tokens
-        return pieces if tokens or pieces[0].text else []
+        return pieces if tokens or pieces[0].text or pieces[0].logprobs else []
 
     def _take(self, pieces: list[Piece], token: int) -> None:
         text = self._detokenizer.push(token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from undiced.api.app import build_app
@@ -84,6 +84,8 @@ class ScriptedEngine:
         if stop:
             tokens.append(EOS)
         sent, reason = 0, "cancelled" if tokens else "length"
+        for some, values in self._scores(request):
+            yield Delta(request.id, prompt_logprobs=some, prompt_top=values)
         while sent < len(tokens):
             if request.id in self.cuts or request.id in self.cancelled:
                 break
@@ -110,6 +112,15 @@ class ScriptedEngine:
                 yield Delta(request.id, some, rows, top, reason, EOS if stop else None)
         sent, reason = self.cuts.get(request.id, (sent, reason))
         yield Delta(request.id, [], [], [], reason, None, self._usage(request, reason, sent))
+
+    def _scores(self, request: Request) -> Iterator[tuple[list[float], list]]:
+        """Of the prompt's tokens from the second on: -1/100 of the token itself; two of them at a time."""
+        most = request.prompt_logprobs
+        scored = [] if most < 0 else list(request.prompt[1:])
+        for at in range(0, len(scored), 2):
+            some = scored[at : at + 2]
+            top = [[(t, -t / 100), (65, -9.0)][:most] for t in some] if most > 0 else []
+            yield [-t / 100 for t in some], top
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
         prompt, shared = len(request.prompt), request.prompt_shared

@@ -141,7 +141,6 @@ def test_what_is_not_served_says_so(caller, fields, param):
         ({"best_of": 3}, "best_of", "unsupported"),
         ({"suffix": "x"}, "suffix", "unsupported"),
         ({"grammar_root": "x"}, "grammar_root", "unsupported"),
-        ({"echo": True, "logprobs": 1}, "echo", "unsupported"),
     ],
     ids=lambda value: str(value)[:40],
 )
