@@ -322,3 +322,20 @@ def test_probes_measure_something() -> None:
         _native.probe_bandwidth(0)
     with pytest.raises(ValueError, match="threads"):
         _native.probe_int8_peak(-1)
+
+
+def test_progress_moves_while_a_step_runs_and_at_no_other_time() -> None:
+    rig, seen, over = small(), set(), threading.Event()
+    watcher = threading.Thread(target=lambda: [seen.add(rig.engine.progress) for _ in iter(over.is_set, True)])
+    before = rig.engine.progress
+    watcher.start()
+    for _ in range(300):
+        rig.step([Seq([0] * 60, 0, (0, 1))])
+    over.set()
+    watcher.join()
+    after = rig.engine.progress
+    assert (after - before) % 300 == 0
+    each = (after - before) // 300
+    assert each > 5
+    assert {count % each for count in seen if count > before} > {0}, "it was seen in the middle of a step"
+    assert rig.engine.progress == after
