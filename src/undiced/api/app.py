@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.routing import Route
 
 from undiced.api.endpoints import chat_completions, completions
 from undiced.api.errors import MethodNotAllowedError, NotFoundError, error_response, new_request_id
+from undiced.api.gate import Gate
 from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
 from undiced.api.page import page_routes
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from undiced.api.service import Service
@@ -42,7 +43,7 @@ def build_app(service: Service) -> Starlette:
             Route("/metrics", metrics, methods=["GET"]),
             *page_routes(),
         ],
-        middleware=[Middleware(_Tracing, service=service)],
+        middleware=[Middleware(_Edge, service=service)],
         exception_handlers={UndicedError: _refuse, HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
@@ -50,14 +51,15 @@ def build_app(service: Service) -> Starlette:
     return app
 
 
-class _Tracing:
-    """Gives every response an x-request-id, the client's own if it sent a usable one, and counts inference requests by
-    status.
+class _Edge:
+    """Lets in what may come in, gives every response an x-request-id, the client's own if it sent a usable one, and
+    counts inference requests by status.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app = app
         self.service = service
+        self.gate = Gate(service.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,19 +69,25 @@ class _Tracing:
         request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
         scope["undiced.send"] = send  # the way out without the layers in between, for the tokens of a stream
+        verdict = self.gate.judge(scope)
         path, requests, started = scope["path"], self.service.metrics.requests, False
 
         async def traced(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id), *verdict.fields]
                 if path in _COUNTED:
                     requests.labels(path, str(message["status"])).inc()
             await send(message)
 
         try:
-            await self.app(scope, receive, traced)
+            if verdict.error is not None:
+                await error_response(verdict.error, scope["undiced.request_id"])(scope, receive, traced)
+            elif verdict.preflight:
+                await Response(status_code=204)(scope, receive, traced)
+            else:
+                await self.app(scope, receive, traced)
         except Exception:  # a bug; logged here, told to the client without details
             _log.exception("request %s failed", scope["undiced.request_id"])
             if not started:

@@ -19,7 +19,7 @@ POLICY = "; ".join((
 ))  # fmt: skip
 _HEADERS = {
     "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }

@@ -155,14 +155,20 @@ class Drain:
             loop.add_signal_handler(number, self.signaled)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
             # a terminal that closes sends it once, its shell once more: it never hurries
-            loop.add_signal_handler(signal.SIGHUP, self.begin, self.service.settings.drain_s)
+            loop.add_signal_handler(signal.SIGHUP, self.asked)
 
     def signaled(self) -> None:
         """The first signal drains, the second ends what still runs."""
         if self.task is None:
-            self.begin(self.service.settings.drain_s)
+            self.asked()
         else:
             self.hurry = True
+
+    def asked(self) -> None:
+        """Drain, and say so."""
+        if self.task is None:
+            self.begin(self.service.settings.drain_s)
+            self.on_drain(len(self.service.running))
 
     async def when(self, lost: Awaitable[object]) -> None:
         """End once the engine is lost: its streams have their errors, nothing else can be answered."""
@@ -175,7 +181,6 @@ class Drain:
             return
         self.service.state = "draining"
         self.task = asyncio.get_running_loop().create_task(self._run(limit_s))
-        self.on_drain(len(self.service.running))
 
     async def _run(self, limit_s: float) -> None:
         await self._until_idle(limit_s)

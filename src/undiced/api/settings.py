@@ -10,6 +10,8 @@ class Settings:
     """Limits of the HTTP server.
 
     Attributes:
+        hosts: names and addresses that requests may be for, beside this machine's own: `*.` before a name stands for
+            what is below it, `*` for all. origins: of pages that may use the server, beside its own; `*` for all.
         max_choices: largest `n`. max_sequences: most sequences (prompts times `n`) in one request. Neither may exceed
             what the engine's queue takes at once: such a request would be sent again for ever.
         max_connections: most connections at once; max_head_bytes: request line and headers of one request.
@@ -33,6 +35,8 @@ class Settings:
         retry_after_s: what a client is told to wait while the server drains or its engine restarts.
     """
 
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     max_connections: int = 2048
     max_head_bytes: int = 64 << 10
     max_body_bytes: int = 4 << 20

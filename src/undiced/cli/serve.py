@@ -17,7 +17,7 @@ from undiced.core.exits import Exit
 if TYPE_CHECKING:
     import socket
     import threading
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from undiced.api.deployment import Deployment, ModelCard
     from undiced.api.settings import Settings
@@ -42,6 +42,12 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256,
     max_connections: Annotated[int, typer.Option(min=1, help="Open connections; more get 503.")] = 2048,
     drain_s: Annotated[float, typer.Option("--drain", min=0, help="Seconds for running answers at the end.")] = 30.0,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name for the server; *.name, or * for all.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="An origin whose web pages may use the server; * for all.")
+    ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -61,6 +67,7 @@ def serve(
         handlers=[VoiceHandler(voice)],
     )
     try:
+        settings = server_settings(max_queue, max_connections, drain_s, [host, *(allow_host or ())], allow_origin or ())
         with bind(host, port) as sock:
             with loading(model, quiet=as_json) as bar:
                 compiled = compile_for_host(
@@ -68,20 +75,27 @@ def serve(
                 )
             spec = engine_spec(model, compiled, max_queue)
             told = Announcement(voice, sock, spec.options.threads, began_s, as_json=as_json)
-            settings = server_settings(max_queue, max_connections, drain_s)
             status = _run(_serve(model, compiled, spec, sock, told, settings, access_log=access_log))
     finally:
         voice.close()
     raise typer.Exit(status)
 
 
-def server_settings(max_queue: int, max_connections: int, drain_s: float) -> Settings:
-    """The limits of the HTTP side; one request may not be more than the whole queue."""
+def server_settings(
+    max_queue: int, max_connections: int, drain_s: float, hosts: Sequence[str] = (), origins: Sequence[str] = ()
+) -> Settings:
+    """The limits of the HTTP side; one request may not be more than the whole queue.
+
+    Raises:
+        InvalidRequestError: a host or origin that is none.
+    """
+    from undiced.api.gate import Gate
     from undiced.api.settings import Settings
 
-    usual = Settings(drain_s=drain_s, max_connections=max_connections)
-    most = {"max_choices": min(usual.max_choices, max_queue), "max_sequences": min(usual.max_sequences, max_queue)}
-    return replace(usual, **most)
+    settings = Settings(hosts=tuple(hosts), origins=tuple(origins), drain_s=drain_s, max_connections=max_connections)
+    Gate(settings)  # what is wrong with them is said before a model is loaded
+    choices, sequences = min(settings.max_choices, max_queue), min(settings.max_sequences, max_queue)
+    return replace(settings, max_choices=choices, max_sequences=sequences)
 
 
 def engine_spec(ref: str, compiled: Compiled, max_queue: int) -> EngineSpec:

@@ -174,7 +174,7 @@ class HostBackend:
 
     def progress(self) -> int:
         """Instructions done since the beginning."""
-        return int(getattr(self._engine, "progress", 0))
+        return self._engine.progress
 
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""

@@ -16,7 +16,37 @@ from undiced.model.config import ModelConfig
 from undiced.model.families.family import Family
 from undiced.model.families.naming import Name, Prefix, name_of
 
+_COMPARED_BYTES = 1 << 20
 _REMEDY = "The file does not hold the model that its configuration describes; fetch or convert it again."
+
+
+def has_own_head(family: Family, checkpoint: Checkpoint) -> bool:
+    """Whether a folder brings a head that is not its embedding, whatever its configuration says about ties.
+
+    As transformers since version 5 takes it: a flag ties what is equal or absent, and no weights are thrown away.
+    """
+    names = [name_of(family.hf_names, role) for role in ("embed", "lm_head")]
+    prefix = find_prefix(family, checkpoint)
+    embed, head = (
+        None if n is None else checkpoint.tensors.get(n.tensor.format(p=prefix[0], h=prefix[1])) for n in names
+    )
+    if embed is None or head is None:
+        return False
+    if (embed.shape, embed.format) != (head.shape, head.format):
+        return True
+    ours, theirs = checkpoint.raw(embed.name), checkpoint.raw(head.name)
+    starts = range(0, embed.nbytes, _COMPARED_BYTES)
+    return any(bytes(ours[at : at + _COMPARED_BYTES]) != bytes(theirs[at : at + _COMPARED_BYTES]) for at in starts)
+
+
+def find_prefix(family: Family, checkpoint: Checkpoint) -> Prefix:
+    """What stands before the names of a folder's tensors, and before its head."""
+    name = name_of(family.hf_names, "embed")
+    assert name is not None, "every family names its embedding"
+    for prefix in family.prefixes:
+        if name.tensor.format(p=prefix[0]) in checkpoint.tensors:
+            return prefix
+    return family.prefixes[0]
 
 
 class Binder(Protocol):
@@ -53,7 +83,7 @@ class CheckpointBinder:
         self._config, self._family, self._checkpoint = config, family, checkpoint
         gguf = checkpoint.kind == "gguf"
         self._naming = family.gguf_names if gguf else family.hf_names
-        self._prefix = ("", "") if gguf else self._find_prefix()
+        self._prefix = ("", "") if gguf else find_prefix(family, checkpoint)
         self._used: set[str] = set()
 
     def bind(self, slot: str, role: str, layer: int, shape: tuple[int, int], experts: int) -> WeightSlot:
@@ -95,14 +125,6 @@ class CheckpointBinder:
             )
         self._used.add(source.tensor)
         return info
-
-    def _find_prefix(self) -> Prefix:
-        name = name_of(self._naming, "embed")
-        assert name is not None, "every family names its embedding"
-        for prefix in self._family.prefixes:
-            if name.tensor.format(p=prefix[0]) in self._checkpoint.tensors:
-                return prefix
-        return self._family.prefixes[0]
 
 
 def _accepted_shapes(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from undiced.checkpoint import Checkpoint
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.model import families
-from undiced.model.binding import CheckpointBinder, NoBinder
+from undiced.model.binding import CheckpointBinder, NoBinder, has_own_head
 from undiced.model.config import ModelConfig
 from undiced.model.decoder import assemble
 from undiced.model.families.family import Family
@@ -60,12 +60,25 @@ def config_from_json(data: Mapping[str, object], name: str) -> ModelConfig:
 
 def _read(checkpoint: Checkpoint) -> tuple[ModelConfig, Family]:
     if checkpoint.kind == "hf":
-        return config_from_json(checkpoint.metadata, checkpoint.name), _hf_family(checkpoint.metadata, checkpoint.name)
+        known = _hf_family(checkpoint.metadata, checkpoint.name)
+        config = config_from_json(checkpoint.metadata, checkpoint.name)
+        return _with_its_head(config, known, checkpoint), known
     architecture = Fields(checkpoint.metadata, checkpoint.name).text("general.architecture")
     family = BY_GGUF.get(architecture)
     if family is None or family.read_gguf is None:
         raise _unsupported(checkpoint.name, architecture, BY_GGUF)
     return family.read_gguf(Fields(checkpoint.metadata, checkpoint.name, f"{architecture}."), checkpoint), family
+
+
+def _with_its_head(config: ModelConfig, family: Family, checkpoint: Checkpoint) -> ModelConfig:
+    if not config.tied or not has_own_head(family, checkpoint):
+        return config
+    import logging
+
+    logging.getLogger("undiced.model").warning(
+        "%s: tie_word_embeddings is true, but the head differs from the embedding; the head is used.", config.name
+    )
+    return replace(config, tied=False)
 
 
 def _hf_family(data: Mapping[str, object], name: str) -> Family:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LINE_BYTES = 1000
 _LINES_LOGGED = 100  # of one process
+_DUMP = "Fatal Python error"
 _log = logging.getLogger("undiced.engine")
 
 
@@ -35,7 +36,8 @@ class EngineProcess:
 
     Attributes:
         link: our end of the socket for frames. started_s: on `time.monotonic`.
-        last_words: the last line that it wrote, which is where a crash tells its reason; printable.
+        last_words: the line in which a crash tells its reason, if it does: the last one that it wrote, or the one
+            before a dump of its stack; printable.
         abandoned: the system did not end it, and we do not wait for it any more.
     """
 
@@ -82,11 +84,13 @@ class EngineProcess:
             loop.call_soon_threadsafe(self._exited, status)
 
     def _listen(self, output: IO[bytes]) -> None:
-        lines = 0
+        lines, dumping = 0, False
         while line := output.readline(_LINE_BYTES):
             if not (text := printable(line.decode("utf-8", "replace").rstrip())):
                 continue
-            self.last_words = text
+            if not dumping:
+                dumping = text.startswith(_DUMP)
+                self.last_words = f"{self.last_words} {text}".lstrip() if dumping else text
             lines += 1
             if lines <= _LINES_LOGGED:
                 _log.warning("engine process %d: %s", self.pid, text)

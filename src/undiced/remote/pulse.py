@@ -51,11 +51,11 @@ class Pulse:
     def _run(self) -> None:
         last_s = time.monotonic()
         while True:
-            time.sleep(BEAT_EVERY_S)
             now_s = time.monotonic()
             # time in which this process did not run is nobody's fault
             self._send(self.observe(min(now_s - last_s, 2 * BEAT_EVERY_S)))
             last_s = now_s
+            time.sleep(BEAT_EVERY_S)
 
     def observe(self, passed_s: float) -> float:
         """Seconds for which nothing has moved; `passed_s` more have passed."""

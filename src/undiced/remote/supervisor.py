@@ -181,8 +181,8 @@ class Supervisor:
 
     def _obituary(self, process: EngineProcess, status: int) -> str:
         lived_s, doing = time.monotonic() - process.started_s, "loading the model" if self._watch.loading else "serving"
-        words = str(self.failure) if self.failure is not None else process.last_words
-        last = f"; its last words: {printable(words)}" if words else ""
+        words = self.failure.message if self.failure is not None else process.last_words
+        last = f"; its last words: {printable(words.rstrip('.'))}" if words else ""
         return f"(process {process.pid}) died after {lived_s:.1f} s while {doing}: {describe(status)}{last}"
 
     def _decide(self, error: UndicedError, cause: str) -> float | None:

@@ -28,6 +28,7 @@ class Kind(IntEnum):
     BYTE = 6
 
 
+STRUCK = "</s>"  # an end in many vocabularies, and the end of struck text in HTML, which is a token of Gemma's
 WELL_KNOWN = frozenset((*ENDINGS, *BEGINNINGS))
 _CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
 DEFAULTS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "gpt2": {"bos": 11, "eos": 11}}  # as in llama.cpp
@@ -144,6 +145,9 @@ def _control(
     not become them, nor they a text.
     """
     known = [(text, i) for i, text in enumerate(texts) if text in WELL_KNOWN]
+    eos = roles["eos"]
+    if eos is not None and kinds[eos] in _CONTROL and texts[eos] != STRUCK:
+        known = [(text, i) for text, i in known if text != STRUCK or kinds[i] in _CONTROL]
     ending = endings(dict(known).get)
     stated = {i for role in ("eos", "eot", "eom") if (i := roles[role]) is not None}
     ends = stated | {i for text, i in known if text in ending}

@@ -1,4 +1,4 @@
-"""Vocabularies of GGUF files as they are: tokens of wrong kinds, ids left out or out of range, shared and empty texts."""
+"""GGUF vocabularies as they are: tokens of wrong kinds, ids left out or out of range, shared and empty texts."""
 
 from __future__ import annotations
 
@@ -76,6 +76,14 @@ def test_the_messages_of_one_answer_do_not_end_it() -> None:
     assert load(changed(few, tokens=["<|end|>", "<|return|>", "x", *tokens(base)[3:]])).eos_ids == {0, 1}
     spoken = changed(base, tokens=["</s>", "<|tool_response>", "x", *tokens(base)[3:]], bos_token_id=None)
     assert load(changed(spoken, eos_token_id=1)).eos_ids == {1}
+
+
+def test_struck_text_ends_nothing_where_the_file_has_an_end_of_its_own() -> None:
+    base = bpe_metadata()
+    html = changed(base, tokens=[*tokens(base)[:3], "</s>", *tokens(base)[4:]])
+    tokenizer = load(html)
+    assert tokenizer.eos_ids == {0, 2} and tokenizer.encode("a</s>")[1:] == [3]
+    assert load(changed(html, token_type=[3, 3, 3, 3, *kinds(base)[4:]])).eos_ids == {0, 2, 3}
 
 
 def test_a_sentencepiece_file_without_ids_has_llama_cpps() -> None:

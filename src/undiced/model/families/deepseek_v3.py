@@ -16,7 +16,7 @@ from undiced.model.families.family import IGNORED, Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Name, Naming
 from undiced.model.families.readers import hf_activation
-from undiced.model.families.rope_fields import rope_from_hf, yarn_magnitude
+from undiced.model.families.rope_fields import rope_from_hf, stated_rope, yarn_magnitude
 
 
 def _latent_rows(config: ModelConfig, expert: int) -> tuple[Transform, ...]:
@@ -105,7 +105,7 @@ def _latent(fields: Fields) -> MlaConfig:
 
 def _attention_growth(fields: Fields, rope: RopeConfig) -> float:
     """DeepSeek scales scores, not cosines, by YaRN's growth weighted by `mscale_all_dim`."""
-    inner = fields.inner("rope_parameters") or fields.inner("rope_scaling")
+    inner = stated_rope(fields)
     if inner is None or rope.scaling == "none":
         return 1.0
     weight = inner.number("mscale_all_dim", 0.0)

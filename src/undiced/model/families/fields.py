@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError
 
 
@@ -15,6 +16,14 @@ class Fields:
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(self._prefix + key) is not None
+
+    def __len__(self) -> int:
+        """How many keys there are, with a prefix or without."""
+        return len(self._data)
+
+    def objects(self) -> list[str]:
+        """The keys whose values are objects."""
+        return [key for key, value in self._data.items() if isinstance(value, Mapping)]
 
     def stated(self, key: str) -> bool:
         """Whether the key is there, be it with the value null."""
@@ -31,7 +40,7 @@ class Fields:
     def integer(self, key: str, default: int | None = None, *, low: int = 1, high: int = 1 << 40) -> int:
         """An integer from low to high. Lists of equal integers (one a layer) count as that integer."""
         value = self.value(key)
-        if isinstance(value, (list, tuple)) and value and all(v == value[0] for v in value):
+        if isinstance(value, (list, tuple)) and value and all(type(v) is int and v == value[0] for v in value):
             value = value[0]
         if value is None and default is not None:
             return default
@@ -89,4 +98,15 @@ class Fields:
     def _wrong(self, key: str, value: object, expected: str) -> CheckpointError:
         if value is None:
             return self.fail(key, f"is missing, expected {expected}")
-        return self.fail(key, f"is {str(value)[:80]}, expected {expected}")
+        return self.fail(key, f"is {_shown(value)}, expected {expected}")
+
+
+def _shown(value: object) -> str:
+    """A value for a message; what is nested or long is named by its kind, for it may be hostile."""
+    if isinstance(value, (list, tuple, Mapping)):
+        return "something else"
+    if isinstance(value, str) and not value.isprintable():
+        return quoted(value)
+    if isinstance(value, int) and not -(1 << 200) < value < 1 << 200:
+        return "an integer of absurd size"
+    return str(value)[:80]

@@ -17,7 +17,7 @@ from undiced.model.families.fields import Fields
 from undiced.model.families.naming import ADD_ONE, Name, Naming, always
 from undiced.model.families.qwen3 import GGUF_NAMES as QWEN3_GGUF
 from undiced.model.families.qwen3 import HF_NAMES as QWEN3_HF
-from undiced.model.families.readers import gguf_config, hf_activation, hf_windows
+from undiced.model.families.readers import gguf_config, gguf_windows, hf_activation, hf_window, hf_windows
 from undiced.model.families.rope_fields import read_rope
 
 PATTERN = 6  # published: every sixth layer attends to everything
@@ -53,17 +53,19 @@ def _windowed(layers: int, pattern: int = PATTERN) -> list[bool]:
 
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
-    """Configuration from `gemma3.*` keys; the pattern of windows is seldom among them."""
+    """Configuration from `gemma3.*` keys; the pattern of windows is seldom among them.
+
+    A file without a window is one whose layers all attend to everything, and then all rotate alike.
+    """
     config = gguf_config("gemma3", fields, checkpoint, "half")
     assert config.rope is not None, "gguf_config reads a rope"
-    local = fields.number("rope.freq_base_swa", LOCAL_THETA)
-    window = fields.integer("attention.sliding_window", 1024)
-    pattern = fields.integer("attention.sliding_window_pattern", PATTERN)
+    windows = gguf_windows(fields, config.layers, PATTERN)
+    local = fields.number("rope.freq_base_swa", LOCAL_THETA) if windows else 0.0
     width = config.dim / config.heads if config.layers == _LAYERS_27B else config.head_dim
     return replace(
         config,
-        rope=replace(config.rope, local_theta=local, theta=fields.number("rope.freq_base", 1e6)),
-        windows=tuple(window if windowed else 0 for windowed in _windowed(config.layers, pattern)),
+        rope=replace(config.rope, local_theta=local),
+        windows=windows,
         activation="gelu_tanh",
         qk_norm="weight",
         post_norms=True,
@@ -82,7 +84,7 @@ def read_hf(fields: Fields) -> ModelConfig:
     head_dim = fields.integer("head_dim", 256, high=MAX_DIM)
     context = fields.integer("max_position_embeddings", 131072)
     bias = fields.flag("attention_bias", False)
-    window = fields.integer("sliding_window", 4096)
+    window = hf_window(fields, 4096)
     pattern = fields.integer("sliding_window_pattern", PATTERN)
     return ModelConfig(
         family="gemma3",
@@ -120,6 +122,8 @@ def _hf_rope(fields: Fields, head_dim: int, context: int) -> RopeConfig:
         if local is not None and local.text("rope_type", "default") != "default":
             raise UnsupportedError(f"{fields.origin}: scaled rotation of windowed layers is not supported.")
         return replace(read_rope(full, fields, head_dim, context, 1e6), local_theta=theta)
+    if nested is not None and len(nested):
+        raise nested.fail("full_attention", "is missing, expected the rotary settings of these layers")
     scaling = fields.inner("rope_scaling") or Fields({}, fields.origin)
     rope = read_rope(scaling, fields, head_dim, context, 1e6)
     return replace(rope, local_theta=fields.number("rope_local_base_freq", LOCAL_THETA))

@@ -92,11 +92,11 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
         name=checkpoint.name,
         layers=fields.integer("block_count", high=MAX_LAYERS),
         dim=dim,
-        heads=_heads(fields, "attention.head_count", dim),
+        heads=_heads(fields, "attention.head_count", dim, None),
         ffn=fields.integer("feed_forward_length", 4 * dim, high=MAX_DIM),
         vocab=gguf_vocab(fields, checkpoint),
         context=fields.integer("context_length"),
-        norm_eps=fields.number("attention.layer_norm_epsilon", 1e-5, high=1.0),
+        norm_eps=fields.number("attention.layer_norm_epsilon", high=1.0),
         tied="output.weight" not in checkpoint.tensors,
     )
 
@@ -115,7 +115,7 @@ def read_hf(fields: Fields) -> ModelConfig:
         name=fields.origin,
         layers=fields.integer("n_layer", 12, high=MAX_LAYERS),
         dim=dim,
-        heads=_heads(fields, "n_head", dim),
+        heads=_heads(fields, "n_head", dim, 12),
         ffn=fields.integer("n_inner", 4 * dim, high=MAX_DIM),
         vocab=fields.integer("vocab_size", 50257),
         context=fields.integer("n_positions", 1024),
@@ -124,8 +124,8 @@ def read_hf(fields: Fields) -> ModelConfig:
     )
 
 
-def _heads(fields: Fields, key: str, dim: int) -> int:
-    heads = fields.integer(key, 12, high=MAX_DIM)
+def _heads(fields: Fields, key: str, dim: int, default: int | None) -> int:
+    heads = fields.integer(key, default, high=MAX_DIM)
     if dim % heads:
         raise fields.fail(key, f"is {heads}, which does not divide {dim}")
     return heads

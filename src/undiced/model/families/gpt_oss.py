@@ -17,10 +17,19 @@ from undiced.model.families import llama
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import TRANSPOSE, Name, Naming, Steps, always
-from undiced.model.families.readers import gguf_config, hf_config, hf_windows
+from undiced.model.families.readers import gguf_config, gguf_windows, hf_config, hf_window, hf_windows, refuse_softcap
+from undiced.model.families.rope_fields import read_rope, stated_rope
 
 LIMIT = 7.0  # published: clamp of gate and up
 WINDOW = 128  # published: every other layer, from the first on
+ROPE = {  # published: the rotary settings of a GptOssConfig that states none
+    "rope_type": "yarn",
+    "factor": 32.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "truncate": False,
+    "original_max_position_embeddings": 4096,
+}
 
 GGUF_NAMES: Naming = {
     **llama.GGUF_NAMES,
@@ -93,8 +102,11 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     config = gguf_config("gpt_oss", fields, checkpoint, "half")
     if config.moe is None or config.rope is None:
         raise fields.fail("expert_count", "is missing, expected the number of experts")
-    window = fields.integer("attention.sliding_window", WINDOW)
-    windows = tuple(window if layer % 2 == 0 else 0 for layer in range(config.layers))
+    fields.integer("attention.sliding_window")
+    windows = gguf_windows(fields, config.layers, 2)
+    refuse_softcap(fields)
+    if fields.number("rope.freq_base_swa", config.rope.theta) != config.rope.theta:
+        raise UnsupportedError(f"{fields.origin}: rope.freq_base_swa is not supported by the family.")
     rounded = replace(config, rope=replace(config.rope, truncate=False))
     return _completed(rounded, windows, config.moe, LIMIT)
 
@@ -104,8 +116,12 @@ def read_hf(fields: Fields) -> ModelConfig:
     if fields.number("swiglu_alpha", SWIGLU_OSS_ALPHA) != SWIGLU_OSS_ALPHA:
         raise UnsupportedError(f"{fields.origin}: a swiglu_alpha other than {SWIGLU_OSS_ALPHA} is not supported.")
     bias = fields.flag("attention_bias", True)
-    config = hf_config("gpt_oss", fields, qkv_bias=bias, out_bias=bias, head_dim=64, theta=150000.0)
-    window = fields.integer("sliding_window", WINDOW)
+    config = hf_config(
+        "gpt_oss", fields, qkv_bias=bias, out_bias=bias, head_dim=64, theta=150000.0, eps=1e-5, context=131072
+    )
+    if stated_rope(fields) is None:
+        config = replace(config, rope=read_rope(Fields(ROPE, fields.origin), fields, config.head_dim, 0, 150000.0))
+    window = hf_window(fields, WINDOW)
     alternate = [layer % 2 == 0 for layer in range(config.layers)]
     experts = fields.integer("num_local_experts", 128, high=MAX_EXPERTS)
     moe = MoeConfig(

@@ -6,12 +6,14 @@ specification's tensor names; LlamaConfig of Hugging Face. Mixtral's GGUF files 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from undiced.checkpoint import Checkpoint
 from undiced.model.config import ModelConfig
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
-from undiced.model.families.readers import gguf_config, hf_config
+from undiced.model.families.readers import gguf_config, gguf_windows, hf_config, refuse_softcap
 
 GGUF_NAMES: Naming = {
     "embed": "token_embd.weight",
@@ -63,8 +65,13 @@ HF_NAMES: Naming = {
 
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
-    """Configuration from `llama.*` keys; biases and a separate head are there when their tensors are."""
-    return gguf_config("llama", fields, checkpoint, "interleaved")
+    """Configuration from `llama.*` keys; biases and a separate head are there when their tensors are.
+
+    A stated window is Mistral's, which every layer has.
+    """
+    config = gguf_config("llama", fields, checkpoint, "interleaved")
+    refuse_softcap(fields)
+    return replace(config, windows=gguf_windows(fields, config.layers, 0))
 
 
 def read_hf(fields: Fields) -> ModelConfig:

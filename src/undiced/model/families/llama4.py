@@ -14,7 +14,7 @@ from undiced.model.families import llama
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import TRANSPOSE, Name, Naming, Steps
-from undiced.model.families.readers import hf_config, hf_windows
+from undiced.model.families.readers import hf_config, hf_window, hf_windows
 
 
 def _moe(config: ModelConfig) -> MoeConfig:
@@ -70,7 +70,9 @@ HF_NAMES: Naming = {
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a Llama4TextConfig."""
     bias = fields.flag("attention_bias", False)
-    config = hf_config("llama4", fields, qkv_bias=bias, out_bias=bias, head_dim=128, theta=500000.0)
+    config = hf_config(
+        "llama4", fields, qkv_bias=bias, out_bias=bias, head_dim=128, theta=500000.0, eps=1e-5, context=131072
+    )
     layers = config.layers
     assert config.rope is not None, "hf_config reads a rope"
     rotated = _rotated(fields, layers)
@@ -94,7 +96,7 @@ def read_hf(fields: Fields) -> ModelConfig:
         config,
         rope=rope,
         ffn=fields.integer("intermediate_size_mlp", 16384, high=MAX_DIM),
-        windows=hf_windows(fields, layers, fields.integer("attention_chunk_size", 8192), rotated),
+        windows=hf_windows(fields, layers, hf_window(fields, 8192, "attention_chunk_size"), rotated),
         chunked=True,
         qk_norm="l2" if fields.flag("use_qk_norm", True) else "none",
         temperature_floor=fields.integer("floor_scale", 8192) if grows else 0,

@@ -12,16 +12,15 @@ from undiced.model.config import ModelConfig
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.llama import HF_NAMES
-from undiced.model.families.readers import hf_config, hf_windows
+from undiced.model.families.readers import hf_config, hf_window, hf_windows
 
 _DEFAULT_WINDOW = 4096  # published: MistralConfig, where config.json does not say
 
 
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a MistralConfig; a null window means none."""
-    config = hf_config("mistral", fields)
-    window = 0 if fields.stated("sliding_window") else _DEFAULT_WINDOW
-    window = fields.integer("sliding_window", window)
+    config = hf_config("mistral", fields, context=131072)
+    window = hf_window(fields, _DEFAULT_WINDOW)
     return replace(config, windows=hf_windows(fields, config.layers, window, [True] * config.layers))
 
 

@@ -26,7 +26,7 @@ HF_NAMES: Naming = {
 
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a MixtralConfig."""
-    config = hf_config("mixtral", fields)
+    config = hf_config("mixtral", fields, theta=1e6, eps=1e-5, context=131072)
     experts = fields.integer("num_local_experts", 8, high=MAX_EXPERTS)
     moe = MoeConfig(
         experts=experts,

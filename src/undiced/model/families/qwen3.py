@@ -13,8 +13,8 @@ from undiced.model.families import llama
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
-from undiced.model.families.qwen2 import qwen_windows
-from undiced.model.families.readers import gguf_config, hf_config
+from undiced.model.families.qwen2 import QWEN_CONTEXT, qwen_windows
+from undiced.model.families.readers import gguf_config, hf_config, no_windows, refuse_softcap
 
 GGUF_NAMES: Naming = {
     **llama.GGUF_NAMES,
@@ -30,13 +30,15 @@ HF_NAMES: Naming = {
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     """Configuration from `qwen3.*` keys."""
+    no_windows(fields)
+    refuse_softcap(fields)
     return replace(gguf_config("qwen3", fields, checkpoint, "half"), qk_norm="weight")
 
 
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a Qwen3Config."""
     bias = fields.flag("attention_bias", False)
-    config = hf_config("qwen3", fields, qkv_bias=bias, out_bias=bias, head_dim=128)
+    config = hf_config("qwen3", fields, qkv_bias=bias, out_bias=bias, head_dim=128, context=QWEN_CONTEXT)
     return replace(config, qk_norm="weight", windows=qwen_windows(fields, config.layers))
 
 

@@ -13,8 +13,8 @@ from undiced.model.families import qwen3
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
-from undiced.model.families.qwen2 import qwen_windows
-from undiced.model.families.readers import gguf_config, hf_config
+from undiced.model.families.qwen2 import QWEN_CONTEXT, qwen_windows
+from undiced.model.families.readers import gguf_config, hf_config, no_windows, refuse_softcap
 
 HF_NAMES: Naming = {
     **qwen3.HF_NAMES,
@@ -27,6 +27,8 @@ HF_NAMES: Naming = {
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     """Configuration from `qwen3moe.*` keys; every layer is sparse and scores of the chosen are normalized."""
+    no_windows(fields)
+    refuse_softcap(fields)
     config = gguf_config("qwen3_moe", fields, checkpoint, "half")
     return replace(config, qk_norm="weight")
 
@@ -34,7 +36,7 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a Qwen3MoeConfig."""
     bias = fields.flag("attention_bias", False)
-    config = hf_config("qwen3_moe", fields, qkv_bias=bias, out_bias=bias)
+    config = hf_config("qwen3_moe", fields, qkv_bias=bias, out_bias=bias, context=QWEN_CONTEXT)
     experts = fields.integer("num_experts", fields.integer("num_local_experts", 128), high=MAX_EXPERTS)
     moe = MoeConfig(
         experts=experts,

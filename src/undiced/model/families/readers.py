@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from undiced.checkpoint import Checkpoint
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import UnsupportedError
 from undiced.model.config import MAX_DIM, MAX_EXPERTS, MAX_LAYERS, Activation, ModelConfig, MoeConfig, RopeStyle
 from undiced.model.families.fields import Fields
@@ -17,6 +19,25 @@ ACTIVATION_NAMES: dict[str, Activation] = {  # config.json's spellings
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
+_IDLE: dict[str, tuple[float | bool, ...]] = {  # keys of GGUF that would change answers, and values that change nothing
+    "attention.scale": (0.0,),
+    "attention.causal": (True,),
+    "attention.clamp_kqv": (0.0,),
+    "attention.max_alibi_bias": (0.0,),
+    "attention.temperature_scale": (0.0,),
+    "attention.temperature_length": (0,),
+    "attn_logit_softcapping": (0.0,),
+    "router_logit_softcapping": (0.0,),
+    "logit_scale": (0.0, 1.0),
+    "embedding_scale": (0.0, 1.0),
+    "residual_scale": (0.0, 1.0),
+    "use_parallel_residual": (False,),
+    "rope.scaling.alpha": (0.0,),
+    "expert_gating_func": (0, 1),
+    "expert_weights_norm": (True,),
+    "expert_shared_count": (0,),
+    "expert_group_count": (0, 1),
+}
 _WINDOWED = {"sliding_attention": True, "chunked_attention": True, "full_attention": False}
 
 
@@ -27,7 +48,7 @@ def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: Rope
     dim = fields.integer("embedding_length", high=MAX_DIM)
     heads = fields.integer("attention.head_count", high=MAX_DIM)
     head_dim = gguf_head_dim(fields, dim, heads)
-    window = fields.integer("attention.sliding_window", 0, low=0)
+    refuse_unread(fields, head_dim)
     return ModelConfig(
         family=family,
         name=checkpoint.name,
@@ -39,15 +60,66 @@ def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: Rope
         ffn=fields.integer("feed_forward_length", high=MAX_DIM),
         vocab=gguf_vocab(fields, checkpoint),
         context=fields.integer("context_length"),
-        norm_eps=fields.number("attention.layer_norm_rms_epsilon", 1e-5, high=1.0),
+        norm_eps=fields.number("attention.layer_norm_rms_epsilon", high=1.0),
         rope=rope_from_gguf(fields, tensors, head_dim, style),
         tied="output.weight" not in tensors,
-        windows=(window,) * layers if window else (),
         qkv_bias="blk.0.attn_q.bias" in tensors,
         out_bias="blk.0.attn_output.bias" in tensors,
         mlp_bias="blk.0.ffn_up.bias" in tensors,
         moe=_gguf_experts(fields, layers, tensors),
     )
+
+
+def refuse_unread(fields: Fields, head_dim: int) -> None:
+    """Refuses keys that would change every answer and that no family of ours reads, unless they change nothing."""
+    scale = fields.value("attention.scale")
+    if isinstance(scale, float) and math.isclose(scale, head_dim**-0.5, rel_tol=1e-5):
+        scale = None
+    for key, idle in _IDLE.items():
+        value = scale if key == "attention.scale" else fields.value(key)
+        if (
+            isinstance(value, (list, tuple))
+            and value
+            and all(type(v) is type(value[0]) and v == value[0] for v in value)
+        ):
+            value = value[0]
+        if value is not None and (isinstance(value, (list, tuple)) or value not in idle):
+            raise UnsupportedError(
+                f"{fields.origin}: {key} {quoted(value)} is not supported by the family's reader.",
+                remedy="This is a variant of the architecture that is not supported.",
+            )
+
+
+def refuse_softcap(fields: Fields) -> None:
+    """Refuses capped logits where the family has none."""
+    if cap := fields.number("final_logit_softcapping", 0.0):
+        raise UnsupportedError(f"{fields.origin}: final_logit_softcapping {cap:g} is not supported by the family.")
+
+
+def gguf_windows(fields: Fields, layers: int, period: int) -> tuple[int, ...]:
+    """Windows of an architecture that alternates: all layers but every `period`-th have one; () when the file states
+    no window, as llama.cpp takes it.
+    """
+    window = fields.integer("attention.sliding_window", 0, low=0)
+    if not window:
+        return ()
+    key = "attention.sliding_window_pattern"
+    if isinstance(fields.value(key), (list, tuple)):
+        windowed = [bool(flag) for flag in fields.items(key, bool, layers) or ()]
+    else:
+        period = fields.integer(key, period, low=0)
+        windowed = [period == 0 or layer % period < period - 1 for layer in range(layers)]
+    return tuple(window if flag else 0 for flag in windowed)
+
+
+def no_windows(fields: Fields) -> None:
+    """Refuses a window in a file that does not say which layers have it."""
+    context = fields.integer("context_length")
+    if 0 < fields.integer("attention.sliding_window", 0, low=0) < context:
+        raise UnsupportedError(
+            f"{fields.origin}: attention.sliding_window is stated, but not for which layers.",
+            remedy="Use the model's Hugging Face folder.",
+        )
 
 
 def gguf_head_dim(fields: Fields, dim: int, heads: int) -> int:
@@ -79,6 +151,7 @@ def _gguf_experts(fields: Fields, layers: int, tensors: Collection[str]) -> MoeC
         top_k=fields.integer("expert_used_count", high=experts),
         ffn=fields.integer("expert_feed_forward_length", dense, high=MAX_DIM),
         layers=tuple(layer for layer in range(layers) if f"blk.{layer}.ffn_gate_inp.weight" in tensors),
+        scaling=fields.number("expert_weights_scale", 0.0) or 1.0,
     )
 
 
@@ -91,14 +164,16 @@ def hf_config(
     mlp_bias: bool = False,
     head_dim: int = 0,
     theta: float = 10000.0,
+    eps: float = 1e-6,
+    context: int = 2048,
 ) -> ModelConfig:
-    """What most config.json models share; `head_dim` and `theta` are the family's defaults (0: dim over heads)."""
+    """What most config.json models share; from `head_dim` (0: dim over heads) on the family's defaults."""
     dim = fields.integer("hidden_size", high=MAX_DIM)
     heads = fields.integer("num_attention_heads", high=MAX_DIM)
     if "head_dim" not in fields and not head_dim and dim % heads:
         raise fields.fail("num_attention_heads", f"is {heads}, which does not divide {dim}")
     head_dim = fields.integer("head_dim", head_dim or dim // heads, high=MAX_DIM)
-    context = fields.integer("max_position_embeddings", 2048)
+    context = fields.integer("max_position_embeddings", context)
     return ModelConfig(
         family=family,
         name=fields.origin,
@@ -110,7 +185,7 @@ def hf_config(
         ffn=fields.integer("intermediate_size", high=MAX_DIM),
         vocab=fields.integer("vocab_size"),
         context=context,
-        norm_eps=fields.number("rms_norm_eps", 1e-6, high=1.0),
+        norm_eps=fields.number("rms_norm_eps", eps, high=1.0),
         rope=rope_from_hf(fields, head_dim, context, theta),
         tied=fields.flag("tie_word_embeddings", False),
         activation=hf_activation(fields, "hidden_act", "silu"),
@@ -129,6 +204,11 @@ def hf_activation(fields: Fields, key: str, default: str) -> Activation:
             remedy=f"Known: {', '.join(ACTIVATION_NAMES)}.",
         )
     return ACTIVATION_NAMES[name]
+
+
+def hf_window(fields: Fields, default: int, key: str = "sliding_window") -> int:
+    """A stated window, 0 where null says that there is none, else the default of the family's configuration."""
+    return 0 if key not in fields and fields.stated(key) else fields.integer(key, default)
 
 
 def hf_windows(fields: Fields, layers: int, window: int, otherwise: list[bool]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from undiced.core.errors import UnsupportedError
-from undiced.model.config import RopeConfig, RopeStyle
+from undiced.model.config import MAX_CONTEXT, RopeConfig, RopeStyle
 from undiced.model.families.fields import Fields
 
 _DEFAULT_THETA = 10000.0  # published: the original RoFormer base, the default of both file formats
@@ -20,36 +20,74 @@ def yarn_magnitude(factor: float, weight: float = 1.0) -> float:
 
 
 def rope_from_gguf(fields: Fields, tensors: Collection[str], head_dim: int, style: RopeStyle) -> RopeConfig:
-    """Rotary settings of a GGUF file whose keys `fields` reads without the architecture's prefix."""
+    """Rotary settings of a GGUF file whose keys `fields` reads without the architecture's prefix.
+
+    As llama.cpp takes them: a factor without a type is linear, and YaRN's trained context is the model's where no other
+    is stated.
+    """
     rope = RopeConfig(
         theta=fields.number("rope.freq_base", _DEFAULT_THETA),
         dims=fields.integer("rope.dimension_count", head_dim),
         style=style,
         factors="rope_freqs.weight" in tensors,
+        attention_factor=fields.number("rope.scaling.attn_factor", 1.0),
     )
-    kind = fields.text("rope.scaling.type", "linear" if "rope.scale_linear" in fields else "none")
-    factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 1.0))
-    if kind == "none" or factor in (0.0, 1.0):
-        return rope
-    if kind == "linear":
-        return replace(rope, scaling="linear", factor=factor)
-    if kind == "yarn":
-        return replace(
-            rope,
-            scaling="yarn",
-            factor=factor,
-            original_context=fields.integer("rope.scaling.original_context_length"),
-            beta_fast=fields.number("rope.scaling.yarn_beta_fast", 32.0),
-            beta_slow=fields.number("rope.scaling.yarn_beta_slow", 1.0),
-            attention_factor=fields.number("rope.scaling.attn_factor", 1.0) * yarn_magnitude(factor),
+    kind = fields.text("rope.scaling.type", "linear")
+    factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 0.0)) or 1.0
+    if kind not in ("none", "linear", "yarn"):
+        raise UnsupportedError(
+            f"{fields.origin}: rope scaling {kind[:40]!r} is not supported.", remedy=f"Known: {_SUPPORTED}."
         )
-    raise UnsupportedError(f"{fields.origin}: rope scaling {kind!r} is not supported.", remedy=f"Known: {_SUPPORTED}.")
+    if kind == "none" or factor == 1.0:
+        return rope
+    if kind == "yarn" and _extrapolates(fields):
+        return _yarn_from_gguf(fields, rope, factor)
+    return replace(rope, scaling="linear", factor=factor)
+
+
+def _extrapolates(fields: Fields) -> bool:
+    """YaRN's share of extrapolation: 1 unless stated, and 0 makes its positions linear."""
+    share = fields.number("rope.scaling.yarn_ext_factor", -1.0, low=-1e12)
+    if share > 0.0 and share != 1.0:
+        raise UnsupportedError(
+            f"{fields.origin}: rope.scaling.yarn_ext_factor {share:g} is not supported.", remedy="Known: 0 and 1."
+        )
+    return share != 0.0
+
+
+def _yarn_from_gguf(fields: Fields, rope: RopeConfig, factor: float) -> RopeConfig:
+    if (other := fields.number("rope.scaling.yarn_attn_factor", 1.0)) != 1.0:
+        raise UnsupportedError(
+            f"{fields.origin}: rope.scaling.yarn_attn_factor {other:g} is not supported.",
+            remedy="Readers differ in what it means; convert the model with rope.scaling.attn_factor.",
+        )
+    weight = fields.number("rope.scaling.yarn_log_multiplier", 0.0)
+    growth = yarn_magnitude(factor) / (yarn_magnitude(factor, weight) if weight else 1.0)
+    return replace(
+        rope,
+        scaling="yarn",
+        factor=factor,
+        original_context=fields.integer(
+            "rope.scaling.original_context_length", fields.integer("context_length", high=MAX_CONTEXT)
+        ),
+        beta_fast=fields.number("rope.scaling.yarn_beta_fast", 32.0),
+        beta_slow=fields.number("rope.scaling.yarn_beta_slow", 1.0),
+        attention_factor=rope.attention_factor * growth,
+    )
 
 
 def rope_from_hf(fields: Fields, head_dim: int, context: int, theta: float = _DEFAULT_THETA) -> RopeConfig:
-    """Rotary settings of a config.json: `rope_parameters`, or `rope_theta` beside `rope_scaling`."""
-    inner = fields.inner("rope_parameters") or fields.inner("rope_scaling") or Fields({}, fields.origin)
-    return read_rope(inner, fields, head_dim, context, theta)
+    """Rotary settings of a config.json: `rope_scaling`, else `rope_parameters`; `rope_theta` is in it or beside it."""
+    return read_rope(stated_rope(fields) or Fields({}, fields.origin), fields, head_dim, context, theta)
+
+
+def stated_rope(fields: Fields) -> Fields | None:
+    """The object of rotary settings, or None where there is none or an empty one."""
+    for key in ("rope_scaling", "rope_parameters"):
+        inner = fields.inner(key)
+        if inner is not None and len(inner):
+            return inner
+    return None
 
 
 def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: float) -> RopeConfig:
@@ -59,8 +97,14 @@ def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: 
         theta=inner.number("rope_theta", outer.number("rope_theta", theta)),
         dims=int(head_dim * share),
     )
-    kind = inner.text("rope_type", inner.text("type", "default"))
-    if kind == "default":
+    if layers := inner.objects():
+        raise UnsupportedError(
+            f"{outer.origin}: rotary settings of their own for layers of type {layers[0][:40]!r} are not supported."
+        )
+    kind = inner.text("rope_type", inner.text("type", ""))
+    if kind == "" and inner.number("factor", 1.0) != 1.0:
+        raise inner.fail("rope_type", "is missing beside a factor, expected one of linear, llama3, yarn")
+    if kind in ("", "default"):
         return rope
     if kind == "linear":
         return replace(rope, scaling="linear", factor=inner.number("factor"))
@@ -79,9 +123,9 @@ def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: 
 
 
 def _yarn(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
-    missing = outer.integer("original_max_position_embeddings", context)
-    original = inner.integer("original_max_position_embeddings", missing)
-    factor = inner.number("factor", context / original)
+    inside = inner.integer("original_max_position_embeddings", 0, low=0)
+    original = outer.integer("original_max_position_embeddings", inside or context)
+    factor = inner.number("factor", context / original if original != context else None)
     mscale, all_dim = inner.number("mscale", 0.0), inner.number("mscale_all_dim", 0.0)
     ratio = yarn_magnitude(factor, mscale) / yarn_magnitude(factor, all_dim) if mscale and all_dim else None
     return replace(
