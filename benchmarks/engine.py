@@ -59,7 +59,7 @@ class Ours:
             batch = self.batches[count, new, sampled] = self._batch(count, new, sampled)
         batch.tokens.reshape(count, new)[:] = tokens
         batch.positions.reshape(count, new)[:] = self.offsets[:new] + at
-        return self.backend.step(batch).tokens
+        return self.backend.collect(self.backend.submit(batch)).tokens
 
     def _batch(self, count: int, new: int, sampled: bool) -> StepInput:
         starts = np.arange(0, (count + 1) * new, new, dtype=np.int32)

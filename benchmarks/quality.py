@@ -82,7 +82,7 @@ def reference(program: Program, checkpoint: Checkpoint, windows: NDArray[np.int3
     backend = InterpreterBackend(program, checkpoint, pages=pages, max_tokens=WINDOW)
     rows = np.arange(COMPARED_FROM, WINDOW - 1, dtype=np.int32)
     for window in windows:
-        backend.step(_step(window[None], 0, 1, rows, pages))
+        backend.collect(backend.submit(_step(window[None], 0, 1, rows, pages)))
         yield log_softmax(_logits(backend, program))
 
 
@@ -93,10 +93,10 @@ def engine(program: Program, checkpoint: Checkpoint, windows: NDArray[np.int32])
     backend = HostBackend(program, checkpoint, pages=count * pages, max_tokens=count * 32)
     none = np.zeros(0, np.int32)
     for at in range(0, COMPARED_FROM, 32):
-        backend.step(_step(windows[:, at : at + 32], at, count, none, pages))
+        backend.collect(backend.submit(_step(windows[:, at : at + 32], at, count, none, pages)))
     every = np.arange(count, dtype=np.int32)
     for at in range(COMPARED_FROM, WINDOW - 1):
-        backend.step(_step(windows[:, at : at + 1], at, count, every, pages))
+        backend.collect(backend.submit(_step(windows[:, at : at + 1], at, count, every, pages)))
         yield list(log_softmax(_logits(backend, program)))
     backend.close()
 

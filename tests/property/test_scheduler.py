@@ -1,7 +1,8 @@
 """The scheduler over a backend whose tokens are hashes of what its KV pages hold.
 
 Whatever is added, cancelled, finished and preempted: every sequence gets the tokens that it would get alone, ends
-exactly once with one account, pages are conserved, and requests of a class start in the order in which they came.
+exactly once with one account, pages are conserved, and requests of a class start in the order in which they came. All
+of it holds with several steps in flight, and nothing of a step in flight is given to others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from undiced.serve.loop import EngineLoop
 
 if TYPE_CHECKING:
     from undiced.serve import Delta, UsageEvent
+    from undiced.serve.plan import Plan
 
 VOCAB, CONTEXT = 40, 48
 EOS = 7
@@ -64,6 +66,19 @@ samplings = st.builds(
 )
 
 
+class Watched(Scheduler):
+    """Remembers who started, in order, and how many steps were in flight."""
+
+    def __init__(self, limits: Limits, policy: Policy) -> None:
+        super().__init__(limits, policy)
+        self.started: list[str] = []
+
+    def schedule(self, now: float) -> Plan | None:
+        plan = super().schedule(now)
+        self.started += [sequence.id for sequence in plan.opened] if plan is not None else []
+        return plan
+
+
 class SchedulerMachine(RuleBasedStateMachine):
     """Any order of requests, steps, cancellations and stop strings found."""
 
@@ -72,8 +87,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         scored_rows=st.integers(1, 5),
         batch=st.integers(2, 5),
         stall_s=st.sampled_from([0.0, 1.0]),
+        in_flight=st.integers(1, 4),
     )
-    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float) -> None:
+    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float, in_flight: int) -> None:
         limits = Limits(
             max_batch=batch,
             max_tokens=max(batch, 10),
@@ -83,8 +99,9 @@ class SchedulerMachine(RuleBasedStateMachine):
             vocab=VOCAB,
             source="test",
             scored_rows=scored_rows,
+            in_flight=in_flight,
         )
-        self.scheduler = Scheduler(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
+        self.scheduler = Watched(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
         self.clock = VirtualClock()
         self.loop = EngineLoop(
             FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN), self.scheduler, clock=self.clock
@@ -95,7 +112,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.tokens: dict[str, list[int]] = {}
         self.accounts: dict[str, UsageEvent] = {}
         self.finished_at: dict[str, int] = {}
-        self.started: list[str] = []
+        self.lost: set[str] = set()
         self.serial = 0
 
     @rule(
@@ -144,11 +161,13 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def step(self) -> None:
-        running = [sequence for sequence in self.scheduler._running if sequence.left == 1 and not sequence.scoring]
+        alone = self.scheduler.limits.in_flight == 1
+        running = [
+            sequence for sequence in self.scheduler._running if alone and sequence.left == 1 and not sequence.scoring
+        ]
         pages_short = self.scheduler.pool.available < len(running)
         deltas = self.loop.step()
         self.take(deltas)
-        self.started += [sequence.id for sequence in self.scheduler._plan.opened]
         went_on = {delta.request_id for delta in deltas}
         for sequence in running:  # decoding goes on in every step, unless pages ran out
             assert sequence.id in went_on or pages_short
@@ -184,6 +203,19 @@ class SchedulerMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    @rule()
+    def fail(self) -> None:
+        """The backend is lost; another one goes on with what comes later."""
+        self.lost.update(self.alive())
+        self.take(self.loop.fail())
+        assert self.loop.idle
+        assert self.scheduler.pool.held == 0
+        limits = self.scheduler.limits
+        self.loop = EngineLoop(
+            FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN), self.scheduler, clock=self.clock
+        )
+        self.scheduler.pool.clear()
+
     def take(self, deltas: list[Delta]) -> None:
         for delta in deltas:
             name, request = delta.request_id, self.requests[delta.request_id]
@@ -203,8 +235,14 @@ class SchedulerMachine(RuleBasedStateMachine):
     def conserved(self) -> None:
         scheduler = self.scheduler
         scheduler.check()
-        slots = [sequence.slot for sequence in scheduler._running + scheduler._preempted]
+        slots = [sequence.slot for sequence in scheduler._running + scheduler._preempted + scheduler._leaving]
         assert sorted(slots + scheduler._slots) == list(range(scheduler.limits.max_batch))
+        in_flight = {sequence for plan, _ in self.loop._flights for sequence in plan.sequences}
+        for sequence in in_flight:
+            flights = [plan for plan, _ in self.loop._flights if sequence in plan.sequences]
+            assert sequence.flights == len(flights)
+        assert {sequence for sequence in scheduler._running if sequence.flights} <= in_flight
+        assert set(scheduler._leaving) <= in_flight
         assert all(not sequence.pages for sequence in scheduler._preempted)
 
     @invariant()
@@ -216,7 +254,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     @invariant()
     def first_in_first_out(self) -> None:
         for priority in Priority:
-            numbers = [int(name[1:]) for name in self.started if self.requests[name].priority is priority]
+            numbers = [int(name[1:]) for name in self.scheduler.started if self.requests[name].priority is priority]
             assert numbers == sorted(numbers)
 
     def teardown(self) -> None:
@@ -243,7 +281,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert account.completion_tokens == self.finished_at.get(request.id, len(tokens))
         if account.finish_reason == "length" or tokens:
             assert self.scores[request.id] == (scores(request) if request.prompt_logprobs >= 0 else [])
-        if account.finish_reason == "error":
+        if request.id in self.lost:
+            assert account.finish_reason == "error"
+        elif account.finish_reason == "error":
             assert BROKEN in (*request.prompt, *tokens) and request.id not in self.finished_at
         elif account.finish_reason == "length":
             assert len(tokens) == request.max_tokens

@@ -41,7 +41,7 @@ def run(backend, program, prompts, chunk, order):
     at = 0
     while at < max(map(len, prompts)):
         parts = [(i, p[at : at + chunk], at) for i, p in enumerate(prompts) if at < len(p)]
-        backend.step(step_of(parts, page_rows, pages_each))
+        backend.collect(backend.submit(step_of(parts, page_rows, pages_each)))
         for (i, tokens, start), row in zip(parts, backend.buffer(index), strict=True):
             found[i][start + len(tokens) - 1] = row.copy()
         at += chunk

@@ -2,13 +2,15 @@
 
 The next token is a hash of all tokens before it, read back from its KV pages. For tests, and for measuring what
 everything around the engine costs. It refuses every step that breaks the contract of `Backend`, and a page that was
-shared, lost or overwritten by mistake changes the tokens that follow.
+shared, lost or overwritten by mistake changes the tokens that follow. With `limits.in_flight` above 1 it is a pipeline
+of as many stages, and refuses whatever touches the pages, slots or arrays of a step in flight.
 """
 
 from __future__ import annotations
 
 import time
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,26 @@ def fake_logprob(history: NDArray[np.int32], target: int) -> float:
     return -(zlib.crc32(history.tobytes(), target) % 1000 + 1) / 64
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A step in flight.
+
+    Attributes:
+        checksum: of its arrays.
+        used, written: sequences' slots by the pages that the step reads and writes.
+    """
+
+    batch: StepInput
+    checksum: int
+    used: dict[int, set[int]]
+    written: dict[int, int]
+
+
+def _checksum(batch: StepInput) -> int:
+    arrays = (batch.tokens, batch.positions, batch.seq_start, batch.slots, batch.page_table, batch.sample_rows)
+    return zlib.crc32(b"".join(array.tobytes() for array in (*arrays, batch.sampling)))
+
+
 class FakeBackend:
     """See the file's head.
 
@@ -76,6 +98,10 @@ class FakeBackend:
     ) -> None:
         self.limits = limits
         self.steps: list[tuple[int, int]] = []  # sequences and tokens of the latest steps
+        self.flights: deque[Flight] = deque()
+        self._ticket = 0  # of the oldest flight
+        self._done_s: deque[float] = deque()  # when each flight leaves the last stage, from now
+        self._free_s = [0.0] * limits.in_flight  # when each stage is free, from now
         self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
         self._broken = broken
         self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
@@ -85,16 +111,65 @@ class FakeBackend:
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot."""
+        _must(all(slot not in flight.batch.slots for flight in self.flights), "a slot in flight can't be opened")
         self._slots[slot] = state
         self._counted[slot] = 0
 
-    def step(self, batch: StepInput) -> StepOutput:
+    def submit(self, batch: StepInput) -> int:
+        """Check the step, also against those in flight."""
+        _must(len(self.flights) < self.limits.in_flight, "no more steps in flight than the limit")
+        self._check(batch, batch.seq_start.tolist())
+        flight = Flight(batch, _checksum(batch), *self._touched(batch))
+        for other in self.flights:
+            for page, slot in flight.written.items():
+                _must(other.used.get(page, {slot}) == {slot}, "a page in flight can't be written by another sequence")
+            for page, slots in flight.used.items():
+                _must(page not in other.written or slots == {other.written[page]}, "a page in flight can't be shared")
+        self.flights.append(flight)
+        self._enter(self._step_s + self._token_s * len(batch.tokens))
+        return self._ticket + len(self.flights) - 1
+
+    def _enter(self, seconds: float) -> None:
+        """Let a step of so many seconds through the stages, each of which takes its share."""
+        at = 0.0
+        for stage, free_s in enumerate(self._free_s):
+            at = max(at, free_s) + seconds / len(self._free_s)
+            self._free_s[stage] = at
+        self._done_s.append(at)
+
+    def _leave(self) -> float:
+        """Wait for the oldest step to leave the last stage; returns for how long."""
+        seconds = self._done_s.popleft()
+        self._done_s = deque(done_s - seconds for done_s in self._done_s)
+        self._free_s = [max(free_s - seconds, 0.0) for free_s in self._free_s]
+        return seconds
+
+    def _touched(self, batch: StepInput) -> tuple[dict[int, set[int]], dict[int, int]]:
+        used: dict[int, set[int]] = {}
+        written: dict[int, int] = {}
+        for index, slot in enumerate(batch.slots.tolist()):
+            first, last = (
+                int(batch.positions[batch.seq_start[index]]),
+                int(batch.positions[batch.seq_start[index + 1] - 1]),
+            )
+            size = self.limits.page_tokens
+            pages = batch.page_table[index, : last // size + 1].tolist()
+            for page in pages:
+                used.setdefault(page, set()).add(slot)
+            written.update(dict.fromkeys(pages[first // size :], slot))
+        return used, written
+
+    def collect(self, ticket: int) -> StepOutput:
         """Write the tokens into their pages, hash the histories of the sampled rows."""
+        _must(bool(self.flights) and ticket == self._ticket, "steps are collected in order")
+        batch = self.flights[0].batch
+        _must(_checksum(batch) == self.flights[0].checksum, "arrays of a step in flight must not change")
+        self._ticket += 1
+        self.flights.popleft()
         self._begun += 1
         if self._poison >= 0 and self._poison in batch.tokens:
             raise EngineError("The fake engine met its poison.")
         starts = batch.seq_start.tolist()
-        self._check(batch, starts)
         rows: list[int] = batch.sample_rows.tolist()
         sampled: list[int] = []
         logprobs: list[float] = []
@@ -113,7 +188,7 @@ class FakeBackend:
                 _must(row == end - 1, "only a sequence's last row can be sampled")
                 sampled.append(self._sample(history, record, slot))
         _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
-        seconds = self._step_s + self._token_s * len(batch.tokens)
+        seconds = self._leave()
         if self._sleep:
             time.sleep(seconds)
         self.steps = [*self.steps[-9:], (len(batch.slots), len(batch.tokens))]
@@ -205,6 +280,7 @@ def open_fake(options: BackendOptions, progress: Progress) -> FakeBackend:
         vocab=int(number("vocab", base.vocab)),
         source=base.source,
         scored_rows=base.scored_rows,
+        in_flight=int(number("in_flight", base.in_flight)),
     )
     progress(1.0, "nothing to load")
     return FakeBackend(

@@ -1,19 +1,23 @@
-"""The Backend protocol: arrays in, arrays out, one step at a time. Knows no text and no policy.
+"""The Backend protocol: arrays in, arrays out, step by step. Knows no text and no policy.
 
 A step mixes decoding and chunked prefill: the tokens of all its sequences lie one after another in flat arrays.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
+
+from undiced.core.errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 PAGE_TOKENS = 32  # positions that a KV page of the host and of its interpreter holds
+BUG = "This is a bug; please report it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Limits:
         vocab: size of the logits.
         source: "host", "interpreter" or a machine's name; every second this backend reports carries it.
         scored_rows: sampled rows in a step besides one per sequence, for prompts whose log-probabilities are wanted.
+        in_flight: steps that may be submitted before the first of them is collected. A pipeline is busy only with as
+            many as it has stages; a single team computes one at a time.
     """
 
     max_batch: int
@@ -38,6 +44,7 @@ class Limits:
     vocab: int
     source: str
     scored_rows: int = 0
+    in_flight: int = 1
 
 
 @dataclass(slots=True)
@@ -73,13 +80,14 @@ class NoToken(IntEnum):
 
 @dataclass(slots=True)
 class StepOutput:
-    """What a step produced; arrays are the caller's to keep until the next step.
+    """What a step produced; arrays are the caller's to keep until the next `collect`.
 
     Attributes:
         tokens: int32 (R,), the sampled tokens; for a row with a target, that; or a `NoToken`.
         logprobs: float32 (R,), log of the sampled token's probability before penalties and temperature; else 0.
         top_ids, top_logprobs: int32 and float32 (R, 20), most likely first; -1 and -inf where not asked.
-        seconds: duration of the step, on the clock that `Limits.source` names.
+        seconds: what the step took, on the clock that `Limits.source` names: from its submission, or from the end of
+            the step before it if that was later.
         joules: energy of the step, or NaN where it is not known.
     """
 
@@ -107,15 +115,30 @@ class SlotState:
 
 
 class Backend(Protocol):
-    """Something that runs a program."""
+    """Something that runs a program.
+
+    Steps take effect in the order of their submission: a step may read the keys and values that an earlier one writes,
+    though that one has not been collected yet.
+    """
 
     limits: Limits
 
     def open_slot(self, slot: int, state: SlotState) -> None:
-        """Reset a slot for a new sequence. Cheap when `state` is empty."""
+        """Reset a slot for a new sequence; no step in flight uses it. Cheap when `state` is empty."""
 
-    def step(self, batch: StepInput) -> StepOutput:
-        """Run one step. Writes KV of all tokens, samples the asked rows and counts sampled tokens in their slots.
+    def submit(self, batch: StepInput) -> int:
+        """Hand over one step, which writes KV of all tokens, samples the asked rows and counts sampled tokens in their
+        slots. Its arrays must not change until it has been collected.
+
+        Returns a ticket for `collect`. At most `limits.in_flight` tickets may be open.
+
+        Raises:
+            EngineError: the engine failed; the backend can't be used any more.
+        """
+
+    def collect(self, ticket: int) -> StepOutput:
+        """Wait for the outcome of a step. Tickets are collected in the order in which they were given; a call that was
+        interrupted can be repeated.
 
         Raises:
             EngineError: the engine failed; the backend can't be used any more.
@@ -129,3 +152,32 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free threads and memory; idempotent."""
+
+
+class Submitted:
+    """Steps in flight, oldest first, with their tickets; for backends that compute when they are asked to collect."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._batches: deque[StepInput] = deque()
+        self._first = 0  # ticket of the oldest
+
+    def push(self, batch: StepInput) -> int:
+        """Take in a step; returns its ticket."""
+        if len(self._batches) >= self._most:
+            raise EngineError(f"{self._most} steps are in flight already.", remedy=BUG)
+        self._batches.append(batch)
+        return self._first + len(self._batches) - 1
+
+    def oldest(self, ticket: int) -> StepInput:
+        """The oldest step, which must be the ticket's. It stays until it is `done`, so that a `collect` that was
+        interrupted can be repeated.
+        """
+        if not self._batches or ticket != self._first:
+            raise EngineError(f"Step {ticket} is not the next to be collected.", remedy=BUG)
+        return self._batches[0]
+
+    def done(self) -> None:
+        """The oldest step has been computed."""
+        self._first += 1
+        self._batches.popleft()

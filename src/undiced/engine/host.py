@@ -1,6 +1,8 @@
 """HostBackend: a host program on the native thread team, weights resident. Holds the team; decides nothing.
 
-Packing obeys the program's weight manifest; every step after that is one call into native code.
+Packing obeys the program's weight manifest; every step after that is one call into native code, made by `collect` on
+the thread that calls it: the team computes one step at a time, and handing it over to another thread would cost more
+than it hides. The call releases the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 from undiced import _native
 from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
-from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput
+from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.isa import encode
 
@@ -98,6 +100,7 @@ class HostBackend:
             source="host",
             scored_rows=_SCORED_ROWS,
         )
+        self._submitted = Submitted(self.limits.in_flight)
         self._load(program.slots, checkpoint, progress)
         samples = bounds.batch + _SCORED_ROWS
         self._tokens = np.zeros(samples, np.int32)
@@ -139,8 +142,13 @@ class HostBackend:
             np.array(state.eos, np.int32),
         )
 
-    def step(self, batch: StepInput) -> StepOutput:
-        """Run one step; see Backend. The result's arrays are reused by the next step."""
+    def submit(self, batch: StepInput) -> int:
+        """Take in one step; see Backend."""
+        return self._submitted.push(batch)
+
+    def collect(self, ticket: int) -> StepOutput:
+        """Run the step; see Backend. The result's arrays are reused by the next one."""
+        batch = self._submitted.oldest(ticket)
         rows = len(batch.sample_rows)
         out = StepOutput(
             self._tokens[:rows], self._logprobs[:rows], self._top_ids[:rows], self._top_logprobs[:rows], 0.0, math.nan
@@ -161,6 +169,7 @@ class HostBackend:
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"The engine failed: {error}") from None
+        self._submitted.done()
         return out
 
     def buffer(self, index: int) -> NDArray[np.float32]:

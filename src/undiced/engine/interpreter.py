@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from undiced.core.errors import UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
-from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput
+from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.weights import matrix_of, vector_of
 from undiced.program import Flag, Instr, Op
 from undiced.program.isa import NONE
@@ -53,6 +53,7 @@ class InterpreterBackend:
         self.limits = Limits(
             bounds.batch, max_tokens, bounds.context, pages, PAGE_TOKENS, program.vocab, "interpreter", max_tokens
         )
+        self._submitted = Submitted(self.limits.in_flight)
         self._weights = [vector_of(s, checkpoint) if s.rows == 1 else matrix_of(s, checkpoint) for s in program.slots]
         self._buffers: list[F32] = [np.zeros((0, b.width), np.float32) for b in program.buffers]
         self._keys = [np.zeros((pages, PAGE_TOKENS, k.kv_heads, k.head_dim), np.float32) for k in program.kv]
@@ -63,8 +64,13 @@ class InterpreterBackend:
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Accepted for the protocol's sake; sampling here is greedy."""
 
-    def step(self, batch: StepInput) -> StepOutput:
-        """Run one step; tokens that are drawn are always the likeliest ones."""
+    def submit(self, batch: StepInput) -> int:
+        """Take in one step."""
+        return self._submitted.push(batch)
+
+    def collect(self, ticket: int) -> StepOutput:
+        """Run the step; tokens that are drawn are always the likeliest ones."""
+        batch = self._submitted.oldest(ticket)
         start = time.perf_counter()
         for instr in self.program.streams[0].instrs:
             self._done += 1
@@ -74,6 +80,7 @@ class InterpreterBackend:
                 raise UnsupportedError(f"The interpreter has no meaning for {instr.op.name}.")
             _MEANINGS[instr.op](self, instr, batch)
         logits = self._buffers[self.program.streams[0].instrs[-2].a]
+        self._submitted.done()
         return self._sampled(logits, batch, start)
 
     def _sampled(self, logits: F32, batch: StepInput, start: float) -> StepOutput:

@@ -1,7 +1,8 @@
 """StepBuffer: turns a plan into a backend's arrays.
 
-Allocated once; a step in which every sequence just goes on moves three of them. The page table and the sampling
-parameters live in rows by slot, written when something changes and gathered when the batch does.
+As many frames of arrays as steps may be in flight, allocated once. A step of the same decoding sequences as the frame
+held before moves three arrays of it. The page table and the sampling parameters live in rows by slot, written when
+something changes and gathered when the batch does.
 """
 
 from __future__ import annotations
@@ -40,12 +41,18 @@ def slot_state(request: Request, vocab: int) -> SlotState:
     )
 
 
-class StepBuffer:
-    """The arrays of one step."""
+class Frame:
+    """The arrays of one step, and what they show.
 
-    def __init__(self, limits: Limits) -> None:
-        rows, width = limits.max_batch, -(-limits.context // limits.page_tokens)
-        samples = rows + limits.scored_rows
+    Attributes:
+        step: views of the arrays that the step fills.
+        decoding: the sequences of the rows, if nothing but their tokens, positions and counters will change while all
+            of them decode; else empty.
+        pages_version: of the page table that it shows.
+    """
+
+    def __init__(self, limits: Limits, width: int) -> None:
+        rows, samples = limits.max_batch, limits.max_batch + limits.scored_rows
         self._tokens = np.zeros(limits.max_tokens, np.int32)
         self._positions = np.zeros(limits.max_tokens, np.int32)
         self._starts = np.zeros(rows + 1, np.int32)
@@ -53,46 +60,73 @@ class StepBuffer:
         self._samples = np.zeros(samples, np.int32)
         self._pages = np.full((rows, width), _UNUSED, np.int32)
         self._sampling = np.zeros(samples, SAMPLING)
-        self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
-        self._sampling_by_slot = np.zeros(rows, SAMPLING)
-        self._step = self._views(0, 0, 0)
+        self.decoding: list[Sequence] = []
+        self.pages_version = 0
+        self.step = self.views(0, 0, 0)
         # A steady step writes single numbers through these: after a backend has swept the caches, that costs a third of
         # what array arithmetic does.
         self._token_items = self._tokens.data
         self._position_items = self._positions.data
         self._sampling_items = self._sampling.view(np.uint64).data
 
-    def fill(self, plan: Plan, sampled: list[int]) -> StepInput:
-        """The arrays of a plan, valid until the next call.
+    def views(self, tokens: int, sequences: int, samples: int) -> StepInput:
+        """A step of so many tokens, sequences and sampled rows."""
+        self.step = StepInput(
+            tokens=self._tokens[:tokens],
+            positions=self._positions[:tokens],
+            seq_start=self._starts[: sequences + 1],
+            slots=self._slots[:sequences],
+            page_table=self._pages[:sequences],
+            sample_rows=self._samples[:samples],
+            sampling=self._sampling[:samples],
+        )
+        return self.step
 
-        `sampled`: the tokens of the step before; a steady plan continues with them.
-        """
-        for sequence in plan.opened:
-            self._open(sequence)
-        if not plan.steady:
-            return self._gather(plan)
-        step = self._step
-        if plan.grown:
-            self._tabulate(plan.grown)
-            self._pages_by_slot.take(step.slots, axis=0, out=step.page_table, mode="clip")
+    def move(self) -> None:
+        """The next token of every decoding sequence."""
         tokens, positions, counters = self._token_items, self._position_items, self._sampling_items
         counter = _COUNTER
-        for row, token in enumerate(sampled):
-            tokens[row] = token
-            positions[row] += 1
-            counters[counter] += 1
+        for row, sequence in enumerate(self.decoding):
+            tokens[row] = sequence.tokens[-1]
+            positions[row] = sequence.submitted - 1
+            counters[counter] = sequence.generated
             counter += _SAMPLING_WORDS
-        return step
 
-    def _gather(self, plan: Plan) -> StepInput:
+
+class StepBuffer:
+    """The arrays of all steps in flight."""
+
+    def __init__(self, limits: Limits) -> None:
+        rows, width = limits.max_batch, -(-limits.context // limits.page_tokens)
+        self._frames = [Frame(limits, width) for _ in range(limits.in_flight)]
+        self._next = 0  # the frame whose step was submitted longest ago, and by now is collected
+        self._pages_by_slot = np.full((rows, width), _UNUSED, np.int32)
+        self._pages_version = 0
+        self._sampling_by_slot = np.zeros(rows, SAMPLING)
+
+    def fill(self, plan: Plan) -> StepInput:
+        """The arrays of a plan just made, valid until as many more calls as steps may be in flight."""
+        frame = self._frames[self._next]
+        self._next = (self._next + 1) % len(self._frames)
+        for sequence in plan.opened:
+            self._open(sequence)
+        if plan.prompt_tokens or plan.sequences != frame.decoding:
+            return self._gather(plan, frame)
+        if plan.grown:
+            self._tabulate(plan.grown)
+        self._show_pages(frame)
+        frame.move()
+        return frame.step
+
+    def _gather(self, plan: Plan, frame: Frame) -> StepInput:
         tokens: list[int] = []
         positions: list[int] = []
         starts, rows = [0], []
         targets: list[int] = []
         owners = plan.sampled if not plan.scored else []
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
-            begin = sequence.computed
-            end = begin + count
+            end = sequence.submitted
+            begin = end - count
             tokens += sequence.tokens[begin:end]
             positions += range(begin, end)
             if plan.scored and sequence.scoring:
@@ -107,35 +141,34 @@ class StepBuffer:
                     targets.append(NO_TARGET)
                     owners.append(sequence)
         self._tabulate(plan.sequences)
-        step = self._step = self._views(len(tokens), len(plan.sequences), len(rows))
+        step = frame.views(len(tokens), len(plan.sequences), len(rows))
         step.tokens[:] = tokens
         step.positions[:] = positions
         step.seq_start[:] = starts
         step.slots[:] = [sequence.slot for sequence in plan.sequences]
         step.sample_rows[:] = rows
-        self._pages_by_slot.take(step.slots, axis=0, out=step.page_table, mode="clip")
+        frame.pages_version = -1
+        self._show_pages(frame)
         if rows:
             step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in owners]]
         step.sampling["counter"] = [sequence.generated for sequence in owners]
-        step.sampling["min_tokens_mask"] = [sequence.generated < sequence.min_tokens for sequence in owners]
+        masks = [sequence.generated < sequence.min_tokens for sequence in owners]
+        step.sampling["min_tokens_mask"] = masks
         if plan.scored:
             step.sampling["target"] = targets
         for part in plan.scored:
             step.sampling["top_logprobs"][part.row : part.rows.stop] = part.sequence.request.prompt_logprobs
+        frame.decoding = [] if plan.prompt_tokens or any(masks) else plan.sequences.copy()
         return step
 
-    def _views(self, tokens: int, sequences: int, samples: int) -> StepInput:
-        return StepInput(
-            tokens=self._tokens[:tokens],
-            positions=self._positions[:tokens],
-            seq_start=self._starts[: sequences + 1],
-            slots=self._slots[:sequences],
-            page_table=self._pages[:sequences],
-            sample_rows=self._samples[:samples],
-            sampling=self._sampling[:samples],
-        )
+    def _show_pages(self, frame: Frame) -> None:
+        if frame.pages_version != self._pages_version:
+            self._pages_by_slot.take(frame.step.slots, axis=0, out=frame.step.page_table, mode="clip")
+            frame.pages_version = self._pages_version
 
     def _open(self, sequence: Sequence) -> None:
+        for frame in self._frames:
+            frame.decoding = []  # the slot may have been another sequence's
         sampling = sequence.request.sampling
         row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
         row["slot"] = sequence.slot
@@ -157,3 +190,4 @@ class StepBuffer:
                     row[:] = _UNUSED
                 row[shown : len(pages)] = pages[shown:]
                 sequence.tabled = len(pages)
+                self._pages_version += 1

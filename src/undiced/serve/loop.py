@@ -1,4 +1,4 @@
-"""EngineLoop: a backend and a scheduler, one step after another.
+"""EngineLoop: a backend and a scheduler, step by step, with as many steps in flight as the backend can have.
 
 `LLM` runs it in its own process, the server in the engine process. Knows arrays and the time, decides nothing. Not
 thread-safe: one thread calls it.
@@ -7,9 +7,11 @@ thread-safe: one thread calls it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
+from undiced.engine.backend import BUG
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
 from undiced.serve.scheduler import Details, Scheduler, Score
@@ -42,14 +44,14 @@ class EngineLoop:
         self._clock = clock
         self._virtual = clock if isinstance(clock, VirtualClock) else None
         self._buffer = StepBuffer(backend.limits)
-        self._sampled: list[int] = []
+        self._flights: deque[tuple[Plan, int]] = deque()  # what is submitted, oldest first, with its ticket
         self._ended: list[Delta] = []
         self._overhead_s = 0.0
 
     @property
     def idle(self) -> bool:
         """Whether `step` has nothing to do and nothing to say."""
-        return self.scheduler.idle and not self._ended
+        return self.scheduler.idle and not self._ended and not self._flights
 
     def add(self, request: Request, arrival_s: float | None = None) -> None:
         """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises."""
@@ -72,7 +74,8 @@ class EngineLoop:
         return delta is not None
 
     def step(self) -> list[Delta]:
-        """One step; returns what it produced, and the ends that `cancel` and `finish` made.
+        """Submit what the backend can take, then collect one step; returns what it produced, and the ends that `cancel`
+        and `finish` made.
 
         Empty when idle, and for steps that only read prompts.
 
@@ -80,41 +83,50 @@ class EngineLoop:
             EngineError: the backend failed; `fail` then ends what was running.
         """
         started = self._clock()
-        plan = self.scheduler.schedule(started)
-        if plan is None:
-            if not self.scheduler.idle and not self._ended:
-                raise EngineError(
-                    "The scheduler has sequences but nothing to compute.", remedy="This is a bug; please report it."
-                )
-            return self._take_ended()
-        batch = self._buffer.fill(plan, self._sampled)
         try:
-            for sequence in plan.opened:
-                self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
+            self._submit(started)
+            if not self._flights:
+                return self._rest()
+            plan, ticket = self._flights[0]
             ready = self._clock()
-            output = self.backend.step(batch)
+            output = self.backend.collect(ticket)
         except UndicedError:
             raise
         except Exception as error:
             raise EngineError(f"The engine failed in a step: {type(error).__name__}: {error}") from error
+        self._flights.popleft()
         if self._virtual is not None:
             self._virtual.advance(output.seconds)
         done = self._clock()
-        self._sampled = output.tokens.tolist()
-        scores = [_score(part, output, self._sampled) for part in plan.scored]
+        tokens = output.tokens.tolist()
+        scores = [_score(part, output, tokens) for part in plan.scored]
         if scores:
-            self._sampled = [self._sampled[row] for row in plan.sampled_rows()]
+            tokens = [tokens[row] for row in plan.sampled_rows()]
         details = _details(plan, output) if plan.wants_logprobs else []
-        deltas = self.scheduler.update(self._sampled, details, done, output.seconds, output.joules, scores)
+        deltas = self.scheduler.update(plan, tokens, details, done, output.seconds, output.joules, scores)
         self._overhead_s += self._clock() - done + ready - started
         return self._take_ended() + deltas if self._ended else deltas
+
+    def _submit(self, now: float) -> None:
+        """Fill the backend with steps, as long as there are sequences that no step in flight holds up."""
+        while len(self._flights) < self.limits.in_flight and (plan := self.scheduler.schedule(now)) is not None:
+            batch = self._buffer.fill(plan)
+            for sequence in plan.opened:
+                self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
+            self._flights.append((plan, self.backend.submit(batch)))
+
+    def _rest(self) -> list[Delta]:
+        if not self.scheduler.idle and not self._ended:
+            raise EngineError("The scheduler has sequences but nothing to compute.", remedy=BUG)
+        return self._take_ended()
 
     def _take_ended(self) -> list[Delta]:
         ended, self._ended = self._ended, []
         return ended
 
     def fail(self) -> list[Delta]:
-        """End all sequences with reason error, after `step` raised."""
+        """End all sequences with reason error, after `step` raised. Steps in flight are given up."""
+        self._flights.clear()
         return self._take_ended() + self.scheduler.fail(self._clock())
 
     def run(self, requests: Iterable[Request]) -> Iterator[list[Delta]]:

@@ -19,6 +19,7 @@ from undiced.serve.pace import Pacer
 from undiced.serve.pages import NO_PAGE, PagePool
 from undiced.serve.plan import Plan
 from undiced.serve.policy import Policy
+from undiced.serve.prefix import PrefixCache
 from undiced.serve.queue import WaitingQueue
 from undiced.serve.request import check
 from undiced.serve.sequence import NO_SLOT, Sequence, State
@@ -56,15 +57,15 @@ class Scheduler:
         self.limits = limits
         self.policy = policy or Policy()
         self.pool = PagePool(limits.pages, limits.page_tokens)
-        self._plan = Plan()
+        self._prefix = PrefixCache(self.pool)
         self._pacer = Pacer(self.policy.stall_s, self.policy.min_chunk)
         self._alive: dict[str, Sequence] = {}
         self._waiting = WaitingQueue()
         self._running: list[Sequence] = []  # oldest first, like _preempted
         self._preempted: list[Sequence] = []
         self._slots = list(range(limits.max_batch - 1, -1, -1))
-        self._claims: set[bytes] = set()  # digests of pages that this step computes
-        self._before: list[Sequence] = []  # the sequences of the last step, if the next may be steady
+        self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
+        self._leaving: list[Sequence] = []  # ended, but part of a step in flight
         self._serial = 0
         self._latest_s = 0.0
         self._rate = self._busy_s = self._updated_s = 0.0
@@ -119,69 +120,78 @@ class Scheduler:
     # schedule
 
     def schedule(self, now: float) -> Plan | None:
-        """The next step, or None if there is nothing to compute. Valid until the next call; `update` must follow."""
-        plan, before = self._plan, self._plan.begin()
-        prefills = self._plan_decodes(plan)
-        if prefills or ((len(self._waiting) or self._preempted) and len(self._running) < self.limits.max_batch):
-            self._plan_prompts(plan, prefills, now)
+        """The next step, or None if there is nothing to compute until another one has been collected.
+
+        Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
+        """
+        plan = Plan()
+        prompts = self._plan_decodes(plan)
+        if prompts or ((len(self._waiting) or self._preempted) and len(self._running) < self.limits.max_batch):
+            self._plan_prompts(plan, prompts, now)
         if not plan.sequences:
             return None
-        plan.steady = not plan.prompt_tokens and not plan.opened and self._before is before and plan.sequences == before
+        plan.opened, self._opened = self._opened, []
         return plan
 
     def _plan_decodes(self, plan: Plan) -> list[Sequence]:
-        """Put in every sequence that has one token left; returns the others.
+        """Put in every sequence that has one token left, or a fair part of them if several steps may be in flight;
+        returns those that have more.
 
         Preemption shortens the list's far end as we go.
         """
-        number, sequences, prefills, wants = plan.number, plan.sequences, [], False
+        sequences, prompts, wants = plan.sequences, [], False
+        most = -(-len(self._running) // self.limits.in_flight)
         for sequence in self._running:
-            if len(sequence.tokens) - sequence.computed > 1 or sequence.scoring:
-                prefills.append(sequence)
+            left = len(sequence.tokens) - sequence.submitted
+            if left != 1 or sequence.scoring:
+                if left:
+                    prompts.append(sequence)
                 continue
-            if sequence.computed == sequence.room:
+            if len(sequences) == most:
+                continue
+            if sequence.submitted == sequence.room:
                 if not self._grow(sequence):
                     continue  # it waits, pages in hand, until an older one ends
                 plan.grown.append(sequence)
-            sequence.planned = number
+            sequence.submitted += 1
+            sequence.flights += 1
             sequences.append(sequence)
             wants = wants or sequence.wants_logprobs
         plan.decodes = len(sequences)
         plan.counts = [1] * plan.decodes
-        plan.sampled = sequences.copy() if prefills or len(self._alive) > len(self._running) else sequences
+        plan.sampled = sequences.copy()
         plan.wants_logprobs = wants
-        return prefills
+        return prompts
 
-    def _plan_prompts(self, plan: Plan, prefills: list[Sequence], now: float) -> None:
+    def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self.limits.max_tokens - plan.decodes
         if plan.decodes:
             budget = self._pacer.chunk(budget)
-        self._claims.clear()
-        for sequence in prefills:
+        for sequence in prompts:
             if budget > 0 and sequence.state is State.RUNNING:
                 budget -= self._plan_chunk(plan, sequence, budget)
         while budget > 0:
-            admitted = self._admit(plan, now)
+            admitted = self._admit(now)
             if admitted is None:
                 break
             budget -= self._plan_chunk(plan, admitted, budget)
-        plan.wants_logprobs = any(sequence.wants_logprobs for sequence in plan.sampled)
 
     def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
-        """Put in the next tokens of a prompt; returns how many: none if another sequence computes the same page in
-        this step.
-        """
-        self._adopt(sequence)
-        if self._claimed(sequence):
+        """Put in the next tokens of a prompt; returns how many: none if a step in flight computes the same page."""
+        saved = self._prefix.adopt(sequence)
+        if not sequence.preemptions:
+            sequence.cached += saved
+            self._cached_tokens += saved
+        if self._prefix.claimed(sequence):
             return 0
         count = min(budget, sequence.left)
         if sequence.scoring:
             count = min(count, sequence.within(self._score_room(plan)))
-        while sequence.room < sequence.computed + count and self._grow(sequence):
+        while sequence.room < sequence.submitted + count and self._grow(sequence):
             pass
-        count = min(count, sequence.room - sequence.computed)
+        count = min(count, sequence.room - sequence.submitted)
         if count > 0:
-            self._claim(sequence, count)
+            self._prefix.claim(plan, sequence, count)
             plan.add(sequence, count)
         return count
 
@@ -191,41 +201,11 @@ class Scheduler:
         fair = -(-most // max(1, sum(sequence.scoring for sequence in self._running)))
         return min(most - plan.scored_rows, fair)
 
-    def _adopt(self, sequence: Sequence) -> None:
-        """Take over the pages that follow from the cache, as far as they are there."""
-        size, pool = self.limits.page_tokens, self.pool
-        while sequence.computed == sequence.room and len(sequence.pages) < sequence.shareable:
-            page = pool.find(*sequence.key(len(sequence.pages)))
-            if page == NO_PAGE:
-                return
-            pool.adopt(page)
-            sequence.pages.append(page)
-            sequence.adopted += 1
-            sequence.computed += size
-            sequence.room += size
-            sequence.publish_at += size
-            if not sequence.preemptions:
-                sequence.cached += size
-                self._cached_tokens += size
-
-    def _claimed(self, sequence: Sequence) -> bool:
-        index = len(sequence.pages)
-        if not self._claims or sequence.computed != sequence.room or index >= sequence.shareable:
-            return False
-        return sequence.key(index)[0] in self._claims
-
-    def _claim(self, sequence: Sequence, count: int) -> None:
-        size = self.limits.page_tokens
-        for index in range(sequence.computed // size, (sequence.computed + count) // size):
-            self._claims.add(sequence.key(index)[0])
-
     def _grow(self, sequence: Sequence) -> bool:
-        """One more page, if need be from the youngest sequence; False if that is this one or already part of the
-        step.
-        """
+        """One more page, if need be from the youngest sequence; False if that is this one or in flight."""
         while (page := self.pool.allocate()) == NO_PAGE:
             youngest = self._running[-1]
-            if youngest is sequence or youngest.planned == self._plan.number:
+            if youngest is sequence or youngest.flights:
                 return False
             self._preempt(youngest)
         sequence.pages.append(page)
@@ -241,7 +221,7 @@ class Scheduler:
         insort(self._preempted, youngest, key=_order)
         self._preemptions += 1
 
-    def _admit(self, plan: Plan, now: float) -> Sequence | None:
+    def _admit(self, now: float) -> Sequence | None:
         """Start the next sequence, new or preempted, if the pages for all its tokens are there; nobody overtakes it
         if not.
         """
@@ -256,7 +236,7 @@ class Scheduler:
             self._waiting.remove(sequence)
             sequence.slot = self._slots.pop()
             sequence.admitted_s = now
-            plan.opened.append(sequence)
+            self._opened.append(sequence)
         sequence.state = State.RUNNING
         insort(self._running, sequence, key=_order)
         return sequence
@@ -265,13 +245,8 @@ class Scheduler:
         """Whether free pages suffice for its tokens, for the prompts under way, and for one more page of every
         running sequence.
         """
-        found = idle = promised = 0
-        for index in range(sequence.shareable):
-            page = self.pool.find(*sequence.key(index))
-            if page == NO_PAGE:
-                break
-            found += 1
-            idle += self.pool.idle(page)
+        found, idle = self._prefix.found(sequence)
+        promised = 0
         for other in self._running:
             promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
         return self._pages(len(sequence.tokens)) - found + promised <= self.pool.available - idle
@@ -282,11 +257,19 @@ class Scheduler:
     # update
 
     def update(
-        self, tokens: list[int], details: Details, now: float, seconds: float, joules: float, scores: Scores = ()
+        self,
+        plan: Plan,
+        tokens: list[int],
+        details: Details,
+        now: float,
+        seconds: float,
+        joules: float,
+        scores: Scores = (),
     ) -> list[Delta]:
-        """Take in the step's outcome: a token for each of the plan's `sampled`, and what it cost.
+        """Take in a step's outcome: a token for each of the plan's `sampled`, and what it cost.
 
         Args:
+            plan: the oldest plan in flight.
             tokens: the sampled tokens.
             details: log-probability and most likely tokens of each, or None; empty if the plan wants none.
             scores: for each of the plan's `scored`, what became of its rows.
@@ -295,14 +278,7 @@ class Scheduler:
         Returns:
             New tokens by sequence, with the account of those that ended.
         """
-        plan = self._plan
-        share = joules / (plan.decodes + plan.prompt_tokens)
-        self._before = plan.sequences
-        for sequence, count in zip(plan.sequences, plan.counts, strict=True):
-            sequence.computed += count
-            sequence.joules += share * count
-            if sequence.computed >= sequence.publish_at:
-                self._publish(sequence)
+        self._settle(plan, joules / (plan.decodes + plan.prompt_tokens))
         context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
         for index, sequence in enumerate(plan.sampled):
             if sequence.state is State.ENDED:
@@ -324,22 +300,23 @@ class Scheduler:
                 self._end(sequence, "stop", now, delta)
             elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
                 self._end(sequence, "length", now, delta)
-            elif generated == sequence.min_tokens:
-                self._before = []  # its mask of stop tokens is lifted
-        self._account(plan, sum(token >= 0 for token in tokens), now, seconds, joules)
+        self._account(plan, sum(bool(delta.tokens) for delta in deltas), now, seconds, joules)
         return deltas
 
     def _tell(self, plan: Plan, scores: Scores, now: float) -> list[Delta]:
         """Scores of prompts, and the ends of those that want nothing more."""
         deltas = []
         for part, score in zip(plan.scored, scores, strict=True):
+            if part.sequence.state is State.ENDED:
+                continue
             if score.reason:
                 deltas.append(self._fail_one(part.sequence, score.reason, now))
                 continue
             part.sequence.told(part.positions)
             deltas.append(Delta(part.sequence.id, prompt_logprobs=score.logprobs, prompt_top=score.top))
         for sequence in plan.sequences[plan.decodes :]:
-            if not sequence.max_tokens and not sequence.left and sequence.state is State.RUNNING:
+            done = not sequence.left and not sequence.flights
+            if done and not sequence.max_tokens and sequence.state is State.RUNNING:
                 deltas.append(self._end(sequence, "length", now, Delta(sequence.id)))
         return deltas
 
@@ -348,11 +325,20 @@ class Scheduler:
         self.pool.retract(sequence.pages[sequence.adopted :])
         return self._end(sequence, "error", now, Delta(sequence.id, error=reason))
 
-    def _publish(self, sequence: Sequence) -> None:
-        size = self.limits.page_tokens
-        for index in range(sequence.publish_at // size - 1, sequence.computed // size):
-            self.pool.publish(sequence.pages[index], *sequence.key(index))
-        sequence.publish_at = (sequence.computed // size + 1) * size
+    def _settle(self, plan: Plan, share: float) -> None:
+        """What the step computed is there, at `share` joules a token; who has ended meanwhile can leave."""
+        self._prefix.settle(plan)
+        for sequence, count in zip(plan.sequences, plan.counts, strict=True):
+            sequence.flights -= 1
+            if sequence.state is State.ENDED:
+                if not sequence.flights:
+                    self._leaving.remove(sequence)
+                    self._release(sequence)
+                continue
+            sequence.computed += count
+            sequence.joules += share * count
+            if sequence.computed >= sequence.publish_at:
+                self._prefix.publish(sequence)
 
     def _account(self, plan: Plan, sampled: int, now: float, seconds: float, joules: float) -> None:
         self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
@@ -388,20 +374,28 @@ class Scheduler:
         return None if sequence is None else self._end(sequence, reason, now, Delta(request_id))
 
     def fail(self, now: float) -> list[Delta]:
-        """End every sequence with reason error: the backend is gone."""
+        """End every sequence with reason error: the backend is gone, and the steps in flight with it."""
+        for sequence in (*self._running, *self._leaving):
+            sequence.flights = 0
+        while self._leaving:
+            self._release(self._leaving.pop())
+        self._prefix.abandon()
         return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self._alive.values())]
 
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
         del self._alive[sequence.id]
         if sequence.state is State.RUNNING:
             self._running.remove(sequence)
-            self.pool.release(sequence.pages)
         elif sequence.state is State.PREEMPTED:
             self._preempted.remove(sequence)
         else:
             self._waiting.remove(sequence)
-        if sequence.slot != NO_SLOT:
-            self._slots.append(sequence.slot)
+        if sequence in self._opened:
+            self._opened.remove(sequence)
+        if sequence.flights:
+            self._leaving.append(sequence)
+        else:
+            self._release(sequence)
         sequence.state = State.ENDED
         self._ended += 1
         delta.finish_reason = reason
@@ -410,7 +404,13 @@ class Scheduler:
 
     def check(self) -> None:
         """Check that every page is where it should be; see `PagePool.check`."""
-        self.pool.check([sequence.pages for sequence in self._running])
+        self.pool.check([sequence.pages for sequence in (*self._running, *self._leaving)])
+
+    def _release(self, sequence: Sequence) -> None:
+        """Give back the pages and the slot of a sequence that has ended."""
+        self.pool.release(sequence.pages)
+        if sequence.slot != NO_SLOT:
+            self._slots.append(sequence.slot)
 
     def stats(self, overhead_s: float = 0.0) -> EngineStats:
         """The figures so far; `overhead_s` is the loop's own."""

@@ -35,21 +35,23 @@ class Sequence:
         order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a
             class.
         tokens: the prompt, then what was generated.
-        computed: tokens whose keys and values are in its pages; the others still have to go through the model.
+        computed: tokens whose keys and values are in its pages.
+        submitted: those, and the tokens that steps in flight compute; the others still have to go through the model.
+        flights: steps in flight that it takes part in. Until they are collected it keeps its slot and its pages.
         pages, room: its pages in order, and the positions they hold.
         tabled: pages that its row of the page table already shows.
         adopted: leading pages that came from the prefix cache.
         cached: prompt tokens that were found in the prefix cache.
         scored: positions of the prompt that need no score any more, if scores are wanted.
         scoring: its prompt still needs scores, or no token at its end: it is not like others with one token left.
-        planned: number of the last step that it is part of.
         publish_at: the value of `computed` at which its next page is full.
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "generated", "id", "joules", "keys",
-        "max_tokens", "min_tokens", "order", "page_tokens", "pages", "planned", "preemptions", "publish_at",
-        "request", "room", "scored", "scoring", "slot", "state", "stops", "tabled", "tokens", "wants_logprobs",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "id", "joules",
+        "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "preemptions", "publish_at",
+        "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted", "tabled", "tokens",
+        "wants_logprobs",
     )  # fmt: skip
 
     def __init__(self, request: Request, arrival_s: float, order_s: float, serial: int, page_tokens: int) -> None:
@@ -70,7 +72,7 @@ class Sequence:
         self.generated = 0
         self.cached = 0
         self.preemptions = 0
-        self.planned = -1
+        self.flights = 0
         self.joules = 0.0
         self.admitted_s: float | None = None
         self.first_s: float | None = None
@@ -82,14 +84,15 @@ class Sequence:
         self.pages: list[int] = []
         self.adopted = 0
         self.computed = 0
+        self.submitted = 0
         self.room = 0
         self.tabled = 0
         self.publish_at = self.page_tokens
 
     @property
     def left(self) -> int:
-        """Tokens that still have to go through the model before the next one can be sampled."""
-        return len(self.tokens) - self.computed
+        """Tokens that still have to be submitted before the next one can be sampled; 0 while that one is awaited."""
+        return len(self.tokens) - self.submitted
 
     @property
     def shareable(self) -> int:
@@ -105,8 +108,8 @@ class Sequence:
 
     def within(self, rows: int) -> int:
         """The next tokens that have at most so many positions to score."""
-        wanted = self.scores(self.computed, len(self.tokens))
-        return self.left if len(wanted) <= rows else wanted.start + rows - self.computed
+        wanted = self.scores(self.submitted, len(self.tokens))
+        return self.left if len(wanted) <= rows else wanted.start + rows - self.submitted
 
     def told(self, positions: range) -> None:
         """The scores of these positions are told."""

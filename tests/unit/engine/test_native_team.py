@@ -20,7 +20,7 @@ def rate(backend: HostBackend, seconds: float = 0.6) -> float:
     pages = np.zeros((1, 1), np.int32)
     steps, start = 0, time.perf_counter()
     while time.perf_counter() < start + seconds:
-        backend.step(step_of([(0, [1], steps % backend.limits.page_tokens)], pages, 1))
+        backend.collect(backend.submit(step_of([(0, [1], steps % backend.limits.page_tokens)], pages, 1)))
         steps += 1
     return steps / (time.perf_counter() - start)
 

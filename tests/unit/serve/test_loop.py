@@ -30,7 +30,7 @@ class Recorder(FakeBackend):
         self.opened.append((slot, state))
         super().open_slot(slot, state)
 
-    def step(self, batch: StepInput) -> StepOutput:
+    def submit(self, batch: StepInput) -> int:
         self.batches.append(
             StepInput(
                 batch.tokens.copy(),
@@ -42,7 +42,7 @@ class Recorder(FakeBackend):
                 batch.sampling.copy(),
             )
         )
-        return super().step(batch)
+        return super().submit(batch)
 
 
 def test_sampling_parameters_reach_their_row() -> None:
@@ -126,7 +126,7 @@ def test_run_feeds_more_requests_than_the_queue_holds() -> None:
 
 def test_an_unexpected_exception_of_the_backend_is_an_engine_error() -> None:
     class Broken(FakeBackend):
-        def step(self, batch: StepInput) -> StepOutput:
+        def collect(self, ticket: int) -> StepOutput:
             raise ZeroDivisionError("oops")
 
     loop = EngineLoop(Broken())
@@ -156,8 +156,11 @@ class Instant:
     def open_slot(self, slot: int, state: SlotState) -> None:
         pass
 
-    def step(self, batch: StepInput) -> StepOutput:
-        return self._outputs[len(batch.sample_rows)]
+    def submit(self, batch: StepInput) -> int:
+        return len(batch.sample_rows)
+
+    def collect(self, ticket: int) -> StepOutput:
+        return self._outputs[ticket]
 
     def close(self) -> None:
         pass

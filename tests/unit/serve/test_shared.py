@@ -115,11 +115,11 @@ def test_closing_waits_for_the_step_and_ends_the_others() -> None:
 
 def test_an_interrupted_step_leaves_the_place_free() -> None:
     class Interrupted(FakeBackend):
-        def step(self, batch):  # type: ignore[no-untyped-def]
+        def collect(self, ticket):  # type: ignore[no-untyped-def]
             if len(self.steps) == 3 and threading.current_thread() is threading.main_thread():
                 self.steps.append((0, 0))
                 raise KeyboardInterrupt
-            return super().step(batch)
+            return super().collect(ticket)
 
     scheduler = Scheduler(FAKE_LIMITS)
     loop = SharedLoop(EngineLoop(Interrupted(), scheduler))
