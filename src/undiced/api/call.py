@@ -94,6 +94,7 @@ class Call(Generic[Wire]):
         )
         options = FoldOptions(
             stops=job.stops,
+            stop_names=job.stop_names,
             include_stop=bool(self.wire.include_stop_str_in_output),
             skip_special=self.wire.skip_special_tokens is not False,
             continues=prompt.continues,

@@ -58,7 +58,8 @@ _SERVED = (
     *_serve("OpenAI", "equal seeds give equal answers, whatever else runs", "seed"),
     *_serve(
         "OpenAI",
-        "up to 4 strings; text and `usage` end at the token that completes one, or at the control token of that name",
+        "up to 4 strings; text and `usage` end at the token that completes one. A control token's name in it matches that "
+        "token",
         "stop",
     ),
     *_serve("vLLM", "token ids that end the answer", "stop_token_ids"),
@@ -304,8 +305,13 @@ _EXTRAS = (
 _MESSAGE = (
     *_serve("OpenAI", "system, developer, user, assistant or tool", "role"),
     *_serve("OpenAI", "a text, or a list of text parts", "content"),
-    *_serve("OpenAI", "handed to the template", "name", "tool_calls", "tool_call_id"),
-    *_serve("Cerebras, vLLM", "an earlier answer's thinking", "reasoning", "reasoning_content"),
+    *_serve("OpenAI", "handed to the chat template, which may not read it", "name", "tool_calls", "tool_call_id"),
+    *_serve(
+        "Cerebras, vLLM",
+        "an earlier answer's thinking; handed to the chat template, which may not read it",
+        "reasoning",
+        "reasoning_content",
+    ),
     *_serve("OpenAI", "stands for content where there is none", "refusal"),
     *_ignore("OpenAI, Anthropic", "parts of an answer that is sent back", "annotations", "id", "cache_control"),
     *_refuse("OpenAI", _PROMPT, remedy="Use tool_calls.", function_call=NEVER),

@@ -6,6 +6,7 @@ A job holds everything about a request that does not depend on its prompt.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
 
 USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
+_BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")  # how names of control tokens are written
 _UNSERVED_REMEDY = "Leave it out."
 
 
@@ -34,7 +36,7 @@ class Job:
         model: the id as the client wrote it.
         max_tokens: None is up to the context. usual_tokens: most tokens where the client did not say, or None.
         stop_ids: token ids that end the answer besides the model's own.
-        stops: strings that end the answer.
+        stops: strings that end the answer. stop_names: control tokens whose names stand in them.
         stream, include_usage, continuous_usage: the form of the answer.
         cache_salt: cached prefixes are shared only within a salt.
         scored: the prompt's tokens get log-probabilities too.
@@ -47,6 +49,7 @@ class Job:
     stop_ids: tuple[int, ...]
     ignore_eos: bool
     stops: tuple[str, ...]
+    stop_names: dict[int, str]
     stream: bool
     include_usage: bool
     continuous_usage: bool
@@ -126,6 +129,7 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) ->
     n = 1 if wire.n is None else int(wire.n)
     in_range("n", n, Range(1, settings.max_choices))
     stops = _stops(wire.stop, settings)
+    names = _control_names(stops, tokenizer) if stops else {}
     options = wire.stream_options
     if options is not None and not wire.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
@@ -135,9 +139,10 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) ->
         max_tokens=max_tokens,
         sampling=_sampling(wire, min_tokens, logprobs, vocab, settings),
         stop_ids=_token_ids(wire.stop_token_ids or (), vocab, "stop_token_ids", settings.max_bias)
-        + _named(stops, tokenizer),
+        + tuple(token for token, name in names.items() if name in stops),
         ignore_eos=bool(wire.ignore_eos),
         stops=stops,
+        stop_names=names,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
@@ -220,7 +225,8 @@ def _stops(stop: str | list[str] | None, settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stops))
 
 
-def _named(stops: tuple[str, ...], tokenizer: Tokenizer) -> tuple[int, ...]:
-    """Control tokens whose names are stop strings: they are no text, so they end the answer as tokens."""
-    found = (tokenizer.id_of(text) for text in stops)
-    return tuple(token for token in found if token is not None and token in tokenizer.control)
+def _control_names(stops: tuple[str, ...], tokenizer: Tokenizer) -> dict[int, str]:
+    """Control tokens whose names stand in stop strings."""
+    names = [*stops, *(name for text in stops for name in _BRACKETED.findall(text))]
+    found = {tokenizer.id_of(name): name for name in names}
+    return {token: name for token, name in found.items() if token is not None and token in tokenizer.control}

@@ -5,13 +5,15 @@ Says at which token the answer ends, and nobody else does. Knows no engine, no c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from undiced.text.detokenizer import Detokenizer
 from undiced.text.logprobs import PromptRows, Rows, Spelling, TokenLogprob
 from undiced.text.stop import StopMatcher
+
+_FIRST_MARK = 0xFDD0
 
 Channel = Literal["content", "reasoning", "tool_call"]
 
@@ -67,6 +69,7 @@ class FoldOptions:
 
     Attributes:
         stops: strings that end the answer. They are looked for in its content, not in other channels.
+        stop_names: names of control tokens that stand in stop strings, by id: there they match the tokens.
         include_stop: the text ends with the stop string, or with the text of the stop token, instead of before it.
         skip_special: control tokens are no text; else their names are.
         continues: the text goes on where its prompt ended.
@@ -78,6 +81,7 @@ class FoldOptions:
     """
 
     stops: tuple[str, ...] = ()
+    stop_names: Mapping[int, str] = field(default_factory=dict)
     include_stop: bool = False
     skip_special: bool = True
     continues: bool = False
@@ -116,8 +120,8 @@ class Fold:
     """
 
     __slots__ = (
-        "_channels", "_detokenizer", "_echo", "_index", "_matcher", "_min_tokens", "_prompt", "_rows", "_stop_row",
-        "_stop_text", "stopped", "tokens",
+        "_channels", "_detokenizer", "_echo", "_index", "_marks", "_matcher", "_min_tokens", "_prompt", "_rows",
+        "_stop_row", "_stop_text", "_unmark", "stopped", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -131,7 +135,10 @@ class Fold:
         """Raises InvalidRequestError for an empty stop string."""
         self._index = index
         self._detokenizer = Detokenizer(tokenizer, continuation=options.continues, names=not options.skip_special)
-        self._matcher = StopMatcher(options.stops, include=options.include_stop) if options.stops else None
+        self._marks = _marks(options.stop_names) if options.skip_special else {}
+        self._unmark = {ord(mark): None for mark in self._marks.values()}
+        stops = options.stops + _marked(options.stops, options.stop_names, self._marks)
+        self._matcher = StopMatcher(stops, include=options.include_stop) if stops else None
         self._rows = Rows(tokenizer, self._detokenizer.spell, len(options.echo)) if options.logprobs else None
         self._prompt = PromptRows(tokenizer, options.prompt, options.echo) if options.prompt else None
         self._stop_row = options.stop_row
@@ -174,17 +181,18 @@ class Fold:
 
     def _take(self, pieces: list[Piece], token: int) -> None:
         text = self._detokenizer.push(token)
+        if self._marks:
+            text += self._marks.get(token, "")
         if self._channels is not None:
             self._spread(pieces, self._channels.push(token, text))
         elif text:
             pieces[-1].text += text if self._matcher is None else self._checked(self._matcher, text)
 
     def _checked(self, matcher: StopMatcher, text: str) -> str:
-        if self.tokens <= self._min_tokens:
-            return text
-        text = matcher.feed(text)
-        self.stopped = matcher.stop is not None
-        return text
+        if self.tokens > self._min_tokens:
+            text = matcher.feed(text)
+            self.stopped = matcher.stop is not None
+        return text.translate(self._unmark) if self._marks else text
 
     def _flush(self, pieces: list[Piece]) -> None:
         """Nothing more comes, so nothing is held back any more; even that may complete a stop string."""
@@ -193,7 +201,7 @@ class Fold:
         text = self._detokenizer.flush()
         self._spread(pieces, (("content", text),) if self._channels is None else self._channels.flush(text))
         if self._matcher is not None and not self.stopped:
-            self._add(pieces, "content", self._matcher.flush())
+            self._add(pieces, "content", self._matcher.flush().translate(self._unmark))
 
     def _spread(self, pieces: list[Piece], runs: Iterable[tuple[Channel, str]]) -> None:
         """Put runs where they belong. A stop string does not reach from one stretch of content into the next."""
@@ -205,8 +213,8 @@ class Fold:
                 if self.stopped:
                     return
             else:
-                self._add(pieces, "content", self._matcher.flush())
-                self._add(pieces, channel, text)
+                self._add(pieces, "content", self._matcher.flush().translate(self._unmark))
+                self._add(pieces, channel, text.translate(self._unmark))
 
     def _add(self, pieces: list[Piece], channel: Channel, text: str) -> None:
         last = pieces[-1]
@@ -216,3 +224,21 @@ class Fold:
             pieces.append(Piece(self._index, channel, text, None if self._rows is None else [], 0))
         else:
             last.channel, last.text = channel, text
+
+
+def _marks(names: Mapping[int, str]) -> dict[int, str]:
+    """A character for each of some control tokens that stands for it while stop strings are looked for: a noncharacter,
+    which no text has. There are 32; names beyond that are ordinary text.
+    """
+    return {token: chr(_FIRST_MARK + at) for at, token in enumerate(sorted(names)[:32])}
+
+
+def _marked(stops: tuple[str, ...], names: Mapping[int, str], marks: Mapping[int, str]) -> tuple[str, ...]:
+    """The stop strings with marks instead of names, as far as that differs."""
+    found = []
+    for stop in stops:
+        text = stop
+        for token in sorted(marks, key=lambda token: -len(names[token])):
+            text = text.replace(names[token], marks[token])
+        found += [text] * (text != stop)
+    return tuple(found)

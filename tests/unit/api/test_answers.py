@@ -319,7 +319,7 @@ def test_a_control_tokens_name_as_a_stop_string_is_a_stop_token(caller):
     for fields, wanted in (
         ({"stop": "<bos>"}, (BOS,)),
         ({"stop": ["<bos>", "x", "<eos>"], "stop_token_ids": [65]}, (65, BOS, EOS)),
-        ({"stop": ["<bos>x", "bos"]}, ()),
+        ({"stop": ["<bos>x", "bos", "a <eos>"]}, ()),
     ):
         caller.engine.submitted.clear()
         assert caller.chat(**fields).status == caller.complete(**fields).status == 200

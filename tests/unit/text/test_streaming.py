@@ -215,3 +215,23 @@ def test_importing_the_package_is_light() -> None:
     code = f"import sys, undiced.text; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("ids", "stop", "text", "stopped"),
+    [
+        (["a", "<|end|>", "user", "b"], "<|end|>user", "a", True),
+        (["a", "<|end|>", "assistant", "b"], "<|end|>user", "aassistantb", False),
+        (["a\n", "<|end|>", "\nb"], "\n<|end|>\n", "a", True),
+        (["a", "<", "|end", "|>", "user"], "<|end|>user", "a", True),
+        (["a", "<|end|>", "<|end|>", "x"], "<|end|><|end|>", "a", True),
+    ],
+)
+def test_a_stop_string_may_hold_a_control_tokens_name(ids, stop, text, stopped) -> None:
+    end = next(token for token in BPE.control)
+    tokens = [token for part in ids for token in ([end] if part == "<|end|>" else BPE.encode(part))]
+    for include in (False, True):
+        options = FoldOptions((stop,), stop_names={end: "<|end|>"}, include_stop=include)
+        pieces, made = fold(tokens, options)
+        shown = stop.replace("<|end|>", "") if "<|end|>" in ids else stop
+        assert ("".join(pieces), made.stopped) == (text + (shown if include and stopped else ""), stopped)
