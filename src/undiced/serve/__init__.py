@@ -1,6 +1,7 @@
 """Policy: which sequences run, in which step, on which pages.
 
-Token ids only; no text, no tensors, no clock of its own.
+Token ids only; no text, no sockets. The scheduler and all that it uses read no clock: times come in as numbers. `loop`
+alone reads one, `batch` alone fills arrays, `shared` alone knows threads.
 """
 
 from undiced.core.sampling import GREEDY, Sampling
