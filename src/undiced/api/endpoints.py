@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape, template_messages
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
+from undiced.api.messages import check_messages
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.talk import prompt_options
 from undiced.api.validate import chat_job, completion_job
@@ -28,6 +29,7 @@ async def chat_completions(request: Request) -> Response:
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
     job = chat_job(wire, deployment.tokenizer, settings)
     options = prompt_options(wire)
+    check_messages(wire.messages)
     with call.service.preparing():
         ids = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
     name = "chatcmpl-" + secrets.token_hex(12)

@@ -7,7 +7,7 @@ text-generation-webui, whose members reach a server like this one by mistake or 
 
 from __future__ import annotations
 
-from undiced.api.fields import Examiner, Fate, Field, Json, Table, Where
+from undiced.api.fields import ANY, Examiner, Fate, Field, Json, Table, Where
 
 BOTH, CHAT, TEXT = Where.BOTH, Where.CHAT, Where.TEXT
 OFF: tuple[Json, ...] = (False,)
@@ -55,11 +55,11 @@ _SERVED = (
     *_serve("OpenAI", "-2 to 2", "frequency_penalty", "presence_penalty"),
     *_serve("vLLM", "0.01 to 100; 1: off; counts the prompt's tokens too", "repetition_penalty"),
     *_serve("OpenAI", "1 to 16, and at most `--max-queue`; seeds of the choices differ", "n"),
-    *_serve("OpenAI", "equal seeds give equal answers, whatever else runs", "seed"),
+    *_serve("OpenAI", "equal seeds give equal answers, whatever else runs; -1: a fresh one", "seed"),
     *_serve(
         "OpenAI",
-        "up to 4 strings; text and `usage` end at the token that completes one. A control token's name in it matches that "
-        "token",
+        "up to 4 strings; text and `usage` end at the token that completes one. A control token's name in one matches "
+        "that token",
         "stop",
     ),
     *_serve("vLLM", "token ids that end the answer", "stop_token_ids"),
@@ -275,6 +275,14 @@ _THINKING = (
 )
 
 _EXTRAS = (
+    *_refuse(
+        "OpenAI's Python client",
+        "it is an argument of a client, which spreads its members over the request",
+        remedy="Send its members in the request itself.",
+        extra_body=({},),
+        extra_query=({},),
+        extra_headers=({},),
+    ),
     *_refuse("Cerebras", _MORE, return_raw_tokens=OFF, model_parameters=({},)),
     *_refuse("vLLM", _MORE, return_token_ids=OFF, return_tokens_as_token_ids=OFF, return_prompt_text=OFF),
     *_refuse("vLLM", _MORE, prompt_logprobs=NEVER, logprob_token_ids=NEVER),
@@ -335,9 +343,11 @@ TABLE: Table = {
         *_THINKING,
         *_EXTRAS,
     ),
+    "logit_bias.": _serve("OpenAI", "a token id: -100 to 100", ANY),
+    "chat_template_kwargs.": _serve("vLLM", "a variable of the chat template", ANY),
     "stream_options.": (
         *_serve("OpenAI", "usage in a last chunk without choices", "include_usage"),
-        *_serve("vLLM", "usage in every chunk", "continuous_usage_stats"),
+        *_serve("vLLM", "usage in every chunk, with or without `include_usage`", "continuous_usage_stats"),
         *_ignore("OpenAI", "padding of events", "include_obfuscation"),
     ),
     "reasoning.": (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_MEMBERS = 50_000  # in all objects of a request; reading their names takes some 30 ms
+ANY = "*"  # a line of that name: an object whose members have names of the client's making
 _NEUTRAL_BYTES = 64  # no neutral value is longer
 _SHORT = 64 << 10  # bytes; a text of that length can't hold many members
 _PLAIN = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -120,13 +121,13 @@ class _Kind:
             ends = {b"{": f"{place}{name}.", b"[": f"{place}{name}[]."}
             if found := {first: child for first, child in ends.items() if child in table}:
                 self.children[name] = found
-        self._known = here.keys()
+        self._known = None if ANY in here else here.keys()
 
     def examine(self, members: Members, place: str) -> set[str]:
         """Full names of the unknown ones among an object's members. `place`: where it stands, as `messages[3].`."""
         for name in self.refused.keys() & members.keys():
             _refuse_unless_neutral(self.refused[name], members[name], place)
-        return {f"{self.place}{name}" for name in members.keys() - self._known}
+        return set() if self._known is None else {f"{self.place}{name}" for name in members.keys() - self._known}
 
 
 class _Name:

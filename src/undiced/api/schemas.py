@@ -16,7 +16,7 @@ class Function(msgspec.Struct):
     """The function of a tool call that an assistant made earlier in the conversation."""
 
     name: str
-    arguments: str = ""
+    arguments: str | dict[str, object] = ""
 
 
 class ToolCall(msgspec.Struct):

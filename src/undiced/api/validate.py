@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
 
 USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
+_TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
+FRESH_SEED = -1  # as other open servers have it
 _BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")  # how names of control tokens are written
 _UNSERVED_REMEDY = "Leave it out."
 
@@ -145,7 +147,7 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) ->
         stop_names=names,
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
-        continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
+        continuous_usage=bool(options and options.continuous_usage_stats),
         cache_salt=_salt(wire.cache_salt or "", settings),
     )
 
@@ -180,7 +182,7 @@ def _lengths(wire: Body) -> tuple[int | None, int]:
 
 def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: Settings) -> Sampling:
     rest = Sampling(
-        seed=random_seed() if wire.seed is None else int(wire.seed) % 2**64,
+        seed=random_seed() if wire.seed in (None, FRESH_SEED) else int(wire.seed or 0) % 2**64,
         logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
         logprobs=logprobs,
         min_tokens=min_tokens,
@@ -195,7 +197,7 @@ def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tu
         )
     pairs = []
     for key, value in entries.items():
-        if not (key.isascii() and key.isdecimal() and len(key) < 10 and int(key) < vocab):
+        if not (_TOKEN_ID.fullmatch(key) and int(key) < vocab):
             raise InvalidRequestError(f"logit_bias: '{key[:40]}' is not a token id below {vocab}.", param="logit_bias")
         in_range("logit_bias", value, BIAS.wire)
         pairs.append((int(key), value))

@@ -315,6 +315,13 @@ def test_a_stop_string_and_control_tokens_are_in_the_text_if_asked(make, ask, st
     assert text(skip_special_tokens=False, include_stop_str_in_output=True) == "Hello there<eos>"
 
 
+def test_the_seed_minus_one_is_a_fresh_one(caller):
+    for _ in range(2):
+        assert caller.chat(seed=-1).status == 200
+    first, second = (request.sampling.seed for request in caller.engine.submitted)
+    assert first != second and 2**64 - 1 not in (first, second)
+
+
 def test_a_control_tokens_name_as_a_stop_string_is_a_stop_token(caller):
     for fields, wanted in (
         ({"stop": "<bos>"}, (BOS,)),

@@ -71,6 +71,26 @@ IMPOSSIBLE = [
     ({"messages": [*HI, {"role": "assistant", "content": "x", "refusal": "no"}]}, "messages[1].refusal"),
     ({"messages": [{"role": "user", "refusal": "no"}]}, "messages[0].refusal"),
     ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": "x", "reasoning": "y"}]}, "messages[0].reasoning"),
+    ({"messages": [{"role": "user", "content": "x", "tool_call_id": "y"}]}, "messages[0].tool_call_id"),
+    (
+        {"messages": [{"role": "user", "content": "x", "tool_calls": [{"id": "1", "function": {"name": "f"}}]}]},
+        "messages[0].tool_calls",
+    ),
+    (
+        {"messages": [*HI, {"role": "assistant", "content": "x", "reasoning": "y", "reasoning_content": "z"}]},
+        "messages[1].reasoning_content",
+    ),
+    ({"messages": [{"role": "user", "content": [{"type": "refusal", "refusal": "x"}]}]}, "messages[0].content[0].type"),
+    (
+        {"messages": [{"role": "assistant", "content": [{"type": "text", "text": "x", "refusal": "y"}]}, *HI]},
+        "messages[0].content[0].refusal",
+    ),
+    (
+        {"messages": [{"role": "assistant", "content": [{"type": "refusal", "text": "x", "refusal": "y"}]}, *HI]},
+        "messages[0].content[0].text",
+    ),
+    ({"logit_bias": {"05": 1, "5": 2}}, "logit_bias"),
     ({"seed": 1e300}, "seed"),
     ({"n": 1.5}, "n"),
     ({"top_k": -0.5}, "top_k"),
@@ -110,6 +130,11 @@ UNSUPPORTED = [
     ),
     ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages[0].content[0].type"),
     ({"messages": [{"role": "user", "content": [{"text": "x", "file": {}}]}]}, "messages[0].content[0].file"),
+    (
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "1", "type": "x", "function": {"name": "f"}}]}, *HI]},
+        "messages[0].tool_calls[0].type",
+    ),
+    ({"extra_body": {"guided_json": {}}}, "extra_body"),
     ({"function_call": {"name": "f"}}, "function_call"),
     ({"response_format": {"json_schema": {"name": "x", "schema": {}}}}, "response_format"),
     ({"response_format": {"type": "text", "schema": {"type": "object"}}}, "response_format"),
