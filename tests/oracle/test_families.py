@@ -8,7 +8,10 @@ from support import tiny_gguf, tiny_models
 from undiced.checkpoint import open_checkpoint
 from undiced.model import KvState, build, load_weights, run_batch, run_graph
 
-pytestmark = pytest.mark.oracle
+pytestmark = [
+    pytest.mark.oracle,
+    pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning"),
+]
 TOLERANCE = 3e-5  # of the largest logit; the largest difference seen is a half of it
 
 

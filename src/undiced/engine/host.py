@@ -29,7 +29,20 @@ if TYPE_CHECKING:
 _KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
 _KV_BYTES = 2  # f16
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
+_STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
 _PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
+
+
+def _refuse_giant_steps(program: Program, tokens: int) -> None:
+    """Widths are the file's word, and a small file can name large ones."""
+    rows = {"tokens": tokens, "samples": program.bounds.batch}
+    nbytes = sum(4 * buffer.width * rows[buffer.rows] for buffer in program.buffers)
+    if nbytes > _STEP_BYTES:
+        raise EngineError(
+            f"{program.model} takes {nbytes >> 20} MiB for the activations of {tokens} tokens; "
+            f"{_STEP_BYTES >> 20} MiB are allowed.",
+            remedy="Allow fewer tokens in a step, or use a model that is less wide.",
+        )
 
 
 class HostBackend:
@@ -67,6 +80,7 @@ class HostBackend:
         bounds = program.bounds
         pool = pages or default_pages(program)
         tokens = max(max_tokens, bounds.batch)
+        _refuse_giant_steps(program, tokens)
         try:
             self._engine = _native.Engine(
                 encode(program.streams[0].instrs),

@@ -16,7 +16,7 @@ RopeScaling = Literal["none", "linear", "llama3", "yarn"]
 Activation = Literal["silu", "gelu", "gelu_tanh", "swiglu_oss"]
 
 MAX_DIM = 1 << 20  # assumed: far above any published width, low enough that products stay below 2^63
-MAX_LAYERS = 4096
+MAX_LAYERS = 512  # assumed: four times the deepest published; compiling takes some milliseconds a layer
 MAX_VOCAB = 1 << 24
 MAX_CONTEXT = 1 << 27
 MAX_EXPERTS = 1 << 14

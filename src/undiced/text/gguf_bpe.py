@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
@@ -59,7 +60,7 @@ def _presplit(metadata: Mapping[str, object]) -> Presplit:
     found = PRESPLITS.get(name) if isinstance(name, str) else None
     if found is None:
         known = ", ".join(sorted(PRESPLITS))
-        message = f"The pre-tokenizer {name!r} is not supported; known are {known}."
+        message = f"The pre-tokenizer {quoted(name)} is not supported; known are {known}."
         raise UnsupportedError(
             message, remedy="Use a model with one of these, or its Hugging Face folder with tokenizer.json."
         )

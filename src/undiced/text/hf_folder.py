@@ -122,7 +122,7 @@ def _pieces(engine: tokenizers.Tokenizer) -> list[str | None]:
                 f"tokenizer.json gives the id {i} to two tokens, {quoted(pieces[i])} and {quoted(piece)}.",
                 remedy=_REMEDY,
             )
-        pieces[i] = piece
+        pieces[i] = piece or f"[EMPTY_{i}]"
     return pieces
 
 

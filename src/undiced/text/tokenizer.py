@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undiced.checkpoint.quote import quoted
 from undiced.core.errors import UndicedError, UnsupportedError
 from undiced.text.bytelevel import piece_bytes
 from undiced.text.parts import Parts
@@ -171,9 +172,8 @@ def load_tokenizer(checkpoint: TextSource, cache_dir: Path | None = None) -> Tok
 
         folder = user_cache() / "tokenizers" if cache_dir is None else cache_dir
         return Tokenizer(build_spm(checkpoint.metadata, checkpoint.digest, folder))
-    message = (
-        f"The tokenizer {model!r} of {checkpoint.name} is not supported; known are 'gpt2' (byte-level BPE) and 'llama'."
-    )
+    name, known = checkpoint.name, "'gpt2' (byte-level BPE) and 'llama'"
+    message = f"The tokenizer {quoted(model)} of {name} is not supported; known are {known}."
     raise UnsupportedError(
         message, remedy="Use a model with one of these, or its Hugging Face folder with tokenizer.json."
     )

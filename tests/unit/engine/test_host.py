@@ -49,3 +49,10 @@ def test_another_models_checkpoint_is_refused(tiny: tuple[Program, Checkpoint], 
     slots[at] = replace(slots[at], **change)  # type: ignore[arg-type]
     with pytest.raises((CheckpointError, UnsupportedError), match=r"weights of this program|can't run"):
         HostBackend(replace(program, slots=tuple(slots)), checkpoint)
+
+
+def test_widths_that_no_step_could_hold_are_refused_before_room_is_made(tiny: tuple[Program, Checkpoint]) -> None:
+    program, checkpoint = tiny
+    wide = replace(program, buffers=(replace(program.buffers[0], width=1 << 20), *program.buffers[1:]))
+    with pytest.raises(EngineError, match=r"takes 1024 MiB for the activations of 256 tokens; 1024 MiB are allowed"):
+        HostBackend(wide, checkpoint)
