@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from undiced.api.field_table import TABLE
@@ -11,6 +12,7 @@ from undiced.api.fields import Fate, Field, Where
 BEGIN = "<!-- request members: begin -->"
 END = "<!-- request members: end -->"
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
+CHATTY = ("messages", "reasoning", "thinking", "chat_template_kwargs")  # objects of chats
 ENDPOINTS = {Where.CHAT: "chat", Where.TEXT: "text", Where.BOTH: "both"}
 
 
@@ -35,7 +37,11 @@ def markdown() -> str:
 
 
 def _lines(fate: Fate) -> list[tuple[str, Field]]:
-    return [(place, line) for place, found in TABLE.items() for line in found if line.fate is fate]
+    return [(place, _at(place, line)) for place, found in TABLE.items() for line in found if line.fate is fate]
+
+
+def _at(place: str, line: Field) -> Field:
+    return replace(line, where=Where.CHAT) if place.startswith(CHATTY) else line
 
 
 def _grouped(fate: Fate, *columns: str) -> list[tuple[Field, list[str]]]:

@@ -72,6 +72,25 @@ class Field:
         return self.fate is Fate.REFUSED or (self.fate is Fate.SERVED and where not in self.where)
 
 
+def served(
+    origin: str, note: str, *names: str, where: Where = Where.BOTH, neutral: tuple[Json, ...] = ()
+) -> tuple[Field, ...]:
+    """Lines of members that are served alike."""
+    return tuple(Field(name, Fate.SERVED, note, origin, where, neutral) for name in names)
+
+
+def harmless(origin: str, note: str, *names: str) -> tuple[Field, ...]:
+    """Lines of members that are harmless for the same reason, at both endpoints."""
+    return tuple(Field(name, Fate.HARMLESS, note, origin) for name in names)
+
+
+def refused(
+    origin: str, note: str, where: Where = Where.BOTH, remedy: str = "Leave it out.", **names: tuple[Json, ...]
+) -> tuple[Field, ...]:
+    """Lines of members that are refused for the same reason; each with its neutral values."""
+    return tuple(Field(name, Fate.REFUSED, note, origin, where, neutral, remedy) for name, neutral in names.items())
+
+
 Members = dict[str, msgspec.Raw]
 Table = dict[str, tuple[Field, ...]]  # by place: "" is the request, "messages[]." one of its messages
 
