@@ -63,8 +63,17 @@ def _name(row: TokenLogprob) -> str:
 
 
 def _top(row: TokenLogprob) -> dict[str, float | None] | None:
-    """The likeliest tokens and this one; None for a text's first token."""
-    return None if row.logprob is None else {_name(token): token.logprob for token in (row, *row.rivals)}
+    """The likeliest tokens and this one, each under a name of its own; None for a text's first token."""
+    if row.logprob is None:
+        return None
+    named: dict[str, float | None] = {}
+    for token in (row, *row.rivals):
+        name, count = _name(token), 1
+        while named.get(name, token.logprob) != token.logprob:
+            count += 1
+            name = f"{_name(token)} #{count}"
+        named[name] = token.logprob
+    return named
 
 
 class CompletionShape(Chunks):

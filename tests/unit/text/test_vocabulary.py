@@ -7,7 +7,7 @@ import logging
 import pytest
 from text_sources import bpe_metadata, load, spm_metadata
 
-from undiced.core.errors import CheckpointError
+from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.text import ChatEncoder, ChatTemplate
 from undiced.text.endings import ENDINGS
 from undiced.text.presplit import PRESPLITS
@@ -188,3 +188,17 @@ def test_names_of_one_split_split_alike(ours: str, name: str) -> None:
     """By llama.cpp's table (src/llama-vocab.cpp)."""
     assert PRESPLITS[name].splits == PRESPLITS[ours].splits
     assert PRESPLITS[name].ignore_merges == PRESPLITS[ours].ignore_merges
+
+
+def test_a_missing_pre_tokenizer_is_known_for_gpt2_alone() -> None:
+    base = bpe_metadata("gpt-2")
+    bare = {key: value for key, value in base.items() if key != G + "pre"}
+    assert load(bare | {"general.architecture": "gpt2"}).encode("hello 12") == load(base).encode("hello 12")
+    for metadata in (bare, changed(base, pre="default")):
+        with pytest.raises(UnsupportedError, match="pre-tokenizer"):
+            load(metadata)
+
+
+def test_an_end_token_is_not_added_to_a_prompt() -> None:
+    base = spm_metadata()
+    assert load(changed(base, add_eos_token=True)).encode("hello") == load(base).encode("hello")
