@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import socket
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -34,8 +33,6 @@ _LINGERING = 512  # connections that may wait for their client's end at once; mo
 _FILES_BESIDE = 128  # open files that are no connections
 _AHEAD = 64 << 10  # bytes that may wait to be read or taken before nothing more is read
 _PIECES_A_TURN = 8  # pieces of a body that are read before others get a turn
-_PROBE_S = 1.0  # between looks at a connection that is not read
-_ESTABLISHED = 1  # Linux, tcp_states.h
 _Silence = Literal["head", "body", "idle", "linger", ""]
 _access = logging.getLogger("uvicorn.access")
 
@@ -109,10 +106,11 @@ class Connection(asyncio.Protocol):
         self._silence: _Silence = ""
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._probe: asyncio.TimerHandle | None = None
         self._turn: asyncio.Handle | None = None
         self._dropped = 0  # bytes of a request that was answered before it had ended
         self._new = True
+        self._paused = False
+        self._deaf = False  # what comes in is thrown away
 
     # From the transport
 
@@ -140,10 +138,10 @@ class Connection(asyncio.Protocol):
         """Forget everything."""
         self.server.connections.discard(self)
         self.door.lingering.discard(self)
-        for handle in (self._timer, self._unread, self._probe, self._turn):
+        for handle in (self._timer, self._unread, self._turn):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._unread = self._probe = self._turn = None
+        self._timer = self._unread = self._turn = None
         if self._exchange is not None:
             self._exchange.leave()
             self._exchange.body = bytearray()
@@ -153,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came in, or throw it away if it can't be answered any more."""
-        if self in self.door.lingering:
+        if self._deaf:
             self._drop(len(data))
             return
         self._reader.feed(data)
@@ -217,6 +215,7 @@ class Connection(asyncio.Protocol):
             self._exchange = None
         if self._turn is None and self._reader.held:
             self._turn = self.loop.call_soon(self._read_on)
+        self.taken()
         self._watch()
 
     def refuse(self, error: UndicedError) -> None:
@@ -256,7 +255,11 @@ class Connection(asyncio.Protocol):
                 self._turn = self._turn or self.loop.call_soon(self._read_on)
             self._account()
         except UndicedError as error:
-            self.refuse(error)
+            exchange = self._exchange
+            if exchange is not None and exchange.complete and not exchange.ended:
+                self._overrun(exchange)
+            else:
+                self.refuse(error)
         self._pace()
         self._watch()
 
@@ -311,26 +314,26 @@ class Connection(asyncio.Protocol):
         self._held.resize(self._reader.held + waiting)
 
     def _pace(self) -> None:
-        """Read no more while too much waits; a client that leaves meanwhile is noticed all the same."""
-        if self.transport.is_closing():
-            return
-        waiting = len(self._exchange.body) if self._exchange is not None else 0
-        much = max(self._reader.held, waiting) > _AHEAD and self not in self.door.lingering
-        if much and self._probe is None:
-            self.transport.pause_reading()
-            self._probe = self.loop.call_later(_PROBE_S, self._look)
-        elif not much and self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
-            self.transport.resume_reading()
-
-    def _look(self) -> None:
-        """Whether the client is still there although nothing is read from it."""
-        wire = self.transport.get_extra_info("socket")
-        if wire is not None and wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED:
-            self.transport.abort()
+        """Read no more while too much of a body waits. During an answer reading goes on, or nobody would notice that
+        the client left; what it sends ahead then is bounded otherwise.
+        """
+        exchange = self._exchange
+        if exchange is not None and exchange.complete and not exchange.ended:
+            much = False
+            if self._reader.held > self.limits.max_head_bytes + self.limits.max_body_bytes:
+                self._overrun(exchange)
         else:
-            self._probe = self.loop.call_later(_PROBE_S, self._look)
+            waiting = len(exchange.body) if exchange is not None else 0
+            much = max(self._reader.held, waiting) > _AHEAD and not self._deaf
+        if much != self._paused and not self.transport.is_closing():
+            self._paused = much
+            (self.transport.pause_reading if much else self.transport.resume_reading)()
+
+    def _overrun(self, exchange: Exchange) -> None:
+        """More was sent ahead than can be kept: this answer is the connection's last one."""
+        exchange.keep_alive = False
+        self._deaf, self._reader = True, Reader(0)
+        self._held.resize(0)
 
     # Ending
 
@@ -342,7 +345,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
             return
         self.door.lingering.add(self)
-        self._reader = Reader(0)
+        self._deaf, self._reader = True, Reader(0)
         self._pace()
         self._held.resize(0)
         self._watch()

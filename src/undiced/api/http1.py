@@ -118,11 +118,12 @@ class Reader:
             self._blank += 2
         end = buffer.find(b"\r\n\r\n", max(0, self._seen - 3))
         size = len(buffer) if end < 0 else end + 4
+        if end < 0:
+            self._doubt()
         if size + self._blank > self.max_head_bytes:
             raise HeadTooLargeError(f"The request's headers exceed {self.max_head_bytes} bytes.")
         self._seen = size
         if end < 0:
-            self._doubt()
             return None
         head = _parse(bytes(buffer[:end]))
         del buffer[:size]
@@ -166,10 +167,10 @@ class Reader:
             take = min(self._left - 2, len(buffer) - at)
             parts.append(buffer[at : at + take])
             at, self._left = at + take, self._left - take
-            if self._left > 2 or len(buffer) - at < 2:
-                break
-            if buffer[at : at + 2] != b"\r\n":
+            if self._left == 2 and not b"\r\n".startswith(buffer[at : at + 2]):
                 raise InvalidRequestError("A chunk of the request body is longer than its size says.")
+            if len(buffer) - at < self._left:
+                break
             at, self._left = at + 2, 0
         del buffer[:at]
         piece = b"".join(parts)
@@ -181,7 +182,7 @@ class Reader:
     def _chunk_size(self, at: int) -> tuple[int, int]:
         """The size of the chunk whose line begins here and where its data begins; -1 if the line is not complete."""
         end = self._buffer.find(b"\r\n", at, at + _MAX_SIZE_LINE + 2)
-        if end < 0 and len(self._buffer) - at <= _MAX_SIZE_LINE:
+        if end < 0 and len(self._buffer) - at <= _MAX_SIZE_LINE and b"\n" not in self._buffer[at:]:
             return -1, at
         found = _CHUNK.fullmatch(self._buffer, at, end) if end >= 0 else None
         if found is None:
@@ -202,6 +203,8 @@ class Reader:
             del buffer[: end + 2]
         if end < 0:
             self._count_trailer(0)
+            if b"\n" in buffer:
+                raise InvalidRequestError("The request's trailers can't be read.")
             return None
         del buffer[:2]
         return self._end()

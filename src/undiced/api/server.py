@@ -17,6 +17,7 @@ import uvicorn
 
 from undiced.api.app import build_app
 from undiced.api.connection import connection_class
+from undiced.api.memory import give_back_large_blocks
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ async def serve(
     with their number.
     """
     _listen(sock)
+    give_back_large_blocks()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
     config = uvicorn.Config(
         build_app(service),
