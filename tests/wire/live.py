@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 MODEL = "smollm2-135m"
 _START_S = 120.0  # the first start of all fetches the model
@@ -65,3 +66,13 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
         assert message.get("event") == "ready", message
         return message
     raise AssertionError("the server was not ready in time")
+
+
+def engines(server: int) -> list[int]:
+    """Process ids of a server's engine processes."""
+    found = []
+    with suppress(OSError):
+        for name in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+            if b"undiced.remote.engine_process" in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import openai
 import pytest
 from folders import CONTEXT, make_folder
+from live import engines
 
 COMMAND = [sys.executable, "-c", "from undiced.cli import main; main()", "serve"]
 
@@ -27,16 +27,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def left_behind(tmp_path: Path) -> list[str]:
     return sorted(entry.name for entry in (tmp_path / "scratch").iterdir())
-
-
-def engines(server: int) -> list[int]:
-    """Process ids of a server's engine processes."""
-    found = []
-    for name in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-        with contextlib.suppress(OSError):
-            if b"undiced.remote.engine_process" in Path(f"/proc/{name}/cmdline").read_bytes():
-                found.append(int(name))
-    return found
 
 
 def refused(tmp_path: Path, *arguments: str) -> str:
