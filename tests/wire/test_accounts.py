@@ -67,6 +67,41 @@ def _tagged(app):
     return layer
 
 
+async def test_the_account_is_the_answers_on_a_real_engine_too() -> None:
+    """Slow readers, stop strings, departures: what events count is what was told, of each sequence."""
+    events: list[UsageEvent] = []
+    async with started(SPEC, on_usage=[events.append]) as engine:
+        caller = _caller(engine)
+        cases = [
+            (n, slow, stop, leave)
+            for n in (1, 2, 4, 16)
+            for slow in (0, 400)
+            for stop in (None, ["ab", "z", "\x07"])
+            for leave in (None, 3)
+        ]
+        for n, slow, stop, leave in cases:
+            events.clear()
+            body = {"model": "m", "prompt": f"{n} {slow}", "n": n, "max_tokens": 300, "stop": stop, "logprobs": 0}
+            reply = await caller.call(
+                "POST",
+                "/v1/completions",
+                body | {"stream": True, "ignore_eos": True},
+                leave_after=leave,
+                turns_per_write=slow,
+            )
+            while engine._streams:
+                await asyncio.sleep(0.005)
+            told = reply.told
+            for event in events:
+                tokens, finish = told.get(int(event.request_id.rpartition(".")[2]), (0, None))
+                assert event.completion_tokens == tokens, (n, slow, stop, leave)
+                assert finish in (None, event.finish_reason)
+            assert len(events) == n
+            if leave is None:
+                assert all(finish for _, finish in told.values())
+                assert reply.events[-2]["usage"]["completion_tokens"] == sum(e.completion_tokens for e in events)
+
+
 async def _ask(caller: Caller, turn: int) -> None:
     fields, leave_after = KINDS[turn % len(KINDS)]
     body = {"model": "m", "messages": [{"role": "user", "content": f"hi {turn}"}], **fields}

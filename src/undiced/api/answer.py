@@ -4,32 +4,33 @@ JSON and no HTTP.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import ClientClosedError
+from undiced.api.merge import Merge
 from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from undiced.api.choice import Choice
     from undiced.api.deployment import Deployment
+    from undiced.api.merge import Arrival
     from undiced.api.metrics import ModelMetrics
     from undiced.api.service import Service
-    from undiced.serve import Delta, UsageEvent
+    from undiced.serve import UsageEvent
     from undiced.text import Piece
-
-_Arrival = tuple[int, "Delta | Exception"]
 
 
 @dataclass(slots=True)
 class Answer:
     """All choices of one request.
+
+    Its account is what it says: a sequence that is cut short, for whatever reason, counts the tokens that were folded
+    into pieces, and no other.
 
     Attributes:
         choices: ordered by index.
@@ -44,61 +45,67 @@ class Answer:
     tally: Tally = field(default_factory=Tally)
     _open: set[int] = field(default_factory=set)
     _cancelled: set[int] = field(default_factory=set)
-    _failure: UndicedError | None = None
+    _failure: Exception | None = None
     _told: bool = False
 
     async def pieces(self) -> AsyncGenerator[list[Piece], None]:
         """Pieces as they come; what came together is yielded together. Ends when every choice has ended; a failure of
-        one ends all.
+        one ends all, after the pieces that came before it.
 
         Raises:
             UndicedError: the queue is full, the engine failed, the server shuts down or the client left.
         """
-        self._open = {choice.index for choice in self.choices}
-        engine = self.deployment.engine
-        try:
-            arrivals = self._single() if len(self.choices) == 1 else self._merged()
-            async for batch in arrivals:
-                pieces: list[Piece] = []
-                for index, delta in batch:
-                    pieces += self.choices[index].push(delta, engine)
-                    if delta.usage is not None:
-                        self._ended(index, delta.usage)
-                if not self._told:
-                    self._first(pieces)
-                if self._failure is None:
+        self._open = set(range(len(self.choices)))
+        merge = None
+        try:  # all are submitted before anything is awaited: `cancel` must find them
+            merge = Merge([self.deployment.engine.submit(choice.request) for choice in self.choices])
+            while self._open and self._failure is None:
+                pieces = self._fold(await merge.take())
+                if pieces:
                     yield pieces
-                if not self._open:
-                    break
             if self._failure is not None:
                 raise self._failure
-            if self._open:
-                raise EngineError("The engine ended a sequence without an account of it.", remedy="Try again.")
             self._metrics.duration.observe(time.perf_counter() - self.started_s)
         finally:
             self.cancel()
+            if merge is not None:
+                await merge.close()
 
     def cancel(self) -> None:
         """Stop whatever still runs; nobody reads it any more."""
         for index in self._open - self._cancelled:
             self._cancelled.add(index)
-            self.deployment.engine.cancel(self.choices[index].request.id)
+            choice = self.choices[index]
+            self.deployment.engine.cancel(choice.request.id, at_token=choice.fold.tokens)
 
     @property
     def _metrics(self) -> ModelMetrics:
         return self.service.metrics.of(self.deployment.card.id)
 
-    def _first(self, pieces: list[Piece]) -> None:
-        if any(piece.tokens for piece in pieces):
+    def _fold(self, arrivals: list[Arrival]) -> list[Piece]:
+        """The pieces of what arrived, up to a failure. Tokens that a cancelled sequence still brings are not folded."""
+        pieces: list[Piece] = []
+        engine, cancelled = self.deployment.engine, self._cancelled
+        for index, found in arrivals:
+            if isinstance(found, Exception):
+                self._failure = found
+            else:
+                if found.usage is not None:
+                    self._ended(index, found.usage)
+                if self._failure is None and (found.usage is not None or index not in cancelled):
+                    pieces += self.choices[index].push(found, engine)
+            if self._failure is not None:
+                break
+        if not self._told and any(piece.tokens for piece in pieces):
             self._told = True
             self._metrics.ttft.observe(time.perf_counter() - self.started_s)
+        return pieces
 
     def _ended(self, index: int, usage: UsageEvent) -> None:
         self._open.discard(index)
         self.tally.add(usage)
-        if usage.finish_reason in ("error", "cancelled") and self._failure is None:
+        if usage.finish_reason in ("error", "cancelled"):
             self._failure = self._explain(usage)
-            self.cancel()
 
     def _explain(self, usage: UsageEvent) -> UndicedError:
         if usage.finish_reason == "error":
@@ -106,41 +113,3 @@ class Answer:
         if self.service.state != "ready":
             return ShuttingDownError()
         return ClientClosedError("The request was cancelled.")
-
-    async def _single(self) -> AsyncIterator[list[tuple[int, Delta]]]:
-        async for delta in self.deployment.engine.submit(self.choices[0].request):
-            yield [(0, delta)]
-
-    async def _merged(self) -> AsyncIterator[list[tuple[int, Delta]]]:
-        """Deltas of several sequences; all that are there at once make one batch.
-
-        All are submitted before anything is awaited: `cancel` must find them.
-        """
-        arrivals: asyncio.Queue[_Arrival] = asyncio.Queue()
-        streams = [(choice.index, self.deployment.engine.submit(choice.request)) for choice in self.choices]
-        tasks = [asyncio.create_task(_pump(index, stream, arrivals)) for index, stream in streams]
-        try:
-            while True:
-                batch = [await arrivals.get()]
-                while not arrivals.empty():
-                    batch.append(arrivals.get_nowait())
-                yield [(index, _delta(found)) for index, found in batch]
-        finally:
-            for task in tasks:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _pump(index: int, stream: AsyncIterator[Delta], arrivals: asyncio.Queue[_Arrival]) -> None:
-    try:
-        async for delta in stream:
-            arrivals.put_nowait((index, delta))
-    except Exception as error:
-        arrivals.put_nowait((index, error))
-
-
-def _delta(found: Delta | Exception) -> Delta:
-    if isinstance(found, Exception):
-        raise found
-    return found

@@ -39,8 +39,8 @@ class Engine(Protocol):
         counted. Counts until the account was read.
         """
 
-    def cancel(self, request_id: str) -> None:
-        """End a sequence because nobody reads it any more; no error if it is gone."""
+    def cancel(self, request_id: str, *, at_token: int) -> None:
+        """End a sequence because nobody reads it any more; it counts `at_token` tokens. No error if it is gone."""
 
     def stats(self) -> EngineStats:
         """The latest figures of the engine."""

@@ -159,10 +159,10 @@ class EngineClient:
             return UnavailableError(f"The engine has failed for good: {engine.detail}", remedy=_SOON)
         return UnavailableError(f"The engine is {engine.state}.", remedy=_SOON)
 
-    def cancel(self, request_id: str) -> None:
+    def cancel(self, request_id: str, *, at_token: int | None = None) -> None:
         """`Stream.cancel` by id."""
         if (stream := self._handles.get(request_id)) is not None:
-            stream.cancel()
+            stream.cancel(at_token)
 
     def finish(self, request_id: str, *, at_token: int, reason: FinishReason = "stop") -> None:
         """`Stream.finish` by id."""

@@ -81,9 +81,10 @@ class Stream:
         self._submitted_s = now
         self._first_s: float | None = None
         self._received = 0
+        self._handed = 0  # tokens that the reader has got
         self._pending: Delta | None = None
         self._error: UndicedError | None = None
-        self._account: UsageEvent | None = None  # the engine's, before `finish` cuts it
+        self._account: UsageEvent | None = None  # the engine's, before the reader's end cuts it
         self._cut: tuple[int, FinishReason] | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -101,6 +102,7 @@ class Stream:
                 raise self._error or StopAsyncIteration
             await self._wait()
         delta, self._pending = self._pending, None
+        self._handed += len(delta.tokens)
         if delta.usage is None:
             return delta
         if delta.speaks:
@@ -110,29 +112,31 @@ class Stream:
         delta.usage = self.usage
         return delta
 
-    def cancel(self) -> None:
-        """End the sequence because nobody reads it any more; no effect if it has ended."""
-        if self.state in _LISTENING:
-            self._send(Cancel(self.request.id))
-        self._leave()
+    def cancel(self, at_token: int | None = None) -> None:
+        """End the sequence because nobody reads it any more. No effect if the last delta has been read.
+
+        It counts `at_token` tokens, by default those that were handed out.
+        """
+        at_token = self._handed if at_token is None else at_token
+        self._leave(at_token, "cancelled", Cancel(self.request.id))
 
     def finish(self, at_token: int, reason: FinishReason = "stop") -> None:
         """End the sequence as if it had stopped after `at_token` tokens; later ones are neither handed out nor counted.
 
         Iteration goes on to one last delta, with the account and no tokens. No effect if the last delta has been read.
         """
-        if self.state in _LEFT:
-            self._cut = (at_token, reason)
-        if self.state in _LISTENING:
-            self._send(Finish(self.request.id, at_token, reason))
-        self._leave()
+        self._leave(at_token, reason, Finish(self.request.id, at_token, reason))
 
-    def _leave(self) -> None:
+    def _leave(self, at_token: int, reason: FinishReason, message: Cancel | Finish) -> None:
         if self.state not in _LEFT:
             return
-        self._enter(_LEFT[self.state])
+        failed = self._account is not None and self._account.finish_reason == "error"
+        self._cut = (at_token, "error" if failed else reason)
+        if self.state in _LISTENING:
+            self._send(message)
         if self._pending is not None:
             self._pending = self._last(self._pending.usage) if self._pending.usage is not None else None
+        self._enter(_LEFT[self.state])
 
     def _close(self) -> None:
         """The reader has got to the end."""
@@ -149,8 +153,7 @@ class Stream:
         """Tell what was used."""
         account = self._account
         if account is not None:
-            unchanged = self._cut is None or account.finish_reason == "error"
-            self.usage = account if unchanged or self._cut is None else account.cut(*self._cut)
+            self.usage = account if self._cut is None else account.cut(*self._cut)
             self._on_usage(self.usage)
 
     async def _wait(self) -> None:
@@ -188,15 +191,19 @@ class Stream:
         return delta.usage is None
 
     def fail(self, error: UndicedError, account: UsageEvent | None, now: float, source: str = "") -> None:
-        """The engine has failed or refused; the reader gets `error` after what it has not read yet.
+        """The engine has failed or refused; the reader gets `error` after what it has not read yet, unless it has ended
+        the sequence itself: then it has all that it wanted.
 
         `account` is the engine's own, None if it died without one.
         """
         if self.state not in _ENDED:
             return
-        self._error = error
         if self.state in (State.RUNNING, State.DEAF):
             self._account = account or self._estimate(now, source)
+        if self.state is State.DEAF and self._account is not None:
+            self._pending = self._last(self._account)
+        else:
+            self._error = error
         self._enter(_ENDED[self.state])
         self._wake()
 

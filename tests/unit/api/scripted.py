@@ -132,8 +132,9 @@ class ScriptedEngine:
     def finish(self, request_id: str, *, at_token: int, reason: str) -> None:
         self.cuts[request_id] = (at_token, reason)
 
-    def cancel(self, request_id: str) -> None:
+    def cancel(self, request_id: str, *, at_token: int) -> None:
         self.cancelled.append(request_id)
+        self.cuts.setdefault(request_id, (at_token, "cancelled"))
 
     def stats(self) -> EngineStats:
         return EngineStats(running=1, waiting=2, pages=10, pages_used=4, pages_cached=1)
@@ -162,10 +163,23 @@ class Reply:
         assert all(line.startswith("data: ") and "\n" not in line for line in lines)
         return [line[6:] if line[6:] == "[DONE]" else json.loads(line[6:]) for line in lines]
 
+    @property
+    def told(self) -> dict[int, tuple[int, str | None]]:
+        """For each choice of a completion with log-probabilities: how many tokens have a row, and its finish reason."""
+        streamed = self.headers["content-type"].startswith("text/event-stream")
+        seen: dict[int, tuple[int, str | None]] = {}
+        for event in self.events if streamed else [self.json]:
+            for choice in event.get("choices", []) if isinstance(event, dict) else []:
+                rows, finish = seen.get(choice["index"], (0, None))
+                rows += len((choice["logprobs"] or {"tokens": []})["tokens"])
+                seen[choice["index"]] = (rows, choice["finish_reason"] or finish)
+        return seen
+
 
 @dataclass
 class Caller:
-    """Calls an ASGI application. `leave_after`: the client disconnects once it has seen that many writes."""
+    """Calls an ASGI application. `leave_after`: the client disconnects once it has seen that many writes.
+    `turns_per_write`: turns of the event loop that each write of a stream takes."""
 
     app: object
     service: Service
@@ -200,6 +214,7 @@ class Caller:
         headers: dict[str, str] | None = None,
         leave_after: int | None = None,
         query: bytes = b"",
+        turns_per_write: int = 0,
     ) -> Reply:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         reply, gone, given = Reply(0, {}, []), asyncio.Event(), False
@@ -228,6 +243,8 @@ class Caller:
                     reply.writes.append(message["body"])
                 if leave_after is not None and len(reply.writes) >= leave_after:
                     gone.set()
+                for _ in range(turns_per_write if message.get("more_body") else 0):
+                    await asyncio.sleep(0)
 
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
         scope = {

@@ -483,7 +483,7 @@ def test_a_client_that_left_before_the_answer_began_leaves_nothing_running(make,
         running.add(request.id)
         return submit(request)
 
-    def cancel(request_id):
+    def cancel(request_id, *, at_token):
         caller.engine.cancelled.append(request_id)
         running.discard(request_id)
 

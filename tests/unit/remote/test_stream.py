@@ -101,12 +101,17 @@ async def test_cancel_tells_the_engine_once_and_reports_when_it_answers(bench: B
     assert len(bench.reported) == 1
 
 
-async def test_cancel_after_the_end_reports_what_was_not_read(bench: Bench) -> None:
-    bench.token(1)
+@pytest.mark.parametrize(("at_token", "counted"), [(None, 2), (1, 1), (9, 4)])
+async def test_cancel_counts_what_was_handed_out_or_what_the_reader_says(
+    bench: Bench, at_token: int | None, counted: int
+) -> None:
+    bench.token(1, 2)
+    await anext(bench.stream)
+    bench.token(3, 4)
     bench.end()
-    bench.stream.cancel()
+    bench.stream.cancel(at_token)
     assert bench.sent == []
-    assert [usage.completion_tokens for usage in bench.reported] == [1]
+    assert [(usage.completion_tokens, usage.finish_reason) for usage in bench.reported] == [(counted, "cancelled")]
     await bench.read()
     bench.stream.cancel()
     bench.stream.finish(0)
@@ -128,7 +133,26 @@ async def test_a_failure_comes_after_the_tokens_and_is_accounted(bench: Bench) -
 async def test_a_failure_after_cancel_is_accounted_too(bench: Bench) -> None:
     bench.stream.cancel()
     bench.stream.fail(EngineError("gone"), None, now=5.0)
-    assert [usage.finish_reason for usage in bench.reported] == ["error"]
+    assert [usage.finish_reason for usage in bench.reported] == ["cancelled"]
+
+
+async def test_a_failure_after_a_stop_string_takes_nothing_from_the_answer(bench: Bench) -> None:
+    bench.token(1, 2, 3)
+    await anext(bench.stream)
+    bench.stream.finish(2)
+    bench.stream.fail(EngineError("gone"), None, now=5.0)
+    (last,) = await bench.read()
+    assert [last.usage] == bench.reported
+    assert (bench.reported[0].completion_tokens, last.finish_reason) == (2, "stop")
+
+
+async def test_a_cancel_after_a_failure_is_an_error_of_what_was_handed_out(bench: Bench) -> None:
+    bench.token(1)
+    await anext(bench.stream)
+    bench.token(2)
+    bench.stream.fail(EngineError("gone"), None, now=5.0)
+    bench.stream.cancel()
+    assert [(usage.completion_tokens, usage.finish_reason) for usage in bench.reported] == [(1, "error")]
 
 
 async def test_a_refusal_is_raised_and_accounts_for_nothing() -> None:
