@@ -27,7 +27,8 @@ GOOD = {
 }
 FIELDS = [(CHAT, name) for name in ChatBody.__struct_fields__]
 FIELDS += [(TEXT, name) for name in CompletionBody.__struct_fields__]
-FIELDS += [(path, name) for path in (CHAT, TEXT) for name in sorted({line.name for line in TABLE[""]})]
+OTHERS = sorted({line.name for line in TABLE[""]} - {name for _, name in FIELDS})[::10]  # test_fields has them all
+FIELDS += [(path, name) for path in (CHAT, TEXT) for name in OTHERS]
 DEEP = 100_000
 NASTY = {  # as it stands in the JSON
     "null": "null",
