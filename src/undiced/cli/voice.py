@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import queue
+import select
 import threading
 
 OUTPUT, ERROR = 1, 2
@@ -38,10 +39,16 @@ class Voice:
 
     def _run(self) -> None:
         while (said := self._lines.get()) is not None:
-            where, rest = said
             with contextlib.suppress(OSError):
-                while rest:
-                    rest = rest[os.write(where, rest) :]
+                _write(*said)
+
+
+def _write(where: int, rest: bytes) -> None:
+    while rest:
+        try:
+            rest = rest[os.write(where, rest) :]
+        except BlockingIOError:  # somebody else who has this terminal or pipe made it so
+            select.select([], [where], [])
 
 
 class VoiceHandler(logging.Handler):
