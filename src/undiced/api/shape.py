@@ -11,7 +11,7 @@ from undiced.core.errors import InvalidRequestError
 
 MAX_STRINGS = 1 << 17
 MAX_NESTS = 1 << 15  # lists and objects
-MAX_VALUES = 1 << 19
+MAX_VALUES = 1 << 18
 _VALUE_BYTES = 48  # of a decoded value beside its text
 _WIDE = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4", b"\\ud", b"\\uD")  # begin characters beyond 16 bits
 
