@@ -1,8 +1,8 @@
 """The scheduler over a backend whose tokens are hashes of what its KV pages hold.
 
 Whatever is added, cancelled, finished and preempted: every sequence gets the tokens that it would get alone, ends
-exactly once with one account, pages are conserved, and requests of a class start in the order in which they came. All
-of it holds with several steps in flight, and nothing of a step in flight is given to others.
+exactly once with one account, pages are conserved, and nobody but the eldest starts before a smaller one. All of it
+holds with several steps in flight, and nothing of a step in flight is given to others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from undiced.engine.backend import Limits
 from undiced.serve import Policy, Priority, Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
 from undiced.serve.loop import EngineLoop
+from undiced.serve.sequence import State
 
 if TYPE_CHECKING:
     from undiced.serve import Delta, UsageEvent
@@ -67,15 +68,16 @@ samplings = st.builds(
 
 
 class Watched(Scheduler):
-    """Remembers who started, in order, and how many steps were in flight."""
-
-    def __init__(self, limits: Limits, policy: Policy) -> None:
-        super().__init__(limits, policy)
-        self.started: list[str] = []
+    """Checks who starts."""
 
     def schedule(self, now: float) -> Plan | None:
+        sizes = {sequence: sequence.size for sequence in self._alive.values() if sequence.state is State.WAITING}
+        prompts = [sequence for sequence in self._alive.values() if sequence.left > (not sequence.scoring)]
+        eldest = min((*sizes, *prompts), key=lambda sequence: sequence.order, default=None)
         plan = super().schedule(now)
-        self.started += [sequence.id for sequence in plan.opened] if plan is not None else []
+        started = [sequence for sequence in sizes if sequence.state is State.RUNNING and sequence is not eldest]
+        left = [size for sequence, size in sizes.items() if sequence.state is State.WAITING]
+        assert all(sizes[sequence] < size for sequence in started for size in left)
         return plan
 
 
@@ -251,12 +253,6 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert tokens == self.expected[name][: len(tokens)]
             assert self.scores[name] == scores(self.requests[name])[: len(self.scores[name])]
 
-    @invariant()
-    def first_in_first_out(self) -> None:
-        for priority in Priority:
-            numbers = [int(name[1:]) for name in self.scheduler.started if self.requests[name].priority is priority]
-            assert numbers == sorted(numbers)
-
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
             return
@@ -268,7 +264,6 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.conserved()
         assert self.loop.idle, "some sequence never ended"
         self.same_tokens_as_alone()
-        self.first_in_first_out()
         assert self.accounts.keys() == self.requests.keys()
         assert self.scheduler.pool.held == 0
         for name, account in self.accounts.items():

@@ -1,20 +1,24 @@
-"""Pacer: how many prompt tokens a step may take on while other sequences wait for their next token.
+"""Pacer: how many prompt tokens a step may take on while others wait for their next token, or for their turn.
 
 Knows the seconds that steps took, as the backend reported them; reads no clock.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undiced.serve.policy import Policy
+
 _BLEND = 0.125  # weight of the newest measurement
 _LEAST_MEASURED = 8  # prompt tokens; fewer say nothing about the cost of one
 
 
 class Pacer:
-    """Learns what a prompt token costs and sizes chunks so that a step grows by about `stall_s`."""
+    """Learns what a prompt token costs, and sizes chunks by that."""
 
-    def __init__(self, stall_s: float, min_chunk: int) -> None:
-        self._stall_s = stall_s
-        self._min_chunk = min_chunk
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._decode_s = 0.0
         self._token_s = 0.0
 
@@ -28,9 +32,16 @@ class Pacer:
 
     def chunk(self, budget: int) -> int:
         """Prompt tokens for a step that also decodes, at most `budget`; all of it until a token's cost is known."""
-        if self._token_s * budget <= self._stall_s:
+        return self._within(budget, self._policy.stall_s, self._policy.min_chunk)
+
+    def turn(self, budget: int) -> int:
+        """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
+        return self._within(budget, self._policy.turn_s, self._policy.min_turn)
+
+    def _within(self, budget: int, most_s: float, least: int) -> int:
+        if self._token_s * budget <= most_s:
             return budget
-        return min(budget, max(self._min_chunk, int(self._stall_s / self._token_s)))
+        return min(budget, max(least, int(most_s / self._token_s)))
 
 
 def _blend(old: float, new: float) -> float:

@@ -1,37 +1,46 @@
-"""WaitingQueue: sequences that have not started, one line a priority class. Knows their order and nothing else."""
+"""WaitingQueue: sequences that have not started, by age and by size. Knows their order and nothing else."""
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
-
-from undiced.serve.request import Priority
 
 if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
 
 
 class WaitingQueue:
-    """First in, first out within a class; among the heads of the classes, the one whose `order` is least."""
+    """The same sequences in two orders; neither `order` nor `size` of a sequence changes while it waits."""
 
     def __init__(self) -> None:
-        self._lines: tuple[deque[Sequence], ...] = tuple(deque() for _ in Priority)
-        self._length = 0
+        self._by_age: list[Sequence] = []
+        self._by_size: list[Sequence] = []
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._by_age)
 
     def push(self, sequence: Sequence) -> None:
-        """To the end of its class."""
-        self._lines[sequence.request.priority].append(sequence)
-        self._length += 1
+        """To its places."""
+        insort(self._by_age, sequence, key=_order)
+        insort(self._by_size, sequence, key=_size)
 
-    def head(self) -> Sequence | None:
-        """The next to start, or None."""
-        heads = [line[0] for line in self._lines if line]
-        return min(heads, key=lambda sequence: sequence.order) if heads else None
+    def eldest(self) -> Sequence | None:
+        """The one whose `order` is least, or None."""
+        return self._by_age[0] if self._by_age else None
+
+    def smallest(self) -> Sequence | None:
+        """The one whose `size` is least, or None."""
+        return self._by_size[0] if self._by_size else None
 
     def remove(self, sequence: Sequence) -> None:
         """Take one out, wherever it stands."""
-        self._lines[sequence.request.priority].remove(sequence)
-        self._length -= 1
+        del self._by_age[bisect_left(self._by_age, sequence.order, key=_order)]
+        del self._by_size[bisect_left(self._by_size, sequence.size, key=_size)]
+
+
+def _order(sequence: Sequence) -> tuple[float, int]:
+    return sequence.order
+
+
+def _size(sequence: Sequence) -> tuple[int, int, tuple[float, int]]:
+    return sequence.size

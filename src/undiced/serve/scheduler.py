@@ -1,7 +1,7 @@
 """Scheduler: which sequences run in the next step, on which pages, and when they end.
 
 Four verbs: add, schedule, update, finish. Pure policy: holds no tensors and reads no clock; times come in as numbers.
-Decoding sequences always go on, one token each; prompts share what is left of the step's token budget, oldest first.
+Decoding sequences always go on, one token each; prompts share what is left of the step's token budget by `Turns`.
 Pages are handed out as tokens arrive, never reserved for `max_tokens`; when they run out the youngest sequence gives
 its pages back and is recomputed later, with the same tokens, because draws depend on seed and counter alone.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
 from undiced.serve.delta import Delta, EngineStats
+from undiced.serve.figures import Figures
 from undiced.serve.pace import Pacer
 from undiced.serve.pages import NO_PAGE, PagePool
 from undiced.serve.plan import Plan
@@ -23,14 +24,14 @@ from undiced.serve.prefix import PrefixCache
 from undiced.serve.queue import WaitingQueue
 from undiced.serve.request import check
 from undiced.serve.sequence import NO_SLOT, Sequence, State
+from undiced.serve.turns import Turns
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
 
-_RATE_WINDOW_S = 1.0
-_RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
+_PATIENCE_S = 10.0  # for so long the eldest may be overtaken while pages are short; then nobody starts before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Scheduler:
         self.policy = policy or Policy()
         self.pool = PagePool(limits.pages, limits.page_tokens)
         self._prefix = PrefixCache(self.pool)
-        self._pacer = Pacer(self.policy.stall_s, self.policy.min_chunk)
+        self._pacer = Pacer(self.policy)
         self._alive: dict[str, Sequence] = {}
         self._waiting = WaitingQueue()
         self._running: list[Sequence] = []  # oldest first, like _preempted
@@ -68,10 +69,8 @@ class Scheduler:
         self._leaving: list[Sequence] = []  # ended, but part of a step in flight
         self._serial = 0
         self._latest_s = 0.0
-        self._rate = self._busy_s = self._updated_s = 0.0
-        self._steps = self._preemptions = self._ended = 0
-        self._prompt_tokens = self._cached_tokens = self._completion_tokens = 0
-        self._step_s = self._joules = 0.0
+        self._odd = 0  # half a token that the eldest prompt is owed
+        self._figures = Figures()
 
     @property
     def idle(self) -> bool:
@@ -102,20 +101,22 @@ class Scheduler:
                 remedy="Try again later.",
             )
         if not self._alive:
-            self._updated_s, self._busy_s = now, 0.0
+            self._figures.begin(now)
         arrival_s = now if arrival_s is None else min(arrival_s, now)
         self._serial += 1
         self._latest_s = max(self._latest_s, arrival_s)
         sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens)
         self._alive[request.id] = sequence
+        self._wait(sequence)
+
+    def _wait(self, sequence: Sequence) -> None:
+        sequence.hoped = self._prefix.found(sequence)[0] * self.limits.page_tokens
         self._waiting.push(sequence)
 
     def retry_after_s(self) -> float:
-        """Seconds until the sequence nearest to its end has reached it, at the present speed: then the queue moves."""
-        if not self._running or self._rate <= 0.0:
-            return _RETRY_DEFAULT_S
-        left = min(sequence.max_tokens - sequence.generated for sequence in self._running)
-        return min(max(left * len(self._running) / self._rate, _RETRY_LEAST_S), _RETRY_MOST_S)
+        """Seconds until the queue is likely to move."""
+        left = min((sequence.max_tokens - sequence.generated for sequence in self._running), default=0)
+        return self._figures.retry_after_s(len(self._running), left)
 
     # schedule
 
@@ -126,7 +127,7 @@ class Scheduler:
         """
         plan = Plan()
         prompts = self._plan_decodes(plan)
-        if prompts or ((len(self._waiting) or self._preempted) and len(self._running) < self.limits.max_batch):
+        if prompts or ((len(self._waiting) and self._slots) or self._preempted):
             self._plan_prompts(plan, prompts, now)
         if not plan.sequences:
             return None
@@ -165,23 +166,46 @@ class Scheduler:
 
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self.limits.max_tokens - plan.decodes
-        if plan.decodes:
-            budget = self._pacer.chunk(budget)
-        for sequence in prompts:
-            if budget > 0 and sequence.state is State.RUNNING:
-                budget -= self._plan_chunk(plan, sequence, budget)
+        budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
+        turns = Turns(prompts, self._preempted, self._waiting)
+        eldest = self._start_eldest(turns, now)
+        reserve = self._reserve(budget, eldest)
         while budget > 0:
-            admitted = self._admit(now)
-            if admitted is None:
+            sequence = turns.take(eldest) if eldest and 0 < budget <= reserve else turns.next()
+            if sequence is None:
                 break
-            budget -= self._plan_chunk(plan, admitted, budget)
+            if sequence is eldest:
+                reserve = 0
+            elif sequence.state is not State.RUNNING and not self._start(sequence, eldest, now):
+                turns.refuse(sequence)
+                continue
+            budget -= self._plan_chunk(plan, sequence, budget - reserve)
+
+    def _start_eldest(self, turns: Turns, now: float) -> Sequence | None:
+        """The eldest prompt, running; None if there is none, or if it can't start."""
+        eldest = turns.eldest()
+        if eldest is None or eldest.state is State.RUNNING:
+            return eldest
+        if self._start(eldest, eldest, now):
+            turns.join(eldest)
+            return eldest
+        if now - eldest.order[0] > _PATIENCE_S:
+            turns.close()
+        return None
+
+    def _reserve(self, budget: int, eldest: Sequence | None) -> int:
+        """The eldest's half of the budget; of an odd one the greater half every other time."""
+        if eldest is None:
+            return 0
+        half, self._odd = divmod(budget + self._odd, 2)
+        return min(half, eldest.left)
 
     def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
         """Put in the next tokens of a prompt; returns how many: none if a step in flight computes the same page."""
         saved = self._prefix.adopt(sequence)
         if not sequence.preemptions:
             sequence.cached += saved
-            self._cached_tokens += saved
+            self._figures.cached_tokens += saved
         if self._prefix.claimed(sequence):
             return 0
         count = min(budget, sequence.left)
@@ -214,42 +238,72 @@ class Scheduler:
 
     def _preempt(self, youngest: Sequence) -> None:
         self._running.pop()
-        self.pool.release(youngest.pages)
-        youngest.reset()
-        youngest.preemptions += 1
+        self._stop(youngest)
         youngest.state = State.PREEMPTED
         insort(self._preempted, youngest, key=_order)
-        self._preemptions += 1
 
-    def _admit(self, now: float) -> Sequence | None:
-        """Start the next sequence, new or preempted, if the pages for all its tokens are there; nobody overtakes it
-        if not.
-        """
-        head = self._waiting.head() if self._slots else None
-        resumed = self._preempted[0] if self._preempted else None
-        sequence = resumed if head is None or (resumed is not None and resumed.order < head.order) else head
-        if sequence is None or not self._fits(sequence):
-            return None
-        if sequence is resumed:
-            del self._preempted[0]
+    def _put_back(self, sequence: Sequence) -> None:
+        """Back into the queue, with a prompt that has been read in part; its full pages stay in the cache for now."""
+        self._running.remove(sequence)
+        self._stop(sequence)
+        if sequence in self._opened:
+            self._opened.remove(sequence)
+        self._slots.append(sequence.slot)
+        sequence.slot = NO_SLOT
+        sequence.state = State.WAITING
+        self._wait(sequence)
+
+    def _stop(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.pages)
+        sequence.reset()
+        sequence.preemptions += 1
+        self._figures.preemptions += 1
+
+    def _start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
+        """Start a sequence, new or preempted, if there is a slot, and pages for all its tokens."""
+        if sequence.state is State.PREEMPTED:
+            if not self._fits(sequence):
+                return False
+            self._preempted.remove(sequence)
         else:
+            if not ((self._slots and self._fits(sequence)) or self._make_room(sequence, eldest)):
+                return False
             self._waiting.remove(sequence)
             sequence.slot = self._slots.pop()
-            sequence.admitted_s = now
+            sequence.hoped = 0
+            sequence.admitted_s = now if sequence.admitted_s is None else sequence.admitted_s
             self._opened.append(sequence)
         sequence.state = State.RUNNING
         insort(self._running, sequence, key=_order)
-        return sequence
+        return True
 
-    def _fits(self, sequence: Sequence) -> bool:
-        """Whether free pages suffice for its tokens, for the prompts under way, and for one more page of every
-        running sequence.
+    def _make_room(self, sequence: Sequence, eldest: Sequence | None) -> bool:
+        """Put larger prompts under way back into the queue, the largest first, until the sequence has a slot and pages;
+        not the eldest, and only if that helps.
+        """
+        larger = [
+            other
+            for other in self._running
+            if not (other is eldest or other.flights or other.generated) and other.size > sequence.size
+        ]
+        gain = sum(len(other.pages) - other.adopted for other in larger)
+        if not (self._slots or larger) or not self._fits(sequence, gain):
+            return False
+        larger.sort(key=lambda other: other.size)
+        while larger and not (self._slots and self._fits(sequence)):
+            self._put_back(larger.pop())
+        return bool(self._slots) and self._fits(sequence)
+
+    def _fits(self, sequence: Sequence, gain: int = 0) -> bool:
+        """Whether free pages, and `gain` more, suffice for its tokens, for the prompts under way that are not larger,
+        and for one more page of every running sequence. A preempted sequence leaves enough for larger ones too.
         """
         found, idle = self._prefix.found(sequence)
-        promised = 0
+        promised, yields = 0, sequence.state is State.PREEMPTED
         for other in self._running:
-            promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
-        return self._pages(len(sequence.tokens)) - found + promised <= self.pool.available - idle
+            if yields or other.left < 2 or other.size < sequence.size:
+                promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
+        return self._pages(len(sequence.tokens)) - found + promised <= self.pool.available + gain - idle
 
     def _pages(self, tokens: int) -> int:
         return -(-tokens // self.limits.page_tokens)
@@ -300,7 +354,8 @@ class Scheduler:
                 self._end(sequence, "stop", now, delta)
             elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
                 self._end(sequence, "length", now, delta)
-        self._account(plan, sum(bool(delta.tokens) for delta in deltas), now, seconds, joules)
+        self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
+        self._figures.step(plan.prompt_tokens, sum(bool(delta.tokens) for delta in deltas), now, seconds, joules)
         return deltas
 
     def _tell(self, plan: Plan, scores: Scores, now: float) -> list[Delta]:
@@ -340,18 +395,6 @@ class Scheduler:
             if sequence.computed >= sequence.publish_at:
                 self._prefix.publish(sequence)
 
-    def _account(self, plan: Plan, sampled: int, now: float, seconds: float, joules: float) -> None:
-        self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
-        self._steps += 1
-        self._step_s += seconds
-        self._joules += joules
-        self._prompt_tokens += plan.prompt_tokens
-        self._completion_tokens += sampled
-        elapsed = max(now - self._updated_s, seconds, 1e-9)
-        self._busy_s += elapsed
-        self._rate += (sampled / elapsed - self._rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
-        self._updated_s = now
-
     # finish
 
     def finish(self, request_id: str, at_token: int, reason: FinishReason, now: float) -> Delta | None:
@@ -384,6 +427,7 @@ class Scheduler:
 
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
         del self._alive[sequence.id]
+        self._figures.end(now, sequence.state is State.RUNNING)
         if sequence.state is State.RUNNING:
             self._running.remove(sequence)
         elif sequence.state is State.PREEMPTED:
@@ -397,7 +441,6 @@ class Scheduler:
         else:
             self._release(sequence)
         sequence.state = State.ENDED
-        self._ended += 1
         delta.finish_reason = reason
         delta.usage = sequence.usage(reason, now, self.limits.source)
         return delta
@@ -414,6 +457,7 @@ class Scheduler:
 
     def stats(self, overhead_s: float = 0.0) -> EngineStats:
         """The figures so far; `overhead_s` is the loop's own."""
+        figures = self._figures
         return EngineStats(
             running=len(self._running),
             waiting=len(self._waiting),
@@ -421,16 +465,16 @@ class Scheduler:
             pages=self.pool.pages,
             pages_used=self.pool.held,
             pages_cached=self.pool.cached,
-            tokens_per_s=self._rate,
-            steps=self._steps,
-            prompt_tokens=self._prompt_tokens,
-            cached_tokens=self._cached_tokens,
-            completion_tokens=self._completion_tokens,
-            preemptions=self._preemptions,
-            ended=self._ended,
-            step_s=self._step_s,
+            tokens_per_s=figures.rate,
+            steps=figures.steps,
+            prompt_tokens=figures.prompt_tokens,
+            cached_tokens=figures.cached_tokens,
+            completion_tokens=figures.completion_tokens,
+            preemptions=figures.preemptions,
+            ended=figures.ended,
+            step_s=figures.step_s,
             overhead_s=overhead_s,
-            joules=self._joules,
+            joules=figures.joules,
             source=self.limits.source,
         )
 

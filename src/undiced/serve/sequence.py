@@ -34,6 +34,7 @@ class Sequence:
     Attributes:
         order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a
             class.
+        hoped: tokens that may come from the prefix cache, as far as is known while it waits.
         tokens: the prompt, then what was generated.
         computed: tokens whose keys and values are in its pages.
         submitted: those, and the tokens that steps in flight compute; the others still have to go through the model.
@@ -48,8 +49,8 @@ class Sequence:
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "id", "joules",
-        "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "preemptions", "publish_at",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "hoped", "id",
+        "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "preemptions", "publish_at",
         "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted", "tabled", "tokens",
         "wants_logprobs",
     )  # fmt: skip
@@ -70,6 +71,7 @@ class Sequence:
         self.scored = 0 if request.prompt_logprobs >= 0 else len(request.prompt)
         self.scoring = request.prompt_logprobs >= 0 or not request.max_tokens
         self.generated = 0
+        self.hoped = 0
         self.cached = 0
         self.preemptions = 0
         self.flights = 0
@@ -93,6 +95,11 @@ class Sequence:
     def left(self) -> int:
         """Tokens that still have to be submitted before the next one can be sampled; 0 while that one is awaited."""
         return len(self.tokens) - self.submitted
+
+    @property
+    def size(self) -> tuple[int, int, tuple[float, int]]:
+        """What prompts are compared by: class, tokens that have to be computed, and `order` between equals."""
+        return self.request.priority, len(self.tokens) - self.submitted - self.hoped, self.order
 
     @property
     def shareable(self) -> int:
