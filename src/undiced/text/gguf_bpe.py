@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
 
 
+MAX_MERGES = 1_000_000  # ours: the longest list seen has 515,000
+
+
 def build_bpe(metadata: Mapping[str, object]) -> Parts:
     """Raises UnsupportedError for a pre-tokenizer we do not know, CheckpointError for a damaged vocabulary."""
     presplit = _presplit(metadata)
@@ -69,6 +72,8 @@ def _presplit(metadata: Mapping[str, object]) -> Presplit:
 
 def _merges(metadata: Mapping[str, object]) -> list[tuple[str, str]]:
     merges = metadata.get("tokenizer.ggml.merges")
+    if isinstance(merges, (list, tuple)) and len(merges) > MAX_MERGES:
+        raise CheckpointError(f"tokenizer.ggml.merges holds {len(merges)} entries.", remedy="Fetch it again.")
     if not isinstance(merges, (list, tuple)):
         raise CheckpointError("The file has a BPE vocabulary but no tokenizer.ggml.merges.", remedy="Fetch it again.")
     pairs = [tuple(m.split(" ")) for m in merges if isinstance(m, str)]

@@ -13,7 +13,8 @@ from enum import IntEnum
 from undiced.core.errors import CheckpointError
 from undiced.text.endings import BEGINNINGS, ENDINGS, endings
 
-MAX_TOKENS = 4_000_000
+MAX_TOKENS = 600_000  # ours: the largest vocabulary seen has 262,208
+MAX_ADDED = 100_000  # ours: the most seen are 6,500
 _REMEDY = "The file is damaged or was converted by a faulty tool; fetch it again."
 
 
@@ -68,6 +69,9 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
     kinds = list(numbers(metadata, "tokenizer.ggml.token_type", len(texts)) or [int(Kind.NORMAL)] * len(texts))
     roles = _roles(metadata, kinds)
     ends, control = _control(texts, kinds, roles)
+    user_defined = frozenset(i for i, kind in enumerate(kinds) if kind == Kind.USER_DEFINED)
+    if len(control) + len(user_defined) > MAX_ADDED:
+        raise CheckpointError(f"The vocabulary has more than {MAX_ADDED} special tokens.", remedy=_REMEDY)
     tokens = texts if all(texts) else [text or f"[EMPTY_{i}]" for i, text in enumerate(texts)]
     add_bos = _flag(metadata, "tokenizer.ggml.add_bos_token")
     if add_bos and roles["bos"] is None:
@@ -79,7 +83,7 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
         ids=_ids(texts, control),
         kinds=kinds,
         control=control,
-        user_defined=frozenset(i for i, kind in enumerate(kinds) if kind == Kind.USER_DEFINED),
+        user_defined=user_defined,
         bos_id=roles["bos"],
         unknown_id=roles.get("unknown"),
         end_ids=ends,

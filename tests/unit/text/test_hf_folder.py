@@ -276,3 +276,11 @@ def test_a_panic_of_the_library_is_an_ordinary_error(tmp_path: Path, monkeypatch
 
     with pytest.raises(UndicedError, match="tokenizer failed on the text: index out of bounds"):
         loaded.encode("a")
+
+
+@pytest.mark.parametrize(("unit", "count"), [("0,", 2_000_000), ('"a":0,', 700_000), ("{},", 40_000)])
+def test_documents_with_absurdly_many_parts_are_refused_unparsed(tmp_path: Path, unit: str, count: int) -> None:
+    source = folder(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(f'{{"version": {{{unit * (count + 1)}}}', "utf-8")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json holds more than \d+ times"):
+        load_tokenizer(source)

@@ -202,3 +202,15 @@ def test_a_missing_pre_tokenizer_is_known_for_gpt2_alone() -> None:
 def test_an_end_token_is_not_added_to_a_prompt() -> None:
     base = spm_metadata()
     assert load(changed(base, add_eos_token=True)).encode("hello") == load(base).encode("hello")
+
+
+def test_absurd_numbers_of_anything_are_refused_before_work_is_done() -> None:
+    base = bpe_metadata()
+    with pytest.raises(CheckpointError, match="merges holds 1000001 entries"):
+        load(changed(base, merges=["a b"] * 1_000_001))
+    with pytest.raises(CheckpointError, match="more than 100000 special tokens"):
+        load(
+            changed(base, tokens=[*tokens(base), *map(str, range(100_001))], token_type=[*kinds(base), *[4] * 100_001])
+        )
+    with pytest.raises(CheckpointError, match="600272 entries that are not a vocabulary"):
+        load(changed(base, tokens=[*tokens(base), *["x"] * 600_000]))
