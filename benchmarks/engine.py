@@ -172,7 +172,7 @@ def main() -> None:
     report = {"command": "python benchmarks/engine.py", "commit": _commit(), "cpu": _cpu(), "isa": _native.isa_detect(),
               "threads": args.threads, "rounds": args.rounds, "file": path.name,
               "limits": {k: statistics.median(b[k] for b in bounds) for k in bounds[0]}}  # fmt: skip
-    report["tokens_per_s"] = {
+    report["tokens_per_second"] = {
         n: {w: statistics.median(r[w] for r in rs) for w in WORKLOADS} for n, rs in results.items()
     }
     report["ratios"] = {
@@ -196,7 +196,7 @@ def _print(report: dict) -> None:
         f"medians of {report['rounds']}"
     )
     print(f"{'tokens a second':34}" + "".join(f"{w:>12}" for w in WORKLOADS))
-    for name, row in report["tokens_per_s"].items():
+    for name, row in report["tokens_per_second"].items():
         print(f"{name:34}" + "".join(f"{row[w]:12.0f}" for w in WORKLOADS))
     for name, row in report["ratios"].items():
         print(f"{name:34}" + "".join(f"{row[w]:11.2f}x" for w in WORKLOADS))

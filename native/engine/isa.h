@@ -27,12 +27,9 @@ enum class Op : std::uint16_t {
     SOFTCAP = 13,
     GATHER = 14,
     SAMPLE = 15,
-    MOE_ROUTE = 16,
-    MOE_MATMUL = 17,
-    MLA_ATTENTION = 18,
 };
 
-inline constexpr std::array<std::pair<std::string_view, Op>, 19> kOpNames = {{
+inline constexpr std::array<std::pair<std::string_view, Op>, 16> kOpNames = {{
     {"BARRIER", Op::BARRIER},
     {"EMBED", Op::EMBED},
     {"RMSNORM", Op::RMSNORM},
@@ -49,9 +46,6 @@ inline constexpr std::array<std::pair<std::string_view, Op>, 19> kOpNames = {{
     {"SOFTCAP", Op::SOFTCAP},
     {"GATHER", Op::GATHER},
     {"SAMPLE", Op::SAMPLE},
-    {"MOE_ROUTE", Op::MOE_ROUTE},
-    {"MOE_MATMUL", Op::MOE_MATMUL},
-    {"MLA_ATTENTION", Op::MLA_ATTENTION},
 }};
 
 // The name of an operation code, or an empty view for a code that the host does not know.

@@ -9,13 +9,13 @@ from undiced.compiler.wafer.compile import compile_wafer
 from undiced.compiler.wafer.dims import Dims
 from undiced.compiler.wafer.options import Options
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
-from undiced.compiler.wafer.place import Tiling, overlap, touches
+from undiced.compiler.wafer.place import Tiling, overlap
 from undiced.compiler.wafer.reduce import tree_finder
 from undiced.core.errors import CompileError
 from undiced.machine import toy
 from undiced.machine.collective import Level, allreduce, covers, level_cycles, level_reduce, unpack_levels
 from undiced.machine.cost import CostModel
-from undiced.program import Bounds
+from undiced.program import Bounds, Rect
 
 MODEL = CostModel.of(toy(8, 8))
 
@@ -36,6 +36,15 @@ def models(draw):
         draw(st.integers(16, 2000)),
         draw(st.booleans()),
     )
+
+
+def touches(a: Rect, b: Rect) -> bool:
+    """Whether two rectangles share an edge."""
+    beside = a.x + a.width == b.x or b.x + b.width == a.x
+    above = a.y + a.height == b.y or b.y + b.height == a.y
+    share_y = a.y < b.y + b.height and b.y < a.y + a.height
+    share_x = a.x < b.x + b.width and b.x < a.x + a.width
+    return (beside and share_y) or (above and share_x)
 
 
 @settings(max_examples=25, deadline=None)

@@ -36,9 +36,8 @@ def make_folder(folder: Path, *, tokenizer: bool = True, poison: int | None = No
 
 
 def _write_tokenizer(folder: Path) -> None:
+    from support.byte_alphabet import CHAR_OF
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    from undiced.text.bytelevel import CHAR_OF
 
     ids = {token: i for i, token in enumerate([*SPECIALS, *CHAR_OF])}
     engine = Tokenizer(models.BPE(ids, []))

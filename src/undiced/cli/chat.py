@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Seed, Temperature, Threads
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ class Conversation:
     def tell(self, text: str) -> None:
         """Something for the person who types; scripts do not want it."""
         if not self.as_json:
-            typer.secho(text, fg="bright_black")
+            typer.secho(printable(text), fg="bright_black")
 
     def take(self, line: str) -> None:
         """Obey a command or answer a message."""
@@ -103,7 +104,7 @@ class Conversation:
                 for piece, so_far in self.llm.stream([*system, *self.messages], self.params):
                     answer = so_far
                     if not self.as_json:
-                        typer.echo(piece, nl=False)
+                        typer.echo(printable(piece), nl=False)
                     if interrupted:
                         stopped = True
                         break

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json, Model, Threads
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,9 +27,9 @@ class Findings:
 
     Attributes:
         isa: the instruction set level the engine uses. huge_pages: the kernel's setting, or "unknown".
-        bytes_a_second, int8_ops_a_second: of `threads` threads together, from memory and in registers.
-        bytes_a_token: weights read to decode one token. limit_tokens_a_second: their reading time alone, inverted.
-        tokens_a_second, share_of_limit: decoding one sequence; None where the model is not here.
+        bytes_per_second, int8_ops_per_second: of `threads` threads together, from memory and in registers.
+        bytes_per_token: weights read to decode one token. limit_tokens_per_second: their reading time alone, inverted.
+        tokens_per_second, share_of_limit: decoding one sequence; None where the model is not here.
         remedies: what would help.
     """
 
@@ -36,12 +37,12 @@ class Findings:
     threads: int
     cores: int
     huge_pages: str
-    bytes_a_second: float
-    int8_ops_a_second: float
+    bytes_per_second: float
+    int8_ops_per_second: float
     model: str
-    bytes_a_token: float | None
-    limit_tokens_a_second: float | None
-    tokens_a_second: float | None
+    bytes_per_token: float | None
+    limit_tokens_per_second: float | None
+    tokens_per_second: float | None
     share_of_limit: float | None
     remedies: tuple[str, ...]
 
@@ -77,8 +78,8 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
     bar.share(0.4, "Measuring int8 arithmetic")
     peak = float(native.probe_int8_peak(machine.threads))
     bar.share(0.6, f"Decoding {_DECODE_TOKENS} tokens")
-    bytes_a_token, speed = _model(model, machine.threads, run=run)
-    limit = bandwidth / bytes_a_token if bytes_a_token else None
+    bytes_per_token, speed = _model(model, machine.threads, run=run)
+    limit = bandwidth / bytes_per_token if bytes_per_token else None
     isa, huge_pages = str(native.isa_detect()), _huge_pages()
     cores = host().threads
     return Findings(
@@ -86,14 +87,14 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         threads=machine.threads,
         cores=cores,
         huge_pages=huge_pages,
-        bytes_a_second=bandwidth,
-        int8_ops_a_second=peak,
+        bytes_per_second=bandwidth,
+        int8_ops_per_second=peak,
         model=model,
-        bytes_a_token=bytes_a_token,
-        limit_tokens_a_second=limit,
-        tokens_a_second=speed,
+        bytes_per_token=bytes_per_token,
+        limit_tokens_per_second=limit,
+        tokens_per_second=speed,
         share_of_limit=speed / limit if speed and limit else None,
-        remedies=remedies(isa, huge_pages, machine.threads, cores, here=bytes_a_token is not None, model=model),
+        remedies=remedies(isa, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
     )
 
 
@@ -155,16 +156,16 @@ def _show(found: Findings) -> None:
         ("instruction set", found.isa),
         ("threads", f"{found.threads} of {found.cores} cores"),
         ("huge pages", found.huge_pages),
-        ("memory bandwidth", f"{found.bytes_a_second / 1e9:.1f} GB/s"),
-        ("int8 peak", f"{found.int8_ops_a_second / 1e9:.0f} GOP/s"),
+        ("memory bandwidth", f"{found.bytes_per_second / 1e9:.1f} GB/s"),
+        ("int8 peak", f"{found.int8_ops_per_second / 1e9:.0f} GOP/s"),
     ]
-    if found.bytes_a_token is not None and found.limit_tokens_a_second is not None:
-        rows.append((found.model, f"{megabytes(found.bytes_a_token)} of weights a token"))
-        rows.append(("limit", f"{found.limit_tokens_a_second:.0f} tokens/s, one sequence, bandwidth alone"))
-    if found.tokens_a_second is not None and found.share_of_limit is not None:
-        rows.append(("measured", f"{found.tokens_a_second:.0f} tokens/s, {found.share_of_limit:.0%} of the limit"))
+    if found.bytes_per_token is not None and found.limit_tokens_per_second is not None:
+        rows.append((found.model, f"{megabytes(found.bytes_per_token)} of weights per token"))
+        rows.append(("limit", f"{found.limit_tokens_per_second:.0f} tokens/s, one sequence, bandwidth alone"))
+    if found.tokens_per_second is not None and found.share_of_limit is not None:
+        rows.append(("measured", f"{found.tokens_per_second:.0f} tokens/s, {found.share_of_limit:.0%} of the limit"))
     for name, value in rows:
-        typer.echo(f"{name:<18}{value}")
+        typer.echo(printable(f"{name:<18}{value}"))
     for remedy in found.remedies:
         typer.secho(f"! {remedy}", fg="yellow")
     if not found.remedies:

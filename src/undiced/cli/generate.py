@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Seed, Temperature, Threads
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from undiced.llm import Completion
@@ -43,7 +44,7 @@ def generate(
         for piece, so_far in llm.stream(asked, params):
             answer = so_far
             if not as_json:
-                typer.echo(piece, nl=False)
+                typer.echo(printable(piece), nl=False)
     assert answer is not None  # the last delta carries the account, so there is at least one
     if as_json:
         emit(summary(answer))

@@ -10,6 +10,7 @@ from typing import cast
 import typer
 
 from undiced.core.errors import InvalidRequestError
+from undiced.core.printable import printable
 
 _KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
 
@@ -27,12 +28,12 @@ def show(found: dict[str, object]) -> None:
     """Prints a summary; every second stands beside its clock."""
     if "cycles_per_token" not in found:
         for name, value in found.items():
-            typer.echo(f"{name:18}{value:,.0f}" if isinstance(value, float) else f"{name:18}{value}")
+            _say(f"{name:18}{value:,.0f}" if isinstance(value, float) else f"{name:18}{value}")
         return
     prompt = found["phase"] == "prefill"
     clock = float(str(found["clock_hz"])) / 1e9
-    typer.secho(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
-    typer.echo(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
+    _say(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
+    _say(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
     rows = [
         ("fits", "yes" if found["fits"] else _unfit(found)),
         ("regions", ", ".join(cast(list[str], found["regions"]))),
@@ -49,16 +50,21 @@ def show(found: dict[str, object]) -> None:
         ("longest context", f"{found['max_context_tokens']:,} tokens"),
     ]
     for name, text in rows:
-        typer.echo(f"  {name:28}{text}")
+        _say(f"  {name:28}{text}")
     breakdown = cast(dict[str, dict[str, float]], found["breakdown"])
     _shares("cycles by kind", breakdown["kind"], _KINDS_SHOWN)
     _shares("cycles by operator", breakdown["operator"], _OPERATORS_SHOWN)
     speculation = cast(dict[str, object] | None, found.get("speculation"))
     if speculation is not None:
-        typer.echo(
+        _say(
             f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
             f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens a second"
         )
+
+
+def _say(line: str, *, bold: bool = False) -> None:
+    """A line whose names may come out of a file."""
+    typer.secho(printable(line), bold=bold)
 
 
 def _unfit(found: dict[str, object]) -> str:
@@ -69,6 +75,6 @@ def _unfit(found: dict[str, object]) -> str:
 
 def _shares(title: str, cycles: dict[str, float], most: int) -> None:
     total = sum(cycles.values()) or 1.0
-    typer.echo(f"  {title}")
+    _say(f"  {title}")
     for name, value in sorted(cycles.items(), key=lambda item: -item[1])[:most]:
-        typer.echo(f"    {name:26}{value:14,.0f}  {value / total:6.1%}")
+        _say(f"    {name:26}{value:14,.0f}  {value / total:6.1%}")

@@ -5,11 +5,14 @@ used.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import typer
+
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_EVERY_S = 5.0
+_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 class Bar:
@@ -29,7 +33,7 @@ class Bar:
 
     def __init__(self, what: str, *, then: str = "", quiet: bool = False) -> None:
         """what: shown beside the bar. then: shown once a second phase begins, that is, when progress falls back."""
-        self._what, self._then, self._quiet = what, then, quiet
+        self._what, self._then, self._quiet = printable(what), then, quiet
         self._began_s = self._told_s = time.perf_counter()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -53,7 +57,7 @@ class Bar:
         """Share done from 0 to 1, and what is being done (nothing keeps the words of before)."""
         if share < self._done and self._then:
             what = what or self._then
-        self._what, self._done = what or self._what, share
+        self._what, self._done = printable(what) or self._what, share
         try:
             self._show(time.perf_counter())
         except (OSError, ValueError):  # the terminal has gone; what it would have shown goes on
@@ -101,10 +105,11 @@ def loading(model: str, *, quiet: bool = False) -> Bar:
 
 
 def emit(value: object) -> None:
-    """One line of JSON on the output."""
+    """One line of JSON on the output; control characters are escaped, those that JSON would let pass too."""
     import msgspec
 
-    typer.echo(msgspec.json.encode(value).decode())
+    line = msgspec.json.encode(value).decode()
+    typer.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line))
 
 
 def error_object(code: str, message: str, remedy: str) -> dict[str, object]:

@@ -13,6 +13,8 @@ import queue
 import select
 import threading
 
+from undiced.core.printable import printable
+
 OUTPUT, ERROR = 1, 2
 _LINES_KEPT = 1000
 _PATIENCE_S = 1.0
@@ -61,6 +63,6 @@ class VoiceHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Say it; a record that can't be formatted is a bug and is told as one."""
         try:
-            self._voice.say(self.format(record), where=ERROR)
+            self._voice.say(printable(self.format(record)), where=ERROR)
         except Exception:
             self._voice.say(f"ERROR {record.name}: a log record could not be formatted: {record.msg!r}", where=ERROR)

@@ -15,9 +15,11 @@ from undiced.cli.options import Json
 from undiced.cli.program_file import is_program, magic, open_program
 from undiced.cli.report import writing
 from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from undiced.core.mapping import MappingOptions
+    from undiced.llm import Compiled
     from undiced.program import Program
 
 # What is decided once, when a model is compiled for wafers.
@@ -73,9 +75,11 @@ def compile(
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
+    compiled: Compiled | None = None
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
-        program = _host_program(model, context, batch)
+        compiled = _host_program(model, context, batch)
+        program = compiled.program
     else:
         options = _options(
             region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits,
@@ -89,10 +93,12 @@ def compile(
         from undiced.cli.terminal import emit
         from undiced.program.dump import dump as text
 
-        emit({"dump": text(program)}) if as_json else typer.echo(text(program), nl=False)
+        emit({"dump": text(program)}) if as_json else typer.echo(printable(text(program)), nl=False)
         return
     found = (
-        _host_summary(program) if machine == "host" else _timed(program, machine, mapping, phase, batch, context, clock)
+        _host_summary(compiled)
+        if compiled is not None
+        else _timed(program, machine, mapping, phase, batch, context, clock)
     )
     _show({**found, **({"file": str(out)} if out else {})}, as_json)
 
@@ -296,18 +302,26 @@ def _speculation(
     }
 
 
-def _host_program(model: str, context: int, batch: int) -> Program:
+def _host_program(model: str, context: int, batch: int) -> Compiled:
     from undiced.llm import compile_for_host
 
-    return compile_for_host(model, max_batch=batch, max_context=context).program
+    return compile_for_host(model, max_batch=batch, max_context=context)
 
 
-def _host_summary(program: Program) -> dict[str, object]:
+def _host_summary(compiled: Compiled) -> dict[str, object]:
+    """What the program is, and the work of a token at the longest context it holds."""
+    from undiced.model.node import Load
+
+    program, graph = compiled.program, compiled.graph
+    load = Load(1, float(program.bounds.context))
     return {
         "machine": program.machine,
         "model": program.model,
         "threads": program.regions[0].rect.cores,
         "instructions": len(program.streams[0].instrs),
+        "parameters": graph.parameters,
+        "active_parameters": graph.active_parameters,
+        "flops_per_token": graph.flops(load),
         "weight_bytes": program.fact("weight_bytes"),
         "bytes_per_token": program.fact("matmul_bytes_per_token"),
         "digest": program.digest,

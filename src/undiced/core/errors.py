@@ -5,6 +5,8 @@ Knows nothing of HTTP or terminals: `api` turns these into responses, `cli` into
 
 from __future__ import annotations
 
+from undiced.core.printable import printable
+
 
 class UndicedError(Exception):
     """Base of all errors raised on purpose.
@@ -22,9 +24,10 @@ class UndicedError(Exception):
     kind = "server_error"
 
     def __init__(self, message: str, *, remedy: str = "", param: str | None = None) -> None:
+        message = printable(message)  # it may quote a file or a request
         super().__init__(message)
         self.message = message
-        self.remedy = remedy
+        self.remedy = printable(remedy)
         self.param = param
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ then `CostModel`, a machine's figures as plain numbers, and `Cost`, cycles split
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import log2, sqrt
+from math import sqrt
 
 from undiced.machine.wafer import Wafer
 
@@ -26,11 +26,6 @@ def broadcast_line(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> floa
     return wavelets + cores + 2 * ramp
 
 
-def broadcast_mesh(wavelets: int, rows: int, columns: int, ramp: float = RAMP_CYCLES) -> float:
-    """Multicast of B wavelets from a corner of an M x N mesh."""
-    return wavelets + rows + columns - 2 + 2 * ramp + 1
-
-
 def star_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
     """Every core sends to the root, which adds."""
     return wavelets * (cores - 1) + 2 * ramp + 1
@@ -41,27 +36,11 @@ def chain_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
     return wavelets + (2 * ramp + 2) * (cores - 1)
 
 
-def tree_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """A binary tree laid on the line."""
-    depth = log2(cores)
-    return model_cycles(wavelets * depth, wavelets * cores * depth / 2, cores - 1, cores - 1, depth, ramp)
-
-
 def two_phase_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
     """Chains in groups of sqrt(P), then a chain over the group roots."""
     root = sqrt(cores)
     energy = 2 * wavelets * (cores - root)
     return model_cycles(2 * wavelets, energy, cores - 1, cores - 1, 2 * root - 2, ramp)
-
-
-def ring_allreduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """Reduce-scatter and all-gather around a ring folded on the line."""
-    return 2 * (cores - 1) * wavelets / cores + 4 * cores - 6 + 2 * (cores - 1) * (2 * ramp + 1)
-
-
-def reduce_bound(wavelets: int, rows: int, columns: int, ramp: float = RAMP_CYCLES) -> float:
-    """No reduction over M x N cores can be faster: B wavelets a core cross links, and a core has eight of them."""
-    return max(wavelets, wavelets / 8 + rows + columns - 1 + 2 * ramp + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from enum import IntEnum
 from math import ceil
 
 from undiced.machine.collective import (
-    ALGORITHM_MASK,
     ELEMENTS_PER_POSITION,
     allreduce,
     multicast,
@@ -155,8 +154,3 @@ def _transfer(model: CostModel, instr: Instr, load: Load) -> Cost:
 def is_collective(instr: Instr) -> bool:
     """Whether the instruction moves data between cores."""
     return instr.op in (Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST, Op.SHIFT, Op.TRANSFER)
-
-
-def algorithm_code(algorithm: int) -> int:
-    """The algorithm of a collective without its modifiers."""
-    return algorithm & ALGORITHM_MASK

@@ -35,9 +35,6 @@ class Op(IntEnum):
     SOFTCAP = 13
     GATHER = 14
     SAMPLE = 15
-    MOE_ROUTE = 16
-    MOE_MATMUL = 17
-    MLA_ATTENTION = 18
     # wafer only
     VECTOR = 32
     MULTICAST = 33
@@ -174,26 +171,6 @@ INSTRUCTIONS: dict[Op, Row] = {
     Op.GATHER: Row("dst[r] = a[sample_rows[r]]", Partition.SAMPLES, ("dst", "a"), ("columns",)),
     Op.SAMPLE: Row(
         "tokens[r] ~ distribution of a[r] under the row's sampling parameters", Partition.SAMPLES, ("a",), ("vocab",)
-    ),
-    Op.MOE_ROUTE: Row(
-        "dst = top-k experts and their weights from router scores a",
-        Partition.TOKENS,
-        ("dst", "a", "bias"),
-        ("experts", "top_k", "groups", "top_groups", "scoring", "normalize"),
-        ("scale",),
-    ),
-    Op.MOE_MATMUL: Row(
-        "dst[t] (+)= for each routed expert e: a @ W[e].T (+ B[e]), weighted by b",
-        Partition.COLUMNS,
-        ("dst", "a", "b", "weight", "bias"),
-        ("start", "rows", "columns", "experts", "top_k"),
-    ),
-    Op.MLA_ATTENTION: Row(
-        "latent attention: a = (q, compressed kv); W = kv up projection",
-        Partition.HEADS,
-        ("dst", "a", "b", "weight"),
-        ("layer", "heads", "rank", "rope_dims", "nope_dims", "value_dims"),
-        ("scale",),
     ),
     Op.VECTOR: Row(
         "count local vector operations of length on each core (kind: a key of the machine's cost table)",

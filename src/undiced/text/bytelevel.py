@@ -11,7 +11,6 @@ def _alphabet() -> dict[str, int]:
 
 
 BYTE_OF: dict[str, int] = _alphabet()
-CHAR_OF: list[str] = [c for _, c in sorted((b, c) for c, b in BYTE_OF.items())]
 
 
 def piece_bytes(piece: str) -> bytes:

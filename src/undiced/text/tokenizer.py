@@ -135,11 +135,6 @@ class Tokenizer:
         """Names of all control tokens."""
         return [name for token in self.control if (name := self._pieces[token])]
 
-    def to_json(self) -> str:
-        """The tokenizer in the format of tokenizer.json."""
-        text: str = self._special.to_str()
-        return text
-
     def _spell(self, token: int) -> bytes:
         piece = self._pieces[token]
         if piece is None:

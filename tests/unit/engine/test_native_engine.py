@@ -124,8 +124,6 @@ def test_arrays_of_another_type_are_refused() -> None:
 EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
 
 BAD_PROGRAMS: dict[str, tuple[str, Instr]] = {
-    "an operation of experts": ("this engine does not carry MOE_ROUTE", Instr(Op.MOE_ROUTE, 1, 0)),
-    "latent attention": ("this engine does not carry MLA_ATTENTION", Instr(Op.MLA_ATTENTION, 1, 0)),
     "a wafer's operation": ("no such operation: 37", Instr(Op.TRANSFER, 1, 0)),
     "no such buffer": ("dst names buffer 9 of 4", Instr(Op.ADD, 9, 0, 0, p=(8,))),
     "too many columns": (r"dst has 40 columns; \[0, 41\)", Instr(Op.ADD, 3, 0, 3, p=(41,))),

@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import pytest
+from support.byte_alphabet import CHAR_OF
 from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
 from undiced.serve import Delta
 from undiced.text import Fold, FoldOptions, Piece
-from undiced.text.bytelevel import BYTE_OF, CHAR_OF
+from undiced.text.bytelevel import BYTE_OF
 from undiced.text.detokenizer import Detokenizer
 from undiced.text.fold import Channel
 from undiced.text.stop import StopMatcher

@@ -164,7 +164,7 @@ def test_the_merge_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def folder(path: Path, tokenizer: Tokenizer, **files: object) -> Source:
     """A Hugging Face folder with the engine of `tokenizer`."""
-    (path / "tokenizer.json").write_text(tokenizer.to_json(), "utf-8")
+    (path / "tokenizer.json").write_text(tokenizer._special.to_str(), "utf-8")
     for name, value in files.items():
         (path / f"{name}.json").write_text(json.dumps(value), "utf-8")
     return Source({"eos_token_id": [2]}, kind="hf", path=path)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.byte_alphabet import CHAR_OF
+
 from undiced.text import Tokenizer, load_tokenizer
-from undiced.text.bytelevel import CHAR_OF
 
 SPACE = "\u2581"
 

@@ -130,8 +130,3 @@ def _program_cycles(costs: CostModel, program: Program, context: int) -> float:
         stream = program.streams[region.code]
         total += params.repeats * _cycles(costs, (stream,), max(1, ceil(context / params.kv_rows)))
     return total
-
-
-def speedup(rungs: list[Rung]) -> float:
-    """First rung over last."""
-    return rungs[0].cycles_per_layer / rungs[-1].cycles_per_layer

@@ -35,12 +35,6 @@ class Block:
         return self.bytes_per_core, self.bytes_per_core if self.free_bytes is None else self.free_bytes
 
 
-def regions_needed(blocks: tuple[Block, ...], capacity: int) -> int | None:
-    """The fewest regions of `capacity` bytes a core, filled in order; None if one block is too large."""
-    ends = fill(blocks, capacity)
-    return None if ends is None else len(ends)
-
-
 def fill(blocks: tuple[Block, ...], capacity: int, cycles: float = inf) -> tuple[int, ...] | None:
     """End indices of regions filled in order up to `capacity` bytes a core and `cycles`; None if a block is larger."""
     ends: list[int] = []

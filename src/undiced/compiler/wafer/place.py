@@ -63,15 +63,6 @@ def check_region(wafer: Wafer, width: int, height: int) -> None:
         )
 
 
-def touches(a: Rect, b: Rect) -> bool:
-    """Whether two rectangles share an edge."""
-    beside = a.x + a.width == b.x or b.x + b.width == a.x
-    above = a.y + a.height == b.y or b.y + b.height == a.y
-    share_y = a.y < b.y + b.height and b.y < a.y + a.height
-    share_x = a.x < b.x + b.width and b.x < a.x + a.width
-    return (beside and share_y) or (above and share_x)
-
-
 def overlap(a: Rect, b: Rect) -> bool:
     """Whether two rectangles share a core."""
     return a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height
