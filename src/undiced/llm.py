@@ -154,14 +154,15 @@ class LLM:
         from undiced.engine.host import HostBackend
         from undiced.serve.loop import EngineLoop
         from undiced.serve.shared import SharedLoop
-        from undiced.text import load_chat_template, load_tokenizer
+        from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
 
         compiled = compile_for_host(
             model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
         )
         self.config = compiled.graph.config
         self.tokenizer = load_tokenizer(compiled.checkpoint)
-        self._template = load_chat_template(compiled.checkpoint)
+        template = load_chat_template(compiled.checkpoint)
+        self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
         self.program = compiled.program
         self._loop = SharedLoop(EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress)))
         self._ids = itertools.count()
@@ -207,20 +208,21 @@ class LLM:
         """Token ids of a conversation, ready to be answered.
 
         Raises:
-            NoChatTemplateError: a base model.
+            NoChatTemplateError: a base model, or its template cannot be used.
+            InvalidRequestError: the template refuses the messages or leaves out what they say.
         """
-        from undiced.text import ChatEncoder
-
-        if self._template is None:
+        if self._chat is None:
             raise NoChatTemplateError(
                 f"{self.config.name} is a base model without a chat template.",
                 remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
             )
-        return ChatEncoder(self._template, self.tokenizer).encode(messages)
+        return self._chat.encode(messages)
 
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
         self._loop.close()
+        if self._chat is not None:
+            self._chat.close()
 
     def __enter__(self) -> LLM:
         return self
@@ -242,9 +244,9 @@ class LLM:
             if not all(isinstance(token, int) for token in ids):
                 raise InvalidRequestError("A prompt is a text or a list of token ids.", param="prompt")
             return ids
-        ids = self.tokenizer.encode(prompt)
+        ids = self.tokenizer.encode(prompt, special=True)
         start = self.tokenizer.bos_id
-        return [start, *ids] if self.tokenizer.add_bos and start is not None else ids
+        return [start, *ids] if self.tokenizer.add_bos and start is not None and ids[:1] != [start] else ids
 
     def _request(self, ids: list[int], params: SamplingParams) -> Request:
         from undiced.serve import Request

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from datetime import datetime
 
 import pytest
 
 from undiced.checkpoint import DEFAULT_MODEL, open_checkpoint
 from undiced.core.errors import InvalidRequestError
-from undiced.text import ChatTemplate, load_chat_template
+from undiced.text import load_chat_template
+from undiced.text.renderer import Renderer, Scene
 
 pytestmark = pytest.mark.oracle
-TOKENS = {"bos_token": "<bos>", "eos_token": "<eos>"}
+TOKENS: dict[str, object] = {"bos_token": "<bos>", "eos_token": "<eos>"}
 Messages = list[dict[str, object]]
 
 CHATML = """\
@@ -210,34 +210,30 @@ def conversations() -> list[Messages]:
     return [list(itertools.chain.from_iterable(variants)) for variants in chosen]
 
 
-def assert_equal_rendering(template: ChatTemplate, messages: Messages, tools: list[dict[str, object]] | None) -> bool:
+def assert_equal_rendering(renderer: Renderer, messages: Messages, tools: list[dict[str, object]] | None) -> bool:
     """Compares one rendering; returns whether there is a text (otherwise both refuse)."""
     from jinja2.exceptions import TemplateError
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
-    reference = _compile_jinja_template(template.source)
+    reference = _compile_jinja_template(renderer.sources)
     for options in ({}, {"enable_thinking": False}, {"add_generation_prompt": False}):
         context = {"add_generation_prompt": True, "documents": None} | options | TOKENS
+        variables = {name: value for name, value in options.items() if name != "add_generation_prompt"}
+        scene = Scene(messages, tools or (), (), options.get("add_generation_prompt", True), variables)
         try:
             want = reference.render(messages=messages, tools=tools, **context)
         except (TemplateError, TypeError):
             with pytest.raises(InvalidRequestError):
-                rendering(template, messages, tools, options)
+                renderer.render(scene)
             return False
-        assert rendering(template, messages, tools, options) == want, messages
+        assert renderer.render(scene) == want, messages
     return True
-
-
-def rendering(template: ChatTemplate, messages: Messages, tools: object, options: dict[str, bool]) -> str:
-    variables = {name: value for name, value in options.items() if name != "add_generation_prompt"}
-    wanted = options.get("add_generation_prompt", True)
-    return template.render(messages, tools=tools, add_generation_prompt=wanted, variables=variables)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_renders_as_transformers_does(name: str) -> None:
-    template = ChatTemplate(TEMPLATES[name], TOKENS, now=datetime.now)
-    texts = sum(assert_equal_rendering(template, m, t) for m in conversations() for t in (None, TOOLS))
+    renderer = Renderer(TEMPLATES[name], None, TOKENS)
+    texts = sum(assert_equal_rendering(renderer, m, t) for m in conversations() for t in (None, TOOLS))
     assert texts > 100
 
 
@@ -245,5 +241,5 @@ def test_renders_as_transformers_does(name: str) -> None:
 def test_the_packaged_template() -> None:
     template = load_chat_template(open_checkpoint(DEFAULT_MODEL))
     assert template is not None
-    template = ChatTemplate(template.source, TOKENS)
-    assert sum(assert_equal_rendering(template, messages, None) for messages in conversations()) > 100
+    renderer = Renderer(template.source, None, TOKENS)
+    assert sum(assert_equal_rendering(renderer, messages, None) for messages in conversations()) > 100

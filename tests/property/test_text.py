@@ -62,14 +62,14 @@ def test_a_continuation_adds_no_space(tokenizer: Tokenizer, first: str, second: 
     assert tokenizer.decode(ids) == first + second
 
 
-CHAT = ChatTemplate("<|im_start|>{{ messages[0].content }}<|im_end|>")
+CHAT = ChatEncoder(ChatTemplate("<|im_start|>{% for m in messages %}{{ m.content }}{% endfor %}<|im_end|>"), BPE)
 
 
 @given(st.text(st.sampled_from("<|im_startend>x\ufdd0 "), max_size=40) | st.text(max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_no_message_forges_a_control_token(content: str) -> None:
     for piece in (content, content.replace("x", "<|im_end|>")):
-        ids = ChatEncoder(CHAT, BPE).encode([{"role": "user", "content": piece}])
+        ids = CHAT.encode([{"role": "user", "content": piece}])
         assert [i for i in ids if i in BPE.control] == [1, 2]
         assert BPE.decode(ids) == piece.replace("\ufdd0", "\ufffd")
 

@@ -45,7 +45,7 @@ def template_message(message: Message, place: str) -> dict[str, object]:
         raise InvalidRequestError(f"{place}.content is required.", param=f"{place}.content")
     out: dict[str, object] = {
         "role": _TEMPLATE_ROLES.get(message.role, message.role),
-        "content": content_text(message.content, f"{place}.content"),
+        "content": _content(message.content, f"{place}.content"),
     }
     if message.tool_calls:
         out["tool_calls"] = [
@@ -77,25 +77,25 @@ def _with_refusal(message: Message, place: str) -> Message:
     return msgspec.structs.replace(message, content=message.refusal, refusal=None)
 
 
-def content_text(content: str | list[ContentPart] | None, place: str) -> str:
-    """The text of a message's content; parts go on lines of their own."""
+def _content(content: str | list[ContentPart] | None, place: str) -> str | list[dict[str, object]] | None:
+    """A message's content as the client wrote it: templates are handed what they read."""
     if content is None or isinstance(content, str):
-        return content or ""
-    texts = []
-    for at, part in enumerate(content):
-        if part.type == "refusal" and part.refusal is not None:
-            texts.append(part.refusal)
-            continue
-        if part.type != "text":
-            raise NotServedError(
-                f"{place}[{at}]: content of type '{part.type[:40]}' is not supported.",
-                param=f"{place}[{at}].type",
-                remedy="Send text.",
-            )
-        if part.text is None:
-            raise InvalidRequestError(f"{place}[{at}].text is required.", param=f"{place}[{at}].text")
-        texts.append(part.text)
-    return "\n".join(texts)
+        return content
+    return [{"type": "text", "text": _part_text(part, f"{place}[{at}]")} for at, part in enumerate(content)]
+
+
+def _part_text(part: ContentPart, place: str) -> str:
+    if part.type == "refusal" and part.refusal is not None:
+        return part.refusal
+    if part.type != "text":
+        raise NotServedError(
+            f"{place}: content of type '{part.type[:40]}' is not supported.",
+            param=f"{place}.type",
+            remedy="Send text.",
+        )
+    if part.text is None:
+        raise InvalidRequestError(f"{place}.text is required.", param=f"{place}.text")
+    return part.text
 
 
 def _token_object(row: TokenLogprob) -> dict[str, object]:

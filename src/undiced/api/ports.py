@@ -54,8 +54,11 @@ class Tokenizer(Spelling, Protocol):
     eos_ids: frozenset[int]
     add_bos: bool
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of a text; with `special`, control tokens written in the text become single ids."""
+    def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
+        """Token ids of a text; with `special`, control tokens written in the text become single ids.
+
+        continuation: the text follows another.
+        """
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of token ids."""
@@ -65,7 +68,10 @@ class Tokenizer(Spelling, Protocol):
 
 
 class Conversation(Protocol):
-    """Messages to token ids; `undiced.text.ChatEncoder` is one."""
+    """Messages to a prompt; `undiced.text.ChatEncoder` is one."""
 
-    def encode(self, messages: Sequence[Mapping[str, object]], options: PromptOptions = ...) -> list[int]:
-        """The prompt's token ids; raises InvalidRequestError where the template refuses."""
+    def pieces(self, messages: Sequence[Mapping[str, object]], options: PromptOptions = ...) -> list[str]:
+        """The prompt's text in pieces, each to be encoded alone, control tokens in it included.
+
+        Raises InvalidRequestError where the template refuses.
+        """

@@ -1,7 +1,8 @@
 """Prompts to token ids, and whether they fit: the only place where the length of untrusted text costs time.
 
-Long texts are tokenized on a thread, one at a time, and only as far as it takes to see that they can't fit. So they
-neither stop the streams nor keep a core from the engine for longer than a prompt that fits would.
+Conversations and all but short texts are encoded on threads, without the interpreter lock; long ones one at a time, and
+only as far as it takes to see that they can't fit. So they neither stop the streams nor keep a core from the engine
+for longer than a prompt that fits would.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError, QueueFullError
 from undiced.text import PromptOptions
+from undiced.text.prompt import TooManyTokensError, encode_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from undiced.api.ports import Conversation, Tokenizer
     from undiced.api.settings import Settings
 
-_PROBE_CHARS_A_TOKEN = 8  # the first probe of a long text reads that many characters a position of the context
 _MESSAGE_CHARS = 60  # what a template writes around a message costs like that many
 _RETRY_S = 2.0
 _USUAL = PromptOptions()
@@ -47,15 +48,14 @@ class Prompts:
         Raises:
             ContextLengthError: it can't fit. QueueFullError: too many long texts wait to be tokenized.
         """
-        ids = await self._encoded(text, "prompt", lambda: self.tokenizer.encode(text, special=True), special=True)
+        if len(text) <= self.settings.inline_chars:
+            ids = self.tokenizer.encode(text, special=True)
+        else:
+            ids = await self._apart(len(text), "prompt", lambda: [text])
         bos = self.tokenizer.bos_id
         return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
 
-    async def conversation(
-        self,
-        messages: list[dict[str, object]],
-        options: PromptOptions = _USUAL,
-    ) -> list[int]:
+    async def conversation(self, messages: list[dict[str, object]], options: PromptOptions = _USUAL) -> list[int]:
         """Token ids of a conversation, by default up to where the assistant speaks.
 
         Raises:
@@ -66,40 +66,28 @@ class Prompts:
         if chat is None:
             message = f"The model '{self.name}' is a base model without a chat template."
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
-        written = "\n".join(str(message["content"]) for message in messages)
         chars = sum(_MESSAGE_CHARS + _chars(message) for message in messages)
-        return await self._encoded(
-            written, "messages", lambda: chat.encode(messages, options), special=False, chars=chars
-        )
+        return await self._apart(chars, "messages", lambda: chat.pieces(messages, options))
 
-    async def _encoded(
-        self, text: str, what: str, encode: Callable[[], list[int]], *, special: bool, chars: int = 0
-    ) -> list[int]:
-        """`chars`: characters that `encode` may have to read, if more than `text` has."""
-        if max(len(text), chars) <= self.settings.inline_chars:
-            return encode()
+    async def _apart(self, chars: int, what: str, pieces: Callable[[], list[str]]) -> list[int]:
+        """Encode on a thread; long texts one at a time. `chars`: about as many as there are to read."""
+        if chars <= self.settings.long_chars:
+            return await asyncio.to_thread(self._encoded, what, pieces)
         if self._waiting >= self.settings.max_long_prompts:
             message = "Too many long prompts wait to be tokenized."
             raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again in a few seconds.")
         self._waiting += 1
         try:
             async with self._turn:
-                return await asyncio.to_thread(self._bounded, text, what, encode, special)
+                return await asyncio.to_thread(self._encoded, what, pieces)
         finally:
             self._waiting -= 1
 
-    def _bounded(self, text: str, what: str, encode: Callable[[], list[int]], special: bool) -> list[int]:
-        """Tokenize growing beginnings of a long text first, so that a hopeless one is refused early.
-
-        A beginning may have a few tokens more than its share of the whole, hence the margin.
-        """
-        hopeless, chars = self.context + self.context // 16 + 64, self.context * _PROBE_CHARS_A_TOKEN
-        while chars < len(text):
-            count = len(self.tokenizer.encode(text[:chars], special=special))
-            if count > hopeless:
-                raise self._too_long(what, f"more than {count}", None)
-            chars *= 2
-        return encode()
+    def _encoded(self, what: str, pieces: Callable[[], list[str]]) -> list[int]:
+        try:
+            return encode_pieces(self.tokenizer, pieces(), self.context)
+        except TooManyTokensError as error:
+            raise self._too_long(what, f"more than {error.count}", None) from None
 
     def room(self, prompt: int, max_tokens: int | None, what: str) -> int:
         """Tokens the answer may have, for a prompt of so many.

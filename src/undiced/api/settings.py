@@ -29,6 +29,7 @@ class Settings:
         max_scores: most log-probabilities of prompt tokens in one answer, those of likely tokens included.
         inline_bytes: bodies up to this length are unpacked and decoded on the event loop, longer ones on a thread.
         inline_chars: texts up to this length are tokenized on the event loop, longer ones on a thread.
+        long_chars: texts and conversations over this length are tokenized one at a time.
         max_long_prompts: long texts that may wait for the thread.
         keepalive_s: silence after which a stream gets a comment line.
         drain_s: how long running answers may take after SIGTERM before they end with an error.
@@ -57,7 +58,8 @@ class Settings:
     max_salt_chars: int = 256
     max_scores: int = 1 << 18
     inline_bytes: int = 64 << 10
-    inline_chars: int = 16384
+    inline_chars: int = 2048
+    long_chars: int = 16384
     max_long_prompts: int = 32
     keepalive_s: float = 15.0
     drain_s: float = 30.0

@@ -5,6 +5,7 @@ serves.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -52,8 +53,6 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve a model: an OpenAI-compatible API and a chat page."""
-    import logging
-
     from undiced.api.server import bind
     from undiced.cli.announcement import Announcement
     from undiced.cli.terminal import loading
@@ -156,6 +155,7 @@ async def _serve(
     from undiced.remote.client import EngineClient
 
     _end_on_sigterm()
+    chat: ChatEncoder | None = None
     metrics, told.name = Metrics(), spec.model
     engine = EngineClient(spec, on_usage=[metrics.of(spec.model).ended])
     try:
@@ -173,6 +173,8 @@ async def _serve(
         return Exit.ENGINE_LOST
     finally:
         await engine.close()
+        if chat is not None:
+            chat.close()
 
 
 def _end_on_sigterm() -> None:
@@ -231,7 +233,10 @@ def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
 
     tokenizer = load_tokenizer(compiled.checkpoint)
     template = load_chat_template(compiled.checkpoint)
-    return tokenizer, None if template is None else ChatEncoder(template, tokenizer)
+    chat = None if template is None else ChatEncoder(template, tokenizer)
+    if chat is not None and chat.problem:
+        logging.getLogger(__name__).warning("This model cannot chat; text completions are served. %s", chat.problem)
+    return tokenizer, chat
 
 
 def _deployment(

@@ -1,6 +1,6 @@
 """Text in, token ids out, and back: tokenizers, chat templates, incremental detokenization, stop strings.
 
-Importing it is light: `tokenizers` and `minijinja` are imported when something is loaded.
+Importing it is light: `tokenizers` is imported when something is loaded, `jinja2` in a process of its own.
 """
 
 from undiced.text.fold import Fold, FoldOptions, Piece

@@ -1,22 +1,28 @@
 """Messages to token ids, such that nothing a user writes becomes a control token. Joins a template and a tokenizer.
 
-A control token's name inside a message is broken up before rendering: its first character is replaced by a marker, a
-Unicode noncharacter. The rendered text is cut at the markers, each piece is encoded alone, and no piece holds the name.
+The template runs in a process of its own (sandbox.py), which answers the prompt's text in pieces: each is encoded
+alone, and none holds a control token's name that a user wrote (guard.py).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import marshal
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
-from undiced.core.errors import InvalidRequestError, UnsupportedError
-from undiced.text.template import ChatTemplate, Message
+from undiced.core.errors import InvalidRequestError, NoChatTemplateError, UnsupportedError
+from undiced.text.sandbox import DiedError, Reply, Sandbox
+from undiced.text.template import ChatTemplate
 from undiced.text.thinking import Thinking, thinking_variables
 from undiced.text.tokenizer import Tokenizer
 
-_FIRST_MARKER = 0xFDD0  # 32 noncharacters, then two private planes: never assigned, so never part of a written text
-_SPARE_MARKER = 0xF0000
+_CHUNK = 1 << 16  # characters that are encoded at once to see whether a text fits
+_CUT_TOKENS = 32  # tokens that a cut through a text may add
+
+Message = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +47,86 @@ class PromptOptions:
     documents: Sequence[Mapping[str, object]] = ()
 
 
-class ChatEncoder:
-    """Encodes chats for one template and one tokenizer."""
+class TooManyTokensError(Exception):
+    """A text has more tokens than asked for. count: as many it has at least."""
 
-    def __init__(self, template: ChatTemplate, tokenizer: Tokenizer) -> None:
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class ChatEncoder:
+    """Encodes chats for one template and one tokenizer. Threads may share it. To be closed."""
+
+    def __init__(
+        self, template: ChatTemplate, tokenizer: Tokenizer, now: Callable[[], datetime] = datetime.now
+    ) -> None:
+        """now: the local time, for templates that write the date."""
         self.template = template
         self.tokenizer = tokenizer
-        self._guard = _Guard(tokenizer.control_texts())
+        self._now = now
+        tokens = dict(template.tokens)
+        if "bos_token" not in tokens and tokenizer.bos_id is not None:  # known to the vocabulary alone
+            tokens["bos_token"] = tokenizer.token_text(tokenizer.bos_id)
+        setup = (template.source, template.tool_source, tokens, tokenizer.control_texts())
+        self._sandbox = Sandbox(marshal.dumps(setup))
+        self._opening = threading.Lock()
+        self._opened: Reply | None = Reply(template.problem) if template.problem else None
+
+    @property
+    def problem(self) -> str:
+        """Why this model cannot chat after all; empty if it can. Waits for the template to be tried, once."""
+        return self._open().error
 
     def encode(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[int]:
-        """The prompt's token ids; the template says whether they begin with `bos_id`.
+        """The prompt's token ids; the template says whether they begin with `bos_id`. Raises as `pieces` does."""
+        return encode_pieces(self.tokenizer, self.pieces(messages, options))
 
-        Raises InvalidRequestError as `ChatTemplate.render` does, where a last message cannot be continued, and for
-        variables that the template doesn't read; UnsupportedError for what it can't do.
+    def pieces(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[str]:
+        """The prompt's text, cut where a user wrote a control token's name.
+
+        Raises:
+            NoChatTemplateError: the template cannot be used at all.
+            InvalidRequestError: it refuses these messages, fails, takes too long, or leaves out what they say; or a
+                last message cannot be continued; or a variable changes nothing or contradicts a switch.
+            UnsupportedError: a switch that the template does not have.
+            UnavailableError: there can be no process for it.
         """
-        variables = self._variables(options)
-        guarded = [self._guard.message(message) for message in messages]
-        text = self.template.render(
-            guarded,
-            tools=[self._guard.message(tool) for tool in options.tools],
-            documents=[self._guard.message(document) for document in options.documents],
-            add_generation_prompt=options.add_generation_prompt and not options.continue_final_message,
-            variables=self._guard.message(variables),
-        )
-        if options.continue_final_message:
-            text = _cut_behind(text, guarded[-1].get("content") if guarded else None)
-        first, *rest = self._guard.pieces(text)
-        ids = self.tokenizer.encode(first, special=True)
-        for piece in rest:
-            ids += self.tokenizer.encode(piece, special=True, continuation=True)
-        return ids
+        opened = self._open()
+        if opened.error:
+            message = f"This model cannot chat: {opened.error}"
+            raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="messages")
+        variables = self._variables(options, opened)
+        reply = self._ask(_request(messages, options, variables, self._now()))
+        if reply.error:
+            raise InvalidRequestError(reply.error, remedy=reply.remedy, param=reply.param)
+        return reply.pieces
 
-    def _variables(self, options: PromptOptions) -> dict[str, object]:
+    def close(self) -> None:
+        """End the template's processes; idempotent."""
+        self._sandbox.close()
+
+    def _open(self) -> Reply:
+        with self._opening:
+            if self._opened is None:
+                try:
+                    self._opened = self._sandbox.open()
+                except DiedError as error:
+                    self._opened = Reply(f"The chat template cannot be loaded: {error}.")
+        return self._opened
+
+    def _variables(self, options: PromptOptions, opened: Reply) -> dict[str, object]:
         """Variables for the template. Raises InvalidRequestError for one that changes nothing or contradicts another,
         UnsupportedError as `thinking_variables`.
         """
-        known = self.template.variables
-        for name in sorted(options.variables.keys() - known):
+        known = opened.variables
+        for name in sorted(options.variables.keys() - set(known)):
             raise InvalidRequestError(
                 f"The chat template of this model reads no variable '{name[:64]}'.",
-                remedy=f"It reads: {', '.join(sorted(known)[:20]) or 'none'}.",
+                remedy=f"It reads: {', '.join(known[:20]) or 'none'}.",
                 param=f"chat_template_kwargs.{name[:64]}",
             )
-        if options.documents and not self.template.reads_documents:
+        if options.documents and not opened.documents:
             message = "documents is not supported: the chat template of this model reads none."
             raise UnsupportedError(message, remedy="Leave it out.", param="documents")
         found = thinking_variables(options.thinking, known, self.template.source)
@@ -96,76 +139,57 @@ class ChatEncoder:
                 )
         return found | dict(options.variables)
 
+    def _ask(self, request: bytes) -> Reply:
+        try:
+            return self._sandbox.ask(request)
+        except DiedError as error:
+            message = f"The chat template cannot render these messages: {error}."
+            raise InvalidRequestError(message, remedy="Send fewer or shorter messages.", param="messages") from None
 
-def _cut_behind(text: str, said: object) -> str:
-    """`text` up to the end of the last `said` in it; spaces at the end of `said` count if the template kept them.
 
-    Raises InvalidRequestError if it does not occur.
+class _Encodes(Protocol):
+    def encode(self, text: str, *, special: bool, continuation: bool = ...) -> list[int]: ...
+
+
+def encode_pieces(tokenizer: _Encodes, pieces: Sequence[str], most: int | None = None) -> list[int]:
+    """Token ids of consecutive pieces of one text, control tokens in it included.
+
+    A long text is first encoded in parts, as far as it takes to see that it has more than `most` tokens: so a
+    hopeless one costs no more than one that fits. Raises TooManyTokensError.
     """
-    stripped = said.strip() if isinstance(said, str) else ""
-    at = text.rfind(stripped) if stripped else -1
-    if at < 0:
-        raise InvalidRequestError(
-            "continue_final_message needs a last message with text that the chat template writes as it is.",
-            remedy="Leave continue_final_message out.",
-            param="continue_final_message",
-        )
-    assert isinstance(said, str)
-    whole = said.lstrip()
-    return text[: at + len(whole if text.startswith(whole, at) else stripped)]
+    if most is not None:
+        _refuse_hopeless(tokenizer, pieces, most)
+    ids: list[int] = []
+    for at, piece in enumerate(pieces):
+        ids += tokenizer.encode(piece, special=True, continuation=at > 0)
+    return ids
 
 
-class _Guard:
-    """Finds names of control tokens in text, at every position and in one pass."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = frozenset(names)
-        self._lengths: dict[str, list[int]] = {}
-        for name in self._names:
-            self._lengths.setdefault(name[0], []).append(len(name))
-        self._lengths = {first: sorted(set(lengths)) for first, lengths in self._lengths.items()}
-        self._marker = {first: _marker(i) for i, first in enumerate(sorted(self._lengths))}
-        self._first = {marker: first for first, marker in self._marker.items()}
-        self._starts = _any_of(self._marker)
-        self._markers = _any_of(self._first)
-
-    def message(self, message: Mapping[str, object]) -> dict[str, object]:
-        """A copy with every string in it, however deep, guarded."""
-        return {self.text(key): self._value(value) for key, value in message.items()}
-
-    def _value(self, value: object) -> object:
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return self.message(value)
-        if isinstance(value, (list, tuple)):
-            return [self._value(item) for item in value]
-        return value
-
-    def text(self, text: str) -> str:
-        """`text` with a marker at the start of each control token's name; markers of the user become U+FFFD."""
-        if self._markers.search(text):
-            text = self._markers.sub("\ufffd", text)
-        return self._starts.sub(lambda match: self._guarded(text, match.start()), text)
-
-    def _guarded(self, text: str, start: int) -> str:
-        first = text[start]
-        found = any(text[start : start + length] in self._names for length in self._lengths[first])
-        return self._marker[first] if found else first
-
-    def pieces(self, text: str) -> list[str]:
-        """The text cut behind each marker, with the markers turned back into the characters they stand for."""
-        cuts = [match.end() for match in self._markers.finditer(text)]
-        ends = [*cuts, len(text)]
-        return [self._plain(text[start:end]) for start, end in zip([0, *cuts], ends, strict=True)]
-
-    def _plain(self, piece: str) -> str:
-        return piece[:-1] + self._first[piece[-1]] if piece and piece[-1] in self._first else piece
+def _refuse_hopeless(tokenizer: _Encodes, pieces: Sequence[str], most: int) -> None:
+    if len(pieces) > most and (count := sum(map(bool, pieces))) > most:  # each has a token at least
+        raise TooManyTokensError(count)
+    step = min(max(most, _CHUNK // 4), _CHUNK)
+    if sum(map(len, pieces)) <= step:
+        return
+    count = parts = 0
+    for piece in pieces:
+        for start in range(0, len(piece), step):
+            count += len(tokenizer.encode(piece[start : start + step], special=True))
+            parts += 1
+            if count - parts * _CUT_TOKENS > most + most // 16:
+                raise TooManyTokensError(count - parts * _CUT_TOKENS)
 
 
-def _marker(index: int) -> str:
-    return chr(_FIRST_MARKER + index) if index < 32 else chr(_SPARE_MARKER + index)
-
-
-def _any_of(characters: Mapping[str, object]) -> re.Pattern[str]:
-    return re.compile("[" + "".join(map(re.escape, characters)) + "]" if characters else "(?!)")
+def _request(messages: Sequence[Message], options: PromptOptions, variables: dict[str, object], now: datetime) -> bytes:
+    fields = {
+        "messages": list(map(dict, messages)),
+        "tools": list(map(dict, options.tools)),
+        "documents": list(map(dict, options.documents)),
+        "add_generation_prompt": options.add_generation_prompt and not options.continue_final_message,
+        "variables": variables,
+    }
+    try:
+        return marshal.dumps((fields, options.continue_final_message, now.isoformat()))
+    except ValueError:
+        message = "The messages hold something that is neither text, number, list nor object, or are nested too deeply."
+        raise InvalidRequestError(message, param="messages") from None

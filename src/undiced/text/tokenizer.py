@@ -20,6 +20,7 @@ from undiced.text.source import TextSource
 if TYPE_CHECKING:
     import tokenizers
 
+_LONG_CHARS = 1024  # encoding takes about a microsecond per character
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -180,9 +181,14 @@ def _padding(token: int) -> str:
 
 
 def _encode(engine: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
-    """Raises UndicedError where the library gives up on the text: it reports a panic, which is no Exception."""
+    """A long text is encoded without the interpreter lock, so that other threads go on.
+
+    Raises UndicedError where the library gives up on the text: it reports a panic, which is no Exception.
+    """
     try:
-        return engine.encode(text, add_special_tokens=False)
+        if len(text) < _LONG_CHARS:
+            return engine.encode(text, add_special_tokens=False)
+        return engine.encode_batch([text], add_special_tokens=False)[0]
     except (UnicodeEncodeError, TypeError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:

@@ -29,7 +29,7 @@ class ByteTokenizer:
     space_prefix = False
     control = frozenset({EOS, BOS})
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
+    def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
         return list(text.encode())
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -48,8 +48,11 @@ class ByteTokenizer:
 class LineChat:
     """`role: content`, a line a message."""
 
-    def encode(self, messages, options=None) -> list[int]:
-        return list(("".join(f"{m['role']}: {m['content']}\n" for m in messages) + "assistant: ").encode())
+    def pieces(self, messages, options=None) -> list[str]:
+        return ["".join(f"{m['role']}: {self.said(m['content'])}\n" for m in messages) + "assistant: "]
+
+    def said(self, content) -> str:
+        return "\n".join(part["text"] for part in content) if isinstance(content, list) else content or ""
 
 
 @dataclass

@@ -403,15 +403,19 @@ def test_long_texts_are_tokenized_off_the_loop(make):
     ],
     ids=["reasoning", "arguments"],
 )
-def test_every_text_of_a_message_counts_as_long(make, monkeypatch, message):
-    caller = make(settings=Settings(inline_chars=1000), context=5000)
-    threads = []
-    encode = caller.deployment.chat.encode
-    monkeypatch.setattr(caller.deployment.prompts.chat, "encode", lambda *a: threads.append(get_ident()) or encode(*a))
-    assert caller.chat(messages=[message, {"role": "user", "content": "x"}]).status == 200
-    assert caller.chat(messages=[{"role": "user", "content": "x"}]).status == 200
-    assert caller.chat(messages=[{"role": "user", "content": ""}] * 20).status == 200
-    assert [thread == get_ident() for thread in threads] == [False, True, False], "many messages are long too"
+def test_every_text_of_a_message_counts_as_long(make, message):
+    caller = make(settings=Settings(long_chars=1000, max_long_prompts=0), context=5000)
+    user = {"role": "user", "content": "x"}
+    statuses = [caller.chat(messages=messages).status for messages in ([message, user], [user], [user] * 20)]
+    assert statuses == [429, 200, 429], "many messages are long too"
+
+
+def test_conversations_are_encoded_off_the_loop(make, monkeypatch):
+    caller, threads = make(), []
+    pieces = caller.deployment.chat.pieces
+    monkeypatch.setattr(caller.deployment.chat, "pieces", lambda *a: threads.append(get_ident()) or pieces(*a))
+    assert caller.chat().status == 200
+    assert threads != [get_ident()]
 
 
 def test_many_short_prompts_let_the_streams_go_on(make):

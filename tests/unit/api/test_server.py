@@ -71,13 +71,13 @@ async def test_sigterm_lets_streams_finish_and_refuses_the_rest(make):
 @pytest.mark.parametrize(("drain_s", "status"), [(5.0, 200), (0.1, 503)])
 async def test_a_drain_waits_for_prompts_that_are_still_tokenized(make, drain_s, status):
     async def scenario(client, caller, server, drained):
-        encode = caller.deployment.prompts.chat.encode
+        pieces = caller.deployment.chat.pieces
 
         def slow(messages, options):
             time.sleep(0.4)
-            return encode(messages)
+            return pieces(messages)
 
-        caller.deployment.prompts.chat.encode = slow
+        caller.deployment.chat.pieces = slow
         body = {"model": "m", "messages": [{"role": "user", "content": "x" * 50}]}
         request = asyncio.create_task(client.post("/v1/chat/completions", json=body))
         while not caller.service.running:

@@ -16,9 +16,9 @@ class Recorder(LineChat):
     def __init__(self) -> None:
         self.seen: list[PromptOptions] = []
 
-    def encode(self, messages, options=USUAL, *rest: object, **more: object) -> list[int]:
+    def pieces(self, messages, options=USUAL) -> list[str]:
         self.seen.append(options)
-        return super().encode(messages, options, *rest, **more)
+        return super().pieces(messages, options)
 
 
 @pytest.mark.parametrize("stream", [False, True])

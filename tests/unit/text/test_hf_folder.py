@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from text_sources import Source
 
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.text import ChatEncoder, ChatTemplate, Tokenizer, load_chat_template, load_tokenizer
+from undiced.text import Tokenizer, load_chat_template, load_tokenizer
+from undiced.text.prompt import encode_pieces
+from undiced.text.sandbox_process import Room, Scene
 
 Json = dict[str, object]
 WORDS = ["<", ">", "s", "/", "S", "a", "b", "\u0120", "<s", "<s>", "</", "</s", "</s>", "ab", "abab"]
@@ -88,7 +90,7 @@ def test_special_tokens_map_names_roles_that_the_configuration_leaves_open(tmp_p
     assert (loaded.bos_id, loaded.add_bos) == (S, False)
     assert loaded.eos_ids == {WORDS.index("abab"), END}  # the name of the second is well known
     template = load_chat_template(source)
-    assert template is not None and template.render([]) == "<s>|abab"
+    assert template is not None and template.tokens == {"bos_token": "<s>", "eos_token": "abab"}
 
 
 def test_ids_that_the_vocabulary_leaves_out_have_a_name(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_byte_order_mark_before_any_file_is_skipped(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     template = load_chat_template(source)
-    assert load_tokenizer(source).bos_id == S and template is not None and template.render([]) == "<s>"
+    assert load_tokenizer(source).bos_id == S and template is not None and template.tokens == {"bos_token": "<s>"}
 
 
 DOCUMENTS = ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json"]
@@ -232,8 +234,9 @@ def test_no_text_becomes_a_control_token_whatever_the_normalizer(
     for piece in (text, text + "<s>", "\uff1cs\uff1e" + text + "</s>", "<S>"):
         for continuation in (False, True):
             assert not loaded.control & set(loaded.encode(piece, continuation=continuation))
-    chat = ChatEncoder(ChatTemplate("<s>{{ messages[0].content }}</s>"), loaded)
-    ids = chat.encode([{"role": "user", "content": text + "\uff1c/s\uff1e<s>"}])
+    room = Room(("<s>{{ messages[0].content }}</s>", None, {}, loaded.control_texts()))
+    said = [{"role": "user", "content": text + "\uff1c/s\uff1e<s>"}]
+    ids = encode_pieces(loaded, room.render(Scene(said), False).pieces)
     assert len([i for i in ids if i in loaded.control]) <= 2
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
 from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Tokenizer
+from undiced.text.prompt import TooManyTokensError, encode_pieces
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}"
@@ -18,12 +23,12 @@ END, START = 2, 1
 
 
 def encode(content: object, template: str = CHATML, tokenizer: Tokenizer = BPE, **options: object) -> list[int]:
-    encoder = ChatEncoder(ChatTemplate(template), tokenizer)
-    return encoder.encode([{"role": "user", "content": content}], PromptOptions(**options))  # type: ignore[arg-type]
+    with closing(ChatEncoder(ChatTemplate(template), tokenizer)) as encoder:
+        return encoder.encode([{"role": "user", "content": content}], PromptOptions(**options))  # type: ignore[arg-type]
 
 
 def test_without_control_tokens_the_rendered_text_is_encoded_whole() -> None:
-    text = ChatTemplate(CHATML).render([{"role": "user", "content": "hello < the world"}])
+    text = "<|im_start|>user\nhello < the world<|im_end|>null"
     assert encode("hello < the world") == BPE.encode(text, special=True)
 
 
@@ -98,6 +103,60 @@ def test_nothing_said_cannot_be_continued(said: object) -> None:
 
 
 def test_variables_reach_the_template_and_are_guarded() -> None:
-    template = "{% if enable_thinking is defined and not enable_thinking %}off{% endif %}{{ note }}"
+    template = (
+        "{% if enable_thinking is defined and not enable_thinking %}off{% endif %}{{ note }}{{ messages[0].content }}"
+    )
     ids = encode("", template, variables={"enable_thinking": False, "note": "<|im_end|>"})
     assert (BPE.decode(ids), END in ids) == ("off<|im_end|>", False)
+
+
+def test_a_variable_that_the_template_does_not_read_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="reads no variable 'enable_thinkin'") as caught:
+        encode("", variables={"enable_thinkin": False})
+    assert caught.value.param == "chat_template_kwargs.enable_thinkin"
+
+
+@pytest.mark.parametrize("texts", [["<|im_", "end|>"], ["<", "|im_end|>"], ["<|im_end", "|>"], ["a <|im_ ", "end|>"]])
+def test_a_name_that_joined_texts_would_spell_is_no_token(texts: list[str]) -> None:
+    messages = [{"role": "user", "content": text} for text in texts]
+    with closing(ChatEncoder(ChatTemplate("{% for m in messages %}{{ m.content | trim }}{% endfor %}"), BPE)) as chat:
+        assert BPE.decode(ids := chat.encode(messages)) == "".join(text.strip() for text in texts)
+    assert END not in ids
+
+
+def test_an_escaped_name_in_arguments_of_a_call_is_no_token() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": "\\u003c|im_end|>"}'}}
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    template = CHATML.replace("m.content +", "(m.content or m.tool_calls[0].function | tojson) +")
+    with closing(ChatEncoder(ChatTemplate(template), BPE)) as chat:
+        assert chat.encode(messages).count(END) == 2
+        assert '"arguments": {"a": "<|im_end|>"}' in BPE.decode(chat.encode(messages))
+
+
+def test_the_beginning_token_that_only_the_vocabulary_knows_reaches_the_template() -> None:
+    assert encode("x", "{{ bos_token }}{{ messages[0].content }}")[0] == BPE.bos_id
+
+
+@pytest.mark.parametrize("most", [10, 1000, 100_000])
+def test_a_hopeless_text_is_encoded_only_as_far_as_it_takes_to_see_it(most: int) -> None:
+    read: list[int] = []
+
+    class Counting:
+        def encode(self, text: str, *, special: bool, continuation: bool = False) -> list[int]:
+            read.append(len(text))
+            return BPE.encode(text, special=special, continuation=continuation)
+
+    with pytest.raises(TooManyTokensError) as caught:
+        encode_pieces(Counting(), ["hello world " * 500_000], most)
+    assert most < caught.value.count < 2 * most + 20_000
+    assert sum(read) < 8 * most + 100_000
+
+
+@given(st.lists(st.text(st.sampled_from("ab <|im_end>é "), max_size=60), min_size=1, max_size=5), st.integers(1, 60))
+@settings(max_examples=200, deadline=None)
+def test_no_text_that_fits_is_taken_for_hopeless(pieces: list[str], most: int) -> None:
+    ids = encode_pieces(BPE, pieces)
+    try:
+        assert encode_pieces(BPE, pieces, most) == ids
+    except TooManyTokensError:
+        assert len(ids) > most

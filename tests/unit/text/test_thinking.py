@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from undiced.core.errors import InvalidRequestError, UnsupportedError
@@ -21,6 +23,8 @@ HI = [{"role": "user", "content": "hi"}]
 class Letters:
     """A tokenizer of code points."""
 
+    bos_id = None
+
     def control_texts(self) -> list[str]:
         return []
 
@@ -29,8 +33,8 @@ class Letters:
 
 
 def prompt(source: str, **options: object) -> str:
-    encoder = ChatEncoder(ChatTemplate(source), Letters())  # type: ignore[arg-type]
-    return "".join(map(chr, encoder.encode(HI, PromptOptions(**options))))  # type: ignore[arg-type]
+    with closing(ChatEncoder(ChatTemplate(source), Letters())) as encoder:  # type: ignore[arg-type]
+        return "".join(encoder.pieces(HI, PromptOptions(**options)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
