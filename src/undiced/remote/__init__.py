@@ -1,4 +1,5 @@
-"""The wire between the HTTP process and an engine process: frames, the client, the engine process itself.
+"""The wire between the HTTP process and an engine process: frames and both their ends, and the life of that process.
 
-Carries what `serve` decides; holds no policy of sequences.
+`client` feeds streams, `supervisor` keeps a process running, `engine_process` is that process. Carries what `serve`
+decides; holds no policy of sequences.
 """

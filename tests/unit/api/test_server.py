@@ -30,12 +30,13 @@ def test_unknown_hosts_and_foreign_addresses_are_refused():
         bind("203.0.113.7", 8000)
 
 
-async def served(make, scenario, **options):
+async def served(make, scenario, *, on_drain=None, lost=None, **options):
     """Serve a scripted engine in this loop, run the scenario against it, return what it returns."""
     caller = make(**options)
     sock, ready, drained = bind("127.0.0.1", 0), asyncio.Event(), []
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    server = asyncio.create_task(serve(caller.service, sock, on_ready=ready.set, on_drain=drained.append))
+    tell = on_drain or drained.append
+    server = asyncio.create_task(serve(caller.service, sock, on_ready=ready.set, on_drain=tell, lost=lost))
     await asyncio.wait_for(ready.wait(), 5)
     try:
         async with httpx.AsyncClient(base_url=url, timeout=10) as client:
@@ -107,6 +108,56 @@ async def test_what_does_not_end_in_time_ends_with_an_error(make, streamed):
         assert len(caller.engine.cancelled) == 1
 
     await served(make, scenario, hang_at=5, settings=Settings(drain_s=0.2))
+
+
+async def test_a_drain_goes_on_though_nobody_can_be_told(make):
+    def gone(running):
+        raise OSError("the terminal has gone")
+
+    async def scenario(client, caller, server, drained):
+        async with client.stream("POST", "/v1/chat/completions", json=CHAT) as stream:
+            lines = stream.aiter_lines()
+            await anext(lines)
+            os.kill(os.getpid(), signal.SIGINT)
+            rest = [line async for line in lines if line]
+        assert rest[-1] == "data: [DONE]"
+        await asyncio.wait_for(server, 5)
+
+    await served(make, scenario, on_drain=gone, delay_s=0.02)
+
+
+async def test_a_terminal_that_closes_drains_and_never_hurries(make):
+    async def scenario(client, caller, server, drained):
+        async with client.stream("POST", "/v1/chat/completions", json=CHAT) as stream:
+            lines = stream.aiter_lines()
+            await anext(lines)
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGHUP)
+                await asyncio.sleep(0.02)
+            rest = [line async for line in lines if line]
+        assert rest[-1] == "data: [DONE]"
+        await asyncio.wait_for(server, 5)
+        assert drained == [1]
+
+    await served(make, scenario, delay_s=0.02)
+
+
+async def test_a_lost_engine_ends_the_server_and_what_hangs_with_an_error(make):
+    lost = asyncio.get_running_loop().create_future()
+
+    async def scenario(client, caller, server, drained):
+        request = asyncio.create_task(client.post("/v1/chat/completions", json=CHAT))
+        while not caller.service.running:
+            await asyncio.sleep(0.01)
+        lost.set_result(None)
+        await asyncio.sleep(0.05)
+        assert (await client.get("/health")).status_code == 503
+        reply = await asyncio.wait_for(request, 10)
+        assert '"status_code":503' in reply.text.strip().split("\n\n")[-1]
+        await asyncio.wait_for(server, 10)
+        assert drained == [], "nobody asked for a drain"
+
+    await served(make, scenario, lost=lost, hang_at=5)
 
 
 async def test_a_second_signal_hurries(make):
