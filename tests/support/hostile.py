@@ -254,7 +254,7 @@ def make_gguf(chance, path, writer):
 def field(chance, key, kind, old):
     """Another value under a key, of its type or of another."""
     draw = chance.random()
-    if kind == 9 and draw < 0.7:
+    if kind == 9 and draw < 0.7 and old[1] and old[0] in (5, 6, 8):
         element, items = old
         items = list(items)
         if draw < 0.3:

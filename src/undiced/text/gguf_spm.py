@@ -15,7 +15,7 @@ from undiced.core.errors import CheckpointError
 from undiced.text.gguf_bpe import add_special_tokens
 from undiced.text.merge_cache import load_merges, store_merges
 from undiced.text.parts import Parts
-from undiced.text.vocabulary import Kind, Vocabulary, numbers, read_vocabulary
+from undiced.text.vocabulary import Kind, Vocabulary, ids_of, numbers, read_vocabulary
 
 if TYPE_CHECKING:
     import tokenizers
@@ -58,14 +58,13 @@ def build_spm(metadata: Mapping[str, object], key: str, cache_dir: Path) -> Part
 
 def _spelled(vocabulary: Vocabulary) -> Vocabulary:
     """Token texts with spaces spelled U+2581: converters write user-defined pieces with plain spaces."""
-    pieces, ids = list(vocabulary.tokens), dict(vocabulary.ids)
+    pieces = list(vocabulary.tokens)
     for i in vocabulary.user_defined:
-        if " " in pieces[i]:
-            ids.pop(pieces[i], None)
-            pieces[i] = pieces[i].replace(" ", SPACE)
-            ids[pieces[i]] = i
-    ids = dict(sorted(ids.items(), key=lambda item: item[1]))  # of merges that are equally good the first id's wins
-    return replace(vocabulary, tokens=pieces, ids=ids)
+        pieces[i] = pieces[i].replace(" ", SPACE)
+    if pieces == vocabulary.tokens:
+        return vocabulary
+    texts = ["" if piece.startswith("[EMPTY_") and piece not in vocabulary.ids else piece for piece in pieces]
+    return replace(vocabulary, tokens=pieces, ids=ids_of(texts, vocabulary.user_defined, vocabulary.control))
 
 
 def _merges(vocabulary: Vocabulary, scores: Sequence[float], key: str, cache_dir: Path) -> tuple[list[int], list[int]]:

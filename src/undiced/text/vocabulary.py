@@ -41,7 +41,8 @@ class Vocabulary:
 
     Attributes:
         tokens: texts by id; an id without a text has the name `[EMPTY_<id>]`.
-        ids: id of each text that can be encoded; of ids that share a text, the first control token or the first.
+        ids: id of each text that can be encoded; of ids that share a text, the first control token, the first
+            user-defined one, or the first.
         kinds: by id, after corrections: what has a role or a well-known name is a control token.
         control: ids of control and unknown tokens. user_defined: ids of tokens that are always parsed from text.
         bos_id, unknown_id: None if the file has none. end_ids: every token that ends a text or a turn.
@@ -80,7 +81,7 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
         )
     return Vocabulary(
         tokens=tokens,
-        ids=_ids(texts, control),
+        ids=ids_of(texts, user_defined, control),
         kinds=kinds,
         control=control,
         user_defined=user_defined,
@@ -162,14 +163,15 @@ def _control(
     return frozenset(ends), frozenset(i for i, kind in enumerate(kinds) if kind in _CONTROL)
 
 
-def _ids(texts: Sequence[str], control: frozenset[int]) -> dict[str, int]:
-    """The id of each text, in order of ids."""
+def ids_of(texts: Sequence[str], user_defined: frozenset[int], control: frozenset[int]) -> dict[str, int]:
+    """The id of each text, in order of ids; of ids that share one: a control, a user-defined token's, or the first."""
     ids = dict(zip(texts, range(len(texts)), strict=True))
     if len(ids) < len(texts):
         ids = {}
         for i, text in enumerate(texts):
             ids.setdefault(text, i)
-        ids |= {texts[i]: i for i in sorted(control, reverse=True)}
+        for preferred in (user_defined, control):
+            ids |= {texts[i]: i for i in sorted(preferred, reverse=True)}
     ids.pop("", None)
     return ids
 
