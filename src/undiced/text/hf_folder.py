@@ -42,6 +42,9 @@ def load_folder(checkpoint: TextSource) -> Parts:
     known = endings(engine.token_to_id)
     meant = stated | {bos_id} | set(known.values()) | {_id_of(engine, name) for name in BEGINNINGS}
     control = frozenset(i for i, token in added.items() if token.special or i in meant)
+    ends = frozenset(stated | (control & set(known.values())))
+    if not ends:
+        _warn(f"{checkpoint.name}: no token ends a text; answers go on to their limit.")
     return Parts(
         engine=_registered(engine, control),
         pieces=pieces,
@@ -51,7 +54,7 @@ def load_folder(checkpoint: TextSource) -> Parts:
         literal=frozenset(added) if byte_level else frozenset(),
         bos_id=bos_id,
         unknown_id=_id_of(engine, engine.model.unk_token),
-        eos_ids=frozenset(stated | (control & set(known.values()))),
+        eos_ids=ends,
         add_bos=lead is not None or _adds_bos(checkpoint.path),
     )
 
@@ -78,7 +81,16 @@ def _stated_ends(
     for settings in (generation, checkpoint.metadata, checkpoint.metadata.get("text_config")):
         value = settings.get("eos_token_id") if isinstance(settings, Mapping) else None
         ends.update(i for i in (value if isinstance(value, list) else [value]) if type(i) is int)
-    return {i for i in ends if i is not None and 0 <= i < count}
+    found = {i for i in ends if i is not None and 0 <= i < count}
+    if beyond := sorted(i for i in ends if i is not None and i not in found):
+        _warn(f"{checkpoint.name}: eos_token_id {str(beyond[0])[:40]} is outside the {count} tokens; it ends nothing.")
+    return found
+
+
+def _warn(message: str) -> None:
+    import logging
+
+    logging.getLogger("undiced.text").warning(message)
 
 
 def _engine(folder: Path, name: str) -> tokenizers.Tokenizer:

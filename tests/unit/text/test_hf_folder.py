@@ -119,6 +119,15 @@ def test_ends_of_a_wrong_kind_or_outside_the_vocabulary_end_nothing(tmp_path: Pa
     assert loaded.eos_ids == {END}
 
 
+def test_what_ends_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain = {word if "</s>" not in word else "<x>": i for i, word in enumerate(WORDS)}
+    loaded = load_tokenizer(folder(tmp_path, tokenizer_json(vocab=plain, merges=[], added_tokens=[]),
+                                   metadata={"eos_token_id": 99}))  # fmt: skip
+    assert not loaded.eos_ids
+    assert "tiny: eos_token_id 99 is outside the 15 tokens; it ends nothing." in caplog.text
+    assert "tiny: no token ends a text" in caplog.text
+
+
 def test_a_byte_order_mark_before_any_file_is_skipped(tmp_path: Path) -> None:
     source = folder(tmp_path, tokenizer_config={"bos_token": "<s>"})
     (tmp_path / "chat_template.jinja").write_text("{{ bos_token }}", "utf-8")
