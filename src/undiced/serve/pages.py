@@ -3,7 +3,8 @@
 Page numbers only; holds no keys, no values and no policy. Only whole pages are shared, so nothing is ever copied: a
 page is written by one sequence, published when full, and read-only from then on. A published page is found by the
 digest of its tokens and of all tokens before them; the tokens are compared too. Free pages keep what was published in
-them until they are needed again, the one released longest ago first.
+them until they are needed again, the one released longest ago first. Memory grows with the pages ever used, so pages
+that were never used are left alone once enough free ones keep a prefix.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _DIGEST_BYTES = 16
+_KEPT_SHARE, _KEPT_LEAST = 8, 64  # free pages kept for their prefixes before new ones are used: an eighth of all, or 64
 NO_PAGE = -1
 
 
@@ -49,7 +51,9 @@ class PagePool:
         self.pages = pages
         self.page_tokens = page_tokens
         self._references = [0] * pages
-        self._blank = list(range(pages - 1, -1, -1))
+        self._blank = list(range(pages - 1, -1, -1))  # used ones last, so that they are taken first
+        self._used = 0  # pages below this number have been given out before
+        self._kept = max(pages // _KEPT_SHARE, _KEPT_LEAST)
         self._cached: OrderedDict[int, None] = OrderedDict()  # oldest release first
         self._found: dict[bytes, int] = {}  # digest -> page
         self._published: dict[int, tuple[bytes, bytes]] = {}  # page -> digest, packed tokens
@@ -72,10 +76,12 @@ class PagePool:
     def allocate(self) -> int:
         """A page of the caller's own, or NO_PAGE if all are held.
 
-        Blank ones first, then what was released longest ago.
+        Blank ones first, those that were used before others; then what was released longest ago. A page that was never
+        used comes last if enough prefixes are kept.
         """
-        if self._blank:
+        if self._blank and (self._blank[-1] < self._used or len(self._cached) < self._kept):
             page = self._blank.pop()
+            self._used = max(self._used, page + 1)
         elif self._cached:
             page, _ = self._cached.popitem(last=False)
             self._forget(page)

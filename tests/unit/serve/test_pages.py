@@ -69,6 +69,22 @@ def test_blank_pages_go_before_cached_ones_and_the_longest_released_first() -> N
     pool.check([[first, second, third]])
 
 
+def test_memory_stays_small_while_few_pages_are_held() -> None:
+    pool = PagePool(8000, SIZE)
+    used = set()
+    for turn in range(20_000):
+        pages = [pool.allocate() for _ in range(3)]
+        used.update(pages)
+        for index, page in enumerate(pages[:2]):
+            pool.publish(page, *key((turn, index)))
+        pool.release(pages)
+    assert len(used) <= 1000 + 3  # an eighth of the pool is kept for prefixes
+    assert pool.find(*key((19_600, 0))) != NO_PAGE
+    assert pool.find(*key((19_000, 0))) == NO_PAGE
+    everything = [pool.allocate() for _ in range(8000)]
+    assert sorted(everything) == list(range(8000))
+
+
 def test_clear_forgets_free_pages_only() -> None:
     pool = PagePool(2, SIZE)
     kept, freed = pool.allocate(), pool.allocate()
