@@ -45,7 +45,8 @@ int Attention::add(int layer, int heads, int window) {
 
 void Attention::prepare() {
     const auto rows = static_cast<std::size_t>(most_rows_), dim = static_cast<std::size_t>(most_dim_);
-    const std::size_t values = checked_product(rows, dim);
+    const std::size_t values = checked_product(rows, dim), members = static_cast<std::size_t>(members_);
+    check_fits(checked_product(checked_product(values + 2 * rows, 2 * sizeof(float)), members), "attention's scratch");
     for (int i = 0; i < members_; ++i)
         scratch_.push_back({std::vector<float>(values), std::vector<float>(values), std::vector<float>(rows),
                             std::vector<float>(rows), std::vector<std::int32_t>(rows),

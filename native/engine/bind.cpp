@@ -122,8 +122,10 @@ class PyEngine {
 
     void load_vector(int slot, const Floats& values) { engine_->load_vector(slot, span_of(values)); }
 
-    void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos) {
-        engine_->open_slot(slot, span_of(prompt), span_of(bias_ids), span_of(bias_values), span_of(eos));
+    void open_slot(int slot, const Ints& prompt, const Ints& bias_ids, const Floats& bias_values, const Ints& eos,
+                   const Ints& allowed) {
+        engine_->open_slot(slot, span_of(prompt), span_of(bias_ids), span_of(bias_values), span_of(eos),
+                           span_of(allowed));
     }
 
     double step(const Ints& tokens, const Ints& positions, const Ints& seq_start, const Ints& slots,
@@ -272,7 +274,7 @@ void bind_engine(nb::module_& m) {
              "columns are the file's, row_index counts rows after the transposition.")
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
-             "Start a new sequence's sampling state.")
+             "allowed"_a, "Start a new sequence's sampling state.")
         .def("step", &PyEngine::step, "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(),
              "slots"_a.noconvert(), "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a,
              "out_tokens"_a.noconvert(), "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(),

@@ -110,9 +110,10 @@ void Engine::load_vector(int slot, std::span<const float> values) {
 }
 
 void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
-                       std::span<const float> bias_values, std::span<const std::int32_t> eos) {
+                       std::span<const float> bias_values, std::span<const std::int32_t> eos,
+                       std::span<const std::int32_t> allowed) {
     const Busy busy(*this);
-    state_->sampler.slots().open(slot, prompt, bias_ids, bias_values, eos);
+    state_->sampler.slots().open(slot, prompt, bias_ids, bias_values, eos, allowed);
 }
 
 double Engine::step(const StepInput& in, const StepOutput& out) {

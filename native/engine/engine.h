@@ -35,7 +35,8 @@ class Engine {
     void load(int slot, std::span<const LoadPart> parts);
     void load_vector(int slot, std::span<const float> values);
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
-                   std::span<const float> bias_values, std::span<const std::int32_t> eos);
+                   std::span<const float> bias_values, std::span<const std::int32_t> eos,
+                   std::span<const std::int32_t> allowed);
     // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
     double step(const StepInput& in, const StepOutput& out);
     // Copies the last step's rows of a float buffer; returns {rows, columns}.

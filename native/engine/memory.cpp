@@ -38,9 +38,13 @@ std::size_t checked_sum(std::size_t a, std::size_t b) {
     return sum;
 }
 
+void check_fits(std::size_t bytes, const std::string& purpose) {
+    if (bytes > physical_bytes()) refuse(bytes, purpose);
+}
+
 Region::Region(std::size_t bytes, const std::string& purpose) {
     if (bytes == 0) return;
-    if (bytes > physical_bytes()) refuse(bytes, purpose);
+    check_fits(bytes, purpose);
     const std::size_t rounded = (bytes + kHugePage - 1) & ~(kHugePage - 1);
     const std::size_t mapped = rounded + kHugePage;
     void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

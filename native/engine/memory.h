@@ -7,6 +7,9 @@
 
 namespace undiced {
 
+// Throws std::invalid_argument if `bytes` exceed the machine's memory: for what is not reserved as a region.
+void check_fits(std::size_t bytes, const std::string& purpose);
+
 class Region {
   public:
     Region() = default;

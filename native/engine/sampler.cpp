@@ -27,6 +27,10 @@ Sampler::Sampler(const Kernels& kernels, const Limits& limits, int members)
       block_max_(checked_product(static_cast<std::size_t>(limits.max_samples),
                                  static_cast<std::size_t>(logit_blocks(limits.vocab)))),
       broken_(std::make_unique<std::atomic<bool>[]>(static_cast<std::size_t>(limits.max_samples))) {
+    // Per member: weights, ids, a row of its own, and up to three changes of every logit.
+    check_fits(checked_product(static_cast<std::size_t>(limits.vocab) * (12 + 3 * sizeof(Change)),
+                               static_cast<std::size_t>(members)),
+               "the sampling scratch");
     for (int i = 0; i < members; ++i) scratch_.push_back(std::make_unique<Scratch>(limits.vocab));
 }
 
@@ -64,11 +68,25 @@ void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const St
 }
 
 int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch) {
-    slots_.bend(sampling, row, scratch.changes);
-    const int token = choose(row, sampling, scratch);
-    unbend(row, scratch.changes);
+    const auto allowed = slots_.allowed(sampling.slot);
+    const LogitRow eligible = allowed.empty() ? row : only(row, allowed, scratch);
+    slots_.bend(sampling, eligible, scratch.changes);
+    const int token = choose(eligible, sampling, scratch);
+    unbend(eligible, scratch.changes);
     if (token >= 0) slots_.count(sampling.slot, token);
     return token;
+}
+
+LogitRow Sampler::only(const LogitRow& row, std::span<const std::int32_t> allowed, Scratch& scratch) {
+    constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+    std::fill(scratch.few.begin(), scratch.few.end(), kForbidden);
+    std::fill(scratch.few_block_max.begin(), scratch.few_block_max.end(), kForbidden);
+    for (const std::int32_t id : allowed) {
+        float& most = scratch.few_block_max[static_cast<std::size_t>(id / kLogitBlock)];
+        scratch.few[static_cast<std::size_t>(id)] = row.values[id];
+        most = std::max(most, row.values[id]);
+    }
+    return {scratch.few.data(), scratch.few_block_max.data(), row.count};
 }
 
 float Sampler::write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch) {

@@ -32,13 +32,21 @@ class Sampler {
 
   private:
     struct Scratch {
-        explicit Scratch(int vocab) : select(vocab) { changes.reserve(3 * static_cast<std::size_t>(vocab)); }
+        explicit Scratch(int vocab)
+            : select(vocab),
+              few(static_cast<std::size_t>(vocab)),
+              few_block_max(static_cast<std::size_t>(logit_blocks(vocab))) {
+            changes.reserve(3 * static_cast<std::size_t>(vocab));
+        }
         SelectScratch select;
         std::vector<Change> changes;
+        std::vector<float> few, few_block_max;  // a row of which few tokens are allowed
     };
 
     // The token of a row, or why there is none.
     int bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
+    // The row with no other tokens than these.
+    static LogitRow only(const LogitRow& row, std::span<const std::int32_t> allowed, Scratch& scratch);
     int choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
     // Writes the top log-probabilities and returns the log of the sum of exponentials.
     float write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch);

@@ -1,7 +1,9 @@
 // Counting tokens and bending logits; see slots.h.
 #include "slots.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -30,13 +32,17 @@ void SlotStates::check_ids(std::span<const std::int32_t> ids, const char* what) 
 }
 
 void SlotStates::open(int index, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
-                      std::span<const float> bias_values, std::span<const std::int32_t> eos) {
+                      std::span<const float> bias_values, std::span<const std::int32_t> eos,
+                      std::span<const std::int32_t> allowed) {
     if (index < 0 || index >= static_cast<int>(slots_.size()))
         throw std::invalid_argument("slot " + std::to_string(index) + " is outside [0, " +
                                     std::to_string(slots_.size()) + ")");
     check_ids(prompt, "prompt");
     check_ids(bias_ids, "bias");
     check_ids(eos, "eos");
+    check_ids(allowed, "allowed");
+    if (std::adjacent_find(allowed.begin(), allowed.end(), std::greater_equal<>()) != allowed.end())
+        throw std::invalid_argument("allowed tokens must ascend");
     const auto vocab = static_cast<std::size_t>(vocab_);
     if (bias_ids.size() != bias_values.size() || bias_ids.size() > vocab || eos.size() > vocab)
         throw std::invalid_argument("bias ids and values differ in length, or exceed the vocabulary");
@@ -50,6 +56,7 @@ void SlotStates::open(int index, std::span<const std::int32_t> prompt, std::span
     slot.bias_ids.assign(bias_ids.begin(), bias_ids.end());
     slot.bias_values.assign(bias_values.begin(), bias_values.end());
     slot.eos.assign(eos.begin(), eos.end());
+    slot.allowed.assign(allowed.begin(), allowed.end());
     for (const std::int32_t token : prompt)
         if ((slot.seen[token] & kInPrompt) == 0) mark(slot, token, kInPrompt);
 }

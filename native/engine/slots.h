@@ -22,9 +22,11 @@ class SlotStates {
     SlotStates(int slots, int vocab);
 
     // Starts a new sequence; the old one's counts are cleared in time proportional to the tokens it saw.
-    // Throws std::invalid_argument for ids outside the vocabulary and for bias that is too large or NaN.
+    // `allowed`: the only tokens that may be drawn, ascending; empty: all. Throws std::invalid_argument for ids outside
+    // the vocabulary and for bias that is too large or NaN.
     void open(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
-              std::span<const float> bias_values, std::span<const std::int32_t> eos);
+              std::span<const float> bias_values, std::span<const std::int32_t> eos,
+              std::span<const std::int32_t> allowed);
 
     // Counts a generated token.
     void count(int slot, std::int32_t token);
@@ -33,6 +35,9 @@ class SlotStates {
     // Appends what it overwrote to `changes` (room for 3 x vocabulary) and updates the row's block maxima.
     void bend(const SamplingRow& sampling, const LogitRow& row, std::vector<Change>& changes) const;
 
+    // The only tokens that may be drawn; empty: all.
+    std::span<const std::int32_t> allowed(int slot) const { return slots_[static_cast<std::size_t>(slot)].allowed; }
+
     const Region& memory() const { return memory_; }
 
   private:
@@ -40,7 +45,7 @@ class SlotStates {
         std::uint32_t* seen;  // by id: kInPrompt, plus how often it was generated
         std::int32_t* ids;    // those with seen != 0
         int id_count = 0;
-        std::vector<std::int32_t> bias_ids, eos;
+        std::vector<std::int32_t> bias_ids, eos, allowed;
         std::vector<float> bias_values;
     };
     static constexpr std::uint32_t kInPrompt = 1u << 31;

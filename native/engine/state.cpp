@@ -90,6 +90,8 @@ void State::allocate_buffers(const EngineSpec& spec) {
         else
             buffers[i].values = reinterpret_cast<float*>(at);
     }
+    check_fits(checked_product(static_cast<std::size_t>(team.size()), static_cast<std::size_t>(widest) * sizeof(float)),
+               "rows in the making");
     for (int i = 0; i < team.size(); ++i)
         lines.push_back(std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(widest)));
 }

@@ -65,6 +65,7 @@ class Engine:
         bias_ids: NDArray[np.int32],
         bias_values: NDArray[np.float32],
         eos: NDArray[np.int32],
+        allowed: NDArray[np.int32],
     ) -> None:
         """Starts a new sequence's sampling state."""
 

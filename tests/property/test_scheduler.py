@@ -40,6 +40,7 @@ def alone(request: Request) -> list[int]:
             seed=sampling.seed if sampling.temperature > 0 else 0,
             counter=index if sampling.temperature > 0 else 0,
             counted=index if sampling.presence_penalty else 0,
+            allowed=sampling.allowed,
             forbidden=tuple(sorted(request.stops)) if index < sampling.min_tokens else (),
         )
         history.append(fake_token(np.array(history, np.int32), VOCAB, draw))
@@ -64,6 +65,7 @@ samplings = st.builds(
     seed=st.integers(0, 2**64 - 1),
     min_tokens=st.integers(0, 3),
     logprobs=st.sampled_from([-1, 0, 3]),
+    allowed=st.sampled_from([(), (), (5, 12, 30)]),
 )
 
 

@@ -40,12 +40,15 @@ class Draw:
     counter: int = 0
     counted: int = 0
     forbidden: tuple[int, ...] = ()
+    allowed: tuple[int, ...] = ()
 
 
 def fake_token(history: NDArray[np.int32], vocab: int, draw: Draw) -> int:
     """The token after `history`."""
     salt = zlib.crc32(f"{draw.seed},{draw.counter},{draw.counted}".encode())
     token = zlib.crc32(history.tobytes(), salt) % vocab
+    if draw.allowed:
+        return draw.allowed[token % len(draw.allowed)]
     while token in draw.forbidden:
         token = (token + 1) % vocab
     return token
@@ -242,6 +245,7 @@ class FakeBackend:
             seed=int(row["seed"]) if drawn else 0,
             counter=int(row["counter"]) if drawn else 0,
             counted=self._counted[slot] if row["presence_penalty"] else 0,
+            allowed=state.allowed,
             forbidden=state.eos if row["min_tokens_mask"] else (),
         )
         self._counted[slot] += 1

@@ -47,6 +47,20 @@ def test_a_poisoned_request_gets_its_error_and_the_engine_stays(tmp_path: Path, 
         assert children(server.process.pid) == engine
 
 
+def test_only_allowed_tokens_are_chosen_and_none_is_an_error_of_the_request(tmp_path: Path, start) -> None:
+    folder = make_folder(tmp_path / "tiny")
+    with start("--max-batch", "4", model=str(folder)) as server, httpx.Client(base_url=server.v1, timeout=60) as client:
+        body = {"model": "tiny", "prompt": [9, 8], "max_tokens": 12, "ignore_eos": True}
+        allowed = [3 + ord(letter) for letter in "abc"]
+        for temperature in (0, 1.5):
+            given = {"allowed_token_ids": allowed, "temperature": temperature}
+            text = client.post("/completions", json={**body, **given}).json()["choices"][0]["text"]
+            assert len(text) == 12 and set(text) <= set("abc")
+        nothing = {"allowed_token_ids": allowed, "stop_token_ids": allowed, "min_tokens": 2}
+        answer = client.post("/completions", json={**body, **nothing})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "no_token_allowed")
+
+
 def test_in_a_program_the_error_is_raised_and_the_model_goes_on(tmp_path: Path) -> None:
     params = SamplingParams(max_tokens=8, ignore_eos=True)
     with LLM(make_folder(tmp_path / "poisoned", poison=POISON), threads=2) as llm:

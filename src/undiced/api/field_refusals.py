@@ -40,7 +40,6 @@ _CONSTRAINED = (
         "Gemini, Cohere, LangChain", _FORM, schema=NEVER, response_schema=NEVER, output_schema=NEVER, json_mode=OFF
     ),
     *refused("TabbyAPI, KoboldCpp", _LIST, remedy="Use logit_bias.", banned_tokens=EMPTY, allowed_tokens=EMPTY),
-    *refused("vLLM", _LIST, remedy="Use logit_bias.", allowed_token_ids=NEVER),
     *refused("vLLM", "words cannot be forbidden yet", remedy="Use logit_bias.", bad_words=([],), bad_words_ids=([],)),
     *refused("text-generation-webui", "words cannot be forbidden yet", banned_strings=EMPTY, custom_token_bans=("",)),
     *refused("OpenAI", "an answer that fills a gap is another one", TEXT, suffix=("",)),

@@ -47,6 +47,7 @@ _SERVED = (
     *served("vLLM", "token ids that end the answer", "stop_token_ids"),
     *served("vLLM", "generate through the model's end tokens", "ignore_eos"),
     *served("OpenAI", "up to 1024 token ids, -100 to 100", "logit_bias"),
+    *served("vLLM", "the only tokens that may be chosen, up to 1024 ids", "allowed_token_ids"),
     *served("OpenAI", "chat: true; text: 0 to 20", "logprobs"),
     *served("OpenAI", "0 to 20 likely tokens; needs `logprobs`", "top_logprobs", where=CHAT, neutral=(0,)),
     *served("OpenAI", "server-sent events", "stream", "stream_options"),

@@ -96,6 +96,7 @@ class Body(msgspec.Struct, kw_only=True):
     seed: Whole | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
+    allowed_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

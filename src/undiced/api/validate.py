@@ -27,6 +27,7 @@ USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
 FRESH_SEED = -1  # as other open servers have it
 _BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")  # how names of control tokens are written
+_ALLOWED = "allowed_token_ids"
 _UNSERVED_REMEDY = "Leave it out."
 
 
@@ -184,6 +185,7 @@ def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: 
     rest = Sampling(
         seed=random_seed() if wire.seed in (None, FRESH_SEED) else int(wire.seed or 0) % 2**64,
         logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
+        allowed=_allowed(wire.allowed_token_ids, vocab, settings),
         logprobs=logprobs,
         min_tokens=min_tokens,
     )
@@ -212,6 +214,12 @@ def _token_ids(ids: Sequence[int], vocab: int, name: str, most: int) -> tuple[in
         if not 0 <= token < vocab:
             raise InvalidRequestError(f"{name}: {str(token)[:24]} is not a token id below {vocab}.", param=name)
     return wanted
+
+
+def _allowed(ids: Sequence[int] | None, vocab: int, settings: Settings) -> tuple[int, ...]:
+    if ids is not None and not ids:
+        raise InvalidRequestError("allowed_token_ids is empty, so that no token could be chosen.", param=_ALLOWED)
+    return _token_ids(ids or (), vocab, _ALLOWED, settings.max_bias)
 
 
 def _stops(stop: str | list[str] | None, settings: Settings) -> tuple[str, ...]:

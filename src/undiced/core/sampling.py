@@ -117,12 +117,14 @@ class Sampling(Parameters):
     Attributes:
         seed: unsigned, 64 bits; equal seeds give equal tokens whatever else runs.
         logit_bias: pairs (token id, added logit).
+        allowed: the only tokens that may be drawn; empty: all.
         logprobs: -1 none, 0 the sampled token's alone, n its n most likely rivals too.
         min_tokens: tokens before a stop token may be drawn.
     """
 
     seed: int = field(default_factory=random_seed)
     logit_bias: tuple[tuple[int, float], ...] = ()
+    allowed: tuple[int, ...] = ()
     logprobs: int = NO_LOGPROBS
     min_tokens: int = 0
 

@@ -106,12 +106,14 @@ class SlotState:
     Attributes:
         prompt: token ids that penalties count as seen (repetition penalty only).
         bias: pairs (token id, added logit).
+        allowed: the only token ids that may be drawn, ascending; empty: all.
         eos: token ids forbidden while `min_tokens_mask` is set.
     """
 
     prompt: tuple[int, ...] = ()
     bias: tuple[tuple[int, float], ...] = ()
     eos: tuple[int, ...] = ()
+    allowed: tuple[int, ...] = ()
 
 
 class Backend(Protocol):

@@ -154,6 +154,7 @@ class HostBackend:
             np.array([token for token, _ in state.bias], np.int32),
             np.array([value for _, value in state.bias], np.float32),
             np.array(state.eos, np.int32),
+            np.array(state.allowed, np.int32),
         )
 
     def submit(self, batch: StepInput) -> int:

@@ -38,6 +38,7 @@ def slot_state(request: Request, vocab: int) -> SlotState:
         prompt=request.prompt if sampling.repetition_penalty != 1.0 else (),
         bias=sampling.logit_bias,
         eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if sampling.min_tokens > 0 else (),
+        allowed=tuple(sorted(set(sampling.allowed))),
     )
 
 

@@ -69,7 +69,7 @@ class Sequence:
         self.state = State.WAITING
         self.slot = NO_SLOT
         self.scored = 0 if request.prompt_logprobs >= 0 else len(request.prompt)
-        self.scoring = request.prompt_logprobs >= 0 or not request.max_tokens
+        self.scoring = (request.prompt_logprobs >= 0 and len(request.prompt) > 1) or not request.max_tokens
         self.generated = 0
         self.hoped = 0
         self.cached = 0

@@ -135,7 +135,12 @@ class Rig:
 
 
 def open_slot(
-    rig: Rig, slot: int, prompt: Items[int] = (), bias: Items[tuple[int, float]] = (), eos: Items[int] = ()
+    rig: Rig,
+    slot: int,
+    prompt: Items[int] = (),
+    bias: Items[tuple[int, float]] = (),
+    eos: Items[int] = (),
+    allowed: Items[int] = (),
 ) -> None:
     rig.engine.open_slot(
         slot,
@@ -143,4 +148,5 @@ def open_slot(
         np.array([i for i, _ in bias], np.int32),
         np.array([v for _, v in bias], np.float32),
         np.array(eos, np.int32),
+        np.array(allowed, np.int32),
     )

@@ -168,8 +168,10 @@ def test_programs_that_cannot_run_are_refused_by_instruction(name: str) -> None:
         ({"slots": [(1 << 29, 1 << 29, "F32", 1)] * 16}, "too large"),
         ({"kv": [(4096, 4096, 0)] * 4096, "pages": 1 << 26}, "too large"),
         ({"buffers": [(1 << 26, 0, 0)] * (1 << 15), "tokens": 1 << 20}, "too large"),
-        ({"buffers": [(1 << 26, 0, 2, 1)], "threads": 1024, "tokens": 1}, "activation buffers would take"),
         ({"tokens": 1 << 21}, "max_tokens is"),
+        ({"batch": 1 << 21}, "max_batch is"),
+        ({"vocab": 1 << 24, "batch": 1 << 20}, "sampling state would take"),
+        ({"threads": 600, "vocab": 1 << 24, "batch": 1}, "sampling scratch would take"),
         ({"slots": [(1 << 20, 1 << 20, "F32", 1)]}, "weights would take"),
         ({"slots": [(0, 8, "F32", 1)]}, "impossible shape"),
         ({"slots": [(1, 8, "Q8_0", 1)]}, "a vector must be F32"),
@@ -181,6 +183,29 @@ def test_impossible_sizes_are_refused_without_allocating(change: dict[str, objec
     arguments: dict[str, object] = {"stream": (), "buffers": [(8, 0, 0)], "weights": [], "kv": [(1, 8, 0)]}
     with pytest.raises(ValueError, match=message):
         Rig(**{**arguments, "slots": [(2, 8, "F32", 1)], **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("layers", "change", "message"),
+    [
+        ([(1, 1 << 20, 8)], {"batch": 1 << 20, "tokens": 1 << 20}, "would take"),
+        ([(4096, 4096, 8)], {"batch": 1 << 20}, "tokens and heads is too large"),
+        ([(1, 1 << 22, 8), (4096, 4096, 4096)], {"threads": 4}, "too large|would take"),
+        ([(1, 1 << 22, 8), (1, 1, 4096)], {"threads": 8}, "attention's scratch would take"),
+    ],
+)
+def test_attention_that_no_memory_can_hold_is_refused(
+    layers: list[tuple[int, int, int]], change: dict[str, int], message: str
+) -> None:
+    """Products of heads, dimensions and sequences, each of which is possible, wrap 64 bits or exceed the machine."""
+    buffers, stream = [(8, 0, 0)], [EMBED]
+    for layer, (kv_heads, heads, dim) in enumerate(layers):
+        buffers += [(heads * dim, 0, 0)] * 2
+        out, q = len(buffers) - 1, len(buffers) - 2
+        stream.append(Instr(Op.ATTENTION, out, q, p=(layer, 0, heads, kv_heads, dim, 0), f=(1.0, 0.0)))
+    arguments: dict[str, object] = {"tokens": 1, "batch": 1, "pages": 1, "context": 8, "vocab": 8, **change}
+    with pytest.raises(ValueError, match=message):
+        Rig(tuple(stream), buffers, [], slots=[(40, 8, "F32", 1)], kv=[(k, d, 0) for k, _, d in layers], **arguments)  # type: ignore[arg-type]
 
 
 def test_streams_of_broken_records_are_refused() -> None:
@@ -225,6 +250,10 @@ def test_slots_of_sampling_state_are_checked() -> None:
         {"slot": -1},
         {"slot": 0, "prompt": [VOCAB]},
         {"slot": 0, "eos": [-1]},
+        {"slot": 0, "allowed": [VOCAB]},
+        {"slot": 0, "allowed": [3, 3]},
+        {"slot": 0, "allowed": [4, 3]},
+        {"slot": 0, "bias": [(1, 2e6)]},
         {"slot": 0, "bias": [(VOCAB, 1.0)]},
         {"slot": 0, "bias": [(1, float("nan"))]},
         {"slot": 0, "bias": [(1, float("inf"))]},

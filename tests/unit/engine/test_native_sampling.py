@@ -8,6 +8,7 @@ from native_rig import F32, THREADS, Rig, Seq, barriers, matrix, open_slot, samp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from undiced import _native
+from undiced.core.formats import FORMATS
 from undiced.engine import meaning
 from undiced.engine.backend import NoToken
 from undiced.program import Instr, Op
@@ -218,6 +219,31 @@ def test_a_row_that_forbids_every_token_says_so(fields: dict[str, float]) -> Non
     assert sample(rig, [0], **{**fields, "temperature": 0}) == [0]
 
 
+@pytest.mark.parametrize("fields", [{}, {"temperature": 1.0}, {"temperature": 2.0, "top_k": 3}, {"top_p": 0.9}])
+def test_only_allowed_tokens_are_drawn_and_all_else_stays_as_it_is(fields: dict[str, float]) -> None:
+    table = np.random.default_rng(8).normal(size=(1, 500)).astype(np.float32)
+    rig = logits_rig(table)
+    allowed = [3, 64, 65, 499]
+    few = np.where(np.isin(np.arange(500), allowed), table[0], -np.inf)
+    for slot in range(BATCH):
+        open_slot(rig, slot, allowed=allowed)
+    fields = {"temperature": 0.0, **fields}
+    counts = histogram(rig, 640, **fields)
+    if fields["temperature"]:
+        assert_distribution(counts, filtered(few.astype(np.float32), **fields))
+    else:
+        assert counts[few.argmax()] == 640
+    out = rig.step([Seq([0], 0, (0,))], [0], sampling(1, top_logprobs=1))
+    assert out.top_ids[0, 0] == table[0].argmax(), "log-probabilities are the model's own"
+    assert_array_equal(rig.buffer(1)[0], table[0])
+    open_slot(rig, 0, allowed=allowed, eos=allowed)
+    assert sample(rig, [0], min_tokens_mask=1, **fields) == [_native.NOTHING_ALLOWED]
+    open_slot(rig, 0, allowed=allowed, bias=[(65, 100.0), (7, 1e6)])
+    assert sample(rig, [0], **fields) == [65]
+    open_slot(rig, 0)
+    assert sample(rig, [0]) == [table[0].argmax()]
+
+
 def test_penalties_that_overflow_are_their_rows_trouble() -> None:
     rig = logits_rig(np.array([[3e38, 1, 2]], np.float32))
     open_slot(rig, 0, prompt=[0])
@@ -226,7 +252,7 @@ def test_penalties_that_overflow_are_their_rows_trouble() -> None:
 
 
 @pytest.mark.parametrize("isa", [level for level in ("portable", "avx2", "avx512") if _native.isa_supported(level)])
-@pytest.mark.parametrize("fmt", ["Q8_0", "Q4_K", "F32"])
+@pytest.mark.parametrize("fmt", [fmt for fmt, row in FORMATS.items() if row.group or fmt == "F32"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: float, fmt: str, isa: str) -> None:
     """A number that is none in one token's activations spoils all of that token's outputs and no other's."""
@@ -242,7 +268,7 @@ def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: 
         rig = Rig(stream, [(256, 0, 0), (32, 0, 0), (256, 0, 2)], [values], slots=[matrix(values), (32, 256, fmt, 1)],
                   isa=isa)  # fmt: skip
         rng = np.random.default_rng(4)
-        size = {"Q8_0": 32 * 8 * 34, "Q4_K": 32 * 144, "F32": 32 * 256 * 4}[fmt]
+        size = 32 * 256 // FORMATS[fmt].block * FORMATS[fmt].block_bytes
         raw = rng.integers(1, 40, size, np.uint8) if not dense else rng.normal(size=(32, 256)).astype(np.float32)
         rig.load(1, raw, fmt, 32, 256)
         rig.run([0, 4, 1, 4, 2, 3, 5])

@@ -26,6 +26,7 @@ def test_a_good_request_passes() -> None:
     [
         (replace(GOOD, prompt=()), InvalidRequestError, "prompt", "empty"),
         (replace(GOOD, max_tokens=-1), InvalidRequestError, "max_tokens", "at least 0"),
+        (replace(GOOD, sampling=Sampling(allowed=(5, 1000))), InvalidRequestError, "allowed_token_ids", "1000"),
         (replace(GOOD, prompt_logprobs=21), InvalidRequestError, "prompt_logprobs", "20"),
         (replace(GOOD, prompt_logprobs=-2), InvalidRequestError, "prompt_logprobs", "-2"),
         (replace(GOOD, max_tokens=4094), ContextLengthError, "max_tokens", r"4096 .*4097 \(3 in the prompt, 4094"),
