@@ -167,7 +167,9 @@ class SchedulerMachine(RuleBasedStateMachine):
     def step(self) -> None:
         alone = self.scheduler.limits.in_flight == 1
         running = [
-            sequence for sequence in self.scheduler._running if alone and sequence.left == 1 and not sequence.scoring
+            sequence
+            for sequence in self.scheduler._running
+            if alone and sequence.left == 1 and not (sequence.scoring or sequence.held)
         ]
         pages_short = self.scheduler.pool.available < len(running)
         deltas = self.loop.step()
@@ -202,6 +204,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.loop.finish(name, at)
         self.take(self.loop._take_ended())
         assert (self.accounts[name].finish_reason, self.accounts[name].completion_tokens) == ("stop", at)
+
+    @precondition(lambda self: self.alive())
+    @rule(data=st.data(), held=st.booleans())
+    def hold(self, data: st.DataObject, held: bool) -> None:
+        """A reader falls behind, or has caught up."""
+        self.loop.hold(data.draw(st.sampled_from(self.alive())), held=held)
 
     @rule(seconds=st.floats(0, 100))
     def wait(self, seconds: float) -> None:
@@ -248,6 +256,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert {sequence for sequence in scheduler._running if sequence.flights} <= in_flight
         assert set(scheduler._leaving) <= in_flight
         assert all(not sequence.pages for sequence in scheduler._preempted)
+        assert scheduler._held == sum(sequence.held for sequence in scheduler._alive.values())
 
     @invariant()
     def same_tokens_as_alone(self) -> None:
@@ -258,6 +267,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
             return
+        for name in self.alive():
+            self.loop.hold(name, held=False)
         work = sum(len(request.prompt) + request.max_tokens for request in self.requests.values())
         for _ in range(20 * work + 10):
             if self.loop.idle:

@@ -15,6 +15,7 @@ from undiced.api.call import TAG
 from undiced.api.deployment import Deployment, ModelCard
 from undiced.api.service import Service
 from undiced.remote.client import EngineClient
+from undiced.remote.stream import UNREAD_MOST
 from undiced.serve import UsageEvent
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
@@ -129,3 +130,29 @@ async def test_prefixes_are_shared_within_a_salt_alone() -> None:
             usage = (await caller.call("POST", "/v1/completions", body)).json["usage"]
             cached.append(usage["prompt_tokens_details"]["cached_tokens"] > 0)
     assert cached == [False, True, False, True, False]
+
+
+async def test_a_client_that_reads_nothing_costs_little_computing_and_little_memory() -> None:
+    """Of an answer of 16 times 900 tokens, each with 20 rivals, the engine makes what a reader may be behind."""
+    events: list[UsageEvent] = []
+    async with started(SPEC, on_usage=[events.append]) as engine:
+        caller = _caller(engine)
+        body = {"model": "m", "prompt": "hi", "n": 16, "max_tokens": 900, "logprobs": 20, "stream": True}
+        asked = asyncio.create_task(
+            caller.call("POST", "/v1/completions", body | {"ignore_eos": True}, turns_per_write=1_000_000_000)
+        )
+        made = -1
+        while made != engine.stats().completion_tokens or not made:
+            made = engine.stats().completion_tokens
+            await asyncio.sleep(0.3)
+        assert made <= 16 * (UNREAD_MOST + 100)
+        unread = [stream._pending for stream in engine._streams.values()]
+        assert len(unread) == 16 and all(delta is None or len(delta.tokens) <= UNREAD_MOST + 100 for delta in unread)
+        other = await caller.call("POST", "/v1/completions", {"model": "m", "prompt": "x", "max_tokens": 5})
+        assert other.json["usage"]["completion_tokens"] == 5, "others are served meanwhile"
+        asked.cancel()
+        while engine._streams:
+            await asyncio.sleep(0.01)
+        assert len(events) == 17
+        assert sum(event.completion_tokens for event in events) < 16 * UNREAD_MOST
+        assert engine.stats().pages_used == 0

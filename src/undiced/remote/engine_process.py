@@ -26,6 +26,7 @@ from undiced.remote.frames import (
     Failed,
     Failure,
     Finish,
+    Hold,
     Progress,
     Ready,
     Refused,
@@ -76,6 +77,8 @@ def obey(message: ToEngine, loop: EngineLoop, link: Link) -> bool:
         loop.cancel(message.request_id)
     elif isinstance(message, Finish):
         loop.finish(message.request_id, message.at_token, message.reason)
+    elif isinstance(message, Hold):
+        loop.hold(message.request_id, held=message.held)
     return not isinstance(message, Stop)
 
 

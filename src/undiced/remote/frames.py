@@ -46,6 +46,13 @@ class Finish(msgspec.Struct, tag=True, array_like=True):
     reason: FinishReason
 
 
+class Hold(msgspec.Struct, tag=True, array_like=True):
+    """To the engine: this sequence's reader is far behind, or no longer."""
+
+    request_id: str
+    held: bool
+
+
 class Stop(msgspec.Struct, tag=True, array_like=True):
     """To the engine: exit."""
 
@@ -114,7 +121,7 @@ class Failed(msgspec.Struct, tag=True, array_like=True):
     failure: Failure
 
 
-ToEngine = Submit | Cancel | Finish | Stop
+ToEngine = Submit | Cancel | Finish | Hold | Stop
 FromEngine = Progress | Ready | Accepted | Refused | Step | Failed
 Message = TypeVar("Message")
 

@@ -1,7 +1,8 @@
 """Stream: one sequence as the HTTP process sees it: an async iterator of deltas, and a state machine of seven states.
 
 Knows frames to send, but no socket and no process. Deltas that nobody has read yet are merged, so a slow reader costs
-one delta of memory and never holds up the engine.
+one delta of memory and never holds up the engine. Where that delta gets long the engine is asked to hold the sequence,
+until it is read: it shall not compute for nobody.
 
                 accept             end                 read to the end
     SENT ----------------> RUNNING -----> ENDED --------------------------> OVER
@@ -22,7 +23,7 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from undiced.remote.frames import Cancel, Finish
+from undiced.remote.frames import Cancel, Finish, Hold
 from undiced.serve.delta import Delta
 from undiced.serve.usage import FinishReason, UsageEvent
 
@@ -54,6 +55,7 @@ _ENDED = {
     State.DEAF: State.SETTLED,
 }
 
+UNREAD_MOST = 128  # tokens; an engine needs about a second for them
 _LISTENING = (State.SENT, State.RUNNING)
 _DEAF = (State.SENT_DEAF, State.DEAF)
 
@@ -69,7 +71,7 @@ class Stream:
     def __init__(
         self,
         request: Request,
-        send: Callable[[Cancel | Finish], None],
+        send: Callable[[Cancel | Finish | Hold], None],
         on_usage: Callable[[UsageEvent], None],
         now: float,
     ) -> None:
@@ -82,6 +84,7 @@ class Stream:
         self._first_s: float | None = None
         self._received = 0
         self._handed = 0  # tokens that the reader has got
+        self._held = False
         self._pending: Delta | None = None
         self._error: UndicedError | None = None
         self._account: UsageEvent | None = None  # the engine's, before the reader's end cuts it
@@ -104,6 +107,8 @@ class Stream:
         delta, self._pending = self._pending, None
         self._handed += len(delta.tokens)
         if delta.usage is None:
+            if self._held:
+                self._hold(held=False)
             return delta
         if delta.speaks:
             tokens, self._pending = delta.split()
@@ -137,6 +142,10 @@ class Stream:
         if self._pending is not None:
             self._pending = self._last(self._pending.usage) if self._pending.usage is not None else None
         self._enter(_LEFT[self.state])
+
+    def _hold(self, *, held: bool) -> None:
+        self._held = held
+        self._send(Hold(self.request.id, held))
 
     def _close(self) -> None:
         """The reader has got to the end."""
@@ -187,6 +196,8 @@ class Stream:
         if delta.usage is not None:
             self._account = delta.usage
             self._enter(_ENDED[self.state])
+        elif not (deaf or self._held) and self._received - self._handed > UNREAD_MOST:
+            self._hold(held=True)
         self._wake()
         return delta.usage is None
 

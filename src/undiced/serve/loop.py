@@ -51,7 +51,8 @@ class EngineLoop:
     @property
     def idle(self) -> bool:
         """Whether `step` has nothing to do and nothing to say."""
-        return self.scheduler.idle and not self._ended and not self._flights
+        quiet = self.scheduler.idle or self.scheduler.stalled
+        return quiet and not self._ended and not self._flights
 
     def add(self, request: Request, arrival_s: float | None = None) -> None:
         """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises."""
@@ -67,6 +68,10 @@ class EngineLoop:
         False if it has ended already.
         """
         return self._keep(self.scheduler.finish(request_id, at_token, reason, self._clock()))
+
+    def hold(self, request_id: str, *, held: bool) -> None:
+        """See `Scheduler.hold`."""
+        self.scheduler.hold(request_id, held=held)
 
     def _keep(self, delta: Delta | None) -> bool:
         if delta is not None:
@@ -116,7 +121,7 @@ class EngineLoop:
             self._flights.append((plan, self.backend.submit(batch)))
 
     def _rest(self) -> list[Delta]:
-        if not self.scheduler.idle and not self._ended:
+        if not (self.scheduler.idle or self.scheduler.stalled or self._ended):
             raise EngineError("The scheduler has sequences but nothing to compute.", remedy=BUG)
         return self._take_ended()
 

@@ -67,6 +67,7 @@ class Scheduler:
         self._slots = list(range(limits.max_batch - 1, -1, -1))
         self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
         self._leaving: list[Sequence] = []  # ended, but part of a step in flight
+        self._held = 0  # sequences that are
         self._serial = 0
         self._latest_s = 0.0
         self._odd = 0  # half a token that the eldest prompt is owed
@@ -76,6 +77,11 @@ class Scheduler:
     def idle(self) -> bool:
         """Whether no sequence is alive."""
         return not self._alive
+
+    @property
+    def stalled(self) -> bool:
+        """Whether all that is alive waits for its readers."""
+        return 0 < self._held == len(self._alive) and not (self._preempted or len(self._waiting))
 
     @property
     def has_room(self) -> bool:
@@ -118,6 +124,17 @@ class Scheduler:
         left = min((sequence.max_tokens - sequence.generated for sequence in self._running), default=0)
         return self._figures.retry_after_s(len(self._running), left)
 
+    def hold(self, request_id: str, *, held: bool) -> None:
+        """Whether the reader of a sequence is so far behind that more tokens would be for nobody. No effect if it has
+        ended.
+
+        A held sequence rests, but only as long as nobody waits for its place: then it goes on to its end.
+        """
+        sequence = self._alive.get(request_id)
+        if sequence is not None:
+            self._held += held - sequence.held
+            sequence.held = held
+
     # schedule
 
     def schedule(self, now: float) -> Plan | None:
@@ -142,13 +159,14 @@ class Scheduler:
         """
         sequences, prompts, wants = plan.sequences, [], False
         most = -(-len(self._running) // self.limits.in_flight)
+        resting = self._held and not (len(self._waiting) or self._preempted)
         for sequence in self._running:
             left = len(sequence.tokens) - sequence.submitted
             if left != 1 or sequence.scoring:
                 if left:
                     prompts.append(sequence)
                 continue
-            if len(sequences) == most:
+            if len(sequences) == most or (resting and sequence.held):
                 continue
             if sequence.submitted == sequence.room:
                 if not self._grow(sequence):
@@ -428,6 +446,7 @@ class Scheduler:
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
         del self._alive[sequence.id]
         self._figures.end(now, sequence.state is State.RUNNING)
+        self._held -= sequence.held
         if sequence.state is State.RUNNING:
             self._running.remove(sequence)
         elif sequence.state is State.PREEMPTED:

@@ -38,6 +38,7 @@ class Sequence:
         tokens: the prompt, then what was generated.
         computed: tokens whose keys and values are in its pages.
         submitted: those, and the tokens that steps in flight compute; the others still have to go through the model.
+        held: its reader is behind; it shall make no more tokens meanwhile.
         flights: steps in flight that it takes part in. Until they are collected it keeps its slot and its pages.
         pages, room: its pages in order, and the positions they hold.
         tabled: pages that its row of the page table already shows.
@@ -49,7 +50,8 @@ class Sequence:
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "hoped", "id",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "held", "hoped",
+        "id",
         "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "preemptions", "publish_at",
         "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted", "tabled", "tokens",
         "wants_logprobs",
@@ -75,6 +77,7 @@ class Sequence:
         self.cached = 0
         self.preemptions = 0
         self.flights = 0
+        self.held = False
         self.joules = 0.0
         self.admitted_s: float | None = None
         self.first_s: float | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from undiced.core.errors import EngineError, QueueFullError
 from undiced.remote.client import Health
-from undiced.remote.frames import Cancel, Finish
+from undiced.remote.frames import Cancel, Finish, Hold
 from undiced.remote.stream import Stream
 from undiced.serve import Delta, EngineStats, FinishReason, Request, UsageEvent
 
@@ -37,7 +37,7 @@ class EagerEngine:
     ended: list[UsageEvent] = field(default_factory=list)
     health: Health = field(default_factory=lambda: Health("ready", 1.0, "", 0))
     _task: asyncio.Task[None] | None = None
-    _orders: list[Cancel | Finish] = field(default_factory=list)
+    _orders: list[Cancel | Finish | Hold] = field(default_factory=list)
 
     def submit(self, request: Request) -> Stream:
         """Queue a sequence."""
@@ -85,7 +85,7 @@ class EagerEngine:
     def _obey(self) -> None:
         orders, self._orders[:] = self._orders.copy(), []
         for order in orders:
-            if order.request_id in self.running:
+            if order.request_id in self.running and not isinstance(order, Hold):
                 reason = order.reason if isinstance(order, Finish) else "cancelled"
                 self._say(order.request_id, [], reason)
 

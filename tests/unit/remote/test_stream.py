@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from undiced.core.errors import EngineError, QueueFullError
-from undiced.remote.frames import Cancel, Finish
-from undiced.remote.stream import Stream
+from undiced.remote.frames import Cancel, Finish, Hold
+from undiced.remote.stream import UNREAD_MOST, Stream
 from undiced.serve import Delta, FinishReason, Request, UsageEvent
 
 
@@ -16,7 +16,7 @@ class Bench:
     """A stream, what it sent and what it reported."""
 
     def __init__(self) -> None:
-        self.sent: list[Cancel | Finish] = []
+        self.sent: list[Cancel | Finish | Hold] = []
         self.reported: list[UsageEvent] = []
         self.stream = Stream(Request("a", (1, 2), 99), self.sent.append, self.reported.append, now=1.0)
         self.made = 0
@@ -164,3 +164,18 @@ async def test_a_refusal_is_raised_and_accounts_for_nothing() -> None:
         await waiting
     bench.stream.cancel()
     assert (bench.reported, bench.sent) == ([], [])
+
+
+async def test_the_engine_holds_a_sequence_while_its_reader_is_far_behind(bench: Bench) -> None:
+    for token in range(UNREAD_MOST + 20):
+        bench.token(token)
+    assert bench.sent == [Hold("a", True)]
+    assert len((await anext(bench.stream)).tokens) == UNREAD_MOST + 20
+    assert bench.sent == [Hold("a", True), Hold("a", False)]
+    bench.token(1)
+    assert (await anext(bench.stream)).tokens == [1]
+    bench.token(*range(UNREAD_MOST + 1))
+    bench.end()
+    assert bench.sent[2:] == [Hold("a", True)]
+    assert sum(len(delta.tokens) for delta in await bench.read()) == UNREAD_MOST + 1
+    assert bench.sent[3:] == [], "what has ended needs no more"
