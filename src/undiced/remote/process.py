@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
+from undiced.core.printable import printable
 from undiced.remote.pulse import BEAT
 from undiced.remote.spec import encode_spec
 
@@ -152,8 +153,3 @@ def describe(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"signal {-status}, {signal.Signals(-status).name}"
     return f"signal {-status}"
-
-
-def printable(text: str) -> str:
-    """The text with everything escaped that could move a terminal's cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

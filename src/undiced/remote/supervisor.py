@@ -22,9 +22,10 @@ from undiced.core.errors import (
     UndicedError,
     UnsupportedError,
 )
+from undiced.core.printable import printable
 from undiced.remote.connection import Connection
 from undiced.remote.frames import Failed, FromEngine, Progress, Ready, Stop, ToEngine
-from undiced.remote.process import EngineProcess, describe, printable
+from undiced.remote.process import EngineProcess, describe
 from undiced.remote.spec import without_paths
 from undiced.remote.watch import Patience, Watch
 
@@ -182,7 +183,8 @@ class Supervisor:
     def _obituary(self, process: EngineProcess, status: int) -> str:
         lived_s, doing = time.monotonic() - process.started_s, "loading the model" if self._watch.loading else "serving"
         words = self.failure.message if self.failure is not None else process.last_words
-        last = f"; its last words: {printable(words.rstrip('.'))}" if words else ""
+        said = printable(" ".join(words.split())).rstrip(".")  # a line of the log is one line
+        last = f"; its last words: {said}" if said else ""
         return f"(process {process.pid}) died after {lived_s:.1f} s while {doing}: {describe(status)}{last}"
 
     def _decide(self, error: UndicedError, cause: str) -> float | None:
