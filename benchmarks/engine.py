@@ -51,7 +51,7 @@ class Ours:
     def step(self, tokens: np.ndarray, at: int, sampled: bool = True) -> np.ndarray:
         """One step of `tokens` (sequences, new tokens), all at position `at`; returns the sampled tokens.
 
-        The result is overwritten by the next step. Arrays are made once a shape, as the server's are.
+        The result is overwritten by the next step. Arrays are made once per shape, as the server's are.
         """
         count, new = tokens.shape
         batch = self.batches.get((count, new, sampled))
@@ -125,14 +125,14 @@ def _output(command: list[object]) -> str:
 
 
 def limits(threads: int) -> dict[str, float]:
-    """This machine's limits now: bytes a second of a streaming read, int8 operations a second, all threads together."""
+    """Limits now: bytes per second of a streaming read, int8 operations per second, all threads together."""
     return {"bytes_per_s": _native.probe_bandwidth(threads), "ops_per_s": _native.probe_int8_peak(threads)}
 
 
 def shares(
     program: object, rounds: list[dict[str, float]], bounds: list[dict[str, float]]
 ) -> dict[str, dict[str, float]]:
-    """Achieved bytes or operations a second, and the share of the round's own limit (medians)."""
+    """Achieved bytes or operations per second, and the share of the round's own limit (medians)."""
     bytes_per_token = program.fact("matmul_bytes_per_token")
     macs, prompt_macs = program.fact("matmul_macs_per_token"), program.fact("layer_matmul_macs_per_token")
     per_token = {"decode": (bytes_per_token, "bytes_per_s"), "prefill": (2 * prompt_macs, "ops_per_s"),
@@ -195,7 +195,7 @@ def _print(report: dict) -> None:
         f"\n{report['cpu']}, {report['threads']} threads, {report['isa']}, {report['file']}, "
         f"medians of {report['rounds']}"
     )
-    print(f"{'tokens a second':34}" + "".join(f"{w:>12}" for w in WORKLOADS))
+    print(f"{'tokens per second':34}" + "".join(f"{w:>12}" for w in WORKLOADS))
     for name, row in report["tokens_per_second"].items():
         print(f"{name:34}" + "".join(f"{row[w]:12.0f}" for w in WORKLOADS))
     for name, row in report["ratios"].items():

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kRows = 64;        // queries that share one pass over a page: its block of K and V stays in L1
 constexpr int kMergeTokens = 4;  // sequences with so few new tokens are cut over pages
-constexpr int kChunkPages = 8;   // least pages a chunk: 256 positions
+constexpr int kChunkPages = 8;   // least pages per chunk: 256 positions
 constexpr int kMostChunks = 16;
 constexpr int kNoMerge = -1;
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2

@@ -18,7 +18,7 @@ namespace undiced {
 struct AttentionCall {
     int plan, layer, heads, window;
     float scale, softcap;
-    const float* sinks;  // one a head, or nullptr
+    const float* sinks;  // one per head, or nullptr
     const float* q;      // row t at q + t * q_stride, heads x head_dim
     std::ptrdiff_t q_stride;
     float* out;

@@ -139,7 +139,7 @@ class PyEngine {
         }
         if (out_top_ids.shape(1) != kTopLogprobsMax || out_top_logprobs.shape(1) != kTopLogprobsMax ||
             page_table.shape(0) != slots.shape(0))
-            throw std::invalid_argument("page_table must have one row a sequence, top arrays 20 columns");
+            throw std::invalid_argument("page_table must have one row per sequence, top arrays 20 columns");
         const SamplingView view(sampling);
         const StepInput in{span_of(tokens),      span_of(positions),  span_of(seq_start),
                            span_of(slots),       span_of(page_table), static_cast<int>(page_table.shape(1)),
@@ -319,8 +319,8 @@ NB_MODULE(_native, m) {
           "Bytes a second that `threads` threads read from memory together.");
     m.def(
         "probe_int8_peak", [](int threads) { return probe_peak(threads, probe_int8_peak); }, "threads"_a,
-        "int8 operations a second (2 a multiply-add) of `threads` threads in registers.");
+        "int8 operations per second (2 per multiply-add) of `threads` threads in registers.");
     m.def(
         "probe_float_peak", [](int threads) { return probe_peak(threads, probe_float_peak); }, "threads"_a,
-        "float operations a second (2 a multiply-add) of `threads` threads in registers.");
+        "float operations a second (2 per multiply-add) of `threads` threads in registers.");
 }

@@ -5,7 +5,7 @@
 // one after the other, so a thread that owns a run of tiles reads one stream. One block of a tile:
 //
 //   NIBBLES  256 bytes of codes: 4 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i in its low
-//            nibble and column 16 + 4g + i in its high nibble: 4 consecutive columns a row, which is what 4-way int8
+//            nibble and column 16 + 4g + i in its high nibble: 4 consecutive columns per row, which is what 4-way int8
 //            dot products want, and two of them from one load by one mask and one shift.
 //   BYTES    512 bytes of codes: 8 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i.
 //            Both are followed by the scales of the block (16 rows of one group of 32 columns, or twice 16 rows for

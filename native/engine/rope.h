@@ -1,4 +1,4 @@
-// Cosine and sine tables of a step's positions, made once a step and shared by all layers.
+// Cosine and sine tables of a step's positions, made once per step and shared by all layers.
 // Angles are products in double precision, so they stay accurate at any position that an int32 holds.
 #pragma once
 

@@ -22,7 +22,7 @@ namespace undiced {
 
 struct BufferSpec {
     int width;     // columns
-    bool samples;  // one row a sampled row, instead of one a token
+    bool samples;  // one row per sampled row, instead of one per token
     int planes;    // 0: floats; 1 or 2: int8 blocks of 32, a second plane holding what the first one's rounding lost
     bool own;      // in a small step every member has a copy of its own
 };
@@ -70,8 +70,8 @@ class State {
     Sampler sampler;
     Region buffer_memory;
     std::vector<Buffer> buffers;
-    std::vector<std::unique_ptr<float[]>> lines;  // one a member: room for the widest row
-    std::vector<std::unique_ptr<float[]>> sums;   // one a member, if any buffer has two planes: their products
+    std::vector<std::unique_ptr<float[]>> lines;  // one per member: room for the widest row
+    std::vector<std::unique_ptr<float[]>> sums;   // one per member, if any buffer has two planes: their products
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;

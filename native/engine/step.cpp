@@ -56,7 +56,7 @@ void StepChecker::check_shapes(const StepInput& in, const StepOutput& out) const
     if (in.positions.size() != tokens) refuse("positions and tokens differ in length");
     if (in.seq_start.size() != sequences + 1) refuse("seq_start must have one entry more than slots");
     if (in.page_table.size() != sequences * static_cast<std::size_t>(in.page_columns))
-        refuse("page_table must have one row a sequence");
+        refuse("page_table must have one row per sequence");
     if (in.sampling.size() != rows) refuse("sampling and sample_rows differ in length");
     if (in.seq_start.front() != 0 || in.seq_start.back() != static_cast<std::int32_t>(tokens))
         refuse("seq_start must run from 0 to the number of tokens");

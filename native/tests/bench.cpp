@@ -222,7 +222,8 @@ void run_attention(const Options& options, const Limits& limits, std::int64_t qu
     });
     const double rate = 2.0 * 2.0 * seen * 9.0 * 64.0 / seconds;
     std::printf(
-        "attention      T=%-4ld context %-5ld %9.1f us a layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of KV\n",
+        "attention      T=%-4ld context %-5ld %9.1f us per layer %8.1f GFLOP/s (%3.0f %% of FMA peak) %7.2f GB/s of "
+        "KV\n",
         static_cast<long>(queries), static_cast<long>(context), seconds * 1e6, rate / 1e9,
         100.0 * rate / limits.float_per_s, static_cast<double>(context * 2 * kv_heads * dims * 2) / seconds / 1e9);
 }

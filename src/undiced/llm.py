@@ -62,7 +62,7 @@ class Completion:
     Attributes:
         text: without a stop string.
         tokens: generated token ids, the end-of-sequence token included.
-        logprobs: one a token if asked for; top_logprobs: for each token, (token id, log-probability) of the likeliest.
+        logprobs: one per token if asked for; top_logprobs: per token, (token id, log-probability) of the likeliest.
         prompt_logprobs, prompt_top_logprobs: the same for the prompt's tokens from the second one on, if asked for.
         finish_reason: "stop" or "length".
         usage: tokens and seconds of the sequence.

@@ -23,7 +23,7 @@ HALF_OFFSETS = {"Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "Q4_1": (0, 2), 
 
 
 def random_rows(name: str, rows: int, columns: int, seed: int) -> np.ndarray:
-    """(rows, bytes a row) of random blocks; every other block gets an extreme scale and minimum."""
+    """(rows, bytes per row) of random blocks; every other block gets an extreme scale and minimum."""
     stored = FORMATS[name]
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (rows * columns // stored.block, stored.block_bytes), dtype=np.uint8)

@@ -2,7 +2,7 @@
 // are added in 16 bits, and as many pairs as cannot overflow are added there too before one vpmaddwd widens them:
 //   4-bit codes  15 * 127 * 2 * 8 = 30480: a whole block;   5-bit codes  31 * 127 * 2 * 4 = 31496: half a block;
 //   6-bit codes  63 * 127 * 2 * 2 = 32004: two vectors;     8-bit codes  are two planes of 4 bits, 16 * high + low.
-// Peak on a core with two such units: 64 multiply-adds a cycle.
+// Peak on a core with two such units: 64 multiply-adds per cycle.
 #pragma once
 
 #include <immintrin.h>

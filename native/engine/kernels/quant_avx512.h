@@ -1,6 +1,6 @@
 // Integer products for AVX-512 with VNNI: vpdpbusd multiplies 4 unsigned codes with 4 signed activations for each of
 // the 16 rows of a tile and adds them in 32 bits, so a group of columns is one chain of instructions and nothing can
-// overflow. Peak on a core with two such units: 128 multiply-adds a cycle.
+// overflow. Peak on a core with two such units: 128 multiply-adds per cycle.
 #pragma once
 
 #include <immintrin.h>

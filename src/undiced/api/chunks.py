@@ -1,4 +1,4 @@
-"""The JSON that chat and text completions share, with everything constant written once a request. Knows the shapes, not
+"""The JSON that chat and text completions share; everything constant is written once per request. Knows the shapes, not
 the transport.
 
 A streamed token costs one string encoding and one join: no object is built and no dictionary is serialized.

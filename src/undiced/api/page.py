@@ -32,7 +32,7 @@ _FILES = {
 
 
 def page_routes() -> list[Route]:
-    """One route a file."""
+    """One route per file."""
     folder = files("undiced.api") / "static"
     return [
         Route(path, _serve((folder / name).read_bytes(), kind), methods=["GET"])

@@ -134,7 +134,7 @@ def _huge_pages() -> str:
 
 
 def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float | None]:
-    """Bytes of weights a token, and decoded tokens a second; None for what would need a download or is not wanted."""
+    """Bytes of weights per token, and tokens per second; None for what would need a download or is not wanted."""
     from undiced.checkpoint import CATALOG, is_cached
     from undiced.llm import LLM, SamplingParams, compile_for_host
 

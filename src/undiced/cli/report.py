@@ -37,20 +37,20 @@ def show(found: dict[str, object]) -> None:
     rows = [
         ("fits", "yes" if found["fits"] else _unfit(found)),
         ("regions", ", ".join(cast(list[str], found["regions"]))),
-        ("prompt tokens a second" if prompt else "tokens a second, one user", f"{found['tokens_per_second']:,.0f}"),
+        ("prompt tokens per second" if prompt else "tokens per second, one user", f"{found['tokens_per_second']:,.0f}"),
         (
-            "prompt after prompt" if prompt else "tokens a second, all users",
+            "prompt after prompt" if prompt else "tokens per second, all users",
             f"{found['aggregate_tokens_per_second']:,.0f}",
         ),
-        ("prompt cycles" if prompt else "cycles a token", f"{found['cycles_per_token']:,.0f}"),
-        ("prompt cycles a layer" if prompt else "cycles a layer", f"{found['cycles_per_layer']:,.0f}"),
+        ("prompt cycles" if prompt else "cycles per token", f"{found['cycles_per_token']:,.0f}"),
+        ("prompt cycles per layer" if prompt else "cycles per layer", f"{found['cycles_per_layer']:,.0f}"),
         ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         ("longest context", f"{found['max_context_tokens']:,} tokens"),
     ]
     for name, text in rows:
-        _say(f"  {name:28}{text}")
+        _say(f"  {name:30}{text}")
     breakdown = cast(dict[str, dict[str, float]], found["breakdown"])
     _shares("cycles by kind", breakdown["kind"], _KINDS_SHOWN)
     _shares("cycles by operator", breakdown["operator"], _OPERATORS_SHOWN)
@@ -58,7 +58,7 @@ def show(found: dict[str, object]) -> None:
     if speculation is not None:
         _say(
             f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
-            f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens a second"
+            f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens per second"
         )
 
 

@@ -34,7 +34,7 @@ Timed = Annotated[str, typer.Argument(help=f"{_NAMED}; or a program of `undiced 
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
 Weights = Annotated[str, typer.Option(help="bf16, int8 or int4.")]
-Kv = Annotated[int, typer.Option("--kv-bits", help="16 or 8 bits a key or value.")]
+Kv = Annotated[int, typer.Option("--kv-bits", help="16 or 8 bits per key or value.")]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
@@ -132,7 +132,7 @@ def simulate(
     ] = 0.8,
     as_json: Json = False,
 ) -> None:
-    """Time a model on wafers. Says seconds and cycles a token, and where every cycle goes."""
+    """Time a model on wafers. Says seconds and cycles per token, and where every cycle goes."""
     if draft is None:
         _refuse(given, {"acceptance"}, "has no effect without --draft")
     elif phase != "decode" or batch != 1:

@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(slots=True)
 class StepInput:
-    """One step. T tokens of S sequences; R of the token rows are sampled; P pages a sequence at most.
+    """One step. T tokens of S sequences; R of the token rows are sampled; P pages per sequence at most.
 
     Attributes:
         tokens: int32 (T,), the sequences' new tokens one sequence after another.

@@ -26,7 +26,7 @@ _SLICES_SHIFT, _SLICES_MASK = 8, 0xF
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of a reduction tree: `size` members a group; a chain adds as it goes, a star sends to the root."""
+    """One level of a reduction tree: `size` members per group; a chain adds as it goes, a star sends to the root."""
 
     size: int
     star: bool = False

@@ -18,7 +18,7 @@ class Link:
         step_software_cycles: what each dependent step of a collective costs beside two ramps, one cycle and the hops.
         repaint_cycles: rewriting the routes of the colors of one collective.
         timer_cycles, multicast_start_cycles: a timed multicast's constant part, time stamps and start.
-        late_receiver_wavelet_cycles, late_receiver_cycles: the median mode's extra cycles a wavelet, and their limit.
+        late_receiver_wavelet_cycles, late_receiver_cycles: the median mode's extra cycles per wavelet, and their limit.
         column_overlap_words: words a core of a gathered column whose handling hides behind the others'.
     """
 

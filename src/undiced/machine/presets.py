@@ -30,8 +30,8 @@ def _core2() -> Core:
     return Core(
         sram_bytes=published(48 * _KIB, "byte", "vendor"),
         sram_banks=published(8, "1", "[SDK]"),
-        read_bytes_per_cycle=published(16, "byte/cycle", "[HC34]: two 64-bit reads a cycle"),
-        write_bytes_per_cycle=published(8, "byte/cycle", "[HC34]: one 64-bit write a cycle"),
+        read_bytes_per_cycle=published(16, "byte/cycle", "[HC34]: two 64-bit reads per cycle"),
+        write_bytes_per_cycle=published(8, "byte/cycle", "[HC34]: one 64-bit write per cycle"),
         lanes_16bit=published(4, "1", "[HC34]"),
         lanes_32bit=derived(2, "1", "[HC34]: about half of the 16-bit lanes"),
         code_bytes=measured(22 * _KIB, "byte", "[AM]: a decode program with all its features"),

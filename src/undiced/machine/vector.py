@@ -24,7 +24,7 @@ class Kind(IntEnum):
     MUL = 5  # elementwise, two operands in, one out
     COPY = 6  # one in, one out
     FILL = 7  # one out
-    SUM = 8  # into one scalar: one element a cycle
+    SUM = 8  # into one scalar: one element per cycle
     TRANSCENDENTAL = 9  # library scalars: exponential, division, square root
     SCALAR_STEP = 10  # compare and branch
 

@@ -122,7 +122,7 @@ class Graph:
         return view
 
     def dump(self) -> str:
-        """Stable text: configuration, slots and nodes, one a line."""
+        """Stable text: configuration, slots and nodes, one per line."""
         lines = [f"config {f.name} = {getattr(self.config, f.name)!r}" for f in fields(self.config)]
         lines += [_slot_line(slot) for slot in self.slots]
         lines += [_node_line(node) for node in self.nodes]

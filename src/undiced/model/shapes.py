@@ -85,7 +85,7 @@ def attention(view: View) -> int:
 
 
 def mla_attention(view: View) -> int:
-    """Queries of all heads, one latent and one rotated key; the result has v_dim columns a head."""
+    """Queries of all heads, one latent and one rotated key; the result has v_dim columns per head."""
     node = view.node
     heads, nope, turned, v_dim, rank = (node.integer(a) for a in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
     expected = (heads * (nope + turned), rank, turned)
@@ -108,7 +108,7 @@ def position_scale(view: View) -> int:
 
 
 def moe_route(view: View) -> int:
-    """One weight an expert."""
+    """One weight per expert."""
     node = view.node
     experts = node.integer("experts")
     _matrix(view, view.slots[0], experts, view.widths[0])

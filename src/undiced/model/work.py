@@ -42,7 +42,7 @@ def no_flops(view: View, load: Load) -> float:
 
 
 def linear_flops(view: View, load: Load) -> float:
-    """A multiply-add a weight and token."""
+    """A multiply-add per weight and token."""
     weight = view.slots[0]
     return float(load.tokens) * weight.rows * (2 * weight.columns + len(view.slots) - 1)
 
@@ -64,7 +64,7 @@ def mla_flops(view: View, load: Load) -> float:
 
 
 def route_flops(view: View, load: Load) -> float:
-    """The router's product, then about 4 operations an expert."""
+    """The router's product, then about 4 operations per expert."""
     return float(load.tokens) * view.slots[0].rows * (2 * view.slots[0].columns + 4)
 
 

@@ -22,7 +22,7 @@ _AGAIN = "Compile it again with `undiced compile`."
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a program must be able to hold: sequences at once, and positions a sequence."""
+    """What a program must be able to hold: sequences at once, and positions per sequence."""
 
     batch: int
     context: int
@@ -68,7 +68,7 @@ class Buffer:
     """Activation storage of a stream.
 
     Attributes:
-        width: float32 columns a row.
+        width: float32 columns per row.
         rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
         kind: "f32"; "int8" blocks of 32 columns with a float scale each; or "int8x2", where a second int8 plane holds
             what rounding to the first one lost (about 15 bits).

@@ -1,4 +1,4 @@
-"""Frames between the HTTP process and the engine process: length-prefixed msgpack, one frame a step.
+"""Frames between the HTTP process and the engine process: length-prefixed msgpack, one frame per step.
 
 Types and bytes only, no sockets. Both ends are ours and of the same version; a frame that does not decode means that
 the other end is broken.

@@ -56,7 +56,7 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
         running: sequences with pages; waiting: in the queue; preempted: waiting to be recomputed.
         pages: pages in the pool; pages_used: held by sequences; pages_cached: free, but still holding a reusable
             prefix.
-        tokens_per_s: generated tokens a second, averaged over about a second of work.
+        tokens_per_s: generated tokens per second, averaged over about a second of work.
         steps, prompt_tokens, cached_tokens, completion_tokens, preemptions, ended: counters.
             prompt_tokens counts computed ones only, recomputation included.
         step_s: seconds spent inside the backend; overhead_s: in the loop around it.

@@ -399,7 +399,7 @@ class Scheduler:
         return self._end(sequence, "error", now, Delta(sequence.id, error=reason))
 
     def _settle(self, plan: Plan, share: float) -> None:
-        """What the step computed is there, at `share` joules a token; who has ended meanwhile can leave."""
+        """What the step computed is there, at `share` joules per token; who has ended meanwhile can leave."""
         self._prefix.settle(plan)
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
             sequence.flights -= 1

@@ -120,7 +120,7 @@ def report(build: ProgramBuilder, ablation: Ablation) -> None:
     """Print every claim, and the ablation under the presets."""
     for claim in claims(build, ablation):
         print(f"{claim.value:10.2f} [{claim.low:.2f} to {claim.high:.2f}] {claim.unit}  {claim.what}")
-    print("ablation, cycles a layer")
+    print("ablation, cycles per layer")
     rungs = ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
     for rung in rungs:
         gain = rungs[0].cycles_per_layer / rung.cycles_per_layer

@@ -115,7 +115,7 @@ def _microbenchmark_rows() -> list[ValidationRow]:
         def run(lab: Lab, words: int = words) -> float:
             return column_round_trip(lab.model("wse3"), 256, words)
 
-        rows.append(_cycles("V07", f"WSE-3 column of 256 to one core and back, {words} words a core", value, run))
+        rows.append(_cycles("V07", f"WSE-3 column of 256 to one core and back, {words} words per core", value, run))
     return rows
 
 

@@ -20,7 +20,7 @@ class Speculation:
 
     Attributes:
         acceptance: probability that a drafted token is accepted, each by itself.
-        length: tokens drafted each round; tokens: expected tokens a round, the target's own included.
+        length: tokens drafted each round; tokens: expected tokens per round, the target's own included.
         cycles: of a round.
     """
 
@@ -37,7 +37,7 @@ class Speculation:
 
 
 def speculate(target: Report, draft: Report, acceptance: float) -> Speculation:
-    """The draft length with the most tokens a second.
+    """The draft length with the most tokens per second.
 
     Raises:
         CompileError: an acceptance that is no probability, or reports at different clocks.

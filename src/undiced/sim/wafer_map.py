@@ -88,7 +88,7 @@ def _header(program: Program, report: Report, wafers: int) -> list[str]:
     shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions if r.role is Role.LAYERS}))
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
-        f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles a token, simulated",
+        f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per token, simulated",
         f"{report.tokens_per_second:,.0f} tokens/s for one user at {report.clock_hz / 1e9:.3g} GHz, "
         f"context {report.step.context:,}, batch {report.step.batch}",
     )

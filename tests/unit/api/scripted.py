@@ -46,7 +46,7 @@ class ByteTokenizer:
 
 
 class LineChat:
-    """`role: content`, a line a message."""
+    """`role: content`, a line per message."""
 
     def pieces(self, messages, options=None) -> list[str]:
         return ["".join(f"{m['role']}: {self.said(m['content'])}\n" for m in messages) + "assistant: "]

@@ -18,7 +18,7 @@ QUANTIZED = [name for name, stored in FORMATS.items() if stored.quantized]
 
 
 def tensor(name: str) -> tuple[TensorInfo, memoryview]:
-    """The golden's blocks as a matrix of one row a block."""
+    """The golden's blocks as a matrix of one row per block."""
     stored = FORMATS[name]
     raw = bytes.fromhex(GOLDEN[name]["raw"])
     columns = stored.block if stored.quantized else 4

@@ -76,7 +76,7 @@ def pages_for(count: int, seed: int) -> list[int]:
 
 SHAPES = {
     "grouped": Shape(),
-    "one head a group": Shape(heads=3, kv_heads=3, head_dim=8),
+    "one head per group": Shape(heads=3, kv_heads=3, head_dim=8),
     "one kv head": Shape(heads=5, kv_heads=1, head_dim=32),
     "window": Shape(window=20),
     "window over pages": Shape(window=70),

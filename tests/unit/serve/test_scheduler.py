@@ -52,7 +52,7 @@ def test_decoding_goes_on_in_every_step_while_a_long_prompt_is_read() -> None:
         assert len(tokens_of(deltas, "short")) == 1
         if tokens_of(deltas, "long"):
             break
-    assert steps == 7  # 31 prompt tokens a step beside the decoding one
+    assert steps == 7  # 31 prompt tokens per step beside the decoding one
 
 
 def test_a_chunk_shrinks_to_the_allowed_stall_and_takes_everything_when_nobody_waits() -> None:
@@ -216,7 +216,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
     loop.add(ask("f"))
     with pytest.raises(QueueFullError, match="2 requests are waiting") as caught:
         loop.add(ask("g"))
-    left = 100 - 53  # "a" is nearest to its end; a step takes 10 ms, and 1 ms a sequence
+    left = 100 - 53  # "a" is nearest to its end; a step takes 10 ms, and 1 ms per sequence
     assert caught.value.retry_after_s == pytest.approx(left * 0.014, rel=0.2)
 
 

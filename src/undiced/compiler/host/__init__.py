@@ -19,7 +19,7 @@ from undiced.program import Bounds, Program
 Pass = Callable[[Draft], None]
 
 # partition: one stage holds all layers.          shard: each node becomes instructions with a partition over cores.
-# place: one region, a core a thread.              plan_memory: values share buffers once they are dead.
+# place: one region, a core per thread.              plan_memory: values share buffers once they are dead.
 # route: barriers where data crosses threads.      Instruction order is the graph's, so there is no schedule to search.
 PASSES: tuple[Pass, ...] = (partition, shard, place, plan_memory, route)
 

@@ -1,4 +1,4 @@
-"""partition and place are short on a host: one stage holds every layer, one region has a core a thread."""
+"""partition and place are short on a host: one stage holds every layer, one region has a core per thread."""
 
 from __future__ import annotations
 

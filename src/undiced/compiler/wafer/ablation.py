@@ -47,7 +47,7 @@ _PLAIN = Scheme(
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step: what changed, where, and cycles a layer."""
+    """One step: what changed, where, and cycles per layer."""
 
     what: str
     region: tuple[int, int]
@@ -83,7 +83,7 @@ def _steps() -> list[tuple[str, Scheme]]:
     out = [("the activation over all ffn / P elements, which the benchmark leaves out", scheme)]
     for what, change in (
         ("transcendentals as vector operations", {"vector_math": True}),
-        ("q, k, v and up, gate as one tile each: an operation an input", {"fuse_weights": True}),
+        ("q, k, v and up, gate as one tile each: an operation per input", {"fuse_weights": True}),
         ("the norms' sums ride on the products they feed", {"fuse_norms": True}),
         ("the softmax's sum rides on the values", {"fuse_softmax": True}),
         ("softmax and values run while the maximum travels", {"overlap": True}),

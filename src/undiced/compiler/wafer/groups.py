@@ -8,7 +8,7 @@ from undiced.core.errors import CompileError
 
 
 def check_groups(groups: int, width: int, height: int) -> None:
-    """Both sides of a region split into equal groups; a side shorter than `groups` has one core a group.
+    """Both sides of a region split into equal groups; a side shorter than `groups` has one core per group.
 
     Raises:
         CompileError: they do not; the remedy names the nearest counts that do, and the nearest sides.

@@ -59,7 +59,7 @@ def total_bytes(shard: Shard, options: Options) -> int:
 
 
 def fits(shard: Shard, options: Options, room: int, regions: int) -> bool:
-    """Whether `regions` regions of `room` bytes a core hold the model, filled in order: a quick check."""
+    """Whether `regions` regions of `room` bytes per core hold the model, filled in order: a quick check."""
     dims = shard.dims
     vocabulary, attention = vocabulary_bytes(shard), attention_bytes(shard, options)
     dense = dims.layers if dims.experts is None else dims.experts.dense_layers

@@ -36,7 +36,7 @@ class Block:
 
 
 def fill(blocks: tuple[Block, ...], capacity: int, cycles: float = inf) -> tuple[int, ...] | None:
-    """End indices of regions filled in order up to `capacity` bytes a core and `cycles`; None if a block is larger."""
+    """Ends of regions filled in order up to `capacity` bytes per core and `cycles`; None if a block is larger."""
     ends: list[int] = []
     used, free, work = 0, 0, 0.0
     for index, block in enumerate(blocks):

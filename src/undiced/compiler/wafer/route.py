@@ -140,7 +140,7 @@ def _routed(model: CostModel, instr: Instr, served: dict[_Line, list[_Served]], 
 
 
 def check_colors(streams: tuple[Stream, ...], available: int) -> None:
-    """One route a color: collectives of one color must have the same axis, span, tree and slices.
+    """One route per color: collectives of one color must have the same axis, span, tree and slices.
 
     Raises:
         CompileError: two different routes on a color, or a color beyond those there are.

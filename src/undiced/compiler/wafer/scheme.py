@@ -43,7 +43,7 @@ class Scheme:
         accumulator: format of local sums; "cached" ones stay in the core's small cache while a tile streams (the cache
             is published; that vector operations reach it at full rate is assumed).
         first_writes: the first product of a sum is written instead of added to a cleared one; the last goes to memory.
-        fuse_weights: q, k, v (and up, gate) are one tile: one operation an input.
+        fuse_weights: q, k, v (and up, gate) are one tile: one operation per input.
         fuse_norms: a norm's sum of squares rides on the product it feeds, which is scaled afterwards.
         norms_ahead: with slices, the sum of squares goes ahead of the product it scales, in 32 bits over the first
             tree, and its root is taken before the product's sums arrive.
@@ -135,7 +135,7 @@ class Scheme:
 
     @property
     def weight_bits(self) -> float:
-        """Stored bits a weight, scales included."""
+        """Stored bits per weight, scales included."""
         return WEIGHT_BITS[self.weights]
 
     @property

@@ -114,7 +114,7 @@ def silu(x: Vector, tally: Tally) -> Vector:
 
 
 def half_silu(x: Half, tally: Tally) -> Half:
-    """`silu` with every operation in 16 bits, twice as many elements a cycle: within 0.4 percent, or 0.002 where the
+    """`silu` with every operation in 16 bits, twice as many elements per cycle: within 0.4 percent, or 0.002 where the
     gate is shut (x below -9)."""
     import numpy as np
 

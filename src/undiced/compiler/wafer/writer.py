@@ -112,7 +112,7 @@ class Writer:
     # Products
 
     def gemv(self, b: StreamBuilder, note: str, inputs: int, outputs: tuple[int, ...], split: bool = False) -> float:
-        """One multiply-add an input and tile; fused tiles are one. Returns its cycles."""
+        """One multiply-add per input and tile; fused tiles are one. Returns its cycles."""
         start = len(b)
         tiles = outputs if split or not self.scheme.fuse_weights else (sum(outputs),)
         if not self.scheme.first_writes and (not self.scheme.fuse_weights or self.scheme.cached):
@@ -124,7 +124,7 @@ class Writer:
         return self.cycles(b, start)
 
     def multiply_add(self, b: StreamBuilder, note: str, inputs: int, length: int, *, ends: bool = True) -> None:
-        """An operation an input, and a pass for each piece of the outputs whose sums fit the cache.
+        """An operation per input, and a pass for each piece of the outputs whose sums fit the cache.
 
         The first product of a sum is written, not added; the last (if the sum `ends` here) goes to memory.
         """

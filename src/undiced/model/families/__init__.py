@@ -1,1 +1,1 @@
-"""Model families, one a file: how each names its tensors and writes its configuration. The registry is a dict."""
+"""Model families, one per file: how each names its tensors and writes its configuration. The registry is a dict."""

@@ -38,7 +38,7 @@ class Fields:
         return CheckpointError(f"{self.origin}: {self._prefix}{key} {problem}.", remedy="The file may be damaged.")
 
     def integer(self, key: str, default: int | None = None, *, low: int = 1, high: int = 1 << 40) -> int:
-        """An integer from low to high. Lists of equal integers (one a layer) count as that integer."""
+        """An integer from low to high. Lists of equal integers (one per layer) count as that integer."""
         value = self.value(key)
         if isinstance(value, (list, tuple)) and value and all(type(v) is int and v == value[0] for v in value):
             value = value[0]
