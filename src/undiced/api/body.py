@@ -102,9 +102,11 @@ class Bodies:
         if coding not in ("gzip", "x-gzip"):
             raise InvalidRequestError(f"Content-Encoding '{coding[:40]}' is not understood.", remedy=_GZIP_REMEDY)
         unzip, limit = zlib.decompressobj(wbits=31), self.settings.max_body_bytes
-        plain = _unzip(unzip, body, self.settings.inline_bytes)
-        if not unzip.eof:
+        plain, rest = b"", body
+        if len(body) <= self.settings.inline_bytes:
+            plain = _unzip(unzip, body, self.settings.inline_bytes)
             rest = unzip.unconsumed_tail
+        if not unzip.eof:
             held.resize(limit)
             async with self._turn:
                 plain += await asyncio.to_thread(_unzip, unzip, rest, limit + 1 - len(plain))

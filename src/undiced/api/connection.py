@@ -32,7 +32,7 @@ _TURNED_AWAY = 64  # connections over the limit that are told so; more are dropp
 _LINGERING = 512  # connections that may wait for their client's end at once; more are cut
 _FILES_BESIDE = 128  # open files that are no connections
 _AHEAD = 64 << 10  # bytes that may wait to be read or taken before nothing more is read
-_PIECES_A_TURN = 8  # pieces of a body that are read before others get a turn
+_PIECES_A_TURN = 4  # pieces of a body that are read before others get a turn
 _Silence = Literal["head", "body", "idle", "linger", ""]
 _access = logging.getLogger("uvicorn.access")
 
@@ -145,6 +145,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.leave()
             self._exchange.body = bytearray()
+            self._exchange = None
         self.writable.set()
         self._reader = Reader(0)
         self._held.resize(0)

@@ -141,6 +141,8 @@ class Exchange:
         length = next((value for name, value in headers if name == b"content-length"), None)
         if any(name == b"connection" and value == b"close" for name, value in headers):
             self.keep_alive = False
+        if self._waiting:
+            self.keep_alive = False  # whether the body still comes is the client's choice, and can't be known
         if self.head.method == "HEAD" or status in _WITHOUT_BODY:
             self._left = -1
         elif length is not None:

@@ -28,7 +28,7 @@ END: Final = "end"
 
 _MAX_FIELDS = 256
 _MAX_SIZE_LINE = 1024  # bytes of a chunk's size and extensions
-_CHUNKS_A_PIECE = 1024  # small chunks cost time: so many are read at once
+_CHUNKS_A_PIECE = 256  # small chunks cost time: so many are read at once
 _FRAMING_A_BYTE = 8  # bytes around the data of chunks, beyond what a head may have, per byte of data
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _NAME = re.compile(_TOKEN)

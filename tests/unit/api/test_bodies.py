@@ -226,6 +226,7 @@ HOSTILE = {
     "one key": fill(b"1", P + b'"x","logit_bias":{"', b'":1}}'),
     "keys": P + b'"x","logit_bias":{' + b",".join(b'"%d":1' % at for at in range(390000)) + b"}}",
     "members": P + b'"x",' + b",".join(b'"%d":1' % at for at in range(390000)) + b"}",
+    "small chunks": b"1\r\n \r\n" * 200000 + b"0\r\n\r\n",
     "unknown": fill(b"[],", P + b'"x","zzz":[', b"[]]}"),
 }
 
@@ -235,7 +236,10 @@ async def test_no_single_request_stops_the_streams(make, name):
     """The longest time between two turns of the event loop, from the request's first byte to its answer."""
     body = HOSTILE[name]
     sent = post(body, b"connection: close\r\n")
-    sent = sent.replace(b"/v1/comp", b"/v1/chat/comp") if body.startswith(M) else sent
+    if name == "small chunks":
+        sent = TEXT + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n" + body
+    if body.startswith(M):
+        sent = sent.replace(b"/v1/comp", b"/v1/chat/comp")
 
     async def scenario(client, dial, caller):
         longest = []
