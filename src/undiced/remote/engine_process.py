@@ -175,6 +175,7 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
             raise
         return Exit.ERROR
     finally:
+        pulse.let_go()
         if loop is not None:
             loop.close()
     return Exit.OK

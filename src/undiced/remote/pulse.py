@@ -48,6 +48,10 @@ class Pulse:
         """Beat from now on, until the process ends."""
         threading.Thread(target=self._run, name="pulse", daemon=True).start()
 
+    def let_go(self) -> None:
+        """Ask for no progress any more: the backend is about to be closed."""
+        self.progress = _still
+
     def _run(self) -> None:
         last_s = time.monotonic()
         while True:

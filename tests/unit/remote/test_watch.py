@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import weakref
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,3 +85,18 @@ def test_a_parent_that_does_not_read_stops_no_pulse() -> None:
             pulse._send(0.5)
         assert BEAT.unpack(theirs.recv(100)) == (0.5,)
     assert PATIENCE.silence_notice_s > 2 * BEAT_EVERY_S, "one lost beat is no news"
+
+
+def test_a_pulse_holds_on_to_no_backend_that_is_closed() -> None:
+    class Backend:
+        def progress(self) -> int:
+            return 1
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pulse, backend = Pulse(ours), Backend()
+        pulse.progress, seen = backend.progress, weakref.ref(backend)
+        pulse.let_go()
+        del backend
+        assert seen() is None
+        assert pulse.observe(0.5) == 0.5
