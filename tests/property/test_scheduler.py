@@ -73,8 +73,8 @@ class Watched(Scheduler):
     """Checks who starts."""
 
     def schedule(self, now: float) -> Plan | None:
-        sizes = {sequence: sequence.size for sequence in self._alive.values() if sequence.state is State.WAITING}
-        prompts = [sequence for sequence in self._alive.values() if sequence.left > (not sequence.scoring)]
+        sizes = {sequence: sequence.size for sequence in self.roster.alive.values() if sequence.state is State.WAITING}
+        prompts = [sequence for sequence in self.roster.alive.values() if sequence.left > (not sequence.scoring)]
         eldest = min((*sizes, *prompts), key=lambda sequence: sequence.order, default=None)
         plan = super().schedule(now)
         started = [sequence for sequence in sizes if sequence.state is State.RUNNING and sequence is not eldest]
@@ -168,7 +168,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         alone = self.scheduler.limits.in_flight == 1
         running = [
             sequence
-            for sequence in self.scheduler._running
+            for sequence in self.scheduler.roster.running
             if alone and sequence.left == 1 and not (sequence.scoring or sequence.held)
         ]
         pages_short = self.scheduler.pool.available < len(running)
@@ -247,16 +247,19 @@ class SchedulerMachine(RuleBasedStateMachine):
     def conserved(self) -> None:
         scheduler = self.scheduler
         scheduler.check()
-        slots = [sequence.slot for sequence in scheduler._running + scheduler._preempted + scheduler._leaving]
-        assert sorted(slots + scheduler._slots) == list(range(scheduler.limits.max_batch))
+        slots = [
+            sequence.slot
+            for sequence in scheduler.roster.running + scheduler.roster.preempted + scheduler.roster.leaving
+        ]
+        assert sorted(slots + scheduler.roster.slots) == list(range(scheduler.limits.max_batch))
         in_flight = {sequence for plan, _ in self.loop._flights for sequence in plan.sequences}
         for sequence in in_flight:
             flights = [plan for plan, _ in self.loop._flights if sequence in plan.sequences]
             assert sequence.flights == len(flights)
-        assert {sequence for sequence in scheduler._running if sequence.flights} <= in_flight
-        assert set(scheduler._leaving) <= in_flight
-        assert all(not sequence.pages for sequence in scheduler._preempted)
-        assert scheduler._held == sum(sequence.held for sequence in scheduler._alive.values())
+        assert {sequence for sequence in scheduler.roster.running if sequence.flights} <= in_flight
+        assert set(scheduler.roster.leaving) <= in_flight
+        assert all(not sequence.pages for sequence in scheduler.roster.preempted)
+        assert scheduler._held == sum(sequence.held for sequence in scheduler.roster.alive.values())
 
     @invariant()
     def same_tokens_as_alone(self) -> None:

@@ -21,7 +21,6 @@ class Figures:
     rate: float = 0.0
     pause_s: float = 0.0
     steps: int = 0
-    preemptions: int = 0
     ended: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0

@@ -8,7 +8,6 @@ its pages back and is recomputed later, with the same tokens, because draws depe
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +16,12 @@ from undiced.core.errors import InvalidRequestError, QueueFullError
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.figures import Figures
 from undiced.serve.pace import Pacer
-from undiced.serve.pages import NO_PAGE, PagePool
+from undiced.serve.pages import PagePool
 from undiced.serve.plan import Plan
 from undiced.serve.policy import Policy
-from undiced.serve.prefix import PrefixCache
-from undiced.serve.queue import WaitingQueue
 from undiced.serve.request import check
-from undiced.serve.sequence import NO_SLOT, Sequence, State
+from undiced.serve.roster import Roster
+from undiced.serve.sequence import Sequence, State
 from undiced.serve.turns import Turns
 
 if TYPE_CHECKING:
@@ -58,15 +56,9 @@ class Scheduler:
         self.limits = limits
         self.policy = policy or Policy()
         self.pool = PagePool(limits.pages, limits.page_tokens)
-        self._prefix = PrefixCache(self.pool)
+        self.roster = Roster(limits.max_batch, self.pool)
+        self._prefix = self.roster.prefix
         self._pacer = Pacer(self.policy)
-        self._alive: dict[str, Sequence] = {}
-        self._waiting = WaitingQueue()
-        self._running: list[Sequence] = []  # oldest first, like _preempted
-        self._preempted: list[Sequence] = []
-        self._slots = list(range(limits.max_batch - 1, -1, -1))
-        self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
-        self._leaving: list[Sequence] = []  # ended, but part of a step in flight
         self._held = 0  # sequences that are
         self._serial = 0
         self._latest_s = 0.0
@@ -76,17 +68,17 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Whether no sequence is alive."""
-        return not self._alive
+        return not self.roster.alive
 
     @property
     def stalled(self) -> bool:
         """Whether all that is alive waits for its readers."""
-        return 0 < self._held == len(self._alive) and not (self._preempted or len(self._waiting))
+        return 0 < self._held == len(self.roster.alive) and not (self.roster.preempted or len(self.roster.waiting))
 
     @property
     def has_room(self) -> bool:
         """Whether `add` will find a place in the queue."""
-        return len(self._waiting) < self.policy.max_waiting
+        return len(self.roster.waiting) < self.policy.max_waiting
 
     # add
 
@@ -98,31 +90,26 @@ class Scheduler:
             QueueFullError: with an estimate of when a place will be free.
         """
         check(request, self.limits)
-        if request.id in self._alive:
+        if request.id in self.roster.alive:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         if not self.has_room:
             raise QueueFullError(
-                f"The queue is full: {len(self._waiting)} requests are waiting.",
+                f"The queue is full: {len(self.roster.waiting)} requests are waiting.",
                 retry_after_s=self.retry_after_s(),
                 remedy="Try again later.",
             )
-        if not self._alive:
+        if not self.roster.alive:
             self._figures.begin(now)
         arrival_s = now if arrival_s is None else min(arrival_s, now)
         self._serial += 1
         self._latest_s = max(self._latest_s, arrival_s)
         sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens)
-        self._alive[request.id] = sequence
-        self._wait(sequence)
-
-    def _wait(self, sequence: Sequence) -> None:
-        sequence.hoped = self._prefix.found(sequence)[0] * self.limits.page_tokens
-        self._waiting.push(sequence)
+        self.roster.enter(sequence)
 
     def retry_after_s(self) -> float:
         """Seconds until the queue is likely to move."""
-        left = min((sequence.max_tokens - sequence.generated for sequence in self._running), default=0)
-        return self._figures.retry_after_s(len(self._running), left)
+        left = min((sequence.max_tokens - sequence.generated for sequence in self.roster.running), default=0)
+        return self._figures.retry_after_s(len(self.roster.running), left)
 
     def hold(self, request_id: str, *, held: bool) -> None:
         """Whether the reader of a sequence is so far behind that more tokens would be for nobody. No effect if it has
@@ -130,7 +117,7 @@ class Scheduler:
 
         A held sequence rests, but only as long as nobody waits for its place: then it goes on to its end.
         """
-        sequence = self._alive.get(request_id)
+        sequence = self.roster.alive.get(request_id)
         if sequence is not None:
             self._held += held - sequence.held
             sequence.held = held
@@ -144,11 +131,11 @@ class Scheduler:
         """
         plan = Plan()
         prompts = self._plan_decodes(plan)
-        if prompts or ((len(self._waiting) and self._slots) or self._preempted):
+        if prompts or ((len(self.roster.waiting) and self.roster.slots) or self.roster.preempted):
             self._plan_prompts(plan, prompts, now)
         if not plan.sequences:
             return None
-        plan.opened, self._opened = self._opened, []
+        plan.opened = self.roster.take_opened()
         return plan
 
     def _plan_decodes(self, plan: Plan) -> list[Sequence]:
@@ -158,9 +145,9 @@ class Scheduler:
         Preemption shortens the list's far end as we go.
         """
         sequences, prompts, wants = plan.sequences, [], False
-        most = -(-len(self._running) // self.limits.in_flight)
-        resting = self._held and not (len(self._waiting) or self._preempted)
-        for sequence in self._running:
+        most = -(-len(self.roster.running) // self.limits.in_flight)
+        resting = self._held and not (len(self.roster.waiting) or self.roster.preempted)
+        for sequence in self.roster.running:
             left = len(sequence.tokens) - sequence.submitted
             if left != 1 or sequence.scoring:
                 if left:
@@ -169,7 +156,7 @@ class Scheduler:
             if len(sequences) == most or (resting and sequence.held):
                 continue
             if sequence.submitted == sequence.room:
-                if not self._grow(sequence):
+                if not self.roster.grow(sequence):
                     continue  # it waits, pages in hand, until an older one ends
                 plan.grown.append(sequence)
             sequence.submitted += 1
@@ -185,7 +172,7 @@ class Scheduler:
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self.limits.max_tokens - plan.decodes
         budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
-        turns = Turns(prompts, self._preempted, self._waiting)
+        turns = Turns(prompts, self.roster.preempted, self.roster.waiting)
         eldest = self._start_eldest(turns, now)
         reserve = self._reserve(budget, eldest)
         while budget > 0:
@@ -194,7 +181,7 @@ class Scheduler:
                 break
             if sequence is eldest:
                 reserve = 0
-            elif sequence.state is not State.RUNNING and not self._start(sequence, eldest, now):
+            elif sequence.state is not State.RUNNING and not self.roster.start(sequence, eldest, now):
                 turns.refuse(sequence)
                 continue
             budget -= self._plan_chunk(plan, sequence, budget - reserve)
@@ -204,7 +191,7 @@ class Scheduler:
         eldest = turns.eldest()
         if eldest is None or eldest.state is State.RUNNING:
             return eldest
-        if self._start(eldest, eldest, now):
+        if self.roster.start(eldest, eldest, now):
             turns.join(eldest)
             return eldest
         if now - eldest.order[0] > _PATIENCE_S:
@@ -229,7 +216,7 @@ class Scheduler:
         count = min(budget, sequence.left)
         if sequence.scoring:
             count = min(count, sequence.within(self._score_room(plan)))
-        while sequence.room < sequence.submitted + count and self._grow(sequence):
+        while sequence.room < sequence.submitted + count and self.roster.grow(sequence):
             pass
         count = min(count, sequence.room - sequence.submitted)
         if count > 0:
@@ -240,91 +227,8 @@ class Scheduler:
     def _score_room(self, plan: Plan) -> int:
         """Positions that a prompt may score in this step: a fair part of what is left."""
         most = self.limits.scored_rows
-        fair = -(-most // max(1, sum(sequence.scoring for sequence in self._running)))
+        fair = -(-most // max(1, sum(sequence.scoring for sequence in self.roster.running)))
         return min(most - plan.scored_rows, fair)
-
-    def _grow(self, sequence: Sequence) -> bool:
-        """One more page, if need be from the youngest sequence; False if that is this one or in flight."""
-        while (page := self.pool.allocate()) == NO_PAGE:
-            youngest = self._running[-1]
-            if youngest is sequence or youngest.flights:
-                return False
-            self._preempt(youngest)
-        sequence.pages.append(page)
-        sequence.room += self.limits.page_tokens
-        return True
-
-    def _preempt(self, youngest: Sequence) -> None:
-        self._running.pop()
-        self._stop(youngest)
-        youngest.state = State.PREEMPTED
-        insort(self._preempted, youngest, key=_order)
-
-    def _put_back(self, sequence: Sequence) -> None:
-        """Back into the queue, with a prompt that has been read in part; its full pages stay in the cache for now."""
-        self._running.remove(sequence)
-        self._stop(sequence)
-        if sequence in self._opened:
-            self._opened.remove(sequence)
-        self._slots.append(sequence.slot)
-        sequence.slot = NO_SLOT
-        sequence.state = State.WAITING
-        self._wait(sequence)
-
-    def _stop(self, sequence: Sequence) -> None:
-        self.pool.release(sequence.pages)
-        sequence.reset()
-        sequence.preemptions += 1
-        self._figures.preemptions += 1
-
-    def _start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
-        """Start a sequence, new or preempted, if there is a slot, and pages for all its tokens."""
-        if sequence.state is State.PREEMPTED:
-            if not self._fits(sequence):
-                return False
-            self._preempted.remove(sequence)
-        else:
-            if not ((self._slots and self._fits(sequence)) or self._make_room(sequence, eldest)):
-                return False
-            self._waiting.remove(sequence)
-            sequence.slot = self._slots.pop()
-            sequence.hoped = 0
-            sequence.admitted_s = now if sequence.admitted_s is None else sequence.admitted_s
-            self._opened.append(sequence)
-        sequence.state = State.RUNNING
-        insort(self._running, sequence, key=_order)
-        return True
-
-    def _make_room(self, sequence: Sequence, eldest: Sequence | None) -> bool:
-        """Put larger prompts under way back into the queue, the largest first, until the sequence has a slot and pages;
-        not the eldest, and only if that helps.
-        """
-        larger = [
-            other
-            for other in self._running
-            if not (other is eldest or other.flights or other.generated) and other.size > sequence.size
-        ]
-        gain = sum(len(other.pages) - other.adopted for other in larger)
-        if not (self._slots or larger) or not self._fits(sequence, gain):
-            return False
-        larger.sort(key=lambda other: other.size)
-        while larger and not (self._slots and self._fits(sequence)):
-            self._put_back(larger.pop())
-        return bool(self._slots) and self._fits(sequence)
-
-    def _fits(self, sequence: Sequence, gain: int = 0) -> bool:
-        """Whether free pages, and `gain` more, suffice for its tokens, for the prompts under way that are not larger,
-        and for one more page of every running sequence. A preempted sequence leaves enough for larger ones too.
-        """
-        found, idle = self._prefix.found(sequence)
-        promised, yields = 0, sequence.state is State.PREEMPTED
-        for other in self._running:
-            if yields or other.left < 2 or other.size < sequence.size:
-                promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
-        return self._pages(len(sequence.tokens)) - found + promised <= self.pool.available + gain - idle
-
-    def _pages(self, tokens: int) -> int:
-        return -(-tokens // self.limits.page_tokens)
 
     # update
 
@@ -402,11 +306,7 @@ class Scheduler:
         """What the step computed is there, at `share` joules per token; who has ended meanwhile can leave."""
         self._prefix.settle(plan)
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
-            sequence.flights -= 1
-            if sequence.state is State.ENDED:
-                if not sequence.flights:
-                    self._leaving.remove(sequence)
-                    self._release(sequence)
+            if not self.roster.land(sequence):
                 continue
             sequence.computed += count
             sequence.joules += share * count
@@ -420,7 +320,7 @@ class Scheduler:
 
         Returns the last delta, without tokens; None if the sequence has ended already.
         """
-        sequence = self._alive.get(request_id)
+        sequence = self.roster.alive.get(request_id)
         if sequence is None:
             return None
         sequence.generated = min(max(at_token, 0), sequence.generated)
@@ -431,56 +331,33 @@ class Scheduler:
 
         Returns the last delta, or None if it has ended already.
         """
-        sequence = self._alive.get(request_id)
+        sequence = self.roster.alive.get(request_id)
         return None if sequence is None else self._end(sequence, reason, now, Delta(request_id))
 
     def fail(self, now: float) -> list[Delta]:
         """End every sequence with reason error: the backend is gone, and the steps in flight with it."""
-        for sequence in (*self._running, *self._leaving):
-            sequence.flights = 0
-        while self._leaving:
-            self._release(self._leaving.pop())
-        self._prefix.abandon()
-        return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self._alive.values())]
+        self.roster.abandon()
+        return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self.roster.alive.values())]
 
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
-        del self._alive[sequence.id]
         self._figures.end(now, sequence.state is State.RUNNING)
         self._held -= sequence.held
-        if sequence.state is State.RUNNING:
-            self._running.remove(sequence)
-        elif sequence.state is State.PREEMPTED:
-            self._preempted.remove(sequence)
-        else:
-            self._waiting.remove(sequence)
-        if sequence in self._opened:
-            self._opened.remove(sequence)
-        if sequence.flights:
-            self._leaving.append(sequence)
-        else:
-            self._release(sequence)
-        sequence.state = State.ENDED
+        self.roster.end(sequence)
         delta.finish_reason = reason
         delta.usage = sequence.usage(reason, now, self.limits.source)
         return delta
 
     def check(self) -> None:
         """Check that every page is where it should be; see `PagePool.check`."""
-        self.pool.check([sequence.pages for sequence in (*self._running, *self._leaving)])
-
-    def _release(self, sequence: Sequence) -> None:
-        """Give back the pages and the slot of a sequence that has ended."""
-        self.pool.release(sequence.pages)
-        if sequence.slot != NO_SLOT:
-            self._slots.append(sequence.slot)
+        self.roster.check()
 
     def stats(self, overhead_s: float = 0.0) -> EngineStats:
         """The figures so far; `overhead_s` is the loop's own."""
         figures = self._figures
         return EngineStats(
-            running=len(self._running),
-            waiting=len(self._waiting),
-            preempted=len(self._preempted),
+            running=len(self.roster.running),
+            waiting=len(self.roster.waiting),
+            preempted=len(self.roster.preempted),
             pages=self.pool.pages,
             pages_used=self.pool.held,
             pages_cached=self.pool.cached,
@@ -489,17 +366,13 @@ class Scheduler:
             prompt_tokens=figures.prompt_tokens,
             cached_tokens=figures.cached_tokens,
             completion_tokens=figures.completion_tokens,
-            preemptions=figures.preemptions,
+            preemptions=self.roster.preemptions,
             ended=figures.ended,
             step_s=figures.step_s,
             overhead_s=overhead_s,
             joules=figures.joules,
             source=self.limits.source,
         )
-
-
-def _order(sequence: Sequence) -> tuple[float, int]:
-    return sequence.order
 
 
 def _attach(delta: Delta, detail: tuple[float, list[tuple[int, float]]] | None) -> None:

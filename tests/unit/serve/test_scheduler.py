@@ -220,6 +220,43 @@ def test_a_full_queue_says_when_to_come_back() -> None:
     assert caught.value.retry_after_s == pytest.approx(left * 0.014, rel=0.2)
 
 
+def test_a_full_queue_tells_how_long_ends_have_been_apart_lately_whatever_was_allowed() -> None:
+    loop = make(max_waiting=20)
+    for index in range(20):
+        loop.add(ask(f"{index:02}", wanted=200))
+    for turn in range(12):
+        for _ in range(10):
+            loop.step()
+        loop.finish(f"{turn:02}", 5)
+    while loop.scheduler.has_room:
+        loop.add(ask(f"new {len(loop.scheduler.roster.waiting)}", wanted=200))
+    with pytest.raises(QueueFullError) as caught:
+        loop.add(ask("late"))
+    assert caught.value.retry_after_s == pytest.approx(10 * 0.014, rel=0.2)  # one ends every 10 steps of 14 ms
+
+
+def test_a_step_of_prompts_alone_is_short_enough_for_who_comes_next() -> None:
+    loop = make(replace(LIMITS, max_tokens=32), turn_s=0.02, min_turn=4)
+    backend = loop.backend
+    assert isinstance(backend, FakeBackend)
+    loop.add(ask("long", prompt=200))
+    for _ in range(4):
+        loop.step()
+    assert backend.steps[0] == (1, 32)
+    assert backend.steps[-1][1] < 20  # a token costs more than a millisecond, and a step may take 20
+
+
+def test_a_prompt_that_is_mostly_cached_counts_as_short() -> None:
+    loop = make()
+    loop.add(ask("known", prompt=120, wanted=1))
+    finish_all(loop)
+    loop.add(ask("long", prompt=150, wanted=1))
+    loop.step()
+    loop.add(ask("middle", prompt=100, wanted=1))
+    loop.add(replace(ask("known", prompt=120, wanted=1), id="again"))
+    assert [delta.request_id for delta in loop.step() if delta.usage] == ["again"]
+
+
 def test_an_idle_scheduler_guesses_when_to_come_back() -> None:
     assert make().scheduler.retry_after_s() == 1.0
 
@@ -335,7 +372,7 @@ def test_a_higher_class_goes_first_but_no_class_waits_forever() -> None:
     loop.add(ask("high", wanted=1, priority=Priority.HIGH))
     started, serial = [], 0
     for _ in range(6000):
-        if len(loop.scheduler._waiting) < 4:
+        if len(loop.scheduler.roster.waiting) < 4:
             loop.add(ask(f"flood{serial}", wanted=1, priority=Priority.HIGH))
             serial += 1
         started += [delta.request_id for delta in loop.step() if delta.usage]

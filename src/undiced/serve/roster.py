@@ -1,0 +1,185 @@
+"""Roster: where every sequence stands, and which slot and pages it holds there. Who can start, and who makes room.
+
+Pages are handed out as tokens arrive; when they run out the youngest running sequence gives its pages back. Knows
+neither steps nor outcomes.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from undiced.serve.pages import NO_PAGE, PagePool
+from undiced.serve.prefix import PrefixCache
+from undiced.serve.queue import WaitingQueue
+from undiced.serve.sequence import NO_SLOT, Sequence, State
+
+
+class Roster:
+    """All sequences that are alive, and those that have ended but take part in a step in flight.
+
+    Attributes:
+        alive: by request id.
+        waiting: have neither slot nor pages. running: have both; oldest first.
+        preempted: have a slot, with the counts that penalties need; oldest first.
+        leaving: have ended, and keep slot and pages until the last of their steps has been collected.
+        slots: free ones.
+        preemptions: how often one was stopped.
+    """
+
+    def __init__(self, slots: int, pool: PagePool) -> None:
+        self.prefix = PrefixCache(pool)
+        self.alive: dict[str, Sequence] = {}
+        self.waiting = WaitingQueue()
+        self.running: list[Sequence] = []
+        self.preempted: list[Sequence] = []
+        self.leaving: list[Sequence] = []
+        self.slots = list(range(slots - 1, -1, -1))
+        self.preemptions = 0
+        self._pool = pool
+        self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
+
+    def enter(self, sequence: Sequence) -> None:
+        """A new sequence waits."""
+        self.alive[sequence.id] = sequence
+        self._wait(sequence)
+
+    def take_opened(self) -> list[Sequence]:
+        """Those whose slots have to be opened before the next step."""
+        opened, self._opened = self._opened, []
+        return opened
+
+    def end(self, sequence: Sequence) -> None:
+        """The sequence has ended, wherever it stood."""
+        del self.alive[sequence.id]
+        if sequence.state is State.RUNNING:
+            self.running.remove(sequence)
+        elif sequence.state is State.PREEMPTED:
+            self.preempted.remove(sequence)
+        else:
+            self.waiting.remove(sequence)
+        if sequence in self._opened:
+            self._opened.remove(sequence)
+        if sequence.flights:
+            self.leaving.append(sequence)
+        else:
+            self._release(sequence)
+        sequence.state = State.ENDED
+
+    def land(self, sequence: Sequence) -> bool:
+        """One of the sequence's steps has been collected; returns whether it is still alive."""
+        sequence.flights -= 1
+        if sequence.state is not State.ENDED:
+            return True
+        if not sequence.flights:
+            self.leaving.remove(sequence)
+            self._release(sequence)
+        return False
+
+    def abandon(self) -> None:
+        """No step in flight will ever be collected."""
+        for sequence in (*self.running, *self.leaving):
+            sequence.flights = 0
+        while self.leaving:
+            self._release(self.leaving.pop())
+        self.prefix.abandon()
+
+    def grow(self, sequence: Sequence) -> bool:
+        """One more page, if need be from the youngest sequence; False if that is this one or in flight."""
+        while (page := self._pool.allocate()) == NO_PAGE:
+            youngest = self.running[-1]
+            if youngest is sequence or youngest.flights:
+                return False
+            self._preempt(youngest)
+        sequence.pages.append(page)
+        sequence.room += self._pool.page_tokens
+        return True
+
+    def _preempt(self, youngest: Sequence) -> None:
+        self.running.pop()
+        self._stop(youngest)
+        youngest.state = State.PREEMPTED
+        insort(self.preempted, youngest, key=_order)
+
+    def _put_back(self, sequence: Sequence) -> None:
+        """Back into the queue, with a prompt that has been read in part; its full pages stay in the cache for now."""
+        self.running.remove(sequence)
+        self._stop(sequence)
+        if sequence in self._opened:
+            self._opened.remove(sequence)
+        self.slots.append(sequence.slot)
+        sequence.slot = NO_SLOT
+        sequence.state = State.WAITING
+        self._wait(sequence)
+
+    def _stop(self, sequence: Sequence) -> None:
+        self._pool.release(sequence.pages)
+        sequence.reset()
+        sequence.preemptions += 1
+        self.preemptions += 1
+
+    def start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
+        """Start a sequence, new or preempted, if there is a slot, and pages for all its tokens."""
+        if sequence.state is State.PREEMPTED:
+            if not self._fits(sequence):
+                return False
+            self.preempted.remove(sequence)
+        else:
+            if not ((self.slots and self._fits(sequence)) or self._make_room(sequence, eldest)):
+                return False
+            self.waiting.remove(sequence)
+            sequence.slot = self.slots.pop()
+            sequence.hoped = 0
+            sequence.admitted_s = now if sequence.admitted_s is None else sequence.admitted_s
+            self._opened.append(sequence)
+        sequence.state = State.RUNNING
+        insort(self.running, sequence, key=_order)
+        return True
+
+    def _make_room(self, sequence: Sequence, eldest: Sequence | None) -> bool:
+        """Put larger prompts under way back into the queue, the largest first, until the sequence has a slot and pages;
+        not the eldest, and only if that helps.
+        """
+        larger = [
+            other
+            for other in self.running
+            if not (other is eldest or other.flights or other.generated) and other.size > sequence.size
+        ]
+        gain = sum(len(other.pages) - other.adopted for other in larger)
+        if not (self.slots or larger) or not self._fits(sequence, gain):
+            return False
+        larger.sort(key=lambda other: other.size)
+        while larger and not (self.slots and self._fits(sequence)):
+            self._put_back(larger.pop())
+        return bool(self.slots) and self._fits(sequence)
+
+    def _fits(self, sequence: Sequence, gain: int = 0) -> bool:
+        """Whether free pages, and `gain` more, suffice for its tokens, for the prompts under way that are not larger,
+        and for one more page of every running sequence. A preempted sequence leaves enough for larger ones too.
+        """
+        found, idle = self.prefix.found(sequence)
+        promised, yields = 0, sequence.state is State.PREEMPTED
+        for other in self.running:
+            if yields or other.left < 2 or other.size < sequence.size:
+                promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
+        return self._pages(len(sequence.tokens)) - found + promised <= self._pool.available + gain - idle
+
+    def _pages(self, tokens: int) -> int:
+        return -(-tokens // self._pool.page_tokens)
+
+    def _wait(self, sequence: Sequence) -> None:
+        sequence.hoped = self.prefix.found(sequence)[0] * self._pool.page_tokens
+        self.waiting.push(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        """Give back the pages and the slot of a sequence that has ended."""
+        self._pool.release(sequence.pages)
+        if sequence.slot != NO_SLOT:
+            self.slots.append(sequence.slot)
+
+    def check(self) -> None:
+        """Check that every page is where it should be; see `PagePool.check`."""
+        self._pool.check([sequence.pages for sequence in (*self.running, *self.leaving)])
+
+
+def _order(sequence: Sequence) -> tuple[float, int]:
+    return sequence.order
