@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import openai
 import pytest
+from live import engines
 
 pytestmark = [pytest.mark.wire, pytest.mark.model]
 ASK = [{"role": "user", "content": "Count from one to ten in words."}]
@@ -312,11 +312,6 @@ def test_a_full_queue_is_a_rate_limit_error_that_says_when(narrow):
         until(lambda: metric(narrow, "undiced_sequences_running") == 0)
 
 
-def children(pid):
-    tasks = Path(f"/proc/{pid}/task")
-    return {int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()}
-
-
 def test_a_dead_engine_is_an_error_chunk_and_the_next_one_serves(start):
     with (
         start("--max-context", "1024", "--max-batch", "2") as server,
@@ -325,7 +320,7 @@ def test_a_dead_engine_is_an_error_chunk_and_the_next_one_serves(start):
         fields = {"model": server.model, "prompt": "Once", "extra_body": {"ignore_eos": True}}
         stream = client.completions.create(**fields, max_tokens=900, stream=True)
         next(iter(stream))
-        (engine,) = children(server.process.pid)
+        (engine,) = engines(server.process.pid)
         os.kill(engine, signal.SIGKILL)
         with pytest.raises(openai.APIError) as caught:
             for _ in stream:

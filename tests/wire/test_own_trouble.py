@@ -8,16 +8,13 @@ from pathlib import Path
 
 import httpx
 from folders import make_folder
+from live import engines
 
 from undiced import LLM, SamplingParams
 from undiced.core.errors import NonFiniteLogitsError
 
 POISON = 100
 BIAS = {str(POISON): -100}
-
-
-def children(pid: int) -> str:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
 
 def test_a_poisoned_request_gets_its_error_and_the_engine_stays(tmp_path: Path, start) -> None:
@@ -28,7 +25,7 @@ def test_a_poisoned_request_gets_its_error_and_the_engine_stays(tmp_path: Path, 
             body = {"model": "poisoned", "prompt": prompt, "max_tokens": 24, "temperature": 0, "ignore_eos": True}
             return client.post("/completions", json={**body, "logit_bias": BIAS, **fields})
 
-        engine = children(server.process.pid)
+        engine = engines(server.process.pid)
         healthy = [[3 + i, 4, 5] for i in range(7)]
         alone = [complete(prompt).json()["choices"][0]["text"] for prompt in healthy]
         with ThreadPoolExecutor(8) as pool:
@@ -44,7 +41,7 @@ def test_a_poisoned_request_gets_its_error_and_the_engine_stays(tmp_path: Path, 
         assert stream.status_code == 500 or json.loads(events[-1])["error"]["code"] == "non_finite_logits"
         assert complete([POISON], n=3).status_code == 500
         assert complete(healthy[0]).json()["choices"][0]["text"] == alone[0]
-        assert children(server.process.pid) == engine
+        assert engines(server.process.pid) == engine
 
 
 def test_only_allowed_tokens_are_chosen_and_none_is_an_error_of_the_request(tmp_path: Path, start) -> None:
