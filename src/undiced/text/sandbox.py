@@ -34,18 +34,26 @@ Setup = tuple[str, str | None, Mapping[str, object], Sequence[str]]  # template,
 
 
 class Reply(msgspec.Struct, array_like=True):
-    """What the process answers: an error if `error` is not empty, else the prompt's pieces.
+    """What the process answers: an error if `error` is not empty, else the prompt and where to cut it.
 
     Attributes:
+        text: the prompt. cuts: places in it, rising.
         variables: in the first answer, the names that a request may set. documents: there, whether any are read.
     """
 
     error: str = ""
     remedy: str = ""
     param: str | None = None
-    pieces: list[str] = []
+    text: str = ""
+    cuts: list[int] = []
     variables: list[str] = []
     documents: bool = False
+
+    @property
+    def pieces(self) -> list[str]:
+        """The text between the cuts."""
+        ends = [*self.cuts, len(self.text)]
+        return [self.text[start:end] for start, end in zip([0, *self.cuts], ends, strict=True)]
 
 
 class DiedError(Exception):

@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -66,7 +67,8 @@ class Room:
             raise InvalidRequestError(message, param=place, remedy="Say it in a message of another role.")
         if continues:
             text = cut_behind(text, said_last(said))  # type: ignore[arg-type]
-        return Reply(pieces=[_clean(piece) for piece in self._guard.pieces(text)])
+        pieces = [_clean(piece) for piece in self._guard.pieces(text)]
+        return Reply(text="".join(pieces), cuts=list(accumulate(map(len, pieces[:-1]))))
 
     def failed(self, error: UndicedError) -> Reply:
         """The answer that tells of an error; words of a template may quote what was guarded."""

@@ -71,15 +71,15 @@ class Tokenizer:
             return ids
         places = [at for at, token in enumerate(ids) if token in self._forbidden]
         if special:
-            places = [at for at in places if not self._is_named(text, found, at)]
-        return self._harmless(text, found, places) if places else ids
+            places = [at for at in places if not self._is_named(ids[at], _part(text, found, at))]
+        return self._harmless(text, found, ids, places) if places else ids
 
-    def _is_named(self, text: str, found: tokenizers.Encoding, at: int) -> bool:
-        """Whether the control token at a place stands in the text by its exact name."""
-        name = self._pieces[found.ids[at]]
-        return name is not None and name in _part(text, found, at)
+    def _is_named(self, token: int, part: str) -> bool:
+        """Whether a control token stands by its exact name in the part of the text that it was made of."""
+        name = self._pieces[token]
+        return name is not None and name in part
 
-    def _harmless(self, text: str, found: tokenizers.Encoding, places: list[int]) -> list[int]:
+    def _harmless(self, text: str, found: tokenizers.Encoding, all_ids: list[int], places: list[int]) -> list[int]:
         """The ids of an encoding with control tokens that a normalizer or merges made, at `places`, spelled out."""
         ids: list[int] = []
         spelled: dict[str, list[int]] = {}
@@ -88,9 +88,10 @@ class Tokenizer:
             part = _part(text, found, at)
             if part not in spelled:
                 spelled[part] = self._spelled_out(part)
-            ids += found.ids[done:at] + spelled[part]
+            ids += all_ids[done:at]
+            ids += spelled[part]
             done = at + 1
-        return ids + found.ids[done:]
+        return ids + all_ids[done:]
 
     def _spelled_out(self, part: str) -> list[int]:
         """Ids of characters that together would be a control token; one that alone is such a token becomes U+FFFD."""
