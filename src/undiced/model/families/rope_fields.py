@@ -119,7 +119,9 @@ def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: 
         )
     if kind == "yarn":
         return _yarn(rope, inner, outer, context)
-    raise UnsupportedError(f"{outer.origin}: rope scaling {kind!r} is not supported.", remedy=f"Known: {_SUPPORTED}.")
+    raise UnsupportedError(
+        f"{outer.origin}: rope scaling {kind[:40]!r} is not supported.", remedy=f"Known: {_SUPPORTED}."
+    )
 
 
 def _yarn(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
