@@ -172,9 +172,13 @@ def test_a_kill_leaves_nothing_behind_and_no_engine(folder: Path, scratch: Path)
 
 
 def test_a_temporary_folder_that_cannot_be_written_is_not_needed(folder: Path, tmp_path: Path) -> None:
-    with running(folder, env={**os.environ, "TMPDIR": str(tmp_path / ("x" * 120) / "missing")}) as server:
+    environment = {**os.environ, "TMPDIR": str(tmp_path / ("x" * 120) / "missing")}
+    with running(folder, env=environment, stderr=subprocess.PIPE) as server:
         server.ready()
+        assert list(server.stream())[-2] == b"data: [DONE]\n"
         assert server.end(signal.SIGTERM) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == b"", "an ordinary life has nothing to warn of"
 
 
 @pytest.mark.parametrize(
