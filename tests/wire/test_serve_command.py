@@ -96,3 +96,16 @@ def test_a_signal_while_it_loads_ends_it_and_leaves_nothing(tmp_path: Path, numb
     assert (process.returncode, errors) == (status, "")
     assert [json.loads(line)["event"] for line in out.splitlines()] in ([], ["ready"])
     assert left_behind(tmp_path) == []
+
+
+def test_a_template_that_does_not_compile_leaves_completions(tmp_path: Path, start) -> None:
+    folder = make_folder(tmp_path / "tiny-llama")
+    (folder / "chat_template.jinja").write_text("{{ if .System }}{{ .System }}{{ end }}")
+    with (
+        start("--max-batch", "2", model=str(folder)) as server,
+        openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
+    ):
+        assert client.completions.create(model="tiny-llama", prompt="hi", max_tokens=2).choices[0].text is not None
+        with pytest.raises(openai.BadRequestError, match="wrong syntax") as caught:
+            client.chat.completions.create(model="tiny-llama", messages=[{"role": "user", "content": "hi"}])
+        assert caught.value.code == "no_chat_template"
