@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_TOKENIZER_BYTES = 64 << 20  # ours: the largest tokenizer.json seen has 34 MB
 MOST = {b",": 2_000_000, b":": 700_000, b"{": 40_000}  # ours: 262,000 tokens have 1,350,000, 310,000 and about 15,000
+MAX_STEPS, MAX_GROWTH = 32, 4096  # ours: published files have about 6 steps, which write one to three characters
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 _REMEDY = "Fetch the folder again, tokenizer.json included."
 
@@ -112,9 +113,31 @@ def _engine(folder: Path, name: str) -> tokenizers.Tokenizer:
         raise UnsupportedError(
             f"Tokenizers of the kind {kind} are not supported, BPE is.", remedy="Choose another model."
         )
+    _refuse_growth(engine)
     engine.no_truncation()
     engine.no_padding()
     return engine
+
+
+def _refuse_growth(engine: tokenizers.Tokenizer) -> None:
+    """Steps that lengthen a text multiply: a few kilobytes of them would need gigabytes for one letter."""
+    growth, byte_levels = 1, 0
+    for part in (engine.normalizer, engine.pre_tokenizer):
+        steps = [] if part is None else _flat(json.loads(part.__getstate__()))
+        byte_levels += sum(step.get("type") == "ByteLevel" for step in steps)
+        for step in steps:
+            growth *= max(1, len(str(step.get("content") or step.get("prepend") or "")))
+        if len(steps) > MAX_STEPS or byte_levels > 2 or growth > MAX_GROWTH:
+            raise CheckpointError(
+                "tokenizer.json has more steps of normalization or splitting than any vocabulary needs.", remedy=_REMEDY
+            )
+
+
+def _flat(step: dict[str, object]) -> list[dict[str, object]]:
+    """A step and all that it consists of."""
+    inner = step.get("normalizers") or step.get("pretokenizers")
+    parts = [part for part in inner if isinstance(part, dict)] if isinstance(inner, list) else []
+    return [step, *(one for part in parts for one in _flat(part))]
 
 
 def _guarded(work: Callable[[], T]) -> T:

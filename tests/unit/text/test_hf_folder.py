@@ -296,3 +296,21 @@ def test_documents_with_absurdly_many_parts_are_refused_unparsed(tmp_path: Path,
     (tmp_path / "tokenizer.json").write_text(f'{{"version": {{{unit * (count + 1)}}}', "utf-8")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json holds more than \d+ times"):
         load_tokenizer(source)
+
+
+LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+LONGER = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 9}
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [LEVEL] * 40}},
+        {"normalizer": {"type": "Sequence", "normalizers": [LONGER] * 20}},
+        {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}] * 40}},
+    ],
+)
+def test_steps_that_multiply_a_text_are_refused_before_one_is_encoded(tmp_path: Path, steps: Json) -> None:
+    with pytest.raises(CheckpointError, match="more steps of normalization or splitting"):
+        load_tokenizer(folder(tmp_path, tokenizer_json(**steps)))
