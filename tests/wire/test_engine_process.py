@@ -326,8 +326,9 @@ async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> Non
         time.sleep(0.5)  # nothing in this process reads the socket meanwhile
         await asyncio.sleep(0.05)
         assert len((await anext(stuck)).tokens) > 60
-        merged = [delta.tokens async for delta in unread]
-        assert merged == [alone(ask("unread", 300)), []]
+        first, *rest = [delta.tokens async for delta in unread]  # what nobody read is one delta; then it goes on
+        assert len(first) > 60 and rest[-1] == []
+        assert sum(rest, first) == alone(ask("unread", 300))
         stuck.cancel()
 
 
