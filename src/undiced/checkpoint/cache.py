@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from undiced.checkpoint.catalog import PackagedModel
-from undiced.checkpoint.opening import open_regular, read_if_there
 from undiced.core.errors import CheckpointError
+from undiced.core.opening import open_regular, read_if_there
 
 ENVIRONMENT = "UNDICED_CACHE"
 VERIFIED = ".verified"

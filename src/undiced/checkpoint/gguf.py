@@ -17,10 +17,10 @@ from typing import Literal
 
 from undiced.checkpoint.gguf_fields import MAX_KEY_BYTES, Cursor, Fields
 from undiced.checkpoint.mapping import MappedFile
-from undiced.checkpoint.quote import file_name, quoted
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import BY_GGML_TYPE, FORMATS
+from undiced.core.quote import file_name, quoted
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

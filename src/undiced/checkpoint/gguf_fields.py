@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
-from undiced.checkpoint.quote import file_name, quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.quote import file_name, quoted
 
 MAX_KEY_BYTES = 65_535  # GGUF specification
 MAX_STRING_BYTES = 16 << 20  # ours: chat templates are the longest strings seen, below 100 KB

@@ -14,10 +14,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from undiced.checkpoint.documents import read_object
-from undiced.checkpoint.quote import file_name, quoted
 from undiced.checkpoint.safetensors import SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.quote import file_name, quoted
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

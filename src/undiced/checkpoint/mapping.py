@@ -10,9 +10,9 @@ import mmap
 import os
 from pathlib import Path
 
-from undiced.checkpoint.opening import open_regular
-from undiced.checkpoint.quote import file_name
 from undiced.core.errors import CheckpointError
+from undiced.core.opening import open_regular
+from undiced.core.quote import file_name
 
 DAMAGED = "The file is damaged or incomplete; download it again."
 SAMPLES = 16

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from undiced.checkpoint.documents import MAX_JSON_BYTES, parse_object
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
-from undiced.checkpoint.quote import quoted
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import FORMATS
+from undiced.core.quote import quoted
 
 DTYPES = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
 BUFFER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}

@@ -13,8 +13,8 @@ from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
-from undiced.checkpoint.quote import file_name, quoted
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
+from undiced.core.quote import file_name, quoted
 
 
 def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offline: bool = False) -> Checkpoint:

@@ -12,7 +12,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from undiced.core.errors import CompileError
+from undiced.core.errors import CheckpointError, CompileError
+from undiced.core.opening import read_file
 from undiced.machine.constant import PROVENANCES, Constant
 from undiced.machine.core import Core
 from undiced.machine.link import Link
@@ -80,14 +81,10 @@ def load_machine(path: Path) -> Wafer:
     """
     remedy = "See the fields of the wse3 preset."
     try:
-        if path.stat().st_size > _FILE_MAX_BYTES:
-            raise CompileError(f"{path} is larger than any machine file.", remedy=remedy)
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CompileError(
-            f"Cannot read the machine file {path}: {error.strerror}.", remedy="Check the path."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        data = tomllib.loads(read_file(path, _FILE_MAX_BYTES).decode("utf-8-sig"))
+    except CheckpointError as error:
+        raise CompileError(error.message, remedy=error.remedy) from None
+    except (ValueError, RecursionError) as error:  # syntax, encoding, numbers of thousands of digits
         raise CompileError(f"{path} is not a TOML file: {error}.", remedy=remedy) from None
     return parse_machine(data, path.stem, str(path))
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from undiced.core.errors import ProgramFileError
+from undiced.core.errors import CheckpointError, ProgramFileError
 from undiced.core.manifest import WeightSlot
+from undiced.core.opening import read_file
 from undiced.program.isa import Instr
 
 VERSION = 2
@@ -150,11 +151,9 @@ def load(path: Path) -> Program:
         ProgramFileError: not a program, of another version, or damaged; says which.
     """
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ProgramFileError(f"{path} is larger than any program file.", remedy=_AGAIN)
-        data = path.read_bytes()
-    except OSError as error:
-        raise ProgramFileError(f"Cannot read {path}: {error.strerror}.", remedy="Check the path.") from None
+        data = read_file(path, _MAX_FILE_BYTES)
+    except CheckpointError as error:
+        raise ProgramFileError(error.message, remedy=error.remedy) from None
     return decode(data, str(path))
 
 

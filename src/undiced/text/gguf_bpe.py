@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.quote import quoted
 from undiced.text.parts import Parts
 from undiced.text.presplit import DIGITS, GPT2, PRESPLITS, Presplit
 from undiced.text.vocabulary import Vocabulary, read_vocabulary

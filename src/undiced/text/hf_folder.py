@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from undiced.checkpoint.documents import read_object_if_there
-from undiced.checkpoint.opening import read_if_there
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.opening import read_if_there
+from undiced.core.quote import quoted
 from undiced.text.endings import BEGINNINGS, endings
 from undiced.text.parts import Parts
 from undiced.text.source import TextSource

@@ -12,8 +12,8 @@ import tempfile
 from array import array
 from pathlib import Path
 
-from undiced.checkpoint.opening import read_if_there
 from undiced.core.errors import CheckpointError
+from undiced.core.opening import read_if_there
 
 _MAGIC = b"undiced-merges-2\n"
 _SUFFIX = ".merges"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from undiced.checkpoint.documents import read_object_if_there
-from undiced.checkpoint.opening import read_if_there
+from undiced.core.opening import read_if_there
 from undiced.text.hf_folder import special_texts
 from undiced.text.source import TextSource
 

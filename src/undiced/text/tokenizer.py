@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import UndicedError, UnsupportedError
+from undiced.core.quote import quoted
 from undiced.text.bytelevel import piece_bytes
 from undiced.text.parts import Parts
 from undiced.text.source import TextSource

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from undiced.checkpoint.documents import MAX_DEPTH, parse_object, read_object, read_object_if_there
-from undiced.checkpoint.opening import read_file, read_if_there
 from undiced.core.errors import CheckpointError
+from undiced.core.opening import read_file, read_if_there
 
 
 def a_socket(path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_host_program(tmp_path):
         (("compile", "llama-3.1-8b", "--weights", "int3"), CompileError, "int4"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
-        (("map", "absent"), ProgramFileError, "Cannot read"),
+        (("map", "absent"), ProgramFileError, "Cannot open"),
         (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .svg nor .png"),
         (("compile", "qwen3-1.7b", "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CompileError, "1 to 1024"),

@@ -1,5 +1,8 @@
 """Machines by name and from files: what is accepted, and what each bad file is told."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from undiced.core.errors import CompileError
@@ -78,4 +81,21 @@ def test_bad_files_name_the_field(tmp_path, text, says):
     path = tmp_path / "bad.toml"
     path.write_text(text)
     with pytest.raises(CompileError, match=says):
+        find_machine(str(path))
+
+
+def test_a_byte_order_mark_before_a_machine_file_is_skipped(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert find_machine(str(path)).mesh.width.value == 100
+
+
+@pytest.mark.parametrize(
+    "put",
+    [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir, lambda path: path.write_bytes(b" " * (2 << 20))],
+)
+def test_what_is_no_machine_file_is_refused_and_not_waited_for(tmp_path, put):
+    path = tmp_path / "mine.toml"
+    put(path)
+    with pytest.raises(CompileError, match=r"not a regular file|are allowed"):
         find_machine(str(path))

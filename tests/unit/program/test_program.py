@@ -69,7 +69,7 @@ def test_another_version_is_named(program, tmp_path):
     (tmp_path / "p").write_bytes(data)
     with pytest.raises(ProgramFileError, match="version 99"):
         load(tmp_path / "p")
-    with pytest.raises(ProgramFileError, match="Cannot read"):
+    with pytest.raises(ProgramFileError, match="Cannot open"):
         load(tmp_path / "absent")
 
 

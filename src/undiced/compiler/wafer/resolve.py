@@ -7,6 +7,7 @@ from pathlib import Path
 
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
+from undiced.core.opening import read_file
 from undiced.model import Graph, ModelConfig, config_from_json, preset
 
 _CONFIG_MAX_BYTES = 1 << 24
@@ -57,11 +58,9 @@ def _of_config(config: ModelConfig) -> Dims:
 
 def _of_file(path: Path) -> Dims:
     try:
-        if path.stat().st_size > _CONFIG_MAX_BYTES:
-            raise CompileError(f"{path} is larger than any config.json.", remedy="Check the path.")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelNotFoundError(f"Cannot read {path}: {error.strerror}.", remedy="Check the path.") from None
+        data = json.loads(read_file(path, _CONFIG_MAX_BYTES).decode("utf-8-sig"))
+    except CheckpointError as error:
+        raise ModelNotFoundError(error.message, remedy=error.remedy) from None
     except (ValueError, RecursionError):
         raise CompileError(f"{path} is not valid JSON.", remedy="Give a model's config.json.") from None
     if not isinstance(data, dict):

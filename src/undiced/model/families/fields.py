@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import CheckpointError
+from undiced.core.quote import quoted
 
 
 class Fields:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection
 
 from undiced.checkpoint import Checkpoint
-from undiced.checkpoint.quote import quoted
 from undiced.core.errors import UnsupportedError
+from undiced.core.quote import quoted
 from undiced.model.config import MAX_DIM, MAX_EXPERTS, MAX_LAYERS, Activation, ModelConfig, MoeConfig, RopeStyle
 from undiced.model.families.fields import Fields
 from undiced.model.families.rope_fields import rope_from_gguf, rope_from_hf

@@ -1,4 +1,4 @@
-"""The one door to every file of a model: regular files only, of a bounded size, never waited for.
+"""The one door to every file that others made: regular files only, of a bounded size, never waited for.
 
 A pipe, a device, a socket, a folder or a sparse giant in a file's place is refused before a byte is read. Links are
 followed, because download caches are made of them; what they lead to is checked. Knows no format.
@@ -11,8 +11,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from undiced.checkpoint.quote import file_name
 from undiced.core.errors import CheckpointError
+from undiced.core.quote import file_name
 
 CHUNK_BYTES = 1 << 20
 
