@@ -61,9 +61,21 @@ _SERVED = (
     *served("OpenAI", "as many as `n`", "best_of", where=TEXT, neutral=(0, 1)),
     *served("OpenAI", "type `text` alone", "response_format"),
     *served("OpenAI", "text alone", "modalities", where=CHAT, neutral=([], ["text"])),
-    *served("OpenAI", "an empty list, or tools with `tool_choice` none", "tools", where=CHAT, neutral=([],)),
+    *served(
+        "OpenAI",
+        "an empty list, or tools with `tool_choice` none; those are not in the prompt",
+        "tools",
+        where=CHAT,
+        neutral=([],),
+    ),
     *served("OpenAI", "none or auto", "tool_choice", where=CHAT, neutral=("none", "auto")),
-    *served("OpenAI", "an empty list, or functions with `function_call` none", "functions", where=CHAT, neutral=([],)),
+    *served(
+        "OpenAI",
+        "an empty list, or functions with `function_call` none; those are not in the prompt",
+        "functions",
+        where=CHAT,
+        neutral=([],),
+    ),
     *served("OpenAI", "none or auto", "function_call", where=CHAT, neutral=("none", "auto")),
     *served("vLLM", "the text ends with the stop string, or the stop token's text", "include_stop_str_in_output"),
     *served("vLLM", "false: control tokens are written into the text by their names", "skip_special_tokens"),
@@ -77,7 +89,8 @@ _SERVED = (
     ),
     *served(
         "vLLM",
-        "variables of the chat template; one that the model's template does not read is refused",
+        "variables of the chat template; one that the model's template does not read is refused, but for a thinking "
+        "switch that changes nothing",
         "chat_template_kwargs",
         where=CHAT,
         neutral=({},),
@@ -194,6 +207,9 @@ TABLE: Table = {
         *served("OpenRouter", "as `reasoning_effort`", "effort"),
         *served("OpenRouter", "as `enable_thinking`", "enabled"),
         *refused("OpenRouter", THINK, max_tokens=NEVER, exclude=OFF, summary=NEVER, generate_summary=NEVER),
+        *refused(
+            "SGLang", "it has another name", remedy="Use effort and enabled.", reasoning_effort=NEVER, enable=NEVER
+        ),
     ),
     "thinking.": (
         *served("Anthropic, DeepSeek", "`enabled` or `disabled`", "type"),

@@ -16,7 +16,7 @@ from typing import Protocol
 from undiced.core.errors import InvalidRequestError, NoChatTemplateError, UnsupportedError
 from undiced.text.sandbox import DiedError, Reply, Sandbox
 from undiced.text.template import ChatTemplate
-from undiced.text.thinking import Thinking, thinking_variables
+from undiced.text.thinking import Thinking, template_variables
 from undiced.text.tokenizer import Tokenizer
 
 _CHUNK = 1 << 16  # characters that are encoded at once to see whether a text fits
@@ -116,28 +116,12 @@ class ChatEncoder:
         return self._opened
 
     def _variables(self, options: PromptOptions, opened: Reply) -> dict[str, object]:
-        """Variables for the template. Raises InvalidRequestError for one that changes nothing or contradicts another,
-        UnsupportedError as `thinking_variables`.
-        """
+        """Raises as `template_variables`, and UnsupportedError for documents that the template doesn't read."""
         known = opened.variables
-        for name in sorted(options.variables.keys() - set(known)):
-            raise InvalidRequestError(
-                f"The chat template of this model reads no variable '{name[:64]}'.",
-                remedy=f"It reads: {', '.join(known[:20]) or 'none'}.",
-                param=f"chat_template_kwargs.{name[:64]}",
-            )
         if options.documents and not opened.documents:
             message = "documents is not supported: the chat template of this model reads none."
             raise UnsupportedError(message, remedy="Leave it out.", param="documents")
-        found = thinking_variables(options.thinking, known, self.template.source)
-        for name in found.keys() & options.variables.keys():
-            if found[name] != options.variables[name]:
-                raise InvalidRequestError(
-                    f"{options.thinking.param} and chat_template_kwargs.{name} disagree.",
-                    remedy="Send one of them.",
-                    param=options.thinking.param,
-                )
-        return found | dict(options.variables)
+        return template_variables(options.variables, options.thinking, known, self.template.source)
 
     def _ask(self, request: bytes) -> Reply:
         try:

@@ -5,15 +5,16 @@ Templates have a switch (`enable_thinking` or `thinking`), a word for the effort
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from undiced.core.errors import UnsupportedError
+from undiced.core.errors import InvalidRequestError, UnsupportedError
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 USUAL_EFFORT = "medium"  # what a model without efforts is taken to do
 _SWITCHES = ("enable_thinking", "thinking")
 _EFFORT = "reasoning_effort"
+_KWARGS = "chat_template_kwargs"
 _TAG = "<think>"  # in the template of a model that thinks
 
 
@@ -30,6 +31,44 @@ class Thinking:
     on: bool | None = None
     effort: str | None = None
     param: str = ""
+
+
+def template_variables(
+    given: Mapping[str, object], asked: Thinking, known: Collection[str], source: str
+) -> dict[str, object]:
+    """The variables of a template: those that a request names, and those that do what it asks about thinking.
+
+    A switch that the template doesn't know by this name is what it asks.
+
+    Args:
+        given: the request's own variables. known: names that the template reads. source: the template.
+
+    Raises:
+        InvalidRequestError: a variable that the template doesn't read, is of the wrong type, or contradicts another.
+        UnsupportedError: as `thinking_variables`.
+    """
+    found: dict[str, object] = {}
+    wanted = [asked]
+    for name, value in given.items():
+        place = f"{_KWARGS}.{name[:64]}"
+        if name in _SWITCHES and not isinstance(value, bool):
+            raise InvalidRequestError(f"{place} must be true or false.", param=place)
+        if name in known:
+            found[name] = value
+        elif name in _SWITCHES:
+            wanted.append(Thinking(bool(value), None, place))
+        else:
+            raise InvalidRequestError(
+                f"The chat template of this model reads no variable '{name[:64]}'.",
+                remedy=f"It reads: {', '.join(sorted(known)[:20]) or 'none'}.",
+                param=place,
+            )
+    for one in wanted:
+        for name, value in thinking_variables(one, known, source).items():
+            if found.setdefault(name, value) != value:
+                message = f"{one.param} and another member about thinking disagree."
+                raise InvalidRequestError(message, remedy="Send one of them.", param=one.param)
+    return found
 
 
 def thinking_variables(asked: Thinking, known: Collection[str], source: str) -> dict[str, object]:

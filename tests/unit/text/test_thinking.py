@@ -100,6 +100,23 @@ def test_a_variable_and_a_switch_must_agree():
         prompt(SWITCH, variables={"enable_thinking": True}, thinking=asked)
 
 
+def test_a_switch_by_another_name_is_what_it_asks():
+    assert prompt(SWITCH, variables={"thinking": False}).endswith("<think></think>")
+    assert prompt(PLAIN, variables={"enable_thinking": False, "thinking": False}) == prompt(PLAIN)
+    with pytest.raises(UnsupportedError) as refusal:
+        prompt(PLAIN, variables={"enable_thinking": True})
+    assert refusal.value.param == "chat_template_kwargs.enable_thinking"
+    with pytest.raises(InvalidRequestError, match="disagree"):
+        prompt(SWITCH, variables={"enable_thinking": True, "thinking": False})
+
+
+@pytest.mark.parametrize("value", ["false", 0, None, []])
+def test_a_switch_is_true_or_false(value):
+    for source in (SWITCH, PLAIN):
+        with pytest.raises(InvalidRequestError, match="true or false"):
+            prompt(source, variables={"enable_thinking": value})
+
+
 def test_documents_are_refused_where_the_template_reads_none():
     with pytest.raises(UnsupportedError) as refusal:
         prompt(PLAIN, documents=[{"title": "a", "text": "b"}])
