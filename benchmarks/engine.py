@@ -24,7 +24,8 @@ import peer
 from undiced import _native
 from undiced.checkpoint import open_checkpoint
 from undiced.engine.backend import StepInput
-from undiced.engine.host import SAMPLING, HostBackend
+from undiced.engine.host import HostBackend
+from undiced.engine.record import greedy
 from undiced.llm import compile_for_host
 
 PROMPT, DECODE = 512, 128  # tokens, as llama-bench's pp512 and tg128
@@ -64,9 +65,7 @@ class Ours:
     def _batch(self, count: int, new: int, sampled: bool) -> StepInput:
         starts = np.arange(0, (count + 1) * new, new, dtype=np.int32)
         rows = (starts[1:] - 1).astype(np.int32) if sampled else np.zeros(0, np.int32)
-        sampling = np.zeros(len(rows), SAMPLING)
-        sampling["slot"], sampling["top_p"], sampling["repetition_penalty"] = np.arange(len(rows)), 1, 1
-        sampling["top_logprobs"] = -1
+        sampling = greedy(np.arange(len(rows), dtype=np.int32))
         pages = np.arange(count * self.pages_each, dtype=np.int32).reshape(count, self.pages_each)
         zeros = np.zeros(count * new, np.int32)
         return StepInput(zeros, zeros.copy(), starts, np.arange(count, dtype=np.int32), pages, rows, sampling)

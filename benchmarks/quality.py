@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.compiler import compile
 from undiced.engine.backend import Backend, StepInput
-from undiced.engine.host import SAMPLING, HostBackend
+from undiced.engine.host import HostBackend
 from undiced.engine.interpreter import InterpreterBackend
 from undiced.engine.meaning import log_softmax
+from undiced.engine.record import greedy
 from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds, Op, Program
@@ -55,9 +56,7 @@ def _step(tokens: NDArray[np.int32], at: int, slots: int, rows: NDArray[np.int32
     """Equal pieces of `slots` sequences, all starting at position `at`."""
     each = tokens.shape[1]
     starts = np.arange(0, slots * each + 1, each, dtype=np.int32)
-    sampling = np.zeros(len(rows), SAMPLING)
-    sampling["top_p"], sampling["repetition_penalty"], sampling["top_logprobs"] = 1, 1, -1
-    sampling["slot"] = np.arange(len(rows)) % slots
+    sampling = greedy(np.arange(len(rows), dtype=np.int32) % slots)
     table = np.arange(slots * pages, dtype=np.int32).reshape(slots, pages)
     positions = np.tile(np.arange(at, at + each, dtype=np.int32), slots)
     return StepInput(

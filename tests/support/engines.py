@@ -3,7 +3,7 @@
 import numpy as np
 
 from undiced.engine.backend import StepInput
-from undiced.engine.record import SAMPLING
+from undiced.engine.record import greedy
 from undiced.program import Op
 
 
@@ -19,10 +19,7 @@ def step_of(parts, page_rows, pages_each):
     starts = np.cumsum([0, *(len(t) for _, t, _ in parts)]).astype(np.int32)
     slots = np.array([s for s, _, _ in parts], np.int32)
     rows = (starts[1:] - 1).astype(np.int32)
-    sampling = np.zeros(len(rows), SAMPLING)
-    sampling["slot"], sampling["top_p"], sampling["repetition_penalty"], sampling["top_logprobs"] = slots, 1, 1, -1
-    sampling["target"] = -1
-    return StepInput(tokens, positions, starts, slots, page_rows[slots, :pages_each].copy(), rows, sampling)
+    return StepInput(tokens, positions, starts, slots, page_rows[slots, :pages_each].copy(), rows, greedy(slots))
 
 
 def run(backend, program, prompts, chunk, order):

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from undiced.core.sampling import RECORD
+from undiced.core.sampling import NO_TARGET, RECORD
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SAMPLING = np.dtype([(field.name, field.kind) for field in RECORD], align=True)
 OFFSETS = {name: entry[1] for name, entry in (SAMPLING.fields or {}).items()}  # bytes from the record's beginning
+
+
+def greedy(slots: NDArray[np.int32]) -> NDArray[np.void]:
+    """Records that draw the likeliest token for each slot, without penalties and log-probabilities; (R,)."""
+    rows = np.zeros(len(slots), SAMPLING)
+    rows["slot"], rows["top_p"], rows["repetition_penalty"] = slots, 1, 1
+    rows["top_logprobs"], rows["target"] = -1, NO_TARGET
+    return rows
