@@ -94,7 +94,7 @@ def test_any_bytes_in_any_pieces(data):
         config.load()
         state, pipe = ServerState(), Pipe()
         limits = Settings(body_timeout_s=0.02, head_timeout_s=5, max_head_bytes=400)
-        CALLER.service.settings = limits
+        CALLER.service.settings = CALLER.service.bodies.settings = limits
         connection = connection_class(limits, Budget(limits))(config=config, server_state=state, app_state={})
         connection.connection_made(pipe)
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
