@@ -117,6 +117,13 @@ inline float reduce_max_ps(__m512 value) {
     return most;
 }
 
+inline int reduce_max_epi32(__m512i value) {
+    const Ints in(value);
+    std::int32_t most = in.lane[0];
+    for (const std::int32_t lane : in.lane) most = lane > most ? lane : most;
+    return most;
+}
+
 }  // namespace undiced::emulate
 
 #define _mm512_maskz_loadu_ps undiced::emulate::maskz_loadu_ps
@@ -133,3 +140,4 @@ inline float reduce_max_ps(__m512 value) {
 #define _mm512_reduce_add_epi32 undiced::emulate::reduce_add_epi32
 #define _mm512_reduce_add_ps undiced::emulate::reduce_add_ps
 #define _mm512_reduce_max_ps undiced::emulate::reduce_max_ps
+#define _mm512_reduce_max_epi32 undiced::emulate::reduce_max_epi32

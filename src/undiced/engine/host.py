@@ -1,8 +1,7 @@
 """HostBackend: a host program on the native thread team, weights resident. Holds the team; decides nothing.
 
 Packing obeys the program's weight manifest; every step after that is one call into native code, made by `collect` on
-the thread that calls it: the team computes one step at a time, and handing it over to another thread would cost more
-than it hides. The call releases the interpreter's lock.
+the thread that calls it. The team computes one step at a time; the call releases the interpreter's lock.
 """
 
 from __future__ import annotations
