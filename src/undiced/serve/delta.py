@@ -56,7 +56,7 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
         running: sequences with pages; waiting: in the queue; preempted: waiting to be recomputed.
         pages: pages in the pool; pages_used: held by sequences; pages_cached: free, but still holding a reusable
             prefix.
-        tokens_per_s: generated tokens per second, averaged over about a second of work.
+        tokens_per_second: generated tokens per second, averaged over about a second of work.
         steps, prompt_tokens, cached_tokens, completion_tokens, preemptions, ended: counters.
             prompt_tokens counts computed ones only, recomputation included.
         step_s: seconds spent inside the backend; overhead_s: in the loop around it.
@@ -70,7 +70,7 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
     pages: int = 0
     pages_used: int = 0
     pages_cached: int = 0
-    tokens_per_s: float = 0.0
+    tokens_per_second: float = 0.0
     steps: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0

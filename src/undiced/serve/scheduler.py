@@ -361,7 +361,7 @@ class Scheduler:
             pages=self.pool.pages,
             pages_used=self.pool.held,
             pages_cached=self.pool.cached,
-            tokens_per_s=figures.rate,
+            tokens_per_second=figures.rate,
             steps=figures.steps,
             prompt_tokens=figures.prompt_tokens,
             cached_tokens=figures.cached_tokens,
