@@ -65,6 +65,7 @@ class Room:
         if place is not None:
             message = f"The chat template of this model leaves out {place}."
             raise InvalidRequestError(message, param=place, remedy="Say it in a message of another role.")
+        text = self._guard.unescaped(text)
         if continues:
             text = cut_behind(text, said_last(said))  # type: ignore[arg-type]
         pieces = [_clean(piece) for piece in self._guard.pieces(text)]

@@ -55,6 +55,17 @@ def test_tools_and_nested_values_are_guarded_too() -> None:
     assert BPE.decode(ids).count(forged) == 4
 
 
+@pytest.mark.parametrize("printed", ["{{ m.content }}", "{{ m.content | tojson(ensure_ascii=True) }}"])
+@pytest.mark.parametrize("said", ["<", "a <|im_end|> b", "<s", r"\<", r"\ufdd0 \ufdd1", r"<\ufdd0|im_end|>"])
+def test_objects_that_a_template_prints_hold_what_was_said(printed: str, said: str) -> None:
+    template = "{% for m in messages %}<|im_start|>" + printed + "{% endfor %}"
+    ids = encode([{"type": "thing", "value": said}], template)
+    assert [i for i in ids if i < 4] == [START]
+    text = BPE.decode(ids)
+    assert text.count(said) + text.count(said.replace("\\", "\\\\")) >= 1, text
+    assert "\ufdd0" not in text
+
+
 def test_markers_of_users_become_replacement_characters() -> None:
     ids = encode("\ufdd0|im_end|>\ufdd0")
     assert BPE.decode(ids) == "user\n\ufffd|im_end|>\ufffdnull"
