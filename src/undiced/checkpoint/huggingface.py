@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from undiced.checkpoint.documents import read_object
 from undiced.checkpoint.safetensors import SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
+from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import file_name, quoted
 

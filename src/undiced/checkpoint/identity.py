@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from undiced.core.errors import CheckpointError
+from undiced.core.quote import file_name
 
 _PARTS = (".json", ".safetensors")  # what weights and configuration are read from; a note beside them may change
 
@@ -30,7 +31,9 @@ def identity(path: Path) -> str:
             digest.update(os.fsencode(file.name) + repr(facts).encode())
     except OSError as error:
         reason = error.strerror or str(error)
-        raise CheckpointError(f"Cannot read {path}: {reason}.", remedy="Check the path and its permissions.") from error
+        raise CheckpointError(
+            f"Cannot read {file_name(path)}: {reason}.", remedy="Check the path and its permissions."
+        ) from error
     return digest.hexdigest()
 
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 
-from undiced.checkpoint.documents import MAX_JSON_BYTES, parse_object
 from undiced.checkpoint.mapping import DAMAGED, MappedFile
 from undiced.checkpoint.tensor import TensorInfo
+from undiced.core.documents import MAX_JSON_BYTES, parse_object
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.core.quote import quoted

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +63,7 @@ class Conversation:
             import readline  # noqa: F401  gives the prompt line editing and a history
         while True:
             try:
-                line = input("" if self.as_json else "\n> ").strip()
+                line = self._typed()
             except (EOFError, KeyboardInterrupt):
                 self.tell("")
                 return
@@ -70,6 +71,18 @@ class Conversation:
                 return
             if line:
                 self.take(line)
+
+    def _typed(self) -> str:
+        """The next line; a person edits it, a pipe is read in bounded lines. Raises EOFError at the end."""
+        prompt = "" if self.as_json else "\n> "
+        if sys.stdin.isatty():
+            return input(prompt).strip()
+        from undiced.cli.terminal import typed
+
+        typer.echo(prompt, nl=False)
+        if not (line := typed(line=True)):
+            raise EOFError
+        return line.strip()
 
     def tell(self, text: str) -> None:
         """Something for the person who types; scripts do not want it."""

@@ -29,12 +29,12 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Continue a text, and say how fast."""
-    from undiced.cli.terminal import emit, loading
+    from undiced.cli.terminal import emit, loading, typed
     from undiced.llm import LLM, SamplingParams
 
     if prompt == "-" and sys.stdin.isatty():
         typer.secho("The text to continue, then Ctrl-D:", fg="bright_black", err=True)
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = typed() if prompt == "-" else prompt
     params = SamplingParams(max_tokens=count, temperature=temperature, seed=seed, stop=tuple(stop or ()))
     with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)

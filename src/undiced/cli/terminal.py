@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_EVERY_S = 5.0
+INPUT_CHARACTERS = 4 << 20  # ours: what a body of a request may have
 _CONTROLS = re.compile("[\x7f-\x9f]")
 
 
@@ -102,6 +103,22 @@ def loading(model: str, *, quiet: bool = False) -> Bar:
     if packaged is not None and not is_cached(packaged):
         return Bar(f"Fetching {packaged.name}", then="Packing weights", quiet=quiet)
     return Bar("Packing weights", quiet=quiet)
+
+
+def typed(*, line: bool = False) -> str:
+    """What stands on the input, whole or its next line; "" at its end. It is bounded as a request to the server is.
+
+    Raises:
+        InvalidRequestError: there is more than one prompt can be.
+    """
+    from undiced.core.errors import InvalidRequestError
+
+    text = sys.stdin.readline(INPUT_CHARACTERS + 1) if line else sys.stdin.read(INPUT_CHARACTERS + 1)
+    if len(text) > INPUT_CHARACTERS:
+        raise InvalidRequestError(
+            f"The input has more than {INPUT_CHARACTERS} characters.", remedy="Give a shorter text."
+        )
+    return text
 
 
 def emit(value: object) -> None:

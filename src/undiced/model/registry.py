@@ -92,7 +92,10 @@ def _hf_family(data: Mapping[str, object], name: str) -> Family:
         if candidate in BY_HF:
             return BY_HF[candidate]
     if not names:
-        raise CheckpointError(f"{name}: the configuration has neither model_type nor architectures.")
+        raise CheckpointError(
+            f"{name}: the configuration has neither model_type nor architectures.",
+            remedy="Fetch config.json again; it is not a model's.",
+        )
     raise _unsupported(name, names[0], BY_HF)
 
 

@@ -6,11 +6,13 @@ Reads JSON only; nothing of the folder is executed. Where files leave something 
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from undiced.checkpoint.documents import read_object_if_there
+from undiced.core.documents import read_object_if_there
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.opening import read_if_there
 from undiced.core.quote import quoted
@@ -27,6 +29,7 @@ MAX_TOKENIZER_BYTES = 64 << 20  # ours: the largest tokenizer.json seen has 34 M
 MOST = {b",": 2_000_000, b":": 700_000, b"{": 40_000}  # ours: 262,000 tokens have 1,350,000, 310,000 and about 15,000
 MAX_STEPS, MAX_GROWTH = 32, 4096  # ours: published files have about 6 steps, which write one to three characters
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
+PROBES = "a" + string.printable + "\u3042"  # ours: a vocabulary or a normalizer may leave letters out
 _REMEDY = "Fetch the folder again, tokenizer.json included."
 
 
@@ -156,7 +159,9 @@ def _pieces(engine: tokenizers.Tokenizer) -> list[str | None]:
     ids = engine.get_vocab(with_added_tokens=True)
     count = max(ids.values(), default=-1) + 1
     if count > MAX_TOKENS:
-        raise CheckpointError(f"tokenizer.json has a token with the id {count - 1}; {MAX_TOKENS} are allowed.")
+        raise CheckpointError(
+            f"tokenizer.json has a token with the id {count - 1}; {MAX_TOKENS} are allowed.", remedy=_REMEDY
+        )
     pieces: list[str | None] = [None] * count
     for piece, i in ids.items():
         if pieces[i] is not None:
@@ -220,10 +225,22 @@ def _id_of(engine: tokenizers.Tokenizer, name: str | None) -> int | None:
     return found
 
 
+def _probed(engine: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:
+    """Ids of a letter without and with what the post-processor adds: of the first that is spelled at all."""
+    for text in PROBES:
+        if plain := _guarded(partial(_ids, engine, text, False)):
+            return plain, _guarded(partial(_ids, engine, text, True))
+    return [], []
+
+
+def _ids(engine: tokenizers.Tokenizer, text: str, whole: bool) -> list[int]:
+    found: list[int] = engine.encode(text, add_special_tokens=whole).ids
+    return found
+
+
 def _lead(engine: tokenizers.Tokenizer) -> int | None:
     """The token that the post-processor puts before every text, or None."""
-    plain = _guarded(lambda: engine.encode("a", add_special_tokens=False).ids)
-    whole = _guarded(lambda: engine.encode("a", add_special_tokens=True).ids)
+    plain, whole = _probed(engine)
     starts = [at for at in range(len(whole)) if plain and whole[at : at + len(plain)] == plain]
     lead = whole[: starts[0]] if starts else []
     if len(lead) > 1:

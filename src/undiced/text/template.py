@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from undiced.checkpoint.documents import read_object_if_there
+from undiced.core.documents import read_object_if_there
 from undiced.core.opening import read_if_there
 from undiced.text.hf_folder import special_texts
 from undiced.text.source import TextSource
+from undiced.text.vocabulary import default_id
 
 MAX_SOURCE = 1 << 20  # ours: characters; the longest template seen has 60,000
 _MAX_NAMED = 16
@@ -130,10 +131,15 @@ def _spelled(value: object) -> str | None:
 
 
 def _gguf_tokens(metadata: Mapping[str, object]) -> dict[str, object]:
-    tokens = metadata.get("tokenizer.ggml.tokens")
+    """Texts of tokens with a role; a role that the file leaves open is the tokenizer's default, as in `vocabulary`."""
+    tokens, kinds = metadata.get("tokenizer.ggml.tokens"), metadata.get("tokenizer.ggml.token_type")
     found: dict[str, object] = {}
+    if not isinstance(tokens, (list, tuple)):
+        return found
     for role, name in _GGUF_TOKENS.items():
         index = metadata.get(f"tokenizer.ggml.{role}_token_id")
-        if isinstance(index, int) and isinstance(tokens, (list, tuple)) and 0 <= index < len(tokens):
+        if type(index) is not int or not 0 <= index < len(tokens):
+            index = default_id(metadata, role, kinds if isinstance(kinds, (list, tuple)) else [0] * len(tokens))
+        if index is not None and index < len(tokens):
             found[name] = tokens[index]
     return found

@@ -29,6 +29,7 @@ class Kind(IntEnum):
     BYTE = 6
 
 
+MODEL = "tokenizer.ggml.model"
 STRUCK = "</s>"  # an end in many vocabularies, and the end of struck text in HTML, which is a token of Gemma's
 WELL_KNOWN = frozenset((*ENDINGS, *BEGINNINGS))
 _CONTROL = frozenset({int(Kind.CONTROL), int(Kind.UNKNOWN)})
@@ -89,7 +90,7 @@ def read_vocabulary(metadata: Mapping[str, object]) -> Vocabulary:
         unknown_id=roles.get("unknown"),
         end_ids=ends,
         add_bos=add_bos,
-        add_space_prefix=_flag(metadata, "tokenizer.ggml.add_space_prefix"),
+        add_space_prefix=None if metadata.get(MODEL) == "gpt2" else _flag(metadata, "tokenizer.ggml.add_space_prefix"),
     )
 
 
@@ -110,21 +111,18 @@ def numbers(metadata: Mapping[str, object], key: str, count: int) -> Sequence:  
     values = sequence(metadata, key)
     if values and len(values) < count:
         raise CheckpointError(f"{key} has {len(values)} entries for {count} tokens.", remedy=_REMEDY)
-    if not set(map(type, values)) <= {int, float, bool}:
+    if not set(map(type, values)) <= {int, float, bool} or any(value != value for value in values):
         raise CheckpointError(f"{key} is not a list of numbers.", remedy=_REMEDY)
     return values[:count]
 
 
 def _roles(metadata: Mapping[str, object], kinds: Sequence[int]) -> dict[str, int | None]:
     """Ids with a role. A stated id outside the vocabulary is not believed: the tokenizer's default takes its place."""
-    model = metadata.get("tokenizer.ggml.model")
-    defaults = DEFAULTS.get(model, {}) if isinstance(model, str) else {}
+    defaults = _defaults(metadata)
     roles: dict[str, int | None] = {}
     for role in ("bos", "eos", "eot", "eom", *(("unknown",) if "unknown" in defaults else ())):
         key = f"tokenizer.ggml.{role}_token_id"
-        default = defaults.get(role)
-        if default is not None and not _fits(default, model, kinds):
-            default = None
+        default = default_id(metadata, role, kinds)
         value = metadata.get(key, default)
         if value is not None and type(value) is not int:
             raise CheckpointError(f"{key} is no integer.", remedy=_REMEDY)
@@ -136,9 +134,20 @@ def _roles(metadata: Mapping[str, object], kinds: Sequence[int]) -> dict[str, in
     return roles
 
 
-def _fits(default: int, model: object, kinds: Sequence[int]) -> bool:
-    """Token 11 of most byte-level vocabularies is a comma, which begins and ends nothing."""
-    return default < len(kinds) and (model != "gpt2" or kinds[default] == Kind.CONTROL)
+def default_id(metadata: Mapping[str, object], role: str, kinds: Sequence[int]) -> int | None:
+    """The id that has a role where the file states none that can be believed, or None.
+
+    Token 11 of most byte-level vocabularies is a comma, which begins and ends nothing.
+    """
+    default = _defaults(metadata).get(role)
+    if default is None or default >= len(kinds):
+        return None
+    return default if metadata.get(MODEL) != "gpt2" or kinds[default] == Kind.CONTROL else None
+
+
+def _defaults(metadata: Mapping[str, object]) -> Mapping[str, int]:
+    model = metadata.get(MODEL)
+    return DEFAULTS.get(model, {}) if isinstance(model, str) else {}
 
 
 def _control(
@@ -184,4 +193,6 @@ def _warn(message: str) -> None:
 
 def _flag(metadata: Mapping[str, object], key: str) -> bool | None:
     value = metadata.get(key)
-    return bool(value) if isinstance(value, (bool, int)) else None
+    if value is not None and value not in (True, False):
+        raise CheckpointError(f"{key} is neither true nor false.", remedy=_REMEDY)
+    return None if value is None else bool(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from undiced.checkpoint.documents import MAX_DEPTH, parse_object, read_object, read_object_if_there
+from undiced.core.documents import MAX_DEPTH, parse_object, read_object, read_object_if_there
 from undiced.core.errors import CheckpointError
 from undiced.core.opening import read_file, read_if_there
 

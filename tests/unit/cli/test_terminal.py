@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from undiced.cli import terminal
 from undiced.cli.chat import interruptible
+from undiced.core.errors import InvalidRequestError
 
 
 def test_fast_work_says_nothing(capsys):
@@ -46,3 +52,18 @@ def test_an_interruption_is_noted_and_the_handler_given_back():
 
 def test_things_are_counted_in_their_number():
     assert [terminal.counted(count, "thread") for count in (0, 1, 2)] == ["0 threads", "1 thread", "2 threads"]
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_an_input_without_an_end_is_refused_by_its_length(monkeypatch, line):
+    with Path("/dev/zero").open(encoding="utf-8") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        with pytest.raises(InvalidRequestError, match="more than 4194304 characters"):
+            terminal.typed(line=line)
+
+
+def test_an_input_is_read_whole_or_by_lines(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\nthree"))
+    assert terminal.typed(line=True) == "one\n"
+    assert terminal.typed() == "two\nthree"
+    assert terminal.typed(line=True) == ""

@@ -8,8 +8,9 @@ from support.bounded import within
 
 from undiced.compiler.wafer.compile import compile_wafer
 from undiced.compiler.wafer.options import Options
+from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.scheme import Scheme
-from undiced.core.errors import CompileError
+from undiced.core.errors import CheckpointError, CompileError
 from undiced.machine import find_machine
 from undiced.program import Bounds
 
@@ -130,3 +131,31 @@ def test_sizes_that_no_model_has_are_refused_by_name(wrong, says):
     with within(str(wrong), 1 << 30):
         assert says in refused({**sizes, **wrong}, TOY, Options()).message
     compile_wafer(sizes, TOY, Options())
+
+
+LLAMA = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 200,
+         "intermediate_size": 96}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{"rms_norm_eps": -1}, {"rope_theta": "x"}, {"num_key_value_heads": 3}])
+def test_a_known_configuration_with_nonsense_in_it_is_not_guessed_at(change):
+    assert dims_of(LLAMA).dim == 64
+    with pytest.raises(CheckpointError) as caught:
+        dims_of(LLAMA | change)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": 1, "a": 2}', "occurs twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", "no JSON object"),
+        ("", "empty"),
+    ],
+)
+def test_a_configuration_file_has_the_limits_of_every_document(tmp_path, text, problem):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=problem):
+        dims_of(path)

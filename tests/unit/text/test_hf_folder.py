@@ -75,6 +75,13 @@ def test_the_post_processor_says_what_comes_first(tmp_path: Path, files: Json) -
     assert (loaded.bos_id, loaded.add_bos) == (S, True)
 
 
+def test_what_comes_first_is_found_where_a_letter_is_not_spelled(tmp_path: Path) -> None:
+    """A normalizer that drops the letter a hides nothing of what the post-processor adds."""
+    dropping = {"type": "Replace", "pattern": {"String": "a"}, "content": ""}
+    loaded = load_tokenizer(folder(tmp_path, tokenizer_json(post_processor=leading("<s>"), normalizer=dropping)))
+    assert (loaded.bos_id, loaded.add_bos) == (S, True)
+
+
 def test_more_than_one_token_before_every_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"puts the tokens \[9, 12\] before every text"):
         load_tokenizer(folder(tmp_path, tokenizer_json(post_processor=leading("<s>", "</s>"))))

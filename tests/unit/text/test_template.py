@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from text_sources import Source, bpe_metadata
+from text_sources import Source, bpe_metadata, spm_metadata
 
 from undiced.core.errors import CheckpointError, InvalidRequestError
 from undiced.text import ChatTemplate, load_chat_template
@@ -224,3 +224,12 @@ def test_tokens_of_a_folder_come_from_both_files(tmp_path: Path) -> None:
 def test_a_template_of_absurd_length_is_a_problem_of_chats_alone() -> None:
     found = gguf(**{"tokenizer.chat_template": "x" * (2 << 20)})
     assert found is not None and "2097152 characters" in found.problem
+
+
+def test_a_template_reads_the_default_tokens_of_a_file_without_ids() -> None:
+    """`{{ eos_token }}` after each answer, in a SentencePiece file that leaves its ids to the reader."""
+    metadata = {key: value for key, value in spm_metadata().items() if not key.endswith("_token_id")}
+    found = load_chat_template(Source(metadata | {"tokenizer.chat_template": "{{ bos_token }}a{{ eos_token }}"}))
+    assert found is not None
+    spelled = metadata["tokenizer.ggml.tokens"]
+    assert (found.tokens["bos_token"], found.tokens["eos_token"]) == (spelled[1], spelled[2])  # type: ignore[index]

@@ -214,3 +214,17 @@ def test_absurd_numbers_of_anything_are_refused_before_work_is_done() -> None:
         )
     with pytest.raises(CheckpointError, match="600272 entries that are not a vocabulary"):
         load(changed(base, tokens=[*tokens(base), *["x"] * 600_000]))
+
+
+@pytest.mark.parametrize("value", ["false", [True], 2, 0.5])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(value: object) -> None:
+    with pytest.raises(CheckpointError, match=r"add_bos_token is neither true nor false"):
+        load(changed(bpe_metadata(), add_bos_token=value))
+    with pytest.raises(CheckpointError, match=r"add_space_prefix is neither true nor false"):
+        load(changed(spm_metadata(), add_space_prefix=value))
+
+
+def test_scores_that_are_no_numbers_rank_nothing() -> None:
+    base = spm_metadata()
+    with pytest.raises(CheckpointError, match=r"scores is not a list of numbers"):
+        load(changed(base, scores=[float("nan")] * len(tokens(base))))

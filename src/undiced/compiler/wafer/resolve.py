@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
+from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
-from undiced.core.opening import read_file
+from undiced.core.quote import file_name
 from undiced.model import Graph, ModelConfig, config_from_json, preset
-
-_CONFIG_MAX_BYTES = 1 << 24
 
 
 def dims_of(model: object) -> Dims:
@@ -18,6 +16,7 @@ def dims_of(model: object) -> Dims:
 
     Raises:
         ModelNotFoundError: a name that is neither known nor a file.
+        CheckpointError: a file that is no configuration, or has values that make no sense.
         CompileError: a configuration without the fields of a decoder.
     """
     if isinstance(model, Dims):
@@ -57,22 +56,23 @@ def _of_config(config: ModelConfig) -> Dims:
 
 
 def _of_file(path: Path) -> Dims:
-    try:
-        data = json.loads(read_file(path, _CONFIG_MAX_BYTES).decode("utf-8-sig"))
-    except CheckpointError as error:
-        raise ModelNotFoundError(error.message, remedy=error.remedy) from None
-    except (ValueError, RecursionError):
-        raise CompileError(f"{path} is not valid JSON.", remedy="Give a model's config.json.") from None
-    if not isinstance(data, dict):
-        raise CompileError(f"{path} holds no configuration.", remedy="Give a model's config.json.")
-    return _of_json(data, str(path))
+    if not path.exists():
+        raise ModelNotFoundError(f"There is no file {file_name(path)}.", remedy="Give a model's config.json.")
+    return _of_json(read_object(path)[0], str(path))
 
 
 def _of_json(data: dict[str, object], where: str) -> Dims:
-    """As the model package reads it; a family that it does not run, or a bare list of sizes, by its sizes alone."""
+    """As the model package reads it; a family that it does not run, or a bare list of sizes, by its sizes alone.
+
+    A configuration of a family that it runs is not guessed at where a value makes no sense.
+    """
     try:
         return _of_config(config_from_json(data, Path(where).stem))
-    except (CheckpointError, UnsupportedError):
+    except UnsupportedError:
+        return _of_sizes(data, where)
+    except CheckpointError:
+        if any(key in data for key in ("model_type", "architectures", "text_config")):
+            raise
         return _of_sizes(data, where)
 
 
