@@ -180,7 +180,7 @@ class LLM:
             NonFiniteLogitsError: the model computes no numbers for one of the prompts; the others are given up.
             EngineError: the engine failed.
         """
-        many = [prompts] if isinstance(prompts, str) or _is_ids(prompts) else list(prompts)
+        many = [prompts] if isinstance(prompts, (str, bytes)) or _is_ids(prompts) else list(prompts)
         ids = [self._ids_of(prompt) for prompt in many]  # type: ignore[arg-type]
         return self._run(ids, params or SamplingParams(), continues=True)
 
@@ -241,7 +241,7 @@ class LLM:
     def _ids_of(self, prompt: Prompt) -> list[int]:
         if not isinstance(prompt, str):
             ids = list(prompt)
-            if not all(isinstance(token, int) for token in ids):
+            if isinstance(prompt, bytes) or not all(type(token) is int for token in ids):
                 raise InvalidRequestError("A prompt is a text or a list of token ids.", param="prompt")
             return ids
         ids = self.tokenizer.encode(prompt, special=True)

@@ -30,6 +30,12 @@ def test_texts_and_ids_mix_and_nothing_is_no_answer(llm: LLM) -> None:
     assert llm.generate([], params) == []
 
 
+@pytest.mark.parametrize("prompt", [b"x", [b"x"], [True, False], [1.0]])
+def test_what_is_neither_text_nor_ids_is_no_prompt(llm: LLM, prompt: object) -> None:
+    with pytest.raises((InvalidRequestError, TypeError)):
+        llm.generate(prompt)  # type: ignore[arg-type]
+
+
 def test_a_stop_string_ends_text_and_account_even_at_the_last_token(llm: LLM) -> None:
     whole = llm.generate(TEXT, SamplingParams(max_tokens=8))[0]
     last = llm.tokenizer.decode(whole.tokens[-1:], continuation=True)
