@@ -186,7 +186,10 @@ class Reader:
             return -1, at
         found = _CHUNK.fullmatch(self._buffer, at, end) if end >= 0 else None
         if found is None:
-            raise InvalidRequestError("The size of a chunk of the request body can't be read.")
+            raise InvalidRequestError(
+                "The size of a chunk of the request body can't be read.",
+                remedy=f"Send it in hexadecimal digits, with extensions of at most {_MAX_SIZE_LINE} bytes in all.",
+            )
         size = int(found[1], 16)
         self._framing += end - at + 4
         if not size:

@@ -199,6 +199,12 @@ def test_trailers_have_the_head_s_limit_in_any_pieces():
         read(b"", [CHUNKS + b"0\r\nt: ", *[b"u" * 100] * 40], 3000)
 
 
+def test_a_chunk_has_1024_bytes_of_size_and_extensions():
+    line = b"1;" + b"a" * 1022
+    assert read(CHUNKS + line + b"\r\n \r\n0\r\n\r\n")[1:] == [b" ", END]
+    assert refusal(CHUNKS + line + b"a\r\n \r\n0\r\n\r\n") == 400
+
+
 def test_chunks_must_hold_data():
     assert refusal(CHUNKS + b"1;extension=of-many-bytes\r\na\r\n" * 200, 3000) == 413
     assert read(CHUNKS + b"1\r\na\r\n" * 5000 + b"0\r\n\r\n", most=3000)[1:] == [b"a" * 5000, END]
