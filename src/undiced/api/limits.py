@@ -35,9 +35,8 @@ def in_range(name: str, value: float, allowed: Range) -> None:
         InvalidRequestError: with `param` set to the field.
     """
     if value not in allowed:
-        raise InvalidRequestError(
-            f"{name} must be between {allowed.low:.20g} and {allowed.high:.20g}, got {str(value)[:24]}.", param=name
-        )
+        low, high = (str(bound).removesuffix(".0") for bound in (allowed.low, allowed.high))
+        raise InvalidRequestError(f"{name} must be between {low} and {high}, got {str(value)[:24]}.", param=name)
 
 
 def check_numbers(wire: Body) -> None:

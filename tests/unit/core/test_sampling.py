@@ -8,8 +8,9 @@ from dataclasses import fields
 import pytest
 
 from undiced import SamplingParams
-from undiced.api.limits import RANGES
+from undiced.api.limits import RANGES, in_range
 from undiced.api.schemas import Body
+from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, GREEDY, PARAMETERS, RECORD, Parameter, Sampling
 from undiced.engine.record import SAMPLING
 
@@ -40,3 +41,13 @@ def test_bending_takes_every_parameter_and_leaves_the_rest() -> None:
     assert {name: getattr(bent, name) for name in values} == values
     assert (bent.seed, bent.logprobs, bent.min_tokens, bent.logit_bias) == (5, 2, 3, ((1, 2.0),))
     assert (GREEDY.temperature, GREEDY.seed) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("repetition_penalty", 0, "between 0.01 and 100,"), ("seed", 2**64, f"and {2**64 - 1}, got {2**64}.")],
+)
+def test_a_refusal_names_the_range_to_the_last_digit(name: str, value: float, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match="must be between") as refused:
+        in_range(name, value, RANGES[name][0])
+    assert said in refused.value.message
