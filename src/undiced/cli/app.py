@@ -18,6 +18,7 @@ from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
 from undiced.core.exits import Exit
+from undiced.core.printable import printable
 
 _DEBUG = "UNDICED_DEBUG"
 
@@ -110,7 +111,7 @@ def _report_json(code: str, message: str, remedy: str) -> None:
 
 def _report(code: str, message: str, remedy: str) -> None:
     """One red line on the error stream; with --json, an object on the output."""
-    line = " ".join(f"{message} {remedy}".split())
+    line = printable(" ".join(f"{message} {remedy}".split()))
     with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells
         _report_json(code, message, remedy)
     with contextlib.suppress(OSError, ValueError):

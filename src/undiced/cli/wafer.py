@@ -184,7 +184,7 @@ def map_wafer(
         drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
     with writing(out):
         out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
-    emit({"file": str(out)}) if as_json else typer.echo(out)
+    emit({"file": str(out)}) if as_json else typer.echo(printable(str(out)))
 
 
 def _options(

@@ -16,14 +16,25 @@ from undiced.machine.region import Role, unpack
 from undiced.machine.wafer import Wafer
 from undiced.program import Instr, Program, Rect
 
+BATCH_MAX, CONTEXT_MAX = 1 << 20, 1 << 27  # ours
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is timed: `batch` sequences decoded together at `context` attended positions each, the new one included."""
+    """What is timed: `batch` sequences decoded together at `context` attended positions each, the new one included.
+
+    Raises:
+        CompileError: a batch or a context that no machine is asked for.
+    """
 
     batch: int = 1
     context: int = 1024
     clock_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("batch", self.batch, BATCH_MAX), ("context", self.context, CONTEXT_MAX)):
+            if not 1 <= value <= most:
+                raise CompileError(f"A {name} of {value} is out of range.", remedy=f"Use 1 to {most}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -64,3 +67,18 @@ def test_logs_show_requests_without_escapes() -> None:
     handler = VoiceHandler(Listening())  # type: ignore[arg-type]
     handler.emit(logging.LogRecord("x", logging.WARNING, "f", 1, "path %s", ("/\x1b[31m",), None))
     assert said == ["path /\\x1b[31m"]
+
+
+def test_errors_name_files_without_escapes() -> None:
+    """On a terminal, where the command line's library lets escape sequences pass."""
+    wrong = "wafer\x1b[31m.gif"
+    main, other = os.openpty()
+    try:
+        code = "from undiced.cli import main; main()"
+        command = [sys.executable, "-c", code, "map", "none", "-o", wrong]
+        ended = subprocess.run(command, stderr=other, stdout=subprocess.DEVNULL, timeout=60)
+        said = os.read(main, 4096)
+    finally:
+        os.close(main)
+        os.close(other)
+    assert ended.returncode == 1 and rb"wafer\x1b[31m.gif is neither" in said

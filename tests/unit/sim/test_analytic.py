@@ -65,3 +65,9 @@ def test_another_machines_program_is_refused():
 def test_host_programs_are_refused():
     with pytest.raises(CompileError, match="wafer programs"):
         simulate(replace(engine(), kind="host"), WSE3, Step())
+
+
+@pytest.mark.parametrize("step", [{"context": 10**20}, {"batch": 10**20}, {"context": 0}, {"batch": -1}])
+def test_a_step_that_nobody_asks_for_is_refused(step):
+    with pytest.raises(CompileError, match="out of range"):
+        Step(**step)
