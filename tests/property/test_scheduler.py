@@ -171,7 +171,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             for sequence in self.scheduler.roster.running
             if alone and sequence.left == 1 and not (sequence.scoring or sequence.held)
         ]
-        pages_short = self.scheduler.pool.available < len(running)
+        pages_short = self.scheduler.pool.available < len(self.scheduler.roster.running)  # held ones may run on too
         deltas = self.loop.step()
         self.take(deltas)
         went_on = {delta.request_id for delta in deltas}
