@@ -108,7 +108,7 @@ def test_dimensions_from_config_json(tmp_path):
 def test_bad_configurations_are_refused(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
-    with pytest.raises(CompileError):
+    with pytest.raises(UndicedError):
         dims_of(path)
 
 
