@@ -10,7 +10,7 @@ from undiced.compiler.wafer.resolve import dims_of
 from undiced.compiler.wafer.waferengine import Shard, decode_layer, head
 from undiced.compiler.wafer.waferllm import Grid, Tile, prefill_layer
 from undiced.compiler.wafer.waferllm import decode_layer as waferllm_layer
-from undiced.core.errors import CompileError, ModelNotFoundError
+from undiced.core.errors import CompileError, ModelNotFoundError, UndicedError
 from undiced.machine import find_machine
 from undiced.program import Op
 
