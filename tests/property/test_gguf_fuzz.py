@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
-import sys
 import time
 import tracemalloc
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import gguf_writer as writer
 
 from undiced.checkpoint import GgufCheckpoint
 from undiced.checkpoint.decode import to_float
 from undiced.core.errors import CheckpointError, UnsupportedError
 
-
-def _writer() -> ModuleType:
-    path = Path(__file__).parents[1] / "unit" / "checkpoint" / "gguf_writer.py"
-    spec = importlib.util.spec_from_file_location("gguf_writer", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gguf_writer"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-writer = _writer()
 SMALL: bytes = writer.small().bytes()
 HEADER_BYTES = len(writer.small().header())
 EXTREMES = [0, 1, 7, 8, 31, 32, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 32, 2**64 - 1]

@@ -4,19 +4,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import multiprocessing
 import resource
 import signal
-import sys
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 
 import pytest
-from support import hostile
+from support import gguf_writer, hostile
 
 FEW, MANY, AT_ONCE = 200, 20_000, 2_000
 KINDS = [
@@ -29,16 +27,6 @@ KINDS = [
     "model.safetensors.index.json",
     "model-00001-of-00002.safetensors",
 ]
-
-
-def _writer() -> ModuleType:
-    path = Path(__file__).parents[1] / "unit" / "checkpoint" / "gguf_writer.py"
-    spec = importlib.util.spec_from_file_location("gguf_writer", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gguf_writer"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class TooSlow(BaseException):
@@ -56,9 +44,9 @@ def _work(kind: str, seeds: range, folder: Path, told: Connection) -> None:
     room = _virtual_bytes() + hostile.BYTES
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     signal.signal(signal.SIGALRM, _late)
-    writer, whole, wrong = _writer(), 0, []
+    whole, wrong = 0, []
     for seed in seeds:
-        path = hostile.case(seed, kind, folder, writer)
+        path = hostile.case(seed, kind, folder, gguf_writer)
         signal.setitimer(signal.ITIMER_REAL, hostile.SECONDS)
         try:
             whole += hostile.read(path, folder / "cache") == "read"

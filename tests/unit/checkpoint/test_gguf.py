@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gguf_writer import ARRAY, BOOL, I32, STRING, U8, U32, Gguf, Tensor, small
+from support.gguf_writer import ARRAY, BOOL, I32, STRING, U8, U32, Gguf, Tensor, small
 
 from undiced.checkpoint import GgufCheckpoint
 from undiced.checkpoint.gguf import KNOWN_TYPES

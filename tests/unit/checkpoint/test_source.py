@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import gguf_writer
 import pytest
 from safetensors_writer import safetensors, small, write_folder
+from support import gguf_writer
 from wheels import tiny_model
 
 from undiced.checkpoint import catalog, open_checkpoint, resolve
