@@ -1,0 +1,134 @@
+"""Lowers attention: positions over rows, a KV head's columns over the lanes of its band.
+
+Each core scores its positions for its columns; the band joins the scores; every core weighs its positions' values;
+columns of cores join those, the softmax's sum riding along.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
+from undiced.model.node import Node
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots, Shard, Spread
+from undiced.program.wafer.value import DType, Kind, Value, Weights, local_shape
+
+
+def ring(node: Node, context: int, chunk: int) -> int:
+    """Positions that a cache keeps: of a window or an aligned chunk no more than a step can attend to."""
+    window = node.integer("window") or node.integer("chunk")
+    return min(context, window + chunk - 1) if window else context
+
+
+def attention(low: Lowering, node: Node) -> None:
+    """Scores, softmax with its maximum taken off, values."""
+    w, bands, config = low.w, low.bands, low.config
+    q, k, v = (low.get(node, n) for n in range(3))
+    slots = ring(node, low.context, low.chunk)
+    positions: Spread = (Shard(POSITION, low.grid.rows, "cyclic"),)
+    where = Dim(POSITION, slots)
+    kv, group = Dim("kv", config.kv_heads), Dim("group", config.heads // config.kv_heads)
+    pair, turn = k.dims[1:]
+    column = Dim("column", config.head_dim)
+    keys = w.value("keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.numbers.caches, kind=Kind.CACHE)
+    values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.numbers.caches,
+                     kind=Kind.CACHE)  # fmt: skip
+    w.emit(isa.Append(w.node, keys, k.name))
+    w.emit(isa.Append(w.node, values, v.name))
+    terms = w.value("scores.terms", (kv, group, where), positions, bands.terms)
+    w.emit(isa.Product(w.node, q.name, (keys,), (terms,), (POSITION,)))
+    scores = w.joined(terms, bands.line)
+    body = w.value("scores.body", (Dim("flat", 0),), *low_spreads(low, scores), view=view_of(scores))
+    if config.qk_norm != "none":  # otherwise part of the queries' weights
+        w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
+    cap = node.number("softcap")
+    if cap:
+        w.emit(isa.Scale(w.node, "multiply", body, body, 1.0 / cap))
+        w.emit(isa.Apply(w.node, "tanh", body, body))
+        w.emit(isa.Scale(w.node, "multiply", body, body, cap))
+    shares = w.sent(body, bands.line, "scores", (kv, group, where), positions, bands.heads)
+    masked = w.value("scores.masked", (kv, group, where), positions, bands.heads)
+    w.emit(isa.Mask(w.node, masked, shares, node.integer("window"), node.integer("chunk"), _LOWEST))
+    top = _maximum(low, masked, (kv, group))
+    if node.weights:
+        sinks = _sinks(low, node, (kv, group))
+        w.emit(isa.Combine(w.node, "maximum", top, top, sinks))
+    w.emit(isa.Combine(w.node, "subtract", masked, masked, top))
+    weighed = w.value("weights", (kv, group, where), positions, bands.heads)
+    w.emit(isa.Apply(w.node, "exp", weighed, masked))
+    w.emit(isa.Mask(w.node, weighed, weighed, node.integer("window"), node.integer("chunk"), 0.0))
+    low.held[node.out] = _values(low, node, weighed, values, top, (kv, group, column))
+
+
+_LOWEST = -1e30
+
+
+def low_spreads(low: Lowering, name: str) -> tuple[Spread, Spread]:
+    """Rows and columns of a value."""
+    value = low.w.values[name]
+    return value.rows, value.columns
+
+
+def _maximum(low: Lowering, scores: str, dims: tuple[Dim, ...]) -> str:
+    """The largest score of each head, on every core of the column."""
+    w, grid, bands = low.w, low.grid, low.bands
+    own = w.value("top.own", dims, (Partial("max", grid.rows),), bands.heads)
+    w.emit(isa.Fold(w.node, "max", own, scores))
+    at_root = w.joined(own, grid.line(Axis.ROWS), "max", whole=True)
+    return w.sent(at_root, grid.line(Axis.ROWS), "top", dims, (), bands.heads)
+
+
+def _sinks(low: Lowering, node: Node, dims: tuple[Dim, ...]) -> str:
+    role, layer = layered(node.weights[0])
+    return low.w.weight(role, dims, Weights(role, dims, layer), (), low.bands.heads, DType.F32)
+
+
+def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims: tuple[Dim, ...]) -> Held:
+    """Sums of values and of weights, joined over rows a head at a time, and divided where they arrive."""
+    w, grid, bands = low.w, low.grid, low.bands
+    kv, group, column = dims
+    lanes = ceil(column.size / bands.lanes)
+    heads = local_shape(Value("", (kv, group), columns=bands.heads))
+    count = heads[0] * heads[1]
+    terms = (Partial("sum", grid.rows),)
+    flat = (Dim("flat", count * (lanes + 1)),)
+    payload = w.value("mixed.payload", flat, terms, ())
+    mixed = w.value("mixed.terms", dims, terms, bands.heads_and("column"), view=view_of(payload, 0, lanes + 1, 0, lanes))
+    sums = w.value("sums.terms", dims[:2], terms, bands.heads, view=view_of(payload, 0, lanes + 1, lanes))
+    w.emit(isa.Fold(w.node, "sum", sums, weighed))
+    w.emit(isa.Product(w.node, weighed, (values,), (mixed,), ("column",)))
+    tree = w.tree(grid.rows)
+    part = Roots(grid.rows, tree, lanes + 1)
+    at_root = w.value("mixed.sum", flat, (part,), ())
+    w.emit(isa.Reduce(w.node, "sum", at_root, payload, grid.line(Axis.ROWS), "f32"))
+    mine = (Dim("head", 0), Dim("column", lanes))
+    body = w.value("mixed.body", mine, (part,), (), view=view_of(at_root, 0, lanes + 1, 0, lanes))
+    shares = w.value("sums.body", mine[:1], (part,), (), view=view_of(at_root, 0, lanes + 1, lanes))
+    if node.weights:
+        _join_sinks(low, node, shares, top, dims[:2], part)
+    w.emit(isa.Apply(w.node, "reciprocal", shares, shares))
+    w.emit(isa.Combine(w.node, "multiply", body, body, shares))
+    label = layered(node.out)[0]
+    name = w.sent(body, grid.line(Axis.ROWS), label, dims, (), bands.heads_and("column"), exact=False)
+    return Held(name, "columns", dims)
+
+
+def _join_sinks(low: Lowering, node: Node, sums: str, top: str, dims: tuple[Dim, ...], part: Roots) -> None:
+    """A sink's weight joins the softmax's sum once, where it is whole."""
+    w, bands = low.w, low.bands
+    weight = w.value("sinks.weight", dims, (), bands.heads)
+    w.emit(isa.Combine(w.node, "subtract", weight, _sinks(low, node, dims), top))
+    w.emit(isa.Apply(w.node, "exp", weight, weight))
+    mine = w.value("sinks.mine", (Dim("head", local_count(dims, bands.heads)),), (Roots(part.ways, part.tree),), ())
+    w.emit(isa.Slice(w.node, mine, weight))
+    w.emit(isa.Combine(w.node, "add", sums, sums, mine))
+
+
+def local_count(dims: tuple[Dim, ...], columns: Spread) -> int:
+    """Elements on a core."""
+    count = 1
+    for size in local_shape(Value("", dims, columns=columns)):
+        count *= size
+    return count

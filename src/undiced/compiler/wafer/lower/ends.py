@@ -1,0 +1,64 @@
+"""Lowers the two ends of a model: embeddings, and the head with the choice of a token."""
+
+from __future__ import annotations
+
+from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.linear import Output, to_columns
+from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered
+from undiced.model.node import Node
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Axis, Dim, Roots
+from undiced.program.wafer.value import DType, Weights
+
+
+def embed(low: Lowering, node: Node) -> None:
+    """The column of cores that owns the token's row sends it along the rows."""
+    w, scale = low.w, node.number("scale")
+    name = _looked_up(low, node, "vocab", low.config.vocab, "token", scale)
+    low.held[node.out] = Held(name, "rows", low.hidden_dims())
+
+
+def position_embed(low: Lowering, node: Node) -> None:
+    """The same by position, added."""
+    w, x = low.w, low.get(node)
+    row = _looked_up(low, node, "row", low.graph.slot(node.weights[0]).rows, "position", 1.0)
+    result = low.like(x, layered(node.out)[0] + ".sum")
+    w.emit(isa.Combine(w.node, "add", result, x.name, row))
+    low.held[node.out] = Held(result, "rows", x.dims)
+
+
+def _looked_up(low: Lowering, node: Node, dim: str, rows: int, index: isa.Index, scale: float) -> str:
+    w, grid, hidden = low.w, low.grid, low.hidden_dims()
+    role, layer = layered(node.weights[0])
+    dims = (Dim(dim, rows), *hidden)
+    over = grid.over_rows(HIDDEN)
+    held = Weights(role, dims, layer, scale=scale)
+    table = w.weight(f"{role}.table", dims, held, over, grid.over_columns(dim))
+    own = w.value(f"{role}.own", hidden, over, ())
+    w.emit(isa.Lookup(w.node, own, table, index))
+    return w.sent(own, grid.line(Axis.COLUMNS), layered(node.out)[0], hidden, over, ())
+
+
+def head(low: Lowering, node: Node, cap: Node | None) -> None:
+    """Logits at one root of each column, and the likeliest token of all."""
+    w, grid = low.w, low.grid
+    vocab = (Dim("vocab", low.config.vocab),)
+    x = low.get(node)
+    [logits] = to_columns(low, x, [Output(node, vocab, grid.over_columns("vocab"), label="logits.all")], exact=True)
+    result = w.value("logits", vocab, (), grid.over_columns("vocab"))
+    w.emit(isa.Copy(w.node, result, logits.name))
+    if cap is not None:
+        limit = cap.number("cap")
+        w.emit(isa.Scale(w.node, "multiply", result, result, 1.0 / limit))
+        w.emit(isa.Apply(w.node, "tanh", result, result))
+        w.emit(isa.Scale(w.node, "multiply", result, result, limit))
+    own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), grid.over_columns("vocab"))
+    w.emit(isa.Select(w.node, own, result, "vocab", 1))
+    part = Roots(grid.columns, w.tree(grid.columns), whole=True)
+    best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))
+    w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
+    both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", (Dim("which", 2), Dim("count", 1)), (), ())
+    from undiced.compiler.wafer.lower.lowering import view_of
+
+    w.value("token", (Dim("count", 1),), (), (), DType.F32, view=view_of(both, 1))
+    low.held[node.out] = Held(result, "columns", vocab)

@@ -1,0 +1,159 @@
+"""What lowers a segment of the graph to a stream: the environment of its nodes, and helpers that all of them use.
+
+A segment runs from one hidden state to the next. Its nodes are lowered in order by the table `LOWERINGS`; a node may
+take its followers along (products of one input become one tile).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from undiced.compiler.wafer.lower.grid import Bands, Grid
+from undiced.compiler.wafer.lower.held import Held, PendingNorm
+from undiced.compiler.wafer.lower.writer import Writer
+from undiced.core.errors import CompileError
+from undiced.model.config import ModelConfig
+from undiced.model.graph import Graph
+from undiced.model.node import Node
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Axis, Dim, Partial
+from undiced.program.wafer.value import DType, View, Weights
+
+HIDDEN = "hidden"
+
+
+def layered(name: str) -> tuple[str, bool]:
+    """A slot's or value's name within its layer, and whether it has a layer."""
+    if name.startswith("layers."):
+        return name.split(".", 2)[2], True
+    return name, False
+
+
+@dataclass(slots=True)
+class Lowering:
+    """One segment being lowered.
+
+    Attributes:
+        held: values of the graph by name.
+        done: nodes already taken along by another.
+        context: positions that caches and tables hold.
+        chunk: tokens of one sequence that a step may have.
+    """
+
+    graph: Graph
+    w: Writer
+    context: int
+    chunk: int
+    nodes: tuple[Node, ...]
+    held: dict[str, Held] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    rotations: dict[str, Node] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        return self.w.grid
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.graph.config
+
+    @property
+    def bands(self) -> Bands:
+        """How KV heads lie on the columns."""
+        return Bands.of(self.config.kv_heads, self.grid.columns)
+
+    def refuse(self, node: Node, why: str) -> CompileError:
+        """What no lowering can do."""
+        return CompileError(
+            f"{self.config.name}: wafers have no lowering for {node.op} of {node.out} {why}.",
+            remedy="Run the model on the host (`undiced serve`, `undiced generate`).",
+        )
+
+    def get(self, node: Node, index: int = 0) -> Held:
+        """An input of a node, as it is held."""
+        return self.held[node.ins[index]]
+
+    def siblings(self, node: Node) -> list[Node]:
+        """The products that take the same input as `node`, in a row from it on."""
+        at = self.nodes.index(node)
+        rest = [n for n in self.nodes[at:] if n.op == "linear" and n.ins == node.ins]
+        self.done |= {n.out for n in rest}
+        return rest
+
+    def users(self, name: str) -> list[Node]:
+        """Nodes of the segment that read a value."""
+        return [n for n in self.nodes if name in n.ins]
+
+    # Norms
+
+    def hidden_dims(self) -> tuple[Dim, ...]:
+        """The hidden state's."""
+        return (Dim(HIDDEN, self.config.dim),)
+
+    def open_norm(self, node: Node, held: Held) -> PendingNorm:
+        """Scale by the norm's weights now; the inverse root follows with the product."""
+        scaled = held.name
+        if node.weights:
+            role, layer = layered(node.weights[0])
+            weight = self.w.weight(role, held.dims, Weights(role, held.dims, layer), *self.spreads(held), dtype=DType.F32)
+            scaled = self.like(held, f"{role}.scaled")
+            self.w.emit(isa.Combine(self.w.node, "multiply", scaled, held.name, weight))
+        return PendingNorm(held.name, scaled, node.number("eps"), node.integer("width"))
+
+    def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
+        """Rows and columns of a held value."""
+        value = self.w.values[held.name]
+        return value.rows, value.columns
+
+    def like(self, held: Held, label: str) -> str:
+        """A new value laid out as a held one."""
+        rows, columns = self.spreads(held)
+        return self.w.value(label, held.dims, rows, columns)
+
+    def square_sum(self, name: str, into: str) -> None:
+        """The sum of squares of a core's share."""
+        squares = self.w.value(f"{name}.squares", self.w.values[name].dims, *_of(self.w, name))
+        self.w.emit(isa.Combine(self.w.node, "multiply", squares, name, name))
+        self.w.emit(isa.Fold(self.w.node, "sum", into, squares))
+
+    def inverse_root(self, squares: str, norm_width: int, eps: float) -> str:
+        """1 / sqrt(sum / width + eps), in place."""
+        emit, node = self.w.emit, self.w.node
+        emit(isa.Scale(node, "multiply", squares, squares, 1.0 / norm_width))
+        emit(isa.Scale(node, "add", squares, squares, eps))
+        emit(isa.Apply(node, "inverse_root", squares, squares))
+        return squares
+
+    def normed(self, held: Held) -> Held:
+        """The value with a waiting norm applied, where no product takes it along."""
+        if held.norm is None:
+            return held
+        norm, w = held.norm, self.w
+        axis = Axis.ROWS if held.side == "rows" else Axis.COLUMNS
+        rows, columns = self.spreads(held)
+        term = (Partial("sum", self.grid.extent(axis)),)
+        squares = w.value(f"{held.name}.square", (), term if axis is Axis.ROWS else (), () if axis is Axis.ROWS else term)
+        self.square_sum(norm.source, squares)
+        at_root = w.joined(squares, self.grid.line(axis), whole=True)
+        self.inverse_root(at_root, norm.width, norm.eps)
+        root = w.sent(at_root, self.grid.line(axis), f"{held.name}.root", (), (), ())
+        result = self.like(held, f"{held.name}.normed")
+        w.emit(isa.Combine(w.node, "multiply", result, norm.scaled, root))
+        return Held(result, held.side, held.dims)
+
+
+def _of(w: Writer, name: str) -> tuple:  # type: ignore[type-arg]
+    value = w.values[name]
+    return value.rows, value.columns
+
+
+def vector_weight(low: Lowering, slot: str, like: Held, *, scale: float = 1.0) -> str:
+    """A vector of the checkpoint laid out as a value of the same dimensions."""
+    role, layer = layered(slot)
+    rows, columns = low.spreads(like)
+    return low.w.weight(role, like.dims, Weights(role, like.dims, layer, scale=scale), rows, columns, DType.F32)
+
+
+def view_of(parent: str, offset: int = 0, of: int = 1, pick: int = 0, count: int = 1) -> View:
+    """A view, written shortly."""
+    return View(parent, offset, of, pick, count)

@@ -1,0 +1,59 @@
+"""Lowers the graph's `linear`: decides from where its input lies where its output goes, and what names its columns."""
+
+from __future__ import annotations
+
+from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.linear import Output, to_columns, to_rows
+from undiced.compiler.wafer.lower.lowering import Lowering
+from undiced.compiler.wafer.lower.positions import pairing
+from undiced.model.node import Node
+from undiced.program.wafer.layout import Dim
+
+
+def linear(low: Lowering, node: Node) -> None:
+    """All products of one input as one tile; or the way back to the hidden state."""
+    x = low.get(node)
+    if x.side == "columns":
+        low.held[node.out] = to_rows(low, x, node)
+        return
+    nodes = low.siblings(node)
+    outputs = [_output(low, each) for each in nodes]
+    for each, held in zip(nodes, to_columns(low, x, outputs), strict=True):
+        low.held[each.out] = held
+
+
+def _output(low: Lowering, node: Node) -> Output:
+    """How the output's columns are named and lie: by what reads them."""
+    config, bands = low.config, low.bands
+    role = attention_role(low, node.out)
+    if role in ("q", "k"):
+        pairs = (Dim("pair", config.head_dim // 2), Dim("turn", 2))
+        heads = (Dim("kv", config.kv_heads),)
+        heads += (Dim("group", config.heads // config.kv_heads),) if role == "q" else ()
+        scale = float(config.scale) if role == "q" and config.qk_norm == "none" else 1.0
+        return Output(node, (*heads, *pairs), bands.heads_and("pair"), head_columns(low, node), scale)
+    if role == "v":
+        return Output(node, (Dim("kv", config.kv_heads), Dim("column", config.head_dim)), bands.heads_and("column"))
+    dim = Dim("feature", low.graph.slot(node.weights[0]).rows)
+    return Output(node, (dim,), low.grid.over_columns("feature"))
+
+
+def attention_role(low: Lowering, name: str) -> str:
+    """Which input of attention a value becomes: q, k or v; "" for none."""
+    for user in low.users(name):
+        if user.op == "attention":
+            return "qkv"[user.ins.index(name)]
+        if user.op in ("rope", "rmsnorm", "position_scale"):
+            return attention_role(low, user.out)
+    return ""
+
+
+def head_columns(low: Lowering, node: Node) -> tuple[int, ...]:
+    """The order of a head's columns that its rotation wants, wherever in the segment it is."""
+    for turned in low.nodes:
+        if turned.op == "rope":
+            return pairing(turned.integer("head_dim"), turned.integer("dims"), turned.integer("offset"), turned.text("style"))
+    return ()
+
+
+__all__ = ["Held", "attention_role", "head_columns", "linear"]

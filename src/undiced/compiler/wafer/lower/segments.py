@@ -1,0 +1,125 @@
+"""Cuts a graph where only the hidden state lives, and lowers each segment; equal segments share a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from undiced.compiler.wafer.lower.ends import head
+from undiced.compiler.wafer.lower.grid import Grid
+from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered
+from undiced.compiler.wafer.lower.positions import rotations_stream
+from undiced.compiler.wafer.lower.table import LOWERINGS
+from undiced.compiler.wafer.lower.writer import Numbers, Trees, Writer
+from undiced.core.errors import CompileError
+from undiced.model.graph import INPUTS, Graph
+from undiced.model.node import Node
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Axis, Dim
+from undiced.program.wafer.program import Run, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Nodes from one hidden state to the next: what reads `source` and makes `result`."""
+
+    nodes: tuple[Node, ...]
+    source: str
+    result: str
+
+    @property
+    def layer(self) -> int:
+        """The layer it belongs to; -1 for the ends."""
+        return self.nodes[-1].layer
+
+
+def segments(graph: Graph) -> list[Segment]:
+    """The graph, cut after every node at which one value alone lives on."""
+    last = {name: index for index, node in enumerate(graph.nodes) for name in node.ins}
+    out, taken, source, live = [], 0, "", set()
+    for index, node in enumerate(graph.nodes):
+        live |= {node.out}
+        live = {name for name in live if last.get(name, len(graph.nodes)) > index}
+        if live == {node.out} and graph.nodes[taken:index + 1] and _whole(graph, node):
+            out.append(Segment(graph.nodes[taken : index + 1], source, node.out))
+            taken, source = index + 1, node.out
+    return out
+
+
+def _whole(graph: Graph, node: Node) -> bool:
+    """Whether a node's value may be a hidden state or is the last: what norms and heads make is not."""
+    return node.op in ("embed", "position_embed", "add") or node.out == graph.output
+
+
+@dataclass(slots=True)
+class Streams:
+    """The streams of a program, each once."""
+
+    graph: Graph
+    grid: Grid
+    numbers: Numbers
+    context: int
+    chunk: int
+    trees: Trees = field(default_factory=Trees)
+    made: list[Stream] = field(default_factory=list)
+    rotations: dict[str, Node] = field(default_factory=dict)
+
+    def index(self, stream: Stream) -> int:
+        """Its number, new or known."""
+        if stream not in self.made:
+            self.made.append(stream)
+        return self.made.index(stream)
+
+    def writer(self) -> Writer:
+        """A new one."""
+        return Writer(self.grid, self.numbers, self.trees)
+
+    def lowered(self, segment: Segment) -> Run:
+        """The run of a segment."""
+        w = self.writer()
+        low = Lowering(self.graph, w, self.context, self.chunk, segment.nodes)
+        hidden = low.hidden_dims()
+        if segment.source:
+            name = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
+            low.held[segment.source] = Held(name, "rows", hidden)
+        cap = next((n for n in segment.nodes if n.op == "softcap" and n.out == self.graph.output), None)
+        last = cap.ins[0] if cap else self.graph.output
+        for node in segment.nodes:
+            w.node = layered(node.out)[0]
+            if node.out in low.done or node is cap:
+                continue
+            if node.out == last:
+                head(low, node, cap)
+            elif node.op not in LOWERINGS:
+                raise low.refuse(node, "yet")
+            else:
+                LOWERINGS[node.op](low, node)
+        if segment.result != self.graph.output:
+            state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
+            w.emit(isa.Copy(w.node, state, low.normed(low.held[segment.result]).name))
+        self.rotations.update(low.rotations)
+        return Run(self.index(w.stream(_name(segment))), segment.layer)
+
+    def rotating(self) -> Iterator[Run]:
+        """The run that every region with rotations starts with."""
+        if self.rotations:
+            w = self.writer()
+            low = Lowering(self.graph, w, self.context, self.chunk, ())
+            yield Run(self.index(rotations_stream(w, low, self.rotations)))
+
+    def entering(self, wire: str = "f32") -> Run:
+        """The hidden state arriving from the region before."""
+        w = self.writer()
+        hidden = (Dim(HIDDEN, self.graph.config.dim),)
+        w.node = HIDDEN
+        state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
+        w.emit(isa.Transfer(w.node, state, HIDDEN, "f32"))
+        return Run(self.index(w.stream("enter")))
+
+
+def _name(segment: Segment) -> str:
+    return layered(segment.nodes[-1].out)[0]
+
+
+__all__ = ["INPUTS", "Axis", "CompileError", "Segment", "Streams", "segments"]

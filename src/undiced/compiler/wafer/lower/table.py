@@ -1,0 +1,31 @@
+"""The table of lowerings: how each operator of the graph becomes instructions of a wafer. One without a row is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from undiced.compiler.wafer.lower.attention import attention
+from undiced.compiler.wafer.lower.ends import embed, position_embed
+from undiced.compiler.wafer.lower.feedforward import act, add, glu, mul_scalar, softcap
+from undiced.compiler.wafer.lower.lowering import Lowering
+from undiced.compiler.wafer.lower.norms import layernorm, rmsnorm
+from undiced.compiler.wafer.lower.positions import rope
+from undiced.compiler.wafer.lower.products import linear
+from undiced.model.node import Node
+
+Lower = Callable[[Lowering, Node], None]
+
+LOWERINGS: dict[str, Lower] = {
+    "embed": embed,
+    "position_embed": position_embed,
+    "rmsnorm": rmsnorm,
+    "layernorm": layernorm,
+    "linear": linear,
+    "rope": rope,
+    "attention": attention,
+    "glu": glu,
+    "act": act,
+    "add": add,
+    "mul_scalar": mul_scalar,
+    "softcap": softcap,
+}

@@ -1,0 +1,230 @@
+"""The tile-level instructions of wafer programs: one class an instruction, with named and typed operands.
+
+Operands are names of values of the stream. Every core of a region runs the same stream on its own shares; who takes
+part follows from the layouts: a value at `Roots` or at its `Owner` is worked on there alone. An instruction has one
+operation. `meaning` of each class is its mathematics on a core; executors, costs, `verify` and `dump` are tables over
+these classes, and a test holds that every class has an entry in each.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from undiced.program.wafer.layout import Axis
+
+Elementwise = Literal["add", "subtract", "multiply", "maximum", "minimum"]
+Join = Literal["sum", "max", "top"]
+Index = Literal["token", "position"]
+
+
+class Line(Struct, frozen=True):
+    """Lines of `span` neighboring cores along an axis; an axis may hold several, one after the other."""
+
+    axis: Axis
+    span: int
+
+
+class Route(Struct, frozen=True):
+    """What a mover occupies: the first of its colors, how many, and the queues that it is bound to."""
+
+    color: int
+    colors: int
+    input_queue: int
+    output_queue: int
+
+
+class Operation(Struct, frozen=True, tag_field="op"):
+    """What all instructions have: the graph's node that it belongs to, for reports."""
+
+    node: str
+
+
+class Product(Operation, frozen=True, tag="product"):
+    """results[i] (+)= x * weights[i], summed over the dimensions that x and weights[i] share and results[i] lacks.
+
+    Tiles whose results lie side by side are multiplied by one vector operation an input. `inner` names the dimensions
+    that an operation runs along; the other operand of each operation is a scalar. Weights may be a cache: then each
+    token meets its own sequence's. `expert` names the value that says which of stacked weights a token takes.
+    """
+
+    x: str
+    weights: tuple[str, ...]
+    results: tuple[str, ...]
+    inner: tuple[str, ...]
+    accumulate: bool = False
+    expert: str = ""
+    choice: int = 0
+
+
+class Combine(Operation, frozen=True, tag="combine"):
+    """result = a (operation) b, element by element; b may lack dimensions of a, over which it is a scalar operand."""
+
+    operation: Elementwise
+    result: str
+    a: str
+    b: str
+
+
+class Scale(Operation, frozen=True, tag="scale"):
+    """result = a (operation) constant."""
+
+    operation: Elementwise
+    result: str
+    a: str
+    constant: float
+
+
+class Copy(Operation, frozen=True, tag="copy"):
+    """result = a, converted to the result's element type."""
+
+    result: str
+    a: str
+
+
+class Fill(Operation, frozen=True, tag="fill"):
+    """result = constant."""
+
+    result: str
+    constant: float
+
+
+class Apply(Operation, frozen=True, tag="apply"):
+    """result = function(a): a sequence of vector operations, see `sequences`."""
+
+    function: str
+    result: str
+    a: str
+
+
+class Fold(Operation, frozen=True, tag="fold"):
+    """result = sum or maximum of a over the dimensions that the result lacks, one element a cycle; or (`squares`) the
+    sum of a * a."""
+
+    operation: Literal["sum", "max"]
+    result: str
+    a: str
+
+
+class Rotate(Operation, frozen=True, tag="rotate"):
+    """result = a * cosine + (a with the elements of each pair exchanged) * sine."""
+
+    result: str
+    a: str
+    cosine: str
+    sine: str
+
+
+class Mask(Operation, frozen=True, tag="mask"):
+    """result = a where the token may attend to the position (causal; in its window; in its chunk), else `otherwise`."""
+
+    result: str
+    a: str
+    window: int
+    chunk: int
+    otherwise: float
+
+
+class Lookup(Operation, frozen=True, tag="lookup"):
+    """The core that owns row `index` (the token's id, or its position) of the table copies it to result."""
+
+    result: str
+    table: str
+    index: Index
+
+
+class Append(Operation, frozen=True, tag="append"):
+    """The core that owns the token's position puts `a` into the cache."""
+
+    cache: str
+    a: str
+
+
+class Place(Operation, frozen=True, tag="place"):
+    """Each core copies what it holds of `a` to where that lies in its share of result, which is 0 elsewhere: `a` is
+    shared out over one axis, result over the other. A sum over the first axis completes it."""
+
+    result: str
+    a: str
+
+
+class Select(Operation, frozen=True, tag="select"):
+    """result[0], result[1] = the `count` largest of each token's `a` and their indices along `dim`, largest first."""
+
+    result: str
+    a: str
+    dim: str
+    count: int
+
+
+class Pick(Operation, frozen=True, tag="pick"):
+    """result = elements of a at ids along `dim`."""
+
+    result: str
+    a: str
+    ids: str
+    dim: str
+
+
+class Reduce(Operation, frozen=True, tag="reduce"):
+    """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
+
+    "top" joins lists of `Select`.
+    """
+
+    operation: Join
+    result: str
+    a: str
+    line: Line
+    wire: Literal["f32", "f16"]
+    route: Route | None = None
+
+
+class Multicast(Operation, frozen=True, tag="multicast"):
+    """The cores of each line that hold `a` (roots of its tree, or the owner) send it to the whole line."""
+
+    result: str
+    a: str
+    line: Line
+    wire: Literal["f32", "f16"]
+    route: Route | None = None
+
+
+class Slice(Operation, frozen=True, tag="slice"):
+    """At the roots of a tree: result is the root's own slice of `a`, which every core of the line holds. An address."""
+
+    result: str
+    a: str
+
+
+class Transfer(Operation, frozen=True, tag="transfer"):
+    """`a` of the region before arrives as result, row by row, from the nearest core that holds it."""
+
+    result: str
+    a: str
+    wire: Literal["f32", "f16"]
+    route: Route | None = None
+
+
+Instruction = (
+    Product
+    | Combine
+    | Scale
+    | Copy
+    | Fill
+    | Apply
+    | Fold
+    | Rotate
+    | Mask
+    | Lookup
+    | Append
+    | Place
+    | Select
+    | Pick
+    | Reduce
+    | Multicast
+    | Slice
+    | Transfer
+)
+MOVERS = (Reduce, Multicast, Transfer)

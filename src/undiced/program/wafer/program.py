@@ -1,0 +1,73 @@
+"""A wafer program: regions of cores, the streams that they run, the trees and weights that those name. Data alone."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from undiced.core.manifest import WeightSlot
+from undiced.program.program import Bounds, Rect
+from undiced.program.wafer.instruction import Instruction
+from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import Value
+
+
+class Stream(Struct, frozen=True):
+    """Instructions in execution order over values of their own; states are shared by name with other streams."""
+
+    name: str
+    values: tuple[Value, ...]
+    instructions: tuple[Instruction, ...]
+
+
+class Run(Struct, frozen=True):
+    """One run of a stream for a token: with the weights of `layer` (-1: none of a layer), from element `start` of the
+    dimension that parts of a block share out."""
+
+    stream: int
+    layer: int = -1
+    start: int = 0
+
+
+class Region(Struct, frozen=True):
+    """A rectangle of cores of one wafer and what it runs for a token, in order.
+
+    Attributes:
+        turned: whether logical rows lie along x instead of y.
+    """
+
+    name: str
+    wafer: int
+    rect: Rect
+    runs: tuple[Run, ...]
+    turned: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Cores along the axis that shares out the hidden state."""
+        return self.rect.width if self.turned else self.rect.height
+
+    @property
+    def columns(self) -> int:
+        """Cores along the axis that shares out heads and feed-forward columns."""
+        return self.rect.height if self.turned else self.rect.width
+
+
+class WaferProgram(Struct, frozen=True):
+    """A model compiled for wafers; a token passes its regions in order.
+
+    Attributes:
+        kv: (layer, window) of every cache's ring; 0 keeps the whole context.
+        facts: numbers that reports need and executors do not (name, value).
+    """
+
+    model: str
+    machine: str
+    graph_digest: str
+    machine_digest: str
+    bounds: Bounds
+    regions: tuple[Region, ...]
+    streams: tuple[Stream, ...]
+    trees: tuple[Tree, ...]
+    slots: tuple[WeightSlot, ...]
+    vocab: int
+    facts: tuple[tuple[str, float], ...] = ()

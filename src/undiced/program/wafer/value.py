@@ -1,0 +1,135 @@
+"""Values of a stream: their shape, element type, layout, where they come from and where they lie in each core.
+
+Arrays of a core are flat and row-major over the local shares of `dims`. Activations and states exist once a token of
+the step; weights and tables once; caches once a sequence.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from math import ceil
+from typing import Literal
+
+from msgspec import Struct
+
+from undiced.program.wafer.layout import POSITION, Dim, Shard, Spread
+
+
+class DType(StrEnum):
+    """Element types that cores compute with or store."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    I8 = "i8"
+    I4 = "i4"
+    I32 = "i32"
+
+
+BITS: dict[DType, float] = {  # stored bits an element; block formats with their 16-bit scales (a group of 64, of 32)
+    DType.F32: 32,
+    DType.F16: 16,
+    DType.BF16: 16,
+    DType.I8: 8.25,
+    DType.I4: 4.5,
+    DType.I32: 32,
+}
+
+
+class Kind(StrEnum):
+    """What a value is for."""
+
+    ACTIVATION = "activation"  # of one run of a stream
+    STATE = "state"  # lives in the region from stream to stream, and is what regions hand on
+    WEIGHT = "weight"
+    TABLE = "table"  # a constant made at load: rotations by position
+    CACHE = "cache"  # keys, values, latents of past positions
+
+
+class View(Struct, frozen=True):
+    """A value that lies inside another: from `offset` elements on, as `dims` of itself, or picked out of them.
+
+    The part is seen as (..., of), of which elements `pick` to `pick` + `count` are taken (and the dimension dropped if
+    that is one), so that interleaved values (gate and up) are read in place. A negative offset counts from the end.
+    """
+
+    parent: str
+    offset: int = 0
+    of: int = 1
+    pick: int = 0
+    count: int = 1
+
+
+class Weights(Struct, frozen=True):
+    """Where a weight's elements come from: a slot of the graph, seen as `order` of named dimensions.
+
+    Attributes:
+        role: the slot's name within its layer, or of the model where `layer` is False.
+        order: dimensions of the slot's elements, outermost first (its rows, then its columns), each with its size.
+        layer: whether each layer has its own.
+        columns: of a head, in the order of its (pair, turn) dimensions; empty as they lie.
+        shared: the dimension of which each run takes a part, from its `Run.start` on ("" for none).
+        scale: every element is multiplied with it at load.
+    """
+
+    role: str
+    order: tuple[Dim, ...]
+    layer: bool = True
+    columns: tuple[int, ...] = ()
+    shared: str = ""
+    scale: float = 1.0
+
+
+class Rotation(Struct, frozen=True):
+    """A table of rotations: cosine and sine by position and pair, from a rotation of the graph.
+
+    Attributes:
+        frequencies: radians a position, one a pair; 0 leaves a pair as it is.
+        magnitude: factor on both, for the first `turned` pairs; the others stay as they are.
+        divisors: the role of a vector that frequencies are divided by.
+        part: "cos", or "sin" with the signs that `Rotate` needs.
+    """
+
+    frequencies: tuple[float, ...]
+    magnitude: float
+    part: Literal["cos", "sin"]
+    turned: int = 0
+    divisors: str = ""
+
+
+class Value(Struct, frozen=True):
+    """One value of a stream.
+
+    Attributes:
+        dims: logical dimensions; `Dim.size` before sharing out.
+        rows, columns: how it is spread over the axes of the region.
+        view: set where it lies inside another value, whose memory it shares.
+        address: bytes from the start of the core's memory; -1 until memory is planned (weights and caches: of the
+            first layer of the region).
+    """
+
+    name: str
+    dims: tuple[Dim, ...]
+    dtype: DType = DType.F32
+    rows: Spread = ()
+    columns: Spread = ()
+    kind: Kind = Kind.ACTIVATION
+    view: View | None = None
+    weights: Weights | None = None
+    rotation: Rotation | None = None
+    address: int = -1
+
+
+def shard_of(value: Value, dim: str) -> Shard | None:
+    """The part that shares a dimension of `value` out, on either axis."""
+    return next((p for p in (*value.rows, *value.columns) if isinstance(p, Shard) and p.dim == dim), None)
+
+
+def local_shape(value: Value, positions: int = 0) -> tuple[int, ...]:
+    """Sizes of a core's share; of dimension `position` `positions` are filled in all (0: as declared)."""
+    out = []
+    for dim in value.dims:
+        size = min(positions, dim.size) if dim.name == POSITION and positions else dim.size
+        part = shard_of(value, dim.name)
+        out.append(ceil(size / part.ways) if part else size)
+    return tuple(out)
