@@ -21,6 +21,7 @@ StepKind = Literal[
     "minimum",
     "multiply_add",  # a * b + c, b and c constants
     "high_subtract_from",  # integer b less the high half of a, the low half 0
+    "high_and",  # the high half of a and integer b, the low half 0
     "high_shift",  # the high half of a shifted right by b, the low half 0
     "low_to_high_shift",  # the low half of a shifted left by b, as a high half
     "high_add",  # a with the high half of b added to its own
@@ -33,6 +34,8 @@ _RECIPROCAL_MAGIC = 0x7EF3
 _RSQRT_MAGIC = 0x5F37
 _FIRST_TWO = 2.0015  # instead of 2 in the first Newton step: centers the guess's error
 _CLAMP = 80.0
+_EXPONENT_BITS = 0x7F80
+_ONE_TWICE = 0x7F00  # the exponent field of 1, doubled
 _ERF = (0.3275911, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)  # Abramowitz, Stegun 7.1.26
 
 
@@ -113,6 +116,8 @@ _WRITERS: dict[str, Callable[[_Steps], str]] = {
     "exp": lambda s: s.exponential("x"),
     "reciprocal": lambda s: s.reciprocal("x"),
     "inverse_root": lambda s: s.inverse_root("x"),
+    "power_of_two": lambda s: s.op("high_and", "x", _EXPONENT_BITS),
+    "inverse_power": lambda s: s.op("high_subtract_from", "x", _ONE_TWICE),  # of a power of two, exactly
     "sigmoid": lambda s: s.sigmoid("x"),
     "tanh": lambda s: s.op("multiply_add", s.sigmoid("x", 2.0), 2.0, -1.0),
     "silu": lambda s: s.op("multiply", "x", s.sigmoid("x")),

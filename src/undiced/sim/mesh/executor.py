@@ -96,7 +96,8 @@ class MeshExecutor:
         for part in self._program.streams[run.stream].values:
             if part.kind is Kind.WEIGHT and part.view is not None and part.view.parent == value.name:
                 shares = self._weight(part, region, run).reshape(region.rows, region.columns, -1)
-                flat[..., part.view.offset : part.view.offset + shares.shape[-1]] = shares
+                start, step = part.view.offset + part.view.pick, part.view.of
+                flat[..., start : start + shares.shape[-1] * step : step] = shares
         return flat
 
     def _weight(self, value: Value, region: Region, run: Run) -> F32:

@@ -183,6 +183,7 @@ _STEPS: dict[str, Callable[..., F32]] = {
     "minimum": lambda a, b, c: np.minimum(a, _f32(b)),
     "multiply_add": lambda a, b, c: a * np.float32(b) + np.float32(c),
     "high_subtract_from": _integer_step(lambda h, b: np.int16(b) - h, True),
+    "high_and": _integer_step(lambda h, b: h & np.int16(b), True),
     "high_shift": _integer_step(lambda h, b: h >> np.int16(b), True),
     "low_to_high_shift": _integer_step(lambda h, b: h << np.int16(b), False),
     "high_add": _high_add,

@@ -14,7 +14,7 @@ F32 = NDArray[np.float32]
 def spread(value: Value, whole: F32, rows: int, columns: int) -> F32:
     """Shares [rows, columns, *local] of a whole array over the dimensions of `value`; padding and idle cores hold 0."""
     split = [_padded(whole, axis, dim.name, value) for axis, dim in enumerate(value.dims)]
-    array = np.pad(whole, [(0, more) for more, _ in split])
+    array = np.pad(whole, [(0, more) for more, _ in split]) if split else np.asarray(whole)
     shape: list[int] = []
     where: dict[str, int] = {}
     local: list[int] = []

@@ -32,14 +32,15 @@ def attention(low: Lowering, node: Node) -> None:
     kv, group = Dim("kv", config.kv_heads), Dim("group", config.heads // config.kv_heads)
     pair, turn = k.dims[1:]
     column = Dim("column", config.head_dim)
-    keys = w.value("keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.numbers.caches, kind=Kind.CACHE)
-    values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.numbers.caches,
+    keys = w.value("keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.choices.caches, kind=Kind.CACHE)
+    values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.choices.caches,
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
     w.emit(isa.Append(w.node, values, v.name))
     terms = w.value("scores.terms", (kv, group, where), positions, bands.terms)
     w.emit(isa.Product(w.node, q.name, (keys,), (terms,), (POSITION,)))
-    scores = w.joined(terms, bands.line)
+    slices = w.choices.band_slices if low.bands.lanes > 1 else 1
+    scores = w.joined(terms, bands.line, exact=False, slices=slices)
     body = w.value("scores.body", (Dim("flat", 0),), *low_spreads(low, scores), view=view_of(scores))
     if config.qk_norm != "none":  # otherwise part of the queries' weights
         w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
@@ -48,7 +49,10 @@ def attention(low: Lowering, node: Node) -> None:
         w.emit(isa.Scale(w.node, "multiply", body, body, 1.0 / cap))
         w.emit(isa.Apply(w.node, "tanh", body, body))
         w.emit(isa.Scale(w.node, "multiply", body, body, cap))
-    shares = w.sent(body, bands.line, "scores", (kv, group, where), positions, bands.heads)
+    if w.choices.softmax == "clamped":
+        low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
+        return
+    shares = w.sent(body, bands.line, "scores.all", (kv, group, where), positions, bands.heads)
     masked = w.value("scores.masked", (kv, group, where), positions, bands.heads)
     w.emit(isa.Mask(w.node, masked, shares, node.integer("window"), node.integer("chunk"), _LOWEST))
     top = _maximum(low, masked, (kv, group))
@@ -63,6 +67,18 @@ def attention(low: Lowering, node: Node) -> None:
 
 
 _LOWEST = -1e30
+
+
+def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim, ...]) -> Held:
+    """Exponentials at the roots of a band, with no maximum taken off; what leaves +-80 is held there."""
+    w, bands = low.w, low.bands
+    kv, group, where, column = dims
+    positions = w.values[values].rows
+    w.emit(isa.Apply(w.node, "exp", body, body))
+    shares = w.sent(body, bands.line, "weights.all", (kv, group, where), positions, bands.heads)
+    weighed = w.value("weights", (kv, group, where), positions, bands.heads)
+    w.emit(isa.Mask(w.node, weighed, shares, node.integer("window"), node.integer("chunk"), 0.0))
+    return _values(low, node, weighed, values, "", (kv, group, column))
 
 
 def low_spreads(low: Lowering, name: str) -> tuple[Spread, Spread]:
@@ -99,8 +115,8 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     sums = w.value("sums.terms", dims[:2], terms, bands.heads, view=view_of(payload, 0, lanes + 1, lanes))
     w.emit(isa.Fold(w.node, "sum", sums, weighed))
     w.emit(isa.Product(w.node, weighed, (values,), (mixed,), ("column",)))
-    tree = w.tree(grid.rows)
-    part = Roots(grid.rows, tree, lanes + 1)
+    slices = min(w.choices.row_slices, count)
+    part = Roots(grid.rows, w.tree(grid.line(Axis.ROWS), slices), lanes + 1)
     at_root = w.value("mixed.sum", flat, (part,), ())
     w.emit(isa.Reduce(w.node, "sum", at_root, payload, grid.line(Axis.ROWS), "f32"))
     mine = (Dim("head", 0), Dim("column", lanes))
@@ -119,7 +135,10 @@ def _join_sinks(low: Lowering, node: Node, sums: str, top: str, dims: tuple[Dim,
     """A sink's weight joins the softmax's sum once, where it is whole."""
     w, bands = low.w, low.bands
     weight = w.value("sinks.weight", dims, (), bands.heads)
-    w.emit(isa.Combine(w.node, "subtract", weight, _sinks(low, node, dims), top))
+    if top:
+        w.emit(isa.Combine(w.node, "subtract", weight, _sinks(low, node, dims), top))
+    else:
+        w.emit(isa.Copy(w.node, weight, _sinks(low, node, dims)))
     w.emit(isa.Apply(w.node, "exp", weight, weight))
     mine = w.value("sinks.mine", (Dim("head", local_count(dims, bands.heads)),), (Roots(part.ways, part.tree),), ())
     w.emit(isa.Slice(w.node, mine, weight))

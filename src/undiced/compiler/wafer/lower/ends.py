@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, to_columns
-from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered
+from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Roots
@@ -15,6 +15,8 @@ def embed(low: Lowering, node: Node) -> None:
     """The column of cores that owns the token's row sends it along the rows."""
     w, scale = low.w, node.number("scale")
     name = _looked_up(low, node, "vocab", low.config.vocab, "token", scale)
+    if w.choices.ranged:
+        w.emit(isa.Fill(w.node, w.state(RANGE, ()), 1.0))
     low.held[node.out] = Held(name, "rows", low.hidden_dims())
 
 
@@ -54,11 +56,9 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
         w.emit(isa.Scale(w.node, "multiply", result, result, limit))
     own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), grid.over_columns("vocab"))
     w.emit(isa.Select(w.node, own, result, "vocab", 1))
-    part = Roots(grid.columns, w.tree(grid.columns), whole=True)
+    part = Roots(grid.columns, w.tree(grid.line(Axis.COLUMNS)), whole=True)
     best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))
     w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
     both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", (Dim("which", 2), Dim("count", 1)), (), ())
-    from undiced.compiler.wafer.lower.lowering import view_of
-
     w.value("token", (Dim("count", 1),), (), (), DType.F32, view=view_of(both, 1))
     low.held[node.out] = Held(result, "columns", vocab)

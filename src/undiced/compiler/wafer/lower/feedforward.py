@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 from undiced.compiler.wafer.lower.held import Held
-from undiced.compiler.wafer.lower.lowering import Lowering, layered
+from undiced.compiler.wafer.lower.linear import Output, activated, summed
+from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Dim
 
 FUNCTIONS = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_tanh"}
 
 
+def gated_pair(low: Lowering, node: Node, nodes: list[Node]) -> Node | None:
+    """The activation that alone reads two products of one input, if that is what they are for."""
+    users = [user for each in nodes for user in low.users(each.out)]
+    if len(nodes) == 2 and len(users) == 2 and users[0] is users[1] and users[0].op == "glu":
+        return users[0]
+    return None
+
+
+def gated(low: Lowering, x: Held, gate: Output, up: Output, node: Node) -> Held:
+    """activation(gate) * up at the roots, gate and up side by side element by element."""
+    tile = summed(low, x, [gate, up], interleaved=True)
+    w, dims = low.w, (Dim("flat", 0),)
+
+    def work(result: str, body: str) -> None:
+        halves = [w.value(f"{what}.body", dims, (tile.part,), (), view=view_of(tile_root(low, body), 0, 2, n))
+                  for n, what in enumerate(("gate", "up"))]  # fmt: skip
+        w.emit(isa.Apply(w.node, FUNCTIONS[node.text("activation")], result, halves[0]))
+        w.emit(isa.Combine(w.node, "multiply", result, result, halves[1]))
+
+    return activated(low, tile, layered(node.out)[0], work)
+
+
+def tile_root(low: Lowering, body: str) -> str:
+    """The value that a view lies in."""
+    view = low.w.values[body].view
+    return view.parent if view else body
+
+
+def single_activation(low: Lowering, nodes: list[Node]) -> Node | None:
+    """The activation that alone reads a product."""
+    users = low.users(nodes[0].out)
+    return users[0] if len(nodes) == 1 and len(users) == 1 and users[0].op == "act" else None
+
+
+def ungated(low: Lowering, x: Held, output: Output, node: Node) -> Held:
+    """An activation by itself, at the roots."""
+    tile = summed(low, x, [output])
+
+    def work(result: str, body: str) -> None:
+        low.w.emit(isa.Apply(low.w.node, FUNCTIONS[node.text("activation")], result, body))
+
+    return activated(low, tile, layered(node.out)[0], work)
+
+
 def glu(low: Lowering, node: Node) -> None:
-    """activation(gate) * up."""
+    """activation(gate) * up, where both lie already."""
     w, gate, up = low.w, low.normed(low.get(node)), low.normed(low.get(node, 1))
     active = low.like(gate, layered(node.out)[0])
     w.emit(isa.Apply(w.node, FUNCTIONS[node.text("activation")], active, gate.name))
@@ -20,7 +66,7 @@ def glu(low: Lowering, node: Node) -> None:
 
 
 def act(low: Lowering, node: Node) -> None:
-    """An activation by itself."""
+    """An activation where its input lies."""
     w, x = low.w, low.normed(low.get(node))
     active = low.like(x, layered(node.out)[0])
     w.emit(isa.Apply(w.node, FUNCTIONS[node.text("activation")], active, x.name))

@@ -20,6 +20,7 @@ from undiced.program.wafer.layout import Axis, Dim, Partial
 from undiced.program.wafer.value import DType, View, Weights
 
 HIDDEN = "hidden"
+RANGE = "range"  # a power of two near the last norm's inverse root
 
 
 def layered(name: str) -> tuple[str, bool]:
@@ -99,6 +100,34 @@ class Lowering:
             scaled = self.like(held, f"{role}.scaled")
             self.w.emit(isa.Combine(self.w.node, "multiply", scaled, held.name, weight))
         return PendingNorm(held.name, scaled, node.number("eps"), node.integer("width"))
+
+    def norm_ahead(self, norm: PendingNorm, slices: int) -> str:
+        """The sum of squares on its way to all roots of the sums that it scales; returns it there.
+
+        Where sums have 16 bits, the operand takes a power of two near the norm before: every core has it by then.
+        """
+        w, line = self.w, self.grid.line(Axis.ROWS)
+        squares = w.value("square", (), (Partial("sum", line.span),), ())
+        self.square_sum(norm.source, squares)
+        root = w.joined(squares, line, whole=True, slices=slices)
+        if w.choices.ranged:
+            w.emit(isa.Combine(w.node, "multiply", norm.scaled, norm.scaled, w.state(RANGE, ())))
+        return root
+
+    def norm_taken(self, norm: PendingNorm, root: str, sums: str) -> None:
+        """Scale sums at the roots by the inverse root; the power of two near it is the next norm's."""
+        w, line = self.w, self.grid.line(Axis.ROWS)
+        self.inverse_root(root, norm.width, norm.eps)
+        if w.choices.ranged:
+            value = w.values[root]
+            near = w.value("range.near", (), value.rows, value.columns)
+            w.emit(isa.Apply(w.node, "power_of_two", near, root))
+            back = w.value("range.back", (), value.rows, value.columns)
+            state = w.state(RANGE, ())
+            w.emit(isa.Apply(w.node, "inverse_power", back, state))
+            w.emit(isa.Combine(w.node, "multiply", root, root, back))
+            w.emit(isa.Multicast(w.node, state, near, line, "f32"))
+        w.emit(isa.Combine(w.node, "multiply", sums, sums, root))
 
     def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
         """Rows and columns of a held value."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undiced.compiler.wafer.lower.feedforward import gated, gated_pair, single_activation, ungated
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, to_columns, to_rows
 from undiced.compiler.wafer.lower.lowering import Lowering
@@ -18,6 +19,17 @@ def linear(low: Lowering, node: Node) -> None:
         return
     nodes = low.siblings(node)
     outputs = [_output(low, each) for each in nodes]
+    together = gated_pair(low, node, nodes)
+    if together is not None:
+        gate, up = (outputs[[n.out for n in nodes].index(name)] for name in together.ins)
+        low.held[together.out] = gated(low, x, gate, up, together)
+        low.done.add(together.out)
+        return
+    alone = single_activation(low, nodes)
+    if alone is not None:
+        low.held[alone.out] = ungated(low, x, outputs[0], alone)
+        low.done.add(alone.out)
+        return
     for each, held in zip(nodes, to_columns(low, x, outputs), strict=True):
         low.held[each.out] = held
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.held import Held
-from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered
+from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, Lowering, layered
 from undiced.compiler.wafer.lower.positions import rotations_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
-from undiced.compiler.wafer.lower.writer import Numbers, Trees, Writer
+from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.core.errors import CompileError
 from undiced.model.graph import INPUTS, Graph
 from undiced.model.node import Node
@@ -58,7 +59,7 @@ class Streams:
 
     graph: Graph
     grid: Grid
-    numbers: Numbers
+    choices: Choices
     context: int
     chunk: int
     trees: Trees = field(default_factory=Trees)
@@ -73,7 +74,7 @@ class Streams:
 
     def writer(self) -> Writer:
         """A new one."""
-        return Writer(self.grid, self.numbers, self.trees)
+        return Writer(self.grid, self.choices, self.trees)
 
     def lowered(self, segment: Segment) -> Run:
         """The run of a segment."""
@@ -115,6 +116,8 @@ class Streams:
         w.node = HIDDEN
         state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
         w.emit(isa.Transfer(w.node, state, HIDDEN, "f32"))
+        if self.choices.ranged:
+            w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32"))
         return Run(self.index(w.stream("enter")))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
-
+from undiced.compiler.wafer.lower.choices import Choices, Wire
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Roots, Spread
@@ -12,30 +11,22 @@ from undiced.program.wafer.program import Stream
 from undiced.program.wafer.tree import Level, Tree
 from undiced.program.wafer.value import DType, Kind, Value, View, Weights
 
-Wire = Literal["f32", "f16"]
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Element types: of weights, local sums, caches, and partial sums on wires."""
-
-    weights: DType = DType.F16
-    sums: DType = DType.F32
-    caches: DType = DType.F16
-    wire: Wire = "f32"
-
-
 @dataclass(slots=True)
 class Trees:
-    """The trees of a program, each once."""
+    """The trees of a program: one for each kind of line and number of slices, because its routes stay painted."""
 
-    found: list[Tree] = field(default_factory=list)
+    found: dict[tuple[isa.Line, int], Tree] = field(default_factory=dict)
 
-    def index(self, tree: Tree) -> int:
+    def index(self, line: isa.Line, slices: int) -> int:
         """Its number, new or known."""
-        if tree not in self.found:
-            self.found.append(tree)
-        return self.found.index(tree)
+        key = line, slices
+        self.found.setdefault(key, Tree(line.span, (Level(line.span),), slices))
+        return list(self.found).index(key)
+
+    @property
+    def made(self) -> tuple[Tree, ...]:
+        """All of them, by number."""
+        return tuple(self.found.values())
 
 
 @dataclass(slots=True)
@@ -43,7 +34,7 @@ class Writer:
     """One stream in the making. `node` is the graph's node that instructions belong to."""
 
     grid: Grid
-    numbers: Numbers
+    choices: Choices
     trees: Trees
     node: str = ""
     values: dict[str, Value] = field(default_factory=dict)
@@ -91,27 +82,27 @@ class Writer:
     ) -> str:
         """Declare a weight, once per name."""
         if label not in self.values:
-            dtype = dtype or self.numbers.weights
+            dtype = dtype or self.choices.weights
             self.values[label] = Value(label, dims, dtype, rows, columns, Kind.WEIGHT, None, source)
         return label
 
     # What lines do
 
-    def tree(self, span: int, slices: int = 1) -> int:
-        """The tree over lines of `span` cores; routing replaces it by a better one."""
-        return self.trees.index(Tree(span, (Level(span),), slices))
+    def tree(self, line: isa.Line, slices: int = 1) -> int:
+        """The number of the tree over a kind of line; routing replaces it by a better one."""
+        return self.trees.index(line, slices)
 
     def joined(
         self, name: str, line: isa.Line, operation: isa.Join = "sum", *, granule: int = 1, riders: int = 0,
-        whole: bool = False, exact: bool = True,
+        whole: bool = False, exact: bool = True, slices: int = 1,
     ) -> str:  # fmt: skip
         """Join terms over lines at the roots of a tree; returns the value at the roots."""
         a = self.values[name]
-        tree = self.tree(line.span)
+        tree = self.tree(line, slices)
         part = Roots(line.span, tree, granule, riders, whole)
         rows, columns = _at_roots(a, line, part)
         result = self.value(f"{name}.sum" if operation == "sum" else f"{name}.{operation}", a.dims, rows, columns)
-        wire: Wire = "f32" if exact else self.numbers.wire
+        wire: Wire = "f32" if exact else self.choices.wire
         self.emit(isa.Reduce(self.node, operation, result, name, line, wire))
         return result
 
@@ -121,7 +112,7 @@ class Writer:
     ) -> str:  # fmt: skip
         """Send what roots or owners hold to their whole lines; returns the value that all cores then have."""
         result = self.value(label, dims, rows, columns, view=view)
-        self.emit(isa.Multicast(self.node, result, name, line, "f32" if exact else self.numbers.wire))
+        self.emit(isa.Multicast(self.node, result, name, line, "f32" if exact else self.choices.wire))
         return result
 
 
