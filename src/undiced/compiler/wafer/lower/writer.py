@@ -90,7 +90,7 @@ class Writer:
 
     def tree(self, line: isa.Line, slices: int = 1) -> int:
         """The number of the tree over a kind of line; routing replaces it by a better one."""
-        return self.trees.index(line, slices)
+        return self.trees.index(line, min(slices, line.span))
 
     def joined(
         self, name: str, line: isa.Line, operation: isa.Join = "sum", *, granule: int = 1, riders: int = 0,
