@@ -116,6 +116,8 @@ class MeshExecutor:
         if held.shared:
             at = [dim.name for dim in value.dims].index(held.shared)
             whole = whole[(slice(None),) * at + (slice(run.start, run.start + value.dims[at].size),)]
+            short = value.dims[at].size - whole.shape[at]
+            whole = np.pad(whole, [(0, short if axis == at else 0) for axis in range(whole.ndim)])
         if held.scale != 1.0:
             whole = whole * np.float32(held.scale)
         if not np.isfinite(whole).all():

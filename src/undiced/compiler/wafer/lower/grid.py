@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from undiced.program.wafer.instruction import Line
 from undiced.program.wafer.layout import Axis, Partial, Replicate, Shard, Spread
@@ -40,10 +41,12 @@ class Bands:
     lanes: int
 
     @classmethod
-    def of(cls, kv_heads: int, columns: int) -> Bands:
-        """As many bands as KV heads, or as columns where those are fewer."""
+    def of(cls, kv_heads: int, columns: int, shares: int) -> Bands:
+        """As many bands as KV heads, or as columns where those are fewer; of their lanes as few as make `shares`
+        (pairs of a head) lie as thin as on all."""
         count = min(kv_heads, columns)
-        return cls(count, columns // count)
+        lanes = columns // count
+        return cls(count, min(lanes, ceil(shares / ceil(shares / lanes))))
 
     def heads_and(self, dim: str) -> Spread:
         """KV heads over bands, a dimension over each band's lanes."""

@@ -14,11 +14,11 @@ from math import prod
 from msgspec.structs import replace
 
 from undiced.compiler.wafer.lower.held import Held, PendingNorm
-from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered, vector_weight, view_of
+from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered, matrix, vector_weight, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Partial, Roots, Spread
-from undiced.program.wafer.value import DType, Kind, Value, Weights, local_shape
+from undiced.program.wafer.value import DType, Kind, Value, local_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
 
 def _matrix(low: Lowering, x: Held, output: Output) -> str:
     role, layer = layered(output.node.weights[0])
-    held = Weights(role, (*output.dims, *x.dims), layer, output.head_columns, scale=output.scale)
+    held = matrix(low, role, layer, (*output.dims, *x.dims), output.head_columns, output.scale)
     return low.w.weight(role, (*x.dims, *output.dims), held, low.w.values[x.name].rows, output.columns)
 
 
@@ -138,7 +138,7 @@ def _add_biases(low: Lowering, tile: Tile) -> None:
     for number, (output, biased) in enumerate(zip(tile.outputs, has, strict=True)):
         if biased:
             role, layer = layered(output.node.weights[1])
-            held = Weights(role, output.dims, layer, output.head_columns, scale=output.scale)
+            held = matrix(low, role, layer, output.dims, output.head_columns, output.scale)
             value = w.weight(role, output.dims, held, (), output.columns, DType.F32)
             view = view_of(name, 0, len(tile.outputs), number) if tile.interleaved else view_of(name, offset)
             w.values[value] = replace(w.values[value], view=view)
@@ -155,7 +155,7 @@ def to_rows(low: Lowering, x: Held, node: Node) -> Held:
     role, layer = layered(node.weights[0])
     hidden = low.hidden_dims()
     over = grid.over_rows(HIDDEN)
-    held = Weights(role, (*hidden, *x.dims), layer)
+    held = matrix(low, role, layer, (*hidden, *x.dims))
     weight = w.weight(role, (*x.dims, *hidden), held, over, w.values[x.name].columns)
     label = layered(node.out)[0]
     terms = w.value(f"{label}.terms", hidden, over, (Partial("sum", grid.columns),), w.choices.sums)

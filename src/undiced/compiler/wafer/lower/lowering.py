@@ -20,6 +20,8 @@ from undiced.program.wafer.layout import Axis, Dim, Partial
 from undiced.program.wafer.value import DType, View, Weights
 
 HIDDEN = "hidden"
+FEATURE = "feature"
+PARTS = 8  # a feed-forward block may be cut into eighths of its width, so that regions fill up
 RANGE = "range"  # a power of two near the last norm's inverse root
 
 
@@ -39,6 +41,7 @@ class Lowering:
         done: nodes already taken along by another.
         context: positions that caches and tables hold.
         chunk: tokens of one sequence that a step may have.
+        eighths: how much of a feed-forward block's width the stream takes, where regions cut it.
     """
 
     graph: Graph
@@ -49,6 +52,7 @@ class Lowering:
     held: dict[str, Held] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     rotations: dict[str, Node] = field(default_factory=dict)
+    eighths: int = PARTS
 
     @property
     def grid(self) -> Grid:
@@ -61,7 +65,7 @@ class Lowering:
     @property
     def bands(self) -> Bands:
         """How KV heads lie on the columns."""
-        return Bands.of(self.config.kv_heads, self.grid.columns)
+        return Bands.of(self.config.kv_heads, self.grid.columns, self.config.head_dim // 2)
 
     def refuse(self, node: Node, why: str) -> CompileError:
         """What no lowering can do."""
@@ -85,7 +89,9 @@ class Lowering:
         """Nodes of the segment that read a value."""
         return [n for n in self.nodes if name in n.ins]
 
-    # Norms
+    def features(self, width: int) -> Dim:
+        """Feed-forward columns of this stream: all, or so many eighths (the last may be padding)."""
+        return Dim(FEATURE, width if self.eighths == PARTS else -(-width // PARTS) * self.eighths)
 
     def hidden_dims(self) -> tuple[Dim, ...]:
         """The hidden state's."""
@@ -174,6 +180,18 @@ class Lowering:
 def _of(w: Writer, name: str) -> tuple:  # type: ignore[type-arg]
     value = w.values[name]
     return value.rows, value.columns
+
+
+def matrix(low: Lowering, role: str, layer: bool, order: tuple[Dim, ...], columns: tuple[int, ...] = (), scale: float = 1.0) -> Weights:
+    """The source of a matrix; of a part of its features the slot still has all."""
+    if low.eighths == PARTS or all(dim.name != FEATURE for dim in order):
+        return Weights(role, order, layer, columns, scale=scale)
+    slot = low.graph.slot(f"layers.{low.nodes[-1].layer}.{role}")
+    others = 1
+    for dim in order:
+        others *= dim.size if dim.name != FEATURE else 1
+    full = tuple(Dim(FEATURE, slot.rows * slot.columns // others) if dim.name == FEATURE else dim for dim in order)
+    return Weights(role, full, layer, columns, FEATURE, scale)
 
 
 def vector_weight(low: Lowering, slot: str, like: Held, *, scale: float = 1.0) -> str:

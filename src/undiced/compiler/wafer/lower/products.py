@@ -5,7 +5,7 @@ from __future__ import annotations
 from undiced.compiler.wafer.lower.feedforward import gated, gated_pair, single_activation, ungated
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, to_columns, to_rows
-from undiced.compiler.wafer.lower.lowering import Lowering
+from undiced.compiler.wafer.lower.lowering import FEATURE, Lowering
 from undiced.compiler.wafer.lower.positions import pairing
 from undiced.model.node import Node
 from undiced.program.wafer.layout import Dim
@@ -46,8 +46,8 @@ def _output(low: Lowering, node: Node) -> Output:
         return Output(node, (*heads, *pairs), bands.heads_and("pair"), head_columns(low, node), scale)
     if role == "v":
         return Output(node, (Dim("kv", config.kv_heads), Dim("column", config.head_dim)), bands.heads_and("column"))
-    dim = Dim("feature", low.graph.slot(node.weights[0]).rows)
-    return Output(node, (dim,), low.grid.over_columns("feature"))
+    dim = low.features(low.graph.slot(node.weights[0]).rows)
+    return Output(node, (dim,), low.grid.over_columns(FEATURE))
 
 
 def attention_role(low: Lowering, name: str) -> str:

@@ -9,7 +9,7 @@ from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.held import Held
-from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, Lowering, layered
+from undiced.compiler.wafer.lower.lowering import HIDDEN, PARTS, RANGE, Lowering, layered
 from undiced.compiler.wafer.lower.positions import rotations_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
 from undiced.compiler.wafer.lower.writer import Trees, Writer
@@ -28,6 +28,23 @@ class Segment:
     nodes: tuple[Node, ...]
     source: str
     result: str
+
+    @property
+    def splits(self) -> bool:
+        """Whether regions may cut it by its width: a feed-forward block whose sum has no bias to be added once."""
+        last = [node for node in self.nodes if node.op == "linear"]
+        mixes = any(node.op in ("attention", "mla_attention", "moe_ffn") for node in self.nodes)
+        return self.layer >= 0 and not mixes and len(last[-1].weights) == 1
+
+    @property
+    def key(self) -> str:
+        """Equal keys mean equal streams: the nodes without their layer's number."""
+        lines = []
+        for node in self.nodes:
+            attrs = sorted((k, v) for k, v in node.attrs.items() if k != "layer")
+            names = [layered(name)[0] for name in (node.out, *node.ins, *node.weights) if name != self.source]
+            lines.append(f"{node.op} {names} {attrs}")
+        return "\n".join(lines)
 
     @property
     def layer(self) -> int:
@@ -64,6 +81,7 @@ class Streams:
     chunk: int
     trees: Trees = field(default_factory=Trees)
     made: list[Stream] = field(default_factory=list)
+    known: dict[tuple[str, int], int] = field(default_factory=dict)
     rotations: dict[str, Node] = field(default_factory=dict)
 
     def index(self, stream: Stream) -> int:
@@ -76,10 +94,18 @@ class Streams:
         """A new one."""
         return Writer(self.grid, self.choices, self.trees)
 
-    def lowered(self, segment: Segment) -> Run:
-        """The run of a segment."""
+    def lowered(self, segment: Segment, eighths: int = PARTS, start: int = 0) -> Run:
+        """The run of a segment, or of some eighths of its width from the eighth `start` on."""
+        key = segment.key, eighths
+        if key not in self.known:
+            self.known[key] = self._lower(segment, eighths)
+        stream = self.known[key]
+        unit = -(-self.graph.config.ffn // PARTS)
+        return Run(stream, segment.layer, start * unit)
+
+    def _lower(self, segment: Segment, eighths: int) -> int:
         w = self.writer()
-        low = Lowering(self.graph, w, self.context, self.chunk, segment.nodes)
+        low = Lowering(self.graph, w, self.context, self.chunk, segment.nodes, eighths=eighths)
         hidden = low.hidden_dims()
         if segment.source:
             name = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
@@ -100,7 +126,8 @@ class Streams:
             state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
             w.emit(isa.Copy(w.node, state, low.normed(low.held[segment.result]).name))
         self.rotations.update(low.rotations)
-        return Run(self.index(w.stream(_name(segment))), segment.layer)
+        name = _name(segment)
+        return self.index(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))
 
     def rotating(self) -> Iterator[Run]:
         """The run that every region with rotations starts with."""
