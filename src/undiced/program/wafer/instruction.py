@@ -150,16 +150,25 @@ class Place(Operation, frozen=True, tag="place"):
 
 
 class Select(Operation, frozen=True, tag="select"):
-    """result[0], result[1] = the `count` largest of each token's `a` and their indices along `dim`, largest first."""
+    """result[0], result[1] = the `count` largest of each token's `a` and their indices along `dim`, its last dimension,
+    largest first; result[2], where there is a `carried`, that value's elements at the same indices."""
 
     result: str
     a: str
     dim: str
     count: int
+    carried: str = ""
+
+
+class Mark(Operation, frozen=True, tag="mark"):
+    """result = 1 where the index along its last dimension is the id of its other dimensions, else 0."""
+
+    result: str
+    ids: str
 
 
 class Pick(Operation, frozen=True, tag="pick"):
-    """result = elements of a at ids along `dim`."""
+    """result = elements of a at ids along `dim`, its last dimension."""
 
     result: str
     a: str
@@ -221,6 +230,7 @@ Instruction = (
     | Append
     | Place
     | Select
+    | Mark
     | Pick
     | Reduce
     | Multicast

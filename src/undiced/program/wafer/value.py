@@ -42,7 +42,7 @@ class Kind(StrEnum):
     ACTIVATION = "activation"  # of one run of a stream
     STATE = "state"  # lives in the region from stream to stream, and is what regions hand on
     WEIGHT = "weight"
-    TABLE = "table"  # a constant made at load: rotations by position
+    TABLE = "table"  # a constant made at load: rotations or factors by position
     CACHE = "cache"  # keys, values, latents of past positions
 
 
@@ -67,7 +67,9 @@ class Weights(Struct, frozen=True):
         role: the slot's name within its layer, or of the model where `layer` is False.
         order: dimensions of the slot's elements, outermost first (its rows, then its columns), each with its size.
         layer: whether each layer has its own.
-        columns: of a head, in the order of its (pair, turn) dimensions; empty as they lie.
+        columns: which columns of a head its `picked` dimensions hold, in their order; empty as they lie.
+        picked: neighboring dimensions of `order` that make up a head's columns.
+        among: how many columns a head of the slot has, where `columns` are not all of them.
         shared: the dimension of which each run takes a part, from its `Run.start` on ("" for none).
         scale: every element is multiplied with it at load.
     """
@@ -78,10 +80,12 @@ class Weights(Struct, frozen=True):
     columns: tuple[int, ...] = ()
     shared: str = ""
     scale: float = 1.0
+    picked: tuple[str, ...] = ("pair", "turn")
+    among: int = 0
 
 
-class Rotation(Struct, frozen=True):
-    """A table of rotations: cosine and sine by position and pair, from a rotation of the graph.
+class Rotation(Struct, frozen=True, tag="rotation"):
+    """A table of rotations: cosine or sine by position and pair, from a rotation of the graph.
 
     Attributes:
         frequencies: radians a position, one a pair; 0 leaves a pair as it is.
@@ -97,6 +101,16 @@ class Rotation(Struct, frozen=True):
     divisors: str = ""
 
 
+class Growth(Struct, frozen=True, tag="growth"):
+    """A table of factors by position: 1 + scale * log(1 + floor((position + 1) / floor))."""
+
+    floor: int
+    scale: float
+
+
+Table = Rotation | Growth
+
+
 class Value(Struct, frozen=True):
     """One value of a stream.
 
@@ -104,6 +118,7 @@ class Value(Struct, frozen=True):
         dims: logical dimensions; `Dim.size` before sharing out.
         rows, columns: how it is spread over the axes of the region.
         view: set where it lies inside another value, whose memory it shares.
+        table: what a table holds by position, its first dimension.
         address: bytes from the start of the core's memory; -1 until memory is planned (weights and caches: of the
             first layer of the region).
     """
@@ -116,7 +131,7 @@ class Value(Struct, frozen=True):
     kind: Kind = Kind.ACTIVATION
     view: View | None = None
     weights: Weights | None = None
-    rotation: Rotation | None = None
+    table: Table | None = None
     address: int = -1
 
 

@@ -14,7 +14,7 @@ from undiced.core.errors import CompileError, ContextLengthError, InvalidRequest
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
-from undiced.program.wafer.value import DType, Kind, Value, local_shape
+from undiced.program.wafer.value import DType, Growth, Kind, Value, Weights, local_shape
 from undiced.sim.mesh import fabric, local
 from undiced.sim.mesh.cores import F32, Batch, Cores, Numbers, rounded
 from undiced.sim.mesh.spreading import gather, spread
@@ -36,6 +36,7 @@ EXECUTORS: dict[type, Callable[[Cores, isa.Instruction], None]] = {
     isa.Append: local.append,
     isa.Place: local.place,
     isa.Select: local.select,
+    isa.Mark: local.mark,
     isa.Pick: local.pick,
     isa.Reduce: fabric.reduce,
     isa.Multicast: fabric.multicast,
@@ -84,7 +85,7 @@ class MeshExecutor:
             if value.kind is Kind.WEIGHT and value.view is None:
                 bound[value.name] = self._bound(value, region, run)
             elif value.kind is Kind.TABLE:
-                table = spread(value, self._rotations(value), region.rows, region.columns)
+                table = spread(value, self._table(value), region.rows, region.columns)
                 bound[value.name] = rounded(table, value.dtype) if self._numbers == "wafer" else table
         return bound
 
@@ -106,12 +107,7 @@ class MeshExecutor:
         name = f"layers.{run.layer}.{held.role}" if held.layer else held.role
         whole = self._read(name) if held.role else np.ones([dim.size for dim in held.order], dtype=np.float32)
         names = [dim.name for dim in held.order]
-        whole = whole.reshape([dim.size for dim in held.order])
-        if held.columns:
-            at = names.index("pair")
-            shape = whole.shape
-            flat = whole.reshape(*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :])
-            whole = flat.take(np.array(held.columns), axis=at).reshape(shape)
+        whole = _columns_picked(held, whole) if held.columns else whole.reshape([dim.size for dim in held.order])
         whole = whole.transpose([names.index(dim.name) for dim in value.dims])
         if held.shared:
             at = [dim.name for dim in value.dims].index(held.shared)
@@ -125,23 +121,22 @@ class MeshExecutor:
         shares = spread(value, whole, region.rows, region.columns)
         return rounded(shares, value.dtype) if self._numbers == "wafer" else shares
 
-    def _rotations(self, value: Value) -> F32:
-        """(positions, ..., pairs, 2) cosines or signed sines of a table."""
-        turned = value.rotation
-        assert turned is not None
+    def _table(self, value: Value) -> F32:
+        """(positions, *dims) what a table holds."""
         sizes = [dim.size for dim in value.dims]
+        positions = np.arange(sizes[0], dtype=np.float64)
+        if isinstance(value.table, Growth):
+            return (1 + value.table.scale * np.log1p(np.floor((positions + 1) / value.table.floor))).astype(np.float32)
+        turned = value.table
+        assert turned is not None
         frequencies = np.array(turned.frequencies, dtype=np.float64)
         if turned.divisors:
-            frequencies[: turned.turned] /= self._read(turned.divisors)
-        angles = np.arange(sizes[0], dtype=np.float64)[:, None] * frequencies
-        if turned.part == "cos":
-            pairs = np.stack((np.cos(angles), np.cos(angles)), axis=-1)
-        else:
-            pairs = np.stack((-np.sin(angles), np.sin(angles)), axis=-1)
+            frequencies[: turned.turned] /= self._read(turned.divisors).reshape(-1)
+        angles = positions[:, None] * frequencies
+        sides = (np.cos(angles), np.cos(angles)) if turned.part == "cos" else (-np.sin(angles), np.sin(angles))
+        pairs = np.stack(sides, axis=-1)
         pairs[:, : turned.turned] *= turned.magnitude
-        table = pairs.astype(np.float32)
-        middle = sizes[1:-2]
-        return np.broadcast_to(table.reshape(sizes[0], *(1,) * len(middle), *sizes[-2:]), sizes)
+        return np.broadcast_to(pairs.astype(np.float32).reshape(sizes[0], *sizes[-2:]), sizes)
 
     def forget(self, sequence: int) -> None:
         """Drop a sequence's caches."""
@@ -222,6 +217,15 @@ class MeshExecutor:
                     if (value.name, sequence) not in cores.caches:
                         shape = cores.rows, cores.columns, *local_shape(value)
                         cores.caches[value.name, sequence] = np.zeros(shape, dtype=np.float32)
+
+
+def _columns_picked(held: Weights, whole: F32) -> F32:
+    """A slot as its `order` names it, the columns of heads picked."""
+    at = [dim.name for dim in held.order].index(held.picked[0])
+    sizes = [dim.size for dim in held.order]
+    before, after = sizes[:at], sizes[at + len(held.picked) :]
+    count = held.among or len(held.columns)
+    return whole.reshape(*before, count, *after).take(np.array(held.columns), axis=at).reshape(sizes)
 
 
 def _transfer(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -35,22 +37,23 @@ def reduce(cores: Cores, i: isa.Reduce) -> None:
 
 def _joined(cores: Cores, i: isa.Reduce, tree: Tree, which: int, own: F32) -> F32:
     wire, kept = DType(i.wire), cores.values[i.result].dtype
+    join = _JOINS.get(i.operation) or partial(_top, cores.values[i.result].dims[0].size)
     held = cores.rounded_as(own, kept)
     for senders, receivers in hops(tree, which):
         sent = cores.rounded_as(held[:, list(senders)], wire)
-        held[:, list(receivers)] = cores.rounded_as(_JOINS[i.operation](held[:, list(receivers)], sent), kept)
+        held[:, list(receivers)] = cores.rounded_as(join(held[:, list(receivers)], sent), kept)
     return held
 
 
-def _top(a: F32, b: F32) -> F32:
-    """Two lists of `Select`, flat: the largest of both."""
-    count = a.shape[-1] // 2
-    both = np.concatenate((a.reshape(*a.shape[:-1], 2, count), b.reshape(*b.shape[:-1], 2, count)), axis=-1)
-    order = np.lexsort((both[..., 1, :], -both[..., 0, :]), axis=-1)[..., :count]
+def _top(rows: int, a: F32, b: F32) -> F32:
+    """Two lists of `Select`, flat, of so many rows: the largest of both."""
+    shape = *a.shape[:-1], rows, a.shape[-1] // rows
+    both = np.concatenate((a.reshape(shape), b.reshape(shape)), axis=-1)
+    order = np.lexsort((both[..., 1, :], -both[..., 0, :]), axis=-1)[..., : shape[-1]]
     return np.take_along_axis(both, order[..., None, :], -1).reshape(a.shape)
 
 
-_JOINS = {"sum": np.add, "max": np.maximum, "top": _top}
+_JOINS: dict[str, Callable[[F32, F32], F32]] = {"sum": np.add, "max": np.maximum}
 
 
 def _lines(cores: Cores, array: F32, line: isa.Line) -> F32:

@@ -322,21 +322,34 @@ def _dim_identities(cores: Cores, value: Value, name: str, size: int) -> Ints:
 def select(cores: Cores, i: isa.Select) -> None:
     """Of equal values the one of lowest index comes first; padding never does."""
     value, a = cores.values[i.a], cores.read(i.a)
-    dim = next(dim for dim in value.dims if dim.name == i.dim)
-    ids = _dim_identities(cores, value, dim.name, dim.size)
-    valued = np.where(ids[:, :, None] >= 0, a, -np.inf)
+    dim = value.dims[-1]
+    ids = _along_last(_dim_identities(cores, value, dim.name, dim.size), a.ndim)
+    valued = np.where(ids >= 0, a, -np.inf)
     order = np.argsort(-valued, axis=-1, kind="stable")[..., : i.count]
-    values = np.take_along_axis(valued, order, -1)
-    chosen = np.take_along_axis(np.broadcast_to(ids[:, :, None], a.shape), order, -1)
-    short = i.count - values.shape[-1]
-    values = np.pad(values, [(0, 0)] * 3 + [(0, short)], constant_values=-np.inf)
-    chosen = np.pad(chosen, [(0, 0)] * 3 + [(0, short)], constant_values=-1)
-    cores.write(i.result, np.stack((values, chosen.astype(np.float32)), axis=3))
+    chosen = np.take_along_axis(np.broadcast_to(ids, a.shape), order, -1).astype(np.float32)
+    carried = [np.take_along_axis(cores.read(i.carried), order, -1)] if i.carried else []
+    rows = [(np.take_along_axis(valued, order, -1), -np.inf), (chosen, -1.0), *((row, 0.0) for row in carried)]
+    more = [(0, 0)] * (a.ndim - 1) + [(0, i.count - order.shape[-1])]
+    cores.write(i.result, np.stack([np.pad(row, more, constant_values=empty) for row, empty in rows], axis=3))
+
+
+def _along_last(ids: Ints, ndim: int) -> Ints:
+    """Identities of a last dimension, beside an array of `ndim` axes."""
+    return ids.reshape(*ids.shape[:2], *(1,) * (ndim - 3), ids.shape[-1])
+
+
+def mark(cores: Cores, i: isa.Mark) -> None:
+    """Ids that a core's share does not have mark nothing there."""
+    value = cores.values[i.result]
+    dim = value.dims[-1]
+    wanted = cores.read(i.ids)[..., None]
+    ids = _along_last(_dim_identities(cores, value, dim.name, dim.size), wanted.ndim)
+    cores.write(i.result, (wanted == ids).astype(np.float32))
 
 
 def pick(cores: Cores, i: isa.Pick) -> None:
-    """Every core holds the whole dimension."""
-    ids = cores.read(i.ids).astype(np.int64)
+    """Every core that takes part holds the whole dimension."""
+    ids = np.nan_to_num(cores.read(i.ids)).astype(np.int64)
     cores.write(i.result, np.take_along_axis(cores.read(i.a), ids, -1))
 
 

@@ -1,11 +1,14 @@
-"""Where the values of the graph are while its nodes are lowered, and what is still to be done to them. Data."""
+"""Where the values of the graph are while its nodes are lowered, what is still to be done to them, and what they need
+by position. Data."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from undiced.program.wafer.layout import Dim
+from undiced.program.wafer.layout import Axis, Dim, Spread
+from undiced.program.wafer.value import Rotation, Table
 
 Side = Literal["rows", "columns"]
 
@@ -39,3 +42,28 @@ class Held:
     side: Side
     dims: tuple[Dim, ...]
     norm: PendingNorm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByPosition:
+    """What every token needs of a table by its position: a row, laid out as `rows` and `columns` say.
+
+    Positions are shared out over the axis that the row's dimensions leave free.
+    """
+
+    table: Table
+    dims: tuple[Dim, ...]
+    rows: Spread = ()
+    columns: Spread = ()
+
+    @property
+    def axis(self) -> Axis:
+        """The axis that shares out positions."""
+        return Axis.COLUMNS if self.rows else Axis.ROWS
+
+    @property
+    def name(self) -> str:
+        """Of the state that holds the row: equal names mean equal tables and layouts."""
+        kind = self.table.part if isinstance(self.table, Rotation) else "growth"
+        text = repr((self.table, self.dims, self.rows, self.columns))
+        return f"{kind}.{hashlib.sha256(text.encode()).hexdigest()[:8]}"

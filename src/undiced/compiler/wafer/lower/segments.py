@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
-from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.held import ByPosition, Held
 from undiced.compiler.wafer.lower.lowering import HIDDEN, PARTS, RANGE, Lowering, layered
-from undiced.compiler.wafer.lower.positions import rotations_stream
+from undiced.compiler.wafer.lower.positions import tables_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
 from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.core.errors import CompileError
@@ -82,7 +82,7 @@ class Streams:
     trees: Trees = field(default_factory=Trees)
     made: list[Stream] = field(default_factory=list)
     known: dict[tuple[str, int], int] = field(default_factory=dict)
-    rotations: dict[str, Node] = field(default_factory=dict)
+    tables: dict[str, ByPosition] = field(default_factory=dict)
 
     def index(self, stream: Stream) -> int:
         """Its number, new or known."""
@@ -125,16 +125,14 @@ class Streams:
         if segment.result != self.graph.output:
             state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
             w.emit(isa.Copy(w.node, state, low.normed(low.held[segment.result]).name))
-        self.rotations.update(low.rotations)
+        self.tables.update(low.tables)
         name = _name(segment)
         return self.index(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))
 
     def rotating(self) -> Iterator[Run]:
-        """The run that every region with rotations starts with."""
-        if self.rotations:
-            w = self.writer()
-            low = Lowering(self.graph, w, self.context, self.chunk, ())
-            yield Run(self.index(rotations_stream(w, low, self.rotations)))
+        """The run that every region starts with where layers read tables by position."""
+        if self.tables:
+            yield Run(self.index(tables_stream(self.writer(), self.context, self.tables)))
 
     def entering(self, wire: str = "f32") -> Run:
         """The hidden state arriving from the region before."""

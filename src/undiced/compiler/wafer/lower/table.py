@@ -9,7 +9,7 @@ from undiced.compiler.wafer.lower.ends import embed, position_embed
 from undiced.compiler.wafer.lower.feedforward import act, add, glu, mul_scalar, softcap
 from undiced.compiler.wafer.lower.lowering import Lowering
 from undiced.compiler.wafer.lower.norms import layernorm, rmsnorm
-from undiced.compiler.wafer.lower.positions import rope
+from undiced.compiler.wafer.lower.positions import position_scale, rope
 from undiced.compiler.wafer.lower.products import linear
 from undiced.model.node import Node
 
@@ -22,6 +22,7 @@ LOWERINGS: dict[str, Lower] = {
     "layernorm": layernorm,
     "linear": linear,
     "rope": rope,
+    "position_scale": position_scale,
     "attention": attention,
     "glu": glu,
     "act": act,
