@@ -21,11 +21,12 @@ class Stream(Struct, frozen=True):
 
 class Run(Struct, frozen=True):
     """One run of a stream for a token: with the weights of `layer` (-1: none of a layer), from element `start` of the
-    dimension that parts of a block share out."""
+    dimension that parts of a block share out; its weights, tables and caches lie from address `base` on."""
 
     stream: int
     layer: int = -1
     start: int = 0
+    base: int = 0
 
 
 class Region(Struct, frozen=True):

@@ -119,8 +119,8 @@ class Value(Struct, frozen=True):
         rows, columns: how it is spread over the axes of the region.
         view: set where it lies inside another value, whose memory it shares.
         table: what a table holds by position, its first dimension.
-        address: bytes from the start of the core's memory; -1 until memory is planned (weights and caches: of the
-            first layer of the region).
+        address: bytes from the start of the core's memory, of weights, tables and caches from their run's base on;
+            -1 until memory is planned.
     """
 
     name: str

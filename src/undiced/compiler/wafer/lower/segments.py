@@ -23,11 +23,12 @@ from undiced.program.wafer.program import Run, Stream
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Nodes from one hidden state to the next: what reads `source` and makes `result`."""
+    """Nodes from one hidden state to the next: what reads `source` and makes `result`; equal keys mean equal streams."""
 
     nodes: tuple[Node, ...]
     source: str
     result: str
+    key: str
 
     @property
     def splits(self) -> bool:
@@ -35,16 +36,6 @@ class Segment:
         last = [node for node in self.nodes if node.op == "linear"]
         mixes = any(node.op in ("attention", "mla_attention", "moe_ffn") for node in self.nodes)
         return self.layer >= 0 and not mixes and len(last[-1].weights) == 1
-
-    @property
-    def key(self) -> str:
-        """Equal keys mean equal streams: the nodes without their layer's number."""
-        lines = []
-        for node in self.nodes:
-            attrs = sorted((k, v) for k, v in node.attrs.items() if k != "layer")
-            names = [layered(name)[0] for name in (node.out, *node.ins, *node.weights) if name != self.source]
-            lines.append(f"{node.op} {names} {attrs}")
-        return "\n".join(lines)
 
     @property
     def layer(self) -> int:
@@ -60,9 +51,20 @@ def segments(graph: Graph) -> list[Segment]:
         live |= {node.out}
         live = {name for name in live if last.get(name, len(graph.nodes)) > index}
         if live == {node.out} and graph.nodes[taken:index + 1] and _whole(graph, node):
-            out.append(Segment(graph.nodes[taken : index + 1], source, node.out))
+            nodes = graph.nodes[taken : index + 1]
+            out.append(Segment(nodes, source, node.out, _key(nodes, source)))
             taken, source = index + 1, node.out
     return out
+
+
+def _key(nodes: tuple[Node, ...], source: str) -> str:
+    """The nodes without their layer's number."""
+    lines = []
+    for node in nodes:
+        attrs = sorted((k, v) for k, v in node.attrs.items() if k != "layer")
+        names = [layered(name)[0] for name in (node.out, *node.ins, *node.weights) if name != source]
+        lines.append(f"{node.op} {names} {attrs}")
+    return "\n".join(lines)
 
 
 def _whole(graph: Graph, node: Node) -> bool:

@@ -1,0 +1,130 @@
+"""Memory of a core, as a map: where code, states, activations, weights, tables and caches lie. Knows no time.
+
+From address 0: code and system; then states and activations, by linear scan over each stream (what is dead makes room);
+then what stays, run by run: weights, tables, and caches of every sequence. All cores of a region share one map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+from msgspec.structs import replace
+
+from undiced.program.wafer.operands import reads, writes
+from undiced.program.wafer.program import Stream
+from undiced.program.wafer.share import Shares
+from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import BITS, Kind, Value
+
+ALIGNMENT = 8  # a port's width: operands of one operation then start in banks that rules allow
+LASTING = (Kind.WEIGHT, Kind.TABLE, Kind.CACHE)
+
+
+def aligned(size: float) -> int:
+    """Bytes rounded up to whole ports."""
+    return ceil(size / ALIGNMENT) * ALIGNMENT
+
+
+def share_bytes(shares: Shares, name: str) -> int:
+    """Bytes of one copy of a value on the fullest core, all its positions filled."""
+    return aligned(shares.size(name) * BITS[shares.values[name].dtype] / 8)
+
+
+def shares_of(stream: Stream, trees: tuple[Tree, ...]) -> Shares:
+    """Sizes of a stream's values, caches as large as they are declared."""
+    return Shares({value.name: value for value in stream.values}, trees)
+
+
+def lifetimes(stream: Stream, shares: Shares) -> dict[str, tuple[int, int]]:
+    """First and last instruction that touches each value with memory of its own, by index."""
+    found: dict[str, tuple[int, int]] = {}
+    for index, instruction in enumerate(stream.instructions):
+        for name in (*reads(instruction), *writes(instruction)):
+            if name in shares.values:  # a transfer reads a value of the region before
+                stored = shares.stored(name).name
+                first, _ = found.get(stored, (index, index))
+                found[stored] = first, index
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What a run keeps in memory: bytes that are there once, and bytes for each sequence."""
+
+    fixed: int
+    sequence: int
+
+    def bytes(self, sequences: int) -> int:
+        """For so many sequences."""
+        return self.fixed + sequences * self.sequence
+
+
+def lasting(stream: Stream, trees: tuple[Tree, ...]) -> Lasting:
+    """Weights and tables, and caches, of one run."""
+    shares = shares_of(stream, trees)
+    fixed = sequence = 0
+    for value in stream.values:
+        if value.view is None and value.kind in LASTING:
+            size = share_bytes(shares, value.name)
+            if value.kind is Kind.CACHE:
+                sequence += size
+            else:
+                fixed += size
+    return Lasting(fixed, sequence)
+
+
+def state_values(streams: Iterable[Stream]) -> tuple[Value, ...]:
+    """States of all streams, each once."""
+    found = {value.name: value for stream in streams for value in stream.values if value.kind is Kind.STATE}
+    return tuple(found.values())
+
+
+def place_states(states: tuple[Value, ...], trees: tuple[Tree, ...], base: int, tokens: int) -> tuple[dict[str, int], int]:
+    """Addresses of states from `base` on, and the first free one behind them."""
+    at: dict[str, int] = {}
+    shares = Shares({value.name: value for value in states}, trees)
+    for value in states:
+        at[value.name] = base
+        base += tokens * share_bytes(shares, value.name)
+    return at, base
+
+
+def scan(stream: Stream, trees: tuple[Tree, ...], base: int, tokens: int) -> tuple[dict[str, int], int]:
+    """Addresses of a stream's activations from `base` on, and the end of the fullest moment.
+
+    In the order in which they are first used, each takes the lowest gap between those alive at the same time.
+    """
+    shares = shares_of(stream, trees)
+    lives = lifetimes(stream, shares)
+    values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
+    placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
+    at: dict[str, int] = {}
+    top = base
+    for value in sorted(values, key=lambda v: lives[v.name]):
+        first, last = lives[value.name]
+        size = tokens * share_bytes(shares, value.name)
+        address = base
+        alive = sorted((start, end) for f, l, start, end in placed if f <= last and first <= l)
+        for start, end in alive:
+            if address + size <= start:
+                break
+            address = max(address, end)
+        placed.append((first, last, address, address + size))
+        at[value.name] = address
+        top = max(top, address + size)
+    return at, top
+
+
+def addressed(stream: Stream, trees: tuple[Tree, ...], states: dict[str, int], base: int, tokens: int, sequences: int) -> Stream:
+    """The stream with every value's address; what lasts is counted from its run's base."""
+    at, _ = scan(stream, trees, base, tokens)
+    at |= states
+    shares, offset = shares_of(stream, trees), 0
+    for value in stream.values:
+        if value.view is None and value.kind in LASTING:
+            at[value.name] = offset
+            offset += share_bytes(shares, value.name) * (sequences if value.kind is Kind.CACHE else 1)
+    values = tuple(replace(value, address=at.get(value.name, -1)) for value in stream.values)
+    return replace(stream, values=values)

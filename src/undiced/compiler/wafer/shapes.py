@@ -1,0 +1,65 @@
+"""Region shapes worth trying: those at which some core's share just shrinks, and fractions of the mesh. Knows no time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from undiced.compiler.wafer.lower.grid import Grid
+from undiced.compiler.wafer.place import Tiling
+from undiced.machine.wafer import Wafer
+from undiced.model import ModelConfig
+
+_SIDE_MIN = 8
+_SHARES = 96
+_COLUMN_CHOICES = 96
+_BAND_SHARES = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A region's logical grid, and whether its rows lie along x."""
+
+    grid: Grid
+    turned: bool
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Cores along x and along y."""
+        return (self.grid.rows, self.grid.columns) if self.turned else (self.grid.columns, self.grid.rows)
+
+    def tiling(self, wafer: Wafer) -> Tiling:
+        """How regions of this shape lie on a wafer."""
+        return Tiling.of(*wafer.mesh.size, *self.sides, upright=self.turned)
+
+
+def shapes(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) -> Iterator[Shape]:
+    """Every shape to try, both ways round; or the one of a fixed region, both ways round."""
+    for grid in _grids(config, wafer, region):
+        for turned in (False, True):
+            shape = Shape(grid, turned)
+            if shape.tiling(wafer).count and region in (None, shape.sides):
+                yield shape
+
+
+def _grids(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) -> Iterator[Grid]:
+    if region is not None:
+        yield from {Grid(*region), Grid(*reversed(region))}
+        return
+    mesh = wafer.mesh.size
+    longest = max(mesh)
+    width = config.moe.ffn if config.moe else config.ffn
+    fractions = {side // n for side in mesh for n in range(1, 17) if side >= n}
+    rows = _within({ceil(config.dim / share) for share in range(1, _SHARES)} | fractions, longest)
+    shares = _within({ceil(width / share) for share in range(1, 4 * _SHARES)}, longest)
+    bands = {config.kv_heads * ceil(config.head_dim / share) for share in range(1, _BAND_SHARES)}
+    columns = _within({*shares[:: ceil(len(shares) / _COLUMN_CHOICES)], *bands, *fractions}, longest)
+    for r in rows:
+        for c in columns:
+            yield Grid(r, c)
+
+
+def _within(sides: set[int], longest: int) -> list[int]:
+    kept = sorted(side for side in sides if min(_SIDE_MIN, longest) <= side <= longest)
+    return kept or [longest]

@@ -1,0 +1,28 @@
+"""Which values an instruction reads and which it writes, by the names of its fields. Knows no meaning of either."""
+
+from __future__ import annotations
+
+from undiced.program.wafer.instruction import Instruction
+
+READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert"})
+WRITTEN = frozenset({"result", "results", "cache"})
+
+
+def reads(instruction: Instruction) -> tuple[str, ...]:
+    """Names of the values that it needs; results too where it adds to them."""
+    added = _named(instruction, WRITTEN) if getattr(instruction, "accumulate", False) else ()
+    return _named(instruction, READ) + added
+
+
+def writes(instruction: Instruction) -> tuple[str, ...]:
+    """Names of the values that it makes or changes."""
+    return _named(instruction, WRITTEN)
+
+
+def _named(instruction: Instruction, fields: frozenset[str]) -> tuple[str, ...]:
+    out: list[str] = []
+    for name in instruction.__struct_fields__:
+        if name in fields:
+            value = getattr(instruction, name)
+            out += [value] if isinstance(value, str) else value
+    return tuple(name for name in out if name)
