@@ -208,11 +208,23 @@ class Slice(Operation, frozen=True, tag="slice"):
 
 
 class Transfer(Operation, frozen=True, tag="transfer"):
-    """`a` of the region before arrives as result, row by row, from the nearest core that holds it."""
+    """`a` of the region before arrives as result, row by row, over `distance` hops or from the wafer before."""
 
     result: str
     a: str
     wire: Literal["f32", "f16"]
+    distance: int = 0
+    off_wafer: bool = False
+    route: Route | None = None
+
+
+class Return(Operation, frozen=True, tag="return"):
+    """`a`, the token that was chosen, goes back to the cores that hold embeddings, over `distance` hops and, from
+    another wafer, off this one."""
+
+    a: str
+    distance: int
+    off_wafer: bool
     route: Route | None = None
 
 
@@ -236,5 +248,6 @@ Instruction = (
     | Multicast
     | Slice
     | Transfer
+    | Return
 )
-MOVERS = (Reduce, Multicast, Transfer)
+MOVERS = (Reduce, Multicast, Transfer, Return)

@@ -41,6 +41,7 @@ EXECUTORS: dict[type, Callable[[Cores, isa.Instruction], None]] = {
     isa.Reduce: fabric.reduce,
     isa.Multicast: fabric.multicast,
     isa.Slice: fabric.slice_,
+    isa.Return: fabric.return_,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, to_columns
-from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, Lowering, layered, view_of
+from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, TOKEN, Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Roots
@@ -60,5 +60,6 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
     best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))
     w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
     both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", (Dim("which", 2), Dim("count", 1)), (), ())
-    w.value("token", (Dim("count", 1),), (), (), DType.F32, view=view_of(both, 1))
+    ids = w.value("chosen.id", (Dim("count", 1),), (), (), view=view_of(both, 1))
+    w.emit(isa.Copy(w.node, w.state(TOKEN, (Dim("count", 1),)), ids))
     low.held[node.out] = Held(result, "columns", vocab)

@@ -22,6 +22,7 @@ from undiced.program.wafer.value import DType, View, Weights
 HIDDEN = "hidden"
 FEATURE = "feature"
 PARTS = 8  # a feed-forward block may be cut into eighths of its width, so that regions fill up
+TOKEN = "token"
 RANGE = "range"  # a power of two near the last norm's inverse root
 
 

@@ -9,7 +9,7 @@ from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.held import ByPosition, Held
-from undiced.compiler.wafer.lower.lowering import HIDDEN, PARTS, RANGE, Lowering, layered
+from undiced.compiler.wafer.lower.lowering import HIDDEN, PARTS, RANGE, TOKEN, Lowering, layered
 from undiced.compiler.wafer.lower.positions import tables_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
 from undiced.compiler.wafer.lower.writer import Trees, Writer
@@ -136,16 +136,25 @@ class Streams:
         if self.tables:
             yield Run(self.index(tables_stream(self.writer(), self.context, self.tables)))
 
-    def entering(self, wire: str = "f32") -> Run:
+    def entering(self, distance: int = 0, off_wafer: bool = False) -> Run:
         """The hidden state arriving from the region before."""
         w = self.writer()
         hidden = (Dim(HIDDEN, self.graph.config.dim),)
         w.node = HIDDEN
         state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
-        w.emit(isa.Transfer(w.node, state, HIDDEN, "f32"))
+        w.emit(isa.Transfer(w.node, state, HIDDEN, "f32", distance, off_wafer))
         if self.choices.ranged:
-            w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32"))
-        return Run(self.index(w.stream("enter")))
+            w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32", distance, off_wafer))
+        name = "off wafer" if off_wafer else "enter" if distance <= self.grid.columns else "enter, turning"
+        return Run(self.index(w.stream(name)))
+
+    def returning(self, distance: int, off_wafer: bool) -> Run:
+        """The token on its way to the first region."""
+        w = self.writer()
+        w.node = TOKEN
+        token = w.state(TOKEN, (Dim("count", 1),))
+        w.emit(isa.Return(w.node, token, distance, off_wafer))
+        return Run(self.index(w.stream("return")))
 
 
 def _name(segment: Segment) -> str:
