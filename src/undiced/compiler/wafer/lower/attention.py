@@ -67,6 +67,7 @@ def attention(low: Lowering, node: Node) -> None:
 
 
 _LOWEST = -1e30
+_SMALLEST = 1e-30
 
 
 def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim, ...]) -> Held:
@@ -124,6 +125,8 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     shares = w.value("sums.body", mine[:1], (part,), (), view=view_of(at_root, 0, lanes + 1, lanes))
     if node.weights:
         _join_sinks(low, node, shares, top, dims[:2], part)
+    if bands.count * bands.lanes < grid.columns:  # columns without a head have nothing to divide by
+        w.emit(isa.Scale(w.node, "maximum", shares, shares, _SMALLEST))
     w.emit(isa.Apply(w.node, "reciprocal", shares, shares))
     w.emit(isa.Combine(w.node, "multiply", body, body, shares))
     label = layered(node.out)[0]
