@@ -5,11 +5,24 @@ from __future__ import annotations
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, activated, summed
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
+from undiced.compiler.wafer.lower.writer import Writer
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Dim
 
-FUNCTIONS = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_tanh"}
+FUNCTIONS = {"silu": "silu", "gelu": "gelu", "gelu_tanh": "gelu_tanh", "swiglu_oss": "quick_gelu"}
+
+
+def gate_times_up(w: Writer, result: str, gate: str, up: str, activation: str, limit: float = 0.0) -> None:
+    """activation(gate) * up; "swiglu_oss" clamps both by `limit` and adds 1 to `up`. Changes its operands."""
+    if activation == "swiglu_oss":
+        if limit:
+            w.emit(isa.Scale(w.node, "minimum", gate, gate, limit))
+            w.emit(isa.Scale(w.node, "minimum", up, up, limit))
+            w.emit(isa.Scale(w.node, "maximum", up, up, -limit))
+        w.emit(isa.Scale(w.node, "add", up, up, 1.0))
+    w.emit(isa.Apply(w.node, FUNCTIONS[activation], result, gate))
+    w.emit(isa.Combine(w.node, "multiply", result, result, up))
 
 
 def gated_pair(low: Lowering, node: Node, nodes: list[Node]) -> Node | None:
@@ -28,8 +41,7 @@ def gated(low: Lowering, x: Held, gate: Output, up: Output, node: Node) -> Held:
     def work(result: str, body: str) -> None:
         halves = [w.value(f"{what}.body", dims, (tile.part,), (), view=view_of(tile_root(low, body), 0, 2, n))
                   for n, what in enumerate(("gate", "up"))]  # fmt: skip
-        w.emit(isa.Apply(w.node, FUNCTIONS[node.text("activation")], result, halves[0]))
-        w.emit(isa.Combine(w.node, "multiply", result, result, halves[1]))
+        gate_times_up(w, result, halves[0], halves[1], node.text("activation"))
 
     return activated(low, tile, layered(node.out)[0], work)
 
@@ -60,8 +72,7 @@ def glu(low: Lowering, node: Node) -> None:
     """activation(gate) * up, where both lie already."""
     w, gate, up = low.w, low.normed(low.get(node)), low.normed(low.get(node, 1))
     active = low.like(gate, layered(node.out)[0])
-    w.emit(isa.Apply(w.node, FUNCTIONS[node.text("activation")], active, gate.name))
-    w.emit(isa.Combine(w.node, "multiply", active, active, up.name))
+    gate_times_up(w, active, gate.name, up.name, node.text("activation"))
     low.held[node.out] = Held(active, gate.side, gate.dims)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from undiced.compiler.wafer.lower.grid import Bands, Grid
-from undiced.compiler.wafer.lower.held import ByPosition, Held, PendingNorm
+from undiced.compiler.wafer.lower.held import ByPosition, Chosen, Held, PendingNorm
 from undiced.compiler.wafer.lower.writer import Writer
 from undiced.core.errors import CompileError
 from undiced.model.config import ModelConfig
@@ -42,6 +42,7 @@ class Lowering:
         done: nodes already taken along by another.
         context: positions that caches and tables hold.
         chunk: tokens of one sequence that a step may have.
+        chosen: experts that tokens visit, by the graph's routes.
         tables: rows by position that the segment reads, by the name of their state.
         eighths: how much of a feed-forward block's width the stream takes, where regions cut it.
     """
@@ -54,6 +55,7 @@ class Lowering:
     held: dict[str, Held] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     tables: dict[str, ByPosition] = field(default_factory=dict)
+    chosen: dict[str, Chosen] = field(default_factory=dict)
     eighths: int = PARTS
 
     @property

@@ -1,4 +1,4 @@
-"""The table of lowerings: how each operator of the graph becomes instructions of a wafer. One without a row is refused."""
+"""The table of lowerings: how each operator of the graph becomes instructions. One without a row is refused."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from undiced.compiler.wafer.lower.attention import attention
 from undiced.compiler.wafer.lower.ends import embed, position_embed
 from undiced.compiler.wafer.lower.feedforward import act, add, glu, mul_scalar, softcap
 from undiced.compiler.wafer.lower.lowering import Lowering
+from undiced.compiler.wafer.lower.mixtures import moe_ffn
 from undiced.compiler.wafer.lower.norms import layernorm, rmsnorm
 from undiced.compiler.wafer.lower.positions import position_scale, rope
 from undiced.compiler.wafer.lower.products import linear
+from undiced.compiler.wafer.lower.routes import moe_route
 from undiced.model.node import Node
 
 Lower = Callable[[Lowering, Node], None]
@@ -26,6 +28,8 @@ LOWERINGS: dict[str, Lower] = {
     "attention": attention,
     "glu": glu,
     "act": act,
+    "moe_route": moe_route,
+    "moe_ffn": moe_ffn,
     "add": add,
     "mul_scalar": mul_scalar,
     "softcap": softcap,
