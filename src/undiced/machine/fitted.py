@@ -16,9 +16,14 @@ _TASKS = f"{_HOW} V06, V07"
 WSE2_VECTOR_SETUP = derived(5.063, "cycle", _DECODE2)
 WSE2_TRANSCENDENTAL = derived(77.43, "cycle", _DECODE2)
 WSE2_STEP_SOFTWARE = derived(11.82, "cycle", _DECODE2)
+WSE2_STRAIGHT_SETUP = assumed(31.0, "cycle", "as on WSE-3: no row of WSE-2 tells it apart", 5.0, 35.0)
+LOOP_ITERATION = assumed(8.0, "cycle", "three descriptors loaded; rows see only its sum with the set-up", 0.0, 16.0)
 LOCAL_TASK = assumed(43.0, "cycle", "as a data task, V06: the only kind of task that was measured", 20.0, 80.0)
 
 WSE3_VECTOR_SETUP = assumed(5.063, "cycle", "as on WSE-2: no row separates it from scalars and collectives", 3.0, 12.0)
+WSE3_STRAIGHT_SETUP = assumed(
+    31.0, "cycle", "[AM]: rotations and activations of a prefill, 26 to 35 an operation outside loops", 26.0, 35.0
+)
 WSE3_TRANSCENDENTAL = derived(18.77, "cycle", _ENGINE3)
 WSE3_STEP_SOFTWARE = derived(25.57, "cycle", _ENGINE3)
 SCALAR_STEP = derived(31.08, "cycle", _ENGINE3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undiced.program.wafer.instruction import Instruction
 
-READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert"})
+READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert", "carried"})
 WRITTEN = frozenset({"result", "results", "cache"})
 
 

@@ -1,6 +1,6 @@
 """How much of each value of a stream the fullest core holds, and where in memory a view's elements are.
 
-Knows layouts, views and trees. Sizes follow the positions that are filled.
+Knows layouts, views and trees. Sizes follow the positions that a step fills.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from math import ceil, prod
 
 from undiced.program.wafer.layout import Roots
 from undiced.program.wafer.program import Stream, WaferProgram
+from undiced.program.wafer.step import FULL, Step
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Kind, Value, local_shape
 
@@ -36,15 +37,11 @@ class Extent:
 
 @dataclass(slots=True)
 class Shares:
-    """Local shapes of the values of one stream.
-
-    Attributes:
-        positions: KV positions filled, over all cores; 0 takes caches as large as they are declared.
-    """
+    """Local shapes of the values of one stream in a step; by default with caches as large as they are declared."""
 
     values: Mapping[str, Value]
     trees: tuple[Tree, ...]
-    positions: int = 0
+    step: Step = FULL
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def names(self, name: str) -> tuple[str, ...]:
@@ -95,7 +92,7 @@ class Shares:
         return Extent(parent.value, parent.start + start, parent.start + start + max(taken, 1))
 
     def _own(self, value: Value) -> tuple[int, ...]:
-        shape, part = local_shape(value, self.positions), _roots(value)
+        shape, part = local_shape(value, self.step.context), _roots(value)
         if part is None or part.whole:
             return shape
         slices = self.trees[part.tree].slices
@@ -106,7 +103,7 @@ class Shares:
         """Local sizes of a view; a dimension of size 0 takes what its parent has, riders left out."""
         view = value.view
         assert view is not None
-        shape = list(local_shape(value, self.positions))
+        shape = list(local_shape(value, self.step.context))
         if 0 in shape:
             part = _roots(self.values[view.parent])
             body = self.size(view.parent) - (part.riders if part else 0) - view.offset

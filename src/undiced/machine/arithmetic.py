@@ -1,0 +1,101 @@
+"""What a core's vector operations and scalar steps take: rates by arithmetic and type, memory ports, set-ups.
+
+An operation takes its set-up and then the slowest of arithmetic unit, read port and write port. Sums that an operation
+after the other adds to stay in the store beside the datapath, in as many passes as it takes, where that is faster.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from undiced.machine.core import Core
+from undiced.machine.cost import ZERO, Cost
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import BYTES, Vectors, Work
+
+_WORD_BYTES = 2  # successive ones lie in successive banks
+
+
+def rate(core: Core, v: Vectors) -> float:
+    """Elements a cycle of the arithmetic unit."""
+    wide = [BYTES[dtype] >= BYTES[DType.F32] for dtype in (v.operand, v.result)]
+    match v.arithmetic:
+        case "reduce":
+            return core.scalar_reduction_per_cycle.value
+        case "multiply" | "multiply_add" if wide[0]:
+            return core.fp32_multiply_per_cycle.value
+        case "maximum":
+            return (core.fp32_maximum_per_cycle if any(wide) else core.fp16_maximum_per_cycle).value
+        case "convert" | "shift":
+            return core.conversion_per_cycle.value
+        case "unpack":
+            return core.fixed_conversion_per_cycle.value
+    return (core.lanes_32bit if any(wide) else core.lanes_16bit).value
+
+
+def strided(core: Core, v: Vectors) -> float:
+    """Elements a cycle that the banks give at the stride of the worst operand; infinite at full width."""
+    words = v.stride * max(1, ceil(BYTES[v.operand] / _WORD_BYTES))
+    if v.stride <= 1:
+        return float("inf")
+    banks = int(core.sram_banks.value)
+    slow = {
+        0: core.stride_0_per_cycle,
+        1: core.stride_1_per_cycle,
+        banks // 2: core.stride_4_per_cycle,
+        banks - 1: core.stride_1_per_cycle,
+    }
+    found = slow.get(words % banks)
+    return found.value if found else float("inf")
+
+
+def elements_cycles(core: Core, v: Vectors, length: int, read: float, written: float) -> float:
+    """Cycles of `length` elements, the set-up apart."""
+    return max(
+        ceil(length / min(rate(core, v), strided(core, v))),
+        ceil(length * read / core.read_bytes_per_cycle.value),
+        ceil(length * written / core.write_bytes_per_cycle.value),
+    )
+
+
+def setup_cycles(core: Core, count: int, loops: int) -> float:
+    """Issuing `count` operations, which are iterations of `loops` loops; a single one loads its descriptors."""
+    if count == 1:
+        return core.straight_setup_cycles.value
+    return count * core.vector_setup_cycles.value + loops * core.loop_iteration_cycles.value
+
+
+def vector_cost(core: Core, v: Vectors) -> Cost:
+    """All operations of `v`, one after the other."""
+    if v.length <= 0 or v.count <= 0:
+        return ZERO
+    if v.sums:
+        return min(_in_memory(core, v), _beside_datapath(core, v), key=lambda cost: cost.cycles)
+    each = elements_cycles(core, v, v.length, v.read, v.written)
+    return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops))
+
+
+def _in_memory(core: Core, v: Vectors) -> Cost:
+    """Sums are read and written by every operation, but the first reads none."""
+    size, first = BYTES[v.result], 0 if v.added else v.count // v.sums
+    fresh = elements_cycles(core, v, v.length, v.read, size)
+    adding = elements_cycles(core, v, v.length, v.read + size, size)
+    return Cost(compute=fresh * first + adding * (v.count - first), overhead=setup_cycles(core, v.count, v.loops))
+
+
+def _beside_datapath(core: Core, v: Vectors) -> Cost:
+    """Sums stay in the store; the first operation of each brings them there, the last takes them to memory."""
+    size = BYTES[v.result]
+    passes = ceil(v.length * size / core.cache_bytes.value)
+    piece, groups = ceil(v.length / passes), v.count // v.sums * passes
+    kept = elements_cycles(core, v, piece, v.read, 0)
+    last = elements_cycles(core, v, piece, v.read + (size if v.added and v.sums == 1 else 0), size)
+    brought = elements_cycles(core, v, piece, v.read + size, 0) - kept if v.added and v.sums > 1 else 0
+    compute = (kept * (v.sums - 1) + last + brought) * groups
+    return Cost(compute=compute, overhead=setup_cycles(core, v.count * passes, v.loops * passes))
+
+
+def local_cost(core: Core, work: Work) -> Cost:
+    """What a core does by itself for an instruction: vector operations and scalar steps, in order."""
+    scalars = Cost(overhead=work.scalars * core.scalar_step_cycles.value)
+    return sum((vector_cost(core, v) for v in work.vectors), scalars)

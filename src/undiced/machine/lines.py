@@ -1,0 +1,117 @@
+"""What movers take on their lines: closed forms over trees and senders, slice by slice.
+
+Every dependent step costs two ramps, one cycle, its hops and the software of a step. A root takes its arms one after
+the other, so that a payload crosses its ramp twice a level. A core works for one slice after the other: slices follow
+each other at the pace of one payload and one step's software.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil
+
+from undiced.machine.core import Core
+from undiced.machine.cost import ZERO, Cost, longest
+from undiced.machine.link import Link
+from undiced.program.wafer.tree import Tree, root_place
+
+
+def wavelets(link: Link, size_bytes: float) -> int:
+    """Wavelets that carry so many bytes, packed."""
+    return ceil(size_bytes / link.wavelet_bytes.value)
+
+
+def payload(link: Link, count: float) -> Cost:
+    """So many wavelets over one link."""
+    return Cost(collective=count / link.wavelets_per_cycle.value)
+
+
+def software(link: Link) -> Cost:
+    """What the program of a core does for one step of a mover."""
+    return Cost(overhead=link.step_software_cycles.value)
+
+
+def distance(link: Link, hops: float) -> Cost:
+    """So many routers one after the other."""
+    return Cost(hops=hops * link.hop_cycles.value)
+
+
+def ramps(link: Link) -> Cost:
+    """From a core to its router, and from another router to its core."""
+    return Cost(collective=2 * link.ramp_cycles.value)
+
+
+def _step(link: Link, hops: float) -> Cost:
+    return ramps(link) + Cost(collective=1.0) + software(link) + distance(link, hops)
+
+
+def _chain(link: Link, place: int, size: int, hops: int, count: int) -> Cost:
+    """Both arms of a chain of `size` members, `hops` apart, into the one at `place`, one arm after the other."""
+    short, long = sorted((place, size - 1 - place))
+    if not short:
+        return _step(link, hops) * long + payload(link, count)
+    near, far = _step(link, hops) * short, _step(link, hops) * long
+    return longest(near + payload(link, count), far) + payload(link, count) + software(link)
+
+
+def _star(core: Core, link: Link, place: int, size: int, hops: int, count: int, slices: int) -> Cost:
+    """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
+
+    Beside each other, `slices` trees share the links.
+    """
+    farthest = max(place, size - 1 - place)
+    setup = Cost(overhead=0.0 if count == 1 else core.vector_setup_cycles.value)
+    one = payload(link, count) + Cost(collective=1.0)
+    ramp_bound = (one + setup) * (size - 1) + distance(link, hops)
+    distance_bound = payload(link, count) + setup + distance(link, farthest * hops)
+    link_bound = one * crossings(size, hops, slices) + distance(link, hops)
+    return longest(ramp_bound, distance_bound, link_bound) + _step(link, 0)
+
+
+@lru_cache(maxsize=4096)
+def crossings(size: int, hops: int, slices: int) -> int:
+    """How often the busiest link of a star is crossed one way, when `slices` stars of `size` members share its line.
+
+    In a first level (members one hop apart) the roots are spread over the group, as far as there are members enough;
+    in later ones they are as near to each other as in the first, so that every crossing is towards all of them.
+    """
+    if hops > 1 or size < slices:
+        return slices * (size // 2)
+    roots = [(2 * i + 1) * size // (2 * slices) for i in range(slices)]
+    right = (link * sum(root >= link for root in roots) for link in range(1, size))
+    left = ((size - link) * sum(root < link for root in roots) for link in range(1, size))
+    return max((*right, *left), default=0)
+
+
+def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int) -> Cost:
+    """One slice of `count` wavelets from its terms to its root, as if it had every core to itself.
+
+    Levels share colors by switching routes: one control wavelet each.
+    """
+    total, hops, members = ZERO, 1, tree.span
+    for number, level in enumerate(tree.levels):
+        size = min(level.size, members)
+        if size > 1:
+            place = root_place(size, tree.slices, which, number)
+            if level.star:
+                total += _star(core, link, place, size, hops, count, tree.slices)
+            else:
+                total += _chain(link, place, size, hops, count)
+            total += Cost(collective=1.0)
+        hops, members = hops * size, ceil(members / size)
+    return total
+
+
+def pace(link: Link, count: int) -> Cost:
+    """From a slice of `count` wavelets to the next: what each core does for it."""
+    return payload(link, count) + software(link)
+
+
+def turn(link: Link, hops: int) -> Cost:
+    """A sender that is done frees the path for the next one, `hops` away, by a control wavelet."""
+    return Cost(collective=link.ramp_cycles.value + 1) + distance(link, hops)
+
+
+def arrival(link: Link, hops: int) -> Cost:
+    """From the last wavelet that leaves a sender to the farthest core that hears it."""
+    return ramps(link) + distance(link, hops)

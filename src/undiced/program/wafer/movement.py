@@ -1,0 +1,57 @@
+"""The work of movers: what they carry over lines, from whom, by which tree."""
+
+from __future__ import annotations
+
+from math import ceil, prod
+
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.elementwise import converted
+from undiced.program.wafer.share import Shares
+from undiced.program.wafer.tree import roots
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import BYTES, Haul, Work
+
+
+def _bytes(elements: int, wire: str, s: Shares) -> int:
+    return ceil(elements * s.step.size * BYTES[DType(wire)])
+
+
+def reduce(i: isa.Reduce, s: Shares) -> Work:
+    """Terms take the wire's type before they travel; every slice takes its elements and all riders."""
+    part = s.roots(i.result)
+    assert part is not None, i
+    tree = s.trees[part.tree]
+    pieces = (_bytes(s.size(i.result), i.wire, s),) * tree.slices
+    return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=Haul(pieces, i.line, tree))
+
+
+def multicast(i: isa.Multicast, s: Shares) -> Work:
+    """Each root sends what it has of the value; where all have the same, the first does."""
+    part, held, wanted = s.roots(i.a), s.size(i.a), s.size(i.result)
+    before = converted(s, s.values[i.a].dtype, DType(i.wire), held)
+    if part is None:
+        return Work(before, haul=Haul((_bytes(held, i.wire, s),), i.line))
+    places = roots(s.trees[part.tree])
+    if part.whole or held == wanted:
+        places = places[:1]
+    pieces, left = [], wanted
+    for _ in places:
+        pieces.append(_bytes(max(0, min(held, left)), i.wire, s))
+        left -= held
+    return Work(before, haul=Haul(tuple(pieces), i.line, senders=places))
+
+
+def transfer(i: isa.Transfer, s: Shares) -> Work:
+    """A row's elements over each row."""
+    whole = prod(dim.size for dim in s.values[i.result].dims)
+    before = converted(s, s.values[i.result].dtype, DType(i.wire), s.size(i.result))
+    haul = Haul(
+        (_bytes(s.size(i.result), i.wire, s),), hops=i.distance, off_wafer_bytes=_bytes(whole, i.wire, s) * i.off_wafer
+    )
+    return Work(before, haul=haul)
+
+
+def return_(i: isa.Return, s: Shares) -> Work:
+    """The ids of the tokens."""
+    size = _bytes(s.size(i.a), DType.I32, s)
+    return Work(haul=Haul((size,), hops=i.distance, off_wafer_bytes=size * i.off_wafer))

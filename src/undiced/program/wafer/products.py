@@ -1,0 +1,132 @@
+"""The work of products: which operand of a multiply-add is a vector, how long, and which sums stay where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+from undiced.core.errors import CompileError
+from undiced.program.wafer.instruction import Product
+from undiced.program.wafer.share import Shares
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import BYTES, Vectors, Work
+
+_UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One matrix of a product on a core: loops by what they run over, and what lies where.
+
+    Attributes:
+        length: elements of an operation, along `inner`; sums: operations that add to the same ones; rest: the others.
+        vector, scalar: names of the operands that are a vector and a scalar of each operation.
+    """
+
+    length: int
+    sums: int
+    rest: int
+    vector: str
+    scalar: str
+    result: str
+    stride: int
+
+
+def product(i: Product, s: Shares) -> Work:
+    """One operation an input for all tiles whose results lie side by side; operands of two types are made one first."""
+    tiles = _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
+    vectors: list[Vectors] = []
+    for tile in tiles:
+        vectors += _conversions(tile, s, vectors)
+        vectors.append(_multiply_adds(tile, i, s))
+    return Work(tuple(vectors))
+
+
+def _tile(i: Product, s: Shares, weight: str, result: str) -> Tile:
+    names = s.names(weight)[1:] if i.expert else s.names(weight)
+    size = dict(zip(s.names(weight), s.shape(weight), strict=True)) | dict(zip(s.names(i.x), s.shape(i.x), strict=True))
+    inner = tuple(d for d in i.inner if d in names or d in s.names(i.x))
+    loops = {*names, *s.names(i.x)}
+    kept = s.names(result)
+    vector, scalar = _sides(i, s, weight, names, inner, kept)
+    lacking = prod(size[d] for d in loops if d not in kept)
+    rest = prod(size[d] for d in loops if d in kept and d not in inner)
+    return Tile(prod(size[d] for d in inner), lacking, rest, vector, scalar, result, _stride(s, vector, inner))
+
+
+def _sides(
+    i: Product, s: Shares, weight: str, names: tuple[str, ...], inner: tuple[str, ...], kept: tuple[str, ...]
+) -> tuple[str, str]:
+    """The operand that is a vector along `inner`, and the one that is a scalar.
+
+    Raises:
+        CompileError: both or neither of them have those dimensions, or the result lacks one.
+    """
+    held = [all(d in have for d in inner) for have in (names, s.names(i.x))]
+    apart = [not any(d in have for d in inner) for have in (names, s.names(i.x))]
+    if not set(inner) <= set(kept) or not ((held[0] and apart[1]) or (held[1] and apart[0])):
+        raise CompileError(
+            f"{i.node}: no vector operation multiplies {i.x} by {weight} along {', '.join(inner) or 'nothing'}.",
+            remedy="Exactly one of them must be a vector along it, and the result too.",
+        )
+    return (weight, i.x) if held[0] and apart[1] else (i.x, weight)
+
+
+def _stride(s: Shares, name: str, inner: tuple[str, ...]) -> int:
+    """Elements from one of an operation to the next."""
+    names, shape = s.names(name), s.shape(name)
+    last = max((names.index(d) for d in inner), default=len(names) - 1)
+    return s.stride(name) * prod(shape[last + 1 :])
+
+
+def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
+    """Tiles that take the same inputs and whose results are neighbors in memory are one."""
+    out: list[Tile] = []
+    for tile in tiles:
+        last = out[-1] if out else None
+        if last and _beside(last, tile, s) and tile.scalar == i.x and (last.sums, last.rest) == (tile.sums, tile.rest):
+            out[-1] = replace(last, length=last.length + tile.length, result=tile.result)
+        else:
+            out.append(tile)
+    return out
+
+
+def _beside(a: Tile, b: Tile, s: Shares) -> bool:
+    first, second = s.extent(a.result), s.extent(b.result)
+    return first.value == second.value and first.stop == second.start and a.scalar == b.scalar
+
+
+def _conversions(tile: Tile, s: Shares, before: list[Vectors]) -> list[Vectors]:
+    """Scalars take the type of the vector that they multiply; rows of integers become 16-bit floats every time."""
+    vector, scalar = s.values[tile.vector].dtype, s.values[tile.scalar].dtype
+    out = []
+    count = tile.sums * tile.rest * s.step.size
+    for _ in range(_UNPACKING.get(vector, 0)):
+        out.append(
+            Vectors("unpack", vector, DType.F16, tile.length, count, tile.rest * s.step.size, BYTES[vector], 2, 1)
+        )
+    if (BYTES[scalar] == BYTES[DType.F32]) != (BYTES[vector] == BYTES[DType.F32]):
+        wanted = DType.F32 if BYTES[vector] == BYTES[DType.F32] else DType.F16
+        once = Vectors("convert", scalar, wanted, s.size(tile.scalar), s.step.size, 1, BYTES[scalar], BYTES[wanted], 1)
+        out += [once] if once not in before else []
+    return out
+
+
+def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
+    vector = s.values[tile.vector].dtype
+    operand = DType.F16 if vector in _UNPACKING else vector
+    single = tile.sums == 1 and not i.accumulate
+    result = s.values[tile.result].dtype
+    return Vectors(
+        "multiply" if single else "multiply_add",
+        operand,
+        result,
+        tile.length,
+        tile.sums * tile.rest * s.step.size,
+        s.step.size * (tile.rest if tile.sums > 1 else 1),
+        BYTES[operand],
+        BYTES[result] if single else 0,
+        tile.stride,
+        0 if single else tile.sums,
+        i.accumulate,
+    )

@@ -1,0 +1,49 @@
+"""What a step of a program works on: how many tokens, of how many sequences, at which context. Knows no program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from undiced.core.errors import CompileError
+
+SEQUENCES_MAX, TOKENS_MAX, CONTEXT_MAX = 1 << 20, 1 << 20, 1 << 27  # ours
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One pass of a program.
+
+    Attributes:
+        sequences: how many it serves at once.
+        tokens: new tokens of each; 1 while decoding.
+        context: positions that each has in the end, the new ones included.
+
+    Raises:
+        CompileError: more than any machine is asked for, or fewer positions than new tokens.
+    """
+
+    sequences: int = 1
+    tokens: int = 1
+    context: int = 1024
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("batch", self.sequences, SEQUENCES_MAX),
+            ("number of tokens", self.tokens, TOKENS_MAX),
+            ("context", self.context, CONTEXT_MAX),
+        )
+        for name, value, most in limits:
+            if not 1 <= value <= most:
+                raise CompileError(f"A {name} of {value} is out of range.", remedy=f"Use 1 to {most}.")
+        if self.tokens > self.context:
+            raise CompileError(
+                f"{self.tokens} new tokens are no context of {self.context}.", remedy="The context includes them."
+            )
+
+    @property
+    def size(self) -> int:
+        """Tokens in all."""
+        return self.sequences * self.tokens
+
+
+FULL = Step(context=CONTEXT_MAX)

@@ -1,0 +1,100 @@
+"""What an instruction makes the fullest core do: derived from its operands and their layouts, for a step.
+
+Local instructions are vector operations and scalar steps; a core repeats them for each token of the step, and reads
+weights again each time. Movers carry bytes over lines. Times of all that are facts of a machine, not of a program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undiced.program.wafer.instruction import Line
+from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import DType
+
+Arithmetic = Literal[
+    "multiply_add",  # result += vector * scalar
+    "multiply",
+    "add",  # and subtract
+    "maximum",  # and minimum
+    "move",
+    "convert",  # between 16-bit and 32-bit floats
+    "unpack",  # from integers to floats
+    "integer",  # sums of 16-bit halves
+    "shift",  # of 16-bit halves
+    "reduce",  # into one scalar
+]
+BYTES: dict[DType, float] = {  # an element in a core's memory, without the scales of block formats
+    DType.F32: 4,
+    DType.F16: 2,
+    DType.BF16: 2,
+    DType.I8: 1,
+    DType.I4: 0.5,
+    DType.I32: 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Equal vector operations.
+
+    Attributes:
+        operand, result: the widest element types that go in and come out.
+        length: elements of an operation; count: operations; loops: how many loops they are iterations of.
+        read, written: bytes of memory an element.
+        stride: elements from one to the next of the operand that is worst placed.
+        sums: how many in a row add to the same `length` elements, which may stay beside the datapath meanwhile; the
+            first of them is written, not added, unless `added`. `read` and `written` don't count these elements.
+    """
+
+    arithmetic: Arithmetic
+    operand: DType
+    result: DType
+    length: int
+    count: int = 1
+    loops: int = 1
+    read: float = 0
+    written: float = 0
+    stride: int = 1
+    sums: int = 0
+    added: bool = False
+
+    @property
+    def elements(self) -> int:
+        """Elements of all operations."""
+        return self.length * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Haul:
+    """What a mover carries over every line at once.
+
+    Attributes:
+        pieces: bytes of each slice, in the order in which they travel.
+        tree: what joins a reduction's terms.
+        senders: places on the line of those that send a piece each; None: whoever owns a token, anywhere on the line.
+        hops: of a hand-over between regions, from the nearest core that holds it to the farthest that wants it;
+        off_wafer_bytes: what it takes from one wafer to another, of all lines together.
+    """
+
+    pieces: tuple[int, ...]
+    line: Line | None = None
+    tree: Tree | None = None
+    senders: tuple[int, ...] | None = None
+    hops: int = 0
+    off_wafer_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that one instruction makes a core do, in order.
+
+    Attributes:
+        scalars: compare-and-branch steps of scalar code.
+        haul: set for movers; their vector operations (conversions) come before it.
+    """
+
+    vectors: tuple[Vectors, ...] = ()
+    scalars: int = 0
+    haul: Haul | None = None
