@@ -1,167 +1,135 @@
-"""The memory of a region's cores while a step runs: values by name as arrays over all cores, and what is rounded how.
+"""The memory of a region's cores while a stream runs: values by name as arrays over all cores.
 
-Arrays are [rows, columns, tokens, *local] (activations, states), [rows, columns, *local] (weights, tables), and one a
-sequence (caches). What a core must not read is NaN: a layout that lies shows in the result.
+Arrays are [rows, columns, tokens, *share]; those of weights and tables lack tokens. An axis along which all cores hold
+the same has length 1. What a core must not read is NaN, so that a layout that lies shows in the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import ceil, prod
-from typing import Literal
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiced.program.wafer.layout import Axis, Roots
-from undiced.program.wafer.tree import Tree
-from undiced.program.wafer.value import DType, Kind, Value, local_shape
-from undiced.sim.mesh.spreading import F32
-
-Ints = NDArray[np.int64]
-Numbers = Literal["fp32", "wafer"]
-
-
-def rounded(value: F32, dtype: DType) -> F32:
-    """`value` as the float32 numbers nearest to it that `dtype` can hold."""
-    if dtype is DType.F16:
-        return value.astype(np.float16).astype(np.float32)
-    if dtype is DType.BF16:
-        bits = np.ascontiguousarray(value).view(np.uint32)
-        even = (bits >> np.uint32(16) & np.uint32(1)) + np.uint32(0x7FFF)
-        return ((bits + even) & np.uint32(0xFFFF0000)).view(np.float32)
-    return value
+from undiced.core.errors import ProgramFileError
+from undiced.program.wafer.layout import Axis
+from undiced.program.wafer.value import DType, Kind
+from undiced.sim.mesh.batch import Batch, Ints
+from undiced.sim.mesh.caches import Caches
+from undiced.sim.mesh.declarations import Declarations, Shape
+from undiced.sim.mesh.rounding import F32, Numbers, rounded
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The tokens of a step: ids, positions and sequences, (T,) each; a sequence's tokens are neighbors, in order."""
-
-    tokens: Ints
-    positions: Ints
-    sequences: Ints
-
-    @property
-    def size(self) -> int:
-        """Tokens."""
-        return len(self.tokens)
-
-
-@dataclass(slots=True)
 class Cores:
-    """Arrays of one region.
+    """One region's cores, stream after stream.
 
     Attributes:
-        values: what the running stream declares, by name.
-        bound: weights and tables of the run, by name; caches by name and sequence.
-        positions: KV positions that the longest sequence of the step has.
+        before: the region that hands on to this one.
+        filled: positions of the longest sequence once the step is done.
+        values: what the running stream declares.
+        bound: weights and tables of the run.
+        caches: of the run.
+        arrays: what instructions have written.
+        owners: of each token, where along its axis the core is that holds a looked-up value.
     """
 
-    rows: int
-    columns: int
-    trees: tuple[Tree, ...]
-    numbers: Numbers
-    batch: Batch
-    values: Mapping[str, Value] = field(default_factory=dict)
-    bound: dict[str, F32] = field(default_factory=dict)
-    caches: dict[tuple[str, int], F32] = field(default_factory=dict)
-    lengths: dict[int, int] = field(default_factory=dict)
-    arrays: dict[str, F32] = field(default_factory=dict)
-    owners: dict[str, Ints] = field(default_factory=dict)
-    positions: int = 0
+    def __init__(self, rows: int, columns: int, numbers: Numbers, batch: Batch, before: Cores | None = None) -> None:
+        self.rows, self.columns, self.numbers, self.batch, self.before = rows, columns, numbers, batch, before
+        self.filled = batch.filled
+        self.values = Declarations((), ())
+        self.bound: Mapping[str, F32] = {}
+        self.caches = Caches(rows, columns, self.values)
+        self.arrays: dict[str, F32] = {}
+        self.owners: dict[str, Ints] = {}
+
+    def begin(self, values: Declarations, bound: Mapping[str, F32], caches: Caches) -> None:
+        """Begin a run of a stream; states stay."""
+        self.values, self.bound, self.caches = values, bound, caches
+        self.owners = {}
+
+    def leave_states(self) -> None:
+        """End a run: everything but states is gone."""
+        self.arrays = {n: array for n, array in self.arrays.items() if self.values[n].kind is Kind.STATE}
+
+    def cache(self, name: str, sequence: int) -> F32:
+        """The array [rows, columns, *share] of a cache of the run, with room for the positions of the step."""
+        return self.caches.array(name, sequence, self.filled)
 
     def extent(self, axis: Axis) -> int:
         """Cores along an axis."""
         return self.rows if axis is Axis.ROWS else self.columns
 
-    def roots_of(self, value: Value) -> tuple[Axis, Roots] | None:
-        """The axis along which `value` lies at roots, if it does."""
-        for axis, parts in ((Axis.ROWS, value.rows), (Axis.COLUMNS, value.columns)):
-            for part in parts:
-                if isinstance(part, Roots):
-                    return axis, part
-        return None
+    def shape(self, name: str) -> Shape:
+        """A core's share of a value."""
+        return self.values.shape(name, self.filled)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """A core's share of a value that lies in memory of its own."""
-        value = self.values[name]
-        shape = local_shape(value, self.positions)
-        found = self.roots_of(value)
-        if found is None or found[1].whole:
-            return shape
-        part = found[1]
-        slices = self.trees[part.tree].slices
-        share = part.granule * ceil((prod(shape) - part.riders) / part.granule / slices)
-        return (share + part.riders,)
+    def full(self, array: F32) -> F32:
+        """With every core for itself (read only)."""
+        return np.broadcast_to(array, (self.rows, self.columns, *array.shape[2:]))
 
-    def _viewed(self, name: str) -> F32:
-        value = self.values[name]
-        view = value.view
-        assert view is not None
-        parent = self.read(view.parent, allocate=True)
-        lead = parent.shape[:2] if self.values[view.parent].kind in (Kind.WEIGHT, Kind.TABLE) else parent.shape[:3]
-        flat = parent.reshape(*lead, -1)
-        shape = self._view_shape(value, flat.shape[-1])
-        if view.count > 1:
-            shape = (*shape[:-1], view.of)
-        elif view.of > 1:
-            shape = (*shape, view.of)
-        start = view.offset if view.offset >= 0 else flat.shape[-1] + view.offset
-        seen = flat[..., start : start + prod(shape)].reshape(*lead, *shape)
-        if view.of == 1:
-            return seen
-        return seen[..., view.pick] if view.count == 1 else seen[..., view.pick : view.pick + view.count]
+    def read(self, name: str) -> F32:
+        """The array of a value; a view's is a view of its parent's.
 
-    def _view_shape(self, value: Value, length: int) -> tuple[int, ...]:
-        """Local sizes of a view; a dimension of size 0 takes what its parent has, riders left out."""
-        view = value.view
-        assert view is not None
-        shape = list(local_shape(value, self.positions))
-        if 0 in shape:
-            found = self.roots_of(self.values[view.parent])
-            body = length - (found[1].riders if found else 0) - view.offset
-            known = prod(s for s in shape if s) * (view.of if view.count == 1 else 1)
-            if view.count > 1:
-                known = known // view.count * view.of
-            shape[shape.index(0)] = body // known
-        return tuple(shape)
-
-    def read(self, name: str, *, allocate: bool = False) -> F32:
-        """The array of a value; a view is a view of its parent's."""
+        Raises:
+            ProgramFileError: nobody has written it.
+        """
         value = self.values[name]
         if value.view is not None:
-            return self._viewed(name)
-        if name in self.bound:
-            return self.bound[name]
-        if name not in self.arrays and allocate:
-            self.arrays[name] = np.full(
-                (self.rows, self.columns, self.batch.size, *self.shape(name)), np.nan, dtype=np.float32
-            )
-        return self.arrays[name]
-
-    def write(self, name: str, array: F32) -> None:
-        """Store a result, rounded to its element type where numbers are the wafer's."""
-        value = self.values[name]
-        if self.numbers == "wafer":
-            array = rounded(array, value.dtype)
-        if value.view is not None:
-            self._viewed(name)[...] = array
-        else:
-            shape = (self.rows, self.columns, self.batch.size, *array.shape[3:])
-            self.arrays[name] = np.array(np.broadcast_to(array, shape), dtype=np.float32, order="C")
+            return self._seen(name, self.read(value.view.parent))
+        found = self.bound.get(name, self.arrays.get(name))
+        if found is None:
+            raise ProgramFileError(f"The program reads {name} before it writes it.")
+        return found
 
     def per_token(self, name: str) -> F32:
-        """`read`, with a token dimension also for weights and tables."""
+        """`read`, with a dimension of tokens for weights and tables too."""
         array = self.read(name)
-        return array[:, :, None] if self._root(name).kind in (Kind.WEIGHT, Kind.TABLE) else array
+        return array[:, :, None] if self.values.constant(name) else array
 
-    def _root(self, name: str) -> Value:
+    def keep(self, name: str, array: F32) -> None:
+        """Store a result, rounded to its element type where numbers are the wafer's.
+
+        Args:
+            array: the caller's own; it shares no memory with any value.
+        """
         value = self.values[name]
-        while value.view is not None:
-            value = self.values[value.view.parent]
-        return value
+        array = self.rounded(array, value.dtype)
+        if value.view is None:
+            self.arrays[name] = np.ascontiguousarray(self._with_tokens(array))
+            return
+        holder = self.values.holder(name).name
+        self._open(holder, array.shape[:2])
+        self.read(name)[...] = array
 
-    def rounded_as(self, array: F32, dtype: DType) -> F32:
+    def rounded(self, array: F32, dtype: DType) -> F32:
         """`array` as `dtype` holds it, where numbers are the wafer's."""
         return rounded(array, dtype) if self.numbers == "wafer" else array
+
+    def _with_tokens(self, array: F32) -> F32:
+        if array.shape[2] == self.batch.size:
+            return array
+        return np.broadcast_to(array, (*array.shape[:2], self.batch.size, *array.shape[3:]))
+
+    def _open(self, name: str, grid: Shape) -> None:
+        """Make sure that a value's array is there, with as many cores as `grid` has."""
+        found = self.arrays.get(name)
+        if found is None:
+            shape = (self.rows, self.columns, self.batch.size, *self.shape(name))
+            self.arrays[name] = np.full(shape, np.nan, dtype=np.float32)
+        elif any(have < want for have, want in zip(found.shape[:2], grid, strict=True)):
+            self.arrays[name] = np.array(self.full(found))
+
+    def _seen(self, name: str, parent: F32) -> F32:
+        view = self.values[name].view
+        assert view is not None
+        lead = parent.shape[: 2 if self.values.constant(name) else 3]
+        flat = parent.reshape(*lead, -1)
+        if not np.may_share_memory(flat, parent):
+            raise ProgramFileError(f"{name} is a view of a view that skips elements.")
+        shape = self.shape(name)
+        start = view.offset if view.offset >= 0 else flat.shape[-1] + view.offset
+        if view.of == 1:
+            return flat[..., start : start + prod(shape)].reshape(*lead, *shape)
+        outer = shape if view.count == 1 else shape[:-1]
+        seen = flat[..., start : start + prod(outer) * view.of].reshape(*lead, *outer, view.of)
+        return seen[..., view.pick] if view.count == 1 else seen[..., view.pick : view.pick + view.count]

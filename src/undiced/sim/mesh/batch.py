@@ -1,0 +1,43 @@
+"""The tokens of one step. Data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The tokens of a step, one sequence after another, each sequence's in order.
+
+    Attributes:
+        tokens: ids, (T,).
+        positions: of each in its sequence, (T,).
+        sequences: whose it is, (T,).
+        lengths: positions that its sequence has once the step is done, (T,).
+    """
+
+    tokens: Ints
+    positions: Ints
+    sequences: Ints
+    lengths: Ints
+
+    @property
+    def size(self) -> int:
+        """Tokens."""
+        return len(self.tokens)
+
+    @property
+    def filled(self) -> int:
+        """Positions of the longest sequence once the step is done."""
+        return int(self.lengths.max())
+
+    def spans(self) -> list[tuple[int, slice]]:
+        """Each sequence and where its tokens are."""
+        edges = [0, *(np.flatnonzero(np.diff(self.sequences)) + 1), self.size]
+        return [(int(self.sequences[a]), slice(int(a), int(b))) for a, b in pairwise(edges)]

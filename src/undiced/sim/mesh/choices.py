@@ -1,0 +1,61 @@
+"""What instructions compute that look for the largest, or take elements by index; and `Place`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from undiced.program.wafer import instruction as isa
+from undiced.sim.mesh.batch import Ints
+from undiced.sim.mesh.cores import Cores
+from undiced.sim.mesh.identities import along, identities
+
+
+def select(cores: Cores, i: isa.Select) -> None:
+    """Of equal values the one of lowest index comes first; padding comes last, with index -1."""
+    a, ids = cores.read(i.a), _last_ids(cores, i.a)
+    valued = np.where(ids >= 0, a, np.float32(-np.inf))
+    if i.count == 1:
+        order = valued.argmax(axis=-1, keepdims=True)
+    else:
+        order = np.argsort(-valued, axis=-1, kind="stable")[..., : i.count]
+    chosen = np.take_along_axis(np.broadcast_to(ids, valued.shape), order, -1).astype(np.float32)
+    rows = [(np.take_along_axis(valued, order, -1), -np.inf), (chosen, -1.0)]
+    if i.carried:
+        rows.append((np.take_along_axis(cores.read(i.carried), order, -1), 0.0))
+    more = [(0, 0)] * (a.ndim - 1) + [(0, i.count - order.shape[-1])]
+    cores.keep(i.result, np.stack([np.pad(row, more, constant_values=empty) for row, empty in rows], axis=3))
+
+
+def _last_ids(cores: Cores, name: str) -> Ints:
+    """The index along the last dimension of each element of a share, beside an array of the value."""
+    value, dims = cores.values[name], len(cores.values[name].dims)
+    dim = value.dims[-1]
+    ids = along(value, dim.name, dim.size, cores.rows, cores.columns)
+    return ids.reshape(*ids.shape[:2], *(1,) * dims, ids.shape[-1])
+
+
+def mark(cores: Cores, i: isa.Mark) -> None:
+    """Ids that a core's share does not have mark nothing there."""
+    wanted = cores.read(i.ids)[..., None]
+    cores.keep(i.result, (wanted == _last_ids(cores, i.result)).astype(np.float32))
+
+
+def pick(cores: Cores, i: isa.Pick) -> None:
+    """Every core that takes part holds the whole of the last dimension."""
+    a, ids = cores.full(cores.read(i.a)), cores.full(cores.read(i.ids))
+    cores.keep(i.result, np.take_along_axis(a, np.nan_to_num(ids).astype(np.int64), -1))
+
+
+def place(cores: Cores, i: isa.Place) -> None:
+    """Each core keeps what it both holds and needs."""
+    a = cores.full(cores.read(i.a))
+    held = identities(cores.values[i.a], cores.rows, cores.columns)
+    wanted = identities(cores.values[i.result], cores.rows, cores.columns)
+    flat = a.reshape(*a.shape[:3], -1)
+    made = np.zeros((*a.shape[:3], wanted.shape[-1]), dtype=np.float32)
+    for row in range(cores.rows):
+        for column in range(cores.columns):
+            match = wanted[row, column][:, None] == held[row, column][None, :]
+            found = match.any(axis=1) & (wanted[row, column] >= 0)
+            made[row, column][:, found] = flat[row, column][:, match.argmax(axis=1)[found]]
+    cores.keep(i.result, made.reshape(*a.shape[:3], *cores.shape(i.result)))

@@ -1,0 +1,70 @@
+"""What instructions compute element by element, or by folding a core's own elements. Moves nothing between cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from undiced.program.wafer import instruction as isa
+from undiced.sim.mesh.cores import Cores
+from undiced.sim.mesh.functions import run_function
+from undiced.sim.mesh.rounding import F32
+
+_ELEMENTWISE: dict[isa.Elementwise, Callable[[F32, F32 | np.float32], F32]] = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+
+def aligned(cores: Cores, b: str, like: str) -> F32:
+    """`b` with axes of length 1 where it lacks dimensions of `like`; as it is where it has others."""
+    array, have, want = cores.per_token(b), cores.values.dims(b), cores.values.dims(like)
+    if have == want or set(have) - set(want):
+        return array
+    return np.expand_dims(array, tuple(3 + n for n, name in enumerate(want) if name not in have))
+
+
+def combine(cores: Cores, i: isa.Combine) -> None:
+    """Two values."""
+    cores.keep(i.result, _ELEMENTWISE[i.operation](cores.per_token(i.a), aligned(cores, i.b, i.a)))
+
+
+def scale(cores: Cores, i: isa.Scale) -> None:
+    """A value and a constant."""
+    cores.keep(i.result, _ELEMENTWISE[i.operation](cores.per_token(i.a), np.float32(i.constant)))
+
+
+def copy(cores: Cores, i: isa.Copy) -> None:
+    """As it is; `keep` converts it."""
+    cores.keep(i.result, cores.per_token(i.a).copy())
+
+
+def fill(cores: Cores, i: isa.Fill) -> None:
+    """The same on every core."""
+    shape = (1, 1, cores.batch.size, *cores.shape(i.result))
+    cores.keep(i.result, np.full(shape, i.constant, dtype=np.float32))
+
+
+def apply(cores: Cores, i: isa.Apply) -> None:
+    """Step by step, in 32-bit floats."""
+    cores.keep(i.result, run_function(i.function, cores.read(i.a)))
+
+
+def fold(cores: Cores, i: isa.Fold) -> None:
+    """Over the dimensions that the result lacks."""
+    keep = cores.values.dims(i.result)
+    over = tuple(3 + n for n, name in enumerate(cores.values.dims(i.a)) if name not in keep)
+    a = cores.read(i.a)
+    made: F32 = np.sum(a, axis=over) if i.operation == "sum" else np.max(a, axis=over)
+    cores.keep(i.result, made if over else made.copy())
+
+
+def rotate(cores: Cores, i: isa.Rotate) -> None:
+    """Pairs are neighbors: the last dimension, or every two elements of a flat value."""
+    a = cores.read(i.a)
+    exchanged = a.reshape(*a.shape[:-1], -1, 2)[..., ::-1].reshape(a.shape)
+    cores.keep(i.result, a * aligned(cores, i.cosine, i.a) + exchanged * aligned(cores, i.sine, i.a))

@@ -1,0 +1,111 @@
+"""What `Product` computes: tiles of weights, or of a cache, by vectors; on all cores at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import POSITION
+from undiced.program.wafer.value import DType, Kind
+from undiced.sim.mesh.cores import Cores
+from undiced.sim.mesh.rounding import F32, rounded
+from undiced.sim.mesh.sums import multiply_add_f16
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """How x over `x` and w over `w` become a result over `r`: axes of both by role, and the result's order.
+
+    Attributes:
+        batch: dimensions of all three, inner: of both operands alone, left and right: of one operand and the result.
+    """
+
+    batch: Names
+    inner: Names
+    left: Names
+    right: Names
+    x_axes: tuple[int, ...]
+    w_axes: tuple[int, ...]
+    r_axes: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def contraction(x: Names, w: Names, r: Names) -> Contraction:
+    """The contraction of two operands to a result."""
+    both = [d for d in x if d in w]
+    batch, inner = tuple(d for d in both if d in r), tuple(d for d in both if d not in r)
+    left, right = tuple(d for d in x if d not in both), tuple(d for d in w if d not in both)
+    have = ("rows", "columns", *batch, "tokens", *left, *right)
+    return Contraction(
+        batch, inner, left, right,
+        (0, 1, *(3 + x.index(d) for d in batch), 2, *(3 + x.index(d) for d in (*left, *inner))),
+        (0, 1, *(2 + w.index(d) for d in (*batch, *inner, *right))),
+        tuple(have.index(d) for d in ("rows", "columns", "tokens", *r)),
+    )  # fmt: skip
+
+
+def product(cores: Cores, i: isa.Product) -> None:
+    """One tile after the other; that they lie side by side makes a difference in cost alone."""
+    x = cores.read(i.x)
+    for weight, result in zip(i.weights, i.results, strict=True):
+        start = cores.read(result) if i.accumulate else None
+        parts = [
+            _tile(cores, i.x, result, x[:, :, span], w, w_dims, start if start is None else start[:, :, span])
+            for span, w, w_dims in _operands(cores, i, weight)
+        ]
+        cores.keep(result, parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2))
+
+
+def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
+    """Tokens, and the weights [rows, columns, *dims] that they meet: one for all, a sequence's cache, an expert's."""
+    dims = cores.values.dims(weight)
+    if cores.values[weight].kind is Kind.CACHE:
+        for sequence, span in cores.batch.spans():
+            yield span, _filled(cores, weight, sequence), dims
+        return
+    array = cores.read(weight)
+    if not i.expert:
+        yield slice(None), array, dims
+        return
+    chosen = cores.read(i.expert)[0, 0].reshape(cores.batch.size, -1)[:, i.choice].astype(np.int64)
+    for token, expert in enumerate(chosen):
+        yield slice(token, token + 1), array[:, :, expert], dims[1:]
+
+
+def _filled(cores: Cores, cache: str, sequence: int) -> F32:
+    """As much of a sequence's cache as the longest sequence of the step has filled."""
+    axis = cores.values.dims(cache).index(POSITION)
+    share = cores.shape(cache)[axis]
+    return cores.cache(cache, sequence)[(slice(None),) * (2 + axis) + (slice(share),)]
+
+
+def _tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names, start: F32 | None) -> F32:
+    """[rows, columns, tokens, *result's dims]; `start` is what the sums begin with."""
+    x_dims = cores.values.dims(x_name)
+    how = contraction(x_dims, w_dims, cores.values.dims(result))
+    size = {**dict(zip(x_dims, x.shape[3:], strict=True)), **dict(zip(w_dims, w.shape[2:], strict=True))}
+    lead, left, right = ([size[d] for d in names] for names in (how.batch, how.left, how.right))
+    inner = prod(size[d] for d in how.inner)
+    xs = x.transpose(how.x_axes).reshape(*x.shape[:2], *lead, x.shape[2] * prod(left), inner)
+    ws = w.transpose(how.w_axes).reshape(*w.shape[:2], *lead, inner, prod(right))
+    began = None
+    if start is not None:
+        back = start.transpose([how.r_axes.index(axis) for axis in range(start.ndim)])
+        began = back.reshape(*start.shape[:2], *lead, x.shape[2] * prod(left), prod(right))
+    made = _multiplied(cores, xs, ws, began, cores.values[result].dtype)
+    return made.reshape(*made.shape[:2], *lead, x.shape[2], *left, *right).transpose(how.r_axes)
+
+
+def _multiplied(cores: Cores, x: F32, w: F32, start: F32 | None, dtype: DType) -> F32:
+    """[..., m, inner] by [..., inner, n]. 16-bit sums take 16-bit factors, and are rounded at every input."""
+    if cores.numbers == "wafer" and dtype is DType.F16:
+        return multiply_add_f16(rounded(x, DType.F16), w, start)
+    made: F32 = np.matmul(x, w)
+    return made if start is None else made + start
