@@ -83,23 +83,38 @@ def crossings(size: int, hops: int, slices: int) -> int:
     return max((*right, *left), default=0)
 
 
-def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int) -> Cost:
-    """One slice of `count` wavelets from its terms to its root, as if it had every core to itself.
+def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int) -> list[Cost]:
+    """Each level of one slice of `count` wavelets, as if it had every core to itself.
 
-    Levels share colors by switching routes: one control wavelet each.
+    Levels share two colors by switching routes: one control wavelet each.
     """
-    total, hops, members = ZERO, 1, tree.span
+    out, hops, members = [], 1, tree.span
     for number, level in enumerate(tree.levels):
         size = min(level.size, members)
         if size > 1:
             place = root_place(size, tree.slices, which, number)
             if level.star:
-                total += _star(core, link, place, size, hops, count, tree.slices)
+                cost = _star(core, link, place, size, hops, count, tree.slices)
             else:
-                total += _chain(link, place, size, hops, count)
-            total += Cost(collective=1.0)
+                cost = _chain(link, place, size, hops, count)
+            out.append(cost + Cost(collective=1.0))
         hops, members = hops * size, ceil(members / size)
-    return total
+    return out
+
+
+def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int) -> Cost:
+    """One slice of `count` wavelets from its terms to its root."""
+    return sum(level_costs(core, link, tree, which, count), ZERO)
+
+
+def engaged(core: Core, link: Link, tree: Tree, count: int) -> Cost:
+    """How long a reduction of `count` wavelets a slice keeps the next one out of its tree.
+
+    Levels take two colors in turn: a router has the color back for a level once the level after the next has passed.
+    """
+    costs = level_costs(core, link, tree, 0, count)
+    turns = [sum(costs[first : first + 3], ZERO) for first in range(max(len(costs) - 2, 0))]
+    return longest(ZERO, *costs, *turns)
 
 
 def pace(link: Link, count: int) -> Cost:

@@ -202,12 +202,10 @@ def place(i: isa.Place, s: Shares) -> Work:
 
 def select(i: isa.Select, s: Shares) -> Work:
     """For each of the largest: its value, then where it is, then steps that take it out and what is carried."""
-    dtype, passes = s.values[i.a].dtype, i.count * s.step.size
-    length = s.shape(i.a)[s.names(i.a).index(i.dim)]
-    return Work(
-        (Vectors("reduce", dtype, dtype, length, 2 * passes, 1, BYTES[dtype]),),
-        scalars=passes * (2 if i.carried else 1),
-    )
+    dtype, length = s.values[i.a].dtype, s.shape(i.a)[-1]
+    passes = i.count * (s.size(i.a) // max(length, 1)) * s.step.size
+    found = Vectors("reduce", dtype, dtype, length, 2 * passes, 1, BYTES[dtype])
+    return Work((found,), scalars=passes * (2 if i.carried else 1))
 
 
 def mark(i: isa.Mark, s: Shares) -> Work:

@@ -92,8 +92,14 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
 
 
 def _beside(a: Tile, b: Tile, s: Shares) -> bool:
+    """Whether b's results follow a's, or lie between them element by element."""
     first, second = s.extent(a.result), s.extent(b.result)
-    return first.value == second.value and first.stop == second.start and a.scalar == b.scalar
+    if a.scalar != b.scalar or first.value != second.value:
+        return False
+    views = s.values[a.result].view, s.values[b.result].view
+    if views[0] and views[1] and views[0].of == views[1].of > 1 and first == second:
+        return views[1].pick == views[0].pick + views[0].count
+    return first.stop == second.start
 
 
 def _conversions(tile: Tile, s: Shares, before: list[Vectors]) -> list[Vectors]:

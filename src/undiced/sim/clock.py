@@ -1,0 +1,173 @@
+"""Times a wafer program: walks its regions with the critical paths of their streams. Milliseconds for any model.
+
+Knows programs and machines, no mapping and no model. Its work grows with streams, never with cores or layers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from undiced.core.errors import CompileError
+from undiced.machine.cost import ZERO, Cost
+from undiced.machine.wafer import Wafer
+from undiced.program.program import Rect
+from undiced.program.wafer.instruction import MOVERS
+from undiced.program.wafer.program import Region, WaferProgram
+from undiced.program.wafer.share import Shares, values_of
+from undiced.program.wafer.step import Step
+from undiced.sim.timeline import Path, critical_path
+
+_ENTER = "enter"
+_MOVERS = frozenset(kind.__name__ for kind in MOVERS)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTime:
+    """One region's share of a step.
+
+    Attributes:
+        shares: critical cycles by node and by kind of instruction.
+        layer_cycles: of the runs that belong to layers, and of arrivals; the rest are the model's ends.
+        layers: those that have runs here.
+    """
+
+    name: str
+    wafer: int
+    rect: Rect
+    shares: dict[tuple[str, str], Cost]
+    layer_cycles: float
+    layers: frozenset[int]
+
+    @property
+    def cost(self) -> Cost:
+        """Of all its runs."""
+        return sum(self.shares.values(), ZERO)
+
+    @property
+    def cycles(self) -> float:
+        """Cycles that a step spends here."""
+        return self.cost.cycles
+
+    @property
+    def hottest(self) -> tuple[str, float]:
+        """The node whose movers take longest, and their cycles."""
+        found: dict[str, float] = defaultdict(float)
+        for (node, kind), cost in self.shares.items():
+            if kind in _MOVERS and not cost.io:
+                found[node] += cost.cycles
+        return max(found.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Timing of one step; every second is at `clock_hz`.
+
+    Attributes:
+        token_cycles: from one token to the next of the same sequences.
+        stage_interval_cycles: the slowest stage, layers alone; initiation_interval_cycles: embedding and head included.
+        layer_cycles: of a layer, on average.
+    """
+
+    machine: str
+    clock_hz: float
+    step: Step
+    regions: tuple[RegionTime, ...]
+    token_cycles: float
+    stage_interval_cycles: float
+    initiation_interval_cycles: float
+    layer_cycles: float
+    stages: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of one user."""
+        return self.clock_hz / self.token_cycles
+
+    @property
+    def aggregate_tokens_per_second(self) -> float:
+        """Of the whole machine, with a batch in every stage."""
+        return self.step.sequences * self.clock_hz / self.initiation_interval_cycles
+
+    def by_kind(self) -> dict[str, float]:
+        """Cycles of a step by what they are spent on."""
+        return sum((region.cost for region in self.regions), ZERO).as_dict()
+
+    def by_operator(self) -> dict[str, float]:
+        """Cycles of a step by node of the graph, largest first."""
+        return self._summed(0)
+
+    def by_instruction(self) -> dict[str, float]:
+        """Cycles of a step by kind of instruction, largest first."""
+        return self._summed(1)
+
+    def by_wafer(self) -> dict[int, float]:
+        """Cycles of a step by wafer."""
+        total: dict[int, float] = defaultdict(float)
+        for region in self.regions:
+            total[region.wafer] += region.cycles
+        return dict(total)
+
+    def _summed(self, part: int) -> dict[str, float]:
+        total: dict[str, float] = defaultdict(float)
+        for region in self.regions:
+            for key, cost in region.shares.items():
+                total[key[part]] += cost.cycles
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def stream_paths(program: WaferProgram, wafer: Wafer, step: Step, clock_hz: float) -> list[Path]:
+    """The critical path of every stream, each once."""
+    out = []
+    for stream in program.streams:
+        shares = Shares(values_of(program, stream), program.trees, step)
+        out.append(critical_path(wafer, stream.instructions, shares, clock_hz))
+    return out
+
+
+def time_step(program: WaferProgram, wafer: Wafer, step: Step | None = None, clock_hz: float | None = None) -> Timing:
+    """Time one step of `program` on `wafer`; by default of one sequence at the program's longest context.
+
+    Raises:
+        CompileError: a program that was compiled for another machine.
+    """
+    if program.machine_digest != wafer.digest:
+        another = "another machine of that name" if program.machine == wafer.name else wafer.name
+        raise CompileError(
+            f"The program was compiled for {program.machine}, not for {another}.",
+            remedy="Compile it again for this machine.",
+        )
+    step = step or Step(context=program.bounds.context)
+    clock = clock_hz or wafer.system.clock_hz.value
+    paths = stream_paths(program, wafer, step, clock)
+    names = [stream.name for stream in program.streams]
+    regions = tuple(_region_time(region, paths, names) for region in program.regions)
+    return _timing(wafer, step, clock, regions)
+
+
+def _region_time(region: Region, paths: list[Path], names: list[str]) -> RegionTime:
+    found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
+    layers = 0.0
+    for run in region.runs:
+        for key, cost in paths[run.stream].shares.items():
+            found[key] += cost
+        if run.layer >= 0 or names[run.stream].startswith(_ENTER):
+            layers += paths[run.stream].cost.cycles
+    held = frozenset(run.layer for run in region.runs if run.layer >= 0)
+    return RegionTime(region.name, region.wafer, region.rect, dict(found), layers, held)
+
+
+def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime, ...]) -> Timing:
+    layer_stages = [region.layer_cycles for region in regions if region.layers]
+    layers = frozenset[int]().union(*(region.layers for region in regions))
+    return Timing(
+        machine=wafer.name,
+        clock_hz=clock_hz,
+        step=step,
+        regions=regions,
+        token_cycles=sum(region.cycles for region in regions),
+        stage_interval_cycles=max(layer_stages, default=0.0),
+        initiation_interval_cycles=max(region.cycles for region in regions),
+        layer_cycles=sum(layer_stages) / max(len(layers), 1),
+        stages=len(layer_stages),
+    )

@@ -1,0 +1,273 @@
+"""When each instruction of a stream starts and ends: readiness of operands, one datapath a core, lines that are taken.
+
+Instructions are issued in order. Local ones take the core's datapath; movers run beside it once they have started, and
+who reads their results waits for them, slice by slice. Every moment knows what it waited for, so the critical path can
+be walked back: nothing is marked as overlapped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from undiced.machine import lines
+from undiced.machine.arithmetic import local_cost
+from undiced.machine.cost import ZERO, Cost
+from undiced.machine.wafer import Wafer
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Axis, Roots
+from undiced.program.wafer.operands import reads, writes
+from undiced.program.wafer.share import Extent, Shares
+from undiced.program.wafer.work import Haul
+from undiced.program.wafer.workload import work
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """A point in time: `cost` after the moment `before`, spent by an instruction of a node."""
+
+    cycles: float = 0.0
+    before: Moment | None = None
+    cost: Cost = ZERO
+    node: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When an instruction began and when its last result was there, in cycles from the stream's start."""
+
+    instruction: isa.Instruction
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A stream's critical path: cycles by node and by kind of instruction, and every instruction's span."""
+
+    shares: dict[tuple[str, str], Cost]
+    spans: tuple[Span, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """Of the whole stream."""
+        return sum(self.shares.values(), ZERO)
+
+
+def critical_path(wafer: Wafer, instructions: Iterable[isa.Instruction], shares: Shares, clock_hz: float) -> Path:
+    """The critical path of a stream that starts on idle cores."""
+    timeline = _Timeline(wafer, shares, clock_hz)
+    spans = tuple(timeline.issue(instruction) for instruction in instructions)
+    found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
+    moment: Moment | None = timeline.end()
+    while moment is not None:
+        if moment.cost.cycles:
+            found[moment.node, moment.kind] += moment.cost
+        moment = moment.before
+    return Path(dict(found), spans)
+
+
+def _latest(moments: Iterable[Moment]) -> Moment:
+    return max(moments, key=lambda moment: moment.cycles)
+
+
+_Ready = list[tuple[Extent, Moment]]
+Route = tuple[str, Axis | isa.Line | int]
+
+
+@dataclass(slots=True)
+class _Timeline:
+    """The state of a stream in time.
+
+    Attributes:
+        free: when the datapath of a core that is no root is free; at_roots: of the root of each slice of a tree.
+        ready: when elements of values are there; sliced: when each root's share is.
+        taken: until when a tree, the links of an axis or the roots' color of a line serve a mover.
+        gone: when what leaves the region has arrived.
+    """
+
+    wafer: Wafer
+    shares: Shares
+    clock_hz: float
+    free: Moment = field(default_factory=Moment)
+    at_roots: dict[tuple[int, int], Moment] = field(default_factory=dict)
+    ready: dict[str, _Ready] = field(default_factory=dict)
+    sliced: dict[str, dict[int, Moment]] = field(default_factory=dict)
+    taken: dict[Route, Moment] = field(default_factory=dict)
+    gone: list[Moment] = field(default_factory=list)
+
+    def end(self) -> Moment:
+        """When everything is done."""
+        arrived = [moment for spans in self.ready.values() for _, moment in spans]
+        gathered = [moment for slices in self.sliced.values() for moment in slices.values()]
+        return _latest([self.issued(), *arrived, *gathered, *self.gone])
+
+    def issue(self, i: isa.Instruction) -> Span:
+        """Let an instruction take its time."""
+        done = work(i, self.shares)
+        cost = local_cost(self.wafer.core, done)
+        if done.haul is None:
+            return self._local(i, cost)
+        if isinstance(i, isa.Reduce):
+            return self._reduce(i, done.haul, cost)
+        if isinstance(i, isa.Multicast):
+            return self._multicast(i, done.haul, cost)
+        return self._hand_over(i, done.haul, cost)
+
+    # Readiness
+
+    def issued(self) -> Moment:
+        """When all cores, roots too, are done with the local instructions before."""
+        return _latest([self.free, *self.at_roots.values()])
+
+    def _after(self, moment: Moment, cost: Cost, i: isa.Instruction) -> Moment:
+        return Moment(moment.cycles + cost.cycles, moment, cost, i.node, type(i).__name__)
+
+    def _there(self, extent: Extent) -> Moment:
+        """When all elements of an extent are there."""
+        spans = self.ready.get(extent.value, [])
+        return _latest([Moment(), *(moment for held, moment in spans if held.meets(extent))])
+
+    def _read(self, name: str, tree: int | None = None, which: int = 0) -> Moment:
+        """When a core may read a value: the root of a slice its share, others the whole."""
+        stored, part = self.shares.stored(name).name, self.shares.roots(name)
+        if part is None:
+            return self._there(self.shares.extent(name))
+        slices = self.sliced.get(stored, {})
+        if part.tree == tree and which in slices:
+            return slices[which]
+        return _latest([Moment(), *slices.values()])
+
+    def _write(self, extent: Extent, moment: Moment) -> None:
+        kept = [
+            (held, when)
+            for held, when in self.ready.get(extent.value, [])
+            if not (extent.start <= held.start and held.stop <= extent.stop)
+        ]
+        self.ready[extent.value] = [*kept, (extent, moment)]
+
+    # Local instructions
+
+    def _local(self, i: isa.Instruction, cost: Cost) -> Span:
+        tree = self._tree(i)
+        if tree is not None:
+            return self._at_roots(i, cost, tree)
+        start = _latest([self.issued(), *(self._read(name) for name in reads(i))])
+        self.free = end = self._after(start, cost, i)
+        self.at_roots.clear()
+        for name in writes(i):
+            self._write(self.shares.extent(name), end)
+        return Span(i, start.cycles, end.cycles)
+
+    def _tree(self, i: isa.Instruction) -> int | None:
+        """The tree at whose roots an instruction works, if it makes what they hold."""
+        parts = [self.shares.roots(name) for name in writes(i)]
+        return next((part.tree for part in parts if part is not None), None)
+
+    def _at_roots(self, i: isa.Instruction, cost: Cost, tree: int) -> Span:
+        """Each root as soon as it has its share; roots are cores of their own."""
+        starts, ends = [], {}
+        for which in range(self.shares.trees[tree].slices):
+            start = _latest([self._root_issued(tree, which), *(self._read(name, tree, which) for name in reads(i))])
+            ends[which] = self.at_roots[tree, which] = self._after(start, cost, i)
+            starts.append(start.cycles)
+        for name in writes(i):
+            self.sliced[self.shares.stored(name).name] = ends
+        return Span(i, min(starts), max(end.cycles for end in ends.values()))
+
+    def _root_issued(self, tree: int, which: int) -> Moment:
+        """When the root of a slice is done with what came before; it may be a root of other trees too."""
+        return _latest(
+            [self.free, *(moment for key, moment in self.at_roots.items() if key[0] != tree or key[1] == which)]
+        )
+
+    # Movers
+
+    def _claim(self, start: Moment, *routes: Route) -> Moment:
+        return _latest([start, *(self.taken[route] for route in routes if route in self.taken)])
+
+    def _converted(self, i: isa.Instruction, name: str, cost: Cost) -> Moment:
+        """When all cores have a value in the wire's type: conversions take their datapath."""
+        if not cost.cycles:
+            return self.issued()
+        self.free = self._after(_latest([self.issued(), self._read(name)]), cost, i)
+        self.at_roots.clear()
+        return self.free
+
+    def _reduce(self, i: isa.Reduce, haul: Haul, cost: Cost) -> Span:
+        """Each slice once its terms are there and every core is done with the one before."""
+        core, link, part = self.wafer.core, self.wafer.link, self.shares.roots(i.result)
+        assert haul.tree is not None and part is not None
+        tree, links = ("tree", part.tree), ("links", i.line.axis)
+        count = lines.wavelets(link, haul.pieces[0])
+        start = first = self._claim(self._converted(i, i.a, cost), tree, links)
+        ends: dict[int, Moment] = {}
+        for which in range(len(haul.pieces)):
+            begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
+            ends[which] = self._after(begin, lines.slice_cost(core, link, haul.tree, which, count), i)
+            self.taken[tree] = self._after(begin, lines.engaged(core, link, haul.tree, count), i)
+            start = self.taken[links] = self._after(begin, lines.pace(link, count), i)
+        self.sliced[self.shares.stored(i.result).name] = ends
+        return Span(i, first.cycles, max(end.cycles for end in ends.values()))
+
+    def _terms(self, i: isa.Reduce, which: int, slices: int) -> Moment:
+        """When a slice's terms are there, riders included."""
+        extent, part = self.shares.extent(i.a), self.shares.roots(i.result)
+        assert part is not None
+        if part.whole or slices == 1:
+            return self._there(extent)
+        share = self.shares.size(i.result) - part.riders
+        body = extent.stop - part.riders
+        start = min(extent.start + which * share, body)
+        own = Extent(extent.value, start, min(start + share, body))
+        riders = Extent(extent.value, body, extent.stop)
+        return _latest([self._there(own), *([self._there(riders)] if part.riders else [])])
+
+    def _multicast(self, i: isa.Multicast, haul: Haul, cost: Cost) -> Span:
+        """One sender after the other, each as soon as it has its piece and the path."""
+        link, part, line = self.wafer.link, self.shares.roots(i.a), haul.line
+        assert line is not None
+        target, color = self.shares.extent(i.result), ("color", line)
+        places = haul.senders or (0,)
+        path: Moment | None = self.taken.get(color)
+        started: list[Moment] = []
+        at = target.start
+        for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
+            start = self._sender_ready(i, part, which, cost)
+            started.append(start)
+            sent = self._after(start, lines.software(link), i)
+            if path is not None:
+                hops = abs(place - places[which - 1]) if which else 0
+                sent = _latest([sent, self._after(path, lines.turn(link, hops), i)])
+            path = self._after(sent, lines.payload(link, lines.wavelets(link, size)), i)
+            there = self._after(path, lines.arrival(link, max(place, line.span - 1 - place)), i)
+            stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
+            self._write(Extent(target.value, at, stop), there)
+            at = stop
+        assert path is not None
+        self.taken[color] = path
+        return Span(i, min(moment.cycles for moment in started), there.cycles)
+
+    def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int, cost: Cost) -> Moment:
+        """When a sender has its piece in the wire's type and has come so far in its stream."""
+        if part is None:
+            return _latest([self._converted(i, i.a, cost), self._read(i.a)])
+        start = _latest([self._root_issued(part.tree, which), self._read(i.a, part.tree, which)])
+        if cost.cycles:
+            start = self.at_roots[part.tree, which] = self._after(start, cost, i)
+        return start
+
+    def _hand_over(self, i: isa.Instruction, haul: Haul, cost: Cost) -> Span:
+        """From region to region, and from wafer to wafer."""
+        link, system = self.wafer.link, self.wafer.system
+        start = _latest([self._converted(i, reads(i)[0], cost), *(self._read(name) for name in reads(i))])
+        seconds = system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
+        io = Cost(io=seconds * self.clock_hz) if haul.off_wafer_bytes else ZERO
+        wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)
+        there = self._after(start, io + lines.software(link) + wire, i)
+        self.gone.append(there)
+        for name in writes(i):
+            self._write(self.shares.extent(name), there)
+        return Span(i, start.cycles, there.cycles)
