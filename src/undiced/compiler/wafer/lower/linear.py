@@ -23,7 +23,11 @@ from undiced.program.wafer.value import DType, Kind, Value, local_shape
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One product's result: dimensions, how they lie over columns, and how the weights' rows name them."""
+    """One product's result: dimensions, how they lie over columns, and how the weights' rows name them.
+
+    Attributes:
+        head_columns, picked, among: which columns of the slot's heads it is, see `Weights`.
+    """
 
     node: Node
     dims: tuple[Dim, ...]
@@ -31,6 +35,8 @@ class Output:
     head_columns: tuple[int, ...] = ()
     scale: float = 1.0
     label: str = ""
+    picked: tuple[str, ...] = ("pair", "turn")
+    among: int = 0
 
     @property
     def share(self) -> int:
@@ -127,6 +133,9 @@ def _parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
 def _matrix(low: Lowering, x: Held, output: Output) -> str:
     role, layer = layered(output.node.weights[0])
     held = matrix(low, role, layer, (*output.dims, *x.dims), output.head_columns, output.scale)
+    if output.among:
+        held = replace(held, picked=output.picked, among=output.among)
+        role = f"{role}:{output.picked[0]}"
     return low.w.weight(role, (*x.dims, *output.dims), held, low.w.values[x.name].rows, output.columns)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undiced.compiler.wafer.lower.feedforward import gated, gated_pair, single_activation, ungated
 from undiced.compiler.wafer.lower.held import Held
+from undiced.compiler.wafer.lower.latent import left_to_attention
 from undiced.compiler.wafer.lower.linear import Output, to_columns, to_rows
 from undiced.compiler.wafer.lower.lowering import FEATURE, Lowering
 from undiced.compiler.wafer.lower.positions import pairing
@@ -13,6 +14,8 @@ from undiced.program.wafer.layout import Dim
 
 def linear(low: Lowering, node: Node) -> None:
     """All products of one input as one tile; or the way back to the hidden state."""
+    if left_to_attention(low, node):
+        return
     x = low.get(node)
     if x.side == "columns":
         low.held[node.out] = to_rows(low, x, node)

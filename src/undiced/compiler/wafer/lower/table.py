@@ -7,6 +7,7 @@ from collections.abc import Callable
 from undiced.compiler.wafer.lower.attention import attention
 from undiced.compiler.wafer.lower.ends import embed, position_embed
 from undiced.compiler.wafer.lower.feedforward import act, add, glu, mul_scalar, softcap
+from undiced.compiler.wafer.lower.latent import mla_attention
 from undiced.compiler.wafer.lower.lowering import Lowering
 from undiced.compiler.wafer.lower.mixtures import moe_ffn
 from undiced.compiler.wafer.lower.norms import layernorm, rmsnorm
@@ -28,6 +29,7 @@ LOWERINGS: dict[str, Lower] = {
     "attention": attention,
     "glu": glu,
     "act": act,
+    "mla_attention": mla_attention,
     "moe_route": moe_route,
     "moe_ffn": moe_ffn,
     "add": add,
