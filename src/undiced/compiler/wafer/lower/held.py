@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from undiced.program.wafer.layout import Axis, Dim, Roots, Spread
+from undiced.program.wafer.layout import Axis, Dim, Spread
 from undiced.program.wafer.value import Rotation, Table
 
 Side = Literal["rows", "columns"]
@@ -50,14 +50,10 @@ class Chosen:
 
     Attributes:
         ids, weights: (choice,) on every core.
-        root: the inverse root of the norm of what the router read, at the roots of columns of cores; "" for none.
-        part: those roots.
     """
 
     ids: str
     weights: str
-    root: str
-    part: Roots
 
 
 @dataclass(frozen=True, slots=True)

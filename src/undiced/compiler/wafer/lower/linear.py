@@ -51,14 +51,12 @@ class Tile:
     Attributes:
         body: the flat sums at the roots, in slices of whole granules.
         part: where that is.
-        root: the inverse root that normed them, at the same roots; "" for none.
     """
 
     outputs: list[Output]
     interleaved: bool
     body: str
     part: Roots
-    root: str = ""
 
     @property
     def size(self) -> int:
@@ -88,7 +86,7 @@ def summed(
     body = w.value("payload.body", (Dim("flat", 0),), (part,), (), view=view_of(at_root))
     if x.norm:
         low.norm_taken(x.norm, root, body)
-    tile = Tile(outputs, interleaved, body, part, root)
+    tile = Tile(outputs, interleaved, body, part)
     if any(len(output.node.weights) > 1 for output in outputs):
         _add_biases(low, tile)
     return tile

@@ -43,6 +43,7 @@ class Lowering:
         context: positions that caches and tables hold.
         chunk: tokens of one sequence that a step may have.
         chosen: experts that tokens visit, by the graph's routes.
+        roots: inverse roots at the roots of columns of cores, by the value that they scale products of.
         tables: rows by position that the segment reads, by the name of their state.
         eighths: how much of a feed-forward block's width the stream takes, where regions cut it.
     """
@@ -56,6 +57,7 @@ class Lowering:
     done: set[str] = field(default_factory=set)
     tables: dict[str, ByPosition] = field(default_factory=dict)
     chosen: dict[str, Chosen] = field(default_factory=dict)
+    roots: dict[str, str] = field(default_factory=dict)
     eighths: int = PARTS
 
     @property
@@ -116,6 +118,8 @@ class Lowering:
 
         Where sums have 16 bits, the operand takes a power of two near the norm before: every core has it by then.
         """
+        if norm.scaled in self.roots:
+            return self.roots[norm.scaled]
         w, line = self.w, self.grid.line(Axis.ROWS)
         squares = w.value("square", (), (Partial("sum", line.span),), ())
         self.square_sum(norm.source, squares)
@@ -126,8 +130,14 @@ class Lowering:
 
     def norm_taken(self, norm: PendingNorm, root: str, sums: str) -> None:
         """Scale sums at the roots by the inverse root; the power of two near it is the next norm's."""
+        if norm.scaled not in self.roots:
+            self._norm_rooted(norm, root)
+        self.w.emit(isa.Combine(self.w.node, "multiply", sums, sums, root))
+
+    def _norm_rooted(self, norm: PendingNorm, root: str) -> None:
+        """The inverse root, once for all products of the norm."""
         w, line = self.w, self.grid.line(Axis.ROWS)
-        self.inverse_root(root, norm.width, norm.eps)
+        self.roots[norm.scaled] = self.inverse_root(root, norm.width, norm.eps)
         if w.choices.ranged:
             value = w.values[root]
             near = w.value("range.near", (), value.rows, value.columns)
@@ -137,7 +147,6 @@ class Lowering:
             w.emit(isa.Apply(w.node, "inverse_power", back, state))
             w.emit(isa.Combine(w.node, "multiply", root, root, back))
             w.emit(isa.Multicast(w.node, state, near, line, "f32"))
-        w.emit(isa.Combine(w.node, "multiply", sums, sums, root))
 
     def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
         """Rows and columns of a held value."""

@@ -94,9 +94,10 @@ def moe_ffn(low: Lowering, node: Node) -> None:
     """The sum over chosen experts (and the shared one) of weight times expert."""
     chosen, x = low.chosen[node.ins[1]], low.get(node)
     biased = len(node.weights) > 3
-    mixture = Mixture(low, node, chosen, _inner(low, x, chosen, biased), shared_expert(low, node))
+    root = low.roots[x.norm.scaled] if x.norm else ""
+    mixture = Mixture(low, node, chosen, _inner(low, x, root, biased), shared_expert(low, node))
     payload = _gates_and_ups(mixture)
-    active = _activated(mixture, payload, "" if biased else chosen.root)
+    active = _activated(mixture, payload, "" if biased else root)
     result = _downs(mixture, active)
     if mixture.shared is None:
         low.held[node.out] = result
@@ -108,16 +109,16 @@ def moe_ffn(low: Lowering, node: Node) -> None:
     low.held[total.out] = result
 
 
-def _inner(low: Lowering, x: Held, chosen: Chosen, biased: bool) -> str:
+def _inner(low: Lowering, x: Held, root: str, biased: bool) -> str:
     """Biases are added before sums are normed, so the norm then goes to every core ahead of the experts."""
     w = low.w
     if x.norm is None:
         return x.name
     if not biased:
         return x.norm.scaled
-    root = w.sent(chosen.root, low.grid.line(Axis.ROWS), "moe.root", (), (), ())
+    known = w.sent(root, low.grid.line(Axis.ROWS), "moe.root", (), (), ())
     inner = low.like(x, "moe.normed")
-    w.emit(isa.Combine(w.node, "multiply", inner, x.norm.scaled, root))
+    w.emit(isa.Combine(w.node, "multiply", inner, x.norm.scaled, known))
     return inner
 
 
@@ -125,15 +126,16 @@ def shared_expert(low: Lowering, node: Node) -> SharedExpert | None:
     """The nodes of a gated expert beside the mixture, if its sum with the mixture is all that reads both."""
     made = {each.out: each for each in low.nodes}
     users = low.users(node.out)
-    if len(users) != 1 or users[0].op != "add" or node.number("limit"):
+    if len(users) != 1 or users[0].op != "add":
         return None
     down = made.get(next(name for name in users[0].ins if name != node.out))
     glu = made.get(down.ins[0]) if down is not None and down.op == "linear" else None
     if down is None or glu is None or glu.op != "glu" or glu.text("activation") != node.text("activation"):
         return None
     gate, up = (made[name] for name in glu.ins)
+    clamped = node.text("activation") == "swiglu_oss" and node.number("limit") > 0
     alone = all(len(low.users(each.out)) == 1 for each in (gate, up, glu, down))
-    fits = alone and gate.op == up.op == "linear" and gate.ins == up.ins == node.ins[:1]
+    fits = alone and not clamped and gate.op == up.op == "linear" and gate.ins == up.ins == node.ins[:1]
     return SharedExpert(gate, up, glu, down, users[0]) if fits else None
 
 
@@ -212,7 +214,7 @@ def _first_biases(m: Mixture, payload: str) -> None:
 def _activated(m: Mixture, payload: str, root: str) -> str:
     """activation(gate) * up at the roots, sent to the columns of cores: choices first, then the shared expert."""
     w, line = m.low.w, m.low.grid.line(Axis.ROWS)
-    part = m.chosen.part
+    part = Roots(line.span, w.tree(line, w.choices.row_slices))
     pairs = altered(part, granule=2)
     at_root = w.value("moe.payload.sum", w.values[payload].dims, (pairs,), ())
     w.emit(isa.Reduce(w.node, "sum", at_root, payload, line, w.choices.wire))

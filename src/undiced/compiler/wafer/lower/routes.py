@@ -21,7 +21,7 @@ _LEAST = 1e-20  # joins the sum of chosen scores, as in the model's definition
 
 
 def moe_route(low: Lowering, node: Node) -> None:
-    """The chosen experts and their weights on every core; the norm's root stays at the roots for the experts."""
+    """The chosen experts and their weights on every core; the norm's root stays for the experts."""
     w, grid = low.w, low.grid
     experts, columns = _experts(node), grid.over_columns("expert")
     output = Output(replace(node, weights=node.weights[: 1 + node.integer("router_bias")]), experts, columns)
@@ -39,7 +39,7 @@ def moe_route(low: Lowering, node: Node) -> None:
     both = w.sent(sent, grid.line(Axis.COLUMNS), "moe.chosen", dims, (), ())
     ids = w.value("moe.ids", dims[1:], view=view_of(both, 0 if rows else count))
     weights = w.value("moe.weights", dims[1:], view=view_of(both, count if rows else 0))
-    low.chosen[node.out] = Chosen(ids, weights, tile.root, Roots(tile.part.ways, tile.part.tree))
+    low.chosen[node.out] = Chosen(ids, weights)
 
 
 def _experts(node: Node) -> tuple[Dim, ...]:
