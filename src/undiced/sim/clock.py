@@ -12,14 +12,13 @@ from undiced.core.errors import CompileError
 from undiced.machine.cost import ZERO, Cost
 from undiced.machine.wafer import Wafer
 from undiced.program.program import Rect
-from undiced.program.wafer.instruction import MOVERS
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.sim.timeline import Path, critical_path
 
-_ENTER = "enter"
-_MOVERS = frozenset(kind.__name__ for kind in MOVERS)
+_MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,8 @@ class RegionTime:
 
     Attributes:
         shares: critical cycles by node and by kind of instruction.
-        layer_cycles: of the runs that belong to layers, and of arrivals; the rest are the model's ends.
+        layer_cycles: of the runs that belong to layers; serving_cycles: of what layers need beside them, arrivals and
+            tables by position. The rest are the model's ends.
         layers: those that have runs here.
     """
 
@@ -37,6 +37,7 @@ class RegionTime:
     rect: Rect
     shares: dict[tuple[str, str], Cost]
     layer_cycles: float
+    serving_cycles: float
     layers: frozenset[int]
 
     @property
@@ -140,25 +141,30 @@ def time_step(program: WaferProgram, wafer: Wafer, step: Step | None = None, clo
     step = step or Step(context=program.bounds.context)
     clock = clock_hz or wafer.system.clock_hz.value
     paths = stream_paths(program, wafer, step, clock)
-    names = [stream.name for stream in program.streams]
-    regions = tuple(_region_time(region, paths, names) for region in program.regions)
+    regions = tuple(_region_time(program, region, paths) for region in program.regions)
     return _timing(wafer, step, clock, regions)
 
 
-def _region_time(region: Region, paths: list[Path], names: list[str]) -> RegionTime:
+def _region_time(program: WaferProgram, region: Region, paths: list[Path]) -> RegionTime:
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
-    layers = 0.0
+    layers = serving = 0.0
     for run in region.runs:
         for key, cost in paths[run.stream].shares.items():
             found[key] += cost
-        if run.layer >= 0 or names[run.stream].startswith(_ENTER):
-            layers += paths[run.stream].cost.cycles
+        cycles = paths[run.stream].cost.cycles
+        layers += cycles * (run.layer >= 0)
+        serving += cycles * (run.layer < 0 and all(map(_serves, program.streams[run.stream].instructions)))
     held = frozenset(run.layer for run in region.runs if run.layer >= 0)
-    return RegionTime(region.name, region.wafer, region.rect, dict(found), layers, held)
+    return RegionTime(region.name, region.wafer, region.rect, dict(found), layers, serving, held)
+
+
+def _serves(i: isa.Instruction) -> bool:
+    """Whether an instruction of no layer may be of a stream that brings layers what they need."""
+    return isinstance(i, isa.Transfer | isa.Multicast) or (isinstance(i, isa.Lookup) and i.index == "position")
 
 
 def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime, ...]) -> Timing:
-    layer_stages = [region.layer_cycles for region in regions if region.layers]
+    stages = [region for region in regions if region.layers]
     layers = frozenset[int]().union(*(region.layers for region in regions))
     return Timing(
         machine=wafer.name,
@@ -166,8 +172,8 @@ def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime
         step=step,
         regions=regions,
         token_cycles=sum(region.cycles for region in regions),
-        stage_interval_cycles=max(layer_stages, default=0.0),
+        stage_interval_cycles=max((r.layer_cycles + r.serving_cycles for r in stages), default=0.0),
         initiation_interval_cycles=max(region.cycles for region in regions),
-        layer_cycles=sum(layer_stages) / max(len(layers), 1),
-        stages=len(layer_stages),
+        layer_cycles=sum(region.layer_cycles for region in stages) / max(len(layers), 1),
+        stages=len(stages),
     )

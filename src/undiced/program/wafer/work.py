@@ -60,11 +60,6 @@ class Vectors:
     sums: int = 0
     added: bool = False
 
-    @property
-    def elements(self) -> int:
-        """Elements of all operations."""
-        return self.length * self.count
-
 
 @dataclass(frozen=True, slots=True)
 class Haul:

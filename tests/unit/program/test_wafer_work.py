@@ -1,0 +1,158 @@
+"""The work of wafer instructions follows from their operands."""
+
+from typing import get_args, get_type_hints
+
+import pytest
+from msgspec.structs import replace
+from support.streams import line, shares, sliced_sum, value
+
+from undiced.core.errors import CompileError
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Axis, Shard
+from undiced.program.wafer.operands import READ, WRITTEN
+from undiced.program.wafer.sequences import SEQUENCES
+from undiced.program.wafer.step import Step
+from undiced.program.wafer.value import DType, Kind, Value, View
+from undiced.program.wafer.work import Vectors
+from undiced.program.wafer.workload import WORK, work
+
+F16, F32 = DType.F16, DType.F32
+
+
+def test_every_instruction_has_its_work() -> None:
+    assert set(WORK) == set(get_args(isa.Instruction))
+
+
+def test_every_field_that_names_a_value_is_read_or_written() -> None:
+    plain = {"node", "operation", "function", "dim", "index", "wire", "inner"}
+    for kind in get_args(isa.Instruction):
+        texts = {name for name, hint in get_type_hints(kind).items() if hint is str or hint == tuple[str, ...]}
+        assert texts - plain <= READ | WRITTEN, kind
+
+
+def _matrix(inputs: int, outputs: int, dtype: DType = F16) -> tuple[Value, Value, Value]:
+    x = value("x", ("hidden", inputs), dtype=F16)
+    w = value("w", ("hidden", inputs), ("feature", outputs), dtype=dtype, kind=Kind.WEIGHT)
+    return x, w, value("y", ("feature", outputs), dtype=F16)
+
+
+def test_a_product_takes_one_operation_an_input() -> None:
+    [v] = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 48))).vectors
+    assert (v.arithmetic, v.length, v.count, v.sums, v.read) == ("multiply_add", 48, 14, 14, 2)
+
+
+def test_tokens_repeat_local_operations_and_multiply_payloads() -> None:
+    step = Step(sequences=2, tokens=3, context=64)
+    [v] = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 48), step=step)).vectors
+    assert v.count == 6 * 14 and v.loops == 6
+    tree, values = sliced_sum(32, 12, 3)
+    haul = work(
+        isa.Reduce("n", "sum", "sum.roots", "sum.terms", line(32), "f16"), shares(*values, trees=(tree,), step=step)
+    ).haul
+    assert haul is not None and haul.pieces == (6 * 4 * 2,) * 3
+
+
+def test_shares_are_those_of_the_fullest_core() -> None:
+    x, w, y = _matrix(100, 48)
+    over = (Shard("hidden", 8),)
+    s = shares(replace(x, rows=over), replace(w, rows=over), y)
+    [v] = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), s).vectors
+    assert v.count == 13
+
+
+def test_tiles_side_by_side_are_one_operation_an_input() -> None:
+    both = value("both", ("flat", 24), dtype=F16)
+    x = value("x", ("hidden", 5), dtype=F16)
+    weights = [value(f"w{n}", ("hidden", 5), (f"f{n}", 12), dtype=F16, kind=Kind.WEIGHT) for n in range(2)]
+    product = isa.Product("n", "x", ("w0", "w1"), ("y0", "y1"), ("f0", "f1"))
+
+    def counts(views: list[View]) -> list[tuple[int, int]]:
+        ys = [value(f"y{n}", (f"f{n}", 12), dtype=F16, view=view) for n, view in enumerate(views)]
+        return [(v.length, v.count) for v in work(product, shares(both, x, *weights, *ys)).vectors]
+
+    assert counts([View("both", 0), View("both", 12)]) == [(24, 5)]
+    assert counts([View("both", 0, 2, 0), View("both", 0, 2, 1)]) == [(24, 5)]
+    assert counts([View("both", 12), View("both", 0)]) == [(12, 5), (12, 5)]
+
+
+def test_no_vector_operation_multiplies_two_vectors() -> None:
+    with pytest.raises(CompileError, match="no vector operation"):
+        work(isa.Product("n", "x", ("w",), ("y",), ("hidden",)), shares(*_matrix(14, 48)))
+
+
+def test_scores_run_along_positions_and_follow_the_context() -> None:
+    q = value("q", ("kv", 1), ("group", 8), ("pair", 1), ("turn", 2), dtype=F16)
+    keys = value("keys", ("kv", 1), ("pair", 1), ("turn", 2), ("position", 4096), dtype=F16, kind=Kind.CACHE,
+                 rows=(Shard("position", 64, "cyclic"),))  # fmt: skip
+    scores = value("s", ("kv", 1), ("group", 8), ("position", 4096), rows=(Shard("position", 64, "cyclic"),))
+    product = isa.Product("n", "q", ("keys",), ("s",), ("position",))
+    for context, length in ((64, 1), (1000, 16), (4096, 64)):
+        [v] = work(product, shares(q, keys, scores, step=Step(context=context))).vectors
+        assert (v.length, v.count, v.sums) == (length, 16, 2)
+
+
+def test_a_scalar_takes_the_type_of_the_vector_that_it_multiplies() -> None:
+    x, w, y = _matrix(14, 48)
+    wide = value("x", ("hidden", 14))
+    first, second = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(wide, w, y)).vectors
+    assert (first.arithmetic, first.length) == ("convert", 14)
+    assert (second.operand, second.result) == (F16, F16)
+    assert x.dtype is F16
+
+
+@pytest.mark.parametrize(("dtype", "operations"), [(DType.I8, 1), (DType.I4, 2)])
+def test_rows_of_integers_are_unpacked_before_they_are_multiplied(dtype: DType, operations: int) -> None:
+    made = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 48, dtype))).vectors
+    assert [v.arithmetic for v in made] == ["unpack"] * operations + ["multiply_add"]
+    assert made[0].count == 14
+
+
+def test_combine_takes_scalars_along_what_b_lacks() -> None:
+    a = value("a", ("kv", 2), ("group", 4), ("position", 50))
+    b = value("b", ("kv", 2), ("group", 4))
+    [v] = work(isa.Combine("n", "subtract", "a", "a", "b"), shares(a, b)).vectors
+    assert (v.length, v.count, v.read) == (50, 8, 4)
+    [v] = work(isa.Combine("n", "subtract", "a", "a", "a"), shares(a)).vectors
+    assert (v.length, v.count, v.read) == (400, 1, 8)
+
+
+def test_a_function_takes_its_sequence_with_halves_of_words() -> None:
+    a = value("a", ("feature", 16))
+    made = work(isa.Apply("n", "exp", "a", "a"), shares(a)).vectors
+    assert len(made) == len(SEQUENCES["exp"])
+    assert [v.arithmetic for v in made[-2:]] == ["shift", "integer"]
+    assert all(v.stride == 2 and v.operand is F16 for v in made[-2:])
+
+
+def test_fold_is_one_element_a_cycle_only_into_scalars() -> None:
+    a = value("a", ("group", 4), ("position", 50))
+    [v] = work(isa.Fold("n", "sum", "r", "a"), shares(a, value("r", ("group", 4)))).vectors
+    assert (v.arithmetic, v.length, v.count) == ("reduce", 50, 4)
+    [v] = work(isa.Fold("n", "sum", "r", "a"), shares(a, value("r", ("position", 50)))).vectors
+    assert (v.arithmetic, v.length, v.count) == ("add", 50, 4)
+
+
+def _masked(step: Step, window: int = 0, chunk: int = 0, ring: int = 64) -> tuple[Vectors, ...]:
+    a = value("a", ("group", 4), ("position", ring))
+    return work(isa.Mask("n", "a", "a", window, chunk, 0.0), shares(a, step=step)).vectors
+
+
+def test_one_token_a_sequence_needs_no_mask_unless_its_ring_keeps_more_than_its_window() -> None:
+    assert not _masked(Step(sequences=8, context=64))
+    assert not _masked(Step(context=640), window=64)
+    assert len(_masked(Step(context=640), window=32)) == 2
+    assert not _masked(Step(context=20), window=32)
+    assert len(_masked(Step(tokens=2, context=64))) == 2
+    assert len(_masked(Step(context=64), chunk=16)) == 2
+
+
+def test_slices_and_addresses_take_nothing() -> None:
+    assert work(isa.Slice("n", "a", "a"), shares(value("a", ("flat", 4)))).vectors == ()
+
+
+def test_each_root_sends_its_own_slice() -> None:
+    tree, values = sliced_sum(32, 10, 3)
+    haul = work(isa.Multicast("n", "sum", "sum.roots", line(32), "f32"), shares(*values, trees=(tree,))).haul
+    assert haul is not None and haul.pieces == (16, 16, 8)
+    assert haul.senders is not None and len(haul.senders) == 3
+    assert haul.line == isa.Line(Axis.COLUMNS, 32)
