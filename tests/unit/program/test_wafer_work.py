@@ -91,13 +91,19 @@ def test_scores_run_along_positions_and_follow_the_context() -> None:
         assert (v.length, v.count, v.sums) == (length, 16, 2)
 
 
-def test_a_scalar_takes_the_type_of_the_vector_that_it_multiplies() -> None:
-    x, w, y = _matrix(14, 48)
-    wide = value("x", ("hidden", 14))
-    first, second = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(wide, w, y)).vectors
-    assert (first.arithmetic, first.length) == ("convert", 14)
-    assert (second.operand, second.result) == (F16, F16)
-    assert x.dtype is F16
+@pytest.mark.parametrize(
+    ("x", "sums", "converted", "factor"),
+    [(F16, F16, 0, F16), (F16, F32, 0, F16), (F32, F16, 14, F16), (F32, F32, 14 * 48, F32)],
+)
+def test_factors_have_16_bits_with_sums_of_16_bits_and_else_the_wider_type(
+    x: DType, sums: DType, converted: int, factor: DType
+) -> None:
+    """As they are executed: nothing is rounded on the way to 32-bit sums."""
+    _, w, y = _matrix(14, 48)
+    s = shares(value("x", ("hidden", 14), dtype=x), w, replace(y, dtype=sums))
+    *before, last = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), s).vectors
+    assert sum(v.length for v in before) == converted
+    assert (last.operand, last.result) == (factor, sums)
 
 
 @pytest.mark.parametrize(("dtype", "operations"), [(DType.I8, 1), (DType.I4, 2)])

@@ -102,27 +102,32 @@ def _beside(a: Tile, b: Tile, s: Shares) -> bool:
     return first.stop == second.start
 
 
+def _factor(tile: Tile, s: Shares) -> DType:
+    """The type that both operands are multiplied in: 16 bits where the sums have as many, else the wider one's."""
+    types = [s.values[name].dtype for name in (tile.result, tile.vector, tile.scalar)]
+    wide = [BYTES[dtype] == BYTES[DType.F32] for dtype in types]
+    return DType.F32 if wide[0] and any(wide[1:]) else DType.F16
+
+
 def _conversions(tile: Tile, s: Shares, before: list[Vectors]) -> list[Vectors]:
-    """Scalars take the type of the vector that they multiply; rows of integers become 16-bit floats every time."""
-    vector, scalar = s.values[tile.vector].dtype, s.values[tile.scalar].dtype
-    out = []
-    count = tile.sums * tile.rest * s.step.size
-    for _ in range(_UNPACKING.get(vector, 0)):
-        out.append(
-            Vectors("unpack", vector, DType.F16, tile.length, count, tile.rest * s.step.size, BYTES[vector], 2, 1)
-        )
-    if (BYTES[scalar] == BYTES[DType.F32]) != (BYTES[vector] == BYTES[DType.F32]):
-        wanted = DType.F32 if BYTES[vector] == BYTES[DType.F32] else DType.F16
-        once = Vectors("convert", scalar, wanted, s.size(tile.scalar), s.step.size, 1, BYTES[scalar], BYTES[wanted], 1)
-        out += [once] if once not in before else []
+    """Rows of integers become 16-bit floats for every operation; an operand of another type is converted once."""
+    out, tokens, wanted = [], s.step.size, _factor(tile, s)
+    for name in (tile.vector, tile.scalar):
+        dtype = s.values[name].dtype
+        if name == tile.vector and dtype in _UNPACKING:
+            count = tile.sums * tile.rest * tokens
+            row = Vectors("unpack", dtype, DType.F16, tile.length, count, tile.rest * tokens, BYTES[dtype], 2)
+            out += [row] * _UNPACKING[dtype]
+            dtype = DType.F16
+        if BYTES[dtype] != BYTES[wanted]:
+            once = Vectors("convert", dtype, wanted, s.size(name), tokens, 1, BYTES[dtype], BYTES[wanted])
+            out += [once] if once not in before else []
     return out
 
 
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
-    vector = s.values[tile.vector].dtype
-    operand = DType.F16 if vector in _UNPACKING else vector
+    operand, result = _factor(tile, s), s.values[tile.result].dtype
     single = tile.sums == 1 and not i.accumulate
-    result = s.values[tile.result].dtype
     return Vectors(
         "multiply" if single else "multiply_add",
         operand,
