@@ -113,8 +113,8 @@ class _Timeline:
         if isinstance(i, isa.Reduce):
             return self._reduce(i, done.haul, cost)
         if isinstance(i, isa.Multicast):
-            return self._multicast(i, done.haul, cost)
-        return self._hand_over(i, done.haul, cost)
+            return self._multicast(i, done.haul)
+        return self._hand_over(i, done.haul)
 
     # Readiness
 
@@ -216,8 +216,8 @@ class _Timeline:
         """When a slice's terms are there, riders included."""
         extent, part = self.shares.extent(i.a), self.shares.roots(i.result)
         assert part is not None
-        if part.whole or slices == 1:
-            return self._there(extent)
+        if part.whole or slices == 1 or self.shares.roots(i.a):
+            return self._read(i.a)
         share = self.shares.size(i.result) - part.riders
         body = extent.stop - part.riders
         start = min(extent.start + which * share, body)
@@ -225,7 +225,7 @@ class _Timeline:
         riders = Extent(extent.value, body, extent.stop)
         return _latest([self._there(own), *([self._there(riders)] if part.riders else [])])
 
-    def _multicast(self, i: isa.Multicast, haul: Haul, cost: Cost) -> Span:
+    def _multicast(self, i: isa.Multicast, haul: Haul) -> Span:
         """One sender after the other, each as soon as it has its piece and the path."""
         link, part, line = self.wafer.link, self.shares.roots(i.a), haul.line
         assert line is not None
@@ -235,7 +235,7 @@ class _Timeline:
         started: list[Moment] = []
         at = target.start
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
-            start = self._sender_ready(i, part, which, cost)
+            start = self._sender_ready(i, part, which)
             started.append(start)
             sent = self._after(start, lines.software(link), i)
             if path is not None:
@@ -250,19 +250,16 @@ class _Timeline:
         self.taken[color] = path
         return Span(i, min(moment.cycles for moment in started), there.cycles)
 
-    def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int, cost: Cost) -> Moment:
-        """When a sender has its piece in the wire's type and has come so far in its stream."""
+    def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int) -> Moment:
+        """When a sender has its piece and has come so far in its stream."""
         if part is None:
-            return _latest([self._converted(i, i.a, cost), self._read(i.a)])
-        start = _latest([self._root_issued(part.tree, which), self._read(i.a, part.tree, which)])
-        if cost.cycles:
-            start = self.at_roots[part.tree, which] = self._after(start, cost, i)
-        return start
+            return _latest([self.issued(), self._read(i.a)])
+        return _latest([self._root_issued(part.tree, which), self._read(i.a, part.tree, which)])
 
-    def _hand_over(self, i: isa.Instruction, haul: Haul, cost: Cost) -> Span:
+    def _hand_over(self, i: isa.Instruction, haul: Haul) -> Span:
         """From region to region, and from wafer to wafer."""
         link, system = self.wafer.link, self.wafer.system
-        start = _latest([self._converted(i, reads(i)[0], cost), *(self._read(name) for name in reads(i))])
+        start = _latest([self.issued(), *(self._read(name) for name in reads(i))])
         seconds = system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
         io = Cost(io=seconds * self.clock_hz) if haul.off_wafer_bytes else ZERO
         wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)

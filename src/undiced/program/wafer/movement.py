@@ -1,4 +1,8 @@
-"""The work of movers: what they carry over lines, from whom, by which tree."""
+"""The work of movers: what they carry over lines, from whom, by which tree.
+
+The operation that sends or receives a value converts it, too. Terms that a core adds to what passes must have the
+wire's type before.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +32,8 @@ def reduce(i: isa.Reduce, s: Shares) -> Work:
 def multicast(i: isa.Multicast, s: Shares) -> Work:
     """Each root sends what it has of the value; where all have the same, the first does."""
     part, held, wanted = s.roots(i.a), s.size(i.a), s.size(i.result)
-    before = converted(s, s.values[i.a].dtype, DType(i.wire), held)
     if part is None:
-        return Work(before, haul=Haul((_bytes(held, i.wire, s),), i.line))
+        return Work(haul=Haul((_bytes(held, i.wire, s),), i.line))
     places = roots(s.trees[part.tree])
     if part.whole or held == wanted:
         places = places[:1]
@@ -38,17 +41,16 @@ def multicast(i: isa.Multicast, s: Shares) -> Work:
     for _ in places:
         pieces.append(_bytes(max(0, min(held, left)), i.wire, s))
         left -= held
-    return Work(before, haul=Haul(tuple(pieces), i.line, senders=places))
+    return Work(haul=Haul(tuple(pieces), i.line, senders=places))
 
 
 def transfer(i: isa.Transfer, s: Shares) -> Work:
     """A row's elements over each row."""
     whole = prod(dim.size for dim in s.values[i.result].dims)
-    before = converted(s, s.values[i.result].dtype, DType(i.wire), s.size(i.result))
     haul = Haul(
         (_bytes(s.size(i.result), i.wire, s),), hops=i.distance, off_wafer_bytes=_bytes(whole, i.wire, s) * i.off_wafer
     )
-    return Work(before, haul=haul)
+    return Work(haul=haul)
 
 
 def return_(i: isa.Return, s: Shares) -> Work:
