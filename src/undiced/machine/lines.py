@@ -45,22 +45,23 @@ def _step(link: Link, hops: float) -> Cost:
     return ramps(link) + Cost(collective=1.0) + software(link) + distance(link, hops)
 
 
-def _chain(link: Link, place: int, size: int, hops: int, count: int) -> Cost:
+def _chain(link: Link, place: int, size: int, hops: int, count: int, joining: Cost) -> Cost:
     """Both arms of a chain of `size` members, `hops` apart, into the one at `place`, one arm after the other."""
     short, long = sorted((place, size - 1 - place))
+    step = _step(link, hops) + joining
     if not short:
-        return _step(link, hops) * long + payload(link, count)
-    near, far = _step(link, hops) * short, _step(link, hops) * long
-    return longest(near + payload(link, count), far) + payload(link, count) + software(link)
+        return step * long + payload(link, count)
+    near, far = step * short, step * long
+    return longest(near + payload(link, count), far) + payload(link, count) + software(link) + joining
 
 
-def _star(core: Core, link: Link, place: int, size: int, hops: int, count: int, slices: int) -> Cost:
+def _star(core: Core, link: Link, place: int, size: int, hops: int, count: int, slices: int, joining: Cost) -> Cost:
     """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
 
     Beside each other, `slices` trees share the links.
     """
     farthest = max(place, size - 1 - place)
-    setup = Cost(overhead=0.0 if count == 1 else core.vector_setup_cycles.value)
+    setup = joining + Cost(overhead=0.0 if count == 1 else core.vector_setup_cycles.value)
     one = payload(link, count) + Cost(collective=1.0)
     ramp_bound = (one + setup) * (size - 1) + distance(link, hops)
     distance_bound = payload(link, count) + setup + distance(link, farthest * hops)
@@ -83,10 +84,11 @@ def crossings(size: int, hops: int, slices: int) -> int:
     return max((*right, *left), default=0)
 
 
-def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int) -> list[Cost]:
+def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> list[Cost]:
     """Each level of one slice of `count` wavelets, as if it had every core to itself.
 
-    Levels share two colors by switching routes: one control wavelet each.
+    Levels share two colors by switching routes: one control wavelet each. `joining` is what a core does for each
+    payload that it receives beside adding it as it comes.
     """
     out, hops, members = [], 1, tree.span
     for number, level in enumerate(tree.levels):
@@ -94,25 +96,25 @@ def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int) -> l
         if size > 1:
             place = root_place(size, tree.slices, which, number)
             if level.star:
-                cost = _star(core, link, place, size, hops, count, tree.slices)
+                cost = _star(core, link, place, size, hops, count, tree.slices, joining)
             else:
-                cost = _chain(link, place, size, hops, count)
+                cost = _chain(link, place, size, hops, count, joining)
             out.append(cost + Cost(collective=1.0))
         hops, members = hops * size, ceil(members / size)
     return out
 
 
-def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int) -> Cost:
+def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
     """One slice of `count` wavelets from its terms to its root."""
-    return sum(level_costs(core, link, tree, which, count), ZERO)
+    return sum(level_costs(core, link, tree, which, count, joining), ZERO)
 
 
-def engaged(core: Core, link: Link, tree: Tree, count: int) -> Cost:
+def engaged(core: Core, link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
     """How long a reduction of `count` wavelets a slice keeps the next one out of its tree.
 
     Levels take two colors in turn: a router has the color back for a level once the level after the next has passed.
     """
-    costs = level_costs(core, link, tree, 0, count)
+    costs = level_costs(core, link, tree, 0, count, joining)
     turns = [sum(costs[first : first + 3], ZERO) for first in range(max(len(costs) - 2, 0))]
     return longest(ZERO, *costs, *turns)
 

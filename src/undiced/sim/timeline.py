@@ -202,13 +202,14 @@ class _Timeline:
         assert haul.tree is not None and part is not None
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
+        joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value)
         start = first = self._claim(self._converted(i, i.a, cost), tree, links)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
             begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
-            ends[which] = self._after(begin, lines.slice_cost(core, link, haul.tree, which, count), i)
-            self.taken[tree] = self._after(begin, lines.engaged(core, link, haul.tree, count), i)
-            start = self.taken[links] = self._after(begin, lines.pace(link, count), i)
+            ends[which] = self._after(begin, lines.slice_cost(core, link, haul.tree, which, count, joining), i)
+            self.taken[tree] = self._after(begin, lines.engaged(core, link, haul.tree, count, joining), i)
+            start = self.taken[links] = self._after(begin, lines.pace(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
         return Span(i, first.cycles, max(end.cycles for end in ends.values()))
 

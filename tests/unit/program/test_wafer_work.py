@@ -8,7 +8,7 @@ from support.streams import line, shares, sliced_sum, value
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Shard
+from undiced.program.wafer.layout import Axis, Partial, Roots, Shard
 from undiced.program.wafer.operands import READ, WRITTEN
 from undiced.program.wafer.sequences import SEQUENCES
 from undiced.program.wafer.step import Step
@@ -162,3 +162,11 @@ def test_each_root_sends_its_own_slice() -> None:
     assert haul is not None and haul.pieces == (16, 16, 8)
     assert haul.senders is not None and len(haul.senders) == 3
     assert haul.line == isa.Line(Axis.COLUMNS, 32)
+
+
+def test_lists_are_merged_one_by_one() -> None:
+    tree, _ = sliced_sum(32, 10, 1)
+    own = value("own", ("which", 2), ("count", 8), columns=(Partial("max", 32),))
+    best = value("best", ("which", 2), ("count", 8), columns=(Roots(32, 0, whole=True),))
+    haul = work(isa.Reduce("n", "top", "best", "own", line(32), "f32"), shares(own, best, trees=(tree,))).haul
+    assert haul is not None and (haul.pieces, haul.merging) == ((64,), 8)

@@ -21,12 +21,17 @@ def _bytes(elements: int, wire: str, s: Shares) -> int:
 
 
 def reduce(i: isa.Reduce, s: Shares) -> Work:
-    """Terms take the wire's type before they travel; every slice takes its elements and all riders."""
+    """Terms take the wire's type before they travel; every slice takes its elements and all riders.
+
+    Of two lists the largest are found one by one, in their order.
+    """
     part = s.roots(i.result)
     assert part is not None, i
     tree = s.trees[part.tree]
     pieces = (_bytes(s.size(i.result), i.wire, s),) * tree.slices
-    return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=Haul(pieces, i.line, tree))
+    merging = s.shape(i.a)[-1] * s.step.size if i.operation == "top" else 0
+    haul = Haul(pieces, i.line, tree, merging=merging)
+    return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=haul)
 
 
 def multicast(i: isa.Multicast, s: Shares) -> Work:

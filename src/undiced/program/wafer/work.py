@@ -69,6 +69,7 @@ class Haul:
         pieces: bytes of each slice, in the order in which they travel.
         tree: what joins a reduction's terms.
         senders: places on the line of those that send a piece each; None: whoever owns a token, anywhere on the line.
+        merging: scalar steps that a core takes for each payload that it receives, where lists are joined.
         hops: of a hand-over between regions, from the nearest core that holds it to the farthest that wants it;
         off_wafer_bytes: what it takes from one wafer to another, of all lines together.
     """
@@ -77,6 +78,7 @@ class Haul:
     line: Line | None = None
     tree: Tree | None = None
     senders: tuple[int, ...] | None = None
+    merging: int = 0
     hops: int = 0
     off_wafer_bytes: int = 0
 
