@@ -49,8 +49,8 @@ def pick(cores: Cores, i: isa.Pick) -> None:
 def place(cores: Cores, i: isa.Place) -> None:
     """Each core keeps what it both holds and needs."""
     a = cores.full(cores.read(i.a))
-    held = identities(cores.values[i.a], cores.rows, cores.columns)
-    wanted = identities(cores.values[i.result], cores.rows, cores.columns)
+    held = identities(cores.values[i.a], cores.rows, cores.columns, cores.filled)
+    wanted = identities(cores.values[i.result], cores.rows, cores.columns, cores.filled)
     flat = a.reshape(*a.shape[:3], -1)
     made = np.zeros((*a.shape[:3], wanted.shape[-1]), dtype=np.float32)
     for row in range(cores.rows):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from undiced.program.wafer.layout import Axis, Shard, indices
-from undiced.program.wafer.value import Value
+from undiced.program.wafer.value import Value, local_shape
 from undiced.sim.mesh.batch import Ints
 
 
-def identities(value: Value, rows: int, columns: int) -> Ints:
-    """[rows, columns, share]: the flat index of each element in the whole value, -1 for padding."""
+def identities(value: Value, rows: int, columns: int, positions: int = 0) -> Ints:
+    """[rows, columns, share]: the flat index of each element in the whole value, -1 for padding; shares are those that
+    `positions` filled positions make.
+    """
     flat: Ints = np.zeros((rows, columns, 1), dtype=np.int64)
-    for dim in value.dims:
-        own = along(value, dim.name, dim.size, rows, columns)[..., None, :]
+    for dim, share in zip(value.dims, local_shape(value, positions), strict=True):
+        own = along(value, dim.name, dim.size, rows, columns)[..., None, :share]
         joined = np.where((flat[..., None] < 0) | (own < 0), -1, flat[..., None] * dim.size + own)
         flat = joined.reshape(rows, columns, -1)
     return flat

@@ -1,7 +1,7 @@
 """Lowers latent attention, absorbed: queries meet the cached latents themselves, and values leave them last.
 
-Positions lie over rows, latents and rotated keys over columns; heads lie over bands of rows wherever a head has columns
-of its own. Products alternate sides; the turns that parity leaves (direct queries, the way out) are `Place` and a sum.
+Positions lie over columns, latents and rotated keys over rows; heads lie over bands of columns wherever a head has
+columns of its own. Products alternate sides from there, and the last leads to the rows of the hidden state.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from math import ceil, prod
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.latent_inputs import projected
 from undiced.compiler.wafer.lower.latent_shape import Nodes, Shape
-from undiced.compiler.wafer.lower.linear import Output, to_columns
-from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered, view_of
+from undiced.compiler.wafer.lower.linear import to_rows
+from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots
 from undiced.program.wafer.value import Kind, Value, Weights, local_shape
 
 _LOWEST = -1e30
-_TINY = 1e-30  # what idle rows divide by
+_TINY = 1e-30  # what idle columns divide by
 
 
 def left_to_attention(low: Lowering, node: Node) -> bool:
@@ -39,10 +39,10 @@ def mla_attention(low: Lowering, mix: Node) -> None:
     queries = _absorbed(low, nodes, shape, nope, rope)
     weighed = _weights(low, shape, queries, (latents, keys))
     mixed = _values(low, nodes, shape, *_mixed(low, shape, weighed, latents))
-    low.held[nodes.out.out] = _out(low, nodes, shape, mixed)
+    low.held[nodes.out.out] = to_rows(low, mixed, nodes.out)
 
 
-def _expanded(low: Lowering, nodes: Nodes, shape: Shape, dim: Dim, start: int) -> tuple[str, Weights]:
+def _expanded(nodes: Nodes, shape: Shape, dim: Dim, start: int) -> tuple[str, Weights]:
     """The half of the latent's expansion that makes keys, or values: its name and source."""
     role, layer = layered(nodes.mix.weights[0])
     columns = tuple(range(start, start + dim.size))
@@ -55,48 +55,49 @@ def _expanded(low: Lowering, nodes: Nodes, shape: Shape, dim: Dim, start: int) -
 def _cached(low: Lowering, shape: Shape, latent: str, key: str) -> tuple[str, str]:
     """The latent and the rotated key of the token join the caches."""
     w, where, kind = low.w, Dim(POSITION, low.context), low.w.choices.caches
-    over = low.grid.over_columns("rank")
-    latents = w.value("latents", (shape.rank, where), shape.positions, over, kind, kind=Kind.CACHE)
-    keys = w.value("keys", (*shape.rope, where), shape.positions, shape.turned, kind, kind=Kind.CACHE)
+    rank = shape.over("rank")
+    latents = w.value("latents", (shape.rank, where), rank, shape.positions, kind, kind=Kind.CACHE)
+    keys = w.value("keys", (*shape.rope, where), shape.turned, shape.positions, kind, kind=Kind.CACHE)
     w.emit(isa.Append(w.node, latents, latent))
     w.emit(isa.Append(w.node, keys, key))
     return latents, keys
 
 
 def _absorbed(low: Lowering, nodes: Nodes, shape: Shape, nope: str, rope: str) -> tuple[str, str]:
-    """Queries over the latent's rank, and rotated ones, of all heads on every row: over columns as the caches."""
-    w, line, rank = low.w, low.grid.line(Axis.ROWS), low.grid.over_columns("rank")
-    name, held = _expanded(low, nodes, shape, shape.nope, 0)
-    matrix = w.weight(name, (shape.head, shape.nope, shape.rank), held, shape.bands(Axis.ROWS, "nope"), rank)
-    own = w.value("query.latent.own", (shape.head, shape.rank), shape.head_terms, rank, w.choices.sums)
+    """Queries over the latent's rank, and rotated ones, of all heads on every column: over rows as the caches."""
+    w, line, rank = low.w, low.grid.line(Axis.COLUMNS), shape.over("rank")
+    name, held = _expanded(nodes, shape, shape.nope, 0)
+    matrix = w.weight(name, (shape.head, shape.nope, shape.rank), held, rank, shape.bands("nope"))
+    own = w.value("query.latent.own", (shape.head, shape.rank), rank, shape.head_terms, w.choices.sums)
     w.emit(isa.Product(w.node, nope, (matrix,), (own,), ("rank",)))
-    dims, columns = ((shape.head, shape.rank), (shape.head, *shape.rope)), (rank, shape.turned)
-    sizes = [prod(local_shape(Value("", d, columns=c))) for d, c in zip(dims, columns, strict=True)]
-    payload = w.value("absorbed", (Dim("flat", sum(sizes)),), (Partial("sum", line.span),), ())
-    for source, d, c, offset in zip((own, rope), dims, columns, (0, sizes[0]), strict=True):
-        at = w.value(f"{source}.placed", d, (Partial("sum", line.span),), c, view=view_of(payload, offset))
+    dims, rows = ((shape.head, shape.rank), (shape.head, *shape.rope)), (rank, shape.turned)
+    sizes = [prod(local_shape(Value("", d, rows=r))) for d, r in zip(dims, rows, strict=True)]
+    terms = (Partial("sum", line.span),)
+    payload = w.value("absorbed", (Dim("flat", sum(sizes)),), (), terms)
+    for source, d, r, offset in zip((own, rope), dims, rows, (0, sizes[0]), strict=True):
+        at = w.value(f"{source}.placed", d, r, terms, view=view_of(payload, offset))
         w.emit(isa.Place(w.node, at, source))
-    at_root = w.joined(payload, line, exact=False, slices=w.choices.row_slices)
+    at_root = w.joined(payload, line, exact=False, slices=w.choices.band_slices)
     whole = w.sent(at_root, line, "absorbed.all", w.values[payload].dims, (), (), exact=False)
-    latent = w.value("query.latent", dims[0], (), columns[0], view=view_of(whole))
-    return latent, w.value("query.rotated", dims[1], (), columns[1], view=view_of(whole, sizes[0]))
+    latent = w.value("query.latent", dims[0], rows[0], (), view=view_of(whole))
+    return latent, w.value("query.rotated", dims[1], rows[1], (), view=view_of(whole, sizes[0]))
 
 
 def _weights(low: Lowering, shape: Shape, queries: tuple[str, str], caches: tuple[str, str]) -> str:
-    """Exponentials of scores on every column; the maximum of a head's taken off where choices say so."""
-    w, line, where = low.w, low.grid.line(Axis.COLUMNS), Dim(POSITION, low.context)
+    """Exponentials of scores on every row; the maximum of a head's taken off where choices say so."""
+    w, line, where = low.w, low.grid.line(Axis.ROWS), Dim(POSITION, low.context)
     dims = (shape.head, where)
-    terms = w.value("scores.terms", dims, shape.positions, (Partial("sum", line.span),))
+    terms = w.value("scores.terms", dims, (Partial("sum", line.span),), shape.positions)
     inner = _longer(low, shape)
     for number, (query, cache) in enumerate(zip(queries, caches, strict=True)):
         w.emit(isa.Product(w.node, query, (cache,), (terms,), inner, accumulate=number > 0))
-    scores = w.joined(terms, line, exact=False, slices=w.choices.band_slices)
-    weighed = w.value("weights", dims, shape.positions, ())
+    scores = w.joined(terms, line, exact=False, slices=w.choices.row_slices)
+    weighed = w.value("weights", dims, (), shape.positions)
     if w.choices.softmax == "clamped":
         w.emit(isa.Apply(w.node, "exp", scores, scores))
-        shares = w.sent(scores, line, "weights.all", dims, shape.positions, ())
+        shares = w.sent(scores, line, "weights.all", dims, (), shape.positions)
     else:
-        shares = w.sent(scores, line, "scores.all", dims, shape.positions, ())
+        shares = w.sent(scores, line, "scores.all", dims, (), shape.positions)
         w.emit(isa.Mask(w.node, shares, shares, 0, 0, _LOWEST))
         w.emit(isa.Combine(w.node, "subtract", shares, shares, _maximum(low, shape, shares)))
         w.emit(isa.Apply(w.node, "exp", shares, shares))
@@ -106,70 +107,57 @@ def _weights(low: Lowering, shape: Shape, queries: tuple[str, str], caches: tupl
 
 def _longer(low: Lowering, shape: Shape) -> tuple[str, ...]:
     """What an operation runs along: positions of a core, or heads where those are more."""
-    return ("head",) if shape.head.size >= ceil(low.context / low.grid.rows) else (POSITION,)
+    return ("head",) if shape.head.size >= ceil(low.context / low.grid.columns) else (POSITION,)
 
 
 def _maximum(low: Lowering, shape: Shape, scores: str) -> str:
-    """The largest score of each head on every core of a column."""
-    w, line = low.w, low.grid.line(Axis.ROWS)
-    own = w.value("top.own", (shape.head,), (Partial("max", line.span),), ())
+    """The largest score of each head on every core of a row."""
+    w, line = low.w, low.grid.line(Axis.COLUMNS)
+    own = w.value("top.own", (shape.head,), (), (Partial("max", line.span),))
     w.emit(isa.Fold(w.node, "max", own, scores))
     return w.sent(w.joined(own, line, "max", whole=True), line, "top", (shape.head,), (), ())
 
 
 def _mixed(low: Lowering, shape: Shape, weighed: str, latents: str) -> tuple[str, str]:
-    """Weighed latents of all heads, and each column's few sums of weights, on every row."""
-    w, line, terms = low.w, low.grid.line(Axis.ROWS), (Partial("sum", low.grid.rows),)
-    rank, heads = low.grid.over_columns("rank"), low.grid.over_columns("head")
-    dims = (shape.head, shape.rank)
-    size = prod(local_shape(Value("", dims, columns=rank)))
-    sums_size = local_shape(Value("", dims[:1], columns=heads))[0]
-    payload = w.value("mixed.payload", (Dim("flat", size + sums_size),), terms, ())
-    mixed = w.value("mixed.terms", dims, terms, rank, view=view_of(payload))
+    """Weighed latents of all heads, and each row's few sums of weights, on every column."""
+    w, line, terms = low.w, low.grid.line(Axis.COLUMNS), (Partial("sum", low.grid.columns),)
+    rank, heads, dims = shape.over("rank"), shape.over("head"), (shape.head, shape.rank)
+    size, sums_size = (prod(local_shape(Value("", d, rows=r))) for d, r in ((dims, rank), (dims[:1], heads)))
+    payload = w.value("mixed.payload", (Dim("flat", size + sums_size),), (), terms)
+    mixed = w.value("mixed.terms", dims, rank, terms, view=view_of(payload))
     w.emit(isa.Product(w.node, weighed, (latents,), (mixed,), ("head",)))
-    sums = w.value("sums.all", dims[:1], terms, ())
-    w.emit(isa.Fold(w.node, "sum", sums, weighed))
-    own = w.value("sums.terms", dims[:1], terms, heads, view=view_of(payload, size))
-    w.emit(isa.Place(w.node, own, sums))
-    at_root = w.joined(payload, line, slices=w.choices.row_slices)
+    own = w.value("weights.own", w.values[weighed].dims, heads, shape.positions)
+    w.emit(isa.Place(w.node, own, weighed))
+    sums = w.value("sums.terms", dims[:1], heads, terms, view=view_of(payload, size))
+    w.emit(isa.Fold(w.node, "sum", sums, own))
+    at_root = w.joined(payload, line, slices=w.choices.band_slices)
     whole = w.sent(at_root, line, "mixed.all", w.values[payload].dims, (), ())
-    latent = w.value("mixed", dims, (), rank, view=view_of(whole))
-    return latent, w.value("sums", dims[:1], (), heads, view=view_of(whole, size))
+    latent = w.value("mixed", dims, rank, (), view=view_of(whole))
+    return latent, w.value("sums", dims[:1], heads, (), view=view_of(whole, size))
 
 
 def _values(low: Lowering, nodes: Nodes, shape: Shape, mixed: str, sums: str) -> Held:
-    """Values of heads on their rows; the sums of weights come along, and divide them where they arrive."""
-    w, line, terms = low.w, low.grid.line(Axis.COLUMNS), (Partial("sum", low.grid.columns),)
-    rank, rows = low.grid.over_columns("rank"), shape.bands(Axis.ROWS, "value")
-    dims, heads = (shape.head, shape.value), shape.bands(Axis.ROWS)
-    count, lanes = local_shape(Value("", dims, rows=rows))
-    own = w.value("mixed.own", (shape.head, shape.rank), heads, rank)
+    """Values of heads on their columns; the sums of weights come along, and divide them where they arrive."""
+    w, line, terms = low.w, low.grid.line(Axis.ROWS), (Partial("sum", low.grid.rows),)
+    rank, columns = shape.over("rank"), shape.bands("value")
+    dims, heads = (shape.head, shape.value), shape.bands()
+    count, lanes = local_shape(Value("", dims, columns=columns))
+    own = w.value("mixed.own", (shape.head, shape.rank), rank, heads)
     w.emit(isa.Place(w.node, own, mixed))
-    payload = w.value("values.payload", (Dim("flat", count * (lanes + 1)),), (), terms)
-    made = w.value("values.terms", dims, rows, terms, view=view_of(payload, 0, lanes + 1, 0, lanes))
-    shares = w.value("values.sums", dims[:1], heads, terms, view=view_of(payload, 0, lanes + 1, lanes))
-    name, held = _expanded(low, nodes, shape, shape.value, shape.nope.size)
-    matrix = w.weight(name, (shape.head, shape.rank, shape.value), held, rows, rank)
+    payload = w.value("values.payload", (Dim("flat", count * (lanes + 1)),), terms, ())
+    made = w.value("values.terms", dims, terms, columns, view=view_of(payload, 0, lanes + 1, 0, lanes))
+    shares = w.value("values.sums", dims[:1], terms, heads, view=view_of(payload, 0, lanes + 1, lanes))
+    name, held = _expanded(nodes, shape, shape.value, shape.nope.size)
+    matrix = w.weight(name, (shape.head, shape.rank, shape.value), held, rank, columns)
     w.emit(isa.Product(w.node, own, (matrix,), (made,), ("value",)))
     w.emit(isa.Place(w.node, shares, sums))
-    part = Roots(line.span, w.tree(line), lanes + 1)
-    at_root = w.value("values.sum", w.values[payload].dims, (), (part,))
+    part = Roots(line.span, w.tree(line, min(w.choices.row_slices, count)), lanes + 1)
+    at_root = w.value("values.sum", w.values[payload].dims, (part,), ())
     w.emit(isa.Reduce(w.node, "sum", at_root, payload, line, "f32"))
     flat = (Dim("count", 0), Dim("lane", lanes))
-    body = w.value("values.body", flat, (), (part,), view=view_of(at_root, 0, lanes + 1, 0, lanes))
-    divisors = w.value("sums.body", flat[:1], (), (part,), view=view_of(at_root, 0, lanes + 1, lanes))
+    body = w.value("values.body", flat, (part,), (), view=view_of(at_root, 0, lanes + 1, 0, lanes))
+    divisors = w.value("sums.body", flat[:1], (part,), (), view=view_of(at_root, 0, lanes + 1, lanes))
     w.emit(isa.Scale(w.node, "maximum", divisors, divisors, _TINY))
     w.emit(isa.Apply(w.node, "reciprocal", divisors, divisors))
     w.emit(isa.Combine(w.node, "multiply", body, body, divisors))
-    return Held(w.sent(body, line, layered(nodes.mix.out)[0], dims, rows, (), exact=False), "rows", dims)
-
-
-def _out(low: Lowering, nodes: Nodes, shape: Shape, mixed: Held) -> Held:
-    """The product with the output matrix arrives on columns and is turned to the rows of the hidden state."""
-    w, line, hidden = low.w, low.grid.line(Axis.COLUMNS), low.hidden_dims()
-    [crossed] = to_columns(low, mixed, [Output(nodes.out, hidden, low.grid.over_columns(HIDDEN), label="attn.crossed")])
-    rows = low.grid.over_rows(HIDDEN)
-    terms = w.value("attn.turned", hidden, rows, (Partial("sum", line.span),))
-    w.emit(isa.Place(w.node, terms, crossed.name))
-    at_root = w.joined(terms, line, exact=False)
-    return Held(w.sent(at_root, line, layered(nodes.out.out)[0], hidden, rows, (), exact=False), "rows", hidden)
+    return Held(w.sent(body, line, layered(nodes.mix.out)[0], dims, (), columns, exact=False), "columns", dims)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.lowering import Lowering
 from undiced.model.node import Node
-from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Replicate, Shard, Spread
+from undiced.program.wafer.layout import POSITION, Dim, Partial, Replicate, Shard, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +79,37 @@ class Shape:
         """Columns of a query head, both parts."""
         return self.nope.size + 2 * self.pair.size
 
-    def bands(self, axis: Axis, dim: str = "") -> Spread:
-        """Heads over bands along an axis, a dimension over a band's lanes (or the same on all)."""
-        cores = self.grid.extent(axis)
-        count = min(self.head.size, cores)
-        lanes = cores // count
+    def over(self, dim: str) -> Spread:
+        """A dimension of latents over rows."""
+        return self.grid.over_rows(dim)
+
+    def bands(self, dim: str = "") -> Spread:
+        """Heads over bands of columns, a dimension over a band's lanes (or the same on all)."""
+        count = min(self.head.size, self.grid.columns)
+        lanes = self.grid.columns // count
         return Shard("head", count), Shard(dim, lanes) if dim else Replicate(lanes)
 
     @property
     def head_terms(self) -> Spread:
-        """Heads over bands of rows, terms of a sum on the lanes."""
-        count, lanes = (part.ways for part in self.bands(Axis.ROWS))
+        """Heads over bands of columns, terms of a sum on the lanes."""
+        count, lanes = (part.ways for part in self.bands())
         return Shard("head", count), Partial("sum", lanes)
 
     @property
     def _halves(self) -> int:
-        return min(2, self.grid.columns)
+        return min(2, self.grid.rows)
 
     @property
     def turning(self) -> Spread:
-        """Pairs over columns, whole, each twice where there are columns enough: rotations need both elements."""
-        return Shard("pair", self.grid.columns // self._halves), Replicate(self._halves)
+        """Pairs over rows, whole, each twice where there are rows enough: rotations need both elements."""
+        return Shard("pair", self.grid.rows // self._halves), Replicate(self._halves)
 
     @property
     def turned(self) -> Spread:
-        """Each element of a pair on a column of its own."""
-        return Shard("pair", self.grid.columns // self._halves), Shard("turn", self._halves)
+        """Each element of a pair on a row of its own."""
+        return Shard("pair", self.grid.rows // self._halves), Shard("turn", self._halves)
 
     @property
     def positions(self) -> Spread:
-        """Cached positions over rows."""
-        return (Shard(POSITION, self.grid.rows, "cyclic"),)
+        """Cached positions over columns."""
+        return (Shard(POSITION, self.grid.columns, "cyclic"),)
