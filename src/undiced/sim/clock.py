@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from undiced.core.errors import CompileError
+from undiced.machine.bare import bare
 from undiced.machine.cost import ZERO, Cost
 from undiced.machine.wafer import Wafer
 from undiced.program.program import Rect
@@ -126,8 +127,17 @@ def stream_paths(program: WaferProgram, wafer: Wafer, step: Step, clock_hz: floa
     return out
 
 
-def time_step(program: WaferProgram, wafer: Wafer, step: Step | None = None, clock_hz: float | None = None) -> Timing:
+def time_step(
+    program: WaferProgram,
+    wafer: Wafer,
+    step: Step | None = None,
+    clock_hz: float | None = None,
+    *,
+    varied: Wafer | None = None,
+) -> Timing:
     """Time one step of `program` on `wafer`; by default of one sequence at the program's longest context.
+
+    `varied` is the machine with other constants (calibration, ranges, floors), for which nothing is compiled anew.
 
     Raises:
         CompileError: a program that was compiled for another machine.
@@ -140,9 +150,14 @@ def time_step(program: WaferProgram, wafer: Wafer, step: Step | None = None, clo
         )
     step = step or Step(context=program.bounds.context)
     clock = clock_hz or wafer.system.clock_hz.value
-    paths = stream_paths(program, wafer, step, clock)
+    paths = stream_paths(program, varied or wafer, step, clock)
     regions = tuple(_region_time(program, region, paths) for region in program.regions)
     return _timing(wafer, step, clock, regions)
+
+
+def floor_cycles(program: WaferProgram, wafer: Wafer, step: Step | None = None) -> float:
+    """Cycles of a step that arithmetic, wires and distance alone take: this program can't be faster."""
+    return time_step(program, wafer, step, varied=bare(wafer)).token_cycles
 
 
 def _region_time(program: WaferProgram, region: Region, paths: list[Path]) -> RegionTime:

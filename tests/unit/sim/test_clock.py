@@ -14,7 +14,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import Kind
-from undiced.sim.clock import time_step
+from undiced.sim.clock import floor_cycles, time_step
 
 WAFER = wse3()
 TREE, VALUES = sliced_sum(64, 12, 2)
@@ -90,3 +90,17 @@ def test_a_program_for_another_machine_is_refused() -> None:
     faster = with_fields(WAFER, name="mine")
     with pytest.raises(CompileError, match="not for mine"):
         time_step(program((0,)), faster)
+
+
+def test_constants_may_be_varied_without_compiling_anew() -> None:
+    link = WAFER.link
+    far = with_fields(WAFER, link=with_fields(link, hop_cycles=with_fields(link.hop_cycles, value=3.0)))
+    once, thrice = (time_step(program((0,)), WAFER, varied=wafer) for wafer in (WAFER, far))
+    assert thrice.by_kind()["hops"] == pytest.approx(3 * once.by_kind()["hops"])
+
+
+def test_a_floor_is_arithmetic_wires_and_distance() -> None:
+    timing = time_step(program((0, 0)), WAFER)
+    spent = timing.by_kind()
+    floor = floor_cycles(program((0, 0)), WAFER)
+    assert spent["hops"] < floor < timing.token_cycles - spent["overhead"]

@@ -1,0 +1,22 @@
+"""A machine without what surrounds arithmetic and wires: the floor under any program's time. Knows no program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from undiced.machine.wafer import Wafer
+
+_ENDLESS = ("read_bytes_per_cycle", "write_bytes_per_cycle")
+_FREE = ("vector_setup_cycles", "straight_setup_cycles", "loop_iteration_cycles", "scalar_step_cycles")
+_FREE_LINKS = ("ramp_cycles", "step_software_cycles")
+
+
+def bare(wafer: Wafer) -> Wafer:
+    """`wafer` with no set-ups, no software, no ramps and endless memory ports: rates, links and distance are left."""
+    core = {name: inf for name in _ENDLESS} | {name: 0.0 for name in _FREE}
+    return replace(
+        wafer,
+        core=replace(wafer.core, **{n: replace(getattr(wafer.core, n), value=v) for n, v in core.items()}),
+        link=replace(wafer.link, **{n: replace(getattr(wafer.link, n), value=0.0) for n in _FREE_LINKS}),
+    )
