@@ -14,7 +14,7 @@ _FREE_LINKS = ("ramp_cycles", "step_software_cycles")
 
 def bare(wafer: Wafer) -> Wafer:
     """`wafer` with no set-ups, no software, no ramps and endless memory ports: rates, links and distance are left."""
-    core = {name: inf for name in _ENDLESS} | {name: 0.0 for name in _FREE}
+    core = dict.fromkeys(_ENDLESS, inf) | dict.fromkeys(_FREE, 0.0)
     return replace(
         wafer,
         core=replace(wafer.core, **{n: replace(getattr(wafer.core, n), value=v) for n, v in core.items()}),
