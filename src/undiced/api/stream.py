@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.chunks import DONE, Folded
-from undiced.api.errors import error_event, error_response
+from undiced.api.errors import ENDS, error_event, error_response
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class AnswerResponse(Response):
                 raise
             task.uncancel()
             await self._fail(ShuttingDownError(), scope, receive, send)
-        except Exception:
+        except ENDS:
+            raise
+        except BaseException:
             _log.exception("request %s failed", self.form.request_id)
             await self._fail(
                 EngineError("The server failed while it worked on this request.", remedy="Try again."),
