@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import log2
 
-from undiced.machine.cost import RAMP_CYCLES, model_cycles
+from undiced.validation.line_formulas import RAMP_CYCLES, model_cycles
 
 
 def broadcast_mesh(wavelets: int, rows: int, columns: int, ramp: float = RAMP_CYCLES) -> float:

@@ -1,7 +1,4 @@
-"""`undiced validate`: the simulator against published measurements, its calibration, and the claims made with it.
-
-Where the simulators meet the compiler: passes the package's own builder and ablation to `undiced.sim`.
-"""
+"""`undiced validate`: the simulator against published measurements, its calibration, and the claims made with it."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from undiced.cli.options import Json
 from undiced.cli.report import writing
 
 if TYPE_CHECKING:
-    from undiced.sim.validation import Outcome
+    from undiced.validation.outcome import Outcome
 
 _FILE_WIDTH = 220  # columns where no terminal says how many
 
@@ -32,31 +29,30 @@ def validate(
 ) -> None:
     """Simulate published measurements. Prints the error of each one in the tables."""
     from undiced.cli.terminal import emit
-    from undiced.compiler.wafer.ablation import ladder
-    from undiced.compiler.wafer.build import build_mapping
     from undiced.core.errors import InvalidRequestError
-    from undiced.sim import calibrate as fitting
-    from undiced.sim import claims as claiming
-    from undiced.sim import validation
+    from undiced.validation import calibration as fitting
+    from undiced.validation import claims as claiming
+    from undiced.validation.outcome import validate as judge
+    from undiced.validation.page import whole_page
 
     if calibrate + claims + (write is not None) > 1:
         raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims or --write.")
     if calibrate:
-        emit(fitting.as_dicts(build_mapping)) if as_json else fitting.report(build_mapping)
+        emit(fitting.as_dicts()) if as_json else fitting.report()
     elif claims:
-        emit(claiming.as_dicts(build_mapping, ladder)) if as_json else claiming.report(build_mapping, ladder)
+        emit(claiming.as_dicts()) if as_json else claiming.report()
     elif write is not None:
-        text = validation.whole_page(build_mapping, ladder)
+        text = whole_page()
         with writing(write):
             write.write_text(text, encoding="utf-8")
         emit({"file": str(write)}) if as_json else typer.echo(write)
     else:
-        _print(validation.validate(build_mapping), as_json)
+        _print(judge(), as_json)
 
 
 def _print(found: list[Outcome], as_json: bool) -> None:
     from undiced.cli.terminal import emit
-    from undiced.sim.validation import table
+    from undiced.validation.page import table
 
     if as_json:
         emit([outcome.as_dict() for outcome in found])

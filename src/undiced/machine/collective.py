@@ -202,19 +202,6 @@ def shift_wire(model: CostModel, wavelets: int, hops: int) -> Cost:
     return _payload(model, wavelets) + Cost(collective=2 * model.ramp + 1, hops=hops * model.hop)
 
 
-def line_multicast_timed(model: CostModel, payload_bytes: int, cores: int, late: bool) -> float:
-    """A multicast along a line between two time stamps, in cycles; `late` is the median mode, whose receiver lags."""
-    wavelets = payload_bytes / model.wavelet_bytes
-    base = model.timer + model.multicast_start + wavelets / model.link_rate + max(cores - 1, 1) * model.hop
-    return base + (min(model.late_wavelet * wavelets, model.late_limit) if late else 0.0)
-
-
-def column_round_trip(model: CostModel, cores: int, words: int) -> float:
-    """A column gathered word by word into one core by data tasks, and sent back by a scalar loop, in cycles."""
-    each = model.data_task + model.emit
-    return cores * (words * each - model.column_overlap_words * model.emit)
-
-
 def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: int, slices: int = 1) -> float:
     """One level of a tree in plain arithmetic, for searches; a test holds it equal to `level_reduce`."""
     if size <= 1:

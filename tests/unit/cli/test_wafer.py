@@ -134,7 +134,7 @@ def test_the_calibration_as_json():
 
 
 def test_claims_as_json(monkeypatch):
-    from undiced.sim import claims
+    from undiced.validation import claims
 
     monkeypatch.setattr(claims, "claims", lambda *_: [claims.Interval("speed", 2.0, 1.0, 3.0, "tokens/s")])
     found = json.loads(run("validate", "--claims", "--json"))

@@ -12,7 +12,6 @@ from undiced.machine.collective import (
     allreduce,
     covers,
     level_tree,
-    line_multicast_timed,
     pack_levels,
     two_tree,
     unpack_levels,
@@ -65,9 +64,3 @@ def test_covering():
 def test_nothing_to_reduce_costs_nothing():
     assert allreduce(WIRES, 1, 1, TWO_TREE, 5).cycles == 0
     assert allreduce(WIRES, 64, 8, TWO_TREE_DUAL, 0).cycles == 0
-
-
-def test_fastest_multicast_is_the_published_line():
-    model = CostModel.of(find_machine("wse3"))
-    for payload, cores, cycles in ((64, 1, 39), (256, 64, 155), (1024, 512, 819)):
-        assert line_multicast_timed(model, payload, cores, late=False) == pytest.approx(cycles, rel=2e-3)

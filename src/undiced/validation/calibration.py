@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
-from undiced.sim.lab import Lab
-from undiced.sim.mapping import ProgramBuilder
-from undiced.sim.rows import ValidationRow, calibration_rows, open_rows
+from undiced.validation.lab import Lab
+from undiced.validation.rows import ValidationRow, calibration_rows, open_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,30 +109,28 @@ def _range(machine: str, name: str) -> Assumed:
     return Assumed(name, *constants[_FIELDS[name]].span)
 
 
-def residuals(problem: Problem, build: ProgramBuilder, values: dict[str, float]) -> NDArray[np.float64]:
+def residuals(problem: Problem, values: dict[str, float]) -> NDArray[np.float64]:
     """Relative error of each row under `values`."""
     import numpy as np
 
-    lab = Lab(build, {problem.machine: values})
+    lab = Lab({problem.machine: values})
     return np.array([row.simulate(lab) / row.published - 1 for row in problem.rows if row.published])
 
 
-def _jacobian(
-    problem: Problem, build: ProgramBuilder, values: dict[str, float], names: tuple[str, ...]
-) -> NDArray[np.float64]:
+def _jacobian(problem: Problem, values: dict[str, float], names: tuple[str, ...]) -> NDArray[np.float64]:
     """Change of relative errors by relative change of each parameter."""
     import numpy as np
 
     columns = []
     for name in names:
         step = max(abs(values[name]), 1.0) * _STEP
-        up = residuals(problem, build, {**values, name: values[name] + step})
-        down = residuals(problem, build, {**values, name: values[name] - step})
+        up = residuals(problem, {**values, name: values[name] + step})
+        down = residuals(problem, {**values, name: values[name] - step})
         columns.append((up - down) / (2 * step) * max(abs(values[name]), 1.0))
     return np.array(columns).T
 
 
-def solve(problem: Problem, build: ProgramBuilder, fixed: dict[str, float] | None = None) -> Fit:
+def solve(problem: Problem, fixed: dict[str, float] | None = None) -> Fit:
     """Gauss-Newton from the machine's present values, with `fixed` parameters replaced."""
     import numpy as np
 
@@ -141,17 +138,17 @@ def solve(problem: Problem, build: ProgramBuilder, fixed: dict[str, float] | Non
     names = problem.fitted + tuple(a.name for a in problem.assumed)
     values = {name: float(getattr(model, name)) for name in names} | (fixed or {})
     for _ in range(_ITERATIONS):
-        errors = residuals(problem, build, values)
-        jacobian = _jacobian(problem, build, values, problem.fitted)
+        errors = residuals(problem, values)
+        jacobian = _jacobian(problem, values, problem.fitted)
         change = np.linalg.lstsq(jacobian, -errors, rcond=None)[0]
         scale = min(1.0, 0.5 / max(float(np.abs(change).max()), 1e-12))
         for name, delta in zip(problem.fitted, change, strict=True):
             values[name] += scale * float(delta) * max(abs(values[name]), 1.0)
         if float(np.abs(change).max()) < 1e-9:
             break
-    singular = np.linalg.svd(_jacobian(problem, build, values, names), compute_uv=False)
+    singular = np.linalg.svd(_jacobian(problem, values, names), compute_uv=False)
     rank = int((singular > _RANK_TOLERANCE * singular[0]).sum())
-    return Fit(problem, values, tuple(float(e) for e in residuals(problem, build, values)), rank, len(names))
+    return Fit(problem, values, tuple(float(e) for e in residuals(problem, values)), rank, len(names))
 
 
 def _overrides(fits: list[Fit]) -> dict[str, dict[str, float]]:
@@ -173,15 +170,15 @@ def _print_fit(fit: Fit) -> None:
         print(f"    {row.id:<5} {error:+8.2%}  {row.what}")
 
 
-def ends(base: list[Fit], build: ProgramBuilder) -> Iterator[End]:
+def ends(base: list[Fit]) -> Iterator[End]:
     """Each assumed parameter at both ends of its range, the others of its problem refitted."""
     v16 = next(row for row in open_rows() if row.id == "V16")
     assert v16.published
     for index, fit in enumerate(base):
         for parameter in fit.problem.assumed:
             for value in (parameter.low, parameter.high):
-                moved = solve(fit.problem, build, {parameter.name: value})
-                lab = Lab(build, _overrides([*base[:index], moved, *base[index + 1 :]]))
+                moved = solve(fit.problem, {parameter.name: value})
+                lab = Lab(_overrides([*base[:index], moved, *base[index + 1 :]]))
                 yield End(parameter.name, value, moved, v16.simulate(lab) / v16.published - 1)
 
 
@@ -194,22 +191,22 @@ def _print_end(end: End) -> None:
     )
 
 
-def report(build: ProgramBuilder) -> None:
+def report() -> None:
     """Fit everything and print values, residuals, ranks and ranges."""
-    fits = [solve(problem, build) for problem in problems()]
+    fits = [solve(problem) for problem in problems()]
     for fit in fits:
         _print_fit(fit)
     print("assumed parameters at both ends, the others refitted")
-    for end in ends(fits, build):
+    for end in ends(fits):
         _print_end(end)
 
 
-def as_dicts(build: ProgramBuilder) -> dict[str, object]:
+def as_dicts() -> dict[str, object]:
     """What `report` prints, for scripts."""
-    fits = [solve(problem, build) for problem in problems()]
+    fits = [solve(problem) for problem in problems()]
     moved = [
         {"name": end.name, "value": end.value, "fit": _as_dict(end.fit), "v16_error": end.v16_error}
-        for end in ends(fits, build)
+        for end in ends(fits)
     ]
     return {"fits": [_as_dict(fit) for fit in fits], "ends": moved}
 

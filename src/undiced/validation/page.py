@@ -1,4 +1,4 @@
-"""The validation table: every published row, published and simulated, as data, JSON and docs/validation.md.
+"""The validation table as text cells, and docs/validation.md: rows, claims, ablation.
 
 `undiced validate --write PATH` writes the page. Knows rows, no mapping.
 """
@@ -6,57 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from undiced.machine import find_machine
-from undiced.sim.claims import BASELINE, CONTEXT, Interval, claims
-from undiced.sim.lab import Lab
-from undiced.sim.mapping import Ablation, ProgramBuilder, Rung
-from undiced.sim.rows import ValidationRow, calibration_rows, open_rows
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One row with its simulated value."""
-
-    row: ValidationRow
-    simulated: float
-
-    @property
-    def error(self) -> float | None:
-        """Relative error, or None without a published value."""
-        return self.simulated / self.row.published - 1 if self.row.published else None
-
-    @property
-    def passed(self) -> bool | None:
-        """Whether the error is within the row's tolerance; None for rows that are reported only."""
-        if self.row.tolerance is None or self.error is None:
-            return None
-        return abs(self.error) <= self.row.tolerance
-
-    def as_dict(self) -> dict[str, object]:
-        """For `undiced validate --json`."""
-        row = self.row
-        return {
-            "id": row.id,
-            "what": row.what,
-            "kind": "calibration" if row.calibration else "open",
-            "published": row.published,
-            "simulated": self.simulated,
-            "error": self.error,
-            "unit": row.unit,
-            "provenance": row.provenance,
-            "source": row.source,
-            "clock": row.clock,
-            "tolerance": row.tolerance,
-            "passed": self.passed,
-        }
-
-
-def validate(build: ProgramBuilder) -> list[Outcome]:
-    """Simulate every calibration and open row with the machines' own parameters; `build` makes the programs."""
-    lab = Lab(build)
-    return [Outcome(row, row.simulate(lab)) for row in calibration_rows() + open_rows()]
+from undiced.validation.ablation import Rung, ladder
+from undiced.validation.claims import BASELINE, CONTEXT, Interval, claims
+from undiced.validation.outcome import Outcome, validate
 
 
 def table(outcomes: list[Outcome]) -> list[tuple[str, ...]]:
@@ -136,7 +90,7 @@ belongs to exponentials), without embedding and lm_head, 4,096 positions.
 """
 
 
-def whole_page(build: ProgramBuilder, ablation: Ablation) -> str:
+def whole_page() -> str:
     """docs/validation.md: every row, every claim, every step of the ablation."""
-    rungs = ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
-    return page(validate(build)) + claims_page(claims(build, ablation), rungs)
+    rungs = ladder(BASELINE, find_machine("wse2"), CONTEXT, None)
+    return page(validate()) + claims_page(claims(), rungs)

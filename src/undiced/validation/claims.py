@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
+from undiced.compiler.wafer.build import build_mapping
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
 from undiced.machine.wafer import Wafer
 from undiced.program import Program
 from undiced.sim.analytic import Step, simulate
-from undiced.sim.calibrate import problems, solve
 from undiced.sim.floor import floor_cycles
-from undiced.sim.mapping import Ablation, ProgramBuilder
 from undiced.sim.speculation import speculate
+from undiced.validation.ablation import ladder
+from undiced.validation.calibration import problems, solve
 
 CONTEXT = 4096
 _NUMERICS: tuple[tuple[str, dict[str, object]], ...] = (
@@ -48,7 +49,7 @@ class Interval:
     unit: str
 
 
-def variants(machine: str, build: ProgramBuilder) -> list[Variant]:
+def variants(machine: str) -> list[Variant]:
     """The presets' parameters first, then each assumption at both ends."""
     wafer = find_machine(machine)
     base = CostModel.of(wafer)
@@ -58,7 +59,7 @@ def variants(machine: str, build: ProgramBuilder) -> list[Variant]:
             continue
         for parameter in problem.assumed:
             for end in (parameter.low, parameter.high):
-                fit = solve(problem, build, {parameter.name: end})
+                fit = solve(problem, {parameter.name: end})
                 out.append(Variant(f"{parameter.name} = {end:g}", wafer, replace(base, **fit.values)))
     latency = wafer.system.wafer_to_wafer_s
     for seconds in latency.span:
@@ -76,20 +77,20 @@ def _rates(program: Program, found: list[Variant]) -> list[float]:
     return [simulate(program, v.wafer, step, v.costs).tokens_per_second for v in found]
 
 
-def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
-    """Every headline figure of the mapping that `build` and `ablation` belong to."""
-    wse3, ends = find_machine("wse3"), variants("wse3", build)
+def claims() -> list[Interval]:
+    """Every headline figure of our mapping."""
+    wse3, ends = find_machine("wse3"), variants("wse3")
     step, on_four = Step(batch=1, context=CONTEXT), MappingOptions(wafers=4, context=CONTEXT)
     out = []
     for what, scheme in _NUMERICS:
-        program = build(TARGET, wse3, "undiced", replace(on_four, scheme=scheme))
+        program = build_mapping(TARGET, wse3, "undiced", replace(on_four, scheme=scheme))
         out.append(_interval(f"{TARGET} on 4 wse3{what}, one user", _rates(program, ends), "tokens/s at 1.1 GHz"))
-    target = build(TARGET, wse3, "undiced", on_four)
+    target = build_mapping(TARGET, wse3, "undiced", on_four)
     floor = wse3.system.clock_hz.value / floor_cycles(target, wse3, step)
     out.append(
         Interval("the floor under it: wires and multiply-adds alone", floor, floor, floor, "tokens/s at 1.1 GHz")
     )
-    draft = build(DRAFT, wse3, "undiced", MappingOptions(context=CONTEXT))
+    draft = build_mapping(DRAFT, wse3, "undiced", MappingOptions(context=CONTEXT))
     for acceptance in (0.7, 0.8):
         rates = [
             speculate(
@@ -99,29 +100,29 @@ def claims(build: ProgramBuilder, ablation: Ablation) -> list[Interval]:
         ]
         what = f"{TARGET} with {DRAFT} drafting on a fifth wafer, acceptance {acceptance}"
         out.append(_interval(what, rates, "tokens/s at 1.1 GHz"))
-    ladders = [ablation(BASELINE, find_machine("wse2"), CONTEXT, v.costs) for v in variants("wse2", build)]
+    ladders = [ladder(BASELINE, find_machine("wse2"), CONTEXT, v.costs) for v in variants("wse2")]
     ratios = [rungs[0].cycles_per_layer / rungs[-1].cycles_per_layer for rungs in ladders]
     out.append(_interval("undiced over waferllm, padded one-head 8B on wse2", ratios, "x"))
     return out
 
 
-def as_dicts(build: ProgramBuilder, ablation: Ablation) -> dict[str, object]:
+def as_dicts() -> dict[str, object]:
     """What `report` prints, for scripts."""
     return {
-        "claims": [asdict(claim) for claim in claims(build, ablation)],
+        "claims": [asdict(claim) for claim in claims()],
         "ablation": [
             {"what": rung.what, "region": rung.region, "cycles_per_layer": rung.cycles_per_layer}
-            for rung in ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
+            for rung in ladder(BASELINE, find_machine("wse2"), CONTEXT, None)
         ],
     }
 
 
-def report(build: ProgramBuilder, ablation: Ablation) -> None:
+def report() -> None:
     """Print every claim, and the ablation under the presets."""
-    for claim in claims(build, ablation):
+    for claim in claims():
         print(f"{claim.value:10.2f} [{claim.low:.2f} to {claim.high:.2f}] {claim.unit}  {claim.what}")
     print("ablation, cycles per layer")
-    rungs = ablation(BASELINE, find_machine("wse2"), CONTEXT, None)
+    rungs = ladder(BASELINE, find_machine("wse2"), CONTEXT, None)
     for rung in rungs:
         gain = rungs[0].cycles_per_layer / rung.cycles_per_layer
         width, height = rung.region

@@ -2,18 +2,18 @@
 
 import pytest
 
-from undiced.compiler.wafer.build import build_mapping
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
-from undiced.sim.calibrate import problems, solve
-from undiced.sim.rows import calibration_rows, open_rows
-from undiced.sim.validation import page, validate
+from undiced.validation.calibration import problems, solve
+from undiced.validation.outcome import validate
+from undiced.validation.page import page
+from undiced.validation.rows import calibration_rows, open_rows
 
 
 @pytest.mark.parametrize("index", range(5))
 def test_presets_hold_the_fit(index):
     problem = problems()[index]
-    fit = solve(problem, build_mapping)
+    fit = solve(problem)
     model = CostModel.of(find_machine(problem.machine))
     for name in problem.fitted:
         assert getattr(model, name) == pytest.approx(fit.values[name], rel=2e-3), name
@@ -21,12 +21,12 @@ def test_presets_hold_the_fit(index):
 
 def test_rank_counts_what_the_rows_identify():
     for problem in problems():
-        fit = solve(problem, build_mapping)
+        fit = solve(problem)
         assert fit.rank == len(problem.fitted), problem.machine
 
 
 def test_every_row_within_its_aim():
-    for outcome in validate(build_mapping):
+    for outcome in validate():
         assert outcome.passed is not False, (outcome.row.id, outcome.row.what, outcome.error)
 
 
@@ -37,11 +37,11 @@ def test_open_rows_are_not_fitted_on():
 
 
 def test_growth_with_the_grid_comes_from_the_wires():
-    outcomes = {o.row.id: o.simulated for o in validate(build_mapping)}
+    outcomes = {o.row.id: o.simulated for o in validate()}
     assert outcomes["V16"] > outcomes["V14"] * 1.12
 
 
 def test_the_page_holds_every_row():
-    outcomes = validate(build_mapping)
+    outcomes = validate()
     text = page(outcomes)
     assert text.count("\n| ") >= len(outcomes)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from undiced.machine.collective import column_round_trip, line_multicast_timed
-from undiced.machine.cost import broadcast_line, chain_reduce, star_reduce, two_phase_reduce
-from undiced.sim.lab import Lab, Run
+from undiced.validation.lab import Lab, Run
+from undiced.validation.line_formulas import broadcast_line, chain_reduce, star_reduce, two_phase_reduce
+from undiced.validation.microbenchmark import column_round_trip, line_multicast_timed
 
 WLLM = "[WLLM] OSDI'25"
 AM = "[AM] device logs"

@@ -3,7 +3,7 @@
 import pytest
 from support.line_formulas import broadcast_mesh, reduce_bound, ring_allreduce, tree_reduce
 
-from undiced.machine.cost import broadcast_line, chain_reduce, star_reduce, two_phase_reduce
+from undiced.validation.line_formulas import broadcast_line, chain_reduce, star_reduce, two_phase_reduce
 
 FORMULAS = (star_reduce, chain_reduce, tree_reduce, two_phase_reduce, broadcast_line)
 
