@@ -86,6 +86,8 @@ class _Edge:
                 await error_response(verdict.error, scope["undiced.request_id"])(scope, receive, traced)
             elif verdict.preflight:
                 await Response(status_code=204)(scope, receive, traced)
+            elif path == "*":  # OPTIONS * asks about the server as a whole
+                await Response(status_code=204, headers={"allow": "GET, HEAD, POST, OPTIONS"})(scope, receive, traced)
             else:
                 await self.app(scope, receive, traced)
         except ENDS:

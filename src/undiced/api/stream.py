@@ -123,7 +123,8 @@ class AnswerResponse(Response):
         await send({"type": "http.response.body", "body": closing, "more_body": False})
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
-        folded = [Folded(choice.index) for choice in self.answer.choices]
+        asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
+        folded = [Folded(at, logprobs=[] if rows else None) for at, rows in enumerate(asked)]
         pieces = self.answer.pieces()
         async with contextlib.aclosing(pieces):
             async for batch in pieces:

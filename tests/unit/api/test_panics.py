@@ -1,5 +1,5 @@
-"""What a library raises in a panic is no `Exception`. Wherever it is raised, the client gets an error, which is counted;
-the connection and all other requests go on.
+"""A panic of a library is no `Exception`. Wherever it is raised, the client gets an error, and it is counted.
+The connection and all other requests go on.
 """
 
 from __future__ import annotations
