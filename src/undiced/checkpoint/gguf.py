@@ -77,7 +77,8 @@ class GgufCheckpoint:
         info = self.tensors.get(name)
         if info is None:
             raise CheckpointError(
-                f"{file_name(self.path)} has no tensor {quoted(name)}.", remedy="The model file is incomplete."
+                f"{file_name(self.path)} has no tensor {quoted(name)}.",
+                remedy="The file is incomplete; fetch or convert it again.",
             )
         return self._file.view(info.offset, info.nbytes)
 

@@ -75,8 +75,11 @@ class ChatEncoder:
 
     @property
     def problem(self) -> str:
-        """Why this model cannot chat after all; empty if it can. Waits for the template to be tried, once."""
-        return self._open().error
+        """Why this model cannot chat after all, and what to do about it; empty if it can. Waits for the template to be
+        tried, once.
+        """
+        opened = self._open()
+        return f"{opened.error} {opened.remedy}".rstrip()
 
     def encode(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[int]:
         """The prompt's token ids; the template says whether they begin with `bos_id`. Raises as `pieces` does."""

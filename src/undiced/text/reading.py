@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from undiced.core.errors import CheckpointError, InvalidRequestError
-from undiced.text.renderer import Message, Renderer, Scene
+from undiced.text.renderer import TEMPLATE_REMEDY, Message, Renderer, Scene
 
 _SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE = (f"qz{letter}vkx" for letter in "suatnjw")
 _CLOSES = re.compile(r"(</[^<>]*>|\[/[^\[\]]*\])$")
@@ -53,7 +53,7 @@ def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
         opened = [[user], [system, user]]  # some want a system message first
         found = next((f for f in forms for talk in opened if trial.shows(f, talk, _USER)), None)
         if found is None and trial.rendered:
-            raise CheckpointError("The chat template leaves out what users say.")
+            raise CheckpointError("The chat template leaves out what users say.", remedy=TEMPLATE_REMEDY)
         reads = found or reads
     for role, talk, mark in (("system", [system, user], _SYSTEM), ("assistant", [user, answer, user], _ANSWER)):
         with_parts = replace(reads, parts=reads.parts | {role})
