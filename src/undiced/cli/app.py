@@ -119,6 +119,7 @@ def _report(code: str, message: str, remedy: str) -> None:
     _tell(f"error: {' '.join(f'{message} {remedy}'.split())}", fg="red")
 
 
-def _tell(text: str, fg: str | None = None) -> None:
+def _tell(text: str, fg: str = "") -> None:
+    shown = printable(text)
     with contextlib.suppress(OSError, ValueError):
-        typer.secho(printable(text), fg=fg, err=True)
+        typer.echo(typer.style(shown, fg=fg) if fg else shown, err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
 from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
-from undiced.core.quote import file_name, quoted
+from undiced.core.quote import file_name, quoted, stem
 from undiced.model import Graph, ModelConfig, config_from_json, preset
 
 
@@ -67,7 +67,7 @@ def _of_json(data: dict[str, object], where: str) -> Dims:
     A configuration of a family that it runs is not guessed at where a value makes no sense.
     """
     try:
-        return _of_config(config_from_json(data, Path(where).stem))
+        return _of_config(config_from_json(data, stem(Path(where))))
     except UnsupportedError:
         return _of_sizes(data, where)
     except CheckpointError:
@@ -115,7 +115,7 @@ def _name(data: dict[str, object], where: str) -> str:
             return value
         if value is not None:
             raise CompileError(f"{where}: {key} is {quoted(value)}, no text.", remedy="Correct the file.")
-    return Path(where).stem
+    return stem(Path(where))
 
 
 def _experts(number: object, data: dict[str, object]) -> Experts | None:
