@@ -65,6 +65,8 @@ class CostModel:
     read_bytes: float
     write_bytes: float
     vector_setup: float
+    straight_setup: float
+    loop_iteration: float
     transcendental: float
     scalar_step: float
     local_task: float
@@ -77,11 +79,12 @@ class CostModel:
     hop: float
     ramp: float
     step_software: float
-    repaint: float
-    timer: float
+    collective_entry: float
+    star_member: float
     multicast_start: float
-    late_wavelet: float
-    late_limit: float
+    multicast_skew: float
+    route_write: float
+    timer: float
     column_overlap_words: float
 
     @classmethod
@@ -94,6 +97,8 @@ class CostModel:
             read_bytes=core.read_bytes_per_cycle.value,
             write_bytes=core.write_bytes_per_cycle.value,
             vector_setup=core.vector_setup_cycles.value,
+            straight_setup=core.straight_setup_cycles.value,
+            loop_iteration=core.loop_iteration_cycles.value,
             transcendental=core.transcendental_cycles.value,
             scalar_step=core.scalar_step_cycles.value,
             local_task=core.local_task_cycles.value,
@@ -106,10 +111,11 @@ class CostModel:
             hop=link.hop_cycles.value,
             ramp=link.ramp_cycles.value,
             step_software=link.step_software_cycles.value,
-            repaint=link.repaint_cycles.value,
-            timer=link.timer_cycles.value,
+            collective_entry=link.collective_entry_cycles.value,
+            star_member=link.star_member_cycles.value,
             multicast_start=link.multicast_start_cycles.value,
-            late_wavelet=link.late_receiver_wavelet_cycles.value,
-            late_limit=link.late_receiver_cycles.value,
+            multicast_skew=link.multicast_skew_cycles.value,
+            route_write=link.route_write_cycles.value,
+            timer=link.timer_cycles.value,
             column_overlap_words=link.column_overlap_words.value,
         )

@@ -1,115 +1,97 @@
-"""Fits the free parameters on the calibration rows, says what they can't tell: `undiced validate --calibrate`.
+"""Fits the free parameters on the calibration rows and says what they tell: `undiced validate --calibrate`.
 
-Each problem is a small nonlinear least squares over relative errors. The rank of the Jacobian over all parameters,
-assumed ones included, tells whether the rows identify them; assumed ones are moved to both ends and the rest refitted.
+Each problem is a small nonlinear least squares over relative errors, given what the problems before it found. The
+rank of its Jacobian over all parameters, assumed ones included, tells whether the rows identify them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
+from undiced.validation.calibration_rows import calibration_rows
 from undiced.validation.lab import Lab
-from undiced.validation.rows import ValidationRow, calibration_rows, open_rows
+from undiced.validation.row import ValidationRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Values = dict[str, float]  # by field of `CostModel`
+
 _STEP = 1e-4
 _ITERATIONS = 40
 _RANK_TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """A parameter that no row of its problem identifies, and its range."""
-
-    name: str
-    low: float
-    high: float
+_SLOPES_LAST = 6  # iterations for which a Jacobian is used before it is taken again
+_CONVERGED = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Parameters of one machine fitted on some rows."""
+    """Parameters of one machine fitted on some rows; `assumed` are parameters that the same rows depend on."""
 
     machine: str
     fitted: tuple[str, ...]  # fields of CostModel
-    assumed: tuple[Assumed, ...]
+    assumed: tuple[str, ...]
     rows: tuple[ValidationRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A solved problem: values by name, relative error of each row, rank over fitted and assumed parameters."""
+    """A solved problem.
+
+    Attributes:
+        values: of fitted and assumed parameters.
+        errors: relative error of each row.
+        rank: of the Jacobian over fitted and assumed parameters; condition: of the one over fitted parameters alone,
+            each by its own relative change.
+        identified_by: for each fitted parameter, each row's share in telling it; shares add up to one.
+    """
 
     problem: Problem
-    values: dict[str, float]
+    values: Values
     errors: tuple[float, ...]
     rank: int
-    parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """An assumed parameter at an end of its range: the refitted problem, and the relative error of row V16."""
-
-    name: str
-    value: float
-    fit: Fit
-    v16_error: float
+    condition: float
+    identified_by: dict[str, tuple[float, ...]]
 
 
 def problems() -> tuple[Problem, ...]:
-    """The independent calibrations."""
+    """The calibrations of each machine, in the order in which they build on each other."""
     rows = calibration_rows()
 
-    def pick(*ids: str, mode: str = "") -> tuple[ValidationRow, ...]:
-        return tuple(row for row in rows if row.id in ids and mode in row.what)
+    def pick(*ids: str) -> tuple[ValidationRow, ...]:
+        return tuple(row for row in rows if row.id in ids)
 
-    multicast = ("V01", "V02", "V03", "V04")
+    shared = ("multicast_skew", "collective_entry")
     return (
         Problem(
             "wse2",
             ("vector_setup", "transcendental", "step_software"),
-            (_range("wse2", "local_task"),),
+            ("local_task", *shared),
             pick("V14", "V18a", "V21a"),
         ),
+        Problem("wse3", ("multicast_start", "link_rate"), ("timer",), pick("V01", "V03")),
+        Problem("wse3", ("data_task", "column_overlap_words"), (), pick("V07")),
+        Problem("wse3", ("vector_setup",), ("loop_iteration",), pick("K1")),
+        Problem("wse3", ("straight_setup",), (), pick("K2")),
         Problem(
             "wse3",
-            ("multicast_start", "link_rate"),
-            (_range("wse3", "timer"),),
-            pick(*multicast, mode="fastest") + pick("V05"),
-        ),
-        Problem("wse3", ("late_wavelet", "late_limit"), (), pick(*multicast, mode="median")),
-        Problem("wse3", ("data_task", "emit", "column_overlap_words"), (), pick("V06", "V07")),
-        Problem(
-            "wse3",
-            ("transcendental", "step_software", "scalar_step"),
-            (_range("wse3", "vector_setup"), _range("wse3", "repaint")),
-            pick("S27", "S29", "S29b"),
+            ("step_software", "scalar_step"),
+            ("transcendental", "route_write", *shared),
+            pick("S29", "S27"),
         ),
     )
 
 
-_FIELDS = {
-    "local_task": "core.local_task_cycles",
-    "vector_setup": "core.vector_setup_cycles",
-    "repaint": "link.repaint_cycles",
-    "timer": "link.timer_cycles",
-}
+def presets(machine: str) -> CostModel:
+    """The parameters that the machine's description holds."""
+    return CostModel.of(find_machine(machine))
 
 
-def _range(machine: str, name: str) -> Assumed:
-    constants = dict(find_machine(machine).constants())
-    return Assumed(name, *constants[_FIELDS[name]].span)
-
-
-def residuals(problem: Problem, values: dict[str, float]) -> NDArray[np.float64]:
+def residuals(problem: Problem, values: Values) -> NDArray[np.float64]:
     """Relative error of each row under `values`."""
     import numpy as np
 
@@ -117,107 +99,84 @@ def residuals(problem: Problem, values: dict[str, float]) -> NDArray[np.float64]
     return np.array([row.simulate(lab) / row.published - 1 for row in problem.rows if row.published])
 
 
-def _jacobian(problem: Problem, values: dict[str, float], names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Change of relative errors by relative change of each parameter."""
+def _slopes(problem: Problem, values: Values, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Change of relative errors by change of each parameter, relative where the parameter is larger than one."""
     import numpy as np
 
     columns = []
     for name in names:
-        step = max(abs(values[name]), 1.0) * _STEP
+        scale = max(abs(values[name]), 1.0)
+        step = scale * _STEP
         up = residuals(problem, {**values, name: values[name] + step})
         down = residuals(problem, {**values, name: values[name] - step})
-        columns.append((up - down) / (2 * step) * max(abs(values[name]), 1.0))
+        columns.append((up - down) / (2 * step) * scale)
     return np.array(columns).T
 
 
-def solve(problem: Problem, fixed: dict[str, float] | None = None) -> Fit:
-    """Gauss-Newton from the machine's present values, with `fixed` parameters replaced."""
+def fitted(problem: Problem, given: Values) -> tuple[Values, NDArray[np.float64]]:
+    """`given` with the problem's parameters fitted, and each row's relative error. Starts from the presets."""
     import numpy as np
 
-    model = CostModel.of(find_machine(problem.machine))
-    names = problem.fitted + tuple(a.name for a in problem.assumed)
-    values = {name: float(getattr(model, name)) for name in names} | (fixed or {})
-    for _ in range(_ITERATIONS):
-        errors = residuals(problem, values)
-        jacobian = _jacobian(problem, values, problem.fitted)
-        change = np.linalg.lstsq(jacobian, -errors, rcond=None)[0]
-        scale = min(1.0, 0.5 / max(float(np.abs(change).max()), 1e-12))
-        for name, delta in zip(problem.fitted, change, strict=True):
-            values[name] += scale * float(delta) * max(abs(values[name]), 1.0)
-        if float(np.abs(change).max()) < 1e-9:
+    model = presets(problem.machine)
+    values = {**given, **{name: float(getattr(model, name)) for name in problem.fitted}}
+    errors = residuals(problem, values)
+    for iteration in range(_ITERATIONS):
+        if iteration % _SLOPES_LAST == 0:
+            inverse = np.linalg.pinv(_slopes(problem, values, problem.fitted))
+        change = -inverse @ errors
+        largest = float(np.abs(change).max())
+        if largest < _CONVERGED:
             break
-    singular = np.linalg.svd(_jacobian(problem, values, names), compute_uv=False)
-    rank = int((singular > _RANK_TOLERANCE * singular[0]).sum())
-    return Fit(problem, values, tuple(float(e) for e in residuals(problem, values)), rank, len(names))
+        for name, delta in zip(problem.fitted, change * min(1.0, 0.5 / largest), strict=True):
+            values[name] += float(delta) * max(abs(values[name]), 1.0)
+        errors = residuals(problem, values)
+    return values, errors
 
 
-def _overrides(fits: list[Fit]) -> dict[str, dict[str, float]]:
-    out: dict[str, dict[str, float]] = {"wse2": {}, "wse3": {}}
-    for fit in fits:
-        out[fit.problem.machine].update(fit.values)
-    return out
+def solve(problem: Problem, given: Values) -> Fit:
+    """The problem's parameters under `given`, and what its rows tell about them."""
+    import numpy as np
 
-
-def _print_fit(fit: Fit) -> None:
-    print(f"{fit.problem.machine}: {', '.join(sorted({row.id for row in fit.problem.rows}))}")
-    for name in fit.problem.fitted:
-        print(f"  {name:<22} {fit.values[name]:10.4f}  fitted")
-    for parameter in fit.problem.assumed:
-        held = f"assumed, {parameter.low:g} to {parameter.high:g}"
-        print(f"  {parameter.name:<22} {fit.values[parameter.name]:10.4f}  {held}")
-    print(f"  Jacobian rank {fit.rank} of {fit.parameters} parameters, {len(fit.errors)} rows")
-    for row, error in zip(fit.problem.rows, fit.errors, strict=True):
-        print(f"    {row.id:<5} {error:+8.2%}  {row.what}")
-
-
-def ends(base: list[Fit]) -> Iterator[End]:
-    """Each assumed parameter at both ends of its range, the others of its problem refitted."""
-    v16 = next(row for row in open_rows() if row.id == "V16")
-    assert v16.published
-    for index, fit in enumerate(base):
-        for parameter in fit.problem.assumed:
-            for value in (parameter.low, parameter.high):
-                moved = solve(fit.problem, {parameter.name: value})
-                lab = Lab(_overrides([*base[:index], moved, *base[index + 1 :]]))
-                yield End(parameter.name, value, moved, v16.simulate(lab) / v16.published - 1)
-
-
-def _print_end(end: End) -> None:
-    fit = end.fit
-    values = ", ".join(f"{name} {fit.values[name]:.2f}" for name in fit.problem.fitted)
-    print(
-        f"  {fit.problem.machine} {end.name} = {end.value:g}: {values}; worst row {max(map(abs, fit.errors)):.2%}; "
-        f"V16 {end.v16_error:+.2%}"
+    names = problem.fitted + problem.assumed
+    model = presets(problem.machine)
+    values, errors = fitted(problem, {**{n: float(getattr(model, n)) for n in problem.assumed}, **given})
+    slopes = _slopes(problem, values, names)
+    every = np.linalg.svd(slopes, compute_uv=False)
+    mine = slopes[:, : len(problem.fitted)]
+    singular = np.linalg.svd(mine, compute_uv=False)
+    shares = np.linalg.pinv(mine) * mine.T  # the diagonal of the resolution, row by row
+    return Fit(
+        problem,
+        {name: values[name] for name in names},
+        tuple(map(float, errors)),
+        int((every > _RANK_TOLERANCE * every[0]).sum()),
+        float(singular[0] / singular[-1]),
+        {name: tuple(map(float, row)) for name, row in zip(problem.fitted, shares, strict=True)},
     )
 
 
-def report() -> None:
-    """Fit everything and print values, residuals, ranks and ranges."""
-    fits = [solve(problem) for problem in problems()]
-    for fit in fits:
-        _print_fit(fit)
-    print("assumed parameters at both ends, the others refitted")
-    for end in ends(fits):
-        _print_end(end)
+def calibrate() -> list[Fit]:
+    """Every problem in order, each under what those of its machine before it found."""
+    found: dict[str, Values] = {}
+    fits = []
+    for problem in problems():
+        given = found.setdefault(problem.machine, {})
+        fits.append(solve(problem, given))
+        given.update({name: fits[-1].values[name] for name in problem.fitted})
+    return fits
 
 
-def as_dicts() -> dict[str, object]:
-    """What `report` prints, for scripts."""
-    fits = [solve(problem) for problem in problems()]
-    moved = [
-        {"name": end.name, "value": end.value, "fit": _as_dict(end.fit), "v16_error": end.v16_error}
-        for end in ends(fits)
-    ]
-    return {"fits": [_as_dict(fit) for fit in fits], "ends": moved}
-
-
-def _as_dict(fit: Fit) -> dict[str, object]:
+def as_dict(fit: Fit) -> dict[str, object]:
+    """For `undiced validate --calibrate --json`."""
+    ids = [f"{row.id}: {row.what}" for row in fit.problem.rows]
     return {
         "machine": fit.problem.machine,
         "fitted": {name: fit.values[name] for name in fit.problem.fitted},
-        "assumed": {a.name: {"value": fit.values[a.name], "low": a.low, "high": a.high} for a in fit.problem.assumed},
+        "assumed": {name: fit.values[name] for name in fit.problem.assumed},
         "rank": fit.rank,
-        "parameters": fit.parameters,
+        "parameters": len(fit.values),
+        "condition": fit.condition,
+        "identified_by": {n: dict(zip(ids, shares, strict=True)) for n, shares in fit.identified_by.items()},
         "errors": [
             {"id": row.id, "what": row.what, "error": error}
             for row, error in zip(fit.problem.rows, fit.errors, strict=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from undiced.validation.calibration_rows import calibration_rows
 from undiced.validation.lab import Lab
-from undiced.validation.rows import ValidationRow, calibration_rows, open_rows
+from undiced.validation.open_rows import open_rows
+from undiced.validation.row import ValidationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,13 @@ class Outcome:
         }
 
 
-def validate() -> list[Outcome]:
-    """Simulate every calibration and open row with the machines' own parameters."""
+def validate(progress: Callable[[float, str], None] | None = None) -> list[Outcome]:
+    """Simulate every calibration and open row with the machines' own parameters; `progress` hears a share, and what."""
     lab = Lab()
-    return [Outcome(row, row.simulate(lab)) for row in calibration_rows() + open_rows()]
+    rows = calibration_rows() + open_rows()
+    outcomes = []
+    for done, row in enumerate(rows):
+        if progress is not None:
+            progress(done / len(rows), f"Simulating {row.id}")
+        outcomes.append(Outcome(row, row.simulate(lab)))
+    return outcomes
