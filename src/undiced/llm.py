@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import InvalidRequestError, NoChatTemplateError
+from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.sampling import Parameters, Sampling, random_seed
 
 if TYPE_CHECKING:
@@ -210,13 +210,15 @@ class LLM:
         Raises:
             NoChatTemplateError: a base model, or its template cannot be used.
             InvalidRequestError: the template refuses the messages or leaves out what they say.
+            ContextLengthError: they can't fit.
         """
         if self._chat is None:
             raise NoChatTemplateError(
                 f"{self.config.name} is a base model without a chat template.",
                 remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
             )
-        return self._chat.encode(messages)
+        with self._fitting():
+            return self._chat.encode(messages, most=self.context)
 
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
@@ -244,9 +246,26 @@ class LLM:
             if isinstance(prompt, bytes) or not all(type(token) is int for token in ids):
                 raise InvalidRequestError("A prompt is a text or a list of token ids.", param="prompt")
             return ids
-        ids = self.tokenizer.encode(prompt, special=True)
+        from undiced.text.prompt import encode_pieces
+
+        with self._fitting():
+            ids = encode_pieces(self.tokenizer, [prompt], self.context)
         start = self.tokenizer.bos_id
         return [start, *ids] if self.tokenizer.add_bos and start is not None and ids[:1] != [start] else ids
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Whatever a text or a template's print has of tokens, no more are looked for than show that it can't fit."""
+        from undiced.text.prompt import TooManyTokensError
+
+        try:
+            yield
+        except TooManyTokensError as error:
+            raise ContextLengthError(
+                f"The context holds {self.context} tokens, but the prompt has more than {error.count}.",
+                remedy="Shorten the prompt.",
+                param="prompt",
+            ) from None
 
     def _request(self, ids: list[int], params: SamplingParams) -> Request:
         from undiced.serve import Request

@@ -19,7 +19,8 @@ from undiced.engine.backend import Limits
 from undiced.serve import Policy, Priority, Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
 from undiced.serve.loop import EngineLoop
-from undiced.serve.sequence import State
+from undiced.serve.roster import Roster
+from undiced.serve.sequence import Sequence, State
 
 if TYPE_CHECKING:
     from undiced.serve import Delta, UsageEvent
@@ -69,18 +70,41 @@ samplings = st.builds(
 )
 
 
+class WatchedRoster(Roster):
+    """Checks who starts, by the sizes of that moment: see `serve.turns`. Whoever is put back for it was larger too."""
+
+    exempt: Sequence | None = None
+
+    def start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
+        waited, size = sequence.state is State.WAITING, sequence.size
+        found = len(self.prefix.found(sequence)) * sequence.page_tokens
+        sizes = {other: other.size for other in self.alive.values()}
+        if not super().start(sequence, eldest, now):
+            assert all(other.size == size for other, size in sizes.items()), "somebody was put back for nobody"
+            return False
+        if waited and sequence is not self.exempt:
+            assert size[1] == len(sequence.tokens) - found, "it started by a size that it no longer has"
+            behind = [other for other in sizes if other.state is State.WAITING]
+            assert all(size < sizes[other] for other in behind), "it started before a smaller one"
+        return True
+
+
 class Watched(Scheduler):
-    """Checks who starts."""
+    """Knows by itself who is the eldest, which alone may start out of turn."""
+
+    def __init__(self, limits: Limits, policy: Policy) -> None:
+        super().__init__(limits, policy)
+        self.watched = self.roster = WatchedRoster(limits.max_batch, self.pool)
+        self._prefix = self.roster.prefix
 
     def schedule(self, now: float) -> Plan | None:
-        sizes = {sequence: sequence.size for sequence in self.roster.alive.values() if sequence.state is State.WAITING}
-        prompts = [sequence for sequence in self.roster.alive.values() if sequence.left > (not sequence.scoring)]
-        eldest = min((*sizes, *prompts), key=lambda sequence: sequence.order, default=None)
-        plan = super().schedule(now)
-        started = [sequence for sequence in sizes if sequence.state is State.RUNNING and sequence is not eldest]
-        left = [size for sequence, size in sizes.items() if sequence.state is State.WAITING]
-        assert all(sizes[sequence] < size for sequence in started for size in left)
-        return plan
+        prompts = [
+            sequence
+            for sequence in self.roster.alive.values()
+            if sequence.state is State.WAITING or sequence.left > (not sequence.scoring)
+        ]
+        self.watched.exempt = min(prompts, key=lambda sequence: sequence.order, default=None)
+        return super().schedule(now)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -112,6 +136,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         )
         self.requests: dict[str, Request] = {}
         self.expected: dict[str, list[int]] = {}
+        self.scored: dict[str, list[float]] = {}
         self.scores: dict[str, list[float]] = {}
         self.tokens: dict[str, list[int]] = {}
         self.accounts: dict[str, UsageEvent] = {}
@@ -153,6 +178,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.loop.add(request)
         self.requests[request.id] = request
         self.expected[request.id] = alone(request)
+        self.scored[request.id] = scores(request)
         self.tokens[request.id] = []
         self.scores[request.id] = []
 
@@ -265,7 +291,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def same_tokens_as_alone(self) -> None:
         for name, tokens in self.tokens.items():
             assert tokens == self.expected[name][: len(tokens)]
-            assert self.scores[name] == scores(self.requests[name])[: len(self.scores[name])]
+            assert self.scores[name] == self.scored[name][: len(self.scores[name])]
 
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
@@ -291,7 +317,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert min(account.queue_s, account.prompt_s, account.completion_s) >= 0
         assert account.completion_tokens == self.finished_at.get(request.id, len(tokens))
         if account.finish_reason == "length" or tokens:
-            assert self.scores[request.id] == (scores(request) if request.prompt_logprobs >= 0 else [])
+            assert self.scores[request.id] == (self.scored[request.id] if request.prompt_logprobs >= 0 else [])
         if request.id in self.lost:
             assert account.finish_reason == "error"
         elif account.finish_reason == "error":
@@ -306,12 +332,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestScheduler = SchedulerMachine.TestCase
-# The same examples in every run. Drawn afresh, it rarely finds a plan in which a larger prompt started before
-# a smaller one that was put back in the same plan (`Watched.schedule`): open, see docs/LOG.md.
 TestScheduler.settings = settings(
-    max_examples=80,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -115,6 +116,16 @@ def test_mistakes_are_refused_and_the_model_goes_on(
     with pytest.raises(error):
         llm.generate(prompt, params)
     assert len(llm.generate(TEXT, SamplingParams(max_tokens=2))[0].tokens) == 2
+
+
+@pytest.mark.parametrize("ask", ["generate", "chat", "stream"])
+def test_a_text_far_beyond_the_context_is_refused_before_all_of_it_is_tokenized(llm: LLM, ask: str) -> None:
+    text = "word " * 3_000_000
+    messages = [{"role": "user", "content": text}]
+    start = time.process_time()
+    with pytest.raises(ContextLengthError, match="holds 512 tokens, but the prompt has more than"):
+        llm.chat(messages) if ask == "chat" else llm.generate(text) if ask == "generate" else next(llm.stream(messages))
+    assert time.process_time() - start < 3, "less than 0.1 s; to tokenize it whole takes over 10"
 
 
 def test_a_closed_model_says_so() -> None:

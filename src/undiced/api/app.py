@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from undiced.api.endpoints import chat_completions, completions
-from undiced.api.errors import MethodNotAllowedError, NotFoundError, error_response, new_request_id
+from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
 from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
 from undiced.api.page import page_routes
@@ -86,9 +86,13 @@ class _Edge:
                 await error_response(verdict.error, scope["undiced.request_id"])(scope, receive, traced)
             elif verdict.preflight:
                 await Response(status_code=204)(scope, receive, traced)
+            elif path == "*":  # OPTIONS * asks about the server as a whole
+                await Response(status_code=204, headers={"allow": "GET, HEAD, POST, OPTIONS"})(scope, receive, traced)
             else:
                 await self.app(scope, receive, traced)
-        except Exception:  # a bug; logged here, told to the client without details
+        except ENDS:
+            raise
+        except BaseException:  # a bug, or a library's panic; logged here, told to the client without details
             _log.exception("request %s failed", scope["undiced.request_id"])
             if not started:
                 error = EngineError("The server failed while it worked on this request.", remedy="Try again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from undiced.core.errors import InvalidRequestError, QueueFullError, UndicedErro
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ENDS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)  # what ends a task or the process
 MAX_RETRY_AFTER_S = 60  # the official clients ignore a longer wait
 
 

@@ -11,6 +11,7 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from undiced.api.errors import ENDS
 from undiced.core.errors import EngineError, UndicedError
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class Exchange:
         """Let the application answer. Whatever it does, the client gets an answer or sees the connection end."""
         try:
             await app(self.scope, self.receive, self.send)
-        except Exception:
+        except ENDS:
+            raise
+        except BaseException:
             _log.exception("an answer failed")
         finally:
             if not self.ended and not self.gone:

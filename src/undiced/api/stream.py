@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.chunks import DONE, Folded
-from undiced.api.errors import error_event, error_response
+from undiced.api.errors import ENDS, error_event, error_response
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class AnswerResponse(Response):
                 raise
             task.uncancel()
             await self._fail(ShuttingDownError(), scope, receive, send)
-        except Exception:
+        except ENDS:
+            raise
+        except BaseException:
             _log.exception("request %s failed", self.form.request_id)
             await self._fail(
                 EngineError("The server failed while it worked on this request.", remedy="Try again."),
@@ -121,7 +123,8 @@ class AnswerResponse(Response):
         await send({"type": "http.response.body", "body": closing, "more_body": False})
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
-        folded = [Folded(choice.index) for choice in self.answer.choices]
+        asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
+        folded = [Folded(at, logprobs=[] if rows else None) for at, rows in enumerate(asked)]
         pieces = self.answer.pieces()
         async with contextlib.aclosing(pieces):
             async for batch in pieces:

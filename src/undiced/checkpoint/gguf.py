@@ -20,7 +20,7 @@ from undiced.checkpoint.mapping import MappedFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import BY_GGML_TYPE, FORMATS
-from undiced.core.quote import file_name, quoted
+from undiced.core.quote import file_name, quoted, stem
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -65,7 +65,7 @@ class GgufCheckpoint:
             raise
         self.metadata: Mapping[str, object] = self._fields
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
-        self.name = name or _own_name(self._fields) or file_name(Path(self.path.stem))
+        self.name = name or _own_name(self._fields) or stem(self.path)
 
     @cached_property
     def digest(self) -> str:
@@ -77,7 +77,8 @@ class GgufCheckpoint:
         info = self.tensors.get(name)
         if info is None:
             raise CheckpointError(
-                f"{file_name(self.path)} has no tensor {quoted(name)}.", remedy="The model file is incomplete."
+                f"{file_name(self.path)} has no tensor {quoted(name)}.",
+                remedy="The file is incomplete; fetch or convert it again.",
             )
         return self._file.view(info.offset, info.nbytes)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from undiced.checkpoint.safetensors import SafetensorsFile
+from undiced.checkpoint.safetensors import DTYPES, SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, UnsupportedError
@@ -90,11 +90,12 @@ class HfCheckpoint:
         shard = self._home.get(name)
         if shard is None:
             raise CheckpointError(
-                f"{self.name} has no tensor {quoted(name)}.", remedy="The model folder is incomplete."
+                f"{self.name} has no tensor {quoted(name)}.", remedy="The folder is incomplete; fetch it again."
             )
         if name in shard.buffers:
             raise UnsupportedError(
-                f"{self.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}."
+                f"{self.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}.",
+                remedy=f"Weights that are read: {', '.join(DTYPES)}; save the model in one of these.",
             )
         info = shard.tensors[name]
         return shard.file.view(info.offset, info.nbytes)

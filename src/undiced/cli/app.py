@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
-from typing import Annotated, Protocol, runtime_checkable
+from typing import IO, Annotated, Protocol, runtime_checkable
 
 import typer
 
@@ -93,11 +94,13 @@ class _Misuse(Protocol):
     exit_code: int
 
     def format_message(self) -> str: ...
-    def show(self) -> None: ...
+    def show(self, file: IO[str]) -> None: ...
 
 
 def _misused(error: _Misuse) -> int:
-    error.show()
+    shown = io.StringIO()
+    error.show(shown)
+    _tell(shown.getvalue().rstrip())
     _report_json("usage", error.format_message(), "Add --help to see the options.")
     return error.exit_code
 
@@ -106,13 +109,17 @@ def _report_json(code: str, message: str, remedy: str) -> None:
     if "--json" in sys.argv:
         from undiced.cli.terminal import emit, error_object
 
-        emit(error_object(code, message, remedy))
+        with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells
+            emit(error_object(code, printable(message), printable(remedy)))
 
 
 def _report(code: str, message: str, remedy: str) -> None:
     """One red line on the error stream; with --json, an object on the output."""
-    line = printable(" ".join(f"{message} {remedy}".split()))
-    with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells
-        _report_json(code, message, remedy)
+    _report_json(code, message, remedy)
+    _tell(f"error: {' '.join(f'{message} {remedy}'.split())}", fg="red")
+
+
+def _tell(text: str, fg: str = "") -> None:
+    shown = printable(text)
     with contextlib.suppress(OSError, ValueError):
-        typer.secho(f"error: {line}", fg="red", err=True)
+        typer.echo(typer.style(shown, fg=fg) if fg else shown, err=True)

@@ -250,9 +250,10 @@ def _deployment(
 def served_name(ref: str, compiled: Compiled) -> str:
     """What clients call the model: a packaged one by its name, another by the name of its file."""
     from undiced.checkpoint import CATALOG
+    from undiced.core.quote import stem
 
     packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
-    return packaged.name if packaged else path.stem if path.is_file() else compiled.checkpoint.name
+    return packaged.name if packaged else stem(path) if path.is_file() else compiled.checkpoint.name
 
 
 def model_card(ref: str, compiled: Compiled, limits: Limits) -> ModelCard:

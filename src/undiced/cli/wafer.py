@@ -203,8 +203,8 @@ def _options(
     sum_bits: int,
 ) -> MappingOptions:
     """The mapping's options, parsed."""
+    from undiced.cli.wafer_options import parse_phase, parse_region, parse_stages
     from undiced.core.mapping import MappingOptions
-    from undiced.sim.replay import parse_phase, parse_region, parse_stages
 
     if kv_bits not in (8, 16):
         raise CompileError(f"Keys and values can't have {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
@@ -271,20 +271,25 @@ def _refuse(given: typer.Context, names: set[str], why: str) -> None:
 def _timed(
     program: Program, machine: str, mapping: str, phase: str, batch: int, context: int, clock: float | None
 ) -> dict[str, object]:
+    from undiced.cli.wafer_options import parse_clock, parse_phase
     from undiced.machine import find_machine
-    from undiced.sim.replay import parse_phase, replay
+    from undiced.sim.analytic import Step
+    from undiced.sim.phase import time_phase
+    from undiced.sim.summary import summary
 
-    return replay(program, find_machine(machine), mapping, parse_phase(phase), batch, context, clock)
+    wafer, way = find_machine(machine), parse_phase(phase)
+    step = Step(batch=batch, context=context, clock_hz=parse_clock(clock))
+    return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
 
 
 def _speculation(
     program: Program, machine: str, draft: str, acceptance: float, context: int, clock: float | None
 ) -> dict[str, object]:
+    from undiced.cli.wafer_options import parse_clock
     from undiced.core.mapping import MappingOptions
     from undiced.machine import find_machine
     from undiced.sim.analytic import Step
     from undiced.sim.analytic import simulate as time_program
-    from undiced.sim.replay import parse_clock
     from undiced.sim.speculation import speculate
 
     wafer = find_machine(machine)

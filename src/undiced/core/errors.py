@@ -119,6 +119,12 @@ class EngineError(UndicedError):
     code = "engine_failure"
 
 
+class TokenizerError(UndicedError):
+    """The model's tokenizer gave up on a text, as on one that its pattern has no end with; other texts go on."""
+
+    code = "tokenizer_failure"
+
+
 class NonFiniteLogitsError(EngineError):
     """The model computed infinity or NaN for one sequence; the engine and all other sequences go on."""
 

@@ -13,6 +13,11 @@ def quoted(name: object) -> str:
     return repr(text) if len(text) <= SHOWN_CHARACTERS else repr(text[:SHOWN_CHARACTERS]) + "..."
 
 
+def stem(path: Path) -> str:
+    """The last part of a path without its ending, as models are called by their files."""
+    return file_name(Path(path.stem))
+
+
 def file_name(path: Path) -> str:
     """The last part of a path: messages may reach clients, who must not learn where models lie."""
     name = path.name or path.resolve().name or "/"

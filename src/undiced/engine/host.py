@@ -74,7 +74,9 @@ class HostBackend:
         progress: Progress | None = None,
     ) -> None:
         if program.kind != "host":
-            raise UnsupportedError(f"A program for {program.machine} can't run on this machine; simulate it.")
+            raise UnsupportedError(
+                f"A program for {program.machine} can't run on this machine.", remedy="`undiced simulate` times it."
+            )
         team = threads or program.regions[0].rect.cores
         bounds = program.bounds
         pool = pages or default_pages(program)
@@ -102,7 +104,10 @@ class HostBackend:
                 remedy="Choose a smaller model, or lower --max-batch and --max-context.",
             ) from None
         except (ValueError, RuntimeError) as error:
-            raise UnsupportedError(f"This build can't run {program.model}: {error}") from None
+            raise UnsupportedError(
+                f"This build can't run {program.model}: {error}",
+                remedy="`undiced doctor` tells what this build and this processor can do.",
+            ) from None
         self.limits = Limits(
             max_batch=bounds.batch,
             max_tokens=tokens,

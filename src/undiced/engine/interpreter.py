@@ -77,7 +77,10 @@ class InterpreterBackend:
             if instr.op in (Op.BARRIER, Op.SAMPLE):
                 continue
             if instr.op not in _MEANINGS:
-                raise UnsupportedError(f"The interpreter has no meaning for {instr.op.name}.")
+                raise UnsupportedError(
+                    f"The interpreter has no meaning for {instr.op.name}.",
+                    remedy="Run the program with the native engine.",
+                )
             _MEANINGS[instr.op](self, instr, batch)
         logits = self._buffers[self.program.streams[0].instrs[-2].a]
         self._submitted.done()

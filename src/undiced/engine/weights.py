@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
+_ANEW = "The program was made from other files; compile it from these."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ def parts_of(slot: WeightSlot, checkpoint: Checkpoint) -> list[Part]:
     parts = [_part(source, checkpoint) for source in slot.sources]
     found = sum(len(part.row_index) for part in parts)
     if found != slot.rows or not parts:
-        raise CheckpointError(f"Weight {slot.name} has {found} rows in the checkpoint, {slot.rows} in the program.")
+        raise CheckpointError(
+            f"Weight {slot.name} has {found} rows in the checkpoint, {slot.rows} in the program.", remedy=_ANEW
+        )
     return parts
 
 
@@ -60,7 +63,9 @@ def vector_of(slot: WeightSlot, checkpoint: Checkpoint) -> NDArray[np.float32]:
     """The values of a vector slot, (columns,) float32."""
     values = np.concatenate([_vector(source, checkpoint) for source in slot.sources])
     if values.shape != (slot.columns,):
-        raise CheckpointError(f"Weight {slot.name} has {values.size} values, the program wants {slot.columns}.")
+        raise CheckpointError(
+            f"Weight {slot.name} has {values.size} values, the program wants {slot.columns}.", remedy=_ANEW
+        )
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
@@ -81,7 +86,7 @@ def _dequantized(part: Part) -> NDArray[np.float32]:
 def _part(source: Source, checkpoint: Checkpoint) -> Part:
     info = checkpoint.tensors.get(source.tensor)
     if info is None:
-        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.")
+        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.", remedy=_ANEW)
     columns = info.shape[-1]
     rows = int(np.prod(info.shape[:-1], dtype=np.int64)) if len(info.shape) > 1 else 1
     transposed = False
@@ -89,7 +94,10 @@ def _part(source: Source, checkpoint: Checkpoint) -> Part:
     for transform in source.transforms:
         if transform.kind == "transpose":
             if transposed or len(index) != rows:
-                raise UnsupportedError(f"Tensor {source.tensor}: the host packs whole tensors transposed, not parts.")
+                raise UnsupportedError(
+                    f"Tensor {source.tensor}: the host packs whole tensors transposed, not parts.",
+                    remedy="Use a GGUF file of the model, whose matrices are not transposed.",
+                )
             transposed, index = True, np.arange(columns, dtype=np.int32)
         else:
             index = _reordered(index, transform)
@@ -105,13 +113,13 @@ def _reordered(index: NDArray[np.int32], transform: Transform) -> NDArray[np.int
         return np.concatenate([turned.reshape(transform.a, -1), heads[:, transform.b :]], axis=1).reshape(-1)
     if transform.kind == "every":
         return index[transform.a :: transform.b]
-    raise CheckpointError(f"The transform {transform.kind} does not apply to matrices.")
+    raise CheckpointError(f"The transform {transform.kind} does not apply to matrices.", remedy=_ANEW)
 
 
 def _vector(source: Source, checkpoint: Checkpoint) -> NDArray[np.float32]:
     info = checkpoint.tensors.get(source.tensor)
     if info is None:
-        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.")
+        raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.", remedy=_ANEW)
     values = to_float(info, checkpoint.raw(source.tensor)).reshape(-1)
     for transform in source.transforms:
         if transform.kind == "add_one":

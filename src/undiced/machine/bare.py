@@ -9,7 +9,14 @@ from undiced.machine.wafer import Wafer
 
 _ENDLESS = ("read_bytes_per_cycle", "write_bytes_per_cycle")
 _FREE = ("vector_setup_cycles", "straight_setup_cycles", "loop_iteration_cycles", "scalar_step_cycles")
-_FREE_LINKS = ("ramp_cycles", "step_software_cycles")
+_FREE_LINKS = (
+    "ramp_cycles",
+    "step_software_cycles",
+    "collective_entry_cycles",
+    "star_member_cycles",
+    "multicast_start_cycles",
+    "multicast_skew_cycles",
+)
 
 
 def bare(wafer: Wafer) -> Wafer:

@@ -1,7 +1,8 @@
 """What collectives over lines of cores cost, as closed forms over `CostModel`. Knows lines, not what is summed.
 
-Every dependent step costs two ramps, one cycle, its hops and `step_software`. A root takes its two arms one after the
-other, so a payload crosses its ramp twice a phase. The published two-tree and our level trees share these forms.
+Every dependent step costs two ramps, one cycle, its hops and `step_software`; a collective as a whole costs
+`collective_entry`, a multicast its own start and skew. A root takes its two arms one after the other, so a payload
+crosses its ramp twice a phase. The published two-tree and our level trees share these forms.
 """
 
 from __future__ import annotations
@@ -80,13 +81,18 @@ def _chain(model: CostModel, size: int, hops: int, wavelets: int) -> Cost:
     return longest(lower + payload, upper) + payload + Cost(overhead=model.step_software)
 
 
+def chain(model: CostModel, size: int, wavelets: int) -> Cost:
+    """A chain along a whole line, from one end into the other."""
+    return _step(model, 1) * (size - 1) + _payload(model, wavelets)
+
+
 def _star(model: CostModel, size: int, hops: int, wavelets: int, slices: int = 1) -> Cost:
     """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
 
     Beside each other, `slices` trees share the links: `crossings` of one link, one way.
     """
     root = size // 2
-    setup = 0.0 if wavelets == 1 else model.vector_setup
+    setup = 0.0 if wavelets == 1 else model.star_member
     ramp_bound = Cost(
         collective=(size - 1) * (wavelets / model.link_rate + 1), overhead=(size - 1) * setup, hops=hops * model.hop
     )
@@ -119,7 +125,7 @@ def multicast(model: CostModel, wavelets: int, distance: int, senders: int = 1) 
     turns = Cost(collective=model.ramp + 1, hops=SENDER_GAP * model.hop) * (senders - 1)
     return (
         _payload(model, wavelets)
-        + Cost(collective=2 * model.ramp, overhead=model.step_software, hops=distance * model.hop)
+        + Cost(collective=model.multicast_start, overhead=model.multicast_skew, hops=distance * model.hop)
         + turns
     )
 
@@ -172,10 +178,10 @@ def allreduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets
     """An ALLREDUCE instruction over lines of `span` cores; `wavelets` after packing."""
     if span <= 1 or wavelets <= 0:
         return ZERO
-    kind = algorithm & ALGORITHM_MASK
+    kind, entry = algorithm & ALGORITHM_MASK, Cost(overhead=model.collective_entry)
     if kind in _LEVEL_BITS:
-        return level_tree(model, span, unpack_levels(groups, algorithm), wavelets)
-    return two_tree(model, span, groups, wavelets, kind == TWO_TREE_DUAL)
+        return entry + level_tree(model, span, unpack_levels(groups, algorithm), wavelets)
+    return entry + two_tree(model, span, groups, wavelets, kind == TWO_TREE_DUAL)
 
 
 def reduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets: int) -> Cost:
@@ -184,7 +190,8 @@ def reduce(model: CostModel, span: int, groups: int, algorithm: int, wavelets: i
         return ZERO
     if algorithm & AHEAD:
         return _payload(model, wavelets) + Cost(overhead=model.step_software)
-    return level_reduce(model, span, unpack_levels(groups, algorithm), wavelets, slices_of(algorithm))
+    cost = level_reduce(model, span, unpack_levels(groups, algorithm), wavelets, slices_of(algorithm))
+    return cost + Cost(overhead=model.collective_entry)
 
 
 def with_slices(algorithm: int, slices: int) -> int:
@@ -202,19 +209,6 @@ def shift_wire(model: CostModel, wavelets: int, hops: int) -> Cost:
     return _payload(model, wavelets) + Cost(collective=2 * model.ramp + 1, hops=hops * model.hop)
 
 
-def line_multicast_timed(model: CostModel, payload_bytes: int, cores: int, late: bool) -> float:
-    """A multicast along a line between two time stamps, in cycles; `late` is the median mode, whose receiver lags."""
-    wavelets = payload_bytes / model.wavelet_bytes
-    base = model.timer + model.multicast_start + wavelets / model.link_rate + max(cores - 1, 1) * model.hop
-    return base + (min(model.late_wavelet * wavelets, model.late_limit) if late else 0.0)
-
-
-def column_round_trip(model: CostModel, cores: int, words: int) -> float:
-    """A column gathered word by word into one core by data tasks, and sent back by a scalar loop, in cycles."""
-    each = model.data_task + model.emit
-    return cores * (words * each - model.column_overlap_words * model.emit)
-
-
 def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: int, slices: int = 1) -> float:
     """One level of a tree in plain arithmetic, for searches; a test holds it equal to `level_reduce`."""
     if size <= 1:
@@ -222,7 +216,7 @@ def level_cycles(model: CostModel, size: int, star: bool, hops: int, wavelets: i
     step, payload = 2 * model.ramp + 1 + model.step_software, wavelets / model.link_rate
     root, each = size // 2, hops * model.hop
     if star:
-        setup = 0.0 if wavelets == 1 else model.vector_setup
+        setup = 0.0 if wavelets == 1 else model.star_member
         ramp, link = (size - 1) * (payload + 1 + setup), crossings(size, hops, slices) * (payload + 1)
         return max(max(ramp, link) + each, payload + setup + root * each) + step + 1
     lower = size - 1 - root

@@ -12,7 +12,8 @@ class Core:
     """A core and the free parameters of code that runs on it.
 
     Attributes:
-        sram_bytes, sram_banks: local memory; there is no other.
+        sram_bytes, sram_banks: local memory; there is no other. Successive 16-bit words lie in successive banks.
+        read_bank_modulus: two reads of one cycle must lie in banks that differ modulo this.
         read_bytes_per_cycle, write_bytes_per_cycle: memory ports.
         lanes_16bit: elements each cycle of fp16 multiply-add, add, subtract, multiply and move, and of 16-bit logic.
         lanes_32bit: of fp16 products into fp32 sums; of fp32 add, subtract and move.
@@ -22,6 +23,8 @@ class Core:
         scalar_reduction_per_cycle: of a sum or a maximum into one scalar.
         stride_0_per_cycle, stride_1_per_cycle, stride_4_per_cycle: elements each cycle at strides that are 0 (not 0
             itself), 1 (not 1 itself) or 7, and 4 modulo the banks; all other strides run at full width.
+        stride_max, extent_max: elements, the largest that a descriptor holds.
+        microthreads: vector operations that wait for the fabric beside the running task.
         code_bytes, lean_code_bytes: memory that a decode program's code takes, as measured and as a lean assumption.
         vector_setup_cycles: issuing one vector operation of a loop, before its first element.
         straight_setup_cycles: the same outside loops, where its descriptors are loaded one by one.
@@ -37,6 +40,7 @@ class Core:
 
     sram_bytes: Constant
     sram_banks: Constant
+    read_bank_modulus: Constant
     read_bytes_per_cycle: Constant
     write_bytes_per_cycle: Constant
     lanes_16bit: Constant
@@ -50,6 +54,9 @@ class Core:
     stride_0_per_cycle: Constant
     stride_1_per_cycle: Constant
     stride_4_per_cycle: Constant
+    stride_max: Constant
+    extent_max: Constant
+    microthreads: Constant
     code_bytes: Constant
     lean_code_bytes: Constant
     vector_setup_cycles: Constant

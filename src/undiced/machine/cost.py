@@ -1,46 +1,13 @@
-"""Closed forms of fabric and core costs, in cycles. The only place where they live, for compiler and simulator alike.
+"""What costs are made of: `CostModel`, a machine's figures as plain numbers, and `Cost`, cycles split by where they go.
 
-First the published line model of near-optimal wafer-scale reduction (arXiv 2404.15888), as unit-tested formulas;
-then `CostModel`, a machine's figures as plain numbers, and `Cost`, cycles split by where they go.
+Knows no operation: what each one costs is in collective.py, vector.py and instruction.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import sqrt
 
 from undiced.machine.wafer import Wafer
-
-RAMP_CYCLES = 2
-
-
-def model_cycles(
-    contention: float, energy: float, links: float, distance: float, depth: float, ramp: float = RAMP_CYCLES
-) -> float:
-    """`max(C, E/N + L) + (2 T_R + 1) D`: C most wavelets at a core, E total hops, N links, L distance, D depth."""
-    return max(contention, energy / links + distance) + (2 * ramp + 1) * depth
-
-
-def broadcast_line(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """Multicast of B wavelets from one end of a line of P cores."""
-    return wavelets + cores + 2 * ramp
-
-
-def star_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """Every core sends to the root, which adds."""
-    return wavelets * (cores - 1) + 2 * ramp + 1
-
-
-def chain_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """Each core adds its own to what its neighbor sends and passes it on, pipelined over wavelets."""
-    return wavelets + (2 * ramp + 2) * (cores - 1)
-
-
-def two_phase_reduce(wavelets: int, cores: int, ramp: float = RAMP_CYCLES) -> float:
-    """Chains in groups of sqrt(P), then a chain over the group roots."""
-    root = sqrt(cores)
-    energy = 2 * wavelets * (cores - root)
-    return model_cycles(2 * wavelets, energy, cores - 1, cores - 1, 2 * root - 2, ramp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +65,8 @@ class CostModel:
     read_bytes: float
     write_bytes: float
     vector_setup: float
+    straight_setup: float
+    loop_iteration: float
     transcendental: float
     scalar_step: float
     local_task: float
@@ -110,11 +79,12 @@ class CostModel:
     hop: float
     ramp: float
     step_software: float
-    repaint: float
-    timer: float
+    collective_entry: float
+    star_member: float
     multicast_start: float
-    late_wavelet: float
-    late_limit: float
+    multicast_skew: float
+    route_write: float
+    timer: float
     column_overlap_words: float
 
     @classmethod
@@ -127,6 +97,8 @@ class CostModel:
             read_bytes=core.read_bytes_per_cycle.value,
             write_bytes=core.write_bytes_per_cycle.value,
             vector_setup=core.vector_setup_cycles.value,
+            straight_setup=core.straight_setup_cycles.value,
+            loop_iteration=core.loop_iteration_cycles.value,
             transcendental=core.transcendental_cycles.value,
             scalar_step=core.scalar_step_cycles.value,
             local_task=core.local_task_cycles.value,
@@ -139,10 +111,11 @@ class CostModel:
             hop=link.hop_cycles.value,
             ramp=link.ramp_cycles.value,
             step_software=link.step_software_cycles.value,
-            repaint=link.repaint_cycles.value,
-            timer=link.timer_cycles.value,
+            collective_entry=link.collective_entry_cycles.value,
+            star_member=link.star_member_cycles.value,
             multicast_start=link.multicast_start_cycles.value,
-            late_wavelet=link.late_receiver_wavelet_cycles.value,
-            late_limit=link.late_receiver_cycles.value,
+            multicast_skew=link.multicast_skew_cycles.value,
+            route_write=link.route_write_cycles.value,
+            timer=link.timer_cycles.value,
             column_overlap_words=link.column_overlap_words.value,
         )

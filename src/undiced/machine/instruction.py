@@ -42,7 +42,7 @@ class Task(IntEnum):
     LOCAL = 0  # a scheduled local task
     DATA = 1  # a wavelet handled by a data task
     EMIT = 2  # a wavelet sent by a scalar loop
-    REPAINT = 3  # the routes of a collective's colors rewritten
+    ROUTE_WRITE = 3  # one register written to give a color another route
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _task(model: CostModel, count: int, kind: int) -> Cost:
         Task.LOCAL: model.local_task,
         Task.DATA: model.data_task,
         Task.EMIT: model.emit,
-        Task.REPAINT: model.repaint,
+        Task.ROUTE_WRITE: model.route_write,
     }
     return Cost(overhead=count * each[Task(kind)])
 

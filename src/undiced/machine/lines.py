@@ -1,8 +1,9 @@
 """What movers take on their lines: closed forms over trees and senders, slice by slice.
 
-Every dependent step costs two ramps, one cycle, its hops and the software of a step. A root takes its arms one after
-the other, so that a payload crosses its ramp twice a level. A core works for one slice after the other: slices follow
-each other at the pace of one payload and one step's software.
+Every dependent step costs two ramps, one cycle, its hops and the software of a step; a reduction as a whole its entry,
+a multicast its start and skew. A root takes its arms one after the other, so that a payload crosses its ramp twice a
+level. A core works for one slice after the other: slices follow each other at the pace of one payload and one step's
+software.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from functools import lru_cache
 from math import ceil
 
-from undiced.machine.core import Core
 from undiced.machine.cost import ZERO, Cost, longest
 from undiced.machine.link import Link
 from undiced.program.wafer.tree import Tree, root_place
@@ -36,13 +36,8 @@ def distance(link: Link, hops: float) -> Cost:
     return Cost(hops=hops * link.hop_cycles.value)
 
 
-def ramps(link: Link) -> Cost:
-    """From a core to its router, and from another router to its core."""
-    return Cost(collective=2 * link.ramp_cycles.value)
-
-
 def _step(link: Link, hops: float) -> Cost:
-    return ramps(link) + Cost(collective=1.0) + software(link) + distance(link, hops)
+    return Cost(collective=2 * link.ramp_cycles.value + 1) + software(link) + distance(link, hops)
 
 
 def _chain(link: Link, place: int, size: int, hops: int, count: int, joining: Cost) -> Cost:
@@ -55,13 +50,13 @@ def _chain(link: Link, place: int, size: int, hops: int, count: int, joining: Co
     return longest(near + payload(link, count), far) + payload(link, count) + software(link) + joining
 
 
-def _star(core: Core, link: Link, place: int, size: int, hops: int, count: int, slices: int, joining: Cost) -> Cost:
+def _star(link: Link, place: int, size: int, hops: int, count: int, slices: int, joining: Cost) -> Cost:
     """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
 
     Beside each other, `slices` trees share the links.
     """
     farthest = max(place, size - 1 - place)
-    setup = joining + Cost(overhead=0.0 if count == 1 else core.vector_setup_cycles.value)
+    setup = joining + Cost(overhead=0.0 if count == 1 else link.star_member_cycles.value)
     one = payload(link, count) + Cost(collective=1.0)
     ramp_bound = (one + setup) * (size - 1) + distance(link, hops)
     distance_bound = payload(link, count) + setup + distance(link, farthest * hops)
@@ -84,7 +79,7 @@ def crossings(size: int, hops: int, slices: int) -> int:
     return max((*right, *left), default=0)
 
 
-def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> list[Cost]:
+def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> list[Cost]:
     """Each level of one slice of `count` wavelets, as if it had every core to itself.
 
     Levels share two colors by switching routes: one control wavelet each. `joining` is what a core does for each
@@ -96,7 +91,7 @@ def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int, join
         if size > 1:
             place = root_place(size, tree.slices, which, number)
             if level.star:
-                cost = _star(core, link, place, size, hops, count, tree.slices, joining)
+                cost = _star(link, place, size, hops, count, tree.slices, joining)
             else:
                 cost = _chain(link, place, size, hops, count, joining)
             out.append(cost + Cost(collective=1.0))
@@ -104,19 +99,29 @@ def level_costs(core: Core, link: Link, tree: Tree, which: int, count: int, join
     return out
 
 
-def slice_cost(core: Core, link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
+def slice_cost(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
     """One slice of `count` wavelets from its terms to its root."""
-    return sum(level_costs(core, link, tree, which, count, joining), ZERO)
+    return sum(level_costs(link, tree, which, count, joining), ZERO)
 
 
-def engaged(core: Core, link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
+def engaged(link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
     """How long a reduction of `count` wavelets a slice keeps the next one out of its tree.
 
     Levels take two colors in turn: a router has the color back for a level once the level after the next has passed.
     """
-    costs = level_costs(core, link, tree, 0, count, joining)
+    costs = level_costs(link, tree, 0, count, joining)
     turns = [sum(costs[first : first + 3], ZERO) for first in range(max(len(costs) - 2, 0))]
     return longest(ZERO, *costs, *turns)
+
+
+def entry(link: Link) -> Cost:
+    """What a reduction costs once, whatever its steps."""
+    return Cost(overhead=link.collective_entry_cycles.value)
+
+
+def dispatch(link: Link) -> Cost:
+    """What a multicast costs before its first wavelet leaves."""
+    return Cost(overhead=link.multicast_skew_cycles.value)
 
 
 def pace(link: Link, count: int) -> Cost:
@@ -131,4 +136,4 @@ def turn(link: Link, hops: int) -> Cost:
 
 def arrival(link: Link, hops: int) -> Cost:
     """From the last wavelet that leaves a sender to the farthest core that hears it."""
-    return ramps(link) + distance(link, hops)
+    return Cost(collective=link.multicast_start_cycles.value) + distance(link, hops)

@@ -16,9 +16,11 @@ class Link:
         wavelets_per_cycle: sustained rate of one link in one direction.
         hop_cycles: router to router; ramp_cycles: router to core or back.
         step_software_cycles: what each dependent step of a collective costs beside two ramps, one cycle and the hops.
-        repaint_cycles: rewriting the routes of the colors of one collective.
-        timer_cycles, multicast_start_cycles: a timed multicast's constant part, time stamps and start.
-        late_receiver_wavelet_cycles, late_receiver_cycles: the median mode's extra cycles per wavelet, and their limit.
+        collective_entry_cycles: what a collective costs once, whatever its steps: starting, and cores that wait.
+        star_member_cycles: software of a star's root for each member whose payload it adds.
+        multicast_start_cycles: ramps of a multicast; multicast_skew_cycles: what late cores and dispatch add to it.
+        route_write_cycles: one register written to give a color another route.
+        timer_cycles: what a pair of time stamps takes of the interval between them.
         column_overlap_words: words a core of a gathered column whose handling hides behind the others'.
     """
 
@@ -27,9 +29,10 @@ class Link:
     hop_cycles: Constant
     ramp_cycles: Constant
     step_software_cycles: Constant
-    repaint_cycles: Constant
-    timer_cycles: Constant
+    collective_entry_cycles: Constant
+    star_member_cycles: Constant
     multicast_start_cycles: Constant
-    late_receiver_wavelet_cycles: Constant
-    late_receiver_cycles: Constant
+    multicast_skew_cycles: Constant
+    route_write_cycles: Constant
+    timer_cycles: Constant
     column_overlap_words: Constant

@@ -1,7 +1,7 @@
 """From a name or a TOML file to a machine. The only place that parses machine descriptions, and trusts none of them.
 
-A machine file has tables [core], [mesh], [link] and [system] with the fields of those dataclasses. A field is a number,
-or a table {value, provenance, source, low, high}; `base = "wse3"` takes what is not given from a preset.
+A machine file has tables [core], [mesh], [link], [queues] and [system] with the fields of those dataclasses. A field
+is a number, or a table {value, provenance, source, low, high}; `base = "wse3"` takes what is not given from a preset.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from undiced.machine.core import Core
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
 from undiced.machine.presets import PRESETS, parse_toy, wse3
+from undiced.machine.queues import Queues
 from undiced.machine.wafer import System, Wafer
 
 _FILE_MAX_BYTES = 1 << 20
-_SECTIONS = ("core", "mesh", "link", "system")
-Part = TypeVar("Part", Core, Mesh, Link, System)
+_SECTIONS = ("core", "mesh", "link", "queues", "system")
+Part = TypeVar("Part", Core, Mesh, Link, Queues, System)
 
 # Fields whose plausible range is narrower than "positive and finite": smallest, largest.
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -37,7 +38,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "mesh.colors": (1, 4096),
     "mesh.reserved_colors": (0, 4096),
     "mesh.switch_positions": (1, 4096),
-    "mesh.queues": (1, 4096),
     "core.sram_banks": (1, 4096),
     "link.wavelet_bytes": (1, 256),
     "link.wavelets_per_cycle": (1e-3, 256),
@@ -46,9 +46,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 # Counts: a fraction of one would be cut off in silence.
 _WHOLE = frozenset({
     "core.sram_bytes", "core.sram_banks", "mesh.width", "mesh.height", "mesh.colors", "mesh.reserved_colors",
-    "mesh.switch_positions", "mesh.queues",
+    "mesh.switch_positions",
 })  # fmt: skip
 _MAY_BE_ZERO = 0.0
+_QUEUE_MOST = 4096.0
 _LARGEST = 1e18
 
 
@@ -108,6 +109,7 @@ def parse_machine(data: dict[str, object], name: str, where: str) -> Wafer:
         core=_section(data, "core", template.core, base is not None, where),
         mesh=_section(data, "mesh", template.mesh, base is not None, where),
         link=_section(data, "link", template.link, base is not None, where),
+        queues=_section(data, "queues", template.queues, base is not None, where),
         system=_section(data, "system", template.system, base is not None, where),
     )
     _check_together(wafer, where)
@@ -197,13 +199,14 @@ def _number(value: object, field: str, where: str) -> float:
 
 
 def _in_range(number: float, like: Constant, field: str, where: str) -> float:
-    smallest = _MAY_BE_ZERO if like.unit in ("cycle", "s") or field.startswith("link.") else 1e-12
-    low, high = _BOUNDS.get(field, (smallest, _LARGEST))
+    queue = field.startswith("queues.")
+    smallest = _MAY_BE_ZERO if queue or like.unit in ("cycle", "s") or field.startswith("link.") else 1e-12
+    low, high = _BOUNDS.get(field, (smallest, _QUEUE_MOST if queue else _LARGEST))
     if not low <= number <= high:
         raise CompileError(
             f"{where}: {field} = {number:g} {like.unit} is absurd.",
             remedy=f"It must lie in {low:g} to {high:g}; {like.value:g} is the preset's.",
         )
-    if field in _WHOLE and number != int(number):
+    if (queue or field in _WHOLE) and number != int(number):
         raise CompileError(f"{where}: {field} = {number:g} must be a whole number.", remedy="Drop the fraction.")
     return number

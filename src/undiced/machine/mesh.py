@@ -17,7 +17,6 @@ class Mesh:
         dies, die_area_mm2: how the wafer was exposed, and its area.
         colors: routable virtual channels; reserved_colors: taken by the host's copy routines.
         switch_positions: routes one color of one router can switch between without software.
-        queues: input queues of a core.
     """
 
     width: Constant
@@ -29,7 +28,6 @@ class Mesh:
     colors: Constant
     reserved_colors: Constant
     switch_positions: Constant
-    queues: Constant
 
     @property
     def size(self) -> tuple[int, int]:

@@ -17,9 +17,11 @@ from undiced.machine.core import Core
 from undiced.machine.host import host as host
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
+from undiced.machine.queues import Queues
 from undiced.machine.wafer import System, Wafer
 
 _KIB = 1024
+_PORTS = "[SDK] speaks of halves of that"
 _TOY = re.compile(r"toy-(\d{1,4})x(\d{1,4})(?::(\d{1,6})([KM]))?")
 _TOY_SRAM_BYTES = 1 << 20
 _TOY_SIDE_MAX = 2048
@@ -30,8 +32,9 @@ def _core2() -> Core:
     return Core(
         sram_bytes=published(48 * _KIB, "byte", "vendor"),
         sram_banks=published(8, "1", "[SDK]"),
-        read_bytes_per_cycle=published(16, "byte/cycle", "[HC34]: two 64-bit reads per cycle"),
-        write_bytes_per_cycle=published(8, "byte/cycle", "[HC34]: one 64-bit write per cycle"),
+        read_bank_modulus=published(4, "1", "[SDK]"),
+        read_bytes_per_cycle=published(16, "byte/cycle", f"[HC34]: two 64-bit reads per cycle; {_PORTS}"),
+        write_bytes_per_cycle=published(8, "byte/cycle", f"[HC34]: one 64-bit write per cycle; {_PORTS}"),
         lanes_16bit=published(4, "1", "[SDK], [HC34]"),
         lanes_32bit=published(2, "1", "[SDK]"),
         fp32_multiply_per_cycle=published(1, "1", "[SDK]: not among the operations of a higher rate"),
@@ -43,9 +46,16 @@ def _core2() -> Core:
         stride_0_per_cycle=published(1, "1", "[SDK]"),
         stride_1_per_cycle=published(2, "1", "[SDK]"),
         stride_4_per_cycle=published(2, "1", "[SDK]: two operations per cycle, or four elements wide"),
-        code_bytes=measured(22 * _KIB, "byte", "[AM]: a decode program with all its features"),
+        stride_max=published(127, "1", "[SDK]: eight bits with a sign"),
+        extent_max=published(32767, "1", "[SDK]: sixteen bits with a sign"),
+        microthreads=published(8, "1", "[SDK]"),
+        code_bytes=measured(26_200, "byte", "[AM]: a decode program with all its features, 22.6 K and 3.6 K of system"),
         lean_code_bytes=assumed(
-            5 * _KIB, "byte", "a program without the features that are not used", 5 * _KIB, 22 * _KIB
+            5 * _KIB,
+            "byte",
+            "a program without the features that are not used; no program has met it",
+            5 * _KIB,
+            26_200,
         ),
         vector_setup_cycles=fitted.WSE2_VECTOR_SETUP,
         straight_setup_cycles=fitted.WSE2_STRAIGHT_SETUP,
@@ -54,7 +64,7 @@ def _core2() -> Core:
         scalar_step_cycles=fitted.SCALAR_STEP,
         local_task_cycles=fitted.LOCAL_TASK,
         data_task_cycles=fitted.DATA_TASK,
-        emit_cycles=fitted.EMIT,
+        emit_cycles=measured(44, "cycle", "[AM]: a wavelet of a synchronous emit loop"),
         fp32_fmac_cycles=published(
             2.37, "cycle", "[SDK] cycle simulator: 2.30 to 2.43 a multiply-add of one core's fp32 GEMM"
         ),
@@ -71,11 +81,12 @@ def _link2() -> Link:
         hop_cycles=measured(1, "cycle", "[NOWR]"),
         ramp_cycles=measured(2, "cycle", "[NOWR]"),
         step_software_cycles=fitted.WSE2_STEP_SOFTWARE,
-        repaint_cycles=fitted.REPAINT,
+        collective_entry_cycles=fitted.WSE2_COLLECTIVE_ENTRY,
+        star_member_cycles=fitted.STAR_MEMBER,
+        multicast_start_cycles=measured(4, "cycle", "[NOWR]: two ramps"),
+        multicast_skew_cycles=fitted.MULTICAST_SKEW,
+        route_write_cycles=fitted.ROUTE_WRITE,
         timer_cycles=fitted.TIMER,
-        multicast_start_cycles=fitted.MULTICAST_START,
-        late_receiver_wavelet_cycles=fitted.LATE_WAVELET,
-        late_receiver_cycles=fitted.LATE_LIMIT,
         column_overlap_words=fitted.COLUMN_OVERLAP,
     )
 
@@ -91,7 +102,21 @@ def _mesh(width: Constant, height: Constant, enabled: Constant, built: Constant)
         colors=published(24, "1", "[SDK]"),
         reserved_colors=measured(3, "1", "[WLLM]: the host's copy routines take colors 21 to 23"),
         switch_positions=published(4, "1", "[SDK]"),
-        queues=published(8, "1", "[SDK]"),
+    )
+
+
+def _queues(inputs: tuple[int, ...], outputs: tuple[int, ...], output_colors: int) -> Queues:
+    depths = {
+        f"{way}_{at}_words": published(words, "wavelet", "[SDK]")
+        for way, queues in (("input", inputs), ("output", outputs))
+        for at, words in enumerate(queues)
+    }
+    return Queues(
+        **depths,
+        reserved=published(2, "1", "[SDK]: the host's copy routines take queues 0 and 1"),
+        output_colors=published(output_colors, "1", "[SDK]"),
+        rebind_tasks=derived(2, "1", "[SDK]: the task of an empty queue, and the one that goes on"),
+        rebind_writes=derived(1, "1", "[SDK]: the register that holds the queue's color"),
     )
 
 
@@ -99,7 +124,9 @@ def _system(clock_hz: Constant, power_w: Constant) -> System:
     return System(
         clock_hz=clock_hz,
         power_w=power_w,
-        io_bytes_per_s=published(150e9, "byte/s", "vendor: 12 x 100 GbE"),
+        io_bytes_per_s=Constant(
+            150e9, "byte/s", "published", "vendor: 12 x 100 GbE; nothing between wafers was measured", 1e9, 150e9
+        ),
         host_to_device_bytes_per_s=measured(11.43e9, "byte/s", "[AM]: WSE-3, one worker"),
         device_to_host_bytes_per_s=measured(12.54e9, "byte/s", "[AM]: WSE-3, one worker"),
         launch_s=measured(2.4e-3, "s", "[AM]: WSE-3"),
@@ -119,6 +146,7 @@ def wse2() -> Wafer:
             derived(850_000 * 970 / 900, "1", "the ratio built / enabled of WSE-3"),
         ),
         link=_link2(),
+        queues=_queues((6, 6, 4, 4, 2, 2, 2, 2), (2, 2, 6, 6, 2, 2, 0, 0), 24),
         system=_system(
             published(1.1e9, "Hz", "[WLLM]; 0.85 GHz in [SDK] and [NOWR]"),
             published(15_000, "W", "vendor: 15 to 20 kW"),
@@ -139,6 +167,7 @@ def wse3() -> Wafer:
             fp32_maximum_per_cycle=published(4, "1", "[SDK]"),
             conversion_per_cycle=published(4, "1", "[SDK]"),
             fixed_conversion_per_cycle=published(8, "1", "[SDK]"),
+            cache_bytes=published(512, "byte", "vendor; [AM]: 640 bytes are refused by the linker"),
             vector_setup_cycles=fitted.WSE3_VECTOR_SETUP,
             straight_setup_cycles=fitted.WSE3_STRAIGHT_SETUP,
             transcendental_cycles=fitted.WSE3_TRANSCENDENTAL,
@@ -153,7 +182,10 @@ def wse3() -> Wafer:
             link,
             wavelets_per_cycle=fitted.WSE3_LINK_RATE,
             step_software_cycles=fitted.WSE3_STEP_SOFTWARE,
+            collective_entry_cycles=fitted.WSE3_COLLECTIVE_ENTRY,
+            multicast_start_cycles=fitted.WSE3_MULTICAST_START,
         ),
+        queues=_queues((8, 8, 4, 4, 4, 4, 4, 4), (8,) * 8, 1),
         system=_system(
             published(1.1e9, "Hz", "published clocks are 0.75, 0.85, 0.875 and 1.1 GHz"),
             published(23_000, "W", "vendor"),

@@ -10,6 +10,7 @@ from undiced.machine.constant import Constant
 from undiced.machine.core import Core
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
+from undiced.machine.queues import Queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,12 @@ class Wafer:
     core: Core
     mesh: Mesh
     link: Link
+    queues: Queues
     system: System
 
     def constants(self) -> Iterator[tuple[str, Constant]]:
         """Every figure with its dotted name, in declaration order."""
-        for part in ("core", "mesh", "link", "system"):
+        for part in ("core", "mesh", "link", "queues", "system"):
             section = getattr(self, part)
             for field in fields(section):
                 yield f"{part}.{field.name}", getattr(section, field.name)

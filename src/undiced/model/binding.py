@@ -90,7 +90,10 @@ class CheckpointBinder:
         """See `Binder.bind`. Raises CheckpointError for missing or mis-shaped tensors."""
         name = name_of(self._naming, role)
         if name is None:
-            raise UnsupportedError(f"{self._family.name} checkpoints of this kind have no weight for {role!r}.")
+            raise UnsupportedError(
+                f"{self._family.name} checkpoints of this kind have no weight for {role!r}.",
+                remedy="The configuration asks for one, as by attention_bias; if it is right, use another model.",
+            )
         sources = name.sources(self._config, self._prefix, layer)
         infos = [self._checked(source, name, shape, experts, len(sources)) for source in sources]
         rows, columns = shape
@@ -106,7 +109,7 @@ class CheckpointBinder:
             if tensor not in self._used and not any(fnmatchcase(tensor, pattern) for pattern in idle):
                 raise UnsupportedError(
                     f"{self._checkpoint.name}: tensor {tensor} does not belong to the {self._family.name} family.",
-                    remedy="This is a variant of the architecture that is not supported.",
+                    remedy="It is a variant of the architecture; use the model without it.",
                 )
 
     def _checked(self, source: Source, name: Name, shape: tuple[int, int], experts: int, parts: int) -> TensorInfo:

@@ -82,12 +82,7 @@ def _with_its_head(config: ModelConfig, family: Family, checkpoint: Checkpoint) 
 
 
 def _hf_family(data: Mapping[str, object], name: str) -> Family:
-    inner = data.get("text_config")
-    listed = data.get("architectures")
-    names = [*(listed if isinstance(listed, list) else []), data.get("model_type")]
-    if isinstance(inner, Mapping) and inner.get("model_type") is not None:
-        names = [inner["model_type"]]
-    names = [name for name in names if isinstance(name, str)]
+    names = _hf_names(Fields(data, name))
     for candidate in names:
         if candidate in BY_HF:
             return BY_HF[candidate]
@@ -99,12 +94,22 @@ def _hf_family(data: Mapping[str, object], name: str) -> Family:
     raise _unsupported(name, names[0], BY_HF)
 
 
+def _hf_names(fields: Fields) -> list[str]:
+    """What a configuration says that it is, best first; the text part's own type alone where it has one."""
+    inner = fields.inner("text_config")
+    if inner is not None and "model_type" in inner:
+        return [inner.text("model_type")]
+    listed = fields.value("architectures")
+    if listed is not None and not (isinstance(listed, list) and all(isinstance(name, str) for name in listed)):
+        raise fields.fail("architectures", "is something else, expected a list of strings")
+    return [*(listed or ()), *([fields.text("model_type")] if "model_type" in fields else ())]
+
+
 def _text_fields(data: Mapping[str, object], name: str) -> Fields:
     """The text model's part of a configuration that may describe more; ties may be stated outside."""
-    fields = Fields(data, name)
     inner = data.get("text_config")
     if not isinstance(inner, Mapping):
-        return fields
+        return Fields(data, name)
     tie = "tie_word_embeddings"
     outer = {tie: data[tie]} if tie in data else {}
     return Fields({**outer, **inner}, f"{name}: text_config")

@@ -26,12 +26,18 @@ def load_weights(graph: Graph, checkpoint: Checkpoint) -> dict[str, F32]:
 def load_slot(slot: WeightSlot, checkpoint: Checkpoint) -> F32:
     """One slot as float32; CheckpointError when the graph was made without a checkpoint or shapes disagree."""
     if not slot.sources:
-        raise CheckpointError(f"Weight slot {slot.name} has no source: the graph was made from a configuration.")
+        raise CheckpointError(
+            f"Weight slot {slot.name} has no source: the graph was made from a configuration.",
+            remedy="Make it from a checkpoint: build(open_checkpoint(path)).",
+        )
     parts = [_load_source(source, checkpoint, slot.rows == 1) for source in slot.sources]
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
     expected = (slot.columns,) if slot.rows == 1 else (slot.rows, slot.columns)
     if whole.shape != expected:
-        raise CheckpointError(f"Weight slot {slot.name}: the sources make {whole.shape}, expected {expected}.")
+        raise CheckpointError(
+            f"Weight slot {slot.name}: the sources make {whole.shape}, expected {expected}.",
+            remedy="The graph was made from other files; make it from these.",
+        )
     return np.ascontiguousarray(whole)
 
 

@@ -107,6 +107,10 @@ class PagePool:
         """Whether no sequence holds the page; adopting it makes one page fewer available."""
         return self._references[page] == 0
 
+    def sole(self, page: int) -> bool:
+        """Whether one sequence alone holds the page; releasing it makes one page more available."""
+        return self._references[page] == 1
+
     def publish(self, page: int, digest: bytes, tokens: bytes) -> None:
         """Offer a full page that the caller holds for sharing.
 

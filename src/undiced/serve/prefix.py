@@ -22,16 +22,15 @@ class PrefixCache:
         self._pool = pool
         self._claims: set[bytes] = set()  # digests of pages that steps in flight compute
 
-    def found(self, sequence: Sequence) -> tuple[int, int]:
-        """How many of the sequence's leading pages are there, and how many of those nobody holds."""
-        found = idle = 0
+    def found(self, sequence: Sequence) -> list[int]:
+        """The sequence's leading pages that are there."""
+        pages: list[int] = []
         for index in range(sequence.shareable):
             page = self._pool.find(*sequence.key(index))
             if page == NO_PAGE:
                 break
-            found += 1
-            idle += self._pool.idle(page)
-        return found, idle
+            pages.append(page)
+        return pages
 
     def adopt(self, sequence: Sequence) -> int:
         """Take over the pages that follow, as far as they are there; returns how many tokens that saves.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class WaitingQueue:
-    """The same sequences in two orders; neither `order` nor `size` of a sequence changes while it waits."""
+    """The same sequences in two orders; neither `order` nor `size` of a sequence changes while it is in here."""
 
     def __init__(self) -> None:
         self._by_age: list[Sequence] = []

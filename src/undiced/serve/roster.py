@@ -38,6 +38,14 @@ class Roster:
         self._pool = pool
         self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
 
+    @property
+    def short(self) -> bool:
+        """Whether the youngest that runs waits for a page: only the end of an older one can bring it."""
+        if self._pool.available or not self.running:
+            return False
+        youngest = self.running[-1]
+        return youngest.left > 0 and youngest.submitted == youngest.room and not youngest.held
+
     def enter(self, sequence: Sequence) -> None:
         """A new sequence waits."""
         self.alive[sequence.id] = sequence
@@ -117,6 +125,16 @@ class Roster:
         sequence.preemptions += 1
         self.preemptions += 1
 
+    def weigh(self, sequence: Sequence) -> bool:
+        """Look up again what one that waits may find in the prefix cache, where pages have come and gone since; returns
+        whether its size has changed, and with it its place in the queue.
+        """
+        if sequence.state is not State.WAITING or self._hope(sequence) == sequence.hoped:
+            return False
+        self.waiting.remove(sequence)
+        self._wait(sequence)
+        return True
+
     def start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
         """Start a sequence, new or preempted, if there is a slot, and pages for all its tokens."""
         if sequence.state is State.PREEMPTED:
@@ -144,31 +162,39 @@ class Roster:
             for other in self.running
             if not (other is eldest or other.flights or other.generated) and other.size > sequence.size
         ]
-        gain = sum(len(other.pages) - other.adopted for other in larger)
-        if not (self.slots or larger) or not self._fits(sequence, gain):
+        if not (self.slots or larger) or not self._fits(sequence, self._gain(sequence, larger)):
             return False
         larger.sort(key=lambda other: other.size)
         while larger and not (self.slots and self._fits(sequence)):
             self._put_back(larger.pop())
         return bool(self.slots) and self._fits(sequence)
 
+    def _gain(self, sequence: Sequence, larger: list[Sequence]) -> int:
+        """Pages that one of the larger ones alone holds, but for those that the sequence would take over."""
+        found = set(self.prefix.found(sequence))
+        return sum(self._pool.sole(page) and page not in found for other in larger for page in other.pages)
+
     def _fits(self, sequence: Sequence, gain: int = 0) -> bool:
         """Whether free pages, and `gain` more, suffice for its tokens, for the prompts under way that are not larger,
         and for one more page of every running sequence. A preempted sequence leaves enough for larger ones too.
         """
-        found, idle = self.prefix.found(sequence)
+        found = self.prefix.found(sequence)
+        idle = sum(map(self._pool.idle, found))
         promised, yields = 0, sequence.state is State.PREEMPTED
         for other in self.running:
             if yields or other.left < 2 or other.size < sequence.size:
                 promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
-        return self._pages(len(sequence.tokens)) - found + promised <= self._pool.available + gain - idle
+        return self._pages(len(sequence.tokens)) - len(found) + promised <= self._pool.available + gain - idle
 
     def _pages(self, tokens: int) -> int:
         return -(-tokens // self._pool.page_tokens)
 
     def _wait(self, sequence: Sequence) -> None:
-        sequence.hoped = self.prefix.found(sequence)[0] * self._pool.page_tokens
+        sequence.hoped = self._hope(sequence)
         self.waiting.push(sequence)
+
+    def _hope(self, sequence: Sequence) -> int:
+        return len(self.prefix.found(sequence)) * self._pool.page_tokens
 
     def _release(self, sequence: Sequence) -> None:
         """Give back the pages and the slot of a sequence that has ended."""

@@ -129,13 +129,18 @@ class Scheduler:
 
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
+        plan = self._plan(now)
+        if not plan.sequences and self._held and self.roster.short:
+            plan = self._plan(now)  # no page is left, so that held ones go on
+        return plan if plan.sequences else None
+
+    def _plan(self, now: float) -> Plan:
         plan = Plan()
         prompts = self._plan_decodes(plan)
         if prompts or ((len(self.roster.waiting) and self.roster.slots) or self.roster.preempted):
             self._plan_prompts(plan, prompts, now)
-        if not plan.sequences:
-            return None
-        plan.opened = self.roster.take_opened()
+        if plan.sequences:
+            plan.opened = self.roster.take_opened()
         return plan
 
     def _plan_decodes(self, plan: Plan) -> list[Sequence]:
@@ -146,7 +151,7 @@ class Scheduler:
         """
         sequences, prompts, wants = plan.sequences, [], False
         most = -(-len(self.roster.running) // self.limits.in_flight)
-        resting = self._held and not (len(self.roster.waiting) or self.roster.preempted)
+        resting = self._held and not (len(self.roster.waiting) or self.roster.preempted or self.roster.short)
         for sequence in self.roster.running:
             left = len(sequence.tokens) - sequence.submitted
             if left != 1 or sequence.scoring:
@@ -172,6 +177,8 @@ class Scheduler:
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self.limits.max_tokens - plan.decodes
         budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
+        for prompt in prompts:
+            self._adopt(prompt)
         turns = Turns(prompts, self.roster.preempted, self.roster.waiting)
         eldest = self._start_eldest(turns, now)
         reserve = self._reserve(budget, eldest)
@@ -181,9 +188,12 @@ class Scheduler:
                 break
             if sequence is eldest:
                 reserve = 0
-            elif sequence.state is not State.RUNNING and not self.roster.start(sequence, eldest, now):
-                turns.refuse(sequence)
-                continue
+            elif sequence.state is not State.RUNNING:
+                if self.roster.weigh(sequence):
+                    continue  # somebody else may be the smallest
+                if not self._start(sequence, eldest, now):
+                    turns.refuse(sequence)
+                    continue
             budget -= self._plan_chunk(plan, sequence, budget - reserve)
 
     def _start_eldest(self, turns: Turns, now: float) -> Sequence | None:
@@ -191,12 +201,25 @@ class Scheduler:
         eldest = turns.eldest()
         if eldest is None or eldest.state is State.RUNNING:
             return eldest
-        if self.roster.start(eldest, eldest, now):
+        self.roster.weigh(eldest)
+        if self._start(eldest, eldest, now):
             turns.join(eldest)
             return eldest
         if now - eldest.order[0] > _PATIENCE_S:
             turns.close()
         return None
+
+    def _start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
+        if started := self.roster.start(sequence, eldest, now):
+            self._adopt(sequence)
+        return started
+
+    def _adopt(self, sequence: Sequence) -> None:
+        """Take over what the prefix cache has, so that the size counts only what has to be computed."""
+        saved = self._prefix.adopt(sequence)
+        if not sequence.preemptions:
+            sequence.cached += saved
+            self._figures.cached_tokens += saved
 
     def _reserve(self, budget: int, eldest: Sequence | None) -> int:
         """The eldest's half of the budget; of an odd one the greater half every other time."""
@@ -207,10 +230,6 @@ class Scheduler:
 
     def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
         """Put in the next tokens of a prompt; returns how many: none if a step in flight computes the same page."""
-        saved = self._prefix.adopt(sequence)
-        if not sequence.preemptions:
-            sequence.cached += saved
-            self._figures.cached_tokens += saved
         if self._prefix.claimed(sequence):
             return 0
         count = min(budget, sequence.left)

@@ -34,7 +34,7 @@ class Sequence:
     Attributes:
         order: what it is served by: (arrival and head start in seconds, serial number); first in, first out within a
             class.
-        hoped: tokens that may come from the prefix cache, as far as is known while it waits.
+        hoped: tokens that may come from the prefix cache, as of when it was last looked up; 0 once it has started.
         tokens: the prompt, then what was generated.
         computed: tokens whose keys and values are in its pages.
         submitted: those, and the tokens that steps in flight compute; the others still have to go through the model.

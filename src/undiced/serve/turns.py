@@ -8,11 +8,19 @@ s is what those before it need: of any other prompt at most w tokens, or all of 
 has been read after at most 2 (w + e) / b steps, one more, and one for each that is older, where e is what those need,
 however many others come. Both hold as long as it finds a slot and pages. Larger prompts under way give up theirs for
 it, but the eldest does not.
+
+Of those that wait, nobody but the eldest starts before a smaller one of its class, nor before any of a higher class; if
+the smallest finds no pages, the others wait as well. The size of the one that starts is what it has to compute as of
+now. The others' is by what the prefix cache held when they were last looked at: when they came, and whenever they were
+the smallest. So one whose prefix has come into the cache meanwhile may count as larger than it has become, but none
+starts because it counts as smaller than it is. Preempted ones resume by size among the rest, the oldest of them first.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from undiced.serve.sequence import State
 
 if TYPE_CHECKING:
     from undiced.serve.queue import WaitingQueue
@@ -55,7 +63,8 @@ class Turns:
 
     def next(self) -> Sequence | None:
         """The smallest of those that have not had their turn, or None. One that is not running yet has to start."""
-        heads = (*self._prompts, self._resuming, self._waiting.smallest() if self._waiting else None)
+        under_way = [sequence for sequence in self._prompts if sequence.state is State.RUNNING]  # still
+        heads = (*under_way, self._resuming, self._waiting.smallest() if self._waiting else None)
         sequence = min((head for head in heads if head is not None), key=lambda head: head.size, default=None)
         return None if sequence is None else self.take(sequence)
 

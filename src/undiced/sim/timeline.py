@@ -203,12 +203,13 @@ class _Timeline:
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
         joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value)
-        start = first = self._claim(self._converted(i, i.a, cost), tree, links)
+        first = self._claim(self._converted(i, i.a, cost), tree, links)
+        start = self._after(first, lines.entry(link), i)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
             begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
-            ends[which] = self._after(begin, lines.slice_cost(core, link, haul.tree, which, count, joining), i)
-            self.taken[tree] = self._after(begin, lines.engaged(core, link, haul.tree, count, joining), i)
+            ends[which] = self._after(begin, lines.slice_cost(link, haul.tree, which, count, joining), i)
+            self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
             start = self.taken[links] = self._after(begin, lines.pace(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
         return Span(i, first.cycles, max(end.cycles for end in ends.values()))
@@ -238,7 +239,7 @@ class _Timeline:
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
             start = self._sender_ready(i, part, which)
             started.append(start)
-            sent = self._after(start, lines.software(link), i)
+            sent = self._after(start, lines.dispatch(link), i)
             if path is not None:
                 hops = abs(place - places[which - 1]) if which else 0
                 sent = _latest([sent, self._after(path, lines.turn(link, hops), i)])
@@ -264,7 +265,7 @@ class _Timeline:
         seconds = system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
         io = Cost(io=seconds * self.clock_hz) if haul.off_wafer_bytes else ZERO
         wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)
-        there = self._after(start, io + lines.software(link) + wire, i)
+        there = self._after(start, io + lines.dispatch(link) + wire, i)
         self.gone.append(there)
         for name in writes(i):
             self._write(self.shares.extent(name), there)

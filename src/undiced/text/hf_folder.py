@@ -30,6 +30,7 @@ MOST = {b",": 2_000_000, b":": 700_000, b"{": 40_000}  # ours: 262,000 tokens ha
 MAX_STEPS, MAX_GROWTH = 32, 4096  # ours: published files have about 6 steps, which write one to three characters
 ROLES = ("bos_token", "eos_token", "unk_token", "pad_token")
 PROBES = "a" + string.printable + "\u3042"  # ours: a vocabulary or a normalizer may leave letters out
+_OTHER = "Use another model, or a GGUF file of this one if there is any."
 _REMEDY = "Fetch the folder again, tokenizer.json included."
 
 
@@ -113,9 +114,7 @@ def _engine(folder: Path, name: str) -> tokenizers.Tokenizer:
     engine = _guarded(lambda: Tokenizer.from_buffer(data.removeprefix(b"\xef\xbb\xbf")))
     if not isinstance(engine.model, BPE):
         kind = type(engine.model).__name__
-        raise UnsupportedError(
-            f"Tokenizers of the kind {kind} are not supported, BPE is.", remedy="Choose another model."
-        )
+        raise UnsupportedError(f"Tokenizers of the kind {kind} are not supported, BPE is.", remedy=_OTHER)
     _refuse_growth(engine)
     engine.no_truncation()
     engine.no_padding()
@@ -212,7 +211,7 @@ def _alphabet(engine: tokenizers.Tokenizer) -> tuple[bool, bool]:
         strip = any(s.get("type") == "Strip" and s.get("content") == " " and s.get("start") for s in steps)
         return False, metaspace or strip
     names = ", ".join(sorted(str(kind) for kind in kinds))
-    raise UnsupportedError(f"The decoder {names} of tokenizer.json is not supported.", remedy="Choose another model.")
+    raise UnsupportedError(f"The decoder {names} of tokenizer.json is not supported.", remedy=_OTHER)
 
 
 def _steps(decoder: dict[str, object]) -> Iterable[dict[str, object]]:
@@ -246,7 +245,7 @@ def _lead(engine: tokenizers.Tokenizer) -> int | None:
     if len(lead) > 1:
         raise UnsupportedError(
             f"tokenizer.json puts the tokens {lead[:8]} before every text; at most one is supported.",
-            remedy="Choose another model.",
+            remedy=_OTHER,
         )
     return lead[0] if lead else None
 

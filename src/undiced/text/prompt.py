@@ -75,12 +75,20 @@ class ChatEncoder:
 
     @property
     def problem(self) -> str:
-        """Why this model cannot chat after all; empty if it can. Waits for the template to be tried, once."""
-        return self._open().error
+        """Why this model cannot chat after all, and what to do about it; empty if it can. Waits for the template to be
+        tried, once.
+        """
+        opened = self._open()
+        return f"{opened.error} {opened.remedy}".rstrip()
 
-    def encode(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[int]:
-        """The prompt's token ids; the template says whether they begin with `bos_id`. Raises as `pieces` does."""
-        return encode_pieces(self.tokenizer, self.pieces(messages, options))
+    def encode(
+        self, messages: Sequence[Message], options: PromptOptions = PromptOptions(), most: int | None = None
+    ) -> list[int]:
+        """The prompt's token ids; the template says whether they begin with `bos_id`.
+
+        Raises as `pieces` and, for a prompt that can't be as short as `most` tokens, as `encode_pieces` do.
+        """
+        return encode_pieces(self.tokenizer, self.pieces(messages, options), most)
 
     def pieces(self, messages: Sequence[Message], options: PromptOptions = PromptOptions()) -> list[str]:
         """The prompt's text, cut where a user wrote a control token's name.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from undiced.core.errors import CheckpointError, InvalidRequestError
-from undiced.text.renderer import Message, Renderer, Scene
+from undiced.text.renderer import TEMPLATE_REMEDY, Message, Renderer, Scene
 
 _SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE = (f"qz{letter}vkx" for letter in "suatnjw")
 _CLOSES = re.compile(r"(</[^<>]*>|\[/[^\[\]]*\])$")
@@ -53,7 +53,7 @@ def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
         opened = [[user], [system, user]]  # some want a system message first
         found = next((f for f in forms for talk in opened if trial.shows(f, talk, _USER)), None)
         if found is None and trial.rendered:
-            raise CheckpointError("The chat template leaves out what users say.")
+            raise CheckpointError("The chat template leaves out what users say.", remedy=TEMPLATE_REMEDY)
         reads = found or reads
     for role, talk, mark in (("system", [system, user], _SYSTEM), ("assistant", [user, answer, user], _ANSWER)):
         with_parts = replace(reads, parts=reads.parts | {role})
@@ -181,8 +181,8 @@ def _texts(content: object) -> Iterator[str]:
 def left_out(messages: Sequence[Message], prompt: str, sources: str) -> str | None:
     """The place of the first message whose text is not in the prompt, or None.
 
-    Of an assistant's message only the end is asked for, since templates cut reasoning, and nothing if it has tool
-    calls, whose names must be there. sources: the templates; words that they name may be switches that they act on.
+    Of an assistant's message only the end is asked for, since templates cut reasoning, and the names of its tool calls.
+    sources: the templates; words that they name may be switches that they act on.
     """
     wanted = [(place, role, text) for place, role, text in _said(messages) if text]
     often = Counter(text for _, _, text in wanted)
@@ -200,13 +200,11 @@ def _said(messages: Sequence[Message]) -> Iterator[tuple[str, object, str]]:
     """(place, role, text) of everything that must be in the prompt."""
     for i, message in enumerate(messages):
         role, calls = message.get("role"), message.get("tool_calls")
-        if isinstance(calls, list) and calls:
-            for j, call in enumerate(calls):
-                name = call.get("function", {}).get("name") if isinstance(call, Mapping) else None
-                yield f"messages[{i}].tool_calls[{j}]", role, name if isinstance(name, str) else ""
-        else:
-            for text in _texts(message.get("content")):
-                yield f"messages[{i}].content", role, _ending(text) if role == "assistant" else text.strip()
+        for text in _texts(message.get("content")):
+            yield f"messages[{i}].content", role, _ending(text) if role == "assistant" else text.strip()
+        for j, call in enumerate(calls if isinstance(calls, list) else ()):
+            name = call.get("function", {}).get("name") if isinstance(call, Mapping) else None
+            yield f"messages[{i}].tool_calls[{j}]", role, name if isinstance(name, str) else ""
 
 
 def _ending(text: str) -> str:

@@ -26,6 +26,9 @@ from undiced.core.errors import CheckpointError, InvalidRequestError
 OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"})
 _ASKING = frozenset({"defined", "undefined", "default", "d"})
 _BY_ITSELF = frozenset({"loop", "caller", "varargs", "kwargs", "self"})
+TEMPLATE_REMEDY = (
+    "Put the publisher's template into the folder, as chat_template.jinja; convert a GGUF file anew with it."
+)
 _SHOWN = 500  # characters of a template's own words
 
 Message = dict[str, object]
@@ -101,7 +104,9 @@ class Renderer:
             self.variables |= names - OURS - set(self._environment.globals) - set(self._tokens)
             return self._environment.from_string(tree)
         except Exception as error:
-            raise CheckpointError(f"The chat template has wrong syntax: {_words(error)}.") from None
+            raise CheckpointError(
+                f"The chat template has wrong syntax: {_words(error)}.", remedy=TEMPLATE_REMEDY
+            ) from None
 
 
 def _read(tree: nodes.Template) -> set[str]:

@@ -64,7 +64,9 @@ class Room:
         place = left_out(said, text, self._renderer.sources)  # type: ignore[arg-type]
         if place is not None:
             message = f"The chat template of this model leaves out {place}."
-            raise InvalidRequestError(message, param=place, remedy="Say it in a message of another role.")
+            raise InvalidRequestError(
+                message, param=place, remedy="Say it in a message of its own, or of another role."
+            )
         text = self._guard.unescaped(text)
         if continues:
             text = cut_behind(text, said_last(said))  # type: ignore[arg-type]

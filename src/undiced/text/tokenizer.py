@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import UndicedError, UnsupportedError
+from undiced.core.errors import TokenizerError, UnsupportedError
 from undiced.core.quote import quoted
 from undiced.text.bytelevel import piece_bytes
 from undiced.text.parts import Parts
@@ -184,7 +184,7 @@ def _padding(token: int) -> str:
 def _encode(engine: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
     """A long text is encoded without the interpreter lock, so that other threads go on.
 
-    Raises UndicedError where the library gives up on the text: it reports a panic, which is no Exception.
+    Raises TokenizerError where the library gives up on the text: it reports a panic, which is no Exception.
     """
     try:
         if len(text) < _LONG_CHARS:
@@ -194,7 +194,7 @@ def _encode(engine: tokenizers.Tokenizer, text: str) -> tokenizers.Encoding:
         raise
     except BaseException as error:
         reason = " ".join(str(error).split())[:200]
-        raise UndicedError(
+        raise TokenizerError(
             f"The model's tokenizer failed on the text: {reason}.", remedy="Send another text, or use another model."
         ) from None
 

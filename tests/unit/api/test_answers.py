@@ -348,6 +348,14 @@ def test_a_text_completion_takes_16_tokens_unless_told(make):
     assert [request.max_tokens for request in caller.engine.submitted] == [16, 16, 98, 20, 10, 0]
 
 
+def test_log_probabilities_of_no_tokens_are_empty_lists(caller):
+    (choice,) = caller.complete(max_tokens=0, logprobs=0).json["choices"]
+    assert choice["logprobs"] == {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+    for choice in caller.chat(max_tokens=0, logprobs=True, n=2).json["choices"]:
+        assert choice["logprobs"] == {"content": [], "refusal": None}
+    assert caller.complete(max_tokens=0).json["choices"][0]["logprobs"] is None
+
+
 def test_unknown_fields_are_ignored_and_reported(caller):
     reply = caller.chat(**{"maxTokens": 3, "zz": 1, "bad\r\nname": 1, "ünicode": 2})
     assert reply.status == 200

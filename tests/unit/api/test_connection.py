@@ -279,3 +279,18 @@ def test_the_limit_fits_the_limit_of_open_files(monkeypatch):
     assert affordable(2048) == 1024 - 192
     monkeypatch.setattr(resource, "getrlimit", lambda what: (resource.RLIM_INFINITY,) * 2)
     assert affordable(2048) == 2048 and len(asked) == 2
+
+
+async def test_options_of_the_whole_server_are_told_and_are_still_for_known_hosts(make):
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 204 ") and b"\r\nallow: GET, HEAD, POST, OPTIONS\r\n" in head
+        assert b"\r\nx-request-id: " in head and b"content-length" not in head
+        await wire.send(b"OPTIONS * HTTP/1.1\r\nhost: elsewhere.test\r\n\r\n")
+        assert (await wire.answer())[0] == 403
+        await wire.send(b"GET * HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (await wire.answer())[0] == 400
+
+    await wired(make, scenario)

@@ -194,6 +194,44 @@ def test_wrong_command_lines_are_json_too(arguments, told):
     assert error["message"] in found.stderr
 
 
+HOSTILE = b"a\x1b[31m\x9d\x07b"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[HOSTILE], [b"--" + HOSTILE], [b"models", HOSTILE], [b"serve", b"--port", HOSTILE], [b"compile", b"m", HOSTILE]],
+)
+@pytest.mark.parametrize("form", [[], [b"--json"]], ids=["plain", "json"])
+def test_wrong_command_lines_are_shown_without_their_control_characters(arguments, form):
+    found = subprocess.run([*RUN, *arguments, *form], capture_output=True, timeout=60)
+    assert found.returncode == 2 and b"Traceback" not in found.stderr
+    assert b"Error: " in found.stderr and not set(found.stderr + found.stdout) & {0x07, 0x1B, 0x9D}
+    assert not form or json.loads(found.stdout)["error"]["code"] == "usage"
+
+
+def test_what_a_parser_of_command_lines_shows_is_made_printable(capsys, monkeypatch):
+    from undiced.cli import app
+
+    class Misuse(Exception):
+        exit_code = 2
+
+        def format_message(self) -> str:
+            return "No such thing: \x1b]0;title\x07"
+
+        def show(self, file=None) -> None:
+            print("Error:", self.format_message(), file=file or sys.stderr)
+
+    def misused(**_: object) -> None:
+        raise Misuse
+
+    monkeypatch.setattr(app, "app", misused)
+    monkeypatch.setattr(sys, "argv", ["undiced", "--json"])
+    assert app.run() == 2
+    shown = capsys.readouterr()
+    assert shown.err == "Error: No such thing: \\x1b]0;title\\x07\n"
+    assert json.loads(shown.out)["error"]["message"] == "No such thing: \\x1b]0;title\\x07"
+
+
 def test_an_output_that_can_not_be_written_is_no_bug():
     with open("/dev/full", "w") as full:
         found = subprocess.run([*RUN, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)

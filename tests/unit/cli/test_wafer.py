@@ -129,22 +129,38 @@ def test_validation_has_one_output_at_a_time():
 def test_the_calibration_as_json():
     found = json.loads(run("validate", "--calibrate", "--json"))
     assert all(fit["rank"] == len(fit["fitted"]) and fit["errors"] for fit in found["fits"])
-    assumed = [(fit["machine"], name) for fit in found["fits"] for name in fit["assumed"]]
-    assert sorted((end["fit"]["machine"], end["name"]) for end in found["ends"]) == sorted(assumed * 2)
+    for fit in found["fits"]:
+        assert set(fit["identified_by"]) == set(fit["fitted"]) and fit["condition"] >= 1
+        assert set(fit["assumed"]) <= set(found["assumed"][fit["machine"]])
+    assert "told by S29 +1.00" in run("validate", "--calibrate")
 
 
 def test_claims_as_json(monkeypatch):
-    from undiced.sim import claims
+    from undiced.validation import claims
 
-    monkeypatch.setattr(claims, "claims", lambda *_: [claims.Interval("speed", 2.0, 1.0, 3.0, "tokens/s")])
-    found = json.loads(run("validate", "--claims", "--json"))
-    assert found["claims"] == [{"what": "speed", "value": 2.0, "low": 1.0, "high": 3.0, "unit": "tokens/s"}]
-    assert found["ablation"][0]["cycles_per_layer"] > found["ablation"][-1]["cycles_per_layer"]
+    interval = claims.Interval("speed", "tokens/s", 0.85, 2.0, 1.0, 2.0, 3.0)
+    told = claims.Claims((interval,), (), (), 5, {"wse3": 4})
+    monkeypatch.setattr(claims, "claims", lambda count, progress: told if count == 5 else None)
+    found = json.loads(run("validate", "--claims", "--samples", "5", "--json"))
+    assert found["samples"] == {"drawn": 5, "kept": {"wse3": 4}}
+    assert found["claims"][0]["median"] == 2.0 and found["claims"][0]["clock_ghz"] == 0.85
+    assert "samples kept: 4 of 5 of wse3" in run("validate", "--claims", "--samples", "5")
 
 
-def test_validation_as_json():
+def test_samples_without_claims_are_refused():
+    with pytest.raises(InvalidRequestError, match="--samples has no effect"):
+        run("validate", "--samples", "5")
+
+
+@pytest.mark.slow
+def test_validation_as_json_and_for_people(tmp_path):
     rows = json.loads(run("validate", "--json"))
     assert {row["kind"] for row in rows} == {"calibration", "open"} and all(row["passed"] is not False for row in rows)
+    text = run("validate")
+    assert "Not replayed yet" in text and "judged rows are within their aim" in text
+    run("validate", "--write", str(tmp_path / "page.md"), "--samples", "2")
+    page = (tmp_path / "page.md").read_text()
+    assert page.count("\n| ") > len(rows) and "## Not replayed yet" in page
 
 
 def test_benchmarked_models_are_drafts_too():

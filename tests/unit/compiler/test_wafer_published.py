@@ -75,8 +75,8 @@ def test_waferengine_layer_makes_eleven_collectives():
         ("up, gate", 48),
         ("down", 8),
     ]
-    repaints = [i for i in stream.instrs if i.op is Op.TASK]
-    assert repaints[0].p[0] == 6
+    writes = [i for i in stream.instrs if i.op is Op.TASK]
+    assert writes[0].p[0] == 28
 
 
 def test_waferengine_head_holds_1188_rows_a_core():

@@ -145,6 +145,33 @@ def test_a_known_configuration_with_nonsense_in_it_is_not_guessed_at(change):
     assert caught.value.remedy
 
 
+UNNAMED = {key: value for key, value in LLAMA.items() if key != "model_type"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model_type": ["llama"]}, "model_type is something else, expected a string"),
+        ({"model_type": 3}, "model_type is 3, expected a string"),
+        ({"architectures": ["Unknown"], "model_type": ["llama"]}, "model_type is something else, expected a string"),
+        ({"architectures": "Llama"}, "architectures is something else, expected a list of strings"),
+        ({"architectures": ["Unknown", 3]}, "architectures is something else, expected a list of strings"),
+        ({"text_config": "llama"}, "text_config is something else, expected an object"),
+        ({"text_config": {"model_type": {}}}, "model_type is something else, expected a string"),
+        ({"name": ["llama"]}, "name is \"['llama']\", no text"),
+    ],
+)
+def test_what_a_configuration_calls_itself_must_be_text(change, says):
+    with pytest.raises((CheckpointError, CompileError), match=re.escape(says)) as caught:
+        dims_of(UNNAMED | change)
+    assert caught.value.remedy
+
+
+def test_a_configuration_that_calls_itself_nothing_or_something_else_is_taken_by_its_sizes():
+    assert dims_of(UNNAMED | {"model_type": None, "architectures": None}).name == "config"
+    assert dims_of(UNNAMED | {"model_type": "unheard", "architectures": ["Of"]}).name == "unheard"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

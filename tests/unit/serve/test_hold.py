@@ -54,6 +54,21 @@ def test_a_held_sequence_goes_on_where_somebody_waits_for_its_place() -> None:
     assert (len(found["a"]), len(found["b"])) == (18, 20)
 
 
+def test_a_held_sequence_goes_on_where_a_younger_one_finds_no_page() -> None:
+    limits = replace(FAKE_LIMITS, pages=6, page_tokens=4, context=24)
+    alone = EngineLoop(FakeBackend(limits))
+    alone.add(ask("b"))
+    loop = EngineLoop(FakeBackend(limits))
+    loop.add(ask("a", most=8))
+    loop.add(ask("b"))
+    first = run(loop, 4)
+    loop.hold("a", held=True)
+    second = run(loop)
+    assert len(first["a"] + second["a"]) == 8
+    assert first["b"] + second["b"] == run(alone)["b"]
+    assert second["a"], "nobody else could go on"
+
+
 def test_a_held_sequence_can_be_ended() -> None:
     loop = EngineLoop(FakeBackend())
     for name in ("a", "b"):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from text_sources import Source
 
-from undiced.core.errors import CheckpointError, UnsupportedError
+from undiced.core.errors import CheckpointError, TokenizerError, UnsupportedError
 from undiced.text import Tokenizer, load_chat_template, load_tokenizer
 from undiced.text.prompt import encode_pieces
 from undiced.text.sandbox_process import Room, Scene
@@ -291,9 +291,7 @@ def test_a_panic_of_the_library_is_an_ordinary_error(tmp_path: Path, monkeypatch
 
     loaded: Tokenizer = load_tokenizer(folder(tmp_path))
     monkeypatch.setattr(loaded, "_literal", Engine())
-    from undiced.core.errors import UndicedError
-
-    with pytest.raises(UndicedError, match="tokenizer failed on the text: index out of bounds"):
+    with pytest.raises(TokenizerError, match="tokenizer failed on the text: index out of bounds"):
         loaded.encode("a")
 
 

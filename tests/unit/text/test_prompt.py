@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bounded import within
 from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
@@ -161,6 +162,16 @@ def test_a_hopeless_text_is_encoded_only_as_far_as_it_takes_to_see_it(most: int)
         encode_pieces(Counting(), ["hello world " * 500_000], most)
     assert most < caught.value.count < 2 * most + 20_000
     assert sum(read) < 8 * most + 100_000
+
+
+def test_what_a_template_prints_beyond_all_measure_is_not_tokenized_whole() -> None:
+    long = ChatTemplate("{{ messages[0].content }}{% for i in range(99999) %}{{ 'hello world ' * 30 }}{% endfor %}")
+    with (
+        closing(ChatEncoder(long, BPE)) as chat,
+        within("36 million characters", 1 << 30),
+        pytest.raises(TooManyTokensError),
+    ):
+        chat.encode([{"role": "user", "content": "x"}], most=1000)
 
 
 @given(st.lists(st.text(st.sampled_from("ab <|im_end>é "), max_size=60), min_size=1, max_size=5), st.integers(1, 60))

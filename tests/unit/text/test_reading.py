@@ -145,6 +145,27 @@ def test_a_template_that_leaves_something_out_is_refused_with_the_place(name: st
     assert caught.value.param == place
 
 
+CALLS_ALONE = OBJECTS.replace("{{ m.content }}", "{{ m.content if not m.tool_calls }}")
+
+
+def test_what_an_assistant_says_beside_a_call_is_not_left_out_in_silence() -> None:
+    user, call = said("user", "Will it rain?"), calling("{}", "Let me see.")
+    assert "Let me see.look(" in rendered(OBJECTS, user, call)
+    with pytest.raises(
+        InvalidRequestError, match=r"leaves out messages\[1\]\.content\. .*message of its own"
+    ) as caught:
+        rendered(CALLS_ALONE, user, call)
+    assert caught.value.param == "messages[1].content"
+    assert "Let me see." in rendered(CALLS_ALONE, user, said("assistant", "Let me see."), calling("{}"))
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", " \n", "<think>I should look.</think>\n", "<tool_call>{}</tool_call>", []]
+)
+def test_reasoning_and_calls_spelled_as_text_may_be_left_out_beside_a_call(content: object) -> None:
+    assert "look({})" in rendered(CALLS_ALONE, said("user", "Will it rain?"), calling("{}", content))
+
+
 def test_the_same_text_must_be_there_as_often_as_it_was_said() -> None:
     twice = [said("user", "Again!"), said("assistant", "No."), said("user", "Again!")]
     assert left_out(twice, "[Again!][No.][Again!]", "") is None

@@ -19,6 +19,7 @@ from undiced.program.isa import NONE
 _ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
 _ROTATIONS = ("rope", "rmsnorm")  # what attention's inputs may go through after their product
 _HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
+_ELSEWHERE = "Use another model; `undiced compile --machine wse3` places this one on a wafer."
 _ROPE_STYLES = {"half": 0, "interleaved": 1}
 
 
@@ -38,7 +39,7 @@ def shard(draft: Draft) -> None:
         if node.op not in _RULES:
             raise UnsupportedError(
                 f"The host engine can't run {node.op!r} of {draft.graph.config.name} yet.",
-                remedy="Use a dense model; `undiced compile --machine wse3` places this one on a wafer.",
+                remedy=f"Dense models run. {_ELSEWHERE}",
             )
         target = sums.targets.get(node.out)
         if target is not None:
@@ -120,7 +121,9 @@ def _chain(name: str, made: dict[str, Node], uses: dict[str, int]) -> list[str]:
     while made[chain[-1]].op in _ROTATIONS and uses[made[chain[-1]].ins[0]] == 1:
         chain.append(made[chain[-1]].ins[0])
     if made[chain[-1]].op != "linear" or any(uses[n] != 1 for n in chain):
-        raise UnsupportedError(f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.")
+        raise UnsupportedError(
+            f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.", remedy=_ELSEWHERE
+        )
     return chain
 
 
@@ -166,7 +169,7 @@ def _rmsnorm(draft: Draft, node: Node) -> None:
     spot = _place(draft, node, source.width, source)
     p = (spot.start, spot.width, node.integer("width"))
     if spot.start != source.start:
-        raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.")
+        raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.", remedy=_ELSEWHERE)
     weight = _weight(draft, node, 0)
     _emit(draft, node, Op.RMSNORM, dst=spot.buffer, a=source.buffer, weight=weight, p=p, f=(node.number("eps"),))
 
@@ -213,15 +216,16 @@ def _rope(draft: Draft, node: Node) -> None:
     attrs = node.attrs
     plain = attrs if not node.weights else {**attrs, "scaling": "none"}
     if node.weights and attrs["scaling"] != "none":
-        raise UnsupportedError("The host engine can't combine frequency factors with another RoPE scaling.")
+        raise UnsupportedError(
+            "The host engine can't combine frequency factors with another RoPE scaling.",
+            remedy="Convert the model anew: a file has rope_freqs.weight or rope.scaling.type, not both.",
+        )
     frequencies = tuple(float(x) for x in rope_frequencies(plain))
     if frequencies not in draft.constants:
         draft.constants.append(frequencies)
     head_dim = node.integer("head_dim")
     if node.integer("offset"):
-        raise UnsupportedError(
-            "The host engine can't rotate the last columns of a head yet.", remedy="Use another model."
-        )
+        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=_ELSEWHERE)
     style = _ROPE_STYLES[node.text("style")]
     constant = draft.constants.index(frequencies)
     p = (spot.start, spot.width // head_dim, head_dim, node.integer("dims"), style, constant)
@@ -231,11 +235,12 @@ def _rope(draft: Draft, node: Node) -> None:
 
 def _attention(draft: Draft, node: Node) -> None:
     if node.integer("chunk"):
-        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy="Use another model.")
+        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy=_ELSEWHERE)
     if node.integer("head_dim") % _HEAD_GRANULE:
         raise UnsupportedError(
             f"The host engine needs head dimensions that are multiples of {_HEAD_GRANULE}, "
-            f"not {node.integer('head_dim')}."
+            f"not {node.integer('head_dim')}.",
+            remedy=_ELSEWHERE,
         )
     q, k, v = (draft.spots[name] for name in node.ins)
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))

@@ -112,7 +112,7 @@ def waferengine_decode(
         waferengine.embed(shard),
         waferengine.enter(shard),
         waferengine.decode_layer(dims, shard),
-        waferengine.head(dims, shard, min(waferengine.BAND_WIDTH, side.width)),
+        waferengine.head(dims, shard, _band(wafer, side)),
     )
     regions = _snake(wafer, side, stages)
     memory = Memory(
@@ -126,13 +126,19 @@ def waferengine_decode(
     return wafer_program(dims, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
 
 
+def _band(wafer: Wafer, side: Side) -> int:
+    """Columns of the bands of embedding and head: as published where the mesh has room for them beside a region."""
+    beside = wafer.mesh.size[0] >= waferengine.BAND_WIDTH + side.width
+    return waferengine.BAND_WIDTH if beside else min(waferengine.BAND_WIDTH, side.width)
+
+
 def _snake(wafer: Wafer, side: Side, stages: tuple[int, ...]) -> tuple[Region, ...]:
     """Regions row by row, direction alternating, consecutive ones touching; embedding and head in bands beside.
 
     Where the mesh has no room for bands they lie over the first and last region.
     """
     mesh_width, mesh_height = wafer.mesh.size
-    band = min(waferengine.BAND_WIDTH, side.width)
+    band = _band(wafer, side)
     room = (mesh_width - band) // side.width
     across = room or mesh_width // side.width
     tiling = Tiling(side.width, side.height, across, mesh_height // side.height)

@@ -7,7 +7,7 @@ from pathlib import Path
 from undiced.compiler.wafer.dims import Dims, Experts, Latent
 from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, CompileError, ModelNotFoundError, UnsupportedError
-from undiced.core.quote import file_name
+from undiced.core.quote import file_name, quoted, stem
 from undiced.model import Graph, ModelConfig, config_from_json, preset
 
 
@@ -67,11 +67,11 @@ def _of_json(data: dict[str, object], where: str) -> Dims:
     A configuration of a family that it runs is not guessed at where a value makes no sense.
     """
     try:
-        return _of_config(config_from_json(data, Path(where).stem))
+        return _of_config(config_from_json(data, stem(Path(where))))
     except UnsupportedError:
         return _of_sizes(data, where)
     except CheckpointError:
-        if any(key in data for key in ("model_type", "architectures", "text_config")):
+        if any(data.get(key) is not None for key in ("model_type", "architectures", "text_config")):
             raise
         return _of_sizes(data, where)
 
@@ -94,7 +94,7 @@ def _of_sizes(data: dict[str, object], where: str) -> Dims:
 
     dim, heads = number("hidden_size", "n_embd", "dim"), number("num_attention_heads", "n_head", "heads")
     return Dims(
-        str(data.get("name", data.get("model_type", Path(where).stem))),
+        _name(data, where),
         number("num_hidden_layers", "n_layer", "layers"),
         dim,
         heads,
@@ -106,6 +106,16 @@ def _of_sizes(data: dict[str, object], where: str) -> Dims:
         _experts(number, data),
         _latent(number),
     )
+
+
+def _name(data: dict[str, object], where: str) -> str:
+    for key in ("name", "model_type"):
+        value = data.get(key)
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            raise CompileError(f"{where}: {key} is {quoted(value)}, no text.", remedy="Correct the file.")
+    return stem(Path(where))
 
 
 def _experts(number: object, data: dict[str, object]) -> Experts | None:

@@ -20,7 +20,8 @@ from undiced.program import Stream
 
 WEIGHT_BYTES = 2
 WIRE_BYTES = 4
-REPAINTS = 6
+MAXIMUM_BYTES = 2  # of the softmax
+ROUTE_WRITES = 28  # three for a band and five for each other of the six times that routes turn
 BAND_WIDTH = 128
 TOP_K = 20
 
@@ -38,7 +39,6 @@ class Shard:
     k: int  # key columns (values alike)
     f: int  # FFN columns
     band: int  # cores along x that share a KV head
-    band_groups: int
     group: int  # query heads a KV head
 
     @classmethod
@@ -56,9 +56,6 @@ class Shard:
         groups_x, groups_y = min(groups, width), min(groups, height)
         check_groups(groups, width, height)
         band = max(1, width // dims.kv_heads)
-        band_groups = max(1, band // (width // groups_x))
-        while band % band_groups:
-            band_groups -= 1
         return cls(
             width=width,
             height=height,
@@ -69,18 +66,18 @@ class Shard:
             k=ceil(dims.kv_dim / width),
             f=ceil(dims.ffn / width),
             band=band,
-            band_groups=band_groups,
             group=dims.heads // dims.kv_heads,
         )
 
 
-def _reduce(b: StreamBuilder, s: Shard, note: str, axis: int, elements: int) -> None:
+def _reduce(b: StreamBuilder, s: Shard, note: str, axis: int, elements: int, element_bytes: int = WIRE_BYTES) -> None:
     span, groups = (s.width, s.groups_x) if axis == X else (s.height, s.groups_y)
-    b.allreduce(note, axis, elements, WIRE_BYTES, span, groups, TWO_TREE)
+    b.allreduce(note, axis, elements, element_bytes, span, groups, TWO_TREE)
 
 
 def _band_reduce(b: StreamBuilder, s: Shard, note: str, elements: int, per_position: bool = False) -> None:
-    b.allreduce(note, X, elements, WIRE_BYTES, s.band, s.band_groups, TWO_TREE, per_position=per_position)
+    """One chain from both ends of a band to its middle, and a multicast."""
+    b.allreduce(note, X, elements, WIRE_BYTES, s.band, 1, TWO_TREE, per_position=per_position)
 
 
 def _gemv(b: StreamBuilder, note: str, inputs: int, outputs: int) -> None:
@@ -91,7 +88,7 @@ def _gemv(b: StreamBuilder, note: str, inputs: int, outputs: int) -> None:
 def decode_layer(dims: Dims, s: Shard) -> Stream:
     """One decode layer on one region; positions stay symbolic."""
     b = StreamBuilder("layer")
-    b.task("routes", REPAINTS, Task.REPAINT)
+    b.task("routes", ROUTE_WRITES, Task.ROUTE_WRITE)
     _norm(b, s, "attention norm", s.d)
     for name, columns in (("q", s.q), ("k", s.k), ("v", s.k)):
         _gemv(b, name, s.d, columns)
@@ -141,7 +138,7 @@ def _attention(b: StreamBuilder, s: Shard) -> None:
     _band_reduce(b, s, "scores", g, per_position=True)
     b.vector("scores", Kind.MUL, 1, g, WIRE_BYTES, per_position="length")
     b.vector("softmax max", Kind.SUM, g, 1, WIRE_BYTES, per_position="length")
-    _reduce(b, s, "softmax max", Y, g)
+    _reduce(b, s, "softmax max", Y, g, MAXIMUM_BYTES)
     b.vector("softmax", Kind.MUL, g, 1, WIRE_BYTES, per_position="length")
     b.vector("softmax", Kind.TRANSCENDENTAL, g, 1, per_position="length")
     b.vector("softmax sum", Kind.SUM, g, 1, WIRE_BYTES, per_position="length")
@@ -171,7 +168,7 @@ def embed(s: Shard) -> Stream:
 
 
 def head(dims: Dims, s: Shard, band_width: int) -> Stream:
-    """Final norm, lm_head in fp32, the twenty largest, sampling, and the token returned to the embedding."""
+    """Final norm, lm_head, the twenty largest, sampling, and the token returned to the embedding."""
     rows = ceil(dims.vocab / band_width)
     groups = min(s.groups_x, band_width)
     while band_width % groups:
@@ -182,7 +179,7 @@ def head(dims: Dims, s: Shard, band_width: int) -> Stream:
     b.transfer("hidden state", s.d, WIRE_BYTES, s.width)
     _norm(b, s, "final norm", s.d)
     b.vector("lm_head", Kind.FILL, 1, rows, WIRE_BYTES)
-    b.vector("lm_head", Kind.FMA_FULL32, s.d, rows, 4)
+    b.vector("lm_head", Kind.FMA32, s.d, rows, WEIGHT_BYTES)
     _reduce(b, s, "lm_head", Y, rows)
     b.vector("top k", Kind.SCALAR_STEP, 1, rows + keep * keep // 2)
     b.vector("top k: merges", Kind.SCALAR_STEP, steps, keep)

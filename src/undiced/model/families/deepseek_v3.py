@@ -62,7 +62,10 @@ def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a DeepseekV3Config; other ways of scoring or choosing experts are refused."""
     for key, expected in (("scoring_func", "sigmoid"), ("topk_method", "noaux_tc")):
         if fields.text(key, expected) != expected:
-            raise UnsupportedError(f"{fields.origin}: {key} {fields.text(key)[:40]!r} is not supported.")
+            raise UnsupportedError(
+                f"{fields.origin}: {key} {fields.text(key)[:40]!r} is not supported.",
+                remedy=f"Known: {expected}, as in DeepSeek V3 and R1.",
+            )
     layers = fields.integer("num_hidden_layers", high=MAX_LAYERS)
     heads = fields.integer("num_attention_heads", high=MAX_DIM)
     mla = _latent(fields)

@@ -35,7 +35,10 @@ class Fields:
 
     def fail(self, key: str, problem: str) -> CheckpointError:
         """An error about this key, for the caller to raise."""
-        return CheckpointError(f"{self.origin}: {self._prefix}{key} {problem}.", remedy="The file may be damaged.")
+        return CheckpointError(
+            f"{self.origin}: {self._prefix}{key} {problem}.",
+            remedy="Correct the file, or fetch it again; it may be damaged.",
+        )
 
     def integer(self, key: str, default: int | None = None, *, low: int = 1, high: int = 1 << 40) -> int:
         """An integer from low to high. Lists of equal integers (one per layer) count as that integer."""

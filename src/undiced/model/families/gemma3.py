@@ -78,7 +78,10 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a Gemma3TextConfig, with its defaults, on which published files rely."""
     if fields.flag("use_bidirectional_attention", False):
-        raise UnsupportedError(f"{fields.origin}: bidirectional attention makes no next tokens.")
+        raise UnsupportedError(
+            f"{fields.origin}: bidirectional attention makes no next tokens.",
+            remedy="This is a model for embeddings; use one that generates text.",
+        )
     dim = fields.integer("hidden_size", 2304, high=MAX_DIM)
     layers = fields.integer("num_hidden_layers", 26, high=MAX_LAYERS)
     head_dim = fields.integer("head_dim", 256, high=MAX_DIM)
@@ -120,7 +123,10 @@ def _hf_rope(fields: Fields, head_dim: int, context: int) -> RopeConfig:
         assert full is not None, "it is in there"
         theta = local.number("rope_theta", LOCAL_THETA) if local is not None else LOCAL_THETA
         if local is not None and local.text("rope_type", "default") != "default":
-            raise UnsupportedError(f"{fields.origin}: scaled rotation of windowed layers is not supported.")
+            raise UnsupportedError(
+                f"{fields.origin}: scaled rotation of windowed layers is not supported.",
+                remedy="Known for rope_parameters.sliding_attention: the rope_type default.",
+            )
         return replace(read_rope(full, fields, head_dim, context, 1e6), local_theta=theta)
     if nested is not None and len(nested):
         raise nested.fail("full_attention", "is missing, expected the rotary settings of these layers")

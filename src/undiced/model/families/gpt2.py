@@ -15,6 +15,8 @@ from undiced.model.families.fields import Fields
 from undiced.model.families.naming import TRANSPOSE, Name, Naming, Steps, always
 from undiced.model.families.readers import gguf_vocab, hf_activation
 
+_PLAIN = "Use a GPT-2 with the usual attention: scale_attn_weights true, the switches beside it false."
+
 
 def _third(index: int, *before: Transform) -> Steps:
     """The rows of q (0), k (1) or v (2) in the fused matrix or bias."""
@@ -105,11 +107,14 @@ def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a GPT2Config; its experiments with attention's scale are refused."""
     for switch in ("scale_attn_by_inverse_layer_idx", "add_cross_attention"):
         if fields.flag(switch, False):
-            raise UnsupportedError(f"{fields.origin}: {switch} is not supported.")
+            raise UnsupportedError(f"{fields.origin}: {switch} is not supported.", remedy=_PLAIN)
     if not fields.flag("scale_attn_weights", True):
-        raise UnsupportedError(f"{fields.origin}: unscaled attention is not supported.")
+        raise UnsupportedError(f"{fields.origin}: unscaled attention is not supported.", remedy=_PLAIN)
     if hf_activation(fields, "activation_function", "gelu_new") != "gelu_tanh":
-        raise UnsupportedError(f"{fields.origin}: GPT-2 with another activation than gelu_new is not supported.")
+        raise UnsupportedError(
+            f"{fields.origin}: GPT-2 with another activation than gelu_new is not supported.",
+            remedy="Known: gelu_new and gelu_pytorch_tanh, its other name.",
+        )
     dim = fields.integer("n_embd", 768, high=MAX_DIM)
     return _config(
         name=fields.origin,

@@ -106,7 +106,10 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     windows = gguf_windows(fields, config.layers, 2)
     refuse_softcap(fields)
     if fields.number("rope.freq_base_swa", config.rope.theta) != config.rope.theta:
-        raise UnsupportedError(f"{fields.origin}: rope.freq_base_swa is not supported by the family.")
+        raise UnsupportedError(
+            f"{fields.origin}: rope.freq_base_swa is not supported by the family.",
+            remedy="Known: the value of rope.freq_base, as in gpt-oss; use one of its published files.",
+        )
     rounded = replace(config, rope=replace(config.rope, truncate=False))
     return _completed(rounded, windows, config.moe, LIMIT)
 
@@ -114,7 +117,10 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a GptOssConfig."""
     if fields.number("swiglu_alpha", SWIGLU_OSS_ALPHA) != SWIGLU_OSS_ALPHA:
-        raise UnsupportedError(f"{fields.origin}: a swiglu_alpha other than {SWIGLU_OSS_ALPHA} is not supported.")
+        raise UnsupportedError(
+            f"{fields.origin}: a swiglu_alpha other than {SWIGLU_OSS_ALPHA} is not supported.",
+            remedy="Use gpt-oss as it was published; its config.json leaves swiglu_alpha out.",
+        )
     bias = fields.flag("attention_bias", True)
     config = hf_config(
         "gpt_oss", fields, qkv_bias=bias, out_bias=bias, head_dim=64, theta=150000.0, eps=1e-5, context=131072

@@ -86,14 +86,17 @@ def refuse_unread(fields: Fields, head_dim: int) -> None:
         if value is not None and (isinstance(value, (list, tuple)) or value not in idle):
             raise UnsupportedError(
                 f"{fields.origin}: {key} {quoted(value)} is not supported by the family's reader.",
-                remedy="This is a variant of the architecture that is not supported.",
+                remedy="Convert the model under its own architecture; if this is it, use another model.",
             )
 
 
 def refuse_softcap(fields: Fields) -> None:
     """Refuses capped logits where the family has none."""
     if cap := fields.number("final_logit_softcapping", 0.0):
-        raise UnsupportedError(f"{fields.origin}: final_logit_softcapping {cap:g} is not supported by the family.")
+        raise UnsupportedError(
+            f"{fields.origin}: final_logit_softcapping {cap:g} is not supported by the family.",
+            remedy="Convert the model under its own architecture; of those supported, gemma3 alone caps logits.",
+        )
 
 
 def gguf_windows(fields: Fields, layers: int, period: int) -> tuple[int, ...]:
@@ -128,7 +131,10 @@ def gguf_head_dim(fields: Fields, dim: int, heads: int) -> int:
         raise fields.fail("attention.head_count", f"is {heads}, which does not divide {dim}")
     head_dim = fields.integer("attention.key_length", dim // heads, high=MAX_DIM)
     if fields.integer("attention.value_length", head_dim, high=MAX_DIM) != head_dim:
-        raise UnsupportedError(f"{fields.origin}: keys and values of different widths are not supported.")
+        raise UnsupportedError(
+            f"{fields.origin}: keys and values of different widths are not supported.",
+            remedy="Compare attention.key_length and attention.value_length; if they are right, use another model.",
+        )
     return head_dim
 
 
@@ -219,7 +225,10 @@ def hf_windows(fields: Fields, layers: int, window: int, otherwise: list[bool]) 
     else:
         unknown = [kind for kind in kinds if kind not in _WINDOWED]
         if unknown:
-            raise UnsupportedError(f"{fields.origin}: layers of type {str(unknown[0])[:40]!r} are not supported.")
+            raise UnsupportedError(
+                f"{fields.origin}: layers of type {str(unknown[0])[:40]!r} are not supported.",
+                remedy=f"Known in layer_types: {', '.join(_WINDOWED)}.",
+            )
         windowed = [_WINDOWED[str(kind)] for kind in kinds]
     if window == 0 or not any(windowed):
         return ()

@@ -99,7 +99,8 @@ def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: 
     )
     if layers := inner.objects():
         raise UnsupportedError(
-            f"{outer.origin}: rotary settings of their own for layers of type {layers[0][:40]!r} are not supported."
+            f"{outer.origin}: rotary settings of their own for layers of type {layers[0][:40]!r} are not supported.",
+            remedy="Known: one set of settings for all layers; in gemma3 one for each type of layer.",
         )
     kind = inner.text("rope_type", inner.text("type", ""))
     if kind == "" and inner.number("factor", 1.0) != 1.0:

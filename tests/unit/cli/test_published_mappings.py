@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from undiced.cli.wafer_options import parse_clock, parse_phase, parse_region, parse_stages
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import CompileError, UndicedError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
-from undiced.sim.replay import parse_phase, parse_region, parse_stages
-from undiced.sim.replay import replay as replay_program
+from undiced.sim.analytic import Step
+from undiced.sim.phase import time_phase
+from undiced.sim.summary import summary
 
 
 def replay(
@@ -19,7 +21,9 @@ def replay(
     wafer, way = find_machine(machine), parse_phase(phase)
     parts = parse_stages(stages) if stages else None
     options = MappingOptions(region=parse_region(region), stages=parts, context=context, phase=way, **more)
-    return replay_program(build_mapping(model, wafer, mapping, options), wafer, mapping, way, 1, context, clock_ghz)
+    program = build_mapping(model, wafer, mapping, options)
+    step = Step(context=context, clock_hz=parse_clock(clock_ghz))
+    return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
 
 
 KEYS = {

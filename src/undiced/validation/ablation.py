@@ -22,7 +22,7 @@ from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, stream_costs
 from undiced.machine.region import unpack
 from undiced.machine.wafer import Wafer
-from undiced.program import Bounds, Program, Stream
+from undiced.program import Bounds, Stream
 
 _PLAIN = Scheme(
     wire="fp16",
@@ -46,36 +46,53 @@ _PLAIN = Scheme(
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A stream, how often it runs for a token, and the KV positions that its fullest core holds."""
+
+    stream: Stream
+    runs: int
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
-    """One step: what changed, where, and cycles per layer."""
+    """One step: what changed, where, and what runs in each token of a model of `layers`."""
 
     what: str
     region: tuple[int, int]
-    cycles_per_layer: float
+    parts: tuple[Part, ...]
+    layers: int
+
+    def cycles_per_layer(self, costs: CostModel) -> float:
+        """Under `costs`, whatever the trees were searched with."""
+        return sum(part.runs * _cycles(costs, part) for part in self.parts) / self.layers
 
 
-def ladder(model: object, wafer: Wafer, context: int = 4096, costs: CostModel | None = None) -> list[Rung]:
-    """The ablation of `model`'s padded one-head shape; `costs` replaces the machine's parameters."""
-    dims = dims_of(model)
-    costs = costs or CostModel.of(wafer)
-    grid = best_grid(dims, wafer, context, None)
-    padded = one_head(dims, grid.side)
-    rungs = [
-        Rung(
-            f"waferllm at its best grid, {grid.groups} groups",
-            (grid.side, grid.side),
-            _cycles(costs, (_baseline(padded, grid),), ceil(context / grid.side)),
-        )
-    ]
-    for what, scheme in _steps():
-        rungs.append(Rung(what, (grid.side, grid.side), _on_grid(costs, padded, grid, scheme, context)))
+def _cycles(costs: CostModel, part: Part) -> float:
+    return sum(cost.cycles for _, cost in stream_costs(costs, part.stream.instrs, Load(positions=part.positions)))
+
+
+def ladder(model: object, wafer: Wafer, context: int = 4096) -> list[Rung]:
+    """The ablation of `model`'s padded one-head shape, from the baseline to the whole of our mapping."""
+    grid = best_grid(dims_of(model), wafer, context, None)
+    padded, side = one_head(dims_of(model), grid.side), (grid.side, grid.side)
+    what = f"waferllm at its best grid, {grid.groups} groups"
+    published = Part(decode_layer(padded.dim, padded.ffn, grid), 1, ceil(context / grid.side))
+    costs = CostModel.of(wafer)
+    steps = [Rung(what, side, _on_grid(costs, padded, grid, scheme, context), 1) for what, scheme in _steps()]
+    return [Rung(what, side, (published,), 1), *steps, _searched(padded, wafer, context, _steps()[-1][1])]
+
+
+def _searched(padded: Dims, wafer: Wafer, context: int, scheme: Scheme) -> Rung:
     program = compile_wafer(padded, wafer, Options(bounds=Bounds(1, context), scheme=scheme, embedding="none"))
+    parts = []
+    for region in program.regions:
+        params = unpack(region.params)
+        positions = max(1, ceil(context / params.kv_rows))
+        parts.append(Part(program.streams[region.code], params.repeats, positions))
     rect = program.regions[0].rect
-    searched = _program_cycles(costs, program, context) / padded.layers
-    rungs.append(
-        Rung("region shape and layers a region searched, all layers resident", (rect.width, rect.height), searched)
-    )
-    return rungs
+    what = "region shape and layers a region searched, all layers resident"
+    return Rung(what, (rect.width, rect.height), tuple(parts), padded.layers)
 
 
 def _steps() -> list[tuple[str, Scheme]]:
@@ -104,29 +121,10 @@ def _steps() -> list[tuple[str, Scheme]]:
     return out
 
 
-def _baseline(padded: Dims, grid: Grid) -> Stream:
-    return decode_layer(padded.dim, padded.ffn, grid)
-
-
-def _on_grid(costs: CostModel, padded: Dims, grid: Grid, scheme: Scheme, context: int) -> float:
+def _on_grid(costs: CostModel, padded: Dims, grid: Grid, scheme: Scheme, context: int) -> tuple[Part, ...]:
     shard = Shard.of(padded, grid.side, grid.side)
     positions = shard.positions(context)
     writer = LayerWriter(shard, scheme, costs, positions)
     routed = route_streams((writer.attention(), writer.dense_ffn()), scheme, costs, positions, 21, {})
     assert routed is not None, "an ablation takes colors away, never more than there are"
-    streams, _ = routed
-    return _cycles(costs, streams, positions)
-
-
-def _cycles(costs: CostModel, streams: tuple[Stream, ...], positions: int) -> float:
-    load = Load(positions=positions)
-    return sum(cost.cycles for stream in streams for _, cost in stream_costs(costs, stream.instrs, load))
-
-
-def _program_cycles(costs: CostModel, program: Program, context: int) -> float:
-    total = 0.0
-    for region in program.regions:
-        params = unpack(region.params)
-        stream = program.streams[region.code]
-        total += params.repeats * _cycles(costs, (stream,), max(1, ceil(context / params.kv_rows)))
-    return total
+    return tuple(Part(stream, 1, positions) for stream in routed[0])

@@ -5,27 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
+from undiced.compiler.wafer.build import build_mapping
 from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
-from undiced.machine.region import unpack
 from undiced.machine.wafer import Wafer
+from undiced.model import ModelConfig
 from undiced.program import Program
 from undiced.sim.analytic import Report, Step, simulate
-from undiced.sim.mapping import ProgramBuilder
+
+MACHINES = ("wse2", "wse3")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One published run of a mapping."""
+    """One published run of a mapping; `context` is the mean number of positions attended, or the prompt's."""
 
-    model: str
+    model: str | ModelConfig
     machine: str
     mapping: str
     region: tuple[int, int]
     groups: int
     context: int
-    layers: int
+    layers: int | None = None
     phase: Phase = "decode"
     stages: tuple[int, ...] | None = None
 
@@ -36,8 +38,8 @@ def _wafer(name: str) -> Wafer:
 
 
 @cache
-def _program(build: ProgramBuilder, run: Run) -> Program:
-    return build(
+def _program(run: Run) -> Program:
+    return build_mapping(
         run.model,
         _wafer(run.machine),
         run.mapping,
@@ -53,41 +55,40 @@ def _program(build: ProgramBuilder, run: Run) -> Program:
 
 
 @cache
-def _ours(build: ProgramBuilder, model: str) -> Program:
-    return build(model, _wafer("wse3"), "undiced", MappingOptions(context=4096))
+def _ours(model: str, lean: bool) -> Program:
+    return build_mapping(model, _wafer("wse3"), "undiced", MappingOptions(context=4096, lean=lean))
 
 
 class Lab:
     """Cost models of the machines, with some parameters replaced."""
 
-    def __init__(self, build: ProgramBuilder, overrides: dict[str, dict[str, float]] | None = None) -> None:
-        """`build` makes the programs, each once. `overrides`: machine name -> field of `CostModel` -> value."""
-        self._build = build
+    def __init__(self, overrides: dict[str, dict[str, float]] | None = None) -> None:
+        """`overrides`: machine name -> field of `CostModel` -> value. Programs are made once, whoever asks."""
         self._models = {
-            name: replace(CostModel.of(_wafer(name)), **(overrides or {}).get(name, {})) for name in ("wse2", "wse3")
+            name: replace(CostModel.of(_wafer(name)), **(overrides or {}).get(name, {})) for name in MACHINES
         }
 
     def model(self, machine: str) -> CostModel:
         """The parameters of a machine."""
         return self._models[machine]
 
+    def wafer(self, machine: str) -> Wafer:
+        """The machine itself, as published."""
+        return _wafer(machine)
+
     def report(self, run: Run) -> Report:
         """Times a run."""
         step = Step(batch=1, context=run.context)
-        return simulate(_program(self._build, run), _wafer(run.machine), step, self._models[run.machine])
-
-    def kv_rows(self, run: Run) -> int:
-        """Cores that share the KV positions of a layer."""
-        return unpack(_program(self._build, run).regions[0].params).kv_rows
+        return simulate(_program(run), _wafer(run.machine), step, self._models[run.machine])
 
     def ours(self, model: str) -> Report:
         """Our mapping of a model on the fewest WSE-3, one sequence at 4,096 positions."""
-        return simulate(_ours(self._build, model), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
+        return simulate(_ours(model, True), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
 
-    def wafers(self, model: str) -> float:
-        """The fewest WSE-3 that our mapping takes with lean code."""
-        return 1.0 + max(region.wafer for region in _ours(self._build, model).regions)
+    def wafers(self, model: str, lean: bool) -> float:
+        """The fewest WSE-3 that our mapping takes, with lean code or the measured code size."""
+        return 1.0 + max(region.wafer for region in _ours(model, lean).regions)
 
     def longest(self, run: Run) -> float:
         """The longest context that the resident layers leave room for."""
-        return _program(self._build, run).fact("max_context_tokens")
+        return _program(run).fact("max_context_tokens")

@@ -1,0 +1,88 @@
+"""Joint samples of everything assumed about a machine, refitted on the calibration rows: what claims are made over.
+
+Every assumed parameter is drawn over its whole range at once, in as many strata as there are samples. What is fitted
+is fitted again under each draw; a draw whose rows are not met within their noise, or only by a negative cost, is
+dropped. Seeded: the same number of samples gives the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from math import exp, log
+
+from undiced.machine import find_machine
+from undiced.machine.cost import CostModel
+from undiced.machine.wafer import Wafer
+from undiced.validation.calibration import Problem, Values, fitted, presets, problems
+
+_SEED = 1
+_WIDE = 10.0  # a range of this ratio is sampled by its logarithm
+_SYSTEM = ("wafer_to_wafer_s", "io_bytes_per_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A parameter that no row identifies: its name in `CostModel`, or in `System`, and its range."""
+
+    name: str
+    low: float
+    high: float
+
+    def at(self, share: float) -> float:
+        """The value at a share of the range, from 0 to 1."""
+        if self.low > 0 and self.high / self.low >= _WIDE:
+            return exp(log(self.low) + share * (log(self.high) - log(self.low)))
+        return self.low + share * (self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One machine that the calibration rows allow."""
+
+    wafer: Wafer
+    costs: CostModel
+
+
+def assumed(machine: str) -> tuple[Assumed, ...]:
+    """Every parameter of a machine that has a range and that costs depend on."""
+    names = {field.name for field in fields(CostModel)}
+    found = []
+    for dotted, constant in find_machine(machine).constants():
+        section, _, name = dotted.partition(".")
+        cost = name.removesuffix("_cycles")
+        low, high = constant.span
+        if low < high and (cost in names or (section == "system" and name in _SYSTEM)):
+            found.append(Assumed(cost, low, high))
+    return tuple(found)
+
+
+def samples(machine: str, count: int) -> Iterator[Sample | None]:
+    """`count` draws; None for one that the calibration rows do not allow."""
+    mine = [problem for problem in problems() if problem.machine == machine]
+    for drawn in draws(assumed(machine), count):
+        yield _refitted(machine, mine, drawn)
+
+
+def draws(parameters: tuple[Assumed, ...], count: int) -> Iterator[Values]:
+    """Stratified: each parameter takes every one of `count` equal parts of its range once, in an order of its own."""
+    import numpy as np
+
+    rng = np.random.default_rng(_SEED)
+    strata = np.array([rng.permutation(count) for _ in parameters]).reshape(len(parameters), count)
+    shares = (strata + rng.random(strata.shape)) / max(1, count)
+    for column in shares.T:
+        yield {parameter.name: parameter.at(float(s)) for parameter, s in zip(parameters, column, strict=True)}
+
+
+def _refitted(machine: str, mine: list[Problem], drawn: Values) -> Sample | None:
+    values = {name: value for name, value in drawn.items() if name not in _SYSTEM}
+    for problem in mine:
+        values, errors = fitted(problem, values)
+        noise = (row.noise or 0.0 for row in problem.rows)
+        met = all(abs(error) <= most for error, most in zip(errors, noise, strict=True))
+        if not met or min(values[name] for name in problem.fitted) < 0:
+            return None
+    wafer = find_machine(machine)
+    around = {name: replace(getattr(wafer.system, name), value=drawn[name]) for name in _SYSTEM}
+    return Sample(replace(wafer, system=replace(wafer.system, **around)), replace(presets(machine), **values))

@@ -1,0 +1,185 @@
+"""Published rows that are reported and never fitted on.
+
+The median mode of a multicast, and what is not described well enough to be run as it was, is reported without an aim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from undiced.machine.collective import chain, multicast, two_tree
+from undiced.machine.vector import Kind, vector_cost
+from undiced.model import preset
+from undiced.validation import published_runs as runs
+from undiced.validation.calibration_rows import CORES, column_row, interval, layer, multicast_row, token
+from undiced.validation.lab import Lab, Run
+from undiced.validation.row import AM, WLLM, ValidationRow
+
+_FASTEST: dict[int, tuple[str, tuple[float | None, ...]]] = {
+    256: ("V02", (93, 107, 155, 347, 603)),
+    2048: ("V04", (597, None, 659, 851, 1107)),  # 16 cores: a missed mode
+}
+_MEDIAN: dict[int, tuple[str, tuple[float, ...]]] = {
+    64: ("V01", (62, 77, 125, 318, 574)),
+    256: ("V02", (150, 168, 214, 406, 662)),
+    1024: ("V03", (358, 372, 420, 612, 868)),
+    2048: ("V04", (646, 660, 708, 900, 1156)),
+}
+_DECODE, _PROMPT = 0.08, 0.10  # aims of what runs programs
+_ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
+
+
+def open_rows() -> list[ValidationRow]:
+    """All of them."""
+    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_reported(), *_services()]
+
+
+def _multicasts() -> list[ValidationRow]:
+    return [
+        multicast_row(row_id, payload_bytes, cores, cycles, late, None)
+        for late, table in ((False, _FASTEST), (True, _MEDIAN))
+        for payload_bytes, (row_id, values) in table.items()
+        for cores, cycles in zip(CORES, values, strict=True)
+        if cycles is not None
+    ]
+
+
+def _columns() -> list[ValidationRow]:
+    return [column_row(32, 675.7e3, None), column_row(1280, 28.47e6, None)]
+
+
+def _waferllm() -> list[ValidationRow]:
+    medium = replace(preset("llama-2-70b"), name="llama-34b", layers=48, ffn=22_016)
+
+    def row(row_id: str, what: str, cycles: float, run: Run) -> ValidationRow:
+        aim = _DECODE if run.phase == "decode" else _PROMPT
+        what = f"WaferLLM {what}, {run.region[0]} x {run.region[1]}, WSE-2"
+        return ValidationRow(row_id, what, cycles, "cycles", layer(run), WLLM, clock="1.1 GHz", tolerance=aim)
+
+    decode, prompt = runs.waferllm, runs.waferllm_prompt
+    return [
+        row("V16", "8B decode layer", 15_323, decode("llama-3-8b", 660)),
+        row("V19", "13B decode layer", 13_486, decode("llama-2-13b", 420)),
+        row("V19", "13B decode layer", 15_806, decode("llama-2-13b", 660)),
+        row("V20", "34B decode layer, some layers run and scaled", 15_796, decode(medium, 420)),
+        row("V20", "34B decode layer, some layers run and scaled", 16_280, decode(medium, 540)),
+        row("V21c", "8B prefill layer, 4,096 tokens", 5.086e6, prompt("llama-3-8b", 720)),
+        row("V22", "13B prefill layer, 4,096 tokens", 8.231e6, prompt("llama-2-13b", 480)),
+        row("V23", "72B prefill layer, 4,096 tokens, some layers run and scaled", 14.92e6, prompt("qwen2-72b", 600)),
+    ]
+
+
+def _engine() -> list[ValidationRow]:
+    def row(row_id: str, wide: bool, run: Run, cycles: float, judged: bool = True) -> ValidationRow:
+        drawn = row_id in ("V27", "V28")
+        stages = "8 stages of 256 x 256" if wide else "28 stages of 64 x 256"
+        how = "free tokens" if drawn else "forced tokens"
+        end = "a full token" if drawn else "cycles between tokens"
+        what = f"waferengine, {stages}, {how}, mean context {run.context:,}: {end}"
+        measure, aim = (token if drawn else interval)(run), _DECODE if judged else None
+        return ValidationRow(row_id, what, cycles, "cycles", measure, AM, tolerance=aim)
+
+    return [
+        row("S29b", False, runs.forced(False, 1024), 18_731),
+        row("V29", True, runs.forced(True, 256), 53_550),
+        row("V29b", False, runs.forced(False, 256), 18_140),
+        row("P0-8", True, runs.engine(True, 4096), 57_113),
+        row("V27", True, runs.free(True, 4096), 499_383),
+        row("V27", True, runs.free(True, 24_576), 616_791, judged=False),  # another compiled capacity
+        row("V27", True, runs.free(True, 32_000), 645_063, judged=False),
+        row("V28", False, runs.free(False, 256), 596_324),
+        row("V28", False, runs.free(False, 1024), 615_630),
+        ValidationRow(
+            "D1",
+            "cycles between tokens, 4 regions of 7 layers over 8 regions, mean context 384, an older build",
+            1.739,
+            "ratio",
+            _four_over_eight,
+            tolerance=_DECODE,
+        ),
+    ]
+
+
+def _four_over_eight(lab: Lab) -> float:
+    four, eight = (lab.report(runs.engine(True, 384, stages)) for stages in ((7,) * 4, None))
+    return four.stage_interval_cycles / eight.stage_interval_cycles
+
+
+def _reported() -> list[ValidationRow]:
+    """Rows whose experiments are not described well enough to be judged by."""
+
+    def row(row_id: str, what: str, cycles: float, machine: str, length: int, payload: int) -> ValidationRow:
+        def run(lab: Lab) -> float:
+            model = lab.model(machine)
+            if row_id.endswith("copy"):
+                return multicast(replace(model, multicast_skew=0.0), payload, length - 1).cycles
+            return chain(model, length, payload).cycles
+
+        return ValidationRow(row_id[:3], f"{what}, {machine}", cycles, "cycles", run, "[SDK]", "simulated")
+
+    def product(size: int, cycles: float, row_id: str) -> ValidationRow:
+        what = f"MeshGEMV {size // 1024}K x {size // 1024}K fp16, WSE-2 (600 x 600 assumed)"
+        return ValidationRow(row_id, what, cycles, "cycles", lambda lab: _mesh_gemv(lab, size), WLLM, clock="1.1 GHz")
+
+    return [
+        row("V10 copy", "copy over 4 cores, 4 wavelets", 22, "wse2", 4, 4),
+        row("V10 copy", "copy over 4 cores, 4 wavelets", 21, "wse3", 4, 4),
+        row("V10 sum", "pipelined reduce over 15 cores, 128 wavelets", 317, "wse2", 15, 128),
+        row("V10 sum", "pipelined reduce over 15 cores, 128 wavelets", 343, "wse3", 15, 128),
+        product(16_384, 1_320, "V12"),
+        product(32_768, 2_233, "V13"),
+        ValidationRow(
+            "V26",
+            "longest decode, shift KV, 360 x 360, one layer resident",
+            137_548,
+            "tokens",
+            lambda lab: lab.longest(_ONE_LAYER_KV),
+            WLLM,
+        ),
+    ]
+
+
+def _mesh_gemv(lab: Lab, size: int) -> float:
+    model, side = lab.model("wse2"), 600
+    local = -(-size // side)
+    reduce = two_tree(model, side, 24, -(-local // 2), True)
+    return vector_cost(model, Kind.FMA16, local, local, 2).cycles + reduce.cycles
+
+
+def _services() -> list[ValidationRow]:
+    """Our mapping beside what is known of services that run something else."""
+
+    def speed(model: str, published: float, known: str, row_id: str = "SV") -> ValidationRow:
+        what = f"{model} service, {known}; simulated: mapping undiced, fewest wafers, no speculation"
+        return ValidationRow(
+            row_id,
+            what,
+            published,
+            "tokens/s",
+            lambda lab: lab.ours(model).tokens_per_second,
+            "vendor, [AA]",
+            "claimed",
+            "1.1 GHz",
+        )
+
+    def wafers(model: str, published: float | None, lean: bool) -> ValidationRow:
+        code = "lean code" if lean else "code as measured"
+        what = f"wafers for 16-bit weights, {model}, {code}" + ("" if published else " (19 to 26)")
+        return ValidationRow(
+            "V38", what, published, "wafers", lambda lab: lab.wafers(model, lean), "[WLLM], vendor", "claimed"
+        )
+
+    large = "llama-3.1-405b"
+    return [
+        speed("llama-3.1-8b", 1_837, "2024-08, 16-bit, no speculation, one system", "V36"),
+        speed("llama-3.1-70b", 445, "2024-08, 16-bit, no speculation, 4 wafers"),
+        speed("llama-3.1-70b", 2_100, "2024-10, with speculation"),
+        speed("llama-3.3-70b", 2_314, "2025, with speculation"),
+        speed(large, 969, "2024-11, speculation inferred"),
+        speed("llama-4-maverick", 2_522, "2025-05, batch and load not disclosed"),
+        speed("qwen3-32b", 2_600, "2025, nothing stated"),
+        speed("qwen3-235b-a22b", 1_500, "2025, nothing stated"),
+        speed("gpt-oss-120b", 2_059, "2026, nothing stated; 1,706 measured too"),
+        *(wafers(m, n, lean) for lean in (True, False) for m, n in (("llama-3.1-8b", 1), ("llama-3.1-70b", 4))),
+        wafers(large, None, True),
+    ]

@@ -1,0 +1,61 @@
+"""A published row beside its simulated value. Knows how far off it is, not how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from undiced.validation.calibration_rows import calibration_rows
+from undiced.validation.lab import Lab
+from undiced.validation.open_rows import open_rows
+from undiced.validation.row import ValidationRow
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row with its simulated value."""
+
+    row: ValidationRow
+    simulated: float
+
+    @property
+    def error(self) -> float | None:
+        """Relative error, or None without a published value."""
+        return self.simulated / self.row.published - 1 if self.row.published else None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the error is within the row's tolerance; None for rows that are reported only."""
+        if self.row.tolerance is None or self.error is None:
+            return None
+        return abs(self.error) <= self.row.tolerance
+
+    def as_dict(self) -> dict[str, object]:
+        """For `undiced validate --json`."""
+        row = self.row
+        return {
+            "id": row.id,
+            "what": row.what,
+            "kind": "calibration" if row.calibration else "open",
+            "published": row.published,
+            "simulated": self.simulated,
+            "error": self.error,
+            "unit": row.unit,
+            "provenance": row.provenance,
+            "source": row.source,
+            "clock": row.clock,
+            "tolerance": row.tolerance,
+            "passed": self.passed,
+        }
+
+
+def validate(progress: Callable[[float, str], None] | None = None) -> list[Outcome]:
+    """Simulate every calibration and open row with the machines' own parameters; `progress` hears a share, and what."""
+    lab = Lab()
+    rows = calibration_rows() + open_rows()
+    outcomes = []
+    for done, row in enumerate(rows):
+        if progress is not None:
+            progress(done / len(rows), f"Simulating {row.id}")
+        outcomes.append(Outcome(row, row.simulate(lab)))
+    return outcomes

@@ -1,0 +1,95 @@
+"""Rows, fits and claims as text cells and lines, for terminals and for the page. Knows no row and no mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undiced.validation.calibration import Fit
+from undiced.validation.claims import Claims
+from undiced.validation.joint import assumed
+from undiced.validation.missing import MISSING
+from undiced.validation.outcome import Outcome
+
+Cells = tuple[str, ...]
+_TOLD = 0.05  # a smaller share of a row in telling a parameter is not worth a word
+
+
+def row_table(outcomes: list[Outcome]) -> list[Cells]:
+    """Header first: id, what, published, simulated, error, aim, provenance, source, clock."""
+    lines: list[Cells] = [("id", "what", "published", "simulated", "error", "aim", "provenance", "source", "clock")]
+    for outcome in outcomes:
+        row = outcome.row
+        aim = "report only" if row.tolerance is None else f"{row.tolerance:.0%}"
+        lines.append(
+            (
+                row.id,
+                row.what,
+                "-" if row.published is None else f"{_number(row.published)} {row.unit}",
+                f"{_number(outcome.simulated)} {row.unit}",
+                "-" if outcome.error is None else f"{outcome.error:+.1%}",
+                aim,
+                row.provenance,
+                row.source,
+                row.clock,
+            )
+        )
+    return lines
+
+
+def missing_table() -> list[Cells]:
+    """What can't be replayed yet."""
+    return [("id", "what", "published", "why not"), *((r.id, r.what, r.published, r.needs) for r in MISSING)]
+
+
+def claim_table(found: Claims) -> list[Cells]:
+    """Every claim with its interval."""
+    lines: list[Cells] = [("claim", "clock", "presets", "5 %", "50 %", "95 %", "unit")]
+    for claim in found.intervals:
+        clock = f"{claim.clock_ghz} GHz" if claim.clock_ghz else "-"
+        values = (f"{value:,.4g}" for value in (claim.value, claim.low, claim.median, claim.high))
+        lines.append((claim.what, clock, *values, claim.unit))
+    return lines
+
+
+def ablation_table(found: Claims) -> list[Cells]:
+    """Every step from the baseline to our mapping."""
+    lines: list[Cells] = [("step", "region", "cycles per layer", "gain")]
+    for rung, cycles in zip(found.rungs, found.cycles_per_layer, strict=True):
+        gain = found.cycles_per_layer[0] / cycles
+        lines.append((rung.what, f"{rung.region[0]} x {rung.region[1]}", f"{cycles:,.0f}", f"{gain:.2f}x"))
+    return lines
+
+
+def kept_line(found: Claims) -> str:
+    """How many samples the calibration rows allowed."""
+    parts = (f"{count} of {found.drawn} of {machine}" for machine, count in found.kept.items())
+    return f"samples kept: {', '.join(parts)}"
+
+
+def fit_lines(fit: Fit) -> Iterator[str]:
+    """What a problem's rows say: values, who tells them, rank and condition, errors."""
+    problem = fit.problem
+    yield f"{problem.machine}: {', '.join(dict.fromkeys(row.id for row in problem.rows))}"
+    for name in problem.fitted:
+        shares = zip(problem.rows, fit.identified_by[name], strict=True)
+        told = ", ".join(f"{row.id} {share:+.2f}" for row, share in shares if abs(share) >= _TOLD)
+        yield f"  {name:<22} {fit.values[name]:10.4f}  fitted; told by {told}"
+    ranges = {parameter.name: parameter for parameter in assumed(problem.machine)}
+    for name in problem.assumed:
+        ends = f"{ranges[name].low:g} to {ranges[name].high:g}"
+        yield f"  {name:<22} {fit.values[name]:10.4f}  assumed, {ends}"
+    yield f"  Jacobian rank {fit.rank} of {len(fit.values)} parameters, {len(fit.errors)} rows"
+    yield f"  condition {fit.condition:.1f} over the {len(problem.fitted)} fitted"
+    for row, error in zip(problem.rows, fit.errors, strict=True):
+        yield f"    {row.id:<5} {error:+8.2%}  {row.what}"
+
+
+def assumed_lines(machine: str) -> Iterator[str]:
+    """Every parameter that claims are sampled over, with its range."""
+    yield f"{machine}: assumed, and sampled together for claims"
+    for parameter in assumed(machine):
+        yield f"  {parameter.name:<22} {parameter.low:10.4g} to {parameter.high:g}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
