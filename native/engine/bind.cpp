@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "../mesh/bind.h"
 #include "engine.h"
 
 namespace nb = nanobind;
@@ -312,6 +313,7 @@ NB_MODULE(_native, m) {
     m.attr("PAGE_TOKENS") = kPageTokens;
     m.attr("OPS") = op_codes();
     bind_engine(m);
+    mesh::bind(m);
     m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
     m.def("isa_detect", [] { return std::string(isa_name(detect())); });
     m.def("isa_supported", &isa_supported, "name"_a);

@@ -1,4 +1,4 @@
-"""What native/engine/bind.cpp exports; a test holds the names equal. Arrays are contiguous and on the CPU."""
+"""What native/engine/bind.cpp and native/mesh/bind.cpp export; a test holds the names equal. Arrays are contiguous and on the CPU."""
 
 from collections.abc import Sequence
 
@@ -121,3 +121,28 @@ def probe_int8_peak(threads: int) -> float:
 
 def probe_float_peak(threads: int) -> float:
     """float operations a second (2 a multiply-add) of `threads` threads in registers."""
+
+def mesh_multiply_add(
+    x: NDArray[np.float32],
+    w: NDArray[np.float32],
+    total: NDArray[np.float32],
+    half: bool,
+    threads: int = 1,
+    isa: str = "",
+) -> None:
+    """Adds x (tiles, rows, inner) times w (tiles, inner, columns) to total (tiles, rows, columns), input by input; with
+    `half` every sum is rounded to 16 bits, and x and w hold 16-bit numbers.
+    """
+
+def mesh_join(
+    held: NDArray[np.float32],
+    hops: NDArray[np.int32],
+    largest: bool = False,
+    wire_half: bool = False,
+    kept_half: bool = False,
+    threads: int = 1,
+    isa: str = "",
+) -> None:
+    """Joins vectors of held (lines, places, length) in place, in the order of hops (count, 2), senders and receivers:
+    a sum or the largest. What is sent (`wire_half`), and what a receiver holds then (`kept_half`), is rounded to 16 bits.
+    """

@@ -14,7 +14,7 @@ from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.value import DType, Kind
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.rounding import F32, rounded
-from undiced.sim.mesh.sums import multiply_add_f16
+from undiced.sim.mesh.sums import multiply_add
 
 Names = tuple[str, ...]
 
@@ -105,7 +105,5 @@ def _tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names,
 
 def _multiplied(cores: Cores, x: F32, w: F32, start: F32 | None, dtype: DType) -> F32:
     """[..., m, inner] by [..., inner, n]. 16-bit sums take 16-bit factors, and are rounded at every input."""
-    if cores.numbers == "wafer" and dtype is DType.F16:
-        return multiply_add_f16(rounded(x, DType.F16), w, start)
-    made: F32 = np.matmul(x, w)
-    return made if start is None else made + start
+    half = cores.numbers == "wafer" and dtype is DType.F16
+    return multiply_add(rounded(x, DType.F16) if half else x, w, start, half=half)

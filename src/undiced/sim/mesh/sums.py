@@ -1,33 +1,60 @@
-"""Sums in the order and with the roundings of the cores: multiply-adds of 16 bits, and trees hop by hop."""
+"""Sums in the order and with the roundings of the cores: products input by input, and trees hop by hop.
+
+The native module computes them; where it is older than this file, numpy does, which is their obvious twin.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
+import os
+from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from undiced import _native
 from undiced.program.wafer.instruction import Join
 from undiced.program.wafer.tree import Tree, hops
 from undiced.program.wafer.value import DType
 from undiced.sim.mesh.rounding import F32, rounded
 
+_THREADS = min(4, os.cpu_count() or 1)
+_NATIVE = hasattr(_native, "mesh_join")
+_NATIVE_TYPES = (None, DType.F32, DType.F16)
 
-def multiply_add_f16(x: F32, w: F32, start: F32 | None) -> F32:
-    """[..., m, inner] by [..., inner, n] of 16-bit numbers, added input by input; every sum is rounded to 16 bits."""
-    shape = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-    total = np.zeros((*shape, x.shape[-2], w.shape[-1]), dtype=np.float32)
+
+def multiply_add(x: F32, w: F32, start: F32 | None, *, half: bool) -> F32:
+    """[..., m, inner] by [..., inner, n], added to `start` input by input.
+
+    Args:
+        half: all hold 16-bit numbers, and every sum is rounded to 16 bits.
+    """
+    lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    total = np.zeros((*lead, x.shape[-2], w.shape[-1]), dtype=np.float32)
     if start is not None:
         total[...] = start
+    if not _NATIVE:
+        return _added(x, w, total, half)
+    tiles = prod(lead)
+    flat_x, flat_w = (np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(tiles, *a.shape[-2:]) for a in (x, w))
+    flat_x, flat_w = np.ascontiguousarray(flat_x), np.ascontiguousarray(flat_w)
+    _native.mesh_multiply_add(flat_x, flat_w, total.reshape(tiles, *total.shape[-2:]), half, _THREADS)
+    return total
+
+
+def _added(x: F32, w: F32, total: F32, half: bool) -> F32:
     for k in range(x.shape[-1]):
-        total = rounded(total + x[..., k, None] * w[..., k, None, :], DType.F16)
+        total = total + x[..., k, None] * w[..., k, None, :]
+        total = rounded(total, DType.F16) if half else total
     return total
 
 
 @lru_cache(maxsize=1024)
-def rounds(tree: Tree) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
-    """Senders and receivers of all slices, round by round: places on the line times slices, plus the slice."""
+def rounds(tree: Tree) -> tuple[NDArray[np.int32], ...]:
+    """(hops, 2) senders and receivers of all slices, round by round: places on the line times slices, plus the slice.
+
+    No receiver stands twice in a round, and none of its senders receives in it.
+    """
     slices = [hops(tree, which) for which in range(tree.slices)]
     out = []
     for number in range(max(map(len, slices))):
@@ -37,34 +64,48 @@ def rounds(tree: Tree) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
             if number < len(turns)
             for sender, receiver in zip(*turns[number], strict=True)
         ]
-        out.append((np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])))
+        out.append(np.array(pairs, dtype=np.int32).reshape(-1, 2))
     return tuple(out)
+
+
+@lru_cache(maxsize=1024)
+def _all_hops(tree: Tree) -> NDArray[np.int32]:
+    return np.concatenate(rounds(tree)) if rounds(tree) else np.zeros((0, 2), dtype=np.int32)
 
 
 def join(held: F32, tree: Tree, operation: Join, lists: int, kept: DType | None, wire: DType | None) -> None:
     """Join the terms of lines in place, hop by hop, so that roots hold the whole.
 
     Args:
-        held: [lines, span, slices, ...].
-        lists: of "top": how many rows the flat last dimension has (values, ids, and what they carry).
+        held: [lines, span, slices, tokens, share], contiguous.
+        lists: of "top": how many rows a share has (values, ids, and what they carry).
         kept, wire: types that a sum and what is sent are rounded to; None: nothing is.
     """
-    flat = held.reshape(held.shape[0], -1, *held.shape[3:])
+    flat = held.reshape(held.shape[0], held.shape[1] * held.shape[2], *held.shape[3:])
     assert np.may_share_memory(flat, held)
-    joined = partial(_top, lists) if operation == "top" else _JOINS[operation]
-    for senders, receivers in rounds(tree):
+    if _NATIVE and operation != "top" and kept in _NATIVE_TYPES and wire in _NATIVE_TYPES:
+        vectors = flat.reshape(*flat.shape[:2], -1)
+        half = (wire is DType.F16, kept is DType.F16)
+        _native.mesh_join(vectors, _all_hops(tree), operation == "max", *half, _THREADS)
+        return
+    for pairs in rounds(tree):
+        senders, receivers = pairs[:, 0], pairs[:, 1]
         sent = flat[:, senders] if wire is None else rounded(flat[:, senders], wire)
-        made = joined(flat[:, receivers], sent)
+        made = _joined(flat[:, receivers], sent, operation, lists)
         flat[:, receivers] = made if kept is None else rounded(made, kept)
 
 
-def _top(rows: int, a: F32, b: F32) -> F32:
+def _joined(a: F32, b: F32, operation: Join, lists: int) -> F32:
+    if operation == "top":
+        return _top(a, b, lists)
+    joined: F32 = np.add(a, b) if operation == "sum" else np.maximum(a, b)
+    return joined
+
+
+def _top(a: F32, b: F32, rows: int) -> F32:
     """The largest of two flat lists of `rows` rows; of equal values the lower id comes first."""
     shape = *a.shape[:-1], rows, a.shape[-1] // rows
     both = np.concatenate((a.reshape(shape), b.reshape(shape)), axis=-1)
     order = np.lexsort((both[..., 1, :], -both[..., 0, :]), axis=-1)[..., : shape[-1]]
     taken: F32 = np.take_along_axis(both, order[..., None, :], -1)
     return taken.reshape(a.shape)
-
-
-_JOINS: dict[Join, Callable[[F32, F32], F32]] = {"sum": np.add, "max": np.maximum}

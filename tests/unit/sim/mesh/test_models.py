@@ -5,24 +5,15 @@ import pytest
 from support.mesh_models import executor, forced, prompt, reference
 from support.tiny_models import case_names
 
-from undiced.core.errors import CompileError
-
 BOUND = 2e-3  # of logits whose standard deviation is about 1.5: functions are good to 1e-4
-WITHOUT_LOWERING = {"deepseek-v3"}
 MESHES = [(1, 1, ()), (5, 7, ()), (6, 4, (2,))]  # rows, columns, where further regions begin
 
 
 @pytest.mark.parametrize(("rows", "columns", "cuts"), MESHES)
-@pytest.mark.parametrize("name", sorted(set(case_names()) - WITHOUT_LOWERING))
+@pytest.mark.parametrize("name", case_names())
 def test_a_mesh_computes_what_the_graph_says(name, rows, columns, cuts):
     tokens = prompt(name)
     wanted = reference(name, tokens)
     found = forced(executor(name, rows, columns, cuts=cuts), tokens)
     assert np.abs(found - wanted).max() < BOUND * max(1.0, float(wanted.std()))
     assert (found.argmax(axis=1) == wanted.argmax(axis=1)).all()
-
-
-@pytest.mark.parametrize("name", sorted(WITHOUT_LOWERING))
-def test_what_has_no_lowering_is_refused_by_name(name):
-    with pytest.raises(CompileError, match="wafers have no lowering for"):
-        executor(name, 5, 7)
