@@ -9,7 +9,7 @@ from support.tiny_models import load_case, make_folder
 
 from undiced.checkpoint import open_checkpoint
 from undiced.compiler.wafer.lower.mesh import compile_mesh
-from undiced.model import KvState, build, load_weights, run_graph
+from undiced.model import KvState, build, build_config, load_weights, run_graph
 from undiced.sim.mesh.executor import MeshExecutor
 
 
@@ -20,6 +20,26 @@ def tiny(name):
         checkpoint = open_checkpoint(str(make_folder(load_case(name), Path(folder) / name)))
         graph = build(checkpoint)
         return graph, load_weights(graph, checkpoint)
+
+
+def randomly(config, seed=1):
+    """Graph of a configuration, and float32 weights of the size that checkpoints have."""
+    graph, random = build_config(config, "F32"), np.random.RandomState(seed)
+    weights = {}
+    for slot in graph.slots:
+        values = random.standard_normal((slot.columns,) if slot.rows == 1 else (slot.rows, slot.columns))
+        if slot.rows > 1:
+            values *= 1.5 / np.sqrt(slot.columns)
+        else:
+            values = 0.1 * values + (1.0 if "norm" in slot.name and not slot.name.endswith("bias") else 0.0)
+        weights[slot.name] = values.astype(np.float32)
+    return graph, weights
+
+
+def differences(graph, weights, mesh, tokens, first=4):
+    """The largest difference of logits from the graph interpreter's over their deviation, and whether choices agree."""
+    found, wanted = forced(mesh, tokens, first), run_graph(graph, weights, tokens, KvState())
+    return float(np.abs(found - wanted).max() / wanted.std()), bool((found.argmax(1) == wanted.argmax(1)).all())
 
 
 def prompt(name, tokens=12):

@@ -193,7 +193,7 @@ def append(i: isa.Append, s: Shares) -> Work:
 
 
 def place(i: isa.Place, s: Shares) -> Work:
-    """Zeros, and a copy of what is held of it."""
+    """A constant everywhere, and a copy of what is held of it."""
     dtype = s.values[i.result].dtype
     held = min(s.size(i.a), s.size(i.result))
     moved = Vectors("move", s.values[i.a].dtype, dtype, held, s.step.size, 1, BYTES[s.values[i.a].dtype], BYTES[dtype])
@@ -202,8 +202,9 @@ def place(i: isa.Place, s: Shares) -> Work:
 
 def select(i: isa.Select, s: Shares) -> Work:
     """For each of the largest: its value, then where it is, then steps that take it out and what is carried."""
-    dtype, length = s.values[i.a].dtype, s.shape(i.a)[-1]
-    passes = i.count * (s.size(i.a) // max(length, 1)) * s.step.size
+    kept = prod(s.shape(i.result)[1:-1])  # lists
+    dtype, length = s.values[i.a].dtype, s.size(i.a) // kept
+    passes = min(s.shape(i.result)[-1], length) * kept * s.step.size
     found = Vectors("reduce", dtype, dtype, length, 2 * passes, 1, BYTES[dtype])
     return Work((found,), scalars=passes * (2 if i.carried else 1))
 

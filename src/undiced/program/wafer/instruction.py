@@ -142,21 +142,22 @@ class Append(Operation, frozen=True, tag="append"):
 
 
 class Place(Operation, frozen=True, tag="place"):
-    """Each core copies what it holds of `a` to where that lies in its share of result, which is 0 elsewhere: `a` is
-    shared out over one axis, result over the other. A sum over the first axis completes it."""
+    """Each core copies what it holds of `a` to where that lies in its share of result, which is `otherwise` elsewhere.
+    If `a` is shared out over one axis and result over the other, a sum (or maximum) over the first completes it."""
 
     result: str
     a: str
+    otherwise: float = 0.0
 
 
 class Select(Operation, frozen=True, tag="select"):
-    """result[0], result[1] = the `count` largest of each token's `a` and their indices along `dim`, its last dimension,
-    largest first; result[2], where there is a `carried`, that value's elements at the same indices."""
+    """result[0], result[1] = the largest of `a` over its last dimensions, which the result lacks, and their flat indices.
+
+    As many as the result's last dimension has, largest first; result[2] = elements of `carried` at the same indices.
+    """
 
     result: str
     a: str
-    dim: str
-    count: int
     carried: str = ""
 
 
@@ -179,7 +180,7 @@ class Pick(Operation, frozen=True, tag="pick"):
 class Reduce(Operation, frozen=True, tag="reduce"):
     """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
 
-    "top" joins lists of `Select`.
+    "top" joins lists of `Select`, each along the last dimension.
     """
 
     operation: Join

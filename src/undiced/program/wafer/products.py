@@ -37,7 +37,7 @@ def product(i: Product, s: Shares) -> Work:
     tiles = _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
     vectors: list[Vectors] = []
     for tile in tiles:
-        vectors += _conversions(tile, s, vectors)
+        vectors += _conversions(tile, i, s, vectors)
         vectors.append(_multiply_adds(tile, i, s))
     return Work(tuple(vectors))
 
@@ -109,8 +109,11 @@ def _factor(tile: Tile, s: Shares) -> DType:
     return DType.F32 if wide[0] and any(wide[1:]) else DType.F16
 
 
-def _conversions(tile: Tile, s: Shares, before: list[Vectors]) -> list[Vectors]:
-    """Rows of integers become 16-bit floats for every operation; an operand of another type is converted once."""
+def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> list[Vectors]:
+    """Rows of integers become 16-bit floats for every operation; an operand of another type is converted once.
+
+    Of stacked weights that is what the token takes.
+    """
     out, tokens, wanted = [], s.step.size, _factor(tile, s)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
@@ -120,7 +123,8 @@ def _conversions(tile: Tile, s: Shares, before: list[Vectors]) -> list[Vectors]:
             out += [row] * _UNPACKING[dtype]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
-            once = Vectors("convert", dtype, wanted, s.size(name), tokens, 1, BYTES[dtype], BYTES[wanted])
+            size = s.size(name) // (s.shape(name)[0] if i.expert and name != i.x else 1)
+            once = Vectors("convert", dtype, wanted, size, tokens, 1, BYTES[dtype], BYTES[wanted])
             out += [once] if once not in before else []
     return out
 

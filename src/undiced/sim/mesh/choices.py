@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
+from msgspec import structs
 
 from undiced.program.wafer import instruction as isa
 from undiced.sim.mesh.batch import Ints
 from undiced.sim.mesh.cores import Cores
-from undiced.sim.mesh.identities import along, identities
+from undiced.sim.mesh.identities import identities
+from undiced.sim.mesh.rounding import F32
 
 
 def select(cores: Cores, i: isa.Select) -> None:
     """Of equal values the one of lowest index comes first; padding comes last, with index -1."""
-    a, ids = cores.read(i.a), _last_ids(cores, i.a)
+    dims, result = cores.values[i.a].dims, cores.values[i.result].dims
+    kept, count = len(result) - 2, result[-1].size
+    a, ids = _listed(cores.read(i.a), kept), _last_ids(cores, i.a, len(dims) - kept)
     valued = np.where(ids >= 0, a, np.float32(-np.inf))
-    if i.count == 1:
+    if count == 1:
         order = valued.argmax(axis=-1, keepdims=True)
     else:
-        order = np.argsort(-valued, axis=-1, kind="stable")[..., : i.count]
+        order = np.argsort(-valued, axis=-1, kind="stable")[..., :count]
     chosen = np.take_along_axis(np.broadcast_to(ids, valued.shape), order, -1).astype(np.float32)
     rows = [(np.take_along_axis(valued, order, -1), -np.inf), (chosen, -1.0)]
     if i.carried:
-        rows.append((np.take_along_axis(cores.read(i.carried), order, -1), 0.0))
-    more = [(0, 0)] * (a.ndim - 1) + [(0, i.count - order.shape[-1])]
+        rows.append((np.take_along_axis(_listed(cores.read(i.carried), kept), order, -1), 0.0))
+    more = [(0, 0)] * (a.ndim - 1) + [(0, count - order.shape[-1])]
     cores.keep(i.result, np.stack([np.pad(row, more, constant_values=empty) for row, empty in rows], axis=3))
 
 
-def _last_ids(cores: Cores, name: str) -> Ints:
-    """The index along the last dimension of each element of a share, beside an array of the value."""
-    value, dims = cores.values[name], len(cores.values[name].dims)
-    dim = value.dims[-1]
-    ids = along(value, dim.name, dim.size, cores.rows, cores.columns)
-    return ids.reshape(*ids.shape[:2], *(1,) * dims, ids.shape[-1])
+def _listed(array: F32, kept: int) -> F32:
+    """All dimensions of a share behind the first `kept` as one."""
+    return array.reshape(*array.shape[: 3 + kept], -1)
+
+
+def _last_ids(cores: Cores, name: str, last: int = 1) -> Ints:
+    """The flat index over its last dimensions of each element of a share, beside an array where those are one."""
+    value = cores.values[name]
+    part = structs.replace(value, dims=value.dims[len(value.dims) - last :])
+    ids = identities(part, cores.rows, cores.columns)
+    return ids.reshape(*ids.shape[:2], *(1,) * (len(value.dims) - last + 1), ids.shape[-1])
 
 
 def mark(cores: Cores, i: isa.Mark) -> None:
@@ -52,7 +61,7 @@ def place(cores: Cores, i: isa.Place) -> None:
     held = identities(cores.values[i.a], cores.rows, cores.columns, cores.filled)
     wanted = identities(cores.values[i.result], cores.rows, cores.columns, cores.filled)
     flat = a.reshape(*a.shape[:3], -1)
-    made = np.zeros((*a.shape[:3], wanted.shape[-1]), dtype=np.float32)
+    made = np.full((*a.shape[:3], wanted.shape[-1]), i.otherwise, dtype=np.float32)
     for row in range(cores.rows):
         for column in range(cores.columns):
             match = wanted[row, column][:, None] == held[row, column][None, :]

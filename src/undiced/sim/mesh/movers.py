@@ -29,7 +29,8 @@ def reduce(cores: Cores, i: isa.Reduce) -> None:
     kept = cores.values[i.result].dtype
     held = cores.rounded(slices, kept).reshape(-1, *slices.shape[2:])
     exact = cores.numbers == "fp32"
-    lists = cores.values[i.result].dims[0].size if i.operation == "top" else 0
+    dims = cores.values[i.result].dims
+    lists = (dims[0].size, dims[-1].size) if i.operation == "top" else (0, 0)
     join(held, tree, i.operation, lists, None if exact else kept, None if exact else DType(i.wire))
     made = np.full((*lines.shape[:4], prod(shape)), np.nan, dtype=np.float32)
     held = held.reshape(slices.shape)

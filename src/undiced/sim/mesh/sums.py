@@ -73,12 +73,14 @@ def _all_hops(tree: Tree) -> NDArray[np.int32]:
     return np.concatenate(rounds(tree)) if rounds(tree) else np.zeros((0, 2), dtype=np.int32)
 
 
-def join(held: F32, tree: Tree, operation: Join, lists: int, kept: DType | None, wire: DType | None) -> None:
+def join(
+    held: F32, tree: Tree, operation: Join, lists: tuple[int, int], kept: DType | None, wire: DType | None
+) -> None:
     """Join the terms of lines in place, hop by hop, so that roots hold the whole.
 
     Args:
         held: [lines, span, slices, tokens, share], contiguous.
-        lists: of "top": how many rows a share has (values, ids, and what they carry).
+        lists: of "top": how many rows a share has (values, ids, and what they carry), and elements a list.
         kept, wire: types that a sum and what is sent are rounded to; None: nothing is.
     """
     flat = held.reshape(held.shape[0], held.shape[1] * held.shape[2], *held.shape[3:])
@@ -95,17 +97,17 @@ def join(held: F32, tree: Tree, operation: Join, lists: int, kept: DType | None,
         flat[:, receivers] = made if kept is None else rounded(made, kept)
 
 
-def _joined(a: F32, b: F32, operation: Join, lists: int) -> F32:
+def _joined(a: F32, b: F32, operation: Join, lists: tuple[int, int]) -> F32:
     if operation == "top":
-        return _top(a, b, lists)
+        return _top(a, b, *lists)
     joined: F32 = np.add(a, b) if operation == "sum" else np.maximum(a, b)
     return joined
 
 
-def _top(a: F32, b: F32, rows: int) -> F32:
-    """The largest of two flat lists of `rows` rows; of equal values the lower id comes first."""
-    shape = *a.shape[:-1], rows, a.shape[-1] // rows
+def _top(a: F32, b: F32, rows: int, count: int) -> F32:
+    """The `count` largest of each two lists of `rows` rows; of equal values the lower id comes first."""
+    shape = *a.shape[:-1], rows, a.shape[-1] // rows // count, count
     both = np.concatenate((a.reshape(shape), b.reshape(shape)), axis=-1)
-    order = np.lexsort((both[..., 1, :], -both[..., 0, :]), axis=-1)[..., : shape[-1]]
-    taken: F32 = np.take_along_axis(both, order[..., None, :], -1)
+    order = np.lexsort((both[..., 1, :, :], -both[..., 0, :, :]), axis=-1)[..., :count]
+    taken: F32 = np.take_along_axis(both, order[..., None, :, :], -1)
     return taken.reshape(a.shape)

@@ -55,7 +55,7 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
         w.emit(isa.Apply(w.node, "tanh", result, result))
         w.emit(isa.Scale(w.node, "multiply", result, result, limit))
     own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), grid.over_columns("vocab"))
-    w.emit(isa.Select(w.node, own, result, "vocab", 1))
+    w.emit(isa.Select(w.node, own, result))
     part = Roots(grid.columns, w.tree(grid.line(Axis.COLUMNS)), whole=True)
     best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))
     w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
