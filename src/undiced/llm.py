@@ -249,9 +249,7 @@ class LLM:
         from undiced.text.prompt import encode_pieces
 
         with self._fitting():
-            ids = encode_pieces(self.tokenizer, [prompt], self.context)
-        start = self.tokenizer.bos_id
-        return [start, *ids] if self.tokenizer.add_bos and start is not None and ids[:1] != [start] else ids
+            return self.tokenizer.begun(encode_pieces(self.tokenizer, [prompt], self.context))
 
     @contextmanager
     def _fitting(self) -> Iterator[None]:

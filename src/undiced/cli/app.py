@@ -14,6 +14,7 @@ from undiced.cli.chat import chat
 from undiced.cli.doctor import doctor
 from undiced.cli.generate import generate
 from undiced.cli.models import models, pull
+from undiced.cli.run import run as run_on_mesh
 from undiced.cli.serve import serve
 from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
@@ -35,6 +36,7 @@ app = typer.Typer(
 for command in (serve, chat, generate, models, pull, doctor, compile, simulate, validate):
     app.command()(command)
 app.command("map")(map_wafer)
+app.command("run")(run_on_mesh)
 
 
 def _version(wanted: bool) -> None:

@@ -74,6 +74,11 @@ class Tokenizer:
             places = [at for at in places if not self._is_named(ids[at], _part(text, found, at))]
         return self._harmless(text, found, ids, places) if places else ids
 
+    def begun(self, ids: list[int]) -> list[int]:
+        """The ids of a text to be continued, with the beginning token once if the model wants one."""
+        start = self.bos_id
+        return [start, *ids] if self.add_bos and start is not None and ids[:1] != [start] else ids
+
     def _is_named(self, token: int, part: str) -> bool:
         """Whether a control token stands by its exact name in the part of the text that it was made of."""
         name = self._pieces[token]

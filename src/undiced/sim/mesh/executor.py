@@ -5,10 +5,12 @@ Knows programs and layouts; weights come from a function that reads a slot. It m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, ProgramFileError
 from undiced.program.wafer import instruction as isa
@@ -23,6 +25,8 @@ from undiced.sim.mesh.declarations import Declarations
 from undiced.sim.mesh.lifetimes import last_uses
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
+
+_ARRAY_FLOATS = 1 << 26  # ours: 256 MiB
 
 Watch = Callable[[Run, isa.Instruction, Cores], None]
 
@@ -56,6 +60,11 @@ class Result:
 
     tokens: tuple[int, ...]
     logits: F32
+
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether all logits of a token are numbers, (tokens,)."""
+        return np.asarray(np.isfinite(self.logits).all(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,34 @@ class MeshExecutor:
             ]
             for region, bounds in zip(program.regions, bind(program, read_slot, numbers, progress), strict=True)
         ]
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens that a step should have at most, so that no array grows beyond `_ARRAY_FLOATS`."""
+        return max(1, _ARRAY_FLOATS // max(self._floats_per_token()))
+
+    @property
+    def most_tokens_each(self) -> int:
+        """Tokens of one sequence that a step can have: its rings must hold what the first of them attends to."""
+        return min([self.program.bounds.context, *self._ring_tokens()])
+
+    def _floats_per_token(self) -> Iterator[int]:
+        """Elements of each value on all cores of a region, at the longest context."""
+        for region in self.program.regions:
+            for number in {run.stream for run in region.runs}:
+                values = self._values[number]
+                for value in self.program.streams[number].values:
+                    if value.kind is Kind.ACTIVATION and value.view is None:
+                        share = values.shape(value.name, self.program.bounds.context)
+                        yield region.rect.cores * prod(share)
+
+    def _ring_tokens(self) -> Iterator[int]:
+        for stream, values in zip(self.program.streams, self._values, strict=True):
+            for instruction in stream.instructions:
+                if isinstance(instruction, isa.Mask) and (instruction.window or instruction.chunk):
+                    size = values.positions(instruction.a).size
+                    if size < self.program.bounds.context:
+                        yield size - (instruction.window or instruction.chunk) + 1
 
     def forget(self, sequence: int) -> None:
         """Drop a sequence's caches."""

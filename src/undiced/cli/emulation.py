@@ -1,0 +1,138 @@
+"""A model compiled for a mesh of cores, with its real weights on them, and the texts that it continues there.
+
+Knows how the parts come together; knows no command line. What is computed is a wafer's program, core by core; the time
+that it takes is this machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError, NonFiniteLogitsError
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+    from undiced.machine.wafer import Wafer
+    from undiced.model import Graph
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.sim.mesh.executor import MeshExecutor, Result
+    from undiced.sim.mesh.rounding import Numbers
+
+CORES_MAX = 128 * 128  # ours: every core has an array of its own in each value
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Meshed:
+    """A model and its program."""
+
+    checkpoint: Checkpoint
+    graph: Graph
+    program: WaferProgram
+
+    def executor(self, numbers: Numbers, progress: Progress | None = None) -> MeshExecutor:
+        """An executor with the checkpoint's weights, dequantized."""
+        from undiced.model.weights import load_slot
+        from undiced.sim.mesh.executor import MeshExecutor
+
+        slots = {slot.name: slot for slot in self.graph.slots}
+        return MeshExecutor(self.program, lambda name: load_slot(slots[name], self.checkpoint), numbers, progress)
+
+
+def mesh_model(
+    checkpoint: Checkpoint, graph: Graph, machine: Wafer, context: int, *, regions: int = 1, sum_bits: int = 16
+) -> Meshed:
+    """Compiles a model for one mesh of a machine's size, or for several that hand on to each other.
+
+    Raises:
+        CompileError: the machine is too large to be emulated, there are too few layers for the regions, or an operator
+            has no lowering. ContextLengthError: the model has fewer positions than `context`.
+    """
+    from undiced.compiler.wafer.lower.choices import EXACT, LEAN
+    from undiced.compiler.wafer.lower.mesh import compile_mesh
+    from undiced.compiler.wafer.lower.segments import segments
+
+    rows, columns = int(machine.mesh.height.value), int(machine.mesh.width.value)
+    if rows * columns > CORES_MAX:
+        raise CompileError(
+            f"{machine.name} has {rows * columns:,} cores; {CORES_MAX:,} can be emulated.",
+            remedy="Use a toy, as in --machine toy-24x24.",
+        )
+    if graph.config.learned_positions and context > graph.config.context:
+        raise ContextLengthError(
+            f"{graph.config.name} has {graph.config.context} positions, and {context} are wanted.",
+            remedy="Shorten the prompt, or ask for fewer tokens.",
+        )
+    count = len(segments(graph))
+    cuts = [ceil(count * number / regions) for number in range(1, regions)]
+    if regions > count:
+        raise CompileError(f"{count} pieces of {graph.config.name} can't fill {regions} regions.", remedy="Use fewer.")
+    choices = LEAN if sum_bits == 16 else EXACT
+    return Meshed(checkpoint, graph, compile_mesh(graph, rows, columns, cuts, context, choices))
+
+
+def continued(
+    executor: MeshExecutor,
+    prompts: Sequence[Sequence[int]],
+    count: int,
+    stops: frozenset[int],
+    progress: Progress | None = None,
+) -> Iterator[list[tuple[int, int]]]:
+    """Continues prompts together with the likeliest tokens.
+
+    Args:
+        prompts: token ids of each, at least one.
+        count: most tokens for each.
+        stops: a sequence ends with one of these, which it still yields.
+        progress: called with (tokens of the prompts read, all of them).
+
+    Yields:
+        After each step (index of a prompt, its next token), for those that go on.
+
+    Raises:
+        InvalidRequestError: a prompt without tokens. NonFiniteLogitsError: a sequence computes no numbers.
+    """
+    live = dict(_read(executor, prompts, progress))
+    for made in range(1, count + 1):
+        yield sorted(live.items())
+        live = {sequence: token for sequence, token in live.items() if token not in stops}
+        if made == count or not live:
+            return
+        result = executor.step([(sequence, [token]) for sequence, token in live.items()])
+        live = {sequence: _token(result, row, sequence) for row, sequence in enumerate(live)}
+
+
+def _read(
+    executor: MeshExecutor, prompts: Sequence[Sequence[int]], progress: Progress | None
+) -> Iterator[tuple[int, int]]:
+    """The first token after each prompt; prompts are read side by side, in pieces that a step can hold."""
+    left = {sequence: list(prompt) for sequence, prompt in enumerate(prompts)}
+    if not all(left.values()):
+        raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
+    whole = sum(map(len, prompts))
+    while left:
+        work, room = [], executor.most_tokens
+        for sequence, tokens in left.items():
+            if room > 0:
+                work.append((sequence, tokens[: min(room, executor.most_tokens_each)]))
+                room -= len(work[-1][1])
+        result, row = executor.step(work), 0
+        for sequence, piece in work:
+            row += len(piece)
+            left[sequence] = left[sequence][len(piece) :]
+            if not left[sequence]:
+                del left[sequence]
+                yield sequence, _token(result, row - 1, sequence)
+        if progress is not None:
+            progress(whole - sum(map(len, left.values())), whole)
+
+
+def _token(result: Result, row: int, sequence: int) -> int:
+    if not result.finite[row]:
+        raise NonFiniteLogitsError(
+            f"The logits of prompt {sequence + 1} hold infinity or NaN.", remedy="Use --numbers fp32, or --sum-bits 32."
+        )
+    return result.tokens[row]

@@ -1,0 +1,200 @@
+"""`undiced run`: continues texts on an emulated mesh of cores, which executes the compiled wafer program.
+
+What is printed as a speed is the emulation's, on this machine, and says so; `undiced simulate` times the wafer.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from undiced.cli.options import DEFAULT_MODEL, Json, Model
+from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+    from undiced.cli.emulation import Meshed
+    from undiced.model import Graph
+    from undiced.sim.mesh.executor import MeshExecutor
+    from undiced.sim.mesh.rounding import Numbers
+    from undiced.text import Tokenizer
+
+Mesh = Annotated[str, typer.Option("--machine", help="toy-24x24 (columns by rows), or a small machine's .toml file.")]
+NumbersOption = Annotated[
+    str, typer.Option("--numbers", help="fp32, or wafer: every result and hop rounded to its element type.")
+]
+Regions = Annotated[int, typer.Option(min=1, help="Cut the model over this many meshes, one after the other.")]
+SumBits = Annotated[int, typer.Option(help="16 or 32 bits a partial sum, in cores and on wires.")]
+
+
+@dataclass(slots=True)
+class Answer:
+    """One prompt's tokens, and what has been generated after them."""
+
+    prompt: list[int]
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds of the emulation: until the first tokens were there, and from then on."""
+
+    began_s: float
+    first_s: float = 0.0
+    last_s: float = 0.0
+    steps: int = 0
+    tokens: int = 0
+
+    def step(self, now_s: float, tokens: int) -> None:
+        """A step has made so many tokens."""
+        self.first_s = self.first_s or now_s
+        self.last_s, self.steps, self.tokens = now_s, self.steps + 1, self.tokens + tokens
+
+    def summary(self) -> dict[str, object]:
+        """What scripts read; speeds count the steps after the prompts' alone, and are null without any."""
+        seconds = self.last_s - self.first_s
+        return {
+            "prompt_s": round(self.first_s - self.began_s, 3),
+            "steps": self.steps,
+            "tokens_per_second": round((self.steps - 1) / seconds, 3) if self.steps > 1 else None,
+            "provenance": "speed of the emulation on this machine, not of a wafer",
+        }
+
+
+def run(
+    model: Model = DEFAULT_MODEL,
+    machine: Mesh = "toy-24x24",
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="A text to continue; several run as one batch.")
+    ] = None,
+    count: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Most tokens to generate.")] = 16,
+    numbers: NumbersOption = "fp32",
+    regions: Regions = 1,
+    sum_bits: SumBits = 16,
+    as_json: Json = False,
+) -> None:
+    """Execute a model's wafer program core by core, with its weights: an emulation, at this machine's speed."""
+    from undiced.checkpoint import open_checkpoint
+    from undiced.cli.terminal import emit, loading
+    from undiced.model import build
+    from undiced.text import load_tokenizer
+
+    known = known_numbers(numbers)
+    texts = prompt or [_typed()]
+    with loading(model, quiet=as_json) as bar:
+        checkpoint = open_checkpoint(model, progress=bar)
+    tokenizer = load_tokenizer(checkpoint)
+    graph = build(checkpoint)
+    answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
+    context = max(len(answer.prompt) for answer in answers) + count
+    meshed = meshed_on(checkpoint, graph, machine, context, regions, sum_bits)
+    executor = placed(meshed, known, quiet=as_json)
+    timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
+    if as_json:
+        emit(
+            {
+                "model": checkpoint.name,
+                "machine": machine,
+                "regions": regions,
+                "numbers": numbers,
+                "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
+                "emulation": timing.summary(),
+            }
+        )
+        return
+    if len(answers) > 1:
+        for text, answer in zip(texts, answers, strict=True):
+            typer.echo(printable(f"{text}{answer.text}\n"))
+    speed = timing.summary()["tokens_per_second"]
+    after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
+    read = f"prompt {timing.summary()['prompt_s']} s, {after}"
+    line = f"Emulated {machine}, {numbers} numbers: {read}; this machine's speed, not a wafer's"
+    typer.secho(line, fg="bright_black", err=True)
+
+
+def _typed() -> str:
+    from undiced.cli.terminal import typed
+
+    if sys.stdin.isatty():
+        typer.secho("The text to continue, then Ctrl-D:", fg="bright_black", err=True)
+    return typed()
+
+
+def known_numbers(text: str) -> Numbers:
+    """A kind of numbers by its name.
+
+    Raises:
+        InvalidRequestError: there is none of that name.
+    """
+    from undiced.sim.mesh.rounding import Numbers
+
+    if text not in get_args(Numbers):
+        raise InvalidRequestError(f"There are no {text[:40]!r} numbers.", remedy="Use --numbers fp32 or wafer.")
+    return cast("Numbers", text)
+
+
+def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
+    """The prompt's tokens, as every other command makes them."""
+    from undiced.text.prompt import TooManyTokensError, encode_pieces
+
+    try:
+        return tokenizer.begun(encode_pieces(tokenizer, [text], most))
+    except TooManyTokensError as error:
+        raise ContextLengthError(
+            f"The context holds {most} tokens, but the prompt has more than {error.count}.", remedy="Shorten it."
+        ) from None
+
+
+def meshed_on(checkpoint: Checkpoint, graph: Graph, machine: str, context: int, regions: int, sum_bits: int) -> Meshed:
+    """The model, compiled for a machine by its name.
+
+    Raises:
+        CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
+    """
+    from undiced.cli.emulation import mesh_model
+    from undiced.machine import find_machine
+
+    if sum_bits not in (16, 32):
+        raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
+    return mesh_model(checkpoint, graph, find_machine(machine), context, regions=regions, sum_bits=sum_bits)
+
+
+def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:
+    """An executor with all weights on their cores; shows how far that is."""
+    from undiced.cli.terminal import Bar
+
+    with Bar("Putting weights on cores", quiet=quiet) as bar:
+        return meshed.executor(numbers, bar)
+
+
+def _continue(
+    executor: MeshExecutor, tokenizer: Tokenizer, answers: list[Answer], count: int, *, quiet: bool
+) -> Timing:
+    """Generate all answers together; a single one is printed as it comes."""
+    from undiced.cli.emulation import continued
+    from undiced.cli.terminal import Bar
+    from undiced.text.detokenizer import Detokenizer
+
+    spelled = [Detokenizer(tokenizer, continuation=True) for _ in answers]
+    timing = Timing(time.perf_counter())
+    with Bar("Reading the prompt", quiet=quiet) as bar:
+        steps = continued(executor, [a.prompt for a in answers], count, frozenset(tokenizer.eos_ids), bar)
+        for made in steps:
+            timing.step(time.perf_counter(), len(made))
+            for which, token in made:
+                answers[which].tokens.append(token)
+                piece = spelled[which].push(token)
+                answers[which].text += piece
+                if not quiet and len(answers) == 1:
+                    typer.echo(printable(piece), nl=False)
+    for answer, spelling in zip(answers, spelled, strict=True):
+        answer.text += spelling.flush()
+    if not quiet and len(answers) == 1:
+        typer.echo()
+    return timing

@@ -1,0 +1,61 @@
+"""`undiced run`: a packaged model on an emulated mesh, its answer beside the engine's, and what it refuses."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from undiced.cli.app import app
+from undiced.core.errors import CompileError, InvalidRequestError, ModelNotFoundError, UndicedError
+
+PROMPT = "The capital of France is"
+
+
+def run(*arguments):
+    done = CliRunner().invoke(app, arguments)
+    if isinstance(done.exception, UndicedError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", [(), ("--regions", "3"), ("--numbers", "wafer")])
+def test_a_mesh_answers_as_the_engine_does(how):
+    wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "6", "--json"))
+    found = json.loads(run("run", "--machine", "toy-24x24", "--prompt", PROMPT, "--tokens", "6", "--json", *how))
+    assert [answer["text"] for answer in found["answers"]] == [wanted["text"]]
+    assert "emulation" in found["emulation"]["provenance"]
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_prompts_of_a_batch_are_answered_as_each_alone():
+    prompts = (PROMPT, "Once upon a time")
+    alone = [json.loads(run("run", "-p", p, "-n", "3", "--machine", "toy-9x8", "--json"))["answers"] for p in prompts]
+    both = json.loads(run("run", "-p", prompts[0], "-p", prompts[1], "-n", "3", "--machine", "toy-9x8", "--json"))
+    assert both["answers"] == [answer for answers in alone for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        (("--numbers", "fp64"), InvalidRequestError, "--numbers fp32 or wafer"),
+        (("--machine", "wse3"), CompileError, "--machine toy-24x24"),
+        (("--regions", "1000"), CompileError, "Use fewer"),
+        (("--sum-bits", "8"), CompileError, "--sum-bits 16 or 32"),
+        (("--prompt", ""), InvalidRequestError, "Give some text"),
+    ],
+)
+@pytest.mark.model
+def test_what_cannot_be_emulated_is_refused_with_a_remedy(arguments, error, says):
+    with pytest.raises(error, match=says):
+        run("run", "--prompt", "a", "--machine", "toy-2x2", *arguments)
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ModelNotFoundError):
+        run("run", "no-such-model", "--prompt", "a")
