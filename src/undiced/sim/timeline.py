@@ -203,8 +203,8 @@ class _Timeline:
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
         joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value)
-        first = self._claim(self._converted(i, i.a, cost), tree, links)
-        start = self._after(first, lines.entry(link), i)
+        first = self._converted(i, i.a, cost)
+        start = self._claim(self._after(first, lines.entry(link), i), tree, links)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
             begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
