@@ -1,0 +1,51 @@
+"""How many bytes a core's code takes: counted from the emitted streams. Knows no machine.
+
+What a piece of code takes is measured on two published decode programs (see `MEASURED`): straight-line vector
+operations with their descriptors, a matrix-vector loop, a reduction's routine, and what a system needs beside code
+(task table, stack, descriptors, configuration).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.program import Stream
+from undiced.program.wafer.sequences import SEQUENCES
+from undiced.program.wafer.tree import Tree
+
+VECTOR_BYTES = 90  # a straight-line vector operation: rotations of 12 and 6 of them take 1,056 and 600 bytes
+LOOP_BYTES = 236  # a matrix-vector product
+TREE_BYTES = 424  # the routine of one reduction
+CALL_BYTES = 48  # of a routine: arguments, activation of what follows
+SYSTEM_BYTES = 3_600  # task table, stack, descriptors, configuration
+
+
+def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...]) -> int:
+    """Code and system of a core that runs the streams. Functions and reductions are routines, each there once."""
+    total, routines = SYSTEM_BYTES, 0
+    functions: set[str] = set()
+    reductions: set[tuple[int, str]] = set()
+    for stream in streams:
+        roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if hasattr(part, "whole")}
+        for i in stream.instructions:
+            total += _own_bytes(i)
+            if isinstance(i, isa.Apply):
+                functions.add(i.function)
+            if isinstance(i, isa.Reduce):
+                reductions.add((roots.get(i.result, -1), i.operation))
+    routines += sum(len(SEQUENCES[name]) * VECTOR_BYTES for name in functions)
+    return total + routines + len(reductions) * TREE_BYTES
+
+
+def _own_bytes(i: isa.Instruction) -> int:
+    """Of one instruction in its stream."""
+    if isinstance(i, isa.Product):
+        return LOOP_BYTES
+    if isinstance(i, isa.Slice):
+        return 0
+    if isinstance(i, isa.Rotate):
+        return 3 * VECTOR_BYTES
+    if isinstance(i, (isa.Apply, *isa.MOVERS)):
+        return CALL_BYTES
+    return VECTOR_BYTES

@@ -1,0 +1,198 @@
+"""The passes that make a wafer program, in order. Read `PASSES` and you know the compiler.
+
+A pass takes a draft of one shape and returns it with what it decided, or None if the shape can't hold the model. After
+each pass its `holds` must be true: what later passes rely on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+
+from msgspec.structs import replace as with_fields
+
+from undiced.compiler.wafer.addresses import addressed, lasting, place_states, scan, state_values
+from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
+from undiced.compiler.wafer.code import code_bytes
+from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.lower.lowering import PARTS
+from undiced.compiler.wafer.lower.segments import Streams
+from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
+from undiced.compiler.wafer.trees import chosen_trees
+from undiced.machine.timeline import stream_cost
+from undiced.program.wafer.program import Region, Run
+from undiced.program.wafer.step import Step
+
+ARRIVALS = ("enter", "enter, turning", "off wafer")
+_BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass: its name everywhere, what it does, and what holds afterwards."""
+
+    name: str
+    run: Callable[[Draft], Draft | None]
+    holds: Callable[[Draft], bool]
+
+
+def lower(draft: Draft) -> Draft:
+    """The graph's segments as streams for the shape's grid, and what moves between regions."""
+    task, grid = draft.task, draft.shape.grid
+    bounds = task.options.bounds
+    written = Streams(task.graph, grid, task.options.choices, bounds.context, task.options.chunk)
+    sizes = (1, PARTS) if draft.coarse else tuple(range(1, PARTS + 1))
+    parts = {}
+    for number, segment in enumerate(task.segments):
+        for eighths in sizes if segment.splits else (PARTS,):
+            parts[number, eighths] = written.lowered(segment, eighths).stream
+    list(written.rotating())
+    width, height = draft.shape.sides
+    for distance, off in ((grid.columns, False), (grid.rows + grid.columns, False), (grid.rows + grid.columns, True)):
+        written.entering(distance, off)
+    if task.options.whole:
+        far = sum(task.wafer.mesh.size)
+        written.returning(far, draft.wafers > 1)
+    return replace(draft, written=written, parts=tuple(parts.items()), streams=tuple(written.made))
+
+
+def route(draft: Draft) -> Draft | None:
+    """A tree for each kind of line, and what each stream then takes."""
+    assert draft.written is not None
+    task = draft.task
+    runs = _runs(draft)
+    trees = chosen_trees(draft.streams, draft.written.trees.made, runs, task.wafer, task.options.bounds.context)
+    step = Step(1, 1, task.options.bounds.context)
+    cycles = tuple(stream_cost(stream, trees, task.wafer, step, states_of(draft)).cycles for stream in draft.streams)
+    return replace(draft, trees=trees, cycles=cycles)
+
+
+def states_of(draft: Draft):  # type: ignore[no-untyped-def]
+    """States of all streams by name."""
+    return {value.name: value for value in state_values(draft.streams)}
+
+
+def _runs(draft: Draft) -> tuple[float, ...]:
+    """How often a token runs each stream, parts not counted."""
+    counts = [0.0] * len(draft.streams)
+    for (_, eighths), stream in draft.parts:
+        if eighths == PARTS:
+            counts[stream] += 1.0
+    return tuple(counts)
+
+
+def memory(draft: Draft) -> Draft | None:
+    """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
+    options, trees = draft.task.options, draft.trees
+    code = options.code_bytes if options.code_bytes is not None else code_bytes(draft.streams, trees)
+    _, base = place_states(state_values(draft.streams), trees, code, options.lanes)
+    top = max(scan(stream, trees, base, options.lanes)[1] for stream in draft.streams)
+    room = int(draft.task.wafer.core.sram_bytes.value) - top
+    if room <= 0:
+        return None
+    return replace(draft, room=room, lasting=tuple(lasting(stream, trees) for stream in draft.streams))
+
+
+def cut(draft: Draft) -> Draft | None:
+    """Contiguous blocks over regions, within memory; where cuts cost least, or evenly if that costs next to nothing."""
+    blocks = blocks_of(draft)
+    draft = replace(draft, blocks=blocks)
+    regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
+    interval = draft.task.options.objective == "interval"
+    room = draft.room - tables_bytes(draft)
+    ends = fastest_fill(blocks, room, regions) if interval else fill(blocks, room)
+    if ends is None or len(ends) > regions:
+        return None
+    draft = replace(draft, ends=ends)
+    return draft if draft.coarse else _balanced(draft, room, regions)
+
+
+def tables_bytes(draft: Draft) -> int:
+    """What tables by position take in every region."""
+    return sum(l.fixed for s, l in zip(draft.streams, draft.lasting, strict=True) if s.name == "tables")
+
+
+def _balanced(draft: Draft, room: int, regions: int) -> Draft:
+    if draft.task.options.objective == "interval":
+        ends = partition(draft.blocks, room, regions)
+        return draft if ends is None else min(draft, replace(draft, ends=ends), key=lambda d: (interval(d), latency(d)))
+    cheap = cheapest_cuts(draft.blocks, room, len(draft.ends), prices(draft))
+    if cheap is not None:
+        draft = min(draft, replace(draft, ends=cheap), key=latency)
+    ends = partition(draft.blocks, room, len(draft.ends))
+    if ends is None:
+        return draft
+    even = replace(draft, ends=ends)
+    return even if latency(even) <= latency(draft) * _BALANCE_WORTH and wafers_of(even) <= wafers_of(draft) else draft
+
+
+def place(draft: Draft) -> Draft:
+    """Regions in a serpentine, consecutive ones touching; each with its runs and their bases."""
+    assert draft.written is not None
+    tiling, names = draft.shape.tiling(draft.task.wafer), {s.name: i for i, s in enumerate(draft.streams)}
+    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
+    top = int(draft.task.wafer.core.sram_bytes.value) - draft.room
+    unit = -(-draft.task.graph.config.ffn // PARTS)
+    done: Counter[int] = Counter()  # eighths of each segment that regions before hold
+    regions = []
+    for number, blocks in enumerate(contents(draft.blocks, draft.ends)):
+        runs = [Run(names[tiling.arrival(number)])] if number else []
+        runs += [Run(names["tables"])] if "tables" in names else []
+        for segment, eighths in taken(draft, blocks):
+            runs.append(Run(parts[segment, eighths], draft.task.segments[segment].layer, done[segment] * unit))
+            done[segment] += eighths
+        if number == len(draft.ends) - 1 and "return" in names:
+            runs.append(Run(names["return"]))
+        base, placed = top, []
+        for run in runs:
+            placed.append(with_fields(run, base=base))
+            base += draft.lasting[run.stream].bytes(sequences)
+        wafer, rect = tiling.place(number)
+        regions.append(Region(f"{number}", wafer, rect, tuple(placed), draft.shape.turned))
+    return replace(draft, regions=tuple(regions))
+
+
+def address(draft: Draft) -> Draft:
+    """Every value's place in the core's memory."""
+    options = draft.task.options
+    states = state_values(draft.streams)
+    code = options.code_bytes if options.code_bytes is not None else code_bytes(draft.streams, draft.trees)
+    at, base = place_states(states, draft.trees, code, options.lanes)
+    streams = tuple(
+        addressed(stream, draft.trees, at, base, options.lanes, options.bounds.batch) for stream in draft.streams
+    )
+    return replace(draft, streams=streams)
+
+
+PASSES: tuple[Pass, ...] = (
+    Pass("lower", lower, lambda d: bool(d.streams)),
+    Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
+    Pass("memory", memory, lambda d: d.room > 0),
+    Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
+    Pass("place", place, lambda d: len(d.regions) == len(d.ends)),
+    Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
+)
+
+
+def wafers_of(draft: Draft) -> int:
+    """Wafers that hold at least one region."""
+    return ceil(len(draft.ends) / draft.shape.tiling(draft.task.wafer).count)
+
+
+def latency(draft: Draft) -> float:
+    """Cycles from a token to the next."""
+    back = [c for s, c in zip(draft.streams, draft.cycles, strict=True) if s.name == "return"]
+    return sum(region_cycles(draft, arrivals(draft))) + sum(back)
+
+
+def interval(draft: Draft) -> float:
+    """Cycles of the slowest region."""
+    return max(region_cycles(draft, arrivals(draft)))
+
+
+def arrivals(draft: Draft) -> dict[str, float]:
+    """Cycles of what regions start with, by stream."""
+    found = {s.name: c for s, c in zip(draft.streams, draft.cycles, strict=True)}
+    return {name: found.get(name, 0.0) for name in (*ARRIVALS, "tables")}

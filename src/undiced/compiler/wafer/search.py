@@ -1,0 +1,136 @@
+"""Compiles a graph for wafers: tries region shapes through the passes, most promising first, and keeps the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import ceil
+
+from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.passes import PASSES, interval, latency, wafers_of
+from undiced.compiler.wafer.place import check_region
+from undiced.compiler.wafer.shapes import Shape, shapes
+from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
+from undiced.core.errors import CompileError
+from undiced.machine.wafer import Wafer
+from undiced.model import Graph
+from undiced.program.wafer.program import WaferProgram
+
+_WRITTEN = 48  # shapes that go through the passes, the most promising by estimate
+_RANKED = PASSES[: [p.name for p in PASSES].index("place")]
+
+
+def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) -> WaferProgram:
+    """The program of our mapping.
+
+    Raises:
+        CompileError: an operator without a lowering, by name; or it fits no number of wafers, or not as many as asked.
+    """
+    options = options or Options()
+    if options.region is not None:
+        check_region(wafer, *options.region)
+    task = Task.of(graph, wafer, options)
+    found = _search(task, list(_sized(task)))
+    if found is None:
+        raise CompileError(f"{graph.config.name} does not fit {_where(task)}.", remedy="Use more wafers.")
+    return _program(found)
+
+
+def run_passes(draft: Draft, passes: Iterable = PASSES) -> Draft | None:  # type: ignore[type-arg]
+    """A draft through passes, each checked; None if the shape can't hold the model."""
+    for each in passes:
+        made = each.run(draft)
+        if made is None:
+            return None
+        if not each.holds(made):
+            raise CompileError(f"What pass {each.name} must leave does not hold.", remedy="This is a bug: report it.")
+        draft = made
+    return draft
+
+
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """A shape with the fewest wafers that it may need, by bytes alone, and a rough latency that orders shapes."""
+
+    shape: Shape
+    wafers: int
+    estimate: float
+
+
+def _sized(task: Task) -> Iterable[_Sized]:
+    config = task.graph.config
+    bits = 16.0
+    matrix = task.graph.parameters * bits / 8
+    sram = task.wafer.core.sram_bytes.value
+    for shape in shapes(config, task.wafer, task.options.region):
+        grid = shape.grid
+        padded = ceil(config.dim / grid.rows) * grid.rows / config.dim
+        padded *= ceil(config.ffn / grid.columns) * grid.columns / config.ffn
+        regions = ceil(matrix * padded / (grid.rows * grid.columns) / sram)
+        yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape))
+
+
+def _estimate(task: Task, shape: Shape) -> float:
+    """Distance, payload and arithmetic of a layer, roughly."""
+    config, grid, link = task.graph.config, shape.grid, task.wafer.link
+    ffn = config.moe.top_k * config.moe.ffn + config.moe.shared_ffn if config.moe else config.ffn
+    d, f, q = config.dim / grid.rows, ffn / grid.columns, config.heads * config.head_dim / grid.columns
+    distance = 4 * grid.rows + 2 * grid.columns
+    payload = 4 * (2 * q + 2 * d + 2 * f) / link.wavelets_per_cycle.value
+    steps = 2 * (5 * grid.rows ** (1 / 3) + 2 * grid.columns ** (1 / 3)) * link.step_software_cycles.value
+    return distance + payload + steps + d * (2 * q + 3 * f) / task.wafer.core.lanes_32bit.value
+
+
+def _search(task: Task, sized: list[_Sized]) -> Draft | None:
+    """The best draft on exactly the wafers asked for, or on the fewest that hold the model."""
+    asked = task.options.wafers
+    if asked is not None:
+        return _best(task, sized, asked)
+    fewest = min((s.wafers for s in sized), default=WAFERS_MAX + 1)
+    count = fewest
+    while count <= WAFERS_MAX:
+        found = _best(task, sized, count)
+        if found is not None:
+            return found
+        count += max(1, count // 8)
+    return None
+
+
+def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
+    by_interval = task.options.objective == "interval"
+    drafts: list[Draft] = []
+    for each in sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate):
+        draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
+        if draft is not None:
+            drafts.append(draft)
+        if len(drafts) == _WRITTEN:
+            break
+    if not drafts:
+        return None
+    best = min(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d)))
+    return run_passes(replace(best, coarse=False))
+
+
+def _where(task: Task) -> str:
+    return f"{task.options.wafers or f'any number up to {WAFERS_MAX}'} x {task.wafer.name}"
+
+
+def _program(draft: Draft) -> WaferProgram:
+    task, config = draft.task, draft.task.graph.config
+    return WaferProgram(
+        model=config.name,
+        machine=task.wafer.name,
+        graph_digest=task.graph.digest,
+        machine_digest=task.wafer.digest,
+        bounds=task.options.bounds,
+        regions=draft.regions,
+        streams=draft.streams,
+        trees=draft.trees,
+        slots=task.graph.slots,
+        vocab=config.vocab,
+        facts=(
+            ("layers", float(config.layers)),
+            ("wafers", float(wafers_of(draft))),
+            ("regions_per_wafer", float(draft.shape.tiling(task.wafer).count)),
+        ),
+    )

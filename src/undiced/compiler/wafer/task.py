@@ -1,0 +1,69 @@
+"""What is compiled for wafers, and what for: the model's graph, the machine, and what was asked. Data and its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from undiced.compiler.wafer.lower.choices import LEAN, Choices
+from undiced.compiler.wafer.lower.segments import Segment, segments
+from undiced.core.errors import CompileError
+from undiced.machine.wafer import Wafer
+from undiced.model import Graph
+from undiced.program.program import Bounds
+
+Objective = Literal["latency", "interval"]
+WAFERS_MAX = 1024
+BATCH_MAX = 4096
+CONTEXT_MAX = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to compile for.
+
+    Attributes:
+        bounds: sequences whose keys and values are held at once, and positions of each.
+        wafers: how many may be used; None takes the fewest that hold the model.
+        objective: "latency" of one sequence, or the "interval" between tokens of a full pipeline.
+        lanes: tokens that go through a stream together at most; more take turns.
+        chunk: tokens of one sequence that a step may have (windows keep so many positions more).
+        region: fixes sides x by y instead of searching.
+        whole: with embedding and head; False compiles the layers alone.
+        code_bytes: what to take a core's code and system for; None counts what the streams take.
+    """
+
+    bounds: Bounds = field(default_factory=lambda: Bounds(1, 4096))
+    wafers: int | None = None
+    choices: Choices = LEAN
+    objective: Objective = "latency"
+    lanes: int = 1
+    chunk: int = 1
+    region: tuple[int, int] | None = None
+    whole: bool = True
+    code_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, value, most in (
+            ("batch", self.bounds.batch, BATCH_MAX),
+            ("context", self.bounds.context, CONTEXT_MAX),
+            ("number of wafers", self.wafers or 1, WAFERS_MAX),
+        ):
+            if not 1 <= value <= most:
+                raise CompileError(f"A {what} of {value} is out of range.", remedy=f"Use 1 to {most}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One compilation: the same for every shape that is tried."""
+
+    graph: Graph
+    segments: tuple[Segment, ...]
+    wafer: Wafer
+    options: Options
+
+    @classmethod
+    def of(cls, graph: Graph, wafer: Wafer, options: Options) -> Task:
+        """The graph cut into segments; without its ends where layers alone are asked for."""
+        parts = tuple(segments(graph))
+        return cls(graph, parts if options.whole else tuple(p for p in parts if p.layer >= 0), wafer, options)
