@@ -21,9 +21,11 @@ from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Streams
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
-from undiced.machine.timeline import stream_cost
-from undiced.program.wafer.program import Region, Run
+from undiced.machine.timeline import critical_path
+from undiced.program.wafer.program import Region, Run, Stream
+from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.tree import Tree
 
 ARRIVALS = ("enter", "enter, turning", "off wafer")
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
@@ -62,16 +64,16 @@ def route(draft: Draft) -> Draft | None:
     """A tree for each kind of line, and what each stream then takes."""
     assert draft.written is not None
     task = draft.task
-    runs = _runs(draft)
-    trees = chosen_trees(draft.streams, draft.written.trees.made, runs, task.wafer, task.options.bounds.context)
     step = Step(1, 1, task.options.bounds.context)
-    cycles = tuple(stream_cost(stream, trees, task.wafer, step, states_of(draft)).cycles for stream in draft.streams)
-    return replace(draft, trees=trees, cycles=cycles)
+    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), task.wafer, step)
+    return replace(draft, trees=trees, cycles=tuple(_cycles(draft, stream, trees, step) for stream in draft.streams))
 
 
-def states_of(draft: Draft):  # type: ignore[no-untyped-def]
-    """States of all streams by name."""
-    return {value.name: value for value in state_values(draft.streams)}
+def _cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
+    states = {value.name: value for value in state_values(draft.streams)}
+    shares = Shares(states | {value.name: value for value in stream.values}, trees, step)
+    clock = draft.task.wafer.system.clock_hz.value
+    return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
 
 
 def _runs(draft: Draft) -> tuple[float, ...]:

@@ -11,8 +11,6 @@ from itertools import product
 from math import ceil, inf
 
 from undiced.machine import lines
-from undiced.machine.core import Core
-from undiced.machine.link import Link
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Stream
@@ -23,6 +21,8 @@ from undiced.program.wafer.workload import work
 
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
 _DEEP_SIZES = (2, 3, 4, 5, 6, 8)
+
+_RARELY = 1e-3  # of a stream that no whole layer runs
 
 Payloads = tuple[tuple[int, float], ...]  # wavelets of a slice, and how often a token sends them
 
@@ -38,50 +38,60 @@ def chosen_trees(
             if isinstance(i, isa.Reduce):
                 part, haul = shares.roots(i.result), work(i, shares).haul
                 assert part is not None and haul is not None
-                found[part.tree][lines.wavelets(wafer.link, haul.pieces[0])] += max(often, 1e-3)
-    return tuple(
-        best_tree(wafer.core, wafer.link, tree.span, tree.slices, tuple(sorted(found[number].items())))
-        for number, tree in enumerate(asked)
-    )
+                found[part.tree][lines.wavelets(wafer.link, haul.pieces[0])] += max(often, _RARELY)
+    finder = tree_finder(wafer)
+    return tuple(finder.best(tree.span, tree.slices, tuple(sorted(found[n].items()))) for n, tree in enumerate(asked))
 
 
-@lru_cache(maxsize=4096)
-def best_tree(core: Core, link: Link, span: int, slices: int, payloads: Payloads) -> Tree:
-    """The levels with the fewest cycles over all payloads, up to four of them, chains or stars."""
-    best, chosen = inf, Tree(span, (Level(span),), slices)
-    for sizes in _splits(span):
-        tree = Tree(span, _levels(core, link, span, sizes, slices, payloads), slices)
-        cycles = _cycles(core, link, tree, payloads)
-        if cycles < best and sizes[0] >= min(slices, span):
-            best, chosen = cycles, tree
-    return chosen
+@lru_cache(maxsize=8)
+def tree_finder(wafer: Wafer) -> TreeFinder:
+    """The finder of a machine, which remembers what it found."""
+    return TreeFinder(wafer)
 
 
-def _cycles(core: Core, link: Link, tree: Tree, payloads: Payloads) -> float:
-    return sum(often * lines.slice_cost(core, link, tree, 0, count).cycles for count, often in payloads)
+class TreeFinder:
+    """Searches trees of up to four levels, chains or stars, for one machine."""
 
+    def __init__(self, wafer: Wafer) -> None:
+        self._core, self._link = wafer.core, wafer.link
+        self._found: dict[tuple[int, int, Payloads], Tree] = {}
+        self._levels: dict[tuple[int, int, int, int, Payloads], tuple[float, bool]] = {}
 
-def _levels(
-    core: Core, link: Link, span: int, sizes: tuple[int, ...], slices: int, payloads: Payloads
-) -> tuple[Level, ...]:
-    """Once their sizes are fixed levels cost independently, so each takes the better of chain and star."""
-    out, hops, members = [], 1, span
-    for number, size in enumerate(sizes):
-        out.append(Level(size, _star_is_faster(core, link, min(size, members), hops, slices, number > 0, payloads)))
-        hops, members = hops * size, ceil(members / size)
-    return tuple(out)
+    def best(self, span: int, slices: int, payloads: Payloads) -> Tree:
+        """The levels with the fewest cycles over all payloads (wavelets of a slice, and how often they travel)."""
+        key = span, slices, payloads
+        if key not in self._found:
+            self._found[key] = self._search(span, slices, payloads)
+        return self._found[key]
 
+    def _search(self, span: int, slices: int, payloads: Payloads) -> Tree:
+        best, chosen = inf, (Level(span),)
+        for sizes in _splits(span):
+            if sizes[0] < min(slices, span):
+                continue
+            total, hops, members, levels = 0.0, 1, span, []
+            for number, size in enumerate(sizes):
+                cycles, star = self._level(min(size, members), hops, slices, min(number, 1), payloads)
+                total, hops, members = total + cycles, hops * size, ceil(members / size)
+                levels.append(Level(size, star))
+                if total >= best:
+                    break
+            else:
+                best, chosen = total, tuple(levels)
+        return Tree(span, chosen, slices)
 
-@lru_cache(maxsize=1 << 16)
-def _star_is_faster(
-    core: Core, link: Link, size: int, hops: int, slices: int, later: bool, payloads: Payloads
-) -> bool:
-    chain, star = (
-        sum(often * lines.level_cost(core, link, Level(size, kind), hops, slices, later, count).cycles
-            for count, often in payloads)
-        for kind in (False, True)
-    )  # fmt: skip
-    return star < chain
+    def _level(self, size: int, hops: int, slices: int, number: int, payloads: Payloads) -> tuple[float, bool]:
+        """Once sizes are fixed levels cost independently, so each takes the better of chain and star."""
+        key = size, hops, slices, number, payloads
+        if key not in self._levels:
+            self._levels[key] = min((self._cycles(Level(size, star), *key[1:]), star) for star in (False, True))
+        return self._levels[key]
+
+    def _cycles(self, level: Level, hops: int, slices: int, number: int, payloads: Payloads) -> float:
+        return sum(
+            often * lines.level_cost(self._core, self._link, level, hops, slices, number, count).cycles
+            for count, often in payloads
+        )
 
 
 @lru_cache(maxsize=2048)
