@@ -17,7 +17,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
-from undiced.sim.timeline import Path, critical_path
+from undiced.machine.timeline import Path, critical_path
 
 _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 

@@ -20,6 +20,7 @@ _ARITHMETIC: dict[str, Arithmetic] = {
     "maximum": "maximum",
     "minimum": "maximum",
     "multiply_add": "multiply_add",
+    "scaled_add": "multiply_add",
     "high_subtract_from": "integer",
     "high_and": "integer",
     "high_add": "integer",

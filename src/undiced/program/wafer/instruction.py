@@ -68,12 +68,13 @@ class Combine(Operation, frozen=True, tag="combine"):
 
 
 class Scale(Operation, frozen=True, tag="scale"):
-    """result = a (operation) constant."""
+    """result = a (operation) constant; multiply_add adds another: a * constant + addend."""
 
-    operation: Elementwise
+    operation: Elementwise | Literal["multiply_add"]
     result: str
     a: str
     constant: float
+    addend: float = 0.0
 
 
 class Copy(Operation, frozen=True, tag="copy"):

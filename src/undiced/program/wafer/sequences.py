@@ -20,6 +20,7 @@ StepKind = Literal[
     "maximum",
     "minimum",
     "multiply_add",  # a * b + c, b and c constants
+    "scaled_add",  # b + a * c, c constant
     "high_subtract_from",  # integer b less the high half of a, the low half 0
     "high_and",  # the high half of a and integer b, the low half 0
     "high_shift",  # the high half of a shifted right by b, the low half 0
@@ -63,10 +64,10 @@ class _Steps:
 
     def exponential(self, x: str, factor: float = 1.0) -> str:
         """e^(factor x), its exponent clamped to +-80: 2^n by the exponent field, 2^f by a polynomial of degree 3."""
-        limit = _CLAMP / abs(factor)
-        t = self.op("multiply", self.op("maximum", self.op("minimum", x, limit), -limit), factor * _LOG2_E)
-        rounded = self.op("add", t, _ROUND)
-        f = self.op("subtract", t, self.op("subtract", rounded, _ROUND))
+        limit, power = _CLAMP / abs(factor), factor * _LOG2_E
+        held = self.op("maximum", self.op("minimum", x, limit), -limit)
+        rounded = self.op("multiply_add", held, power, _ROUND)
+        f = self.op("scaled_add", held, self.op("subtract_from", rounded, _ROUND), power)
         y = self.op("multiply_add", f, _EXP2[3], _EXP2[2])
         for coefficient in (_EXP2[1], _EXP2[0]):
             y = self.op("add", self.op("multiply", y, f), coefficient)

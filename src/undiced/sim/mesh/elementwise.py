@@ -35,7 +35,11 @@ def combine(cores: Cores, i: isa.Combine) -> None:
 
 def scale(cores: Cores, i: isa.Scale) -> None:
     """A value and a constant."""
-    cores.keep(i.result, _ELEMENTWISE[i.operation](cores.per_token(i.a), np.float32(i.constant)))
+    if i.operation == "multiply_add":
+        made = cores.per_token(i.a) * np.float32(i.constant) + np.float32(i.addend)
+    else:
+        made = _ELEMENTWISE[i.operation](cores.per_token(i.a), np.float32(i.constant))
+    cores.keep(i.result, made)
 
 
 def copy(cores: Cores, i: isa.Copy) -> None:

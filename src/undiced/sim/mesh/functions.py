@@ -81,5 +81,6 @@ _STEPS: dict[StepKind, Callable[[F32, Operand, float], F32]] = {
     "high_and": _high_and,
     "high_shift": _high_shift,
     "low_to_high_shift": _low_to_high_shift,
+    "scaled_add": lambda a, b, c: _f32(b) + a * np.float32(c),
     "high_add": _high_add,
 }

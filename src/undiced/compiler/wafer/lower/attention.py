@@ -36,11 +36,11 @@ def attention(low: Lowering, node: Node) -> None:
     values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.choices.caches,
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
-    w.emit(isa.Append(w.node, values, v.name))
     terms = w.value("scores.terms", (kv, group, where), positions, bands.terms)
-    w.emit(isa.Product(w.node, q.name, (keys,), (terms,), (POSITION,)))
+    w.emit(isa.Product(w.node, q.name, (keys,), (terms,), longest(low, terms, (POSITION, "group"))))
     slices = w.choices.band_slices if low.bands.lanes > 1 else 1
     scores = w.joined(terms, bands.line, exact=False, slices=slices)
+    w.emit(isa.Append(w.node, values, v.name))  # while the scores are on their way
     body = w.value("scores.body", (Dim("flat", 0),), *low_spreads(low, scores), view=view_of(scores))
     if config.qk_norm != "none":  # otherwise part of the queries' weights
         w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
@@ -115,7 +115,7 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     mixed = w.value("mixed.terms", dims, terms, bands.heads_and("column"), view=view_of(payload, 0, lanes + 1, 0, lanes))
     sums = w.value("sums.terms", dims[:2], terms, bands.heads, view=view_of(payload, 0, lanes + 1, lanes))
     w.emit(isa.Fold(w.node, "sum", sums, weighed))
-    w.emit(isa.Product(w.node, weighed, (values,), (mixed,), ("column",)))
+    w.emit(isa.Product(w.node, weighed, (values,), (mixed,), longest(low, mixed, ("column", "group"))))
     slices = min(w.choices.row_slices, count)
     part = Roots(grid.rows, w.tree(grid.line(Axis.ROWS), slices), lanes + 1)
     at_root = w.value("mixed.sum", flat, (part,), ())
@@ -154,3 +154,10 @@ def local_count(dims: tuple[Dim, ...], columns: Spread) -> int:
     for size in local_shape(Value("", dims, columns=columns)):
         count *= size
     return count
+
+
+def longest(low: Lowering, name: str, dims: tuple[str, ...]) -> tuple[str, ...]:
+    """The dimension of a result along which a core's operations are longest."""
+    value = low.w.values[name]
+    share = dict(zip((dim.name for dim in value.dims), local_shape(value), strict=True))
+    return (max(dims, key=lambda dim: share[dim]),)

@@ -122,7 +122,8 @@ def _parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
     out, offset = [], 0
     for output in outputs:
         label = output.label or layered(output.node.out)[0]
-        name = low.w.value(label, output.dims, (), output.columns, view=view_of(whole, offset))
+        dtype = low.w.values[whole].dtype
+        name = low.w.value(label, output.dims, (), output.columns, dtype, view=view_of(whole, offset))
         out.append(Held(name, "columns", output.dims))
         offset += output.share
     return out
@@ -170,6 +171,7 @@ def to_rows(low: Lowering, x: Held, node: Node) -> Held:
     terms = w.value(f"{label}.terms", hidden, over, (Partial("sum", grid.columns),), w.choices.sums)
     w.emit(isa.Product(w.node, x.name, (weight,), (terms,), (HIDDEN,)))
     at_root = w.joined(terms, grid.line(Axis.COLUMNS), exact=False)
+    low.send_range()
     whole = Held(w.sent(at_root, grid.line(Axis.COLUMNS), label, hidden, over, (), exact=False), "rows", hidden)
     if len(node.weights) > 1:
         w.emit(isa.Combine(w.node, "add", whole.name, whole.name, vector_weight(low, node.weights[1], whole)))

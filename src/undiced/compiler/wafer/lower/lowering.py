@@ -59,6 +59,7 @@ class Lowering:
     chosen: dict[str, Chosen] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
     eighths: int = PARTS
+    near: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -136,17 +137,22 @@ class Lowering:
 
     def _norm_rooted(self, norm: PendingNorm, root: str) -> None:
         """The inverse root, once for all products of the norm."""
-        w, line = self.w, self.grid.line(Axis.ROWS)
-        self.roots[norm.scaled] = self.inverse_root(root, norm.width, norm.eps)
+        w, at = self.w, self.w.values[root]
+        back = ""
         if w.choices.ranged:
-            value = w.values[root]
-            near = w.value("range.near", (), value.rows, value.columns)
-            w.emit(isa.Apply(w.node, "power_of_two", near, root))
-            back = w.value("range.back", (), value.rows, value.columns)
-            state = w.state(RANGE, ())
-            w.emit(isa.Apply(w.node, "inverse_power", back, state))
+            back = w.value("range.back", (), at.rows, at.columns)
+            w.emit(isa.Apply(w.node, "inverse_power", back, w.state(RANGE, ())))
+        self.roots[norm.scaled] = self.inverse_root(root, norm.width, norm.eps)
+        if back:
+            self.near = w.value("range.near", (), at.rows, at.columns)
+            w.emit(isa.Apply(w.node, "power_of_two", self.near, root))
             w.emit(isa.Combine(w.node, "multiply", root, root, back))
-            w.emit(isa.Multicast(w.node, state, near, line, "f32"))
+
+    def send_range(self) -> None:
+        """The next norm's power of two on its way, once what is more urgent has left."""
+        if self.near:
+            self.w.emit(isa.Multicast(self.w.node, self.w.state(RANGE, ()), self.near, self.grid.line(Axis.ROWS), "f32"))
+            self.near = ""
 
     def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
         """Rows and columns of a held value."""
@@ -167,8 +173,7 @@ class Lowering:
     def inverse_root(self, squares: str, norm_width: int, eps: float) -> str:
         """1 / sqrt(sum / width + eps), in place."""
         emit, node = self.w.emit, self.w.node
-        emit(isa.Scale(node, "multiply", squares, squares, 1.0 / norm_width))
-        emit(isa.Scale(node, "add", squares, squares, eps))
+        emit(isa.Scale(node, "multiply_add", squares, squares, 1.0 / norm_width, eps))
         emit(isa.Apply(node, "inverse_root", squares, squares))
         return squares
 

@@ -3,6 +3,7 @@ values leave free; a position's owner sends its row along it."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Shard, Spread
 from undiced.program.wafer.program import Stream
-from undiced.program.wafer.value import Growth, Kind, Rotation
+from undiced.program.wafer.value import DType, Growth, Kind, Rotation, View, local_shape
 
 ROWS_OF_TABLE = "row"  # positions of a table: all of the context, unlike a cache's filled ones
 
@@ -50,7 +51,12 @@ def rotation_of(low: Lowering, node: Node, rows: Spread, columns: Spread) -> tup
 def looked_up(low: Lowering, row: ByPosition) -> str:
     """The state with a table's row of each token's position, filled by the region's stream of tables."""
     low.tables.setdefault(row.name, row)
-    return low.w.state(row.name, row.dims, row.rows, row.columns)
+    return low.w.state(row.name, row.dims, row.rows, row.columns, _dtype(low.w))
+
+
+def _dtype(w: Writer) -> DType:
+    """Tables are as wide as the sums that they are multiplied with."""
+    return DType.F16 if w.choices.wire == "f16" else DType.F32
 
 
 def rope(low: Lowering, node: Node) -> None:
@@ -59,9 +65,46 @@ def rope(low: Lowering, node: Node) -> None:
     if x.side != "columns":
         raise low.refuse(node, "of a value on rows")
     cosine, sine = rotation_of(low, node, (), low.bands.lanes_of("pair"))
+    other = _beside(low, node, x)
+    if other is not None:
+        _rotated_together(low, node, other, (cosine, sine))
+        return
     result = low.like(x, layered(node.out)[0])
     w.emit(isa.Rotate(w.node, result, x.name, cosine, sine))
     low.held[node.out] = Held(result, x.side, x.dims)
+
+
+def _beside(low: Lowering, node: Node, x: Held) -> Node | None:
+    """The rotation of keys, where queries and keys of one KV head a core lie side by side and turn alike."""
+    view = low.w.values[x.name].view
+    if view is None or local_shape(low.w.values[x.name])[0] != 1:
+        return None
+    for other in low.nodes[low.nodes.index(node) + 1 :]:
+        held = low.held.get(other.ins[0])
+        if other.op == "rope" and other.attrs == node.attrs and other.weights == node.weights and held is not None:
+            next_to = low.w.values[held.name].view
+            start = view.offset + prod(local_shape(low.w.values[x.name]))
+            if next_to is not None and (next_to.parent, next_to.offset) == (view.parent, start):
+                return other
+    return None
+
+
+def _rotated_together(low: Lowering, node: Node, other: Node, table: tuple[str, str]) -> None:
+    """One rotation of what lies side by side: keys as one more head of the group."""
+    w, q, k = low.w, low.held[node.ins[0]], low.held[other.ins[0]]
+    first, second = low.w.values[q.name], low.w.values[k.name]
+    assert first.view is not None
+    kv, group, pair, turn = q.dims
+    dims = (kv, Dim("head", group.size + 1), pair, turn)
+    both = w.value("attn.qk", dims, (), first.columns, first.dtype, view=first.view)
+    result = w.value("attn.qk_rotated", dims, (), first.columns, first.dtype)
+    w.emit(isa.Rotate(w.node, result, both, *table))
+    offset = 0
+    for each, held, value in ((node, q, first), (other, k, second)):
+        name = w.value(layered(each.out)[0], held.dims, (), value.columns, value.dtype, view=View(result, offset))
+        low.held[each.out] = Held(name, held.side, held.dims)
+        offset += prod(local_shape(value))
+    low.done.add(other.out)
 
 
 def position_scale(low: Lowering, node: Node) -> None:
@@ -80,10 +123,10 @@ def tables_stream(w: Writer, context: int, wanted: dict[str, ByPosition]) -> Str
         owners: Spread = (Shard(ROWS_OF_TABLE, w.grid.extent(row.axis), "cyclic"),)
         rows, columns = (owners, row.columns) if row.axis is Axis.ROWS else (row.rows, owners)
         dims = (Dim(ROWS_OF_TABLE, context), *row.dims)
-        table = w.value(f"{name}.table", dims, rows, columns, kind=Kind.TABLE)
+        table = w.value(f"{name}.table", dims, rows, columns, _dtype(w), kind=Kind.TABLE)
         w.values[table] = replace(w.values[table], table=row.table)
-        own = w.value(f"{name}.own", row.dims, row.rows, row.columns)
+        own = w.value(f"{name}.own", row.dims, row.rows, row.columns, _dtype(w))
         w.emit(isa.Lookup(name, own, table, "position"))
-        state = w.state(name, row.dims, row.rows, row.columns)
-        w.emit(isa.Multicast(name, state, own, w.grid.line(row.axis), "f32"))
+        state = w.state(name, row.dims, row.rows, row.columns, _dtype(w))
+        w.emit(isa.Multicast(name, state, own, w.grid.line(row.axis), w.choices.wire))
     return w.stream("tables")

@@ -126,7 +126,8 @@ class Streams:
                 LOWERINGS[node.op](low, node)
         if segment.result != self.graph.output:
             state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
-            w.emit(isa.Copy(w.node, state, low.normed(low.held[segment.result]).name))
+            w.result_is(low.normed(low.held[segment.result]).name, state)
+        low.send_range()
         self.tables.update(low.tables)
         name = _name(segment)
         return self.index(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))

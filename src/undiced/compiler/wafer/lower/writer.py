@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from msgspec.structs import replace
+
 from undiced.compiler.wafer.lower.choices import Choices, Wire
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.program.wafer import instruction as isa
@@ -66,9 +68,11 @@ class Writer:
         self.values[name] = Value(name, dims, dtype, rows, columns, kind, view)
         return name
 
-    def state(self, name: str, dims: tuple[Dim, ...], rows: Spread = (), columns: Spread = ()) -> str:
+    def state(
+        self, name: str, dims: tuple[Dim, ...], rows: Spread = (), columns: Spread = (), dtype: DType = DType.F32
+    ) -> str:
         """A value that other streams of the region share by name."""
-        self.values.setdefault(name, Value(name, dims, DType.F32, rows, columns, Kind.STATE))
+        self.values.setdefault(name, Value(name, dims, dtype, rows, columns, Kind.STATE))
         return name
 
     def weight(
@@ -85,6 +89,15 @@ class Writer:
             dtype = dtype or self.choices.weights
             self.values[label] = Value(label, dims, dtype, rows, columns, Kind.WEIGHT, None, source)
         return label
+
+    def result_is(self, name: str, state: str) -> None:
+        """A state takes over what was made last, if that was `name`; else it is copied."""
+        last = self.instructions[-1]
+        if isinstance(last, isa.Combine | isa.Scale) and last.result == name and last.a != name:
+            self.instructions[-1] = replace(last, result=state)
+            del self.values[name]
+        else:
+            self.emit(isa.Copy(self.node, state, name))
 
     # What lines do
 
@@ -111,7 +124,8 @@ class Writer:
         *, exact: bool = True, view: View | None = None,
     ) -> str:  # fmt: skip
         """Send what roots or owners hold to their whole lines; returns the value that all cores then have."""
-        result = self.value(label, dims, rows, columns, view=view)
+        narrow = not exact and self.choices.wire == "f16"
+        result = self.value(label, dims, rows, columns, DType.F16 if narrow else DType.F32, view=view)
         self.emit(isa.Multicast(self.node, result, name, line, "f32" if exact else self.choices.wire))
         return result
 
