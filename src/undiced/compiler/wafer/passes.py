@@ -87,14 +87,31 @@ def _runs(draft: Draft) -> tuple[float, ...]:
 
 def memory(draft: Draft) -> Draft | None:
     """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
-    options, trees = draft.task.options, draft.trees
-    code = options.code_bytes if options.code_bytes is not None else code_bytes(draft.streams, trees)
+    assert draft.written is not None
+    options, trees = draft.task.options, draft.written.trees.made
+    code = code_of(draft, trees)
     _, base = place_states(state_values(draft.streams), trees, code, options.lanes)
     top = max(scan(stream, trees, base, options.lanes)[1] for stream in draft.streams)
     room = int(draft.task.wafer.core.sram_bytes.value) - top
-    if room <= 0:
-        return None
-    return replace(draft, room=room, lasting=tuple(lasting(stream, trees) for stream in draft.streams))
+    draft = replace(draft, room=room, lasting=tuple(lasting(stream, trees) for stream in draft.streams))
+    regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
+    return draft if room > 0 and _needed(draft) <= regions * room else None
+
+
+def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
+    """Bytes of code and system: of all streams, since a region may run any; parts of a block are one code."""
+    if draft.task.options.code_bytes is not None:
+        return draft.task.options.code_bytes
+    parts = {stream for (_, eighths), stream in draft.parts if eighths < PARTS}
+    return code_bytes((s for n, s in enumerate(draft.streams) if n not in parts), trees)
+
+
+def _needed(draft: Draft) -> int:
+    """Bytes of all that lasts, were one region to hold it; tables are there in each."""
+    sequences = draft.task.options.bounds.batch
+    parts = dict(draft.parts)
+    whole = (draft.lasting[parts[n, PARTS]].bytes(sequences) for n in range(len(draft.task.segments)))
+    return sum(whole) + draft.wafers * draft.shape.tiling(draft.task.wafer).count * tables_bytes(draft)
 
 
 def cut(draft: Draft) -> Draft | None:
@@ -160,7 +177,7 @@ def address(draft: Draft) -> Draft:
     """Every value's place in the core's memory."""
     options = draft.task.options
     states = state_values(draft.streams)
-    code = options.code_bytes if options.code_bytes is not None else code_bytes(draft.streams, draft.trees)
+    code = code_of(draft, draft.trees)
     at, base = place_states(states, draft.trees, code, options.lanes)
     streams = tuple(
         addressed(stream, draft.trees, at, base, options.lanes, options.bounds.batch) for stream in draft.streams
@@ -170,8 +187,8 @@ def address(draft: Draft) -> Draft:
 
 PASSES: tuple[Pass, ...] = (
     Pass("lower", lower, lambda d: bool(d.streams)),
-    Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("memory", memory, lambda d: d.room > 0),
+    Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
     Pass("place", place, lambda d: len(d.regions) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),

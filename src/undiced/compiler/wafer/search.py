@@ -15,8 +15,11 @@ from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.value import BITS
 
-_WRITTEN = 48  # shapes that go through the passes, the most promising by estimate
+_WRITTEN = 32  # shapes that go through the passes, the most promising by estimate
+_TRIED = 400  # shapes at most, those included that turn out not to hold the model
+_CODE_BYTES = 6_000  # of any program, at the least
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
 
 
@@ -59,15 +62,20 @@ class _Sized:
 
 def _sized(task: Task) -> Iterable[_Sized]:
     config = task.graph.config
-    bits = 16.0
-    matrix = task.graph.parameters * bits / 8
-    sram = task.wafer.core.sram_bytes.value
+    sram = task.wafer.core.sram_bytes.value - _CODE_BYTES
     for shape in shapes(config, task.wafer, task.options.region):
-        grid = shape.grid
-        padded = ceil(config.dim / grid.rows) * grid.rows / config.dim
-        padded *= ceil(config.ffn / grid.columns) * grid.columns / config.ffn
-        regions = ceil(matrix * padded / (grid.rows * grid.columns) / sram)
+        regions = ceil(_bytes(task, shape) / sram)
         yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape))
+
+
+def _bytes(task: Task, shape: Shape) -> float:
+    """What a core would hold of the whole model, its shares rounded up: too little rather than too much."""
+    config, grid = task.graph.config, shape.grid
+    element = BITS[task.options.choices.weights] / 8
+    rounded_up = ceil(config.dim / grid.rows) * grid.rows / config.dim
+    width = config.moe.ffn if config.moe else config.ffn
+    features = ceil(width / grid.columns) * grid.columns / width
+    return task.graph.parameters * element * rounded_up * features**0.5 / (grid.rows * grid.columns)
 
 
 def _estimate(task: Task, shape: Shape) -> float:
@@ -99,11 +107,13 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
     by_interval = task.options.objective == "interval"
     drafts: list[Draft] = []
+    tried = 0
     for each in sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate):
         draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
         if draft is not None:
             drafts.append(draft)
-        if len(drafts) == _WRITTEN:
+        tried += 1
+        if len(drafts) == _WRITTEN or tried == _TRIED:
             break
     if not drafts:
         return None

@@ -16,7 +16,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
-from undiced.program.wafer.tree import Level, Tree
+from undiced.program.wafer.tree import Level, Tree, root_place
 from undiced.program.wafer.workload import work
 
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
@@ -53,7 +53,10 @@ class TreeFinder:
     """Searches trees of up to four levels, chains or stars, for one machine."""
 
     def __init__(self, wafer: Wafer) -> None:
-        self._core, self._link = wafer.core, wafer.link
+        link = wafer.link
+        self._rate, self._hop = link.wavelets_per_cycle.value, link.hop_cycles.value
+        self._software, self._setup = link.step_software_cycles.value, wafer.core.vector_setup_cycles.value
+        self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
         self._levels: dict[tuple[int, int, int, int, Payloads], tuple[float, bool]] = {}
 
@@ -88,10 +91,25 @@ class TreeFinder:
         return self._levels[key]
 
     def _cycles(self, level: Level, hops: int, slices: int, number: int, payloads: Payloads) -> float:
-        return sum(
-            often * lines.level_cost(self._core, self._link, level, hops, slices, number, count).cycles
-            for count, often in payloads
-        )
+        return sum(often * self.level_cycles(level, hops, slices, number, count) for count, often in payloads)
+
+    def level_cycles(self, level: Level, hops: int, slices: int, number: int, count: int) -> float:
+        """`lines.level_cost` in plain arithmetic; a test holds them equal."""
+        size = level.size
+        if size <= 1:
+            return 0.0
+        place = root_place(size, slices, 0, number)
+        payload, each = count / self._rate, hops * self._hop
+        if level.star:
+            setup = 0.0 if count == 1 else self._setup
+            ramp_bound = (payload + 1 + setup) * (size - 1) + each
+            distance_bound = payload + setup + max(place, size - 1 - place) * each
+            link_bound = (payload + 1) * lines.crossings(size, hops, slices) + each
+            return max(ramp_bound, distance_bound, link_bound) + self._step + 1
+        short, long = sorted((place, size - 1 - place))
+        if not short:
+            return (self._step + each) * long + payload + 1
+        return max((self._step + each) * short + payload, (self._step + each) * long) + payload + self._software + 1
 
 
 @lru_cache(maxsize=2048)
