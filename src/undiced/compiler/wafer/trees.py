@@ -55,7 +55,7 @@ class TreeFinder:
     def __init__(self, wafer: Wafer) -> None:
         link = wafer.link
         self._rate, self._hop = link.wavelets_per_cycle.value, link.hop_cycles.value
-        self._software, self._setup = link.step_software_cycles.value, wafer.core.vector_setup_cycles.value
+        self._software, self._setup = link.step_software_cycles.value, link.star_member_cycles.value
         self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
         self._levels: dict[tuple[int, int, int, int, Payloads], tuple[float, bool]] = {}
