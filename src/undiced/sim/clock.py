@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from undiced.core.errors import CompileError
 from undiced.machine.bare import bare
 from undiced.machine.cost import ZERO, Cost
+from undiced.machine.timeline import Path, critical_path
 from undiced.machine.wafer import Wafer
 from undiced.program.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
-from undiced.machine.timeline import Path, critical_path
 
 _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 

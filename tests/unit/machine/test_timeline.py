@@ -5,10 +5,10 @@ from support.streams import line, shares, sliced_sum, value
 
 from undiced.machine.cost import ZERO
 from undiced.machine.presets import wse3
+from undiced.machine.timeline import Path, critical_path
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import DType, Kind, View
-from undiced.sim.timeline import Path, critical_path
 
 WAFER = wse3()
 CLOCK = 1.0e9
