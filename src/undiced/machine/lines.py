@@ -79,7 +79,8 @@ def crossings(size: int, hops: int, slices: int) -> int:
     return max((*right, *left), default=0)
 
 
-def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> list[Cost]:
+@lru_cache(maxsize=1 << 14)
+def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> tuple[Cost, ...]:
     """Each level of one slice of `count` wavelets, as if it had every core to itself.
 
     Levels share two colors by switching routes: one control wavelet each. `joining` is what a core does for each
@@ -96,7 +97,7 @@ def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = 
                 cost = _chain(link, place, size, hops, count, joining)
             out.append(cost + Cost(collective=1.0))
         hops, members = hops * size, ceil(members / size)
-    return out
+    return tuple(out)
 
 
 def slice_cost(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
