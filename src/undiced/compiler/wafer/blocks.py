@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
+from undiced.compiler.wafer.lower.segments import INSIDE
 from undiced.compiler.wafer.partition import Block
 
 
@@ -44,10 +45,13 @@ def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
     """Cycles of each region, the arrival of the hidden state included."""
     tiling = draft.shape.tiling(draft.task.wafer)
     parts = dict(draft.parts)
-    out = []
+    out: list[float] = []
+    before = ""
     for number, blocks in enumerate(contents(draft.blocks, draft.ends)):
+        arrival = tiling.arrival(number) + (INSIDE if blocks[0].kind == before else "")
+        before = blocks[-1].kind
         total = sum(_part_cycles(draft, parts, *part) for part in taken(draft, blocks))
-        out.append(total + (arrivals[tiling.arrival(number)] if number else 0.0) + arrivals["tables"])
+        out.append(total + (arrivals[arrival] if number else 0.0) + arrivals["tables"])
     return out
 
 

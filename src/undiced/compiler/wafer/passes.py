@@ -17,8 +17,8 @@ from undiced.compiler.wafer.addresses import addressed, lasting, place_states, s
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.lower.lowering import PARTS
-from undiced.compiler.wafer.lower.segments import Streams
+from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
+from undiced.compiler.wafer.lower.segments import INSIDE, Streams
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.timeline import critical_path
@@ -27,7 +27,7 @@ from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
 
-ARRIVALS = ("enter", "enter, turning", "off wafer")
+ARRIVALS = tuple(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE))
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
 
@@ -50,10 +50,14 @@ def lower(draft: Draft) -> Draft:
     for number, segment in enumerate(task.segments):
         for eighths in sizes if segment.splits else (PARTS,):
             parts[number, eighths] = written.lowered(segment, eighths).stream
+    if any(segment.splits for segment in task.segments):
+        written.keeping()
     list(written.rotating())
     width, height = draft.shape.sides
     for distance, off in ((grid.columns, False), (grid.rows + grid.columns, False), (grid.rows + grid.columns, True)):
         written.entering(distance, off)
+        if any(segment.splits for segment in task.segments):
+            written.entering(distance, off, cut=True)
     if task.options.whole:
         far = sum(task.wafer.mesh.size)
         written.returning(far, draft.wafers > 1)
@@ -157,9 +161,12 @@ def place(draft: Draft) -> Draft:
     done: Counter[int] = Counter()  # eighths of each segment that regions before hold
     regions = []
     for number, blocks in enumerate(contents(draft.blocks, draft.ends)):
-        runs = [Run(names[tiling.arrival(number)])] if number else []
+        inside = INSIDE if 0 < done[int(blocks[0].kind)] < PARTS else ""
+        runs = [Run(names[tiling.arrival(number) + inside])] if number else []
         runs += [Run(names["tables"])] if "tables" in names else []
         for segment, eighths in taken(draft, blocks):
+            if eighths < PARTS and not done[segment]:
+                runs.append(Run(names[KEPT]))
             runs.append(Run(parts[segment, eighths], draft.task.segments[segment].layer, done[segment] * unit))
             done[segment] += eighths
         if number == len(draft.ends) - 1 and "return" in names:

@@ -71,6 +71,7 @@ class Weights(Struct, frozen=True):
         picked: neighboring dimensions of `order` that make up a head's columns.
         among: how many columns a head of the slot has, where `columns` are not all of them.
         shared: the dimension of which each run takes a part, from its `Run.start` on ("" for none).
+        step: so many elements of a `Run.start`, and how many of this weight's they are.
         scale: every element is multiplied with it at load.
     """
 
@@ -82,6 +83,7 @@ class Weights(Struct, frozen=True):
     scale: float = 1.0
     picked: tuple[str, ...] = ("pair", "turn")
     among: int = 0
+    step: tuple[int, int] = (1, 1)
 
 
 class Rotation(Struct, frozen=True, tag="rotation"):

@@ -110,7 +110,8 @@ def ordered(value: Value, held: Weights, run: Run, slot: F32 | None) -> F32:
     whole = whole.transpose([names.index(dim.name) for dim in value.dims])
     if held.shared:
         at = [dim.name for dim in value.dims].index(held.shared)
-        whole = whole[(slice(None),) * at + (slice(run.start, run.start + value.dims[at].size),)]
+        start = run.start // held.step[0] * held.step[1]
+        whole = whole[(slice(None),) * at + (slice(start, start + value.dims[at].size),)]
         short = value.dims[at].size - whole.shape[at]
         whole = np.pad(whole, [(0, short if axis == at else 0) for axis in range(whole.ndim)]) if short else whole
     return whole if held.scale == 1.0 else whole * np.float32(held.scale)

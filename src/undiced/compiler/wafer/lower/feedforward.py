@@ -86,7 +86,8 @@ def act(low: Lowering, node: Node) -> None:
 
 def add(low: Lowering, node: Node) -> None:
     """Element by element, where both lie."""
-    w, a, b = low.w, low.normed(low.get(node)), low.normed(low.get(node, 1))
+    w = low.w
+    a, b = (low.normed(low.sums.get(name, low.held[name])) for name in node.ins)
     if a.side != b.side:
         raise low.refuse(node, "of values on different axes")
     result = low.like(a, layered(node.out)[0])

@@ -23,6 +23,7 @@ HIDDEN = "hidden"
 FEATURE = "feature"
 PARTS = 8  # a feed-forward block may be cut into eighths of its width, so that regions fill up
 TOKEN = "token"
+KEPT = "kept"  # the hidden state as it was before a block whose parts are added one by one
 RANGE = "range"  # a power of two near the last norm's inverse root
 
 
@@ -45,6 +46,7 @@ class Lowering:
         chosen: experts that tokens visit, by the graph's routes.
         roots: inverse roots at the roots of columns of cores, by the value that they scale products of.
         tables: rows by position that the segment reads, by the name of their state.
+        sums: what sums read instead of a value, where parts of a block are added one by one.
         eighths: how much of a feed-forward block's width the stream takes, where regions cut it.
     """
 
@@ -59,6 +61,7 @@ class Lowering:
     chosen: dict[str, Chosen] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
     eighths: int = PARTS
+    sums: dict[str, Held] = field(default_factory=dict)
     near: str = ""
 
     @property
@@ -209,7 +212,8 @@ def matrix(low: Lowering, role: str, layer: bool, order: tuple[Dim, ...], column
     for dim in order:
         others *= dim.size if dim.name != FEATURE else 1
     full = tuple(Dim(FEATURE, slot.rows * slot.columns // others) if dim.name == FEATURE else dim for dim in order)
-    return Weights(role, full, layer, columns, FEATURE, scale)
+    step = tuple(-(-width // PARTS) for width in (low.config.ffn, slot.rows * slot.columns // others))
+    return Weights(role, full, layer, columns, FEATURE, scale, step=(step[0], step[1]))
 
 
 def vector_weight(low: Lowering, slot: str, like: Held, *, scale: float = 1.0) -> str:

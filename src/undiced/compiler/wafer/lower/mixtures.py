@@ -12,13 +12,11 @@ from msgspec.structs import replace as altered
 
 from undiced.compiler.wafer.lower.feedforward import gate_times_up
 from undiced.compiler.wafer.lower.held import Chosen, Held
-from undiced.compiler.wafer.lower.lowering import FEATURE, HIDDEN, Lowering, layered, vector_weight, view_of
+from undiced.compiler.wafer.lower.lowering import FEATURE, HIDDEN, Lowering, layered, matrix, vector_weight, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Partial, Roots
-from undiced.program.wafer.value import DType, Kind, Value, Weights, local_shape
-
-SHARED = "shared"
+from undiced.program.wafer.value import DType, Kind, Value, local_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,12 @@ class Mixture:
     @property
     def features(self) -> Dim:
         """Columns of an expert."""
-        return Dim(FEATURE, self.low.graph.slot(self.node.weights[0]).rows // self.experts.size)
+        return self.low.features(self.low.graph.slot(self.node.weights[0]).rows // self.experts.size)
 
     @property
     def shared_features(self) -> Dim:
         """Columns of the shared expert."""
-        return Dim(SHARED, self.low.graph.slot(self.shared.gate.weights[0]).rows if self.shared else 0)
+        return self.low.features(self.low.graph.slot(self.shared.gate.weights[0]).rows if self.shared else 0)
 
     @property
     def share(self) -> int:
@@ -156,12 +154,12 @@ def _gates_and_ups(m: Mixture) -> str:
         w.emit(isa.Product(w.node, x, stacks, results, (FEATURE,), expert=m.chosen.ids, choice=choice))
     if m.shared is not None:
         pair = tuple(
-            w.value(f"moe.shared.{what}.terms", (m.shared_features,), terms, over(SHARED), w.choices.sums,
+            w.value(f"moe.shared.{what}.terms", (m.shared_features,), terms, over(FEATURE), w.choices.sums,
                     view=view_of(payload, 2 * m.choices * m.share, 2, n))
             for n, what in enumerate(("gate", "up"))
         )  # fmt: skip
         matrices = tuple(_shared_matrix(m, each) for each in (m.shared.gate, m.shared.up))
-        w.emit(isa.Product(w.node, m.inner, matrices, pair, (SHARED,)))
+        w.emit(isa.Product(w.node, m.inner, matrices, pair, (FEATURE,)))
     if len(m.node.weights) > 3:
         _first_biases(m, payload)
     return payload
@@ -173,14 +171,14 @@ def _stack(m: Mixture, index: int, order: tuple[Dim, ...]) -> str:
     role, layer = layered(m.node.weights[index])
     expert, out, inner = order
     rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(FEATURE)
-    return low.w.weight(role, (expert, inner, out), Weights(role, order, layer), rows, columns)
+    return low.w.weight(role, (expert, inner, out), matrix(m.low, role, layer, order), rows, columns)
 
 
 def _shared_matrix(m: Mixture, node: Node) -> str:
     low, hidden = m.low, m.low.hidden_dims()
     role, layer = layered(node.weights[0])
-    held = Weights(role, (m.shared_features, *hidden), layer)
-    rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(SHARED)
+    held = matrix(m.low, role, layer, (m.shared_features, *hidden))
+    rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(FEATURE)
     return low.w.weight(role, (*hidden, m.shared_features), held, rows, columns)
 
 
@@ -204,7 +202,7 @@ def _first_biases(m: Mixture, payload: str) -> None:
     for n, what in enumerate(("gate", "up")):
         role, layer = layered(m.node.weights[3 + n])
         dims = (m.experts, m.features)
-        weights.append(w.weight(role, dims, Weights(role, dims, layer), experts, over, DType.F32))
+        weights.append(w.weight(role, dims, matrix(m.low, role, layer, dims), experts, over, DType.F32))
         terms = (Partial("sum", low.grid.rows),)
         results.append(w.value(f"moe.{what}.terms", (choice, m.features), terms, over, w.choices.sums,
                                view=view_of(payload, 0, 2, n)))  # fmt: skip
@@ -240,7 +238,7 @@ def _add_shared_biases(m: Mixture, at_root: str, pairs: Roots) -> None:
     for n, each in enumerate((m.shared.gate, m.shared.up)):
         role, layer = layered(each.weights[1])
         dims = (m.shared_features,)
-        bias = w.weight(role, dims, Weights(role, dims, layer), (), low.grid.over_columns(SHARED), DType.F32)
+        bias = w.weight(role, dims, matrix(m.low, role, layer, dims), (), low.grid.over_columns(FEATURE), DType.F32)
         w.values[bias] = altered(w.values[bias], view=view_of(name, 2 * m.choices * m.share, 2, n))
     mine = w.value("moe.shared.bias", (Dim("flat", 2 * m.size),), (pairs,), ())
     w.emit(isa.Slice(w.node, mine, name))
@@ -257,7 +255,7 @@ def _downs(m: Mixture, active: str) -> Held:
         w.emit(isa.Combine(w.node, "multiply", every, every, m.chosen.weights))
     terms = w.value("moe.terms", hidden, rows, (Partial("sum", low.grid.columns),), w.choices.sums)
     role, layer = layered(m.node.weights[2])
-    held = Weights(role, (m.experts, *hidden, m.features), layer)
+    held = matrix(m.low, role, layer, (m.experts, *hidden, m.features))
     stack = w.weight(role, (m.experts, m.features, *hidden), held, rows, columns)
     for choice in range(m.choices):
         x = w.value(f"moe.active{choice}", (m.features,), (), columns, view=view_of(active, choice * m.share))
@@ -277,12 +275,12 @@ def _downs(m: Mixture, active: str) -> Held:
 def _shared_down(m: Mixture, active: str, terms: str) -> None:
     assert m.shared is not None
     low, w, hidden = m.low, m.low.w, m.low.hidden_dims()
-    dims, columns = (m.shared_features,), low.grid.over_columns(SHARED)
+    dims, columns = (m.shared_features,), low.grid.over_columns(FEATURE)
     role, layer = layered(m.shared.down.weights[0])
-    held = Weights(role, (*hidden, *dims), layer)
-    matrix = w.weight(role, (*dims, *hidden), held, low.grid.over_rows(HIDDEN), columns)
+    held = matrix(m.low, role, layer, (*hidden, *dims))
+    down = w.weight(role, (*dims, *hidden), held, low.grid.over_rows(HIDDEN), columns)
     x = w.value("moe.shared.active", dims, (), columns, view=view_of(active, m.choices * m.share))
-    w.emit(isa.Product(w.node, x, (matrix,), (terms,), (HIDDEN,), accumulate=True))
+    w.emit(isa.Product(w.node, x, (down,), (terms,), (HIDDEN,), accumulate=True))
 
 
 def _last_biases(m: Mixture, terms: str) -> None:
@@ -297,5 +295,5 @@ def _last_biases(m: Mixture, terms: str) -> None:
     w.emit(isa.Fold(w.node, "sum", dense, marks))
     role, layer = layered(m.node.weights[5])
     dims = (m.experts, *hidden)
-    biases = w.weight(role, dims, Weights(role, dims, layer), low.grid.over_rows(HIDDEN), columns, DType.F32)
+    biases = w.weight(role, dims, matrix(m.low, role, layer, dims), low.grid.over_rows(HIDDEN), columns, DType.F32)
     w.emit(isa.Product(w.node, dense, (biases,), (terms,), (HIDDEN,), accumulate=True))

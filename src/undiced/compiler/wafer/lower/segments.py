@@ -9,7 +9,7 @@ from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.held import ByPosition, Held
-from undiced.compiler.wafer.lower.lowering import HIDDEN, PARTS, RANGE, TOKEN, Lowering, layered
+from undiced.compiler.wafer.lower.lowering import HIDDEN, KEPT, PARTS, RANGE, TOKEN, Lowering, layered
 from undiced.compiler.wafer.lower.positions import tables_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
 from undiced.compiler.wafer.lower.writer import Trees, Writer
@@ -19,6 +19,9 @@ from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim
 from undiced.program.wafer.program import Run, Stream
+
+INSIDE = ", inside a block"  # how streams of arrivals are called that bring along what is kept of a cut block
+_UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward block without biases
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,14 @@ class Segment:
 
     @property
     def splits(self) -> bool:
-        """Whether regions may cut it by its width: a feed-forward block whose sum has no bias to be added once."""
-        last = [node for node in self.nodes if node.op == "linear"]
-        mixes = any(node.op in ("attention", "mla_attention", "moe_ffn") for node in self.nodes)
-        return self.layer >= 0 and not mixes and len(last[-1].weights) == 1
+        """Whether regions may cut it by its width: a feed-forward block whose parts add up, no bias or norm behind."""
+        made = {node.out: node for node in self.nodes}
+        if self.layer < 0 or any(node.op in ("attention", "mla_attention") for node in self.nodes):
+            return False
+        terms = [made[name] for name in self.nodes[-1].ins if name in made]
+        if terms[0].op == "add":
+            terms = [made[name] for name in terms[0].ins]
+        return all(term.op in _UNBIASED and len(term.weights) == _UNBIASED[term.op] for term in terms)
 
     @property
     def layer(self) -> int:
@@ -112,6 +119,10 @@ class Streams:
         if segment.source:
             name = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
             low.held[segment.source] = Held(name, "rows", hidden)
+            if eighths < PARTS:
+                low.sums[segment.source] = low.held[segment.source]
+                kept = w.state(KEPT, hidden, self.grid.over_rows(HIDDEN))
+                low.held[segment.source] = Held(kept, "rows", hidden)
         cap = next((n for n in segment.nodes if n.op == "softcap" and n.out == self.graph.output), None)
         last = cap.ins[0] if cap else self.graph.output
         for node in segment.nodes:
@@ -137,16 +148,29 @@ class Streams:
         if self.tables:
             yield Run(self.index(tables_stream(self.writer(), self.context, self.tables)))
 
-    def entering(self, distance: int = 0, off_wafer: bool = False) -> Run:
-        """The hidden state arriving from the region before."""
+    def keeping(self) -> Run:
+        """What precedes the first part of a block: all of its parts read the hidden state as it is now."""
+        w = self.writer()
+        hidden = (Dim(HIDDEN, self.graph.config.dim),)
+        over = self.grid.over_rows(HIDDEN)
+        w.node = KEPT
+        w.emit(isa.Copy(w.node, w.state(KEPT, hidden, over), w.state(HIDDEN, hidden, over)))
+        return Run(self.index(w.stream(KEPT)))
+
+    def entering(self, distance: int = 0, off_wafer: bool = False, *, cut: bool = False) -> Run:
+        """The hidden state arriving from the region before; with what is kept of it where a block is cut."""
         w = self.writer()
         hidden = (Dim(HIDDEN, self.graph.config.dim),)
         w.node = HIDDEN
         state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
         w.emit(isa.Transfer(w.node, state, HIDDEN, "f32", distance, off_wafer))
+        if cut:
+            kept = w.state(KEPT, hidden, self.grid.over_rows(HIDDEN))
+            w.emit(isa.Transfer(w.node, kept, KEPT, "f32", distance, off_wafer))
         if self.choices.ranged:
             w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32", distance, off_wafer))
         name = "off wafer" if off_wafer else "enter" if distance <= self.grid.columns else "enter, turning"
+        name += INSIDE if cut else ""
         return Run(self.index(w.stream(name)))
 
     def returning(self, distance: int, off_wafer: bool) -> Run:
