@@ -63,19 +63,19 @@ class _Sized:
 def _sized(task: Task) -> Iterable[_Sized]:
     config = task.graph.config
     sram = task.wafer.core.sram_bytes.value - _CODE_BYTES
+    stored = task.graph.parameters * BITS[task.options.choices.weights] / 8
     for shape in shapes(config, task.wafer, task.options.region):
-        regions = ceil(_bytes(task, shape) / sram)
+        regions = ceil(stored * _filling(task, shape) / sram)
         yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape))
 
 
-def _bytes(task: Task, shape: Shape) -> float:
-    """What a core would hold of the whole model, its shares rounded up: too little rather than too much."""
+def _filling(task: Task, shape: Shape) -> float:
+    """What part of the whole model a core would hold, its shares rounded up: too little rather than too much."""
     config, grid = task.graph.config, shape.grid
-    element = BITS[task.options.choices.weights] / 8
     rounded_up = ceil(config.dim / grid.rows) * grid.rows / config.dim
     width = config.moe.ffn if config.moe else config.ffn
     features = ceil(width / grid.columns) * grid.columns / width
-    return task.graph.parameters * element * rounded_up * features**0.5 / (grid.rows * grid.columns)
+    return rounded_up * features**0.5 / (grid.rows * grid.columns)
 
 
 def _estimate(task: Task, shape: Shape) -> float:

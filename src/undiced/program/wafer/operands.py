@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from undiced.program.wafer.instruction import Instruction
 
 READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert", "carried"})
@@ -21,8 +23,12 @@ def writes(instruction: Instruction) -> tuple[str, ...]:
 
 def _named(instruction: Instruction, fields: frozenset[str]) -> tuple[str, ...]:
     out: list[str] = []
-    for name in instruction.__struct_fields__:
-        if name in fields:
-            value = getattr(instruction, name)
-            out += [value] if isinstance(value, str) else value
+    for name in _present(type(instruction), fields):
+        value = getattr(instruction, name)
+        out += [value] if isinstance(value, str) else value
     return tuple(name for name in out if name)
+
+
+@lru_cache(maxsize=128)
+def _present(kind: type[Instruction], fields: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name in fields)
