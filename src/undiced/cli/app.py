@@ -11,6 +11,7 @@ from typing import IO, Annotated, Protocol, runtime_checkable
 import typer
 
 from undiced.cli.chat import chat
+from undiced.cli.diff import diff
 from undiced.cli.doctor import doctor
 from undiced.cli.generate import generate
 from undiced.cli.models import models, pull
@@ -37,6 +38,7 @@ for command in (serve, chat, generate, models, pull, doctor, compile, simulate, 
     app.command()(command)
 app.command("map")(map_wafer)
 app.command("run")(run_on_mesh)
+app.command()(diff)
 
 
 def _version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ Every step asks the same, so that answers are remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from undiced.core.errors import ProgramFileError
@@ -50,6 +50,11 @@ class Declarations:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    @property
+    def all(self) -> Mapping[str, Value]:
+        """All of them."""
+        return self._values
 
     def holder(self, name: str) -> Value:
         """The value in whose memory `name` lies: itself, or what it is a view of."""
