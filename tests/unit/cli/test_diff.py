@@ -42,7 +42,7 @@ def test_a_wafer_program_has_the_graphs_values_in_every_layer(opened, name):
     assert found.values[-1].value == graph.output
 
 
-@pytest.mark.parametrize("name", ["gemma3", "gpt2", "llama", "qwen3", "qwen3-moe"])
+@pytest.mark.parametrize("name", ["gemma3", "gpt2", "llama", "qwen3"])
 def test_a_host_program_has_the_graphs_values_in_every_layer(opened, name):
     checkpoint, graph = opened(name)
     found = parting(graph.nodes, trace_graph(graph, checkpoint, TOKENS), trace_host(checkpoint, graph, TOKENS), 0.1)
@@ -60,7 +60,7 @@ def test_the_first_wrong_value_is_named(opened):
     assert found.first is not None
     assert (found.first.layer, found.first.op, found.first.value) == (1, "glu", node.out)
     assert (found.first.token, found.first.column, round(found.first.error, 3)) == (2, 3, 7.0)
-    assert [worst.relative > 0 for worst in found.by_layer()] == [False, False, True, False][: len(found.by_layer())]
+    assert [worst.layer for worst in found.by_layer() if worst.relative > 0] == [1]
 
 
 def test_what_is_no_number_parts(opened):
@@ -84,7 +84,7 @@ def test_a_wrong_weight_shows_where_it_is_used_first(opened):
     swapped = replace(graph.slots[slot], sources=other.sources)
     wrong = replace(graph, slots=(*graph.slots[:slot], swapped, *graph.slots[slot + 1 :]))
     found = parting(graph.nodes, trace_graph(graph, checkpoint, TOKENS), mesh_trace(checkpoint, wrong), 5e-3)
-    assert (found.first.layer, found.first.op) == (1, "linear")
+    assert (found.first.layer, found.first.op) == (1, "glu"), "gates and ups are joined where nobody else sees them"
 
 
 def run(*arguments):

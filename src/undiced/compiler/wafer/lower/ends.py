@@ -24,7 +24,7 @@ def position_embed(low: Lowering, node: Node) -> None:
     """The same by position, added."""
     w, x = low.w, low.get(node)
     row = _looked_up(low, node, "row", low.graph.slot(node.weights[0]).rows, "position", 1.0)
-    result = low.like(x, layered(node.out)[0] + ".sum")
+    result = low.like(x, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "add", result, x.name, row))
     low.held[node.out] = Held(result, "rows", x.dims)
 
@@ -38,7 +38,8 @@ def _looked_up(low: Lowering, node: Node, dim: str, rows: int, index: isa.Index,
     table = w.weight(f"{role}.table", dims, held, over, grid.over_columns(dim))
     own = w.value(f"{role}.own", hidden, over, ())
     w.emit(isa.Lookup(w.node, own, table, index))
-    return w.sent(own, grid.line(Axis.COLUMNS), layered(node.out)[0], hidden, over, ())
+    label = layered(node.out)[0] if index == "token" else f"{role}.row"
+    return w.sent(own, grid.line(Axis.COLUMNS), label, hidden, over, ())
 
 
 def head(low: Lowering, node: Node, cap: Node | None) -> None:

@@ -265,7 +265,8 @@ def _downs(m: Mixture, active: str) -> Held:
     if len(m.node.weights) > 3:
         _last_biases(m, terms)
     at_root = w.joined(terms, low.grid.line(Axis.COLUMNS), exact=False)
-    name = w.sent(at_root, low.grid.line(Axis.COLUMNS), "moe.mixed", hidden, rows, (), exact=False)
+    label = layered(m.node.out if m.shared is None else m.shared.total.out)[0]
+    name = w.sent(at_root, low.grid.line(Axis.COLUMNS), label, hidden, rows, (), exact=False)
     whole = Held(name, "rows", hidden)
     if m.shared is not None and len(m.shared.down.weights) > 1:
         w.emit(isa.Combine(w.node, "add", name, name, vector_weight(low, m.shared.down.weights[1], whole)))
