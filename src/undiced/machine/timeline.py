@@ -1,8 +1,8 @@
 """When each instruction of a stream starts and ends: readiness of operands, one datapath a core, lines that are taken.
 
 Instructions are issued in order. Local ones take the core's datapath; movers run beside it once they have started, and
-who reads their results waits for them, slice by slice. Every moment knows what it waited for, so the critical path can
-be walked back: nothing is marked as overlapped.
+who reads their results waits for them, slice by slice, and who writes where they still read waits, too. Every moment
+knows what it waited for, so the critical path can be walked back: nothing is marked as overlapped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Roots
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.share import Extent, Shares
+from undiced.program.wafer.value import BITS, Kind, Value
 from undiced.program.wafer.work import Haul
 from undiced.program.wafer.workload import work
 
@@ -73,6 +74,7 @@ def _latest(moments: Iterable[Moment]) -> Moment:
     return max(moments, key=lambda moment: moment.cycles)
 
 
+_MOVING = {Kind.ACTIVATION, Kind.STATE}
 _Ready = list[tuple[Extent, Moment]]
 Route = tuple[str, Axis | isa.Line | int]
 
@@ -86,6 +88,7 @@ class _Timeline:
         ready: when elements of values are there; sliced: when each root's share is.
         taken: until when a tree, the links of an axis or the roots' color of a line serve a mover.
         gone: when what leaves the region has arrived.
+        sources: what movers send from, and until when at most.
     """
 
     wafer: Wafer
@@ -97,6 +100,7 @@ class _Timeline:
     sliced: dict[str, dict[int, Moment]] = field(default_factory=dict)
     taken: dict[Route, Moment] = field(default_factory=dict)
     gone: list[Moment] = field(default_factory=list)
+    sources: list[tuple[Value, Moment]] = field(default_factory=list)
 
     def end(self) -> Moment:
         """When everything is done."""
@@ -140,6 +144,23 @@ class _Timeline:
             return slices[which]
         return _latest([Moment(), *slices.values()])
 
+    def _vacant(self, i: isa.Instruction) -> Moment:
+        """When no mover reads any more what an instruction overwrites."""
+        written = [self.shares.stored(name) for name in writes(i)]
+        return _latest([Moment(), *(end for sent, end in self.sources if any(self._meet(sent, to) for to in written))])
+
+    def _meet(self, a: Value, b: Value) -> bool:
+        """Whether two values share memory of a core, as far as they have addresses."""
+        if a.name == b.name:
+            return True
+        if min(a.address, b.address) < 0 or not {a.kind, b.kind} <= _MOVING:
+            return False
+        sizes = [self.shares.size(v.name) * self.shares.step.size * BITS[v.dtype] / 8 for v in (a, b)]
+        return a.address < b.address + sizes[1] and b.address < a.address + sizes[0]
+
+    def _sends(self, name: str, until: Moment) -> None:
+        self.sources.append((self.shares.stored(name), until))
+
     def _write(self, extent: Extent, moment: Moment) -> None:
         kept = [
             (held, when)
@@ -154,7 +175,7 @@ class _Timeline:
         tree = self._tree(i)
         if tree is not None:
             return self._at_roots(i, cost, tree)
-        start = _latest([self.issued(), *(self._read(name) for name in reads(i))])
+        start = _latest([self.issued(), self._vacant(i), *(self._read(name) for name in reads(i))])
         self.free = end = self._after(start, cost, i)
         self.at_roots.clear()
         for name in writes(i):
@@ -168,9 +189,10 @@ class _Timeline:
 
     def _at_roots(self, i: isa.Instruction, cost: Cost, tree: int) -> Span:
         """Each root as soon as it has its share; roots are cores of their own."""
-        starts, ends = [], {}
+        starts, ends, vacant = [], {}, self._vacant(i)
         for which in range(self.shares.trees[tree].slices):
-            start = _latest([self._root_issued(tree, which), *(self._read(name, tree, which) for name in reads(i))])
+            operands = (self._read(name, tree, which) for name in reads(i))
+            start = _latest([self._root_issued(tree, which), vacant, *operands])
             ends[which] = self.at_roots[tree, which] = self._after(start, cost, i)
             starts.append(start.cycles)
         for name in writes(i):
@@ -203,7 +225,7 @@ class _Timeline:
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
         joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value)
-        first = self._converted(i, i.a, cost)
+        first = _latest([self._converted(i, i.a, cost), self._vacant(i)])
         start = self._claim(self._after(first, lines.entry(link), i), tree, links)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
@@ -212,7 +234,9 @@ class _Timeline:
             self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
             start = self.taken[links] = self._after(begin, lines.pace(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
-        return Span(i, first.cycles, max(end.cycles for end in ends.values()))
+        last = _latest(ends.values())
+        self._sends(i.a, last)
+        return Span(i, first.cycles, last.cycles)
 
     def _terms(self, i: isa.Reduce, which: int, slices: int) -> Moment:
         """When a slice's terms are there, riders included."""
@@ -235,9 +259,9 @@ class _Timeline:
         places = haul.senders or (0,)
         path: Moment | None = self.taken.get(color)
         started: list[Moment] = []
-        at = target.start
+        at, vacant = target.start, self._vacant(i)
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
-            start = self._sender_ready(i, part, which)
+            start = _latest([self._sender_ready(i, part, which), vacant])
             started.append(start)
             sent = self._after(start, lines.dispatch(link), i)
             if path is not None:
@@ -250,6 +274,7 @@ class _Timeline:
             at = stop
         assert path is not None
         self.taken[color] = path
+        self._sends(i.a, path)
         return Span(i, min(moment.cycles for moment in started), there.cycles)
 
     def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int) -> Moment:

@@ -1,6 +1,7 @@
 """Streams in time: what doesn't depend on a mover hides under it, what does waits; nobody marks either."""
 
 import pytest
+from msgspec.structs import replace
 from support.streams import line, shares, sliced_sum, value
 
 from undiced.machine.cost import ZERO
@@ -69,6 +70,23 @@ def test_a_product_starts_with_the_first_slice_of_what_is_sent() -> None:
         product = isa.Product("y", part, ("w",), ("y",), ("feature",))
         starts.append(path(SUM, SEND, product, of=of).spans[-1].start)
     assert starts[0] < starts[1] == pytest.approx(cycles(SUM, SEND))
+
+
+def test_what_a_mover_still_sends_is_not_overwritten() -> None:
+    again = isa.Scale("again", "multiply", "sum.terms", "own", 2.0)
+    assert cycles(SUM, again) == pytest.approx(cycles(SUM) + cycles(again))
+
+
+@pytest.mark.parametrize(("address", "waits"), [(-1, False), (400, False), (96, False), (48, True)])
+def test_nor_is_what_lies_in_its_place(address: int, waits: bool) -> None:
+    of = local()
+    of.values = {
+        **of.values,
+        "sum.terms": replace(of.values["sum.terms"], address=0),
+        "own": replace(of.values["own"], address=address),
+    }
+    found = path(SUM, OTHER, of=of).spans[-1]
+    assert (found.start == cycles(SUM)) == waits
 
 
 def test_two_reductions_of_one_tree_follow_each_other() -> None:
