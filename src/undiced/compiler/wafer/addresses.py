@@ -12,6 +12,7 @@ from math import ceil
 
 from msgspec.structs import replace
 
+from undiced.program.wafer.instruction import MOVERS
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
@@ -38,14 +39,22 @@ def shares_of(stream: Stream, trees: tuple[Tree, ...]) -> Shares:
 
 
 def lifetimes(stream: Stream, shares: Shares) -> dict[str, tuple[int, int]]:
-    """First and last instruction that touches each value with memory of its own, by index."""
+    """First and last instruction that touches each value with memory of its own, by index.
+
+    A mover may still send its operand while later instructions run: that lives until its result is read.
+    """
     found: dict[str, tuple[int, int]] = {}
+    sending: dict[str, list[str]] = {}  # by what a mover makes: what it sends
     for index, instruction in enumerate(stream.instructions):
-        for name in (*reads(instruction), *writes(instruction)):
-            if name in shares.values:  # a transfer reads a value of the region before
-                stored = shares.stored(name).name
-                first, _ = found.get(stored, (index, index))
-                found[stored] = first, index
+        read = [shares.stored(name).name for name in reads(instruction) if name in shares.values]
+        written = [shares.stored(name).name for name in writes(instruction) if name in shares.values]
+        sent = [name for result in read for name in sending.pop(result, ())]
+        for name in (*read, *written, *sent):
+            found[name] = found.get(name, (index, index))[0], index
+        if isinstance(instruction, MOVERS):
+            sending.setdefault("".join(written), []).extend(read)
+    for name in (name for names in sending.values() for name in names):
+        found[name] = found[name][0], len(stream.instructions)
     return found
 
 
