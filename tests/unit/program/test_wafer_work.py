@@ -170,3 +170,12 @@ def test_lists_are_merged_one_by_one() -> None:
     best = value("best", ("which", 2), ("count", 8), columns=(Roots(32, 0, whole=True),))
     haul = work(isa.Reduce("n", "top", "best", "own", line(32), "f32"), shares(own, best, trees=(tree,))).haul
     assert haul is not None and (haul.pieces, haul.merging) == ((64,), 8)
+
+
+@pytest.mark.parametrize(("dims", "stride"), [(("column", "position"), 8), (("position", "column"), 1)])
+def test_what_is_appended_lies_as_far_apart_as_the_cache_is_long(dims: tuple[str, str], stride: int) -> None:
+    sizes = {"column": 4, "position": 512}
+    cache = value("cache", *((d, sizes[d]) for d in dims), dtype=F16, kind=Kind.CACHE,
+                  rows=(Shard("position", 64, "cyclic"),))  # fmt: skip
+    [v] = work(isa.Append("n", "cache", "k"), shares(cache, value("k", ("column", 4)))).vectors
+    assert (v.arithmetic, v.length, v.stride) == ("convert", 4, stride)

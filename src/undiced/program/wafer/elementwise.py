@@ -9,7 +9,7 @@ from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.sequences import SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.value import DType
+from undiced.program.wafer.value import DType, local_shape
 from undiced.program.wafer.work import BYTES, Arithmetic, Vectors, Work
 
 _ARITHMETIC: dict[str, Arithmetic] = {
@@ -183,11 +183,10 @@ def lookup(i: isa.Lookup, s: Shares) -> Work:
 def append(i: isa.Append, s: Shares) -> Work:
     """The owner of the position stores it where it belongs; elements lie apart where positions are innermost."""
     source, target = s.values[i.a].dtype, s.values[i.cache].dtype
-    names = s.names(i.cache)
-    after = len(names) - 1 - names.index(POSITION)
-    capacity = s.size(i.cache) // max(prod(n for d, n in zip(names, s.shape(i.cache), strict=True) if d != POSITION), 1)
+    at = s.names(i.cache).index(POSITION)
+    innermost = at == len(s.names(i.cache)) - 1
     arithmetic: Arithmetic = "move" if _wide(source) == _wide(target) else "convert"
-    stride = 1 if after else capacity
+    stride = local_shape(s.values[i.cache])[at] if innermost else 1
     return Work(
         (Vectors(arithmetic, source, target, s.size(i.a), s.step.size, 1, BYTES[source], BYTES[target], stride),)
     )
