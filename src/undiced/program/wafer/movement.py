@@ -29,7 +29,7 @@ def reduce(i: isa.Reduce, s: Shares) -> Work:
     assert part is not None, i
     tree = s.trees[part.tree]
     pieces = (_bytes(s.size(i.result), i.wire, s),) * tree.slices
-    merging = s.shape(i.a)[-1] * s.step.size if i.operation == "top" else 0
+    merging = s.size(i.a) // s.shape(i.a)[0] * s.step.size if i.operation == "top" else 0
     haul = Haul(pieces, i.line, tree, merging=merging)
     return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=haul)
 
