@@ -58,11 +58,10 @@ def anything(seed):
         embed_scale=r.choice([1.0, 3.0]),
         moe=_any_mixture(r) if r.random() < 0.7 else None,
         mla=(mla := _any_latent(r) if r.random() < 0.5 else None),
+        rope=_any_rope(r, mla.rope_dim if mla else 8, mla is None),
     )
     if config.activation != "swiglu_oss":
         config = replace(config, gated=r.random() < 0.8)
-    width = mla.rope_dim if mla else config.head_dim
-    config = replace(config, rope=_any_rope(r, width, mla is None))
     return config, r.choice(MESHES), r.choice([EXACT, EXACT, LEAN, SLICED, CLAMPED]), r.choice([(), (3,)])
 
 

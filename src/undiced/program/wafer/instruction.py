@@ -46,7 +46,8 @@ class Product(Operation, frozen=True, tag="product"):
 
     Tiles whose results lie side by side are multiplied by one vector operation an input. `inner` names the dimensions
     that an operation runs along; the other operand of each operation is a scalar. Weights may be a cache: then each
-    token meets its own sequence's. `expert` names the value that says which of stacked weights a token takes.
+    token meets its own sequence's. `expert` names ids: of the first dimension of stacked weights a token takes those,
+    which then are that dimension.
     """
 
     x: str
@@ -55,7 +56,6 @@ class Product(Operation, frozen=True, tag="product"):
     inner: tuple[str, ...]
     accumulate: bool = False
     expert: str = ""
-    choice: int = 0
 
 
 class Combine(Operation, frozen=True, tag="combine"):

@@ -43,8 +43,9 @@ def product(i: Product, s: Shares) -> Work:
 
 
 def _tile(i: Product, s: Shares, weight: str, result: str) -> Tile:
-    names = s.names(weight)[1:] if i.expert else s.names(weight)
-    size = dict(zip(s.names(weight), s.shape(weight), strict=True)) | dict(zip(s.names(i.x), s.shape(i.x), strict=True))
+    names = (*s.names(i.expert), *s.names(weight)[1:]) if i.expert else s.names(weight)
+    operands = (weight, i.x, i.expert) if i.expert else (weight, i.x)
+    size = {dim: share for name in operands for dim, share in zip(s.names(name), s.shape(name), strict=True)}
     inner = tuple(d for d in i.inner if d in names or d in s.names(i.x))
     loops = {*names, *s.names(i.x)}
     kept = s.names(result)
@@ -123,7 +124,8 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             out += [row] * _UNPACKING[dtype]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
-            size = s.size(name) // (s.shape(name)[0] if i.expert and name != i.x else 1)
+            stacked = bool(i.expert) and name != i.x
+            size = s.size(name) // s.shape(name)[0] * s.size(i.expert) if stacked else s.size(name)
             once = Vectors("convert", dtype, wanted, size, tokens, 1, BYTES[dtype], BYTES[wanted])
             out += [once] if once not in before else []
     return out

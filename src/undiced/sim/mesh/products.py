@@ -64,7 +64,7 @@ def product(cores: Cores, i: isa.Product) -> None:
 
 
 def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
-    """Tokens, and the weights [rows, columns, *dims] that they meet: one for all, a sequence's cache, an expert's."""
+    """Tokens, and the weights [rows, columns, *dims] that they meet: one for all, a sequence's cache, chosen experts'."""
     dims = cores.values.dims(weight)
     if cores.values[weight].kind is Kind.CACHE:
         for sequence, span in cores.batch.spans():
@@ -74,9 +74,9 @@ def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice
     if not i.expert:
         yield slice(None), array, dims
         return
-    chosen = cores.read(i.expert)[0, 0].reshape(cores.batch.size, -1)[:, i.choice].astype(np.int64)
-    for token, expert in enumerate(chosen):
-        yield slice(token, token + 1), array[:, :, expert], dims[1:]
+    chosen = cores.read(i.expert)[0, 0].astype(np.int64)
+    for token, experts in enumerate(chosen):
+        yield slice(token, token + 1), array[:, :, experts], (*cores.values.dims(i.expert), *dims[1:])
 
 
 def _filled(cores: Cores, cache: str, sequence: int) -> F32:

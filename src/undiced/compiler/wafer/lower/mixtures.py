@@ -50,9 +50,9 @@ class Mixture:
     shared: SharedExpert | None
 
     @property
-    def choices(self) -> int:
+    def choice(self) -> Dim:
         """Experts of a token."""
-        return self.node.integer("top_k")
+        return Dim("choice", self.node.integer("top_k"))
 
     @property
     def experts(self) -> Dim:
@@ -77,11 +77,7 @@ class Mixture:
     @property
     def size(self) -> int:
         """Columns of all that a token visits on a core."""
-        return self.choices * self.share + (_share(self.low, self.shared_features) if self.shared else 0)
-
-    def weight_of(self, choice: int) -> str:
-        """A choice's weight, a scalar on every core."""
-        return self.low.w.value(f"moe.weight{choice}", (), view=view_of(self.chosen.weights, choice))
+        return self.choice.size * self.share + (_share(self.low, self.shared_features) if self.shared else 0)
 
 
 def _share(low: Lowering, dim: Dim) -> int:
@@ -140,29 +136,29 @@ def shared_expert(low: Lowering, node: Node) -> SharedExpert | None:
 def _gates_and_ups(m: Mixture) -> str:
     """The terms of gates and ups, element by element side by side: choice by choice, the shared expert last."""
     low, w = m.low, m.low.w
-    terms = (Partial("sum", low.grid.rows),)
-    over = low.grid.over_columns
-    payload = w.value("moe.payload", (Dim("flat", 2 * m.size),), terms, (), w.choices.sums)
+    payload = w.value("moe.payload", (Dim("flat", 2 * m.size),), (Partial("sum", low.grid.rows),), (), w.choices.sums)
     stacks = tuple(_stack(m, n, (m.experts, m.features, *low.hidden_dims())) for n in (0, 1))
-    for choice in range(m.choices):
-        results = tuple(
-            w.value(f"moe.{what}{choice}.terms", (m.features,), terms, over(FEATURE), w.choices.sums,
-                    view=view_of(payload, 2 * choice * m.share, 2, n))
-            for n, what in enumerate(("gate", "up"))
-        )  # fmt: skip
-        x = _weighted(m, choice) if m.node.integer("scale_input") else m.inner
-        w.emit(isa.Product(w.node, x, stacks, results, (FEATURE,), expert=m.chosen.ids, choice=choice))
+    results = _pair(m, payload, "moe", (m.choice, m.features), 0)
+    w.emit(isa.Product(w.node, m.inner, stacks, results, (FEATURE,), expert=m.chosen.ids))
+    if m.node.integer("scale_input"):
+        for result in results:
+            w.emit(isa.Combine(w.node, "multiply", result, result, m.chosen.weights))
     if m.shared is not None:
-        pair = tuple(
-            w.value(f"moe.shared.{what}.terms", (m.shared_features,), terms, over(FEATURE), w.choices.sums,
-                    view=view_of(payload, 2 * m.choices * m.share, 2, n))
-            for n, what in enumerate(("gate", "up"))
-        )  # fmt: skip
+        pair = _pair(m, payload, "moe.shared", (m.shared_features,), 2 * m.choice.size * m.share)
         matrices = tuple(_shared_matrix(m, each) for each in (m.shared.gate, m.shared.up))
         w.emit(isa.Product(w.node, m.inner, matrices, pair, (FEATURE,)))
     if len(m.node.weights) > 3:
-        _first_biases(m, payload)
+        _first_biases(m, results)
     return payload
+
+
+def _pair(m: Mixture, payload: str, label: str, dims: tuple[Dim, ...], start: int) -> tuple[str, ...]:
+    """Terms of gates and of ups within the payload, from `start` on."""
+    w, terms, over = m.low.w, (Partial("sum", m.low.grid.rows),), m.low.grid.over_columns(FEATURE)
+    return tuple(
+        w.value(f"{label}.{what}.terms", dims, terms, over, w.choices.sums, view=view_of(payload, start, 2, n))
+        for n, what in enumerate(("gate", "up"))
+    )
 
 
 def _stack(m: Mixture, index: int, order: tuple[Dim, ...]) -> str:
@@ -182,31 +178,18 @@ def _shared_matrix(m: Mixture, node: Node) -> str:
     return low.w.weight(role, (*hidden, m.shared_features), held, rows, columns)
 
 
-def _weighted(m: Mixture, choice: int) -> str:
-    """The input of a choice times its weight."""
-    w = m.low.w
-    value = w.values[m.inner]
-    x = w.value(f"moe.input{choice}", value.dims, value.rows, value.columns)
-    w.emit(isa.Combine(w.node, "multiply", x, m.inner, m.weight_of(choice)))
-    return x
-
-
-def _first_biases(m: Mixture, payload: str) -> None:
+def _first_biases(m: Mixture, results: tuple[str, ...]) -> None:
     """Biases of gates and ups: experts lie over rows, and the row that has a choice's adds it to its terms."""
     low, w = m.low, m.low.w
-    choice, over = Dim("choice", m.choices), low.grid.over_columns(FEATURE)
-    experts = low.grid.over_rows("expert")
-    marks = w.value("moe.marks.rows", (choice, m.experts), experts, ())
+    experts, over = low.grid.over_rows("expert"), low.grid.over_columns(FEATURE)
+    marks = w.value("moe.marks.rows", (m.choice, m.experts), experts, ())
     w.emit(isa.Mark(w.node, marks, m.chosen.ids))
-    weights, results = [], []
-    for n, what in enumerate(("gate", "up")):
-        role, layer = layered(m.node.weights[3 + n])
+    weights = []
+    for slot in m.node.weights[3:5]:
+        role, layer = layered(slot)
         dims = (m.experts, m.features)
-        weights.append(w.weight(role, dims, matrix(m.low, role, layer, dims), experts, over, DType.F32))
-        terms = (Partial("sum", low.grid.rows),)
-        results.append(w.value(f"moe.{what}.terms", (choice, m.features), terms, over, w.choices.sums,
-                               view=view_of(payload, 0, 2, n)))  # fmt: skip
-    w.emit(isa.Product(w.node, marks, tuple(weights), tuple(results), (FEATURE,), accumulate=True))
+        weights.append(w.weight(role, dims, matrix(low, role, layer, dims), experts, over, DType.F32))
+    w.emit(isa.Product(w.node, marks, tuple(weights), results, (FEATURE,), accumulate=True))
 
 
 def _activated(m: Mixture, payload: str, root: str) -> str:
@@ -239,7 +222,7 @@ def _add_shared_biases(m: Mixture, at_root: str, pairs: Roots) -> None:
         role, layer = layered(each.weights[1])
         dims = (m.shared_features,)
         bias = w.weight(role, dims, matrix(m.low, role, layer, dims), (), low.grid.over_columns(FEATURE), DType.F32)
-        w.values[bias] = altered(w.values[bias], view=view_of(name, 2 * m.choices * m.share, 2, n))
+        w.values[bias] = altered(w.values[bias], view=view_of(name, 2 * m.choice.size * m.share, 2, n))
     mine = w.value("moe.shared.bias", (Dim("flat", 2 * m.size),), (pairs,), ())
     w.emit(isa.Slice(w.node, mine, name))
     body = w.value("moe.biased.body", (Dim("flat", 0),), (pairs,), (), view=view_of(at_root))
@@ -250,16 +233,14 @@ def _downs(m: Mixture, active: str) -> Held:
     """The hidden state's terms of all choices and the shared expert, summed on each core, then over columns."""
     low, w, hidden = m.low, m.low.w, m.low.hidden_dims()
     rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(FEATURE)
+    every = w.value("moe.active.all", (m.choice, m.features), (), columns, view=view_of(active))
     if not m.node.integer("scale_input"):
-        every = w.value("moe.active.all", (Dim("choice", m.choices), m.features), (), columns, view=view_of(active))
         w.emit(isa.Combine(w.node, "multiply", every, every, m.chosen.weights))
     terms = w.value("moe.terms", hidden, rows, (Partial("sum", low.grid.columns),), w.choices.sums)
     role, layer = layered(m.node.weights[2])
     held = matrix(m.low, role, layer, (m.experts, *hidden, m.features))
     stack = w.weight(role, (m.experts, m.features, *hidden), held, rows, columns)
-    for choice in range(m.choices):
-        x = w.value(f"moe.active{choice}", (m.features,), (), columns, view=view_of(active, choice * m.share))
-        w.emit(isa.Product(w.node, x, (stack,), (terms,), (HIDDEN,), choice > 0, m.chosen.ids, choice))
+    w.emit(isa.Product(w.node, every, (stack,), (terms,), (HIDDEN,), expert=m.chosen.ids))
     if m.shared is not None:
         _shared_down(m, active, terms)
     if len(m.node.weights) > 3:
@@ -280,15 +261,15 @@ def _shared_down(m: Mixture, active: str, terms: str) -> None:
     role, layer = layered(m.shared.down.weights[0])
     held = matrix(m.low, role, layer, (*hidden, *dims))
     down = w.weight(role, (*dims, *hidden), held, low.grid.over_rows(HIDDEN), columns)
-    x = w.value("moe.shared.active", dims, (), columns, view=view_of(active, m.choices * m.share))
+    x = w.value("moe.shared.active", dims, (), columns, view=view_of(active, m.choice.size * m.share))
     w.emit(isa.Product(w.node, x, (down,), (terms,), (HIDDEN,), accumulate=True))
 
 
 def _last_biases(m: Mixture, terms: str) -> None:
     """Biases of downs: experts lie over columns, and the column that has a choice's adds it, weighed."""
     low, w, hidden = m.low, m.low.w, m.low.hidden_dims()
-    choice, columns = Dim("choice", m.choices), low.grid.over_columns("expert")
-    marks = w.value("moe.marks.columns", (choice, m.experts), (), columns)
+    columns = low.grid.over_columns("expert")
+    marks = w.value("moe.marks.columns", (m.choice, m.experts), (), columns)
     w.emit(isa.Mark(w.node, marks, m.chosen.ids))
     if not m.node.integer("scale_input"):
         w.emit(isa.Combine(w.node, "multiply", marks, marks, m.chosen.weights))
