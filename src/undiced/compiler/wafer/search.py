@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import ceil
+from math import cbrt, ceil, sqrt
 
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.passes import PASSES, interval, latency, wafers_of
@@ -75,7 +75,7 @@ def _filling(task: Task, shape: Shape) -> float:
     rounded_up = ceil(config.dim / grid.rows) * grid.rows / config.dim
     width = config.moe.ffn if config.moe else config.ffn
     features = ceil(width / grid.columns) * grid.columns / width
-    return rounded_up * features**0.5 / (grid.rows * grid.columns)
+    return rounded_up * sqrt(features) / (grid.rows * grid.columns)
 
 
 def _estimate(task: Task, shape: Shape) -> float:
@@ -85,7 +85,7 @@ def _estimate(task: Task, shape: Shape) -> float:
     d, f, q = config.dim / grid.rows, ffn / grid.columns, config.heads * config.head_dim / grid.columns
     distance = 4 * grid.rows + 2 * grid.columns
     payload = 4 * (2 * q + 2 * d + 2 * f) / link.wavelets_per_cycle.value
-    steps = 2 * (5 * grid.rows ** (1 / 3) + 2 * grid.columns ** (1 / 3)) * link.step_software_cycles.value
+    steps = 2 * (5 * cbrt(grid.rows) + 2 * cbrt(grid.columns)) * link.step_software_cycles.value
     return distance + payload + steps + d * (2 * q + 3 * f) / task.wafer.core.lanes_32bit.value
 
 
