@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from math import cbrt, ceil, sqrt
 
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.passes import PASSES, interval, latency, wafers_of
+from undiced.compiler.wafer.facts import facts_of
+from undiced.compiler.wafer.passes import PASSES, interval, latency
+from undiced.compiler.wafer.offers import refusal
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
@@ -35,7 +37,7 @@ def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) ->
     task = Task.of(graph, wafer, options)
     found = _search(task, list(_sized(task)))
     if found is None:
-        raise CompileError(f"{graph.config.name} does not fit {_where(task)}.", remedy="Use more wafers.")
+        raise refusal(task)
     return _program(found)
 
 
@@ -121,10 +123,6 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
     return run_passes(replace(best, coarse=False))
 
 
-def _where(task: Task) -> str:
-    return f"{task.options.wafers or f'any number up to {WAFERS_MAX}'} x {task.wafer.name}"
-
-
 def _program(draft: Draft) -> WaferProgram:
     task, config = draft.task, draft.task.graph.config
     return WaferProgram(
@@ -138,9 +136,5 @@ def _program(draft: Draft) -> WaferProgram:
         trees=draft.trees,
         slots=task.graph.slots,
         vocab=config.vocab,
-        facts=(
-            ("layers", float(config.layers)),
-            ("wafers", float(wafers_of(draft))),
-            ("regions_per_wafer", float(draft.shape.tiling(task.wafer).count)),
-        ),
+        facts=facts_of(draft),
     )

@@ -1,0 +1,57 @@
+"""Numbers of a finished draft that reports need and executors do not: memory, and what would still fit. Knows no time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+from undiced.compiler.wafer.blocks import contents, taken
+from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.passes import code_of, lower, memory, tables_bytes, wafers_of
+from undiced.compiler.wafer.task import CONTEXT_MAX
+from undiced.program.program import Bounds
+
+
+def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
+    """Name and value of each."""
+    config, options = draft.task.graph.config, draft.task.options
+    sram = int(draft.task.wafer.core.sram_bytes.value)
+    fullest = max(region_bytes(draft))
+    return (
+        ("layers", float(config.layers)),
+        ("wafers", float(wafers_of(draft))),
+        ("regions_per_wafer", float(draft.shape.tiling(draft.task.wafer).count)),
+        ("code_bytes", float(code_of(draft, draft.trees))),
+        ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),
+        ("free_bytes", float(draft.room - fullest)),
+        ("max_context_tokens", float(longest_context(draft, options.bounds.batch))),
+    )
+
+
+def region_bytes(draft: Draft) -> list[int]:
+    """What lasts on the fullest core of each region."""
+    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
+    return [
+        sum(draft.lasting[parts[part]].bytes(sequences) for part in taken(draft, blocks)) + tables_bytes(draft)
+        for blocks in contents(draft.blocks, draft.ends)
+    ]
+
+
+def longest_context(draft: Draft, sequences: int) -> int:
+    """The most positions of each of `sequences` for which the draft's regions still have room."""
+    rows = draft.shape.grid.rows  # a core's share of positions grows once so many more are held
+    low, high = 0, ceil(CONTEXT_MAX / rows)
+    step = 1
+    while low + step < high and _holds(draft, sequences, (low + step) * rows):
+        low, step = low + step, step * 2
+    high = min(high, low + step)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _holds(draft, sequences, middle * rows) else (low, middle)
+    return low * rows
+
+
+def _holds(draft: Draft, sequences: int, context: int) -> bool:
+    options = replace(draft.task.options, bounds=Bounds(sequences, context))
+    made = memory(lower(replace(draft, task=replace(draft.task, options=options))))
+    return made is not None and max(region_bytes(made)) <= made.room

@@ -1,0 +1,104 @@
+"""Why a model does not fit, and what would: more wafers, a shorter context, fewer sequences, narrower weights.
+
+Every offer holds the memory of some shape that was tried; time is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.lower.lowering import PARTS
+from undiced.compiler.wafer.partition import Block, fill
+from undiced.compiler.wafer.passes import lower, memory, tables_bytes
+from undiced.compiler.wafer.shapes import Shape, shapes
+from undiced.compiler.wafer.task import WAFERS_MAX, Task
+from undiced.core.errors import CompileError
+from undiced.program.program import Bounds
+from undiced.program.wafer.value import DType
+
+_SHAPES = 12  # shapes that offers are looked for on
+_NARROWER: dict[DType, tuple[DType, ...]] = {DType.F16: (DType.I8, DType.I4), DType.I8: (DType.I4,)}
+_FLAGS = {DType.I8: "int8", DType.I4: "int4"}
+
+
+def refusal(task: Task) -> CompileError:
+    """The error of a model that does not fit the wafers that it was given."""
+    options, config = task.options, task.graph.config
+    tried = _spread(list(shapes(config, task.wafer, options.region)))
+    offers = []
+    wafers = fewest_wafers(task, tried)
+    if wafers is not None and options.wafers is not None:
+        offers.append(f"--wafers {wafers}")
+    given = options.wafers or WAFERS_MAX
+    context = _most(lambda n: _with(task, Bounds(options.bounds.batch, n)), tried, options.bounds.context, given)
+    if context:
+        offers.append(f"--context {context}")
+    if options.bounds.batch > 1:
+        batch = _most(lambda n: _with(task, Bounds(n, options.bounds.context)), tried, options.bounds.batch, given)
+        offers += [f"--batch {batch}"] if batch else []
+    for weights in _NARROWER.get(options.choices.weights, ()):
+        narrow = replace(task, options=replace(options, choices=replace(options.choices, weights=weights)))
+        if any(_holds(narrow, shape, given) for shape in tried):
+            offers.append(f"--weights {_FLAGS[weights]}")
+            break
+    where = f"{options.wafers} x {task.wafer.name}" if options.wafers else f"any number of {task.wafer.name}"
+    remedy = f"What fits: {', or '.join(offers)}." if offers else "Use a machine with more memory."
+    what = f"{config.name} at batch {options.bounds.batch} and context {options.bounds.context}"
+    return CompileError(f"{what} does not fit {where}.", remedy=remedy)
+
+
+def fewest_wafers(task: Task, tried: list[Shape]) -> int | None:
+    """The fewest wafers on which some of the shapes holds the model."""
+    found = [count for shape in tried if (count := _wafers(task, shape))]
+    return min(found, default=None)
+
+
+def _spread(all_shapes: list[Shape]) -> list[Shape]:
+    """A few shapes from small regions to large ones."""
+    ordered = sorted(all_shapes, key=lambda shape: shape.grid.rows * shape.grid.columns)
+    step = max(1, len(ordered) // _SHAPES)
+    return ordered[step // 2 :: step]
+
+
+def _with(task: Task, bounds: Bounds) -> Task:
+    return replace(task, options=replace(task.options, bounds=bounds))
+
+
+def _wafers(task: Task, shape: Shape) -> int:
+    """Wafers that a shape's regions take, filled in order; 0 if some block is larger than a region."""
+    draft = memory(lower(Draft(task, shape, WAFERS_MAX, coarse=True)))
+    if draft is None:
+        return 0
+    parts, sequences = dict(draft.parts), task.options.bounds.batch
+    blocks = []
+    for number, segment in enumerate(task.segments):
+        eighths = (1,) * PARTS if segment.splits else (PARTS,)
+        blocks += [
+            Block(str(number), segment.layer, draft.lasting[parts[number, size]].bytes(sequences), 0.0)
+            for size in eighths
+        ]
+    ends = fill(tuple(blocks), draft.room - tables_bytes(draft))
+    return 0 if ends is None else -(-len(ends) // shape.tiling(task.wafer).count)
+
+
+def _holds(task: Task, shape: Shape, wafers: int) -> bool:
+    return 0 < _wafers(task, shape) <= wafers
+
+
+def _most(change: Callable[[int], Task], tried: list[Shape], below: int, wafers: int) -> int:
+    """The largest size under `below` for which some shape holds the model; 0 if none does at 1."""
+    best = 0
+    for shape in tried:
+        if best + 1 >= below or not _holds(change(best + 1), shape, wafers):
+            continue
+        low, high = best + 1, below - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if _holds(change(middle), shape, wafers) else (low, middle - 1)
+        best = low
+    return best
+
+
+
