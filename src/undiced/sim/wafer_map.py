@@ -12,7 +12,10 @@ from html import escape
 from undiced.machine.region import Role
 from undiced.machine.wafer import Wafer
 from undiced.program import Program, Rect
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.program import WaferProgram
 from undiced.sim.analytic import RegionReport, Report
+from undiced.sim.clock import Timing
 
 _CELL = 360  # pixels of a wafer's longer side
 _GAP = 28
@@ -37,9 +40,14 @@ class _Tile:
     hottest: tuple[str, float]
 
 
-def svg(program: Program, wafer: Wafer, report: Report) -> str:
+def svg(program: Program | WaferProgram, wafer: Wafer, report: Report | Timing) -> str:
     """The map as an SVG document."""
-    tiles = _tiles(program, report)
+    if isinstance(program, WaferProgram):
+        assert isinstance(report, Timing)
+        tiles = _tiles_of(program, report)
+    else:
+        assert isinstance(report, Report)
+        tiles = _tiles(program, report)
     layers = int(dict(program.facts).get("layers", 0)) or 1 + max(
         (t.last for ts in tiles.values() for t in ts), default=0
     )
@@ -84,13 +92,29 @@ def _tiles(program: Program, report: Report) -> dict[int, list[_Tile]]:
     return tiles
 
 
-def _header(program: Program, report: Report, wafers: int) -> list[str]:
-    shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions if r.role is Role.LAYERS}))
+def _tiles_of(program: WaferProgram, timing: Timing) -> dict[int, list[_Tile]]:
+    """Regions of our mapping: a rectangle each."""
+    tiles: dict[int, list[_Tile]] = defaultdict(list)
+    for region, timed in zip(program.regions, timing.regions, strict=True):
+        first, last = min(timed.layers, default=-1), max(timed.layers, default=-1)
+        instructions = [i for run in region.runs for i in program.streams[run.stream].instructions]
+        ends = (
+            (Role.EMBED, any(isinstance(i, isa.Lookup) and i.index == "token" for i in instructions)),
+            (Role.HEAD, any(isinstance(i, isa.Return) for i in instructions)),
+        )
+        roles = frozenset(role for role, held in ends if held)
+        tiles[region.wafer].append(_Tile(region.rect, first, last, timed.cycles, roles, timed.hottest))
+    return tiles
+
+
+def _header(program: Program | WaferProgram, report: Report | Timing, wafers: int) -> list[str]:
+    shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions}))
+    batch = report.step.sequences if isinstance(report, Timing) else report.step.batch
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
         f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per token, simulated",
         f"{report.tokens_per_second:,.0f} tokens/s for one user at {report.clock_hz / 1e9:.3g} GHz, "
-        f"context {report.step.context:,}, batch {report.step.batch}",
+        f"context {report.step.context:,}, batch {batch}",
     )
     sizes = (20, 13, 13)
     return [

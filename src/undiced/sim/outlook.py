@@ -1,0 +1,85 @@
+"""What a timed program of our mapping is reported as: one dictionary under stable keys, for scripts and for people.
+
+Every second is at the clock that is reported beside it. Throughput is that of the sequences whose keys and values the
+program holds, and of no more.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from undiced.core.mapping import Phase
+from undiced.machine.wafer import Wafer
+from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.step import Step
+from undiced.sim.clock import Timing, time_step
+
+_OPERATORS = 40
+
+
+def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = "decode") -> dict[str, object]:
+    """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
+    facts, context = dict(program.facts), timing.step.context
+    prompt = first_token_cycles(program, wafer, context, timing.clock_hz)
+    decoding = phase == "decode"
+    streams = program.bounds.batch
+    single = timing.clock_hz / timing.token_cycles
+    return {
+        "machine": program.machine,
+        "model": program.model,
+        "mapping": "undiced",
+        "phase": phase,
+        "clock_hz": timing.clock_hz,
+        "wafers": 1 + max(region.wafer for region in program.regions),
+        "regions": sorted({f"{r.rect.width}x{r.rect.height}" for r in program.regions}),
+        "context": context,
+        "batch": timing.step.sequences,
+        "streams": streams,
+        "fits": timing.step.sequences <= streams and context <= _longest(program),
+        "cycles_per_token": timing.token_cycles if decoding else prompt,
+        "cycles_per_layer": timing.layer_cycles,
+        "stage_interval_cycles": timing.stage_interval_cycles,
+        "initiation_interval_cycles": timing.initiation_interval_cycles,
+        "tokens_per_second": single if decoding else context * timing.clock_hz / prompt,
+        "aggregate_tokens_per_second": aggregate(program, timing) if decoding else context * timing.clock_hz / prompt,
+        "time_to_first_token_s": prompt / timing.clock_hz,
+        "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
+        "code_bytes_per_core": ceil(facts.get("code_bytes", 0.0)),
+        "max_context_tokens": int(_longest(program)),
+        "digest": program.digest,
+        "utilization": _utilization(program, wafer, timing),
+        "breakdown": {
+            "kind": timing.by_kind(),
+            "operator": dict(list(timing.by_operator().items())[:_OPERATORS]),
+            "instruction": timing.by_instruction(),
+            "region": {f"{r.wafer}/{r.name}": r.cycles for r in timing.regions},
+            "wafer": {str(wafer): cycles for wafer, cycles in timing.by_wafer().items()},
+        },
+    }
+
+
+def aggregate(program: WaferProgram, timing: Timing) -> float:
+    """Tokens per second of all sequences that the program holds, in turn through the pipeline of its regions."""
+    each = timing.step.sequences
+    rounds = max(1, program.bounds.batch // each)  # steps of `sequences` that may be under way
+    return each * timing.clock_hz * min(rounds / timing.token_cycles, 1 / timing.initiation_interval_cycles)
+
+
+def first_token_cycles(program: WaferProgram, wafer: Wafer, prompt: int, clock_hz: float) -> float:
+    """A prompt's positions follow each other through the pipeline; on average one attends to half of it."""
+    timing = time_step(program, wafer, Step(1, 1, max(1, prompt // 2)), clock_hz)
+    return timing.token_cycles + (prompt - 1) * timing.initiation_interval_cycles
+
+
+def _longest(program: WaferProgram) -> float:
+    return max(dict(program.facts).get("max_context_tokens", 0.0), program.bounds.context)
+
+
+def _utilization(program: WaferProgram, wafer: Wafer, timing: Timing) -> dict[str, float]:
+    """Shares of a token's cycles that the fullest core computes, and of the usable cores that a region covers."""
+    rects = {(region.wafer, region.rect) for region in program.regions}
+    chips = 1 + max(chip for chip, _ in rects)
+    return {
+        "compute": timing.by_kind()["compute"] / timing.token_cycles,
+        "cores": sum(rect.cores for _, rect in rects) / (chips * wafer.mesh.cores),
+    }
