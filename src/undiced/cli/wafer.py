@@ -14,18 +14,24 @@ import typer
 from undiced.cli.options import Json
 from undiced.cli.program_file import is_program, magic, open_program
 from undiced.cli.report import writing
-from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError
+from undiced.core.documents import read_object
+from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError, ModelNotFoundError
 from undiced.core.printable import printable
+from undiced.core.quote import file_name
 
 if TYPE_CHECKING:
     from undiced.core.mapping import MappingOptions
     from undiced.llm import Compiled
+    from undiced.machine.wafer import Wafer
+    from undiced.model import Graph, ModelConfig
     from undiced.program import Program
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.sim.analytic import Report
+    from undiced.sim.clock import Timing
 
 # What is decided once, when a model is compiled for wafers.
 _CHOICES = {
-    "wafers", "weights", "kv_bits", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective",
-    "measured_code",
+    "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
 }  # fmt: skip
 
 _NAMED = "A configuration's name (llama-3.3-70b), a config.json, or a checkpoint"
@@ -33,8 +39,7 @@ Subject = Annotated[str, typer.Argument(help=f"{_NAMED}.", metavar="MODEL")]
 Timed = Annotated[str, typer.Argument(help=f"{_NAMED}; or a program of `undiced compile -o`.", metavar="MODEL")]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
-Weights = Annotated[str, typer.Option(help="bf16, int8 or int4.")]
-Kv = Annotated[int, typer.Option("--kv-bits", help="16 or 8 bits per key or value.")]
+Weights = Annotated[str, typer.Option(help="fp16, int8 or int4.")]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
@@ -46,7 +51,9 @@ Layers = Annotated[int | None, typer.Option(help="Replace the model's number of 
 Phase = Annotated[str, typer.Option(help="decode or prefill.")]
 Objective = Annotated[str, typer.Option(help="latency of one user, or interval between tokens of a full pipeline.")]
 Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
-MeasuredCode = Annotated[bool, typer.Option(help="Assume the measured code size of a core instead of a lean one.")]
+CodeBytes = Annotated[
+    int | None, typer.Option(min=0, max=1 << 20, help="Take a core's code for this large instead of counting it.")
+]
 
 
 def compile(
@@ -54,8 +61,7 @@ def compile(
     model: Subject,
     machine: Machine = "wse3",
     wafers: Wafers = None,
-    weights: Weights = "bf16",
-    kv_bits: Kv = 16,
+    weights: Weights = "fp16",
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Context = 4096,
@@ -67,7 +73,7 @@ def compile(
     phase: Phase = "decode",
     objective: Objective = "latency",
     clock: Clock = None,
-    measured_code: MeasuredCode = False,
+    code_bytes: CodeBytes = None,
     out: Annotated[Path | None, typer.Option("--output", "-o", help="Write the program to this file.")] = None,
     dump: Annotated[bool, typer.Option(help="Print the whole program as text.")] = False,
     as_json: Json = False,
@@ -82,8 +88,7 @@ def compile(
         program = compiled.program
     else:
         options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits,
-            sum_bits,
+            region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
         )  # fmt: skip
         program = _wafer_program(model, machine, mapping, options)
     if out is not None:
@@ -108,8 +113,7 @@ def simulate(
     model: Timed,
     machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
     wafers: Wafers = None,
-    weights: Weights = "bf16",
-    kv_bits: Kv = 16,
+    weights: Weights = "fp16",
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Annotated[
@@ -123,7 +127,7 @@ def simulate(
     phase: Phase = "decode",
     objective: Objective = "latency",
     clock: Clock = None,
-    measured_code: MeasuredCode = False,
+    code_bytes: CodeBytes = None,
     draft: Annotated[
         str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
     ] = None,
@@ -150,8 +154,7 @@ def simulate(
     else:
         name, context = machine or "wse3", context or 4096
         options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, measured_code, weights, kv_bits,
-            sum_bits,
+            region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
         )  # fmt: skip
         program = _wafer_program(model, name, mapping, options)
     with guard:
@@ -170,8 +173,6 @@ def map_wafer(
 ) -> None:
     """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
     from undiced.cli.terminal import emit
-    from undiced.sim.analytic import Step
-    from undiced.sim.analytic import simulate as time_program
     from undiced.sim.raster import png
     from undiced.sim.wafer_map import svg
 
@@ -181,7 +182,7 @@ def map_wafer(
     opened = open_program(file, machine)
     program, wafer = opened.program, opened.wafer
     with opened.computing():
-        drawing = svg(program, wafer, time_program(program, wafer, Step(context=context or program.bounds.context)))
+        drawing = svg(program, wafer, _report(program, wafer, context or program.bounds.context, None))
     with writing(out):
         out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(printable(str(out)))
@@ -197,24 +198,18 @@ def _options(
     batch: int,
     wafers: int | None,
     objective: str,
-    measured_code: bool,
+    code_bytes: int | None,
     weights: str,
-    kv_bits: int,
     sum_bits: int,
 ) -> MappingOptions:
     """The mapping's options, parsed."""
     from undiced.cli.wafer_options import parse_phase, parse_region, parse_stages
     from undiced.core.mapping import MappingOptions
 
-    if kv_bits not in (8, 16):
-        raise CompileError(f"Keys and values can't have {kv_bits} bits.", remedy="Use --kv-bits 16 or 8.")
     if sum_bits not in (16, 32):
         raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
-    scheme: dict[str, object] = {}
-    if (weights, kv_bits) != ("bf16", 16):
-        scheme.update(weights=weights, kv_bytes=kv_bits // 8)
-    if sum_bits == 32:
-        scheme.update(wire="fp32", accumulator="fp32-cached")
+    formats = {"weights": weights, "sum_bits": sum_bits}
+    plain = {"weights": "fp16", "sum_bits": 16}
     return MappingOptions(
         region=parse_region(region),
         groups=groups,
@@ -225,35 +220,56 @@ def _options(
         batch=batch,
         wafers=wafers,
         objective=objective,
-        lean=not measured_code,
-        scheme=scheme,
+        code_bytes=code_bytes,
+        scheme={name: value for name, value in formats.items() if value != plain[name]},
     )
 
 
-def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> Program:
-    from undiced.compiler.wafer.build import build_mapping
+def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> Program | WaferProgram:
     from undiced.machine import find_machine
 
-    return build_mapping(_subject(model), find_machine(machine), mapping, options)
+    wafer = find_machine(machine)
+    if mapping != "undiced":
+        from undiced.compiler.wafer.build import build_mapping
+
+        return build_mapping(_config(model), wafer, mapping, options)
+    from undiced.compiler.wafer.asked import options_of
+    from undiced.compiler.wafer.search import compile_graph
+
+    wanted = options_of(options)
+    return compile_graph(_graph(model, options.layers), wafer, wanted)
 
 
-def _subject(model: str) -> object:
-    """What the mappings take: a configuration, from a name, a config.json or a checkpoint."""
+def _graph(model: str, layers: int | None) -> Graph:
+    """A checkpoint's graph, or that of a configuration without weights."""
+    from undiced.compiler.wafer.asked import with_layers
+    from undiced.model.registry import build_config
+
+    config = _config(model)
+    return build_config(with_layers(config, layers))
+
+
+def _config(model: str) -> ModelConfig:
+    """A configuration, from a name, a config.json or a checkpoint."""
     from undiced.checkpoint import open_checkpoint
-    from undiced.model import config_of
+    from undiced.model import config_from_json, config_of, preset
 
     path = Path(model)
-    if path.exists() and path.suffix != ".json":
-        if path.is_file() and path.suffix != ".gguf" and magic(path)[:4] != b"GGUF":
-            raise CheckpointError(
-                f"{model} is no compiled program and no checkpoint.",
-                remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
-            )
-        return config_of(open_checkpoint(path))
-    return model  # a name or a config.json: the compiler reads both, and says what is known
+    if model.endswith(".json"):
+        if not path.exists():
+            raise ModelNotFoundError(f"There is no file {file_name(path)}.", remedy="Give a model's config.json.")
+        return config_from_json(read_object(path)[0], path.stem)
+    if not path.exists():
+        return preset(model)
+    if path.is_file() and path.suffix != ".gguf" and magic(path)[:4] != b"GGUF":
+        raise CheckpointError(
+            f"{model} is no compiled program and no checkpoint.",
+            remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
+        )
+    return config_of(open_checkpoint(path))
 
 
-def _mapping_of(program: Program) -> str:
+def _mapping_of(program: Program | WaferProgram) -> str:
     """The mapping that a published one's facts name; ours names none."""
     names = [name.removeprefix("mapping ") for name, _ in program.facts if name.startswith("mapping ")]
     return names[0] if names else "undiced"
@@ -269,33 +285,44 @@ def _refuse(given: typer.Context, names: set[str], why: str) -> None:
 
 
 def _timed(
-    program: Program, machine: str, mapping: str, phase: str, batch: int, context: int, clock: float | None
+    program: Program | WaferProgram,
+    machine: str,
+    mapping: str,
+    phase: str,
+    batch: int,
+    context: int,
+    clock: float | None,
 ) -> dict[str, object]:
     from undiced.cli.wafer_options import parse_clock, parse_phase
     from undiced.machine import find_machine
+    from undiced.program.wafer.program import WaferProgram
+
+    wafer, way = find_machine(machine), parse_phase(phase)
+    if isinstance(program, WaferProgram):
+        from undiced.program.wafer.step import Step as OurStep
+        from undiced.sim.clock import time_step
+        from undiced.sim.outlook import outlook
+
+        timing = time_step(program, wafer, OurStep(batch, 1, context), parse_clock(clock))
+        return outlook(program, wafer, timing, way)
     from undiced.sim.analytic import Step
     from undiced.sim.phase import time_phase
     from undiced.sim.summary import summary
 
-    wafer, way = find_machine(machine), parse_phase(phase)
     step = Step(batch=batch, context=context, clock_hz=parse_clock(clock))
     return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
 
 
 def _speculation(
-    program: Program, machine: str, draft: str, acceptance: float, context: int, clock: float | None
+    program: Program | WaferProgram, machine: str, draft: str, acceptance: float, context: int, clock: float | None
 ) -> dict[str, object]:
-    from undiced.cli.wafer_options import parse_clock
     from undiced.core.mapping import MappingOptions
     from undiced.machine import find_machine
-    from undiced.sim.analytic import Step
-    from undiced.sim.analytic import simulate as time_program
     from undiced.sim.speculation import speculate
 
     wafer = find_machine(machine)
-    step = Step(batch=1, context=context, clock_hz=parse_clock(clock))
     drafting = _wafer_program(draft, machine, "undiced", MappingOptions(context=context))
-    found = speculate(time_program(program, wafer, step), time_program(drafting, wafer, step), acceptance)
+    found = speculate(*(_report(each, wafer, context, clock) for each in (program, drafting)), acceptance)
     return {
         "draft": draft,
         "acceptance": acceptance,
@@ -305,6 +332,21 @@ def _speculation(
         "tokens_per_round": found.tokens,
         "tokens_per_second": found.tokens_per_second,
     }
+
+
+def _report(program: Program | WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Report | Timing:
+    """One decoded token."""
+    from undiced.cli.wafer_options import parse_clock
+    from undiced.program.wafer.program import WaferProgram
+
+    if isinstance(program, WaferProgram):
+        from undiced.program.wafer.step import Step as OurStep
+        from undiced.sim.clock import time_step
+
+        return time_step(program, wafer, OurStep(1, 1, context), parse_clock(clock))
+    from undiced.sim.analytic import Step, simulate
+
+    return simulate(program, wafer, Step(batch=1, context=context, clock_hz=parse_clock(clock)))
 
 
 def _host_program(model: str, context: int, batch: int) -> Compiled:
