@@ -82,6 +82,7 @@ def compile(
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     compiled: Compiled | None = None
+    program: Program | WaferProgram
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         compiled = _host_program(model, context, batch)
@@ -142,6 +143,7 @@ def simulate(
     elif phase != "decode" or batch != 1:
         raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
     guard: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    program: Program | WaferProgram
     if is_program(model):
         from undiced.core.mapping import PREFILL
 
@@ -322,7 +324,8 @@ def _speculation(
 
     wafer = find_machine(machine)
     drafting = _wafer_program(draft, machine, "undiced", MappingOptions(context=context))
-    found = speculate(*(_report(each, wafer, context, clock) for each in (program, drafting)), acceptance)
+    target = _report(program, wafer, context, clock)
+    found = speculate(target, _report(drafting, wafer, context, clock), acceptance)
     return {
         "draft": draft,
         "acceptance": acceptance,

@@ -90,7 +90,9 @@ def state_values(streams: Iterable[Stream]) -> tuple[Value, ...]:
     return tuple(found.values())
 
 
-def place_states(states: tuple[Value, ...], trees: tuple[Tree, ...], base: int, tokens: int) -> tuple[dict[str, int], int]:
+def place_states(
+    states: tuple[Value, ...], trees: tuple[Tree, ...], base: int, tokens: int
+) -> tuple[dict[str, int], int]:
     """Addresses of states from `base` on, and the first free one behind them."""
     at: dict[str, int] = {}
     shares = Shares({value.name: value for value in states}, trees)
@@ -115,7 +117,7 @@ def scan(stream: Stream, trees: tuple[Tree, ...], base: int, tokens: int) -> tup
         first, last = lives[value.name]
         size = tokens * share_bytes(shares, value.name)
         address = base
-        alive = sorted((start, end) for f, l, start, end in placed if f <= last and first <= l)
+        alive = sorted((start, end) for begin, done, start, end in placed if begin <= last and first <= done)
         for start, end in alive:
             if address + size <= start:
                 break
@@ -126,7 +128,9 @@ def scan(stream: Stream, trees: tuple[Tree, ...], base: int, tokens: int) -> tup
     return at, top
 
 
-def addressed(stream: Stream, trees: tuple[Tree, ...], states: dict[str, int], base: int, tokens: int, sequences: int) -> Stream:
+def addressed(
+    stream: Stream, trees: tuple[Tree, ...], states: dict[str, int], base: int, tokens: int, sequences: int
+) -> Stream:
     """The stream with every value's address; what lasts is counted from its run's base."""
     at, _ = scan(stream, trees, base, tokens)
     at |= states

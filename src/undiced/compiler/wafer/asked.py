@@ -1,4 +1,4 @@
-"""From what a command asks for to what our mapping compiles: options by name, models with fewer layers, their graphs."""
+"""From what a command asks for to what our mapping compiles: options by name, models with other layers."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def choices_of(scheme: object) -> Choices:
     if weights not in WEIGHTS:
         raise CompileError(f"There are no {weights[:40]!r} weights.", remedy="Use fp16, int8 or int4.")
     wide = bits == 32
-    return replace(
-        LEAN, weights=WEIGHTS[weights], sums=DType.F32 if wide else DType.F16, wire="f32" if wide else "f16"
-    )
+    return replace(LEAN, weights=WEIGHTS[weights], sums=DType.F32 if wide else DType.F16, wire="f32" if wide else "f16")
 
 
 def weights_of(graph: Graph) -> str:

@@ -1,4 +1,4 @@
-"""The model in order as blocks that regions take, and what a region then runs. Knows bytes and cycles, no instruction."""
+"""The model in order as blocks that regions take, and what a region then runs. Knows no instruction."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def contents(blocks: tuple[Block, ...], ends: tuple[int, ...]) -> Iterator[tuple
 def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
     """(segment, eighths) that a region runs: parts of one segment that lie together run as one."""
     counts = Counter(block.kind for block in blocks)
-    return [
-        (int(kind), count if draft.task.segments[int(kind)].splits else PARTS) for kind, count in counts.items()
-    ]
+    return [(int(kind), count if draft.task.segments[int(kind)].splits else PARTS) for kind, count in counts.items()]
 
 
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:

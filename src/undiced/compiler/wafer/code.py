@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Roots
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.sequences import SEQUENCES
 from undiced.program.wafer.tree import Tree
@@ -27,7 +28,7 @@ def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...]) -> int:
     functions: set[str] = set()
     reductions: set[tuple[int, str]] = set()
     for stream in streams:
-        roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if hasattr(part, "whole")}
+        roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if isinstance(part, Roots)}
         for i in stream.instructions:
             total += _own_bytes(i)
             if isinstance(i, isa.Apply):

@@ -1,4 +1,4 @@
-"""Numbers of a finished draft that reports need and executors do not: memory, and what would still fit. Knows no time."""
+"""Numbers of a finished draft that reports need: memory, and what would still fit. Knows no time."""
 
 from __future__ import annotations
 

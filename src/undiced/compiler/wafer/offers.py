@@ -99,6 +99,3 @@ def _most(change: Callable[[int], Task], tried: list[Shape], below: int, wafers:
             low, high = (middle, high) if _holds(change(middle), shape, wafers) else (low, middle - 1)
         best = low
     return best
-
-
-

@@ -53,7 +53,6 @@ def lower(draft: Draft) -> Draft:
     if any(segment.splits for segment in task.segments):
         written.keeping()
     list(written.rotating())
-    width, height = draft.shape.sides
     for distance, off in ((grid.columns, False), (grid.rows + grid.columns, False), (grid.rows + grid.columns, True)):
         written.entering(distance, off)
         if any(segment.splits for segment in task.segments):
@@ -134,7 +133,8 @@ def cut(draft: Draft) -> Draft | None:
 
 def tables_bytes(draft: Draft) -> int:
     """What tables by position take in every region."""
-    return sum(l.fixed for s, l in zip(draft.streams, draft.lasting, strict=True) if s.name == "tables")
+    kept = zip(draft.streams, draft.lasting, strict=True)
+    return sum(lasts.fixed for stream, lasts in kept if stream.name == "tables")
 
 
 def _balanced(draft: Draft, room: int, regions: int) -> Draft:

@@ -8,8 +8,8 @@ from math import cbrt, ceil, sqrt
 
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
-from undiced.compiler.wafer.passes import PASSES, interval, latency
 from undiced.compiler.wafer.offers import refusal
+from undiced.compiler.wafer.passes import PASSES, interval, latency
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
@@ -109,13 +109,12 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
     by_interval = task.options.objective == "interval"
     drafts: list[Draft] = []
-    tried = 0
-    for each in sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate):
+    promising = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
+    for each in promising[:_TRIED]:
         draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
         if draft is not None:
             drafts.append(draft)
-        tried += 1
-        if len(drafts) == _WRITTEN or tried == _TRIED:
+        if len(drafts) == _WRITTEN:
             break
     if not drafts:
         return None

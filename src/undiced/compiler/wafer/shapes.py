@@ -1,4 +1,4 @@
-"""Region shapes worth trying: those at which some core's share just shrinks, and fractions of the mesh. Knows no time."""
+"""Region shapes worth trying: at which some core's share just shrinks, and fractions of the mesh. Knows no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compiled for wafers, and what for: the model's graph, the machine, and what was asked. Data and its bounds."""
+"""What is compiled for wafers, and what for: a graph, a machine, and what was asked. Data and its bounds."""
 
 from __future__ import annotations
 

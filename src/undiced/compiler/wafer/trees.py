@@ -68,7 +68,7 @@ class TreeFinder:
         return self._found[key]
 
     def _search(self, span: int, slices: int, payloads: Payloads) -> Tree:
-        best, chosen = inf, (Level(span),)
+        best, chosen = inf, tuple[Level, ...]((Level(span),))
         for sizes in _splits(span):
             if sizes[0] < min(slices, span):
                 continue

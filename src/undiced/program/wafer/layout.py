@@ -101,6 +101,10 @@ def indices(spread: Spread, index: int, size: int, cores: int) -> list[list[int]
     out = []
     for core in range(cores):
         who = core // step % part.ways
-        held = range(who * share, (who + 1) * share) if part.order == "block" else range(who, who + share * part.ways, part.ways)
+        held = (
+            range(who * share, (who + 1) * share)
+            if part.order == "block"
+            else range(who, who + share * part.ways, part.ways)
+        )
         out.append([i if i < size and core < taken else -1 for i in held])
     return out

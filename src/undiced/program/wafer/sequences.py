@@ -102,7 +102,9 @@ class _Steps:
         poly = self.op("multiply_add", t, _ERF[5], _ERF[4])
         for coefficient in (_ERF[3], _ERF[2], _ERF[1]):
             poly = self.op("add", self.op("multiply", poly, t), coefficient)
-        tail = self.op("multiply", self.op("multiply", poly, t), self.exponential(self.op("multiply", size, size), -0.5))
+        tail = self.op(
+            "multiply", self.op("multiply", poly, t), self.exponential(self.op("multiply", size, size), -0.5)
+        )
         half = self.op("multiply", self.op("multiply", tail, size), 0.5)
         return self.op("subtract", self.op("maximum", "x", 0.0), half)
 

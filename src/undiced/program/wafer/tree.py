@@ -122,4 +122,6 @@ def _sends(join: Join) -> list[tuple[int, int]]:
     if join.star:
         members = sorted((m for arm in join.arms for m in arm), key=lambda m: (abs(m - join.root), m))
         return [(member, join.root) for member in members]
-    return [(sender, receiver) for arm in join.arms for sender, receiver in zip(arm, (*arm[1:], join.root), strict=True)]
+    return [
+        (sender, receiver) for arm in join.arms for sender, receiver in zip(arm, (*arm[1:], join.root), strict=True)
+    ]

@@ -32,7 +32,9 @@ def attention(low: Lowering, node: Node) -> None:
     kv, group = Dim("kv", config.kv_heads), Dim("group", config.heads // config.kv_heads)
     pair, turn = k.dims[1:]
     column = Dim("column", config.head_dim)
-    keys = w.value("keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.choices.caches, kind=Kind.CACHE)
+    keys = w.value(
+        "keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.choices.caches, kind=Kind.CACHE
+    )
     values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.choices.caches,
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
@@ -112,7 +114,9 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     terms = (Partial("sum", grid.rows),)
     flat = (Dim("flat", count * (lanes + 1)),)
     payload = w.value("mixed.payload", flat, terms, ())
-    mixed = w.value("mixed.terms", dims, terms, bands.heads_and("column"), view=view_of(payload, 0, lanes + 1, 0, lanes))
+    mixed = w.value(
+        "mixed.terms", dims, terms, bands.heads_and("column"), view=view_of(payload, 0, lanes + 1, 0, lanes)
+    )
     sums = w.value("sums.terms", dims[:2], terms, bands.heads, view=view_of(payload, 0, lanes + 1, lanes))
     w.emit(isa.Fold(w.node, "sum", sums, weighed))
     w.emit(isa.Product(w.node, weighed, (values,), (mixed,), longest(low, mixed, ("column", "group"))))

@@ -8,7 +8,7 @@ from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, TOKEN, Lowering
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Roots
-from undiced.program.wafer.value import DType, Weights
+from undiced.program.wafer.value import Weights
 
 
 def embed(low: Lowering, node: Node) -> None:

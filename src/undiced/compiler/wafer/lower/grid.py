@@ -11,7 +11,7 @@ from undiced.program.wafer.layout import Axis, Partial, Replicate, Shard, Spread
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A region's logical rows by columns. The hidden state lies over rows, heads and feed-forward columns over columns."""
+    """Logical rows by columns. The hidden state lies over rows, heads and feed-forward columns over columns."""
 
     rows: int
     columns: int

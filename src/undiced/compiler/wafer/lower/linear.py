@@ -142,7 +142,9 @@ def _add_biases(low: Lowering, tile: Tile) -> None:
     """Biases lie side by side as the results do; those without one are 0."""
     w = low.w
     has = [len(o.node.weights) > 1 for o in tile.outputs]
-    name = "biases:" + "+".join(layered(o.node.weights[1])[0] if b else "0" for o, b in zip(tile.outputs, has, strict=True))
+    name = "biases:" + "+".join(
+        layered(o.node.weights[1])[0] if b else "0" for o, b in zip(tile.outputs, has, strict=True)
+    )
     w.values[name] = Value(name, (Dim("flat", tile.size),), DType.F32, (), (), Kind.WEIGHT)
     offset = 0
     for number, (output, biased) in enumerate(zip(tile.outputs, has, strict=True)):

@@ -112,7 +112,9 @@ class Lowering:
         scaled = held.name
         if node.weights:
             role, layer = layered(node.weights[0])
-            weight = self.w.weight(role, held.dims, Weights(role, held.dims, layer), *self.spreads(held), dtype=DType.F32)
+            weight = self.w.weight(
+                role, held.dims, Weights(role, held.dims, layer), *self.spreads(held), dtype=DType.F32
+            )
             scaled = self.like(held, f"{role}.scaled")
             self.w.emit(isa.Combine(self.w.node, "multiply", scaled, held.name, weight))
         return PendingNorm(held.name, scaled, node.number("eps"), node.integer("width"))
@@ -154,7 +156,9 @@ class Lowering:
     def send_range(self) -> None:
         """The next norm's power of two on its way, once what is more urgent has left."""
         if self.near:
-            self.w.emit(isa.Multicast(self.w.node, self.w.state(RANGE, ()), self.near, self.grid.line(Axis.ROWS), "f32"))
+            self.w.emit(
+                isa.Multicast(self.w.node, self.w.state(RANGE, ()), self.near, self.grid.line(Axis.ROWS), "f32")
+            )
             self.near = ""
 
     def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
@@ -186,9 +190,10 @@ class Lowering:
             return held
         norm, w = held.norm, self.w
         axis = Axis.ROWS if held.side == "rows" else Axis.COLUMNS
-        rows, columns = self.spreads(held)
         term = (Partial("sum", self.grid.extent(axis)),)
-        squares = w.value(f"{held.name}.square", (), term if axis is Axis.ROWS else (), () if axis is Axis.ROWS else term)
+        squares = w.value(
+            f"{held.name}.square", (), term if axis is Axis.ROWS else (), () if axis is Axis.ROWS else term
+        )
         self.square_sum(norm.source, squares)
         at_root = w.joined(squares, self.grid.line(axis), whole=True)
         self.inverse_root(at_root, norm.width, norm.eps)
@@ -203,7 +208,9 @@ def _of(w: Writer, name: str) -> tuple:  # type: ignore[type-arg]
     return value.rows, value.columns
 
 
-def matrix(low: Lowering, role: str, layer: bool, order: tuple[Dim, ...], columns: tuple[int, ...] = (), scale: float = 1.0) -> Weights:
+def matrix(
+    low: Lowering, role: str, layer: bool, order: tuple[Dim, ...], columns: tuple[int, ...] = (), scale: float = 1.0
+) -> Weights:
     """The source of a matrix; of a part of its features the slot still has all."""
     if low.eighths == PARTS or all(dim.name != FEATURE for dim in order):
         return Weights(role, order, layer, columns, scale=scale)

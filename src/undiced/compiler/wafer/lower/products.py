@@ -43,7 +43,7 @@ def _output(low: Lowering, node: Node) -> Output:
     role = attention_role(low, node.out)
     if role in ("q", "k"):
         pairs = (Dim("pair", config.head_dim // 2), Dim("turn", 2))
-        heads = (Dim("kv", config.kv_heads),)
+        heads: tuple[Dim, ...] = (Dim("kv", config.kv_heads),)
         heads += (Dim("group", config.heads // config.kv_heads),) if role == "q" else ()
         scale = float(config.scale) if role == "q" and config.qk_norm == "none" else 1.0
         return Output(node, (*heads, *pairs), bands.heads_and("pair"), head_columns(low, node), scale)
@@ -67,7 +67,9 @@ def head_columns(low: Lowering, node: Node) -> tuple[int, ...]:
     """The order of a head's columns that its rotation wants, wherever in the segment it is."""
     for turned in low.nodes:
         if turned.op == "rope":
-            return pairing(turned.integer("head_dim"), turned.integer("dims"), turned.integer("offset"), turned.text("style"))
+            return pairing(
+                turned.integer("head_dim"), turned.integer("dims"), turned.integer("offset"), turned.text("style")
+            )
     return ()
 
 

@@ -26,7 +26,7 @@ _UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward b
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Nodes from one hidden state to the next: what reads `source` and makes `result`; equal keys mean equal streams."""
+    """Nodes from one hidden state to the next, which read `source` and make `result`; equal keys, equal streams."""
 
     nodes: tuple[Node, ...]
     source: str
@@ -57,7 +57,7 @@ def segments(graph: Graph) -> list[Segment]:
     for index, node in enumerate(graph.nodes):
         live |= {node.out}
         live = {name for name in live if last.get(name, len(graph.nodes)) > index}
-        if live == {node.out} and graph.nodes[taken:index + 1] and _whole(graph, node):
+        if live == {node.out} and graph.nodes[taken : index + 1] and _whole(graph, node):
             nodes = graph.nodes[taken : index + 1]
             out.append(Segment(nodes, source, node.out, _key(nodes, source)))
             taken, source = index + 1, node.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 from msgspec.structs import replace
 
 from undiced.compiler.wafer.lower.choices import Choices, Wire
@@ -12,6 +13,7 @@ from undiced.program.wafer.layout import Axis, Dim, Roots, Spread
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.tree import Level, Tree
 from undiced.program.wafer.value import DType, Kind, Value, View, Weights
+
 
 @dataclass(slots=True)
 class Trees:
