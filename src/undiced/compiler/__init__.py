@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import overload
 
 from undiced.compiler.host import compile_host
 from undiced.core.formats import FORMATS
 from undiced.machine.host import Host
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
-from undiced.program import Bounds, Program
+from undiced.program import Bounds, HostProgram, Program
 
 __all__ = ["compile"]
 
 
-def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> Program:
+@overload
+def compile(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram: ...
+@overload
+def compile(graph: Graph, machine: Wafer, bounds: Bounds) -> Program: ...
+def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> HostProgram | Program:
     """The program that computes `graph` on `machine` within `bounds`.
 
     A wafer program is our mapping for one user's latency on the fewest wafers; `undiced.compiler.wafer` has the rest.
