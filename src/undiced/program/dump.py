@@ -49,9 +49,15 @@ def _instr(instr: Instr) -> str:
     for field in words_of(type(instr)):
         value: int | float = getattr(instr, field.name)
         if not (field.kind is Kind.VECTOR and value == NONE):
-            parts.append(f"{field.name}={value.name.lower() if isinstance(value, IntEnum) else f'{value:g}'}")
+            parts.append(f"{field.name}={_number(value)}")
     parts += [name for name in flags_of(type(instr)) if getattr(instr, name)]
     return " ".join(parts) + (f"  # {instr.note}" if instr.note else "")
+
+
+def _number(value: int | float) -> str:
+    if isinstance(value, IntEnum):
+        return value.name.lower()
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _wafer(program: Program) -> Iterator[str]:

@@ -13,7 +13,8 @@ from undiced.program import Bounds
 from undiced.program.dump import dump
 from undiced.program.file import load
 from undiced.program.host.encoding import INSTR_BYTES, encode
-from undiced.program.host.instruction import INSTRUCTIONS, Attention, Matmul, Rope, Sample
+from undiced.program.host.field import Partition
+from undiced.program.host.instruction import INSTRUCTIONS, Attention, Matmul, Quantize, Rope, Sample
 from undiced.program.host.table import code_of, fields_of, name_of, words_of
 from undiced.program.host.verify import verify
 
@@ -81,6 +82,16 @@ def test_dump_names_everything_once(program):
     assert text == dump(program)
     assert sum(line.startswith("slot ") for line in text.splitlines()) == len(program.slots)
     assert "MATMUL dst=" in text and "# layers.0.attn.q.out" in text
+
+
+def test_dump_prints_integers_to_the_last_digit_and_enumerations_by_name(program):
+    store = Quantize(dst=1, a=0, columns=1_234_567, by=Partition.COLUMNS, note="x")
+    product = Matmul(dst=1, a=0, weight=2, start=0, rows=3, columns=4, accumulate=True)
+    lines = dump(replace(program, instrs=(store, product))).splitlines()
+    assert lines[-2:] == [
+        "  QUANTIZE dst=1 a=0 columns=1234567 by=columns  # x",
+        "  MATMUL dst=1 a=0 weight=2 start=0 rows=3 columns=4 accumulate",
+    ]
 
 
 CHANGES = {
