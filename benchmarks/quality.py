@@ -29,7 +29,8 @@ from undiced.engine.meaning import log_softmax
 from undiced.engine.record import greedy
 from undiced.machine.host import host
 from undiced.model import build
-from undiced.program import Bounds, Op, Program
+from undiced.program import Bounds, HostProgram
+from undiced.program.host.instruction import Sample
 from undiced.text import Tokenizer, load_tokenizer
 
 WINDOW, COMPARED_FROM = 512, 256  # positions COMPARED_FROM .. WINDOW - 2 predict a token that the text has
@@ -70,12 +71,12 @@ def _step(tokens: NDArray[np.int32], at: int, slots: int, rows: NDArray[np.int32
     )
 
 
-def _logits(backend: Backend, program: Program) -> F32:
-    index = next(i.a for i in program.streams[0].instrs if i.op is Op.SAMPLE)
+def _logits(backend: Backend, program: HostProgram) -> F32:
+    index = next(i.a for i in program.instrs if isinstance(i, Sample))
     return backend.buffer(index)  # type: ignore[attr-defined,no-any-return]
 
 
-def reference(program: Program, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[F32]:
+def reference(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[F32]:
     """Log-probabilities of the compared positions of each window, (255, vocab), in float."""
     pages = -(-WINDOW // 32)
     backend = InterpreterBackend(program, checkpoint, pages=pages, max_tokens=WINDOW)
@@ -85,7 +86,7 @@ def reference(program: Program, checkpoint: Checkpoint, windows: NDArray[np.int3
         yield log_softmax(_logits(backend, program))
 
 
-def engine(program: Program, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[list[F32]]:
+def engine(program: HostProgram, checkpoint: Checkpoint, windows: NDArray[np.int32]) -> Iterator[list[F32]]:
     """For each compared position, the windows' log-probabilities: half prefilled, half decoded, all together."""
     count = len(windows)
     pages = -(-WINDOW // 32)

@@ -213,21 +213,29 @@ nb::typed<nb::dict, nb::str, int> op_codes() {
     return out;
 }
 
+// The fields of a record by name, as the engine reads them.
 nb::dict decode_instr(const nb::bytes& record) {
     const std::vector<Instr> instrs = decode_stream(record);
     if (instrs.size() != 1) throw std::invalid_argument("one instruction expected");
     const Instr& i = instrs[0];
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&i);
     nb::dict out;
     out["op"] = i.op;
-    out["flags"] = i.flags;
-    out["dst"] = i.dst;
-    out["a"] = i.a;
-    out["b"] = i.b;
-    out["c"] = i.c;
-    out["weight"] = i.weight;
-    out["bias"] = i.bias;
-    out["p"] = nb::make_tuple(i.p[0], i.p[1], i.p[2], i.p[3], i.p[4], i.p[5], i.p[6]);
-    out["f"] = nb::make_tuple(i.f[0], i.f[1]);
+    for (const Field& field : kFields) {
+        if (static_cast<std::uint16_t>(field.op) != i.op) continue;
+        const nb::str name(field.name.data(), field.name.size());
+        std::int32_t word = 0;
+        float number = 0.0f;
+        if (field.kind == 'b') {
+            out[name] = (i.flags >> field.place & 1) != 0;
+        } else if (field.kind == 'i') {
+            std::memcpy(&word, bytes + field.place, sizeof word);
+            out[name] = word;
+        } else {
+            std::memcpy(&number, bytes + field.place, sizeof number);
+            out[name] = number;
+        }
+    }
     return out;
 }
 

@@ -19,14 +19,17 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 StepChecker make_checker(const std::vector<Bound>& program, const State& state) {
     int window = 1, embed_rows = std::numeric_limits<int>::max(), position_rows = 0;
     for (const Bound& b : program) {
-        const auto op = static_cast<Op>(b.i.op);
-        if (op == Op::ATTENTION) window = window == 0 || b.i.p[5] == 0 ? 0 : std::max(window, b.i.p[5]);
-        if (op != Op::EMBED) continue;
-        const int rows = static_cast<int>(state.weights.slot(b.i.weight).rows());
-        if ((b.i.flags & kFlagPositions) == 0)
-            embed_rows = std::min(embed_rows, rows);
-        else
+        if (b.is<instr::Attention>()) {
+            const int looks_back = b.i.as<instr::Attention>().window;
+            window = window == 0 || looks_back == 0 ? 0 : std::max(window, looks_back);
+        }
+        if (!b.is<instr::Embed>()) continue;
+        const auto i = b.i.as<instr::Embed>();
+        const int rows = static_cast<int>(state.weights.slot(i.table).rows());
+        if (i.positions())
             position_rows = position_rows == 0 ? rows : std::min(position_rows, rows);
+        else
+            embed_rows = std::min(embed_rows, rows);
     }
     return {state.limits, window, embed_rows, position_rows};
 }
@@ -67,19 +70,20 @@ void Engine::bind(const EngineSpec& spec) {
     const Instr* next = nullptr;
     for (std::size_t i = 2 * program_.size(); i-- > 0;) {
         Bound& bound = program_[i % program_.size()];
-        if (static_cast<Op>(bound.i.op) != Op::MATMUL) continue;
+        if (!bound.is<instr::Matmul>()) continue;
         bound.next_matmul = next != nullptr ? next : &bound.i;
         next = &bound.i;
     }
     Bound* product = nullptr;
     for (Bound& bound : program_) {
-        if (static_cast<Op>(bound.i.op) == Op::MATMUL) product = &bound;
-        if (static_cast<Op>(bound.i.op) == Op::ATTENTION && product != nullptr) product->attention = &bound;
+        if (bound.is<instr::Matmul>()) product = &bound;
+        if (bound.is<instr::Attention>() && product != nullptr) product->attention = &bound;
     }
 }
 
 void Engine::bind_one(const Instr& instr) {
     Bound bound{instr, instructions_++};
+    bound.large = bound.is<instr::Barrier>() && instr.as<instr::Barrier>().large();
     const Checker checker(*state_, bound);
     const OpEntry* entry = find_op(instr.op);
     if (entry == nullptr) {
@@ -183,7 +187,7 @@ void Engine::run_thread(int thread) {
 
 void Engine::run_bound(const Bound& bound, int thread) {
     if (bound.run == nullptr) {
-        if (!state_->small || (bound.i.flags & kFlagLarge) == 0) state_->team.barrier(thread);
+        if (!state_->small || !bound.large) state_->team.barrier(thread);
         return;
     }
     for (int member = thread; member < state_->members(); member += state_->team.active())

@@ -8,7 +8,7 @@ namespace undiced {
 namespace {
 
 int check_barrier(const Checker& c) {
-    c.flags(kFlagLarge);
+    c.as<instr::Barrier>();
     return kNone;
 }
 
@@ -40,7 +40,7 @@ const OpEntry* find_op(std::uint16_t code) {
 }
 
 void Checker::refuse(const std::string& what) const {
-    throw std::invalid_argument("instruction " + std::to_string(bound.index) + " (" + std::string(op_name(i.op)) +
+    throw std::invalid_argument("instruction " + std::to_string(bound.index) + " (" + std::string(op_name(bound.i.op)) +
                                 "): " + what);
 }
 
@@ -87,10 +87,6 @@ void Checker::vector(int slot, std::int64_t count, bool optional) const {
 
 void Checker::same_rows(const Buffer& x, const Buffer& y) const {
     require(x.spec.samples == y.spec.samples, "mixes token rows and sampled rows");
-}
-
-void Checker::flags(std::uint16_t allowed) const {
-    require((i.flags & ~allowed) == 0, "has a flag that it does not take");
 }
 
 void Checker::layer(int index, int kv_heads, int head_dim) const {

@@ -17,15 +17,28 @@ struct Bound {
     Instr i;
     int index;                           // in the stream
     int extra = kNone;                   // ROPE: its table; ATTENTION: its plan
+    bool large = false;                  // a barrier that small steps pass
     RunOp run = nullptr;                 // nullptr: a barrier
     const Instr* next_matmul = nullptr;  // the next MATMUL of the stream, around its end: what is streamed afterwards
     const Bound* attention = nullptr;    // MATMUL: the ATTENTION that comes before the next MATMUL
+
+    template <class T>
+    bool is() const {
+        return i.op == static_cast<std::uint16_t>(T::kOp);
+    }
 };
 
 // Checks one instruction: every function throws std::invalid_argument that names instruction, operand and value.
 class Checker {
   public:
-    Checker(State& state, const Bound& bound) : state(state), bound(bound), i(bound.i) {}
+    Checker(State& state, const Bound& bound) : state(state), bound(bound) {}
+
+    // The instruction's fields by name; its flags are ones that it takes.
+    template <class T>
+    T as() const {
+        require(bound.is<T>() && (bound.i.flags & ~T::kFlags) == 0, "has a flag that it does not take");
+        return bound.i.as<T>();
+    }
 
     [[noreturn]] void refuse(const std::string& what) const;
     void require(bool condition, const char* what) const {
@@ -39,12 +52,10 @@ class Checker {
     // A vector slot of `count` values; kNone is allowed if `optional`.
     void vector(int slot, std::int64_t count, bool optional) const;
     void same_rows(const Buffer& x, const Buffer& y) const;
-    void flags(std::uint16_t allowed) const;
     void layer(int index, int kv_heads, int head_dim) const;
 
     State& state;
     const Bound& bound;
-    const Instr& i;
 
   private:
     const Buffer& any(int buffer, const char* operand) const;

@@ -8,6 +8,13 @@
 namespace undiced {
 namespace {
 
+// The table's numbers are the kernels'.
+constexpr Activation kernel_of(instr::Activation activation) { return static_cast<Activation>(activation); }
+static_assert(kernel_of(instr::Activation::SILU) == Activation::kSilu);
+static_assert(kernel_of(instr::Activation::GELU) == Activation::kGelu);
+static_assert(kernel_of(instr::Activation::GELU_TANH) == Activation::kGeluTanh);
+static_assert(kernel_of(instr::Activation::RELU) == Activation::kRelu);
+
 constexpr int kBlock = static_cast<int>(kBlockCols);
 
 // Where the tiles [begin, end) are read from.
@@ -16,20 +23,19 @@ void set_next(MatmulArgs& args, const PackedMatrix& w, std::int64_t begin, std::
     args.next[1] = w.tile(middle_tile(begin, end));
 }
 
-void check_pointwise(const Checker& c, int columns) {
-    c.flags(0);
-    c.same_rows(c.columns(c.i.dst, "dst", 0, columns), c.columns(c.i.a, "a", 0, columns));
+template <class T>
+void check_pointwise(const Checker& c, const T& i) {
+    c.same_rows(c.columns(i.dst, "dst", 0, i.columns), c.columns(i.a, "a", 0, i.columns));
 }
 
 }  // namespace
 
 int check_quantize(const Checker& c) {
-    const auto& [columns, partition, p2, p3, p4, p5, p6] = c.i.p;
-    c.flags(0);
-    const Buffer& dst = c.int8(c.i.dst, "dst");
-    c.same_rows(dst, c.columns(c.i.a, "a", 0, columns));
-    c.require(columns <= dst.spec.width, "dst is narrower than columns");
-    c.require(partition == kPartitionTokens || partition == kPartitionColumns, "partition must be tokens or columns");
+    const auto i = c.as<instr::Quantize>();
+    const Buffer& dst = c.int8(i.dst, "dst");
+    c.same_rows(dst, c.columns(i.a, "a", 0, i.columns));
+    c.require(i.columns <= dst.spec.width, "dst is narrower than columns");
+    c.require(i.by == instr::Partition::TOKENS || i.by == instr::Partition::COLUMNS, "by must be tokens or columns");
     return kNone;
 }
 
@@ -82,12 +88,12 @@ void multiply_planes(State& state, const MatmulArgs& whole, int member) {
 }  // namespace
 
 void run_quantize(State& state, const Bound& b, int member) {
-    const auto& [columns, partition, p2, p3, p4, p5, p6] = b.i.p;
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const bool by_rows = partition == kPartitionTokens;
+    const auto i = b.i.as<instr::Quantize>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const bool by_rows = i.by == instr::Partition::TOKENS;
     const Share rows = by_rows ? state.row_share(dst, member) : Share{0, state.rows(dst)};
-    const Share mine = by_rows ? Share{0, columns} : column_share(columns, state.members(), member);
-    const std::int64_t blocks = blocks_of(columns);
+    const Share mine = by_rows ? Share{0, i.columns} : column_share(i.columns, state.members(), member);
+    const std::int64_t blocks = blocks_of(i.columns);
     if (mine.begin >= mine.end) return;
     for (int t = rows.begin; t < rows.end; ++t) {
         const float* x = a.row(t) + mine.begin;
@@ -98,94 +104,97 @@ void run_quantize(State& state, const Bound& b, int member) {
 }
 
 int check_matmul(const Checker& c) {
-    const auto& [start, rows, columns, p3, p4, p5, p6] = c.i.p;
-    c.flags(kFlagAccumulate);
-    const Slot& w = c.matrix(c.i.weight);
-    c.require(w.rows() == rows && w.columns() == columns, "rows or columns differ from the weight's");
-    const Buffer& dst = c.columns(c.i.dst, "dst", start, rows);
+    const auto i = c.as<instr::Matmul>();
+    const Slot& w = c.matrix(i.weight);
+    c.require(w.rows() == i.rows && w.columns() == i.columns, "rows or columns differ from the weight's");
+    const Buffer& dst = c.columns(i.dst, "dst", i.start, i.rows);
     if (w.matrix.format->group > 0) {
-        const Buffer& a = c.int8(c.i.a, "a");
-        c.require(a.spec.width >= columns, "a is narrower than columns");
+        const Buffer& a = c.int8(i.a, "a");
+        c.require(a.spec.width >= i.columns, "a is narrower than columns");
         c.same_rows(dst, a);
     } else {
-        c.same_rows(dst, c.columns(c.i.a, "a", 0, columns));
-        c.require(c.i.dst != c.i.a, "dst must not be a");
+        c.same_rows(dst, c.columns(i.a, "a", 0, i.columns));
+        c.require(i.dst != i.a, "dst must not be a");
     }
-    c.vector(c.i.bias, rows, true);
+    c.vector(i.bias, i.rows, true);
     return kNone;
 }
 
 void run_matmul(State& state, const Bound& b, int member) {
-    const auto& [start, rows, columns, p3, p4, p5, p6] = b.i.p;
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const Share mine = column_share(rows, state.members(), member);
+    const auto i = b.i.as<instr::Matmul>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share mine = column_share(i.rows, state.members(), member);
     if (state.small && b.attention != nullptr)
-        state.attention.prefetch(b.attention->extra, b.attention->i.p[0], state.in, member);
+        state.attention.prefetch(b.attention->extra, b.attention->i.as<instr::Attention>().kv_layer, state.in, member);
     MatmulArgs args;
     args.tokens = state.rows(dst);
     if (mine.begin >= mine.end || args.tokens == 0) return;
-    args.w = &state.weights.slot(b.i.weight).matrix;
+    args.w = &state.weights.slot(i.weight).matrix;
     args.tile_begin = mine.begin / kTileRows;
     args.tile_end = tiles_of(mine.end);
     args.qx = a.blocks;
     args.x = a.values;
     args.ldx = a.stride;
-    args.out = dst.values + start;
+    args.out = dst.values + i.start;
     args.ldo = dst.stride;
-    args.accumulate = (b.i.flags & kFlagAccumulate) != 0;
-    args.bias = b.i.bias == kNone ? nullptr : state.weights.slot(b.i.bias).floats();
-    const Share after = column_share(b.next_matmul->p[1], state.members(), member);
-    set_next(args, state.weights.slot(b.next_matmul->weight).matrix, after.begin / kTileRows, tiles_of(after.end));
+    args.accumulate = i.accumulate();
+    args.bias = i.bias == kNone ? nullptr : state.weights.slot(i.bias).floats();
+    const auto next = b.next_matmul->as<instr::Matmul>();
+    const Share after = column_share(next.rows, state.members(), member);
+    set_next(args, state.weights.slot(next.weight).matrix, after.begin / kTileRows, tiles_of(after.end));
     if (a.spec.planes == 2) return multiply_planes(state, args, member);
     state.kernels.matmul(args);
 }
 
 int check_glu(const Checker& c) {
-    const auto& [gate, up, columns, activation, p4, p5, p6] = c.i.p;
-    c.flags(0);
-    const Buffer& dst = c.columns(c.i.dst, "dst", 0, columns);
-    c.same_rows(dst, c.columns(c.i.a, "a", gate, columns));
-    c.same_rows(dst, c.columns(c.i.a, "a", up, columns));
-    c.require(activation >= 0 && activation <= 3, "no such activation");
+    const auto i = c.as<instr::Glu>();
+    const Buffer& dst = c.columns(i.dst, "dst", 0, i.columns);
+    c.same_rows(dst, c.columns(i.a, "a", i.gate, i.columns));
+    c.same_rows(dst, c.columns(i.a, "a", i.up, i.columns));
+    c.require(known(i.activation), "no such activation");
     return kNone;
 }
 
 void run_glu(State& state, const Bound& b, int member) {
-    const auto& [gate, up, columns, activation, p4, p5, p6] = b.i.p;
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const Share mine = column_share(columns, state.members(), member);
+    const auto i = b.i.as<instr::Glu>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share mine = column_share(i.columns, state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
-        state.kernels.glu(static_cast<Activation>(activation), a.row(t) + gate + mine.begin, a.row(t) + up + mine.begin,
+        state.kernels.glu(kernel_of(i.activation), a.row(t) + i.gate + mine.begin, a.row(t) + i.up + mine.begin,
                           dst.row(t) + mine.begin, mine.end - mine.begin);
 }
 
 int check_activate(const Checker& c) {
-    check_pointwise(c, c.i.p[0]);
-    c.require(c.i.p[1] >= 0 && c.i.p[1] <= 3, "no such activation");
+    const auto i = c.as<instr::Activate>();
+    check_pointwise(c, i);
+    c.require(known(i.activation), "no such activation");
     return kNone;
 }
 
 void run_activate(State& state, const Bound& b, int member) {
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const Share mine = column_share(b.i.p[0], state.members(), member);
+    const auto i = b.i.as<instr::Activate>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share mine = column_share(i.columns, state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t)
-        state.kernels.act(static_cast<Activation>(b.i.p[1]), a.row(t) + mine.begin, dst.row(t) + mine.begin,
+        state.kernels.act(kernel_of(i.activation), a.row(t) + mine.begin, dst.row(t) + mine.begin,
                           mine.end - mine.begin);
 }
 
 int check_softcap(const Checker& c) {
-    check_pointwise(c, c.i.p[0]);
-    c.require(c.i.f[0] > 0.0f && std::isfinite(c.i.f[0]), "cap must be positive");
+    const auto i = c.as<instr::Softcap>();
+    check_pointwise(c, i);
+    c.require(i.cap > 0.0f && std::isfinite(i.cap), "cap must be positive");
     return kNone;
 }
 
 void run_softcap(State& state, const Bound& b, int member) {
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const Share mine = column_share(b.i.p[0], state.members(), member);
+    const auto i = b.i.as<instr::Softcap>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share mine = column_share(i.columns, state.members(), member);
     for (int t = 0; t < state.rows(dst); ++t) {
         float* out = dst.row(t) + mine.begin;
-        if (b.i.dst != b.i.a) std::copy_n(a.row(t) + mine.begin, mine.end - mine.begin, out);
-        state.kernels.softcap(b.i.f[0], out, mine.end - mine.begin);
+        if (i.dst != i.a) std::copy_n(a.row(t) + mine.begin, mine.end - mine.begin, out);
+        state.kernels.softcap(i.cap, out, mine.end - mine.begin);
     }
 }
 

@@ -6,26 +6,26 @@
 namespace undiced {
 
 int check_attention(const Checker& c) {
-    const auto& [layer, start, heads, kv_heads, head_dim, window, p6] = c.i.p;
-    c.flags(0);
-    c.layer(layer, kv_heads, head_dim);
-    c.require(heads > 0 && heads % kv_heads == 0, "heads must be a multiple of kv_heads");
-    c.require(window >= 0, "window must not be negative");
-    const std::int64_t width = std::int64_t{heads} * head_dim;
-    c.same_rows(c.columns(c.i.dst, "dst", 0, width), c.columns(c.i.a, "a", start, width));
-    c.require(!c.state.buffer(c.i.a).spec.samples, "a must hold token rows");
-    c.require(c.i.dst != c.i.a, "dst must not be a");
-    c.require(std::isfinite(c.i.f[0]) && c.i.f[1] >= 0.0f && std::isfinite(c.i.f[1]), "scale or softcap is impossible");
-    c.vector(c.i.weight, heads, true);
-    return c.state.attention.add(layer, heads, window);
+    const auto i = c.as<instr::Attention>();
+    c.layer(i.kv_layer, i.kv_heads, i.head_dim);
+    c.require(i.heads > 0 && i.heads % i.kv_heads == 0, "heads must be a multiple of kv_heads");
+    c.require(i.window >= 0, "window must not be negative");
+    const std::int64_t width = std::int64_t{i.heads} * i.head_dim;
+    c.same_rows(c.columns(i.dst, "dst", 0, width), c.columns(i.q, "q", i.start, width));
+    c.require(!c.state.buffer(i.q).spec.samples, "q must hold token rows");
+    c.require(i.dst != i.q, "dst must not be q");
+    c.require(std::isfinite(i.scale) && i.softcap >= 0.0f && std::isfinite(i.softcap),
+              "scale or softcap is impossible");
+    c.vector(i.sinks, i.heads, true);
+    return c.state.attention.add(i.kv_layer, i.heads, i.window);
 }
 
 void run_attention(State& state, const Bound& b, int member) {
-    const auto& [layer, start, heads, kv_heads, head_dim, window, p6] = b.i.p;
-    const Buffer dst = state.buffer(b.i.dst, member), a = state.buffer(b.i.a, member);
-    const float* sinks = b.i.weight == kNone ? nullptr : state.weights.slot(b.i.weight).floats();
-    const AttentionCall call{b.extra,          layer,    heads,      window,    b.i.f[0], b.i.f[1], sinks,
-                             a.row(0) + start, a.stride, dst.row(0), dst.stride};
+    const auto i = b.i.as<instr::Attention>();
+    const Buffer dst = state.buffer(i.dst, member), q = state.buffer(i.q, member);
+    const float* sinks = i.sinks == kNone ? nullptr : state.weights.slot(i.sinks).floats();
+    const AttentionCall call{b.extra, i.kv_layer,         i.heads,  i.window,   i.scale,   i.softcap,
+                             sinks,   q.row(0) + i.start, q.stride, dst.row(0), dst.stride};
     if (state.small)
         state.attention.run_kept(call, state.in, member);
     else
@@ -33,15 +33,16 @@ void run_attention(State& state, const Bound& b, int member) {
 }
 
 int check_sample(const Checker& c) {
-    c.flags(0);
-    c.require(c.i.p[0] == c.state.limits.vocab, "vocab differs from the engine's");
-    c.require(c.columns(c.i.a, "a", 0, c.i.p[0]).spec.samples, "a must hold sampled rows");
+    const auto i = c.as<instr::Sample>();
+    c.require(i.vocab == c.state.limits.vocab, "vocab differs from the engine's");
+    c.require(c.columns(i.a, "a", 0, i.vocab).spec.samples, "a must hold sampled rows");
     return kNone;
 }
 
 void run_scan(State& state, const Bound& b, int member) {
-    const Buffer logits = state.buffer(b.i.a, member);
-    const Share mine = column_share(b.i.p[0], state.members(), member);
+    const auto i = b.i.as<instr::Sample>();
+    const Buffer logits = state.buffer(i.a, member);
+    const Share mine = column_share(i.vocab, state.members(), member);
     state.sampler.scan(logits.values, logits.stride, state.rows(logits), mine.begin, mine.end);
 }
 
@@ -58,7 +59,8 @@ bool continues(std::span<const SamplingRow> sampling, int row) {
 }  // namespace
 
 void run_sample(State& state, const Bound& b, int member) {
-    const Buffer logits = state.buffer(b.i.a, member);
+    const auto i = b.i.as<instr::Sample>();
+    const Buffer logits = state.buffer(i.a, member);
     const int rows = state.rows(logits);
     const auto& sampling = state.in.sampling;
     auto& next = state.counters[static_cast<std::size_t>(b.index)].value;

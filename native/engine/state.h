@@ -75,7 +75,7 @@ class State {
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
-    bool small = false;  // the step in progress is small (program/isa.py)
+    bool small = false;  // the step in progress is small (isa.h)
     Team team;
 
     const Buffer& buffer(int index) const { return buffers[static_cast<std::size_t>(index)]; }

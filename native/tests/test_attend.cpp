@@ -98,6 +98,26 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     }
 }
 
+// Infinity and NaN are stored as NaN, wherever they stand; all else is stored as if they were not there.
+void run_not_finite(const Kernels& kernels) {
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const auto is_nan = [](std::uint16_t half) { return (half & 0x7fff) > 0x7c00; };
+    for (const std::int64_t dims : {8, 16, 40})
+        for (const float bad : {infinity, -infinity, nan, -nan})
+            for (std::int64_t at = 0; at < dims; ++at) {
+                std::vector<std::uint16_t> k(static_cast<std::size_t>(32 * dims), 0), v = k;
+                std::vector<float> x(static_cast<std::size_t>(dims), -1e6f);
+                x[static_cast<std::size_t>(at)] = bad;
+                kernels.kv_write(x.data(), x.data(), dims, dims, k.data(), v.data(), 3);
+                for (std::int64_t d = 0; d < dims; ++d) {
+                    const std::uint16_t key = k[static_cast<std::size_t>(d * 32 + 3)];
+                    const std::uint16_t value = v[static_cast<std::size_t>(3 * dims + d)];
+                    check(d == at ? is_nan(key) : key == 0xfbff, "what is not finite is a key of NaN");
+                    check(d == at ? is_nan(value) : value == 0xfbff, "what is not finite is a value of NaN");
+                }
+            }
+}
+
 // A row whose range is empty on a page keeps its state; huge values saturate instead of becoming infinite.
 void run_edges(const Kernels& kernels) {
     const std::int64_t dims = 16;
@@ -132,6 +152,7 @@ void run_edges(const Kernels& kernels) {
 void test_attend(const Kernels& kernels) {
     Random random(3);
     run_edges(kernels);
+    run_not_finite(kernels);
     for (const std::int64_t dims : {8, 16, 40, 64, 80, 128, 256})
         for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 9, 12, 40})
             run_case(kernels, random, {rows, 70, dims, dims, 0, 0.0f});

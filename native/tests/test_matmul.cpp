@@ -1,6 +1,8 @@
 // Products of every format and many shapes against double precision on the same codes, scales and activations.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <string>
 
 #include "check.h"
@@ -170,11 +172,36 @@ void run_quantize(const Kernels& kernels, Random& random) {
     }
 }
 
+// Infinity or NaN anywhere in a block spoils its scale and all of its sums, and no other block.
+void run_not_finite(const Kernels& kernels, Random& random) {
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> healthy = random_floats(random, 90, 2.0f);
+    std::vector<QuantBlock> want(3), got(3);
+    kernels.quantize(healthy.data(), 90, want.data());
+    for (const float bad : {infinity, -infinity, nan, -nan})
+        for (std::size_t at = 0; at < healthy.size(); ++at) {
+            std::vector<float> x = healthy;
+            x[at] = bad;
+            kernels.quantize(x.data(), 90, got.data());
+            for (std::size_t b = 0; b < got.size(); ++b) {
+                const QuantBlock& block = got[b];
+                if (b != at / 32) {
+                    check(std::memcmp(&block, &want[b], sizeof block) == 0, "other blocks are what they were");
+                    continue;
+                }
+                check(!std::isfinite(block.scale) && !std::isfinite(block.sum), "a spoiled block's scale and sum");
+                check(!std::isfinite(block.half_sum[0]) && !std::isfinite(block.half_sum[1]), "its sums of halves");
+                check(*std::min_element(block.code, block.code + 32) >= -127, "codes stay in range");
+            }
+        }
+}
+
 }  // namespace
 
 void test_matmul(const Kernels& kernels) {
     Random random(2);
     run_quantize(kernels, random);
+    run_not_finite(kernels, random);
     run_extremes(kernels, random);
     for (const Format& format : formats()) {
         const std::int64_t cols = format.block == 256 ? 512 : 576;

@@ -18,7 +18,7 @@ from undiced.core.sampling import Parameters, Sampling, random_seed
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.model import Graph
-    from undiced.program import Program
+    from undiced.program import HostProgram
     from undiced.serve import Delta, Request, UsageEvent
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -96,7 +96,7 @@ class Compiled:
 
     checkpoint: Checkpoint
     graph: Graph
-    program: Program
+    program: HostProgram
 
 
 def compile_for_host(

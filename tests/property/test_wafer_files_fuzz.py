@@ -1,4 +1,5 @@
-"""Machine files, model dimensions and program files, mutated: one clear error or a result, in bounded time.
+"""Machine files, model dimensions and program files of wafers and of the host, mutated: one clear error or a result, in
+bounded time.
 
 The mutations are drawn by seed, so that a failure names its input.
 """
@@ -15,15 +16,25 @@ from typing import Any
 
 import msgspec
 import pytest
+from support import tiny_models
 from support.bounded import within
+from support.engines import run
 
+from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.cli.program_file import open_program
+from undiced.compiler import compile
 from undiced.compiler.wafer.build import build_mapping
 from undiced.core.errors import UndicedError
 from undiced.core.mapping import MappingOptions
+from undiced.engine.host import HostBackend
+from undiced.engine.interpreter import InterpreterBackend
+from undiced.machine.host import host
 from undiced.machine.lookup import load_machine, parse_machine
 from undiced.machine.presets import toy, wse3
 from undiced.machine.wafer import Wafer
+from undiced.model import build
+from undiced.program import Bounds, HostProgram
+from undiced.program.file import decode
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.wafer_map import svg
 
@@ -147,3 +158,40 @@ def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(count:
                     svg(opened.program, opened.wafer, simulate(opened.program, opened.wafer, step))
             except UndicedError as error:
                 assert error.message
+
+
+def started(program: HostProgram, checkpoint: Checkpoint) -> None:
+    """Both executors compute a step; what they find is their own affair, that they come back is not."""
+    for backend in (
+        InterpreterBackend(program, checkpoint, pages=4, max_tokens=8),
+        HostBackend(program, checkpoint, threads=1, pages=4, max_tokens=8),
+    ):
+        try:
+            run(backend, program, [[1, 2, 3]], 8, range(4))
+        finally:
+            backend.close()
+
+
+@pytest.mark.parametrize("count", MANY_TOO)
+@pytest.mark.parametrize("name", ["gemma3", "gpt2"])  # between them every instruction but SCALE
+def test_host_programs_with_a_right_checksum_end_in_a_step_or_one_error(name: str, count: int, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(name), tmp_path / name))
+    whole = compile(build(checkpoint), host(1), Bounds(2, 48)).encoded()
+    content = msgspec.msgpack.decode(whole[12:-32])
+    instrs = content.pop("instrs")
+    outcomes = {"step": 0, "error": 0}
+    for seed in range(count):
+        draw = random.Random(seed)
+        changed = {**content, "instrs": instrs}
+        changed |= mutated(content, draw) if draw.random() < 0.3 else {"instrs": mutated(instrs, draw)}
+        data = whole[:12] + msgspec.msgpack.encode(changed)
+        with within(f"{name}, seed {seed}", BYTES):
+            try:
+                program = decode(data + hashlib.sha256(data).digest(), "mine")
+                assert isinstance(program, HostProgram)
+                started(program, checkpoint)
+                outcomes["step"] += 1
+            except UndicedError as error:
+                assert error.message
+                outcomes["error"] += 1
+    assert min(outcomes.values()) > count // 20, outcomes

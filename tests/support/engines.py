@@ -4,12 +4,12 @@ import numpy as np
 
 from undiced.engine.backend import StepInput
 from undiced.engine.record import greedy
-from undiced.program import Op
+from undiced.program.host.instruction import Sample
 
 
 def logits_buffer(program):
     """Index of the buffer that SAMPLE reads."""
-    return next(i.a for i in program.streams[0].instrs if i.op is Op.SAMPLE)
+    return next(i.a for i in program.instrs if isinstance(i, Sample))
 
 
 def step_of(parts, page_rows, pages_each):

@@ -160,19 +160,20 @@ void attend_finish(float* out, std::int64_t ldo, std::int64_t rows, std::int64_t
 
 void kv_write(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim, std::uint16_t* k,
               std::uint16_t* v, std::int64_t slot) {
-    const auto clamp = [](F x) {  // NaN stays what it is, and infinity becomes it: x - x is 0 for all others
+    const auto convert = [](const float* from, std::int64_t count, std::uint16_t* to) {
+        const F x = count == kLanes ? simd::load(from) : simd::load_first(from, count);
         const F inside = simd::min(simd::set(65504.0f), simd::max(simd::set(-65504.0f), x));
-        return simd::add(inside, simd::sub(x, x));
+        simd::store_f16(to, simd::fma(x, simd::zero(), inside));  // x * 0 is 0, or NaN where x is not finite
     };
     alignas(64) std::uint16_t half[kLanes];
     for (std::int64_t d = 0; d < key_dim; d += kLanes) {
         const std::int64_t count = std::min(kLanes, key_dim - d);
-        simd::store_f16(half, clamp(simd::load_first(key + d, count)));
+        convert(key + d, count, half);
         for (std::int64_t i = 0; i < count; ++i) k[(d + i) * kPageTokens + slot] = half[i];
     }
     for (std::int64_t d = 0; d < value_dim; d += kLanes) {
         const std::int64_t count = std::min(kLanes, value_dim - d);
-        simd::store_f16(half, clamp(simd::load_first(value + d, count)));
+        convert(value + d, count, half);
         __builtin_memcpy(v + slot * value_dim + d, half, static_cast<std::size_t>(count) * 2);
     }
 }

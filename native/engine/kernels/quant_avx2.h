@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -198,6 +199,20 @@ struct Avx2Policy {
     }
 };
 
+// The scale of a block of codes and its sums times that, as they lie behind each other.
+inline void store_sums(__m256i codes, float scale, QuantBlock& out) {
+    static_assert(offsetof(QuantBlock, sum) == offsetof(QuantBlock, scale) + 4);
+    static_assert(offsetof(QuantBlock, half_sum) == offsetof(QuantBlock, scale) + 8);
+    __m256i sums = widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes));
+    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
+    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
+    // Every lane of `first` holds the sum of columns 0..15, every lane of `second` that of the others.
+    const __m128i first = _mm256_castsi256_si128(sums), second = _mm256_extracti128_si256(sums, 1);
+    const __m128i all = _mm_blend_epi32(_mm_unpacklo_epi32(first, second), _mm_add_epi32(first, second), 2);
+    const __m128 factor = _mm_set1_ps(scale);
+    _mm_storeu_ps(&out.scale, _mm_blend_ps(_mm_mul_ps(_mm_cvtepi32_ps(all), factor), factor, 1));
+}
+
 inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
     alignas(32) float tail[kBlockCols];
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
@@ -207,32 +222,25 @@ inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
             std::memcpy(tail, from, static_cast<std::size_t>(cols - begin) * sizeof(float));
             from = tail;
         }
-        __m256 v[4], most = _mm256_setzero_ps();
+        __m256 v[4], size[4];
         for (int i = 0; i < 4; ++i) {
             v[i] = _mm256_loadu_ps(from + 8 * i);
-            most = simd::larger_magnitude(most, v[i]);
+            size[i] = simd::abs(v[i]);
         }
-        const float largest = simd::largest_magnitude(most);
+        const float largest = simd::largest_unsigned(
+            simd::larger_unsigned(simd::larger_unsigned(size[0], size[1]), simd::larger_unsigned(size[2], size[3])));
         const float inverse = largest <= kSmallestActivation ? 0.0f : 127.0f / largest;
-        out->scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
+        const float scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
         __m256i code[4];
-        for (int i = 0; i < 4; ++i) {
+        for (int i = 0; i < 4; ++i) {  // what is finite rounds to 127 at most, either way; NaN becomes 127
             const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
-            code[i] = _mm256_cvtps_epi32(
-                _mm256_max_ps(_mm256_min_ps(scaled, _mm256_set1_ps(127.0f)), _mm256_set1_ps(-127.0f)));
+            code[i] = _mm256_cvtps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(127.0f)));
         }
         const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
         const __m256i bytes =
             _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->code), bytes);
-        // Both halves' sums at once: the low 128 bits hold columns 0..15.
-        __m256i sums = widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes));
-        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
-        sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
-        const int first = _mm256_cvtsi256_si32(sums), second = _mm256_extract_epi32(sums, 4);
-        out->half_sum[0] = out->scale * static_cast<float>(first);
-        out->half_sum[1] = out->scale * static_cast<float>(second);
-        out->sum = out->scale * static_cast<float>(first + second);
+        store_sums(bytes, scale, *out);
     }
 }
 

@@ -103,14 +103,13 @@ inline void quantize_avx512(const float* x, std::int64_t cols, QuantBlock* out) 
             return left > from ? simd::load_first(x + begin + from, left - from) : simd::zero();
         };
         const simd::F values[2] = {load(0), load(16)};
-        const float largest = simd::largest_magnitude(simd::larger_magnitude(values[0], values[1]));
+        const float largest = simd::largest_unsigned(simd::larger_unsigned(simd::abs(values[0]), simd::abs(values[1])));
         const float inverse = largest <= kSmallestActivation ? 0.0f : 127.0f / largest;
         out->scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
         int sums[2];
         for (int half = 0; half < 2; ++half) {
             const simd::F scaled = simd::mul(values[half], simd::set(inverse));
-            const simd::F clamped = simd::max(simd::min(scaled, simd::set(127.0f)), simd::set(-127.0f));
-            const __m512i codes = _mm512_cvtps_epi32(clamped);
+            const __m512i codes = _mm512_cvtps_epi32(simd::min(scaled, simd::set(127.0f)));  // NaN becomes 127
             _mm_storeu_si128(reinterpret_cast<__m128i*>(out->code + 16 * half), _mm512_cvtsepi32_epi8(codes));
             sums[half] = _mm512_reduce_add_epi32(codes);
             out->half_sum[half] = out->scale * static_cast<float>(sums[half]);

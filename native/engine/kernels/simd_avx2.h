@@ -73,12 +73,13 @@ inline float largest(F a) {
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
-// The largest magnitude of both, lane by lane; and of all lanes. NaN wins: magnitudes are ordered as integers.
-inline F larger_magnitude(F a, F b) {
-    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(abs(a)), _mm256_castps_si256(abs(b))));
+// Of numbers without a sign: the larger of both, lane by lane, and the largest lane. NaN wins, because they are ordered
+// as integers.
+inline F larger_unsigned(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
-inline float largest_magnitude(F a) {
-    const __m256i all = _mm256_castps_si256(abs(a));
+inline float largest_unsigned(F a) {
+    const __m256i all = _mm256_castps_si256(a);
     __m128i half = _mm_max_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
     half = _mm_max_epi32(half, _mm_unpackhi_epi64(half, half));
     half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x55));

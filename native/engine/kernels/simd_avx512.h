@@ -57,12 +57,13 @@ inline F add_exponent(F x, F shifted) {
 inline float first(F a) { return _mm512_cvtss_f32(a); }
 inline float sum(F a) { return _mm512_reduce_add_ps(a); }
 inline float largest(F a) { return _mm512_reduce_max_ps(a); }
-// The largest magnitude of both, lane by lane; and of all lanes. NaN wins: magnitudes are ordered as integers.
-inline F larger_magnitude(F a, F b) {
-    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(abs(a)), _mm512_castps_si512(abs(b))));
+// Of numbers without a sign: the larger of both, lane by lane, and the largest lane. NaN wins, because they are ordered
+// as integers.
+inline F larger_unsigned(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
-inline float largest_magnitude(F a) {
-    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(abs(a))))));
+inline float largest_unsigned(F a) {
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(a)))));
 }
 
 inline F load_f16(const std::uint16_t* x) {

@@ -76,13 +76,13 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
         ProgramFileError: not a program, damaged, or with content that its machine can't hold.
         InvalidRequestError: a host program, or a machine that is not the program's.
     """
-    from undiced.compiler.wafer.verify import verify as verify_wafer
+    from undiced.compiler.wafer.verify import verify
     from undiced.machine import find_machine
-    from undiced.program.program import load
-    from undiced.program.verify import verify
+    from undiced.program import HostProgram
+    from undiced.program.file import load
 
     program = load(path)
-    if program.kind != "wafer":
+    if isinstance(program, HostProgram):
         raise InvalidRequestError(
             f"{path} was compiled for the host, which runs it instead of timing it.",
             remedy="Compile with --machine wse3.",
@@ -91,9 +91,8 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
     opened = ProgramFile(path, program, find_machine(name), name)
     try:
         with opened.computing():
-            verify(program)
             if program.machine_digest == opened.wafer.digest:  # else the simulators refuse it, naming both
-                verify_wafer(program, opened.wafer)
+                verify(program, opened.wafer)
     except CompileError as error:
         raise ProgramFileError(f"{path} does not hold a valid program: {error.message}", remedy=_REMEDY) from None
     return opened

@@ -111,7 +111,7 @@ def engine_spec(ref: str, compiled: Compiled, max_queue: int) -> EngineSpec:
         checkpoint=str(path),
         checkpoint_digest=compiled.checkpoint.digest,
         identity=identity(path),
-        threads=compiled.program.regions[0].rect.cores,
+        threads=compiled.program.cores,
     )
     return EngineSpec(options, Policy(max_waiting=max_queue), model=served_name(ref, compiled))
 

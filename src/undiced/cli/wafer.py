@@ -6,6 +6,7 @@ Everything printed here is simulated, and says so.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from undiced.llm import Compiled
     from undiced.machine.wafer import Wafer
     from undiced.model import Graph, ModelConfig
-    from undiced.program import Program
+    from undiced.program import HostProgram, Program
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.analytic import Report
     from undiced.sim.clock import Timing
@@ -81,17 +82,17 @@ def compile(
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
-    compiled: Compiled | None = None
-    program: Program | WaferProgram
+    program: HostProgram | Program | WaferProgram
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         compiled = _host_program(model, context, batch)
-        program = compiled.program
+        program, summary = compiled.program, partial(_host_summary, compiled)
     else:
         options = _options(
             region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
         )  # fmt: skip
-        program = _wafer_program(model, machine, mapping, options)
+        placed = _wafer_program(model, machine, mapping, options)
+        program, summary = placed, partial(_timed, placed, machine, mapping, phase, batch, context, clock)
     if out is not None:
         with writing(out):
             program.save(out)
@@ -101,12 +102,7 @@ def compile(
 
         emit({"dump": text(program)}) if as_json else typer.echo(printable(text(program)), nl=False)
         return
-    found = (
-        _host_summary(compiled)
-        if compiled is not None
-        else _timed(program, machine, mapping, phase, batch, context, clock)
-    )
-    _show({**found, **({"file": str(out)} if out else {})}, as_json)
+    _show({**summary(), **({"file": str(out)} if out else {})}, as_json)
 
 
 def simulate(
@@ -367,8 +363,8 @@ def _host_summary(compiled: Compiled) -> dict[str, object]:
     return {
         "machine": program.machine,
         "model": program.model,
-        "threads": program.regions[0].rect.cores,
-        "instructions": len(program.streams[0].instrs),
+        "threads": program.cores,
+        "instructions": len(program.instrs),
         "parameters": graph.parameters,
         "active_parameters": graph.active_parameters,
         "flops_per_token": graph.flops(load),

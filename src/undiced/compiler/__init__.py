@@ -8,17 +8,17 @@ from undiced.compiler.host import compile_host
 from undiced.machine.host import Host
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
-from undiced.program import Bounds, Program
+from undiced.program import Bounds, HostProgram
 from undiced.program.wafer.program import WaferProgram
 
 __all__ = ["compile"]
 
 
 @overload
-def compile(graph: Graph, machine: Host, bounds: Bounds) -> Program: ...
+def compile(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram: ...
 @overload
 def compile(graph: Graph, machine: Wafer, bounds: Bounds) -> WaferProgram: ...
-def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> Program | WaferProgram:
+def compile(graph: Graph, machine: Host | Wafer, bounds: Bounds) -> HostProgram | WaferProgram:
     """The program that computes `graph` on `machine` within `bounds`.
 
     A wafer program is our mapping for one user's latency on the fewest wafers; `undiced.compiler.wafer` has the rest.

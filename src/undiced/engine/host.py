@@ -16,14 +16,15 @@ from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
-from undiced.program.isa import encode
+from undiced.program.host.encoding import encode
+from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from undiced.checkpoint import Checkpoint
     from undiced.core.manifest import WeightSlot
-    from undiced.program import Program
+    from undiced.program import HostProgram
 
 _KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
 _KV_BYTES = 2  # f16
@@ -32,7 +33,7 @@ _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 bil
 _PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
 
 
-def _refuse_giant_steps(program: Program, tokens: int) -> None:
+def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
     """Widths are the file's word, and a small file can name large ones."""
     rows = {"tokens": tokens, "samples": program.bounds.batch}
     nbytes = sum(4 * buffer.width * rows[buffer.rows] for buffer in program.buffers)
@@ -48,7 +49,7 @@ class HostBackend:
     """Runs a program compiled for the host.
 
     Args:
-        program: of kind "host".
+        program: verified again here.
         checkpoint: where the weights come from; not needed any more once this returns.
         threads: team members; defaults to the program's cores.
         pages: KV pages; defaults to what all sequences could need, up to a quarter of main memory.
@@ -57,14 +58,15 @@ class HostBackend:
         progress: called with (bytes packed, bytes in all).
 
     Raises:
-        UnsupportedError: not a host program, or this build lacks an instruction or the instruction set level.
+        CompileError: the program breaks a rule of the instruction table.
+        UnsupportedError: this build lacks the instruction set level, or can't run the program.
         CheckpointError: the checkpoint is not the one that the program was compiled from.
         EngineError: weights and KV pages do not fit into memory.
     """
 
     def __init__(
         self,
-        program: Program,
+        program: HostProgram,
         checkpoint: Checkpoint,
         *,
         threads: int | None = None,
@@ -73,18 +75,15 @@ class HostBackend:
         isa: str = "",
         progress: Progress | None = None,
     ) -> None:
-        if program.kind != "host":
-            raise UnsupportedError(
-                f"A program for {program.machine} can't run on this machine.", remedy="`undiced simulate` times it."
-            )
-        team = threads or program.regions[0].rect.cores
+        verify(program)
+        team = threads or program.cores
         bounds = program.bounds
         pool = pages or default_pages(program)
         tokens = max(max_tokens, bounds.batch)
         _refuse_giant_steps(program, tokens)
         try:
             self._engine = _native.Engine(
-                encode(program.streams[0].instrs),
+                encode(program.instrs),
                 [(b.width, int(b.rows == "samples"), _PLANES[b.kind], int(b.own)) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window) for k in program.kv],
@@ -209,12 +208,12 @@ class HostBackend:
         self._engine.close()
 
 
-def kv_page_bytes(program: Program) -> int:
+def kv_page_bytes(program: HostProgram) -> int:
     """Bytes of one page over all layers."""
     return sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * PAGE_TOKENS for k in program.kv)
 
 
-def default_pages(program: Program) -> int:
+def default_pages(program: HostProgram) -> int:
     """Pages for all sequences at full context, at most a quarter of main memory, at least one sequence."""
     from undiced.core.memory import main_memory_bytes
 

@@ -7,23 +7,40 @@ engine's quality is measured against. Slow, single-threaded, for tests and for f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.core.errors import UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.weights import matrix_of, vector_of
-from undiced.program import Flag, Instr, Op
-from undiced.program.isa import NONE
+from undiced.program.host.field import NONE
+from undiced.program.host.instruction import (
+    Activate,
+    Add,
+    Attention,
+    Barrier,
+    Embed,
+    Gather,
+    Glu,
+    Instruction,
+    KvStore,
+    Layernorm,
+    Matmul,
+    Quantize,
+    Rmsnorm,
+    Rope,
+    Sample,
+    Scale,
+    Softcap,
+)
+from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
-    from undiced.program import Program
+    from undiced.program import HostProgram
 
 F32 = NDArray[np.float32]
 
@@ -32,22 +49,27 @@ class InterpreterBackend:
     """Runs a host program's instructions by their numpy meaning.
 
     Args:
-        program: of kind "host".
+        program: verified here.
         checkpoint: source of the weights.
         pages: KV pages in the pool.
         max_tokens: tokens in a step at most.
         kv_f16: round keys and values to f16, as the native team's cache does; else they stay float32.
+
+    Raises:
+        CompileError: the program breaks a rule of the instruction table.
+        CheckpointError: the checkpoint is not the one that the program was compiled from.
     """
 
     def __init__(
         self,
-        program: Program,
+        program: HostProgram,
         checkpoint: Checkpoint,
         *,
         pages: int = 256,
         max_tokens: int = 256,
         kv_f16: bool = False,
     ) -> None:
+        verify(program)
         self.program = program
         bounds = program.bounds
         self.limits = Limits(
@@ -72,19 +94,50 @@ class InterpreterBackend:
         """Run the step; tokens that are drawn are always the likeliest ones."""
         batch = self._submitted.oldest(ticket)
         start = time.perf_counter()
-        for instr in self.program.streams[0].instrs:
+        logits = np.zeros((0, self.program.vocab), np.float32)
+        for instr in self.program.instrs:
             self._done += 1
-            if instr.op in (Op.BARRIER, Op.SAMPLE):
-                continue
-            if instr.op not in _MEANINGS:
-                raise UnsupportedError(
-                    f"The interpreter has no meaning for {instr.op.name}.",
-                    remedy="Run the program with the native engine.",
-                )
-            _MEANINGS[instr.op](self, instr, batch)
-        logits = self._buffers[self.program.streams[0].instrs[-2].a]
+            if isinstance(instr, Sample):
+                (logits,) = self._read(instr)
+            else:
+                self._run(instr, batch)
         self._submitted.done()
         return self._sampled(logits, batch, start)
+
+    def _run(self, instr: Instruction, batch: StepInput) -> None:
+        match instr:
+            case Embed():
+                _embed(self, instr, batch)
+            case Rmsnorm():
+                _rmsnorm(self, instr, batch)
+            case Layernorm():
+                _layernorm(self, instr, batch)
+            case Quantize():
+                _quantize(self, instr, batch)
+            case Matmul():
+                _matmul(self, instr, batch)
+            case Rope():
+                _rope(self, instr, batch)
+            case KvStore():
+                _kv_store(self, instr, batch)
+            case Attention():
+                _attention(self, instr, batch)
+            case Glu():
+                _glu(self, instr, batch)
+            case Activate():
+                _activate(self, instr, batch)
+            case Add():
+                _add(self, instr, batch)
+            case Scale():
+                _scale(self, instr, batch)
+            case Softcap():
+                _softcap(self, instr, batch)
+            case Gather():
+                _gather(self, instr, batch)
+            case Barrier() | Sample():
+                pass
+            case _:
+                assert_never(instr)
 
     def _sampled(self, logits: F32, batch: StepInput, start: float) -> StepOutput:
         rows, targets = np.arange(len(logits)), batch.sampling["target"]
@@ -113,119 +166,100 @@ class InterpreterBackend:
     def _weight(self, index: int) -> F32 | None:
         return None if index == NONE else self._weights[index]
 
-    def _write(self, instr: Instr, values: F32, start: int = 0) -> None:
-        """Rows of `values` to columns from `start` on of the destination."""
-        target = self._buffers[instr.dst]
-        width = self.program.buffers[instr.dst].width
+    def _read(self, instr: Instruction) -> tuple[F32, ...]:
+        """The columns that the instruction reads, an array for each of its `reads`."""
+        return tuple(self._buffers[buffer][:, start : start + columns] for buffer, start, columns in instr.reads())
+
+    def _write(self, instr: Instruction, values: F32, accumulate: bool = False) -> None:
+        """Rows of `values` to the columns that the instruction writes."""
+        ((buffer, start, columns),) = instr.writes()
+        target = self._buffers[buffer]
         if len(target) != len(values):
-            target = self._buffers[instr.dst] = np.zeros((len(values), width), np.float32)
-        columns = slice(start, start + values.shape[1])
-        target[:, columns] = target[:, columns] + values if instr.flags & Flag.ACCUMULATE else values
+            target = self._buffers[buffer] = np.zeros((len(values), self.program.buffers[buffer].width), np.float32)
+        place = slice(start, start + columns)
+        target[:, place] = target[:, place] + values if accumulate else values
 
 
-def _embed(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    ids = batch.positions if i.flags & Flag.POSITIONS else batch.tokens
-    m._write(i, m._weights[i.weight][ids] * np.float32(i.f[0]))
+def _embed(m: InterpreterBackend, i: Embed, batch: StepInput) -> None:
+    ids = batch.positions if i.positions else batch.tokens
+    m._write(i, m._weights[i.table][ids] * np.float32(i.scale), i.accumulate)
 
 
-def _rmsnorm(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    start, columns, width = i.p
-    x = m._buffers[i.a][:, start : start + columns]
-    m._write(i, meaning.rmsnorm(x, m._weight(i.weight), width, i.f[0]), start)
+def _rmsnorm(m: InterpreterBackend, i: Rmsnorm, batch: StepInput) -> None:
+    m._write(i, meaning.rmsnorm(m._read(i)[0], m._weight(i.weight), i.width, i.eps))
 
 
-def _layernorm(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, meaning.layernorm(m._buffers[i.a], m._weights[i.weight], m._weights[i.bias], i.f[0]))
+def _layernorm(m: InterpreterBackend, i: Layernorm, batch: StepInput) -> None:
+    m._write(i, meaning.layernorm(m._read(i)[0], m._weight(i.weight), m._weight(i.bias), i.eps))
 
 
-def _quantize(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, m._buffers[i.a])
+def _quantize(m: InterpreterBackend, i: Quantize, batch: StepInput) -> None:
+    m._write(i, m._read(i)[0])
 
 
-def _matmul(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    start, rows, columns = i.p
-    y = m._buffers[i.a][:, :columns] @ m._weights[i.weight].reshape(rows, columns).T
-    bias = m._weight(i.bias)
-    m._write(i, y if bias is None else y + bias, start)
+def _matmul(m: InterpreterBackend, i: Matmul, batch: StepInput) -> None:
+    (x,), bias = m._read(i), m._weight(i.bias)
+    y = x @ m._weights[i.weight].T
+    m._write(i, y if bias is None else y + bias, i.accumulate)
 
 
-def _rope(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    start, heads, head_dim, dims, style, constant = i.p
-    frequencies = np.asarray(m.program.constants[constant], np.float64)
-    factors = m._weight(i.weight)
+def _rope(m: InterpreterBackend, i: Rope, batch: StepInput) -> None:
+    frequencies = np.asarray(m.program.constants[i.constant], np.float64)
+    factors = m._weight(i.factors)
     angles = batch.positions[:, None] * (frequencies if factors is None else frequencies / factors)
-    x = m._buffers[i.a][:, start : start + heads * head_dim]
-    m._write(i, meaning.rope(x, angles, heads, head_dim, dims, style, i.f[0]), start)
+    m._write(i, meaning.rope(m._read(i)[0], angles, i.heads, i.head_dim, i.dims, i.style, i.magnitude))
 
 
-def _kv_store(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    layer, k_start, v_start, kv_heads, head_dim = i.p
-    width = kv_heads * head_dim
-    k, v = m._buffers[i.a].astype(m._kv_type), m._buffers[i.b].astype(m._kv_type)
+def _kv_store(m: InterpreterBackend, i: KvStore, batch: StepInput) -> None:
+    shape = (-1, i.kv_heads, i.head_dim)
+    k, v = (x.astype(m._kv_type).reshape(shape) for x in m._read(i))
     for s, (start, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         for t in range(start, stop):
             page, offset = divmod(int(batch.positions[t]), PAGE_TOKENS)
             home = int(batch.page_table[s, page])
-            m._keys[layer][home, offset] = k[t, k_start : k_start + width].reshape(kv_heads, head_dim)
-            m._values[layer][home, offset] = v[t, v_start : v_start + width].reshape(kv_heads, head_dim)
+            m._keys[i.kv_layer][home, offset], m._values[i.kv_layer][home, offset] = k[t], v[t]
 
 
-def _attention(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    layer, start, heads, kv_heads, head_dim, window = i.p
-    q = m._buffers[i.a][:, start : start + heads * head_dim]
-    out = np.zeros((len(q), heads * head_dim), np.float32)
+def _attention(m: InterpreterBackend, i: Attention, batch: StepInput) -> None:
+    (q,) = m._read(i)
+    out = np.zeros_like(q)
+    cache = (-1, i.kv_heads, i.head_dim)
     for s, (first, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         length = int(batch.positions[stop - 1]) + 1
         pages = batch.page_table[s, : -(-length // PAGE_TOKENS)]
-        keys = m._keys[layer][pages].reshape(-1, kv_heads, head_dim)[:length]
-        values = m._values[layer][pages].reshape(-1, kv_heads, head_dim)[:length]
+        keys = m._keys[i.kv_layer][pages].reshape(cache)[:length]
+        values = m._values[i.kv_layer][pages].reshape(cache)[:length]
         out[first:stop] = meaning.attention(
-            q[first:stop].reshape(-1, heads, head_dim), keys, values, batch.positions[first:stop], window, i.f,
-            m._weight(i.weight),
+            q[first:stop].reshape(-1, i.heads, i.head_dim), keys, values, batch.positions[first:stop], i.window,
+            (i.scale, i.softcap), m._weight(i.sinks),
         )  # fmt: skip
     m._write(i, out)
 
 
-def _glu(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    gate, up, columns, activation = i.p
-    x = m._buffers[i.a]
-    m._write(i, meaning.ACTIVATIONS[activation](x[:, gate : gate + columns]) * x[:, up : up + columns])
+def _glu(m: InterpreterBackend, i: Glu, batch: StepInput) -> None:
+    gate, up = m._read(i)
+    m._write(i, meaning.ACTIVATIONS[i.activation](gate) * up)
 
 
-def _activate(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, meaning.ACTIVATIONS[i.p[1]](m._buffers[i.a]))
+def _activate(m: InterpreterBackend, i: Activate, batch: StepInput) -> None:
+    m._write(i, meaning.ACTIVATIONS[i.activation](m._read(i)[0]))
 
 
-def _add(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, m._buffers[i.a] + m._buffers[i.b])
+def _add(m: InterpreterBackend, i: Add, batch: StepInput) -> None:
+    a, b = m._read(i)
+    m._write(i, a + b)
 
 
-def _scale(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, m._buffers[i.a] * np.float32(i.f[0]))
+def _scale(m: InterpreterBackend, i: Scale, batch: StepInput) -> None:
+    (x,) = m._read(i)
+    m._write(i, x * np.float32(i.factor))
 
 
-def _softcap(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    cap = np.float32(i.f[0])
-    m._write(i, cap * np.tanh(m._buffers[i.a] / cap))
+def _softcap(m: InterpreterBackend, i: Softcap, batch: StepInput) -> None:
+    (x,), cap = m._read(i), np.float32(i.cap)
+    m._write(i, cap * np.tanh(x / cap))
 
 
-def _gather(m: InterpreterBackend, i: Instr, batch: StepInput) -> None:
-    m._write(i, m._buffers[i.a][batch.sample_rows])
-
-
-_MEANINGS: dict[Op, Callable[[InterpreterBackend, Instr, StepInput], None]] = {
-    Op.EMBED: _embed,
-    Op.RMSNORM: _rmsnorm,
-    Op.LAYERNORM: _layernorm,
-    Op.QUANTIZE: _quantize,
-    Op.MATMUL: _matmul,
-    Op.ROPE: _rope,
-    Op.KV_STORE: _kv_store,
-    Op.ATTENTION: _attention,
-    Op.GLU: _glu,
-    Op.ACTIVATE: _activate,
-    Op.ADD: _add,
-    Op.SCALE: _scale,
-    Op.SOFTCAP: _softcap,
-    Op.GATHER: _gather,
-}
+def _gather(m: InterpreterBackend, i: Gather, batch: StepInput) -> None:
+    (x,) = m._read(i)
+    m._write(i, x[batch.sample_rows])

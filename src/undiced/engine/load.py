@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import CheckpointError, ProgramFileError
+from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend
@@ -53,9 +53,14 @@ def open_host(options: BackendOptions, progress: Progress) -> Backend:
     """
     from undiced.checkpoint import open_checkpoint
     from undiced.engine.host import HostBackend
-    from undiced.program.program import decode
+    from undiced.program import HostProgram
+    from undiced.program.file import decode
 
     program = decode(options.program, "The program")
+    if not isinstance(program, HostProgram):
+        raise UnsupportedError(
+            f"A program for {program.machine} can't run on this machine.", remedy="`undiced simulate` times it."
+        )
     if options.program_digest not in ("", program.digest):
         raise ProgramFileError("The program is not the one that was compiled.", remedy=_RESTART)
     _check_files(options)

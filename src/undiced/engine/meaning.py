@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.program import Activation
+from undiced.program.host.field import Activation, RopeStyle
 
 F32 = NDArray[np.float32]
 
@@ -22,17 +22,19 @@ def rmsnorm(x: F32, weight: F32 | None, width: int, eps: float) -> F32:
     return out
 
 
-def layernorm(x: F32, weight: F32, bias: F32, eps: float) -> F32:
+def layernorm(x: F32, weight: F32 | None, bias: F32 | None, eps: float) -> F32:
     """Zero mean, unit variance, then weight and bias."""
     centered = x - np.mean(x, axis=1, keepdims=True, dtype=np.float32)
     variance = np.mean(centered * centered, axis=1, keepdims=True, dtype=np.float32)
-    return (centered / np.sqrt(variance + np.float32(eps)) * weight + bias).astype(np.float32)
+    scaled = centered / np.sqrt(variance + np.float32(eps))
+    out: F32 = (scaled * (1 if weight is None else weight) + (0 if bias is None else bias)).astype(np.float32)
+    return out
 
 
 def rope(
-    x: F32, angles: NDArray[np.float64], heads: int, head_dim: int, dims: int, style: int, magnitude: float
+    x: F32, angles: NDArray[np.float64], heads: int, head_dim: int, dims: int, style: RopeStyle, magnitude: float
 ) -> F32:
-    """Rotates the first `dims` columns of each head by angles (tokens, dims/2); style 0 pairs halves, 1 neighbors.
+    """Rotates the first `dims` columns of each head by angles (tokens, dims/2).
 
     `x` may end after the last head's rotated columns; other columns pass through.
     """
@@ -42,7 +44,9 @@ def rope(
     for head in range(heads):
         first = head * head_dim
         columns = np.arange(first, first + dims)
-        left, right = (columns[: dims // 2], columns[dims // 2 :]) if style == 0 else (columns[::2], columns[1::2])
+        left, right = (
+            (columns[: dims // 2], columns[dims // 2 :]) if style is RopeStyle.HALF else (columns[::2], columns[1::2])
+        )
         a, b = x[:, left], x[:, right]
         out[:, left], out[:, right] = a * cos - b * sin, b * cos + a * sin
     return out

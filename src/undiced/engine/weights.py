@@ -61,7 +61,7 @@ def parts_of(slot: WeightSlot, checkpoint: Checkpoint) -> list[Part]:
 
 def vector_of(slot: WeightSlot, checkpoint: Checkpoint) -> NDArray[np.float32]:
     """The values of a vector slot, (columns,) float32."""
-    values = np.concatenate([_vector(source, checkpoint) for source in slot.sources])
+    values = np.concatenate([np.zeros(0, np.float32), *(_vector(source, checkpoint) for source in slot.sources)])
     if values.shape != (slot.columns,):
         raise CheckpointError(
             f"Weight {slot.name} has {values.size} values, the program wants {slot.columns}.", remedy=_ANEW

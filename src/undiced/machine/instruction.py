@@ -30,7 +30,7 @@ from undiced.machine.vector import (
     Kind,
     vector_cost,
 )
-from undiced.program.isa import Instr, Op
+from undiced.program import Instr, Op
 
 _MOVERS = (Op.SHIFT, Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST)
 _MOVE_BYTES = 8  # a fabric move passes 64 bits a datapath cycle
@@ -78,11 +78,9 @@ def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
         return _task(model, *instr.p)
     if instr.op is Op.TRANSFER:
         return _transfer(model, instr, load)
-    if instr.op is Op.MULTICAST:
-        _, elements, element_bytes, span, code = instr.p
-        count = elements * load.batch * repeats(code, load.positions)
-        return multicast(model, wavelets_of(model, count, element_bytes), span, slices_of(code))
-    raise ValueError(f"no wafer cost for {instr.op.name}")
+    _, elements, element_bytes, span, code = instr.p  # MULTICAST
+    count = elements * load.batch * repeats(code, load.positions)
+    return multicast(model, wavelets_of(model, count, element_bytes), span, slices_of(code))
 
 
 def stream_costs(model: CostModel, instrs: tuple[Instr, ...], load: Load) -> list[tuple[Instr, Cost]]:

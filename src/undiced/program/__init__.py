@@ -1,20 +1,7 @@
-"""The compiled artifact: instructions, regions, weight slots. Knows neither graph nor machine, only their digests."""
+"""The compiled artifact, for the host or for wafers. Knows neither graph nor machine, only their digests."""
 
-from undiced.program.isa import INSTRUCTIONS, Activation, Flag, Instr, Op, Partition
-from undiced.program.program import Bounds, Buffer, KvLayer, Program, Rect, Region, Stream
+from undiced.program.artifact import Bounds
+from undiced.program.host.program import Buffer, HostProgram, KvLayer
+from undiced.program.wafer_isa import Instr, Op, Program, Rect, Region, Stream
 
-__all__ = [
-    "INSTRUCTIONS",
-    "Activation",
-    "Bounds",
-    "Buffer",
-    "Flag",
-    "Instr",
-    "KvLayer",
-    "Op",
-    "Partition",
-    "Program",
-    "Rect",
-    "Region",
-    "Stream",
-]
+__all__ = ["Bounds", "Buffer", "HostProgram", "Instr", "KvLayer", "Op", "Program", "Rect", "Region", "Stream"]

@@ -1,43 +1,42 @@
-"""dump: a program as stable text, for eyes, diffs and golden files. Driven by the instruction table."""
+"""dump: a program as stable text, for eyes, diffs and golden files. Driven by the instruction tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import IntEnum
 
 from undiced.core.manifest import WeightSlot
-from undiced.program.isa import INSTRUCTIONS, NONE, Flag, Instr
-from undiced.program.program import Program, Region
+from undiced.program.host.field import NONE, Kind
+from undiced.program.host.instruction import Instr
+from undiced.program.host.program import HostProgram
+from undiced.program.host.table import flags_of, name_of, words_of
+from undiced.program.wafer_isa import Program, Region
 
 
-def dump(program: Program) -> str:
+def dump(program: HostProgram | Program) -> str:
     """One line a fact, region, buffer, slot and instruction; equal programs give equal text."""
-    return "\n".join(_lines(program)) + "\n"
+    return "\n".join([*_head(program), *(_host(program) if isinstance(program, HostProgram) else _wafer(program)), ""])
 
 
-def _lines(program: Program) -> Iterator[str]:
+def _head(program: HostProgram | Program) -> Iterator[str]:
     bounds = program.bounds
     yield f"program {program.model} for {program.machine} ({program.kind}, version {program.version})"
     yield f"graph {program.graph_digest}"
     yield f"machine {program.machine_digest}"
     yield f"bounds batch={bounds.batch} context={bounds.context} vocab={program.vocab}"
     yield from (f"fact {name} = {value:g}" for name, value in program.facts)
-    yield from (_region(region, program) for region in program.regions)
+
+
+def _host(program: HostProgram) -> Iterator[str]:
+    yield f"cores {program.cores}"
     for i, layer in enumerate(program.kv):
         yield f"kv {i} kv_heads={layer.kv_heads} head_dim={layer.head_dim} window={layer.window}"
     for i, buffer in enumerate(program.buffers):
         yield f"buffer {i} {buffer.name} {buffer.rows} x {buffer.width} {buffer.kind}{' own' * buffer.own}"
     yield from (_slot(i, slot) for i, slot in enumerate(program.slots))
-    for stream in program.streams:
-        yield f"stream {stream.name}"
-        yield from (f"  {_instr(instr)}" for instr in stream.instrs)
-
-
-def _region(region: Region, program: Program) -> str:
-    r = region.rect
-    stride = f" stride {region.stride_x},{region.stride_y}" if (region.stride_x, region.stride_y) != (1, 1) else ""
-    params = f" params {list(region.params)}" if region.params else ""
-    code = program.streams[region.code].name
-    return f"region {region.name} wafer {region.wafer} {r.width}x{r.height} at {r.x},{r.y}{stride} runs {code}{params}"
+    yield from (f"constant {i} of {len(values)} values" for i, values in enumerate(program.constants))
+    yield "instructions"
+    yield from (f"  {_instr(instr)}" for instr in program.instrs)
 
 
 def _slot(index: int, slot: WeightSlot) -> str:
@@ -46,11 +45,31 @@ def _slot(index: int, slot: WeightSlot) -> str:
 
 
 def _instr(instr: Instr) -> str:
-    row = INSTRUCTIONS[instr.op]
-    parts = [instr.op.name]
-    parts += [f"{n}={getattr(instr, n)}" for n in ("dst", "a", "b", "c", "weight", "bias") if getattr(instr, n) != NONE]
-    parts += [f"{name}={int(value)}" for name, value in zip(row.ints, instr.p, strict=True)]
-    parts += [f"{name}={value:g}" for name, value in zip(row.floats, instr.f, strict=True)]
-    if instr.flags:
-        parts.append("|".join(flag.name or "" for flag in Flag if flag & instr.flags))
+    parts = [name_of(type(instr))]
+    for field in words_of(type(instr)):
+        value: int | float = getattr(instr, field.name)
+        if not (field.kind is Kind.VECTOR and value == NONE):
+            parts.append(f"{field.name}={_number(value)}")
+    parts += [name for name in flags_of(type(instr)) if getattr(instr, name)]
     return " ".join(parts) + (f"  # {instr.note}" if instr.note else "")
+
+
+def _number(value: int | float) -> str:
+    if isinstance(value, IntEnum):
+        return value.name.lower()
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _wafer(program: Program) -> Iterator[str]:
+    yield from (_region(region, program) for region in program.regions)
+    for stream in program.streams:
+        yield f"stream {stream.name}"
+        yield from (f"  {instr}" for instr in stream.instrs)
+
+
+def _region(region: Region, program: Program) -> str:
+    r = region.rect
+    stride = f" stride {region.stride_x},{region.stride_y}" if (region.stride_x, region.stride_y) != (1, 1) else ""
+    params = f" params {list(region.params)}" if region.params else ""
+    code = program.streams[region.code].name
+    return f"region {region.name} wafer {region.wafer} {r.width}x{r.height} at {r.x},{r.y}{stride} runs {code}{params}"

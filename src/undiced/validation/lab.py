@@ -55,8 +55,11 @@ def _program(run: Run) -> Program:
 
 
 @cache
-def _ours(model: str, lean: bool) -> Program:
-    return build_mapping(model, _wafer("wse3"), "undiced", MappingOptions(context=4096, lean=lean))
+def _ours(model: str, code_bytes: float | None) -> Program:
+    wafer, options = _wafer("wse3"), MappingOptions(context=4096, lean=code_bytes is None)
+    if code_bytes is not None:
+        wafer = replace(wafer, core=replace(wafer.core, code_bytes=replace(wafer.core.code_bytes, value=code_bytes)))
+    return build_mapping(model, wafer, "undiced", options)
 
 
 class Lab:
@@ -83,11 +86,11 @@ class Lab:
 
     def ours(self, model: str) -> Report:
         """Our mapping of a model on the fewest WSE-3, one sequence at 4,096 positions."""
-        return simulate(_ours(model, True), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
+        return simulate(_ours(model, None), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
 
-    def wafers(self, model: str, lean: bool) -> float:
-        """The fewest WSE-3 that our mapping takes, with lean code or the measured code size."""
-        return 1.0 + max(region.wafer for region in _ours(model, lean).regions)
+    def wafers(self, model: str, code_bytes: float | None) -> float:
+        """The fewest WSE-3 that our mapping takes, with lean code (None) or that much code and system a core."""
+        return 1.0 + max(region.wafer for region in _ours(model, code_bytes).regions)
 
     def longest(self, run: Run) -> float:
         """The longest context that the resident layers leave room for."""

@@ -5,7 +5,9 @@ The median mode of a multicast, and what is not described well enough to be run 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from undiced.machine.collective import chain, multicast, two_tree
 from undiced.machine.vector import Kind, vector_cost
@@ -26,12 +28,14 @@ _MEDIAN: dict[int, tuple[str, tuple[float, ...]]] = {
     2048: ("V04", (646, 660, 708, 900, 1156)),
 }
 _DECODE, _PROMPT = 0.08, 0.10  # aims of what runs programs
+_WAFERS = {"llama-3.1-8b": 1, "llama-3.1-70b": 4, "llama-3.1-405b": None}
+_CODE_BYTES = (None, 14_480 + 3_600, 22_600 + 3_600)  # as assumed; two programs as measured, with their system
 _ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
 
 
 def open_rows() -> list[ValidationRow]:
     """All of them."""
-    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_reported(), *_services()]
+    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_slopes(), *_reported(), *_services()]
 
 
 def _multicasts() -> list[ValidationRow]:
@@ -100,6 +104,28 @@ def _engine() -> list[ValidationRow]:
     ]
 
 
+def _slopes() -> list[ValidationRow]:
+    """What a position more costs: differences of two rows of one series."""
+
+    def row(series: str, run: Callable[[int], Run], drawn: bool, ends: tuple[tuple[int, float], ...]) -> ValidationRow:
+        (near, few), (far, many) = ends
+
+        def simulate(lab: Lab) -> float:
+            low, high = ((token if drawn else interval)(run(at))(lab) for at in (near, far))
+            return (high - low) / (far - near)
+
+        what = f"{series}: cycles per position from {near:,} to {far:,}"
+        return ValidationRow("slope", what, (many - few) / (far - near), "cycles", simulate, AM, "derived")
+
+    wide, narrow = partial(runs.engine, True), partial(runs.engine, False)
+    return [
+        row("8 stages, forced tokens", wide, False, ((768, 53_550), (1_536, 55_701))),
+        row("28 stages, forced tokens", narrow, False, ((768, 18_140), (1_536, 18_731))),
+        row("8 stages, free tokens", wide, True, ((1_056, 476_404), (4_128, 499_383))),
+        row("28 stages, free tokens", narrow, True, ((288, 596_324), (1_056, 615_630))),
+    ]
+
+
 def _four_over_eight(lab: Lab) -> float:
     four, eight = (lab.report(runs.engine(True, 384, stages)) for stages in ((7,) * 4, None))
     return four.stage_interval_cycles / eight.stage_interval_cycles
@@ -162,24 +188,22 @@ def _services() -> list[ValidationRow]:
             "1.1 GHz",
         )
 
-    def wafers(model: str, published: float | None, lean: bool) -> ValidationRow:
-        code = "lean code" if lean else "code as measured"
+    def wafers(model: str, published: float | None, code_bytes: float | None) -> ValidationRow:
+        code = f"{code_bytes:,.0f} bytes of code and system" if code_bytes else "lean code"
         what = f"wafers for 16-bit weights, {model}, {code}" + ("" if published else " (19 to 26)")
         return ValidationRow(
-            "V38", what, published, "wafers", lambda lab: lab.wafers(model, lean), "[WLLM], vendor", "claimed"
+            "V38", what, published, "wafers", lambda lab: lab.wafers(model, code_bytes), "[WLLM], vendor", "claimed"
         )
 
-    large = "llama-3.1-405b"
     return [
         speed("llama-3.1-8b", 1_837, "2024-08, 16-bit, no speculation, one system", "V36"),
         speed("llama-3.1-70b", 445, "2024-08, 16-bit, no speculation, 4 wafers"),
         speed("llama-3.1-70b", 2_100, "2024-10, with speculation"),
         speed("llama-3.3-70b", 2_314, "2025, with speculation"),
-        speed(large, 969, "2024-11, speculation inferred"),
+        speed("llama-3.1-405b", 969, "2024-11, speculation inferred"),
         speed("llama-4-maverick", 2_522, "2025-05, batch and load not disclosed"),
         speed("qwen3-32b", 2_600, "2025, nothing stated"),
         speed("qwen3-235b-a22b", 1_500, "2025, nothing stated"),
         speed("gpt-oss-120b", 2_059, "2026, nothing stated; 1,706 measured too"),
-        *(wafers(m, n, lean) for lean in (True, False) for m, n in (("llama-3.1-8b", 1), ("llama-3.1-70b", 4))),
-        wafers(large, None, True),
+        *(wafers(model, count, code) for model, count in _WAFERS.items() for code in _CODE_BYTES),
     ]

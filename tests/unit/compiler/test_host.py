@@ -6,8 +6,24 @@ from undiced.compiler import compile
 from undiced.core.errors import CompileError, UnsupportedError
 from undiced.machine.host import host
 from undiced.model import ModelConfig, MoeConfig, RopeConfig, build_config
-from undiced.program import Bounds, Flag, Op, Partition
-from undiced.program.isa import INSTRUCTIONS, NONE, SHARD_GRANULE, SMALL_STEP_TOKENS
+from undiced.program import Bounds
+from undiced.program.host.field import Partition
+from undiced.program.host.instruction import (
+    SHARD_GRANULE,
+    SMALL_STEP_TOKENS,
+    Add,
+    Attention,
+    Barrier,
+    Embed,
+    Gather,
+    Glu,
+    KvStore,
+    Matmul,
+    Quantize,
+    Rmsnorm,
+    Rope,
+    Sample,
+)
 
 BASE = {
     "family": "llama", "name": "tiny", "layers": 2, "dim": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 96,
@@ -30,7 +46,7 @@ def program_of(variant, weights="Q4_0", threads=3):
 
 
 def owner(partition, index, columns, threads, rows):
-    """Which thread handles element (row, column), written from the rules in isa.py; None: any of them."""
+    """Which thread handles element (row, column), written from the rules in instruction.py; None: any of them."""
     row, column = index
     if partition is ITEMS:
         return (row * columns + column) % threads
@@ -44,44 +60,47 @@ def owner(partition, index, columns, threads, rows):
 
 def touches(program, instr):
     """(buffer, first column, columns, partition, is write) of each operand, from the meaning of the instruction."""
-    p = dict(zip(INSTRUCTIONS[instr.op].ints, instr.p, strict=True))
-    width = {i: b.width for i, b in enumerate(program.buffers)}
-    part = INSTRUCTIONS[instr.op].partition
-    if instr.op is Op.QUANTIZE:
-        part = Partition(p["partition"])
-    everything = Partition.ALL
-    if instr.op is Op.MATMUL:
-        return [(instr.a, 0, p["columns"], everything, False), (instr.dst, p["start"], p["rows"], part, True)]
-    if instr.op is Op.GLU:
-        reads = [(instr.a, p[x], p["columns"], part, False) for x in ("gate", "up")]
-        return [*reads, (instr.dst, 0, p["columns"], part, True)]
-    if instr.op is Op.RMSNORM:
-        return [(b, p["start"], p["columns"], part, b == instr.dst) for b in (instr.a, instr.dst)]
-    if instr.op is Op.ROPE:
-        return [(b, p["start"], p["heads"] * p["head_dim"], part, b == instr.dst) for b in (instr.a, instr.dst)]
-    if instr.op is Op.KV_STORE:
-        size = p["kv_heads"] * p["head_dim"]
-        return [(instr.a, p["k_start"], size, part, False), (instr.b, p["v_start"], size, part, False),
-                (-2 - p["layer"], 0, p["kv_heads"], part, True)]  # fmt: skip
-    if instr.op is Op.ATTENTION:
-        return [(instr.a, p["start"], p["heads"] * p["head_dim"], everything, False),
-                (-2 - p["layer"], 0, p["kv_heads"], everything, False),
-                (instr.dst, 0, width[instr.dst], part, True)]  # fmt: skip
-    found = [(b, 0, width[b], everything if instr.op in (Op.GATHER, Op.SAMPLE) else part, False)
-             for b in (instr.a, instr.b) if b != NONE]  # fmt: skip
-    return found + ([(instr.dst, 0, width[instr.dst], part, True)] if instr.dst != NONE else [])
+    i, part, everything = instr, instr.split, Partition.ALL
+    width = {index: buffer.width for index, buffer in enumerate(program.buffers)}
+    match instr:
+        case Quantize():
+            part = i.by
+        case Matmul():
+            return [(i.a, 0, i.columns, everything, False), (i.dst, i.start, i.rows, part, True)]
+        case Glu():
+            reads = [(i.a, start, i.columns, part, False) for start in (i.gate, i.up)]
+            return [*reads, (i.dst, 0, i.columns, part, True)]
+        case Rmsnorm():
+            return [(b, i.start, i.columns, part, b == i.dst) for b in (i.a, i.dst)]
+        case Rope():
+            return [(b, i.start, i.heads * i.head_dim, part, b == i.dst) for b in (i.a, i.dst)]
+        case KvStore():
+            size = i.kv_heads * i.head_dim
+            return [(i.k, i.k_start, size, part, False), (i.v, i.v_start, size, part, False),
+                    (-2 - i.kv_layer, 0, i.kv_heads, part, True)]  # fmt: skip
+        case Attention():
+            return [(i.q, i.start, i.heads * i.head_dim, everything, False),
+                    (-2 - i.kv_layer, 0, i.kv_heads, everything, False),
+                    (i.dst, 0, width[i.dst], part, True)]  # fmt: skip
+        case Sample():
+            return [(i.a, 0, width[i.a], everything, False)]
+        case Embed():
+            return [(i.dst, 0, width[i.dst], part, True)]
+    by = everything if isinstance(instr, Gather) else part
+    found = [(b, 0, width[b], by, False) for b in ((i.a, i.b) if isinstance(instr, Add) else (i.a,))]
+    return [*found, (i.dst, 0, width[i.dst], part, True)]
 
 
 def touches_small(program, instr):
     """The same in a small step: what a thread owns is nobody else's, so only the others' operands are left."""
     own = {i for i, buffer in enumerate(program.buffers) if buffer.own}
-    replicated = instr.dst in own
+    replicated = getattr(instr, "dst", None) in own
     for buffer, first, columns, partition, write in touches(program, instr):
         if buffer in own:
             continue
         if buffer < 0:  # what is new in the cache: (sequence, kv head) items
             partition = ITEMS
-        elif replicated or instr.op is Op.KV_STORE:
+        elif replicated or isinstance(instr, KvStore):
             assert not write
             partition = Partition.ALL
         yield buffer, first, columns, partition, write
@@ -89,8 +108,8 @@ def touches_small(program, instr):
 
 def no_two_threads_meet(program, threads, rows, touched, passes):
     seen = {}
-    for instr in program.streams[0].instrs:
-        if instr.op is Op.BARRIER:
+    for instr in program.instrs:
+        if isinstance(instr, Barrier):
             seen = seen if passes(instr) else {}
             continue
         for buffer, first, columns, partition, write in touched(program, instr):
@@ -110,36 +129,35 @@ def test_no_two_threads_meet_between_barriers(variant, weights):
     no_two_threads_meet(program, 3, 7, touches, lambda barrier: False)
     for threads in (2, 3):
         for rows in range(1, SMALL_STEP_TOKENS + 1):
-            no_two_threads_meet(program, threads, rows, touches_small, lambda barrier: barrier.flags & Flag.LARGE)
+            no_two_threads_meet(program, threads, rows, touches_small, lambda barrier: barrier.large)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_only_rowwise_instructions_write_what_every_thread_owns(variant):
     program = program_of(variant)
     assert sum(buffer.own for buffer in program.buffers) >= 4
-    for instr in program.streams[0].instrs:
-        if instr.dst != NONE and program.buffers[instr.dst].own:
-            part = Partition(instr.param("partition")) if instr.op is Op.QUANTIZE else INSTRUCTIONS[instr.op].partition
-            assert part in (Partition.TOKENS, Partition.SAMPLES)
+    for instr in program.instrs:
+        for buffer, _, _ in instr.writes():
+            assert not program.buffers[buffer].own or instr.partition in (Partition.TOKENS, Partition.SAMPLES)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_barriers_are_few(variant):
-    instrs = program_of(variant).streams[0].instrs
-    layers = sum(i.op is Op.BARRIER for i in instrs if i.layer >= 0) / 2
+    instrs = program_of(variant).instrs
+    layers = sum(isinstance(i, Barrier) for i in instrs if i.layer >= 0) / 2
     assert layers <= 11
-    small = sum(i.op is Op.BARRIER and not i.flags & Flag.LARGE for i in instrs if i.layer >= 0) / 2
+    small = sum(isinstance(i, Barrier) and not i.large for i in instrs if i.layer >= 0) / 2
     assert small <= 5, "products and attention: what a small step needs"
-    products = [i for i in instrs if i.op is Op.MATMUL and i.note in QKV]
+    products = [i for i in instrs if isinstance(i, Matmul) and i.note in QKV]
     positions = [instrs.index(i) for i in products]
     assert positions[2] - positions[0] == 2, "q, k and v run back to back"
 
 
 def test_residual_sums_are_fused_where_nothing_stands_between():
-    fused = [i for i in program_of("llama").streams[0].instrs if i.op is Op.MATMUL and i.flags & Flag.ACCUMULATE]
+    fused = [i for i in program_of("llama").instrs if isinstance(i, Matmul) and i.accumulate]
     assert len(fused) == 4
-    assert not any(i.op is Op.ADD for i in program_of("llama").streams[0].instrs)
-    assert sum(i.op is Op.ADD for i in program_of("gemma3").streams[0].instrs) == 4
+    assert not any(isinstance(i, Add) for i in program_of("llama").instrs)
+    assert sum(isinstance(i, Add) for i in program_of("gemma3").instrs) == 4
 
 
 def test_buffers_do_not_grow_with_layers():

@@ -29,7 +29,7 @@ from undiced.machine import find_machine
 from undiced.machine.collective import with_slices
 from undiced.machine.region import Role, unpack
 from undiced.program import Bounds, Instr, Op, Stream
-from undiced.program.program import load
+from undiced.program.file import load
 from undiced.sim.analytic import Step, simulate
 
 WSE3 = find_machine("wse3")

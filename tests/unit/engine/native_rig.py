@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from undiced import _native
 from undiced.engine.record import SAMPLING
-from undiced.program import Instr, Op
-from undiced.program.isa import encode
+from undiced.program.host.encoding import encode
+from undiced.program.host.instruction import Barrier, Embed, Instr
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -25,7 +25,12 @@ THREADS = (1, 2, 3)
 
 def barriers(instrs: Items[Instr]) -> tuple[Instr, ...]:
     """The instructions with a barrier after each: right for any split of the work."""
-    return tuple(i for instr in instrs for i in (instr, Instr(Op.BARRIER)))
+    return tuple(i for instr in instrs for i in (instr, Barrier()))
+
+
+def embed(columns: int) -> Embed:
+    """Buffer 0 takes the tokens' rows of the table in slot 0."""
+    return Embed(dst=0, table=0, columns=columns, scale=1.0)
 
 
 def vector(values: F32) -> tuple[int, int, str, int]:

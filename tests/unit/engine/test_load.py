@@ -10,9 +10,10 @@ from support import tiny_models
 
 from undiced.checkpoint.identity import identity
 from undiced.cli.serve import engine_spec
-from undiced.core.errors import CheckpointError, ProgramFileError
+from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 from undiced.engine.load import BackendOptions, open_host
 from undiced.llm import Compiled, compile_for_host
+from undiced.program import Bounds, Program, Rect, Region, Stream
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_a_program_of_another_digest_is_refused(options: BackendOptions, compile
         open_host(replace(options, program=other), ignore)
     with pytest.raises(ProgramFileError, match="checksum"):
         open_host(replace(options, program=options.program[:-1] + b"\0"), ignore)
+
+
+def test_a_program_for_wafers_is_refused_by_its_machine(options: BackendOptions) -> None:
+    wafers = Program(
+        model="m", machine="wse9", graph_digest="", machine_digest="", bounds=Bounds(1, 1), vocab=1,
+        regions=(Region(Rect(0, 0, 1, 1)),), streams=(Stream("layer", ()),),
+    )  # fmt: skip
+    with pytest.raises(UnsupportedError, match="A program for wse9 can't run on this machine"):
+        open_host(replace(options, program=wafers.encoded(), program_digest=""), ignore)
 
 
 def test_files_that_were_replaced_are_refused_whatever_they_hold(options: BackendOptions) -> None:

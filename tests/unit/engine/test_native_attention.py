@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from native_rig import F32, THREADS, Rig, Seq, barriers
+from native_rig import F32, THREADS, Rig, Seq, barriers, embed
 from numpy.testing import assert_allclose, assert_array_equal
 
 from undiced import _native
 from undiced.engine import meaning
-from undiced.program import Instr, Op
+from undiced.program.host.instruction import Attention, KvStore
 
 PAGE = _native.PAGE_TOKENS
 PAGES = 64
@@ -47,12 +47,12 @@ class Cache:
         self.scale = shape.head_dim**-0.5
         stream = barriers(
             (
-                Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
-                Instr(Op.KV_STORE, a=0, b=0, p=(0, q, q + kv, shape.kv_heads, shape.head_dim)),
-                Instr(
-                    Op.ATTENTION, 1, 0, weight=1 if shape.sinks else -1,
-                    p=(0, 0, shape.heads, shape.kv_heads, shape.head_dim, shape.window), f=(self.scale, shape.softcap),
-                ),
+                embed(q + 2 * kv),
+                KvStore(k=0, v=0, kv_layer=0, k_start=q, v_start=q + kv, kv_heads=shape.kv_heads,
+                        head_dim=shape.head_dim),
+                Attention(dst=1, q=0, sinks=1 if shape.sinks else -1, kv_layer=0, start=0, heads=shape.heads,
+                          kv_heads=shape.kv_heads, head_dim=shape.head_dim, window=shape.window, scale=self.scale,
+                          softcap=shape.softcap),
             )
         )  # fmt: skip
         self.rig = Rig(

@@ -1,4 +1,4 @@
-"""The Python instruction table and the C++ record say the same."""
+"""The Python instruction table and the C++ records say the same."""
 
 import ast
 from pathlib import Path
@@ -11,10 +11,12 @@ from undiced.core.formats import FORMATS
 from undiced.core.sampling import BIAS, RECORD, TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS
 from undiced.engine.record import OFFSETS, SAMPLING
-from undiced.program import Flag, Instr, Op
-from undiced.program.isa import INSTR_BYTES, INSTRUCTIONS, SHARD_GRANULE, SMALL_STEP_TOKENS, encode
+from undiced.program.host.encoding import INSTR_BYTES, encode
+from undiced.program.host.instruction import INSTRUCTIONS, SHARD_GRANULE, SMALL_STEP_TOKENS, Instr, Rmsnorm
+from undiced.program.host.mirror import header
+from undiced.program.host.table import code_of, fields_of, flags_of, name_of
 
-HOST_OPS = [op for op, row in INSTRUCTIONS.items() if "host" in row.machines]
+HEADER = Path(__file__).parents[3] / "native" / "engine" / "instructions.h"
 
 
 def test_sizes_agree() -> None:
@@ -32,36 +34,37 @@ def test_the_sampling_record_is_one_table_in_two_languages() -> None:
     assert (BIAS.engine.low, BIAS.engine.high) == (-_native.BIAS_MAX, _native.BIAS_MAX)
 
 
+def test_the_header_is_what_the_table_prints() -> None:
+    assert HEADER.read_text() == header(), f"python -m undiced.program.host.mirror > {HEADER.name}"
+
+
 def test_operation_codes_agree() -> None:
-    assert {op.name: int(op) for op in HOST_OPS} == _native.OPS
+    assert {name_of(row): code_of(row) for row in INSTRUCTIONS} == _native.OPS
 
 
-@pytest.mark.parametrize("op", HOST_OPS)
-def test_fields_survive_encoding(op: Op) -> None:
-    ints, floats = INSTRUCTIONS[op].ints, INSTRUCTIONS[op].floats
-    instr = Instr(
-        op,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        tuple(10 + i for i in range(len(ints))),
-        tuple(0.5 + i for i in range(len(floats))),
-        Flag.POSITIONS,
-    )
-    fields = _native.decode_instr(encode((instr,)))
-    assert fields["op"] == op
-    assert fields["flags"] == Flag.POSITIONS
-    assert [fields[n] for n in ("dst", "a", "b", "c", "weight", "bias")] == [1, 2, 3, 4, 5, 6]
-    assert fields["p"][: len(ints)] == instr.p and not any(fields["p"][len(ints) :])
-    assert fields["f"][: len(floats)] == instr.f
+def numbered(row: type[Instr], flags: dict[str, bool]) -> dict[str, object]:
+    """A different value for each field, in its range or not."""
+    values: dict[str, object] = dict(flags)
+    for at, field in enumerate(fields_of(row)):
+        if field.form != "bool":
+            values[field.name] = 10 + at if field.form == "int" else 0.5 + at
+    return values
 
 
-def test_unused_operands_are_minus_one() -> None:
-    fields = _native.decode_instr(encode((Instr(Op.BARRIER),)))
-    assert [fields[n] for n in ("dst", "a", "b", "c", "weight", "bias")] == [-1] * 6
+@pytest.mark.parametrize("row", INSTRUCTIONS)
+def test_the_engine_reads_every_field_by_the_name_that_it_was_written_by(row: type[Instr]) -> None:
+    flags = flags_of(row)
+    for chosen in ("", *flags):
+        values = numbered(row, {name: name == chosen for name in flags})
+        record = encode((row(**values),))
+        assert len(record) == INSTR_BYTES
+        assert _native.decode_instr(record) == {"op": code_of(row), **values}
+
+
+def test_what_a_record_does_not_hold_is_zero_and_an_absent_weight_minus_one() -> None:
+    record = encode((Rmsnorm(dst=1, a=2, start=3, columns=4, width=5, eps=0.0),))
+    assert record[28:] == bytes(INSTR_BYTES - 28)
+    assert _native.decode_instr(record)["weight"] == -1
 
 
 def test_decoding_wants_one_whole_record() -> None:

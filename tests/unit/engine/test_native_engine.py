@@ -7,13 +7,24 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from native_rig import F32, SAMPLING, Rig, Seq, barriers, open_slot, sampling
+from native_rig import F32, SAMPLING, Rig, Seq, barriers, embed, open_slot, sampling
 from numpy.testing import assert_array_equal
 
 from undiced import _native
 from undiced.core.sampling import RECORD
-from undiced.program import Flag, Instr, Op
-from undiced.program.isa import encode
+from undiced.program.host.encoding import INSTR_BYTES, encode
+from undiced.program.host.instruction import (
+    Activate,
+    Add,
+    Attention,
+    Gather,
+    Instr,
+    KvStore,
+    Matmul,
+    Rmsnorm,
+    Rope,
+    Sample,
+)
 
 VOCAB = 40
 TABLE = np.random.default_rng(1).normal(size=(VOCAB, VOCAB)).astype(np.float32)
@@ -23,11 +34,13 @@ def small(threads: int = 2) -> Rig:
     """Embeds, stores keys and values, attends, gathers and samples: every kind of input matters."""
     stream = barriers(
         (
-            Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
-            Instr(Op.KV_STORE, a=0, b=0, p=(0, 8, 16, 1, 8)),
-            Instr(Op.ATTENTION, 1, 0, p=(0, 0, 1, 1, 8, 0), f=(1.0, 0.0)),
-            Instr(Op.GATHER, 2, 0, p=(VOCAB,)),
-            Instr(Op.SAMPLE, a=2, p=(VOCAB,)),
+            embed(VOCAB),
+            KvStore(k=0, v=0, kv_layer=0, k_start=8, v_start=16, kv_heads=1, head_dim=8),
+            Attention(
+                dst=1, q=0, kv_layer=0, start=0, heads=1, kv_heads=1, head_dim=8, window=0, scale=1.0, softcap=0.0
+            ),
+            Gather(dst=2, a=0, columns=VOCAB),
+            Sample(a=2, vocab=VOCAB),
         )
     )
     return Rig(
@@ -121,25 +134,36 @@ def test_arrays_of_another_type_are_refused() -> None:
         rig.engine.step(*good, tokens[:0].copy(), values, ids, logs)
 
 
-EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
+EMBED = embed(VOCAB)
 
 BAD_PROGRAMS: dict[str, tuple[str, Instr]] = {
-    "a wafer's operation": ("no such operation: 37", Instr(Op.TRANSFER, 1, 0)),
-    "no such buffer": ("dst names buffer 9 of 4", Instr(Op.ADD, 9, 0, 0, p=(8,))),
-    "too many columns": (r"dst has 40 columns; \[0, 41\)", Instr(Op.ADD, 3, 0, 3, p=(41,))),
-    "negative start": ("asked", Instr(Op.RMSNORM, 1, 0, p=(-8, 8, 8), f=(0.0,))),
-    "int8 where floats belong": ("dst must be an f32 buffer", Instr(Op.ADD, 2, 0, 0, p=(8,))),
-    "floats where int8 belongs": ("a must be an int8 buffer", Instr(Op.MATMUL, 1, 0, weight=2, p=(0, 8, 32))),
-    "a vector as matrix": ("weight slot 1 is a vector", Instr(Op.MATMUL, 1, 0, weight=1, p=(0, 1, 8))),
-    "a matrix as vector": ("must be a vector of 8", Instr(Op.RMSNORM, 1, 0, weight=0, p=(0, 8, 8), f=(0.0,))),
-    "another shape": ("differ from the weight", Instr(Op.MATMUL, 1, 2, weight=2, p=(0, 4, 32))),
-    "rows of two kinds": ("mixes token rows and sampled rows", Instr(Op.ADD, 3, 0, 3, p=(8,))),
-    "an unknown activation": ("no such activation", Instr(Op.ACTIVATE, 1, 0, p=(8, 7))),
-    "a flag out of place": ("a flag that it does not take", Instr(Op.ADD, 0, 0, 0, p=(8,), flags=Flag.ACCUMULATE)),
-    "an unknown layer": ("KV layer 1", Instr(Op.KV_STORE, a=0, b=0, p=(1, 0, 8, 1, 8))),
-    "other heads": ("differ from the KV layer", Instr(Op.KV_STORE, a=0, b=0, p=(0, 0, 8, 1, 4))),
-    "an unknown constant": ("no such constant", Instr(Op.ROPE, 0, 0, p=(0, 1, 8, 8, 0, 0), f=(1.0,))),
-    "another vocabulary": ("vocab differs", Instr(Op.SAMPLE, a=3, p=(8,))),
+    "another width of the table": ("columns differ from the table's", embed(8)),
+    "no such buffer": ("dst names buffer 9 of 4", Add(dst=9, a=0, b=0, columns=8)),
+    "too many columns": (r"dst has 40 columns; \[0, 41\)", Add(dst=3, a=0, b=3, columns=41)),
+    "negative start": ("asked", Rmsnorm(dst=1, a=0, start=-8, columns=8, width=8, eps=0.0)),
+    "int8 where floats belong": ("dst must be an f32 buffer", Add(dst=2, a=0, b=0, columns=8)),
+    "floats where int8 belongs": (
+        "a must be an int8 buffer",
+        Matmul(dst=1, a=0, weight=2, start=0, rows=8, columns=32),
+    ),
+    "a vector as matrix": ("weight slot 1 is a vector", Matmul(dst=1, a=0, weight=1, start=0, rows=1, columns=8)),
+    "a matrix as vector": (
+        "must be a vector of 8",
+        Rmsnorm(dst=1, a=0, weight=0, start=0, columns=8, width=8, eps=0.0),
+    ),
+    "another shape": ("differ from the weight", Matmul(dst=1, a=2, weight=2, start=0, rows=4, columns=32)),
+    "rows of two kinds": ("mixes token rows and sampled rows", Add(dst=3, a=0, b=3, columns=8)),
+    "an unknown activation": ("no such activation", Activate(dst=1, a=0, columns=8, activation=7)),
+    "an unknown layer": ("KV layer 1", KvStore(k=0, v=0, kv_layer=1, k_start=0, v_start=8, kv_heads=1, head_dim=8)),
+    "other heads": (
+        "differ from the KV layer",
+        KvStore(k=0, v=0, kv_layer=0, k_start=0, v_start=8, kv_heads=1, head_dim=4),
+    ),
+    "an unknown constant": (
+        "no such constant",
+        Rope(dst=0, a=0, start=0, heads=1, head_dim=8, dims=8, style=0, constant=0, magnitude=1.0),
+    ),
+    "another vocabulary": ("vocab differs", Sample(a=3, vocab=8)),
 }
 
 
@@ -198,19 +222,44 @@ def test_attention_that_no_memory_can_hold_is_refused(
     layers: list[tuple[int, int, int]], change: dict[str, int], message: str
 ) -> None:
     """Products of heads, dimensions and sequences, each of which is possible, wrap 64 bits or exceed the machine."""
-    buffers, stream = [(8, 0, 0)], [EMBED]
+    buffers, stream = [(8, 0, 0)], [embed(8)]
     for layer, (kv_heads, heads, dim) in enumerate(layers):
         buffers += [(heads * dim, 0, 0)] * 2
         out, q = len(buffers) - 1, len(buffers) - 2
-        stream.append(Instr(Op.ATTENTION, out, q, p=(layer, 0, heads, kv_heads, dim, 0), f=(1.0, 0.0)))
+        stream.append(
+            Attention(
+                dst=out,
+                q=q,
+                kv_layer=layer,
+                start=0,
+                heads=heads,
+                kv_heads=kv_heads,
+                head_dim=dim,
+                window=0,
+                scale=1.0,
+                softcap=0.0,
+            )
+        )
     arguments: dict[str, object] = {"tokens": 1, "batch": 1, "pages": 1, "context": 8, "vocab": 8, **change}
     with pytest.raises(ValueError, match=message):
         Rig(tuple(stream), buffers, [], slots=[(40, 8, "F32", 1)], kv=[(k, d, 0) for k, _, d in layers], **arguments)  # type: ignore[arg-type]
 
 
+def engine_of(stream: bytes) -> _native.Engine:
+    return _native.Engine(stream, [(VOCAB, 0, 0, 0)] * 2, [], [], [], 1, 1, 1, 1, 1, 8)
+
+
 def test_streams_of_broken_records_are_refused() -> None:
-    with pytest.raises(ValueError, match="not whole instructions"):
-        _native.Engine(encode((EMBED,))[:-1], [], [], [], [], 1, 1, 1, 1, 1, 1)
+    add = encode((Add(dst=0, a=0, b=1, columns=8),))
+    engine_of(add).close()
+    for stream, message in (
+        (add[:-1], "not whole instructions"),
+        (b"\x25" + add[1:], "no such operation: 37"),
+        (add[:2] + b"\x01" + add[3:], "a flag that it does not take"),
+        (bytes(INSTR_BYTES) + add[:4] + b"\x09" + add[5:], r"instruction 1 \(ADD\): dst names buffer 9 of 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            engine_of(stream)
 
 
 def load(rig: Rig, values: F32, fmt: str, rows: int, columns: int, index: list[int], turned: bool = False) -> None:
@@ -218,7 +267,7 @@ def load(rig: Rig, values: F32, fmt: str, rows: int, columns: int, index: list[i
 
 
 def test_loads_that_do_not_fit_are_refused() -> None:
-    rig = Rig((EMBED,), [(32, 0, 0)], [], slots=[(4, 32, "F32", 1), (1, 8, "F32", 1)])
+    rig = Rig((embed(32),), [(32, 0, 0)], [], slots=[(4, 32, "F32", 1), (1, 8, "F32", 1)])
     values, rows = np.ones((4, 32), np.float32), list(range(4))
     with pytest.raises(ValueError, match="weight slot 0: has not been loaded"):
         rig.run([0])

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from native_rig import F32, THREADS, Rig, Seq, barriers
+from native_rig import F32, THREADS, Rig, Seq, barriers, embed
 from numpy.testing import assert_allclose
 
 from undiced.engine import meaning
-from undiced.program import Activation, Flag, Instr, Op
+from undiced.program.host.field import Activation, Partition, RopeStyle
+from undiced.program.host.instruction import (
+    Activate,
+    Add,
+    Embed,
+    Gather,
+    Glu,
+    Instr,
+    Layernorm,
+    Matmul,
+    Quantize,
+    Rmsnorm,
+    Rope,
+    Scale,
+    Softcap,
+)
 
 RNG = np.random.default_rng(7)
 WIDTH = 96
 TABLE = RNG.normal(size=(40, WIDTH)).astype(np.float32)
 TOKENS = [3, 17, 0, 39, 5, 5, 22]
 ROWS = TABLE[TOKENS]
-EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
+EMBED = embed(WIDTH)
 
 
 def run(instr: Instr, *weights: F32, threads: int = 2, width: int = WIDTH, constants: list[F32] | None = None) -> F32:
     """Buffer 1 after `instr`; buffer 0 holds ROWS (and is buffer 1's copy where it rotates in place)."""
-    stream = barriers((EMBED, Instr(Op.SCALE, 1, 0, p=(min(WIDTH, width),), f=(1.0,)), instr))
+    stream = barriers((EMBED, Scale(dst=1, a=0, columns=min(WIDTH, width), factor=1.0), instr))
     rig = Rig(stream, [(WIDTH, 0, 0), (width, 0, 0)], [TABLE, *weights], constants=constants or [], threads=threads)
     rig.run(TOKENS)
     assert_allclose(rig.buffer(0), ROWS)
@@ -32,8 +47,8 @@ def test_embed_scales_accumulates_and_looks_up_positions(threads: int) -> None:
     positions = RNG.normal(size=(40, WIDTH)).astype(np.float32)
     stream = barriers(
         (
-            Instr(Op.EMBED, 0, weight=0, f=(2.5,)),
-            Instr(Op.EMBED, 0, weight=1, f=(1.0,), flags=Flag.ACCUMULATE | Flag.POSITIONS),
+            Embed(dst=0, table=0, columns=WIDTH, scale=2.5),
+            Embed(dst=0, table=1, columns=WIDTH, scale=1.0, accumulate=True, positions=True),
         )
     )
     rig = Rig(stream, [(WIDTH, 0, 0)], [TABLE, positions], threads=threads)
@@ -45,7 +60,9 @@ def test_embed_scales_accumulates_and_looks_up_positions(threads: int) -> None:
 @pytest.mark.parametrize(("start", "columns", "width"), [(0, 96, 96), (32, 64, 16)])
 def test_rmsnorm(threads: int, start: int, columns: int, width: int) -> None:
     weight = RNG.normal(size=width).astype(np.float32)
-    out = run(Instr(Op.RMSNORM, 1, 0, weight=1, p=(start, columns, width), f=(1e-5,)), weight, threads=threads)
+    out = run(
+        Rmsnorm(dst=1, a=0, weight=1, start=start, columns=columns, width=width, eps=1e-5), weight, threads=threads
+    )
     expected = ROWS.copy()
     expected[:, start : start + columns] = meaning.rmsnorm(ROWS[:, start : start + columns], weight, width, 1e-5)
     assert_allclose(out, expected, rtol=2e-5, atol=1e-6)
@@ -54,17 +71,28 @@ def test_rmsnorm(threads: int, start: int, columns: int, width: int) -> None:
 @pytest.mark.parametrize("threads", THREADS)
 def test_layernorm(threads: int) -> None:
     weight, bias = RNG.normal(size=(2, WIDTH)).astype(np.float32)
-    out = run(Instr(Op.LAYERNORM, 1, 0, weight=1, bias=2, p=(WIDTH,), f=(1e-5,)), weight, bias, threads=threads)
+    out = run(Layernorm(dst=1, a=0, weight=1, bias=2, columns=WIDTH, eps=1e-5), weight, bias, threads=threads)
     assert_allclose(out, meaning.layernorm(ROWS, weight, bias, 1e-5), rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("style", [0, 1])
+@pytest.mark.parametrize("style", RopeStyle)
 @pytest.mark.parametrize("factors", [False, True])
-def test_rope_turns_the_first_dims_of_each_head(threads: int, style: int, factors: bool) -> None:
+def test_rope_turns_the_first_dims_of_each_head(threads: int, style: RopeStyle, factors: bool) -> None:
     frequencies = (10000.0 ** -(np.arange(8) / 8)).astype(np.float32)
     divisors = np.linspace(1, 4, 8).astype(np.float32)
-    instr = Instr(Op.ROPE, 1, 1, weight=1 if factors else -1, p=(32, 2, 32, 16, style, 0), f=(1.25,))
+    instr = Rope(
+        dst=1,
+        a=1,
+        factors=1 if factors else -1,
+        start=32,
+        heads=2,
+        head_dim=32,
+        dims=16,
+        style=style,
+        constant=0,
+        magnitude=1.25,
+    )
     out = run(instr, *([divisors] if factors else []), threads=threads, constants=[frequencies])
     angles = np.arange(len(TOKENS))[:, None] * (frequencies.astype(np.float64) / (divisors if factors else 1))
     expected = ROWS.copy()
@@ -76,7 +104,12 @@ def test_rope_is_accurate_at_far_positions() -> None:
     frequencies = (10000.0 ** -(np.arange(8) / 8)).astype(np.float32)
     ones = np.ones((2, 16), np.float32)
     far = 131_000
-    stream = barriers((EMBED, Instr(Op.ROPE, 0, 0, p=(0, 1, 16, 16, 0, 0), f=(1.0,))))
+    stream = barriers(
+        (
+            embed(16),
+            Rope(dst=0, a=0, start=0, heads=1, head_dim=16, dims=16, style=RopeStyle.HALF, constant=0, magnitude=1.0),
+        )
+    )
     rig = Rig(stream, [(16, 0, 0)], [ones], constants=[frequencies], context=1 << 17, pages=1 << 12)
     rig.step([Seq([0, 1], far, range(1 << 12))])
     angles = np.array([[far], [far + 1]]) * frequencies.astype(np.float64)
@@ -87,28 +120,28 @@ def test_rope_is_accurate_at_far_positions() -> None:
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("kind", Activation)
 def test_glu(threads: int, kind: Activation) -> None:
-    out = run(Instr(Op.GLU, 1, 0, p=(0, 48, 48, kind)), threads=threads, width=48)
+    out = run(Glu(dst=1, a=0, gate=0, up=48, columns=48, activation=kind), threads=threads, width=48)
     assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS[:, :48]) * ROWS[:, 48:], rtol=1e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("kind", Activation)
 def test_activate(threads: int, kind: Activation) -> None:
-    out = run(Instr(Op.ACTIVATE, 1, 0, p=(WIDTH, kind)), threads=threads)
+    out = run(Activate(dst=1, a=0, columns=WIDTH, activation=kind), threads=threads)
     assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS), rtol=1e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_add_scale_softcap(threads: int) -> None:
-    assert_allclose(run(Instr(Op.ADD, 1, 0, 1, p=(WIDTH,)), threads=threads), ROWS + ROWS)
-    assert_allclose(run(Instr(Op.SCALE, 1, 0, p=(WIDTH,), f=(-3.0,)), threads=threads), ROWS * np.float32(-3))
-    capped = run(Instr(Op.SOFTCAP, 1, 0, p=(WIDTH,), f=(1.5,)), threads=threads)
+    assert_allclose(run(Add(dst=1, a=0, b=1, columns=WIDTH), threads=threads), ROWS + ROWS)
+    assert_allclose(run(Scale(dst=1, a=0, columns=WIDTH, factor=-3.0), threads=threads), ROWS * np.float32(-3))
+    capped = run(Softcap(dst=1, a=0, columns=WIDTH, cap=1.5), threads=threads)
     assert_allclose(capped, 1.5 * np.tanh(ROWS / 1.5), rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_gather_takes_sampled_rows(threads: int) -> None:
-    stream = barriers((EMBED, Instr(Op.GATHER, 1, 0, p=(WIDTH,))))
+    stream = barriers((EMBED, Gather(dst=1, a=0, columns=WIDTH)))
     rig = Rig(stream, [(WIDTH, 0, 0), (WIDTH, 1, 0)], [TABLE], threads=threads)
     rig.step([Seq([1, 2, 3], pages=(0,)), Seq([4], pages=(1,)), Seq([5, 6], pages=(2,))], rows=[2, 3, 5])
     assert_allclose(rig.buffer(1), TABLE[[3, 4, 6]])
@@ -132,8 +165,8 @@ def dense_values(values: F32, fmt: str) -> F32:
 def test_dense_matmul_with_bias_and_accumulate(threads: int, fmt: str, rows: int) -> None:
     weight = RNG.normal(size=(rows, WIDTH)).astype(np.float32)
     bias = RNG.normal(size=rows).astype(np.float32)
-    matmul = Instr(Op.MATMUL, 1, 0, weight=1, bias=2, p=(16, rows, WIDTH))
-    again = Instr(Op.MATMUL, 1, 0, weight=1, p=(16, rows, WIDTH), flags=Flag.ACCUMULATE)
+    matmul = Matmul(dst=1, a=0, weight=1, bias=2, start=16, rows=rows, columns=WIDTH)
+    again = Matmul(dst=1, a=0, weight=1, start=16, rows=rows, columns=WIDTH, accumulate=True)
     rig = Rig(
         barriers((EMBED, matmul, again)), [(WIDTH, 0, 0), (rows + 16, 0, 0)], [TABLE, weight, bias],
         slots=[(40, WIDTH, "F32", 1), (rows, WIDTH, fmt, 1), (1, rows, "F32", 1)], threads=threads,
@@ -161,11 +194,15 @@ def int8_rounded(x: F32) -> F32:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("partition", [1, 2])
-def test_quantized_matmul(threads: int, partition: int) -> None:
+@pytest.mark.parametrize("partition", [Partition.TOKENS, Partition.COLUMNS])
+def test_quantized_matmul(threads: int, partition: Partition) -> None:
     raw, weight = q8_0(RNG.normal(size=(80, WIDTH)).astype(np.float32))
     stream = barriers(
-        (EMBED, Instr(Op.QUANTIZE, 2, 0, p=(WIDTH, partition)), Instr(Op.MATMUL, 1, 2, weight=1, p=(0, 80, WIDTH)))
+        (
+            EMBED,
+            Quantize(dst=2, a=0, columns=WIDTH, by=partition),
+            Matmul(dst=1, a=2, weight=1, start=0, rows=80, columns=WIDTH),
+        )
     )
     rig = Rig(
         stream, [(WIDTH, 0, 0), (80, 0, 0), (WIDTH, 0, 1)], [TABLE],
@@ -181,10 +218,10 @@ def test_quantized_matmul(threads: int, partition: int) -> None:
 def test_a_second_plane_holds_what_rounding_lost(threads: int, count: int) -> None:
     raw, weight = q8_0(RNG.normal(size=(80, WIDTH)).astype(np.float32))
     bias = RNG.normal(size=80).astype(np.float32)
-    product = Instr(Op.MATMUL, 1, 2, weight=1, bias=2, p=(0, 80, WIDTH))
-    more = Instr(Op.MATMUL, 1, 2, weight=1, p=(0, 80, WIDTH), flags=Flag.ACCUMULATE)
+    product = Matmul(dst=1, a=2, weight=1, bias=2, start=0, rows=80, columns=WIDTH)
+    more = Matmul(dst=1, a=2, weight=1, start=0, rows=80, columns=WIDTH, accumulate=True)
     rig = Rig(
-        barriers((EMBED, Instr(Op.QUANTIZE, 2, 0, p=(WIDTH, 1)), product, more)),
+        barriers((EMBED, Quantize(dst=2, a=0, columns=WIDTH, by=Partition.TOKENS), product, more)),
         [(WIDTH, 0, 0), (80, 0, 0), (WIDTH, 0, 2)], [],
         slots=[(40, WIDTH, "F32", 1), (80, WIDTH, "Q8_0", 1), (1, 80, "F32", 1)], threads=threads,
     )  # fmt: skip

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from native_rig import F32, THREADS, Rig, Seq, barriers, matrix, open_slot, sampling
+from native_rig import F32, THREADS, Rig, Seq, barriers, embed, matrix, open_slot, sampling
 from numpy.testing import assert_allclose, assert_array_equal
 
 from undiced import _native
 from undiced.core.formats import FORMATS
 from undiced.engine import meaning
 from undiced.engine.backend import NoToken
-from undiced.program import Instr, Op
+from undiced.program.host.field import Partition
+from undiced.program.host.instruction import Attention, Gather, KvStore, Matmul, Quantize, Sample
 
-EMBED = Instr(Op.EMBED, 0, weight=0, f=(1.0,))
 DRAWS = 6_400
 BATCH = 64
 
@@ -24,9 +24,9 @@ def logits_rig(table: F32, threads: int = 2) -> Rig:
     table = np.concatenate([table, np.zeros((1, vocab), np.float32)])
     stream = barriers(
         (
-            Instr(Op.EMBED, 0, weight=0, f=(1.0,)),
-            Instr(Op.GATHER, 1, 0, p=(vocab,)),
-            Instr(Op.SAMPLE, a=1, p=(vocab,)),
+            embed(vocab),
+            Gather(dst=1, a=0, columns=vocab),
+            Sample(a=1, vocab=vocab),
         )
     )
     return Rig(
@@ -261,8 +261,8 @@ def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: 
     clean = table.copy()
     table[4, 77] = bad
     dense = fmt == "F32"
-    steps = [EMBED] if dense else [EMBED, Instr(Op.QUANTIZE, 2, 0, p=(256, 1))]
-    stream = barriers((*steps, Instr(Op.MATMUL, 1, 0 if dense else 2, weight=1, p=(0, 32, 256))))
+    steps = [embed(256)] if dense else [embed(256), Quantize(dst=2, a=0, columns=256, by=Partition.TOKENS)]
+    stream = barriers((*steps, Matmul(dst=1, a=0 if dense else 2, weight=1, start=0, rows=32, columns=256)))
     outputs = []
     for values in (clean, table):
         rig = Rig(stream, [(256, 0, 0), (32, 0, 0), (256, 0, 2)], [values], slots=[matrix(values), (32, 256, fmt, 1)],
@@ -285,9 +285,9 @@ def test_broken_keys_and_values_are_remembered_as_broken_and_leave_with_their_se
     table = np.random.default_rng(5).normal(size=(6, 40)).astype(np.float32)
     table[5, 8:24] = bad  # its key and value, not its query
     stream = barriers((
-        EMBED,
-        Instr(Op.KV_STORE, a=0, b=0, p=(0, 8, 16, 1, 8)),
-        Instr(Op.ATTENTION, 1, 0, p=(0, 0, 1, 1, 8, 0), f=(1.0, 0.0)),
+        embed(40),
+        KvStore(k=0, v=0, kv_layer=0, k_start=8, v_start=16, kv_heads=1, head_dim=8),
+        Attention(dst=1, q=0, kv_layer=0, start=0, heads=1, kv_heads=1, head_dim=8, window=0, scale=1.0, softcap=0.0),
     ))  # fmt: skip
     rig = Rig(stream, [(40, 0, 0), (8, 0, 0)], [table], kv=[(1, 8, 0)], pages=3, isa=isa)
     rig.step([Seq([0, 1, 2], 0, (1,))])

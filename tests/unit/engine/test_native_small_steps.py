@@ -1,4 +1,4 @@
-"""Small steps share work out differently (program/isa.py), and compute what large ones do, whatever the team."""
+"""Small steps share work out differently (instruction.py), and compute what large ones do, whatever the team."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from undiced.compiler import compile
 from undiced.engine.host import HostBackend
 from undiced.machine.host import host
 from undiced.model import build
-from undiced.program import Bounds, Program
-from undiced.program.isa import SMALL_STEP_TOKENS
+from undiced.program import Bounds, HostProgram
+from undiced.program.host.instruction import SMALL_STEP_TOKENS
 
 PROMPTS = [[5, 9, 2, 39, 17, 3, 8, 30, 11, 6, 21, 33] * 3, [7, 1, 34, 12, 9] * 5, [3, 2, 1] * 6]
 
 
 @pytest.fixture(params=["llama", "gemma3", "gpt2"])
-def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Program, Checkpoint]]:
+def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[HostProgram, Checkpoint]]:
     checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(request.param), tmp_path / "model"))
     yield compile(build(checkpoint), host(2), Bounds(len(PROMPTS), 48)), checkpoint
     checkpoint.close()
@@ -31,7 +31,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Progr
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 @pytest.mark.parametrize("sequences", [SMALL_STEP_TOKENS - 1, SMALL_STEP_TOKENS, SMALL_STEP_TOKENS + 1])
 def test_a_token_at_a_time_computes_what_a_whole_prompt_does(
-    tiny: tuple[Program, Checkpoint], sequences: int, threads: int
+    tiny: tuple[HostProgram, Checkpoint], sequences: int, threads: int
 ) -> None:
     program, checkpoint = tiny
     order = np.random.default_rng(2).permutation(6)

@@ -34,6 +34,25 @@ def test_toy_is_x_by_y_with_a_mebibyte_a_core():
     assert find_machine("toy-8x4").digest != find_machine("toy-4x8").digest
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs", "colors"),
+    [("wse2", (6, 6, 4, 4, 2, 2, 2, 2), (2, 2, 6, 6, 2, 2, 0, 0), 24), ("wse3", (8, 8, 4, 4, 4, 4, 4, 4), (8,) * 8, 1)],
+)
+def test_queues_are_as_deep_as_published(name, inputs, outputs, colors):
+    queues = find_machine(name).queues
+    assert tuple(getattr(queues, f"input_{i}_words").value for i in range(8)) == inputs
+    assert tuple(getattr(queues, f"output_{i}_words").value for i in range(8)) == outputs
+    assert queues.output_colors.value == colors
+
+
+def test_rates_by_operation():
+    two, three = find_machine("wse2").core, find_machine("wse3").core
+    assert [core.fp32_multiply_per_cycle.value for core in (two, three)] == [1, 1]
+    assert [core.lanes_32bit.value for core in (two, three)] == [2, 4]
+    assert (two.fp16_maximum_per_cycle.value, three.fp16_maximum_per_cycle.value) == (1, 8)
+    assert (two.cache_bytes.value, three.cache_bytes.value) == (256, 512)
+
+
 @pytest.mark.parametrize("name", ["wse9", "toy-0x4", "toy-9999x1", "toy-4x4:1", "missing.toml", ""])
 def test_unknown_or_absurd_names_have_a_remedy(name):
     with pytest.raises(CompileError) as caught:
@@ -58,6 +77,8 @@ def test_a_file_overrides_its_base(tmp_path):
         ("[core]\nsram_bytes = 49152\n", "lacks"),
         ('base = "wse3"\n[core]\nsram = 1\n', "no field 'sram'"),
         ('base = "wse3"\n[core]\nsram_bytes = -5\n', "absurd"),
+        ('base = "wse3"\n[queues]\ninput_0_words = 2.5\n', "whole number"),
+        ('base = "wse3"\n[queues]\ninput_0_words = 9999\n', "absurd"),
         ('base = "wse3"\n[mesh]\nwidth = 1e30\n', "absurd"),
         ('base = "wse3"\n[mesh]\nwidth = nan\n', "finite"),
         ('base = "wse3"\n[mesh]\nwidth = "wide"\n', "number"),

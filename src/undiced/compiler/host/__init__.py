@@ -1,6 +1,7 @@
-"""Compiling a graph for the host: the same six passes as for a wafer, on a machine of a few big cores.
+"""Compiling a graph for the host, a machine of a few big cores.
 
-Read `PASSES` and you know the compiler. A pass takes the draft and fills in what it decides.
+Read `PASSES` and you know the compiler. A pass takes the draft and fills in what it decides; what it leaves is held
+against the instruction table before the next one.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ from undiced.compiler.host.memory import plan_memory
 from undiced.compiler.host.place import finish, partition, place
 from undiced.compiler.host.route import route
 from undiced.compiler.host.shard import shard
+from undiced.core.errors import CompileError
 from undiced.machine.host import Host
 from undiced.model import Graph
-from undiced.program import Bounds, Program
+from undiced.program import Bounds, HostProgram
+from undiced.program.host.verify import verify_instrs
 
 Pass = Callable[[Draft], None]
 
 # partition: one stage holds all layers.          shard: each node becomes instructions with a partition over cores.
-# place: one region, a core per thread.              plan_memory: values share buffers once they are dead.
-# route: barriers where data crosses threads.      Instruction order is the graph's, so there is no schedule to search.
+# place: a team has a core per thread.              plan_memory: values share buffers once they are dead.
+# route: barriers where data crosses threads, and an order of instructions that needs few.
 PASSES: tuple[Pass, ...] = (partition, shard, place, plan_memory, route)
 
 
-def compile_host(graph: Graph, machine: Host, bounds: Bounds) -> Program:
+def compile_host(graph: Graph, machine: Host, bounds: Bounds) -> HostProgram:
     """The program that the thread team runs.
 
     Raises:
@@ -35,4 +38,12 @@ def compile_host(graph: Graph, machine: Host, bounds: Bounds) -> Program:
     draft = Draft(graph, machine, bounds)
     for step in PASSES:
         step(draft)
+        _verify(draft, step)
     return finish(draft)
+
+
+def _verify(draft: Draft, step: Pass) -> None:
+    try:
+        verify_instrs(draft.instrs, draft.operands)
+    except CompileError as error:
+        raise CompileError(f"After {step.__name__}: {error.message}") from None

@@ -1,14 +1,15 @@
-"""What the passes fill in: virtual buffers, instructions, regions. Mutable, private to the compiler."""
+"""What the passes fill in: virtual buffers, instructions, cores. Mutable, private to the compiler."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
 
 from undiced.machine.host import Host
 from undiced.model import Graph, Node
-from undiced.program import Bounds, Buffer, Instr, KvLayer, Region
+from undiced.program import Bounds, Buffer, KvLayer
+from undiced.program.host.instruction import Instruction
+from undiced.program.host.program import Form, Operands, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Draft:
     Attributes:
         spots: graph value -> where it lies.
         virtual: virtual buffers, indexed by Spot.buffer; memory planning maps them to `buffers`.
+        buffers: real ones; none until memory is planned.
         instrs: over virtual buffers until memory is planned.
         quantized: f32 virtual buffer -> its int8 twin while that is up to date.
     """
@@ -37,8 +39,8 @@ class Draft:
     spots: dict[str, Spot] = field(default_factory=dict)
     virtual: list[Buffer] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
-    instrs: list[Instr] = field(default_factory=list)
-    regions: list[Region] = field(default_factory=list)
+    instrs: list[Instruction] = field(default_factory=list)
+    cores: int = 0
     kv: dict[int, KvLayer] = field(default_factory=dict)
     constants: list[tuple[float, ...]] = field(default_factory=list)
     quantized: dict[int, int] = field(default_factory=dict)
@@ -47,13 +49,14 @@ class Draft:
     def __post_init__(self) -> None:
         self._slot_index = {slot.name: i for i, slot in enumerate(self.graph.slots)}
 
-    def new_buffer(
-        self,
-        name: str,
-        width: int,
-        rows: Literal["tokens", "samples"] = "tokens",
-        kind: Literal["f32", "int8", "int8x2"] = "f32",
-    ) -> int:
+    @property
+    def operands(self) -> Operands:
+        """What the instructions name so far."""
+        buffers, kv = self.buffers or self.virtual, (self.kv[layer] for layer in sorted(self.kv))
+        vocab = self.graph.config.vocab
+        return Operands(tuple(buffers), self.graph.slots, tuple(kv), tuple(self.constants), vocab)
+
+    def new_buffer(self, name: str, width: int, rows: Rows = "tokens", kind: Form = "f32") -> int:
         """Index of a fresh virtual buffer."""
         self.virtual.append(Buffer(name, width, rows, kind))
         return len(self.virtual) - 1

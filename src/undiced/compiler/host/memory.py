@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from undiced.compiler.host.draft import Draft
-from undiced.program import Buffer, Instr, Partition
-from undiced.program.isa import NONE
+from undiced.program import Buffer
+from undiced.program.host.field import Partition
+from undiced.program.host.instruction import Instruction
+from undiced.program.host.table import operands_of
 
 Key = tuple[int, str, str, bool]
 
@@ -21,14 +25,14 @@ Key = tuple[int, str, str, bool]
 def plan_memory(draft: Draft) -> None:
     """Maps virtual buffers to as few real ones as a first-fit over their lifetimes finds, and rewrites instructions."""
     _mark_own(draft)
-    last = {buffer: i for i, instr in enumerate(draft.instrs) for buffer in touched(instr)}
+    last = {buffer: i for i, instr in enumerate(draft.instrs) for buffer in _touched(instr)}
     real: dict[int, int] = {}
     free: dict[Key, list[int]] = {}
     ending: dict[int, list[int]] = {}
     for buffer, index in last.items():
         ending.setdefault(index + 1, []).append(buffer)
     for i, instr in enumerate(draft.instrs):
-        for buffer in touched(instr):
+        for buffer in _touched(instr):
             if buffer not in real:
                 real[buffer] = _take(draft, free, draft.virtual[buffer])
         for buffer in ending.get(i, ()):
@@ -37,13 +41,14 @@ def plan_memory(draft: Draft) -> None:
 
 
 def _mark_own(draft: Draft) -> None:
-    shared = {instr.dst for instr in draft.instrs if instr.partition not in (Partition.TOKENS, Partition.SAMPLES)}
+    by_rows = (Partition.TOKENS, Partition.SAMPLES)
+    shared = {span.buffer for instr in draft.instrs if instr.partition not in by_rows for span in instr.writes()}
     draft.virtual = [replace(buffer, own=i not in shared) for i, buffer in enumerate(draft.virtual)]
 
 
-def touched(instr: Instr) -> tuple[int, ...]:
+def _touched(instr: Instruction) -> tuple[int, ...]:
     """The buffers that an instruction reads or writes."""
-    return tuple(dict.fromkeys(x for x in (instr.dst, instr.a, instr.b, instr.c) if x != NONE))
+    return tuple(dict.fromkeys(getattr(instr, name) for name in operands_of(type(instr))))
 
 
 def _take(draft: Draft, free: dict[Key, list[int]], like: Buffer) -> int:
@@ -58,6 +63,5 @@ def _key(buffer: Buffer) -> Key:
     return buffer.width, buffer.rows, buffer.kind, buffer.own
 
 
-def _renamed(instr: Instr, real: dict[int, int]) -> Instr:
-    names = {x: real.get(getattr(instr, x), NONE) for x in ("dst", "a", "b", "c")}
-    return replace(instr, dst=names["dst"], a=names["a"], b=names["b"], c=names["c"])
+def _renamed(instr: Instruction, real: dict[int, int]) -> Instruction:
+    return structs.replace(instr, **{name: real[getattr(instr, name)] for name in operands_of(type(instr))})

@@ -1,13 +1,13 @@
-"""partition and place are short on a host: one stage holds every layer, one region has a core per thread."""
+"""partition and place are short on a host: one stage holds every layer, a team has a core per thread."""
 
 from __future__ import annotations
 
 from undiced.compiler.host.draft import Draft
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
-from undiced.program import Instr, Op, Program, Rect, Region, Stream
-from undiced.program.isa import NONE
-from undiced.program.verify import verify
+from undiced.program import HostProgram
+from undiced.program.host.instruction import Instruction, Matmul
+from undiced.program.host.verify import verify
 
 
 def partition(draft: Draft) -> None:
@@ -27,27 +27,26 @@ def partition(draft: Draft) -> None:
 
 
 def place(draft: Draft) -> None:
-    """One row of cores, all running the same stream."""
-    draft.regions = [Region(Rect(0, 0, draft.machine.threads, 1), name="team")]
+    """A team of cores, all running the same instructions."""
+    draft.cores = draft.machine.threads
 
 
-def finish(draft: Draft) -> Program:
+def finish(draft: Draft) -> HostProgram:
     """The frozen program."""
-    graph = draft.graph
-    program = Program(
-        kind="host",
+    graph, operands = draft.graph, draft.operands
+    program = HostProgram(
         model=graph.config.name,
         machine=draft.machine.name,
         graph_digest=graph.digest,
         machine_digest=draft.machine.digest,
         bounds=draft.bounds,
-        regions=tuple(draft.regions),
-        streams=(Stream("step", tuple(draft.instrs)),),
-        buffers=tuple(draft.buffers),
-        slots=graph.slots,
-        kv=tuple(draft.kv[layer] for layer in sorted(draft.kv)),
-        vocab=graph.config.vocab,
-        constants=tuple(draft.constants),
+        cores=draft.cores,
+        buffers=operands.buffers,
+        slots=operands.slots,
+        kv=operands.kv,
+        vocab=operands.vocab,
+        constants=operands.constants,
+        instrs=tuple(draft.instrs),
         facts=_facts(draft),
     )
     verify(program)
@@ -58,7 +57,7 @@ def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:
     """Bytes and operations of one decoded token at batch 1, without attention: what the physical limit is made of."""
     resident = {slot.name: FORMATS[slot.format].file_bytes(slot.rows * slot.columns) for slot in draft.graph.slots}
     names = [slot.name for slot in draft.graph.slots]
-    products = [names[i.weight] for i in draft.instrs if i.op is Op.MATMUL and i.weight != NONE]
+    products = [names[i.weight] for i in draft.instrs if isinstance(i, Matmul)]
     sizes = {slot.name: slot.rows * slot.columns for slot in draft.graph.slots}
     return (
         ("weight_bytes", float(sum(resident.values()))),
@@ -68,6 +67,6 @@ def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _layer_products(instrs: list[Instr], names: list[str]) -> list[str]:
+def _layer_products(instrs: list[Instruction], names: list[str]) -> list[str]:
     """Slots that every prompt token is multiplied with; the head sees sampled rows only."""
-    return [names[i.weight] for i in instrs if i.op is Op.MATMUL and i.layer >= 0]
+    return [names[i.weight] for i in instrs if isinstance(i, Matmul) and i.layer >= 0]

@@ -7,20 +7,40 @@ into the residual stream become accumulating products, and rows that are not sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+
+from msgspec import structs
 
 from undiced.compiler.host.draft import Draft, Spot
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.model import Node, rope_frequencies
-from undiced.program import Activation, Flag, Instr, KvLayer, Op, Partition
-from undiced.program.isa import NONE
+from undiced.program import KvLayer
+from undiced.program.host.field import NONE, Activation, Partition, RopeStyle
+from undiced.program.host.instruction import (
+    Activate,
+    Add,
+    Attention,
+    Embed,
+    Gather,
+    Glu,
+    Instruction,
+    KvStore,
+    Layernorm,
+    Matmul,
+    Quantize,
+    Rmsnorm,
+    Rope,
+    Sample,
+    Scale,
+    Softcap,
+)
+from undiced.program.host.program import Form
 
 _ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
 _ROTATIONS = ("rope", "rmsnorm")  # what attention's inputs may go through after their product
 _HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
 _ELSEWHERE = "Use another model; `undiced compile --machine wse3` places this one on a wafer."
-_ROPE_STYLES = {"half": 0, "interleaved": 1}
+_ROPE_STYLES = {"half": RopeStyle.HALF, "interleaved": RopeStyle.INTERLEAVED}
 
 
 def shard(draft: Draft) -> None:
@@ -43,11 +63,11 @@ def shard(draft: Draft) -> None:
             )
         target = sums.targets.get(node.out)
         if target is not None:
-            _linear(draft, node, draft.spots[target], Flag.ACCUMULATE)
+            _linear(draft, node, draft.spots[target])
         else:
             _RULES[node.op](draft, node)
     logits = draft.spots[draft.graph.output]
-    draft.instrs.append(Instr(Op.SAMPLE, a=logits.buffer, p=(draft.graph.config.vocab,), note=draft.graph.output))
+    draft.instrs.append(Sample(a=logits.buffer, vocab=draft.graph.config.vocab, note=draft.graph.output))
 
 
 def _after(draft: Draft, node: Node, last_layer: int) -> bool:
@@ -60,7 +80,7 @@ def _gather(draft: Draft, node: Node) -> None:
     """From here on only sampled rows matter."""
     spot = draft.spots[node.ins[0]]
     buffer = draft.new_buffer("sampled", spot.width, "samples")
-    draft.instrs.append(Instr(Op.GATHER, dst=buffer, a=spot.buffer, p=(spot.width,), note=node.ins[0]))
+    draft.instrs.append(Gather(dst=buffer, a=spot.buffer, columns=spot.width, note=node.ins[0]))
     draft.spots[node.ins[0]] = Spot(buffer, 0, spot.width)
 
 
@@ -131,8 +151,8 @@ def _width(draft: Draft, node: Node) -> int:
     return draft.graph.slot(node.weights[0]).rows
 
 
-def _emit(draft: Draft, node: Node, op: Op, **parts: object) -> None:
-    draft.instrs.append(Instr(op, layer=node.layer, note=node.out, **parts))  # type: ignore[arg-type]
+def _emit(draft: Draft, node: Node, instr: Instruction) -> None:
+    draft.instrs.append(structs.replace(instr, layer=node.layer, note=node.out))
 
 
 def _place(draft: Draft, node: Node, width: int, like: Spot | None = None) -> Spot:
@@ -154,43 +174,67 @@ def _weight(draft: Draft, node: Node, index: int) -> int:
 
 
 def _embed(draft: Draft, node: Node) -> None:
-    spot = _place(draft, node, draft.graph.slot(node.weights[0]).columns)
-    _emit(draft, node, Op.EMBED, dst=spot.buffer, weight=_weight(draft, node, 0), f=(node.number("scale"),))
+    table, width = _weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
+    spot = _place(draft, node, width)
+    _emit(draft, node, Embed(dst=spot.buffer, table=table, columns=width, scale=node.number("scale")))
 
 
 def _position_embed(draft: Draft, node: Node) -> None:
     spot = draft.spots[node.out] = draft.spots[node.ins[0]]
-    flags = Flag.POSITIONS | Flag.ACCUMULATE
-    _emit(draft, node, Op.EMBED, dst=spot.buffer, weight=_weight(draft, node, 0), f=(1.0,), flags=flags)
+    table, width = _weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
+    embed = Embed(dst=spot.buffer, table=table, columns=width, scale=1.0, accumulate=True, positions=True)
+    _emit(draft, node, embed)
 
 
 def _rmsnorm(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
     spot = _place(draft, node, source.width, source)
-    p = (spot.start, spot.width, node.integer("width"))
     if spot.start != source.start:
         raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.", remedy=_ELSEWHERE)
-    weight = _weight(draft, node, 0)
-    _emit(draft, node, Op.RMSNORM, dst=spot.buffer, a=source.buffer, weight=weight, p=p, f=(node.number("eps"),))
+    norm = Rmsnorm(
+        dst=spot.buffer,
+        a=source.buffer,
+        weight=_weight(draft, node, 0),
+        start=spot.start,
+        columns=spot.width,
+        width=node.integer("width"),
+        eps=node.number("eps"),
+    )
+    _emit(draft, node, norm)
 
 
 def _layernorm(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
     spot = _place(draft, node, source.width, source)
-    weight, bias = _weight(draft, node, 0), _weight(draft, node, 1)
-    f = (node.number("eps"),)
-    _emit(draft, node, Op.LAYERNORM, dst=spot.buffer, a=source.buffer, weight=weight, bias=bias, p=(spot.width,), f=f)
+    norm = Layernorm(
+        dst=spot.buffer,
+        a=source.buffer,
+        weight=_weight(draft, node, 0),
+        bias=_weight(draft, node, 1),
+        columns=spot.width,
+        eps=node.number("eps"),
+    )
+    _emit(draft, node, norm)
 
 
-def _linear(draft: Draft, node: Node, target: Spot | None = None, flags: Flag = Flag.NONE) -> None:
+def _linear(draft: Draft, node: Node, target: Spot | None = None) -> None:
+    """A product into a place of its own, or added to what `target` holds."""
     slot = draft.graph.slot(node.weights[0])
     source = draft.spots[node.ins[0]]
     spot = target or _place(draft, node, slot.rows, source)
     draft.spots[node.out] = spot
     a = _quantized(draft, node, source) if FORMATS[slot.format].quantized else source.buffer
-    weight, bias = _weight(draft, node, 0), _weight(draft, node, 1)
-    p = (spot.start, slot.rows, slot.columns)
-    _emit(draft, node, Op.MATMUL, dst=spot.buffer, a=a, weight=weight, bias=bias, p=p, flags=flags)
+    product = Matmul(
+        dst=spot.buffer,
+        a=a,
+        weight=_weight(draft, node, 0),
+        bias=_weight(draft, node, 1),
+        start=spot.start,
+        rows=slot.rows,
+        columns=slot.columns,
+        accumulate=target is not None,
+    )
+    _emit(draft, node, product)
 
 
 def _quantized(draft: Draft, node: Node, source: Spot) -> int:
@@ -201,12 +245,11 @@ def _quantized(draft: Draft, node: Node, source: Spot) -> int:
     """
     if source.buffer not in draft.quantized:
         rows = draft.virtual[source.buffer].rows
-        kind: Literal["int8", "int8x2"] = "int8x2" if node.layer < 0 else "int8"
+        kind: Form = "int8x2" if node.layer < 0 else "int8"
         twin = draft.new_buffer(kind, source.width, rows, kind)
-        made = next(i for i in reversed(draft.instrs) if i.dst == source.buffer)
-        by_columns = made.op in (Op.GLU, Op.ACTIVATE)
-        p = (source.width, Partition.COLUMNS if by_columns else Partition.TOKENS)
-        _emit(draft, node, Op.QUANTIZE, dst=twin, a=source.buffer, p=p)
+        made = next(i for i in reversed(draft.instrs) if any(s.buffer == source.buffer for s in i.writes()))
+        by = Partition.COLUMNS if isinstance(made, (Glu, Activate)) else Partition.TOKENS
+        _emit(draft, node, Quantize(dst=twin, a=source.buffer, columns=source.width, by=by))
         draft.quantized[source.buffer] = twin
     return draft.quantized[source.buffer]
 
@@ -226,11 +269,19 @@ def _rope(draft: Draft, node: Node) -> None:
     head_dim = node.integer("head_dim")
     if node.integer("offset"):
         raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=_ELSEWHERE)
-    style = _ROPE_STYLES[node.text("style")]
-    constant = draft.constants.index(frequencies)
-    p = (spot.start, spot.width // head_dim, head_dim, node.integer("dims"), style, constant)
-    f = (node.number("attention_factor"),)
-    _emit(draft, node, Op.ROPE, dst=spot.buffer, a=source.buffer, weight=_weight(draft, node, 0), p=p, f=f)
+    rope = Rope(
+        dst=spot.buffer,
+        a=source.buffer,
+        factors=_weight(draft, node, 0),
+        start=spot.start,
+        heads=spot.width // head_dim,
+        head_dim=head_dim,
+        dims=node.integer("dims"),
+        style=_ROPE_STYLES[node.text("style")],
+        constant=draft.constants.index(frequencies),
+        magnitude=node.number("attention_factor"),
+    )
+    _emit(draft, node, rope)
 
 
 def _attention(draft: Draft, node: Node) -> None:
@@ -246,52 +297,80 @@ def _attention(draft: Draft, node: Node) -> None:
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
     index = len(draft.kv)
     draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window"))
-    _emit(draft, node, Op.KV_STORE, a=k.buffer, b=v.buffer, p=(index, k.start, v.start, kv_heads, head_dim))
+    store = KvStore(
+        k=k.buffer,
+        v=v.buffer,
+        kv_layer=index,
+        k_start=k.start,
+        v_start=v.start,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+    )
+    _emit(draft, node, store)
     heads = node.integer("heads")
     spot = _place(draft, node, heads * head_dim)
-    p = (index, q.start, heads, kv_heads, head_dim, node.integer("window"))
-    f = (node.number("scale"), node.number("softcap"))
-    _emit(draft, node, Op.ATTENTION, dst=spot.buffer, a=q.buffer, weight=_weight(draft, node, 0), p=p, f=f)
+    attention = Attention(
+        dst=spot.buffer,
+        q=q.buffer,
+        sinks=_weight(draft, node, 0),
+        kv_layer=index,
+        start=q.start,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        window=node.integer("window"),
+        scale=node.number("scale"),
+        softcap=node.number("softcap"),
+    )
+    _emit(draft, node, attention)
 
 
-def _activation(node: Node) -> int:
+def _activation(node: Node) -> Activation:
     name = node.text("activation")
     if name not in _ACTIVATIONS:
         raise UnsupportedError(
             f"The host engine has no activation {name!r}.", remedy=f"Known: {', '.join(_ACTIVATIONS)}."
         )
-    return int(_ACTIVATIONS[name])
+    return _ACTIVATIONS[name]
 
 
 def _glu(draft: Draft, node: Node) -> None:
     gate, up = (draft.spots[name] for name in node.ins)
     spot = _place(draft, node, gate.width, gate)
-    p = (gate.start, up.start, gate.width, _activation(node))
-    _emit(draft, node, Op.GLU, dst=spot.buffer, a=gate.buffer, p=p)
+    glu = Glu(
+        dst=spot.buffer,
+        a=gate.buffer,
+        gate=gate.start,
+        up=up.start,
+        columns=gate.width,
+        activation=_activation(node),
+    )
+    _emit(draft, node, glu)
 
 
 def _act(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
     spot = _place(draft, node, source.width, source)
-    _emit(draft, node, Op.ACTIVATE, dst=spot.buffer, a=source.buffer, p=(source.width, _activation(node)))
+    activation = _activation(node)
+    _emit(draft, node, Activate(dst=spot.buffer, a=source.buffer, columns=source.width, activation=activation))
 
 
 def _add(draft: Draft, node: Node) -> None:
     a, b = (draft.spots[name] for name in node.ins)
     spot = _place(draft, node, a.width, a)
-    _emit(draft, node, Op.ADD, dst=spot.buffer, a=a.buffer, b=b.buffer, p=(a.width,))
+    _emit(draft, node, Add(dst=spot.buffer, a=a.buffer, b=b.buffer, columns=a.width))
 
 
 def _softcap(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
     spot = _place(draft, node, source.width, source)
-    _emit(draft, node, Op.SOFTCAP, dst=spot.buffer, a=source.buffer, p=(source.width,), f=(node.number("cap"),))
+    _emit(draft, node, Softcap(dst=spot.buffer, a=source.buffer, columns=source.width, cap=node.number("cap")))
 
 
 def _mul_scalar(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
     spot = _place(draft, node, source.width, source)
-    _emit(draft, node, Op.SCALE, dst=spot.buffer, a=source.buffer, p=(source.width,), f=(node.number("scalar"),))
+    _emit(draft, node, Scale(dst=spot.buffer, a=source.buffer, columns=source.width, factor=node.number("scalar")))
 
 
 _RULES: dict[str, Callable[[Draft, Node], None]] = {

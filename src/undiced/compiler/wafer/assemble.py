@@ -15,9 +15,8 @@ def wafer_program(
     streams: tuple[Stream, ...],
     facts: tuple[tuple[str, float], ...],
 ) -> Program:
-    """Regions and streams of `dims` on `wafer`; a simulator needs no buffers, slots or KV layout."""
+    """Regions and streams of `dims` on `wafer`."""
     return Program(
-        kind="wafer",
         model=dims.name,
         machine=wafer.name,
         graph_digest=dims.digest,
@@ -25,9 +24,6 @@ def wafer_program(
         bounds=bounds,
         regions=regions,
         streams=streams,
-        buffers=(),
-        slots=(),
-        kv=(),
         vocab=dims.vocab,
         facts=facts,
     )

@@ -1,0 +1,64 @@
+"""Artifact: what host and wafer programs have in common. Frozen, versioned, hashed, saved.
+
+Knows the envelope of a program file and what every report needs; knows neither instructions nor cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+VERSION = 3
+MAGIC = b"UNDICED\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a program must be able to hold: sequences at once, and positions per sequence."""
+
+    batch: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A compiled model.
+
+    Attributes:
+        machine: the machine's name; machine_digest and graph_digest say exactly which.
+        facts: numbers that reports need and executors do not (name, value).
+    """
+
+    model: str
+    machine: str
+    graph_digest: str
+    machine_digest: str
+    bounds: Bounds
+    vocab: int
+    facts: tuple[tuple[str, float], ...] = ()
+    version: int = VERSION
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the serialized program: equal digests mean equal programs."""
+        return hashlib.sha256(_payload(self)).hexdigest()
+
+    def fact(self, name: str) -> float:
+        """The value of one of `facts`; KeyError if the compiler did not record it."""
+        return dict(self.facts)[name]
+
+    def encoded(self) -> bytes:
+        """The program as a file holds it; it ends with the sha256 of all that comes before."""
+        data = MAGIC + VERSION.to_bytes(4, "little") + _payload(self)
+        return data + hashlib.sha256(data).digest()
+
+    def save(self, path: Path) -> None:
+        """Write the program to a file."""
+        path.write_bytes(self.encoded())
+
+
+def _payload(program: Artifact) -> bytes:
+    import msgspec
+
+    return msgspec.msgpack.encode(program)

@@ -1,0 +1,83 @@
+"""HostProgram: what the compiler made of one graph for this machine: instructions, buffers, weight slots, the KV cache.
+
+Frozen. Knows the instruction table; of graph and machine only their digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undiced.core.manifest import WeightSlot
+from undiced.program.artifact import Artifact
+from undiced.program.host.instruction import Instruction
+
+Rows = Literal["tokens", "samples"]
+Form = Literal["f32", "int8", "int8x2"]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Activation storage of a program.
+
+    Attributes:
+        width: float32 columns per row.
+        rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
+        kind: "f32"; "int8" blocks of 32 columns with a float scale each; or "int8x2", where a second int8 plane holds
+            what rounding to the first one lost (about 15 bits).
+        own: in a small step (instruction.py) every core writes and reads a copy of its own.
+    """
+
+    name: str
+    width: int
+    rows: Rows = "tokens"
+    kind: Form = "f32"
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KvLayer:
+    """The KV cache of one attention layer: heads, columns of a key and of a value, window (0 = whole context)."""
+
+    kv_heads: int
+    head_dim: int
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """What the operands of instructions name, by index.
+
+    Attributes:
+        constants: float vectors (inverse RoPE frequencies).
+        vocab: columns of the logits.
+    """
+
+    buffers: tuple[Buffer, ...]
+    slots: tuple[WeightSlot, ...]
+    kv: tuple[KvLayer, ...]
+    constants: tuple[tuple[float, ...], ...]
+    vocab: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostProgram(Artifact):
+    """A model compiled for the host: every core of a team runs the same instructions.
+
+    Attributes:
+        cores: of the team, one a thread.
+        buffers, slots, kv, constants: see `Operands`.
+    """
+
+    kind: Literal["host"] = "host"
+    cores: int
+    buffers: tuple[Buffer, ...]
+    slots: tuple[WeightSlot, ...]
+    kv: tuple[KvLayer, ...]
+    constants: tuple[tuple[float, ...], ...] = ()
+    instrs: tuple[Instruction, ...]
+
+    @property
+    def operands(self) -> Operands:
+        """What its instructions name."""
+        return Operands(self.buffers, self.slots, self.kv, self.constants, self.vocab)
