@@ -13,7 +13,7 @@ from undiced.machine.bare import bare
 from undiced.machine.cost import ZERO, Cost
 from undiced.machine.timeline import Path, critical_path
 from undiced.machine.wafer import Wafer
-from undiced.program.program import Rect
+from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of

@@ -10,7 +10,7 @@ from undiced.compiler.wafer.lower.segments import segments
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.machine.presets import toy
-from undiced.program.program import Bounds
+from undiced.program import Bounds
 from undiced.sim.mesh.executor import MeshExecutor
 
 GROUPED = mixed(shared_ffn=24, ffn=24, scoring="sigmoid", groups=4, top_groups=2, selection_bias=True, scaling=2.5)

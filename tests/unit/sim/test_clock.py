@@ -9,7 +9,7 @@ from support.streams import line, sliced_sum, value
 
 from undiced.core.errors import CompileError
 from undiced.machine.presets import wse3
-from undiced.program.program import Bounds, Rect
+from undiced.program import Bounds, Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.step import Step

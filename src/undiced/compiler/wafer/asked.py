@@ -11,7 +11,7 @@ from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
 from undiced.core.mapping import MappingOptions, require_choice
 from undiced.model import Graph, ModelConfig
-from undiced.program.program import Bounds
+from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
 WEIGHTS = {"fp16": DType.F16, "int8": DType.I8, "int4": DType.I4}

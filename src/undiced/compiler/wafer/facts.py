@@ -9,7 +9,7 @@ from undiced.compiler.wafer.blocks import contents, taken
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.passes import code_of, lower, memory, tables_bytes, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
-from undiced.program.program import Bounds
+from undiced.program import Bounds
 
 
 def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:

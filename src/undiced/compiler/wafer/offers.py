@@ -15,7 +15,7 @@ from undiced.compiler.wafer.passes import lower, memory, tables_bytes
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Task
 from undiced.core.errors import CompileError
-from undiced.program.program import Bounds
+from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
 _SHAPES = 12  # shapes that offers are looked for on

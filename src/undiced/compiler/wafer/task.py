@@ -10,7 +10,7 @@ from undiced.compiler.wafer.lower.segments import Segment, segments
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
-from undiced.program.program import Bounds
+from undiced.program import Bounds
 
 Objective = Literal["latency", "interval"]
 WAFERS_MAX = 1024

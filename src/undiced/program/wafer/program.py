@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from undiced.core.manifest import WeightSlot
-from undiced.program.program import Bounds, Rect
+from undiced.program import Bounds, Rect
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Value

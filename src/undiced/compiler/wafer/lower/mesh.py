@@ -10,7 +10,7 @@ from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.segments import Streams, segments
 from undiced.core.errors import CompileError
 from undiced.model.graph import Graph
-from undiced.program.program import Bounds, Rect
+from undiced.program import Bounds, Rect
 from undiced.program.wafer.program import Region, Run, WaferProgram
 
 CHUNK = 64  # tokens of one sequence that a step may have, where caches are rings
