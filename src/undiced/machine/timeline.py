@@ -20,7 +20,7 @@ from undiced.program.wafer.layout import Axis, Roots
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.share import Extent, Shares
 from undiced.program.wafer.value import BITS, Kind, Value
-from undiced.program.wafer.work import Haul
+from undiced.program.wafer.work import Haul, Work
 from undiced.program.wafer.workload import work
 
 
@@ -224,7 +224,7 @@ class _Timeline:
         assert haul.tree is not None and part is not None
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
-        joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value)
+        joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value) + local_cost(core, Work(haul.joining))
         first = _latest([self._converted(i, i.a, cost), self._vacant(i)])
         start = self._claim(self._after(first, lines.entry(link), i), tree, links)
         ends: dict[int, Moment] = {}

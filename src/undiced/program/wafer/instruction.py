@@ -15,7 +15,7 @@ from msgspec import Struct
 from undiced.program.wafer.layout import Axis
 
 Elementwise = Literal["add", "subtract", "multiply", "maximum", "minimum"]
-Join = Literal["sum", "max", "top"]
+Join = Literal["sum", "max", "two", "top"]
 Index = Literal["token", "position"]
 
 
@@ -181,7 +181,7 @@ class Pick(Operation, frozen=True, tag="pick"):
 class Reduce(Operation, frozen=True, tag="reduce"):
     """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
 
-    "top" joins lists of `Select`, each along the last dimension.
+    "two" joins pairs, along the last dimension, of the two largest terms; "top" lists of `Select`, along it too.
     """
 
     operation: Join

@@ -13,7 +13,7 @@ from undiced.program.wafer.elementwise import converted
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import roots
 from undiced.program.wafer.value import DType
-from undiced.program.wafer.work import BYTES, Haul, Work
+from undiced.program.wafer.work import BYTES, Haul, Vectors, Work
 
 
 def _bytes(elements: int, wire: str, s: Shares) -> int:
@@ -23,15 +23,23 @@ def _bytes(elements: int, wire: str, s: Shares) -> int:
 def reduce(i: isa.Reduce, s: Shares) -> Work:
     """Terms take the wire's type before they travel; every slice takes its elements and all riders.
 
-    Of two lists the largest are found one by one, in their order.
+    Of two lists the largest are found one by one, in their order; of two pairs by four maxima and minima.
     """
     part = s.roots(i.result)
     assert part is not None, i
     tree = s.trees[part.tree]
     pieces = (_bytes(s.size(i.result), i.wire, s),) * tree.slices
     merging = s.size(i.a) // s.shape(i.a)[0] * s.step.size if i.operation == "top" else 0
-    haul = Haul(pieces, i.line, tree, merging=merging)
+    haul = Haul(pieces, i.line, tree, merging=merging, joining=_joining(i, s))
     return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=haul)
+
+
+def _joining(i: isa.Reduce, s: Shares) -> tuple[Vectors, ...]:
+    if i.operation != "two":
+        return ()
+    dtype = s.values[i.result].dtype
+    length = s.size(i.result) // 2 * s.step.size
+    return (Vectors("maximum", dtype, dtype, length, 4, 4, 2 * BYTES[dtype], BYTES[dtype], 2),)
 
 
 def multicast(i: isa.Multicast, s: Shares) -> Work:

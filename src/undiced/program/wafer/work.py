@@ -69,7 +69,8 @@ class Haul:
         pieces: bytes of each slice, in the order in which they travel.
         tree: what joins a reduction's terms.
         senders: places on the line of those that send a piece each; None: whoever owns a token, anywhere on the line.
-        merging: scalar steps that a core takes for each payload that it receives, where lists are joined.
+        merging, joining: scalar steps and vector operations of a core for each payload that it receives, where terms
+            are lists or pairs.
         hops: of a hand-over between regions, from the nearest core that holds it to the farthest that wants it;
         off_wafer_bytes: what it takes from one wafer to another, of all lines together.
     """
@@ -79,6 +80,7 @@ class Haul:
     tree: Tree | None = None
     senders: tuple[int, ...] | None = None
     merging: int = 0
+    joining: tuple[Vectors, ...] = ()
     hops: int = 0
     off_wafer_bytes: int = 0
 

@@ -64,7 +64,7 @@ def product(cores: Cores, i: isa.Product) -> None:
 
 
 def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
-    """Tokens, and the weights [rows, columns, *dims] that they meet: one for all, a sequence's cache, chosen experts'."""
+    """Tokens, and the weights [rows, columns, *dims] that they meet: for all, a sequence's cache, chosen experts'."""
     dims = cores.values.dims(weight)
     if cores.values[weight].kind is Kind.CACHE:
         for sequence, span in cores.batch.spans():

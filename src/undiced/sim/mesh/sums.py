@@ -85,7 +85,7 @@ def join(
     """
     flat = held.reshape(held.shape[0], held.shape[1] * held.shape[2], *held.shape[3:])
     assert np.may_share_memory(flat, held)
-    if _NATIVE and operation != "top" and kept in _NATIVE_TYPES and wire in _NATIVE_TYPES:
+    if _NATIVE and operation in ("sum", "max") and kept in _NATIVE_TYPES and wire in _NATIVE_TYPES:
         vectors = flat.reshape(*flat.shape[:2], -1)
         half = (wire is DType.F16, kept is DType.F16)
         _native.mesh_join(vectors, _all_hops(tree), operation == "max", *half, _THREADS)
@@ -100,8 +100,19 @@ def join(
 def _joined(a: F32, b: F32, operation: Join, lists: tuple[int, int]) -> F32:
     if operation == "top":
         return _top(a, b, *lists)
+    if operation == "two":
+        return _two(a, b)
     joined: F32 = np.add(a, b) if operation == "sum" else np.maximum(a, b)
     return joined
+
+
+def _two(a: F32, b: F32) -> F32:
+    """The two largest of each two pairs, as cores find them: by maxima and minima."""
+    first, second = a[..., 0::2], b[..., 0::2]
+    made = np.empty_like(a)
+    made[..., 0::2] = np.maximum(first, second)
+    made[..., 1::2] = np.maximum(np.minimum(first, second), np.maximum(a[..., 1::2], b[..., 1::2]))
+    return made
 
 
 def _top(a: F32, b: F32, rows: int, count: int) -> F32:

@@ -181,11 +181,11 @@ def _best_groups(router: Router, key: str, kept: Dim) -> str:
     dims = (Dim(_WHICH, 2), group, Dim("pair", min(2, member.size)))
     own = w.value("moe.pairs.own", dims, (), (Shard("group", count), Partial("max", lanes)))
     w.emit(isa.Select(w.node, own, key))
-    terms = w.value("moe.pairs.terms", dims, (), (Partial("max", line.span),))
-    w.emit(isa.Place(w.node, terms, own, -_NEVER))
-    pairs = w.joined(terms, line, "top", whole=True)
-    at = w.values[pairs].columns
-    values = w.value("moe.pair.values", dims[1:], (), at, view=view_of(pairs))
+    largest = w.value("moe.pairs.largest", dims[1:], (), w.values[own].columns, view=view_of(own))
+    terms = w.value("moe.pairs.terms", dims[1:], (), (Partial("max", line.span),))
+    w.emit(isa.Place(w.node, terms, largest, -_NEVER))
+    values = w.joined(terms, line, "two" if dims[2].size == 2 else "max", whole=True)
+    at = w.values[values].columns
     sums = w.value("moe.group.scores", dims[1:2], (), at)
     w.emit(isa.Fold(w.node, "sum", sums, values))
     best = w.value("moe.groups", (Dim(_WHICH, 2), kept), (), at)
