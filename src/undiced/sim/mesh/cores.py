@@ -17,7 +17,7 @@ from undiced.program.wafer.value import DType, Kind
 from undiced.sim.mesh.batch import Batch, Ints
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.declarations import Declarations, Shape
-from undiced.sim.mesh.rounding import F32, Numbers, rounded
+from undiced.sim.mesh.rounding import F32, Numbers, narrower, rounded
 
 
 class Cores:
@@ -86,24 +86,25 @@ class Cores:
         array = self.read(name)
         return array[:, :, None] if self.values.constant(name) else array
 
-    def keep(self, name: str, array: F32) -> None:
+    def keep(self, name: str, array: F32, held: DType = DType.F32) -> None:
         """Store a result, rounded to its element type where numbers are the wafer's.
 
         Args:
             array: the caller's own; it shares no memory with any value.
+            held: the type that its numbers have already.
         """
         value = self.values[name]
-        array = self.rounded(array, value.dtype)
+        array = self.rounded(array, value.dtype, held)
         if value.view is None:
             self.arrays[name] = np.ascontiguousarray(self._with_tokens(array))
             return
-        holder = self.values.holder(name).name
-        self._open(holder, array.shape[:2])
-        self.read(name)[...] = array
+        holder = self.values.holder(name)
+        self._open(holder.name, array.shape[:2])
+        self.read(name)[...] = self.rounded(array, holder.dtype, narrower(held, value.dtype))
 
-    def rounded(self, array: F32, dtype: DType) -> F32:
-        """`array` as `dtype` holds it, where numbers are the wafer's."""
-        return rounded(array, dtype) if self.numbers == "wafer" else array
+    def rounded(self, array: F32, dtype: DType, held: DType = DType.F32) -> F32:
+        """`array`, of numbers of type `held`, as `dtype` holds it, where numbers are the wafer's."""
+        return rounded(array, dtype) if self.numbers == "wafer" and dtype is not held else array
 
     def _with_tokens(self, array: F32) -> F32:
         if array.shape[2] == self.batch.size:

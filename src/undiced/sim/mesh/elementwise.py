@@ -44,7 +44,7 @@ def scale(cores: Cores, i: isa.Scale) -> None:
 
 def copy(cores: Cores, i: isa.Copy) -> None:
     """As it is; `keep` converts it."""
-    cores.keep(i.result, cores.per_token(i.a).copy())
+    cores.keep(i.result, cores.per_token(i.a).copy(), cores.values[i.a].dtype)
 
 
 def fill(cores: Cores, i: isa.Fill) -> None:

@@ -15,7 +15,7 @@ from undiced.program.wafer.tree import Tree, roots
 from undiced.program.wafer.value import DType
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.lines import by_line, from_lines
-from undiced.sim.mesh.rounding import F32
+from undiced.sim.mesh.rounding import F32, narrower
 from undiced.sim.mesh.spreading import gather, spread
 from undiced.sim.mesh.sums import join
 
@@ -27,7 +27,7 @@ def reduce(cores: Cores, i: isa.Reduce) -> None:
     lines = by_line(cores, cores.read(i.a), i.line)
     slices = _slices(lines, part, tree, prod(shape))
     kept = cores.values[i.result].dtype
-    held = cores.rounded(slices, kept).reshape(-1, *slices.shape[2:])
+    held = cores.rounded(slices, kept, cores.values[i.a].dtype).reshape(-1, *slices.shape[2:])
     exact = cores.numbers == "fp32"
     dims = cores.values[i.result].dims
     lists = (dims[0].size, dims[-1].size) if i.operation == "top" else (0, 0)
@@ -37,7 +37,7 @@ def reduce(cores: Cores, i: isa.Reduce) -> None:
     for which, root in enumerate(_places(i.result, tree)):
         made[:, :, root] = held[:, :, root, which]
     array = from_lines(cores, made, i.line)
-    cores.keep(i.result, array.reshape(*array.shape[:3], *shape))
+    cores.keep(i.result, array.reshape(*array.shape[:3], *shape), kept)
 
 
 def _places(name: str, tree: Tree) -> tuple[int, ...]:
@@ -69,8 +69,9 @@ def multicast(cores: Cores, i: isa.Multicast) -> None:
         sent = np.stack([lines[:, :, who, token] for token, who in enumerate(cores.owners[i.a])], axis=2)
     else:
         sent = _from_roots(cores, i.a, lines, prod(shape))
-    array = from_lines(cores, cores.rounded(sent, DType(i.wire))[:, :, None], i.line)
-    cores.keep(i.result, array.reshape(*array.shape[:3], *shape).copy())
+    wire, held = DType(i.wire), cores.values[i.a].dtype
+    array = from_lines(cores, cores.rounded(sent, wire, held)[:, :, None], i.line)
+    cores.keep(i.result, array.reshape(*array.shape[:3], *shape).copy(), narrower(held, wire))
 
 
 def _from_roots(cores: Cores, name: str, lines: F32, wanted: int) -> F32:

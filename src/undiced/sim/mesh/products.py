@@ -60,7 +60,8 @@ def product(cores: Cores, i: isa.Product) -> None:
             _tile(cores, i.x, result, x[:, :, span], w, w_dims, start if start is None else start[:, :, span])
             for span, w, w_dims in _operands(cores, i, weight)
         ]
-        cores.keep(result, parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2))
+        made = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        cores.keep(result, made, cores.values[result].dtype if _halves(cores, result) else DType.F32)
 
 
 def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
@@ -99,11 +100,12 @@ def _tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names,
     if start is not None:
         back = start.transpose([how.r_axes.index(axis) for axis in range(start.ndim)])
         began = back.reshape(*start.shape[:2], *lead, x.shape[2] * prod(left), prod(right))
-    made = _multiplied(cores, xs, ws, began, cores.values[result].dtype)
+    half = _halves(cores, result)
+    xs = rounded(xs, DType.F16) if half and cores.values[x_name].dtype is not DType.F16 else xs
+    made = multiply_add(xs, ws, began, half=half)
     return made.reshape(*made.shape[:2], *lead, x.shape[2], *left, *right).transpose(how.r_axes)
 
 
-def _multiplied(cores: Cores, x: F32, w: F32, start: F32 | None, dtype: DType) -> F32:
-    """[..., m, inner] by [..., inner, n]. 16-bit sums take 16-bit factors, and are rounded at every input."""
-    half = cores.numbers == "wafer" and dtype is DType.F16
-    return multiply_add(rounded(x, DType.F16) if half else x, w, start, half=half)
+def _halves(cores: Cores, result: str) -> bool:
+    """Whether a product's sums are rounded to 16 bits at every input; its factors are of 16 bits then."""
+    return cores.numbers == "wafer" and cores.values[result].dtype is DType.F16

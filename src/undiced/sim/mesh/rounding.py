@@ -33,3 +33,8 @@ def rounded(value: F32, dtype: DType) -> F32:
             f"The mesh executor has no numbers of {dtype.value} weights yet.", remedy="Use fp32 numbers."
         )
     return value
+
+
+def narrower(a: DType, b: DType) -> DType:
+    """The type of what has been rounded to both."""
+    return a if a is not DType.F32 else b

@@ -63,7 +63,7 @@ def gather(value: Value, shares: F32, lead: int = 0) -> F32:
     taken = ways(value.rows), ways(value.columns)
     shares = np.broadcast_to(shares, (*map(max, taken, shares.shape[:2]), *shares.shape[2:]))
     parts = (*value.rows, *value.columns)
-    array = shares[: taken[0], : taken[1]].reshape(*(part.ways for part in parts), *shares.shape[2:])
+    array = shares[: taken[0], : taken[1]].reshape((*(part.ways for part in parts), *shares.shape[2:]))
     for number in reversed(range(len(parts))):
         if not isinstance(parts[number], Shard):
             array = array.take([0], number).squeeze(number)

@@ -1,0 +1,126 @@
+"""What a wafer's numbers do to a model: its program executed core by core with every rounding, against float32.
+
+    python benchmarks/wafer_numbers.py [--model smollm2-135m] [--windows 2] [--machine toy-24x24]
+
+Text is teacher-forced in windows of 512 tokens, and all positions are compared: KL divergence of the next token's
+distribution, and how often the likeliest token agrees. The wafer's program runs twice: with sums of 16 bits in cores
+and on wires, rounded after every multiply-add and every hop; and with sums of 32 bits. Beside it, on the same tokens:
+the host engine (stored weights, int8 activations), and the same model with bf16 weights and every operator's inputs and
+outputs in bf16, sums in float32, as GPU stacks run it. Ends in one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiced.checkpoint import Checkpoint, open_checkpoint
+from undiced.cli.emulation import mesh_model
+from undiced.cli.traces import trace_host
+from undiced.machine import find_machine
+from undiced.model import OPS, Graph, KvState, build, load_weights, run_graph
+from undiced.model.ops import Run
+from undiced.program.wafer.value import DType
+from undiced.sim.mesh.rounding import rounded
+from undiced.text import load_tokenizer
+
+F32 = NDArray[np.float32]
+Logits = Callable[[list[int]], F32]  # (tokens, vocabulary) of a window
+
+
+def bf16(graph: Graph, weights: Mapping[str, F32], tokens: list[int]) -> F32:
+    """Logits of the numpy operators on rounded weights, inputs and outputs in bf16."""
+    ids = np.array(tokens, dtype=np.int64)
+    run = Run(ids, np.arange(len(ids), dtype=np.int64), ((0, len(ids)),), (KvState(),))
+    values: dict[str, F32] = {}
+    for node in graph.nodes:
+        ins = [values[name] for name in node.ins if name in values]
+        value = OPS[node.op].run(node, ins, [weights[name] for name in node.weights], run)
+        values[node.out] = rounded(value.astype(np.float32), DType.BF16)
+    return values[graph.output]
+
+
+def mesh(checkpoint: Checkpoint, graph: Graph, machine: str, sum_bits: int, window: int) -> Logits:
+    """Logits of the wafer's program, sequence after sequence."""
+    model = mesh_model(checkpoint, graph, find_machine(machine), window, sum_bits=sum_bits)
+    executor = model.executor("wafer")
+    most = min(executor.most_tokens, executor.most_tokens_each)
+
+    def logits(tokens: list[int]) -> F32:
+        found = [executor.step([(0, tokens[at : at + most])]).logits for at in range(0, len(tokens), most)]
+        executor.forget(0)
+        return np.concatenate(found)
+
+    return logits
+
+
+def log_softmax(logits: F32) -> F32:
+    """Over the last axis, row by row in float64."""
+    found = np.empty_like(logits)
+    for row, out in zip(logits, found, strict=True):
+        shifted = row.astype(np.float64) - row.max()
+        out[:] = shifted - np.log(np.exp(shifted).sum())
+    return found
+
+
+def figures(kl: list[F32], agrees: list[NDArray[np.bool_]], seconds: float) -> dict[str, float]:
+    """Of all positions: KL divergence from the reference in nats, and the share of equal likeliest tokens."""
+    all_kl = np.concatenate(kl)
+    return {
+        "mean_kl": float(all_kl.mean()),
+        "p99_kl": float(np.quantile(all_kl, 0.99)),
+        "max_kl": float(all_kl.max()),
+        "top1": float(np.concatenate(agrees).mean()),
+        "seconds": round(seconds, 1),
+    }
+
+
+def against(reference: list[F32], windows: list[list[int]], logits: Logits) -> dict[str, float]:
+    """One executor on all windows."""
+    started = time.perf_counter()
+    kl, agrees = [], []
+    for known, tokens in zip(reference, windows, strict=True):
+        found = log_softmax(logits(tokens))
+        kl.append(np.array([np.exp(k) @ (k - f) for k, f in zip(known, found, strict=True)]))
+        agrees.append(found.argmax(axis=-1) == known.argmax(axis=-1))
+    return figures(kl, agrees, time.perf_counter() - started)
+
+
+def compare(model: str, count: int, machine: str) -> dict[str, object]:
+    """All of them against float32."""
+    quality = runpy.run_path(str(Path(__file__).parent / "quality.py"), run_name="quality")
+    checkpoint = open_checkpoint(model)
+    graph = build(checkpoint)
+    windows = [list(map(int, ids)) for ids in quality["windows_of"](load_tokenizer(checkpoint), count)]
+    window = len(windows[0])
+    weights = load_weights(graph, checkpoint)
+    reference = [log_softmax(run_graph(graph, weights, ids, KvState())) for ids in windows]
+    weights = {name: rounded(array, DType.BF16) for name, array in weights.items()}
+    found: dict[str, object] = {"model": model, "machine": machine, "tokens": count * window}
+    found["bf16_operators"] = against(reference, windows, lambda ids: bf16(graph, weights, ids))
+    weights.clear()
+    found["host_engine"] = against(reference, windows, lambda ids: trace_host(checkpoint, graph, ids)[graph.output])
+    for bits in (16, 32):
+        found[f"wafer_{bits}_bit_sums"] = against(reference, windows, mesh(checkpoint, graph, machine, bits, window))
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else None)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--windows", type=int, default=2)
+    parser.add_argument("--machine", default="toy-24x24")
+    args = parser.parse_args()
+    print(json.dumps(compare(args.model, args.windows, args.machine)))
+
+
+if __name__ == "__main__":
+    main()
