@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json, Model
+from undiced.cli.program_file import is_program
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
 from undiced.core.printable import printable
 
@@ -86,6 +87,10 @@ def run(
     from undiced.text import load_tokenizer
 
     known = known_numbers(numbers)
+    if is_program(model):
+        raise InvalidRequestError(
+            f"{model} is a compiled program, which names no weights.", remedy="Name the model: it is compiled again."
+        )
     texts = prompt or [_typed()]
     with loading(model, quiet=as_json) as bar:
         checkpoint = open_checkpoint(model, progress=bar)

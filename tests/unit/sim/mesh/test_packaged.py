@@ -1,0 +1,44 @@
+"""Packaged models on meshes of the size that they deserve, beside the graph interpreter."""
+
+import gc
+import time
+
+import numpy as np
+import pytest
+
+from undiced.checkpoint import CATALOG, is_cached, open_checkpoint
+from undiced.cli.emulation import mesh_model
+from undiced.machine import find_machine
+from undiced.model import KvState, build, load_weights, run_graph
+from undiced.text import load_tokenizer
+
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(900)]
+TEXT = "The capital of France is Paris, and the capital of Japan is"
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "regions"),
+    [("smollm2-135m", "toy-24x24", 1), ("smollm2-135m", "toy-20x18", 3), ("gemma3-270m", "toy-20x24", 1)],
+)
+def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, regions):
+    if not is_cached(CATALOG[name]):
+        pytest.skip(f"{name} is not on this machine")
+    checkpoint = open_checkpoint(name)
+    graph, tokenizer = build(checkpoint), load_tokenizer(checkpoint)
+    tokens = tokenizer.begun(tokenizer.encode(TEXT))
+    weights, state = load_weights(graph, checkpoint), KvState()
+    wanted = [run_graph(graph, weights, tokens, state)]
+    for _ in range(4):
+        wanted.append(run_graph(graph, weights, [int(wanted[-1][-1].argmax())], state))
+    del weights, state
+    gc.collect()
+    mesh = mesh_model(checkpoint, graph, find_machine(machine), 64, regions=regions).executor("fp32")
+    found = [mesh.step([(0, tokens)])]
+    began_s = time.process_time()
+    for _ in range(4):
+        found.append(mesh.step([(0, [found[-1].tokens[-1]])]))
+    spent_s = (time.process_time() - began_s) / 4
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert np.abs(ours.logits - theirs).max() < 0.02 * theirs.std()
+        assert int(ours.logits[-1].argmax()) == int(theirs[-1].argmax()) == ours.tokens[-1]
+    assert spent_s < 1 or name != "smollm2-135m", "processor seconds a token: one token per second, at least"
