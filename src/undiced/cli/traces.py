@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.program import Bounds, Flag, Instr, Op, Program
+from undiced.program import Bounds, HostProgram
+from undiced.program.host.instruction import Barrier, Gather, Instr, Instruction, Scale
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -126,30 +127,30 @@ def _host_step(tokens: Sequence[int], at: int, context: int) -> StepInput:
     return StepInput(ids, at + rows, starts, np.zeros(1, np.int32), pages, rows, sampling)
 
 
-def tapped(program: Program, graph: Graph) -> tuple[Program, dict[str, tuple[int, slice]]]:
+def tapped(program: HostProgram, graph: Graph) -> tuple[HostProgram, dict[str, tuple[int, slice]]]:
     """A host program that copies every node's value into a buffer of its own; and in which buffer and columns each is.
 
     Rows that are sampled are nobody else's afterwards and stay where they are.
     """
     widths = {view.node.out: width for view, width in graph.views()}
     buffers, taps = list(program.buffers), dict[str, tuple[int, slice]]()
-    instrs: list[Instr] = []
-    for instr in program.streams[0].instrs:
+    instrs: list[Instruction] = []
+    for instr in program.instrs:
         instrs.append(instr)
-        name = _computed(instr, graph)
-        target = program.buffers[instr.dst] if instr.dst >= 0 else None
-        if name not in widths or target is None or target.kind != "f32" or instr.op is Op.GATHER:
+        name, written = _computed(instr, graph), instr.writes()
+        if name not in widths or not written or isinstance(instr, Gather):
             continue
-        start = instr.param("start") if instr.op in (Op.MATMUL, Op.RMSNORM, Op.ROPE) else 0
-        where = instr.dst
+        where, start, _ = written[0]
+        target = program.buffers[where]
+        if target.kind != "f32":
+            continue
         if target.rows == "tokens":
+            copy = Scale(dst=len(buffers), a=where, columns=target.width, factor=1.0)
             where = len(buffers)
             buffers.append(replace(target, name=f"tap {where}", own=False))
-            copy = Instr(Op.SCALE, dst=where, a=instr.dst, p=(target.width,), f=(1.0,))
-            instrs += [Instr(Op.BARRIER), copy, Instr(Op.BARRIER)]
+            instrs += [Barrier(), copy, Barrier()]
         taps[name] = (where, slice(start, start + widths[name]))
-    stream = replace(program.streams[0], instrs=tuple(instrs))
-    return replace(program, streams=(stream,), buffers=tuple(buffers)), taps
+    return replace(program, instrs=tuple(instrs), buffers=tuple(buffers)), taps
 
 
 def _computed(instr: Instr, graph: Graph) -> str:
@@ -157,6 +158,6 @@ def _computed(instr: Instr, graph: Graph) -> str:
     sum's.
     """
     node = next((node for node in graph.nodes if node.out == instr.note), None)
-    if node is None or not instr.flags & Flag.ACCUMULATE or node.op == "position_embed":
+    if node is None or not instr.adds or node.op == "position_embed":
         return instr.note
     return next((user.out for user in graph.nodes if user.op == "add" and node.out in user.ins), "")
