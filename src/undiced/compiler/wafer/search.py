@@ -9,7 +9,7 @@ from math import cbrt, ceil, sqrt
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
 from undiced.compiler.wafer.offers import refusal
-from undiced.compiler.wafer.passes import PASSES, interval, latency
+from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
@@ -19,9 +19,8 @@ from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.value import BITS
 
-_WRITTEN = 32  # shapes that go through the passes, the most promising by estimate
-_TRIED = 400  # shapes at most, those included that turn out not to hold the model
-_CODE_BYTES = 6_000  # of any program, at the least
+_WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
+_TRIED = 120  # shapes at most, those included that turn out not to hold the model
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
 
 
@@ -64,11 +63,20 @@ class _Sized:
 
 def _sized(task: Task) -> Iterable[_Sized]:
     config = task.graph.config
-    sram = task.wafer.core.sram_bytes.value - _CODE_BYTES
+    tried = list(shapes(config, task.wafer, task.options.region))
+    sram = task.wafer.core.sram_bytes.value - (_code(task, tried[0]) if tried else 0)
     stored = task.graph.parameters * BITS[task.options.choices.weights] / 8
-    for shape in shapes(config, task.wafer, task.options.region):
+    for shape in tried if sram > 0 else ():
         regions = ceil(stored * _filling(task, shape) / sram)
-        yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape))
+        entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers
+        yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape) + entering)
+
+
+def _code(task: Task, shape: Shape) -> int:
+    """Code and system of a core: nearly the same on every shape."""
+    draft = lower(Draft(task, shape, 1, coarse=True))
+    assert draft.written is not None
+    return code_of(draft, draft.written.trees.made)
 
 
 def _filling(task: Task, shape: Shape) -> float:
