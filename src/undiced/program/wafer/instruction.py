@@ -152,9 +152,9 @@ class Place(Operation, frozen=True, tag="place"):
 
 
 class Select(Operation, frozen=True, tag="select"):
-    """result[0], result[1] = the largest of `a` over its last dimensions, which the result lacks, and their flat indices.
+    """result[0], result[1] = the largest of `a` over its last dimensions, which the result lacks, and their indices.
 
-    As many as the result's last dimension has, largest first; result[2] = elements of `carried` at the same indices.
+    Indices are flat. As many as the result has in its last dimension, largest first; result[2] = `carried` there.
     """
 
     result: str

@@ -74,11 +74,6 @@ class Shape:
         """A head's rotated columns."""
         return self.pair, Dim("turn", 2)
 
-    @property
-    def query_columns(self) -> int:
-        """Columns of a query head, both parts."""
-        return self.nope.size + 2 * self.pair.size
-
     def over(self, dim: str) -> Spread:
         """A dimension of latents over rows."""
         return self.grid.over_rows(dim)
