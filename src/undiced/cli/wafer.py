@@ -301,6 +301,8 @@ def _timed(
         from undiced.sim.clock import time_step
         from undiced.sim.outlook import outlook
 
+        if way == "prefill" and batch != 1:
+            raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
         timing = time_step(program, wafer, OurStep(batch, 1, context), parse_clock(clock))
         return outlook(program, wafer, timing, way)
     from undiced.sim.analytic import Step

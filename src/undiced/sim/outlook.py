@@ -44,6 +44,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "aggregate_tokens_per_second": aggregate(program, timing) if decoding else context * timing.clock_hz / prompt,
         "time_to_first_token_s": prompt / timing.clock_hz,
         "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
+        "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
         "code_bytes_per_core": ceil(facts.get("code_bytes", 0.0)),
         "max_context_tokens": int(_longest(program)),
         "digest": program.digest,

@@ -63,7 +63,7 @@ def build_mapping(model: object, wafer: Wafer, mapping: str, options: MappingOpt
                 f"The {mapping} mapping has no batch, wafers or number formats to choose.",
                 remedy="Use --mapping undiced.",
             )
-        if options.objective != "latency" or not options.lean or options.embedding != "wafer":
+        if options.objective != "latency" or options.code_bytes is not None or options.embedding != "wafer":
             raise CompileError(
                 f"The {mapping} mapping has no objective, code size or embedding to choose: they are as published.",
                 remedy="Use --mapping undiced.",
