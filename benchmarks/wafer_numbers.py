@@ -27,6 +27,7 @@ from undiced.cli.traces import trace_host
 from undiced.machine import find_machine
 from undiced.model import OPS, Graph, KvState, build, load_weights, run_graph
 from undiced.model.ops import Run
+from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 from undiced.sim.mesh.rounding import rounded
 from undiced.text import load_tokenizer
@@ -49,7 +50,7 @@ def bf16(graph: Graph, weights: Mapping[str, F32], tokens: list[int]) -> F32:
 
 def mesh(checkpoint: Checkpoint, graph: Graph, machine: str, sum_bits: int, window: int) -> Logits:
     """Logits of the wafer's program, sequence after sequence."""
-    model = mesh_model(checkpoint, graph, find_machine(machine), window, sum_bits=sum_bits)
+    model = mesh_model(checkpoint, graph, find_machine(machine), Bounds(1, window), sum_bits=sum_bits)
     executor = model.executor("wafer")
     most = min(executor.most_tokens, executor.most_tokens_each)
 

@@ -1,4 +1,4 @@
-"""What native/engine/bind.cpp and native/mesh/bind.cpp export; a test holds the names equal. Arrays are contiguous and on the CPU."""
+"""What native/engine/bind.cpp and native/mesh/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
 
 from collections.abc import Sequence
 
@@ -144,5 +144,5 @@ def mesh_join(
     isa: str = "",
 ) -> None:
     """Joins vectors of held (lines, places, length) in place, in the order of hops (count, 2), senders and receivers:
-    a sum or the largest. What is sent (`wire_half`), and what a receiver holds then (`kept_half`), is rounded to 16 bits.
+    a sum or the largest. What is sent (`wire_half`) and what a receiver holds then (`kept_half`) is rounded to 16 bits.
     """

@@ -5,10 +5,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from support.meshes import compile_mesh
 from support.tiny_models import load_case, make_folder
 
 from undiced.checkpoint import open_checkpoint
-from undiced.compiler.wafer.lower.mesh import compile_mesh
 from undiced.model import KvState, build, build_config, load_weights, run_graph
 from undiced.sim.mesh.executor import MeshExecutor
 

@@ -92,12 +92,13 @@ def trace(name: str, checkpoint: Checkpoint, graph: Graph, tokens: Sequence[int]
     """The values of one executor by its name."""
     from undiced.cli import traces
     from undiced.cli.run import meshed_on
+    from undiced.program import Bounds
 
     if name == "graph":
         return traces.trace_graph(graph, checkpoint, tokens)
     if name == "host":
         return traces.trace_host(checkpoint, graph, tokens)
-    meshed = meshed_on(checkpoint, graph, machine, max(len(tokens), 2), 1, sum_bits)
+    meshed = meshed_on(checkpoint, graph, machine, Bounds(1, max(len(tokens), 2)), None, "auto", sum_bits)
     return traces.trace_mesh(meshed, "wafer" if name == "wafer-numbers" else "fp32", tokens)
 
 

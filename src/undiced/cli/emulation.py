@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError, NonFiniteLogitsError
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.machine.wafer import Wafer
     from undiced.model import Graph
+    from undiced.program import Bounds
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.mesh.executor import MeshExecutor, Result
     from undiced.sim.mesh.rounding import Numbers
 
+CHUNK = 64  # ours: tokens of one prompt in a step; windows keep so many positions more
 CORES_MAX = 128 * 128  # ours: every core has an array of its own in each value
 Progress = Callable[[float, float], None]
 
@@ -43,22 +44,33 @@ class Meshed:
 
 
 def mesh_model(
-    checkpoint: Checkpoint, graph: Graph, machine: Wafer, context: int, *, regions: int = 1, sum_bits: int = 16
+    checkpoint: Checkpoint,
+    graph: Graph,
+    machine: Wafer,
+    bounds: Bounds,
+    *,
+    wafers: int | None = None,
+    region: tuple[int, int] | None = None,
+    sum_bits: int = 16,
 ) -> Meshed:
-    """Compiles a model for one mesh of a machine's size, or for several that hand on to each other.
+    """Compiles a model as for any machine, one that is small enough to be emulated.
+
+    Args:
+        wafers: how many may be used; the fewest that hold the model by default.
+        region: sides of a region, x by y; searched by default.
 
     Raises:
-        CompileError: the machine is too large to be emulated, there are too few layers for the regions, or an operator
-            has no lowering. ContextLengthError: the model has fewer positions than `context`.
+        CompileError: the machine is too large to be emulated, the model does not fit, or an operator has no lowering.
+        ContextLengthError: the model has fewer positions than the bounds.
     """
     from undiced.compiler.wafer.lower.choices import EXACT, LEAN
-    from undiced.compiler.wafer.lower.mesh import compile_mesh
-    from undiced.compiler.wafer.lower.segments import segments
+    from undiced.compiler.wafer.search import compile_graph
+    from undiced.compiler.wafer.task import Options
 
-    rows, columns = int(machine.mesh.height.value), int(machine.mesh.width.value)
-    if rows * columns > CORES_MAX:
+    context = bounds.context
+    if machine.mesh.cores > CORES_MAX:
         raise CompileError(
-            f"{machine.name} has {rows * columns:,} cores; {CORES_MAX:,} can be emulated.",
+            f"{machine.name} has {machine.mesh.cores:,} cores; {CORES_MAX:,} can be emulated.",
             remedy="Use a toy, as in --machine toy-24x24.",
         )
     if graph.config.learned_positions and context > graph.config.context:
@@ -66,12 +78,9 @@ def mesh_model(
             f"{graph.config.name} has {graph.config.context} positions, and {context} are wanted.",
             remedy="Shorten the prompt, or ask for fewer tokens.",
         )
-    count = len(segments(graph))
-    cuts = [ceil(count * number / regions) for number in range(1, regions)]
-    if regions > count:
-        raise CompileError(f"{count} pieces of {graph.config.name} can't fill {regions} regions.", remedy="Use fewer.")
     choices = LEAN if sum_bits == 16 else EXACT
-    return Meshed(checkpoint, graph, compile_mesh(graph, rows, columns, cuts, context, choices))
+    options = Options(bounds, wafers, choices, chunk=CHUNK, region=region)
+    return Meshed(checkpoint, graph, compile_graph(graph, machine, options))
 
 
 def continued(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.cli.emulation import Meshed
     from undiced.model import Graph
+    from undiced.program import Bounds
     from undiced.sim.mesh.executor import MeshExecutor
     from undiced.sim.mesh.rounding import Numbers
     from undiced.text import Tokenizer
@@ -29,7 +30,6 @@ Mesh = Annotated[str, typer.Option("--machine", help="toy-24x24 (columns by rows
 NumbersOption = Annotated[
     str, typer.Option("--numbers", help="fp32, or wafer: every result and hop rounded to its element type.")
 ]
-Regions = Annotated[int, typer.Option(min=1, help="Cut the model over this many meshes, one after the other.")]
 SumBits = Annotated[int, typer.Option(help="16 or 32 bits a partial sum, in cores and on wires.")]
 
 
@@ -76,7 +76,8 @@ def run(
     ] = None,
     count: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Most tokens to generate.")] = 16,
     numbers: NumbersOption = "fp32",
-    regions: Regions = 1,
+    wafers: Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest by default.")] = None,
+    region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     sum_bits: SumBits = 16,
     as_json: Json = False,
 ) -> None:
@@ -84,6 +85,7 @@ def run(
     from undiced.checkpoint import open_checkpoint
     from undiced.cli.terminal import emit, loading
     from undiced.model import build
+    from undiced.program import Bounds
     from undiced.text import load_tokenizer
 
     known = known_numbers(numbers)
@@ -97,8 +99,10 @@ def run(
     tokenizer = load_tokenizer(checkpoint)
     graph = build(checkpoint)
     answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
-    context = max(len(answer.prompt) for answer in answers) + count
-    meshed = meshed_on(checkpoint, graph, machine, context, regions, sum_bits)
+    if not all(answer.prompt for answer in answers):
+        raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
+    bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
+    meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits)
     executor = placed(meshed, known, quiet=as_json)
     timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
     if as_json:
@@ -106,7 +110,8 @@ def run(
             {
                 "model": checkpoint.name,
                 "machine": machine,
-                "regions": regions,
+                "regions": len(meshed.program.regions),
+                "wafers": 1 + max(each.wafer for each in meshed.program.regions),
                 "numbers": numbers,
                 "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
                 "emulation": timing.summary(),
@@ -156,18 +161,30 @@ def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
         ) from None
 
 
-def meshed_on(checkpoint: Checkpoint, graph: Graph, machine: str, context: int, regions: int, sum_bits: int) -> Meshed:
+def meshed_on(
+    checkpoint: Checkpoint,
+    graph: Graph,
+    machine: str,
+    bounds: Bounds,
+    wafers: int | None,
+    region: str,
+    sum_bits: int,
+) -> Meshed:
     """The model, compiled for a machine by its name.
 
     Raises:
         CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
     """
     from undiced.cli.emulation import mesh_model
+    from undiced.cli.wafer_options import parse_region
     from undiced.machine import find_machine
 
     if sum_bits not in (16, 32):
         raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
-    return mesh_model(checkpoint, graph, find_machine(machine), context, regions=regions, sum_bits=sum_bits)
+    sides = parse_region(region)
+    fixed = None if sides == "auto" else sides
+    wafer = find_machine(machine)
+    return mesh_model(checkpoint, graph, wafer, bounds, wafers=wafers, region=fixed, sum_bits=sum_bits)
 
 
 def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:

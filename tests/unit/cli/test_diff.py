@@ -16,6 +16,7 @@ from undiced.cli.traces import trace_graph, trace_host, trace_mesh
 from undiced.core.errors import InvalidRequestError, UndicedError
 from undiced.machine import find_machine
 from undiced.model import build
+from undiced.program import Bounds
 
 TOKENS = [3, 1, 4, 1, 5]
 
@@ -30,7 +31,7 @@ def opened(tmp_path):
 
 
 def mesh_trace(checkpoint, graph, numbers="fp32"):
-    return trace_mesh(mesh_model(checkpoint, graph, find_machine("toy-5x3"), 16), numbers, TOKENS)
+    return trace_mesh(mesh_model(checkpoint, graph, find_machine("toy-5x3"), Bounds(1, 16)), numbers, TOKENS)
 
 
 @pytest.mark.parametrize("name", case_names())

@@ -22,7 +22,7 @@ def run(*arguments):
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("how", [(), ("--regions", "3"), ("--numbers", "wafer")])
+@pytest.mark.parametrize("how", [(), ("--region", "5x4"), ("--numbers", "wafer")])
 def test_a_mesh_answers_as_the_engine_does(how):
     wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "6", "--json"))
     found = json.loads(run("run", "--machine", "toy-24x24", "--prompt", PROMPT, "--tokens", "6", "--json", *how))
@@ -45,7 +45,7 @@ def test_prompts_of_a_batch_are_answered_as_each_alone():
     [
         (("--numbers", "fp64"), InvalidRequestError, "--numbers fp32 or wafer"),
         (("--machine", "wse3"), CompileError, "--machine toy-24x24"),
-        (("--regions", "1000"), CompileError, "Use fewer"),
+        (("--region", "1000x1"), CompileError, "does not fit"),
         (("--sum-bits", "8"), CompileError, "--sum-bits 16 or 32"),
         (("--prompt", ""), InvalidRequestError, "Give some text"),
     ],

@@ -90,7 +90,11 @@ def test_a_host_program(tmp_path):
     "arguments, error, message",
     [
         (("compile", "llama-9"), ModelNotFoundError, "llama-3.3-70b"),
-        (("compile", "llama-3.1-8b", "--machine", "toy-64x64:64K", "--wafers", "2"), CompileError, "What fits: --wafers"),
+        (
+            ("compile", "llama-3.1-8b", "--machine", "toy-64x64:64K", "--wafers", "2"),
+            CompileError,
+            "What fits: --wafers",
+        ),
         (("compile", "llama-3.1-8b", "--machine", "wse9"), CompileError, "wse3"),
         (("compile", "llama-3.1-8b", "--mapping", "mine"), CompileError, "waferllm"),
         (("compile", "llama-3.1-8b", "--context", "9000000"), CompileError, "context"),

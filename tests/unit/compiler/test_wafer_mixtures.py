@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from support.mesh_configs import DENSE, SLICED, mixed
 from support.mesh_models import differences, randomly
+from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import EXACT
-from undiced.compiler.wafer.lower.mesh import compile_mesh
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis
 from undiced.sim.mesh.executor import MeshExecutor

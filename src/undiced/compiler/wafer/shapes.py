@@ -48,18 +48,17 @@ def _grids(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) ->
         yield from {Grid(*region), Grid(*reversed(region))}
         return
     mesh = wafer.mesh.size
-    longest = max(mesh)
     width = config.moe.ffn if config.moe else config.ffn
     fractions = {side // n for side in mesh for n in range(1, 17) if side >= n}
-    rows = _within({ceil(config.dim / share) for share in range(1, _SHARES)} | fractions, longest)
-    shares = _within({ceil(width / share) for share in range(1, 4 * _SHARES)}, longest)
+    rows = _within({ceil(config.dim / share) for share in range(1, _SHARES)} | fractions, mesh)
+    shares = _within({ceil(width / share) for share in range(1, 4 * _SHARES)}, mesh)
     bands = {config.kv_heads * ceil(config.head_dim / share) for share in range(1, _BAND_SHARES)}
-    columns = _within({*shares[:: ceil(len(shares) / _COLUMN_CHOICES)], *bands, *fractions}, longest)
+    columns = _within({*shares[:: ceil(len(shares) / _COLUMN_CHOICES)], *bands, *fractions}, mesh)
     for r in rows:
         for c in columns:
             yield Grid(r, c)
 
 
-def _within(sides: set[int], longest: int) -> list[int]:
-    kept = sorted(side for side in sides if min(_SIDE_MIN, longest) <= side <= longest)
-    return kept or [longest]
+def _within(sides: set[int], mesh: tuple[int, int]) -> list[int]:
+    kept = sorted(side for side in sides if min(_SIDE_MIN, *mesh) <= side <= max(mesh))
+    return kept or [max(mesh)]

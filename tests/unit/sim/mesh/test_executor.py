@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.mesh_cores import cores, execute
 from support.mesh_models import executor, forced, prompt, tiny
+from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import LEAN
-from undiced.compiler.wafer.lower.mesh import compile_mesh
 from undiced.core.errors import CheckpointError, CompileError, ContextLengthError, InvalidRequestError, ProgramFileError
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Partial, Roots

@@ -10,6 +10,7 @@ from undiced.checkpoint import CATALOG, is_cached, open_checkpoint
 from undiced.cli.emulation import mesh_model
 from undiced.machine import find_machine
 from undiced.model import KvState, build, load_weights, run_graph
+from undiced.program import Bounds
 from undiced.text import load_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(900)]
@@ -17,10 +18,15 @@ TEXT = "The capital of France is Paris, and the capital of Japan is"
 
 
 @pytest.mark.parametrize(
-    ("name", "machine", "regions"),
-    [("smollm2-135m", "toy-24x24", 1), ("smollm2-135m", "toy-20x18", 3), ("gemma3-270m", "toy-20x24", 1)],
+    ("name", "machine", "region"),
+    [
+        ("smollm2-135m", "toy-24x24", (24, 24)),
+        ("smollm2-135m", "toy-24x24", (12, 12)),
+        ("smollm2-135m", "toy-24x24:350K", None),
+        ("gemma3-270m", "toy-20x24", None),
+    ],
 )
-def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, regions):
+def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, region):
     if not is_cached(CATALOG[name]):
         pytest.skip(f"{name} is not on this machine")
     checkpoint = open_checkpoint(name)
@@ -32,7 +38,7 @@ def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, regions):
         wanted.append(run_graph(graph, weights, [int(wanted[-1][-1].argmax())], state))
     del weights, state
     gc.collect()
-    mesh = mesh_model(checkpoint, graph, find_machine(machine), 64, regions=regions).executor("fp32")
+    mesh = mesh_model(checkpoint, graph, find_machine(machine), Bounds(1, 64), region=region).executor("fp32")
     found = [mesh.step([(0, tokens)])]
     began_s = time.process_time()
     for _ in range(4):
