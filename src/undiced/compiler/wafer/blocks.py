@@ -16,13 +16,17 @@ def blocks_of(draft: Draft) -> tuple[Block, ...]:
     parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
     out = []
     for number, segment in enumerate(draft.task.segments):
-        eighths = (1,) * PARTS if segment.splits else (PARTS,)
-        for size in eighths:
-            stream = parts[number, size]
-            share = size / PARTS
-            cycles = draft.cycles[parts[number, PARTS]] * share
+        grain = grain_of(draft, number)
+        stream = parts[number, grain]
+        cycles = draft.cycles[parts[number, PARTS]] * grain / PARTS
+        for _ in range(PARTS // grain):
             out.append(Block(str(number), segment.layer, draft.lasting[stream].bytes(sequences), cycles))
     return tuple(out)
+
+
+def grain_of(draft: Draft, segment: int) -> int:
+    """Eighths of a segment that regions do not cut further."""
+    return min(eighths for (number, eighths), _ in draft.parts if number == segment)
 
 
 def contents(blocks: tuple[Block, ...], ends: tuple[int, ...]) -> Iterator[tuple[Block, ...]]:
@@ -36,7 +40,7 @@ def contents(blocks: tuple[Block, ...], ends: tuple[int, ...]) -> Iterator[tuple
 def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
     """(segment, eighths) that a region runs: parts of one segment that lie together run as one."""
     counts = Counter(block.kind for block in blocks)
-    return [(int(kind), count if draft.task.segments[int(kind)].splits else PARTS) for kind, count in counts.items()]
+    return [(int(kind), count * grain_of(draft, int(kind))) for kind, count in counts.items()]
 
 
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
@@ -57,8 +61,9 @@ def _part_cycles(draft: Draft, parts: dict[tuple[int, int], int], segment: int, 
     """As written, or on the line between the smallest part and the whole."""
     if (segment, eighths) in parts:
         return draft.cycles[parts[segment, eighths]]
-    low, high = draft.cycles[parts[segment, 1]], draft.cycles[parts[segment, PARTS]]
-    return low + (high - low) * (eighths - 1) / (PARTS - 1)
+    grain = grain_of(draft, segment)
+    low, high = draft.cycles[parts[segment, grain]], draft.cycles[parts[segment, PARTS]]
+    return low + (high - low) * (eighths - grain) / (PARTS - grain)
 
 
 def prices(draft: Draft) -> tuple[float, ...]:
@@ -72,7 +77,7 @@ def prices(draft: Draft) -> tuple[float, ...]:
             done = 0
             out.append(0.0)
             continue
-        done += 1
+        done += grain_of(draft, segment)
         pieces = (_part_cycles(draft, parts, segment, eighths) for eighths in (done, PARTS - done))
         out.append(sum(pieces) - _part_cycles(draft, parts, segment, PARTS))
     return tuple(out)

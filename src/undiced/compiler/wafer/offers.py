@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from undiced.compiler.wafer.blocks import grain_of
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.partition import Block, fill
@@ -74,11 +75,9 @@ def _wafers(task: Task, shape: Shape) -> int:
     parts, sequences = dict(draft.parts), task.options.bounds.batch
     blocks = []
     for number, segment in enumerate(task.segments):
-        eighths = (1,) * PARTS if segment.splits else (PARTS,)
-        blocks += [
-            Block(str(number), segment.layer, draft.lasting[parts[number, size]].bytes(sequences), 0.0)
-            for size in eighths
-        ]
+        grain = grain_of(draft, number)
+        size = draft.lasting[parts[number, grain]].bytes(sequences)
+        blocks += [Block(str(number), segment.layer, size, 0.0)] * (PARTS // grain)
     ends = fill(tuple(blocks), draft.room - tables_bytes(draft))
     return 0 if ends is None else -(-len(ends) // shape.tiling(task.wafer).count)
 

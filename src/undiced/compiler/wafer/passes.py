@@ -18,7 +18,7 @@ from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cy
 from undiced.compiler.wafer.code import code_bytes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
-from undiced.compiler.wafer.lower.segments import INSIDE, Streams
+from undiced.compiler.wafer.lower.segments import INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.timeline import critical_path
@@ -45,10 +45,10 @@ def lower(draft: Draft) -> Draft:
     task, grid = draft.task, draft.shape.grid
     bounds = task.options.bounds
     written = Streams(task.graph, grid, task.options.choices, bounds.context, task.options.chunk)
-    sizes = (1, PARTS) if draft.coarse else tuple(range(1, PARTS + 1))
     parts = {}
     for number, segment in enumerate(task.segments):
-        for eighths in sizes if segment.splits else (PARTS,):
+        grain = grain_for(segment, task.graph.config, grid)
+        for eighths in {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain):
             parts[number, eighths] = written.lowered(segment, eighths).stream
     if any(segment.splits for segment in task.segments):
         written.keeping()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import ceil
 
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
@@ -14,6 +15,7 @@ from undiced.compiler.wafer.lower.positions import tables_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS
 from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.core.errors import CompileError
+from undiced.model.config import ModelConfig
 from undiced.model.graph import INPUTS, Graph
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
@@ -21,6 +23,7 @@ from undiced.program.wafer.layout import Axis, Dim
 from undiced.program.wafer.program import Run, Stream
 
 INSIDE = ", inside a block"  # how streams of arrivals are called that bring along what is kept of a cut block
+_FILLED = 4 / 3  # columns of all parts of a block over those of the block, at most
 _UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward block without biases
 
 
@@ -48,6 +51,18 @@ class Segment:
     def layer(self) -> int:
         """The layer it belongs to; -1 for the ends."""
         return self.nodes[-1].layer
+
+
+def grain_for(segment: Segment, config: ModelConfig, grid: Grid) -> int:
+    """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut."""
+    mixture = any(node.op == "moe_ffn" for node in segment.nodes)
+    width = config.moe.ffn if config.moe and mixture else config.ffn
+
+    def columns(eighths: int) -> int:
+        return PARTS // eighths * ceil(ceil(width / PARTS) * eighths / grid.columns)
+
+    grains = [g for g in (1, 2, 4) if columns(g) <= _FILLED * columns(PARTS)]
+    return grains[0] if segment.splits and grains else PARTS
 
 
 def segments(graph: Graph) -> list[Segment]:
