@@ -1,8 +1,8 @@
 """What a wafer's numbers do to a model: its program executed core by core with every rounding, against float32.
 
-    python benchmarks/wafer_numbers.py [--model smollm2-135m] [--windows 2] [--machine toy-24x24]
+    python benchmarks/wafer_numbers.py [--model smollm2-135m] [--windows 2] [--tokens 512] [--machine toy-24x24]
 
-Text is teacher-forced in windows of 512 tokens, and all positions are compared: KL divergence of the next token's
+Text is teacher-forced in windows, and all positions are compared: KL divergence of the next token's
 distribution, and how often the likeliest token agrees. The wafer's program runs twice: with sums of 16 bits in cores
 and on wires, rounded after every multiply-add and every hop; and with sums of 32 bits. Beside it, on the same tokens:
 the host engine (stored weights, int8 activations), and the same model with bf16 weights and every operator's inputs and
@@ -94,17 +94,16 @@ def against(reference: list[F32], windows: list[list[int]], logits: Logits) -> d
     return figures(kl, agrees, time.perf_counter() - started)
 
 
-def compare(model: str, count: int, machine: str) -> dict[str, object]:
-    """All of them against float32."""
+def compare(model: str, count: int, window: int, machine: str) -> dict[str, object]:
+    """All of them against float32, on the first `window` tokens of each of `count` windows."""
     quality = runpy.run_path(str(Path(__file__).parent / "quality.py"), run_name="quality")
     checkpoint = open_checkpoint(model)
     graph = build(checkpoint)
-    windows = [list(map(int, ids)) for ids in quality["windows_of"](load_tokenizer(checkpoint), count)]
-    window = len(windows[0])
+    windows = [list(map(int, ids[:window])) for ids in quality["windows_of"](load_tokenizer(checkpoint), count)]
     weights = load_weights(graph, checkpoint)
     reference = [log_softmax(run_graph(graph, weights, ids, KvState())) for ids in windows]
     weights = {name: rounded(array, DType.BF16) for name, array in weights.items()}
-    found: dict[str, object] = {"model": model, "machine": machine, "tokens": count * window}
+    found: dict[str, object] = {"model": model, "machine": machine, "tokens": sum(map(len, windows))}
     found["bf16_operators"] = against(reference, windows, lambda ids: bf16(graph, weights, ids))
     weights.clear()
     found["host_engine"] = against(reference, windows, lambda ids: trace_host(checkpoint, graph, ids)[graph.output])
@@ -118,9 +117,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else None)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--windows", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=512, help="of each window, at most 512")
     parser.add_argument("--machine", default="toy-24x24")
     args = parser.parse_args()
-    print(json.dumps(compare(args.model, args.windows, args.machine)))
+    print(json.dumps(compare(args.model, args.windows, args.tokens, args.machine)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Packaged models on meshes of the size that they deserve, beside the graph interpreter."""
 
 import gc
+import runpy
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,3 +50,13 @@ def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, region):
         assert np.abs(ours.logits - theirs).max() < 0.02 * theirs.std()
         assert int(ours.logits[-1].argmax()) == int(theirs[-1].argmax()) == ours.tokens[-1]
     assert spent_s < 1 or name != "smollm2-135m", "processor seconds a token: one token per second, at least"
+
+
+def test_sums_in_16_bits_do_less_harm_than_operators_in_bf16():
+    file = Path(__file__).parents[4] / "benchmarks" / "wafer_numbers.py"
+    benchmark = runpy.run_path(str(file), run_name="wafer_numbers")
+    found = benchmark["compare"]("smollm2-135m", 1, 12, "toy-24x24")
+    assert found["tokens"] == 12
+    assert found["wafer_16_bit_sums"]["mean_kl"] < 1e-3
+    assert found["wafer_16_bit_sums"]["mean_kl"] < found["bf16_operators"]["mean_kl"] / 2
+    assert found["wafer_32_bit_sums"]["mean_kl"] < found["wafer_16_bit_sums"]["mean_kl"] / 2
