@@ -39,7 +39,7 @@ def show(found: dict[str, object]) -> None:
         ("regions", ", ".join(cast(list[str], found["regions"]))),
         ("prompt tokens per second" if prompt else "tokens per second, one user", f"{found['tokens_per_second']:,.0f}"),
         (
-            "prompt after prompt" if prompt else "tokens per second, all users",
+            "prompt after prompt" if prompt else _together(found),
             f"{found['aggregate_tokens_per_second']:,.0f}",
         ),
         ("prompt cycles" if prompt else "cycles per token", f"{found['cycles_per_token']:,.0f}"),
@@ -54,12 +54,23 @@ def show(found: dict[str, object]) -> None:
     breakdown = cast(dict[str, dict[str, float]], found["breakdown"])
     _shares("cycles by kind", breakdown["kind"], _KINDS_SHOWN)
     _shares("cycles by operator", breakdown["operator"], _OPERATORS_SHOWN)
+    for point in cast(list[dict[str, float]], found.get("frontier", [])):
+        _say(
+            f"  {point['streams']:5,.0f} streams of {point['context']:9,.0f} tokens: {point['tokens_per_second']:7,.0f}"
+            f" tokens per second each, {point['aggregate_tokens_per_second']:9,.0f} in all"
+        )
     speculation = cast(dict[str, object] | None, found.get("speculation"))
     if speculation is not None:
         _say(
             f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
             f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens per second"
         )
+
+
+def _together(found: dict[str, object]) -> str:
+    """How many sequences the throughput is of: those whose keys and values the program holds."""
+    streams = found.get("streams")
+    return "tokens per second, all users" if streams is None else f"tokens per second, {streams} in all"
 
 
 def _say(line: str, *, bold: bool = False) -> None:

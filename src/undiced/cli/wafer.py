@@ -131,6 +131,9 @@ def simulate(
     acceptance: Annotated[
         float, typer.Option(help="Probability that a drafted token is accepted (assumed); goes with --draft.")
     ] = 0.8,
+    frontier: Annotated[
+        bool, typer.Option("--frontier", help="How many streams of which context the same memory holds, and how fast.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Time a model on wafers. Says seconds and cycles per token, and where every cycle goes."""
@@ -157,6 +160,8 @@ def simulate(
         program = _wafer_program(model, name, mapping, options)
     with guard:
         found = _timed(program, name, mapping, phase, batch, context, clock)
+        if frontier:
+            found["frontier"] = _frontier(program, name, clock)
         if draft is not None:
             found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
     _show(found, as_json)
@@ -333,6 +338,17 @@ def _speculation(
         "tokens_per_round": found.tokens,
         "tokens_per_second": found.tokens_per_second,
     }
+
+
+def _frontier(program: Program | WaferProgram, machine: str, clock: float | None) -> list[dict[str, float]]:
+    from undiced.cli.wafer_options import parse_clock
+    from undiced.machine import find_machine
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.sim.outlook import frontier
+
+    if not isinstance(program, WaferProgram):
+        raise InvalidRequestError("A published mapping has no frontier.", remedy="Leave --frontier out.")
+    return frontier(program, find_machine(machine), parse_clock(clock))
 
 
 def _report(program: Program | WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Report | Timing:

@@ -59,6 +59,26 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
     }
 
 
+def frontier(program: WaferProgram, wafer: Wafer, clock_hz: float | None) -> list[dict[str, float]]:
+    """What the program's memory allows instead: streams, the longest context of each, and speeds at that context."""
+    out = []
+    for name, context in program.facts:
+        if name.startswith("context/"):
+            streams = int(name.removeprefix("context/"))
+            timing = time_step(program, wafer, Step(1, 1, int(context)), clock_hz)
+            found = timing.clock_hz / timing.token_cycles
+            most = timing.clock_hz / timing.initiation_interval_cycles
+            out.append(
+                {
+                    "streams": streams,
+                    "context": int(context),
+                    "tokens_per_second": found,
+                    "aggregate_tokens_per_second": min(streams * found, most),
+                }
+            )
+    return out
+
+
 def aggregate(program: WaferProgram, timing: Timing) -> float:
     """Tokens per second of all sequences that the program holds, in turn through the pipeline of its regions."""
     each = timing.step.sequences

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
@@ -10,6 +11,8 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.passes import code_of, lower, memory, tables_bytes, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.program import Bounds
+
+STREAMS_MAX = 1024
 
 
 def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
@@ -25,7 +28,16 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),
         ("free_bytes", float(draft.room - fullest)),
         ("max_context_tokens", float(longest_context(draft, options.bounds.batch))),
+        *_frontier(draft),
     )
+
+
+def _frontier(draft: Draft) -> Iterator[tuple[str, float]]:
+    """The longest context of so many streams at once, doubled until none is left; `context/N` by name."""
+    streams = 1
+    while streams <= STREAMS_MAX and (context := longest_context(draft, streams)):
+        yield f"context/{streams}", float(context)
+        streams *= 2
 
 
 def region_bytes(draft: Draft) -> list[int]:
