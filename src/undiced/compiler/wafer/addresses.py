@@ -65,6 +65,10 @@ class Lasting:
     fixed: int
     sequence: int
 
+    def beside(self, code: int) -> Lasting:
+        """The same with code that no other stream has."""
+        return Lasting(self.fixed + aligned(code), self.sequence)
+
     def bytes(self, sequences: int) -> int:
         """For so many sequences."""
         return self.fixed + sequences * self.sequence

@@ -96,17 +96,37 @@ def memory(draft: Draft) -> Draft | None:
     _, base = place_states(state_values(draft.streams), trees, code, options.lanes)
     top = max(scan(stream, trees, base, options.lanes)[1] for stream in draft.streams)
     room = int(draft.task.wafer.core.sram_bytes.value) - top
-    draft = replace(draft, room=room, lasting=tuple(lasting(stream, trees) for stream in draft.streams))
+    ends = ends_code(draft, trees)
+    kept = tuple(lasting(stream, trees).beside(ends.get(n, 0)) for n, stream in enumerate(draft.streams))
+    draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
     return draft if room > 0 and _needed(draft) <= regions * room else None
 
 
 def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
-    """Bytes of code and system: of all streams, since a region may run any; parts of a block are one code."""
+    """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code."""
     if draft.task.options.code_bytes is not None:
         return draft.task.options.code_bytes
-    parts = {stream for (_, eighths), stream in draft.parts if eighths < PARTS}
-    return code_bytes((s for n, s in enumerate(draft.streams) if n not in parts), trees)
+    return code_bytes(_layers_streams(draft), trees)
+
+
+def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
+    """Bytes of code that only the regions with an end of the model have, by stream."""
+    if draft.task.options.code_bytes is not None:
+        return {}
+    common = _layers_streams(draft)
+    base = code_bytes(common, trees)
+    return {n: code_bytes([*common, draft.streams[n]], trees) - base for n in _ends(draft)}
+
+
+def _ends(draft: Draft) -> set[int]:
+    """Streams of segments that belong to no layer."""
+    return {stream for (number, _), stream in draft.parts if draft.task.segments[number].layer < 0}
+
+
+def _layers_streams(draft: Draft) -> list[Stream]:
+    left = {stream for (_, eighths), stream in draft.parts if eighths < PARTS} | _ends(draft)
+    return [stream for n, stream in enumerate(draft.streams) if n not in left]
 
 
 def _needed(draft: Draft) -> int:
