@@ -8,7 +8,13 @@ from math import inf
 from undiced.machine.wafer import Wafer
 
 _ENDLESS = ("read_bytes_per_cycle", "write_bytes_per_cycle")
-_FREE = ("vector_setup_cycles", "straight_setup_cycles", "loop_iteration_cycles", "scalar_step_cycles")
+_FREE = (
+    "vector_setup_cycles",
+    "straight_setup_cycles",
+    "loop_iteration_cycles",
+    "scalar_step_cycles",
+    "local_task_cycles",
+)
 _FREE_LINKS = (
     "ramp_cycles",
     "step_software_cycles",
@@ -16,6 +22,7 @@ _FREE_LINKS = (
     "star_member_cycles",
     "multicast_start_cycles",
     "multicast_skew_cycles",
+    "route_write_cycles",
 )
 
 

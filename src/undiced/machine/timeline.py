@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from undiced.machine import lines
 from undiced.machine.arithmetic import local_cost
 from undiced.machine.cost import ZERO, Cost
+from undiced.machine.fabric import rebinding
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.channel import Pool, channel
 from undiced.program.wafer.layout import Axis, Roots
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.share import Extent, Shares
@@ -89,6 +91,8 @@ class _Timeline:
         taken: until when a tree, the links of an axis or the roots' color of a line serve a mover.
         gone: when what leaves the region has arrived.
         sources: what movers send from, and until when at most.
+        sending: until when an output queue holds what a mover sends; hearing: until when an input queue hears a mover,
+            and what else uses the queue without waiting for it.
     """
 
     wafer: Wafer
@@ -101,6 +105,8 @@ class _Timeline:
     taken: dict[Route, Moment] = field(default_factory=dict)
     gone: list[Moment] = field(default_factory=list)
     sources: list[tuple[Value, Moment]] = field(default_factory=list)
+    sending: dict[int, Moment] = field(default_factory=dict)
+    hearing: dict[int, tuple[Pool, Moment]] = field(default_factory=dict)
 
     def end(self) -> Moment:
         """When everything is done."""
@@ -112,6 +118,8 @@ class _Timeline:
         """Let an instruction take its time."""
         done = work(i, self.shares)
         cost = local_cost(self.wafer.core, done)
+        if isinstance(i, isa.Rebind):
+            return self._rebind(i, rebinding(self.wafer) * done.rebinds)
         if done.haul is None:
             return self._local(i, cost)
         if isinstance(i, isa.Reduce):
@@ -205,6 +213,34 @@ class _Timeline:
             [self.free, *(moment for key, moment in self.at_roots.items() if key[0] != tree or key[1] == which)]
         )
 
+    # Queues
+
+    def _admitted(self, i: isa.Instruction) -> Moment:
+        """When a mover's input queues hear no other pool's movers any more."""
+        used = channel(i, self.shares)
+        if used is None or i.route is None:  # type: ignore[union-attr]
+            return Moment()
+        queues = range(i.route.input_queue, i.route.input_queue + used.inputs)  # type: ignore[union-attr]
+        heard = [self.hearing[queue] for queue in queues if queue in self.hearing]
+        return _latest([Moment(), *(until for pool, until in heard if pool != used.pool)])
+
+    def _occupy(self, i: isa.Instruction, sent: Moment, heard: Moment) -> None:
+        """A mover's queues are its own until it has sent and heard everything."""
+        used, route = channel(i, self.shares), i.route  # type: ignore[union-attr]
+        if used is None or route is None:
+            return
+        for queue in range(route.output_queue, route.output_queue + used.queues):
+            self.sending[queue] = sent
+        for queue in range(route.input_queue, route.input_queue + used.inputs):
+            self.hearing[queue] = used.pool, heard
+
+    def _rebind(self, i: isa.Rebind, cost: Cost) -> Span:
+        """Once the queue's last wavelet has left; both tasks take the datapath."""
+        start = _latest([self.issued(), self.sending.get(i.queue, Moment())])
+        self.free = end = self._after(start, cost, i)
+        self.at_roots.clear()
+        return Span(i, start.cycles, end.cycles)
+
     # Movers
 
     def _claim(self, start: Moment, *routes: Route) -> Moment:
@@ -225,7 +261,7 @@ class _Timeline:
         tree, links = ("tree", part.tree), ("links", i.line.axis)
         count = lines.wavelets(link, haul.pieces[0])
         joining = Cost(overhead=haul.merging * core.scalar_step_cycles.value) + local_cost(core, Work(haul.joining))
-        first = _latest([self._converted(i, i.a, cost), self._vacant(i)])
+        first = _latest([self._converted(i, i.a, cost), self._vacant(i), self._admitted(i)])
         start = self._claim(self._after(first, lines.entry(link), i), tree, links)
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
@@ -236,6 +272,7 @@ class _Timeline:
         self.sliced[self.shares.stored(i.result).name] = ends
         last = _latest(ends.values())
         self._sends(i.a, last)
+        self._occupy(i, last, last)
         return Span(i, first.cycles, last.cycles)
 
     def _terms(self, i: isa.Reduce, which: int, slices: int) -> Moment:
@@ -259,7 +296,7 @@ class _Timeline:
         places = haul.senders or (0,)
         path: Moment | None = self.taken.get(color)
         started: list[Moment] = []
-        at, vacant = target.start, self._vacant(i)
+        at, vacant = target.start, _latest([self._vacant(i), self._admitted(i)])
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
             start = _latest([self._sender_ready(i, part, which), vacant])
             started.append(start)
@@ -275,6 +312,7 @@ class _Timeline:
         assert path is not None
         self.taken[color] = path
         self._sends(i.a, path)
+        self._occupy(i, path, there)
         return Span(i, min(moment.cycles for moment in started), there.cycles)
 
     def _sender_ready(self, i: isa.Multicast, part: Roots | None, which: int) -> Moment:
@@ -286,12 +324,13 @@ class _Timeline:
     def _hand_over(self, i: isa.Instruction, haul: Haul) -> Span:
         """From region to region, and from wafer to wafer."""
         link, system = self.wafer.link, self.wafer.system
-        start = _latest([self.issued(), *(self._read(name) for name in reads(i))])
+        start = _latest([self.issued(), self._admitted(i), *(self._read(name) for name in reads(i))])
         seconds = system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
         io = Cost(io=seconds * self.clock_hz) if haul.off_wafer_bytes else ZERO
         wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)
         there = self._after(start, io + lines.dispatch(link) + wire, i)
         self.gone.append(there)
+        self._occupy(i, there, there)
         for name in writes(i):
             self._write(self.shares.extent(name), there)
         return Span(i, start.cycles, there.cycles)

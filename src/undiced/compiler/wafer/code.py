@@ -47,6 +47,6 @@ def _own_bytes(i: isa.Instruction) -> int:
         return 0
     if isinstance(i, isa.Rotate):
         return 3 * VECTOR_BYTES
-    if isinstance(i, (isa.Apply, *isa.MOVERS)):
+    if isinstance(i, (isa.Apply, isa.Rebind, *isa.MOVERS)):
         return CALL_BYTES
     return VECTOR_BYTES

@@ -20,6 +20,8 @@ class Draft:
     Attributes:
         wafers: how many may be used.
         coarse: for ranking: of parts of feed-forward blocks only the smallest and the whole are written.
+        slices: trees that share the payload of a column of cores, and of a band, at most; None: as the choices say.
+        others: more of such slices that colors reach for, to be tried, too.
         written: the streams with what writes them; parts: stream of (segment, eighths).
         streams, trees: as they are routed. cycles: of each stream, one token at the bounds' context.
         lasting: what each stream keeps in memory. room: bytes of a core for that.
@@ -30,6 +32,8 @@ class Draft:
     shape: Shape
     wafers: int
     coarse: bool = False
+    slices: tuple[int, int] | None = None
+    others: tuple[tuple[int, int], ...] = ()
     written: Streams | None = None
     parts: tuple[tuple[tuple[int, int], int], ...] = ()
     streams: tuple[Stream, ...] = ()

@@ -8,7 +8,7 @@ from math import ceil
 
 from undiced.compiler.wafer.blocks import contents, taken
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.passes import code_of, lower, memory, tables_bytes, wafers_of
+from undiced.compiler.wafer.passes import code_of, color, lower, memory, tables_bytes, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.program import Bounds
 
@@ -65,5 +65,5 @@ def longest_context(draft: Draft, sequences: int) -> int:
 
 def _holds(draft: Draft, sequences: int, context: int) -> bool:
     options = replace(draft.task.options, bounds=Bounds(sequences, context))
-    made = memory(lower(replace(draft, task=replace(draft.task, options=options))))
+    made = memory(color(lower(replace(draft, task=replace(draft.task, options=options)))))
     return made is not None and max(region_bytes(made)) <= made.room

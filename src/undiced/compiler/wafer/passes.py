@@ -16,12 +16,16 @@ from msgspec.structs import replace as with_fields
 from undiced.compiler.wafer.addresses import addressed, lasting, place_states, scan, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
+from undiced.compiler.wafer.colors import capped, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
+from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
+from undiced.program.wafer.instruction import MOVERS
+from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
@@ -42,9 +46,11 @@ class Pass:
 
 def lower(draft: Draft) -> Draft:
     """The graph's segments as streams for the shape's grid, and what moves between regions."""
-    task, grid = draft.task, draft.shape.grid
+    task, grid, choices = draft.task, draft.shape.grid, draft.task.options.choices
     bounds = task.options.bounds
-    written = Streams(task.graph, grid, task.options.choices, bounds.context, task.options.chunk)
+    rows, bands = draft.slices or (choices.row_slices, choices.band_slices)
+    choices = replace(choices, row_slices=rows, band_slices=bands)
+    written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk)
     parts = {}
     for number, segment in enumerate(task.segments):
         grain = grain_for(segment, task.graph.config, grid)
@@ -63,13 +69,54 @@ def lower(draft: Draft) -> Draft:
     return replace(draft, written=written, parts=tuple(parts.items()), streams=tuple(written.made))
 
 
-def route(draft: Draft) -> Draft | None:
-    """A tree for each kind of line, and what each stream then takes."""
+def color(draft: Draft) -> Draft:
+    """Colors and queues for every mover. Where they don't reach, trees share payloads among fewer.
+
+    Raises:
+        NoRoutes: they don't reach for one tree on each kind of line.
+    """
     assert draft.written is not None
-    task = draft.task
-    step = Step(1, 1, task.options.bounds.context)
-    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), task.wafer, step)
-    return replace(draft, trees=trees, cycles=tuple(_cycles(draft, stream, trees, step) for stream in draft.streams))
+    affordable = _affordable(draft)
+    if affordable:
+        draft = replace(lower(replace(draft, slices=affordable[0])), others=tuple(affordable[1:]))
+        assert draft.written is not None
+    streams = routed(draft.streams, draft.written.trees.made, _runs(draft), fabric(draft.task.wafer))
+    return replace(draft, streams=streams)
+
+
+def _affordable(draft: Draft) -> list[tuple[int, int]]:
+    """Slices of columns and of bands that colors reach for, neither of which can be raised; none if all asked for fit."""
+    assert draft.written is not None
+    have, choices = fabric(draft.task.wafer), draft.written.choices
+    channels = demand(draft.streams, draft.written.trees.made, _runs(draft))
+    found: list[tuple[int, int]] = []
+    for rows in range(choices.row_slices, 0, -1) if short(channels, have) else ():
+        more = found[-1][1] if found else 0
+        for bands in range(choices.band_slices, more, -1):
+            if not short(capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands}), have):
+                found.append((rows, bands))
+                break
+    return found
+
+
+def route(draft: Draft) -> Draft | None:
+    """A tree for each kind of line, and what each stream then takes; the fastest choice of those that colors leave."""
+    others = (memory(color(lower(replace(draft, slices=each)))) for each in draft.others)
+    made = [_timed(draft), *(_timed(each) for each in others if each is not None)]
+    return min(made, key=_per_token)
+
+
+def _timed(draft: Draft) -> Draft:
+    assert draft.written is not None
+    step = Step(1, 1, draft.task.options.bounds.context)
+    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, step)
+    cycles = tuple(_cycles(draft, stream, trees, step) for stream in draft.streams)
+    return replace(draft, trees=trees, cycles=cycles)
+
+
+def _per_token(draft: Draft) -> float:
+    """Cycles of all streams, as often as a token runs them."""
+    return sum(cycles * often for cycles, often in zip(draft.cycles, _runs(draft), strict=True))
 
 
 def _cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
@@ -214,6 +261,7 @@ def address(draft: Draft) -> Draft:
 
 PASSES: tuple[Pass, ...] = (
     Pass("lower", lower, lambda d: bool(d.streams)),
+    Pass("color", color, lambda d: all(i.route for s in d.streams for i in s.instructions if isinstance(i, MOVERS))),
     Pass("memory", memory, lambda d: d.room > 0),
     Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),

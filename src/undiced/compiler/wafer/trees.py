@@ -13,6 +13,7 @@ from math import ceil, inf
 from undiced.machine import lines
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.paths import positions_most
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
@@ -56,6 +57,7 @@ class TreeFinder:
         link = wafer.link
         self._rate, self._hop = link.wavelets_per_cycle.value, link.hop_cycles.value
         self._software, self._setup = link.step_software_cycles.value, link.star_member_cycles.value
+        self._positions = int(wafer.mesh.switch_positions.value)
         self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
         self._levels: dict[tuple[int, int, int, int, Payloads], tuple[float, bool]] = {}
@@ -80,7 +82,8 @@ class TreeFinder:
                 if total >= best:
                     break
             else:
-                best, chosen = total, tuple(levels)
+                if positions_most(tuple(levels)) <= self._positions:
+                    best, chosen = total, tuple(levels)
         return Tree(span, chosen, slices)
 
     def _level(self, size: int, hops: int, slices: int, number: int, payloads: Payloads) -> tuple[float, bool]:

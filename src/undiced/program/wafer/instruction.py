@@ -27,7 +27,12 @@ class Line(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """What a mover occupies: the first of its colors, how many, and the queues that it is bound to."""
+    """What a mover occupies: the first of its colors, how many, and the first of its queues of each kind.
+
+    A reduction takes two colors, an input and an output queue for each slice of its tree. Roots of slice i send by
+    output queue i, and their whole line receives by the first input queue. A core binds an input queue to the color
+    that it receives on next, once the queue's last microthread has ended.
+    """
 
     color: int
     colors: int
@@ -230,6 +235,17 @@ class Return(Operation, frozen=True, tag="return"):
     route: Route | None = None
 
 
+class Rebind(Operation, frozen=True, tag="rebind"):
+    """Output queue `queue` is flushed and bound to another color: once it is empty a task writes its register, and the
+    task that goes on is dispatched. A color stands for the two of its slice: each core takes the one that it sends on.
+    What passes to another region leaves by the same queue there, bound by the same instruction.
+    """
+
+    queue: int
+    before: int
+    after: int
+
+
 Instruction = (
     Product
     | Combine
@@ -251,5 +267,6 @@ Instruction = (
     | Slice
     | Transfer
     | Return
+    | Rebind
 )
 MOVERS = (Reduce, Multicast, Transfer, Return)

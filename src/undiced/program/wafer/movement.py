@@ -70,3 +70,8 @@ def return_(i: isa.Return, s: Shares) -> Work:
     """The ids of the tokens."""
     size = _bytes(s.size(i.a), DType.I32, s)
     return Work(haul=Haul((size,), hops=i.distance, off_wafer_bytes=size * i.off_wafer))
+
+
+def rebind(i: isa.Rebind, s: Shares) -> Work:
+    """One queue."""
+    return Work(rebinds=1)

@@ -91,9 +91,11 @@ class Work:
 
     Attributes:
         scalars: compare-and-branch steps of scalar code.
+        rebinds: output queues that are given another color.
         haul: set for movers; their vector operations (conversions) come before it.
     """
 
     vectors: tuple[Vectors, ...] = ()
     scalars: int = 0
+    rebinds: int = 0
     haul: Haul | None = None

@@ -36,6 +36,7 @@ WORK: dict[type[isa.Operation], Derive] = {
         (isa.Slice, elementwise.slice_),
         (isa.Transfer, movement.transfer),
         (isa.Return, movement.return_),
+        (isa.Rebind, movement.rebind),
     )
 }
 

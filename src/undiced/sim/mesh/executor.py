@@ -51,6 +51,7 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
     isa.Slice: movers.slice_,
     isa.Transfer: movers.arrive,
     isa.Return: movers.return_,
+    isa.Rebind: movers.rebind,
 }
 
 

@@ -110,3 +110,7 @@ def arrive(cores: Cores, i: isa.Transfer) -> None:
 def return_(cores: Cores, i: isa.Return) -> None:
     """Nothing to compute: whoever drives the executor gives the token to the next step."""
     cores.read(i.a)
+
+
+def rebind(cores: Cores, i: isa.Rebind) -> None:
+    """Nothing to compute: arrays travel without queues."""

@@ -1,0 +1,199 @@
+"""Colors and queues for every mover of a program, and a queue's change of color in the streams that need one.
+
+Knows channels and what the fabric has; trees are chosen before. Movers of a channel share its colors for good. A queue
+belongs to the pool (a tree's channels, or a single one) that uses it most: every stream starts and ends with it so.
+Where another pool needs the queue, a `Rebind` comes just before the mover.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from undiced.core.errors import CompileError
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.channel import Channel, Pool, channel
+from undiced.program.wafer.fabric import Fabric
+from undiced.program.wafer.layout import Axis
+from undiced.program.wafer.program import Stream
+from undiced.program.wafer.share import Shares
+from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import Kind
+
+_NAMED = 3  # nodes of a channel that a refusal names
+
+Demand = dict[Channel, float]  # how often a token's movers use each channel
+
+
+class NoRoutes(CompileError):
+    """Colors or queues run out."""
+
+
+def shares_of_all(streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> list[Shares]:
+    """The values that each stream can name: its own and the states of all."""
+    states = {v.name: v for stream in streams for v in stream.values if v.kind is Kind.STATE}
+    return [Shares(states | {v.name: v for v in stream.values}, trees) for stream in streams]
+
+
+def demand(streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: Iterable[float]) -> Demand:
+    """The channels of a program, in the order in which streams first use them."""
+    found: Demand = defaultdict(float)
+    for stream, shares, times in zip(streams, shares_of_all(streams, trees), often, strict=True):
+        for i in stream.instructions:
+            used = channel(i, shares)
+            if used is not None:
+                found[used] += times
+    return dict(found)
+
+
+def short(channels: Iterable[Channel], fabric: Fabric) -> bool:
+    """Whether colors or queues do not reach."""
+    found = list(channels)
+    most = max((used.queues for used in found), default=1)
+    lacking = any(not _runs(queues, most) for queues in (fabric.inputs, fabric.outputs))
+    return lacking or sum(used.colors for used in found) > fabric.colors
+
+
+def capped(channels: Iterable[Channel], most: Mapping[Axis, int]) -> set[Channel]:
+    """The same channels if no tree along an axis had more slices than `most`; trees that are then alike are one."""
+    numbers: dict[tuple[isa.Line | None, int], int] = {}
+    found = set()
+    for used in channels:
+        slices = min(used.slices, most[used.line.axis]) if used.line else 1
+        tree = numbers.setdefault((used.line, slices), used.tree) if used.tree >= 0 else -1
+        found.add(dataclasses.replace(used, tree=tree, slices=slices))
+    return found
+
+
+def refusal(streams: tuple[Stream, ...], trees: tuple[Tree, ...], fabric: Fabric) -> NoRoutes:
+    """What competes for colors and queues, by name."""
+    nodes: dict[Channel, dict[str, None]] = defaultdict(dict)
+    for stream, shares in zip(streams, shares_of_all(streams, trees), strict=True):
+        for i in stream.instructions:
+            used = channel(i, shares)
+            if used is not None:
+                nodes[used][i.node] = None
+    named = "; ".join(f"{used} ({_names(list(by))}) {used.colors}" for used, by in nodes.items())
+    total = sum(used.colors for used in nodes)
+    queues = min(len(fabric.inputs), len(fabric.outputs))
+    have = f"there are {fabric.colors} colors and {queues} queues of a kind"
+    return NoRoutes(f"Routes take {total} colors, and {have}: {named}.", remedy="Use a machine with more of them.")
+
+
+def _names(nodes: list[str]) -> str:
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return ", ".join(nodes[:_NAMED]) + more
+
+
+def routed(
+    streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: tuple[float, ...], fabric: Fabric
+) -> tuple[Stream, ...]:
+    """Streams whose movers have routes, with every change of a queue's color; `often`: a token's runs of each.
+
+    Raises:
+        NoRoutes: colors or queues do not reach; names what competes for them.
+    """
+    wanted = demand(streams, trees, often)
+    if short(wanted, fabric):
+        raise refusal(streams, trees, fabric)
+    plan = Plan.of(wanted, fabric)
+    every = shares_of_all(streams, trees)
+    return tuple(plan.stream(stream, shares) for stream, shares in zip(streams, every, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """How many queues a pool takes, and how often a token's movers use them."""
+
+    queues: int
+    often: float
+
+
+def _spread(order: Mapping[Pool, _Load], queues: tuple[int, ...]) -> dict[Pool, int]:
+    """The first queue of each pool: where they are used least."""
+    busy = dict.fromkeys(queues, 0.0)
+    first: dict[Pool, int] = {}
+    for pool, load in order.items():
+        starts = _runs(queues, load.queues)
+        first[pool] = min(starts, key=lambda start: sum(busy[start + n] for n in range(load.queues)))
+        for n in range(load.queues):
+            busy[first[pool] + n] += load.often
+    return first
+
+
+def _runs(queues: tuple[int, ...], count: int) -> list[int]:
+    """Where so many queues with numbers in a row begin."""
+    return [first for first in queues if all(first + n in queues for n in range(count))]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where everything is.
+
+    Attributes:
+        colors: the first of each channel.
+        inputs, outputs: the first queue of each pool.
+        home: color of each output queue that every stream starts and ends with; empty where queues take any color.
+    """
+
+    colors: Mapping[Channel, int]
+    inputs: Mapping[Pool, int]
+    outputs: Mapping[Pool, int]
+    home: Mapping[int, int]
+
+    @classmethod
+    def of(cls, wanted: Demand, fabric: Fabric) -> Plan:
+        """Colors in order; queues to those that use them most."""
+        colors, taken = {}, 0
+        pools: dict[Pool, _Load] = {}
+        for used, often in wanted.items():
+            colors[used], taken = taken, taken + used.colors
+            before = pools.get(used.pool, _Load(used.queues, 0.0))
+            pools[used.pool] = _Load(used.queues, before.often + often)
+        order = dict(sorted(pools.items(), key=lambda item: -item[1].often))
+        plan = cls(colors, _spread(order, fabric.inputs), _spread(order, fabric.outputs), {})
+        return dataclasses.replace(plan, home=plan.owners(order)) if fabric.binds else plan
+
+    def owners(self, order: Mapping[Pool, _Load]) -> dict[int, int]:
+        """The color of each output queue while the pool that uses it most has it; `order`: the busiest pools first."""
+        home: dict[int, int] = {}
+        for pool, load in order.items():
+            for which in range(load.queues):
+                home.setdefault(self.outputs[pool] + which, self.color(pool, which))
+        return home
+
+    def color(self, pool: Pool, which: int) -> int:
+        """The color that an output queue of a pool is bound to: the first of its slice's two."""
+        for used, first in self.colors.items():
+            if used.pool == pool and used.use != "shares":
+                return first + (used.colors // used.slices) * which
+        return next(first for used, first in self.colors.items() if used.pool == pool)
+
+    def stream(self, stream: Stream, shares: Shares) -> Stream:
+        """Its movers with routes, and queues bound again where they need it."""
+        bound, out = dict(self.home), list[isa.Instruction]()
+        node = ""
+        for i in stream.instructions:
+            used = channel(i, shares)
+            if used is not None:
+                node = i.node
+                out += self._bound(used, node, bound)
+                first = self.colors[used]
+                route = isa.Route(first, used.colors, self.inputs[used.pool], self.outputs[used.pool])
+                i = replace(i, route=route)
+            out.append(i)
+        out += [
+            isa.Rebind(node, queue, bound[queue], home) for queue, home in self.home.items() if bound[queue] != home
+        ]
+        return replace(stream, instructions=tuple(out))
+
+    def _bound(self, used: Channel, node: str, bound: dict[int, int]) -> Iterable[isa.Rebind]:
+        for which in range(used.queues if self.home else 0):
+            queue, color = self.outputs[used.pool] + which, self.color(used.pool, which)
+            if bound[queue] != color:
+                yield isa.Rebind(node, queue, bound[queue], color)
+                bound[queue] = color

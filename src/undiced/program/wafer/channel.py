@@ -1,0 +1,96 @@
+"""Channels: what shares colors, because its routes are painted once. Knows movers and trees, no machine.
+
+Every mover belongs to one channel: the sums of a tree, what its roots send back over the same lines, what an owner
+sends along an axis, what passes between regions, and the token's return. A tree's two channels share its queues: the
+root of slice i never sends in that slice's sum, so that its queue carries what it sends back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.instruction import Line
+from undiced.program.wafer.layout import Axis
+from undiced.program.wafer.share import Shares
+
+Use = Literal["sums", "shares", "owner", "regions", "token"]
+COLORS_A_SLICE = 2  # neighbors alternate: who receives on one sends on the other
+COLORS_BETWEEN_REGIONS = 2  # a region receives on one and sends on the other
+_AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Movers with the same routes.
+
+    Attributes:
+        tree: number of the tree; -1 where there is none. slices: of the tree.
+    """
+
+    use: Use
+    line: Line | None = None
+    tree: int = -1
+    slices: int = 1
+
+    @property
+    def colors(self) -> int:
+        """Colors that it takes at each router of its lines."""
+        if self.use == "sums":
+            return COLORS_A_SLICE * self.slices
+        return COLORS_BETWEEN_REGIONS if self.use == "regions" else 1
+
+    @property
+    def queues(self) -> int:
+        """Output queues: slice i has one of its own."""
+        return self.slices
+
+    @property
+    def inputs(self) -> int:
+        """Input queues; what roots send arrives by one."""
+        return self.slices if self.use == "sums" else 1
+
+    @property
+    def pool(self) -> Pool:
+        """What it shares its queues with."""
+        return self.tree if self.tree >= 0 else self
+
+    def __str__(self) -> str:
+        span = f"over {self.line.span} {_AXES[self.line.axis]}" if self.line else ""
+        match self.use:
+            case "sums":
+                return f"sums {span} in {self.slices} slices" if self.slices > 1 else f"sums {span}"
+            case "shares":
+                return f"what roots of {self.slices} slices send {span}"
+            case "owner":
+                return f"what an owner sends {span}"
+            case "regions":
+                return "what passes between regions"
+            case "token":
+                return "the token's return"
+
+
+Pool = int | Channel
+
+
+def channel(mover: isa.Instruction, shares: Shares) -> Channel | None:
+    """The channel of a mover; None for what moves nothing."""
+    match mover:
+        case isa.Reduce():
+            return _of_tree("sums", mover.result, mover.line, shares)
+        case isa.Multicast():
+            if shares.roots(mover.a) is None:
+                return Channel("owner", mover.line)
+            return _of_tree("shares", mover.a, mover.line, shares)
+        case isa.Transfer():
+            return Channel("regions")
+        case isa.Return():
+            return Channel("token")
+    return None
+
+
+def _of_tree(use: Use, name: str, line: Line, shares: Shares) -> Channel:
+    part = shares.roots(name)
+    assert part is not None
+    return Channel(use, line, part.tree, shares.trees[part.tree].slices)
