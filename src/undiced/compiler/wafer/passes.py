@@ -16,14 +16,16 @@ from msgspec.structs import replace as with_fields
 from undiced.compiler.wafer.addresses import addressed, lasting, place_states, scan, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
-from undiced.compiler.wafer.colors import capped, demand, routed, short
+from undiced.compiler.wafer.colors import Demand, capped, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
+from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Region, Run, Stream
@@ -76,34 +78,32 @@ def color(draft: Draft) -> Draft:
         NoRoutes: they don't reach for one tree on each kind of line.
     """
     assert draft.written is not None
-    affordable = _affordable(draft)
-    if affordable:
-        draft = replace(lower(replace(draft, slices=affordable[0])), others=tuple(affordable[1:]))
-        assert draft.written is not None
-    streams = routed(draft.streams, draft.written.trees.made, _runs(draft), fabric(draft.task.wafer))
-    return replace(draft, streams=streams)
+    have, trees = fabric(draft.task.wafer), draft.written.trees.made
+    channels = demand(draft.streams, trees, _runs(draft))
+    if short(channels, have):
+        first, *others = _affordable(draft.written.choices, channels, have)
+        draft = replace(lower(replace(draft, slices=first)), others=tuple(others))
+        trees = draft.written.trees.made if draft.written else ()
+    return replace(draft, streams=routed(draft.streams, trees, _runs(draft), have))
 
 
-def _affordable(draft: Draft) -> list[tuple[int, int]]:
-    """Slices of columns and of bands that colors reach for, neither of which can be raised; none if all asked for fit."""
-    assert draft.written is not None
-    have, choices = fabric(draft.task.wafer), draft.written.choices
-    channels = demand(draft.streams, draft.written.trees.made, _runs(draft))
+def _affordable(choices: Choices, channels: Demand, have: Fabric) -> list[tuple[int, int]]:
+    """Slices of columns and of bands that colors reach for, neither of which can be raised; one of each if for none."""
     found: list[tuple[int, int]] = []
-    for rows in range(choices.row_slices, 0, -1) if short(channels, have) else ():
+    for rows in range(choices.row_slices, 0, -1):
         more = found[-1][1] if found else 0
         for bands in range(choices.band_slices, more, -1):
             if not short(capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands}), have):
                 found.append((rows, bands))
                 break
-    return found
+    return found or [(1, 1)]
 
 
-def route(draft: Draft) -> Draft | None:
+def route(draft: Draft) -> Draft:
     """A tree for each kind of line, and what each stream then takes; the fastest choice of those that colors leave."""
     others = (memory(color(lower(replace(draft, slices=each)))) for each in draft.others)
     made = [_timed(draft), *(_timed(each) for each in others if each is not None)]
-    return min(made, key=_per_token)
+    return replace(min(made, key=_per_token), others=())
 
 
 def _timed(draft: Draft) -> Draft:

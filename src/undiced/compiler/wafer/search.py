@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import cbrt, ceil, sqrt
 
+from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
 from undiced.compiler.wafer.offers import refusal
@@ -117,14 +118,21 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
     by_interval = task.options.objective == "interval"
     drafts: list[Draft] = []
+    lacking: list[NoRoutes] = []
     promising = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
     for each in promising[:_TRIED]:
-        draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
+        try:
+            draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
+        except NoRoutes as error:
+            lacking.append(error)
+            continue
         if draft is not None:
             drafts.append(draft)
         if len(drafts) == _WRITTEN:
             break
     if not drafts:
+        if lacking and len(lacking) == len(promising[:_TRIED]):
+            raise lacking[0]
         return None
     best = min(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d)))
     return run_passes(replace(best, coarse=False))
