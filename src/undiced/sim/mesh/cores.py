@@ -65,7 +65,8 @@ class Cores:
 
     def full(self, array: F32) -> F32:
         """With every core for itself (read only)."""
-        return np.broadcast_to(array, (self.rows, self.columns, *array.shape[2:]))
+        grid = (self.rows, self.columns)
+        return array if array.shape[:2] == grid else np.broadcast_to(array, (*grid, *array.shape[2:]))
 
     def read(self, name: str) -> F32:
         """The array of a value; a view's is a view of its parent's.
@@ -117,7 +118,7 @@ class Cores:
         if found is None:
             shape = (self.rows, self.columns, self.batch.size, *self.shape(name))
             self.arrays[name] = np.full(shape, np.nan, dtype=np.float32)
-        elif any(have < want for have, want in zip(found.shape[:2], grid, strict=True)):
+        elif found.shape[0] < grid[0] or found.shape[1] < grid[1]:
             self.arrays[name] = np.array(self.full(found))
 
     def _seen(self, name: str, parent: F32) -> F32:

@@ -42,6 +42,8 @@ class Declarations:
         self._roots = {name: _roots(value) for name, value in self._values.items()}
         self._grows = {name for name in self._values if self._growing(name)}
         self._fixed = self._filled = Shares(self._values, trees)
+        self._holders = {name: self._fixed.stored(name) for name in self._values}
+        self._constant = {n for n, value in self._holders.items() if value.kind in (Kind.WEIGHT, Kind.TABLE)}
 
     def __getitem__(self, name: str) -> Value:
         if name not in self._values:
@@ -58,11 +60,11 @@ class Declarations:
 
     def holder(self, name: str) -> Value:
         """The value in whose memory `name` lies: itself, or what it is a view of."""
-        return self._fixed.stored(name)
+        return self._holders[name]
 
     def constant(self, name: str) -> bool:
         """Whether it is the same for all tokens: weights and tables."""
-        return self.holder(name).kind in (Kind.WEIGHT, Kind.TABLE)
+        return name in self._constant
 
     def dims(self, name: str) -> tuple[str, ...]:
         """Names of its dimensions."""

@@ -15,7 +15,7 @@ def by_line(cores: Cores, array: F32, line: Line) -> F32:
     flat = array.reshape(*array.shape[:3], -1)
     flat = flat if line.axis is Axis.COLUMNS else flat.swapaxes(0, 1)
     extent = cores.extent(line.axis)
-    flat = np.broadcast_to(flat, (flat.shape[0], extent, *flat.shape[2:]))
+    flat = flat if flat.shape[1] == extent else np.broadcast_to(flat, (flat.shape[0], extent, *flat.shape[2:]))
     count = extent // line.span
     return flat[:, : count * line.span].reshape(flat.shape[0], count, line.span, *flat.shape[2:])
 

@@ -29,17 +29,22 @@ def multiply_add(x: F32, w: F32, start: F32 | None, *, half: bool) -> F32:
     Args:
         half: all hold 16-bit numbers, and every sum is rounded to 16 bits.
     """
-    lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    lead = x.shape[:-2] if x.shape[:-2] == w.shape[:-2] else np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
     total = np.zeros((*lead, x.shape[-2], w.shape[-1]), dtype=np.float32)
     if start is not None:
         total[...] = start
     if not _NATIVE:
         return _added(x, w, total, half)
     tiles = prod(lead)
-    flat_x, flat_w = (np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(tiles, *a.shape[-2:]) for a in (x, w))
-    flat_x, flat_w = np.ascontiguousarray(flat_x), np.ascontiguousarray(flat_w)
-    _native.mesh_multiply_add(flat_x, flat_w, total.reshape(tiles, *total.shape[-2:]), half, _THREADS)
+    flat = total.reshape(tiles, *total.shape[-2:])
+    _native.mesh_multiply_add(_tiles(x, lead, tiles), _tiles(w, lead, tiles), flat, half, _THREADS)
     return total
+
+
+def _tiles(array: F32, lead: tuple[int, ...], tiles: int) -> F32:
+    """[tiles, rows, columns], contiguous."""
+    array = array if array.shape[:-2] == lead else np.broadcast_to(array, (*lead, *array.shape[-2:]))
+    return np.ascontiguousarray(array.reshape(tiles, *array.shape[-2:]))
 
 
 def _added(x: F32, w: F32, total: F32, half: bool) -> F32:
