@@ -1,5 +1,7 @@
 // The Python module undiced._native: the engine as one class, and what this machine can do.
 // Converts arguments and releases the interpreter's lock; every check of values is the engine's.
+#include "../mesh/bind.h"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -12,7 +14,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "../mesh/bind.h"
 #include "engine.h"
 
 namespace nb = nanobind;

@@ -62,9 +62,9 @@ def place(cores: Cores, i: isa.Place) -> None:
     wanted = identities(cores.values[i.result], cores.rows, cores.columns, cores.filled)
     flat = a.reshape(*a.shape[:3], -1)
     made = np.full((*a.shape[:3], wanted.shape[-1]), i.otherwise, dtype=np.float32)
-    for row in range(cores.rows):
-        for column in range(cores.columns):
-            match = wanted[row, column][:, None] == held[row, column][None, :]
-            found = match.any(axis=1) & (wanted[row, column] >= 0)
-            made[row, column][:, found] = flat[row, column][:, match.argmax(axis=1)[found]]
+    for row in range(cores.rows):  # row by row, because a match is elements by elements
+        held_row, wanted_row = np.broadcast_arrays(held[row, :, None, :], wanted[row, :, :, None])
+        match = (held_row == wanted_row) & (wanted_row >= 0)
+        taken = np.take_along_axis(flat[row], match.argmax(axis=2)[:, None], -1)
+        np.copyto(made[row], taken, where=match.any(axis=2)[:, None])
     cores.keep(i.result, made.reshape(*a.shape[:3], *cores.shape(i.result)))
