@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,18 @@ def bind(
             if progress is not None:
                 progress(done, len(slots))
     return made
+
+
+def weight_bytes(program: WaferProgram) -> int:
+    """Bytes of all arrays that `bind` makes."""
+    total = 0
+    for region in program.regions:
+        for run in region.runs:
+            for value in program.streams[run.stream].values:
+                if value.kind in (Kind.WEIGHT, Kind.TABLE) and value.view is None:
+                    cores = (region.rows if value.rows else 1) * (region.columns if value.columns else 1)
+                    total += 4 * cores * prod(local_shape(value))
+    return total
 
 
 def _uses(values: tuple[Value, ...], region: Region, run: Run, bound: Bound) -> Iterator[_Use]:

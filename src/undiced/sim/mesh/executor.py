@@ -12,13 +12,14 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.core.errors import ContextLengthError, InvalidRequestError, ProgramFileError
+from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, ProgramFileError
+from undiced.core.memory import main_memory_bytes
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.value import Kind
 from undiced.sim.mesh import choices, elementwise, movers, positions, products
 from undiced.sim.mesh.batch import Batch
-from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind
+from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_bytes
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.declarations import Declarations
@@ -27,6 +28,7 @@ from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
 
 _ARRAY_FLOATS = 1 << 26  # ours: 256 MiB
+_MEMORY_SHARE = 0.8  # of main memory, for weights
 
 Watch = Callable[[Run, isa.Instruction, Cores], None]
 
@@ -85,13 +87,14 @@ class MeshExecutor:
         progress: called with (slots bound, slots in all).
 
     Raises:
-        CheckpointError: a weight is no finite number.
+        CheckpointError: a weight is no finite number. EngineError: the weights of all cores do not fit into memory.
     """
 
     def __init__(
         self, program: WaferProgram, read_slot: ReadSlot, numbers: Numbers = "fp32", progress: Progress | None = None
     ) -> None:
         self.program, self.numbers = program, numbers
+        _refuse_giants(program)
         self._lengths: dict[int, int] = {}
         states = [v for stream in program.streams for v in stream.values if v.kind is Kind.STATE]
         self._values = [Declarations((*states, *stream.values), program.trees) for stream in program.streams]
@@ -169,7 +172,13 @@ class MeshExecutor:
         cores.begin(self._values[run.stream], site.bound, site.caches)
         instructions = self.program.streams[run.stream].instructions
         for instruction, ended in zip(instructions, self._ended[run.stream], strict=True):
-            EXECUTORS[type(instruction)](cores, instruction)
+            try:
+                EXECUTORS[type(instruction)](cores, instruction)
+            except (ValueError, LookupError, AssertionError) as error:
+                stream, op = self.program.streams[run.stream].name, type(instruction).__name__
+                raise ProgramFileError(
+                    f"{op} of {instruction.node} in stream {stream!r} can't be executed: {error}."
+                ) from error
             if watch is not None:
                 watch(run, instruction, cores)
             for name in ended:
@@ -200,3 +209,14 @@ def _result(cores: Cores) -> Result | None:
     logits = gather(cores.values["logits"], cores.read("logits"), lead=1)
     chosen = cores.read("token")[0, 0].reshape(cores.batch.size, -1)[:, 0]
     return Result(tuple(map(int, chosen)), logits)
+
+
+def _refuse_giants(program: WaferProgram) -> None:
+    """Weights lie in this machine's memory as 32-bit numbers, repeated where cores repeat them."""
+    needed, there = weight_bytes(program), main_memory_bytes()
+    if needed > _MEMORY_SHARE * there:
+        sizes = f"{needed / 2**30:.1f} GiB for the weights of all cores; {there / 2**30:.1f} GiB are here"
+        raise EngineError(
+            f"{program.model} takes {sizes}.",
+            remedy="Emulate a smaller model.",
+        )

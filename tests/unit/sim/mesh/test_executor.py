@@ -4,12 +4,20 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from msgspec import structs
 from support.mesh_cores import cores, execute
 from support.mesh_models import executor, forced, prompt, tiny
 from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import LEAN
-from undiced.core.errors import CheckpointError, CompileError, ContextLengthError, InvalidRequestError, ProgramFileError
+from undiced.core.errors import (
+    CheckpointError,
+    CompileError,
+    ContextLengthError,
+    EngineError,
+    InvalidRequestError,
+    ProgramFileError,
+)
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Dim, Partial, Roots
 from undiced.program.wafer.tree import Level, Tree
@@ -137,3 +145,20 @@ def test_cuts_outside_the_graph_are_refused():
     graph, _ = tiny("llama")
     with pytest.raises(CompileError, match="do not lie inside"):
         compile_mesh(graph, 2, 2, cuts=[3, 3])
+
+
+def test_an_instruction_that_cannot_be_executed_is_named():
+    graph, weights = tiny("llama")
+    program = compile_mesh(graph, 2, 2, context=16)
+    stream = next(s for s in program.streams if any(isinstance(i, isa.Rotate) for i in s.instructions))
+    broken = tuple(structs.replace(i, cosine="hidden") if isinstance(i, isa.Rotate) else i for i in stream.instructions)
+    streams = tuple(structs.replace(s, instructions=broken) if s is stream else s for s in program.streams)
+    mesh = MeshExecutor(structs.replace(program, streams=streams), weights.__getitem__)
+    with pytest.raises(ProgramFileError, match="Rotate of attn"):
+        mesh.step([(0, [1, 2])])
+
+
+def test_weights_that_memory_cannot_hold_are_refused(monkeypatch):
+    monkeypatch.setattr("undiced.sim.mesh.executor.main_memory_bytes", lambda: 1000)
+    with pytest.raises(EngineError, match="weights of all cores"):
+        executor("llama", 2, 2)
