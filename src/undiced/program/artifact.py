@@ -50,8 +50,7 @@ class Artifact:
 
     def encoded(self) -> bytes:
         """The program as a file holds it; it ends with the sha256 of all that comes before."""
-        data = MAGIC + VERSION.to_bytes(4, "little") + _payload(self)
-        return data + hashlib.sha256(data).digest()
+        return sealed(_payload(self))
 
     def save(self, path: Path) -> None:
         """Write the program to a file."""
@@ -62,3 +61,9 @@ def _payload(program: Artifact) -> bytes:
     import msgspec
 
     return msgspec.msgpack.encode(program)
+
+
+def sealed(payload: bytes) -> bytes:
+    """What a program file holds: magic, version, payload, and the sha256 of all of that."""
+    data = MAGIC + VERSION.to_bytes(4, "little") + payload
+    return data + hashlib.sha256(data).digest()

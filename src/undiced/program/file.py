@@ -14,6 +14,8 @@ from undiced.core.opening import read_file
 from undiced.program.artifact import MAGIC, VERSION
 from undiced.program.host.program import HostProgram
 from undiced.program.host.verify import verify as verify_host
+from undiced.program.wafer.file import decode as decode_wafer
+from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer_isa import Program
 from undiced.program.wafer_isa import verify as verify_wafer
 
@@ -21,7 +23,7 @@ _MAX_FILE_BYTES = 1 << 30
 _AGAIN = "Compile it again with `undiced compile`."
 
 
-def load(path: Path) -> HostProgram | Program:
+def load(path: Path) -> HostProgram | WaferProgram | Program:
     """Read a program file.
 
     Raises:
@@ -34,7 +36,7 @@ def load(path: Path) -> HostProgram | Program:
     return decode(data, str(path))
 
 
-def decode(data: bytes, name: str) -> HostProgram | Program:
+def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
     """The verified program of `Artifact.encoded`; `name` is what errors call it.
 
     Raises:
@@ -56,13 +58,17 @@ def decode(data: bytes, name: str) -> HostProgram | Program:
     raise ProgramFileError(f"{name} does not hold a valid program: {reason}", remedy=_AGAIN)
 
 
-def _verified(payload: bytes) -> HostProgram | Program:
+def _verified(payload: bytes) -> HostProgram | WaferProgram | Program:
     import msgspec
 
     class Kind(msgspec.Struct):
         kind: Literal["host", "wafer"]
+        trees: msgspec.Raw | None = None  # of wafer programs that execute
 
-    if msgspec.msgpack.decode(payload, type=Kind).kind == "host":
+    found = msgspec.msgpack.decode(payload, type=Kind)
+    if found.trees is not None:
+        return decode_wafer(payload)
+    if found.kind == "host":
         host = msgspec.msgpack.decode(payload, type=HostProgram)
         verify_host(host)
         return host

@@ -18,6 +18,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.verify import Hardware, verify
 
 _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 
@@ -140,7 +141,7 @@ def time_step(
     `varied` is the machine with other constants (calibration, ranges, floors), for which nothing is compiled anew.
 
     Raises:
-        CompileError: a program that was compiled for another machine.
+        CompileError: a program that was compiled for another machine, or that breaks a rule of it.
     """
     if program.machine_digest != wafer.digest:
         another = "another machine of that name" if program.machine == wafer.name else wafer.name
@@ -148,6 +149,7 @@ def time_step(
             f"The program was compiled for {program.machine}, not for {another}.",
             remedy="Compile it again for this machine.",
         )
+    verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
     step = step or Step(context=program.bounds.context)
     clock = clock_hz or wafer.system.clock_hz.value
     paths = stream_paths(program, varied or wafer, step, clock)

@@ -30,6 +30,7 @@ class Dim(Struct, frozen=True):
 
 
 POSITION = "position"
+FLAT = "flat"  # elements side by side of which each core has its own; views say what they are
 
 
 class Shard(Struct, frozen=True, tag="shard"):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
+import msgspec
 from msgspec import Struct
 
 from undiced.core.manifest import WeightSlot
 from undiced.program import Bounds, Rect
+from undiced.program.artifact import sealed
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Value
@@ -53,7 +58,7 @@ class Region(Struct, frozen=True):
         return self.rect.height if self.turned else self.rect.width
 
 
-class WaferProgram(Struct, frozen=True):
+class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=True):
     """A model compiled for wafers; a token passes its regions in order.
 
     Attributes:
@@ -72,3 +77,25 @@ class WaferProgram(Struct, frozen=True):
     slots: tuple[WeightSlot, ...]
     vocab: int
     facts: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def payload(self) -> bytes:
+        """What its file holds between head and checksum; equal programs have equal ones."""
+        return msgspec.msgpack.encode(self)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the payload."""
+        return hashlib.sha256(self.payload).hexdigest()
+
+    def encoded(self) -> bytes:
+        """The program as a file holds it."""
+        return sealed(self.payload)
+
+    def save(self, path: Path) -> None:
+        """Write the program to a file."""
+        path.write_bytes(self.encoded())
+
+    def fact(self, name: str) -> float:
+        """The value of one of `facts`; KeyError if the compiler did not record it."""
+        return dict(self.facts)[name]

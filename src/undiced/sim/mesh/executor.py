@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, ProgramFileError
 from undiced.core.memory import main_memory_bytes
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.lifetimes import last_uses
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.value import Kind
+from undiced.program.wafer.verify import verify
 from undiced.sim.mesh import choices, elementwise, movers, positions, products
 from undiced.sim.mesh.batch import Batch
 from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_bytes
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.declarations import Declarations
-from undiced.sim.mesh.lifetimes import last_uses
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
 
@@ -87,18 +88,22 @@ class MeshExecutor:
         progress: called with (slots bound, slots in all).
 
     Raises:
-        CheckpointError: a weight is no finite number. EngineError: the weights of all cores do not fit into memory.
+        CompileError: the program breaks a rule. CheckpointError: a weight is no finite number.
+        EngineError: the weights of all cores do not fit into memory.
     """
 
     def __init__(
         self, program: WaferProgram, read_slot: ReadSlot, numbers: Numbers = "fp32", progress: Progress | None = None
     ) -> None:
+        verify(program)
         self.program, self.numbers = program, numbers
         _refuse_giants(program)
         self._lengths: dict[int, int] = {}
         states = [v for stream in program.streams for v in stream.values if v.kind is Kind.STATE]
         self._values = [Declarations((*states, *stream.values), program.trees) for stream in program.streams]
-        self._ended = [last_uses(stream, values) for stream, values in zip(program.streams, self._values, strict=True)]
+        self._ended = [
+            last_uses(stream, values.holder) for stream, values in zip(program.streams, self._values, strict=True)
+        ]
         self._sites = [
             [
                 _Site(bound, Caches(region.rows, region.columns, self._values[run.stream]))

@@ -7,7 +7,7 @@ from undiced.compiler.wafer.lower.linear import Output, to_columns
 from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, TOKEN, Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Roots
+from undiced.program.wafer.layout import Axis, Dim, Owner, Partial, Roots
 from undiced.program.wafer.value import Weights
 
 
@@ -36,7 +36,7 @@ def _looked_up(low: Lowering, node: Node, dim: str, rows: int, index: isa.Index,
     over = grid.over_rows(HIDDEN)
     held = Weights(role, dims, layer, scale=scale)
     table = w.weight(f"{role}.table", dims, held, over, grid.over_columns(dim))
-    own = w.value(f"{role}.own", hidden, over, ())
+    own = w.value(f"{role}.own", hidden, over, (Owner(index, grid.columns),))
     w.emit(isa.Lookup(w.node, own, table, index))
     label = layered(node.out)[0] if index == "token" else f"{role}.row"
     return w.sent(own, grid.line(Axis.COLUMNS), label, hidden, over, ())
@@ -55,7 +55,7 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
         w.emit(isa.Scale(w.node, "multiply", result, result, 1.0 / limit))
         w.emit(isa.Apply(w.node, "tanh", result, result))
         w.emit(isa.Scale(w.node, "multiply", result, result, limit))
-    own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), grid.over_columns("vocab"))
+    own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), (Partial("max", grid.columns),))
     w.emit(isa.Select(w.node, own, result))
     part = Roots(grid.columns, w.tree(grid.line(Axis.COLUMNS)), whole=True)
     best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))

@@ -14,7 +14,7 @@ from undiced.compiler.wafer.lower.writer import Writer
 from undiced.model.node import Node
 from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Shard, Spread
+from undiced.program.wafer.layout import Axis, Dim, Owner, Shard, Spread
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.value import DType, Growth, Kind, Rotation, View, local_shape
 
@@ -125,7 +125,9 @@ def tables_stream(w: Writer, context: int, wanted: dict[str, ByPosition]) -> Str
         dims = (Dim(ROWS_OF_TABLE, context), *row.dims)
         table = w.value(f"{name}.table", dims, rows, columns, _dtype(w), kind=Kind.TABLE)
         w.values[table] = replace(w.values[table], table=row.table)
-        own = w.value(f"{name}.own", row.dims, row.rows, row.columns, _dtype(w))
+        owner: Spread = (Owner("position", w.grid.extent(row.axis)),)
+        at = (owner, row.columns) if row.axis is Axis.ROWS else (row.rows, owner)
+        own = w.value(f"{name}.own", row.dims, *at, _dtype(w))
         w.emit(isa.Lookup(name, own, table, "position"))
         state = w.state(name, row.dims, row.rows, row.columns, _dtype(w))
         w.emit(isa.Multicast(name, state, own, w.grid.line(row.axis), w.choices.wire))

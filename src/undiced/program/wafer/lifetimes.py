@@ -1,0 +1,41 @@
+"""How long values of a stream are needed: the one notion of executors, of who plans memory, and of who checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from undiced.program.wafer.instruction import Instruction, Transfer
+from undiced.program.wafer.operands import reads, writes
+from undiced.program.wafer.program import Stream
+from undiced.program.wafer.value import Kind, Value
+
+OUTPUTS = ("logits", "token")  # values that a step ends with
+Holder = Callable[[str], Value]  # the value in whose memory another lies
+
+
+def own_reads(instruction: Instruction) -> tuple[str, ...]:
+    """What it reads of its own region: a transfer reads the one before."""
+    return () if isinstance(instruction, Transfer) else reads(instruction)
+
+
+def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
+    """The first and the last instruction that needs each value with memory of its own, by index."""
+    found: dict[str, tuple[int, int]] = {}
+    for index, instruction in enumerate(stream.instructions):
+        for name in (*own_reads(instruction), *writes(instruction)):
+            stored = holder(name).name
+            first, _ = found.get(stored, (index, index))
+            found[stored] = first, index
+    for name in {holder(value.name).name for value in stream.values if value.name in OUTPUTS} & set(found):
+        found[name] = found[name][0], len(stream.instructions) - 1
+    return found
+
+
+def last_uses(stream: Stream, holder: Holder) -> tuple[tuple[str, ...], ...]:
+    """For each instruction, the values of the stream's own that nobody needs after it."""
+    kept = {holder(value.name).name for value in stream.values if value.name in OUTPUTS}
+    ended: list[list[str]] = [[] for _ in stream.instructions]
+    for name, (_, last) in lifetimes(stream, holder).items():
+        if holder(name).kind is Kind.ACTIVATION and name not in kept:
+            ended[last].append(name)
+    return tuple(map(tuple, ended))
