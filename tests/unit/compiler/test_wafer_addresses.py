@@ -2,8 +2,9 @@
 
 from support.streams import line, sliced_sum, value
 
-from undiced.compiler.wafer.addresses import lifetimes, shares_of
+from undiced.compiler.wafer.addresses import shares_of
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.lifetimes import lifetimes
 from undiced.program.wafer.program import Stream
 
 TREE, VALUES = sliced_sum(64, 12, 2)
@@ -15,7 +16,7 @@ USE = isa.Combine("n", "add", "own", "own", "sum")
 
 def lives(*instructions: isa.Instruction) -> dict[str, tuple[int, int]]:
     stream = Stream("s", (*VALUES, value("own", ("flat", 12))), instructions)
-    return lifetimes(stream, shares_of(stream, (TREE,)))
+    return lifetimes(stream, shares_of(stream, (TREE,)).stored)
 
 
 def test_what_a_mover_sends_lives_until_what_it_brings_is_read() -> None:

@@ -8,54 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
 
 from msgspec.structs import replace
 
-from undiced.program.wafer.instruction import MOVERS
-from undiced.program.wafer.operands import reads, writes
+from undiced.program.wafer.lifetimes import lifetimes
+from undiced.program.wafer.memory import LASTING, aligned, share_bytes
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
-from undiced.program.wafer.value import BITS, Kind, Value
-
-ALIGNMENT = 8  # a port's width: operands of one operation then start in banks that rules allow
-LASTING = (Kind.WEIGHT, Kind.TABLE, Kind.CACHE)
-
-
-def aligned(size: float) -> int:
-    """Bytes rounded up to whole ports."""
-    return ceil(size / ALIGNMENT) * ALIGNMENT
-
-
-def share_bytes(shares: Shares, name: str) -> int:
-    """Bytes of one copy of a value on the fullest core, all its positions filled."""
-    return aligned(shares.size(name) * BITS[shares.values[name].dtype] / 8)
+from undiced.program.wafer.value import Kind, Value
 
 
 def shares_of(stream: Stream, trees: tuple[Tree, ...]) -> Shares:
     """Sizes of a stream's values, caches as large as they are declared."""
     return Shares({value.name: value for value in stream.values}, trees)
-
-
-def lifetimes(stream: Stream, shares: Shares) -> dict[str, tuple[int, int]]:
-    """First and last instruction that touches each value with memory of its own, by index.
-
-    A mover may still send its operand while later instructions run: that lives until its result is read.
-    """
-    found: dict[str, tuple[int, int]] = {}
-    sending: dict[str, list[str]] = {}  # by what a mover makes: what it sends
-    for index, instruction in enumerate(stream.instructions):
-        read = [shares.stored(name).name for name in reads(instruction) if name in shares.values]
-        written = [shares.stored(name).name for name in writes(instruction) if name in shares.values]
-        sent = [name for result in read for name in sending.pop(result, ())]
-        for name in (*read, *written, *sent):
-            found[name] = found.get(name, (index, index))[0], index
-        if isinstance(instruction, MOVERS):
-            sending.setdefault("".join(written), []).extend(read)
-    for name in (name for names in sending.values() for name in names):
-        found[name] = found[name][0], len(stream.instructions)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +65,7 @@ def place_states(
 ) -> tuple[dict[str, int], int]:
     """Addresses of states from `base` on, and the first free one behind them."""
     at: dict[str, int] = {}
+    base = aligned(base)
     shares = Shares({value.name: value for value in states}, trees)
     for value in states:
         at[value.name] = base
@@ -112,7 +79,7 @@ def scan(stream: Stream, trees: tuple[Tree, ...], base: int, tokens: int) -> tup
     In the order in which they are first used, each takes the lowest gap between those alive at the same time.
     """
     shares = shares_of(stream, trees)
-    lives = lifetimes(stream, shares)
+    lives = lifetimes(stream, shares.stored)
     values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
     placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
     at: dict[str, int] = {}

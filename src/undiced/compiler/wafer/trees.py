@@ -17,7 +17,7 @@ from undiced.program.wafer.paths import positions_most
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
-from undiced.program.wafer.tree import Level, Tree, root_place
+from undiced.program.wafer.tree import Level, Tree, root_place, separate
 from undiced.program.wafer.workload import work
 
 _SIZES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 24, 28, 32)
@@ -82,7 +82,8 @@ class TreeFinder:
                 if total >= best:
                     break
             else:
-                if positions_most(tuple(levels)) <= self._positions:
+                fits = positions_most(tuple(levels)) <= self._positions
+                if fits and separate(Tree(span, tuple(levels), slices)):
                     best, chosen = total, tuple(levels)
         return Tree(span, chosen, slices)
 

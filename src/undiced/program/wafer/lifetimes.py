@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from undiced.program.wafer.instruction import Instruction, Transfer
+from undiced.program.wafer.instruction import MOVERS, Instruction, Transfer
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.value import Kind, Value
@@ -19,15 +19,24 @@ def own_reads(instruction: Instruction) -> tuple[str, ...]:
 
 
 def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
-    """The first and the last instruction that needs each value with memory of its own, by index."""
+    """The first and the last instruction that needs each value with memory of its own, by index.
+
+    A mover may still send its operand while later instructions run: that lives until its result is read, or beyond the end.
+    """
     found: dict[str, tuple[int, int]] = {}
+    sending: dict[str, set[str]] = {}  # by what a mover makes: what it sends
+    end = len(stream.instructions)
     for index, instruction in enumerate(stream.instructions):
-        for name in (*own_reads(instruction), *writes(instruction)):
-            stored = holder(name).name
-            first, _ = found.get(stored, (index, index))
-            found[stored] = first, index
-    for name in {holder(value.name).name for value in stream.values if value.name in OUTPUTS} & set(found):
-        found[name] = found[name][0], len(stream.instructions) - 1
+        read = [holder(name).name for name in own_reads(instruction)]
+        written = [holder(name).name for name in writes(instruction)]
+        sent = [name for result in read for name in sending.pop(result, ())]
+        for name in (*read, *written, *sent):
+            found[name] = found.get(name, (index, index))[0], index
+        if isinstance(instruction, MOVERS):
+            sending.setdefault("".join(written), set()).update(read)
+    outputs = {holder(value.name).name for value in stream.values if value.name in OUTPUTS} & set(found)
+    for name in outputs.union(*sending.values()):
+        found[name] = found[name][0], end
     return found
 
 
@@ -37,5 +46,5 @@ def last_uses(stream: Stream, holder: Holder) -> tuple[tuple[str, ...], ...]:
     ended: list[list[str]] = [[] for _ in stream.instructions]
     for name, (_, last) in lifetimes(stream, holder).items():
         if holder(name).kind is Kind.ACTIVATION and name not in kept:
-            ended[last].append(name)
+            ended[min(last, len(ended) - 1)].append(name)
     return tuple(map(tuple, ended))

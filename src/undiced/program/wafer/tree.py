@@ -85,6 +85,11 @@ def roots(tree: Tree) -> tuple[int, ...]:
     return tuple(joins(tree, which)[-1][0].root for which in range(tree.slices))
 
 
+def separate(tree: Tree) -> bool:
+    """Whether each slice ends at a core of its own."""
+    return len(set(roots(tree))) == tree.slices
+
+
 def role(tree: Tree, which: int, core: int) -> Role:
     """The role of the core at a place of the line in the tree of slice `which`."""
     for number, level in enumerate(joins(tree, which)):

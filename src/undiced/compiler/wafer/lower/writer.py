@@ -63,8 +63,8 @@ class Writer:
         kind: Kind = Kind.ACTIVATION,
         view: View | None = None,
     ) -> str:
-        """Declare a value; returns its name, made unique."""
-        name = label
+        """Declare a value; returns its name, made unique. A view has the element type of what it lies in."""
+        name, dtype = label, self.values[view.parent].dtype if view else dtype
         while name in self.values:
             name += "'"
         self.values[name] = Value(name, dims, dtype, rows, columns, kind, view)

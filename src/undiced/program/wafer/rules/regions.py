@@ -10,7 +10,7 @@ from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.limits import SIZE_MAX, SLICES_MAX, WAYS_MAX
 from undiced.program.wafer.rules.rectangles import Box, meeting
-from undiced.program.wafer.tree import Tree, roots
+from undiced.program.wafer.tree import Tree, separate
 
 
 def regions(program: WaferProgram, mesh: tuple[int, int] | None) -> Faults:
@@ -59,5 +59,5 @@ def _tree(tree: Tree) -> Iterator[str]:
         yield f"does not join its {tree.span} cores into one root: levels of {sizes}"
     elif not 1 <= tree.slices <= min(SLICES_MAX, tree.span):
         yield f"has {tree.slices} slices over {tree.span} cores"
-    elif tree.slices > 1 and (min(sizes[0], tree.span) < tree.slices or len(set(roots(tree))) < tree.slices):
+    elif tree.slices > 1 and (min(sizes[0], tree.span) < tree.slices or not separate(tree)):
         yield f"has no core of its own for each of {tree.slices} roots: levels of {sizes}"
