@@ -31,8 +31,7 @@ def product(i: isa.Product, s: Scope) -> Faults:
         yield from is_of(s, weight, (Kind.WEIGHT, Kind.CACHE), "weights")
         if i.expert:
             yield from _expert(i, s, weight)
-        names = s.shares.names(weight)[1:] if i.expert else s.shares.names(weight)
-        yield from _contraction(i, s, weight, names, result)
+        yield from _contraction(i, s, weight, result)
         made = s.shares.names(result)
         for axis, parts in axes(s, i.x, weight, result):
             if parts is None and all_joined(s, axis, (i.x, weight), result, "sum"):
@@ -44,8 +43,6 @@ def product(i: isa.Product, s: Scope) -> Faults:
 def _expert(i: isa.Product, s: Scope, weight: str) -> Faults:
     if s.values[weight].kind is not Kind.WEIGHT or len(s.shares.names(weight)) < 2:
         yield Fault(f"weights {weight} are no stack of experts")
-    elif not 0 <= i.choice < s.shares.size(i.expert):
-        yield Fault(f"choice {i.choice} of {s.shares.size(i.expert)} experts {i.expert}")
     for _, parts in axes(s, i.expert):
         if not all(repeats(part) for (part,) in parts or ()):
             yield Fault(f"expert {i.expert} is not the same on every core")
@@ -54,10 +51,12 @@ def _expert(i: isa.Product, s: Scope, weight: str) -> Faults:
         yield Fault(f"experts of {weight} are shared out")
 
 
-def _contraction(i: isa.Product, s: Scope, weight: str, names: tuple[str, ...], result: str) -> Faults:
+def _contraction(i: isa.Product, s: Scope, weight: str, result: str) -> Faults:
     x, made = s.shares.names(i.x), s.shares.names(result)
+    names, shape = s.shares.names(weight), s.shares.shape(weight)
+    if i.expert:  # what a token takes of a stack
+        names, shape = (*s.shares.names(i.expert), *names[1:]), (*s.shares.shape(i.expert), *shape[1:])
     have = dict(zip(x, s.shares.shape(i.x), strict=len(x) == len(s.shares.shape(i.x))))
-    shape = s.shares.shape(weight)[len(s.shares.shape(weight)) - len(names) :]
     for name, size in zip(names, shape, strict=True):
         if have.setdefault(name, size) != size:
             yield Fault(f"a core has {have[name]} of {name} of x {i.x}, and {size} of {weight}")

@@ -72,7 +72,9 @@ def _weights(value: Value, held: Weights, run: Run, slots: dict[str, WeightSlot]
     for dim in value.dims:
         if dim.size != sizes[dim.name] and not (dim.name == held.shared and dim.size <= sizes[dim.name]):
             yield f"has {dim.size} of {dim.name}, and its slot {sizes[dim.name]}"
-    if held.shared and (held.shared not in sizes or run.start >= sizes[held.shared]):
+    if not all(1 <= each <= SIZE_MAX for each in held.step):
+        yield f"takes {held.step[1]} elements for {held.step[0]} of a run"
+    elif held.shared and (held.shared not in sizes or run.start // held.step[0] * held.step[1] >= sizes[held.shared]):
         yield f"takes {held.shared!r} from {run.start} on, of {sizes.get(held.shared, 0)}"
     yield from _columns(held, sizes)
     if not held.role:
