@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from undiced.machine.wafer import Wafer
     from undiced.program import Program
+    from undiced.program.wafer.program import WaferProgram
 
 _MAGIC = b"UNDICED"
 _REMEDY = "Compile it again with `undiced compile`."
@@ -27,7 +28,7 @@ class ProgramFile:
     """A wafer program out of a file, and the machine that it was compiled for."""
 
     path: Path
-    program: Program
+    program: Program | WaferProgram
     wafer: Wafer
     machine: str
 
@@ -76,7 +77,6 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
         ProgramFileError: not a program, damaged, or with content that its machine can't hold.
         InvalidRequestError: a host program, or a machine that is not the program's.
     """
-    from undiced.compiler.wafer.verify import verify
     from undiced.machine import find_machine
     from undiced.program import HostProgram
     from undiced.program.file import load
@@ -92,13 +92,24 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
     try:
         with opened.computing():
             if program.machine_digest == opened.wafer.digest:  # else the simulators refuse it, naming both
-                verify(program, opened.wafer)
+                _verify(program, opened.wafer)
     except CompileError as error:
         raise ProgramFileError(f"{path} does not hold a valid program: {error.message}", remedy=_REMEDY) from None
     return opened
 
 
-def _machine_of(program: Program, machine: str | None) -> str:
+def _verify(program: Program | WaferProgram, wafer: Wafer) -> None:
+    from undiced.compiler.wafer.verify import verify as verify_bill
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.program.wafer.verify import Hardware, verify
+
+    if isinstance(program, WaferProgram):
+        verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
+    else:
+        verify_bill(program, wafer)
+
+
+def _machine_of(program: Program | WaferProgram, machine: str | None) -> str:
     """Where to look the machine up that a program was compiled for."""
     from undiced.machine import find_machine
 

@@ -6,21 +6,33 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 from undiced.core.manifest import WeightSlot
+from undiced.program.artifact import VERSION
 from undiced.program.host.field import NONE, Kind
 from undiced.program.host.instruction import Instr
 from undiced.program.host.program import HostProgram
 from undiced.program.host.table import flags_of, name_of, words_of
+from undiced.program.wafer.dump import lines as wafer_lines
+from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer_isa import Program, Region
 
 
-def dump(program: HostProgram | Program) -> str:
+def dump(program: HostProgram | Program | WaferProgram) -> str:
     """One line a fact, region, buffer, slot and instruction; equal programs give equal text."""
-    return "\n".join([*_head(program), *(_host(program) if isinstance(program, HostProgram) else _wafer(program)), ""])
+    return "\n".join([*_head(program), *_body(program), ""])
 
 
-def _head(program: HostProgram | Program) -> Iterator[str]:
+def _body(program: HostProgram | Program | WaferProgram) -> Iterator[str]:
+    if isinstance(program, WaferProgram):
+        yield from wafer_lines(program)
+        yield from (_slot(number, slot) for number, slot in enumerate(program.slots))
+        return
+    yield from _host(program) if isinstance(program, HostProgram) else _wafer(program)
+
+
+def _head(program: HostProgram | Program | WaferProgram) -> Iterator[str]:
     bounds = program.bounds
-    yield f"program {program.model} for {program.machine} ({program.kind}, version {program.version})"
+    kind = "wafer" if isinstance(program, WaferProgram) else program.kind
+    yield f"program {program.model} for {program.machine} ({kind}, version {VERSION})"
     yield f"graph {program.graph_digest}"
     yield f"machine {program.machine_digest}"
     yield f"bounds batch={bounds.batch} context={bounds.context} vocab={program.vocab}"

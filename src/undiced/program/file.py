@@ -53,7 +53,7 @@ def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
         return _verified(data[12:-32])
     except CompileError as error:
         reason = error.message
-    except (ArithmeticError, ValueError) as error:  # a DecodeError of msgspec is a ValueError
+    except (ArithmeticError, ValueError, RecursionError) as error:  # a DecodeError of msgspec is a ValueError
         reason = f"{error}."
     raise ProgramFileError(f"{name} does not hold a valid program: {reason}", remedy=_AGAIN)
 

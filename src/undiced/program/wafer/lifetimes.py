@@ -21,7 +21,8 @@ def own_reads(instruction: Instruction) -> tuple[str, ...]:
 def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
     """The first and the last instruction that needs each value with memory of its own, by index.
 
-    A mover may still send its operand while later instructions run: that lives until its result is read, or beyond the end.
+    A mover may still send its operand while later instructions run: that lives until its result is read, or beyond
+    the end.
     """
     found: dict[str, tuple[int, int]] = {}
     sending: dict[str, set[str]] = {}  # by what a mover makes: what it sends

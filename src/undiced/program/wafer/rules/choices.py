@@ -7,7 +7,7 @@ from undiced.program.wafer.layout import Axis, Owner, Part, Partial, Shard, Spre
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import all_joined, apart, axes, is_of, together, whole
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.rules.spreads import same
+from undiced.program.wafer.spreads import same
 from undiced.program.wafer.value import Kind, shard_of
 
 

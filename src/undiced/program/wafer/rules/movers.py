@@ -9,10 +9,10 @@ from undiced.program.wafer.layout import Axis, Owner, Partial, Replicate, Roots,
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import apart, is_of, terms, whole
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.rules.spreads import WORDS, aligned, repeats, same
+from undiced.program.wafer.spreads import WORDS, aligned, repeats, same
 from undiced.program.wafer.value import Kind
 
-_TERMS = {"sum": "sum", "max": "max", "top": "max"}
+_TERMS = {"sum": "sum", "max": "max", "two": "max", "top": "max"}
 _DISTANCE_MAX = 1 << 24
 
 
@@ -59,6 +59,8 @@ def reduce(i: isa.Reduce, s: Scope) -> Faults:
         yield Fault(f"{i.result} is a view, and sums need memory of their own")
     if i.operation == "top" and not (root.whole and len(s.values[i.a].dims) > 1 and s.values[i.a].dims[0].size > 1):
         yield Fault(f"{i.a} is no list, or its roots take a part of it each")
+    if i.operation == "two" and not (root.whole and s.values[i.a].dims and s.values[i.a].dims[-1].size == 2):
+        yield Fault(f"{i.a} has no pairs, or its roots take a part of them each")
 
 
 def multicast(i: isa.Multicast, s: Scope) -> Faults:

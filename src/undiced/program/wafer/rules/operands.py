@@ -8,7 +8,7 @@ from math import prod
 from undiced.program.wafer.layout import Axis, Part, Partial, Shard
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.rules.spreads import WORDS, aligned, local, repeats, same, words
+from undiced.program.wafer.spreads import WORDS, aligned, local, repeats, same, words
 from undiced.program.wafer.value import Kind
 
 
