@@ -9,6 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from undiced.core.errors import CheckpointError, CompileError, ProgramFileError
 from undiced.core.opening import read_file
 from undiced.program.artifact import MAGIC, VERSION
@@ -58,14 +60,13 @@ def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
     raise ProgramFileError(f"{name} does not hold a valid program: {reason}", remedy=_AGAIN)
 
 
+class _Kind(msgspec.Struct):
+    kind: Literal["host", "wafer"]
+    trees: msgspec.Raw | None = None  # of wafer programs that execute
+
+
 def _verified(payload: bytes) -> HostProgram | WaferProgram | Program:
-    import msgspec
-
-    class Kind(msgspec.Struct):
-        kind: Literal["host", "wafer"]
-        trees: msgspec.Raw | None = None  # of wafer programs that execute
-
-    found = msgspec.msgpack.decode(payload, type=Kind)
+    found = msgspec.msgpack.decode(payload, type=_Kind)
     if found.trees is not None:
         return decode_wafer(payload)
     if found.kind == "host":

@@ -22,10 +22,11 @@ LAYER = Stream(
     "layer",
     (*VALUES, value("hidden", ("hidden", 64), kind=Kind.STATE)),
     (
-        isa.Scale("norm", "multiply", "sum.terms", "sum.terms", 2.0),
+        isa.Fill("norm", "sum.terms", 0.0),
         isa.Reduce("ffn", "sum", "sum.roots", "sum.terms", line(64), "f32"),
         isa.Multicast("ffn", "sum", "sum.roots", line(64), "f32"),
         isa.Combine("add", "add", "sum", "sum", "sum"),
+        isa.Fill("add", "hidden", 1.0),
     ),
 )
 ENTER = Stream("enter", (), (isa.Transfer("hidden", "hidden", "hidden", "f32", 64, True),))
@@ -48,7 +49,7 @@ def program(*regions: tuple[int, ...]) -> WaferProgram:
 def test_a_token_takes_all_regions_and_a_stage_its_own() -> None:
     one = time_step(program((0,)), WAFER)
     timing = time_step(program((0, 0), (1, 0, 0, 0), (1, 2)), WAFER)
-    enter = time_step(program((1,)), WAFER).token_cycles
+    enter = time_step(program((0,), (1,)), WAFER).token_cycles - one.token_cycles
     assert timing.token_cycles == pytest.approx(sum(region.cycles for region in timing.regions))
     assert timing.stages == 2
     assert timing.stage_interval_cycles == pytest.approx(3 * one.token_cycles + enter)

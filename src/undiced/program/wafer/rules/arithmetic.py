@@ -17,8 +17,8 @@ from undiced.program.wafer.rules.operands import (
     whole,
 )
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.spreads import local, repeats, same
 from undiced.program.wafer.sequences import SEQUENCES
+from undiced.program.wafer.spreads import local, repeats, same
 from undiced.program.wafer.value import Kind
 
 

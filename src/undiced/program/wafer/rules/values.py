@@ -10,8 +10,8 @@ from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.limits import DIMS_MAX, NUMBER_MAX, PARTS_MAX, SHARE_MAX, SIZE_MAX, WAYS_MAX
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.spreads import WORDS, aligned, same, words
 from undiced.program.wafer.share import Shares
+from undiced.program.wafer.spreads import WORDS, aligned, same, words
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import Kind, Value, View
 
