@@ -19,6 +19,7 @@ from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.value import BITS
+from undiced.program.wafer.verify import Hardware, verify
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
 _TRIED = 120  # shapes at most, those included that turn out not to hold the model
@@ -38,7 +39,9 @@ def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) ->
     found = _search(task, list(_sized(task)))
     if found is None:
         raise refusal(task)
-    return _program(found)
+    program = _program(found)
+    verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
+    return program
 
 
 def run_passes(draft: Draft, passes: Iterable = PASSES) -> Draft | None:  # type: ignore[type-arg]
