@@ -62,12 +62,12 @@ def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
 
 class _Kind(msgspec.Struct):
     kind: Literal["host", "wafer"]
-    trees: msgspec.Raw | None = None  # of wafer programs that execute
+    trees: msgspec.Raw = msgspec.Raw()  # of wafer programs that execute
 
 
 def _verified(payload: bytes) -> HostProgram | WaferProgram | Program:
     found = msgspec.msgpack.decode(payload, type=_Kind)
-    if found.trees is not None:
+    if bytes(found.trees):
         return decode_wafer(payload)
     if found.kind == "host":
         host = msgspec.msgpack.decode(payload, type=HostProgram)
