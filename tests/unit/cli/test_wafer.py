@@ -91,7 +91,7 @@ def test_a_host_program(tmp_path):
     [
         (("compile", "llama-9"), ModelNotFoundError, "llama-3.3-70b"),
         (
-            ("compile", "llama-3.1-8b", "--machine", "toy-64x64:64K", "--wafers", "2"),
+            ("compile", "smollm2-135m", "--machine", "toy-64x64:64K", "--wafers", "1"),
             CompileError,
             "What fits: --wafers",
         ),
