@@ -35,5 +35,6 @@ RULES: dict[type[isa.Operation], Rule] = {
         (isa.Slice, movers.slice_),
         (isa.Transfer, movers.transfer),
         (isa.Return, movers.return_),
+        (isa.Rebind, movers.rebind),
     )
 }
