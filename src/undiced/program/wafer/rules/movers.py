@@ -13,6 +13,7 @@ from undiced.program.wafer.spreads import WORDS, aligned, repeats, same
 from undiced.program.wafer.value import Kind
 
 _TERMS = {"sum": "sum", "max": "max", "two": "max", "top": "max"}
+_COLORS_MAX = 255  # ours: far above any machine's
 _DISTANCE_MAX = 1 << 24
 _CHANNELS_MAX = 255  # more colors or queues than any machine has
 
@@ -121,6 +122,12 @@ def return_(i: isa.Return, s: Scope) -> Faults:
     if terms(s, i.a) or not s.shares.size(i.a) >= 1:
         yield Fault(f"{i.a} is no token")
     yield from _distance(i.distance)
+
+
+def rebind(i: isa.Rebind, s: Scope) -> Faults:
+    """A queue and two colors; whether they are bound so is a rule of routes."""
+    if min(i.queue, i.before, i.after) < 0 or max(i.queue, i.before, i.after) > _COLORS_MAX:
+        yield Fault(f"queue {i.queue} changes from color {i.before} to {i.after}")
 
 
 def _distance(distance: int) -> Faults:
