@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undiced.compiler.wafer.compile import compile_wafer
-from undiced.compiler.wafer.dims import Dims
+from undiced.compiler.wafer.published.dims import Dims
 from undiced.compiler.wafer.options import Options
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
 from undiced.compiler.wafer.place import Tiling, overlap

@@ -23,7 +23,7 @@ from support.engines import run
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.cli.program_file import open_program
 from undiced.compiler import compile
-from undiced.compiler.wafer.build import build_mapping
+from undiced.compiler.wafer.published.build import build_mapping
 from undiced.core.errors import UndicedError
 from undiced.core.mapping import MappingOptions
 from undiced.engine.host import HostBackend

@@ -233,9 +233,9 @@ def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptio
 
     wafer = find_machine(machine)
     if mapping != "undiced":
-        from undiced.compiler.wafer.build import build_mapping
+        from undiced.compiler.wafer.published.build import build_published
 
-        return build_mapping(_config(model), wafer, mapping, options)
+        return build_published(_config(model), wafer, mapping, options)
     from undiced.compiler.wafer.asked import options_of
     from undiced.compiler.wafer.search import compile_graph
 

@@ -26,9 +26,7 @@ class MappingOptions:
         layers: replaces the model's number of layers.
         batch: sequences at once; wafers: how many may be used, None takes the fewest that fit.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
-        lean: assume lean code instead of the measured code size (published mappings).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).
-        embedding: on the "wafer", looked up by the "host", or "none".
         scheme: number formats and numerics of our mapping, by name.
 
     Raises:
@@ -44,9 +42,7 @@ class MappingOptions:
     batch: int = 1
     wafers: int | None = None
     objective: str = "latency"
-    lean: bool = True
     code_bytes: int | None = None
-    embedding: str = "wafer"
     scheme: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Core:
             itself), 1 (not 1 itself) or 7, and 4 modulo the banks; all other strides run at full width.
         stride_max, extent_max: elements, the largest that a descriptor holds.
         microthreads: vector operations that wait for the fabric beside the running task.
-        code_bytes, lean_code_bytes: memory that a decode program's code takes, as measured and as a lean assumption.
+        code_bytes: memory that the code and system of a published decode program take, as measured.
         vector_setup_cycles: issuing one vector operation of a loop, before its first element.
         straight_setup_cycles: the same outside loops, where its descriptors are loaded one by one.
         loop_iteration_cycles: one iteration of a loop around vector operations' own: three descriptors loaded.
@@ -33,7 +33,6 @@ class Core:
         scalar_step_cycles: one scalar compare-and-branch step (selection of the largest logits).
         local_task_cycles: activating one scheduled local task.
         data_task_cycles: one wavelet handled by a data task; emit_cycles: one wavelet sent by a scalar loop.
-        fp32_fmac_cycles: a multiply-add whose operands are all 32 bits wide.
         cache_bytes: software-managed store beside the datapath, for accumulators.
         area_um2, power_w: of one core, at most.
     """
@@ -58,7 +57,6 @@ class Core:
     extent_max: Constant
     microthreads: Constant
     code_bytes: Constant
-    lean_code_bytes: Constant
     vector_setup_cycles: Constant
     straight_setup_cycles: Constant
     loop_iteration_cycles: Constant
@@ -67,7 +65,6 @@ class Core:
     local_task_cycles: Constant
     data_task_cycles: Constant
     emit_cycles: Constant
-    fp32_fmac_cycles: Constant
     cache_bytes: Constant
     area_um2: Constant
     power_w: Constant

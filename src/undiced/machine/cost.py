@@ -5,8 +5,12 @@ Knows no operation: what each one costs is in collective.py, vector.py and instr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
 
+from undiced.machine.core import Core
+from undiced.machine.link import Link
 from undiced.machine.wafer import Wafer
 
 
@@ -72,8 +76,6 @@ class CostModel:
     local_task: float
     data_task: float
     emit: float
-    fp32_fmac: float
-    cache_bytes: float
     wavelet_bytes: float
     link_rate: float
     hop: float
@@ -90,32 +92,32 @@ class CostModel:
     @classmethod
     def of(cls, wafer: Wafer) -> CostModel:
         """The figures of `wafer`."""
-        core, link = wafer.core, wafer.link
-        return cls(
-            lanes_16bit=core.lanes_16bit.value,
-            lanes_32bit=core.lanes_32bit.value,
-            read_bytes=core.read_bytes_per_cycle.value,
-            write_bytes=core.write_bytes_per_cycle.value,
-            vector_setup=core.vector_setup_cycles.value,
-            straight_setup=core.straight_setup_cycles.value,
-            loop_iteration=core.loop_iteration_cycles.value,
-            transcendental=core.transcendental_cycles.value,
-            scalar_step=core.scalar_step_cycles.value,
-            local_task=core.local_task_cycles.value,
-            data_task=core.data_task_cycles.value,
-            emit=core.emit_cycles.value,
-            fp32_fmac=core.fp32_fmac_cycles.value,
-            cache_bytes=core.cache_bytes.value,
-            wavelet_bytes=link.wavelet_bytes.value,
-            link_rate=link.wavelets_per_cycle.value,
-            hop=link.hop_cycles.value,
-            ramp=link.ramp_cycles.value,
-            step_software=link.step_software_cycles.value,
-            collective_entry=link.collective_entry_cycles.value,
-            star_member=link.star_member_cycles.value,
-            multicast_start=link.multicast_start_cycles.value,
-            multicast_skew=link.multicast_skew_cycles.value,
-            route_write=link.route_write_cycles.value,
-            timer=link.timer_cycles.value,
-            column_overlap_words=link.column_overlap_words.value,
-        )
+        return cls(**{name: getattr(getattr(wafer, part), constant).value for name, part, constant in _figures()})
+
+
+_OTHER_NAMES = {
+    "read_bytes": "read_bytes_per_cycle",
+    "write_bytes": "write_bytes_per_cycle",
+    "link_rate": "wavelets_per_cycle",
+}
+
+
+@cache
+def _figures() -> tuple[tuple[str, str, str], ...]:
+    """Each figure's name here, the part of a wafer that it belongs to, and its name there."""
+    parts = [(part, {field.name for field in fields(kind)}) for part, kind in (("core", Core), ("link", Link))]
+    out = []
+    for field in fields(CostModel):
+        names = (_OTHER_NAMES.get(field.name, field.name), f"{field.name}_cycles")
+        out += [(field.name, part, name) for part, known in parts for name in names if name in known]
+    return tuple(out)
+
+
+def repriced(wafer: Wafer, values: Mapping[str, float]) -> Wafer:
+    """`wafer` with other figures, by their names in `CostModel`."""
+    for name, part, constant in _figures():
+        if name in values:
+            section = getattr(wafer, part)
+            other = replace(getattr(section, constant), value=values[name])
+            wafer = replace(wafer, **{part: replace(section, **{constant: other})})
+    return wafer

@@ -20,7 +20,7 @@ WSE2_STRAIGHT_SETUP = assumed(31.0, "cycle", "as on WSE-3: no row of WSE-2 tells
 LOCAL_TASK = assumed(43.0, "cycle", "as a data task, [AM]: the only kind of task that was measured", 20.0, 80.0)
 
 WSE3_VECTOR_SETUP = derived(4.48, "cycle", f"{_HOW} K1")
-WSE3_STRAIGHT_SETUP = derived(31.01, "cycle", f"{_HOW} K2, K3")
+WSE3_STRAIGHT_SETUP = assumed(31.01, "cycle", "K2 alone says this; what K3 leaves open is the range", 26.0, 35.0)
 LOOP_ITERATION = assumed(8.0, "cycle", "three descriptors loaded; K1 sees only its sum with the set-up", 0.0, 16.0)
 WSE3_TRANSCENDENTAL = assumed(
     25.0, "cycle", "a vector sequence of 6 to 14 operations, shared by the dozen elements of a core", 12.0, 45.0

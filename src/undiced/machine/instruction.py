@@ -1,4 +1,4 @@
-"""What a wafer instruction, and a stream of them, costs: the bridge from the instruction table to the closed forms.
+"""What an instruction of a published mapping, and a stream of them, costs: from the table to the closed forms.
 
 A stream runs in order. VECTOR instructions marked OVERLAP run while the SHIFTs just before them are under way; the
 moves of those shifts take slots of the same datapath.
@@ -14,10 +14,8 @@ from undiced.machine.collective import (
     ELEMENTS_PER_POSITION,
     allreduce,
     multicast,
-    reduce,
     repeats,
     shift_wire,
-    slices_of,
     wavelets_of,
 )
 from undiced.machine.cost import ZERO, Cost, CostModel, longest
@@ -25,14 +23,13 @@ from undiced.machine.vector import (
     COUNT_PER_POSITION,
     KIND_MASK,
     LENGTH_PER_POSITION,
-    ONCE,
     OVERLAP,
     Kind,
     vector_cost,
 )
 from undiced.program import Instr, Op
 
-_MOVERS = (Op.SHIFT, Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST)
+_MOVERS = (Op.SHIFT, Op.ALLREDUCE)
 _MOVE_BYTES = 8  # a fabric move passes 64 bits a datapath cycle
 
 
@@ -52,35 +49,27 @@ class Load:
     Attributes:
         positions: KV positions that the fullest core holds of each sequence.
         batch: sequences decoded at once.
-        clock_hz, io_latency_s, io_bytes_per_s: turn off-wafer transfers into cycles.
     """
 
     positions: int = 1
     batch: int = 1
-    clock_hz: float = 1.0e9
-    io_latency_s: float = 0.0
-    io_bytes_per_s: float = 1.0
 
 
 def instr_cost(model: CostModel, instr: Instr, load: Load) -> Cost:
     """Cycles of one instruction on its own."""
     if instr.op is Op.VECTOR:
         return _vector(model, instr, load)
-    if instr.op in (Op.ALLREDUCE, Op.REDUCE):
-        _, elements, element_bytes, span, groups, algorithm, _ = instr.p
+    if instr.op is Op.ALLREDUCE:
+        _, elements, element_bytes, span, groups, algorithm = instr.p
         count = elements * load.batch * repeats(algorithm, load.positions)
         kind = algorithm & ~ELEMENTS_PER_POSITION
-        form = allreduce if instr.op is Op.ALLREDUCE else reduce
-        return form(model, span, groups, kind, wavelets_of(model, count, element_bytes))
+        return allreduce(model, span, groups, kind, wavelets_of(model, count, element_bytes))
     if instr.op is Op.SHIFT:
         return _ring(model, (instr,), ZERO)
     if instr.op is Op.TASK:
         return _task(model, *instr.p)
-    if instr.op is Op.TRANSFER:
-        return _transfer(model, instr, load)
-    _, elements, element_bytes, span, code = instr.p  # MULTICAST
-    count = elements * load.batch * repeats(code, load.positions)
-    return multicast(model, wavelets_of(model, count, element_bytes), span, slices_of(code))
+    elements, element_bytes, distance = instr.p  # TRANSFER
+    return multicast(model, wavelets_of(model, elements * load.batch, element_bytes), distance)
 
 
 def stream_costs(model: CostModel, instrs: tuple[Instr, ...], load: Load) -> list[tuple[Instr, Cost]]:
@@ -115,7 +104,7 @@ def _ring(model: CostModel, shifts: tuple[Instr, ...], compute: Cost) -> Cost:
     steps = max(shift.param("steps") for shift in shifts)
     wire, moves = ZERO, ZERO
     for shift in shifts:
-        _, elements, element_bytes, hops, _, _ = shift.p
+        _, elements, element_bytes, hops, _ = shift.p
         wire = longest(wire, shift_wire(model, wavelets_of(model, elements, element_bytes), hops))
         moved = 2.0 * ceil(elements * element_bytes / _MOVE_BYTES)
         moves += Cost(collective=moved, overhead=2 * model.vector_setup)
@@ -124,8 +113,7 @@ def _ring(model: CostModel, shifts: tuple[Instr, ...], compute: Cost) -> Cost:
 
 def _vector(model: CostModel, instr: Instr, load: Load) -> Cost:
     count, length, code, element_bytes = instr.p
-    times = 1 if code & ONCE else load.batch
-    times *= load.positions if code & COUNT_PER_POSITION else 1
+    times = load.batch * (load.positions if code & COUNT_PER_POSITION else 1)
     length *= load.positions if code & LENGTH_PER_POSITION else 1
     return vector_cost(model, Kind(code & KIND_MASK), count * times, length, element_bytes)
 
@@ -140,15 +128,6 @@ def _task(model: CostModel, count: int, kind: int) -> Cost:
     return Cost(overhead=count * each[Task(kind)])
 
 
-def _transfer(model: CostModel, instr: Instr, load: Load) -> Cost:
-    elements, element_bytes, distance, off_wafer, _ = instr.p
-    count = elements * load.batch
-    if off_wafer:
-        seconds = load.io_latency_s + count * element_bytes / load.io_bytes_per_s
-        return Cost(io=seconds * load.clock_hz)
-    return multicast(model, wavelets_of(model, count, element_bytes), distance)
-
-
 def is_collective(instr: Instr) -> bool:
     """Whether the instruction moves data between cores."""
-    return instr.op in (Op.ALLREDUCE, Op.REDUCE, Op.MULTICAST, Op.SHIFT, Op.TRANSFER)
+    return instr.op in (Op.ALLREDUCE, Op.SHIFT, Op.TRANSFER)

@@ -50,13 +50,6 @@ def _core2() -> Core:
         extent_max=published(32767, "1", "[SDK]: sixteen bits with a sign"),
         microthreads=published(8, "1", "[SDK]"),
         code_bytes=measured(26_200, "byte", "[AM]: a decode program with all its features, 22.6 K and 3.6 K of system"),
-        lean_code_bytes=assumed(
-            5 * _KIB,
-            "byte",
-            "a program without the features that are not used; no program has met it",
-            5 * _KIB,
-            26_200,
-        ),
         vector_setup_cycles=fitted.WSE2_VECTOR_SETUP,
         straight_setup_cycles=fitted.WSE2_STRAIGHT_SETUP,
         loop_iteration_cycles=fitted.LOOP_ITERATION,
@@ -65,9 +58,6 @@ def _core2() -> Core:
         local_task_cycles=fitted.LOCAL_TASK,
         data_task_cycles=fitted.DATA_TASK,
         emit_cycles=measured(44, "cycle", "[AM]: a wavelet of a synchronous emit loop"),
-        fp32_fmac_cycles=published(
-            2.37, "cycle", "[SDK] cycle simulator: 2.30 to 2.43 a multiply-add of one core's fp32 GEMM"
-        ),
         cache_bytes=published(256, "byte", "[HC34]: a software-managed cache beside the datapath"),
         area_um2=published(38000, "um^2", "[HC34]"),
         power_w=published(0.030, "W", "[HC34]: peak"),

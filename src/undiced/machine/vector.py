@@ -18,9 +18,6 @@ class Kind(IntEnum):
 
     FMA16 = 0  # y += a * w, y of 16 bits in memory, w of element_bytes
     FMA32 = 1  # the same, y of 32 bits
-    FMA16_CACHED = 2  # y held outside memory (registers, small cache)
-    FMA32_CACHED = 3
-    FMA_FULL32 = 4  # y and w of 32 bits, the measured scalar rate
     MUL = 5  # elementwise, two operands in, one out
     COPY = 6  # one in, one out
     FILL = 7  # one out
@@ -33,7 +30,6 @@ KIND_MASK = 0xFF
 LENGTH_PER_POSITION = 1 << 8  # length counts per KV position that a core holds
 COUNT_PER_POSITION = 1 << 9  # count does
 OVERLAP = 1 << 10  # runs while the shifts just before it are under way
-ONCE = 1 << 11  # not repeated for each sequence of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +46,6 @@ class Shape:
 _SHAPES: dict[Kind, Shape] = {
     Kind.FMA16: Shape(2, 1, 2, 0, False),
     Kind.FMA32: Shape(4, 1, 4, 0, True),
-    Kind.FMA16_CACHED: Shape(0, 1, 0, 0, False),
-    Kind.FMA32_CACHED: Shape(0, 1, 0, 0, True),
     Kind.MUL: Shape(0, 2, 0, 1, False),
     Kind.COPY: Shape(0, 1, 0, 1, False),
     Kind.FILL: Shape(0, 0, 0, 1, False),
@@ -62,8 +56,6 @@ def stream_cycles(model: CostModel, kind: Kind, length: int, element_bytes: int)
     """Cycles of the elements of one operation, without its set-up."""
     if kind is Kind.SUM:
         return float(length)
-    if kind is Kind.FMA_FULL32:
-        return length * model.fp32_fmac
     shape = _SHAPES[kind]
     wide = shape.wide or element_bytes > 2
     return float(

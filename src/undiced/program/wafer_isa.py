@@ -23,8 +23,6 @@ class Op(IntEnum):
     """Instruction codes. Never renumber: saved programs hold them."""
 
     VECTOR = 32
-    MULTICAST = 33
-    REDUCE = 34
     ALLREDUCE = 35
     SHIFT = 36
     TRANSFER = 37
@@ -34,16 +32,12 @@ class Op(IntEnum):
 INSTRUCTIONS: dict[Op, tuple[str, ...]] = {  # names of `Instr.p`
     # count local vector operations of length on each core (kind: a key of the machine's cost table)
     Op.VECTOR: ("count", "length", "kind", "element_bytes"),
-    # send elements from one core of each line to the whole line
-    Op.MULTICAST: ("axis", "elements", "element_bytes", "span", "color"),
-    # sum (or max) elements along each line into its root
-    Op.REDUCE: ("axis", "elements", "element_bytes", "span", "groups", "algorithm", "color"),
     # sum (or max) elements along each line, result on every core of the line
-    Op.ALLREDUCE: ("axis", "elements", "element_bytes", "span", "groups", "algorithm", "color"),
+    Op.ALLREDUCE: ("axis", "elements", "element_bytes", "span", "groups", "algorithm"),
     # each core passes elements to the core hops further along axis
-    Op.SHIFT: ("axis", "elements", "element_bytes", "hops", "steps", "color"),
-    # move elements from this region to another over distance hops (or off the wafer)
-    Op.TRANSFER: ("elements", "element_bytes", "distance", "off_wafer", "color"),
+    Op.SHIFT: ("axis", "elements", "element_bytes", "hops", "steps"),
+    # move elements from this region to another over distance hops
+    Op.TRANSFER: ("elements", "element_bytes", "distance"),
     # run count scheduled tasks of a kind
     Op.TASK: ("count", "kind"),
 }

@@ -1,4 +1,4 @@
-"""The analytic simulator: walks a program's regions with closed-form costs. Milliseconds for any model.
+"""Times programs of published mappings: walks their regions with closed-form costs. Milliseconds for any model.
 
 Knows programs and machines, no mapping and no model. Its work grows with streams, never with cores or layers.
 """
@@ -115,8 +115,6 @@ def simulate(program: Program, wafer: Wafer, step: Step | None = None, model: Co
     Raises:
         CompileError: a host program, or one compiled for another machine.
     """
-    if program.kind != "wafer":
-        raise CompileError("Only wafer programs can be simulated.", remedy="Compile for a wafer: --machine wse3.")
     if program.machine_digest != wafer.digest and model is None:
         another = "another machine of that name" if program.machine == wafer.name else wafer.name
         raise CompileError(
@@ -126,7 +124,7 @@ def simulate(program: Program, wafer: Wafer, step: Step | None = None, model: Co
     step = step or Step(context=program.bounds.context)
     costs = model or CostModel.of(wafer)
     clock_hz = step.clock_hz or wafer.system.clock_hz.value
-    regions = tuple(_region_reports(program, wafer, step, costs, clock_hz))
+    regions = tuple(_region_reports(program, step, costs))
     stages: dict[tuple[int, Rect], float] = defaultdict(float)
     layer_stages: dict[tuple[int, Rect], float] = defaultdict(float)
     for region in regions:
@@ -153,22 +151,14 @@ def _layer_count(program: Program, layers: list[RegionReport]) -> float:
     return recorded or max(1.0, float(sum(region.repeats for region in layers)))
 
 
-def _region_reports(
-    program: Program, wafer: Wafer, step: Step, costs: CostModel, clock_hz: float
-) -> list[RegionReport]:
+def _region_reports(program: Program, step: Step, costs: CostModel) -> list[RegionReport]:
     cache: dict[tuple[int, int], tuple[Cost, dict[str, Cost], tuple[str, float]]] = {}
     out = []
     for region in program.regions:
         params = unpack(region.params)
         key = region.code, params.kv_rows
         if key not in cache:
-            load = Load(
-                positions=max(1, ceil(step.context / params.kv_rows)),
-                batch=step.batch,
-                clock_hz=clock_hz,
-                io_latency_s=wafer.system.wafer_to_wafer_s.value,
-                io_bytes_per_s=wafer.system.io_bytes_per_s.value,
-            )
+            load = Load(max(1, ceil(step.context / params.kv_rows)), step.batch)
             cache[key] = _stream_report(stream_costs(costs, program.streams[region.code].instrs, load))
         total, operators, hottest = cache[key]
         out.append(

@@ -11,7 +11,7 @@ from undiced.sim.first_token import first_token
 
 
 def time_phase(program: Program, wafer: Wafer, step: Step, phase: Phase) -> Report:
-    """A decoded token, or a prompt of `step.context` positions: by the program made for it, or in chunks through ours.
+    """A decoded token, or a prompt of `step.context` positions: by the program made for it, or one by one.
 
     Raises:
         CompileError: several prompts at once, or a program of the other phase.
@@ -26,4 +26,4 @@ def time_phase(program: Program, wafer: Wafer, step: Step, phase: Phase) -> Repo
         return simulate(program, wafer, step)
     if step.batch != 1:
         raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
-    return first_token(program, wafer, step.context, step.clock_hz or wafer.system.clock_hz.value).report
+    return first_token(program, wafer, step.context, step.clock_hz or wafer.system.clock_hz.value)

@@ -63,10 +63,10 @@ def _holds(program: Program, step: Step) -> bool:
 
 
 def _first_token_s(program: Program, wafer: Wafer, report: Report, phase: Phase) -> float:
-    """Prefill: all layers once. Decode: a prompt of the whole context in chunks through the pipeline."""
+    """Prefill: all layers once. Decode: a prompt of the whole context, position after position."""
     if phase == "prefill":
         return report.token_cycles / report.clock_hz
-    return first_token(program, wafer, report.step.context, report.clock_hz).seconds
+    return first_token(program, wafer, report.step.context, report.clock_hz).token_cycles / report.clock_hz
 
 
 def _utilization(program: Program, wafer: Wafer, report: Report) -> dict[str, float]:

@@ -76,7 +76,6 @@ def problems() -> tuple[Problem, ...]:
         Problem("wse3", ("multicast_start", "link_rate"), ("timer",), pick("V01", "V03")),
         Problem("wse3", ("data_task", "column_overlap_words"), (), pick("V07")),
         Problem("wse3", ("vector_setup",), ("loop_iteration",), pick("K1")),
-        Problem("wse3", ("straight_setup",), (), pick("K2")),
         Problem(
             "wse3",
             ("step_software", "scalar_step"),

@@ -8,49 +8,54 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-from undiced.compiler.wafer.build import build_mapping
-from undiced.core.mapping import MappingOptions
+from undiced.compiler.wafer.lower.choices import LEAN
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.machine import find_machine
-from undiced.machine.cost import CostModel
-from undiced.program import Program
-from undiced.sim.analytic import Report, Step, simulate
-from undiced.sim.floor import floor_cycles
+from undiced.machine.bare import bare
+from undiced.model import build_config, preset
+from undiced.program import Bounds
+from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.step import Step
+from undiced.program.wafer.value import DType
+from undiced.sim.clock import Timing, time_step
 from undiced.sim.speculation import speculate
 from undiced.validation.ablation import Rung, ladder
 from undiced.validation.joint import Sample, samples
 
 CONTEXT = 4096
+STEP = Step(1, 1, CONTEXT)
 SAMPLES = 200
 TARGET, DRAFT, BASELINE = "llama-3.3-70b", "llama-3.2-1b", "llama-3-8b"
 CLOCKS_GHZ = (0.85, 1.1)
 _TOKENS = "tokens/s"
-_NUMERICS: tuple[tuple[str, dict[str, object]], ...] = (
-    ("", {}),
-    (", sums in memory", {"accumulator": "fp16"}),
-    (", all sums in 32 bits", {"wire": "fp32", "accumulator": "fp32-cached"}),
-    (", all sums in 32 bits and in memory", {"wire": "fp32", "accumulator": "fp32"}),
+_ASSUMED_CODE = 5_120  # bytes of code and system, as a lean assumption
+_NUMERICS = (  # narrowest first; regions are those of the first
+    ("", LEAN),
+    (", sums of cores in 32 bits", replace(LEAN, sums=DType.F32)),
+    (", all sums in 32 bits", replace(LEAN, sums=DType.F32, wire="f32")),
 )
 
 Progress = Callable[[float, str], None]
 
 
-class Timing:
+class Timer:
     """Times programs under one sample, each once for all claims that ask."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
-        self._reports: dict[tuple[int, float], Report] = {}
+        self._found: dict[tuple[int, float, bool], Timing] = {}
 
-    def of(self, program: Program, clock_ghz: float) -> Report:
-        """One sequence at `CONTEXT` positions."""
-        key = id(program), clock_ghz
-        if key not in self._reports:
-            step = Step(1, CONTEXT, clock_ghz * 1e9)
-            self._reports[key] = simulate(program, self.sample.wafer, step, self.sample.costs)
-        return self._reports[key]
+    def of(self, program: WaferProgram, clock_ghz: float, *, floor: bool = False) -> Timing:
+        """One sequence at `CONTEXT` positions; `floor`: what wires and arithmetic alone take."""
+        key = id(program), clock_ghz, floor
+        if key not in self._found:
+            varied = bare(self.sample.wafer) if floor else self.sample.wafer
+            self._found[key] = time_step(program, find_machine(program.machine), STEP, clock_ghz * 1e9, varied=varied)
+        return self._found[key]
 
 
-Measure = Callable[[Timing], float]
+Measure = Callable[[Timer], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +125,17 @@ def claims(count: int = SAMPLES, progress: Progress | None = None) -> Claims:
         for done, sample in enumerate(samples(machine, count)):
             tell((index + done / count) / len(machines), f"Sampling {machine}")
             if sample is not None:
-                timing = Timing(sample)
+                timer = Timer(sample)
                 for claim, column in zip(mine, columns, strict=True):
-                    column.append(claim.measure(timing))
+                    column.append(claim.measure(timer))
         kept[machine] = len(columns[0])
         intervals += [_interval(claim, column) for claim, column in zip(mine, columns, strict=True)]
-    cycles = tuple(rung.cycles_per_layer(CostModel.of(wse2)) for rung in rungs)
+    cycles = tuple(rung.cycles_per_layer(wse2) for rung in rungs)
     return Claims(tuple(intervals), rungs, cycles, count, kept)
 
 
 def _interval(claim: Claim, values: list[float]) -> Interval:
-    wafer = find_machine(claim.machine)
-    value = claim.measure(Timing(Sample(wafer, CostModel.of(wafer))))
+    value = claim.measure(Timer(Sample(find_machine(claim.machine))))
     low, median, high = _quantiles(values or [value])
     return Interval(claim.what, claim.unit, claim.clock_ghz, value, low, median, high)
 
@@ -144,42 +148,54 @@ def _quantiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def _gain(rungs: tuple[Rung, ...]) -> Claim:
-    def measure(timing: Timing) -> float:
-        costs = timing.sample.costs
-        return rungs[0].cycles_per_layer(costs) / rungs[-1].cycles_per_layer(costs)
+    def measure(timer: Timer) -> float:
+        wafer = timer.sample.wafer
+        return rungs[0].cycles_per_layer(wafer) / rungs[-1].cycles_per_layer(wafer)
 
     return Claim("undiced over waferllm, padded one-head 8B on wse2", "x", "wse2", None, measure)
 
 
+def _compiled(model: str, options: Options) -> WaferProgram:
+    return compile_graph(build_config(preset(model)), find_machine("wse3"), options)
+
+
 def _speeds() -> Iterator[Claim]:
-    wse3, on_four = find_machine("wse3"), MappingOptions(wafers=4, context=CONTEXT)
-    targets = [build_mapping(TARGET, wse3, "undiced", replace(on_four, scheme=scheme)) for _, scheme in _NUMERICS]
-    measured = build_mapping(TARGET, wse3, "undiced", MappingOptions(context=CONTEXT, lean=False))
-    draft = build_mapping(DRAFT, wse3, "undiced", MappingOptions(context=CONTEXT))
-    wafers = 1 + max(region.wafer for region in measured.regions)
+    counted = Options(bounds=Bounds(1, CONTEXT))
+    first = _compiled(TARGET, counted)
+    there = replace(counted, region=(first.regions[0].rect.width, first.regions[0].rect.height))
+    others = [_compiled(TARGET, replace(there, choices=choices)) for _, choices in _NUMERICS[1:]]
+    lean = _compiled(TARGET, replace(counted, code_bytes=_ASSUMED_CODE))
+    draft = _compiled(DRAFT, counted)
     for clock in CLOCKS_GHZ:
-        for (numerics, _), target in zip(_NUMERICS, targets, strict=True):
-            yield _speed(f"{TARGET} on 4 wse3{numerics}, one user", target, clock)
-        yield _speed(f"{TARGET} on {wafers} wse3, code as measured, one user", measured, clock)
-        yield Claim(
-            "the floor under it: wires and multiply-adds alone", _TOKENS, "wse3", clock, _floor(targets[0], clock)
-        )
+        for (numerics, _), target in zip(_NUMERICS, (first, *others), strict=True):
+            yield _speed(f"{TARGET} on {_wafers(target)} wse3{numerics}", target, clock)
+        yield _speed(f"{TARGET} on {_wafers(lean)} wse3, {_ASSUMED_CODE:,} bytes of code assumed", lean, clock)
+        yield _floor(first, clock)
         for acceptance in (0.7, 0.8):
-            yield _speculation(targets[0], draft, acceptance, clock)
+            yield _speculation(first, draft, acceptance, clock)
 
 
-def _speed(what: str, program: Program, clock_ghz: float) -> Claim:
-    return Claim(what, _TOKENS, "wse3", clock_ghz, lambda t: t.of(program, clock_ghz).tokens_per_second)
+def _wafers(program: WaferProgram) -> int:
+    return 1 + max(region.wafer for region in program.regions)
 
 
-def _floor(program: Program, clock_ghz: float) -> Measure:
-    step = Step(1, CONTEXT, clock_ghz * 1e9)
-    return lambda timing: clock_ghz * 1e9 / floor_cycles(program, timing.sample.wafer, step)
+def _speed(what: str, program: WaferProgram, clock_ghz: float) -> Claim:
+    def measure(timer: Timer) -> float:
+        return timer.of(program, clock_ghz).tokens_per_second
+
+    return Claim(f"{what}, one user", _TOKENS, "wse3", clock_ghz, measure)
 
 
-def _speculation(target: Program, draft: Program, acceptance: float, clock_ghz: float) -> Claim:
-    def measure(timing: Timing) -> float:
-        return speculate(timing.of(target, clock_ghz), timing.of(draft, clock_ghz), acceptance).tokens_per_second
+def _floor(program: WaferProgram, clock_ghz: float) -> Claim:
+    def measure(timer: Timer) -> float:
+        return timer.of(program, clock_ghz, floor=True).tokens_per_second
 
-    what = f"{TARGET} with {DRAFT} drafting on a fifth wafer, acceptance {acceptance}"
+    return Claim("the floor under the first: wires and arithmetic alone", _TOKENS, "wse3", clock_ghz, measure)
+
+
+def _speculation(target: WaferProgram, draft: WaferProgram, acceptance: float, clock_ghz: float) -> Claim:
+    def measure(timer: Timer) -> float:
+        return speculate(timer.of(target, clock_ghz), timer.of(draft, clock_ghz), acceptance).tokens_per_second
+
+    what = f"{TARGET} with {DRAFT} drafting on a wafer of its own, acceptance {acceptance}"
     return Claim(what, _TOKENS, "wse3", clock_ghz, measure)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields, replace
 from math import exp, log
 
 from undiced.machine import find_machine
-from undiced.machine.cost import CostModel
+from undiced.machine.cost import CostModel, repriced
 from undiced.machine.wafer import Wafer
-from undiced.validation.calibration import Problem, Values, fitted, presets, problems
+from undiced.validation.calibration import Problem, Values, fitted, problems
 
 _SEED = 1
 _WIDE = 10.0  # a range of this ratio is sampled by its logarithm
@@ -38,10 +38,14 @@ class Assumed:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One machine that the calibration rows allow."""
+    """One machine that the calibration rows allow: the published one with other constants."""
 
     wafer: Wafer
-    costs: CostModel
+
+    @property
+    def costs(self) -> CostModel:
+        """Its figures."""
+        return CostModel.of(self.wafer)
 
 
 def assumed(machine: str) -> tuple[Assumed, ...]:
@@ -83,6 +87,6 @@ def _refitted(machine: str, mine: list[Problem], drawn: Values) -> Sample | None
         met = all(abs(error) <= most for error, most in zip(errors, noise, strict=True))
         if not met or min(values[name] for name in problem.fitted) < 0:
             return None
-    wafer = find_machine(machine)
+    wafer = repriced(find_machine(machine), values)
     around = {name: replace(getattr(wafer.system, name), value=drawn[name]) for name in _SYSTEM}
-    return Sample(replace(wafer, system=replace(wafer.system, **around)), replace(presets(machine), **values))
+    return Sample(replace(wafer, system=replace(wafer.system, **around)))

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from undiced.compiler.wafer.build import build_mapping
+from undiced.compiler.wafer.published.build import build_published
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel
 from undiced.machine.wafer import Wafer
-from undiced.model import ModelConfig
-from undiced.program import Program
+from undiced.model import ModelConfig, build_config, preset
+from undiced.program import Bounds, Program
+from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.step import Step as OurStep
 from undiced.sim.analytic import Report, Step, simulate
+from undiced.sim.clock import time_step
 
 MACHINES = ("wse2", "wse3")
+OURS = OurStep(1, 1, 4096)  # what rows of our mapping time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ def _wafer(name: str) -> Wafer:
 
 @cache
 def _program(run: Run) -> Program:
-    return build_mapping(
+    return build_published(
         run.model,
         _wafer(run.machine),
         run.mapping,
@@ -55,11 +61,8 @@ def _program(run: Run) -> Program:
 
 
 @cache
-def _ours(model: str, code_bytes: float | None) -> Program:
-    wafer, options = _wafer("wse3"), MappingOptions(context=4096, lean=code_bytes is None)
-    if code_bytes is not None:
-        wafer = replace(wafer, core=replace(wafer.core, code_bytes=replace(wafer.core.code_bytes, value=code_bytes)))
-    return build_mapping(model, wafer, "undiced", options)
+def _ours(config: ModelConfig, code_bytes: int | None) -> WaferProgram:
+    return compile_graph(build_config(config), _wafer("wse3"), Options(Bounds(1, OURS.context), code_bytes=code_bytes))
 
 
 class Lab:
@@ -84,13 +87,16 @@ class Lab:
         step = Step(batch=1, context=run.context)
         return simulate(_program(run), _wafer(run.machine), step, self._models[run.machine])
 
-    def ours(self, model: str) -> Report:
-        """Our mapping of a model on the fewest WSE-3, one sequence at 4,096 positions."""
-        return simulate(_ours(model, None), _wafer("wse3"), Step(batch=1, context=4096), self._models["wse3"])
+    def ours(self, model: str) -> float:
+        """Tokens per second of one user, by our mapping on the fewest WSE-3, under the machine's own parameters."""
+        return time_step(self._compiled(model, None), _wafer("wse3"), OURS).tokens_per_second
 
-    def wafers(self, model: str, code_bytes: float | None) -> float:
-        """The fewest WSE-3 that our mapping takes, with lean code (None) or that much code and system a core."""
-        return 1.0 + max(region.wafer for region in _ours(model, code_bytes).regions)
+    def wafers(self, model: str, code_bytes: int | None) -> float:
+        """The fewest WSE-3 that our mapping takes, with code as counted (None) or that much code and system a core."""
+        return dict(self._compiled(model, code_bytes).facts)["wafers"]
+
+    def _compiled(self, model: str, code_bytes: int | None) -> WaferProgram:
+        return _ours(replace(preset(model), name=""), code_bytes)  # models that differ by name alone are one
 
     def longest(self, run: Run) -> float:
         """The longest context that the resident layers leave room for."""

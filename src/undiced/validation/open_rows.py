@@ -29,7 +29,7 @@ _MEDIAN: dict[int, tuple[str, tuple[float, ...]]] = {
 }
 _DECODE, _PROMPT = 0.08, 0.10  # aims of what runs programs
 _WAFERS = {"llama-3.1-8b": 1, "llama-3.1-70b": 4, "llama-3.1-405b": None}
-_CODE_BYTES = (None, 14_480 + 3_600, 22_600 + 3_600)  # as assumed; two programs as measured, with their system
+_CODE_BYTES = (None, 5_120, 22_600 + 3_600)  # as counted; a lean assumption; a program as measured, with its system
 _ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
 
 
@@ -176,20 +176,20 @@ def _services() -> list[ValidationRow]:
     """Our mapping beside what is known of services that run something else."""
 
     def speed(model: str, published: float, known: str, row_id: str = "SV") -> ValidationRow:
-        what = f"{model} service, {known}; simulated: mapping undiced, fewest wafers, no speculation"
+        what = f"{model} service, {known}; simulated: undiced, fewest wafers for counted code, no speculation"
         return ValidationRow(
             row_id,
             what,
             published,
             "tokens/s",
-            lambda lab: lab.ours(model).tokens_per_second,
+            lambda lab: lab.ours(model),
             "vendor, [AA]",
             "claimed",
             "1.1 GHz",
         )
 
-    def wafers(model: str, published: float | None, code_bytes: float | None) -> ValidationRow:
-        code = f"{code_bytes:,.0f} bytes of code and system" if code_bytes else "lean code"
+    def wafers(model: str, published: float | None, code_bytes: int | None) -> ValidationRow:
+        code = f"{code_bytes:,} bytes of code and system assumed" if code_bytes else "code counted"
         what = f"wafers for 16-bit weights, {model}, {code}" + ("" if published else " (19 to 26)")
         return ValidationRow(
             "V38", what, published, "wafers", lambda lab: lab.wafers(model, code_bytes), "[WLLM], vendor", "claimed"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from undiced.cli.wafer_options import parse_clock, parse_phase, parse_region, parse_stages
-from undiced.compiler.wafer.build import build_mapping
+from undiced.compiler.wafer.published.build import build_mapping
 from undiced.core.errors import CompileError, UndicedError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from undiced.cli.serve import served_name, server_settings
-from undiced.compiler.wafer.resolve import dims_of
+from undiced.compiler.wafer.published.resolve import dims_of
 
 
 def test_no_request_is_larger_than_the_queue():

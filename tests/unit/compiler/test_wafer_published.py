@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from undiced.compiler.wafer.build import best_grid, default_groups
-from undiced.compiler.wafer.dims import Dims, Experts, one_head
-from undiced.compiler.wafer.resolve import dims_of
-from undiced.compiler.wafer.waferengine import Shard, decode_layer, head
-from undiced.compiler.wafer.waferllm import Grid, Tile, prefill_layer
-from undiced.compiler.wafer.waferllm import decode_layer as waferllm_layer
+from undiced.compiler.wafer.published.build import best_grid, default_groups
+from undiced.compiler.wafer.published.dims import Dims, Experts, one_head
+from undiced.compiler.wafer.published.resolve import dims_of
+from undiced.compiler.wafer.published.waferengine import Shard, decode_layer, head
+from undiced.compiler.wafer.published.waferllm import Grid, Tile, prefill_layer
+from undiced.compiler.wafer.published.waferllm import decode_layer as waferllm_layer
 from undiced.core.errors import CompileError, ModelNotFoundError, UndicedError
 from undiced.machine import find_machine
 from undiced.program import Op

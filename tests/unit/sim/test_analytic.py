@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from undiced.compiler.wafer.build import build_mapping
+from undiced.compiler.wafer.published.build import build_mapping
 from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine

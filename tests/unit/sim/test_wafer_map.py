@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from undiced.compiler.wafer.build import build_mapping
+from undiced.compiler.wafer.published.build import build_mapping
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate

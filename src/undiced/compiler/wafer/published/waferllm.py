@@ -6,14 +6,16 @@ decode layer. No embedding, lm_head or sampling: the benchmark has none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
-from undiced.compiler.wafer.builder import StreamBuilder, X, Y
-from undiced.compiler.wafer.groups import check_groups
+from undiced.compiler.wafer.published.builder import StreamBuilder, X, Y
+from undiced.compiler.wafer.published.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.machine.collective import TWO_TREE_DUAL
 from undiced.machine.instruction import Task
 from undiced.machine.vector import Kind
+from undiced.model import ModelConfig
 from undiced.program import Stream
 
 BYTES = 2
@@ -37,6 +39,14 @@ class Grid:
                 f"A side of {self.side} cores has no {self.groups} groups.", remedy=f"Use at most --groups {self.side}."
             )
         check_groups(self.groups, self.side, self.side)
+
+
+def one_head(config: ModelConfig, side: int) -> ModelConfig:
+    """The benchmark's shape: one head and one KV head of the whole width, sizes padded up to the grid."""
+    dim, ffn = (ceil(size / side) * side for size in (config.dim, config.ffn))
+    rope = config.rope and replace(config.rope, dims=dim - dim % 2, offset=0)
+    sizes = replace(config, dim=dim, ffn=ffn, heads=1, kv_heads=1, head_dim=dim, rope=rope, moe=None, mla=None)
+    return replace(sizes, qk_norm="none")
 
 
 def buffer_bytes(d: int, f: int) -> int:

@@ -1,4 +1,4 @@
-"""The entry to every wafer mapping: model, machine and options in, program out. Simulators use nothing else."""
+"""The entry to the published mappings: model, machine and options in, program out."""
 
 from __future__ import annotations
 
@@ -6,40 +6,38 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
-from undiced.compiler.wafer import options as undiced
-from undiced.compiler.wafer import published
-from undiced.compiler.wafer.compile import compile_wafer
-from undiced.compiler.wafer.dims import Dims, one_head
-from undiced.compiler.wafer.resolve import dims_of
-from undiced.compiler.wafer.scheme import scheme_of
-from undiced.compiler.wafer.waferllm import Grid, decode_layer
+from undiced.compiler.wafer.asked import with_layers
+from undiced.compiler.wafer.published import programs
+from undiced.compiler.wafer.published.waferllm import Grid, decode_layer, one_head
 from undiced.core.errors import CompileError
 from undiced.core.mapping import PREFILL, MappingOptions, Phase
 from undiced.machine.cost import CostModel
 from undiced.machine.instruction import Load, instr_cost
 from undiced.machine.wafer import Wafer
-from undiced.program import Bounds, Instr, Op, Program
+from undiced.model import ModelConfig, preset
+from undiced.program import Instr, Op, Program
 
 MAPPINGS = ("waferllm", "waferengine")
 CONTEXT_MAX = 1 << 27
 _GROUPS = {240: 15, 256: 16, 300: 15, 360: 18, 420: 20, 480: 20, 512: 32, 540: 20, 600: 24, 660: 22, 720: 24}
 
 
-def build_published(model: object, wafer: Wafer, mapping: str, options: MappingOptions) -> Program:
+def build_published(model: str | ModelConfig, wafer: Wafer, mapping: str, options: MappingOptions) -> Program:
     """The program of a published mapping.
 
     Raises:
         CompileError: an unknown mapping, or options that it can't have.
     """
-    dims = _with_layers(dims_of(model), options.layers)
+    _check(options, mapping)
+    config = with_layers(model if isinstance(model, ModelConfig) else preset(model), options.layers)
     if not 1 <= options.context <= CONTEXT_MAX:
         raise CompileError(
             f"A context of {options.context} is out of range.", remedy=f"Use 1 to {CONTEXT_MAX} positions."
         )
     if mapping == "waferllm":
-        return _named(_waferllm(dims, wafer, options), mapping, options.phase)
+        return _named(_waferllm(config, wafer, options), mapping, options.phase)
     if mapping == "waferengine":
-        return _named(_waferengine(dims, wafer, options), mapping, options.phase)
+        return _named(_waferengine(config, wafer, options), mapping, options.phase)
     raise CompileError(
         f"There is no mapping called {mapping[:40]!r}.", remedy=f"Known: undiced, {', '.join(MAPPINGS)}."
     )
@@ -51,68 +49,44 @@ def _named(program: Program, mapping: str, phase: Phase) -> Program:
     return replace(program, facts=(*program.facts, (f"mapping {mapping}", 1.0), *prefill))
 
 
-def build_mapping(model: object, wafer: Wafer, mapping: str, options: MappingOptions) -> Program:
-    """Any mapping: the form that simulators ask for.
-
-    Raises:
-        CompileError: an unknown mapping, or options that it does not have.
-    """
-    if mapping != "undiced":
-        if options.batch != 1 or options.wafers is not None or options.scheme:
-            raise CompileError(
-                f"The {mapping} mapping has no batch, wafers or number formats to choose.",
-                remedy="Use --mapping undiced.",
-            )
-        if options.objective != "latency" or options.code_bytes is not None or options.embedding != "wafer":
-            raise CompileError(
-                f"The {mapping} mapping has no objective, code size or embedding to choose: they are as published.",
-                remedy="Use --mapping undiced.",
-            )
-        return build_published(model, wafer, mapping, options)
-    if options.groups is not None or options.stages is not None:
-        raise CompileError("The undiced mapping chooses groups and stages itself.", remedy="Leave them out.")
-    dims = _with_layers(dims_of(model), options.layers)
-    ours = undiced.Options(
-        bounds=Bounds(options.batch, options.context),
-        wafers=options.wafers,
-        scheme=scheme_of(options.scheme),
-        objective=undiced.parse_objective(options.objective),
-        lean=options.lean,
-        region=None if options.region == "auto" else options.region,
-        embedding=undiced.parse_embedding(options.embedding),
-    )
-    return compile_wafer(dims, wafer, ours)
+def _check(options: MappingOptions, mapping: str) -> None:
+    """Nothing is asked for that published mappings do not choose."""
+    if options.batch != 1 or options.wafers is not None or options.scheme:
+        raise CompileError(
+            f"The {mapping} mapping has no batch, wafers or number formats to choose.", remedy="Use --mapping undiced."
+        )
+    if options.objective != "latency" or options.code_bytes is not None:
+        raise CompileError(
+            f"The {mapping} mapping has no objective and no code size to choose: they are as published.",
+            remedy="Use --mapping undiced.",
+        )
 
 
-def _with_layers(dims: Dims, layers: int | None) -> Dims:
-    return dims if layers is None else replace(dims, layers=layers)
-
-
-def _waferllm(dims: Dims, wafer: Wafer, options: MappingOptions) -> Program:
+def _waferllm(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> Program:
     if options.stages is not None:
         raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave --stages out.")
     if options.region == "auto":
-        grid = best_grid(dims, wafer, options.context, options.groups)
+        grid = best_grid(config, wafer, options.context, options.groups)
     else:
         width, height = options.region
         if width != height:
             raise CompileError("The waferllm mapping needs a square region.", remedy=f"Use {width}x{width}.")
         grid = Grid(width, options.groups or default_groups(width))
     if options.phase == "prefill":
-        return published.waferllm_prefill(dims, wafer, grid, options.context)
-    return published.waferllm_decode(dims, wafer, grid, options.context)
+        return programs.waferllm_prefill(config, wafer, grid, options.context)
+    return programs.waferllm_decode(config, wafer, grid, options.context)
 
 
-def _waferengine(dims: Dims, wafer: Wafer, options: MappingOptions) -> Program:
+def _waferengine(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> Program:
     if options.phase == "prefill":
         raise CompileError("The waferengine mapping's prefill is not published.", remedy="Use --mapping waferllm.")
     if options.region == "auto":
-        side = published.Side(*(min(256, cores) for cores in wafer.mesh.size))
+        side = programs.Side(*(min(256, cores) for cores in wafer.mesh.size))
     else:
-        side = published.Side(*options.region)
+        side = programs.Side(*options.region)
     groups = options.groups or min(16, side.width, side.height)
-    stages = options.stages or (dims.layers,)
-    return published.waferengine_decode(dims, wafer, side, groups, stages, options.context)
+    stages = options.stages or (config.layers,)
+    return programs.waferengine_decode(config, wafer, side, groups, stages, options.context)
 
 
 def default_groups(side: int) -> int:
@@ -123,13 +97,13 @@ def default_groups(side: int) -> int:
     return min(divisors, key=lambda g: abs(g * g - side))
 
 
-def best_grid(dims: Dims, wafer: Wafer, context: int, groups: int | None) -> Grid:
+def best_grid(config: ModelConfig, wafer: Wafer, context: int, groups: int | None) -> Grid:
     """The square grid, of all sides and divisors, on which the published decode layer is fastest."""
     model = CostModel.of(wafer)
     largest = min(wafer.mesh.size)
     best: tuple[float, Grid] | None = None
     for side in range(min(largest, 2), largest + 1):
-        for cycles, grid in _grid_cycles(model, dims, side, context, groups):
+        for cycles, grid in _grid_cycles(model, config, side, context, groups):
             if best is None or cycles < best[0]:
                 best = cycles, grid
     if best is None:
@@ -141,10 +115,10 @@ def best_grid(dims: Dims, wafer: Wafer, context: int, groups: int | None) -> Gri
 
 
 def _grid_cycles(
-    model: CostModel, dims: Dims, side: int, context: int, groups: int | None
+    model: CostModel, config: ModelConfig, side: int, context: int, groups: int | None
 ) -> Iterator[tuple[float, Grid]]:
     """Cycles of a layer on a grid, by group count. What the cores do alone is the same for all of them."""
-    padded = one_head(dims, side)
+    padded = one_head(config, side)
     counts = [g for g in ((groups,) if groups else _divisors(side)) if side % g == 0]
     if not counts:
         return

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from math import ceil
 
-from undiced.compiler.wafer import waferengine, waferllm
-from undiced.compiler.wafer.assemble import wafer_program
-from undiced.compiler.wafer.dims import Dims, one_head
 from undiced.compiler.wafer.place import Tiling, check_region
+from undiced.compiler.wafer.published import waferengine, waferllm
 from undiced.core.errors import CompileError
 from undiced.machine.region import RegionParams, Role
 from undiced.machine.wafer import Wafer
+from undiced.model import ModelConfig
 from undiced.program import Bounds, Program, Rect, Region, Stream
 
 
@@ -23,39 +23,64 @@ class Side:
     height: int
 
 
-def waferllm_decode(dims: Dims, wafer: Wafer, grid: waferllm.Grid, context: int) -> Program:
+def waferllm_decode(config: ModelConfig, wafer: Wafer, grid: waferllm.Grid, context: int) -> Program:
     """The whole model, one layer at a time, on one square; the published benchmark holds one layer only."""
     check_region(wafer, grid.side, grid.side)
-    padded = one_head(dims, grid.side)
+    padded = waferllm.one_head(config, grid.side)
     stream = waferllm.decode_layer(padded.dim, padded.ffn, grid)
     return _waferllm_program(padded, wafer, grid, Bounds(1, context), stream)
 
 
-def waferllm_prefill(dims: Dims, wafer: Wafer, grid: waferllm.Grid, tokens: int) -> Program:
+def waferllm_prefill(config: ModelConfig, wafer: Wafer, grid: waferllm.Grid, tokens: int) -> Program:
     """A prompt of `tokens`, one layer at a time."""
     check_region(wafer, grid.side, grid.side)
-    padded = one_head(dims, grid.side)
+    padded = waferllm.one_head(config, grid.side)
     tile = waferllm.Tile(ceil(tokens / grid.side), padded.dim // grid.side, padded.ffn // grid.side)
     return _waferllm_program(padded, wafer, grid, Bounds(1, tokens), waferllm.prefill_layer(tile, grid))
 
 
-def _waferllm_program(dims: Dims, wafer: Wafer, grid: waferllm.Grid, bounds: Bounds, stream: Stream) -> Program:
-    params = RegionParams(Role.LAYERS, 0, dims.layers, grid.side)
+def _waferllm_program(
+    config: ModelConfig, wafer: Wafer, grid: waferllm.Grid, bounds: Bounds, stream: Stream
+) -> Program:
+    params = RegionParams(Role.LAYERS, 0, config.layers, grid.side)
     region = Region(Rect(0, 0, grid.side, grid.side), params=params.pack(), name="layers")
-    d, f = dims.dim // grid.side, dims.ffn // grid.side
+    d, f = config.dim // grid.side, config.ffn // grid.side
     memory = Memory(
-        weights=_layer_parameters(dims) * waferllm.BYTES / grid.side**2,
+        weights=_layer_parameters(config) * waferllm.BYTES / grid.side**2,
         position=2 * d * waferllm.BYTES,
         buffers=waferllm.buffer_bytes(d, f),
         score=waferllm.SCORE_BYTES,
-        layers=dims.layers,
+        layers=config.layers,
         resident=1,
     )
-    return wafer_program(dims, wafer, bounds, (region,), (stream,), memory.facts(wafer, bounds.context, grid.side))
+    return _program(config, wafer, bounds, (region,), (stream,), memory.facts(wafer, bounds.context, grid.side))
 
 
-def _layer_parameters(dims: Dims) -> int:
-    return 2 * dims.dim * (dims.q_dim + dims.kv_dim) + 3 * dims.dim * dims.ffn
+def _program(
+    config: ModelConfig,
+    wafer: Wafer,
+    bounds: Bounds,
+    regions: tuple[Region, ...],
+    streams: tuple[Stream, ...],
+    facts: tuple[tuple[str, float], ...],
+) -> Program:
+    """Regions and streams of a model's sizes; their digest stands for the graph, which there is none of."""
+    return Program(
+        model=config.name,
+        machine=wafer.name,
+        graph_digest=hashlib.sha256(repr(config).encode()).hexdigest(),
+        machine_digest=wafer.digest,
+        bounds=bounds,
+        regions=regions,
+        streams=streams,
+        vocab=config.vocab,
+        facts=facts,
+    )
+
+
+def _layer_parameters(config: ModelConfig) -> int:
+    attention = 2 * config.dim * (config.heads + config.kv_heads) * config.head_dim
+    return attention + 3 * config.dim * config.ffn
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,36 +119,36 @@ class Memory:
 
 
 def waferengine_decode(
-    dims: Dims, wafer: Wafer, side: Side, groups: int, stages: tuple[int, ...], context: int
+    config: ModelConfig, wafer: Wafer, side: Side, groups: int, stages: tuple[int, ...], context: int
 ) -> Program:
     """A pipeline of regions of equal size, `stages` layers each, with bands for embedding and lm_head.
 
     Raises:
         CompileError: stages that do not add up to the model's layers, or regions that do not fit the mesh.
     """
-    if sum(stages) != dims.layers or min(stages, default=0) < 1:
+    if sum(stages) != config.layers or min(stages, default=0) < 1:
         raise CompileError(
-            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {dims.name} has {dims.layers}.",
+            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {config.name} has {config.layers}.",
             remedy="Give one positive number a region, adding up to the layers.",
         )
     check_region(wafer, side.width, side.height)
-    shard = waferengine.Shard.of(dims, side.width, side.height, groups)
+    shard = waferengine.Shard.of(config, side.width, side.height, groups)
     streams = (
         waferengine.embed(shard),
         waferengine.enter(shard),
-        waferengine.decode_layer(dims, shard),
-        waferengine.head(dims, shard, _band(wafer, side)),
+        waferengine.decode_layer(config, shard),
+        waferengine.head(config, shard, _band(wafer, side)),
     )
     regions = _snake(wafer, side, stages)
     memory = Memory(
-        weights=_layer_parameters(dims) * waferengine.WEIGHT_BYTES / (side.width * side.height),
+        weights=_layer_parameters(config) * waferengine.WEIGHT_BYTES / (side.width * side.height),
         position=2 * shard.k * waferengine.WEIGHT_BYTES,
         buffers=waferengine.WIRE_BYTES * (4 * shard.d + 2 * (shard.q + 2 * shard.k) + 3 * shard.f),
         score=2 * shard.group * waferengine.WIRE_BYTES,
         layers=max(stages),
         resident=max(stages),
     )
-    return wafer_program(dims, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
+    return _program(config, wafer, Bounds(1, context), regions, streams, memory.facts(wafer, context, side.height))
 
 
 def _band(wafer: Wafer, side: Side) -> int:

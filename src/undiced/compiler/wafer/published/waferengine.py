@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from undiced.compiler.wafer.builder import StreamBuilder, X, Y
-from undiced.compiler.wafer.dims import Dims
-from undiced.compiler.wafer.groups import check_groups
+from undiced.compiler.wafer.published.builder import StreamBuilder, X, Y
+from undiced.compiler.wafer.published.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.machine.collective import TWO_TREE
 from undiced.machine.instruction import Task
 from undiced.machine.vector import Kind
+from undiced.model import ModelConfig
 from undiced.program import Stream
 
 WEIGHT_BYTES = 2
@@ -42,31 +42,31 @@ class Shard:
     group: int  # query heads a KV head
 
     @classmethod
-    def of(cls, dims: Dims, width: int, height: int, groups: int) -> Shard:
-        """The shard of `dims`; groups larger than a side shrink to it.
+    def of(cls, config: ModelConfig, width: int, height: int, groups: int) -> Shard:
+        """The shard of a model; groups larger than a side shrink to it.
 
         Raises:
             CompileError: groups that do not divide both sides.
         """
-        if dims.latent or dims.experts:
+        if config.mla or config.moe:
             raise CompileError(
-                f"The waferengine mapping has no experts and no latent attention; {dims.name} has.",
+                f"The waferengine mapping has no experts and no latent attention; {config.name} has.",
                 remedy="Use --mapping undiced.",
             )
         groups_x, groups_y = min(groups, width), min(groups, height)
         check_groups(groups, width, height)
-        band = max(1, width // dims.kv_heads)
+        band = max(1, width // config.kv_heads)
         return cls(
             width=width,
             height=height,
             groups_x=groups_x,
             groups_y=groups_y,
-            d=ceil(dims.dim / height),
-            q=ceil(dims.q_dim / width),
-            k=ceil(dims.kv_dim / width),
-            f=ceil(dims.ffn / width),
+            d=ceil(config.dim / height),
+            q=ceil(config.heads * config.head_dim / width),
+            k=ceil(config.kv_heads * config.head_dim / width),
+            f=ceil(config.ffn / width),
             band=band,
-            group=dims.heads // dims.kv_heads,
+            group=config.heads // config.kv_heads,
         )
 
 
@@ -85,7 +85,7 @@ def _gemv(b: StreamBuilder, note: str, inputs: int, outputs: int) -> None:
     b.vector(note, Kind.FMA32, inputs, outputs, WEIGHT_BYTES)
 
 
-def decode_layer(dims: Dims, s: Shard) -> Stream:
+def decode_layer(config: ModelConfig, s: Shard) -> Stream:
     """One decode layer on one region; positions stay symbolic."""
     b = StreamBuilder("layer")
     b.task("routes", ROUTE_WRITES, Task.ROUTE_WRITE)
@@ -93,7 +93,7 @@ def decode_layer(dims: Dims, s: Shard) -> Stream:
     for name, columns in (("q", s.q), ("k", s.k), ("v", s.k)):
         _gemv(b, name, s.d, columns)
     _reduce(b, s, "q, k, v", Y, s.q + 2 * s.k)
-    if dims.qk_norm:
+    if config.qk_norm != "none":
         _qk_norm(b, s)
     b.vector("rope", Kind.MUL, 6 * (s.group + 1), max(s.k // 2, 1), WIRE_BYTES)
     b.vector("kv store", Kind.COPY, 2, s.k, WIRE_BYTES)
@@ -167,9 +167,9 @@ def embed(s: Shard) -> Stream:
     return b.build()
 
 
-def head(dims: Dims, s: Shard, band_width: int) -> Stream:
+def head(config: ModelConfig, s: Shard, band_width: int) -> Stream:
     """Final norm, lm_head, the twenty largest, sampling, and the token returned to the embedding."""
-    rows = ceil(dims.vocab / band_width)
+    rows = ceil(config.vocab / band_width)
     groups = min(s.groups_x, band_width)
     while band_width % groups:
         groups -= 1
