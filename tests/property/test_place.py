@@ -4,13 +4,13 @@ from itertools import combinations, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from undiced.compiler.wafer.compile import compile_wafer
-from undiced.compiler.wafer.published.dims import Dims
 from undiced.compiler.wafer.options import Options
+from undiced.compiler.wafer.published.dims import Dims
+from undiced.compiler.wafer.reduce import tree_finder
+
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
 from undiced.compiler.wafer.place import Tiling, overlap
-from undiced.compiler.wafer.reduce import tree_finder
 from undiced.core.errors import CompileError
 from undiced.machine import toy
 from undiced.machine.collective import Level, allreduce, covers, level_cycles, level_reduce, unpack_levels

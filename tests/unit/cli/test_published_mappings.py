@@ -5,7 +5,7 @@ import re
 import pytest
 
 from undiced.cli.wafer_options import parse_clock, parse_phase, parse_region, parse_stages
-from undiced.compiler.wafer.published.build import build_mapping
+from undiced.compiler.wafer.published.build import build_published
 from undiced.core.errors import CompileError, UndicedError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
@@ -21,7 +21,7 @@ def replay(
     wafer, way = find_machine(machine), parse_phase(phase)
     parts = parse_stages(stages) if stages else None
     options = MappingOptions(region=parse_region(region), stages=parts, context=context, phase=way, **more)
-    program = build_mapping(model, wafer, mapping, options)
+    program = build_published(model, wafer, mapping, options)
     step = Step(context=context, clock_hz=parse_clock(clock_ghz))
     return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
 

@@ -1,20 +1,18 @@
 """The published mappings, instruction by instruction where the sources say."""
 
-from dataclasses import replace
-
 import pytest
 
-from undiced.compiler.wafer.published.build import best_grid, default_groups
-from undiced.compiler.wafer.published.dims import Dims, Experts, one_head
-from undiced.compiler.wafer.published.resolve import dims_of
+from undiced.compiler.wafer.published.build import best_grid, build_published, default_groups
 from undiced.compiler.wafer.published.waferengine import Shard, decode_layer, head
-from undiced.compiler.wafer.published.waferllm import Grid, Tile, prefill_layer
+from undiced.compiler.wafer.published.waferllm import Grid, Tile, one_head, prefill_layer
 from undiced.compiler.wafer.published.waferllm import decode_layer as waferllm_layer
-from undiced.core.errors import CompileError, ModelNotFoundError, UndicedError
+from undiced.core.errors import CompileError, ModelNotFoundError
+from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
+from undiced.model import preset
 from undiced.program import Op
 
-QWEN = dims_of("qwen3-1.7b")
+QWEN = preset("qwen3-1.7b")
 
 
 def collectives(stream):
@@ -25,13 +23,13 @@ def collectives(stream):
     ("grid", "dim", "ffn"), [(360, 4320, 14400), (420, 4200, 14700), (512, 4096, 14336), (660, 4620, 14520)]
 )
 def test_8b_padding_is_the_published_one(grid, dim, ffn):
-    padded = one_head(dims_of("llama-3-8b"), grid)
-    assert (padded.dim, padded.ffn, padded.heads, padded.kv_dim) == (dim, ffn, 1, dim)
+    padded = one_head(preset("llama-3-8b"), grid)
+    assert (padded.dim, padded.ffn, padded.heads, padded.head_dim) == (dim, ffn, 1, dim)
 
 
 @pytest.mark.parametrize(("grid", "dim", "ffn"), [(420, 8400, 29820), (660, 8580, 29700), (720, 8640, 30240)])
 def test_72b_padding_is_the_published_one(grid, dim, ffn):
-    padded = one_head(dims_of("qwen2-72b"), grid)
+    padded = one_head(preset("qwen2-72b"), grid)
     assert (padded.dim, padded.ffn) == (dim, ffn)
 
 
@@ -91,48 +89,15 @@ def test_groups_default_to_the_published_or_the_root():
 
 
 def test_best_grid_is_no_worse_than_the_published_best():
-    grid = best_grid(dims_of("llama-3-8b"), find_machine("wse2"), 4096, None)
+    grid = best_grid(preset("llama-3-8b"), find_machine("wse2"), 4096, None)
     assert 250 <= grid.side <= 450
-
-
-def test_dimensions_from_config_json(tmp_path):
-    path = tmp_path / "config.json"
-    path.write_text(
-        '{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,'
-        '"num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100}'
-    )
-    assert replace(dims_of(path), name="") == replace(Dims("x", 2, 64, 4, 2, 16, 128, 100), name="")
-
-
-@pytest.mark.parametrize("text", ["[1]", "{", '{"hidden_size": 64}', '{"hidden_size": "x"}'])
-def test_bad_configurations_are_refused(tmp_path, text):
-    path = tmp_path / "config.json"
-    path.write_text(text)
-    with pytest.raises(UndicedError):
-        dims_of(path)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"layers": 0}, "x can't have 0 layers. Use 1 to 1024."),
-        ({"dim": 10**30}, f"x can't have {10**30} hidden columns. Use 1 to 16777216."),
-        ({"vocab": -1}, "x can't have -1 tokens of vocabulary. Use 1 to 16777216."),
-        ({"kv_heads": 3}, "x: 3 KV heads can't serve 4 heads evenly. Use a divisor of the heads."),
-        ({"experts": Experts(8, 9, 64)}, "x: 9 of 8 experts can't act on a token. Use 1 to 8."),
-    ],
-)
-def test_dimensions_of_no_model_are_named(fields, message):
-    with pytest.raises(CompileError) as caught:
-        replace(Dims("x", 2, 64, 4, 2, 16, 128, 100), **fields)
-    assert str(caught.value) == message
 
 
 def test_unknown_names_are_refused():
     with pytest.raises(ModelNotFoundError, match="nonesuch"):
-        dims_of("nonesuch")
+        build_published("nonesuch", find_machine("wse2"), "waferllm", MappingOptions())
 
 
 def test_waferengine_has_no_experts():
     with pytest.raises(CompileError, match="no experts"):
-        Shard.of(dims_of("mixtral-8x7b"), 64, 64, 8)
+        Shard.of(preset("mixtral-8x7b"), 64, 64, 8)

@@ -1,4 +1,4 @@
-"""Movers over trees of the program: as the closed forms over packed levels, slice by slice."""
+"""Movers over trees of the program: beside the published two-tree, by hand, slice by slice."""
 
 import pytest
 
@@ -9,32 +9,29 @@ from undiced.program.wafer.tree import Level, Tree
 
 WAFER = wse3()
 LINK, MODEL = WAFER.link, CostModel.of(WAFER)
-LEVELS = [
-    (Level(60),),
-    (Level(60, True),),
-    (Level(8), Level(8, True)),
-    (Level(5, True), Level(5), Level(3, True)),
-    (Level(4), Level(4, True), Level(2), Level(2, True)),
-]
 
 
-def twin(levels: tuple[Level, ...]) -> tuple[collective.Level, ...]:
-    return tuple(collective.Level(level.size, level.star) for level in levels)
-
-
-@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("count", [1, 2, 6, 51])
-def test_one_tree_costs_what_packed_levels_cost(levels: tuple[Level, ...], count: int) -> None:
-    found = lines.slice_cost(LINK, Tree(60, levels), 0, count)
-    assert found.as_dict() == pytest.approx(collective.level_reduce(MODEL, 60, twin(levels), count).as_dict())
+@pytest.mark.parametrize(("group", "groups"), [(21, 20), (8, 8), (60, 1)])
+def test_chains_of_chains_cost_what_the_published_two_tree_costs(group: int, groups: int, count: int) -> None:
+    """But for the control wavelet that gives a level's color to the next."""
+    levels = tuple(Level(size) for size in (group, groups) if size > 1)
+    found = lines.slice_cost(LINK, Tree(group * groups, levels), 0, count)
+    root = groups // 2 * group + group // 2
+    back = collective.multicast(MODEL, count, max(root, group * groups - 1 - root))
+    there = collective.two_tree(MODEL, group * groups, groups, count, dual=False).cycles - back.cycles
+    assert found.cycles == pytest.approx(there + len(levels))
 
 
-def test_sliced_stars_cost_what_packed_levels_cost_once_the_last_slice_has_started() -> None:
-    """With roots in the middle of their groups; those near an end wait longer for the far end's members."""
-    levels = Level(9, True), Level(7, True)
-    tree = Tree(63, levels, 3)
-    found = lines.slice_cost(LINK, tree, 1, 4) + lines.pace(LINK, 4) * 2
-    assert found.cycles == pytest.approx(collective.level_reduce(MODEL, 63, twin(levels), 12, 3).cycles)
+def test_a_star_of_single_wavelets_is_bound_by_the_root_s_ramp() -> None:
+    rate, step = LINK.wavelets_per_cycle.value, 2 * LINK.ramp_cycles.value + 1 + LINK.step_software_cycles.value
+    found = lines.slice_cost(LINK, Tree(21, (Level(21, True),)), 0, 1)
+    assert found.cycles == pytest.approx(20 * (1 / rate + 1) + 1 + step + 1)
+
+
+def test_slices_follow_each_other_at_the_pace_of_one_payload() -> None:
+    links = (lines.pace(LINK, count).cycles for count in (4, 8))
+    assert next(links) + 4 / LINK.wavelets_per_cycle.value == pytest.approx(next(links))
 
 
 def test_chains_to_a_root_near_an_end_are_longer() -> None:

@@ -15,12 +15,10 @@ WSE3 = CostModel.of(find_machine("wse3"))
     [
         (WSE2, Kind.FMA16, 10, 2, 3),  # four lanes and both ports alike
         (WSE3, Kind.FMA16, 64, 2, 16),  # eight lanes, but the ports pass four elements
-        (WSE3, Kind.FMA16_CACHED, 64, 2, 8),  # the accumulator outside memory frees the ports
         (WSE3, Kind.FMA32, 64, 2, 32),  # writes of 32 bits
         (WSE3, Kind.FMA16, 64, 1, 16),
         (WSE2, Kind.MUL, 9, 2, 3),
         (WSE2, Kind.SUM, 9, 2, 9),
-        (WSE2, Kind.FMA_FULL32, 100, 4, 237),
     ],
 )
 def test_stream(model, kind, length, element_bytes, cycles):

@@ -1,11 +1,11 @@
-"""The analytic simulator: intervals, batches, speed, refusals."""
+"""Times of published mappings: intervals, batches, speed, refusals."""
 
 import time
 from dataclasses import replace
 
 import pytest
 
-from undiced.compiler.wafer.published.build import build_mapping
+from undiced.compiler.wafer.published.build import build_published
 from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
@@ -16,7 +16,7 @@ WSE3 = find_machine("wse3")
 
 def engine(context=1024):
     stages = (2, 4, 4, 4, 4, 4, 4, 2)
-    return build_mapping(
+    return build_published(
         "qwen3-1.7b",
         WSE3,
         "waferengine",
@@ -60,11 +60,6 @@ def test_another_machines_program_is_refused():
     core = replace(WSE3.core, sram_bytes=replace(WSE3.core.sram_bytes, value=65536))
     with pytest.raises(CompileError, match="not for another machine of that name"):
         simulate(engine(), replace(WSE3, core=core), Step())
-
-
-def test_host_programs_are_refused():
-    with pytest.raises(CompileError, match="wafer programs"):
-        simulate(replace(engine(), kind="host"), WSE3, Step())
 
 
 @pytest.mark.parametrize("step", [{"context": 10**20}, {"batch": 10**20}, {"context": 0}, {"batch": -1}])

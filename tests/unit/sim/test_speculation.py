@@ -1,6 +1,7 @@
 """Speculation, the first token and the floor: limits that hold whatever the parameters."""
 
 import pytest
+from undiced.sim.floor import floor_cycles
 
 from undiced.compiler.wafer.published.build import build_mapping
 from undiced.core.errors import CompileError
@@ -8,7 +9,6 @@ from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.first_token import first_token
-from undiced.sim.floor import floor_cycles
 from undiced.sim.speculation import speculate
 
 WSE3 = find_machine("wse3")

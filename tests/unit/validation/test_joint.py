@@ -32,5 +32,5 @@ def test_samples_that_are_kept_meet_the_calibration_rows(machine):
 
 def test_what_no_row_tells_is_sampled():
     names = {parameter.name for parameter in assumed("wse3")}
-    assert {"collective_entry", "star_member", "route_write", "multicast_skew", "wafer_to_wafer_s"} <= names
+    assert {"collective_entry", "star_member", "straight_setup", "multicast_skew", "wafer_to_wafer_s"} <= names
     assert not {"step_software", "vector_setup", "link_rate"} & names
