@@ -1,40 +1,39 @@
 """Placement and partition on random models and machines: nothing overlaps, leaves the mesh or overfills a core."""
 
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from undiced.compiler.wafer.compile import compile_wafer
-from undiced.compiler.wafer.options import Options
-from undiced.compiler.wafer.published.dims import Dims
-from undiced.compiler.wafer.reduce import tree_finder
+from support.mesh_configs import DENSE
 
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
 from undiced.compiler.wafer.place import Tiling, overlap
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
+from undiced.compiler.wafer.trees import tree_finder
 from undiced.core.errors import CompileError
-from undiced.machine import toy
-from undiced.machine.collective import Level, allreduce, covers, level_cycles, level_reduce, unpack_levels
-from undiced.machine.cost import CostModel
+from undiced.machine import lines, toy
+from undiced.model import build_config
 from undiced.program import Bounds, Rect
+from undiced.program.wafer.tree import Level, Tree
 
-MODEL = CostModel.of(toy(8, 8))
+LINK, FINDER = toy(8, 8).link, tree_finder(toy(8, 8))
 
 
 @st.composite
 def models(draw):
     kv_heads = draw(st.integers(1, 4))
-    group = draw(st.integers(1, 4))
-    head_dim = draw(st.sampled_from([8, 16, 32]))
-    return Dims(
-        "random",
-        draw(st.integers(1, 12)),
-        draw(st.integers(8, 300)),
-        kv_heads * group,
-        kv_heads,
-        head_dim,
-        draw(st.integers(8, 600)),
-        draw(st.integers(16, 2000)),
-        draw(st.booleans()),
+    return replace(
+        DENSE,
+        layers=draw(st.integers(1, 12)),
+        dim=draw(st.integers(8, 300)),
+        heads=kv_heads * draw(st.integers(1, 4)),
+        kv_heads=kv_heads,
+        head_dim=draw(st.sampled_from([8, 16, 32])),
+        ffn=draw(st.integers(8, 600)),
+        vocab=draw(st.integers(16, 2000)),
+        qk_norm=draw(st.sampled_from(["none", "weight"])),
     )
 
 
@@ -47,12 +46,12 @@ def touches(a: Rect, b: Rect) -> bool:
     return (beside and share_y) or (above and share_x)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(models(), st.integers(8, 40), st.integers(8, 40), st.sampled_from([16, 48, 256]), st.integers(1, 4))
-def test_programs_are_legal(dims, columns, rows, sram_kib, batch):
+def test_programs_are_legal(config, columns, rows, sram_kib, batch):
     machine = toy(columns, rows, sram_kib * 1024)
     try:
-        program = compile_wafer(dims, machine, Options(bounds=Bounds(batch, 64)))
+        program = compile_graph(build_config(config), machine, Options(bounds=Bounds(batch, 64)))
     except CompileError as error:
         assert error.remedy
         return
@@ -64,13 +63,14 @@ def test_programs_are_legal(dims, columns, rows, sram_kib, batch):
         assert chip != other or not overlap(a, b)
     for (chip, a), (other, b) in pairwise(rects):
         assert other == chip + 1 or (other == chip and touches(a, b))
-    assert program.fact("sram_bytes_max_per_core") <= sram_kib * 1024
-    assert program.fact("max_context_tokens") >= 64
+    assert dict(program.facts)["sram_bytes_max_per_core"] <= sram_kib * 1024
+    assert dict(program.facts)["max_context_tokens"] >= 64
 
 
 def test_cores_that_hold_nothing_of_a_layer():
-    program = compile_wafer(Dims("small", 1, 8, 1, 1, 8, 8, 16, False), toy(8, 16), Options(bounds=Bounds(1, 64)))
-    assert program.fact("max_context_tokens") >= 64
+    small = replace(DENSE, layers=1, dim=8, heads=1, kv_heads=1, head_dim=8, ffn=8, vocab=16)
+    program = compile_graph(build_config(small), toy(8, 16), Options(bounds=Bounds(1, 64)))
+    assert dict(program.facts)["max_context_tokens"] >= 64
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 9), st.integers(1, 9), st.booleans())
@@ -119,24 +119,22 @@ def test_partition_is_exact(items, capacity, regions):
         assert abs(slowest(items, ends) - want) < 1e-6
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(
     st.integers(2, 1100),
+    st.integers(1, 4),
     st.lists(st.integers(1, 200), min_size=1, max_size=4).map(lambda p: tuple((w, 1.0) for w in sorted(p))),
 )
-def test_trees_join_the_line_and_beat_plain_chains(span, payloads):
-    tree = tree_finder(MODEL).levels(span, payloads)
-    levels = unpack_levels(tree.groups, tree.algorithm)
-    assert covers(span, levels)
-    if span < 1024:
-        chain = sum(level_reduce(MODEL, span, (Level(span),), w).cycles for w, _ in payloads)
-        best = sum(level_reduce(MODEL, span, levels, w).cycles for w, _ in payloads)
-        assert best <= chain + 1e-6
-    assert allreduce(MODEL, span, tree.groups, tree.algorithm, payloads[0][0]).cycles >= span // 2
+def test_trees_join_the_line_and_beat_plain_chains(span, slices, payloads):
+    tree = FINDER.best(span, slices, payloads)
+    assert tree.complete and (tree.span, tree.slices) == (span, slices)
+    chain = Tree(span, (Level(span),), slices)
+    cycles = [sum(lines.slice_cost(LINK, t, 0, count).cycles for count, _ in payloads) for t in (tree, chain)]
+    assert cycles[0] <= cycles[1] + 1e-6
 
 
-@given(st.integers(2, 200), st.booleans(), st.integers(1, 100))
-def test_plain_arithmetic_equals_the_costs(size, star, wavelets):
+@given(st.integers(2, 200), st.booleans(), st.integers(1, 3), st.integers(1, 100))
+def test_plain_arithmetic_equals_the_costs(size, star, slices, count):
     level = Level(size, star)
-    quick = level_cycles(MODEL, size, star, 1, wavelets)
-    assert abs(quick - level_reduce(MODEL, size, (level,), wavelets).cycles) < 1e-6
+    [cost] = lines.level_costs(LINK, Tree(size, (level,), slices), 0, count)
+    assert abs(FINDER.level_cycles(level, 1, slices, 0, count) - cost.cycles) < 1e-6

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import random
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ import pytest
 from support import tiny_models
 from support.bounded import within
 from support.engines import run
+from support.mesh_configs import DENSE, LATENT, MIXED
 
 from undiced.checkpoint import Checkpoint, open_checkpoint
 from undiced.cli.program_file import open_program
 from undiced.compiler import compile
-from undiced.compiler.wafer.published.build import build_mapping
+from undiced.compiler.wafer.published.build import build_published
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.core.errors import UndicedError
 from undiced.core.mapping import MappingOptions
 from undiced.engine.host import HostBackend
@@ -32,7 +35,7 @@ from undiced.machine.host import host
 from undiced.machine.lookup import load_machine, parse_machine
 from undiced.machine.presets import toy, wse3
 from undiced.machine.wafer import Wafer
-from undiced.model import build
+from undiced.model import ModelConfig, build, build_config
 from undiced.program import Bounds, HostProgram
 from undiced.program.file import decode
 from undiced.sim.analytic import Step, simulate
@@ -42,16 +45,7 @@ FEW, MANY = 150, 20_000
 BYTES = 1 << 30
 NUMBERS = (0, 1, 2, 3, -1, 7, 64, 100, 4096, 16384, 1 << 32, 10**18, 1e-12, 1e-3, 0.5, 1.5, 1e12, float("nan"))
 STRANGE = (*NUMBERS, float("inf"), 10**400, True, None, "8", "", "\ud800", [], {}, [1], {"value": 3})
-SMALL = {"dim": 64, "heads": 4, "kv_heads": 2, "layers": 2, "ffn": 96, "vocab": 200}
-MODELS: tuple[dict[str, object], ...] = (
-    SMALL,
-    {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 200,
-     "intermediate_size": 96},
-    {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96, "vocab_size": 200,
-     "n_routed_experts": 8, "moe_intermediate_size": 32, "num_experts_per_tok": 2, "n_shared_experts": 1,
-     "first_k_dense_replace": 1, "kv_lora_rank": 32, "q_lora_rank": 0, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8,
-     "v_head_dim": 16},
-)  # fmt: skip
+CONFIGS = (DENSE, MIXED, LATENT)
 MANY_TOO = [pytest.param(FEW), pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 
 
@@ -73,11 +67,11 @@ def mutated_machine(draw: random.Random) -> dict[str, Any]:
     return data
 
 
-def compiled(model: object, wafer: Wafer, draw: random.Random) -> None:
-    """Mostly without slices, whose number is searched too and takes ten times as long."""
-    scheme = {} if draw.random() < 0.05 else {"slices": 0, "band_slices": 0}
-    options = MappingOptions(context=draw.choice((1, 256, 1 << 20)), batch=draw.choice((1, 1, 8)), scheme=scheme)
-    build_mapping(model, wafer, "undiced", options)
+def compiled(config: ModelConfig, wafer: Wafer, draw: random.Random) -> None:
+    """On a region that is given, so that a mutation costs one shape and not a search; a few are searched too."""
+    region = None if draw.random() < 0.02 else (draw.choice((3, 9)), 9)
+    bounds = Bounds(draw.choice((1, 1, 8)), draw.choice((1, 256, 1 << 20)))
+    compile_graph(build_config(config), wafer, Options(bounds=bounds, region=region))
 
 
 @pytest.mark.parametrize("count", MANY_TOO)
@@ -87,7 +81,7 @@ def test_machine_files_end_in_a_program_or_one_error(count: int) -> None:
         data = mutated_machine(draw)
         with within(f"seed {seed}: {data}", BYTES):
             try:
-                compiled(draw.choice(MODELS), parse_machine(data, "mine", "mine.toml"), draw)
+                compiled(draw.choice(CONFIGS), parse_machine(data, "mine", "mine.toml"), draw)
             except UndicedError as error:
                 assert error.message
 
@@ -111,16 +105,16 @@ def test_machine_files_of_any_bytes_end_in_one_error(count: int, tmp_path: Path)
 
 
 @pytest.mark.parametrize("count", MANY_TOO)
-def test_dimensions_end_in_a_program_or_one_error(count: int) -> None:
-    wafer = toy(9, 9)
+def test_sizes_end_in_a_program_or_one_error(count: int) -> None:
+    wafer, names = toy(9, 9), ("layers", "dim", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context")
     for seed in range(count):
         draw = random.Random(seed)
-        config = dict(draw.choice(MODELS))
-        for _ in range(draw.choice((1, 1, 2, 3))):
-            config[draw.choice(list(config))] = draw.choice((*STRANGE, 1 << 20, 1 << 24, 1 << 31, -5))
-        with within(f"seed {seed}: {config}", BYTES):
+        sizes = {
+            name: draw.choice((0, 1, 3, 7, 64, 1 << 12, -5)) for name in draw.sample(names, draw.choice((1, 1, 2)))
+        }
+        with within(f"seed {seed}: {sizes}", BYTES):
             try:
-                compiled(config, wafer, draw)
+                compiled(replace(draw.choice(CONFIGS), **sizes), wafer, draw)
             except UndicedError as error:
                 assert error.message
 
@@ -142,7 +136,7 @@ def mutated(value: Any, draw: random.Random) -> Any:
 def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(count: int, tmp_path: Path) -> None:
     wafer = toy(9, 9)
     path = tmp_path / "program"
-    build_mapping(SMALL, wafer, "undiced", MappingOptions(context=64)).save(path)
+    build_published(DENSE, wafer, "waferengine", MappingOptions(region=(9, 9), groups=3, context=64)).save(path)
     whole = path.read_bytes()
     content = msgspec.msgpack.decode(whole[12:-32])
     for seed in range(count):

@@ -4,10 +4,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from undiced.compiler.wafer.published.build import build_mapping
+from undiced.compiler.wafer.published.build import build_published
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
+from undiced.model import build_config, preset
+from undiced.program import Bounds
 from undiced.sim.analytic import Step, simulate
+from undiced.sim.clock import time_step
 from undiced.sim.wafer_map import svg
 
 WSE3 = find_machine("wse3")
@@ -15,14 +20,16 @@ NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(model, **options):
-    program = build_mapping(model, WSE3, "undiced", MappingOptions(context=4096, **options))
-    report = simulate(program, WSE3, Step(context=4096))
-    return program, ElementTree.fromstring(svg(program, WSE3, report))
+    program = compile_graph(build_config(preset(model)), WSE3, Options(bounds=Bounds(1, 4096), **options))
+    return program, ElementTree.fromstring(svg(program, WSE3, time_step(program, WSE3)))
 
 
 @pytest.mark.parametrize(
     ("model", "options"),
-    [("llama-3.3-70b", {"wafers": 4}), ("qwen3-1.7b", {"objective": "interval"}), ("llama-3.1-405b", {})],
+    [
+        ("llama-3.3-70b", {"region": (736, 373)}),
+        ("qwen3-1.7b", {"region": (120, 256), "objective": "interval"}),
+    ],
 )
 def test_every_region_is_drawn(model, options):
     program, root = drawn(model, **options)
@@ -30,10 +37,11 @@ def test_every_region_is_drawn(model, options):
     assert len(titles) == len({(region.wafer, region.rect) for region in program.regions})
     text = "".join(root.itertext())
     assert "hottest collective" in text and "layer" in text
-    assert f"{program.model} on {int(program.fact('wafers'))} x wse3" in text
+    wafers = int(dict(program.facts)["wafers"])
+    assert f"{program.model} on {wafers} x wse3" in text and wafers == 1 + program.regions[-1].wafer
 
 
 def test_published_programs_are_drawn_too():
-    program = build_mapping("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), stages=(14, 14)))
+    program = build_published("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), stages=(14, 14)))
     report = simulate(program, WSE3, Step())
     assert "layers 0-13" in svg(program, WSE3, report)

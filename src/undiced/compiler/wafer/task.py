@@ -47,7 +47,7 @@ class Options:
         for what, value, most in (
             ("batch", self.bounds.batch, BATCH_MAX),
             ("context", self.bounds.context, CONTEXT_MAX),
-            ("number of wafers", self.wafers or 1, WAFERS_MAX),
+            ("number of wafers", 1 if self.wafers is None else self.wafers, WAFERS_MAX),
         ):
             if not 1 <= value <= most:
                 raise CompileError(f"A {what} of {value} is out of range.", remedy=f"Use 1 to {most}.")
