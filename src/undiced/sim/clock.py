@@ -157,9 +157,16 @@ def time_step(
     return _timing(wafer, step, clock, regions)
 
 
-def floor_cycles(program: WaferProgram, wafer: Wafer, step: Step | None = None) -> float:
-    """Cycles of a step that arithmetic, wires and distance alone take: this program can't be faster."""
-    return time_step(program, wafer, step, varied=bare(wafer)).token_cycles
+def time_floor(
+    program: WaferProgram,
+    wafer: Wafer,
+    step: Step | None = None,
+    clock_hz: float | None = None,
+    *,
+    varied: Wafer | None = None,
+) -> Timing:
+    """What arithmetic, wires and distance alone take of `time_step`: this program can't be faster."""
+    return time_step(program, wafer, step, clock_hz, varied=bare(varied or wafer))
 
 
 def _region_time(program: WaferProgram, region: Region, paths: list[Path]) -> RegionTime:

@@ -12,13 +12,12 @@ from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.machine import find_machine
-from undiced.machine.bare import bare
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import DType
-from undiced.sim.clock import Timing, time_step
+from undiced.sim.clock import Timing, time_floor, time_step
 from undiced.sim.speculation import speculate
 from undiced.validation.ablation import Rung, ladder
 from undiced.validation.joint import Sample, samples
@@ -50,8 +49,8 @@ class Timer:
         """One sequence at `CONTEXT` positions; `floor`: what wires and arithmetic alone take."""
         key = id(program), clock_ghz, floor
         if key not in self._found:
-            varied = bare(self.sample.wafer) if floor else self.sample.wafer
-            self._found[key] = time_step(program, find_machine(program.machine), STEP, clock_ghz * 1e9, varied=varied)
+            wafer, timed = find_machine(program.machine), time_floor if floor else time_step
+            self._found[key] = timed(program, wafer, STEP, clock_ghz * 1e9, varied=self.sample.wafer)
         return self._found[key]
 
 

@@ -14,7 +14,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import Kind
-from undiced.sim.clock import floor_cycles, time_step
+from undiced.sim.clock import time_floor, time_step
 
 WAFER = wse3()
 TREE, VALUES = sliced_sum(64, 12, 2)
@@ -103,5 +103,5 @@ def test_constants_may_be_varied_without_compiling_anew() -> None:
 def test_a_floor_is_arithmetic_wires_and_distance() -> None:
     timing = time_step(program((0, 0)), WAFER)
     spent = timing.by_kind()
-    floor = floor_cycles(program((0, 0)), WAFER)
+    floor = time_floor(program((0, 0)), WAFER).token_cycles
     assert spent["hops"] < floor < timing.token_cycles - spent["overhead"]

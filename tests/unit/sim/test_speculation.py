@@ -12,7 +12,7 @@ from undiced.machine import find_machine
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.step import Step
-from undiced.sim.clock import floor_cycles, time_step
+from undiced.sim.clock import time_floor, time_step
 from undiced.sim.first_token import first_token
 from undiced.sim.outlook import first_token_cycles
 from undiced.sim.speculation import speculate
@@ -45,7 +45,7 @@ def test_acceptance_is_a_probability(acceptance):
 @pytest.mark.parametrize("config", [DENSE, MIXED, LATENT], ids=["dense", "mixed", "latent"])
 def test_nothing_is_faster_than_its_floor(config):
     program = compile_graph(build_config(config), TOY, Options(bounds=Bounds(1, 64), region=(6, 6)))
-    assert 0 < floor_cycles(program, TOY) < time_step(program, TOY).token_cycles
+    assert 0 < time_floor(program, TOY).token_cycles < time_step(program, TOY).token_cycles
     step = Step(1, 1, 1)
     assert time_step(program, TOY, step).token_cycles < time_step(program, TOY).token_cycles
 

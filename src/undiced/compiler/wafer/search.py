@@ -10,7 +10,7 @@ from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
 from undiced.compiler.wafer.offers import refusal
-from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower
+from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
@@ -138,7 +138,8 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
             raise lacking[0]
         return None
     best = min(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d)))
-    return run_passes(replace(best, coarse=False))
+    used = replace(best, coarse=False, wafers=wafers_of(best))  # from one alone no token returns to another
+    return run_passes(used) or run_passes(replace(best, coarse=False))
 
 
 def _program(draft: Draft) -> WaferProgram:
