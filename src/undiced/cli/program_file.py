@@ -99,14 +99,14 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
 
 
 def _verify(program: Program | WaferProgram, wafer: Wafer) -> None:
-    from undiced.compiler.wafer.verify import verify as verify_bill
+    from undiced.compiler.wafer.published.verify import verify as verify_published
     from undiced.program.wafer.program import WaferProgram
     from undiced.program.wafer.verify import Hardware, verify
 
     if isinstance(program, WaferProgram):
         verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
     else:
-        verify_bill(program, wafer)
+        verify_published(program, wafer)
 
 
 def _machine_of(program: Program | WaferProgram, machine: str | None) -> str:

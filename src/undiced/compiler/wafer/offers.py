@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from undiced.compiler.wafer.blocks import grain_of
+from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.partition import Block, fill
-from undiced.compiler.wafer.passes import lower, memory, tables_bytes
+from undiced.compiler.wafer.passes import color, lower, memory, tables_bytes
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Task
 from undiced.core.errors import CompileError
@@ -69,7 +70,10 @@ def _with(task: Task, bounds: Bounds) -> Task:
 
 def _wafers(task: Task, shape: Shape) -> int:
     """Wafers that a shape's regions take, filled in order; 0 if some block is larger than a region."""
-    draft = memory(lower(Draft(task, shape, WAFERS_MAX, coarse=True)))
+    try:
+        draft = memory(color(lower(Draft(task, shape, WAFERS_MAX, coarse=True))))
+    except NoRoutes:
+        return 0
     if draft is None:
         return 0
     parts, sequences = dict(draft.parts), task.options.bounds.batch
