@@ -1,4 +1,4 @@
-"""A wafer program's text changes on purpose alone: `PYTHONPATH=tests python tests/golden/wafer_dump.py` writes it again."""
+"""A wafer program's text changes on purpose alone; `PYTHONPATH=tests python tests/golden/wafer_dump.py` writes it."""
 
 from golden.wafer_dump import FILE, text
 

@@ -65,7 +65,8 @@ def mutated(content: Any, paths: list[tuple[Any, ...]], draw: random.Random) -> 
             at = draw.randrange(len(value))
             return draw.choice((value[:at], value[:at] + value[at + 1 :], [*value, value[at]]))
         if isinstance(value, (int, float)) and draw.random() < 0.6:
-            return type(value)(draw.choice((*NUMBERS, value + 1, value * 2, -value))) if value == value else 0
+            number = draw.choice((*NUMBERS, value + 1, value * 2, -value))
+            return float(number) if isinstance(value, float) else int(min(number, (1 << 63) - 1))
         return at_path(content, draw.choice(others))
 
     return changed(content, path)
