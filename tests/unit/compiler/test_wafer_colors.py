@@ -114,7 +114,7 @@ def test_a_program_with_fewer_slices_computes_the_same():
 
 def test_too_few_colors_for_one_slice_name_what_competes():
     with pytest.raises(
-        NoRoutes, match=r"there are 9 colors and 6 queues of a kind: .*sums over 8 rows \(.*attn"
+        NoRoutes, match=r"there are 9 colors, 6 queues of a kind and 4 switch positions: .*sums over 8 rows \(.*attn"
     ) as refused:
         compiled(with_colors(toy(8, 8), 9))
     assert "what an owner sends over 8 columns (embedded) 1" in str(refused.value)

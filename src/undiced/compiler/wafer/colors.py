@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.channel import Channel, Pool, channel
+from undiced.program.wafer.channel import Channel, Pool, channel, queue_color
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Stream
@@ -30,7 +30,7 @@ Demand = dict[Channel, float]  # how often a token's movers use each channel
 
 
 class NoRoutes(CompileError):
-    """Colors or queues run out."""
+    """Colors, queues or switch positions run out."""
 
 
 def shares_of_all(streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> list[Shares]:
@@ -51,10 +51,11 @@ def demand(streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: Iterable
 
 
 def short(channels: Iterable[Channel], fabric: Fabric) -> bool:
-    """Whether colors or queues do not reach."""
+    """Whether colors, queues or switch positions do not reach."""
     found = list(channels)
     most = max((used.queues for used in found), default=1)
     lacking = any(not _runs(queues, most) for queues in (fabric.inputs, fabric.outputs))
+    lacking |= any(used.switches > fabric.positions for used in found)
     return lacking or sum(used.colors for used in found) > fabric.colors
 
 
@@ -80,7 +81,7 @@ def refusal(streams: tuple[Stream, ...], trees: tuple[Tree, ...], fabric: Fabric
     named = "; ".join(f"{used} ({_names(list(by))}) {used.colors}" for used, by in nodes.items())
     total = sum(used.colors for used in nodes)
     queues = min(len(fabric.inputs), len(fabric.outputs))
-    have = f"there are {fabric.colors} colors and {queues} queues of a kind"
+    have = f"there are {fabric.colors} colors, {queues} queues of a kind and {fabric.positions} switch positions"
     return NoRoutes(f"Routes take {total} colors, and {have}: {named}.", remedy="Use a machine with more of them.")
 
 
@@ -163,15 +164,8 @@ class Plan:
         home: dict[int, int] = {}
         for pool, load in order.items():
             for which in range(load.queues):
-                home.setdefault(self.outputs[pool] + which, self.color(pool, which))
+                home.setdefault(self.outputs[pool] + which, queue_color(self.colors, pool, which))
         return home
-
-    def color(self, pool: Pool, which: int) -> int:
-        """The color that an output queue of a pool is bound to: the first of its slice's two."""
-        for used, first in self.colors.items():
-            if used.pool == pool and used.use != "shares":
-                return first + (used.colors // used.slices) * which
-        return next(first for used, first in self.colors.items() if used.pool == pool)
 
     def stream(self, stream: Stream, shares: Shares) -> Stream:
         """Its movers with routes, and queues bound again where they need it."""
@@ -193,7 +187,7 @@ class Plan:
 
     def _bound(self, used: Channel, node: str, bound: dict[int, int]) -> Iterable[isa.Rebind]:
         for which in range(used.queues if self.home else 0):
-            queue, color = self.outputs[used.pool] + which, self.color(used.pool, which)
+            queue, color = self.outputs[used.pool] + which, queue_color(self.colors, used.pool, which)
             if bound[queue] != color:
                 yield isa.Rebind(node, queue, bound[queue], color)
                 bound[queue] = color

@@ -7,6 +7,7 @@ root of slice i never sends in that slice's sum, so that its queue carries what 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,11 @@ class Channel:
         return self.slices if self.use == "sums" else 1
 
     @property
+    def switches(self) -> int:
+        """Switch positions of a color, those of sums apart: a router hears from below, sends, hears from above."""
+        return 3 if self.use == "owner" else min(self.slices, 3) if self.use == "shares" else 1
+
+    @property
     def pool(self) -> Pool:
         """What it shares its queues with."""
         return self.tree if self.tree >= 0 else self
@@ -62,7 +68,11 @@ class Channel:
             case "sums":
                 return f"sums {span} in {self.slices} slices" if self.slices > 1 else f"sums {span}"
             case "shares":
-                return f"what roots of {self.slices} slices send {span}"
+                return (
+                    f"what roots of {self.slices} slices send {span}"
+                    if self.slices > 1
+                    else f"what a root sends {span}"
+                )
             case "owner":
                 return f"what an owner sends {span}"
             case "regions":
@@ -94,3 +104,13 @@ def _of_tree(use: Use, name: str, line: Line, shares: Shares) -> Channel:
     part = shares.roots(name)
     assert part is not None
     return Channel(use, line, part.tree, shares.trees[part.tree].slices)
+
+
+def queue_color(first: Mapping[Channel, int], pool: Pool, which: int) -> int:
+    """The color that stands for what output queue `which` of a pool carries; `first`: the first color of each channel.
+
+    It is the first of its slice's two: cores send on either of them, and roots on that of what they send back.
+    """
+    mine = {used.use: used for used in first if used.pool == pool}
+    used = mine.get("sums") or next(iter(mine.values()))
+    return first[used] + which * (COLORS_A_SLICE if used.use == "sums" else 0)

@@ -1,0 +1,118 @@
+"""Rules of routes: what each refuses, on compiled programs that are changed in one place."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+from support.mesh_configs import DENSE, LATENT, MIXED, anything
+from support.mesh_models import randomly
+
+from undiced.compiler.wafer.lower.choices import LEAN
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
+from undiced.machine.fabric import fabric
+from undiced.machine.presets import toy
+from undiced.model.config import ModelConfig
+from undiced.program import Bounds
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.fabric import Fabric
+from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.routing import faults
+from undiced.program.wafer.tree import Level, Tree
+
+HAS = fabric(toy(8, 8))
+
+
+def compiled(config: ModelConfig = DENSE, region: tuple[int, int] = (8, 8)) -> WaferProgram:
+    graph, _ = randomly(config)
+    return compile_graph(graph, toy(48, 48), Options(Bounds(1, 32), choices=LEAN, region=region))
+
+
+PROGRAM = compiled()
+
+
+def changed(change: Callable[[isa.Instruction], isa.Instruction | None]) -> WaferProgram:
+    """The program with every instruction as `change` makes it; None leaves it out."""
+    streams = tuple(
+        replace(s, instructions=tuple(new for i in s.instructions if (new := change(i)) is not None))
+        for s in PROGRAM.streams
+    )
+    return replace(PROGRAM, streams=streams)
+
+
+def routed(of: type[isa.Operation], **fields: int) -> WaferProgram:
+    """All movers of a kind with other routes."""
+    return changed(lambda i: replace(i, route=replace(i.route, **fields)) if isinstance(i, of) else i)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("config", "region"), [(DENSE, (5, 7)), (DENSE, (1, 1)), (MIXED, (5, 7)), (LATENT, (5, 7))])
+def test_compiled_programs_keep_to_the_rules(config: ModelConfig, region: tuple[int, int]) -> None:
+    assert not list(faults(compiled(config, region), HAS))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_programs_of_any_configuration_keep_to_the_rules(seed: int) -> None:
+    config, _, _, _ = anything(seed)
+    assert not list(faults(compiled(config), HAS))
+
+
+def test_movers_without_routes_break_no_rule() -> None:
+    bare = changed(
+        lambda i: replace(i, route=None) if isinstance(i, isa.MOVERS) else None if isinstance(i, isa.Rebind) else i
+    )
+    assert not list(faults(bare, HAS))
+
+
+OTHER = changed(
+    lambda i: replace(i, route=replace(i.route, color=20)) if isinstance(i, isa.Reduce) and "square" in i.a else i
+)
+NO_REDUCE = changed(lambda i: replace(i, route=None) if isinstance(i, isa.Reduce) else i)
+NO_REBIND = changed(lambda i: None if isinstance(i, isa.Rebind) else i)
+BACKWARDS = changed(lambda i: replace(i, before=i.after, after=i.before) if isinstance(i, isa.Rebind) else i)
+BROKEN = {
+    "has no route, and others have": NO_REDUCE,
+    "has another route than others of": OTHER,
+    "takes colors 20 to 22, and there are 21": routed(isa.Transfer, color=20),
+    "takes colors -1 to 1": routed(isa.Transfer, color=-1),
+    "takes 1 colors; what passes between regions take 2": routed(isa.Transfer, colors=1),
+    "takes input queues 1 to 2, and programs have 2 to 7": routed(isa.Transfer, input_queue=1),
+    "takes output queues 8 to 9, and programs have 2 to 7": routed(isa.Transfer, output_queue=8),
+    "share color 0, and nothing orders them": routed(isa.Transfer, color=0),
+    "needs output queue": NO_REBIND,
+    "it is bound to": BACKWARDS,
+    "binds output queue 9, and programs have 2 to 7": changed(
+        lambda i: replace(i, queue=9) if isinstance(i, isa.Rebind) else i
+    ),
+    "goes from color 3 to 3 of 21": changed(
+        lambda i: replace(i, before=3, after=3) if isinstance(i, isa.Rebind) else i
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_route_is_named(what: str) -> None:
+    assert any(what in fault for fault in faults(BROKEN[what], HAS)), list(faults(BROKEN[what], HAS))
+
+
+def test_a_queue_that_a_stream_leaves_otherwise_is_named() -> None:
+    def last(stream: isa.Instruction) -> bool:
+        return isinstance(stream, isa.Rebind)
+
+    name = next(s.name for s in PROGRAM.streams if last(s.instructions[-1]))
+    streams = tuple(replace(s, instructions=s.instructions[:-1]) if s.name == name else s for s in PROGRAM.streams)
+    [fault] = faults(replace(PROGRAM, streams=streams), HAS)
+    assert f"stream {name!r} leaves output queue" in fault or "needs output queue" in fault
+
+
+@pytest.mark.parametrize(("positions", "needs"), [(2, "need 3 switch positions"), (3, ""), (4, "")])
+def test_switch_positions_are_counted_along_the_path(positions: int, needs: str) -> None:
+    found = list(faults(PROGRAM, Fabric(21, positions, HAS.inputs, HAS.outputs, True)))
+    assert (needs in " ".join(found)) if needs else not found
+
+
+def test_a_tree_with_five_positions_is_refused() -> None:
+    five = Tree(43, (Level(2), Level(4, star=True), Level(5), Level(2)), 3)
+    program = compiled(region=(43, 43))
+    assert any(tree.span == five.span and tree.slices == five.slices for tree in program.trees)
+    trees = tuple(five if (tree.span, tree.slices) == (43, 3) else tree for tree in program.trees)
+    assert any("need 5 switch positions" in fault for fault in faults(replace(program, trees=trees), HAS))
