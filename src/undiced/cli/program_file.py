@@ -100,11 +100,12 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
 
 def _verify(program: Program | WaferProgram, wafer: Wafer) -> None:
     from undiced.compiler.wafer.published.verify import verify as verify_published
+    from undiced.machine.fabric import hardware
     from undiced.program.wafer.program import WaferProgram
-    from undiced.program.wafer.verify import Hardware, verify
+    from undiced.program.wafer.verify import verify
 
     if isinstance(program, WaferProgram):
-        verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
+        verify(program, hardware(wafer))
     else:
         verify_published(program, wafer)
 

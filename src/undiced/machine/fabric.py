@@ -6,6 +6,7 @@ from undiced.machine.cost import Cost
 from undiced.machine.queues import Queues
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.fabric import Fabric
+from undiced.program.wafer.verify import Hardware
 
 _QUEUES = 8
 
@@ -20,6 +21,11 @@ def fabric(wafer: Wafer) -> Fabric:
         outputs=_there(queues, "output"),
         binds=queues.output_colors.value < mesh.colors.value,
     )
+
+
+def hardware(wafer: Wafer) -> Hardware:
+    """What programs are verified for."""
+    return Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value), fabric(wafer))
 
 
 def rebinding(wafer: Wafer) -> Cost:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from undiced.core.errors import CompileError
 from undiced.machine.bare import bare
 from undiced.machine.cost import ZERO, Cost
+from undiced.machine.fabric import hardware
 from undiced.machine.timeline import Path, critical_path
 from undiced.machine.wafer import Wafer
 from undiced.program import Rect
@@ -18,7 +19,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
-from undiced.program.wafer.verify import Hardware, verify
+from undiced.program.wafer.verify import verify
 
 _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 
@@ -149,7 +150,7 @@ def time_step(
             f"The program was compiled for {program.machine}, not for {another}.",
             remedy="Compile it again for this machine.",
         )
-    verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
+    verify(program, hardware(wafer))
     step = step or Step(context=program.bounds.context)
     clock = clock_hz or wafer.system.clock_hz.value
     paths = stream_paths(program, varied or wafer, step, clock)

@@ -15,11 +15,12 @@ from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
 from undiced.core.errors import CompileError
+from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.value import BITS
-from undiced.program.wafer.verify import Hardware, verify
+from undiced.program.wafer.verify import verify
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
 _TRIED = 120  # shapes at most, those included that turn out not to hold the model
@@ -40,7 +41,7 @@ def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) ->
     if found is None:
         raise refusal(task)
     program = _program(found)
-    verify(program, Hardware(wafer.mesh.size, int(wafer.core.sram_bytes.value)))
+    verify(program, hardware(wafer))
     return program
 
 

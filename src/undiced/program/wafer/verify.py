@@ -6,15 +6,16 @@ in `rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from undiced.core.errors import CompileError
+from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.program import Region, Stream, WaferProgram
-from undiced.program.wafer.rules import addresses, limits, regions, sources, values
+from undiced.program.wafer.rules import addresses, limits, regions, routes, sources, values
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.flow import Flow, handed_on, ordered
 from undiced.program.wafer.rules.scope import Scope
@@ -23,21 +24,15 @@ from undiced.program.wafer.rules.table import RULES
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What a verifier may know of the machine: cores of a wafer (width, height) and bytes of each core's memory."""
+    """What a verifier may know of the machine: cores of a wafer (width, height), bytes of each core's memory, and what
+    its routers and queues have."""
 
     mesh: tuple[int, int]
     sram_bytes: int
+    fabric: Fabric
 
 
 _PASSED: WeakValueDictionary[tuple[int, Hardware | None], WaferProgram] = WeakValueDictionary()
-
-
-def routes(program: WaferProgram) -> Faults:
-    """Colors, queues and what shares a link: movers without routes break no rule."""
-    yield from ()
-
-
-PROGRAM_RULES: tuple[Callable[[WaferProgram], Faults], ...] = (sources.sources, routes)  # once all streams are checked
 
 
 def verify(program: WaferProgram, hardware: Hardware | None = None) -> None:
@@ -63,8 +58,8 @@ def _verify(program: WaferProgram, hardware: Hardware | None) -> None:
     flows = [_stream(scope, hardware) for scope in scopes]
     _raise("", handed_on(program, flows))
     _raise("", addresses.runs(program, scopes, hardware.sram_bytes if hardware else None))
-    for rule in PROGRAM_RULES:
-        _raise("", rule(program))
+    _raise("", sources.sources(program))
+    _raise("", routes.routes(program, hardware.fabric if hardware else None))
 
 
 def _running(program: WaferProgram) -> list[tuple[Region, ...]]:

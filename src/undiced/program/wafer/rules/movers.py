@@ -15,7 +15,6 @@ from undiced.program.wafer.value import Kind
 _TERMS = {"sum": "sum", "max": "max", "two": "max", "top": "max"}
 _COLORS_MAX = 255  # ours: far above any machine's
 _DISTANCE_MAX = 1 << 24
-_CHANNELS_MAX = 255  # more colors or queues than any machine has
 
 
 def _line(s: Scope, line: isa.Line) -> Faults:
@@ -133,9 +132,3 @@ def rebind(i: isa.Rebind, s: Scope) -> Faults:
 def _distance(distance: int) -> Faults:
     if not 0 <= distance <= _DISTANCE_MAX:
         yield Fault(f"a distance of {distance} hops")
-
-
-def rebind(i: isa.Rebind, s: Scope) -> Faults:
-    """Numbers of a queue and of colors; which of them a machine has, routes are held against."""
-    if min(i.queue, i.before, i.after) < 0 or max(i.queue, i.before, i.after) > _CHANNELS_MAX:
-        yield Fault(f"queue {i.queue} goes from color {i.before} to {i.after}")

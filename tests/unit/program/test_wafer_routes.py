@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
-from support.mesh_configs import DENSE, LATENT, MIXED, anything
+from support.mesh_configs import DENSE, LATENT, MIXED, VOCAB, anything
 from support.mesh_models import randomly
 
+from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import LEAN
-from undiced.compiler.wafer.search import compile_graph
-from undiced.compiler.wafer.task import Options
+from undiced.compiler.wafer.lower.grid import Grid
+from undiced.compiler.wafer.passes import PASSES
+from undiced.compiler.wafer.search import run_passes
+from undiced.compiler.wafer.shapes import Shape
+from undiced.compiler.wafer.task import Options, Task
 from undiced.machine.fabric import fabric
 from undiced.machine.presets import toy
 from undiced.model.config import ModelConfig
@@ -17,15 +21,25 @@ from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.program import WaferProgram
-from undiced.program.wafer.routing import faults
+from undiced.program.wafer.rules.routes import routes
 from undiced.program.wafer.tree import Level, Tree
 
 HAS = fabric(toy(8, 8))
 
 
-def compiled(config: ModelConfig = DENSE, region: tuple[int, int] = (8, 8)) -> WaferProgram:
+def compiled(config: ModelConfig = DENSE, rows: int = 8, columns: int = 8) -> WaferProgram:
+    """Routed streams that no region runs."""
     graph, _ = randomly(config)
-    return compile_graph(graph, toy(48, 48), Options(Bounds(1, 32), choices=LEAN, region=region))
+    task = Task.of(graph, toy(48, 48), Options(Bounds(1, 32), choices=LEAN))
+    draft = run_passes(
+        Draft(task, Shape(Grid(rows, columns), False), 1), PASSES[: [p.name for p in PASSES].index("route") + 1]
+    )
+    assert draft is not None
+    return WaferProgram("any", "toy", "", "", Bounds(1, 32), (), draft.streams, draft.trees, (), VOCAB)
+
+
+def faults(program: WaferProgram, fabric: Fabric) -> list[str]:
+    return [fault.what for fault in routes(program, fabric)]
 
 
 PROGRAM = compiled()
@@ -45,22 +59,22 @@ def routed(of: type[isa.Operation], **fields: int) -> WaferProgram:
     return changed(lambda i: replace(i, route=replace(i.route, **fields)) if isinstance(i, of) else i)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("config", "region"), [(DENSE, (5, 7)), (DENSE, (1, 1)), (MIXED, (5, 7)), (LATENT, (5, 7))])
+@pytest.mark.parametrize(("config", "region"), [(DENSE, (5, 7)), (DENSE, (1, 1)), (MIXED, (5, 7)), (LATENT, (24, 3))])
 def test_compiled_programs_keep_to_the_rules(config: ModelConfig, region: tuple[int, int]) -> None:
-    assert not list(faults(compiled(config, region), HAS))
+    assert not faults(compiled(config, *region), HAS)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_programs_of_any_configuration_keep_to_the_rules(seed: int) -> None:
     config, _, _, _ = anything(seed)
-    assert not list(faults(compiled(config), HAS))
+    assert not faults(compiled(config), HAS)
 
 
 def test_movers_without_routes_break_no_rule() -> None:
     bare = changed(
         lambda i: replace(i, route=None) if isinstance(i, isa.MOVERS) else None if isinstance(i, isa.Rebind) else i
     )
-    assert not list(faults(bare, HAS))
+    assert not faults(bare, HAS)
 
 
 OTHER = changed(
@@ -91,7 +105,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_route_is_named(what: str) -> None:
-    assert any(what in fault for fault in faults(BROKEN[what], HAS)), list(faults(BROKEN[what], HAS))
+    assert any(what in fault for fault in faults(BROKEN[what], HAS)), faults(BROKEN[what], HAS)
 
 
 def test_a_queue_that_a_stream_leaves_otherwise_is_named() -> None:
@@ -106,13 +120,13 @@ def test_a_queue_that_a_stream_leaves_otherwise_is_named() -> None:
 
 @pytest.mark.parametrize(("positions", "needs"), [(2, "need 3 switch positions"), (3, ""), (4, "")])
 def test_switch_positions_are_counted_along_the_path(positions: int, needs: str) -> None:
-    found = list(faults(PROGRAM, Fabric(21, positions, HAS.inputs, HAS.outputs, True)))
+    found = faults(PROGRAM, Fabric(21, positions, HAS.inputs, HAS.outputs, True))
     assert (needs in " ".join(found)) if needs else not found
 
 
 def test_a_tree_with_five_positions_is_refused() -> None:
-    five = Tree(43, (Level(2), Level(4, star=True), Level(5), Level(2)), 3)
-    program = compiled(region=(43, 43))
-    assert any(tree.span == five.span and tree.slices == five.slices for tree in program.trees)
-    trees = tuple(five if (tree.span, tree.slices) == (43, 3) else tree for tree in program.trees)
+    levels = (Level(2), Level(4, star=True), Level(5), Level(2))
+    program = compiled(rows=43, columns=4)
+    trees = tuple(Tree(43, levels, tree.slices) if tree.span == 43 else tree for tree in program.trees)
+    assert not faults(program, HAS)
     assert any("need 5 switch positions" in fault for fault in faults(replace(program, trees=trees), HAS))

@@ -15,6 +15,7 @@ from undiced.program.wafer.channel import Channel, channel, queue_color
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.paths import Passage, heard, positions, positions_most, shares_path, sum_path
 from undiced.program.wafer.program import Stream, WaferProgram
+from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.tree import Tree
 
@@ -46,20 +47,24 @@ def switches(used: Channel, tree: Tree | None) -> int:
     return max((positions(path(used, tree, which, place)) for which in slices for place in range(span)), default=1)
 
 
-def faults(program: WaferProgram, fabric: Fabric | None) -> Iterator[str]:
-    """What breaks a rule, in words that follow the name of nothing; a program without any routes breaks none."""
+def routes(program: WaferProgram, fabric: Fabric | None) -> Faults:
+    """Colors, queues, their changes and switch positions; a program without any routes breaks no rule."""
+    yield from (Fault(what) for what in _faults(program, fabric))
+
+
+def _faults(program: WaferProgram, fabric: Fabric | None) -> Iterator[str]:
     places = _movers(program)
-    routes: Routes = {}
-    found = list(_found(places, fabric, routes))
+    taken: Routes = {}
+    found = list(_found(places, fabric, taken))
     yield from found
-    if found or not routes:
+    if found or not taken:
         return
-    yield from _shared(routes)
+    yield from _shared(taken)
     if fabric is not None:
-        yield from _switched(program, routes, fabric)
+        yield from _switched(program, taken, fabric)
     rebinds = any(isinstance(i, isa.Rebind) for _, instructions in places for i, _ in instructions)
     if rebinds or (fabric is not None and fabric.binds):
-        yield from _bound(places, routes)
+        yield from _bound(places, taken)
 
 
 def _movers(program: WaferProgram) -> Places:
@@ -72,8 +77,8 @@ def _movers(program: WaferProgram) -> Places:
     return out
 
 
-def _found(places: Places, fabric: Fabric | None, routes: Routes) -> Iterator[str]:
-    """Every mover's route is there and is its channel's; fills in `routes`."""
+def _found(places: Places, fabric: Fabric | None, taken: Routes) -> Iterator[str]:
+    """Every mover's route is there and is its channel's; fills in `taken`."""
     without = ""
     for stream, instructions in places:
         for i, used in instructions:
@@ -84,11 +89,11 @@ def _found(places: Places, fabric: Fabric | None, routes: Routes) -> Iterator[st
                 continue
             elif i.route is None:  # type: ignore[union-attr]
                 without = without or where
-            elif routes.setdefault(used, i.route) != i.route:  # type: ignore[union-attr]
+            elif taken.setdefault(used, i.route) != i.route:  # type: ignore[union-attr]
                 yield f"{where} has another route than others of {used}"
             else:
                 yield from (f"{where} {what}" for what in _exists(used, i.route, fabric))  # type: ignore[union-attr]
-    if without and (routes or any(isinstance(i, isa.Rebind) for _, found in places for i, _ in found)):
+    if without and (taken or any(isinstance(i, isa.Rebind) for _, found in places for i, _ in found)):
         yield f"{without} has no route, and others have"
 
 
@@ -120,19 +125,19 @@ def _numbers(there: tuple[int, ...] | range) -> str:
     return f"{there[0]} to {there[-1]}" if there else "none"
 
 
-def _shared(routes: Routes) -> Iterator[str]:
+def _shared(taken: Routes) -> Iterator[str]:
     """No two channels on one color: their routes differ, and nothing orders them."""
     owners: dict[int, Channel] = {}
-    for used, route in routes.items():
+    for used, route in taken.items():
         for color in range(route.color, route.color + route.colors):
             if owners.setdefault(color, used) != used:
                 yield f"{owners[color]} and {used} share color {color}, and nothing orders them"
                 return
 
 
-def _switched(program: WaferProgram, routes: Routes, fabric: Fabric) -> Iterator[str]:
+def _switched(program: WaferProgram, taken: Routes, fabric: Fabric) -> Iterator[str]:
     """No router needs more positions for a color than it has."""
-    for used in routes:
+    for used in taken:
         tree = program.trees[used.tree] if used.tree >= 0 else None
         most = positions_most(tree.levels) if tree is not None and used.use == "sums" else used.switches
         if most <= fabric.positions:
@@ -143,9 +148,9 @@ def _switched(program: WaferProgram, routes: Routes, fabric: Fabric) -> Iterator
             yield f"{used} need {needed} switch positions of a color, and routers have {fabric.positions}"
 
 
-def _bound(places: Places, routes: Routes) -> Iterator[str]:
+def _bound(places: Places, taken: Routes) -> Iterator[str]:
     """Each output queue carries one color at a time, changes are said, and a stream leaves queues as it has them."""
-    first = {used: route.color for used, route in routes.items()}
+    first = {used: route.color for used, route in taken.items()}
     home: dict[int, int] = {}
     for stream, instructions in places:
         now: dict[int, int] = {}
@@ -155,7 +160,7 @@ def _bound(places: Places, routes: Routes) -> Iterator[str]:
                 wanted = [(i.queue, i.before)]
             else:
                 assert used is not None
-                queues = range(routes[used].output_queue, routes[used].output_queue + used.queues)
+                queues = range(taken[used].output_queue, taken[used].output_queue + used.queues)
                 wanted = [(queue, queue_color(first, used.pool, which)) for which, queue in enumerate(queues)]
             for queue, color in wanted:
                 has = now.setdefault(queue, home.setdefault(queue, color))
