@@ -127,7 +127,8 @@ def ordered(value: Value, held: Weights, run: Run, slot: F32 | None) -> F32:
         whole = whole[(slice(None),) * at + (slice(start, start + value.dims[at].size),)]
         short = value.dims[at].size - whole.shape[at]
         whole = np.pad(whole, [(0, short if axis == at else 0) for axis in range(whole.ndim)]) if short else whole
-    return whole if held.scale == 1.0 else whole * np.float32(held.scale)
+    with np.errstate(over="ignore"):
+        return whole if held.scale == 1.0 else whole * np.float32(held.scale)
 
 
 def _picked(held: Weights, slot: F32) -> F32:

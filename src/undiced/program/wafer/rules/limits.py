@@ -23,6 +23,7 @@ SLOTS_MAX = 1 << 17
 TABLE_MAX = 1 << 24  # elements of a table that is made at load
 SLICES_MAX = 256
 NUMBER_MAX = 1 << 40
+FLOAT_MAX = 3.4e38
 NAME_MAX = 256
 SMALLER = "Programs of `undiced compile` stay far below it."
 
@@ -36,8 +37,8 @@ def numbers(program: WaferProgram) -> Faults:
             left += [(f"{where}.{key}", each) for key, each in value.items()]
         elif isinstance(value, (list, tuple)):
             left += [(f"{where}[{number}]", each) for number, each in enumerate(value)]
-        elif isinstance(value, float) and not isfinite(value):
-            yield Fault(f"{where} is {value}, no finite number")
+        elif isinstance(value, float) and not (isfinite(value) and abs(value) <= FLOAT_MAX):
+            yield Fault(f"{where} is {value}, no finite number of 32 bits")
         elif isinstance(value, int) and abs(value) > NUMBER_MAX:
             yield Fault(f"{where} is {value}, beyond {NUMBER_MAX}", SMALLER)
         elif isinstance(value, str) and len(value) > NAME_MAX:
