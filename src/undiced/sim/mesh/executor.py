@@ -28,7 +28,7 @@ from undiced.sim.mesh.declarations import Declarations
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
 
-_ARRAY_FLOATS = 1 << 26  # ours: 256 MiB
+_ARRAY_FLOATS = 1 << 25  # ours: 128 MiB; twice as many take twice the time to get from the system
 _MEMORY_SHARE = 0.8  # of main memory, for weights
 
 Watch = Callable[[Run, isa.Instruction, Cores], None]
