@@ -55,6 +55,7 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
     isa.Transfer: movers.arrive,
     isa.Return: movers.return_,
     isa.Rebind: movers.rebind,
+    isa.Rebind: movers.rebind,
 }
 
 
