@@ -55,7 +55,6 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
     isa.Transfer: movers.arrive,
     isa.Return: movers.return_,
     isa.Rebind: movers.rebind,
-    isa.Rebind: movers.rebind,
 }
 
 

@@ -107,10 +107,6 @@ def arrive(cores: Cores, i: isa.Transfer) -> None:
     cores.keep(i.result, spread(cores.values[i.result], cores.rounded(whole, DType(i.wire)), cores.rows, cores.columns))
 
 
-def rebind(cores: Cores, i: isa.Rebind) -> None:
-    """Nothing to compute: which queue serves which color changes no value."""
-
-
 def return_(cores: Cores, i: isa.Return) -> None:
     """Nothing to compute: whoever drives the executor gives the token to the next step."""
     cores.read(i.a)
