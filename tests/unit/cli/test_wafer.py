@@ -21,6 +21,7 @@ KEYS = {
     "initiation_interval_cycles", "tokens_per_second", "aggregate_tokens_per_second", "time_to_first_token_s",
     "sram_bytes_max_per_core", "max_context_tokens", "breakdown",
 }  # fmt: skip
+REGION = ("--region", "110x42")  # one shape instead of a search
 WAFERLLM = "--machine wse2 --mapping waferllm --region 420x420 --groups 20 --context 4200 --layers 32".split()
 
 
@@ -51,7 +52,7 @@ def test_prefill_and_clock():
 
 def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     file, drawing = tmp_path / "program", tmp_path / "wafer.svg"
-    compiled = json.loads(run("compile", "smollm2-135m", "-o", str(file), "--json"))
+    compiled = json.loads(run("compile", "smollm2-135m", *REGION, "-o", str(file), "--json"))
     again = json.loads(run("simulate", str(file), "--json"))
     assert again["digest"] == compiled["digest"]
     assert again["cycles_per_token"] == compiled["cycles_per_token"]
@@ -59,25 +60,29 @@ def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     assert not json.loads(run("simulate", str(file), "--batch", "64", "--json"))["fits"], "it holds keys of one"
     run("map", str(file), "-o", str(drawing))
     assert ET.parse(drawing).getroot().tag.endswith("svg")
-    text = run("compile", "smollm2-135m", "--dump")
-    assert "reduce" in text and json.loads(run("compile", "smollm2-135m", "--dump", "--json")) == {"dump": text}
+    text = run("compile", "smollm2-135m", *REGION, "--dump")
+    assert "reduce" in text and json.loads(run("compile", "smollm2-135m", *REGION, "--dump", "--json")) == {
+        "dump": text
+    }
 
 
 def test_people_read_the_clock_beside_every_second():
-    text = run("simulate", "smollm2-135m", "--machine", "wse3")
+    text = run("simulate", "smollm2-135m", *REGION, "--machine", "wse3")
     assert "simulated at" in text and "GHz" in text and "cycles by kind" in text
 
 
 def test_wider_sums_cost_time():
     speeds = [
-        json.loads(run("simulate", "smollm2-135m", "--sum-bits", bits, "--json"))["tokens_per_second"]
+        json.loads(run("simulate", "smollm2-135m", *REGION, "--sum-bits", bits, "--json"))["tokens_per_second"]
         for bits in ("16", "32")
     ]
     assert speeds[0] > speeds[1]
 
 
 def test_speculation_states_its_assumption():
-    found = json.loads(run("simulate", "smollm2-135m", "--draft", "smollm2-135m", "--acceptance", "0.7", "--json"))
+    found = json.loads(
+        run("simulate", "smollm2-135m", *REGION, "--draft", "smollm2-135m", "--acceptance", "0.7", "--json")
+    )
     assert found["speculation"]["acceptance"] == 0.7 and "assumed" in found["speculation"]["provenance"]
 
 
@@ -104,7 +109,7 @@ def test_a_host_program(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
         (("map", "absent"), ProgramFileError, "Cannot open"),
         (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .svg nor .png"),
-        (("compile", "smollm2-135m", "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
+        (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CheckpointError, "1 to 512"),
         (
             ("compile", "llama-3.1-8b", "--batch", "5000"),
@@ -113,7 +118,7 @@ def test_a_host_program(tmp_path):
         ),
         (("compile", "llama-3.1-8b", "--wafers", "5000"), CompileError, "Use 1 to 1024"),
         (("compile", "llama-3.1-8b", "--weights", "fp8"), CompileError, "There are no 'fp8' weights. Use fp16,"),
-        (("simulate", "smollm2-135m", "--clock", "0"), CompileError, "A clock of 0 GHz is out of range."),
+        (("simulate", "smollm2-135m", *REGION, "--clock", "0"), CompileError, "A clock of 0 GHz is out of range."),
         (("simulate", "llama-3-8b", *WAFERLLM[:4], "--groups", "900"), CompileError, "Use at most --groups 750"),
         (("simulate", __file__), CheckpointError, "is no compiled program and no checkpoint"),
     ],
@@ -167,13 +172,15 @@ def test_validation_as_json_and_for_people(tmp_path):
 
 
 def test_benchmarked_models_are_drafts_too():
-    found = json.loads(run("simulate", "llama-3.2-1b", "--draft", "smollm2-135m", "--clock", "1.1", "--json"))
+    found = json.loads(
+        run("simulate", "llama-3.2-1b", "--region", "103x316", "--draft", "smollm2-135m", "--clock", "1.1", "--json")
+    )
     assert found["speculation"]["draft"] == "smollm2-135m" and found["clock_hz"] == 1.1e9
 
 
 def test_a_prompt_through_our_mapping():
     decode, prompt = (
-        json.loads(run("simulate", "smollm2-135m", "--context", "2048", "--phase", p, "--json"))
+        json.loads(run("simulate", "smollm2-135m", *REGION, "--context", "2048", "--phase", p, "--json"))
         for p in ("decode", "prefill")
     )
     assert prompt["time_to_first_token_s"] == pytest.approx(prompt["cycles_per_token"] / prompt["clock_hz"])
@@ -200,7 +207,7 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
     [
         (("compile", "smollm2-135m", "--machine", "host", "--weights", "int8"), "--weights"),
         (("compile", "smollm2-135m", "--machine", "host", "--clock", "1"), "--clock"),
-        (("simulate", "smollm2-135m", "--acceptance", "0.5"), "--acceptance"),
+        (("simulate", "smollm2-135m", *REGION, "--acceptance", "0.5"), "--acceptance"),
         (("simulate", "{file}", "--wafers", "3"), "--wafers"),
         (("simulate", "{file}", "--code-bytes", "8"), "--code-bytes"),
         (("simulate", "{file}", "--sum-bits", "32"), "--sum-bits"),
@@ -209,8 +216,8 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--code-bytes", "5120"), "code size"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--weights", "int8"), "number formats"),
         (("simulate", "smollm2-135m", "--groups", "4"), "groups"),
-        (("simulate", "smollm2-135m", "--phase", "prefill", "--batch", "2"), "one after another"),
-        (("simulate", "smollm2-135m", "--phase", "dream"), "dream"),
+        (("simulate", "smollm2-135m", *REGION, "--phase", "prefill", "--batch", "2"), "one after another"),
+        (("simulate", "smollm2-135m", *REGION, "--phase", "dream"), "dream"),
         (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--batch", "2"), "speculates"),
     ],
 )
@@ -226,7 +233,7 @@ def test_options_without_effect_are_refused(arguments, option, tmp_path):
 def test_a_program_for_a_machine_of_ones_own(tmp_path):
     machine, file = tmp_path / "mine.toml", tmp_path / "program"
     machine.write_text('name = "mine"\nbase = "wse3"\n[core]\nsram_bytes = 65536\n')
-    run("compile", "smollm2-135m", "--machine", str(machine), "-o", str(file))
+    run("compile", "smollm2-135m", *REGION, "--machine", str(machine), "-o", str(file))
     with pytest.raises(InvalidRequestError, match="machine of your own"):
         run("simulate", str(file))
     assert json.loads(run("simulate", str(file), "--machine", str(machine), "--json"))["machine"] == "mine"
