@@ -6,6 +6,7 @@ Everything printed here is simulated, and says so.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -157,6 +158,7 @@ def simulate(
         options = _options(
             region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
         )  # fmt: skip
+        options = replace(options, frontier=frontier)
         program = _wafer_program(model, name, mapping, options)
     with guard:
         found = _timed(program, name, mapping, phase, batch, context, clock)
@@ -346,9 +348,12 @@ def _frontier(program: Program | WaferProgram, machine: str, clock: float | None
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.outlook import frontier
 
-    if not isinstance(program, WaferProgram):
-        raise InvalidRequestError("A published mapping has no frontier.", remedy="Leave --frontier out.")
-    return frontier(program, find_machine(machine), parse_clock(clock))
+    found = frontier(program, find_machine(machine), parse_clock(clock)) if isinstance(program, WaferProgram) else []
+    if not found:
+        raise InvalidRequestError(
+            "Published mappings and program files have no frontier.", remedy="Name a model, or leave --frontier out."
+        )
+    return found
 
 
 def _report(program: Program | WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Report | Timing:

@@ -26,6 +26,7 @@ class MappingOptions:
         layers: replaces the model's number of layers.
         batch: sequences at once; wafers: how many may be used, None takes the fewest that fit.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
+        frontier: also find how many streams of which context the same memory holds (our mapping).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).
         scheme: number formats and numerics of our mapping, by name.
 
@@ -43,6 +44,7 @@ class MappingOptions:
     wafers: int | None = None
     objective: str = "latency"
     code_bytes: int | None = None
+    frontier: bool = False
     scheme: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ def options_of(asked: MappingOptions) -> Options:
         objective="interval" if asked.objective == "interval" else "latency",
         region=None if asked.region == "auto" else asked.region,
         code_bytes=asked.code_bytes,
+        frontier=asked.frontier,
     )
 
 

@@ -27,9 +27,23 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
         ("code_bytes", float(code_of(draft, draft.trees))),
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),
         ("free_bytes", float(draft.room - fullest)),
-        ("max_context_tokens", float(longest_context(draft, options.bounds.batch))),
-        *_frontier(draft),
+        ("max_context_tokens", float(_further(draft) * draft.shape.grid.rows)),
+        *(_frontier(draft) if options.frontier else ()),
     )
+
+
+def _further(draft: Draft) -> int:
+    """The most rows of positions that the draft's regions have room for: from how fast memory fills, then looked up."""
+    rows, sequences = draft.shape.grid.rows, draft.task.options.bounds.batch
+    now = ceil(draft.task.options.bounds.context / rows)
+    before = max(1, now // 2)
+    slack = [_slack(draft, sequences, count * rows) for count in (before, now)]
+    if before == now or slack[0] <= slack[1] or slack[1] < 0:
+        return longest_context(draft, sequences) // rows
+    most = now + int(slack[1] / (slack[0] - slack[1]) * (now - before))
+    while most > now and _slack(draft, sequences, most * rows) < 0:
+        most -= 1
+    return most
 
 
 def _frontier(draft: Draft) -> Iterator[tuple[str, float]]:
@@ -64,6 +78,11 @@ def longest_context(draft: Draft, sequences: int) -> int:
 
 
 def _holds(draft: Draft, sequences: int, context: int) -> bool:
+    return _slack(draft, sequences, context) >= 0
+
+
+def _slack(draft: Draft, sequences: int, context: int) -> int:
+    """Bytes that the fullest core would have left; -1 where there is no room."""
     options = replace(draft.task.options, bounds=Bounds(sequences, context))
     made = memory(color(lower(replace(draft, task=replace(draft.task, options=options)))))
-    return made is not None and max(region_bytes(made)) <= made.room
+    return -1 if made is None else max(made.room - max(region_bytes(made)), -1)

@@ -30,6 +30,7 @@ class Options:
         chunk: tokens of one sequence that a step may have (windows keep so many positions more).
         region: fixes sides x by y instead of searching.
         whole: with embedding and head; False compiles the layers alone.
+        frontier: also find how many streams of which context the same regions hold.
         code_bytes: what to take a core's code and system for; None counts what the streams take.
     """
 
@@ -42,6 +43,7 @@ class Options:
     region: tuple[int, int] | None = None
     whole: bool = True
     code_bytes: int | None = None
+    frontier: bool = False
 
     def __post_init__(self) -> None:
         for what, value, most in (
