@@ -5,9 +5,11 @@ from msgspec.structs import replace
 from support.streams import line, shares, sliced_sum, value
 
 from undiced.machine.cost import ZERO
+from undiced.machine.fabric import rebinding
 from undiced.machine.presets import wse3
 from undiced.machine.timeline import Path, critical_path
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import Partial, Roots
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import DType, Kind, View
 
@@ -123,3 +125,29 @@ def test_a_token_that_returns_is_waited_for() -> None:
 
 def test_no_instructions_take_no_time() -> None:
     assert path().cost == ZERO
+
+
+def routed(mover: isa.Instruction, first: int, queue: int, count: int = 1) -> isa.Instruction:
+    return replace(mover, route=isa.Route(first, count, queue, queue))  # type: ignore[call-arg]
+
+
+def test_a_queue_takes_another_color_once_its_mover_is_through_and_takes_the_datapath() -> None:
+    first, other = routed(SUM, 0, 2, 6), isa.Rebind("sum", 2, 0, 8)
+    spans = path(first, other, OTHER).spans
+    assert spans[1].start == spans[0].end
+    assert spans[2].start == spans[1].end == spans[0].end + rebinding(WAFER).cycles
+    beside = path(first, replace(other, queue=7), OTHER).spans
+    assert beside[1].end < beside[0].end  # a queue that carries nothing waits for nobody
+
+
+def test_movers_that_share_an_input_queue_follow_each_other() -> None:
+    tree, _ = sliced_sum(SPAN, ELEMENTS, SLICES)
+    terms = value("more.terms", ("flat", ELEMENTS), columns=(Partial("sum", SPAN),))
+    both = shares(
+        *VALUES, terms, value("more.roots", ("flat", ELEMENTS), columns=(Roots(SPAN, 1),)), trees=(TREE, tree)
+    )
+    more = isa.Reduce("more", "sum", "more.roots", "more.terms", line(SPAN), "f32")
+    apart = path(routed(SUM, 0, 2, 6), routed(more, 6, 5, 6), of=both).spans
+    shared = path(routed(SUM, 0, 2, 6), routed(more, 6, 2, 6), of=both).spans
+    assert apart[1].start < apart[0].end
+    assert shared[1].start == shared[0].end

@@ -59,6 +59,12 @@ def short(channels: Iterable[Channel], fabric: Fabric) -> bool:
     return lacking or sum(used.colors for used in found) > fabric.colors
 
 
+def crowded(channels: Iterable[Channel], fabric: Fabric, spare: int = 0) -> bool:
+    """Whether trees take more queues than there are, `spare` of them left for others, where one serves one color."""
+    taken = {used.pool: used.queues for used in channels if used.tree >= 0}
+    return fabric.binds and sum(taken.values()) > len(fabric.outputs) - spare
+
+
 def capped(channels: Iterable[Channel], most: Mapping[Axis, int]) -> set[Channel]:
     """The same channels if no tree along an axis had more slices than `most`; trees that are then alike are one."""
     numbers: dict[tuple[isa.Line | None, int], int] = {}

@@ -16,7 +16,7 @@ from msgspec.structs import replace as with_fields
 from undiced.compiler.wafer.addresses import addressed, lasting, place_states, scan, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
-from undiced.compiler.wafer.colors import Demand, capped, demand, routed, short
+from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
@@ -80,23 +80,37 @@ def color(draft: Draft) -> Draft:
     assert draft.written is not None
     have, trees = fabric(draft.task.wafer), draft.written.trees.made
     channels = demand(draft.streams, trees, _runs(draft))
-    if short(channels, have):
-        first, *others = _affordable(draft.written.choices, channels, have)
+    if short(channels, have) or crowded(channels, have):
+        first, *others = _affordable(draft, channels, have)
         draft = replace(lower(replace(draft, slices=first)), others=tuple(others))
         trees = draft.written.trees.made if draft.written else ()
     return replace(draft, streams=routed(draft.streams, trees, _runs(draft), have))
 
 
-def _affordable(choices: Choices, channels: Demand, have: Fabric) -> list[tuple[int, int]]:
-    """Slices of columns and of bands that colors reach for, neither of which can be raised; one of each if for none."""
+def _affordable(draft: Draft, channels: Demand, have: Fabric) -> list[tuple[int, int]]:
+    """Slices of columns and of bands that may be fastest; one of each if colors reach for none.
+
+    As many as colors reach for, and as many as leave every tree queues of its own; in the end also as many as leave one
+    queue more, for what passes regions.
+    """
+    assert draft.written is not None
+    choices = draft.written.choices
+    spares = (None, 0) if draft.coarse else (None, 0, 1)
+    found = [each for spare in spares for each in _largest(choices, channels, have, spare)]
+    return list(dict.fromkeys(found)) or [(1, 1)]
+
+
+def _largest(choices: Choices, channels: Demand, have: Fabric, spare: int | None) -> list[tuple[int, int]]:
+    """Slices of which neither can be raised without want of colors, or (where so many must be spared) of queues."""
     found: list[tuple[int, int]] = []
     for rows in range(choices.row_slices, 0, -1):
         more = found[-1][1] if found else 0
         for bands in range(choices.band_slices, more, -1):
-            if not short(capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands}), have):
+            fewer = capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands})
+            if not short(fewer, have) and (spare is None or not crowded(fewer, have, spare)):
                 found.append((rows, bands))
                 break
-    return found or [(1, 1)]
+    return found
 
 
 def route(draft: Draft) -> Draft:
