@@ -12,6 +12,8 @@ from support.tiny_models import case_names
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
 from undiced.core.errors import CompileError
+from undiced.machine.fabric import hardware
+from undiced.machine.presets import toy
 from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.file import decode
@@ -20,7 +22,7 @@ from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.rules.table import RULES
 from undiced.program.wafer.tree import Level, Tree
 from undiced.program.wafer.value import Kind, View
-from undiced.program.wafer.verify import Hardware, verify
+from undiced.program.wafer.verify import verify
 from undiced.sim.mesh.executor import EXECUTORS
 
 
@@ -127,4 +129,4 @@ def test_what_breaks_a_rule_is_named(what: str) -> None:
 
 def test_a_program_beyond_its_machine_is_refused() -> None:
     with pytest.raises(CompileError, match="beyond the mesh of 3 x 3"):
-        verify(small(), Hardware((3, 3), 1 << 16))
+        verify(small(), hardware(toy(3, 3)))
