@@ -5,18 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.meshes import compile_mesh
 from support.tiny_models import case_names, load_case, make_folder
 from typer.testing import CliRunner
 
 from undiced.checkpoint import open_checkpoint
 from undiced.cli.app import app
-from undiced.cli.emulation import mesh_model
+from undiced.cli.emulation import Meshed
 from undiced.cli.parting import parting
 from undiced.cli.traces import trace_graph, trace_host, trace_mesh
 from undiced.core.errors import InvalidRequestError, UndicedError
-from undiced.machine import find_machine
 from undiced.model import build
-from undiced.program import Bounds
 
 TOKENS = [3, 1, 4, 1, 5]
 
@@ -31,7 +30,7 @@ def opened(tmp_path):
 
 
 def mesh_trace(checkpoint, graph, numbers="fp32"):
-    return trace_mesh(mesh_model(checkpoint, graph, find_machine("toy-5x3"), Bounds(1, 16)), numbers, TOKENS)
+    return trace_mesh(Meshed(checkpoint, graph, compile_mesh(graph, 3, 5, context=16)), numbers, TOKENS)
 
 
 @pytest.mark.parametrize("name", case_names())
@@ -98,9 +97,11 @@ def run(*arguments):
 
 def test_the_command_says_where_it_parts(tmp_path):
     folder = make_folder(load_case("llama"), tmp_path / "llama")
-    found = json.loads(run("diff", "graph", "wafer", "--model", str(folder), "-n", "4", "--json"))
+    found = json.loads(
+        run("diff", "graph", "wafer", "--model", str(folder), "-n", "4", "--machine", "toy-2x2", "--json")
+    )
     assert found["parts"] is False and found["first"] is None and found["tokens"] == 4
-    text = run("diff", "graph", "wafer-numbers", "--model", str(folder), "--tolerance", "0")
+    text = run("diff", "graph", "wafer-numbers", "--model", str(folder), "--machine", "toy-2x2", "--tolerance", "0")
     assert "They part at" in text and "embed" in text
 
 
