@@ -39,7 +39,7 @@ def ladder(model: str, wafer: Wafer, context: int = 4096) -> Iterator[Rung]:
     grid = best_grid(preset(model), wafer, context, None)
     padded, side = one_head(preset(model), grid.side), (grid.side, grid.side)
     yield Rung(f"waferllm at its best grid, {grid.groups} groups", side, _published(padded, grid, context))
-    graph, options = build_config(padded), Options(bounds=Bounds(1, context), whole=False)
+    graph, options = build_config(padded), Options(bounds=Bounds(1, context))
     for what, choices in _steps():
         program = compile_graph(graph, wafer, replace(options, choices=choices, region=side))
         yield _rung(what, program, wafer, context)
@@ -56,12 +56,13 @@ def _published(padded: ModelConfig, grid: Grid, context: int) -> Callable[[Wafer
 
 
 def _rung(what: str, program: WaferProgram, wafer: Wafer, context: int) -> Rung:
-    """All layers resident: what lies between regions belongs to a layer, too."""
+    """All layers resident: what lies between regions belongs to a layer, too, but for embedding and head."""
     step, rect, facts = Step(1, 1, context), program.regions[0].rect, dict(program.facts)
     layers, wafers = facts["layers"], int(facts["wafers"])
 
     def cycles(varied: Wafer) -> float:
-        return time_step(program, wafer, step, varied=varied).token_cycles / layers
+        regions = time_step(program, wafer, step, varied=varied).regions
+        return sum(region.layer_cycles + region.serving_cycles for region in regions) / layers
 
     return Rung(f"{what}; on {wafers} wafer{'s' * (wafers > 1)}", (rect.width, rect.height), cycles)
 

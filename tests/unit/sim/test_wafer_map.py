@@ -28,7 +28,7 @@ def drawn(model, **options):
     ("model", "options"),
     [
         ("llama-3.3-70b", {"region": (736, 373)}),
-        ("qwen3-1.7b", {"region": (120, 256), "objective": "interval"}),
+        ("qwen3-1.7b", {"region": (240, 256), "objective": "interval"}),
     ],
 )
 def test_every_region_is_drawn(model, options):

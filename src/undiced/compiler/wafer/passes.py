@@ -65,9 +65,8 @@ def lower(draft: Draft) -> Draft:
         written.entering(distance, off)
         if any(segment.splits for segment in task.segments):
             written.entering(distance, off, cut=True)
-    if task.options.whole:
-        far = sum(task.wafer.mesh.size)
-        written.returning(far, draft.wafers > 1)
+    far = sum(task.wafer.mesh.size)
+    written.returning(far, draft.wafers > 1)
     return replace(draft, written=written, parts=tuple(parts.items()), streams=tuple(written.made))
 
 

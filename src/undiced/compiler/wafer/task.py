@@ -29,7 +29,6 @@ class Options:
         lanes: tokens that go through a stream together at most; more take turns.
         chunk: tokens of one sequence that a step may have (windows keep so many positions more).
         region: fixes sides x by y instead of searching.
-        whole: with embedding and head; False compiles the layers alone.
         frontier: also find how many streams of which context the same regions hold.
         code_bytes: what to take a core's code and system for; None counts what the streams take.
     """
@@ -41,7 +40,6 @@ class Options:
     lanes: int = 1
     chunk: int = 1
     region: tuple[int, int] | None = None
-    whole: bool = True
     code_bytes: int | None = None
     frontier: bool = False
 
@@ -66,6 +64,5 @@ class Task:
 
     @classmethod
     def of(cls, graph: Graph, wafer: Wafer, options: Options) -> Task:
-        """The graph cut into segments; without its ends where layers alone are asked for."""
-        parts = tuple(segments(graph))
-        return cls(graph, parts if options.whole else tuple(p for p in parts if p.layer >= 0), wafer, options)
+        """The graph cut into segments."""
+        return cls(graph, tuple(segments(graph)), wafer, options)
