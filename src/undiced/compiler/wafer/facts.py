@@ -41,8 +41,12 @@ def _further(draft: Draft) -> int:
     if before == now or slack[0] <= slack[1] or slack[1] < 0:
         return longest_context(draft, sequences) // rows
     most = now + int(slack[1] / (slack[0] - slack[1]) * (now - before))
+    step, high = 1, most + 1
     while most > now and _slack(draft, sequences, most * rows) < 0:
-        most -= 1
+        most, step, high = max(now, most - step), 2 * step, most
+    while most + 1 < high:
+        middle = (most + high) // 2
+        most, high = (middle, high) if _slack(draft, sequences, middle * rows) >= 0 else (most, middle)
     return most
 
 
