@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from support.mesh_configs import DENSE, MIXED
 from support.mesh_models import differences, randomly
+from support.tiny_models import case_names, load_case, make_folder
 
+from undiced.checkpoint import open_checkpoint
 from undiced.compiler.wafer.colors import NoRoutes, shares_of_all
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
 from undiced.compiler.wafer.search import compile_graph
@@ -14,6 +16,7 @@ from undiced.machine.constant import published
 from undiced.machine.fabric import fabric, rebinding
 from undiced.machine.presets import toy, wse2, wse3
 from undiced.machine.wafer import Wafer
+from undiced.model import build
 from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.channel import Channel, channel
@@ -118,3 +121,11 @@ def test_too_few_colors_for_one_slice_name_what_competes():
     ) as refused:
         compiled(with_colors(toy(8, 8), 9))
     assert "what an owner sends over 8 columns (embedded) 1" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", case_names())
+def test_every_mover_of_every_family_has_a_route_that_its_machine_has(name, tmp_path):
+    graph = build(open_checkpoint(str(make_folder(load_case(name), tmp_path / name))))
+    program = compile_graph(graph, toy(8, 8), Options(Bounds(1, 32), region=(5, 7)))  # verified for the machine
+    movers = [i for stream in program.streams for i in stream.instructions if isinstance(i, isa.MOVERS)]
+    assert movers and all(i.route for i in movers)
