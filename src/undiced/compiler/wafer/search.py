@@ -9,7 +9,7 @@ from math import cbrt, ceil, sqrt
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
-from undiced.compiler.wafer.offers import refusal
+from undiced.compiler.wafer.offers import fewest_wafers, refusal, spread
 from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
@@ -109,14 +109,16 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
     asked = task.options.wafers
     if asked is not None:
         return _best(task, sized, asked)
-    fewest = min((s.wafers for s in sized), default=WAFERS_MAX + 1)
-    count = fewest
-    while count <= WAFERS_MAX:
-        found = _best(task, sized, count)
-        if found is not None:
-            return found
-        count += max(1, count // 8)
-    return None
+    low = min((s.wafers for s in sized), default=WAFERS_MAX + 1)
+    best = _best(task, sized, low) if low <= WAFERS_MAX else None
+    high = fewest_wafers(task, spread([s.shape for s in sized])) if best is None else low
+    if best is None and high is not None:
+        best = _best(task, sized, high)
+    while best is not None and high is not None and high - low > 1:
+        middle = (low + high) // 2
+        found = _best(task, sized, middle)
+        low, high, best = (low, middle, found) if found is not None else (middle, high, best)
+    return best
 
 
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
