@@ -41,7 +41,7 @@ from undiced.program.file import decode
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.wafer_map import svg
 
-FEW, MANY = 150, 20_000
+FEW, MANY = 40, 20_000
 BYTES = 1 << 30
 NUMBERS = (0, 1, 2, 3, -1, 7, 64, 100, 4096, 16384, 1 << 32, 10**18, 1e-12, 1e-3, 0.5, 1.5, 1e12, float("nan"))
 STRANGE = (*NUMBERS, float("inf"), 10**400, True, None, "8", "", "\ud800", [], {}, [1], {"value": 3})

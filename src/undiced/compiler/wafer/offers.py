@@ -20,7 +20,7 @@ from undiced.core.errors import CompileError
 from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
-_SHAPES = 12  # shapes that offers are looked for on
+_SHAPES = 6  # shapes that offers are looked for on
 _NARROWER: dict[DType, tuple[DType, ...]] = {DType.F16: (DType.I8, DType.I4), DType.I8: (DType.I4,)}
 _FLAGS = {DType.I8: "int8", DType.I4: "int4"}
 
@@ -53,7 +53,7 @@ def refusal(task: Task) -> CompileError:
 
 def fewest_wafers(task: Task, tried: list[Shape]) -> int | None:
     """The fewest wafers on which some of the shapes holds the model."""
-    found = [count for shape in tried if (count := _wafers(task, shape))]
+    found = [count for shape in tried if (count := wafers_needed(task, shape))]
     return min(found, default=None)
 
 
@@ -68,7 +68,7 @@ def _with(task: Task, bounds: Bounds) -> Task:
     return replace(task, options=replace(task.options, bounds=bounds))
 
 
-def _wafers(task: Task, shape: Shape) -> int:
+def wafers_needed(task: Task, shape: Shape) -> int:
     """Wafers that a shape's regions take, filled in order; 0 if some block is larger than a region."""
     try:
         draft = memory(color(lower(Draft(task, shape, WAFERS_MAX, coarse=True))))
@@ -87,7 +87,7 @@ def _wafers(task: Task, shape: Shape) -> int:
 
 
 def _holds(task: Task, shape: Shape, wafers: int) -> bool:
-    return 0 < _wafers(task, shape) <= wafers
+    return 0 < wafers_needed(task, shape) <= wafers
 
 
 def _most(change: Callable[[int], Task], tried: list[Shape], below: int, wafers: int) -> int:

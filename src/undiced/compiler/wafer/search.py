@@ -9,7 +9,7 @@ from math import cbrt, ceil, sqrt
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
-from undiced.compiler.wafer.offers import fewest_wafers, refusal, spread
+from undiced.compiler.wafer.offers import refusal, wafers_needed
 from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
@@ -23,7 +23,8 @@ from undiced.program.wafer.value import BITS
 from undiced.program.wafer.verify import verify
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
-_TRIED = 120  # shapes at most, those included that turn out not to hold the model
+_UNROUTED = 4  # shapes from which it is told that colors are what lacks
+_TRIED = 80  # shapes at most, those included that turn out not to hold the model
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
 
 
@@ -109,16 +110,14 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
     asked = task.options.wafers
     if asked is not None:
         return _best(task, sized, asked)
-    low = min((s.wafers for s in sized), default=WAFERS_MAX + 1)
-    best = _best(task, sized, low) if low <= WAFERS_MAX else None
-    high = fewest_wafers(task, spread([s.shape for s in sized])) if best is None else low
-    if best is None and high is not None:
-        best = _best(task, sized, high)
-    while best is not None and high is not None and high - low > 1:
-        middle = (low + high) // 2
-        found = _best(task, sized, middle)
-        low, high, best = (low, middle, found) if found is not None else (middle, high, best)
-    return best
+    least = min((s.wafers for s in sized), default=1)
+    near = least + least // 4 + 1
+    tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
+    needed = [(count, each) for each in tried if (count := wafers_needed(task, each.shape))]
+    if not needed:
+        return _best(task, tried[:_UNROUTED], WAFERS_MAX)
+    fewest = min(count for count, _ in needed)
+    return _best(task, [each for count, each in needed if count == fewest], fewest)
 
 
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
