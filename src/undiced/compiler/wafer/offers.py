@@ -28,7 +28,7 @@ _FLAGS = {DType.I8: "int8", DType.I4: "int4"}
 def refusal(task: Task) -> CompileError:
     """The error of a model that does not fit the wafers that it was given."""
     options, config = task.options, task.graph.config
-    tried = spread(list(shapes(config, task.wafer, options.region)))
+    tried = _spread(list(shapes(config, task.wafer, options.region)))
     offers = []
     wafers = fewest_wafers(task, tried)
     if wafers is not None and options.wafers is not None:
@@ -57,7 +57,7 @@ def fewest_wafers(task: Task, tried: list[Shape]) -> int | None:
     return min(found, default=None)
 
 
-def spread(all_shapes: list[Shape]) -> list[Shape]:
+def _spread(all_shapes: list[Shape]) -> list[Shape]:
     """A few shapes from small regions to large ones."""
     ordered = sorted(all_shapes, key=lambda shape: shape.grid.rows * shape.grid.columns)
     step = max(1, len(ordered) // _SHAPES)
