@@ -41,11 +41,15 @@ from undiced.program.file import decode
 from undiced.sim.analytic import Step, simulate
 from undiced.sim.wafer_map import svg
 
-FEW, MANY = 40, 20_000
+FEW, MANY, COMPILED = 150, 20_000, 25
 BYTES = 1 << 30
 NUMBERS = (0, 1, 2, 3, -1, 7, 64, 100, 4096, 16384, 1 << 32, 10**18, 1e-12, 1e-3, 0.5, 1.5, 1e12, float("nan"))
 STRANGE = (*NUMBERS, float("inf"), 10**400, True, None, "8", "", "\ud800", [], {}, [1], {"value": 3})
 CONFIGS = (DENSE, MIXED, LATENT)
+COMPILED_TOO = [
+    pytest.param(COMPILED),
+    pytest.param(40 * COMPILED, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+]
 MANY_TOO = [pytest.param(FEW), pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 
 
@@ -74,7 +78,7 @@ def compiled(config: ModelConfig, wafer: Wafer, draw: random.Random) -> None:
     compile_graph(build_config(config), wafer, Options(bounds=bounds, region=region))
 
 
-@pytest.mark.parametrize("count", MANY_TOO)
+@pytest.mark.parametrize("count", COMPILED_TOO)
 def test_machine_files_end_in_a_program_or_one_error(count: int) -> None:
     for seed in range(count):
         draw = random.Random(seed)
@@ -104,7 +108,7 @@ def test_machine_files_of_any_bytes_end_in_one_error(count: int, tmp_path: Path)
                 assert error.message
 
 
-@pytest.mark.parametrize("count", MANY_TOO)
+@pytest.mark.parametrize("count", COMPILED_TOO)
 def test_sizes_end_in_a_program_or_one_error(count: int) -> None:
     wafer, names = toy(9, 9), ("layers", "dim", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context")
     for seed in range(count):
