@@ -9,6 +9,8 @@ from math import cbrt, ceil, sqrt
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
+from undiced.compiler.wafer.lower.lowering import PARTS
+from undiced.compiler.wafer.lower.segments import Segment, grain_for
 from undiced.compiler.wafer.offers import refusal, wafers_needed
 from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
 from undiced.compiler.wafer.place import check_region
@@ -71,11 +73,22 @@ def _sized(task: Task) -> Iterable[_Sized]:
     config = task.graph.config
     tried = list(shapes(config, task.wafer, task.options.region))
     sram = task.wafer.core.sram_bytes.value - (_code(task, tried[0]) if tried else 0)
-    stored = task.graph.parameters * BITS[task.options.choices.weights] / 8
+    bits = BITS[task.options.choices.weights] / 8
+    stored, largest = task.graph.parameters * bits, _segment_sizes(task)
     for shape in tried if sram > 0 else ():
+        held = sram * shape.grid.rows * shape.grid.columns
+        if any(size * grain_for(segment, config, shape.grid) / PARTS * bits > held for segment, size in largest):
+            continue  # too small for a piece that is not cut
         regions = ceil(stored * _filling(task, shape) / sram)
         entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers
         yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape) + entering)
+
+
+def _segment_sizes(task: Task) -> list[tuple[Segment, int]]:
+    """The segments of different streams, and the parameters of each."""
+    sizes = {slot.name: slot.rows * slot.columns for slot in task.graph.slots}
+    kinds = {segment.key: segment for segment in task.segments}.values()
+    return [(segment, sum(sizes[name] for node in segment.nodes for name in node.weights)) for segment in kinds]
 
 
 def _code(task: Task, shape: Shape) -> int:
