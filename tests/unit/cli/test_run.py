@@ -22,7 +22,7 @@ def run(*arguments):
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("how", [(), ("--region", "5x4"), ("--numbers", "wafer")])
+@pytest.mark.parametrize("how", [(), ("--region", "12x12"), ("--numbers", "wafer")])
 def test_a_mesh_answers_as_the_engine_does(how):
     wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "6", "--json"))
     found = json.loads(run("run", "--machine", "toy-24x24", "--prompt", PROMPT, "--tokens", "6", "--json", *how))
