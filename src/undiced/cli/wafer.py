@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from undiced.core.mapping import MappingOptions
     from undiced.llm import Compiled
     from undiced.machine.wafer import Wafer
-    from undiced.model import Graph, ModelConfig
+    from undiced.model import ModelConfig
     from undiced.program import HostProgram, Program
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.analytic import Report
@@ -86,7 +86,9 @@ def compile(
     program: HostProgram | Program | WaferProgram
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
-        compiled = _host_program(model, context, batch)
+        from undiced.llm import compile_for_host
+
+        compiled = compile_for_host(model, max_batch=batch, max_context=context)
         program, summary = compiled.program, partial(_host_summary, compiled)
     else:
         options = _options(
@@ -238,20 +240,12 @@ def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptio
         from undiced.compiler.wafer.published.build import build_published
 
         return build_published(_config(model), wafer, mapping, options)
-    from undiced.compiler.wafer.asked import options_of
+    from undiced.compiler.wafer.asked import options_of, with_layers
     from undiced.compiler.wafer.search import compile_graph
-
-    wanted = options_of(options)
-    return compile_graph(_graph(model, options.layers), wafer, wanted)
-
-
-def _graph(model: str, layers: int | None) -> Graph:
-    """A checkpoint's graph, or that of a configuration without weights."""
-    from undiced.compiler.wafer.asked import with_layers
     from undiced.model.registry import build_config
 
-    config = _config(model)
-    return build_config(with_layers(config, layers))
+    graph = build_config(with_layers(_config(model), options.layers))
+    return compile_graph(graph, wafer, options_of(options))
 
 
 def _config(model: str) -> ModelConfig:
@@ -304,14 +298,11 @@ def _timed(
 
     wafer, way = find_machine(machine), parse_phase(phase)
     if isinstance(program, WaferProgram):
-        from undiced.program.wafer.step import Step as OurStep
-        from undiced.sim.clock import time_step
         from undiced.sim.outlook import outlook
 
         if way == "prefill" and batch != 1:
             raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
-        timing = time_step(program, wafer, OurStep(batch, 1, context), parse_clock(clock))
-        return outlook(program, wafer, timing, way)
+        return outlook(program, wafer, _step_timing(program, wafer, batch, context, clock), way)
     from undiced.sim.analytic import Step
     from undiced.sim.phase import time_phase
     from undiced.sim.summary import summary
@@ -362,19 +353,18 @@ def _report(program: Program | WaferProgram, wafer: Wafer, context: int, clock: 
     from undiced.program.wafer.program import WaferProgram
 
     if isinstance(program, WaferProgram):
-        from undiced.program.wafer.step import Step as OurStep
-        from undiced.sim.clock import time_step
-
-        return time_step(program, wafer, OurStep(1, 1, context), parse_clock(clock))
+        return _step_timing(program, wafer, 1, context, clock)
     from undiced.sim.analytic import Step, simulate
 
     return simulate(program, wafer, Step(batch=1, context=context, clock_hz=parse_clock(clock)))
 
 
-def _host_program(model: str, context: int, batch: int) -> Compiled:
-    from undiced.llm import compile_for_host
+def _step_timing(program: WaferProgram, wafer: Wafer, batch: int, context: int, clock: float | None) -> Timing:
+    from undiced.cli.wafer_options import parse_clock
+    from undiced.program.wafer.step import Step
+    from undiced.sim.clock import time_step
 
-    return compile_for_host(model, max_batch=batch, max_context=context)
+    return time_step(program, wafer, Step(batch, 1, context), parse_clock(clock))
 
 
 def _host_summary(compiled: Compiled) -> dict[str, object]:

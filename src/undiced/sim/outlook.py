@@ -24,6 +24,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
     decoding = phase == "decode"
     streams = program.bounds.batch
     single = timing.clock_hz / timing.token_cycles
+    prompt_speed = context * timing.clock_hz / prompt
     return {
         "machine": program.machine,
         "model": program.model,
@@ -40,8 +41,8 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "cycles_per_layer": timing.layer_cycles,
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
-        "tokens_per_second": single if decoding else context * timing.clock_hz / prompt,
-        "aggregate_tokens_per_second": aggregate(program, timing) if decoding else context * timing.clock_hz / prompt,
+        "tokens_per_second": single if decoding else prompt_speed,
+        "aggregate_tokens_per_second": aggregate(program, timing) if decoding else prompt_speed,
         "time_to_first_token_s": prompt / timing.clock_hz,
         "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
         "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),

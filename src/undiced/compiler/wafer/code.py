@@ -1,6 +1,6 @@
 """How many bytes a core's code takes: counted from the emitted streams. Knows no machine.
 
-What a piece of code takes is measured on two published decode programs (see `MEASURED`): straight-line vector
+What a piece of code takes is measured on two published decode programs: straight-line vector
 operations with their descriptors, a matrix-vector loop, a reduction's routine, and what a system needs beside code
 (task table, stack, descriptors, configuration).
 """

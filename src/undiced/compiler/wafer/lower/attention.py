@@ -6,7 +6,7 @@ columns of cores join those, the softmax's sum riding along.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
@@ -48,9 +48,7 @@ def attention(low: Lowering, node: Node) -> None:
         w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
     cap = node.number("softcap")
     if cap:
-        w.emit(isa.Scale(w.node, "multiply", body, body, 1.0 / cap))
-        w.emit(isa.Apply(w.node, "tanh", body, body))
-        w.emit(isa.Scale(w.node, "multiply", body, body, cap))
+        low.capped(body, body, cap)
     if w.choices.softmax == "clamped":
         low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
         return
@@ -154,10 +152,7 @@ def _join_sinks(low: Lowering, node: Node, sums: str, top: str, dims: tuple[Dim,
 
 def local_count(dims: tuple[Dim, ...], columns: Spread) -> int:
     """Elements on a core."""
-    count = 1
-    for size in local_shape(Value("", dims, columns=columns)):
-        count *= size
-    return count
+    return prod(local_shape(Value("", dims, columns=columns)))
 
 
 def longest(low: Lowering, name: str, dims: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,10 +51,7 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
     result = w.value("logits", vocab, (), grid.over_columns("vocab"))
     w.emit(isa.Copy(w.node, result, logits.name))
     if cap is not None:
-        limit = cap.number("cap")
-        w.emit(isa.Scale(w.node, "multiply", result, result, 1.0 / limit))
-        w.emit(isa.Apply(w.node, "tanh", result, result))
-        w.emit(isa.Scale(w.node, "multiply", result, result, limit))
+        low.capped(result, result, cap.number("cap"))
     own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), (Partial("max", grid.columns),))
     w.emit(isa.Select(w.node, own, result))
     part = Roots(grid.columns, w.tree(grid.line(Axis.COLUMNS)), whole=True)

@@ -105,10 +105,7 @@ def mul_scalar(low: Lowering, node: Node) -> None:
 
 def softcap(low: Lowering, node: Node) -> None:
     """cap * tanh(x / cap)."""
-    w, x = low.w, low.normed(low.get(node))
-    cap = node.number("cap")
+    x = low.normed(low.get(node))
     result = low.like(x, layered(node.out)[0])
-    w.emit(isa.Scale(w.node, "multiply", result, x.name, 1.0 / cap))
-    w.emit(isa.Apply(w.node, "tanh", result, result))
-    w.emit(isa.Scale(w.node, "multiply", result, result, cap))
+    low.capped(result, x.name, node.number("cap"))
     low.held[node.out] = Held(result, x.side, x.dims)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Literal
+
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, vector_weight
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Partial
+from undiced.program.wafer.layout import Axis, Partial
 from undiced.program.wafer.value import DType, Weights
+
+_AFFINE: tuple[Literal["multiply", "add"], ...] = ("multiply", "add")  # by what a layernorm's weights enter
 
 
 def rmsnorm(low: Lowering, node: Node) -> None:
@@ -22,10 +27,7 @@ def rmsnorm(low: Lowering, node: Node) -> None:
 
 
 def _width(x: Held) -> int:
-    width = 1
-    for dim in x.dims:
-        width *= dim.size
-    return width
+    return prod(dim.size for dim in x.dims)
 
 
 def _heads(low: Lowering, node: Node, x: Held) -> Held:
@@ -69,9 +71,8 @@ def layernorm(low: Lowering, node: Node) -> None:
     root = w.sent(at_root, low.grid.line(axis), f"{x.name}.root", (), (), ())
     result = low.like(x, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "multiply", result, centered, root))
-    for slot, operation in zip(node.weights, ("multiply", "add"), strict=True):
-        w.emit(isa.Combine(w.node, "multiply" if operation == "multiply" else "add", result, result,
-                           vector_weight(low, slot, x)))  # fmt: skip
+    for slot, operation in zip(node.weights, _AFFINE, strict=True):
+        w.emit(isa.Combine(w.node, operation, result, result, vector_weight(low, slot, x)))
     low.held[node.out] = Held(result, x.side, x.dims)
 
 
@@ -93,6 +94,3 @@ def _forget_padding(low: Lowering, x: Held, centered: str) -> None:
     """Padding is 0 less the mean now: a vector of ones where there are columns puts it back to 0."""
     ones = low.w.weight("ones", x.dims, Weights("", x.dims, False), *low.spreads(x), dtype=DType.F32)
     low.w.emit(isa.Combine(low.w.node, "multiply", centered, centered, ones))
-
-
-__all__ = ["Dim", "layernorm", "rmsnorm"]
