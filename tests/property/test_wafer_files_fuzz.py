@@ -28,7 +28,7 @@ from undiced.compiler.wafer.published.build import build_published
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import UndicedError
-from undiced.core.mapping import MappingOptions
+from undiced.core.mapping import MappingOptions, Phase
 from undiced.engine.host import HostBackend
 from undiced.engine.interpreter import InterpreterBackend
 from undiced.machine.host import host
@@ -38,7 +38,8 @@ from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build, build_config
 from undiced.program import Bounds, HostProgram
 from undiced.program.file import decode
-from undiced.sim.analytic import Step, simulate
+from undiced.program.wafer.step import Step
+from undiced.sim.clock import time_step
 from undiced.sim.wafer_map import svg
 
 FEW, MANY, COMPILED = 150, 20_000, 25
@@ -137,10 +138,15 @@ def mutated(value: Any, draw: random.Random) -> Any:
 
 
 @pytest.mark.parametrize("count", MANY_TOO)
-def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapping", ["waferengine", "waferllm"])  # decoding, and a whole prompt
+def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(
+    mapping: str, count: int, tmp_path: Path
+) -> None:
     wafer = toy(9, 9)
     path = tmp_path / "program"
-    build_published(DENSE, wafer, "waferengine", MappingOptions(region=(9, 9), groups=3, context=64)).save(path)
+    phase: Phase = "decode" if mapping == "waferengine" else "prefill"
+    options = MappingOptions(region=(9, 9), groups=3, context=64, phase=phase)
+    build_published(DENSE, wafer, mapping, options).save(path)
     whole = path.read_bytes()
     content = msgspec.msgpack.decode(whole[12:-32])
     for seed in range(count):
@@ -153,7 +159,7 @@ def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(count:
                 opened = open_program(path, "toy-9x9")
                 with opened.computing():
                     step = Step(context=opened.program.bounds.context)
-                    svg(opened.program, opened.wafer, simulate(opened.program, opened.wafer, step))
+                    svg(opened.program, opened.wafer, time_step(opened.program, opened.wafer, step))
             except UndicedError as error:
                 assert error.message
 

@@ -52,18 +52,21 @@ def mesh_model(
     wafers: int | None = None,
     region: tuple[int, int] | None = None,
     sum_bits: int = 16,
+    mapping: str = "undiced",
 ) -> Meshed:
     """Compiles a model as for any machine, one that is small enough to be emulated.
 
     Args:
         wafers: how many may be used; the fewest that hold the model by default.
         region: sides of a region, x by y; searched by default.
+        mapping: ours, or a published one, which has no number of wafers and no sums to choose.
 
     Raises:
         CompileError: the machine is too large to be emulated, the model does not fit, or an operator has no lowering.
         ContextLengthError: the model has fewer positions than the bounds.
     """
     from undiced.compiler.wafer.lower.choices import EXACT, LEAN
+    from undiced.compiler.wafer.published.build import build_whole
     from undiced.compiler.wafer.search import compile_graph
     from undiced.compiler.wafer.task import Options
 
@@ -78,6 +81,13 @@ def mesh_model(
             f"{graph.config.name} has {graph.config.context} positions, and {context} are wanted.",
             remedy="Shorten the prompt, or ask for fewer tokens.",
         )
+    if mapping != "undiced":
+        if wafers is not None or sum_bits != 16:
+            raise CompileError(
+                f"The {mapping} mapping has no wafers and no sums to choose: they are as published.",
+                remedy="Leave --wafers and --sum-bits out.",
+            )
+        return Meshed(checkpoint, graph, build_whole(graph, machine, mapping, region or "auto", bounds, CHUNK))
     choices = LEAN if sum_bits == 16 else EXACT
     options = Options(bounds, wafers, choices, chunk=CHUNK, region=region)
     return Meshed(checkpoint, graph, compile_graph(graph, machine, options))

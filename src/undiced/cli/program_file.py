@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undiced.machine.wafer import Wafer
-    from undiced.program import Program
     from undiced.program.wafer.program import WaferProgram
 
 _MAGIC = b"UNDICED"
@@ -28,7 +27,7 @@ class ProgramFile:
     """A wafer program out of a file, and the machine that it was compiled for."""
 
     path: Path
-    program: Program | WaferProgram
+    program: WaferProgram
     wafer: Wafer
     machine: str
 
@@ -98,19 +97,14 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
     return opened
 
 
-def _verify(program: Program | WaferProgram, wafer: Wafer) -> None:
-    from undiced.compiler.wafer.published.verify import verify as verify_published
+def _verify(program: WaferProgram, wafer: Wafer) -> None:
     from undiced.machine.fabric import hardware
-    from undiced.program.wafer.program import WaferProgram
     from undiced.program.wafer.verify import verify
 
-    if isinstance(program, WaferProgram):
-        verify(program, hardware(wafer))
-    else:
-        verify_published(program, wafer)
+    verify(program, hardware(wafer))
 
 
-def _machine_of(program: Program | WaferProgram, machine: str | None) -> str:
+def _machine_of(program: WaferProgram, machine: str | None) -> str:
     """Where to look the machine up that a program was compiled for."""
     from undiced.machine import find_machine
 

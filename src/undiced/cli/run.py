@@ -30,6 +30,7 @@ Mesh = Annotated[str, typer.Option("--machine", help="toy-24x24 (columns by rows
 NumbersOption = Annotated[
     str, typer.Option("--numbers", help="fp32, or wafer: every result and hop rounded to its element type.")
 ]
+MappingOption = Annotated[str, typer.Option("--mapping", help="undiced, or a published one: waferllm, waferengine.")]
 SumBits = Annotated[int, typer.Option(help="16 or 32 bits a partial sum, in cores and on wires.")]
 
 
@@ -79,6 +80,7 @@ def run(
     wafers: Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest by default.")] = None,
     region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     sum_bits: SumBits = 16,
+    mapping: MappingOption = "undiced",
     as_json: Json = False,
 ) -> None:
     """Execute a model's wafer program core by core, with its weights: an emulation, at this machine's speed."""
@@ -102,7 +104,7 @@ def run(
     if not all(answer.prompt for answer in answers):
         raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
-    meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits)
+    meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping)
     executor = placed(meshed, known, quiet=as_json)
     timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
     if as_json:
@@ -110,6 +112,7 @@ def run(
             {
                 "model": checkpoint.name,
                 "machine": machine,
+                "mapping": mapping,
                 "regions": len(meshed.program.regions),
                 "wafers": 1 + max(each.wafer for each in meshed.program.regions),
                 "numbers": numbers,
@@ -169,6 +172,7 @@ def meshed_on(
     wafers: int | None,
     region: str,
     sum_bits: int,
+    mapping: str = "undiced",
 ) -> Meshed:
     """The model, compiled for a machine by its name.
 
@@ -184,7 +188,7 @@ def meshed_on(
     sides = parse_region(region)
     fixed = None if sides == "auto" else sides
     wafer = find_machine(machine)
-    return mesh_model(checkpoint, graph, wafer, bounds, wafers=wafers, region=fixed, sum_bits=sum_bits)
+    return mesh_model(checkpoint, graph, wafer, bounds, wafers=wafers, region=fixed, sum_bits=sum_bits, mapping=mapping)
 
 
 def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:

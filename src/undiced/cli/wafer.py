@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from undiced.llm import Compiled
     from undiced.machine.wafer import Wafer
     from undiced.model import ModelConfig
-    from undiced.program import HostProgram, Program
+    from undiced.program import HostProgram
     from undiced.program.wafer.program import WaferProgram
-    from undiced.sim.analytic import Report
     from undiced.sim.clock import Timing
 
 # What is decided once, when a model is compiled for wafers.
@@ -83,7 +82,7 @@ def compile(
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
-    program: HostProgram | Program | WaferProgram
+    program: HostProgram | WaferProgram
     if machine == "host":
         _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         from undiced.llm import compile_for_host
@@ -95,7 +94,7 @@ def compile(
             region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
         )  # fmt: skip
         placed = _wafer_program(model, machine, mapping, options)
-        program, summary = placed, partial(_timed, placed, machine, mapping, phase, batch, context, clock)
+        program, summary = placed, partial(_timed, placed, machine, phase, batch, context, clock)
     if out is not None:
         with writing(out):
             program.save(out)
@@ -145,15 +144,14 @@ def simulate(
     elif phase != "decode" or batch != 1:
         raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
     guard: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    program: Program | WaferProgram
+    program: WaferProgram
     if is_program(model):
-        from undiced.core.mapping import PREFILL
+        from undiced.sim.outlook import is_prompt
 
         _refuse(given, _CHOICES, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
         program, name, guard = opened.program, opened.machine, opened.computing()
-        mapping = _mapping_of(program)
-        phase = "prefill" if dict(program.facts).get(PREFILL) else phase
+        phase = "prefill" if is_prompt(program) else phase
         context = context or program.bounds.context
     else:
         name, context = machine or "wse3", context or 4096
@@ -163,7 +161,7 @@ def simulate(
         options = replace(options, frontier=frontier)
         program = _wafer_program(model, name, mapping, options)
     with guard:
-        found = _timed(program, name, mapping, phase, batch, context, clock)
+        found = _timed(program, name, phase, batch, context, clock)
         if frontier:
             found["frontier"] = _frontier(program, name, clock)
         if draft is not None:
@@ -232,7 +230,7 @@ def _options(
     )
 
 
-def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> Program | WaferProgram:
+def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> WaferProgram:
     from undiced.machine import find_machine
 
     wafer = find_machine(machine)
@@ -268,12 +266,6 @@ def _config(model: str) -> ModelConfig:
     return config_of(open_checkpoint(path))
 
 
-def _mapping_of(program: Program | WaferProgram) -> str:
-    """The mapping that a published one's facts name; ours names none."""
-    names = [name.removeprefix("mapping ") for name, _ in program.facts if name.startswith("mapping ")]
-    return names[0] if names else "undiced"
-
-
 def _refuse(given: typer.Context, names: set[str], why: str) -> None:
     """An option of `names` on the command line that would change nothing is an error."""
     for name in sorted(names):
@@ -284,35 +276,21 @@ def _refuse(given: typer.Context, names: set[str], why: str) -> None:
 
 
 def _timed(
-    program: Program | WaferProgram,
-    machine: str,
-    mapping: str,
-    phase: str,
-    batch: int,
-    context: int,
-    clock: float | None,
+    program: WaferProgram, machine: str, phase: str, batch: int, context: int, clock: float | None
 ) -> dict[str, object]:
     from undiced.cli.wafer_options import parse_clock, parse_phase
     from undiced.machine import find_machine
-    from undiced.program.wafer.program import WaferProgram
+    from undiced.program.wafer.step import Step
+    from undiced.sim.clock import time_step
+    from undiced.sim.outlook import check_phase, outlook
 
-    wafer, way = find_machine(machine), parse_phase(phase)
-    if isinstance(program, WaferProgram):
-        from undiced.sim.outlook import outlook
-
-        if way == "prefill" and batch != 1:
-            raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
-        return outlook(program, wafer, _step_timing(program, wafer, batch, context, clock), way)
-    from undiced.sim.analytic import Step
-    from undiced.sim.phase import time_phase
-    from undiced.sim.summary import summary
-
-    step = Step(batch=batch, context=context, clock_hz=parse_clock(clock))
-    return summary(program, wafer, time_phase(program, wafer, step, way), mapping, way)
+    wafer, way, step = find_machine(machine), parse_phase(phase), Step(batch, 1, context)
+    check_phase(program, step, way)
+    return outlook(program, wafer, time_step(program, wafer, step, parse_clock(clock)), way)
 
 
 def _speculation(
-    program: Program | WaferProgram, machine: str, draft: str, acceptance: float, context: int, clock: float | None
+    program: WaferProgram, machine: str, draft: str, acceptance: float, context: int, clock: float | None
 ) -> dict[str, object]:
     from undiced.core.mapping import MappingOptions
     from undiced.machine import find_machine
@@ -333,13 +311,12 @@ def _speculation(
     }
 
 
-def _frontier(program: Program | WaferProgram, machine: str, clock: float | None) -> list[dict[str, float]]:
+def _frontier(program: WaferProgram, machine: str, clock: float | None) -> list[dict[str, float]]:
     from undiced.cli.wafer_options import parse_clock
     from undiced.machine import find_machine
-    from undiced.program.wafer.program import WaferProgram
     from undiced.sim.outlook import frontier
 
-    found = frontier(program, find_machine(machine), parse_clock(clock)) if isinstance(program, WaferProgram) else []
+    found = frontier(program, find_machine(machine), parse_clock(clock))
     if not found:
         raise InvalidRequestError(
             "Published mappings and program files have no frontier.", remedy="Name a model, or leave --frontier out."
@@ -347,24 +324,13 @@ def _frontier(program: Program | WaferProgram, machine: str, clock: float | None
     return found
 
 
-def _report(program: Program | WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Report | Timing:
+def _report(program: WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Timing:
     """One decoded token."""
-    from undiced.cli.wafer_options import parse_clock
-    from undiced.program.wafer.program import WaferProgram
-
-    if isinstance(program, WaferProgram):
-        return _step_timing(program, wafer, 1, context, clock)
-    from undiced.sim.analytic import Step, simulate
-
-    return simulate(program, wafer, Step(batch=1, context=context, clock_hz=parse_clock(clock)))
-
-
-def _step_timing(program: WaferProgram, wafer: Wafer, batch: int, context: int, clock: float | None) -> Timing:
     from undiced.cli.wafer_options import parse_clock
     from undiced.program.wafer.step import Step
     from undiced.sim.clock import time_step
 
-    return time_step(program, wafer, Step(batch, 1, context), parse_clock(clock))
+    return time_step(program, wafer, Step(1, 1, context), parse_clock(clock))
 
 
 def _host_summary(compiled: Compiled) -> dict[str, object]:

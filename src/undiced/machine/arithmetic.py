@@ -70,7 +70,8 @@ def vector_cost(core: Core, v: Vectors) -> Cost:
     if v.length <= 0 or v.count <= 0:
         return ZERO
     if v.sums:
-        return min(_in_memory(core, v), _beside_datapath(core, v), key=lambda cost: cost.cycles)
+        ways = (_in_memory,) if v.unpinned else (_in_memory, _beside_datapath)
+        return min((way(core, v) for way in ways), key=lambda cost: cost.cycles)
     each = elements_cycles(core, v, v.length, v.read, v.written)
     return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops))
 
@@ -96,6 +97,7 @@ def _beside_datapath(core: Core, v: Vectors) -> Cost:
 
 
 def local_cost(core: Core, work: Work) -> Cost:
-    """What a core does by itself for an instruction: vector operations and scalar steps, in order."""
-    scalars = Cost(overhead=work.scalars * core.scalar_step_cycles.value)
+    """What a core does by itself for an instruction: vector operations, calls of the library and scalar steps."""
+    calls = work.calls * core.transcendental_cycles.value
+    scalars = Cost(compute=calls, overhead=work.scalars * core.scalar_step_cycles.value)
     return sum((vector_cost(core, v) for v in work.vectors), scalars)

@@ -35,6 +35,11 @@ def rebinding(wafer: Wafer) -> Cost:
     return Cost(overhead=tasks + queues.rebind_writes.value * wafer.link.route_write_cycles.value)
 
 
+def repainting(wafer: Wafer) -> Cost:
+    """One register written to give a color another route."""
+    return Cost(overhead=wafer.link.route_write_cycles.value)
+
+
 def _there(queues: Queues, way: str) -> tuple[int, ...]:
     """Numbers of the queues that exist, without those that are reserved."""
     numbers = range(int(queues.reserved.value), _QUEUES)

@@ -13,24 +13,24 @@ _DECODE2 = f"{_HOW} V14, V18a, V21a"
 _MULTICAST = f"{_HOW} V01, V03"
 _COLUMN = f"{_HOW} V07"
 
-WSE2_VECTOR_SETUP = derived(5.065, "cycle", _DECODE2)
-WSE2_TRANSCENDENTAL = derived(77.43, "cycle", _DECODE2)
-WSE2_STEP_SOFTWARE = derived(5.583, "cycle", _DECODE2)
-WSE2_STRAIGHT_SETUP = assumed(31.0, "cycle", "as on WSE-3: no row of WSE-2 tells it apart", 5.0, 35.0)
+WSE2_VECTOR_SETUP = derived(4.784, "cycle", _DECODE2)
+WSE2_TRANSCENDENTAL = derived(73.54, "cycle", _DECODE2)
+WSE2_STEP_SOFTWARE = derived(3.676, "cycle", _DECODE2)
+WSE2_STRAIGHT_SETUP = assumed(30.0, "cycle", "as on WSE-3: no row of WSE-2 tells it apart", 5.0, 35.0)
 LOCAL_TASK = assumed(43.0, "cycle", "as a data task, [AM]: the only kind of task that was measured", 20.0, 80.0)
 
 WSE3_VECTOR_SETUP = derived(4.48, "cycle", f"{_HOW} K1")
-WSE3_STRAIGHT_SETUP = assumed(31.01, "cycle", "K2 alone says this; what K3 leaves open is the range", 26.0, 35.0)
+WSE3_STRAIGHT_SETUP = assumed(30.35, "cycle", "K2 alone says this; what K3 leaves open is the range", 26.0, 35.0)
 LOOP_ITERATION = assumed(8.0, "cycle", "three descriptors loaded; K1 sees only its sum with the set-up", 0.0, 16.0)
 WSE3_TRANSCENDENTAL = assumed(
-    25.0, "cycle", "a vector sequence of 6 to 14 operations, shared by the dozen elements of a core", 12.0, 45.0
+    73.0, "cycle", "as fitted on WSE-2; [AM]: about 90 for an exponential of an older build", 25.0, 90.0
 )
-WSE3_STEP_SOFTWARE = derived(13.56, "cycle", f"{_HOW} S29")
-SCALAR_STEP = derived(42.49, "cycle", f"{_HOW} S27: what the head takes beside everything else")
+WSE3_STEP_SOFTWARE = derived(10.14, "cycle", f"{_HOW} S29")
+SCALAR_STEP = derived(88.67, "cycle", f"{_HOW} S27: what the head takes beside everything else")
 
 _ONE_SUM = "rows see only its sum with the software of steps"
-WSE2_COLLECTIVE_ENTRY = assumed(120.0, "cycle", _ONE_SUM, 0.0, 240.0)
-WSE3_COLLECTIVE_ENTRY = assumed(320.0, "cycle", _ONE_SUM, 0.0, 640.0)
+WSE2_COLLECTIVE_ENTRY = assumed(80.0, "cycle", _ONE_SUM, 0.0, 160.0)
+WSE3_COLLECTIVE_ENTRY = assumed(170.0, "cycle", _ONE_SUM, 0.0, 340.0)
 STAR_MEMBER = assumed(20.0, "cycle", "nothing to a chain's step: no star was measured with its software", 0.0, 40.0)
 ROUTE_WRITE = assumed(10.0, "cycle", "no row has another number of writes than 28 a layer", 0.0, 20.0)
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from undiced.machine import lines
 from undiced.machine.arithmetic import local_cost
 from undiced.machine.cost import ZERO, Cost
-from undiced.machine.fabric import rebinding
+from undiced.machine.fabric import rebinding, repainting
+from undiced.machine.ring import ring_cost
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.channel import Pool, channel
@@ -59,9 +60,16 @@ class Path:
         return sum(self.shares.values(), ZERO)
 
 
-def critical_path(wafer: Wafer, instructions: Iterable[isa.Instruction], shares: Shares, clock_hz: float) -> Path:
-    """The critical path of a stream that starts on idle cores."""
-    timeline = _Timeline(wafer, shares, clock_hz)
+def critical_path(
+    wafer: Wafer,
+    instructions: Iterable[isa.Instruction],
+    shares: Shares,
+    clock_hz: float,
+    *,
+    synchronous: bool = False,
+) -> Path:
+    """The critical path of a stream that starts on idle cores; `synchronous`: cores wait for every mover's end."""
+    timeline = _Timeline(wafer, shares, clock_hz, synchronous)
     spans = tuple(timeline.issue(instruction) for instruction in instructions)
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
     moment: Moment | None = timeline.end()
@@ -98,6 +106,7 @@ class _Timeline:
     wafer: Wafer
     shares: Shares
     clock_hz: float
+    synchronous: bool = False
     free: Moment = field(default_factory=Moment)
     at_roots: dict[tuple[int, int], Moment] = field(default_factory=dict)
     ready: dict[str, _Ready] = field(default_factory=dict)
@@ -120,13 +129,25 @@ class _Timeline:
         cost = local_cost(self.wafer.core, done)
         if isinstance(i, isa.Rebind):
             return self._rebind(i, rebinding(self.wafer) * done.rebinds)
+        if isinstance(i, isa.Repaint):
+            return self._taking(i, self.issued(), repainting(self.wafer) * done.writes)
+        if done.ring is not None:
+            tasks = Cost(overhead=done.tasks * self.wafer.core.local_task_cycles.value)
+            return self._local(i, tasks + ring_cost(self.wafer, done.ring, cost))
         if done.haul is None:
             return self._local(i, cost)
+        span = self._move(i, done.haul, cost)
+        if self.synchronous:
+            self.free = self.end()
+            self.at_roots.clear()
+        return span
+
+    def _move(self, i: isa.Instruction, haul: Haul, cost: Cost) -> Span:
         if isinstance(i, isa.Reduce):
-            return self._reduce(i, done.haul, cost)
+            return self._reduce(i, haul, cost)
         if isinstance(i, isa.Multicast):
-            return self._multicast(i, done.haul)
-        return self._hand_over(i, done.haul)
+            return self._multicast(i, haul)
+        return self._hand_over(i, haul)
 
     # Readiness
 
@@ -236,7 +257,10 @@ class _Timeline:
 
     def _rebind(self, i: isa.Rebind, cost: Cost) -> Span:
         """Once the queue's last wavelet has left; both tasks take the datapath."""
-        start = _latest([self.issued(), self.sending.get(i.queue, Moment())])
+        return self._taking(i, _latest([self.issued(), self.sending.get(i.queue, Moment())]), cost)
+
+    def _taking(self, i: isa.Instruction, start: Moment, cost: Cost) -> Span:
+        """What every core does from `start` on."""
         self.free = end = self._after(start, cost, i)
         self.at_roots.clear()
         return Span(i, start.cycles, end.cycles)
@@ -305,7 +329,11 @@ class _Timeline:
                 hops = abs(place - places[which - 1]) if which else 0
                 sent = _latest([sent, self._after(path, lines.turn(link, hops), i)])
             path = self._after(sent, lines.payload(link, lines.wavelets(link, size)), i)
-            there = self._after(path, lines.arrival(link, max(place, line.span - 1 - place)), i)
+            far, near = sorted((place, line.span - 1 - place), reverse=True)
+            there = self._after(path, lines.arrival(link, far), i)
+            if i.apart:
+                path = self._after(path, lines.pace(link, lines.wavelets(link, size)), i)
+                there = _latest([there, self._after(path, lines.arrival(link, near), i)])
             stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
             self._write(Extent(target.value, at, stop), there)
             at = stop
@@ -325,8 +353,10 @@ class _Timeline:
         """From region to region, and from wafer to wafer."""
         link, system = self.wafer.link, self.wafer.system
         start = _latest([self.issued(), self._admitted(i), *(self._read(name) for name in reads(i))])
-        seconds = system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
-        io = Cost(io=seconds * self.clock_hz) if haul.off_wafer_bytes else ZERO
+        seconds = haul.host_bytes / system.host_to_device_bytes_per_s.value
+        if haul.off_wafer_bytes:
+            seconds += system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
+        io = Cost(io=seconds * self.clock_hz)
         wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)
         there = self._after(start, io + lines.dispatch(link) + wire, i)
         self.gone.append(there)

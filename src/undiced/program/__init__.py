@@ -2,6 +2,6 @@
 
 from undiced.program.artifact import Bounds
 from undiced.program.host.program import Buffer, HostProgram, KvLayer
-from undiced.program.wafer_isa import Instr, Op, Program, Rect, Region, Stream
+from undiced.program.rect import Rect
 
-__all__ = ["Bounds", "Buffer", "HostProgram", "Instr", "KvLayer", "Op", "Program", "Rect", "Region", "Stream"]
+__all__ = ["Bounds", "Buffer", "HostProgram", "KvLayer", "Rect"]

@@ -13,23 +13,22 @@ from undiced.program.host.program import HostProgram
 from undiced.program.host.table import flags_of, name_of, words_of
 from undiced.program.wafer.dump import lines as wafer_lines
 from undiced.program.wafer.program import WaferProgram
-from undiced.program.wafer_isa import Program, Region
 
 
-def dump(program: HostProgram | Program | WaferProgram) -> str:
+def dump(program: HostProgram | WaferProgram) -> str:
     """One line a fact, region, buffer, slot and instruction; equal programs give equal text."""
     return "\n".join([*_head(program), *_body(program), ""])
 
 
-def _body(program: HostProgram | Program | WaferProgram) -> Iterator[str]:
+def _body(program: HostProgram | WaferProgram) -> Iterator[str]:
     if isinstance(program, WaferProgram):
         yield from wafer_lines(program)
         yield from (_slot(number, slot) for number, slot in enumerate(program.slots))
         return
-    yield from _host(program) if isinstance(program, HostProgram) else _wafer(program)
+    yield from _host(program)
 
 
-def _head(program: HostProgram | Program | WaferProgram) -> Iterator[str]:
+def _head(program: HostProgram | WaferProgram) -> Iterator[str]:
     bounds = program.bounds
     kind = "wafer" if isinstance(program, WaferProgram) else program.kind
     yield f"program {program.model} for {program.machine} ({kind}, version {VERSION})"
@@ -70,18 +69,3 @@ def _number(value: int | float) -> str:
     if isinstance(value, IntEnum):
         return value.name.lower()
     return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-def _wafer(program: Program) -> Iterator[str]:
-    yield from (_region(region, program) for region in program.regions)
-    for stream in program.streams:
-        yield f"stream {stream.name}"
-        yield from (f"  {instr}" for instr in stream.instrs)
-
-
-def _region(region: Region, program: Program) -> str:
-    r = region.rect
-    stride = f" stride {region.stride_x},{region.stride_y}" if (region.stride_x, region.stride_y) != (1, 1) else ""
-    params = f" params {list(region.params)}" if region.params else ""
-    code = program.streams[region.code].name
-    return f"region {region.name} wafer {region.wafer} {r.width}x{r.height} at {r.x},{r.y}{stride} runs {code}{params}"

@@ -18,14 +18,12 @@ from undiced.program.host.program import HostProgram
 from undiced.program.host.verify import verify as verify_host
 from undiced.program.wafer.file import decode as decode_wafer
 from undiced.program.wafer.program import WaferProgram
-from undiced.program.wafer_isa import Program
-from undiced.program.wafer_isa import verify as verify_wafer
 
 _MAX_FILE_BYTES = 1 << 30
 _AGAIN = "Compile it again with `undiced compile`."
 
 
-def load(path: Path) -> HostProgram | WaferProgram | Program:
+def load(path: Path) -> HostProgram | WaferProgram:
     """Read a program file.
 
     Raises:
@@ -38,7 +36,7 @@ def load(path: Path) -> HostProgram | WaferProgram | Program:
     return decode(data, str(path))
 
 
-def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
+def decode(data: bytes, name: str) -> HostProgram | WaferProgram:
     """The verified program of `Artifact.encoded`; `name` is what errors call it.
 
     Raises:
@@ -62,17 +60,12 @@ def decode(data: bytes, name: str) -> HostProgram | WaferProgram | Program:
 
 class _Kind(msgspec.Struct):
     kind: Literal["host", "wafer"]
-    trees: msgspec.Raw = msgspec.Raw()  # of wafer programs that execute
 
 
-def _verified(payload: bytes) -> HostProgram | WaferProgram | Program:
+def _verified(payload: bytes) -> HostProgram | WaferProgram:
     found = msgspec.msgpack.decode(payload, type=_Kind)
-    if bytes(found.trees):
+    if found.kind == "wafer":
         return decode_wafer(payload)
-    if found.kind == "host":
-        host = msgspec.msgpack.decode(payload, type=HostProgram)
-        verify_host(host)
-        return host
-    wafer = msgspec.msgpack.decode(payload, type=Program)
-    verify_wafer(wafer)
-    return wafer
+    host = msgspec.msgpack.decode(payload, type=HostProgram)
+    verify_host(host)
+    return host

@@ -125,7 +125,7 @@ def stream_paths(program: WaferProgram, wafer: Wafer, step: Step, clock_hz: floa
     out = []
     for stream in program.streams:
         shares = Shares(values_of(program, stream), program.trees, step)
-        out.append(critical_path(wafer, stream.instructions, shares, clock_hz))
+        out.append(critical_path(wafer, stream.instructions, shares, clock_hz, synchronous=stream.synchronous))
     return out
 
 
@@ -157,7 +157,8 @@ def time_step(
     clock = clock_hz or wafer.system.clock_hz.value
     paths = stream_paths(program, varied or wafer, step, clock)
     regions = tuple(_region_time(program, region, paths) for region in program.regions)
-    return _timing(wafer, step, clock, regions)
+    held = frozenset[int]().union(*(region.layers for region in regions))
+    return _timing(wafer, step, clock, regions, int(dict(program.facts).get("layers", len(held))))
 
 
 def time_floor(
@@ -190,9 +191,8 @@ def _serves(i: isa.Instruction) -> bool:
     return isinstance(i, isa.Transfer | isa.Multicast) or (isinstance(i, isa.Lookup) and i.index == "position")
 
 
-def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime, ...]) -> Timing:
+def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime, ...], layers: int) -> Timing:
     stages = [region for region in regions if region.layers]
-    layers = frozenset[int]().union(*(region.layers for region in regions))
     return Timing(
         machine=wafer.name,
         clock_hz=clock_hz,
@@ -201,6 +201,6 @@ def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime
         token_cycles=sum(region.cycles for region in regions),
         stage_interval_cycles=max((r.layer_cycles + r.serving_cycles for r in stages), default=0.0),
         initiation_interval_cycles=max(region.cycles for region in regions),
-        layer_cycles=sum(region.layer_cycles for region in stages) / max(len(layers), 1),
+        layer_cycles=sum(region.layer_cycles for region in stages) / max(layers, 1),
         stages=len(stages),
     )

@@ -1,4 +1,4 @@
-"""What a timed program of our mapping is reported as: one dictionary under stable keys, for scripts and for people.
+"""What a timed program is reported as: one dictionary under stable keys, for scripts and for people.
 
 Every second is at the clock that is reported beside it. Throughput is that of the sequences whose keys and values the
 program holds, and of no more.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import ceil
 
-from undiced.core.mapping import Phase
+from undiced.core.errors import CompileError
+from undiced.core.mapping import PREFILL, Phase
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
@@ -20,15 +21,16 @@ _OPERATORS = 40
 def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = "decode") -> dict[str, object]:
     """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
     facts, context = dict(program.facts), timing.step.context
-    prompt = first_token_cycles(program, wafer, context, timing.clock_hz)
+    whole = is_prompt(program)
+    prompt = timing.token_cycles if whole else first_token_cycles(program, wafer, context, timing.clock_hz)
     decoding = phase == "decode"
-    streams = program.bounds.batch
+    streams, most = program.bounds.batch, facts.get("sram_bytes_max_per_core", 0.0)
     single = timing.clock_hz / timing.token_cycles
     prompt_speed = context * timing.clock_hz / prompt
     return {
         "machine": program.machine,
         "model": program.model,
-        "mapping": "undiced",
+        "mapping": mapping_of(program),
         "phase": phase,
         "clock_hz": timing.clock_hz,
         "wafers": 1 + max(region.wafer for region in program.regions),
@@ -36,16 +38,17 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "context": context,
         "batch": timing.step.sequences,
         "streams": streams,
-        "fits": timing.step.sequences <= streams and context <= _longest(program),
+        "fits": timing.step.sequences <= streams and context <= _longest(program) and bool(facts.get("fits", 1.0)),
         "cycles_per_token": timing.token_cycles if decoding else prompt,
+        **({} if decoding else {"prompt_cycles": prompt}),
         "cycles_per_layer": timing.layer_cycles,
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
         "tokens_per_second": single if decoding else prompt_speed,
         "aggregate_tokens_per_second": aggregate(program, timing) if decoding else prompt_speed,
         "time_to_first_token_s": prompt / timing.clock_hz,
-        "sram_bytes_max_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
-        "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_max_per_core", 0.0)),
+        "sram_bytes_max_per_core": ceil(most),
+        "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_resident_per_core", most)),
         "code_bytes_per_core": ceil(facts.get("code_bytes", 0.0)),
         "max_context_tokens": int(_longest(program)),
         "digest": program.digest,
@@ -58,6 +61,33 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
             "wafer": {str(wafer): cycles for wafer, cycles in timing.by_wafer().items()},
         },
     }
+
+
+def is_prompt(program: WaferProgram) -> bool:
+    """Whether the program takes a whole prompt at once."""
+    return bool(dict(program.facts).get(PREFILL))
+
+
+def mapping_of(program: WaferProgram) -> str:
+    """The mapping that a published one's facts name; ours names none."""
+    names = [name.removeprefix("mapping ") for name, _ in program.facts if name.startswith("mapping ")]
+    return names[0] if names else "undiced"
+
+
+def check_phase(program: WaferProgram, step: Step, phase: Phase) -> None:
+    """A program is timed for what it was made for, and prompts one after another.
+
+    Raises:
+        CompileError: it is not, or several prompts at once.
+    """
+    context = program.bounds.context
+    if is_prompt(program) and (phase != "prefill" or step.context != context):
+        raise CompileError(
+            f"The program is the prefill of {context} positions.",
+            remedy=f"Use --phase prefill and --context {context}, or compile it again.",
+        )
+    if phase == "prefill" and step.sequences != 1:
+        raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
 
 
 def frontier(program: WaferProgram, wafer: Wafer, clock_hz: float | None) -> list[dict[str, float]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undiced.core.errors import CompileError
-from undiced.sim.analytic import Report
 from undiced.sim.clock import Timing
 
 _LENGTH_MAX = 32
@@ -37,7 +36,7 @@ class Speculation:
         return self.tokens * self.clock_hz / self.cycles
 
 
-def speculate(target: Report | Timing, draft: Report | Timing, acceptance: float) -> Speculation:
+def speculate(target: Timing, draft: Timing, acceptance: float) -> Speculation:
     """The draft length with the most tokens per second.
 
     Raises:
@@ -51,7 +50,7 @@ def speculate(target: Report | Timing, draft: Report | Timing, acceptance: float
     return max(choices, key=lambda choice: choice.tokens_per_second)
 
 
-def _round(target: Report | Timing, draft: Report | Timing, acceptance: float, length: int) -> Speculation:
+def _round(target: Timing, draft: Timing, acceptance: float, length: int) -> Speculation:
     """The last drafted token enters when it is drafted and the pipeline took those before it."""
     entered = max(draft.token_cycles * length, draft.token_cycles + (length - 1) * target.initiation_interval_cycles)
     cycles = entered + target.token_cycles

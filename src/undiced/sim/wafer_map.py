@@ -9,12 +9,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from html import escape
 
-from undiced.machine.region import Role
 from undiced.machine.wafer import Wafer
-from undiced.program import Program, Rect
+from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import WaferProgram
-from undiced.sim.analytic import RegionReport, Report
 from undiced.sim.clock import Timing
 
 _CELL = 360  # pixels of a wafer's longer side
@@ -24,7 +22,7 @@ _FOOTER = 84
 _PER_ROW = 4
 _LABEL_MIN = 26.0  # pixels a region must be wide and high to carry a label
 _WIDE_LABEL_MIN = 70.0
-_ROLE_COLORS = {Role.EMBED: "#8c8c8c", Role.HEAD: "#4d4d4d", Role.DRAFT: "#b07aa1"}
+_ROLE_COLORS = {"embedding": "#8c8c8c", "head": "#4d4d4d"}
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
 
@@ -36,18 +34,13 @@ class _Tile:
     first: int
     last: int
     cycles: float
-    roles: frozenset[Role]
+    roles: frozenset[str]
     hottest: tuple[str, float]
 
 
-def svg(program: Program | WaferProgram, wafer: Wafer, report: Report | Timing) -> str:
+def svg(program: WaferProgram, wafer: Wafer, report: Timing) -> str:
     """The map as an SVG document."""
-    if isinstance(program, WaferProgram):
-        assert isinstance(report, Timing)
-        tiles = _tiles_of(program, report)
-    else:
-        assert isinstance(report, Report)
-        tiles = _tiles(program, report)
+    tiles = _tiles(program, report)
     layers = int(dict(program.facts).get("layers", 0)) or 1 + max(
         (t.last for ts in tiles.values() for t in ts), default=0
     )
@@ -73,43 +66,28 @@ def svg(program: Program | WaferProgram, wafer: Wafer, report: Report | Timing) 
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _tiles(program: Program, report: Report) -> dict[int, list[_Tile]]:
-    grouped: dict[tuple[int, Rect], list[RegionReport]] = defaultdict(list)
-    for region in report.regions:
-        grouped[region.wafer, region.rect].append(region)
-    layers = int(dict(program.facts).get("layers", 0))
-    starts = sorted({r.first_layer for r in report.regions if r.role is Role.LAYERS})
-    after = dict(zip(starts, [*starts[1:], layers], strict=True))
-    tiles: dict[int, list[_Tile]] = defaultdict(list)
-    for (chip, rect), found in grouped.items():
-        held = [r for r in found if r.role is Role.LAYERS]
-        first = min((r.first_layer for r in held), default=-1)
-        runs = max((r.repeats for r in held), default=1)
-        last = max(first, after[first] - 1 if layers and held else first + runs - 1)
-        roles = frozenset(r.role for r in found)
-        hottest = max((r.hottest for r in found), key=lambda h: h[1])
-        tiles[chip].append(_Tile(rect, first, last, sum(r.cycles for r in found), roles, hottest))
-    return tiles
-
-
-def _tiles_of(program: WaferProgram, timing: Timing) -> dict[int, list[_Tile]]:
-    """Regions of our mapping: a rectangle each."""
+def _tiles(program: WaferProgram, timing: Timing) -> dict[int, list[_Tile]]:
+    """Regions are a rectangle each."""
     tiles: dict[int, list[_Tile]] = defaultdict(list)
     for region, timed in zip(program.regions, timing.regions, strict=True):
         first, last = min(timed.layers, default=-1), max(timed.layers, default=-1)
         instructions = [i for run in region.runs for i in program.streams[run.stream].instructions]
         ends = (
-            (Role.EMBED, any(isinstance(i, isa.Lookup) and i.index == "token" for i in instructions)),
-            (Role.HEAD, any(isinstance(i, isa.Return) for i in instructions)),
+            ("embedding", any(_embeds(i) for i in instructions)),
+            ("head", any(isinstance(i, isa.Return) for i in instructions)),
         )
         roles = frozenset(role for role, held in ends if held)
         tiles[region.wafer].append(_Tile(region.rect, first, last, timed.cycles, roles, timed.hottest))
     return tiles
 
 
-def _header(program: Program | WaferProgram, report: Report | Timing, wafers: int) -> list[str]:
+def _embeds(i: isa.Instruction) -> bool:
+    return isinstance(i, isa.Read) or (isinstance(i, isa.Lookup) and i.index == "token")
+
+
+def _header(program: WaferProgram, report: Timing, wafers: int) -> list[str]:
     shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions}))
-    batch = report.step.sequences if isinstance(report, Timing) else report.step.batch
+    batch = report.step.sequences
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
         f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per token, simulated",
@@ -169,15 +147,15 @@ def _region(tile: _Tile, corner: tuple[float, float], scale: float, layers: int,
 
 def _short(tile: _Tile) -> str:
     if tile.first < 0:
-        return "head" if Role.HEAD in tile.roles else "embed"
+        return "head" if "head" in tile.roles else "embed"
     return str(tile.first) if tile.first == tile.last else f"{tile.first}-{tile.last}"
 
 
 def _label(tile: _Tile) -> str:
-    parts = ["embedding"] if Role.EMBED in tile.roles else []
+    parts = ["embedding"] if "embedding" in tile.roles else []
     if tile.first >= 0:
         parts.append(f"layer {tile.first}" if tile.first == tile.last else f"layers {tile.first}-{tile.last}")
-    if Role.HEAD in tile.roles:
+    if "head" in tile.roles:
         parts.append("head")
     return ", ".join(parts)
 

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import ceil
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN, Choices
-from undiced.compiler.wafer.published.build import best_grid
-from undiced.compiler.wafer.published.waferllm import Grid, decode_layer, one_head
+from undiced.compiler.wafer.published.build import build_published
+from undiced.compiler.wafer.published.grid import Square, best_square, one_head
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
-from undiced.machine.cost import CostModel
-from undiced.machine.instruction import Load, stream_costs
+from undiced.core.mapping import MappingOptions
 from undiced.machine.wafer import Wafer
-from undiced.model import ModelConfig, build_config, preset
+from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
@@ -36,9 +34,9 @@ class Rung:
 
 def ladder(model: str, wafer: Wafer, context: int = 4096) -> Iterator[Rung]:
     """The ablation of `model`'s padded one-head shape, from the baseline to the whole of our mapping."""
-    grid = best_grid(preset(model), wafer, context, None)
+    grid = best_square(preset(model), wafer, context, None)
     padded, side = one_head(preset(model), grid.side), (grid.side, grid.side)
-    yield Rung(f"waferllm at its best grid, {grid.groups} groups", side, _published(padded, grid, context))
+    yield Rung(f"waferllm at its best grid, {grid.groups} groups", side, _published(model, grid, wafer, context))
     graph, options = build_config(padded), Options(bounds=Bounds(1, context))
     for what, choices in _steps():
         program = compile_graph(graph, wafer, replace(options, choices=choices, region=side))
@@ -46,11 +44,12 @@ def ladder(model: str, wafer: Wafer, context: int = 4096) -> Iterator[Rung]:
     yield _rung("region shape searched, on the fewest wafers", compile_graph(graph, wafer, options), wafer, context)
 
 
-def _published(padded: ModelConfig, grid: Grid, context: int) -> Callable[[Wafer], float]:
-    load, instrs = Load(positions=ceil(context / grid.side)), decode_layer(padded.dim, padded.ffn, grid).instrs
+def _published(model: str, grid: Square, wafer: Wafer, context: int) -> Callable[[Wafer], float]:
+    options = MappingOptions(region=(grid.side, grid.side), groups=grid.groups, context=context)
+    program = build_published(model, wafer, "waferllm", options)
 
     def cycles(varied: Wafer) -> float:
-        return sum(cost.cycles for _, cost in stream_costs(CostModel.of(varied), instrs, load))
+        return time_step(program, wafer, Step(1, 1, context), varied=varied).layer_cycles
 
     return cycles
 

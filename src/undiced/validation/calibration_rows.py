@@ -37,7 +37,7 @@ def multicast_row(
     """A line multicast on WSE-3, in its fastest mode or (`late`) its median one."""
 
     def run(lab: Lab) -> float:
-        return line_multicast_timed(lab.model("wse3"), payload_bytes, cores, late)
+        return line_multicast_timed(lab.wafer("wse3"), payload_bytes, cores, late)
 
     what = f"WSE-3 line multicast, {payload_bytes} B, {cores} cores, {'median' if late else 'fastest'} mode"
     return ValidationRow(row_id, what, cycles, "cycles", run, tolerance=None if late else 0.05, noise=noise)
@@ -47,7 +47,7 @@ def column_row(words: int, cycles: float, noise: float | None) -> ValidationRow:
     """A column of 256 cores to one of them and back, word by word."""
 
     def run(lab: Lab) -> float:
-        return column_round_trip(lab.model("wse3"), 256, words)
+        return column_round_trip(lab.wafer("wse3"), 256, words)
 
     what = f"WSE-3 column of 256 to one core and back, {words} words per core"
     return ValidationRow("V07", what, cycles, "cycles", run, tolerance=0.05, noise=noise)
@@ -87,16 +87,16 @@ def _kernels() -> list[ValidationRow]:
             "tile product, mean of 192 looped multiply-adds of two elements in 12 iterations, WSE-3",
             1_148.19,
             "cycles",
-            lambda lab: tile_product(lab.model("wse3"), 192, 12, 2),
+            lambda lab: tile_product(lab.wafer("wse3"), 192, 12, 2),
             tolerance=0.05,
             noise=_KERNEL,
         ),
         ValidationRow(
             "K2",
-            "rotation, mean of 18 straight-line operations of two elements, WSE-3",
+            "rotation, mean of 3 pairs by 6 straight-line operations of two elements, WSE-3",
             576.25,
             "cycles",
-            lambda lab: rotation(lab.model("wse3"), 18, 2),
+            lambda lab: rotation(lab.wafer("wse3"), 3, 2),
             tolerance=0.05,
             noise=_KERNEL,
         ),
@@ -105,7 +105,7 @@ def _kernels() -> list[ValidationRow]:
             "silu of 16 elements, 20 to 27 operations (11 multiplications, 12 additions assumed), WSE-3: checks K2",
             855.0,
             "cycles",
-            lambda lab: activation(lab.model("wse3"), lab.wafer("wse3").core, 11, 12, 16),
+            lambda lab: activation(lab.wafer("wse3"), 11, 12, 16),
             noise=0.15,
         ),
     ]

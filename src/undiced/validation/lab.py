@@ -10,17 +10,16 @@ from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine import find_machine
-from undiced.machine.cost import CostModel
+from undiced.machine.cost import repriced
 from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build_config, preset
-from undiced.program import Bounds, Program
+from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
-from undiced.program.wafer.step import Step as OurStep
-from undiced.sim.analytic import Report, Step, simulate
-from undiced.sim.clock import time_step
+from undiced.program.wafer.step import Step
+from undiced.sim.clock import Timing, time_step
 
 MACHINES = ("wse2", "wse3")
-OURS = OurStep(1, 1, 4096)  # what rows of our mapping time
+OURS = Step(1, 1, 4096)  # what rows of our mapping time
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class Run:
     layers: int | None = None
     phase: Phase = "decode"
     stages: tuple[int, ...] | None = None
+    batch: int = 1
 
 
 @cache
@@ -44,7 +44,7 @@ def _wafer(name: str) -> Wafer:
 
 
 @cache
-def _program(run: Run) -> Program:
+def _program(run: Run) -> WaferProgram:
     return build_published(
         run.model,
         _wafer(run.machine),
@@ -56,6 +56,7 @@ def _program(run: Run) -> Program:
             context=run.context,
             layers=run.layers,
             phase=run.phase,
+            batch=run.batch,
         ),
     )
 
@@ -66,26 +67,20 @@ def _ours(config: ModelConfig, code_bytes: int | None) -> WaferProgram:
 
 
 class Lab:
-    """Cost models of the machines, with some parameters replaced."""
+    """The machines, with some parameters replaced."""
 
     def __init__(self, overrides: dict[str, dict[str, float]] | None = None) -> None:
         """`overrides`: machine name -> field of `CostModel` -> value. Programs are made once, whoever asks."""
-        self._models = {
-            name: replace(CostModel.of(_wafer(name)), **(overrides or {}).get(name, {})) for name in MACHINES
-        }
-
-    def model(self, machine: str) -> CostModel:
-        """The parameters of a machine."""
-        return self._models[machine]
+        self._wafers = {name: repriced(_wafer(name), (overrides or {}).get(name, {})) for name in MACHINES}
 
     def wafer(self, machine: str) -> Wafer:
-        """The machine itself, as published."""
-        return _wafer(machine)
+        """The machine with these parameters."""
+        return self._wafers[machine]
 
-    def report(self, run: Run) -> Report:
+    def report(self, run: Run) -> Timing:
         """Times a run."""
-        step = Step(batch=1, context=run.context)
-        return simulate(_program(run), _wafer(run.machine), step, self._models[run.machine])
+        step = Step(run.batch, 1, run.context)
+        return time_step(_program(run), _wafer(run.machine), step, varied=self.wafer(run.machine))
 
     def ours(self, model: str) -> float:
         """Tokens per second of one user, by our mapping on the fewest WSE-3, under the machine's own parameters."""
@@ -98,6 +93,6 @@ class Lab:
     def _compiled(self, model: str, code_bytes: int | None) -> WaferProgram:
         return _ours(replace(preset(model), name=""), code_bytes)  # models that differ by name alone are one
 
-    def longest(self, run: Run) -> float:
-        """The longest context that the resident layers leave room for."""
-        return _program(run).fact("max_context_tokens")
+    def fact(self, run: Run, name: str) -> float:
+        """What a run's program says of itself."""
+        return _program(run).fact(name)

@@ -5,40 +5,75 @@ A multicast, and the vector operations of a body, cost what programs pay for the
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import ceil
+from undiced.machine import lines
+from undiced.machine.arithmetic import vector_cost
+from undiced.machine.cost import ZERO, Cost
+from undiced.machine.link import Link
+from undiced.machine.wafer import Wafer
+from undiced.program.wafer.tree import Level, Tree
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import Arithmetic, Vectors
 
-from undiced.machine.collective import multicast
-from undiced.machine.core import Core
-from undiced.machine.cost import CostModel
-from undiced.machine.vector import Kind, vector_cost
+
+def line_multicast(link: Link, wavelets: int, distance: int, late: bool) -> Cost:
+    """One send that every core within `distance` hops hears; `late`: with skew and dispatch."""
+    start = lines.dispatch(link) if late else ZERO
+    return start + lines.payload(link, wavelets) + lines.arrival(link, distance)
 
 
-def line_multicast_timed(model: CostModel, payload_bytes: int, cores: int, late: bool) -> float:
+def line_multicast_timed(wafer: Wafer, payload_bytes: int, cores: int, late: bool) -> float:
     """A multicast along a line between two time stamps, in cycles; `late`: the median mode, with skew and dispatch."""
-    seen = model if late else replace(model, multicast_skew=0.0)
-    wavelets = ceil(payload_bytes / model.wavelet_bytes)
-    return model.timer + multicast(seen, wavelets, max(cores - 1, 1)).cycles
+    wavelets = lines.wavelets(wafer.link, payload_bytes)
+    return wafer.link.timer_cycles.value + line_multicast(wafer.link, wavelets, max(cores - 1, 1), late).cycles
 
 
-def column_round_trip(model: CostModel, cores: int, words: int) -> float:
+def line_chain(link: Link, cores: int, wavelets: int) -> Cost:
+    """A chain along a whole line, from one end into the other: what one arm of a level takes."""
+    arm = lines.slice_cost(link, Tree(2, (Level(2),)), 0, 0).cycles - 1  # one step without a payload
+    return Cost(collective=arm * (cores - 1)) + lines.payload(link, wavelets)
+
+
+def line_allreduce(link: Link, tree: Tree, wavelets: int) -> Cost:
+    """Joined by a tree, then sent one way and the other."""
+    joined = lines.entry(link) + lines.slice_cost(link, tree, 0, wavelets)
+    there = lines.dispatch(link) + lines.payload(link, wavelets) + lines.arrival(link, tree.span // 2)
+    return joined + there + lines.pace(link, wavelets)
+
+
+def column_round_trip(wafer: Wafer, cores: int, words: int) -> float:
     """A column gathered word by word into one core by data tasks, and sent back by a scalar loop, in cycles."""
-    each = model.data_task + model.emit
-    return cores * (words * each - model.column_overlap_words * model.emit)
+    emit = wafer.core.emit_cycles.value
+    each = wafer.core.data_task_cycles.value + emit
+    return cores * (words * each - wafer.link.column_overlap_words.value * emit)
 
 
-def tile_product(model: CostModel, products: int, iterations: int, length: int) -> float:
+def tile_product(wafer: Wafer, products: int, iterations: int, length: int) -> float:
     """One step of a shifted product: looped multiply-adds of `length` fp16 values into fp32 sums, in cycles."""
-    return vector_cost(model, Kind.FMA32, products, length, 2).cycles + iterations * model.loop_iteration
+    looped = Vectors(
+        "multiply_add", DType.F16, DType.F32, length, products, iterations, 2, 0, sums=products, added=True,
+        unpinned=True,
+    )  # fmt: skip
+    return vector_cost(wafer.core, looped).cycles
 
 
-def rotation(model: CostModel, operations: int, length: int) -> float:
-    """A rotation by straight-line vector operations of `length` fp32 elements, in cycles."""
-    return vector_cost(replace(model, vector_setup=model.straight_setup), Kind.MUL, operations, length, 4).cycles
+def gemv(wafer: Wafer, inputs: int, outputs: int) -> float:
+    """A core's part of a matrix-vector product, all of it in 16 bits, in cycles."""
+    looped = Vectors(
+        "multiply_add", DType.F16, DType.F16, outputs, inputs, 0, 2, 0, sums=inputs, added=True, unpinned=True
+    )
+    return vector_cost(wafer.core, looped).cycles
 
 
-def activation(model: CostModel, core: Core, multiplications: int, additions: int, length: int) -> float:
+def _straight(wafer: Wafer, arithmetic: Arithmetic, length: int, count: int) -> float:
+    one = Vectors(arithmetic, DType.F32, DType.F32, length, 1, 1, 8, 4)
+    return count * vector_cost(wafer.core, one).cycles
+
+
+def rotation(wafer: Wafer, pairs: int, length: int) -> float:
+    """Pairs rotated one by one, four products and two sums of `length` fp32 elements each, in cycles."""
+    return _straight(wafer, "multiply", length, 4 * pairs) + _straight(wafer, "add", length, 2 * pairs)
+
+
+def activation(wafer: Wafer, multiplications: int, additions: int, length: int) -> float:
     """A polynomial over `length` fp32 elements by straight-line vector operations, in cycles."""
-    multiply = ceil(length / core.fp32_multiply_per_cycle.value)
-    add = ceil(length / core.lanes_32bit.value)
-    return (multiplications + additions) * model.straight_setup + multiplications * multiply + additions * add
+    return _straight(wafer, "multiply", length, multiplications) + _straight(wafer, "add", length, additions)

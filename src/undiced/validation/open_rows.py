@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from undiced.machine.collective import chain, multicast, two_tree
-from undiced.machine.vector import Kind, vector_cost
+from undiced.compiler.wafer.published.assemble import two_tree
 from undiced.model import preset
 from undiced.validation import published_runs as runs
 from undiced.validation.calibration_rows import CORES, column_row, interval, layer, multicast_row, token
 from undiced.validation.lab import Lab, Run
+from undiced.validation.microbenchmark import gemv, line_allreduce, line_chain, line_multicast
 from undiced.validation.row import AM, WLLM, ValidationRow
 
 _FASTEST: dict[int, tuple[str, tuple[float | None, ...]]] = {
@@ -35,7 +35,7 @@ _ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
 
 def open_rows() -> list[ValidationRow]:
     """All of them."""
-    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_slopes(), *_reported(), *_services()]
+    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_memory(), *_slopes(), *_reported(), *_services()]
 
 
 def _multicasts() -> list[ValidationRow]:
@@ -101,6 +101,42 @@ def _engine() -> list[ValidationRow]:
             _four_over_eight,
             tolerance=_DECODE,
         ),
+        ValidationRow(
+            "B2",
+            "full token, batch 2 over batch 1 in lockstep, 8 regions, mean context 1,152, an older build",
+            1.2111,
+            "ratio",
+            _two_over_one,
+            AM,
+            tolerance=_DECODE,
+        ),
+    ]
+
+
+def _two_over_one(lab: Lab) -> float:
+    one, two = (lab.report(runs.engine(True, 1152, batch=batch)) for batch in (1, 2))
+    return two.token_cycles / one.token_cycles
+
+
+def _memory() -> list[ValidationRow]:
+    """What the pipeline's cores hold; published programs have other code than is counted for ours."""
+
+    def row(row_id: str, what: str, published: float, unit: str, run: Run, fact: str) -> ValidationRow:
+        what = f"{what}, code counted"
+        return ValidationRow(row_id, what, published, unit, lambda lab: lab.fact(run, fact), AM)
+
+    longest, used = "max_context_tokens", "sram_bytes_resident_per_core"
+    return [
+        row("MC-8", "waferengine, longest decode, 8 regions", 32_512, "tokens", runs.engine(True, 8192), longest),
+        row(
+            "MC-4",
+            "waferengine, longest decode, 4 regions",
+            22_784,
+            "tokens",
+            runs.engine(True, 8192, (7,) * 4),
+            longest,
+        ),
+        row("SR-8", "waferengine, fullest core at 8,192 positions", 40_054, "bytes", runs.engine(True, 8192), used),
     ]
 
 
@@ -136,10 +172,10 @@ def _reported() -> list[ValidationRow]:
 
     def row(row_id: str, what: str, cycles: float, machine: str, length: int, payload: int) -> ValidationRow:
         def run(lab: Lab) -> float:
-            model = lab.model(machine)
+            link = lab.wafer(machine).link
             if row_id.endswith("copy"):
-                return multicast(replace(model, multicast_skew=0.0), payload, length - 1).cycles
-            return chain(model, length, payload).cycles
+                return line_multicast(link, payload, length - 1, late=False).cycles
+            return line_chain(link, length, payload).cycles
 
         return ValidationRow(row_id[:3], f"{what}, {machine}", cycles, "cycles", run, "[SDK]", "simulated")
 
@@ -159,17 +195,16 @@ def _reported() -> list[ValidationRow]:
             "longest decode, shift KV, 360 x 360, one layer resident",
             137_548,
             "tokens",
-            lambda lab: lab.longest(_ONE_LAYER_KV),
+            lambda lab: lab.fact(_ONE_LAYER_KV, "max_context_tokens"),
             WLLM,
         ),
     ]
 
 
 def _mesh_gemv(lab: Lab, size: int) -> float:
-    model, side = lab.model("wse2"), 600
+    wafer, side = lab.wafer("wse2"), 600
     local = -(-size // side)
-    reduce = two_tree(model, side, 24, -(-local // 2), True)
-    return vector_cost(model, Kind.FMA16, local, local, 2).cycles + reduce.cycles
+    return gemv(wafer, local, local) + line_allreduce(wafer.link, two_tree(side, 24), -(-local // 2)).cycles
 
 
 def _services() -> list[ValidationRow]:

@@ -38,7 +38,7 @@ def free(wide: bool, position: int) -> Run:
     return engine(wide, position + _FREE)
 
 
-def engine(wide: bool, context: int, stages: tuple[int, ...] | None = None) -> Run:
+def engine(wide: bool, context: int, stages: tuple[int, ...] | None = None, batch: int = 1) -> Run:
     """The decode engine of Qwen3-1.7B on WSE-3."""
     region, layers = ((256, 256), _EIGHT_STAGES) if wide else ((64, 256), (1,) * 28)
-    return Run("qwen3-1.7b", "wse3", "waferengine", region, 16, context, stages=stages or layers)
+    return Run("qwen3-1.7b", "wse3", "waferengine", region, 16, context, stages=stages or layers, batch=batch)

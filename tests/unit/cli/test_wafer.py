@@ -1,6 +1,7 @@
 """compile, simulate, map and validate from the command line: keys, round trips, refusals with what would fit."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -37,7 +38,8 @@ def test_replaying_a_published_mapping():
     found = json.loads(run("simulate", "llama-3.1-8b", *WAFERLLM, "--json"))
     assert found.keys() >= KEYS
     assert found["cycles_per_layer"] == pytest.approx(12_732, rel=0.05)
-    assert found["tokens_per_second"] == pytest.approx(found["clock_hz"] / (32 * found["cycles_per_layer"]))
+    layers = 32 * found["cycles_per_layer"]
+    assert found["tokens_per_second"] == pytest.approx(found["clock_hz"] / layers, rel=1e-3)
     assert found["fits"] is False, "one layer of the replay is resident, the whole model is not"
 
 
@@ -140,7 +142,7 @@ def test_the_calibration_as_json():
     for fit in found["fits"]:
         assert set(fit["identified_by"]) == set(fit["fitted"]) and fit["condition"] >= 1
         assert set(fit["assumed"]) <= set(found["assumed"][fit["machine"]])
-    assert "told by S29 +1.00" in run("validate", "--calibrate")
+    assert re.search(r"step_software .* told by S29", run("validate", "--calibrate"))
 
 
 def test_claims_as_json(monkeypatch):

@@ -1,26 +1,30 @@
-"""Movers over trees of the program: beside the published two-tree, by hand, slice by slice."""
+"""Movers over trees of the program: by hand, and slice by slice."""
 
 import pytest
 
-from undiced.machine import collective, lines
-from undiced.machine.cost import CostModel
-from undiced.machine.presets import wse3
+from undiced.machine import lines
+from undiced.machine.cost import repriced
+from undiced.machine.presets import wse2, wse3
 from undiced.program.wafer.tree import Level, Tree
 
 WAFER = wse3()
-LINK, MODEL = WAFER.link, CostModel.of(WAFER)
+LINK = WAFER.link
+WIRES = repriced(wse2(), {"step_software": 0.0, "multicast_skew": 0.0, "collective_entry": 0.0}).link
 
 
-@pytest.mark.parametrize("count", [1, 2, 6, 51])
-@pytest.mark.parametrize(("group", "groups"), [(21, 20), (8, 8), (60, 1)])
-def test_chains_of_chains_cost_what_the_published_two_tree_costs(group: int, groups: int, count: int) -> None:
-    """But for the control wavelet that gives a level's color to the next."""
-    levels = tuple(Level(size) for size in (group, groups) if size > 1)
-    found = lines.slice_cost(LINK, Tree(group * groups, levels), 0, count)
-    root = groups // 2 * group + group // 2
-    back = collective.multicast(MODEL, count, max(root, group * groups - 1 - root))
-    there = collective.two_tree(MODEL, group * groups, groups, count, dual=False).cycles - back.cycles
-    assert found.cycles == pytest.approx(there + len(levels))
+def two_tree(link, count):  # type: ignore[no-untyped-def]
+    return lines.slice_cost(link, Tree(420, (Level(21), Level(20))), 0, count).cycles
+
+
+def test_two_levels_of_chains_by_hand() -> None:
+    # 20 groups of 21: arms of ten steps of one hop, payload twice; arms of nine and ten steps of 21 hops, where the
+    # shorter arm's payload hides behind the longer arm; a control wavelet for each level's colors.
+    assert two_tree(WIRES, 8) == (10 * 6 + 2 * 8) + (10 * 26 + 8) + 2
+
+
+def test_software_counts_once_a_dependent_step() -> None:
+    with_software = repriced(wse2(), {"step_software": 10.0}).link
+    assert two_tree(with_software, 8) - two_tree(WIRES, 8) == 10 * (10 + 1 + 10 + 1)
 
 
 def test_a_star_of_single_wavelets_is_bound_by_the_root_s_ramp() -> None:
@@ -38,12 +42,6 @@ def test_chains_to_a_root_near_an_end_are_longer() -> None:
     tree = Tree(60, (Level(12), Level(5, True)), 3)
     ends, middle = (lines.slice_cost(LINK, tree, which, 4).cycles for which in (0, 1))
     assert ends > middle
-
-
-def test_one_multicast_costs_what_it_did() -> None:
-    count, hops = 12, 300
-    mine = lines.dispatch(LINK) + lines.payload(LINK, count) + lines.arrival(LINK, hops)
-    assert mine.as_dict() == pytest.approx(collective.multicast(MODEL, count, hops).as_dict())
 
 
 def test_a_tree_of_two_levels_is_free_again_sooner_than_one_whose_levels_share_colors() -> None:

@@ -24,7 +24,7 @@ def test_every_instruction_has_its_work() -> None:
 
 
 def test_every_field_that_names_a_value_is_read_or_written() -> None:
-    plain = {"node", "operation", "function", "dim", "index", "wire", "inner"}
+    plain = {"node", "operation", "function", "dim", "index", "wire", "inner", "query", "key", "slot"}
     for kind in get_args(isa.Instruction):
         texts = {name for name, hint in get_type_hints(kind).items() if hint is str or hint == tuple[str, ...]}
         assert texts - plain <= READ | WRITTEN, kind

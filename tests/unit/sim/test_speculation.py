@@ -3,17 +3,14 @@
 import pytest
 from support.mesh_configs import DENSE, LATENT, MIXED
 
-from undiced.compiler.wafer.published.build import build_published
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
-from undiced.core.mapping import MappingOptions
 from undiced.machine import find_machine
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import time_floor, time_step
-from undiced.sim.first_token import first_token
 from undiced.sim.outlook import first_token_cycles
 from undiced.sim.speculation import speculate
 
@@ -55,10 +52,3 @@ def test_a_longer_prompt_takes_longer_but_less_than_its_positions_apart():
     short, long = (first_token_cycles(program, TOY, n, 1e9) for n in (8, 64))
     one = time_step(program, TOY, Step(1, 1, 32))
     assert short < long <= one.token_cycles + 63 * one.initiation_interval_cycles
-
-
-def test_a_prompt_of_a_published_pipeline_waits_for_its_slowest_stage_alone():
-    program = build_published("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), stages=(14, 14)))
-    one, many = (first_token(program, WSE3, n, 1e9) for n in (1, 100))
-    assert one.token_cycles < many.token_cycles < 100 * one.token_cycles
-    assert many.stage_interval_cycles > 99 * one.stage_interval_cycles

@@ -56,7 +56,8 @@ def lasting(stream: Stream, trees: tuple[Tree, ...]) -> Lasting:
 
 def state_values(streams: Iterable[Stream]) -> tuple[Value, ...]:
     """States of all streams, each once."""
-    found = {value.name: value for stream in streams for value in stream.values if value.kind is Kind.STATE}
+    every = (value for stream in streams for value in stream.values)
+    found = {value.name: value for value in every if value.kind is Kind.STATE and value.view is None}
     return tuple(found.values())
 
 

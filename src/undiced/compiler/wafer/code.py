@@ -19,6 +19,7 @@ VECTOR_BYTES = 90  # a straight-line vector operation: rotations of 12 and 6 of 
 LOOP_BYTES = 236  # a matrix-vector product
 TREE_BYTES = 424  # the routine of one reduction
 CALL_BYTES = 48  # of a routine: arguments, activation of what follows
+LIBRARY_BYTES = 332  # the library's division and inverse root, by removal
 SYSTEM_BYTES = 3_600  # task table, stack, descriptors, configuration
 
 
@@ -32,10 +33,10 @@ def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...]) -> int:
         for i in stream.instructions:
             total += _own_bytes(i)
             if isinstance(i, isa.Apply):
-                functions.add(i.function)
+                functions.add(i.function if i.by == "vectors" else "")
             if isinstance(i, isa.Reduce):
                 reductions.add((roots.get(i.result, -1), i.operation))
-    routines += sum(len(SEQUENCES[name]) * VECTOR_BYTES for name in functions)
+    routines += sum(len(SEQUENCES[name]) * VECTOR_BYTES if name else LIBRARY_BYTES for name in functions)
     return total + routines + len(reductions) * TREE_BYTES
 
 
@@ -47,6 +48,6 @@ def _own_bytes(i: isa.Instruction) -> int:
         return 0
     if isinstance(i, isa.Rotate):
         return 3 * VECTOR_BYTES
-    if isinstance(i, (isa.Apply, isa.Rebind, *isa.MOVERS)):
+    if isinstance(i, (isa.Apply, isa.Rebind, isa.Repaint, *isa.MOVERS)):
         return CALL_BYTES
     return VECTOR_BYTES

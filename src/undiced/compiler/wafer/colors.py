@@ -21,6 +21,7 @@ from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
+from undiced.program.wafer.step import FULL, Step
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Kind
 
@@ -33,10 +34,10 @@ class NoRoutes(CompileError):
     """Colors, queues or switch positions run out."""
 
 
-def shares_of_all(streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> list[Shares]:
+def shares_of_all(streams: tuple[Stream, ...], trees: tuple[Tree, ...], step: Step = FULL) -> list[Shares]:
     """The values that each stream can name: its own and the states of all."""
     states = {v.name: v for stream in streams for v in stream.values if v.kind is Kind.STATE}
-    return [Shares(states | {v.name: v for v in stream.values}, trees) for stream in streams]
+    return [Shares(states | {v.name: v for v in stream.values}, trees, step) for stream in streams]
 
 
 def demand(streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: Iterable[float]) -> Demand:

@@ -6,7 +6,7 @@ from math import prod
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
-from undiced.program.wafer.sequences import SEQUENCES
+from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import DType, local_shape
@@ -109,11 +109,13 @@ def fill(i: isa.Fill, s: Shares) -> Work:
 
 
 def apply(i: isa.Apply, s: Shares) -> Work:
-    """The steps of the function's sequence, in 32-bit floats and on halves of them.
+    """The library's calls; or the steps of the function's sequence, in 32-bit floats and on halves of them.
 
     A step that leaves the other half at 0 works in an array of its own, which was zeroed at load.
     """
     length = s.size(i.a)
+    if i.by == "library":
+        return Work(calls=CALLS[i.function] * length * s.step.size)
     source, target = s.values[i.a].dtype, s.values[i.result].dtype
     steps = tuple(_move(move, length, s) for move in SEQUENCES[i.function])
     return Work((*converted(s, source, DType.F32, length), *steps, *converted(s, DType.F32, target, length)))

@@ -52,7 +52,7 @@ class Product(Operation, frozen=True, tag="product"):
     Tiles whose results lie side by side are multiplied by one vector operation an input. `inner` names the dimensions
     that an operation runs along; the other operand of each operation is a scalar. Weights may be a cache: then each
     token meets its own sequence's. `expert` names ids: of the first dimension of stacked weights a token takes those,
-    which then are that dimension.
+    which then are that dimension. Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
     """
 
     x: str
@@ -61,6 +61,7 @@ class Product(Operation, frozen=True, tag="product"):
     inner: tuple[str, ...]
     accumulate: bool = False
     expert: str = ""
+    unpinned: bool = False
 
 
 class Combine(Operation, frozen=True, tag="combine"):
@@ -97,11 +98,12 @@ class Fill(Operation, frozen=True, tag="fill"):
 
 
 class Apply(Operation, frozen=True, tag="apply"):
-    """result = function(a): a sequence of vector operations, see `sequences`."""
+    """result = function(a): a sequence of vector operations, see `sequences`; or the library's, one element a call."""
 
     function: str
     result: str
     a: str
+    by: Literal["vectors", "library"] = "vectors"
 
 
 class Fold(Operation, frozen=True, tag="fold"):
@@ -183,6 +185,49 @@ class Pick(Operation, frozen=True, tag="pick"):
     dim: str
 
 
+class Causal(Operation, frozen=True, tag="causal"):
+    """result = a where the position along `query` may attend to the one along `key`, as in `Mask`; else `otherwise`."""
+
+    result: str
+    a: str
+    query: str
+    key: str
+    window: int
+    chunk: int
+    otherwise: float
+
+
+class Read(Operation, frozen=True, tag="read"):
+    """result = the rows of the prompt's tokens in a matrix that the host keeps, times a constant."""
+
+    result: str
+    slot: str
+    scale: float
+
+
+class ShiftProduct(Operation, frozen=True, tag="shift_product"):
+    """result = x * a on a square of cores: tiles of x pass along rows and those of `a` along columns, two hops a step,
+    until every core has met all terms of its sums (Cannon's order, neighbors interleaved).
+
+    Tiles of `a` are stored as the first step wants them; x is shifted there first, unless it is `aligned`.
+    """
+
+    x: str
+    a: str
+    result: str
+    aligned: bool = False
+
+
+class ShiftScores(Operation, frozen=True, tag="shift_scores"):
+    """result = x * a, summed over what columns share: tiles of `a` pass along columns; in each step the terms of every
+    row are joined by a chain from both ends into the core whose share of the result they are.
+    """
+
+    x: str
+    a: str
+    result: str
+
+
 class Reduce(Operation, frozen=True, tag="reduce"):
     """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
 
@@ -198,13 +243,15 @@ class Reduce(Operation, frozen=True, tag="reduce"):
 
 
 class Multicast(Operation, frozen=True, tag="multicast"):
-    """The cores of each line that hold `a` (roots of its tree, or the owner) send it to the whole line."""
+    """The cores of each line that hold `a` (roots of its tree, or the owner) send it to the whole line: both ways at
+    once, or (`apart`) to the farther end first and then to the other."""
 
     result: str
     a: str
     line: Line
     wire: Literal["f32", "f16"]
     route: Route | None = None
+    apart: bool = False
 
 
 class Slice(Operation, frozen=True, tag="slice"):
@@ -246,6 +293,16 @@ class Rebind(Operation, frozen=True, tag="rebind"):
     after: int
 
 
+class Repaint(Operation, frozen=True, tag="repaint"):
+    """The colors that collectives take in turn get the routes of tree `after`; they had those of tree `before`.
+
+    Every router on the lines of either has its registers written by its own core.
+    """
+
+    before: int
+    after: int
+
+
 Instruction = (
     Product
     | Combine
@@ -268,5 +325,10 @@ Instruction = (
     | Transfer
     | Return
     | Rebind
+    | Repaint
+    | Causal
+    | Read
+    | ShiftProduct
+    | ShiftScores
 )
 MOVERS = (Reduce, Multicast, Transfer, Return)

@@ -30,6 +30,7 @@ class Dim(Struct, frozen=True):
 
 
 POSITION = "position"
+PROMPT = "prompt"  # tokens of a prompt that cores share
 FLAT = "flat"  # elements side by side of which each core has its own; views say what they are
 
 

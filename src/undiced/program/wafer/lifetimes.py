@@ -22,7 +22,7 @@ def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
     """The first and the last instruction that needs each value with memory of its own, by index.
 
     A mover may still send its operand while later instructions run: that lives until its result is read, or beyond
-    the end.
+    the end; but not in a stream whose cores wait for it.
     """
     found: dict[str, tuple[int, int]] = {}
     sending: dict[str, set[str]] = {}  # by what a mover makes: what it sends
@@ -33,7 +33,7 @@ def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
         sent = [name for result in read for name in sending.pop(result, ())]
         for name in (*read, *written, *sent):
             found[name] = found.get(name, (index, index))[0], index
-        if isinstance(instruction, MOVERS):
+        if isinstance(instruction, MOVERS) and not stream.synchronous:
             sending.setdefault("".join(written), set()).update(read)
     outputs = {holder(value.name).name for value in stream.values if value.name in OUTPUTS} & set(found)
     for name in outputs.union(*sending.values()):

@@ -75,3 +75,8 @@ def return_(i: isa.Return, s: Shares) -> Work:
 def rebind(i: isa.Rebind, s: Shares) -> Work:
     """One queue."""
     return Work(rebinds=1)
+
+
+def repaint(i: isa.Repaint, s: Shares) -> Work:
+    """A register for each of the two colors of every level of the tree, and one for what its root sends."""
+    return Work(writes=2 * len(s.trees[i.after].levels) + 1)

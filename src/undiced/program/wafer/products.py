@@ -146,4 +146,5 @@ def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
         tile.stride,
         0 if single else tile.sums,
         i.accumulate,
+        i.unpinned,
     )

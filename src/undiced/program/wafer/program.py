@@ -17,11 +17,16 @@ from undiced.program.wafer.value import Value
 
 
 class Stream(Struct, frozen=True):
-    """Instructions in execution order over values of their own; states are shared by name with other streams."""
+    """Instructions in execution order over values of their own; states are shared by name with other streams.
+
+    Attributes:
+        synchronous: cores wait for the end of every mover before they go on.
+    """
 
     name: str
     values: tuple[Value, ...]
     instructions: tuple[Instruction, ...]
+    synchronous: bool = False
 
 
 class Run(Struct, frozen=True):

@@ -137,3 +137,14 @@ def _steps(write: Callable[[_Steps], str]) -> tuple[Step, ...]:
 
 
 SEQUENCES: dict[str, tuple[Step, ...]] = {name: _steps(write) for name, write in _WRITERS.items()}
+
+CALLS: dict[str, int] = {  # of the library's scalar exponential, root and division, by function
+    "exp": 1,
+    "reciprocal": 1,
+    "inverse_root": 2,
+    "sigmoid": 2,
+    "tanh": 2,
+    "silu": 2,
+    "quick_gelu": 2,
+    "gelu_tanh": 2,
+}

@@ -93,12 +93,12 @@ class Rotation(Struct, frozen=True, tag="rotation"):
         frequencies: radians a position, one a pair; 0 leaves a pair as it is.
         magnitude: factor on both, for the first `turned` pairs; the others stay as they are.
         divisors: the role of a vector that frequencies are divided by.
-        part: "cos", or "sin" with the signs that `Rotate` needs.
+        part: "cos", "sin" with the signs that `Rotate` needs, or "both": a cosine and a sine a pair.
     """
 
     frequencies: tuple[float, ...]
     magnitude: float
-    part: Literal["cos", "sin"]
+    part: Literal["cos", "sin", "both"]
     turned: int = 0
     divisors: str = ""
 

@@ -44,8 +44,9 @@ class Vectors:
         length: elements of an operation; count: operations; loops: how many loops they are iterations of.
         read, written: bytes of memory an element.
         stride: elements from one to the next of the operand that is worst placed.
-        sums: how many in a row add to the same `length` elements, which may stay beside the datapath meanwhile; the
-            first of them is written, not added, unless `added`. `read` and `written` don't count these elements.
+        sums: how many in a row add to the same `length` elements, which may stay beside the datapath meanwhile (unless
+            `unpinned`); the first of them is written, not added, unless `added`. `read` and `written` don't count these
+            elements.
     """
 
     arithmetic: Arithmetic
@@ -59,6 +60,25 @@ class Vectors:
     stride: int = 1
     sums: int = 0
     added: bool = False
+    unpinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Tiles that pass around lines step by step, under what a core does for it.
+
+    Attributes:
+        steps: how many; tiles: bytes of each that passes in a step. hops: of a step.
+        aligned: steps before, in which the first tile alone passes.
+        last: bytes that a chain over `line` joins behind the last step.
+    """
+
+    steps: int
+    tiles: tuple[int, ...]
+    hops: int
+    aligned: int = 0
+    line: Line | None = None
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,7 @@ class Haul:
         merging, joining: scalar steps and vector operations of a core for each payload that it receives, where terms
             are lists or pairs.
         hops: of a hand-over between regions, from the nearest core that holds it to the farthest that wants it;
-        off_wafer_bytes: what it takes from one wafer to another, of all lines together.
+        off_wafer_bytes: what it takes from one wafer to another, of all lines together; host_bytes: from the host.
     """
 
     pieces: tuple[int, ...]
@@ -83,6 +103,7 @@ class Haul:
     joining: tuple[Vectors, ...] = ()
     hops: int = 0
     off_wafer_bytes: int = 0
+    host_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +111,17 @@ class Work:
     """All that one instruction makes a core do, in order.
 
     Attributes:
-        scalars: compare-and-branch steps of scalar code.
-        rebinds: output queues that are given another color.
+        scalars: compare-and-branch steps of scalar code. calls: of the library's scalar functions.
+        rebinds: output queues that are given another color. writes: registers that give colors other routes.
+        tasks: scheduled local tasks. ring: what passes around lines while the vector operations run.
         haul: set for movers; their vector operations (conversions) come before it.
     """
 
     vectors: tuple[Vectors, ...] = ()
     scalars: int = 0
+    calls: int = 0
     rebinds: int = 0
+    writes: int = 0
+    tasks: int = 0
+    ring: Ring | None = None
     haul: Haul | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from undiced.program.wafer import elementwise, movement
+from undiced.program.wafer import elementwise, movement, shifts
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.products import product
 from undiced.program.wafer.share import Shares
@@ -37,6 +37,11 @@ WORK: dict[type[isa.Operation], Derive] = {
         (isa.Transfer, movement.transfer),
         (isa.Return, movement.return_),
         (isa.Rebind, movement.rebind),
+        (isa.Repaint, movement.repaint),
+        (isa.Causal, shifts.causal),
+        (isa.Read, shifts.read),
+        (isa.ShiftProduct, shifts.shift_product),
+        (isa.ShiftScores, shifts.shift_scores),
     )
 }
 

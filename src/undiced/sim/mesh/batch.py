@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from undiced.sim.mesh.rounding import F32
 
 Ints = NDArray[np.int64]
 
@@ -20,12 +23,14 @@ class Batch:
         positions: of each in its sequence, (T,).
         sequences: whose it is, (T,).
         lengths: positions that its sequence has once the step is done, (T,).
+        rows: of a prompt that lies over cores: its tokens' rows (tokens, dim) of each matrix that the host keeps.
     """
 
     tokens: Ints
     positions: Ints
     sequences: Ints
     lengths: Ints
+    rows: Mapping[str, F32] | None = None
 
     @property
     def size(self) -> int:

@@ -12,9 +12,11 @@ from functools import partial
 from math import prod
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from undiced.core.errors import CheckpointError
+from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Region, Run, WaferProgram
 from undiced.program.wafer.value import Growth, Kind, Rotation, Table, Value, Weights, local_shape
 from undiced.sim.mesh.rounding import F32, Numbers, rounded
@@ -142,8 +144,11 @@ def _picked(held: Weights, slot: F32) -> F32:
 
 
 def tabled(value: Value, table: Table, read: ReadSlot) -> F32:
-    """What a table holds over the dimensions of `value`, of which the first counts positions."""
+    """What a table holds over the dimensions of `value`, of which the first counts positions, or the prompt's."""
     sizes = [dim.size for dim in value.dims]
+    if value.dims[-1].name == PROMPT:
+        first = structs.replace(value, dims=(value.dims[-1], *value.dims[:-1]))
+        return np.moveaxis(tabled(first, table, read), 0, -1)
     positions = np.arange(sizes[0], dtype=np.float64)
     if isinstance(table, Growth):
         return (1 + table.scale * np.log1p(np.floor((positions + 1) / table.floor))).astype(np.float32)
@@ -152,12 +157,14 @@ def tabled(value: Value, table: Table, read: ReadSlot) -> F32:
 
 
 def _rotations(rotation: Rotation, positions: NDArray[np.float64], read: ReadSlot) -> F32:
-    """(positions, pairs, 2): cosines, or sines of which the first of each pair is negative."""
+    """(positions, pairs, 2): cosines, or sines of which the first of each pair is negative, or a cosine and a sine."""
     frequencies = np.array(rotation.frequencies, dtype=np.float64)
     if rotation.divisors:
         frequencies[: rotation.turned] /= read(rotation.divisors).reshape(-1)
     angles = positions[:, None] * frequencies
-    side = np.cos(angles) if rotation.part == "cos" else np.sin(angles)
-    side[:, : rotation.turned] *= rotation.magnitude
-    pairs: F32 = np.stack((side if rotation.part == "cos" else -side, side), axis=-1).astype(np.float32)
+    cosine, sine = np.cos(angles), np.sin(angles)
+    for side in (cosine, sine):
+        side[:, : rotation.turned] *= rotation.magnitude
+    parts = {"cos": (cosine, cosine), "sin": (-sine, sine), "both": (cosine, sine)}
+    pairs: F32 = np.stack(parts[rotation.part], axis=-1).astype(np.float32)
     return pairs

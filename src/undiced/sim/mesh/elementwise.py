@@ -8,7 +8,7 @@ import numpy as np
 
 from undiced.program.wafer import instruction as isa
 from undiced.sim.mesh.cores import Cores
-from undiced.sim.mesh.functions import run_function
+from undiced.sim.mesh.functions import run_function, run_library
 from undiced.sim.mesh.rounding import F32
 
 _ELEMENTWISE: dict[isa.Elementwise, Callable[[F32, F32 | np.float32], F32]] = {
@@ -54,8 +54,9 @@ def fill(cores: Cores, i: isa.Fill) -> None:
 
 
 def apply(cores: Cores, i: isa.Apply) -> None:
-    """Step by step, in 32-bit floats."""
-    cores.keep(i.result, run_function(i.function, cores.read(i.a)))
+    """Step by step, or as the library does; in 32-bit floats."""
+    run = run_library if i.by == "library" else run_function
+    cores.keep(i.result, run(i.function, cores.read(i.a)))
 
 
 def fold(cores: Cores, i: isa.Fold) -> None:

@@ -19,7 +19,7 @@ from undiced.program.wafer.lifetimes import last_uses
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.value import Kind
 from undiced.program.wafer.verify import verify
-from undiced.sim.mesh import choices, elementwise, movers, positions, products
+from undiced.sim.mesh import choices, elementwise, movers, positions, products, shifts
 from undiced.sim.mesh.batch import Batch
 from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_bytes
 from undiced.sim.mesh.caches import Caches
@@ -55,6 +55,11 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
     isa.Transfer: movers.arrive,
     isa.Return: movers.return_,
     isa.Rebind: movers.rebind,
+    isa.Repaint: movers.rebind,
+    isa.Causal: shifts.causal,
+    isa.Read: shifts.read,
+    isa.ShiftProduct: shifts.shift_product,
+    isa.ShiftScores: shifts.shift_scores,
 }
 
 
@@ -98,6 +103,8 @@ class MeshExecutor:
         verify(program)
         self.program, self.numbers = program, numbers
         _refuse_giants(program)
+        reads = (i for stream in program.streams for i in stream.instructions if isinstance(i, isa.Read))
+        self._kept = {i.slot: read_slot(i.slot) for i in reads}  # by the host
         self._lengths: dict[int, int] = {}
         states = [v for stream in program.streams for v in stream.values if v.kind is Kind.STATE]
         self._values = [Declarations((*states, *stream.values), program.trees) for stream in program.streams]
@@ -158,7 +165,7 @@ class MeshExecutor:
             InvalidRequestError: no tokens, ids beyond the vocabulary, a sequence twice, or more tokens of one than a
                 ring of past positions allows. ContextLengthError: more positions than the program holds.
         """
-        batch = self._batch(work)
+        batch = self._prompt(work) if self._kept else self._batch(work)
         before: Cores | None = None
         result: Result | None = None
         for region, sites in zip(self.program.regions, self._sites, strict=True):
@@ -190,6 +197,15 @@ class MeshExecutor:
             for name in ended:
                 cores.arrays.pop(name, None)
 
+    def _prompt(self, work: Sequence[tuple[int, Sequence[int]]]) -> Batch:
+        """One prompt, whose tokens lie over cores."""
+        if len(work) != 1 or self._lengths:
+            raise InvalidRequestError("The program takes one prompt, once.", remedy="Compile a decode program.")
+        ids = self._batch(work).tokens
+        one = np.zeros(1, dtype=np.int64)
+        rows = {slot: table[ids] for slot, table in self._kept.items()}
+        return Batch(one, one, one, one + 1, rows)
+
     def _batch(self, work: Sequence[tuple[int, Sequence[int]]]) -> Batch:
         if len({sequence for sequence, _ in work}) < len(work):
             raise InvalidRequestError("A step has each sequence once.")
@@ -213,8 +229,12 @@ def _result(cores: Cores) -> Result | None:
     if "logits" not in cores.arrays:
         return None
     logits = gather(cores.values["logits"], cores.read("logits"), lead=1)
-    chosen = cores.read("token")[0, 0].reshape(cores.batch.size, -1)[:, 0]
-    return Result(tuple(map(int, chosen)), logits)
+    if cores.batch.rows is None:
+        chosen = cores.read("token")[0, 0].reshape(cores.batch.size, -1)[:, 0]
+        return Result(tuple(map(int, chosen)), logits)
+    length = len(next(iter(cores.batch.rows.values())))
+    tokens = gather(cores.values["token"], cores.read("token"), lead=1)[0]
+    return Result(tuple(map(int, tokens[:length])), logits[0, :length])
 
 
 def _refuse_giants(program: WaferProgram) -> None:

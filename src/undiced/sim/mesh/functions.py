@@ -1,4 +1,4 @@
-"""What a sequence of vector operations makes of numbers: the numpy meaning of the steps of `sequences`."""
+"""What functions make of numbers: the numpy meaning of the steps of `sequences`, and the library's functions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ _LOW, _HIGH = slice(0, None, 2), slice(1, None, 2)  # 16-bit halves of little-en
 def run_function(name: str, x: F32) -> F32:
     """The function of that name of every element, in 32-bit floats; an array of its own."""
     return run_sequence(SEQUENCES[name], x)
+
+
+def run_library(name: str, x: F32) -> F32:
+    """The library's function of that name of every element, exact to a rounding; an array of its own."""
+    with np.errstate(all="ignore"):
+        made: F32 = _LIBRARY[name](x).astype(np.float32, copy=False)
+    return made
 
 
 def run_sequence(steps: tuple[Step, ...], x: F32) -> F32:
@@ -83,4 +90,21 @@ _STEPS: dict[StepKind, Callable[[F32, Operand, float], F32]] = {
     "low_to_high_shift": _low_to_high_shift,
     "scaled_add": lambda a, b, c: _f32(b) + a * np.float32(c),
     "high_add": _high_add,
+}
+
+
+def _sigmoid(x: F32) -> F32:
+    made: F32 = np.reciprocal(1 + np.exp(-x))
+    return made
+
+
+_LIBRARY: dict[str, Callable[[F32], F32]] = {
+    "exp": np.exp,
+    "reciprocal": np.reciprocal,
+    "inverse_root": lambda x: np.reciprocal(np.sqrt(x)),
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "silu": lambda x: x * _sigmoid(x),
+    "quick_gelu": lambda x: x * _sigmoid(np.float32(1.702) * x),
+    "gelu_tanh": lambda x: x * _sigmoid(np.float32(1.5957691) * (x + np.float32(0.044715) * x * x * x)),
 }

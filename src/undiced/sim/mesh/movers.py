@@ -112,5 +112,5 @@ def return_(cores: Cores, i: isa.Return) -> None:
     cores.read(i.a)
 
 
-def rebind(cores: Cores, i: isa.Rebind) -> None:
-    """Nothing to compute: arrays travel without queues."""
+def rebind(cores: Cores, i: isa.Rebind | isa.Repaint) -> None:
+    """Nothing to compute: arrays travel without queues and colors."""

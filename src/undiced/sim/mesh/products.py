@@ -57,11 +57,11 @@ def product(cores: Cores, i: isa.Product) -> None:
     for weight, result in zip(i.weights, i.results, strict=True):
         start = cores.read(result) if i.accumulate else None
         parts = [
-            _tile(cores, i.x, result, x[:, :, span], w, w_dims, start if start is None else start[:, :, span])
+            tile(cores, i.x, result, x[:, :, span], w, w_dims, start if start is None else start[:, :, span])
             for span, w, w_dims in _operands(cores, i, weight)
         ]
         made = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        cores.keep(result, made, cores.values[result].dtype if _halves(cores, result) else DType.F32)
+        cores.keep(result, made, cores.values[result].dtype if halves(cores, result) else DType.F32)
 
 
 def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
@@ -87,7 +87,7 @@ def _filled(cores: Cores, cache: str, sequence: int) -> F32:
     return cores.cache(cache, sequence)[(slice(None),) * (2 + axis) + (slice(share),)]
 
 
-def _tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names, start: F32 | None) -> F32:
+def tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names, start: F32 | None) -> F32:
     """[rows, columns, tokens, *result's dims]; `start` is what the sums begin with."""
     x_dims = cores.values.dims(x_name)
     how = contraction(x_dims, w_dims, cores.values.dims(result))
@@ -100,12 +100,12 @@ def _tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names,
     if start is not None:
         back = start.transpose([how.r_axes.index(axis) for axis in range(start.ndim)])
         began = back.reshape(*start.shape[:2], *lead, x.shape[2] * prod(left), prod(right))
-    half = _halves(cores, result)
+    half = halves(cores, result)
     xs = rounded(xs, DType.F16) if half and cores.values[x_name].dtype is not DType.F16 else xs
     made = multiply_add(xs, ws, began, half=half)
     return made.reshape(*made.shape[:2], *lead, x.shape[2], *left, *right).transpose(how.r_axes)
 
 
-def _halves(cores: Cores, result: str) -> bool:
+def halves(cores: Cores, result: str) -> bool:
     """Whether a product's sums are rounded to 16 bits at every input; its factors are of 16 bits then."""
     return cores.numbers == "wafer" and cores.values[result].dtype is DType.F16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiced.compiler.wafer.lower.held import Held
-from undiced.compiler.wafer.lower.linear import Output, to_columns
+from undiced.compiler.wafer.lower.linear import Output, summed
 from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, TOKEN, Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
@@ -47,17 +47,17 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
     w, grid = low.w, low.grid
     vocab = (Dim("vocab", low.config.vocab),)
     x = low.get(node)
-    [logits] = to_columns(low, x, [Output(node, vocab, grid.over_columns("vocab"), label="logits.all")], exact=True)
-    result = w.value("logits", vocab, (), grid.over_columns("vocab"))
-    w.emit(isa.Copy(w.node, result, logits.name))
+    tile = summed(low, x, [Output(node, vocab, grid.over_columns("vocab"))], exact=True)
+    result = w.sent(tile.body, grid.line(Axis.ROWS), "logits", vocab, (), grid.over_columns("vocab"))
     if cap is not None:
         low.capped(result, result, cap.number("cap"))
-    own = w.value("largest.own", (Dim("which", 2), Dim("count", 1)), (), (Partial("max", grid.columns),))
+    lists = (Dim("which", 2), Dim("candidate", w.choices.candidates))
+    own = w.value("largest.own", lists, (), (Partial("max", grid.columns),))
     w.emit(isa.Select(w.node, own, result))
     part = Roots(grid.columns, w.tree(grid.line(Axis.COLUMNS)), whole=True)
-    best = w.value("largest", (Dim("which", 2), Dim("count", 1)), (), (part,))
+    best = w.value("largest", lists, (), (part,))
     w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
-    both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", (Dim("which", 2), Dim("count", 1)), (), ())
-    ids = w.value("chosen.id", (Dim("count", 1),), (), (), view=view_of(both, 1))
+    both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", lists, (), ())
+    ids = w.value("chosen.id", (Dim("count", 1),), (), (), view=view_of(both, w.choices.candidates))
     w.emit(isa.Copy(w.node, w.state(TOKEN, (Dim("count", 1),)), ids))
     low.held[node.out] = Held(result, "columns", vocab)

@@ -13,7 +13,7 @@ from math import prod
 
 from msgspec.structs import replace
 
-from undiced.compiler.wafer.lower.held import Held, PendingNorm
+from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered, matrix, vector_weight, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
@@ -69,7 +69,7 @@ def to_columns(low: Lowering, x: Held, outputs: list[Output], exact: bool = Fals
     tile = summed(low, x, outputs, exact=exact)
     flat = (Dim("flat", tile.size),)
     whole = low.w.sent(tile.body, low.grid.line(Axis.ROWS), "payload.all", flat, (), (), exact=exact)
-    return _parts_of(low, whole, outputs)
+    return parts_of(low, whole, outputs)
 
 
 def summed(
@@ -102,7 +102,7 @@ def _multiplied(low: Lowering, x: Held, outputs: list[Output], interleaved: bool
         label = f"{layered(output.node.out)[0]}.terms"
         parts.append(w.value(label, output.dims, terms, output.columns, w.choices.sums, view=view))
         offset += output.share
-    weights = tuple(_matrix(low, x, output) for output in outputs)
+    weights = tuple(weights_of(low, x, output) for output in outputs)
     inner = tuple(dict.fromkeys(dim.name for output in outputs for dim in output.dims))
     w.emit(isa.Product(w.node, x.norm.scaled if x.norm else x.name, weights, tuple(parts), inner))
     return payload
@@ -118,7 +118,8 @@ def activated(low: Lowering, tile: Tile, label: str, work: Callable[[str, str], 
     return Held(name, "columns", output.dims)
 
 
-def _parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
+def parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
+    """The results that lie side by side in a value, each by its name."""
     out, offset = [], 0
     for output in outputs:
         label = output.label or layered(output.node.out)[0]
@@ -129,7 +130,8 @@ def _parts_of(low: Lowering, whole: str, outputs: list[Output]) -> list[Held]:
     return out
 
 
-def _matrix(low: Lowering, x: Held, output: Output) -> str:
+def weights_of(low: Lowering, x: Held, output: Output) -> str:
+    """The matrix that makes an output of a value on rows."""
     role, layer = layered(output.node.weights[0])
     held = matrix(low, role, layer, (*output.dims, *x.dims), output.head_columns, output.scale)
     if output.among:
@@ -178,6 +180,3 @@ def to_rows(low: Lowering, x: Held, node: Node) -> Held:
     if len(node.weights) > 1:
         w.emit(isa.Combine(w.node, "add", whole.name, whole.name, vector_weight(low, node.weights[1], whole)))
     return whole
-
-
-__all__ = ["Output", "PendingNorm", "Tile", "activated", "summed", "to_columns", "to_rows"]

@@ -75,7 +75,10 @@ class Lowering:
     @property
     def bands(self) -> Bands:
         """How KV heads lie on the columns."""
-        return Bands.of(self.config.kv_heads, self.grid.columns, self.config.head_dim // 2)
+        kv_heads, columns = self.config.kv_heads, self.grid.columns
+        if self.w.choices.whole_bands:
+            return Bands(min(kv_heads, columns), columns // min(kv_heads, columns))
+        return Bands.of(kv_heads, columns, self.config.head_dim // 2)
 
     def refuse(self, node: Node, why: str) -> CompileError:
         """What no lowering can do."""

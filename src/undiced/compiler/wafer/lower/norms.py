@@ -42,11 +42,11 @@ def _heads(low: Lowering, node: Node, x: Held) -> Held:
     result = low.like(x, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "multiply", result, x.name, root))
     if node.weights:
-        w.emit(isa.Combine(w.node, "multiply", result, result, _head_weight(low, node, x)))
+        w.emit(isa.Combine(w.node, "multiply", result, result, head_weight(low, node, x)))
     return Held(result, x.side, x.dims)
 
 
-def _head_weight(low: Lowering, node: Node, x: Held) -> str:
+def head_weight(low: Lowering, node: Node, x: Held) -> str:
     """A norm's weights in the order of a head's pairs."""
     from undiced.compiler.wafer.lower.products import head_columns
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from undiced.compiler.wafer.lower.feedforward import gated, gated_pair, single_activation, ungated
-from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.latent import left_to_attention
 from undiced.compiler.wafer.lower.linear import Output, to_columns, to_rows
 from undiced.compiler.wafer.lower.lowering import FEATURE, Lowering
@@ -21,7 +20,7 @@ def linear(low: Lowering, node: Node) -> None:
         low.held[node.out] = to_rows(low, x, node)
         return
     nodes = low.siblings(node)
-    outputs = [_output(low, each) for each in nodes]
+    outputs = [output_of(low, each) for each in nodes]
     together = gated_pair(low, node, nodes)
     if together is not None:
         gate, up = (outputs[[n.out for n in nodes].index(name)] for name in together.ins)
@@ -37,7 +36,7 @@ def linear(low: Lowering, node: Node) -> None:
         low.held[each.out] = held
 
 
-def _output(low: Lowering, node: Node) -> Output:
+def output_of(low: Lowering, node: Node) -> Output:
     """How the output's columns are named and lie: by what reads them."""
     config, bands = low.config, low.bands
     role = attention_role(low, node.out)
@@ -71,6 +70,3 @@ def head_columns(low: Lowering, node: Node) -> tuple[int, ...]:
                 turned.integer("head_dim"), turned.integer("dims"), turned.integer("offset"), turned.text("style")
             )
     return ()
-
-
-__all__ = ["Held", "attention_role", "head_columns", "linear"]

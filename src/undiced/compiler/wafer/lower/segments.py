@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -12,14 +12,13 @@ from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.held import ByPosition, Held
 from undiced.compiler.wafer.lower.lowering import HIDDEN, KEPT, PARTS, RANGE, TOKEN, Lowering, layered
 from undiced.compiler.wafer.lower.positions import tables_stream
-from undiced.compiler.wafer.lower.table import LOWERINGS
+from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
 from undiced.compiler.wafer.lower.writer import Trees, Writer
-from undiced.core.errors import CompileError
 from undiced.model.config import ModelConfig
-from undiced.model.graph import INPUTS, Graph
+from undiced.model.graph import Graph
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim
+from undiced.program.wafer.layout import Dim
 from undiced.program.wafer.program import Run, Stream
 
 INSIDE = ", inside a block"  # how streams of arrivals are called that bring along what is kept of a cut block
@@ -107,6 +106,7 @@ class Streams:
     made: list[Stream] = field(default_factory=list)
     known: dict[tuple[str, int], int] = field(default_factory=dict)
     tables: dict[str, ByPosition] = field(default_factory=dict)
+    lowerings: Mapping[str, Lower] = field(default_factory=lambda: LOWERINGS)
 
     def index(self, stream: Stream) -> int:
         """Its number, new or known."""
@@ -146,10 +146,10 @@ class Streams:
                 continue
             if node.out == last:
                 head(low, node, cap)
-            elif node.op not in LOWERINGS:
+            elif node.op not in self.lowerings:
                 raise low.refuse(node, "yet")
             else:
-                LOWERINGS[node.op](low, node)
+                self.lowerings[node.op](low, node)
         if segment.result != self.graph.output:
             state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
             w.result_is(low.normed(low.held[segment.result]).name, state)
@@ -199,6 +199,3 @@ class Streams:
 
 def _name(segment: Segment) -> str:
     return layered(segment.nodes[-1].out)[0]
-
-
-__all__ = ["INPUTS", "Axis", "CompileError", "Segment", "Streams", "segments"]

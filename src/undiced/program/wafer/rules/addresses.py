@@ -69,13 +69,17 @@ def _top(scope: Scope, *, lasting: bool) -> int:
 
 
 def runs(program: WaferProgram, scopes: list[Scope], sram_bytes: int | None) -> Faults:
-    """What runs keep on the same cores: apart from each other, above all values of streams, inside the memory."""
+    """What runs keep on the same cores: apart from each other, above all values of streams, inside the memory.
+
+    A run that is there again, with the same weights, keeps what it kept before.
+    """
     tops = [(_top(scope, lasting=False), _top(scope, lasting=True)) for scope in scopes]
     places: dict[tuple[int, Rect], list[Region]] = defaultdict(list)
     for region in program.regions:
         places[region.wafer, region.rect].append(region)
     for regions in places.values():
-        held = [(region, n, run) for region in regions for n, run in enumerate(region.runs) if tops[run.stream][1]]
+        every = ((region, n, run) for region in regions for n, run in enumerate(region.runs) if tops[run.stream][1])
+        held = list({(region.name, run): (region, n, run) for region, n, run in every}.values())
         boxes = [Box(0, 1, run.base, run.base + tops[run.stream][1]) for _, _, run in held]
         names = [
             f"run {n} of region {region.name!r} at {box.y} to {box.y_end}"

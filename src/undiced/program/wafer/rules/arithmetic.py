@@ -17,7 +17,7 @@ from undiced.program.wafer.rules.operands import (
     whole,
 )
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.sequences import SEQUENCES
+from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.spreads import local, repeats, same
 from undiced.program.wafer.value import Kind
 
@@ -124,6 +124,8 @@ def apply(i: isa.Apply, s: Scope) -> Faults:
     """A function that exists, of what is whole."""
     if i.function not in SEQUENCES:
         yield Fault(f"{i.function!r} is no function", f"There are {', '.join(SEQUENCES)}.")
+    elif i.by == "library" and i.function not in CALLS:
+        yield Fault(f"{i.function!r} is no function of the library", f"There are {', '.join(CALLS)}.")
     yield from _unary(i.result, i.a, s)
     yield from whole(s, (i.a,), f"{i.function} of a term is no term")
 

@@ -38,15 +38,15 @@ def ordered(scope: Scope, flow: Flow) -> Iterator[tuple[int, Fault]]:
             flow.arrives.add(instruction.a)
         for name in own_reads(instruction):
             stored = scope.shares.stored(name)
-            if stored.kind is Kind.STATE and name not in flow.makes:
-                flow.needs.setdefault(name, index)
+            if stored.kind is Kind.STATE and stored.name not in flow.makes:
+                flow.needs.setdefault(stored.name, index)
             elif stored.kind is Kind.ACTIVATION and not _covered(scope.shares.extent(name), written[stored.name]):
                 yield index, Fault(f"it reads {name}, of which not all is written before")
         for name in writes(instruction):
             yield from ((index, fault) for fault in _write(scope, instruction, name))
             stored = scope.shares.stored(name)
             if stored.kind is Kind.STATE:
-                flow.makes.add(name)
+                flow.makes.add(stored.name)
             else:
                 _add(written[stored.name], scope.shares.extent(name))
 

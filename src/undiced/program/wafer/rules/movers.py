@@ -129,6 +129,13 @@ def rebind(i: isa.Rebind, s: Scope) -> Faults:
         yield Fault(f"queue {i.queue} changes from color {i.before} to {i.after}")
 
 
+def repaint(i: isa.Repaint, s: Scope) -> Faults:
+    """From one tree's routes to another's; whether colors have them then is a rule of routes."""
+    trees = len(s.program.trees)
+    if i.before == i.after or not (0 <= i.before < trees and 0 <= i.after < trees):
+        yield Fault(f"routes of tree {i.before} give way to those of tree {i.after}, and there are {trees}")
+
+
 def _distance(distance: int) -> Faults:
     if not 0 <= distance <= _DISTANCE_MAX:
         yield Fault(f"a distance of {distance} hops")

@@ -59,7 +59,10 @@ def _faults(program: WaferProgram, fabric: Fabric | None) -> Iterator[str]:
     yield from found
     if found or not taken:
         return
-    yield from _shared(taken)
+    painted = any(isinstance(i, isa.Repaint) for stream in program.streams for i in stream.instructions)
+    yield from _shared(taken, painted)
+    if painted:
+        yield from _painted(program)
     if fabric is not None:
         yield from _switched(program, taken, fabric)
     rebinds = any(isinstance(i, isa.Rebind) for _, instructions in places for i, _ in instructions)
@@ -125,14 +128,38 @@ def _numbers(there: tuple[int, ...] | range) -> str:
     return f"{there[0]} to {there[-1]}" if there else "none"
 
 
-def _shared(taken: Routes) -> Iterator[str]:
-    """No two channels on one color: their routes differ, and nothing orders them."""
+def _shared(taken: Routes, painted: bool) -> Iterator[str]:
+    """No two channels on one color: their routes differ, and nothing orders them; unless trees take colors in turn."""
     owners: dict[int, Channel] = {}
     for used, route in taken.items():
         for color in range(route.color, route.color + route.colors):
-            if owners.setdefault(color, used) != used:
+            other = owners.setdefault(color, used)
+            in_turn = painted and min(used.tree, other.tree) >= 0 and used.tree != other.tree
+            if other != used and not in_turn:
                 yield f"{owners[color]} and {used} share color {color}, and nothing orders them"
                 return
+
+
+def _painted(program: WaferProgram) -> Iterator[str]:
+    """Colors have the routes of a mover's tree when it comes, changes are said, and streams leave them as they were."""
+    home = -1
+    for stream in program.streams:
+        shares, now = Shares(values_of(program, stream), program.trees), -1
+        for i in stream.instructions:
+            used = channel(i, shares)
+            wanted = i.before if isinstance(i, isa.Repaint) else used.tree if used else -1
+            if wanted < 0:
+                continue
+            home = wanted if home < 0 else home
+            now = home if now < 0 else now
+            if now != wanted:
+                what = f"{type(i).__name__.lower()} of {i.node} needs the routes of tree {wanted}"
+                yield f"stream {stream.name!r}: {what}"
+                return
+            now = i.after if isinstance(i, isa.Repaint) else now
+        if now not in (-1, home):
+            yield f"stream {stream.name!r} leaves colors with the routes of tree {now}; others expect those of {home}"
+            return
 
 
 def _switched(program: WaferProgram, taken: Routes, fabric: Fabric) -> Iterator[str]:

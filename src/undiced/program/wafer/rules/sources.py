@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from undiced.core.manifest import WeightSlot
+from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.limits import DIMS_MAX, SIZE_MAX, TABLE_MAX, TOTAL_MAX
@@ -51,6 +52,8 @@ def _value(value: Value, run: Run, slots: dict[str, WeightSlot]) -> Iterator[str
 
 def _rotation(value: Value, table: Rotation, slots: dict[str, WeightSlot]) -> Iterator[str]:
     sizes = [dim.size for dim in value.dims]
+    if value.dims[-1:] and value.dims[-1].name == PROMPT:
+        sizes = sizes[-1:] + sizes[:-1]
     if len(sizes) < 3 or sizes[-2:] != [len(table.frequencies), 2]:
         yield f"has dimensions of {sizes} for the frequencies of {len(table.frequencies)} pairs"
     if not 0 <= table.turned <= len(table.frequencies):

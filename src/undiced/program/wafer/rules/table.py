@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.rules import arithmetic, choices, movers
+from undiced.program.wafer.rules import arithmetic, choices, movers, shifts
 from undiced.program.wafer.rules.fault import Faults
 from undiced.program.wafer.rules.scope import Scope
 
@@ -36,5 +36,10 @@ RULES: dict[type[isa.Operation], Rule] = {
         (isa.Transfer, movers.transfer),
         (isa.Return, movers.return_),
         (isa.Rebind, movers.rebind),
+        (isa.Repaint, movers.repaint),
+        (isa.Causal, shifts.causal),
+        (isa.Read, shifts.read),
+        (isa.ShiftProduct, shifts.shift_product),
+        (isa.ShiftScores, shifts.shift_scores),
     )
 }

@@ -53,9 +53,10 @@ def _alone(value: Value, program: WaferProgram) -> Iterator[str]:
     elif any(dim.size == 0 for dim in value.dims if dim.name in shared):
         yield "shares out a dimension of unknown size"
     yield from _spreads(value, program)
-    if (value.kind is Kind.TABLE) != (value.table is not None) or (value.weights and value.kind is not Kind.WEIGHT):
+    table = value.kind is Kind.TABLE and value.view is None
+    if table != (value.table is not None) or (value.weights and value.kind is not Kind.WEIGHT):
         yield f"is {value.kind.value}, and says what {'a table' if value.table else 'a weight'} holds"
-    if value.view is not None and (value.kind is Kind.STATE or value.kind is Kind.CACHE or value.kind is Kind.TABLE):
+    if value.view is not None and value.kind is Kind.CACHE:
         yield f"is {value.kind.value}, which has memory of its own, and a view"
     if not -1 <= value.address < NUMBER_MAX:
         yield f"lies at {value.address}"
@@ -109,7 +110,8 @@ def _chain(value: Value, found: dict[str, Value]) -> Iterator[str]:
 
 def placed(scope: Scope) -> Faults:
     """Shares that a core can hold, cores that the regions have, and views inside what they lie in."""
-    for name, value in scope.values.items():
+    for value in scope.stream.values:  # states of other streams may be of other regions
+        name = value.name
         for axis, spread in ((Axis.ROWS, value.rows), (Axis.COLUMNS, value.columns)):
             extent = scope.extent(axis)
             if extent and ways(spread) > extent:
@@ -142,12 +144,17 @@ def _view(name: str, view: View, shares: Shares) -> Iterator[str]:
         yield f"takes elements {start} to {end} of {view.parent}, which has {length} on a core"
 
 
+def _renamed(a: Part, b: Part) -> bool:
+    return isinstance(a, Shard) and isinstance(b, Shard) and (a.ways, a.order) == (b.ways, b.order)
+
+
 def _beside(scope: Scope, name: str, parent: str) -> Iterator[str]:
-    """What a view lies in is on the same cores, and terms of sums alike."""
+    """What a view lies in is on the same cores, and terms of sums alike; the same dimensions may have other names."""
+    sizes = [tuple(dim.size for dim in scope.values[each].dims) for each in (name, parent)]
     for axis in Axis:
         outer, inner = scope.spread(parent, axis), scope.spread(name, axis)
         if outer is None or inner is None:
             continue
         pairs = aligned(outer, inner)
-        if pairs is None or not all(same(a, b) for a, b in pairs):
+        if pairs is None or not all(same(a, b) or (sizes[0] == sizes[1] and _renamed(a, b)) for a, b in pairs):
             yield f"lies on {WORDS[axis]} as {words(inner)}; {parent} as {words(outer)}"

@@ -1,0 +1,177 @@
+"""Puts a published mapping's program together: streams with trees and routes, addresses, regions with their runs.
+
+Published mappings choose nothing: what they have is given, and what does not fit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from msgspec.structs import replace as with_fields
+
+from undiced.compiler.wafer.addresses import Lasting, addressed, lasting, place_states, scan, state_values
+from undiced.compiler.wafer.code import code_bytes
+from undiced.core.errors import CompileError
+from undiced.machine.fabric import hardware
+from undiced.machine.wafer import Wafer
+from undiced.model import Graph
+from undiced.program import Bounds, Rect
+from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
+from undiced.program.wafer.tree import Level, Tree
+from undiced.program.wafer.verify import verify
+
+_POSITIONS_MOST = 1 << 20  # of a core
+Facts = tuple[tuple[str, float], ...]
+Route = Callable[[tuple[Stream, ...], tuple[Tree, ...], tuple[float, ...]], tuple[Stream, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A region to be: where it is and what it runs."""
+
+    name: str
+    wafer: int
+    rect: Rect
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a published program is made of.
+
+    Attributes:
+        rows: cores that share positions.
+    """
+
+    mapping: str
+    graph: Graph
+    wafer: Wafer
+    bounds: Bounds
+    streams: tuple[Stream, ...]
+    trees: tuple[Tree, ...]
+    pieces: tuple[Piece, ...]
+    rows: int
+
+
+def two_tree(span: int, groups: int) -> Tree:
+    """Chains in equal groups into the middle of each, and a chain of those into the middle one."""
+    sizes = [size for size in (span // groups, groups) if size > 1]
+    return Tree(span, tuple(map(Level, sizes or [1])))
+
+
+def often(streams: Sequence[Stream], pieces: Sequence[Piece]) -> tuple[float, ...]:
+    """How often a token runs each stream."""
+    counts = [0.0] * len(streams)
+    for piece in pieces:
+        for run in piece.runs:
+            counts[run.stream] += 1.0
+    return tuple(counts)
+
+
+def assembled(parts: Parts, facts: Facts = ()) -> WaferProgram:
+    """The program, addressed and verified.
+
+    Raises:
+        CompileError: a core has too little memory for what a region keeps: says how many bytes are lacking.
+    """
+    memory = Memory.of(parts)
+    sram = int(parts.wafer.core.sram_bytes.value)
+    fullest = max(parts.pieces, key=memory.bytes)
+    used = memory.bytes(fullest)
+    if used > sram:
+        raise CompileError(
+            f"{parts.graph.config.name} takes {used:,} bytes on a core of region {fullest.name}: "
+            f"{used - sram:,} more than there are.",
+            remedy="Use larger regions, fewer layers in each, a shorter context, or --mapping undiced.",
+        )
+    sequences = parts.bounds.batch
+    at, base = place_states(state_values(parts.streams), parts.trees, 0, sequences)
+    streams = tuple(addressed(stream, parts.trees, at, base, sequences, sequences) for stream in parts.streams)
+    program = WaferProgram(
+        model=parts.graph.config.name,
+        machine=parts.wafer.name,
+        graph_digest=parts.graph.digest,
+        machine_digest=parts.wafer.digest,
+        bounds=parts.bounds,
+        regions=tuple(memory.region(piece) for piece in parts.pieces),
+        streams=streams,
+        trees=parts.trees,
+        slots=parts.graph.slots,
+        vocab=parts.graph.config.vocab,
+        facts=(
+            (f"mapping {parts.mapping}", 1.0),
+            ("layers", float(parts.graph.config.layers)),
+            ("code_bytes", float(max(map(memory.code, parts.pieces)))),
+            ("sram_bytes_resident_per_core", float(used)),
+            *facts,
+        ),
+    )
+    verify(program, hardware(parts.wafer))
+    return program
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A core's map: states and activations, then what each run keeps, then code and system.
+
+    Attributes:
+        tops: where each stream's activations end. kept: what each stream keeps.
+    """
+
+    parts: Parts
+    tops: tuple[int, ...]
+    kept: tuple[Lasting, ...]
+
+    @classmethod
+    def of(cls, parts: Parts) -> Memory:
+        """States lie in one place in all regions."""
+        sequences, trees = parts.bounds.batch, parts.trees
+        _, base = place_states(state_values(parts.streams), trees, 0, sequences)
+        tops = tuple(scan(stream, trees, base, sequences)[1] for stream in parts.streams)
+        return cls(parts, tops, tuple(lasting(stream, trees) for stream in parts.streams))
+
+    def code(self, piece: Piece) -> int:
+        """Bytes of code and system of a core."""
+        streams = dict.fromkeys(run.stream for run in piece.runs)
+        return code_bytes([self.parts.streams[n] for n in streams], self.parts.trees)
+
+    def top(self, piece: Piece) -> int:
+        """Where its states and activations end."""
+        return max(self.tops[run.stream] for run in piece.runs)
+
+    def keeps(self, piece: Piece) -> int:
+        """What runs keep; runs of one stream with one layer's weights keep them once."""
+        sequences = self.parts.bounds.batch
+        return sum(self.kept[stream].bytes(sequences) for stream, _ in dict.fromkeys(map(_what, piece.runs)))
+
+    def bytes(self, piece: Piece) -> int:
+        """All that a core holds."""
+        return self.top(piece) + self.keeps(piece) + self.code(piece)
+
+    def region(self, piece: Piece) -> Region:
+        """The region with the bases of its runs."""
+        at: dict[tuple[int, int], int] = {}
+        base = self.top(piece)
+        for key in map(_what, piece.runs):
+            if key not in at:
+                at[key] = base
+                base += self.kept[key[0]].bytes(self.parts.bounds.batch)
+        runs = tuple(with_fields(run, base=at[_what(run)]) for run in piece.runs)
+        return Region(piece.name, piece.wafer, piece.rect, runs)
+
+
+def _what(run: Run) -> tuple[int, int]:
+    return run.stream, run.layer
+
+
+def longest_context(
+    used: Callable[[int], list[int]], context: int, rows: int, wafer: Wafer, most: int = _POSITIONS_MOST
+) -> int:
+    """The most positions for which each region's `used` bytes fit a core; `most`: of a core."""
+    core = wafer.core
+    for here, further in zip(used(context), used(context + rows), strict=True):
+        if further > here:
+            most = min(most, ceil(context / rows) + int(core.sram_bytes.value - here) // (further - here))
+    return max(context, most * rows)
