@@ -43,6 +43,41 @@ class Meshed:
         return MeshExecutor(self.program, lambda name: load_slot(slots[name], self.checkpoint), numbers, progress)
 
 
+def check_emulated(machine: Wafer) -> None:
+    """A machine is small enough to be emulated.
+
+    Raises:
+        CompileError: it is not.
+    """
+    if machine.mesh.cores > CORES_MAX:
+        raise CompileError(
+            f"{machine.name} has {machine.mesh.cores:,} cores; {CORES_MAX:,} can be emulated.",
+            remedy="Use a toy, as in --machine toy-24x24.",
+        )
+
+
+def meshed_program(checkpoint: Checkpoint, graph: Graph, program: WaferProgram) -> Meshed:
+    """A compiled program with the checkpoint that its weights come from.
+
+    Raises:
+        InvalidRequestError: the checkpoint has other weights than the program takes.
+    """
+    here = {slot.name: (slot.rows, slot.columns) for slot in graph.slots}
+    wanted = {slot.name: (slot.rows, slot.columns) for slot in program.slots}
+    other = next((name for name in (*wanted, *here) if wanted.get(name) != here.get(name)), None)
+    if other is not None:
+        raise InvalidRequestError(
+            f"The program was compiled for other weights than {checkpoint.name}'s: {other} is "
+            f"{_sizes(wanted.get(other))} in the program and {_sizes(here.get(other))} in the checkpoint.",
+            remedy="Name the checkpoint that it was compiled for with --weights, or compile it again.",
+        )
+    return Meshed(checkpoint, graph, program)
+
+
+def _sizes(sides: tuple[int, int] | None) -> str:
+    return f"{sides[0]} x {sides[1]}" if sides else "nothing"
+
+
 def mesh_model(
     checkpoint: Checkpoint,
     graph: Graph,
@@ -71,11 +106,7 @@ def mesh_model(
     from undiced.compiler.wafer.task import Options
 
     context = bounds.context
-    if machine.mesh.cores > CORES_MAX:
-        raise CompileError(
-            f"{machine.name} has {machine.mesh.cores:,} cores; {CORES_MAX:,} can be emulated.",
-            remedy="Use a toy, as in --machine toy-24x24.",
-        )
+    check_emulated(machine)
     if graph.config.learned_positions and context > graph.config.context:
         raise ContextLengthError(
             f"{graph.config.name} has {graph.config.context} positions, and {context} are wanted.",

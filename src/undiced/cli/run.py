@@ -8,11 +8,13 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from undiced.cli.options import DEFAULT_MODEL, Json, Model
+from undiced.cli.given import chosen, refuse_given
+from undiced.cli.options import DEFAULT_MODEL, Json
 from undiced.cli.program_file import is_program
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
 from undiced.core.printable import printable
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
     from undiced.cli.emulation import Meshed
     from undiced.model import Graph
     from undiced.program import Bounds
+    from undiced.program.wafer.program import WaferProgram
     from undiced.sim.mesh.executor import MeshExecutor
     from undiced.sim.mesh.rounding import Numbers
     from undiced.text import Tokenizer
 
+Runnable = Annotated[
+    str, typer.Argument(help="A model (as for serve), or a program of `undiced compile -o`.", metavar="[MODEL]")
+]
 Mesh = Annotated[str, typer.Option("--machine", help="toy-24x24 (columns by rows), or a small machine's .toml file.")]
 NumbersOption = Annotated[
     str, typer.Option("--numbers", help="fp32, or wafer: every result and hop rounded to its element type.")
@@ -69,8 +75,12 @@ class Timing:
         }
 
 
+_COMPILED = {"machine", "wafers", "region", "sum_bits", "mapping"}  # what a program has decided
+
+
 def run(
-    model: Model = DEFAULT_MODEL,
+    given: typer.Context,
+    model: Runnable = DEFAULT_MODEL,
     machine: Mesh = "toy-24x24",
     prompt: Annotated[
         list[str] | None, typer.Option("--prompt", "-p", help="A text to continue; several run as one batch.")
@@ -81,30 +91,39 @@ def run(
     region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     sum_bits: SumBits = 16,
     mapping: MappingOption = "undiced",
+    weights: Annotated[
+        str | None, typer.Option(help="Whose weights a compiled program takes; the model that it names by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Execute a model's wafer program core by core, with its weights: an emulation, at this machine's speed."""
     from undiced.checkpoint import open_checkpoint
+    from undiced.cli.emulation import meshed_program
     from undiced.cli.terminal import emit, loading
     from undiced.model import build
     from undiced.program import Bounds
+    from undiced.sim.outlook import mapping_of
     from undiced.text import load_tokenizer
 
     known = known_numbers(numbers)
-    if is_program(model):
-        raise InvalidRequestError(
-            f"{model} is a compiled program, which names no weights.", remedy="Name the model: it is compiled again."
-        )
+    program = _program(given, model) if is_program(model) else None
+    if program is None:
+        refuse_given(given, {"weights"}, "goes with a compiled program")
     texts = prompt or [_typed()]
-    with loading(model, quiet=as_json) as bar:
-        checkpoint = open_checkpoint(model, progress=bar)
+    source = model if program is None else weights or program.model
+    with loading(source, quiet=as_json) as bar:
+        checkpoint = open_checkpoint(source, progress=bar)
     tokenizer = load_tokenizer(checkpoint)
     graph = build(checkpoint)
     answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
     if not all(answer.prompt for answer in answers):
         raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
-    meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping)
+    if program is None:
+        meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping)
+    else:
+        meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
+        _fits(program, bounds)
     executor = placed(meshed, known, quiet=as_json)
     timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
     if as_json:
@@ -129,6 +148,36 @@ def run(
     read = f"prompt {timing.summary()['prompt_s']} s, {after}"
     line = f"Emulated {machine}, {numbers} numbers: {read}; this machine's speed, not a wafer's"
     typer.secho(line, fg="bright_black", err=True)
+
+
+def _program(given: typer.Context, file: str) -> WaferProgram:
+    """The program of a file, for a machine that can be emulated."""
+    from undiced.cli.emulation import check_emulated
+    from undiced.cli.program_file import open_program
+
+    opened = open_program(Path(file), given.params["machine"] if chosen(given, "machine") else None)
+    refuse_given(given, _COMPILED - {"machine"}, "was decided when the program was compiled")
+    check_emulated(opened.wafer)
+    return opened.program
+
+
+def _fits(program: WaferProgram, wanted: Bounds) -> None:
+    """As many texts of such a length as the program holds.
+
+    Raises:
+        ContextLengthError: they are longer. InvalidRequestError: there are more.
+    """
+    have = program.bounds
+    if wanted.batch > have.batch:
+        raise InvalidRequestError(
+            f"The program holds {have.batch} texts at once, and {wanted.batch} are given.",
+            remedy=f"Compile it with --batch {wanted.batch}.",
+        )
+    if wanted.context > have.context:
+        raise ContextLengthError(
+            f"The program holds {have.context} positions, and {wanted.context} are wanted.",
+            remedy=f"Ask for fewer --tokens, or compile it with --context {wanted.context}.",
+        )
 
 
 def _typed() -> str:

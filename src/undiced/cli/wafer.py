@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
 from undiced.cli.program_file import is_program, magic, open_program
 from undiced.cli.report import writing
@@ -84,7 +85,7 @@ def compile(
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     program: HostProgram | WaferProgram
     if machine == "host":
-        _refuse(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
+        refuse_given(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
         from undiced.llm import compile_for_host
 
         compiled = compile_for_host(model, max_batch=batch, max_context=context)
@@ -140,7 +141,7 @@ def simulate(
 ) -> None:
     """Time a model on wafers. Says seconds and cycles per token, and where every cycle goes."""
     if draft is None:
-        _refuse(given, {"acceptance"}, "has no effect without --draft")
+        refuse_given(given, {"acceptance"}, "has no effect without --draft")
     elif phase != "decode" or batch != 1:
         raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
     guard: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
@@ -148,7 +149,7 @@ def simulate(
     if is_program(model):
         from undiced.sim.outlook import is_prompt
 
-        _refuse(given, _CHOICES, "was decided when the program was compiled")
+        refuse_given(given, _CHOICES, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
         program, name, guard = opened.program, opened.machine, opened.computing()
         phase = "prefill" if is_prompt(program) else phase
@@ -264,15 +265,6 @@ def _config(model: str) -> ModelConfig:
             remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
         )
     return config_of(open_checkpoint(path))
-
-
-def _refuse(given: typer.Context, names: set[str], why: str) -> None:
-    """An option of `names` on the command line that would change nothing is an error."""
-    for name in sorted(names):
-        source = given.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = "--" + name.replace("_", "-")
-            raise InvalidRequestError(f"{option} {why}.", remedy=f"Leave {option} out.")
 
 
 def _timed(

@@ -99,5 +99,6 @@ def _beside_datapath(core: Core, v: Vectors) -> Cost:
 def local_cost(core: Core, work: Work) -> Cost:
     """What a core does by itself for an instruction: vector operations, calls of the library and scalar steps."""
     calls = work.calls * core.transcendental_cycles.value
-    scalars = Cost(compute=calls, overhead=work.scalars * core.scalar_step_cycles.value)
+    steps = work.scalars * core.scalar_step_cycles.value + work.draws * core.draw_cycles.value
+    scalars = Cost(compute=calls, overhead=steps)
     return sum((vector_cost(core, v) for v in work.vectors), scalars)

@@ -13,6 +13,7 @@ _FREE = (
     "straight_setup_cycles",
     "loop_iteration_cycles",
     "scalar_step_cycles",
+    "draw_cycles",
     "local_task_cycles",
 )
 _FREE_LINKS = (

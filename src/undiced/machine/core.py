@@ -31,6 +31,7 @@ class Core:
         loop_iteration_cycles: one iteration of a loop around vector operations' own: three descriptors loaded.
         transcendental_cycles: one scalar exponential, division or square root of the library.
         scalar_step_cycles: one scalar compare-and-branch step (selection of the largest logits).
+        draw_cycles: drawing a token from the largest logits, and all that a head does beside what programs say.
         local_task_cycles: activating one scheduled local task.
         data_task_cycles: one wavelet handled by a data task; emit_cycles: one wavelet sent by a scalar loop.
         cache_bytes: software-managed store beside the datapath, for accumulators.
@@ -62,6 +63,7 @@ class Core:
     loop_iteration_cycles: Constant
     transcendental_cycles: Constant
     scalar_step_cycles: Constant
+    draw_cycles: Constant
     local_task_cycles: Constant
     data_task_cycles: Constant
     emit_cycles: Constant

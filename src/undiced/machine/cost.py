@@ -73,6 +73,7 @@ class CostModel:
     loop_iteration: float
     transcendental: float
     scalar_step: float
+    draw: float
     local_task: float
     data_task: float
     emit: float

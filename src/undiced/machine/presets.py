@@ -55,6 +55,7 @@ def _core2() -> Core:
         loop_iteration_cycles=fitted.LOOP_ITERATION,
         transcendental_cycles=fitted.WSE2_TRANSCENDENTAL,
         scalar_step_cycles=fitted.SCALAR_STEP,
+        draw_cycles=fitted.DRAW,
         local_task_cycles=fitted.LOCAL_TASK,
         data_task_cycles=fitted.DATA_TASK,
         emit_cycles=measured(44, "cycle", "[AM]: a wavelet of a synchronous emit loop"),

@@ -78,8 +78,8 @@ def problems() -> tuple[Problem, ...]:
         Problem("wse3", ("vector_setup",), ("loop_iteration",), pick("K1")),
         Problem(
             "wse3",
-            ("step_software", "scalar_step"),
-            ("transcendental", "route_write", *shared),
+            ("step_software", "draw"),
+            ("transcendental", "route_write", "scalar_step", *shared),
             pick("S29", "S27"),
         ),
     )

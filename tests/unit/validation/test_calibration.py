@@ -35,7 +35,7 @@ def test_shares_of_rows_in_telling_a_parameter_add_up_to_one(fits):
 def test_steps_of_the_engine_are_told_by_forced_tokens_and_its_head_by_free_ones(fits):
     told = {name: shares for fit in fits for name, shares in fit.identified_by.items() if fit.problem.machine == "wse3"}
     assert told["step_software"] == pytest.approx((1.0, 0.0), abs=0.05)
-    assert told["scalar_step"] == pytest.approx((0.0, 1.0), abs=0.05)
+    assert told["draw"] == pytest.approx((0.0, 1.0), abs=0.05)
 
 
 def test_every_judged_row_is_within_its_aim():

@@ -25,6 +25,8 @@ from undiced.program.wafer.value import BITS
 from undiced.program.wafer.verify import verify
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
+_MORE = 8  # numbers of wafers that are tried, the fewest first
+_ROOMY = 40  # shapes with the most cores, where none of those holds the model
 _UNROUTED = 4  # shapes from which it is told that colors are what lacks
 _TRIED = 80  # shapes at most, those included that turn out not to hold the model
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
@@ -77,9 +79,11 @@ def _sized(task: Task) -> Iterable[_Sized]:
     stored, largest = task.graph.parameters * bits, _segment_sizes(task)
     for shape in tried if sram > 0 else ():
         held = sram * shape.grid.rows * shape.grid.columns
-        if any(size * grain_for(segment, config, shape.grid) / PARTS * bits > held for segment, size in largest):
+        filling = _filling(task, shape)
+        padded = bits * filling * shape.grid.rows * shape.grid.columns
+        if any(size * grain_for(segment, config, shape.grid) / PARTS * padded > held for segment, size in largest):
             continue  # too small for a piece that is not cut
-        regions = ceil(stored * _filling(task, shape) / sram)
+        regions = ceil(stored * filling / sram)
         entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers
         yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape) + entering)
 
@@ -126,11 +130,20 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
     least = min((s.wafers for s in sized), default=1)
     near = least + least // 4 + 1
     tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
-    needed = [(count, each) for each in tried if (count := wafers_needed(task, each.shape))]
+    roomy = sorted(sized, key=lambda s: -s.shape.grid.rows * s.shape.grid.columns)[:_ROOMY]
+    needed = _holding(task, tried) or _holding(task, roomy)
     if not needed:
         return _best(task, tried[:_UNROUTED], WAFERS_MAX)
-    fewest = min(count for count, _ in needed)
-    return _best(task, [each for count, each in needed if count == fewest], fewest)
+    for wafers in sorted({count for count, _ in needed})[:_MORE]:
+        found = _best(task, [each for count, each in needed if count <= wafers], wafers)
+        if found is not None:
+            return found
+    return None
+
+
+def _holding(task: Task, sized: list[_Sized]) -> list[tuple[int, _Sized]]:
+    """The shapes that hold the model, each with the wafers that it takes."""
+    return [(count, each) for each in sized if (count := wafers_needed(task, each.shape))]
 
 
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
@@ -152,9 +165,12 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
         if lacking and len(lacking) == len(promising[:_TRIED]):
             raise lacking[0]
         return None
-    best = min(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d)))
-    used = replace(best, coarse=False, wafers=wafers_of(best))  # from one alone no token returns to another
-    return run_passes(used) or run_passes(replace(best, coarse=False))
+    for best in sorted(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d))):
+        used = replace(best, coarse=False, wafers=wafers_of(best))  # from one alone no token returns to another
+        whole = run_passes(used) or run_passes(replace(best, coarse=False))
+        if whole is not None:  # parts of blocks that a coarse draft leaves out take memory, too
+            return whole
+    return None
 
 
 def _program(draft: Draft) -> WaferProgram:

@@ -211,6 +211,11 @@ def select(i: isa.Select, s: Shares) -> Work:
     return Work((found,), scalars=passes * (2 if i.carried else 1))
 
 
+def draw(i: isa.Draw, s: Shares) -> Work:
+    """One a token."""
+    return Work(draws=s.step.size)
+
+
 def mark(i: isa.Mark, s: Shares) -> Work:
     """Zeros, and a scalar step for each id."""
     return Work(fill(isa.Fill(i.node, i.result, 0.0), s).vectors, scalars=s.size(i.ids) * s.step.size)

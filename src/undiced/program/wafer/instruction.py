@@ -228,6 +228,13 @@ class ShiftScores(Operation, frozen=True, tag="shift_scores"):
     result: str
 
 
+class Draw(Operation, frozen=True, tag="draw"):
+    """result = the id of a token drawn from lists of `Select`: their first, where the likeliest is wanted."""
+
+    result: str
+    a: str
+
+
 class Reduce(Operation, frozen=True, tag="reduce"):
     """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
 
@@ -327,6 +334,7 @@ Instruction = (
     | Rebind
     | Repaint
     | Causal
+    | Draw
     | Read
     | ShiftProduct
     | ShiftScores

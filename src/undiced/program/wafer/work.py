@@ -112,6 +112,7 @@ class Work:
 
     Attributes:
         scalars: compare-and-branch steps of scalar code. calls: of the library's scalar functions.
+        draws: tokens drawn from lists.
         rebinds: output queues that are given another color. writes: registers that give colors other routes.
         tasks: scheduled local tasks. ring: what passes around lines while the vector operations run.
         haul: set for movers; their vector operations (conversions) come before it.
@@ -120,6 +121,7 @@ class Work:
     vectors: tuple[Vectors, ...] = ()
     scalars: int = 0
     calls: int = 0
+    draws: int = 0
     rebinds: int = 0
     writes: int = 0
     tasks: int = 0

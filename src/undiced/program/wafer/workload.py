@@ -29,6 +29,7 @@ WORK: dict[type[isa.Operation], Derive] = {
         (isa.Append, elementwise.append),
         (isa.Place, elementwise.place),
         (isa.Select, elementwise.select),
+        (isa.Draw, elementwise.draw),
         (isa.Mark, elementwise.mark),
         (isa.Pick, elementwise.pick),
         (isa.Reduce, movement.reduce),

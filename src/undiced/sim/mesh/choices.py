@@ -43,6 +43,12 @@ def _last_ids(cores: Cores, name: str, last: int = 1) -> Ints:
     return ids.reshape(*ids.shape[:2], *(1,) * (len(value.dims) - last + 1), ids.shape[-1])
 
 
+def draw(cores: Cores, i: isa.Draw) -> None:
+    """The likeliest: lists have the largest first."""
+    lists = cores.read(i.a)
+    cores.keep(i.result, lists[:, :, :, 1, :1].copy())
+
+
 def mark(cores: Cores, i: isa.Mark) -> None:
     """Ids that a core's share does not have mark nothing there."""
     wanted = cores.read(i.ids)[..., None]

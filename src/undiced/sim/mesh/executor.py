@@ -47,6 +47,7 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
     isa.Append: positions.append,
     isa.Place: choices.place,
     isa.Select: choices.select,
+    isa.Draw: choices.draw,
     isa.Mark: choices.mark,
     isa.Pick: choices.pick,
     isa.Reduce: movers.reduce,

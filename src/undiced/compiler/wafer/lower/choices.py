@@ -20,8 +20,8 @@ class Choices:
         wire: of partial sums that travel; exponentials, what they weigh, sums of squares and logits take 32 bits.
         softmax: "max" takes the largest score off first; "clamped" takes none: exact unless a score leaves +-80.
         row_slices, band_slices: trees that share the payload of a column of cores, and of a band.
-        candidates: tokens with the largest logits that the head finds. whole_bands: a band has all columns that there
-            are for it, however thin its shares.
+        candidates: tokens with the largest logits that the head finds and draws from.
+        whole_bands: a band has all columns that there are for it, however thin its shares.
     """
 
     weights: DType = DType.F16

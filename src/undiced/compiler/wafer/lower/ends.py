@@ -58,6 +58,9 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
     best = w.value("largest", lists, (), (part,))
     w.emit(isa.Reduce(w.node, "top", best, own, grid.line(Axis.COLUMNS), "f32"))
     both = w.sent(best, grid.line(Axis.COLUMNS), "chosen", lists, (), ())
-    ids = w.value("chosen.id", (Dim("count", 1),), (), (), view=view_of(both, w.choices.candidates))
-    w.emit(isa.Copy(w.node, w.state(TOKEN, (Dim("count", 1),)), ids))
+    token = w.state(TOKEN, (Dim("count", 1),))
+    if w.choices.candidates > 1:
+        w.emit(isa.Draw(w.node, token, both))
+    else:
+        w.emit(isa.Copy(w.node, token, w.value("chosen.id", (Dim("count", 1),), (), (), view=view_of(both, 1))))
     low.held[node.out] = Held(result, "columns", vocab)

@@ -82,6 +82,15 @@ def _listed(a: Part, r: Part, kept: set[str]) -> bool:
     return same(a, r)
 
 
+def draw(i: isa.Draw, s: Scope) -> Faults:
+    """One id, of lists that every core has."""
+    dims = s.values[i.a].dims
+    if len(dims) != 2 or dims[0].size < 2 or s.shares.size(i.result) != 1:
+        yield Fault(f"{i.a} is {list(dims)}, no lists that {i.result} is one token of")
+    yield from whole(s, (i.a,), "is no list yet")
+    yield from together(s, i.result, (i.a,))
+
+
 def mark(i: isa.Mark, s: Scope) -> Faults:
     """One more dimension than the ids have."""
     made, ids = s.values[i.result].dims, s.values[i.ids].dims

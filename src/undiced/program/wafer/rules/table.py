@@ -28,6 +28,7 @@ RULES: dict[type[isa.Operation], Rule] = {
         (isa.Append, arithmetic.append),
         (isa.Place, choices.place),
         (isa.Select, choices.select),
+        (isa.Draw, choices.draw),
         (isa.Mark, choices.mark),
         (isa.Pick, choices.pick),
         (isa.Reduce, movers.reduce),
