@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import DEFAULT_MODEL, Json
+from undiced.cli.run import MappingOption
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
@@ -38,6 +39,7 @@ def diff(
     ] = 0.01,
     machine: Annotated[str, typer.Option(help="The mesh, as in toy-24x24.")] = "toy-6x5",
     sum_bits: Annotated[int, typer.Option(help="16 or 32 bits a partial sum of the mesh.")] = 16,
+    mapping: MappingOption = "undiced",
     as_json: Json = False,
 ) -> None:
     """Run two executors of one model on the same tokens. Says at which layer, operator and value they part."""
@@ -57,7 +59,7 @@ def diff(
     if not as_json:
         for name in (first, second):
             typer.secho(f"{name}: {EXECUTORS[name]}", fg="bright_black", err=True)
-    a, b = (trace(name, checkpoint, graph, tokens, machine, sum_bits) for name in (first, second))
+    a, b = (trace(name, checkpoint, graph, tokens, machine, sum_bits, mapping) for name in (first, second))
     found = parting(graph.nodes, a, b, tolerance)
     if as_json:
         emit({"model": checkpoint.name, "a": first, "b": second, "tokens": len(tokens), **found.summary()})
@@ -88,7 +90,15 @@ def tokens_of(checkpoint: Checkpoint, graph: Graph, prompt: str | None, most: in
     return ids
 
 
-def trace(name: str, checkpoint: Checkpoint, graph: Graph, tokens: Sequence[int], machine: str, sum_bits: int) -> Trace:
+def trace(
+    name: str,
+    checkpoint: Checkpoint,
+    graph: Graph,
+    tokens: Sequence[int],
+    machine: str,
+    sum_bits: int,
+    mapping: str = "undiced",
+) -> Trace:
     """The values of one executor by its name."""
     from undiced.cli import traces
     from undiced.cli.run import meshed_on
@@ -98,7 +108,7 @@ def trace(name: str, checkpoint: Checkpoint, graph: Graph, tokens: Sequence[int]
         return traces.trace_graph(graph, checkpoint, tokens)
     if name == "host":
         return traces.trace_host(checkpoint, graph, tokens)
-    meshed = meshed_on(checkpoint, graph, machine, Bounds(1, max(len(tokens), 2)), None, "auto", sum_bits)
+    meshed = meshed_on(checkpoint, graph, machine, Bounds(1, max(len(tokens), 2)), None, "auto", sum_bits, mapping)
     return traces.trace_mesh(meshed, "wafer" if name == "wafer-numbers" else "fp32", tokens)
 
 

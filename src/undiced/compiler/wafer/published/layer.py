@@ -306,20 +306,18 @@ def glu(style: Style, low: Lowering, node: Node) -> None:
     """activation(gate) * up on every core."""
     w, gate, up = low.w, low.get(node), low.get(node, 1)
     active, function = _operand(style, low, gate, layered(node.out)[0]), FUNCTIONS[node.text("activation")]
+    width = prod(local_shape(w.values[gate.name]))
     if node.text("activation") == "swiglu_oss":
         gate_times_up(w, active, gate.name, up.name, node.text("activation"))
+    elif style.activated is None or style.activated >= width:
+        whole = low.like(gate, f"{layered(node.out)[0]}.activated")
+        _function(style, low, function, whole, gate.name)
+        w.emit(isa.Combine(w.node, "multiply", active, whole, up.name))
     else:
-        _function(style, low, function, *(2 * [_activated(style, low, gate)]))
+        part = w.value("gate.part", (Dim("flat", style.activated),), (), (), view=view_of(gate.name))
+        _function(style, low, function, part, part)
         w.emit(isa.Combine(w.node, "multiply", active, gate.name, up.name))
     low.held[node.out] = Held(active, gate.side, gate.dims)
-
-
-def _activated(style: Style, low: Lowering, gate: Held) -> str:
-    """What the activation is taken of, in place."""
-    held = prod(local_shape(low.w.values[gate.name]))
-    if style.activated is None or style.activated >= held:
-        return gate.name
-    return low.w.value("gate.part", (Dim("flat", style.activated),), (), (), view=view_of(gate.name))
 
 
 def act(style: Style, low: Lowering, node: Node) -> None:
