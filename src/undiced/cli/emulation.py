@@ -7,7 +7,7 @@ that it takes is this machine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError, NonFiniteLogitsError
@@ -69,7 +69,7 @@ def meshed_program(checkpoint: Checkpoint, graph: Graph, program: WaferProgram) 
         raise InvalidRequestError(
             f"The program was compiled for other weights than {checkpoint.name}'s: {other} is "
             f"{_sizes(wanted.get(other))} in the program and {_sizes(here.get(other))} in the checkpoint.",
-            remedy="Name the checkpoint that it was compiled for with --weights, or compile it again.",
+            remedy="Name the checkpoint that it was compiled for with --checkpoint, or compile it again.",
         )
     return Meshed(checkpoint, graph, program)
 
@@ -88,18 +88,21 @@ def mesh_model(
     region: tuple[int, int] | None = None,
     sum_bits: int = 16,
     mapping: str = "undiced",
+    weights: str = "fp16",
 ) -> Meshed:
     """Compiles a model as for any machine, one that is small enough to be emulated.
 
     Args:
         wafers: how many may be used; the fewest that hold the model by default.
         region: sides of a region, x by y; searched by default.
-        mapping: ours, or a published one, which has no number of wafers and no sums to choose.
+        mapping: ours, or a published one, which has no number of wafers and no number formats to choose.
+        weights: fp16, int8 or int4.
 
     Raises:
         CompileError: the machine is too large to be emulated, the model does not fit, or an operator has no lowering.
         ContextLengthError: the model has fewer positions than the bounds.
     """
+    from undiced.compiler.wafer.asked import choices_of
     from undiced.compiler.wafer.lower.choices import EXACT, LEAN
     from undiced.compiler.wafer.published.build import build_whole
     from undiced.compiler.wafer.search import compile_graph
@@ -113,13 +116,14 @@ def mesh_model(
             remedy="Shorten the prompt, or ask for fewer tokens.",
         )
     if mapping != "undiced":
-        if wafers is not None or sum_bits != 16:
+        if wafers is not None or sum_bits != 16 or weights != "fp16":
             raise CompileError(
-                f"The {mapping} mapping has no wafers and no sums to choose: they are as published.",
-                remedy="Leave --wafers and --sum-bits out.",
+                f"The {mapping} mapping has no wafers and no number formats to choose: they are as published.",
+                remedy="Leave --wafers, --weights and --sum-bits out.",
             )
         return Meshed(checkpoint, graph, build_whole(graph, machine, mapping, region or "auto", bounds, CHUNK))
     choices = LEAN if sum_bits == 16 else EXACT
+    choices = replace(choices, weights=choices_of({"weights": weights}).weights)
     options = Options(bounds, wafers, choices, chunk=CHUNK, region=region)
     return Meshed(checkpoint, graph, compile_graph(graph, machine, options))
 

@@ -6,6 +6,8 @@ import typer
 
 from undiced.core.errors import InvalidRequestError
 
+_OPTIONS = {"source": "--checkpoint"}
+
 
 def chosen(given: typer.Context, name: str) -> bool:
     """Whether an option stands on the command line."""
@@ -21,5 +23,5 @@ def refuse_given(given: typer.Context, names: set[str], why: str) -> None:
     """
     for name in sorted(names):
         if chosen(given, name):
-            option = "--" + name.replace("_", "-")
+            option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
             raise InvalidRequestError(f"{option} {why}.", remedy=f"Leave {option} out.")

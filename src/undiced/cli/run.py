@@ -75,7 +75,7 @@ class Timing:
         }
 
 
-_COMPILED = {"machine", "wafers", "region", "sum_bits", "mapping"}  # what a program has decided
+_COMPILED = {"machine", "wafers", "region", "sum_bits", "mapping", "weights"}  # what a program has decided
 
 
 def run(
@@ -91,8 +91,12 @@ def run(
     region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     sum_bits: SumBits = 16,
     mapping: MappingOption = "undiced",
-    weights: Annotated[
-        str | None, typer.Option(help="Whose weights a compiled program takes; the model that it names by default.")
+    weights: Annotated[str, typer.Option(help="fp16, int8 or int4, as cores keep them (--numbers wafer).")] = "fp16",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoint", help="Whose weights a compiled program takes; the model that it names by default."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -108,11 +112,11 @@ def run(
     known = known_numbers(numbers)
     program = _program(given, model) if is_program(model) else None
     if program is None:
-        refuse_given(given, {"weights"}, "goes with a compiled program")
+        refuse_given(given, {"source"}, "goes with a compiled program")
     texts = prompt or [_typed()]
-    source = model if program is None else weights or program.model
-    with loading(source, quiet=as_json) as bar:
-        checkpoint = open_checkpoint(source, progress=bar)
+    name = model if program is None else source or program.model
+    with loading(name, quiet=as_json) as bar:
+        checkpoint = open_checkpoint(name, progress=bar)
     tokenizer = load_tokenizer(checkpoint)
     graph = build(checkpoint)
     answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
@@ -120,7 +124,7 @@ def run(
         raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
     if program is None:
-        meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping)
+        meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping, weights)
     else:
         meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
         _fits(program, bounds)
@@ -222,6 +226,7 @@ def meshed_on(
     region: str,
     sum_bits: int,
     mapping: str = "undiced",
+    weights: str = "fp16",
 ) -> Meshed:
     """The model, compiled for a machine by its name.
 
@@ -237,7 +242,17 @@ def meshed_on(
     sides = parse_region(region)
     fixed = None if sides == "auto" else sides
     wafer = find_machine(machine)
-    return mesh_model(checkpoint, graph, wafer, bounds, wafers=wafers, region=fixed, sum_bits=sum_bits, mapping=mapping)
+    return mesh_model(
+        checkpoint,
+        graph,
+        wafer,
+        bounds,
+        wafers=wafers,
+        region=fixed,
+        sum_bits=sum_bits,
+        mapping=mapping,
+        weights=weights,
+    )
 
 
 def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:

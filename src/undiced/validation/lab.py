@@ -8,6 +8,7 @@ from functools import cache
 from undiced.compiler.wafer.published.build import build_published
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
+from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions, Phase
 from undiced.machine import find_machine
 from undiced.machine.cost import repriced
@@ -92,6 +93,13 @@ class Lab:
 
     def _compiled(self, model: str, code_bytes: int | None) -> WaferProgram:
         return _ours(replace(preset(model), name=""), code_bytes)  # models that differ by name alone are one
+
+    def places(self, run: Run) -> bool:
+        """Whether a run's program finds room."""
+        try:
+            return bool(_program(run).regions)
+        except CompileError:
+            return False
 
     def fact(self, run: Run, name: str) -> float:
         """What a run's program says of itself."""

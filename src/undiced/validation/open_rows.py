@@ -137,7 +137,22 @@ def _memory() -> list[ValidationRow]:
             longest,
         ),
         row("SR-8", "waferengine, fullest core at 8,192 positions", 40_054, "bytes", runs.engine(True, 8192), used),
+        ValidationRow(
+            "MC-b", "waferengine, most sequences in lockstep, code counted", 2, "sequences", _most_sequences, AM
+        ),
+        ValidationRow(
+            "MC-w",
+            "waferengine, regions of 128 x 128 with a layer each (0: nothing places), code counted",
+            0,
+            "programs",
+            lambda lab: float(lab.places(runs.narrow())),
+            AM,
+        ),
     ]
+
+
+def _most_sequences(lab: Lab) -> float:
+    return max((n for n in range(1, 5) if lab.places(runs.engine(True, 1152, batch=n))), default=0)
 
 
 def _slopes() -> list[ValidationRow]:

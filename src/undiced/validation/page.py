@@ -21,12 +21,11 @@ kept. Printed are the value under the presets' parameters, and 5 %, 50 % and 95 
 made under the presets, each executable as it is timed. Context 4,096, batch 1, 16-bit weights, code as counted from the
 streams, the fewest wafers that hold it. Partial sums are of 16 bits, those of exponentials and what they weigh of 32,
 unless the claim says otherwise; wafer.md says what that does to a model. Straight-line vector operations cost 26 to 35
-cycles before their first element, as K2 and K3 leave it. What the language of programs can't say is claimed no more:
-sums held in a core's cache as against memory, and keys of 8 bits."""
+cycles before their first element, as K2 and K3 leave it. Tokens are the likeliest: none is drawn."""
 _ABLATION_INTRO = """Padded one-head 8B on WSE-2 under the presets' parameters, without embedding and lm_head, 4,096
 positions. The baseline runs one layer, fp16 throughout; steps of ours hold all layers, and what lies between regions
-and wafers is shared out over layers. The baseline's figure is that of its published closed forms: it activates fewer
-elements than a layer has, as its benchmark does, and its vector operations cost as looped ones."""
+and wafers is shared out over layers. The baseline is its benchmark's program, by the same costs: it activates fewer
+elements than a layer has."""
 
 
 def whole_page(outcomes: list[Outcome], found: Claims) -> str:

@@ -42,3 +42,8 @@ def engine(wide: bool, context: int, stages: tuple[int, ...] | None = None, batc
     """The decode engine of Qwen3-1.7B on WSE-3."""
     region, layers = ((256, 256), _EIGHT_STAGES) if wide else ((64, 256), (1,) * 28)
     return Run("qwen3-1.7b", "wse3", "waferengine", region, 16, context, stages=stages or layers, batch=batch)
+
+
+def narrow() -> Run:
+    """A layer a region of 128 x 128 cores, which does not place."""
+    return Run("qwen3-1.7b", "wse3", "waferengine", (128, 128), 16, 1024, stages=(1,) * 28)

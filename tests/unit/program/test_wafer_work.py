@@ -108,9 +108,21 @@ def test_factors_have_16_bits_with_sums_of_16_bits_and_else_the_wider_type(
 
 @pytest.mark.parametrize(("dtype", "operations"), [(DType.I8, 1), (DType.I4, 2)])
 def test_rows_of_integers_are_unpacked_before_they_are_multiplied(dtype: DType, operations: int) -> None:
-    made = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 48, dtype))).vectors
-    assert [v.arithmetic for v in made] == ["unpack"] * operations + ["multiply_add"]
-    assert made[0].count == 14
+    made = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 24, dtype))).vectors
+    assert [v.arithmetic for v in made] == ["unpack"] * operations + ["multiply", "multiply_add"]
+    assert made[0].count == 14 and made[-2].length == 14  # the inputs take the scales of their rows
+
+
+@pytest.mark.parametrize("dtype", [DType.I8, DType.I4])
+def test_a_scratch_unpacks_many_rows_at_once_and_long_rows_have_several_scales(dtype: DType) -> None:
+    scratch = value("wide", ("flat", 480), dtype=F16)
+    made = work(
+        isa.Product("n", "x", ("w",), ("y",), ("feature",), scratch="wide"), shares(*_matrix(14, 96, dtype), scratch)
+    ).vectors
+    groups = 96 // (48 if dtype is DType.I8 else 32)
+    assert (made[0].length, made[0].count) == (5 * 96, 3)
+    assert made[-2].length == 14 * groups
+    assert (made[-1].length, made[-1].count) == (96 // groups, 14 * groups)
 
 
 def test_combine_takes_scalars_along_what_b_lacks() -> None:

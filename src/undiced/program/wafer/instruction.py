@@ -53,6 +53,7 @@ class Product(Operation, frozen=True, tag="product"):
     that an operation runs along; the other operand of each operation is a scalar. Weights may be a cache: then each
     token meets its own sequence's. `expert` names ids: of the first dimension of stacked weights a token takes those,
     which then are that dimension. Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
+    Rows of integers become 16-bit floats in `scratch`, as many at once as it holds; x takes their scales.
     """
 
     x: str
@@ -62,6 +63,7 @@ class Product(Operation, frozen=True, tag="product"):
     accumulate: bool = False
     expert: str = ""
     unpinned: bool = False
+    scratch: str = ""
 
 
 class Combine(Operation, frozen=True, tag="combine"):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from undiced.program.wafer.instruction import Instruction
 
 READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert", "carried"})
-WRITTEN = frozenset({"result", "results", "cache"})
+WRITTEN = frozenset({"result", "results", "cache", "scratch"})
 
 
 def reads(instruction: Instruction) -> tuple[str, ...]:

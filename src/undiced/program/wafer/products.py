@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, prod
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer.instruction import Product
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.value import DType
+from undiced.program.wafer.value import GROUPS, DType
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
 _UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
@@ -92,6 +92,11 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
     return out
 
 
+def _integers(tile: Tile, s: Shares) -> bool:
+    """Whether rows are stored as integers, with scales; neighbors share those of their joined rows."""
+    return s.values[tile.vector].dtype in _UNPACKING
+
+
 def _beside(a: Tile, b: Tile, s: Shares) -> bool:
     """Whether b's results follow a's, or lie between them element by element."""
     first, second = s.extent(a.result), s.extent(b.result)
@@ -111,17 +116,20 @@ def _factor(tile: Tile, s: Shares) -> DType:
 
 
 def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> list[Vectors]:
-    """Rows of integers become 16-bit floats for every operation; an operand of another type is converted once.
-
-    Of stacked weights that is what the token takes.
+    """Rows of integers become 16-bit floats, as many at once as the scratch holds, and x takes their scales; an operand
+    of another type is converted once. Of stacked weights that is what the token takes.
     """
     out, tokens, wanted = [], s.step.size, _factor(tile, s)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
         if name == tile.vector and dtype in _UNPACKING:
-            count = tile.sums * tile.rest * tokens
-            row = Vectors("unpack", dtype, DType.F16, tile.length, count, tile.rest * tokens, BYTES[dtype], 2)
-            out += [row] * _UNPACKING[dtype]
+            rows = tile.sums * tile.rest
+            at_once = max(1, min(rows, s.size(i.scratch) // tile.length)) if i.scratch else 1
+            pieces = ceil(rows / at_once) * tokens
+            row = Vectors("unpack", dtype, DType.F16, tile.length * at_once, pieces, 0, BYTES[dtype], 2)
+            scales = tile.sums * ceil(tile.length / GROUPS[dtype])
+            scaled = Vectors("multiply", DType.F16, DType.F16, scales, tokens, 0, 4, 2)
+            out += [*[row] * _UNPACKING[dtype], scaled]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
             stacked = bool(i.expert) and name != i.x
@@ -134,12 +142,13 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
     operand, result = _factor(tile, s), s.values[tile.result].dtype
     single = tile.sums == 1 and not i.accumulate
+    pieces = ceil(tile.length / GROUPS[s.values[tile.vector].dtype]) if _integers(tile, s) else 1
     return Vectors(
         "multiply" if single else "multiply_add",
         operand,
         result,
-        tile.length,
-        tile.sums * tile.rest * s.step.size,
+        ceil(tile.length / pieces),
+        tile.sums * tile.rest * pieces * s.step.size,
         s.step.size * (tile.rest if tile.sums > 1 else 1),
         BYTES[operand],
         BYTES[result] if single else 0,

@@ -26,7 +26,9 @@ class DType(StrEnum):
     I32 = "i32"
 
 
-BITS: dict[DType, float] = {  # stored bits an element; block formats with their 16-bit scales (a group of 64, of 32)
+GROUPS = {DType.I8: 64, DType.I4: 32}  # elements that share a 16-bit scale: of a row, or of whole rows that are shorter
+INTEGERS = {DType.I8: 127, DType.I4: 7}  # the largest, and its negative the smallest
+BITS: dict[DType, float] = {  # stored bits an element, scales included
     DType.F32: 32,
     DType.F16: 16,
     DType.BF16: 16,

@@ -16,10 +16,11 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from undiced.core.errors import CheckpointError
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import PROMPT
-from undiced.program.wafer.program import Region, Run, WaferProgram
-from undiced.program.wafer.value import Growth, Kind, Rotation, Table, Value, Weights, local_shape
-from undiced.sim.mesh.rounding import F32, Numbers, rounded
+from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
+from undiced.program.wafer.value import GROUPS, Growth, Kind, Rotation, Table, Value, Weights, local_shape
+from undiced.sim.mesh.rounding import F32, Numbers, quantized, rounded
 from undiced.sim.mesh.spreading import spread
 
 ReadSlot = Callable[[str], F32]
@@ -60,16 +61,20 @@ def bind(
     slots: dict[str, list[_Use]] = {}
     for region, bounds in zip(program.regions, made, strict=True):
         for run, bound in zip(region.runs, bounds, strict=True):
-            values = program.streams[run.stream].values
-            for value in values:
+            stream = program.streams[run.stream]
+            for value in stream.values:
                 if value.table is not None:
                     bound[value.name] = _stored(value, tabled(value, value.table, read), region, numbers)
-            for use in _uses(values, region, run, bound):
+            for use in _uses(stream.values, region, run, bound):
                 slots.setdefault(use.slot, []).append(use)
     with ThreadPoolExecutor(_READERS) as pool:
         for done, _ in enumerate(pool.map(partial(_bind_slot, read, numbers), slots.items()), 1):
             if progress is not None:
                 progress(done, len(slots))
+    if numbers == "wafer":
+        for region, bounds in zip(program.regions, made, strict=True):
+            for run, bound in zip(region.runs, bounds, strict=True):
+                _quantize(program.streams[run.stream], bound)
     return made
 
 
@@ -96,6 +101,39 @@ def _uses(values: tuple[Value, ...], region: Region, run: Run, bound: Bound) -> 
             bound[value.name] = np.zeros((region.rows, region.columns, *local_shape(value)), dtype=np.float32)
 
 
+def _quantize(stream: Stream, bound: Bound) -> None:
+    """Integer weights as cores hold them: of a product side by side, so that they share scales; tables row by row."""
+    values = {value.name: value for value in stream.values}
+    left = {name for name in bound if values[name].kind is Kind.WEIGHT and values[name].dtype in GROUPS}
+    for i in stream.instructions:
+        if isinstance(i, isa.Product) and left.issuperset(i.weights):
+            arrays = [bound[name] for name in i.weights]
+            rows = [_rows(array, _row(values[name], i.inner)) for array, name in zip(arrays, i.weights, strict=True)]
+            if len({each.shape[2] for each in rows}) == 1:
+                rows = _split(quantized(np.concatenate(rows, axis=-1), values[i.weights[0]].dtype), rows)
+            else:
+                rows = [quantized(each, values[i.weights[0]].dtype) for each in rows]
+            for name, array, made in zip(i.weights, arrays, rows, strict=True):
+                bound[name] = np.ascontiguousarray(made).reshape(array.shape)
+            left -= set(i.weights)
+    for name in left:
+        array = bound[name]
+        bound[name] = quantized(_rows(array, prod(array.shape[3:])), values[name].dtype).reshape(array.shape)
+
+
+def _row(value: Value, inner: tuple[str, ...]) -> int:
+    """Elements of a core's share along the dimensions that operations run along, which come last."""
+    return prod(size for dim, size in zip(value.dims, local_shape(value), strict=True) if dim.name in inner)
+
+
+def _rows(array: F32, row: int) -> F32:
+    return array.reshape(*array.shape[:2], -1, row)
+
+
+def _split(joined: F32, like: list[F32]) -> list[F32]:
+    return np.split(joined, np.cumsum([each.shape[-1] for each in like])[:-1], axis=-1)
+
+
 def _bind_slot(read: ReadSlot, numbers: Numbers, slot: tuple[str, list[_Use]]) -> None:
     name, uses = slot
     whole = read(name) if name else None
@@ -112,8 +150,9 @@ def _bind_slot(read: ReadSlot, numbers: Numbers, slot: tuple[str, list[_Use]]) -
 
 
 def _stored(value: Value, whole: F32, region: Region, numbers: Numbers) -> F32:
-    """As cores hold it."""
-    return spread(value, rounded(whole, value.dtype) if numbers == "wafer" else whole, region.rows, region.columns)
+    """As cores hold it; integers are made of it later."""
+    exact = numbers != "wafer" or value.dtype in GROUPS
+    return spread(value, whole if exact else rounded(whole, value.dtype), region.rows, region.columns)
 
 
 def ordered(value: Value, held: Weights, run: Run, slot: F32 | None) -> F32:

@@ -46,7 +46,7 @@ class Bands:
         (pairs of a head) lie as thin as on all."""
         count = min(kv_heads, columns)
         lanes = columns // count
-        return cls(count, min(lanes, ceil(shares / ceil(shares / lanes))))
+        return cls(count, min(lanes, ceil(max(shares, 1) / ceil(max(shares, 1) / lanes))))
 
     def heads_and(self, dim: str) -> Spread:
         """KV heads over bands, a dimension over each band's lanes."""

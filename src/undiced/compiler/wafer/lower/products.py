@@ -41,6 +41,8 @@ def output_of(low: Lowering, node: Node) -> Output:
     config, bands = low.config, low.bands
     role = attention_role(low, node.out)
     if role in ("q", "k"):
+        if config.head_dim % 2:
+            raise low.refuse(node, f"of heads with {config.head_dim} columns: they lie in pairs")
         pairs = (Dim("pair", config.head_dim // 2), Dim("turn", 2))
         heads: tuple[Dim, ...] = (Dim("kv", config.kv_heads),)
         heads += (Dim("group", config.heads // config.kv_heads),) if role == "q" else ()

@@ -13,6 +13,7 @@ from undiced.compiler.wafer.lower.held import ByPosition, Held
 from undiced.compiler.wafer.lower.lowering import HIDDEN, KEPT, PARTS, RANGE, TOKEN, Lowering, layered
 from undiced.compiler.wafer.lower.positions import tables_stream
 from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
+from undiced.compiler.wafer.lower.widening import widened
 from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.model.config import ModelConfig
 from undiced.model.graph import Graph
@@ -156,7 +157,7 @@ class Streams:
         low.send_range()
         self.tables.update(low.tables)
         name = _name(segment)
-        return self.index(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))
+        return self.index(widened(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}")))
 
     def rotating(self) -> Iterator[Run]:
         """The run that every region starts with where layers read tables by position."""

@@ -19,7 +19,7 @@ from undiced.program.wafer.rules.operands import (
 from undiced.program.wafer.rules.scope import Scope
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.spreads import local, repeats, same
-from undiced.program.wafer.value import Kind
+from undiced.program.wafer.value import DType, Kind
 
 
 def product(i: isa.Product, s: Scope) -> Faults:
@@ -27,6 +27,8 @@ def product(i: isa.Product, s: Scope) -> Faults:
     if not i.weights or len(i.weights) != len(i.results):
         yield Fault(f"{len(i.weights)} weights make {len(i.results)} results")
         return
+    if i.scratch and (s.values[i.scratch].dtype is not DType.F16 or s.values[i.scratch].kind is not Kind.ACTIVATION):
+        yield Fault(f"scratch {i.scratch} does not hold 16-bit floats for the moment")
     for weight, result in zip(i.weights, i.results, strict=True):
         yield from is_of(s, weight, (Kind.WEIGHT, Kind.CACHE), "weights")
         if i.expert:
