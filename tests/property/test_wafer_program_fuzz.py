@@ -6,17 +6,22 @@ The mutations are drawn by seed, so that a failure names its input.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from support.bounded import within
-from support.mesh_models import tiny
+from support.mesh_configs import DENSE
+from support.mesh_models import randomly, tiny
 from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import LEAN
+from undiced.compiler.wafer.published.build import build_whole
+from undiced.compiler.wafer.published.decode import Asked, waferllm_prompt
 from undiced.core.errors import UndicedError
 from undiced.machine.presets import toy
+from undiced.program import Bounds
 from undiced.program.artifact import sealed
 from undiced.program.file import decode
 from undiced.program.wafer.program import WaferProgram
@@ -30,12 +35,16 @@ WAFER = toy(12, 12)
 
 
 def programs() -> list[tuple[WaferProgram, dict[str, Any]]]:
-    """Small ones of two families, with the weights that they name."""
+    """Small ones of two families and of published mappings, with the weights that they name."""
     found = []
     for name in ("llama", "qwen3-moe"):
         graph, weights = tiny(name)
         program = compile_mesh(graph, 3, 4, cuts=(3,), context=16, choices=LEAN)
         found.append((msgspec.structs.replace(program, machine_digest=WAFER.digest), weights))
+    graph, weights = tiny("qwen3")
+    found.append((build_whole(graph, WAFER, "waferengine", (4, 3), Bounds(1, 16), 8), weights))
+    graph, weights = randomly(replace(DENSE, heads=1, kv_heads=1))
+    found.append((waferllm_prompt(Asked(graph, WAFER, 3, 3, 1, Bounds(1, 5))), weights))
     return found
 
 
@@ -109,7 +118,7 @@ def test_mutated_programs_end_in_a_step_and_a_time_or_one_error(count: int) -> N
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_programs_of_any_bytes_end_in_one_error(count: int) -> None:
-    [(program, weights), _] = programs()
+    program, weights = programs()[0]
     whole = program.payload
     for seed in range(count):
         draw, data = random.Random(seed), bytearray(whole)

@@ -247,8 +247,8 @@ class _Timeline:
 
     def _occupy(self, i: isa.Instruction, sent: Moment, heard: Moment) -> None:
         """A mover's queues are its own until it has sent and heard everything."""
-        used, route = channel(i, self.shares), i.route  # type: ignore[union-attr]
-        if used is None or route is None:
+        used = channel(i, self.shares)
+        if used is None or (route := i.route) is None:  # type: ignore[union-attr]
             return
         for queue in range(route.output_queue, route.output_queue + used.queues):
             self.sending[queue] = sent

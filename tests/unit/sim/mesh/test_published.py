@@ -15,6 +15,7 @@ from undiced.machine import find_machine
 from undiced.model import KvState, RopeConfig, build_config, run_graph
 from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
+from undiced.sim.clock import time_step
 from undiced.sim.mesh.executor import MeshExecutor
 
 BOUND = 2e-3  # of the logits' deviation: vector sequences are good to 1e-4, the library is exact
@@ -63,6 +64,15 @@ def test_a_prompt_that_lies_over_cores_has_the_logits_of_all_its_tokens(side, le
     assert found.logits.shape == wanted.shape
     assert np.abs(found.logits - wanted).max() < BOUND * wanted.std()
     assert found.tokens == tuple(wanted.argmax(axis=1))
+
+
+def test_a_whole_prompt_is_timed_from_the_host_to_its_logits():
+    graph, _ = randomly(ONE_HEAD)
+    machine = find_machine("toy-4x4")
+    program = waferllm_prompt(Asked(graph, machine, 4, 4, 1, Bounds(1, 9)))
+    timing = time_step(program, machine)
+    assert timing.by_kind()["io"] > 0 and timing.by_instruction()["ShiftProduct"] > 0
+    assert sum(timing.by_kind().values()) == pytest.approx(timing.token_cycles)
 
 
 def test_prompts_in_16_bits_are_near():
