@@ -179,6 +179,8 @@ def map_wafer(
 ) -> None:
     """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
     from undiced.cli.terminal import emit
+    from undiced.program.wafer.step import Step
+    from undiced.sim.outlook import check_phase, is_prompt
     from undiced.sim.raster import png
     from undiced.sim.wafer_map import svg
 
@@ -187,8 +189,10 @@ def map_wafer(
         raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
     opened = open_program(file, machine)
     program, wafer = opened.program, opened.wafer
+    context = context or program.bounds.context
+    check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
     with opened.computing():
-        drawing = svg(program, wafer, _report(program, wafer, context or program.bounds.context, None))
+        drawing = svg(program, wafer, _report(program, wafer, context, None))
     with writing(out):
         out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(printable(str(out)))

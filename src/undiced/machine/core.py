@@ -25,7 +25,6 @@ class Core:
             itself), 1 (not 1 itself) or 7, and 4 modulo the banks; all other strides run at full width.
         stride_max, extent_max: elements, the largest that a descriptor holds.
         microthreads: vector operations that wait for the fabric beside the running task.
-        code_bytes: memory that the code and system of a published decode program take, as measured.
         vector_setup_cycles: issuing one vector operation of a loop, before its first element.
         straight_setup_cycles: the same outside loops, where its descriptors are loaded one by one.
         loop_iteration_cycles: one iteration of a loop around vector operations' own: three descriptors loaded.
@@ -57,7 +56,6 @@ class Core:
     stride_max: Constant
     extent_max: Constant
     microthreads: Constant
-    code_bytes: Constant
     vector_setup_cycles: Constant
     straight_setup_cycles: Constant
     loop_iteration_cycles: Constant

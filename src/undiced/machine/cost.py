@@ -1,6 +1,6 @@
 """What costs are made of: `CostModel`, a machine's figures as plain numbers, and `Cost`, cycles split by where they go.
 
-Knows no operation: what each one costs is in collective.py, vector.py and instruction.py.
+Knows no operation: what each one costs is in arithmetic.py, lines.py and ring.py.
 """
 
 from __future__ import annotations

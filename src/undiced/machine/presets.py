@@ -49,7 +49,6 @@ def _core2() -> Core:
         stride_max=published(127, "1", "[SDK]: eight bits with a sign"),
         extent_max=published(32767, "1", "[SDK]: sixteen bits with a sign"),
         microthreads=published(8, "1", "[SDK]"),
-        code_bytes=measured(26_200, "byte", "[AM]: a decode program with all its features, 22.6 K and 3.6 K of system"),
         vector_setup_cycles=fitted.WSE2_VECTOR_SETUP,
         straight_setup_cycles=fitted.WSE2_STRAIGHT_SETUP,
         loop_iteration_cycles=fitted.LOOP_ITERATION,

@@ -41,7 +41,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "fits": timing.step.sequences <= streams and context <= _longest(program) and bool(facts.get("fits", 1.0)),
         "cycles_per_token": timing.token_cycles if decoding else prompt,
         **({} if decoding else {"prompt_cycles": prompt}),
-        "cycles_per_layer": timing.layer_cycles,
+        "cycles_per_layer": timing.layer_cycles * (1 if decoding or whole else context),
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
         "tokens_per_second": single if decoding else prompt_speed,
@@ -78,9 +78,14 @@ def check_phase(program: WaferProgram, step: Step, phase: Phase) -> None:
     """A program is timed for what it was made for, and prompts one after another.
 
     Raises:
-        CompileError: it is not, or several prompts at once.
+        CompileError: it is not, more positions than it holds, or several prompts at once.
     """
     context = program.bounds.context
+    if step.context > context:
+        raise CompileError(
+            f"The program holds {context} positions, and {step.context} are asked for.",
+            remedy=f"Compile it with --context {step.context}.",
+        )
     if is_prompt(program) and (phase != "prefill" or step.context != context):
         raise CompileError(
             f"The program is the prefill of {context} positions.",

@@ -14,6 +14,7 @@ from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import WaferProgram
 from undiced.sim.clock import Timing
+from undiced.sim.outlook import is_prompt
 
 _CELL = 360  # pixels of a wafer's longer side
 _GAP = 28
@@ -87,12 +88,13 @@ def _embeds(i: isa.Instruction) -> bool:
 
 def _header(program: WaferProgram, report: Timing, wafers: int) -> list[str]:
     shapes = ", ".join(sorted({f"{r.rect.width} x {r.rect.height}" for r in report.regions}))
-    batch = report.step.sequences
+    batch, context, whole = report.step.sequences, report.step.context, is_prompt(program)
+    speed = report.tokens_per_second * (context if whole else 1)
+    per, size = ("prompt", f"prompt of {context:,}") if whole else ("token", f"context {context:,}, batch {batch}")
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
-        f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per token, simulated",
-        f"{report.tokens_per_second:,.0f} tokens/s for one user at {report.clock_hz / 1e9:.3g} GHz, "
-        f"context {report.step.context:,}, batch {batch}",
+        f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per {per}, simulated",
+        f"{speed:,.0f} tokens/s for one user at {report.clock_hz / 1e9:.3g} GHz, {size}",
     )
     sizes = (20, 13, 13)
     return [

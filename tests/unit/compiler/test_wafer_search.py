@@ -91,3 +91,11 @@ def test_every_known_model_compiles_or_is_refused_with_a_reason(name):
         assert error.message and error.remedy
     else:
         assert time_step(program, wse3()).tokens_per_second > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_model_of_the_catalog_compiles_for_wafers(name):
+    program = compile_graph(build_config(preset(name)), wse3(), Options(bounds=Bounds(1, 4096)))
+    assert program.fact("wafers") >= 1

@@ -1,4 +1,4 @@
-"""Channels: what shares colors, because its routes are painted once. Knows movers and trees, no machine.
+"""Channels: what shares colors, because its routes are the same. Knows movers and trees, no machine.
 
 Every mover belongs to one channel: the sums of a tree, what its roots send back over the same lines, what an owner
 sends along an axis, what passes between regions, and the token's return. A tree's two channels share its queues: the

@@ -305,7 +305,7 @@ class Rebind(Operation, frozen=True, tag="rebind"):
 class Repaint(Operation, frozen=True, tag="repaint"):
     """The colors that collectives take in turn get the routes of tree `after`; they had those of tree `before`.
 
-    Every router on the lines of either has its registers written by its own core.
+    Every core writes the registers of its router that the tree `after` needs.
     """
 
     before: int

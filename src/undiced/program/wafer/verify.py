@@ -92,7 +92,8 @@ def _operands(scope: Scope, instruction: Instruction) -> Faults:
     if not all(writes(instruction)) or len(set(writes(instruction))) < len(writes(instruction)):
         yield Fault("it writes one value twice")
     required = ("x", "a", "b", "cosine", "sine", "table", "ids", "result", "cache")
-    if not all(getattr(instruction, name, "?") for name in required):
+    several = (*getattr(instruction, "weights", ()), *getattr(instruction, "results", ()))
+    if not all((*(getattr(instruction, name, "?") for name in required), *several)):
         yield Fault("an operand is missing")
 
 

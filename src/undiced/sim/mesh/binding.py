@@ -185,7 +185,7 @@ def _picked(held: Weights, slot: F32) -> F32:
 def tabled(value: Value, table: Table, read: ReadSlot) -> F32:
     """What a table holds over the dimensions of `value`, of which the first counts positions, or the prompt's."""
     sizes = [dim.size for dim in value.dims]
-    if value.dims[-1].name == PROMPT:
+    if value.dims[-1].name == PROMPT != value.dims[0].name:
         first = structs.replace(value, dims=(value.dims[-1], *value.dims[:-1]))
         return np.moveaxis(tabled(first, table, read), 0, -1)
     positions = np.arange(sizes[0], dtype=np.float64)

@@ -117,16 +117,3 @@ def test_both_mappings_and_ours_choose_the_same_tokens():
     chosen = [forced(executor(name, 5, 7), tokens).argmax(axis=1)]
     chosen += [forced(mesh(graph, weights, mapping), tokens).argmax(axis=1) for mapping in ("waferllm", "waferengine")]
     assert all((chosen[0] == other).all() for other in chosen)
-
-
-def test_collectives_colors_turn_as_often_as_published():
-    """28 writes a layer with norms of heads, by two levels of five and a band of three."""
-    graph, _ = randomly(replace(DENSE, heads=4, kv_heads=2, head_dim=8, qk_norm="weight"))
-    program = build_whole(graph, find_machine("toy-8x8"), "waferengine", (8, 8), Bounds(1, 64), 1)
-    writes = 0
-    for run in program.regions[0].runs:
-        if run.layer == 0:
-            for i in program.streams[run.stream].instructions:
-                if isinstance(i, isa.Repaint):
-                    writes += 2 * len(program.trees[i.after].levels) + 1
-    assert writes >= 6 * 3

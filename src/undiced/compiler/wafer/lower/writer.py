@@ -17,7 +17,7 @@ from undiced.program.wafer.value import DType, Kind, Value, View, Weights
 
 @dataclass(slots=True)
 class Trees:
-    """The trees of a program: one for each kind of line and number of slices, because its routes stay painted."""
+    """The trees of a program: one for each kind of line and number of slices, because its routes are the same."""
 
     found: dict[tuple[isa.Line, int], Tree] = field(default_factory=dict)
 

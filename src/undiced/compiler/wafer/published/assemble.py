@@ -55,6 +55,10 @@ class Parts:
     rows: int
 
 
+class NoRoom(CompileError):
+    """A core has too little memory."""
+
+
 def two_tree(span: int, groups: int) -> Tree:
     """Chains in equal groups into the middle of each, and a chain of those into the middle one."""
     sizes = [size for size in (span // groups, groups) if size > 1]
@@ -74,17 +78,19 @@ def assembled(parts: Parts, facts: Facts = ()) -> WaferProgram:
     """The program, addressed and verified.
 
     Raises:
-        CompileError: a core has too little memory for what a region keeps: says how many bytes are lacking.
+        NoRoom: a core has too little memory for what its regions keep: says how many bytes are lacking.
     """
     memory = Memory.of(parts)
     sram = int(parts.wafer.core.sram_bytes.value)
     fullest = max(parts.pieces, key=memory.bytes)
     used = memory.bytes(fullest)
     if used > sram:
-        raise CompileError(
+        ends = not any(run.layer >= 0 for run in fullest.runs)
+        smaller = "taller regions" if ends else "larger regions, fewer layers in each, a shorter context"
+        raise NoRoom(
             f"{parts.graph.config.name} takes {used:,} bytes on a core of region {fullest.name}: "
             f"{used - sram:,} more than there are.",
-            remedy="Use larger regions, fewer layers in each, a shorter context, or --mapping undiced.",
+            remedy=f"Use {smaller}, or --mapping undiced.",
         )
     sequences = parts.bounds.batch
     at, base = place_states(state_values(parts.streams), parts.trees, 0, sequences)
@@ -132,14 +138,18 @@ class Memory:
         tops = tuple(scan(stream, trees, base, sequences)[1] for stream in parts.streams)
         return cls(parts, tops, tuple(lasting(stream, trees) for stream in parts.streams))
 
+    def together(self, piece: Piece) -> list[Piece]:
+        """All that lie on the same cores, in order."""
+        return [each for each in self.parts.pieces if (each.wafer, each.rect) == (piece.wafer, piece.rect)]
+
     def code(self, piece: Piece) -> int:
         """Bytes of code and system of a core."""
-        streams = dict.fromkeys(run.stream for run in piece.runs)
+        streams = dict.fromkeys(run.stream for each in self.together(piece) for run in each.runs)
         return code_bytes([self.parts.streams[n] for n in streams], self.parts.trees)
 
     def top(self, piece: Piece) -> int:
         """Where its states and activations end."""
-        return max(self.tops[run.stream] for run in piece.runs)
+        return max(self.tops[run.stream] for each in self.together(piece) for run in each.runs)
 
     def keeps(self, piece: Piece) -> int:
         """What runs keep; runs of one stream with one layer's weights keep them once."""
@@ -148,12 +158,13 @@ class Memory:
 
     def bytes(self, piece: Piece) -> int:
         """All that a core holds."""
-        return self.top(piece) + self.keeps(piece) + self.code(piece)
+        return self.top(piece) + sum(map(self.keeps, self.together(piece))) + self.code(piece)
 
     def region(self, piece: Piece) -> Region:
-        """The region with the bases of its runs."""
+        """The region with the bases of its runs, behind what regions before keep on its cores."""
         at: dict[tuple[int, int], int] = {}
-        base = self.top(piece)
+        others = self.together(piece)
+        base = self.top(piece) + sum(map(self.keeps, others[: others.index(piece)]))
         for key in map(_what, piece.runs):
             if key not in at:
                 at[key] = base
@@ -167,11 +178,20 @@ def _what(run: Run) -> tuple[int, int]:
 
 
 def longest_context(
-    used: Callable[[int], list[int]], context: int, rows: int, wafer: Wafer, most: int = _POSITIONS_MOST
+    used: Callable[[int], int], context: int, rows: int, wafer: Wafer, most: int = _POSITIONS_MOST
 ) -> int:
-    """The most positions for which each region's `used` bytes fit a core; `most`: of a core."""
-    core = wafer.core
-    for here, further in zip(used(context), used(context + rows), strict=True):
-        if further > here:
-            most = min(most, ceil(context / rows) + int(core.sram_bytes.value - here) // (further - here))
-    return max(context, most * rows)
+    """The most positions for which the `used` bytes of the fullest core fit; `most`: of a core. 0 if none do."""
+    sram = int(wafer.core.sram_bytes.value)
+
+    def fits(count: int) -> bool:
+        return count <= most and used(count * rows) <= sram
+
+    low = min(ceil(context / rows), most)
+    if not fits(low):
+        return 0
+    step = 1
+    while fits(low + step):
+        low, step = low + step, 2 * step
+    while step := step // 2:
+        low += step * fits(low + step)
+    return low * rows

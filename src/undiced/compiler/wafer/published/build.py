@@ -5,7 +5,7 @@ from __future__ import annotations
 from undiced.compiler.wafer.asked import with_layers
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.published.decode import Asked, waferengine, waferllm, waferllm_benchmark, waferllm_prompt
-from undiced.compiler.wafer.published.grid import best_square, one_head, square
+from undiced.compiler.wafer.published.grid import best_prompt_square, best_square, one_head, square
 from undiced.compiler.wafer.published.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions, Region
@@ -65,10 +65,12 @@ def _unknown(mapping: str) -> CompileError:
 
 def _check(options: MappingOptions, mapping: str) -> None:
     """Nothing is asked for that published mappings do not choose."""
-    if options.wafers is not None or options.scheme or (options.batch != 1 and mapping != "waferengine"):
+    if options.wafers is not None or options.scheme:
         raise CompileError(
-            f"The {mapping} mapping has no batch, wafers or number formats to choose.", remedy="Use --mapping undiced."
+            f"The {mapping} mapping has no wafers and no number formats to choose.", remedy="Use --mapping undiced."
         )
+    if options.batch != 1 and mapping == "waferllm":
+        raise CompileError("The waferllm mapping decodes one sequence.", remedy="Use --batch 1, or --mapping undiced.")
     if options.objective != "latency" or options.code_bytes is not None:
         raise CompileError(
             f"The {mapping} mapping has no objective and no code size to choose: they are as published.",
@@ -79,7 +81,14 @@ def _check(options: MappingOptions, mapping: str) -> None:
 def _waferllm(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> WaferProgram:
     if options.stages is not None:
         raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave --stages out.")
-    if options.region == "auto":
+    if config.moe or config.mla:
+        raise CompileError(
+            f"Published mappings have no experts and no latent attention; {config.name} has.",
+            remedy="Use --mapping undiced.",
+        )
+    if options.region == "auto" and options.phase == "prefill":
+        grid = best_prompt_square(config, wafer, options.context)
+    elif options.region == "auto":
         grid = best_square(config, wafer, options.context, options.groups)
     else:
         grid = square(*options.region, options.groups)

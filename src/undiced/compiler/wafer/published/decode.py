@@ -22,6 +22,7 @@ from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.published.assemble import (
     Memory,
+    NoRoom,
     Parts,
     Piece,
     assembled,
@@ -96,7 +97,9 @@ class Asked:
 
     def tree(self, line: Line) -> Tree:
         """A two-tree over whole lines, one chain inside a band."""
-        whole = line.span in (self.width, BAND_WIDTH) if line.axis is Axis.COLUMNS else line.span == self.height
+        heads = min(self.graph.config.kv_heads, self.width)
+        sides = {self.width, *({BAND_WIDTH} - {self.width // heads})}  # of a region, and of the band of the head
+        whole = line.span in sides if line.axis is Axis.COLUMNS else line.span == self.height
         groups = min(self.groups, line.span)
         while whole and line.span % groups:
             groups -= 1
@@ -142,12 +145,12 @@ def waferllm_benchmark(asked: Asked) -> WaferProgram:
     all_layers = memory.bytes(piece) + (config.layers - 1) * memory.keeps(piece)
     sram = asked.wafer.core.sram_bytes.value
 
-    def used(context: int) -> list[int]:
+    def used(context: int) -> int:
         other = replace(asked, bounds=Bounds(asked.bounds.batch, context))
         again = other.streams(style, asked.grid)
         runs = [again.lowered(segment) for segment in layer]
         changed = _narrow_parts(other, again, {run.stream for run in runs}, (Piece("layers", 0, rect, tuple(runs)),))
-        return [Memory.of(changed).bytes(changed.pieces[0])]
+        return Memory.of(changed).bytes(changed.pieces[0])
 
     longest = longest_context(used, asked.bounds.context, asked.height, asked.wafer)
     return assembled(
@@ -181,7 +184,8 @@ def waferllm_prompt(asked: Asked, *, benchmark: bool = False) -> WaferProgram:
     """
     config = asked.graph.config
     activated = config.dim // asked.height if benchmark else None
-    p = Prompt(asked.graph, Writer(asked.grid, _CHOICES, Trees()), asked.bounds.context, activated)
+    lines = Trees()
+    p = Prompt(asked.graph, Writer(asked.grid, _CHOICES, lines), asked.bounds.context, lines, activated)
     every = segments(asked.graph)
     if benchmark:
         once = [p.lowered(segment) for segment in every if segment.layer == 0]
@@ -214,7 +218,7 @@ def _narrow(
         _narrowed(stream, None if n in layers or stream.name == "tables" else shared) for n, stream in enumerate(made)
     )
     streams = tuple(with_fields(stream, synchronous=True) for stream in streams)
-    trees = tuple(Tree(t.span, (Level(t.span),)) for t in lines.made) if chains else asked.trees(lines)
+    trees = _chains(lines) if chains else asked.trees(lines)
     have, times = fabric(asked.wafer), often(streams, pieces)
     if have.binds:
         home = list(lines.found).index((asked.grid.line(Axis.COLUMNS), 1))
@@ -245,15 +249,33 @@ def layer_cycles(asked: Asked, counts: tuple[int, ...]) -> Iterator[tuple[int, f
     for segment in segments(asked.graph):
         if segment.layer == 0:
             w.lowered(segment)
-    streams = [_narrowed(stream, None) for stream in w.made]
-    step, clock = Step(1, 1, asked.bounds.context), asked.wafer.system.clock_hz.value
+    streams = tuple(_narrowed(stream, None) for stream in w.made)
     for count in counts:
-        trees = replace(asked, groups=count).trees(w.trees)
-        total = 0.0
-        for stream, shares in zip(streams, shares_of_all(tuple(streams), trees, step), strict=True):
-            path = critical_path(asked.wafer, stream.instructions, shares, clock, synchronous=True)
-            total += path.cost.cycles
-        yield count, total
+        yield count, _cycles(asked, streams, replace(asked, groups=count).trees(w.trees))
+
+
+def prompt_cycles(asked: Asked) -> float:
+    """Cycles of a prompt's layer, whether or not its program finds room."""
+    p = Prompt(asked.graph, Writer(asked.grid, _CHOICES, lines := Trees()), asked.bounds.context, lines)
+    for segment in segments(asked.graph):
+        if segment.layer == 0:
+            p.lowered(segment)
+    return _cycles(asked, tuple(_narrowed(stream, None) for stream in p.made), _chains(lines))
+
+
+def _chains(lines: Trees) -> tuple[Tree, ...]:
+    return tuple(Tree(tree.span, (Level(tree.span),)) for tree in lines.made)
+
+
+def _cycles(asked: Asked, streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> float:
+    """Of streams without routes and addresses, one after the other."""
+    clock = asked.wafer.system.clock_hz.value
+    every = shares_of_all(streams, trees, Step(1, 1, asked.bounds.context))
+    paths = (
+        critical_path(asked.wafer, stream.instructions, shares, clock, synchronous=True)
+        for stream, shares in zip(streams, every, strict=True)
+    )
+    return sum(path.cost.cycles for path in paths)
 
 
 # waferengine
@@ -343,12 +365,18 @@ def waferengine(asked: Asked, stages: tuple[int, ...] | None) -> WaferProgram:
             remedy="Give one positive number a region, adding up to the layers.",
         )
 
-    def used(context: int) -> list[int]:
+    def used(context: int) -> int:
         parts = Pipeline(replace(asked, bounds=Bounds(asked.bounds.batch, context)), stages).parts()
-        return list(map(Memory.of(parts).bytes, parts.pieces))
+        return max(map(Memory.of(parts).bytes, parts.pieces))
 
-    program = assembled(Pipeline(asked, stages).parts())
     strides = int(asked.wafer.core.stride_max.value)  # from one cached row to the next
+    if asked.bounds.context > strides * asked.height:
+        raise CompileError(
+            f"{asked.height} rows of cores hold {strides * asked.height} positions, {strides} each, as far as a "
+            f"descriptor's stride goes; {asked.bounds.context} are asked for.",
+            remedy="Use a shorter context, taller regions, or --mapping undiced.",
+        )
+    program = assembled(Pipeline(asked, stages).parts())
     longest = longest_context(used, asked.bounds.context, asked.height, asked.wafer, strides)
     facts = ("sram_bytes_max_per_core", program.fact("sram_bytes_resident_per_core")), ("max_context_tokens", longest)
     return with_fields(program, facts=(*program.facts, *((name, float(value)) for name, value in facts)))
@@ -363,6 +391,6 @@ def _fewest(asked: Asked) -> WaferProgram:
             continue
         try:
             return waferengine(asked, stages)
-        except CompileError as error:
+        except NoRoom as error:
             lacking = error
     raise lacking

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, sqrt
 
-from undiced.compiler.wafer.published.decode import Asked, layer_cycles
+from undiced.compiler.wafer.asked import with_layers
+from undiced.compiler.wafer.published.decode import Asked, layer_cycles, prompt_cycles
 from undiced.compiler.wafer.published.groups import check_groups
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
@@ -16,6 +17,7 @@ from undiced.program import Bounds
 
 _GROUPS = {240: 15, 256: 16, 300: 15, 360: 18, 420: 20, 480: 20, 512: 32, 540: 20, 600: 24, 660: 22, 720: 24}
 _TIMED = 16  # sides that are timed, the most promising by estimate
+_SHARES, _SMALLEST = 64, 8  # of a core; of the mesh's shorter side
 _COLLECTIVES = 10  # of a layer
 
 
@@ -66,7 +68,7 @@ def default_groups(side: int) -> int:
 
 @lru_cache(maxsize=64)
 def best_square(config: ModelConfig, wafer: Wafer, context: int, groups: int | None) -> Square:
-    """The square, of all sides that may be best and divisors, on which the published decode layer is fastest."""
+    """Of the most promising sides, and their divisors, the square on which the published decode layer is fastest."""
     largest = min(wafer.mesh.size)
     sides = [side for side in range(min(largest, 2), largest + 1) if not groups or side % groups == 0]
     sides = sorted(sides, key=lambda side: _estimate(config, wafer, side, context))[:_TIMED]
@@ -77,6 +79,20 @@ def best_square(config: ModelConfig, wafer: Wafer, context: int, groups: int | N
             remedy=f"Use at most --groups {largest}, or leave it out.",
         )
     return min(found, key=lambda each: each[0])[1]
+
+
+@lru_cache(maxsize=64)
+def best_prompt_square(config: ModelConfig, wafer: Wafer, tokens: int) -> Square:
+    """Of the sides at which a core's share of the hidden state just shrinks, the one whose prefill takes least."""
+    largest = min(wafer.mesh.size)
+    sides = {min(largest, ceil(config.dim / share)) for share in range(1, _SHARES)}
+    sides = {side for side in sides if side >= max(2, largest // _SMALLEST)}
+    return Square(min(sides or {largest}, key=lambda side: _prompt_cycles(config, wafer, side, tokens)), 1)
+
+
+def _prompt_cycles(config: ModelConfig, wafer: Wafer, side: int, tokens: int) -> float:
+    graph = build_config(one_head(with_layers(config, 1), side))
+    return prompt_cycles(Asked(graph, wafer, side, side, 1, Bounds(1, tokens)))
 
 
 def _timed(

@@ -22,6 +22,7 @@ from undiced.compiler.wafer.lower.norms import head_weight
 from undiced.compiler.wafer.lower.positions import looked_up
 from undiced.compiler.wafer.lower.products import output_of
 from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
+from undiced.core.errors import CompileError
 from undiced.model.node import Node
 from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
@@ -248,7 +249,9 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     w, bands, config, grid = low.w, low.bands, low.config, low.grid
     q, k, v = (low.get(node, n) for n in range(3))
     if node.weights:
-        raise low.refuse(node, "with sinks: published mappings have none")
+        raise CompileError(
+            f"Published mappings have no sinks; {low.config.name} has, in {node.out}.", remedy="Use --mapping undiced."
+        )
     positions: Spread = (Shard(POSITION, grid.rows, "cyclic"),)
     where = Dim(POSITION, ring(node, low.context, low.chunk))
     kv, group, column = q.dims[0], q.dims[1], Dim("column", config.head_dim)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
+from msgspec.structs import replace
+
 from undiced.compiler.wafer.lower.feedforward import FUNCTIONS
 from undiced.compiler.wafer.lower.lowering import HIDDEN, TOKEN, layered, view_of
 from undiced.compiler.wafer.lower.positions import pairing
@@ -43,8 +45,8 @@ class Prompt:
     graph: Graph
     w: Writer
     tokens: int
+    trees: Trees
     activated: int | None = None
-    trees: Trees = field(default_factory=Trees)
     made: list[Stream] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -95,7 +97,7 @@ class Prompt:
             self.held[segment.source] = self.state()
         for node in segment.nodes:
             w.node = layered(node.out)[0]
-            if node.out == self.graph.output:
+            if node.out == self.graph.output and node.op == "linear":
                 head(self, node)
             elif node.op not in LOWERINGS:
                 raise self.refuse(node, "that lies over cores")
@@ -209,6 +211,8 @@ def _linear(p: Prompt, node: Node, made: tuple[Dim, ...], dims: tuple[Dim, ...],
 def _named(p: Prompt, node: Node) -> tuple[tuple[Dim, ...], tuple[int, ...]]:
     """Dimensions of a product's result, tokens left out, and which columns of the head they are."""
     config, read = p.graph.config, {n.op: n for n in p.nodes if node.out in n.ins}
+    if "rmsnorm" in read or config.head_dim % 2:
+        raise p.refuse(node, "whose heads are normed, or have an odd number of columns")
     if "rope" in read or ("attention" in read and node.out != read["attention"].ins[2]):
         turned = next((n for n in p.nodes if n.op == "rope"), None)
         columns = () if turned is None else pairing(
@@ -233,8 +237,6 @@ def rope(p: Prompt, node: Node) -> None:
     value, count = w.values[x], p.share(x)[-1]
     table = "rotations"
     if table not in w.values:
-        from msgspec.structs import replace
-
         w.value(table, value.dims, value.rows, value.columns, kind=Kind.TABLE)
         w.values[table] = replace(w.values[table], table=rotation)
     dims = value.dims[0], value.dims[-1]
@@ -268,6 +270,11 @@ def attention(p: Prompt, node: Node) -> None:
     scores = w.value("scores", (key, p.dim), *p.over(_KEY))
     w.emit(isa.ShiftScores(w.node, q, keys, scores))
     w.emit(isa.Scale(w.node, "multiply", scores, scores, float(config.scale)))
+    cap = node.number("softcap")
+    if cap:
+        w.emit(isa.Scale(w.node, "multiply", scores, scores, 1.0 / cap))
+        p.function("tanh", scores)
+        w.emit(isa.Scale(w.node, "multiply", scores, scores, cap))
     seen = node.integer("window"), node.integer("chunk")
     w.emit(isa.Causal(w.node, scores, scores, PROMPT, _KEY, *seen, _LOWEST))
     top = p.joined(scores, "top", "max")

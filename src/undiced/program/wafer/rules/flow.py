@@ -55,7 +55,7 @@ def _write(scope: Scope, instruction: isa.Instruction, name: str) -> Faults:
     kind = scope.shares.stored(name).kind
     if kind in (Kind.WEIGHT, Kind.TABLE) or (kind is Kind.CACHE) != isinstance(instruction, isa.Append):
         yield Fault(f"it writes {name}, which is {kind.value}")
-    if isinstance(instruction, isa.Product):
+    if isinstance(instruction, isa.Product | isa.ShiftProduct | isa.ShiftScores):
         x, made = scope.shares.extent(instruction.x), scope.shares.extent(name)
         if x.value == made.value and x.meets(made):
             yield Fault(f"it writes {name} over its own x {instruction.x}")

@@ -1,8 +1,8 @@
 """Rules of routes: what a program's movers occupy exists, is theirs alone, and queues change color where it is said.
 
-Knows channels and paths; the machine's colors, switch positions and queues only where they are given. Routes are
-painted once, so that movers which share a color must be of one channel: those follow each other. Core by core they do
-so in the order of the stream: who sends has heard what came before.
+Knows channels and paths; the machine's colors, switch positions and queues only where they are given. Movers that
+share a color must be of one channel: those follow each other. Core by core they do so in the order of the stream: who
+sends has heard what came before. Trees may take colors in turn, where a `Repaint` says so.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import PROMPT, Axis, Shard
+from undiced.program.wafer.layout import PROMPT, Shard
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import alike, is_of, together, whole
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.value import Kind
+from undiced.program.wafer.value import GROUPS, Kind
 
 _KINDS = (Kind.ACTIVATION, Kind.STATE)
 
@@ -34,7 +34,8 @@ def _squares(s: Scope, names: tuple[str, ...]) -> Faults:
             yield Fault(f"{name} does not lie in blocks over a square of cores")
             return
         sides |= {found[0].ways}
-    if len(sides) > 1 or any(s.extent(axis) not in (0, *sides) for axis in Axis):
+    extents = {extent for region in s.regions for extent in (region.rows, region.columns)}
+    if len(sides) > 1 or extents - sides:
         yield Fault(f"{', '.join(names)} lie over squares of {sorted(sides)} cores a side; the region has another")
 
 
@@ -59,6 +60,9 @@ def shift_product(i: isa.ShiftProduct, s: Scope) -> Faults:
     """x shares the sum's dimension over columns, the other over rows."""
     yield from _squares(s, (i.x, i.a, i.result))
     yield from _contracted(i, s)
+    first = next(each for each in s.stream.instructions if isinstance(each, isa.ShiftProduct) and each.x == i.x)
+    if i.aligned and first.aligned:
+        yield Fault(f"{i.x} is aligned, and no product before has aligned it")
     x, other, made = (_sides(s, name) for name in (i.x, i.a, i.result))
     if x and other and made and (x[0].dim != made[0].dim or other[1].dim != made[1].dim or x[1].dim != other[0].dim):
         yield Fault(f"{i.x}, {i.a} and {i.result} are not rows by sums, sums by columns, rows by columns")
@@ -97,5 +101,8 @@ def read(i: isa.Read, s: Scope) -> Faults:
     elif dims[1].size > s.program.bounds.context:
         yield Fault(f"a prompt of {dims[1].size} tokens, and the program holds {s.program.bounds.context}")
     yield from is_of(s, i.result, _KINDS, "result")
+    sides = _sides(s, i.result)
+    if sides is None or sides[0].dim != PROMPT or s.values[i.result].dtype in GROUPS:
+        yield Fault(f"{i.result} does not lie with tokens over rows, in floats")
     if not math.isfinite(i.scale):
         yield Fault(f"a scale of {i.scale}")

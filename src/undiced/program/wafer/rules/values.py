@@ -1,11 +1,13 @@
-"""Rules of values by themselves: dimensions, spreads, views, and what states share. Knows no instruction."""
+"""Rules of values by themselves: dimensions, spreads, views, and what states share. Knows what instructions name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
 
-from undiced.program.wafer.layout import FLAT, POSITION, Axis, Owner, Part, Roots, Shard, ways
+from undiced.program.wafer.layout import FLAT, POSITION, Axis, Dim, Owner, Part, Roots, Shard, ways
+from undiced.program.wafer.lifetimes import own_reads
+from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.limits import DIMS_MAX, NUMBER_MAX, PARTS_MAX, SHARE_MAX, SIZE_MAX, WAYS_MAX
@@ -16,7 +18,6 @@ from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import Kind, Value, View
 
 VIEWS_MAX = 8  # views of views
-_ONCE = (Kind.WEIGHT, Kind.TABLE)
 
 
 def declared(program: WaferProgram) -> Iterator[tuple[Stream, Fault]]:
@@ -110,8 +111,11 @@ def _chain(value: Value, found: dict[str, Value]) -> Iterator[str]:
 
 def placed(scope: Scope) -> Faults:
     """Shares that a core can hold, cores that the regions have, and views inside what they lie in."""
-    for value in scope.stream.values:  # states of other streams may be of other regions
+    named = {name for i in scope.stream.instructions for name in (*own_reads(i), *writes(i))}
+    for value in scope.values.values():
         name = value.name
+        if value not in scope.stream.values and name not in named:
+            continue  # another stream's state may be of another region
         for axis, spread in ((Axis.ROWS, value.rows), (Axis.COLUMNS, value.columns)):
             extent = scope.extent(axis)
             if extent and ways(spread) > extent:
@@ -144,17 +148,24 @@ def _view(name: str, view: View, shares: Shares) -> Iterator[str]:
         yield f"takes elements {start} to {end} of {view.parent}, which has {length} on a core"
 
 
-def _renamed(a: Part, b: Part) -> bool:
-    return isinstance(a, Shard) and isinstance(b, Shard) and (a.ways, a.order) == (b.ways, b.order)
+def _sizes(dims: tuple[Dim, ...]) -> tuple[int, ...]:
+    return tuple(dim.size for dim in dims)
+
+
+def _renamed(a: Part, b: Part, names: dict[str, str]) -> bool:
+    """Whether both share out one dimension, which has another name in a view."""
+    alike = isinstance(a, Shard) and isinstance(b, Shard) and (a.ways, a.order) == (b.ways, b.order)
+    return alike and names.get(a.dim) == b.dim  # type: ignore[union-attr]
 
 
 def _beside(scope: Scope, name: str, parent: str) -> Iterator[str]:
     """What a view lies in is on the same cores, and terms of sums alike; the same dimensions may have other names."""
-    sizes = [tuple(dim.size for dim in scope.values[each].dims) for each in (name, parent)]
+    seen, own = scope.values[name].dims, scope.values[parent].dims
+    names = {a.name: b.name for a, b in zip(own, seen, strict=False)} if _sizes(own) == _sizes(seen) else {}
     for axis in Axis:
         outer, inner = scope.spread(parent, axis), scope.spread(name, axis)
         if outer is None or inner is None:
             continue
         pairs = aligned(outer, inner)
-        if pairs is None or not all(same(a, b) or (sizes[0] == sizes[1] and _renamed(a, b)) for a, b in pairs):
+        if pairs is None or not all(same(a, b) or _renamed(a, b, names) for a, b in pairs):
             yield f"lies on {WORDS[axis]} as {words(inner)}; {parent} as {words(outer)}"
