@@ -140,6 +140,7 @@ def run(
                 "wafers": 1 + max(each.wafer for each in meshed.program.regions),
                 "numbers": numbers,
                 "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
+                "clamped_scores": executor.clamped,
                 "emulation": timing.summary(),
             }
         )
@@ -147,6 +148,9 @@ def run(
     if len(answers) > 1:
         for text, answer in zip(texts, answers, strict=True):
             typer.echo(printable(f"{text}{answer.text}\n"))
+    if executor.clamped:
+        many = f"{executor.clamped:,} scores were larger than the softmax without a maximum takes, and held there"
+        typer.secho(f"{many}; --sum-bits 32 takes the maximum off.", fg="yellow", err=True)
     speed = timing.summary()["tokens_per_second"]
     after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
     read = f"prompt {timing.summary()['prompt_s']} s, {after}"

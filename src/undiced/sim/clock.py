@@ -6,7 +6,8 @@ Knows programs and machines, no mapping and no model. Its work grows with stream
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
 from undiced.core.errors import CompileError
 from undiced.machine.bare import bare
@@ -93,6 +94,19 @@ class Timing:
         """Of the whole machine, with a batch in every stage."""
         return self.step.sequences * self.clock_hz / self.initiation_interval_cycles
 
+    def in_turn(self, step: Step) -> Timing:
+        """The timing of a step with more sequences than go through streams together: they follow each other."""
+        turns = ceil(step.sequences / self.step.sequences)
+        if turns == 1:
+            return self
+        return replace(
+            self,
+            step=step,
+            token_cycles=self.token_cycles + (turns - 1) * self.initiation_interval_cycles,
+            stage_interval_cycles=self.stage_interval_cycles * turns,
+            initiation_interval_cycles=self.initiation_interval_cycles * turns,
+        )
+
     def by_kind(self) -> dict[str, float]:
         """Cycles of a step by what they are spent on."""
         return sum((region.cost for region in self.regions), ZERO).as_dict()
@@ -139,6 +153,8 @@ def time_step(
 ) -> Timing:
     """Time one step of `program` on `wafer`; by default of one sequence at the program's longest context.
 
+    More sequences than go through its streams together take turns; shares of cycles are then of the first.
+
     `varied` is the machine with other constants (calibration, ranges, floors), for which nothing is compiled or held
     against rules anew.
 
@@ -155,10 +171,13 @@ def time_step(
         verify(program, hardware(wafer))
     step = step or Step(context=program.bounds.context)
     clock = clock_hz or wafer.system.clock_hz.value
-    paths = stream_paths(program, varied or wafer, step, clock)
+    lanes = int(dict(program.facts).get("lanes", step.sequences))
+    together = replace(step, sequences=min(step.sequences, max(lanes, 1)))
+    paths = stream_paths(program, varied or wafer, together, clock)
     regions = tuple(_region_time(program, region, paths) for region in program.regions)
     held = frozenset[int]().union(*(region.layers for region in regions))
-    return _timing(wafer, step, clock, regions, int(dict(program.facts).get("layers", len(held))))
+    timing = _timing(wafer, together, clock, regions, int(dict(program.facts).get("layers", len(held))))
+    return timing.in_turn(step)
 
 
 def time_floor(

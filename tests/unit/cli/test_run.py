@@ -22,12 +22,16 @@ def run(*arguments):
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("how", [(), ("--region", "12x12"), ("--numbers", "wafer")])
+@pytest.mark.parametrize(
+    "how",
+    [(), ("--region", "12x12"), ("--numbers", "wafer"), ("--mapping", "waferllm"), ("--mapping", "waferengine")],
+)
 def test_a_mesh_answers_as_the_engine_does(how):
     wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "6", "--json"))
     found = json.loads(run("run", "--machine", "toy-24x24", "--prompt", PROMPT, "--tokens", "6", "--json", *how))
     assert [answer["text"] for answer in found["answers"]] == [wanted["text"]]
     assert "emulation" in found["emulation"]["provenance"]
+    assert found["clamped_scores"] == 0
 
 
 @pytest.mark.slow
@@ -59,3 +63,44 @@ def test_what_cannot_be_emulated_is_refused_with_a_remedy(arguments, error, says
 def test_an_unknown_model_is_refused():
     with pytest.raises(ModelNotFoundError):
         run("run", "no-such-model", "--prompt", "a")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A program of the packaged model, of one text of 16 positions."""
+    file = str(tmp_path_factory.mktemp("program") / "smollm.wafer")
+    run("compile", "smollm2-135m", "--machine", "toy-24x24", "--context", "16", "-o", file)
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_a_compiled_program_answers_with_its_model_s_weights(compiled):
+    wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "3", "--json"))
+    found = json.loads(run("run", compiled, "--prompt", PROMPT, "--tokens", "3", "--json"))
+    assert [answer["text"] for answer in found["answers"]] == [wanted["text"]]
+    assert (found["machine"], found["mapping"]) == ("toy-24x24", "undiced")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-n", "40"), "holds 16 positions"),
+        (("-p", "b"), "holds 1 texts at once"),
+        (("--region", "3x3"), "--region was decided"),
+        (("--weights", "int8"), "--weights was decided"),
+        (("--checkpoint", "gemma3-270m"), "compiled for other weights"),
+    ],
+)
+@pytest.mark.model
+def test_what_a_compiled_program_cannot_do_has_a_remedy(compiled, arguments, says):
+    with pytest.raises(UndicedError, match=says) as caught:
+        run("run", compiled, "-p", "a", "-n", "2", *arguments)
+    assert caught.value.remedy
+
+
+@pytest.mark.model
+def test_only_a_program_has_another_checkpoint():
+    with pytest.raises(InvalidRequestError, match="--checkpoint goes with"):
+        run("run", "--prompt", "a", "--checkpoint", "gemma3-270m")

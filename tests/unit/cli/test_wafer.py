@@ -58,7 +58,9 @@ def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     again = json.loads(run("simulate", str(file), "--json"))
     assert again["digest"] == compiled["digest"]
     assert again["cycles_per_token"] == compiled["cycles_per_token"]
-    assert compiled["fits"] and not json.loads(run("simulate", str(file), "--context", "900000", "--json"))["fits"]
+    assert compiled["fits"]
+    with pytest.raises(CompileError, match="holds 4096 positions, and 900000 are asked for"):
+        run("simulate", str(file), "--context", "900000", "--json")
     assert not json.loads(run("simulate", str(file), "--batch", "64", "--json"))["fits"], "it holds keys of one"
     run("map", str(file), "-o", str(drawing))
     assert ET.parse(drawing).getroot().tag.endswith("svg")

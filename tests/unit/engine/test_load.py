@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support import tiny_models
+from support.mesh_models import tiny
+from support.meshes import compile_mesh
 
 from undiced.checkpoint.identity import identity
 from undiced.cli.serve import engine_spec
 from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 from undiced.engine.load import BackendOptions, open_host
 from undiced.llm import Compiled, compile_for_host
-from undiced.program import Bounds, Program, Rect, Region, Stream
 
 
 @pytest.fixture
@@ -56,10 +58,7 @@ def test_a_program_of_another_digest_is_refused(options: BackendOptions, compile
 
 
 def test_a_program_for_wafers_is_refused_by_its_machine(options: BackendOptions) -> None:
-    wafers = Program(
-        model="m", machine="wse9", graph_digest="", machine_digest="", bounds=Bounds(1, 1), vocab=1,
-        regions=(Region(Rect(0, 0, 1, 1)),), streams=(Stream("layer", ()),),
-    )  # fmt: skip
+    wafers = structs.replace(compile_mesh(tiny("llama")[0], 2, 2), machine="wse9")
     with pytest.raises(UnsupportedError, match="A program for wse9 can't run on this machine"):
         open_host(replace(options, program=wafers.encoded(), program_digest=""), ignore)
 

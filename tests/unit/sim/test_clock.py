@@ -105,3 +105,13 @@ def test_a_floor_is_arithmetic_wires_and_distance() -> None:
     spent = timing.by_kind()
     floor = time_floor(program((0, 0)), WAFER).token_cycles
     assert spent["hops"] < floor < timing.token_cycles - spent["overhead"]
+
+
+def test_sequences_beyond_the_lanes_follow_each_other() -> None:
+    alone = program((0,))
+    lanes = replace(alone, facts=(*alone.facts, ("lanes", 1.0)))
+    one, four = (time_step(lanes, WAFER, Step(sequences=n, context=64), 1e9) for n in (1, 4))
+    assert four.token_cycles == one.token_cycles + 3 * one.initiation_interval_cycles
+    assert four.initiation_interval_cycles == 4 * one.initiation_interval_cycles
+    assert four.step.sequences == 4
+    assert four.aggregate_tokens_per_second == pytest.approx(one.aggregate_tokens_per_second)

@@ -23,6 +23,7 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
     return (
         ("layers", float(config.layers)),
         ("wafers", float(wafers_of(draft))),
+        ("lanes", float(options.lanes)),
         ("regions_per_wafer", float(draft.shape.tiling(draft.task.wafer).count)),
         ("code_bytes", float(code_of(draft, draft.trees))),
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),

@@ -34,7 +34,7 @@ _EXP2 = (0.99992811, 0.69326099, 0.24261054, 0.05517132)  # 2^f on [-0.5, 0.5], 
 _RECIPROCAL_MAGIC = 0x7EF3
 _RSQRT_MAGIC = 0x5F37
 _FIRST_TWO = 2.0015  # instead of 2 in the first Newton step: centers the guess's error
-_CLAMP = 80.0
+CLAMP = 80.0
 _EXPONENT_BITS = 0x7F80
 _ONE_TWICE = 0x7F00  # the exponent field of 1, doubled
 _ERF = (0.3275911, 0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)  # Abramowitz, Stegun 7.1.26
@@ -64,7 +64,7 @@ class _Steps:
 
     def exponential(self, x: str, factor: float = 1.0) -> str:
         """e^(factor x), its exponent clamped to +-80: 2^n by the exponent field, 2^f by a polynomial of degree 3."""
-        limit, power = _CLAMP / abs(factor), factor * _LOG2_E
+        limit, power = CLAMP / abs(factor), factor * _LOG2_E
         held = self.op("maximum", self.op("minimum", x, limit), -limit)
         rounded = self.op("multiply_add", held, power, _ROUND)
         f = self.op("scaled_add", held, self.op("subtract_from", rounded, _ROUND), power)

@@ -31,6 +31,7 @@ class Cores:
         caches: of the run.
         arrays: what instructions have written.
         owners: of each token, where along its axis the core is that holds a looked-up value.
+        clamped: exponents that were held at the ends of what an exponential by vectors takes.
     """
 
     def __init__(self, rows: int, columns: int, numbers: Numbers, batch: Batch, before: Cores | None = None) -> None:
@@ -41,6 +42,7 @@ class Cores:
         self.caches = Caches(rows, columns, self.values)
         self.arrays: dict[str, F32] = {}
         self.owners: dict[str, Ints] = {}
+        self.clamped = 0
 
     def begin(self, values: Declarations, bound: Mapping[str, F32], caches: Caches) -> None:
         """Begin a run of a stream; states stay."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.sequences import CLAMP
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.functions import run_function, run_library
 from undiced.sim.mesh.rounding import F32
@@ -55,8 +56,11 @@ def fill(cores: Cores, i: isa.Fill) -> None:
 
 def apply(cores: Cores, i: isa.Apply) -> None:
     """Step by step, or as the library does; in 32-bit floats."""
+    a = cores.read(i.a)
+    if i.function == "exp" and i.by == "vectors":
+        cores.clamped += int(np.count_nonzero(a > CLAMP))
     run = run_library if i.by == "library" else run_function
-    cores.keep(i.result, run(i.function, cores.read(i.a)))
+    cores.keep(i.result, run(i.function, a))
 
 
 def fold(cores: Cores, i: isa.Fold) -> None:

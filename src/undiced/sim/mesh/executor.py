@@ -88,6 +88,8 @@ class _Site:
 class MeshExecutor:
     """Executes one program; holds the weights of every core, and the caches of every sequence.
 
+    `clamped` counts the scores of all steps that were too large for an exponential without a maximum.
+
     Args:
         read_slot: the float32 array of a weight slot by its name in the graph.
         numbers: "fp32" rounds nothing; "wafer" rounds every result and every hop to its element type.
@@ -107,6 +109,7 @@ class MeshExecutor:
         reads = (i for stream in program.streams for i in stream.instructions if isinstance(i, isa.Read))
         self._kept = {i.slot: read_slot(i.slot) for i in reads}  # by the host
         self._lengths: dict[int, int] = {}
+        self.clamped = 0
         states = [v for stream in program.streams for v in stream.values if v.kind is Kind.STATE]
         self._values = [Declarations((*states, *stream.values), program.trees) for stream in program.streams]
         self._ended = [
@@ -175,6 +178,7 @@ class MeshExecutor:
                 self._run(cores, run, site, watch)
                 result = _result(cores) or result
                 cores.leave_states()
+            self.clamped += cores.clamped
             before = cores
         if result is None:
             raise ProgramFileError("The program has no stream that makes logits.")

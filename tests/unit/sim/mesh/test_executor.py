@@ -161,3 +161,18 @@ def test_weights_that_memory_cannot_hold_are_refused(monkeypatch):
     monkeypatch.setattr("undiced.sim.mesh.executor.main_memory_bytes", lambda: 1000)
     with pytest.raises(EngineError, match="weights of all cores"):
         executor("llama", 2, 2)
+
+
+def test_scores_that_an_exponential_cannot_take_are_counted():
+    made = cores(1, 2, (Value("a", DIMS), Value("b", DIMS)), {"a": [[80, 80.5, -200, 81]]})
+    execute(made, isa.Apply("n", "exp", "b", "a"))
+    assert made.clamped == 2
+    execute(made, isa.Apply("n", "exp", "b", "a", "library"))
+    assert made.clamped == 2
+
+
+def test_a_draw_takes_the_first_of_a_list():
+    lists = Value("lists", (Dim("which", 2), Dim("candidate", 3)))
+    made = cores(1, 1, (lists, Value("token", (Dim("count", 1),))), {"lists": [[[9, 8, 7], [40, 41, 42]]]})
+    execute(made, isa.Draw("n", "token", "lists"))
+    assert made.read("token").ravel().tolist() == [40]

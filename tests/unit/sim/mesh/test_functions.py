@@ -5,8 +5,8 @@ from math import erf
 import numpy as np
 import pytest
 
-from undiced.program.wafer.sequences import SEQUENCES
-from undiced.sim.mesh.functions import run_function
+from undiced.program.wafer.sequences import CALLS, SEQUENCES
+from undiced.sim.mesh.functions import run_function, run_library
 
 WIDE = np.concatenate([np.linspace(-30, 30, 6001), [0.0, 1e-6, -1e-6]]).astype(np.float32)
 POSITIVE = np.geomspace(1e-6, 1e6, 5001).astype(np.float32)
@@ -55,3 +55,12 @@ def test_a_sequence_is_its_function(name):
 def test_exponentials_stay_finite_far_out():
     assert np.isfinite(run_function("exp", np.array([-1e30, -1e5, 1e5, 1e30], np.float32))).all()
     assert run_function("exp", np.array([-1e30], np.float32))[0] < 1e-30
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_the_library_is_exact_to_a_rounding_or_two(name):
+    function, x, _, absolute = EXPECTED[name]
+    found, wanted = run_library(name, x), function(x.astype(np.float64))
+    assert found.dtype == np.float32
+    assert np.abs(found - wanted).max() <= np.abs(1e-6 * wanted).max() + absolute
+    assert name in SEQUENCES

@@ -109,6 +109,7 @@ def assembled(parts: Parts, facts: Facts = ()) -> WaferProgram:
         facts=(
             (f"mapping {parts.mapping}", 1.0),
             ("layers", float(parts.graph.config.layers)),
+            ("lanes", float(parts.bounds.batch)),
             ("code_bytes", float(max(map(memory.code, parts.pieces)))),
             ("sram_bytes_resident_per_core", float(used)),
             *facts,
