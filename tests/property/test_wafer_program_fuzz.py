@@ -17,8 +17,9 @@ from support.mesh_models import randomly, tiny
 from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import LEAN
+from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.build import build_whole
-from undiced.compiler.wafer.published.decode import Asked, waferllm_prompt
+from undiced.compiler.wafer.published.waferllm import waferllm_prompt
 from undiced.core.errors import UndicedError
 from undiced.machine.presets import toy
 from undiced.program import Bounds

@@ -12,13 +12,16 @@ from undiced.compiler.wafer.partition import Block
 
 
 def blocks_of(draft: Draft) -> tuple[Block, ...]:
-    """Every segment, or the eighths of one that regions may cut; `Block.kind` is the segment's number."""
+    """Every segment, or the eighths of one that regions may cut; `Block.kind` is the segment's number.
+
+    Blocks of a draft that is not timed yet take no cycles.
+    """
     parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
     out = []
     for number, segment in enumerate(draft.task.segments):
         grain = grain_of(draft, number)
         stream = parts[number, grain]
-        cycles = draft.cycles[parts[number, PARTS]] * grain / PARTS
+        cycles = draft.cycles[parts[number, PARTS]] * grain / PARTS if draft.cycles else 0.0
         for _ in range(PARTS // grain):
             out.append(Block(str(number), segment.layer, draft.lasting[stream].bytes(sequences), cycles))
     return tuple(out)

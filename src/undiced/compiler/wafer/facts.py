@@ -8,7 +8,7 @@ from math import ceil
 
 from undiced.compiler.wafer.blocks import contents, taken
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.passes import code_of, color, lower, memory, tables_bytes, wafers_of
+from undiced.compiler.wafer.passes import code_of, sized, tables_bytes, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.program import Bounds
 
@@ -89,5 +89,5 @@ def _holds(draft: Draft, sequences: int, context: int) -> bool:
 def _slack(draft: Draft, sequences: int, context: int) -> int:
     """Bytes that the fullest core would have left; -1 where there is no room."""
     options = replace(draft.task.options, bounds=Bounds(sequences, context))
-    made = memory(color(lower(replace(draft, task=replace(draft.task, options=options)))))
+    made = sized(replace(draft, task=replace(draft.task, options=options)))
     return -1 if made is None else max(made.room - max(region_bytes(made)), -1)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from undiced.compiler.wafer.blocks import grain_of
+from undiced.compiler.wafer.blocks import blocks_of
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.lower.lowering import PARTS
-from undiced.compiler.wafer.partition import Block, fill
-from undiced.compiler.wafer.passes import color, lower, memory, tables_bytes
+from undiced.compiler.wafer.partition import fill
+from undiced.compiler.wafer.passes import sized, tables_bytes
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Task
 from undiced.core.errors import CompileError
@@ -71,18 +70,12 @@ def _with(task: Task, bounds: Bounds) -> Task:
 def wafers_needed(task: Task, shape: Shape) -> int:
     """Wafers that a shape's regions take, filled in order; 0 if some block is larger than a region."""
     try:
-        draft = memory(color(lower(Draft(task, shape, WAFERS_MAX, coarse=True))))
+        draft = sized(Draft(task, shape, WAFERS_MAX, coarse=True))
     except NoRoutes:
         return 0
     if draft is None:
         return 0
-    parts, sequences = dict(draft.parts), task.options.bounds.batch
-    blocks = []
-    for number, segment in enumerate(task.segments):
-        grain = grain_of(draft, number)
-        size = draft.lasting[parts[number, grain]].bytes(sequences)
-        blocks += [Block(str(number), segment.layer, size, 0.0)] * (PARTS // grain)
-    ends = fill(tuple(blocks), draft.room - tables_bytes(draft))
+    ends = fill(blocks_of(draft), draft.room - tables_bytes(draft))
     return 0 if ends is None else -(-len(ends) // shape.tiling(task.wafer).count)
 
 

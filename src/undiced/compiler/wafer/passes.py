@@ -114,7 +114,7 @@ def _largest(choices: Choices, channels: Demand, have: Fabric, spare: int | None
 
 def route(draft: Draft) -> Draft:
     """A tree for each kind of line, and what each stream then takes; the fastest choice of those that colors leave."""
-    others = (memory(color(lower(replace(draft, slices=each)))) for each in draft.others)
+    others = (sized(replace(draft, slices=each)) for each in draft.others)
     made = [_timed(draft), *(_timed(each) for each in others if each is not None)]
     return replace(min(made, key=_per_token), others=())
 
@@ -161,6 +161,15 @@ def memory(draft: Draft) -> Draft | None:
     draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
     return draft if room > 0 and _needed(draft) <= regions * room else None
+
+
+def sized(draft: Draft) -> Draft | None:
+    """The passes up to `memory`: what a draft keeps, without any time; None if the shape can't hold the model.
+
+    Raises:
+        NoRoutes: colors or queues run out.
+    """
+    return memory(color(lower(draft)))
 
 
 def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:

@@ -8,8 +8,9 @@ from support.mesh_configs import DENSE
 from support.mesh_models import differences, executor, forced, prompt, randomly, reference, tiny
 from support.tiny_models import case_names
 
+from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.build import build_whole
-from undiced.compiler.wafer.published.decode import Asked, waferllm_benchmark, waferllm_prompt
+from undiced.compiler.wafer.published.waferllm import waferllm_benchmark, waferllm_prompt
 from undiced.core.errors import CompileError, InvalidRequestError, ProgramFileError
 from undiced.machine import find_machine
 from undiced.model import KvState, RopeConfig, build_config, run_graph

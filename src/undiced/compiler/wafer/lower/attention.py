@@ -43,7 +43,7 @@ def attention(low: Lowering, node: Node) -> None:
     slices = w.choices.band_slices if low.bands.lanes > 1 else 1
     scores = w.joined(terms, bands.line, exact=False, slices=slices)
     w.emit(isa.Append(w.node, values, v.name))  # while the scores are on their way
-    body = w.value("scores.body", (Dim("flat", 0),), *low_spreads(low, scores), view=view_of(scores))
+    body = w.value("scores.body", (Dim("flat", 0),), *low.spreads(scores), view=view_of(scores))
     if config.qk_norm != "none":  # otherwise part of the queries' weights
         w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
     cap = node.number("softcap")
@@ -80,12 +80,6 @@ def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim,
     weighed = w.value("weights", (kv, group, where), positions, bands.heads)
     w.emit(isa.Mask(w.node, weighed, shares, node.integer("window"), node.integer("chunk"), 0.0))
     return _values(low, node, weighed, values, "", (kv, group, column))
-
-
-def low_spreads(low: Lowering, name: str) -> tuple[Spread, Spread]:
-    """Rows and columns of a value."""
-    value = low.w.values[name]
-    return value.rows, value.columns
 
 
 def _maximum(low: Lowering, scores: str, dims: tuple[Dim, ...]) -> str:

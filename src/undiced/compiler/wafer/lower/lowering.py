@@ -16,7 +16,7 @@ from undiced.model.config import ModelConfig
 from undiced.model.graph import Graph
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Partial
+from undiced.program.wafer.layout import Axis, Dim, Partial, Spread
 from undiced.program.wafer.value import DType, View, Weights
 
 HIDDEN = "hidden"
@@ -116,7 +116,7 @@ class Lowering:
         if node.weights:
             role, layer = layered(node.weights[0])
             weight = self.w.weight(
-                role, held.dims, Weights(role, held.dims, layer), *self.spreads(held), dtype=DType.F32
+                role, held.dims, Weights(role, held.dims, layer), *self.spreads(held.name), dtype=DType.F32
             )
             scaled = self.like(held, f"{role}.scaled")
             self.w.emit(isa.Combine(self.w.node, "multiply", scaled, held.name, weight))
@@ -164,19 +164,19 @@ class Lowering:
             )
             self.near = ""
 
-    def spreads(self, held: Held) -> tuple[tuple, tuple]:  # type: ignore[type-arg]
-        """Rows and columns of a held value."""
-        value = self.w.values[held.name]
+    def spreads(self, name: str) -> tuple[Spread, Spread]:
+        """How a value of the stream lies on rows and on columns."""
+        value = self.w.values[name]
         return value.rows, value.columns
 
     def like(self, held: Held, label: str) -> str:
         """A new value laid out as a held one."""
-        rows, columns = self.spreads(held)
+        rows, columns = self.spreads(held.name)
         return self.w.value(label, held.dims, rows, columns)
 
     def square_sum(self, name: str, into: str) -> None:
         """The sum of squares of a core's share."""
-        squares = self.w.value(f"{name}.squares", self.w.values[name].dims, *_of(self.w, name))
+        squares = self.w.value(f"{name}.squares", self.w.values[name].dims, *self.spreads(name))
         self.w.emit(isa.Combine(self.w.node, "multiply", squares, name, name))
         self.w.emit(isa.Fold(self.w.node, "sum", into, squares))
 
@@ -212,11 +212,6 @@ class Lowering:
         return Held(result, held.side, held.dims)
 
 
-def _of(w: Writer, name: str) -> tuple:  # type: ignore[type-arg]
-    value = w.values[name]
-    return value.rows, value.columns
-
-
 def matrix(
     low: Lowering, role: str, layer: bool, order: tuple[Dim, ...], columns: tuple[int, ...] = (), scale: float = 1.0
 ) -> Weights:
@@ -235,7 +230,7 @@ def matrix(
 def vector_weight(low: Lowering, slot: str, like: Held, *, scale: float = 1.0) -> str:
     """A vector of the checkpoint laid out as a value of the same dimensions."""
     role, layer = layered(slot)
-    rows, columns = low.spreads(like)
+    rows, columns = low.spreads(like.name)
     return low.w.weight(role, like.dims, Weights(role, like.dims, layer, scale=scale), rows, columns, DType.F32)
 
 

@@ -92,5 +92,5 @@ def _mean(low: Lowering, name: str, axis: Axis, width: int) -> str:
 
 def _forget_padding(low: Lowering, x: Held, centered: str) -> None:
     """Padding is 0 less the mean now: a vector of ones where there are columns puts it back to 0."""
-    ones = low.w.weight("ones", x.dims, Weights("", x.dims, False), *low.spreads(x), dtype=DType.F32)
+    ones = low.w.weight("ones", x.dims, Weights("", x.dims, False), *low.spreads(x.name), dtype=DType.F32)
     low.w.emit(isa.Combine(low.w.node, "multiply", centered, centered, ones))

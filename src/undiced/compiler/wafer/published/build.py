@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from undiced.compiler.wafer.asked import with_layers
 from undiced.compiler.wafer.place import check_region
-from undiced.compiler.wafer.published.decode import Asked, waferengine, waferllm, waferllm_benchmark, waferllm_prompt
+from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.grid import best_prompt_square, best_square, one_head, square
 from undiced.compiler.wafer.published.groups import check_groups
+from undiced.compiler.wafer.published.waferengine import waferengine
+from undiced.compiler.wafer.published.waferllm import waferllm, waferllm_benchmark, waferllm_prompt
 from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions, Region
 from undiced.machine.wafer import Wafer

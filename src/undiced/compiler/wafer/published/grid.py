@@ -8,8 +8,9 @@ from functools import lru_cache
 from math import ceil, sqrt
 
 from undiced.compiler.wafer.asked import with_layers
-from undiced.compiler.wafer.published.decode import Asked, layer_cycles, prompt_cycles
+from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.groups import check_groups
+from undiced.compiler.wafer.published.waferllm import layer_cycles, prompt_cycles
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build_config

@@ -22,13 +22,13 @@ from undiced.compiler.wafer.lower.norms import head_weight
 from undiced.compiler.wafer.lower.positions import looked_up
 from undiced.compiler.wafer.lower.products import output_of
 from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
+from undiced.compiler.wafer.published.rotation import rotate, table_of
 from undiced.core.errors import CompileError
 from undiced.model.node import Node
-from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots, Shard, Spread
 from undiced.program.wafer.sequences import CALLS
-from undiced.program.wafer.value import DType, Kind, Rotation, local_shape
+from undiced.program.wafer.value import DType, Kind, local_shape
 
 _LOWEST = -1e30
 Wire = Literal["f32", "f16"]
@@ -168,7 +168,7 @@ def rmsnorm(style: Style, low: Lowering, node: Node) -> None:
 
 def _operand(style: Style, low: Lowering, held: Held, label: str) -> str:
     """A new value laid out as a held one, of the type that products multiply."""
-    return low.w.value(label, held.dims, *low.spreads(held), dtype=style.operand)
+    return low.w.value(label, held.dims, *low.spreads(held.name), dtype=style.operand)
 
 
 def _inverse_root(style: Style, low: Lowering, squares: str, node: Node) -> None:
@@ -222,25 +222,19 @@ def rope(style: Style, low: Lowering, node: Node) -> None:
     w, x = low.w, low.get(node)
     if node.weights and node.text("scaling") in ("llama3", "yarn"):
         raise low.refuse(node, "with divisors from the checkpoint that are stretched by rule besides")
-    turned, offset = node.integer("dims") // 2, node.integer("offset")
-    pairs = (node.integer("head_dim") - offset) // 2
-    frequencies = tuple(map(float, rope_frequencies(node.attrs))) + (0.0,) * (pairs - turned)
-    divisors = layered(node.weights[0])[0] if node.weights else ""
-    table = Rotation(frequencies, node.number("attention_factor"), "both", turned, divisors)
-    dims, columns = (Dim("pair", pairs), Dim("turn", 2)), low.bands.lanes_of("pair")
+    table = table_of(node)
+    dims, columns = (Dim("pair", len(table.frequencies)), Dim("turn", 2)), low.bands.lanes_of("pair")
     row = looked_up(low, ByPosition(table, dims, (), columns))
-    views = (view_of(row, 0, 2, n) for n in (0, 1))
-    cosine, sine = (w.value(f"{row}.{view.pick}", dims[:1], (), columns, kind=Kind.STATE, view=view) for view in views)
-    result = _operand(style, low, x, layered(node.out)[0])
-    spread = w.values[x.name].columns
-    even, odd = (w.value(f"{x.name}.{n}", x.dims[:-1], (), spread, view=view_of(x.name, 0, 2, n)) for n in (0, 1))
-    for n, (operation, first, second) in enumerate((("subtract", cosine, sine), ("add", sine, cosine))):
-        parts = []
-        for half, factor in ((even, first), (odd, second)):
-            parts.append(w.value(f"{half}.turned", x.dims[:-1], (), spread))
-            w.emit(isa.Combine(w.node, "multiply", parts[-1], half, factor))
-        made = w.value(f"{result}.{n}", x.dims[:-1], (), spread, view=view_of(result, 0, 2, n))
-        w.emit(isa.Combine(w.node, operation, made, *parts))  # type: ignore[arg-type]
+    result, spread = _operand(style, low, x, layered(node.out)[0]), w.values[x.name].columns
+
+    def half(name: str, which: int) -> str:
+        return w.value(f"{name}.{which}", x.dims[:-1], (), spread, view=view_of(name, 0, 2, which))
+
+    def factor(which: int) -> str:
+        view = view_of(row, 0, 2, which)
+        return w.value(f"{row}.{which}", dims[:1], (), columns, kind=Kind.STATE, view=view)
+
+    rotate(w, (half(x.name, 0), half(x.name, 1)), (factor(0), factor(1)), (half(result, 0), half(result, 1)))
     low.held[node.out] = Held(result, x.side, x.dims)
 
 

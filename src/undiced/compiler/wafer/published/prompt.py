@@ -17,15 +17,15 @@ from undiced.compiler.wafer.lower.lowering import HIDDEN, TOKEN, layered, view_o
 from undiced.compiler.wafer.lower.positions import pairing
 from undiced.compiler.wafer.lower.segments import Segment
 from undiced.compiler.wafer.lower.writer import Trees, Writer
+from undiced.compiler.wafer.published.rotation import Halves, rotate, table_of
 from undiced.core.errors import CompileError
 from undiced.model.graph import Graph
 from undiced.model.node import Node
-from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import PROMPT, Axis, Dim, Partial, Roots, Shard, Spread
 from undiced.program.wafer.program import Run, Stream
 from undiced.program.wafer.sequences import CALLS
-from undiced.program.wafer.value import DType, Kind, Rotation, Weights, local_shape
+from undiced.program.wafer.value import DType, Kind, Weights, local_shape
 
 _LOWEST = -1e30
 _FEATURE, _COLUMN, _KEY = "feature", "column", "key"
@@ -228,33 +228,23 @@ def _named(p: Prompt, node: Node) -> tuple[tuple[Dim, ...], tuple[int, ...]]:
 def rope(p: Prompt, node: Node) -> None:
     """Six operations over the pairs of all tokens, with a table of the prompt's positions."""
     w, x = p.w, p.get(node)
-    turned = node.integer("dims") // 2
-    pairs = (node.integer("head_dim") - node.integer("offset")) // 2
     if node.weights:
         raise p.refuse(node, "with divisors from the checkpoint")
-    frequencies = tuple(map(float, rope_frequencies(node.attrs))) + (0.0,) * (pairs - turned)
-    rotation = Rotation(frequencies, node.number("attention_factor"), "both", turned)
-    value, count = w.values[x], p.share(x)[-1]
-    table = "rotations"
+    value, count, table = w.values[x], p.share(x)[-1], "rotations"
     if table not in w.values:
         w.value(table, value.dims, value.rows, value.columns, kind=Kind.TABLE)
-        w.values[table] = replace(w.values[table], table=rotation)
-    dims = value.dims[0], value.dims[-1]
+        w.values[table] = replace(w.values[table], table=table_of(node))
+    dims, result = (value.dims[0], value.dims[-1]), p.like(x, layered(node.out)[0])
 
-    def half(name: str, which: int, kind: Kind = Kind.ACTIVATION) -> str:
-        view = view_of(name, 0, 2 * count, which * count, count)
-        return w.value(f"{name}.{which}", dims, value.rows, value.columns, kind=kind, view=view)
+    def halves(name: str, kind: Kind = Kind.ACTIVATION) -> Halves:
+        views = [view_of(name, 0, 2 * count, which * count, count) for which in (0, 1)]
+        first, second = (
+            w.value(f"{name}.{which}", dims, value.rows, value.columns, kind=kind, view=view)
+            for which, view in enumerate(views)
+        )
+        return first, second
 
-    result = p.like(x, layered(node.out)[0])
-    even, odd = half(x, 0), half(x, 1)
-    cosine, sine = half(table, 0, Kind.TABLE), half(table, 1, Kind.TABLE)
-    steps: tuple[tuple[isa.Elementwise, str, str], ...] = (("subtract", cosine, sine), ("add", sine, cosine))
-    for which, (operation, first, second) in enumerate(steps):
-        parts = []
-        for part, factor in ((even, first), (odd, second)):
-            parts.append(w.value(f"{part}.turned", dims, value.rows, value.columns))
-            w.emit(isa.Combine(w.node, "multiply", parts[-1], part, factor))
-        w.emit(isa.Combine(w.node, operation, half(result, which), parts[0], parts[1]))
+    rotate(w, halves(x), halves(table, Kind.TABLE), halves(result))
     p.held[node.out] = result
 
 

@@ -1,0 +1,149 @@
+"""A Qwen3 engine on WSE-3: a pipeline of regions of several layers each, 32-bit sums, embedding and head in bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from msgspec.structs import replace as with_fields
+
+from undiced.compiler.wafer.lower.choices import Choices
+from undiced.compiler.wafer.lower.grid import Grid
+from undiced.compiler.wafer.lower.segments import segments
+from undiced.compiler.wafer.place import Tiling
+from undiced.compiler.wafer.published.asked import AS_PUBLISHED, BAND_WIDTH, Asked
+from undiced.compiler.wafer.published.assemble import (
+    Memory,
+    NoRoom,
+    Parts,
+    Piece,
+    assembled,
+    longest_context,
+    often,
+)
+from undiced.compiler.wafer.published.layer import Style
+from undiced.compiler.wafer.published.painted import painted
+from undiced.core.errors import CompileError
+from undiced.machine.fabric import fabric
+from undiced.program import Bounds, Rect
+from undiced.program.wafer.layout import Axis
+from undiced.program.wafer.program import Run, WaferProgram
+from undiced.program.wafer.value import DType
+
+TOP_K = 20
+_WIDE = Style(DType.F16, "f16", apart=False, vectors=frozenset({"exp", "silu"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline in the making: layers of each stage, and where its regions lie."""
+
+    asked: Asked
+    stages: tuple[int, ...]
+
+    @property
+    def tiling(self) -> Tiling:
+        """Regions row by row, the direction alternating; beside them a band where the mesh has room."""
+        (columns, rows), a = self.asked.wafer.mesh.size, self.asked
+        return Tiling(a.width, a.height, self.room or columns // a.width, rows // a.height)
+
+    @property
+    def room(self) -> int:
+        """Regions side by side that leave room for a band; 0 if there is none."""
+        return max(0, (self.asked.wafer.mesh.size[0] - BAND_WIDTH) // self.asked.width)
+
+    def parts(self) -> Parts:
+        """Streams and regions."""
+        a, tiling = self.asked, self.tiling
+        w = a.streams(_WIDE, a.grid)
+        ends = a.streams(_WIDE, Grid(a.height, BAND_WIDTH if self.room else a.width), _ends(), beside=w)
+        every = segments(a.graph)
+        layers: list[list[Run]] = [[] for _ in range(a.graph.config.layers)]
+        for segment in every:
+            if segment.layer >= 0:
+                layers[segment.layer].append(w.lowered(segment))
+        first = [ends.lowered(s) for s in every if s.layer < 0 and s is not every[-1]]
+        chip, _ = tiling.place(len(self.stages) - 1)
+        last = [ends.lowered(every[-1]), ends.returning(a.width + a.height, off_wafer=chip > 0)]
+        tables = list(w.rotating())
+        pieces, at = [], 0
+        for number, count in enumerate(self.stages):
+            where, rect = tiling.place(number)
+            off = number > 0 and tiling.arrival(number) == "off wafer"
+            turning = number > 0 and tiling.arrival(number) == "enter, turning"
+            entering = w.entering(a.width + a.height * (turning or off), off)
+            held = [run for layer in layers[at : at + count] for run in layer]
+            pieces.append(Piece(f"{number}", where, rect, (entering, *tables, *held)))
+            at += count
+        pieces = self._with_ends(pieces, first, [w.entering(a.width), *last])
+        streams = tuple(with_fields(stream, synchronous=True) for stream in w.made)
+        trees = a.trees(w.trees)
+        home = list(w.trees.found).index((a.grid.line(Axis.COLUMNS), 1))
+        streams = painted(streams, trees, often(streams, pieces), fabric(a.wafer), home)
+        return Parts("waferengine", a.graph, a.wafer, a.bounds, streams, trees, tuple(pieces), a.height)
+
+    def _with_ends(self, pieces: list[Piece], first: list[Run], last: list[Run]) -> list[Piece]:
+        """Embedding and head in bands beside the regions, or on the first and last of them."""
+        if not self.room:
+            pieces[0] = replace(pieces[0], runs=(*first, *pieces[0].runs[1:]))
+            pieces[-1] = replace(pieces[-1], runs=(*pieces[-1].runs, *last[1:]))
+            return pieces
+        beside = Rect(self.tiling.across * self.asked.width, 0, BAND_WIDTH, self.asked.height)
+        final, rows = pieces[-1].rect, self.asked.wafer.mesh.size[1]
+        below = Rect(beside.x, min(final.y or beside.height, rows - beside.height), beside.width, beside.height)
+        other = below if pieces[-1].wafer == 0 and below.y >= beside.height else beside
+        return [
+            Piece("embedding", 0, beside, tuple(first)),
+            *pieces,
+            Piece("head", pieces[-1].wafer, other if pieces[-1].wafer == 0 else beside, tuple(last)),
+        ]
+
+
+def _ends() -> Choices:
+    return replace(AS_PUBLISHED, candidates=TOP_K)
+
+
+def waferengine(asked: Asked, stages: tuple[int, ...] | None) -> WaferProgram:
+    """A pipeline of regions of equal size with `stages` layers each; by default as few regions as hold the model.
+
+    Raises:
+        CompileError: stages that do not add up to the model's layers, an operator without a lowering, no room.
+    """
+    config = asked.graph.config
+    if stages is None:
+        return _fewest(asked)
+    if sum(stages) != config.layers or min(stages, default=0) < 1:
+        raise CompileError(
+            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {config.name} has {config.layers}.",
+            remedy="Give one positive number a region, adding up to the layers.",
+        )
+
+    def used(context: int) -> int:
+        parts = Pipeline(replace(asked, bounds=Bounds(asked.bounds.batch, context)), stages).parts()
+        return max(map(Memory.of(parts).bytes, parts.pieces))
+
+    strides = int(asked.wafer.core.stride_max.value)  # from one cached row to the next
+    if asked.bounds.context > strides * asked.height:
+        raise CompileError(
+            f"{asked.height} rows of cores hold {strides * asked.height} positions, {strides} each, as far as a "
+            f"descriptor's stride goes; {asked.bounds.context} are asked for.",
+            remedy="Use a shorter context, taller regions, or --mapping undiced.",
+        )
+    program = assembled(Pipeline(asked, stages).parts())
+    longest = longest_context(used, asked.bounds.context, asked.height, asked.wafer, strides)
+    facts = ("sram_bytes_max_per_core", program.fact("sram_bytes_resident_per_core")), ("max_context_tokens", longest)
+    return with_fields(program, facts=(*program.facts, *((name, float(value)) for name, value in facts)))
+
+
+def _fewest(asked: Asked) -> WaferProgram:
+    layers = asked.graph.config.layers
+    for count in range(1, layers + 1):
+        each = ceil(layers / count)
+        stages = tuple(min(each, layers - at) for at in range(0, layers, each))
+        if len(stages) < count:
+            continue
+        try:
+            return waferengine(asked, stages)
+        except NoRoom as error:
+            lacking = error
+    raise lacking
