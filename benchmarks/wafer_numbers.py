@@ -33,6 +33,8 @@ from undiced.sim.mesh.rounding import rounded
 from undiced.text import load_tokenizer
 
 F32 = NDArray[np.float32]
+FORMATS = (("16_bit_sums", 16, "fp16"), ("32_bit_sums", 32, "fp16"), ("int8", 16, "int8"), ("int4", 16, "int4"))
+
 Logits = Callable[[list[int]], F32]  # (tokens, vocabulary) of a window
 
 
@@ -48,9 +50,10 @@ def bf16(graph: Graph, weights: Mapping[str, F32], tokens: list[int]) -> F32:
     return values[graph.output]
 
 
-def mesh(checkpoint: Checkpoint, graph: Graph, machine: str, sum_bits: int, window: int) -> Logits:
+def mesh(checkpoint: Checkpoint, graph: Graph, machine: str, window: int, sum_bits: int, weights: str) -> Logits:
     """Logits of the wafer's program, sequence after sequence."""
-    model = mesh_model(checkpoint, graph, find_machine(machine), Bounds(1, window), sum_bits=sum_bits)
+    formats = {"sum_bits": sum_bits, "weights": weights}
+    model = mesh_model(checkpoint, graph, find_machine(machine), Bounds(1, window), **formats)
     executor = model.executor("wafer")
     most = min(executor.most_tokens, executor.most_tokens_each)
 
@@ -107,8 +110,8 @@ def compare(model: str, count: int, window: int, machine: str) -> dict[str, obje
     found["bf16_operators"] = against(reference, windows, lambda ids: bf16(graph, weights, ids))
     weights.clear()
     found["host_engine"] = against(reference, windows, lambda ids: trace_host(checkpoint, graph, ids)[graph.output])
-    for bits in (16, 32):
-        found[f"wafer_{bits}_bit_sums"] = against(reference, windows, mesh(checkpoint, graph, machine, bits, window))
+    for name, bits, form in FORMATS:
+        found[f"wafer_{name}"] = against(reference, windows, mesh(checkpoint, graph, machine, window, bits, form))
     return found
 
 
