@@ -27,7 +27,7 @@ WSE3_TRANSCENDENTAL = assumed(
 )
 WSE3_STEP_SOFTWARE = derived(10.2, "cycle", f"{_HOW} S29")
 SCALAR_STEP = assumed(44.0, "cycle", "as a pass of the emit loop, [AM]: nothing tells it from the draw", 20.0, 88.0)
-DRAW = derived(13519.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
+DRAW = derived(11722.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
 
 _ONE_SUM = "rows see only its sum with the software of steps"
 WSE2_COLLECTIVE_ENTRY = assumed(80.0, "cycle", _ONE_SUM, 0.0, 160.0)

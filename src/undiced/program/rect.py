@@ -18,3 +18,15 @@ class Rect:
     def cores(self) -> int:
         """How many it has."""
         return self.width * self.height
+
+
+def hops(before: Rect, after: Rect, turned: bool) -> int:
+    """Routers between what every core of `before` holds a share of and the farthest core of `after` that wants it.
+
+    Shares lie over rows of cores (columns where `turned`), the same along the other axis: each goes to the line of its
+    own number, from the nearest core that has it.
+    """
+    shift = abs(after.x - before.x) if turned else abs(after.y - before.y)
+    first, end = (after.y, after.y + after.height) if turned else (after.x, after.x + after.width)
+    low, high = (before.y, before.y + before.height) if turned else (before.x, before.x + before.width)
+    return shift + max(0, low - first, end - high)

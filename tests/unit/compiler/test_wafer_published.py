@@ -1,6 +1,7 @@
 """The published mappings, collective by collective and operation by operation where the sources say."""
 
 import pytest
+from msgspec import structs
 
 from undiced.compiler.wafer.published.build import build_published
 from undiced.compiler.wafer.published.grid import best_square, default_groups, one_head
@@ -14,6 +15,7 @@ from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Level, roots
+from undiced.program.wafer.verify import verify
 from undiced.program.wafer.workload import work
 
 WSE2, WSE3 = find_machine("wse2"), find_machine("wse3")
@@ -143,6 +145,26 @@ def test_regions_and_bands_lie_apart_on_the_mesh(engine):
     assert not any(overlap(a, b) for a, b in combinations(rects, 2))
     width, height = WSE3.mesh.size
     assert all(r.x + r.width <= width and r.y + r.height <= height for r in rects)
+
+
+def test_what_passes_between_regions_goes_as_far_as_they_lie_apart(engine):
+    far = {}
+    for region in engine.regions[1:]:
+        for i in engine.streams[region.runs[0].stream].instructions:
+            if isinstance(i, isa.Transfer):
+                far[region.name] = i.distance
+    assert far == {"0": 512, "1": 256, "2": 512, "3": 256, "4": 512, "5": 256, "6": 512, "7": 256, "head": 384}
+    streams = tuple(
+        structs.replace(
+            stream,
+            instructions=tuple(
+                structs.replace(i, distance=300) if isinstance(i, isa.Transfer) else i for i in stream.instructions
+            ),
+        )
+        for stream in engine.streams
+    )
+    with pytest.raises(CompileError, match="from region 'embedding' over 300 hops, and 512 lie between them"):
+        verify(structs.replace(engine, streams=streams))
 
 
 def test_groups_default_to_the_published_or_the_root():

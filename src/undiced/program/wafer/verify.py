@@ -15,7 +15,7 @@ from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.program import Region, Stream, WaferProgram
-from undiced.program.wafer.rules import addresses, limits, regions, routes, sources, values
+from undiced.program.wafer.rules import addresses, hand_overs, limits, regions, routes, sources, values
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.flow import Flow, handed_on, ordered
 from undiced.program.wafer.rules.scope import Scope
@@ -57,6 +57,7 @@ def _verify(program: WaferProgram, hardware: Hardware | None) -> None:
     scopes = [Scope.of(program, stream, ran) for stream, ran in zip(program.streams, _running(program), strict=True)]
     flows = [_stream(scope, hardware) for scope in scopes]
     _raise("", handed_on(program, flows))
+    _raise("", hand_overs.hand_overs(program))
     _raise("", addresses.runs(program, scopes, hardware.sram_bytes if hardware else None))
     _raise("", sources.sources(program))
     _raise("", routes.routes(program, hardware.fabric if hardware else None))

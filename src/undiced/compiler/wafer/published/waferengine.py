@@ -9,7 +9,7 @@ from msgspec.structs import replace as with_fields
 
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.grid import Grid
-from undiced.compiler.wafer.lower.segments import segments
+from undiced.compiler.wafer.lower.segments import Streams, segments
 from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.published.asked import AS_PUBLISHED, BAND_WIDTH, Asked
 from undiced.compiler.wafer.published.assemble import (
@@ -26,11 +26,13 @@ from undiced.compiler.wafer.published.painted import painted
 from undiced.core.errors import CompileError
 from undiced.machine.fabric import fabric
 from undiced.program import Bounds, Rect
+from undiced.program.rect import hops
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.value import DType
 
 TOP_K = 20
+Place = tuple[int, Rect]  # a wafer, and where on it
 _WIDE = Style(DType.F16, "f16", apart=False, vectors=frozenset({"exp", "silu"}))
 
 
@@ -63,40 +65,44 @@ class Pipeline:
             if segment.layer >= 0:
                 layers[segment.layer].append(w.lowered(segment))
         first = [ends.lowered(s) for s in every if s.layer < 0 and s is not every[-1]]
-        chip, _ = tiling.place(len(self.stages) - 1)
-        last = [ends.lowered(every[-1]), ends.returning(a.width + a.height, off_wafer=chip > 0)]
-        tables = list(w.rotating())
-        pieces, at = [], 0
-        for number, count in enumerate(self.stages):
-            where, rect = tiling.place(number)
-            off = number > 0 and tiling.arrival(number) == "off wafer"
-            turning = number > 0 and tiling.arrival(number) == "enter, turning"
-            entering = w.entering(a.width + a.height * (turning or off), off)
+        places = [tiling.place(number) for number in range(len(self.stages))]
+        bands = self._bands(places[-1])
+        last = [ends.lowered(every[-1]), ends.returning(sum(a.wafer.mesh.size), off_wafer=places[-1][0] > 0)]
+        tables, at, pieces = list(w.rotating()), 0, []
+        for number, (place, count) in enumerate(zip(places, self.stages, strict=True)):
+            before = places[number - 1] if number else bands[0] if bands else None
+            entering = [self._entering(w, before, place)] if before else first
             held = [run for layer in layers[at : at + count] for run in layer]
-            pieces.append(Piece(f"{number}", where, rect, (entering, *tables, *held)))
+            pieces.append(Piece(f"{number}", *place, (*entering, *tables, *held)))
             at += count
-        pieces = self._with_ends(pieces, first, [w.entering(a.width), *last])
+        if bands:
+            arriving = self._entering(w, places[-1], bands[1])
+            pieces = [Piece("embedding", *bands[0], tuple(first)), *pieces, Piece("head", *bands[1], (arriving, *last))]
+        else:
+            pieces[-1] = replace(pieces[-1], runs=(*pieces[-1].runs, *last))
         streams = tuple(with_fields(stream, synchronous=True) for stream in w.made)
         trees = a.trees(w.trees)
         home = list(w.trees.found).index((a.grid.line(Axis.COLUMNS), 1))
         streams = painted(streams, trees, often(streams, pieces), fabric(a.wafer), home)
         return Parts("waferengine", a.graph, a.wafer, a.bounds, streams, trees, tuple(pieces), a.height)
 
-    def _with_ends(self, pieces: list[Piece], first: list[Run], last: list[Run]) -> list[Piece]:
-        """Embedding and head in bands beside the regions, or on the first and last of them."""
+    @staticmethod
+    def _entering(w: Streams, before: Place, after: Place) -> Run:
+        """The hidden state on its way, and along the rows of where it goes if it comes from above or below."""
+        off = before[0] != after[0]
+        along = after[1].width if off or before[1].y != after[1].y else 0
+        way = after[1].height if off else hops(before[1], after[1], turned=False)
+        return w.entering(way + along, off)
+
+    def _bands(self, last: Place) -> tuple[Place, Place] | None:
+        """Where embedding and head lie, beside the regions; None if they are on the first and last of them."""
         if not self.room:
-            pieces[0] = replace(pieces[0], runs=(*first, *pieces[0].runs[1:]))
-            pieces[-1] = replace(pieces[-1], runs=(*pieces[-1].runs, *last[1:]))
-            return pieces
-        beside = Rect(self.tiling.across * self.asked.width, 0, BAND_WIDTH, self.asked.height)
-        final, rows = pieces[-1].rect, self.asked.wafer.mesh.size[1]
-        below = Rect(beside.x, min(final.y or beside.height, rows - beside.height), beside.width, beside.height)
-        other = below if pieces[-1].wafer == 0 and below.y >= beside.height else beside
-        return [
-            Piece("embedding", 0, beside, tuple(first)),
-            *pieces,
-            Piece("head", pieces[-1].wafer, other if pieces[-1].wafer == 0 else beside, tuple(last)),
-        ]
+            return None
+        height, rows = self.asked.height, self.asked.wafer.mesh.size[1]
+        beside = Rect(self.tiling.across * self.asked.width, 0, BAND_WIDTH, height)
+        below = min(last[1].y or height, rows - height)
+        apart = last[0] > 0 or below < height
+        return (0, beside), (last[0], beside if apart else replace(beside, y=below))
 
 
 def _ends() -> Choices:
