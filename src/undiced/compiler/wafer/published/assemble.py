@@ -24,7 +24,6 @@ from undiced.program.wafer.verify import verify
 
 _POSITIONS_MOST = 1 << 20  # of a core
 Facts = tuple[tuple[str, float], ...]
-Route = Callable[[tuple[Stream, ...], tuple[Tree, ...], tuple[float, ...]], tuple[Stream, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a published program is made of.
-
-    Attributes:
-        rows: cores that share positions.
-    """
+    """What a published program is made of."""
 
     mapping: str
     graph: Graph
@@ -52,7 +47,6 @@ class Parts:
     streams: tuple[Stream, ...]
     trees: tuple[Tree, ...]
     pieces: tuple[Piece, ...]
-    rows: int
 
 
 class NoRoom(CompileError):

@@ -84,7 +84,7 @@ class Pipeline:
         trees = a.trees(w.trees)
         home = list(w.trees.found).index((a.grid.line(Axis.COLUMNS), 1))
         streams = painted(streams, trees, often(streams, pieces), fabric(a.wafer), home)
-        return Parts("waferengine", a.graph, a.wafer, a.bounds, streams, trees, tuple(pieces), a.height)
+        return Parts("waferengine", a.graph, a.wafer, a.bounds, streams, trees, tuple(pieces))
 
     @staticmethod
     def _entering(w: Streams, before: Place, after: Place) -> Run:

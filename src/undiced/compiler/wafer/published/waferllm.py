@@ -152,7 +152,7 @@ def _narrow(
         streams = painted(streams, trees, times, have, home)
     else:
         streams = routed(streams, trees, times, have)
-    return Parts("waferllm", asked.graph, asked.wafer, asked.bounds, streams, trees, pieces, asked.height)
+    return Parts("waferllm", asked.graph, asked.wafer, asked.bounds, streams, trees, pieces)
 
 
 def _narrowed(stream: Stream, only: set[str] | None) -> Stream:
