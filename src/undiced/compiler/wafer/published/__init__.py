@@ -1,1 +1,1 @@
-"""The published mappings, replayed: programs of closed-form instructions, one a stream. Knows no mapping of ours."""
+"""Mappings that others published, as programs of our language. They choose nothing and know no mapping of ours."""
