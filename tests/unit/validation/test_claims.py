@@ -23,12 +23,12 @@ def test_intervals_hold_their_quantiles_in_order(monkeypatch):
     monkeypatch.setattr(claiming, "_gain", lambda rungs: gain)
     monkeypatch.setattr(claiming, "ladder", lambda *_: [])
     heard = []
-    found = claims(12, lambda share, what: heard.append(share))
+    found = claims(6, lambda share, what: heard.append(share))
     assert heard == sorted(heard) and heard[-1] < 1
-    assert found.drawn == 12 and 0 < found.kept["wse3"] <= 12
+    assert found.drawn == 6 and 0 < found.kept["wse3"] <= 6
     for interval in found.intervals:
         assert interval.low <= interval.median <= interval.high
-    assert "12 of wse2" in kept_line(found) and len(claim_table(found)) == 3
+    assert "6 of wse2" in kept_line(found) and len(claim_table(found)) == 3
 
 
 @pytest.mark.slow
