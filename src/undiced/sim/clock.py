@@ -5,7 +5,7 @@ Knows programs and machines, no mapping and no model. Its work grows with stream
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -195,12 +195,12 @@ def time_floor(
 def _region_time(program: WaferProgram, region: Region, paths: list[Path]) -> RegionTime:
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
     layers = serving = 0.0
-    for run in region.runs:
-        for key, cost in paths[run.stream].shares.items():
-            found[key] += cost
-        cycles = paths[run.stream].cost.cycles
-        layers += cycles * (run.layer >= 0)
-        serving += cycles * (run.layer < 0 and all(map(_serves, program.streams[run.stream].instructions)))
+    for (stream, of_layer), times in Counter((run.stream, run.layer >= 0) for run in region.runs).items():
+        for key, cost in paths[stream].shares.items():
+            found[key] += cost * times
+        cycles = paths[stream].cost.cycles * times
+        layers += cycles * of_layer
+        serving += cycles * (not of_layer and all(map(_serves, program.streams[stream].instructions)))
     held = frozenset(run.layer for run in region.runs if run.layer >= 0)
     return RegionTime(region.name, region.wafer, region.rect, dict(found), layers, serving, held)
 
