@@ -148,13 +148,18 @@ def run(
     if len(answers) > 1:
         for text, answer in zip(texts, answers, strict=True):
             typer.echo(printable(f"{text}{answer.text}\n"))
+    _tell(f"Emulated {machine}, {numbers} numbers", executor, timing)
+
+
+def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
+    """What a person should know of the emulation, beside the answers."""
     if executor.clamped:
         many = f"{executor.clamped:,} scores were larger than the softmax without a maximum takes, and held there"
         typer.secho(f"{many}; --sum-bits 32 takes the maximum off.", fg="yellow", err=True)
-    speed = timing.summary()["tokens_per_second"]
+    found = timing.summary()
+    speed = found["tokens_per_second"]
     after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
-    read = f"prompt {timing.summary()['prompt_s']} s, {after}"
-    line = f"Emulated {machine}, {numbers} numbers: {read}; this machine's speed, not a wafer's"
+    line = f"{what}: prompt {found['prompt_s']} s, {after}; this machine's speed, not a wafer's"
     typer.secho(line, fg="bright_black", err=True)
 
 

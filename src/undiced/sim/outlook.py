@@ -25,7 +25,6 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
     prompt = timing.token_cycles if whole else first_token_cycles(program, wafer, context, timing.clock_hz)
     decoding = phase == "decode"
     streams, most = program.bounds.batch, facts.get("sram_bytes_max_per_core", 0.0)
-    single = timing.clock_hz / timing.token_cycles
     prompt_speed = context * timing.clock_hz / prompt
     return {
         "machine": program.machine,
@@ -44,8 +43,8 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "cycles_per_layer": timing.layer_cycles * (1 if decoding or whole else context),
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
-        "tokens_per_second": single if decoding else prompt_speed,
-        "aggregate_tokens_per_second": aggregate(program, timing) if decoding else prompt_speed,
+        "tokens_per_second": timing.tokens_per_second if decoding else prompt_speed,
+        "aggregate_tokens_per_second": aggregate(timing, streams) if decoding else prompt_speed,
         "time_to_first_token_s": prompt / timing.clock_hz,
         "sram_bytes_max_per_core": ceil(most),
         "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_resident_per_core", most)),
@@ -102,23 +101,21 @@ def frontier(program: WaferProgram, wafer: Wafer, clock_hz: float | None) -> lis
         if name.startswith("context/"):
             streams = int(name.removeprefix("context/"))
             timing = time_step(program, wafer, Step(1, 1, int(context)), clock_hz)
-            found = timing.clock_hz / timing.token_cycles
-            most = timing.clock_hz / timing.initiation_interval_cycles
             out.append(
                 {
                     "streams": streams,
                     "context": int(context),
-                    "tokens_per_second": found,
-                    "aggregate_tokens_per_second": min(streams * found, most),
+                    "tokens_per_second": timing.tokens_per_second,
+                    "aggregate_tokens_per_second": aggregate(timing, streams),
                 }
             )
     return out
 
 
-def aggregate(program: WaferProgram, timing: Timing) -> float:
-    """Tokens per second of all sequences that the program holds, in turn through the pipeline of its regions."""
+def aggregate(timing: Timing, streams: int) -> float:
+    """Tokens per second of all `streams` that a program holds, in turn through the pipeline of its regions."""
     each = timing.step.sequences
-    rounds = max(1, program.bounds.batch // each)  # steps of `sequences` that may be under way
+    rounds = max(1, streams // each)  # steps of `sequences` that may be under way
     return each * timing.clock_hz * min(rounds / timing.token_cycles, 1 / timing.initiation_interval_cycles)
 
 

@@ -131,6 +131,18 @@ class Writer:
         self.emit(isa.Multicast(self.node, result, name, line, "f32" if exact else self.choices.wire))
         return result
 
+    def everywhere(
+        self, name: str, line: isa.Line, label: str, rows: Spread, columns: Spread, operation: isa.Join = "sum",
+        wire: Wire = "f32", *, apart: bool,
+    ) -> str:  # fmt: skip
+        """Join terms over lines and send the whole to all of their cores; `apart`: one way after the other."""
+        a = self.values[name]
+        root = self.value(f"{label}.root", a.dims, *_at_roots(a, line, Roots(line.span, self.tree(line), whole=True)))
+        self.emit(isa.Reduce(self.node, operation, root, name, line, wire))
+        result = self.value(label, a.dims, rows, columns)
+        self.emit(isa.Multicast(self.node, result, root, line, wire, apart=apart))
+        return result
+
 
 def _at_roots(a: Value, line: isa.Line, part: Roots) -> tuple[Spread, Spread]:
     """The spreads of a value after its terms over `line` are joined: the innermost part of that axis becomes roots."""

@@ -22,11 +22,12 @@ from undiced.compiler.wafer.lower.norms import head_weight
 from undiced.compiler.wafer.lower.positions import looked_up
 from undiced.compiler.wafer.lower.products import output_of
 from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
+from undiced.compiler.wafer.lower.writer import Writer
 from undiced.compiler.wafer.published.rotation import rotate, table_of
 from undiced.core.errors import CompileError
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots, Shard, Spread
+from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Shard, Spread
 from undiced.program.wafer.sequences import CALLS
 from undiced.program.wafer.value import DType, Kind, local_shape
 
@@ -64,21 +65,13 @@ def _everywhere(
     style: Style, low: Lowering, name: str, line: isa.Line, label: str, columns: Spread, rows: Spread = (),
     operation: isa.Join = "sum", wire: Wire = "f32",
 ) -> str:  # fmt: skip
-    """Join the terms of lines, and send the whole to all of their cores."""
-    w = low.w
-    a = w.values[name]
-    root = Roots(line.span, w.tree(line), whole=True)
-    at = ((*a.rows[:-1], root), a.columns) if line.axis is Axis.ROWS else (a.rows, (*a.columns[:-1], root))
-    joined = w.value(f"{label}.root", a.dims, *at)
-    w.emit(isa.Reduce(w.node, operation, joined, name, line, wire))
-    result = w.value(label, a.dims, rows, columns)
-    w.emit(isa.Multicast(w.node, result, joined, line, wire, apart=style.apart))
-    return result
+    return low.w.everywhere(name, line, label, rows, columns, operation, wire, apart=style.apart)
 
 
-def _function(style: Style, low: Lowering, function: str, result: str, a: str) -> None:
+def apply(style: Style, w: Writer, function: str, result: str, a: str) -> None:
+    """A function by a call of the library, where that has it and the mapping no sequence of vector operations."""
     library = function in CALLS and function not in style.vectors
-    low.w.emit(isa.Apply(low.w.node, function, result, a, "library" if library else "vectors"))
+    w.emit(isa.Apply(w.node, function, result, a, "library" if library else "vectors"))
 
 
 # Products
@@ -173,7 +166,7 @@ def _operand(style: Style, low: Lowering, held: Held, label: str) -> str:
 
 def _inverse_root(style: Style, low: Lowering, squares: str, node: Node) -> None:
     low.w.emit(isa.Scale(low.w.node, "multiply_add", squares, squares, 1.0 / node.integer("width"), node.number("eps")))
-    _function(style, low, "inverse_root", squares, squares)
+    apply(style, low.w, "inverse_root", squares, squares)
 
 
 def _norm_heads(style: Style, low: Lowering, node: Node) -> None:
@@ -271,12 +264,12 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     line = grid.line(Axis.ROWS)
     top = _everywhere(style, low, own, line, "top", bands.heads, operation="max", wire=style.maximum)
     w.emit(isa.Combine(w.node, "subtract", scores, scores, top))
-    _function(style, low, "exp", scores, scores)
+    apply(style, low.w, "exp", scores, scores)
     w.emit(isa.Mask(w.node, scores, scores, *seen, 0.0))
     shares = w.value("sums.own", rows, (Partial("sum", grid.rows),), bands.heads)
     w.emit(isa.Fold(w.node, "sum", shares, scores))
     total = _everywhere(style, low, shares, line, "sums", bands.heads)
-    _function(style, low, "reciprocal", total, total)
+    apply(style, low.w, "reciprocal", total, total)
     weighed = w.value("weights", (kv, group, where), positions, bands.heads, style.operand)
     w.emit(isa.Combine(w.node, "multiply", weighed, scores, total))
     mixed = w.value("mixed.terms", (*rows, column), (Partial("sum", grid.rows),), bands.heads_and("column"))
@@ -308,11 +301,11 @@ def glu(style: Style, low: Lowering, node: Node) -> None:
         gate_times_up(w, active, gate.name, up.name, node.text("activation"))
     elif style.activated is None or style.activated >= width:
         whole = low.like(gate, f"{layered(node.out)[0]}.activated")
-        _function(style, low, function, whole, gate.name)
+        apply(style, low.w, function, whole, gate.name)
         w.emit(isa.Combine(w.node, "multiply", active, whole, up.name))
     else:
         part = w.value("gate.part", (Dim("flat", style.activated),), (), (), view=view_of(gate.name))
-        _function(style, low, function, part, part)
+        apply(style, low.w, function, part, part)
         w.emit(isa.Combine(w.node, "multiply", active, gate.name, up.name))
     low.held[node.out] = Held(active, gate.side, gate.dims)
 
@@ -321,5 +314,5 @@ def act(style: Style, low: Lowering, node: Node) -> None:
     """An activation by itself on every core."""
     x = low.get(node)
     active = _operand(style, low, x, layered(node.out)[0])
-    _function(style, low, FUNCTIONS[node.text("activation")], active, x.name)
+    apply(style, low.w, FUNCTIONS[node.text("activation")], active, x.name)
     low.held[node.out] = Held(active, x.side, x.dims)

@@ -17,14 +17,14 @@ from undiced.compiler.wafer.lower.lowering import HIDDEN, TOKEN, layered, view_o
 from undiced.compiler.wafer.lower.positions import pairing
 from undiced.compiler.wafer.lower.segments import Segment
 from undiced.compiler.wafer.lower.writer import Trees, Writer
+from undiced.compiler.wafer.published.layer import Style, apply
 from undiced.compiler.wafer.published.rotation import Halves, rotate, table_of
 from undiced.core.errors import CompileError
 from undiced.model.graph import Graph
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import PROMPT, Axis, Dim, Partial, Roots, Shard, Spread
+from undiced.program.wafer.layout import PROMPT, Axis, Dim, Partial, Shard, Spread
 from undiced.program.wafer.program import Run, Stream
-from undiced.program.wafer.sequences import CALLS
 from undiced.program.wafer.value import DType, Kind, Weights, local_shape
 
 _LOWEST = -1e30
@@ -39,14 +39,13 @@ class Prompt:
         tokens: of the longest prompt.
         held: values of the graph by name, in the segment that is being lowered. aligned: of which a product before
             has shifted the tiles.
-        activated: elements of a core's gate that the activation is taken of; None for all.
     """
 
     graph: Graph
     w: Writer
     tokens: int
     trees: Trees
-    activated: int | None = None
+    style: Style
     made: list[Stream] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
@@ -131,12 +130,8 @@ class Prompt:
 
     def everywhere(self, name: str, label: str, operation: isa.Join = "sum") -> str:
         """Terms of each row joined by a chain into the middle, and sent to both ends."""
-        w, a, line = self.w, self.w.values[name], self.w.grid.line(Axis.COLUMNS)
-        joined = w.value(f"{label}.root", a.dims, a.rows, (Roots(line.span, w.tree(line), whole=True),))
-        w.emit(isa.Reduce(w.node, operation, joined, name, line, "f32"))
-        result = w.value(label, a.dims, a.rows, ())
-        w.emit(isa.Multicast(w.node, result, joined, line, "f32", apart=True))
-        return result
+        line, rows = self.w.grid.line(Axis.COLUMNS), self.w.values[name].rows
+        return self.w.everywhere(name, line, label, rows, (), operation, apart=self.style.apart)
 
     def joined(self, name: str, label: str, operation: isa.Join = "sum") -> str:
         """A value summed over all features (or its largest), a number a token, on every core of a row."""
@@ -146,9 +141,8 @@ class Prompt:
         return self.everywhere(own, label, operation)
 
     def function(self, function: str, name: str) -> None:
-        """In place, by calls of the library."""
-        by = "library" if function in CALLS else "vectors"
-        self.w.emit(isa.Apply(self.w.node, function, name, name, by))  # type: ignore[arg-type]
+        """In place."""
+        apply(self.style, self.w, function, name, name)
 
     def product(self, x: str, other: str, result: str) -> str:
         """x by the other operand; the first product of x aligns it."""
@@ -286,8 +280,8 @@ def glu(p: Prompt, node: Node) -> None:
         raise p.refuse(node, f"with {node.text('activation')}")
     part = gate
     width, count = p.share(gate)
-    if p.activated is not None and p.activated < width:
-        part = w.value("gate.part", (Dim("flat", p.activated * count),), (), (), view=view_of(gate))
+    if p.style.activated is not None and p.style.activated < width:
+        part = w.value("gate.part", (Dim("flat", p.style.activated * count),), (), (), view=view_of(gate))
     p.function(FUNCTIONS[node.text("activation")], part)
     result = p.like(gate, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "multiply", result, gate, up))

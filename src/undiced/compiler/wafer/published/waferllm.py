@@ -40,6 +40,11 @@ from undiced.program.wafer.value import DType, Kind
 _NARROW = Style(DType.F32, "f32", apart=True, vectors=frozenset())  # 16 bits once all is narrowed
 
 
+def _measured(asked: Asked) -> Style:
+    """The benchmark's, whose activation leaves elements of the gate out."""
+    return replace(_NARROW, activated=asked.graph.config.dim // asked.height)
+
+
 def waferllm(asked: Asked) -> WaferProgram:
     """The whole model on one region, embedding and head included (those lie as in our mapping).
 
@@ -60,7 +65,7 @@ def waferllm_benchmark(asked: Asked) -> WaferProgram:
     Its activation is taken of as many elements of the gate as a core has hidden columns.
     """
     config = asked.graph.config
-    style = replace(_NARROW, activated=config.dim // asked.height)
+    style = _measured(asked)
     w = asked.streams(style, asked.grid)
     layer = [segment for segment in segments(asked.graph) if segment.layer == 0]
     once = [w.lowered(segment) for segment in layer]
@@ -110,9 +115,8 @@ def waferllm_prompt(asked: Asked, *, benchmark: bool = False) -> WaferProgram:
         CompileError: a model of several heads, an operator that the published prefill lacks, too little memory.
     """
     config = asked.graph.config
-    activated = config.dim // asked.height if benchmark else None
-    lines = Trees()
-    p = Prompt(asked.graph, Writer(asked.grid, AS_PUBLISHED, lines), asked.bounds.context, lines, activated)
+    style, lines = _measured(asked) if benchmark else _NARROW, Trees()
+    p = Prompt(asked.graph, Writer(asked.grid, AS_PUBLISHED, lines), asked.bounds.context, lines, style)
     every = segments(asked.graph)
     if benchmark:
         once = [p.lowered(segment) for segment in every if segment.layer == 0]
@@ -171,7 +175,7 @@ def _narrowed(stream: Stream, only: set[str] | None) -> Stream:
 
 def layer_cycles(asked: Asked, counts: tuple[int, ...]) -> Iterator[tuple[int, float]]:
     """Each number of groups with the cycles of a benchmark's layer: what a search of grids compares."""
-    style = replace(_NARROW, activated=asked.graph.config.dim // asked.height)
+    style = _measured(asked)
     w = asked.streams(style, asked.grid)
     for segment in segments(asked.graph):
         if segment.layer == 0:
@@ -183,7 +187,7 @@ def layer_cycles(asked: Asked, counts: tuple[int, ...]) -> Iterator[tuple[int, f
 
 def prompt_cycles(asked: Asked) -> float:
     """Cycles of a prompt's layer, whether or not its program finds room."""
-    p = Prompt(asked.graph, Writer(asked.grid, AS_PUBLISHED, lines := Trees()), asked.bounds.context, lines)
+    p = Prompt(asked.graph, Writer(asked.grid, AS_PUBLISHED, lines := Trees()), asked.bounds.context, lines, _NARROW)
     for segment in segments(asked.graph):
         if segment.layer == 0:
             p.lowered(segment)
