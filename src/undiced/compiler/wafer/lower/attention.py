@@ -48,7 +48,7 @@ def attention(low: Lowering, node: Node) -> None:
         w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
     cap = node.number("softcap")
     if cap:
-        low.capped(body, body, cap)
+        low.w.capped(body, body, cap)
     if w.choices.softmax == "clamped":
         low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
         return

@@ -50,7 +50,7 @@ def head(low: Lowering, node: Node, cap: Node | None) -> None:
     tile = summed(low, x, [Output(node, vocab, grid.over_columns("vocab"))], exact=True)
     result = w.sent(tile.body, grid.line(Axis.ROWS), "logits", vocab, (), grid.over_columns("vocab"))
     if cap is not None:
-        low.capped(result, result, cap.number("cap"))
+        low.w.capped(result, result, cap.number("cap"))
     lists = (Dim("which", 2), Dim("candidate", w.choices.candidates))
     own = w.value("largest.own", lists, (), (Partial("max", grid.columns),))
     w.emit(isa.Select(w.node, own, result))

@@ -107,5 +107,5 @@ def softcap(low: Lowering, node: Node) -> None:
     """cap * tanh(x / cap)."""
     x = low.normed(low.get(node))
     result = low.like(x, layered(node.out)[0])
-    low.capped(result, x.name, node.number("cap"))
+    low.w.capped(result, x.name, node.number("cap"))
     low.held[node.out] = Held(result, x.side, x.dims)

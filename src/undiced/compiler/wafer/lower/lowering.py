@@ -180,12 +180,6 @@ class Lowering:
         self.w.emit(isa.Combine(self.w.node, "multiply", squares, name, name))
         self.w.emit(isa.Fold(self.w.node, "sum", into, squares))
 
-    def capped(self, into: str, source: str, cap: float) -> None:
-        """cap * tanh(source / cap)."""
-        self.w.emit(isa.Scale(self.w.node, "multiply", into, source, 1.0 / cap))
-        self.w.emit(isa.Apply(self.w.node, "tanh", into, into))
-        self.w.emit(isa.Scale(self.w.node, "multiply", into, into, cap))
-
     def inverse_root(self, squares: str, norm_width: int, eps: float) -> str:
         """1 / sqrt(sum / width + eps), in place."""
         emit, node = self.w.emit, self.w.node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -100,6 +101,12 @@ class Writer:
             del self.values[name]
         else:
             self.emit(isa.Copy(self.node, state, name))
+
+    def capped(self, into: str, source: str, cap: float, by: Literal["vectors", "library"] = "vectors") -> None:
+        """cap * tanh(source / cap)."""
+        self.emit(isa.Scale(self.node, "multiply", into, source, 1.0 / cap))
+        self.emit(isa.Apply(self.node, "tanh", into, into, by))
+        self.emit(isa.Scale(self.node, "multiply", into, into, cap))
 
     # What lines do
 

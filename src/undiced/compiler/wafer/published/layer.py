@@ -255,7 +255,7 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     scores = _everywhere(style, low, terms, bands.line, "scores", bands.heads, positions)
     w.emit(isa.Scale(w.node, "multiply", scores, scores, float(config.scale)))
     if node.number("softcap"):
-        low.capped(scores, scores, node.number("softcap"))
+        low.w.capped(scores, scores, node.number("softcap"))
     seen = node.integer("window"), node.integer("chunk")
     w.emit(isa.Mask(w.node, scores, scores, *seen, _LOWEST))
     rows, heads = (kv, group), (Partial("max", grid.rows),)

@@ -256,9 +256,7 @@ def attention(p: Prompt, node: Node) -> None:
     w.emit(isa.Scale(w.node, "multiply", scores, scores, float(config.scale)))
     cap = node.number("softcap")
     if cap:
-        w.emit(isa.Scale(w.node, "multiply", scores, scores, 1.0 / cap))
-        p.function("tanh", scores)
-        w.emit(isa.Scale(w.node, "multiply", scores, scores, cap))
+        w.capped(scores, scores, cap, "library")
     seen = node.integer("window"), node.integer("chunk")
     w.emit(isa.Causal(w.node, scores, scores, PROMPT, _KEY, *seen, _LOWEST))
     top = p.joined(scores, "top", "max")
