@@ -27,7 +27,7 @@ _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 
 @dataclass(frozen=True, slots=True)
 class RegionTime:
-    """One region's share of a step.
+    """The share of a step of one region, or of all that lie on the same cores.
 
     Attributes:
         shares: critical cycles by node and by kind of instruction.
@@ -174,7 +174,7 @@ def time_step(
     lanes = int(dict(program.facts).get("lanes", step.sequences))
     together = replace(step, sequences=min(step.sequences, max(lanes, 1)))
     paths = stream_paths(program, varied or wafer, together, clock)
-    regions = tuple(_region_time(program, region, paths) for region in program.regions)
+    regions = tuple(_region_time(program, visits, paths) for visits in places(program))
     held = frozenset[int]().union(*(region.layers for region in regions))
     timing = _timing(wafer, together, clock, regions, int(dict(program.facts).get("layers", len(held))))
     return timing.in_turn(step)
@@ -192,16 +192,25 @@ def time_floor(
     return time_step(program, wafer, step, clock_hz, varied=bare(varied or wafer))
 
 
-def _region_time(program: WaferProgram, region: Region, paths: list[Path]) -> RegionTime:
+def places(program: WaferProgram) -> list[list[Region]]:
+    """The regions of a program by the cores that they lie on, in order: a token may pass the same cores twice."""
+    found: dict[tuple[int, Rect], list[Region]] = defaultdict(list)
+    for region in program.regions:
+        found[region.wafer, region.rect].append(region)
+    return list(found.values())
+
+
+def _region_time(program: WaferProgram, visits: list[Region], paths: list[Path]) -> RegionTime:
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
     layers = serving = 0.0
-    for (stream, of_layer), times in Counter((run.stream, run.layer >= 0) for run in region.runs).items():
+    region, runs = visits[0], [run for visit in visits for run in visit.runs]
+    for (stream, of_layer), times in Counter((run.stream, run.layer >= 0) for run in runs).items():
         for key, cost in paths[stream].shares.items():
             found[key] += cost * times
         cycles = paths[stream].cost.cycles * times
         layers += cycles * of_layer
         serving += cycles * (not of_layer and all(map(_serves, program.streams[stream].instructions)))
-    held = frozenset(run.layer for run in region.runs if run.layer >= 0)
+    held = frozenset(run.layer for run in runs if run.layer >= 0)
     return RegionTime(region.name, region.wafer, region.rect, dict(found), layers, serving, held)
 
 

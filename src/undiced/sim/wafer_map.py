@@ -12,8 +12,9 @@ from html import escape
 from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.lifetimes import OUTPUTS
 from undiced.program.wafer.program import WaferProgram
-from undiced.sim.clock import Timing
+from undiced.sim.clock import Timing, places
 from undiced.sim.outlook import is_prompt
 
 _CELL = 360  # pixels of a wafer's longer side
@@ -68,17 +69,17 @@ def svg(program: WaferProgram, wafer: Wafer, report: Timing) -> str:
 
 
 def _tiles(program: WaferProgram, timing: Timing) -> dict[int, list[_Tile]]:
-    """Regions are a rectangle each."""
+    """Regions on the same cores are one rectangle."""
     tiles: dict[int, list[_Tile]] = defaultdict(list)
-    for region, timed in zip(program.regions, timing.regions, strict=True):
+    for visits, timed in zip(places(program), timing.regions, strict=True):
         first, last = min(timed.layers, default=-1), max(timed.layers, default=-1)
-        instructions = [i for run in region.runs for i in program.streams[run.stream].instructions]
+        streams = [program.streams[run.stream] for region in visits for run in region.runs]
         ends = (
-            ("embedding", any(_embeds(i) for i in instructions)),
-            ("head", any(isinstance(i, isa.Return) for i in instructions)),
+            ("embedding", any(_embeds(i) for stream in streams for i in stream.instructions)),
+            ("head", any(value.name in OUTPUTS for stream in streams for value in stream.values)),
         )
         roles = frozenset(role for role, held in ends if held)
-        tiles[region.wafer].append(_Tile(region.rect, first, last, timed.cycles, roles, timed.hottest))
+        tiles[timed.wafer].append(_Tile(timed.rect, first, last, timed.cycles, roles, timed.hottest))
     return tiles
 
 

@@ -45,7 +45,7 @@ def lasting(stream: Stream, trees: tuple[Tree, ...]) -> Lasting:
     shares = shares_of(stream, trees)
     fixed = sequence = 0
     for value in stream.values:
-        if value.view is None and value.kind in LASTING:
+        if value.view is None and value.kind in LASTING and not value.again:
             size = share_bytes(shares, value.name)
             if value.kind is Kind.CACHE:
                 sequence += size
@@ -108,8 +108,18 @@ def addressed(
     at |= states
     shares, offset = shares_of(stream, trees), 0
     for value in stream.values:
-        if value.view is None and value.kind in LASTING:
+        if value.view is None and value.kind in LASTING and not value.again:
             at[value.name] = offset
             offset += share_bytes(shares, value.name) * (sequences if value.kind is Kind.CACHE else 1)
     values = tuple(replace(value, address=at.get(value.name, -1)) for value in stream.values)
+    return replace(stream, values=values)
+
+
+def kept_by(keeper: Stream, stream: Stream) -> Stream:
+    """The stream with the weights that it only reads again where `keeper` has them."""
+    at = {value.weights.role: value.address for value in keeper.values if value.weights is not None}
+    values = tuple(
+        replace(value, address=at[value.weights.role]) if value.again and value.weights is not None else value
+        for value in stream.values
+    )
     return replace(stream, values=values)

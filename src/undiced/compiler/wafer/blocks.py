@@ -1,4 +1,7 @@
-"""The model in order as blocks that regions take, and what a region then runs. Knows no instruction."""
+"""The model in order as blocks that regions take, and what a region then runs. Knows no instruction.
+
+A head that shares its matrix with the embedding lies beside it, in the first block.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
-from undiced.compiler.wafer.lower.segments import INSIDE
+from undiced.compiler.wafer.lower.segments import BACK, INSIDE
 from undiced.compiler.wafer.partition import Block
 
 
@@ -18,13 +21,18 @@ def blocks_of(draft: Draft) -> tuple[Block, ...]:
     """
     parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
     out = []
-    for number, segment in enumerate(draft.task.segments):
+    for number, segment in enumerate(draft.task.segments[:-1] if draft.task.tied else draft.task.segments):
         grain = grain_of(draft, number)
-        stream = parts[number, grain]
-        cycles = draft.cycles[parts[number, PARTS]] * grain / PARTS if draft.cycles else 0.0
-        for _ in range(PARTS // grain):
-            out.append(Block(str(number), segment.layer, draft.lasting[stream].bytes(sequences), cycles))
+        together = _together(draft, number)
+        whole = sum(draft.cycles[parts[each, PARTS]] for each in together) if draft.cycles else 0.0
+        held = sum(draft.lasting[parts[each, grain]].bytes(sequences) for each in together)
+        out += [Block(str(number), segment.layer, held, whole * grain / PARTS)] * (PARTS // grain)
     return tuple(out)
+
+
+def _together(draft: Draft, segment: int) -> tuple[int, ...]:
+    """A segment, and the head beside the embedding that it shares its matrix with."""
+    return (0, len(draft.task.segments) - 1) if draft.task.tied and segment == 0 else (segment,)
 
 
 def grain_of(draft: Draft, segment: int) -> int:
@@ -41,9 +49,12 @@ def contents(blocks: tuple[Block, ...], ends: tuple[int, ...]) -> Iterator[tuple
 
 
 def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
-    """(segment, eighths) that a region runs: parts of one segment that lie together run as one."""
+    """(segment, eighths) that a region runs: parts of one segment that lie together run as one, a head last."""
     counts = Counter(block.kind for block in blocks)
-    return [(int(kind), count * grain_of(draft, int(kind))) for kind, count in counts.items()]
+    runs = [
+        (each, count * grain_of(draft, each)) for kind, count in counts.items() for each in _together(draft, int(kind))
+    ]
+    return sorted(runs)
 
 
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
@@ -57,6 +68,7 @@ def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
         before = blocks[-1].kind
         total = sum(_part_cycles(draft, parts, *part) for part in taken(draft, blocks))
         out.append(total + (arrivals[arrival] if number else 0.0) + arrivals["tables"])
+    out[0] += arrivals[BACK] if draft.task.tied and len(out) > 1 else 0.0
     return out
 
 

@@ -13,14 +13,14 @@ from math import ceil
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.addresses import addressed, lasting, place_states, scan, state_values
+from undiced.compiler.wafer.addresses import addressed, kept_by, lasting, place_states, scan, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
 from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
-from undiced.compiler.wafer.lower.segments import INSIDE, Streams, grain_for
+from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.fabric import fabric
@@ -33,7 +33,7 @@ from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
 
-ARRIVALS = tuple(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE))
+ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
 
@@ -51,7 +51,7 @@ def lower(draft: Draft) -> Draft:
     task, grid, choices = draft.task, draft.shape.grid, draft.task.options.choices
     bounds = task.options.bounds
     rows, bands = draft.slices or (choices.row_slices, choices.band_slices)
-    choices = replace(choices, row_slices=rows, band_slices=bands)
+    choices = replace(choices, row_slices=rows, band_slices=bands, once=task.tied)
     written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk)
     parts = {}
     for number, segment in enumerate(task.segments):
@@ -66,7 +66,10 @@ def lower(draft: Draft) -> Draft:
         if any(segment.splits for segment in task.segments):
             written.entering(distance, off, cut=True)
     far = sum(task.wafer.mesh.size)
-    written.returning(far, draft.wafers > 1)
+    if task.tied:
+        written.entering(far, draft.wafers > 1, back=True)
+    else:
+        written.returning(far, draft.wafers > 1)
     return replace(draft, written=written, parts=tuple(parts.items()), streams=tuple(written.made))
 
 
@@ -266,7 +269,19 @@ def place(draft: Draft) -> Draft:
             base += draft.lasting[run.stream].bytes(sequences)
         wafer, rect = tiling.place(number)
         regions.append(Region(f"{number}", wafer, rect, tuple(placed), draft.shape.turned))
-    return replace(draft, regions=tuple(regions))
+    return replace(draft, regions=tuple(_closed(draft, regions, names) if draft.task.tied else regions))
+
+
+def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[Region]:
+    """Embedding and head with one matrix: the first region runs the head once the hidden state is back."""
+    first, *others = regions
+    *runs, head = first.runs
+    embed = dict(draft.parts)[0, PARTS]
+    opening = tuple(with_fields(run, base=head.base) if run.stream == embed else run for run in runs)
+    if not others:
+        return [with_fields(first, runs=(*opening, head))]
+    back = Run(names[BACK], base=head.base)
+    return [with_fields(first, runs=opening), *others, with_fields(first, runs=(back, head))]
 
 
 def address(draft: Draft) -> Draft:
@@ -278,6 +293,9 @@ def address(draft: Draft) -> Draft:
     streams = tuple(
         addressed(stream, draft.trees, at, base, options.lanes, options.bounds.batch) for stream in draft.streams
     )
+    if draft.task.tied:
+        first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
+        streams = tuple(kept_by(last, each) if each is first else each for each in streams)
     return replace(draft, streams=streams)
 
 
@@ -287,7 +305,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("memory", memory, lambda d: d.room > 0),
     Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
-    Pass("place", place, lambda d: len(d.regions) == len(d.ends)),
+    Pass("place", place, lambda d: len({(each.wafer, each.rect) for each in d.regions}) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
 )
 

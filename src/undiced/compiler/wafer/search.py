@@ -25,6 +25,7 @@ from undiced.program.wafer.value import BITS
 from undiced.program.wafer.verify import verify
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
+_FINISHED = 8  # of those, how many are cut finely before one is taken
 _MORE = 8  # numbers of wafers that are tried, the fewest first
 _ROOMY = 40  # shapes with the most cores, where none of those holds the model
 _UNROUTED = 4  # shapes from which it is told that colors are what lacks
@@ -165,12 +166,19 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
         if lacking and len(lacking) == len(promising[:_TRIED]):
             raise lacking[0]
         return None
-    for best in sorted(drafts, key=lambda d: ((interval(d) if by_interval else latency(d)), latency(d))):
-        used = replace(best, coarse=False, wafers=wafers_of(best))  # from one alone no token returns to another
-        whole = run_passes(used) or run_passes(replace(best, coarse=False))
+
+    def slow(draft: Draft) -> tuple[float, float]:
+        return interval(draft) if by_interval else latency(draft), latency(draft)
+
+    finished: list[Draft] = []
+    for coarse in sorted(drafts, key=slow):
+        used = replace(coarse, coarse=False, wafers=wafers_of(coarse))  # from one alone no token returns to another
+        whole = run_passes(used) or run_passes(replace(coarse, coarse=False))
         if whole is not None:  # parts of blocks that a coarse draft leaves out take memory, too
-            return whole
-    return None
+            finished.append(whole)
+        if len(finished) == _FINISHED:
+            break
+    return min(finished, key=slow, default=None)
 
 
 def _program(draft: Draft) -> WaferProgram:

@@ -62,6 +62,11 @@ class Task:
     wafer: Wafer
     options: Options
 
+    @property
+    def tied(self) -> bool:
+        """Whether the first region keeps one matrix for its embedding and the head, which then runs there, too."""
+        return self.graph.config.tied
+
     @classmethod
     def of(cls, graph: Graph, wafer: Wafer, options: Options) -> Task:
         """The graph cut into segments."""

@@ -1,8 +1,8 @@
 """Channels: what shares colors, because its routes are the same. Knows movers and trees, no machine.
 
 Every mover belongs to one channel: the sums of a tree, what its roots send back over the same lines, what an owner
-sends along an axis, what passes between regions, and the token's return. A tree's two channels share its queues: the
-root of slice i never sends in that slice's sum, so that its queue carries what it sends back.
+sends along an axis, what passes between regions, and what returns to the first of them. A tree's two channels share its
+queues: the root of slice i never sends in that slice's sum, so that its queue carries what it sends back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from undiced.program.wafer.instruction import Line
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.share import Shares
 
-Use = Literal["sums", "shares", "owner", "regions", "token"]
+Use = Literal["sums", "shares", "owner", "regions", "return"]
 COLORS_A_SLICE = 2  # neighbors alternate: who receives on one sends on the other
 COLORS_BETWEEN_REGIONS = 2  # a region receives on one and sends on the other
 _AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
@@ -77,8 +77,8 @@ class Channel:
                 return f"what an owner sends {span}"
             case "regions":
                 return "what passes between regions"
-            case "token":
-                return "the token's return"
+            case "return":
+                return "what returns to the first region"
 
 
 Pool = int | Channel
@@ -94,9 +94,9 @@ def channel(mover: isa.Instruction, shares: Shares) -> Channel | None:
                 return Channel("owner", mover.line)
             return _of_tree("shares", mover.a, mover.line, shares)
         case isa.Transfer():
-            return Channel("regions")
+            return Channel("return" if mover.back else "regions")
         case isa.Return():
-            return Channel("token")
+            return Channel("return")
     return None
 
 

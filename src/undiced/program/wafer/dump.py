@@ -61,6 +61,7 @@ def value_line(value: Value) -> str:
     parts += [_view(value.view)] if value.view else []
     parts += [_weights(value.weights)] if value.weights else []
     parts += [_table(value.table)] if value.table else []
+    parts += ["again"] if value.again else []
     parts += [f"at {value.address:#x}"] if value.address >= 0 else []
     return " ".join(parts)
 

@@ -6,6 +6,7 @@ from math import prod
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
+from undiced.program.wafer.products import UNPACKING
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
@@ -175,10 +176,19 @@ def mask(i: isa.Mask, s: Shares) -> Work:
 
 
 def lookup(i: isa.Lookup, s: Shares) -> Work:
-    """The owner finds the row and copies it."""
-    source, target = s.values[i.table].dtype, s.values[i.result].dtype
+    """The owner finds the row and copies it; where the row is no outer dimension, its elements lie apart.
+
+    Integers are widened first, and multiplied by the scales of their groups.
+    """
+    source, target, size = s.values[i.table].dtype, s.values[i.result].dtype, s.size(i.result)
+    at = next((n for n, name in enumerate(s.names(i.table)) if name not in s.names(i.result)), 0)
+    stride = prod(s.shape(i.table)[at:]) if at else 1
+    if source in UNPACKING:
+        row = Vectors("unpack", source, DType.F16, size, s.step.size, 1, BYTES[source], 2, stride)
+        scaled = Vectors("multiply", DType.F16, target, size, s.step.size, 1, 4, BYTES[target])
+        return Work((*[row] * UNPACKING[source], scaled), scalars=s.step.size)
     arithmetic: Arithmetic = "move" if _wide(source) == _wide(target) else "convert"
-    row = Vectors(arithmetic, source, target, s.size(i.result), s.step.size, 1, BYTES[source], BYTES[target])
+    row = Vectors(arithmetic, source, target, size, s.step.size, 1, BYTES[source], BYTES[target], stride)
     return Work((row,), scalars=s.step.size)
 
 

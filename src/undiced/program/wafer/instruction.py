@@ -137,7 +137,8 @@ class Mask(Operation, frozen=True, tag="mask"):
 
 
 class Lookup(Operation, frozen=True, tag="lookup"):
-    """The core that owns row `index` (the token's id, or its position) of the table copies it to result."""
+    """The core that owns `index` (the token's id, or its position) of the dimension that the table has and the result
+    lacks copies what belongs to it."""
 
     result: str
     table: str
@@ -271,7 +272,9 @@ class Slice(Operation, frozen=True, tag="slice"):
 
 
 class Transfer(Operation, frozen=True, tag="transfer"):
-    """`a` of the region before arrives as result, row by row, over `distance` hops or from the wafer before."""
+    """`a` of the region before arrives as result, row by row, over `distance` hops or from the wafer before.
+
+    What comes `back` from the last region to the first passes those between."""
 
     result: str
     a: str
@@ -279,6 +282,7 @@ class Transfer(Operation, frozen=True, tag="transfer"):
     distance: int = 0
     off_wafer: bool = False
     route: Route | None = None
+    back: bool = False
 
 
 class Return(Operation, frozen=True, tag="return"):

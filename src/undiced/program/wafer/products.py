@@ -11,7 +11,7 @@ from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import GROUPS, DType
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
-_UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
+UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
 
 def _integers(tile: Tile, s: Shares) -> bool:
     """Whether rows are stored as integers, with scales; neighbors share those of their joined rows."""
-    return s.values[tile.vector].dtype in _UNPACKING
+    return s.values[tile.vector].dtype in UNPACKING
 
 
 def _beside(a: Tile, b: Tile, s: Shares) -> bool:
@@ -122,14 +122,14 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
     out, tokens, wanted = [], s.step.size, _factor(tile, s)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
-        if name == tile.vector and dtype in _UNPACKING:
+        if name == tile.vector and dtype in UNPACKING:
             rows = tile.sums * tile.rest
             at_once = max(1, min(rows, s.size(i.scratch) // tile.length)) if i.scratch else 1
             pieces = ceil(rows / at_once) * tokens
             row = Vectors("unpack", dtype, DType.F16, tile.length * at_once, pieces, 0, BYTES[dtype], 2)
             scales = tile.sums * ceil(tile.length / GROUPS[dtype])
             scaled = Vectors("multiply", DType.F16, DType.F16, scales, tokens, 0, 4, 2)
-            out += [*[row] * _UNPACKING[dtype], scaled]
+            out += [*[row] * UNPACKING[dtype], scaled]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
             stacked = bool(i.expert) and name != i.x

@@ -123,6 +123,7 @@ class Value(Struct, frozen=True):
         rows, columns: how it is spread over the axes of the region.
         view: set where it lies inside another value, whose memory it shares.
         table: what a table holds by position, its first dimension.
+        again: a weight that another run on the same cores keeps, and this one reads where it lies.
         address: bytes from the start of the core's memory, of weights, tables and caches from their run's base on;
             -1 until memory is planned.
     """
@@ -136,6 +137,7 @@ class Value(Struct, frozen=True):
     view: View | None = None
     weights: Weights | None = None
     table: Table | None = None
+    again: bool = False
     address: int = -1
 
 

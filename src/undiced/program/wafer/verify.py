@@ -60,6 +60,7 @@ def _verify(program: WaferProgram, hardware: Hardware | None) -> None:
     _raise("", hand_overs.hand_overs(program))
     _raise("", addresses.runs(program, scopes, hardware.sram_bytes if hardware else None))
     _raise("", sources.sources(program))
+    _raise("", sources.again(program))
     _raise("", routes.routes(program, hardware.fabric if hardware else None))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from undiced.core.errors import CheckpointError
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.again import kept_elsewhere
 from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.value import GROUPS, Growth, Kind, Rotation, Table, Value, Weights, local_shape
@@ -75,6 +76,9 @@ def bind(
         for region, bounds in zip(program.regions, made, strict=True):
             for run, bound in zip(region.runs, bounds, strict=True):
                 _quantize(program.streams[run.stream], bound)
+    for site, keeper in kept_elsewhere(program):
+        assert keeper is not None, site
+        made[site.region][site.run][site.name] = made[keeper.region][keeper.run][keeper.name]
     return made
 
 
@@ -84,7 +88,7 @@ def weight_bytes(program: WaferProgram) -> int:
     for region in program.regions:
         for run in region.runs:
             for value in program.streams[run.stream].values:
-                if value.kind in (Kind.WEIGHT, Kind.TABLE) and value.view is None:
+                if value.kind in (Kind.WEIGHT, Kind.TABLE) and value.view is None and not value.again:
                     cores = (region.rows if value.rows else 1) * (region.columns if value.columns else 1)
                     total += 4 * cores * prod(local_shape(value))
     return total
@@ -93,7 +97,7 @@ def weight_bytes(program: WaferProgram) -> int:
 def _uses(values: tuple[Value, ...], region: Region, run: Run, bound: Bound) -> Iterator[_Use]:
     """The weights of a run; memory that several of them share is made at once."""
     for value in values:
-        if value.kind is not Kind.WEIGHT:
+        if value.kind is not Kind.WEIGHT or value.again:
             continue
         if value.weights is not None:
             yield _Use(value, value.weights, region, run, bound)

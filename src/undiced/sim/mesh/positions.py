@@ -14,9 +14,10 @@ from undiced.sim.mesh.declarations import Positions
 
 
 def lookup(cores: Cores, i: isa.Lookup) -> None:
-    """The owner of a row copies it; the others hold nothing."""
-    table, value = cores.full(cores.read(i.table)), cores.values[i.table]
-    dim = value.dims[0]
+    """The owner of an index copies what belongs to it; the others hold nothing."""
+    value, made_of = cores.values[i.table], cores.values.dims(i.result)
+    at = next(n for n, dim in enumerate(value.dims) if dim.name not in made_of)
+    table, dim = np.moveaxis(cores.full(cores.read(i.table)), 2 + at, 2), value.dims[at]
     part = shard_of(value, dim.name)
     if part is None:
         raise ProgramFileError(f"{i.table} is a table whose rows no cores share.")
@@ -27,9 +28,9 @@ def lookup(cores: Cores, i: isa.Lookup) -> None:
     owner, local = (wanted % part.ways, wanted // part.ways) if part.order == "cyclic" else divmod(wanted, share)
     on_rows = any(isinstance(p, Shard) and p.dim == dim.name for p in value.rows)
     made = np.full((cores.rows, cores.columns, len(wanted), *table.shape[3:]), np.nan, dtype=np.float32)
-    for token, (who, at) in enumerate(zip(owner, local, strict=True)):
+    for token, (who, row) in enumerate(zip(owner, local, strict=True)):
         here = _core(Axis.ROWS if on_rows else Axis.COLUMNS, int(who))
-        made[(*here, token)] = table[(*here, at)]
+        made[(*here, token)] = table[(*here, row)]
     cores.owners[i.result] = np.asarray(owner)
     cores.keep(i.result, made)
 

@@ -21,6 +21,7 @@ class Choices:
         softmax: "max" takes the largest score off first; "clamped" takes none: exact unless a score leaves +-80.
         row_slices, band_slices: trees that share the payload of a column of cores, and of a band.
         candidates: tokens with the largest logits that the head finds and draws from.
+        once: an embedding that is the head's matrix, too, is looked up in that.
         whole_bands: a band has all columns that there are for it, however thin its shares.
     """
 
@@ -32,6 +33,7 @@ class Choices:
     row_slices: int = 1
     band_slices: int = 1
     candidates: int = 1
+    once: bool = False
     whole_bands: bool = False
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, summed
 from undiced.compiler.wafer.lower.lowering import HIDDEN, RANGE, TOKEN, Lowering, layered, view_of
@@ -14,7 +16,10 @@ from undiced.program.wafer.value import Weights
 def embed(low: Lowering, node: Node) -> None:
     """The column of cores that owns the token's row sends it along the rows."""
     w, scale = low.w, node.number("scale")
-    name = _looked_up(low, node, "vocab", low.config.vocab, "token", scale)
+    once = w.choices.once
+    name = _looked_up(low, node, "vocab", low.config.vocab, "token", 1.0 if once else scale, once=once)
+    if once and scale != 1.0:
+        w.emit(isa.Scale(w.node, "multiply", name, name, scale))
     if w.choices.ranged:
         w.emit(isa.Fill(w.node, w.state(RANGE, ()), 1.0))
     low.held[node.out] = Held(name, "rows", low.hidden_dims())
@@ -29,13 +34,18 @@ def position_embed(low: Lowering, node: Node) -> None:
     low.held[node.out] = Held(result, "rows", x.dims)
 
 
-def _looked_up(low: Lowering, node: Node, dim: str, rows: int, index: isa.Index, scale: float) -> str:
+def _looked_up(
+    low: Lowering, node: Node, dim: str, rows: int, index: isa.Index, scale: float, *, once: bool = False
+) -> str:
+    """`once`: in the order in which the head multiplies by it, which keeps it."""
     w, grid, hidden = low.w, low.grid, low.hidden_dims()
     role, layer = layered(node.weights[0])
-    dims = (Dim(dim, rows), *hidden)
-    over = grid.over_rows(HIDDEN)
-    held = Weights(role, dims, layer, scale=scale)
+    over, order = grid.over_rows(HIDDEN), (Dim(dim, rows), *hidden)
+    held = Weights(role, order, layer, scale=scale)
+    dims = (*hidden, Dim(dim, rows)) if once else order
     table = w.weight(f"{role}.table", dims, held, over, grid.over_columns(dim))
+    if once:
+        w.values[table] = replace(w.values[table], again=True)
     own = w.value(f"{role}.own", hidden, over, (Owner(index, grid.columns),))
     w.emit(isa.Lookup(w.node, own, table, index))
     label = layered(node.out)[0] if index == "token" else f"{role}.row"

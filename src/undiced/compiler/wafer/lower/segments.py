@@ -22,6 +22,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Dim
 from undiced.program.wafer.program import Run, Stream
 
+BACK = "back"  # how the stream is called that brings the hidden state to the first region again
 INSIDE = ", inside a block"  # how streams of arrivals are called that bring along what is kept of a cut block
 _FILLED = 4 / 3  # columns of all parts of a block over those of the block, at most
 _UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward block without biases
@@ -173,19 +174,28 @@ class Streams:
         w.emit(isa.Copy(w.node, w.state(KEPT, hidden, over), w.state(HIDDEN, hidden, over)))
         return Run(self.index(w.stream(KEPT)))
 
-    def entering(self, distance: int = 0, off_wafer: bool = False, *, cut: bool = False) -> Run:
-        """The hidden state arriving from the region before; with what is kept of it where a block is cut."""
+    def entering(self, distance: int = 0, off_wafer: bool = False, *, cut: bool = False, back: bool = False) -> Run:
+        """The hidden state arriving from the region before; with what is kept of it where a block is cut. Or, `back`,
+        from the last region at the first."""
         w = self.writer()
         hidden = (Dim(HIDDEN, self.graph.config.dim),)
         w.node = HIDDEN
         state = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
-        w.emit(isa.Transfer(w.node, state, HIDDEN, "f32", distance, off_wafer))
+        w.emit(isa.Transfer(w.node, state, HIDDEN, "f32", distance, off_wafer, back=back))
         if cut:
             kept = w.state(KEPT, hidden, self.grid.over_rows(HIDDEN))
             w.emit(isa.Transfer(w.node, kept, KEPT, "f32", distance, off_wafer))
         if self.choices.ranged:
-            w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32", distance, off_wafer))
-        name = "off wafer" if off_wafer else "enter" if distance <= self.grid.columns else "enter, turning"
+            w.emit(isa.Transfer(w.node, w.state(RANGE, ()), RANGE, "f32", distance, off_wafer, back=back))
+        name = (
+            BACK
+            if back
+            else "off wafer"
+            if off_wafer
+            else "enter"
+            if distance <= self.grid.columns
+            else "enter, turning"
+        )
         name += INSIDE if cut else ""
         return Run(self.index(w.stream(name)))
 

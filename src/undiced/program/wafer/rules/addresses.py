@@ -38,7 +38,7 @@ def stream(scope: Scope, sram_bytes: int | None) -> Faults:
         if value.address % ALIGNMENT:
             yield Fault(f"{value.name} lies at {value.address}, which is no multiple of {ALIGNMENT}")
     for lasting in (False, True):
-        yield from _apart(scope, [v for v in values if (v.kind in LASTING) is lasting])
+        yield from _apart(scope, [v for v in values if (v.kind in LASTING) is lasting and not v.again])
     top = _top(scope, lasting=False)
     if sram_bytes is not None and top > sram_bytes:
         yield Fault(f"its values end at {top}, {top - sram_bytes} bytes beyond the memory of a core", _SMALLER)
@@ -64,7 +64,7 @@ def _bytes(scope: Scope, value: Value) -> int:
 
 def _top(scope: Scope, *, lasting: bool) -> int:
     """Where values end that last, or those that don't."""
-    values = [v for v in _stored(scope) if (v.kind in LASTING) is lasting and v.address >= 0]
+    values = [v for v in _stored(scope) if (v.kind in LASTING) is lasting and v.address >= 0 and not v.again]
     return max((v.address + _bytes(scope, v) for v in values), default=0)
 
 

@@ -12,15 +12,16 @@ from undiced.program.wafer.value import Kind, shard_of
 
 
 def lookup(i: isa.Lookup, s: Scope) -> Faults:
-    """A row of a table whose rows an axis shares: at its owner."""
+    """What belongs to one index of a dimension that an axis shares, and the result lacks: at its owner."""
     yield from is_of(s, i.table, (Kind.TABLE, Kind.WEIGHT), "table")
-    dims = s.values[i.table].dims
-    if not dims or dims[1:] != s.values[i.result].dims:
-        yield Fault(f"a row of {i.table} is {list(dims[1:])}, and {i.result} is {list(s.values[i.result].dims)}")
+    dims, made = s.values[i.table].dims, s.values[i.result].dims
+    looked_up = [dim for dim in dims if dim not in made]
+    if len(looked_up) != 1 or tuple(dim for dim in dims if dim in made) != made:
+        yield Fault(f"{i.table} is {list(dims)}, of which {i.result} takes {list(made)}")
         return
-    part = shard_of(s.values[i.table], dims[0].name)
+    part = shard_of(s.values[i.table], looked_up[0].name)
     if part is None:
-        yield Fault(f"no cores share the rows of {i.table}")
+        yield Fault(f"no cores share {looked_up[0].name} of {i.table}")
         return
     for axis, parts in axes(s, i.table, i.result):
         if parts is None or not all(r == Owner(i.index, t.ways) if t == part else same(t, r) for t, r in parts):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from undiced.core.manifest import WeightSlot
+from undiced.program.wafer.again import kept_elsewhere
 from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Run, WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
@@ -35,6 +36,17 @@ def sources(program: WaferProgram) -> Faults:
                 for what in _value(value, run, slots):
                     where = f" of layer {run.layer}" if run.layer >= 0 else ""
                     yield Fault(f"stream {stream.name!r}: {value.name}{where} {what}")
+
+
+def again(program: WaferProgram) -> Iterator[Fault]:
+    """Weights that a run reads again are kept by another on the same cores."""
+    for site, keeper in kept_elsewhere(program):
+        if keeper is None:
+            region = program.regions[site.region]
+            stream = program.streams[region.runs[site.run].stream].name
+            yield Fault(
+                f"stream {stream!r} reads {site.name} again, which nobody keeps there in region {region.name!r}"
+            )
 
 
 def _value(value: Value, run: Run, slots: dict[str, WeightSlot]) -> Iterator[str]:

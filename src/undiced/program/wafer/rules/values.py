@@ -57,6 +57,8 @@ def _alone(value: Value, program: WaferProgram) -> Iterator[str]:
     table = value.kind is Kind.TABLE and value.view is None
     if table != (value.table is not None) or (value.weights and value.kind is not Kind.WEIGHT):
         yield f"is {value.kind.value}, and says what {'a table' if value.table else 'a weight'} holds"
+    if value.again and (value.weights is None or value.view is not None):
+        yield "is read again, and no weight with memory of its own"
     if value.view is not None and value.kind is Kind.CACHE:
         yield f"is {value.kind.value}, which has memory of its own, and a view"
     if not -1 <= value.address < NUMBER_MAX:
