@@ -20,6 +20,8 @@ from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.build import build_whole
 from undiced.compiler.wafer.published.waferllm import waferllm_prompt
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.core.errors import UndicedError
 from undiced.machine.presets import toy
 from undiced.program import Bounds
@@ -36,12 +38,15 @@ WAFER = toy(12, 12)
 
 
 def programs() -> list[tuple[WaferProgram, dict[str, Any]]]:
-    """Small ones of two families and of published mappings, with the weights that they name."""
+    """Small ones of two families, of published mappings, and one that went through all passes; with their weights."""
     found = []
     for name in ("llama", "qwen3-moe"):
         graph, weights = tiny(name)
         program = compile_mesh(graph, 3, 4, cuts=(3,), context=16, choices=LEAN)
         found.append((msgspec.structs.replace(program, machine_digest=WAFER.digest), weights))
+    graph, weights = randomly(replace(DENSE, tied=True))
+    narrow = Options(bounds=Bounds(1, 16), region=(6, 6), code_bytes=(1 << 20) - 1200)
+    found.append((compile_graph(graph, WAFER, narrow), weights))
     graph, weights = tiny("qwen3")
     found.append((build_whole(graph, WAFER, "waferengine", (4, 3), Bounds(1, 16), 8), weights))
     graph, weights = randomly(replace(DENSE, heads=1, kv_heads=1))
