@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from undiced.compiler import compile as compile
     from undiced.llm import LLM as LLM
-    from undiced.llm import Completion as Completion
-    from undiced.llm import SamplingParams as SamplingParams
     from undiced.machine import presets as presets
+    from undiced.outputs import Completion as Completion
+    from undiced.outputs import RequestOutput as RequestOutput
+    from undiced.params import SamplingParams as SamplingParams
     from undiced.sim import simulate as simulate
 
 __version__ = "0.1.0"
-__all__ = ["LLM", "Completion", "SamplingParams", "__version__", "compile", "presets", "simulate"]
+__all__ = ["LLM", "Completion", "RequestOutput", "SamplingParams", "__version__", "compile", "presets", "simulate"]
 
 _HOMES = {
     "LLM": "undiced.llm",
-    "Completion": "undiced.llm",
-    "SamplingParams": "undiced.llm",
+    "Completion": "undiced.outputs",
+    "RequestOutput": "undiced.outputs",
+    "SamplingParams": "undiced.params",
     "compile": "undiced.compiler",
     "simulate": "undiced.sim",
 }

@@ -8,86 +8,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
-from undiced.core.sampling import Parameters, Sampling, random_seed
+from undiced.outputs import RequestOutput
+from undiced.params import SamplingParams as SamplingParams
 
 if TYPE_CHECKING:
+    from undiced.answer import Answer
     from undiced.checkpoint import Checkpoint
     from undiced.model import Graph
+    from undiced.outputs import Completion
     from undiced.program import HostProgram
-    from undiced.serve import Delta, Request, UsageEvent
+    from undiced.serve import Request
 
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
-Prompt = str | Sequence[int]
+Prompt = (
+    str | Sequence[int] | Mapping[str, object]
+)  # a text, token ids, {"prompt": a text} or {"prompt_token_ids": ids}
 Messages = Sequence[Mapping[str, object]]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams(Parameters):
-    """How to continue a prompt. Greedy unless a temperature is given; `core.sampling` says what each number means.
-
-    Attributes:
-        max_tokens: most tokens to generate; None fills the context, 0 generates none.
-        seed: equal seeds give equal answers; None draws one.
-        stop: a string or strings that end the answer; they are not part of it.
-        ignore_eos: generate through end-of-sequence tokens.
-        logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
-        prompt_logprobs: the same for the prompt's tokens, from the second one on.
-    """
-
-    temperature: float = 0.0
-    max_tokens: int | None = 256
-    seed: int | None = None
-    stop: str | Sequence[str] = ()
-    ignore_eos: bool = False
-    logprobs: int | None = None
-    prompt_logprobs: int | None = None
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """The strings that end the answer."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-
-
-@dataclass(slots=True)
-class Completion:
-    """An answer.
-
-    Attributes:
-        text: without a stop string.
-        tokens: generated token ids, the end-of-sequence token included.
-        logprobs: one per token if asked for; top_logprobs: per token, (token id, log-probability) of the likeliest.
-        prompt_logprobs, prompt_top_logprobs: the same for the prompt's tokens from the second one on, if asked for.
-        finish_reason: "stop" or "length".
-        usage: tokens and seconds of the sequence.
-    """
-
-    text: str = ""
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
-    prompt_logprobs: list[float] = field(default_factory=list)
-    prompt_top_logprobs: list[list[tuple[int, float]]] = field(default_factory=list)
-    finish_reason: str = ""
-    usage: UsageEvent | None = None
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens after the first over the time they took; 0 for fewer than two tokens."""
-        if self.usage is None or self.usage.completion_s <= 0:
-            return 0.0
-        return max(0, self.usage.completion_tokens - 1) / self.usage.completion_s
-
-    @property
-    def time_to_first_token_s(self) -> float:
-        """Seconds from submission to the first token."""
-        return 0.0 if self.usage is None else self.usage.queue_s + self.usage.prompt_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,34 +115,60 @@ class LLM:
         """Positions a sequence may reach, prompt and answer together."""
         return self._loop.limits.context
 
-    def generate(self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | None = None) -> list[Completion]:
-        """Continues one or several prompts (texts or token ids) together; answers come in the prompts' order.
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        use_tqdm: bool = False,
+    ) -> list[RequestOutput]:
+        """Continues one or several prompts together; what comes back is in the prompts' order.
+
+        Args:
+            prompts: texts or token ids, or either in a dictionary: {"prompt": ...}, {"prompt_token_ids": ...}.
+            sampling_params: for all prompts, or one for each.
+            use_tqdm: show on the error stream how many answers are complete, if it takes longer than a moment.
 
         Raises:
             InvalidRequestError, ContextLengthError: a prompt that can't be run.
             NonFiniteLogitsError: the model computes no numbers for one of the prompts; the others are given up.
             EngineError: the engine failed.
         """
-        many = [prompts] if isinstance(prompts, (str, bytes)) or _is_ids(prompts) else list(prompts)
-        ids = [self._ids_of(prompt) for prompt in many]  # type: ignore[arg-type]
-        return self._run(ids, params or SamplingParams(), continues=True)
+        one = isinstance(prompts, (str, bytes, Mapping)) or _is_ids(prompts)
+        many: list[Prompt] = [prompts] if one else list(prompts)  # type: ignore[arg-type, list-item]
+        asked = [_plain(prompt) for prompt in many]
+        texts = [prompt if isinstance(prompt, str) else None for prompt in asked]
+        ids = [self._ids_of(prompt) for prompt in asked]
+        return self._run(texts, ids, _params(sampling_params, len(ids)), continues=True, shown=use_tqdm)
 
-    def chat(self, messages: Messages, params: SamplingParams | None = None) -> Completion:
-        """Answers a conversation of {"role", "content"} messages.
+    def chat(
+        self,
+        messages: Messages | Sequence[Messages],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        use_tqdm: bool = False,
+    ) -> list[RequestOutput]:
+        """Answers one conversation of {"role", "content"} messages, or several together; else as `generate`.
 
         Raises:
             NoChatTemplateError: a base model; use `generate`.
         """
-        return self._run([self.chat_ids(messages)], params or SamplingParams(), continues=False)[0]
+        talks = [messages] if messages and isinstance(messages[0], Mapping) else list(messages)
+        pairs = [self._talk(talk) for talk in talks]  # type: ignore[arg-type]
+        texts: list[str | None] = [text for text, _ in pairs]
+        ids = [ids for _, ids in pairs]
+        return self._run(texts, ids, _params(sampling_params, len(ids)), continues=False, shown=use_tqdm)
 
     def stream(
-        self, prompt: Prompt | Messages, params: SamplingParams | None = None
+        self, prompt: Prompt | Messages, sampling_params: SamplingParams | None = None
     ) -> Iterator[tuple[str, Completion]]:
         """Yields (new text, the answer so far) as tokens come; closing the iterator cancels the rest."""
         talk = _is_messages(prompt)
-        ids = self.chat_ids(prompt) if talk else self._ids_of(prompt)  # type: ignore[arg-type]
-        params = params or SamplingParams()
-        answer = _Answer(self, self._request(ids, params), params, continues=not talk)
+        ids = self.chat_ids(prompt) if talk else self._ids_of(_plain(prompt))  # type: ignore[arg-type]
+        params = sampling_params or SamplingParams()
+        if params.n != 1:
+            raise InvalidRequestError("A stream has one answer.", remedy="Leave n out, or use generate.", param="n")
+        [answer] = self._answers(ids, params, continues=not talk)
         with closing(self._loop.run([answer.request])) as deltas:
             for delta in deltas:
                 yield answer.take(delta), answer.completion
@@ -212,13 +181,7 @@ class LLM:
             InvalidRequestError: the template refuses the messages or leaves out what they say.
             ContextLengthError: they can't fit.
         """
-        if self._chat is None:
-            raise NoChatTemplateError(
-                f"{self.config.name} is a base model without a chat template.",
-                remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
-            )
-        with self._fitting():
-            return self._chat.encode(messages, most=self.context)
+        return self._talk(messages)[1]
 
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
@@ -232,15 +195,42 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, prompts: list[list[int]], params: SamplingParams, *, continues: bool) -> list[Completion]:
-        answers = [_Answer(self, self._request(ids, params), params, continues=continues) for ids in prompts]
-        by_id = {answer.request.id: answer for answer in answers}
-        with closing(self._loop.run([answer.request for answer in answers])) as deltas:
+    def _run(
+        self,
+        texts: list[str | None],
+        prompts: list[list[int]],
+        params: list[SamplingParams],
+        *,
+        continues: bool,
+        shown: bool,
+    ) -> list[RequestOutput]:
+        from undiced.cli.terminal import Bar
+
+        asked = [self._answers(ids, one, continues=continues) for ids, one in zip(prompts, params, strict=True)]
+        by_id = {answer.request.id: answer for answers in asked for answer in answers}
+        requests, done = [answer.request for answer in by_id.values()], 0
+        with Bar("Answers", quiet=not shown) as bar, closing(self._loop.run(requests)) as deltas:
             for delta in deltas:
                 by_id[delta.request_id].take(delta)
-        return [answer.completion for answer in answers]
+                if delta.usage is not None:
+                    done += 1
+                    bar.share(done / len(by_id), f"Answers, {done} of {len(by_id)}")
+        return [_output(*parts) for parts in zip(texts, prompts, asked, strict=True)]
 
-    def _ids_of(self, prompt: Prompt) -> list[int]:
+    def _talk(self, messages: Messages) -> tuple[str, list[int]]:
+        """The prompt of a conversation: its text and its token ids."""
+        if self._chat is None:
+            raise NoChatTemplateError(
+                f"{self.config.name} is a base model without a chat template.",
+                remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
+            )
+        from undiced.text.prompt import encode_pieces
+
+        with self._fitting():
+            pieces = self._chat.pieces(messages)
+            return "".join(pieces), encode_pieces(self.tokenizer, pieces, self.context)
+
+    def _ids_of(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
             ids = list(prompt)
             if isinstance(prompt, bytes) or not all(type(token) is int for token in ids):
@@ -265,62 +255,75 @@ class LLM:
                 param="prompt",
             ) from None
 
+    def _answers(self, ids: list[int], params: SamplingParams, *, continues: bool) -> list[Answer]:
+        """As many as `n`, ready to be run. `continues`: their text goes on where the prompt ended."""
+        from undiced.answer import Answer
+        from undiced.serve.request import check
+        from undiced.text import FoldOptions
+
+        request = self._request(ids, params)
+        check(request, self._loop.limits)
+        options = FoldOptions(
+            stops=params.stops,
+            include_stop=params.include_stop_str_in_output,
+            skip_special=params.skip_special_tokens,
+            continues=continues,
+            min_tokens=params.min_tokens,
+        )
+        return [
+            Answer(self._loop, self.tokenizer, copy, options, index)
+            for index, copy in enumerate(request.copies(params.n))
+        ]
+
     def _request(self, ids: list[int], params: SamplingParams) -> Request:
         from undiced.serve import Request
-        from undiced.serve.request import check
 
-        rest = Sampling(
-            seed=random_seed() if params.seed is None else params.seed,
-            logprobs=-1 if params.logprobs is None else params.logprobs,
-        )
-        sampling = rest.bent(lambda name: getattr(params, name))
         room = self.context - len(ids)
-        request = Request(
+        return Request(
             id=f"llm-{next(self._ids)}",
             prompt=tuple(ids),
             max_tokens=max(1, room) if params.max_tokens is None else params.max_tokens,
-            sampling=sampling,
+            sampling=params.sampling(),
             eos_ids=tuple(self.tokenizer.eos_ids),
+            stop_token_ids=tuple(params.stop_token_ids or ()),
             ignore_eos=params.ignore_eos,
             prompt_logprobs=-1 if params.prompt_logprobs is None else params.prompt_logprobs,
         )
-        check(request, self._loop.limits)
-        return request
 
 
-class _Answer:
-    """One sequence on its way from token ids to text. `continues`: the text goes on where its prompt ended."""
+def _output(text: str | None, ids: list[int], answers: list[Answer]) -> RequestOutput:
+    first = answers[0]
+    scored = first.request.prompt_logprobs >= 0
+    return RequestOutput(
+        request_id=first.request.id.rpartition(".")[0],
+        prompt=text,
+        prompt_token_ids=ids,
+        outputs=[answer.completion for answer in answers],
+        prompt_logprobs=[None, *first.prompt_places] if scored else None,
+    )
 
-    def __init__(self, llm: LLM, request: Request, params: SamplingParams, *, continues: bool) -> None:
-        from undiced.text import Fold, FoldOptions
 
-        self.request = request
-        self.completion = Completion()
-        self._loop = llm._loop
-        self._fold = Fold(llm.tokenizer, FoldOptions(params.stops, continues=continues))
+def _params(given: SamplingParams | Sequence[SamplingParams] | None, count: int) -> list[SamplingParams]:
+    """Of each of so many prompts."""
+    if given is None or isinstance(given, SamplingParams):
+        return [given or SamplingParams()] * count
+    if len(given) != count:
+        raise InvalidRequestError(
+            f"{count} prompts came with {len(given)} sampling parameters.", remedy="Give one for all, or one for each."
+        )
+    return list(given)
 
-    def take(self, delta: Delta) -> str:
-        """New text; a completed stop string ends the sequence where it was completed. Raises what it failed of."""
-        if delta.error:
-            from undiced.serve.failure import failure
 
-            raise failure(delta.error)
-        answer, fold = self.completion, self._fold
-        known, open_ = fold.tokens, not fold.stopped
-        new = "".join([piece.text for piece in fold.push(delta)])
-        if open_ and fold.stopped:
-            self._loop.finish(self.request.id, fold.tokens)
-        kept = fold.tokens - known
-        answer.tokens += delta.tokens[:kept]
-        answer.logprobs += delta.logprobs[:kept]
-        answer.top_logprobs += delta.top[:kept]
-        answer.prompt_logprobs += delta.prompt_logprobs
-        answer.prompt_top_logprobs += delta.prompt_top
-        if delta.usage is not None:
-            answer.usage = delta.usage
-            answer.finish_reason = delta.usage.finish_reason
-        answer.text += new
-        return new
+def _plain(prompt: Prompt) -> str | Sequence[int]:
+    """The text or the token ids of a prompt."""
+    if not isinstance(prompt, Mapping):
+        return prompt
+    if len(prompt) == 1 and (found := prompt.get("prompt_token_ids", prompt.get("prompt"))) is not None:
+        return found  # type: ignore[return-value]  # its type is looked at where it is tokenized
+    named = ", ".join(map(str, prompt))
+    raise InvalidRequestError(
+        f"A prompt has the members {named[:100]}.", remedy="Give prompt or prompt_token_ids alone.", param="prompt"
+    )
 
 
 def _is_ids(prompt: object) -> bool:

@@ -24,10 +24,11 @@ def llm() -> Iterator[LLM]:
 def test_texts_and_ids_mix_and_nothing_is_no_answer(llm: LLM) -> None:
     ids = llm.tokenizer.encode(TEXT)
     params = SamplingParams(max_tokens=8)
-    one = llm.generate(TEXT, params)[0]
+    one = llm.generate(TEXT, params)[0].outputs[0]
     both = llm.generate([TEXT, ids], params)
-    assert [answer.tokens for answer in both] == [one.tokens] * 2 == [llm.generate(ids, params)[0].tokens] * 2
-    assert (one.finish_reason, len(one.tokens), one.usage and one.usage.completion_tokens) == ("length", 8, 8)
+    assert [answer.outputs[0].token_ids for answer in both] == [one.token_ids] * 2
+    assert llm.generate(ids, params)[0].outputs[0].token_ids == one.token_ids
+    assert (one.finish_reason, len(one.token_ids), one.usage and one.usage.completion_tokens) == ("length", 8, 8)
     assert llm.generate([], params) == []
 
 
@@ -38,30 +39,38 @@ def test_what_is_neither_text_nor_ids_is_no_prompt(llm: LLM, prompt: object) -> 
 
 
 def test_a_stop_string_ends_text_and_account_even_at_the_last_token(llm: LLM) -> None:
-    whole = llm.generate(TEXT, SamplingParams(max_tokens=8))[0]
-    last = llm.tokenizer.decode(whole.tokens[-1:], continuation=True)
-    at = next(i for i in range(8) if llm.tokenizer.decode(whole.tokens[: i + 1], continuation=True).endswith(last))
+    whole = llm.generate(TEXT, SamplingParams(max_tokens=8))[0].outputs[0]
+    last = llm.tokenizer.decode(whole.token_ids[-1:], continuation=True)
+    at = next(i for i in range(8) if llm.tokenizer.decode(whole.token_ids[: i + 1], continuation=True).endswith(last))
     for params in (SamplingParams(max_tokens=at + 1, stop=last), SamplingParams(max_tokens=64, stop=[last, "\x00"])):
-        answer = llm.generate(TEXT, params)[0]
-        assert answer.finish_reason == "stop"
+        answer = llm.generate(TEXT, params)[0].outputs[0]
+        assert (answer.finish_reason, answer.stop_reason) == ("stop", last)
         assert answer.usage is not None
         assert (answer.usage.completion_tokens, answer.usage.finish_reason) == (at + 1, "stop")
         assert answer.text == whole.text[: whole.text.index(last)]
 
 
 def test_log_probabilities_come_with_their_rivals(llm: LLM) -> None:
-    answer = llm.generate(TEXT, SamplingParams(max_tokens=4, logprobs=3))[0]
-    assert [len(row) for row in answer.top_logprobs] == [3] * 4
-    for token, own, row in zip(answer.tokens, answer.logprobs, answer.top_logprobs, strict=True):
-        assert row[0] == (token, pytest.approx(own, abs=1e-4))  # greedy takes the likeliest
-        assert [value for _, value in row] == sorted((value for _, value in row), reverse=True)
-    assert llm.generate(TEXT, SamplingParams(max_tokens=4))[0].top_logprobs == []
+    answer = llm.generate(TEXT, SamplingParams(max_tokens=4, logprobs=3))[0].outputs[0]
+    assert answer.logprobs is not None
+    assert [len(place) for place in answer.logprobs] == [3] * 4
+    for token, place in zip(answer.token_ids, answer.logprobs, strict=True):
+        assert next(iter(place)) == token, "the token itself comes first"
+        assert [one.rank for one in place.values()] == [1, 2, 3]  # greedy takes the likeliest
+        values = [one.logprob for one in place.values()]
+        assert values == sorted(values, reverse=True)
+        assert place[token].decoded_token == llm.tokenizer.token_text(token)
+    assert answer.cumulative_logprob == pytest.approx(
+        sum(place[token].logprob for token, place in zip(answer.token_ids, answer.logprobs, strict=True)), abs=1e-4
+    )
+    assert llm.generate(TEXT, SamplingParams(max_tokens=4))[0].outputs[0].logprobs is None
 
 
 def test_the_coldest_temperature_is_greedy(llm: LLM) -> None:
-    greedy = llm.generate(TEXT, SamplingParams(max_tokens=8))[0].tokens
+    greedy = llm.generate(TEXT, SamplingParams(max_tokens=8))[0].outputs[0].token_ids
     for temperature in (1e-45, 1e-39, 1e-7, 1e-6):
-        assert llm.generate(TEXT, SamplingParams(max_tokens=8, temperature=temperature, seed=1))[0].tokens == greedy
+        params = SamplingParams(max_tokens=8, temperature=temperature, seed=1)
+        assert llm.generate(TEXT, params)[0].outputs[0].token_ids == greedy
 
 
 def test_threads_share_a_model(llm: LLM) -> None:
@@ -76,19 +85,19 @@ def test_a_stream_left_early_and_one_inside_another(llm: LLM) -> None:
     params = SamplingParams(max_tokens=100, ignore_eos=True)
     for count, (_, so_far) in enumerate(llm.stream(TEXT, params), 1):
         if count == 3:
-            assert len(so_far.tokens) == 3
+            assert len(so_far.token_ids) == 3
             break
     outer = llm.stream(TEXT, SamplingParams(max_tokens=6))
     pieces = [next(outer)[0]]
-    assert len(llm.generate("Once upon", SamplingParams(max_tokens=20, ignore_eos=True))[0].tokens) == 20
+    assert len(llm.generate("Once upon", SamplingParams(max_tokens=20, ignore_eos=True))[0].outputs[0].token_ids) == 20
     pieces += [piece for piece, _ in outer]
     assert "".join(pieces) == llm.generate(TEXT, SamplingParams(max_tokens=6))[0].text
 
 
 def test_chat_answers_messages(llm: LLM) -> None:
-    answer = llm.chat([{"role": "user", "content": "What is 2+2?"}], SamplingParams(max_tokens=32))
+    [answer] = llm.chat([{"role": "user", "content": "What is 2+2?"}], SamplingParams(max_tokens=32))
     assert "4" in answer.text
-    assert answer.finish_reason == "stop"
+    assert answer.outputs[0].finish_reason == "stop"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +117,14 @@ def test_chat_answers_messages(llm: LLM) -> None:
         (TEXT, SamplingParams(logprobs=-2), InvalidRequestError),
         (TEXT, SamplingParams(repetition_penalty=0), InvalidRequestError),
         (TEXT, SamplingParams(stop=""), InvalidRequestError),
+        (TEXT, SamplingParams(n=0), InvalidRequestError),
+        (TEXT, SamplingParams(min_tokens=9, max_tokens=8), InvalidRequestError),
+        (TEXT, SamplingParams(logprobs=-1), InvalidRequestError),
+        (TEXT, SamplingParams(stop_token_ids=[10**9]), InvalidRequestError),
+        (TEXT, SamplingParams(logit_bias={-1: 2.0}), InvalidRequestError),
+        (TEXT, SamplingParams(allowed_token_ids=[]), InvalidRequestError),
+        ({"prompt": TEXT, "multi_modal_data": {}}, SamplingParams(), InvalidRequestError),
+        ({"prompt_embeds": []}, SamplingParams(), InvalidRequestError),
     ],
 )
 def test_mistakes_are_refused_and_the_model_goes_on(
@@ -115,7 +132,7 @@ def test_mistakes_are_refused_and_the_model_goes_on(
 ) -> None:
     with pytest.raises(error):
         llm.generate(prompt, params)
-    assert len(llm.generate(TEXT, SamplingParams(max_tokens=2))[0].tokens) == 2
+    assert len(llm.generate(TEXT, SamplingParams(max_tokens=2))[0].outputs[0].token_ids) == 2
 
 
 @pytest.mark.parametrize("ask", ["generate", "chat", "stream"])

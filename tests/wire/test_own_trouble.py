@@ -61,7 +61,7 @@ def test_only_allowed_tokens_are_chosen_and_none_is_an_error_of_the_request(tmp_
 def test_in_a_program_the_error_is_raised_and_the_model_goes_on(tmp_path: Path) -> None:
     params = SamplingParams(max_tokens=8, ignore_eos=True)
     with LLM(make_folder(tmp_path / "poisoned", poison=POISON), threads=2) as llm:
-        before = llm.generate([4, 5, 6], params)[0]
+        before = llm.generate([4, 5, 6], params)[0].outputs[0]
         for ask in (
             lambda: llm.generate([[4, 5, 6], [4, POISON]], params),
             lambda: list(llm.stream([POISON], params)),
@@ -72,4 +72,4 @@ def test_in_a_program_the_error_is_raised_and_the_model_goes_on(tmp_path: Path) 
                 assert "infinity or NaN" in str(error)
             else:
                 raise AssertionError("it must be said")
-        assert llm.generate([4, 5, 6], params)[0].tokens == before.tokens
+        assert llm.generate([4, 5, 6], params)[0].outputs[0].token_ids == before.token_ids

@@ -11,7 +11,7 @@ from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Seed, Te
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
-    from undiced.llm import Completion
+    from undiced.outputs import Completion
 
 
 def generate(
@@ -57,7 +57,7 @@ def summary(answer: Completion) -> dict[str, object]:
     """What scripts read; `tokens` is their number."""
     return {
         "text": answer.text,
-        "tokens": len(answer.tokens),
+        "tokens": len(answer.token_ids),
         "tokens_per_second": round(answer.tokens_per_second, 3),
         "time_to_first_token_s": round(answer.time_to_first_token_s, 6),
         "finish_reason": answer.finish_reason,
@@ -68,5 +68,5 @@ def figures(answer: Completion) -> str:
     """The speed of an answer, for people."""
     return (
         f"{answer.tokens_per_second:.0f} tokens/s, first token {answer.time_to_first_token_s * 1000:.0f} ms, "
-        f"{len(answer.tokens)} tokens"
+        f"{len(answer.token_ids)} tokens"
     )

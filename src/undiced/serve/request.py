@@ -107,6 +107,7 @@ def check(request: Request, limits: Limits) -> None:
     _check_ids("prompt", request.prompt, limits.vocab)
     _check_ids("logit_bias", tuple(token for token, _ in request.sampling.logit_bias), limits.vocab)
     _check_ids("allowed_token_ids", request.sampling.allowed, limits.vocab)
+    _check_ids("stop_token_ids", request.stop_token_ids, limits.vocab)
     _check_sampling(request.sampling)
     _check_logprobs("top_logprobs", request.sampling.logprobs)
     _check_logprobs("prompt_logprobs", request.prompt_logprobs)

@@ -149,6 +149,11 @@ class Fold:
         self.tokens = 0
         self.stopped = False
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that was completed, or None."""
+        return None if self._matcher is None else self._matcher.stop
+
     def push(self, new: Tokens) -> list[Piece]:
         """Take tokens in; returns what they make certain: a piece at least, or nothing where there is nothing to say.
 
