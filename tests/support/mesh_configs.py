@@ -9,7 +9,7 @@ from undiced.model import MlaConfig, ModelConfig, MoeConfig, RopeConfig
 VOCAB = 37
 SLICED = Choices(row_slices=3, band_slices=4)
 CLAMPED = Choices(softmax="clamped", row_slices=2)
-MESHES = [(1, 1), (5, 7), (6, 4), (3, 9), (9, 3), (2, 2)]
+MESHES = [(1, 1), (5, 7), (6, 4), (3, 9), (9, 3), (2, 2), (2, 29)]
 DENSE = ModelConfig(
     family="llama", name="any", layers=2, dim=32, heads=4, kv_heads=2, head_dim=8, ffn=20, vocab=VOCAB, context=64,
     norm_eps=1e-5, rope=RopeConfig(theta=1e4, dims=8),

@@ -26,6 +26,7 @@ TEXT = "The capital of France is Paris, and the capital of Japan is"
         ("smollm2-135m", "toy-24x24", (12, 12)),
         ("smollm2-135m", "toy-24x24:350K", None),
         ("gemma3-270m", "toy-20x24", None),
+        ("gemma3-270m", "toy-256x4", None),  # two sub-bands of its KV head
     ],
 )
 def test_a_packaged_model_is_computed_as_the_graph_says(name, machine, region):

@@ -1,6 +1,6 @@
-"""Lowers attention: positions over rows, a KV head's columns over the lanes of its band.
+"""Lowers attention: positions over rows, a head's columns over the lanes of a sub-band.
 
-Each core scores its positions for its columns; the band joins the scores; every core weighs its positions' values;
+Each core scores its positions for its columns; the sub-band joins the scores; every core weighs its positions' values;
 columns of cores join those, the softmax's sum riding along.
 """
 
@@ -32,13 +32,11 @@ def attention(low: Lowering, node: Node) -> None:
     kv, group = Dim("kv", config.kv_heads), Dim("group", config.heads // config.kv_heads)
     pair, turn = k.dims[1:]
     column = Dim("column", config.head_dim)
-    keys = w.value(
-        "keys", (kv, pair, turn, where), positions, bands.heads_and("pair"), w.choices.caches, kind=Kind.CACHE
-    )
-    values = w.value("values", (kv, where, column), positions, bands.heads_and("column"), w.choices.caches,
+    keys = w.value("keys", (kv, pair, turn, where), positions, bands.keys("pair"), w.choices.caches, kind=Kind.CACHE)
+    values = w.value("values", (kv, where, column), positions, bands.keys("column"), w.choices.caches,
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
-    terms = w.value("scores.terms", (kv, group, where), positions, bands.terms)
+    terms = w.value("scores.terms", (kv, group, where), positions, bands.terms(bands.queries()))
     w.emit(isa.Product(w.node, q.name, (keys,), (terms,), longest(low, terms, (POSITION, "group"))))
     slices = w.choices.band_slices if low.bands.lanes > 1 else 1
     scores = w.joined(terms, bands.line, exact=False, slices=slices)
@@ -52,15 +50,15 @@ def attention(low: Lowering, node: Node) -> None:
     if w.choices.softmax == "clamped":
         low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
         return
-    shares = w.sent(body, bands.line, "scores.all", (kv, group, where), positions, bands.heads)
-    masked = w.value("scores.masked", (kv, group, where), positions, bands.heads)
+    shares = w.sent(body, bands.line, "scores.all", (kv, group, where), positions, bands.queries())
+    masked = w.value("scores.masked", (kv, group, where), positions, bands.queries())
     w.emit(isa.Mask(w.node, masked, shares, node.integer("window"), node.integer("chunk"), _LOWEST))
     top = _maximum(low, masked, (kv, group))
     if node.weights:
         sinks = _sinks(low, node, (kv, group))
         w.emit(isa.Combine(w.node, "maximum", top, top, sinks))
     w.emit(isa.Combine(w.node, "subtract", masked, masked, top))
-    weighed = w.value("weights", (kv, group, where), positions, bands.heads)
+    weighed = w.value("weights", (kv, group, where), positions, bands.queries())
     w.emit(isa.Apply(w.node, "exp", weighed, masked))
     w.emit(isa.Mask(w.node, weighed, weighed, node.integer("window"), node.integer("chunk"), 0.0))
     low.held[node.out] = _values(low, node, weighed, values, top, (kv, group, column))
@@ -71,13 +69,13 @@ _SMALLEST = 1e-30
 
 
 def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim, ...]) -> Held:
-    """Exponentials at the roots of a band, with no maximum taken off; what leaves +-80 is held there."""
+    """Exponentials at the roots of a sub-band, with no maximum taken off; what leaves +-80 is held there."""
     w, bands = low.w, low.bands
     kv, group, where, column = dims
     positions = w.values[values].rows
     w.emit(isa.Apply(w.node, "exp", body, body))
-    shares = w.sent(body, bands.line, "weights.all", (kv, group, where), positions, bands.heads)
-    weighed = w.value("weights", (kv, group, where), positions, bands.heads)
+    shares = w.sent(body, bands.line, "weights.all", (kv, group, where), positions, bands.queries())
+    weighed = w.value("weights", (kv, group, where), positions, bands.queries())
     w.emit(isa.Mask(w.node, weighed, shares, node.integer("window"), node.integer("chunk"), 0.0))
     return _values(low, node, weighed, values, "", (kv, group, column))
 
@@ -85,15 +83,15 @@ def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim,
 def _maximum(low: Lowering, scores: str, dims: tuple[Dim, ...]) -> str:
     """The largest score of each head, on every core of the column."""
     w, grid, bands = low.w, low.grid, low.bands
-    own = w.value("top.own", dims, (Partial("max", grid.rows),), bands.heads)
+    own = w.value("top.own", dims, (Partial("max", grid.rows),), bands.queries())
     w.emit(isa.Fold(w.node, "max", own, scores))
     at_root = w.joined(own, grid.line(Axis.ROWS), "max", whole=True)
-    return w.sent(at_root, grid.line(Axis.ROWS), "top", dims, (), bands.heads)
+    return w.sent(at_root, grid.line(Axis.ROWS), "top", dims, (), bands.queries())
 
 
 def _sinks(low: Lowering, node: Node, dims: tuple[Dim, ...]) -> str:
     role, layer = layered(node.weights[0])
-    return low.w.weight(role, dims, Weights(role, dims, layer), (), low.bands.heads, DType.F32)
+    return low.w.weight(role, dims, Weights(role, dims, layer), (), low.bands.queries(), DType.F32)
 
 
 def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims: tuple[Dim, ...]) -> Held:
@@ -101,15 +99,13 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     w, grid, bands = low.w, low.grid, low.bands
     kv, group, column = dims
     lanes = ceil(column.size / bands.lanes)
-    heads = local_shape(Value("", (kv, group), columns=bands.heads))
+    heads = local_shape(Value("", (kv, group), columns=bands.queries()))
     count = heads[0] * heads[1]
     terms = (Partial("sum", grid.rows),)
     flat = (Dim("flat", count * (lanes + 1)),)
     payload = w.value("mixed.payload", flat, terms, ())
-    mixed = w.value(
-        "mixed.terms", dims, terms, bands.heads_and("column"), view=view_of(payload, 0, lanes + 1, 0, lanes)
-    )
-    sums = w.value("sums.terms", dims[:2], terms, bands.heads, view=view_of(payload, 0, lanes + 1, lanes))
+    mixed = w.value("mixed.terms", dims, terms, bands.queries("column"), view=view_of(payload, 0, lanes + 1, 0, lanes))
+    sums = w.value("sums.terms", dims[:2], terms, bands.queries(), view=view_of(payload, 0, lanes + 1, lanes))
     w.emit(isa.Fold(w.node, "sum", sums, weighed))
     w.emit(isa.Product(w.node, weighed, (values,), (mixed,), longest(low, mixed, ("column", "group"))))
     slices = min(w.choices.row_slices, count)
@@ -121,25 +117,25 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     shares = w.value("sums.body", mine[:1], (part,), (), view=view_of(at_root, 0, lanes + 1, lanes))
     if node.weights:
         _join_sinks(low, node, shares, top, dims[:2], part)
-    if bands.count * bands.lanes < grid.columns:  # columns without a head have nothing to divide by
+    if bands.columns < grid.columns:  # columns without a head have nothing to divide by
         w.emit(isa.Scale(w.node, "maximum", shares, shares, _SMALLEST))
     w.emit(isa.Apply(w.node, "reciprocal", shares, shares))
     w.emit(isa.Combine(w.node, "multiply", body, body, shares))
     label = layered(node.out)[0]
-    name = w.sent(body, grid.line(Axis.ROWS), label, dims, (), bands.heads_and("column"), exact=False)
+    name = w.sent(body, grid.line(Axis.ROWS), label, dims, (), bands.queries("column"), exact=False)
     return Held(name, "columns", dims)
 
 
 def _join_sinks(low: Lowering, node: Node, sums: str, top: str, dims: tuple[Dim, ...], part: Roots) -> None:
     """A sink's weight joins the softmax's sum once, where it is whole."""
     w, bands = low.w, low.bands
-    weight = w.value("sinks.weight", dims, (), bands.heads)
+    weight = w.value("sinks.weight", dims, (), bands.queries())
     if top:
         w.emit(isa.Combine(w.node, "subtract", weight, _sinks(low, node, dims), top))
     else:
         w.emit(isa.Copy(w.node, weight, _sinks(low, node, dims)))
     w.emit(isa.Apply(w.node, "exp", weight, weight))
-    mine = w.value("sinks.mine", (Dim("head", local_count(dims, bands.heads)),), (Roots(part.ways, part.tree),), ())
+    mine = w.value("sinks.mine", (Dim("head", local_count(dims, bands.queries())),), (Roots(part.ways, part.tree),), ())
     w.emit(isa.Slice(w.node, mine, weight))
     w.emit(isa.Combine(w.node, "add", sums, sums, mine))
 

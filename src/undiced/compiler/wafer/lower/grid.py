@@ -1,4 +1,4 @@
-"""The grid that a stream is written for: its sides, and how KV heads lie on its columns. Knows no instruction."""
+"""The grid that a stream is written for: its sides, and how heads lie on its columns. Knows no instruction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from undiced.program.wafer.instruction import Line
-from undiced.program.wafer.layout import Axis, Partial, Replicate, Shard, Spread
+from undiced.program.wafer.layout import Axis, Part, Partial, Replicate, Shard, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +35,57 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """KV heads side by side over columns: `count` bands of `lanes` cores, which share a head's columns."""
+    """Heads over columns: KV heads over `count` bands side by side, each of `groups` sub-bands of `lanes` cores.
+
+    Every sub-band has its head's keys and values, and works on its share of the query heads that read them. Its lanes
+    share out a head's columns.
+    """
 
     count: int
     lanes: int
+    groups: int = 1
 
     @classmethod
-    def of(cls, kv_heads: int, columns: int, shares: int) -> Bands:
-        """As many bands as KV heads, or as columns where those are fewer; of their lanes as few as make `shares`
-        (pairs of a head) lie as thin as on all."""
+    def of(cls, kv_heads: int, columns: int, pairs: int, group: int) -> Bands:
+        """As many bands as KV heads, or as columns where those are fewer; of their columns as few lanes as make the
+        pairs of a head lie as thin as on all; and of the sub-bands that the rest has room for, as few as make the query
+        heads of a `group` so.
+        """
         count = min(kv_heads, columns)
-        lanes = columns // count
-        return cls(count, min(lanes, ceil(max(shares, 1) / ceil(max(shares, 1) / lanes))))
+        lanes = _enough(max(pairs, 1), columns // count)
+        return cls(count, lanes, _enough(group, columns // count // lanes))
 
-    def heads_and(self, dim: str) -> Spread:
-        """KV heads over bands, a dimension over each band's lanes."""
-        return (Shard("kv", self.count), Shard(dim, self.lanes))
+    def queries(self, dim: str = "") -> Spread:
+        """What is of query heads: shared out by bands and sub-bands; a dimension over lanes, or the same on all."""
+        return self._spread(Shard("kv", self.count), Shard("group", self.groups), dim)
 
-    @property
-    def heads(self) -> Spread:
-        """KV heads over bands, the same on all lanes."""
-        return (Shard("kv", self.count), Replicate(self.lanes))
-
-    @property
-    def terms(self) -> Spread:
-        """KV heads over bands, terms of a sum on the lanes."""
-        return (Shard("kv", self.count), Partial("sum", self.lanes))
+    def keys(self, dim: str = "") -> Spread:
+        """What is of KV heads: shared out by bands, the same in their sub-bands; lanes as for queries."""
+        return self._spread(Shard("kv", self.count), Replicate(self.groups), dim)
 
     def lanes_of(self, dim: str) -> Spread:
-        """The same in every band, a dimension over lanes."""
-        return (Replicate(self.count), Shard(dim, self.lanes))
+        """The same in every sub-band, a dimension over lanes."""
+        return self._spread(Replicate(self.count), Replicate(self.groups), dim)
+
+    def _spread(self, bands: Part, groups: Part, dim: str) -> Spread:
+        lanes = Shard(dim, self.lanes) if dim else Replicate(self.lanes)
+        return (bands, groups, lanes) if self.groups > 1 else (bands, lanes)
+
+    def terms(self, heads: Spread) -> Spread:
+        """Terms of a sum on the lanes, of what lies as `heads`."""
+        return (*heads[:-1], Partial("sum", self.lanes))
 
     @property
     def line(self) -> Line:
-        """The cores of a band."""
+        """The cores of a sub-band."""
         return Line(Axis.COLUMNS, self.lanes)
+
+    @property
+    def columns(self) -> int:
+        """All that have a head."""
+        return self.count * self.groups * self.lanes
+
+
+def _enough(elements: int, cores: int) -> int:
+    """The fewest of some cores on which shares are as thin as on all."""
+    return ceil(elements / ceil(elements / cores))

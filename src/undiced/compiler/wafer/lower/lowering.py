@@ -74,11 +74,11 @@ class Lowering:
 
     @property
     def bands(self) -> Bands:
-        """How KV heads lie on the columns."""
-        kv_heads, columns = self.config.kv_heads, self.grid.columns
+        """How heads lie on the columns."""
+        config, kv_heads, columns = self.config, self.config.kv_heads, self.grid.columns
         if self.w.choices.whole_bands:
             return Bands(min(kv_heads, columns), columns // min(kv_heads, columns))
-        return Bands.of(kv_heads, columns, self.config.head_dim // 2)
+        return Bands.of(kv_heads, columns, config.head_dim // 2, config.heads // kv_heads)
 
     def refuse(self, node: Node, why: str) -> CompileError:
         """What no lowering can do."""

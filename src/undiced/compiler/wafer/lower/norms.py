@@ -31,14 +31,15 @@ def _width(x: Held) -> int:
 
 
 def _heads(low: Lowering, node: Node, x: Held) -> Held:
-    """Sums of squares over the lanes of a band, one a head."""
+    """Sums of squares over the lanes of a sub-band, one a head."""
     w, bands = low.w, low.bands
     heads = tuple(dim for dim in x.dims if dim.name not in ("pair", "turn"))
-    squares = w.value(f"{x.name}.square", heads, (), bands.terms)
+    lie = bands.queries() if any(dim.name == "group" for dim in heads) else bands.keys()
+    squares = w.value(f"{x.name}.square", heads, (), bands.terms(lie))
     low.square_sum(x.name, squares)
     at_root = w.joined(squares, bands.line, whole=True)
     low.inverse_root(at_root, node.integer("width"), node.number("eps"))
-    root = w.sent(at_root, bands.line, f"{x.name}.root", heads, (), bands.heads)
+    root = w.sent(at_root, bands.line, f"{x.name}.root", heads, (), lie)
     result = low.like(x, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "multiply", result, x.name, root))
     if node.weights:

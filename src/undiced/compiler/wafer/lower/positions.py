@@ -14,7 +14,7 @@ from undiced.compiler.wafer.lower.writer import Writer
 from undiced.model.node import Node
 from undiced.model.rope import rope_frequencies
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Owner, Shard, Spread
+from undiced.program.wafer.layout import FLAT, Axis, Dim, Owner, Shard, Spread
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.value import DType, Growth, Kind, Rotation, View, local_shape
 
@@ -90,20 +90,21 @@ def _beside(low: Lowering, node: Node, x: Held) -> Node | None:
 
 
 def _rotated_together(low: Lowering, node: Node, other: Node, table: tuple[str, str]) -> None:
-    """One rotation of what lies side by side: keys as one more head of the group."""
+    """One rotation of what lies side by side: keys as one more head of the group, or of each part of it."""
     w, q, k = low.w, low.held[node.ins[0]], low.held[other.ins[0]]
     first, second = low.w.values[q.name], low.w.values[k.name]
     assert first.view is not None
     kv, group, pair, turn = q.dims
-    dims = (kv, Dim("head", group.size + 1), pair, turn)
-    both = w.value("attn.qk", dims, (), first.columns, first.dtype, view=first.view)
-    result = w.value("attn.qk_rotated", dims, (), first.columns, first.dtype)
+    share = local_shape(first)[1] + 1
+    dims = (kv, Dim(group.name, low.bands.groups * share), pair, turn)
+    both = w.value("attn.qk", dims, (), first.columns, view=first.view)
+    sizes = prod(local_shape(first)), prod(local_shape(second))
+    flat = w.value("attn.qk_rotated", (Dim(FLAT, sum(sizes)),), dtype=first.dtype)
+    result = w.value("attn.qk_heads", dims, (), first.columns, view=View(flat))
     w.emit(isa.Rotate(w.node, result, both, *table))
-    offset = 0
-    for each, held, value in ((node, q, first), (other, k, second)):
-        name = w.value(layered(each.out)[0], held.dims, (), value.columns, value.dtype, view=View(result, offset))
+    for each, held, value, offset in ((node, q, first, 0), (other, k, second, sizes[0])):
+        name = w.value(layered(each.out)[0], held.dims, (), value.columns, view=View(flat, offset))
         low.held[each.out] = Held(name, held.side, held.dims)
-        offset += prod(local_shape(value))
     low.done.add(other.out)
 
 

@@ -47,9 +47,10 @@ def output_of(low: Lowering, node: Node) -> Output:
         heads: tuple[Dim, ...] = (Dim("kv", config.kv_heads),)
         heads += (Dim("group", config.heads // config.kv_heads),) if role == "q" else ()
         scale = float(config.scale) if role == "q" and config.qk_norm == "none" else 1.0
-        return Output(node, (*heads, *pairs), bands.heads_and("pair"), head_columns(low, node), scale)
+        lie = bands.queries("pair") if role == "q" else bands.keys("pair")
+        return Output(node, (*heads, *pairs), lie, head_columns(low, node), scale)
     if role == "v":
-        return Output(node, (Dim("kv", config.kv_heads), Dim("column", config.head_dim)), bands.heads_and("column"))
+        return Output(node, (Dim("kv", config.kv_heads), Dim("column", config.head_dim)), bands.keys("column"))
     dim = low.features(low.graph.slot(node.weights[0]).rows)
     return Output(node, (dim,), low.grid.over_columns(FEATURE))
 

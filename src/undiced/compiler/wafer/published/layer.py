@@ -175,7 +175,7 @@ def _norm_heads(style: Style, low: Lowering, node: Node) -> None:
     others = [n for n in low.nodes if n.op == "rmsnorm" and n.ins[0] in low.held and _of_heads(low, n)]
     kv, group = Dim("kv", config.kv_heads), config.heads // config.kv_heads
     count = sum(group if _grouped(low, n) else 1 for n in others)
-    squares = w.value("heads.square", (kv, Dim("head", count)), (), bands.terms)
+    squares = w.value("heads.square", (kv, Dim("head", count)), (), bands.terms(bands.queries()))
     start = 0
     places: list[tuple[Node, tuple[Dim, ...], int, int]] = []
     for each in others:
@@ -183,14 +183,14 @@ def _norm_heads(style: Style, low: Lowering, node: Node) -> None:
         heads = tuple(dim for dim in x.dims if dim.name not in ("pair", "turn"))
         size = group if _grouped(low, each) else 1
         view = view_of(squares, 0, count, start, size)
-        low.square_sum(x.name, w.value(f"{x.name}.square", heads, (), bands.terms, view=view))
+        low.square_sum(x.name, w.value(f"{x.name}.square", heads, (), bands.terms(bands.queries()), view=view))
         places.append((each, heads, start, size))
         start += size
-    root = _everywhere(style, low, squares, bands.line, "heads.root", bands.heads)
+    root = _everywhere(style, low, squares, bands.line, "heads.root", bands.queries())
     _inverse_root(style, low, root, node)
     for each, heads, start, size in places:
         x = low.get(each)
-        mine = w.value(f"{x.name}.root", heads, (), bands.heads, view=view_of(root, 0, count, start, size))
+        mine = w.value(f"{x.name}.root", heads, (), bands.queries(), view=view_of(root, 0, count, start, size))
         result = low.like(x, layered(each.out)[0])
         w.emit(isa.Combine(w.node, "multiply", result, x.name, mine))
         if each.weights:
@@ -233,7 +233,7 @@ def rope(style: Style, low: Lowering, node: Node) -> None:
 
 def attention(style: Style, low: Lowering, node: Node) -> None:
     """Scores over a band, the softmax over all positions, values; each sum by itself."""
-    w, bands, config, grid = low.w, low.bands, low.config, low.grid
+    w, bands, config, grid = low.w, low.bands, low.config, low.grid  # bands are whole: queries and keys lie alike
     q, k, v = (low.get(node, n) for n in range(3))
     if node.weights:
         raise CompileError(
@@ -242,40 +242,36 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     positions: Spread = (Shard(POSITION, grid.rows, "cyclic"),)
     where = Dim(POSITION, ring(node, low.context, low.chunk))
     kv, group, column = q.dims[0], q.dims[1], Dim("column", config.head_dim)
-    keys = w.value(
-        "keys", (kv, *k.dims[1:], where), positions, bands.heads_and("pair"), w.choices.caches, kind=Kind.CACHE
-    )
-    values = w.value(
-        "values", (kv, where, column), positions, bands.heads_and("column"), w.choices.caches, kind=Kind.CACHE
-    )
+    keys = w.value("keys", (kv, *k.dims[1:], where), positions, bands.keys("pair"), w.choices.caches, kind=Kind.CACHE)
+    values = w.value("values", (kv, where, column), positions, bands.keys("column"), w.choices.caches, kind=Kind.CACHE)
     w.emit(isa.Append(w.node, keys, k.name))
     w.emit(isa.Append(w.node, values, v.name))
-    terms = w.value("scores.terms", (kv, group, where), positions, bands.terms)
+    terms = w.value("scores.terms", (kv, group, where), positions, bands.terms(bands.queries()))
     _product(low, q.name, keys, terms, (POSITION,))
-    scores = _everywhere(style, low, terms, bands.line, "scores", bands.heads, positions)
+    scores = _everywhere(style, low, terms, bands.line, "scores", bands.queries(), positions)
     w.emit(isa.Scale(w.node, "multiply", scores, scores, float(config.scale)))
     if node.number("softcap"):
         low.w.capped(scores, scores, node.number("softcap"))
     seen = node.integer("window"), node.integer("chunk")
     w.emit(isa.Mask(w.node, scores, scores, *seen, _LOWEST))
     rows, heads = (kv, group), (Partial("max", grid.rows),)
-    own = w.value("top.own", rows, heads, bands.heads)
+    own = w.value("top.own", rows, heads, bands.queries())
     w.emit(isa.Fold(w.node, "max", own, scores))
     line = grid.line(Axis.ROWS)
-    top = _everywhere(style, low, own, line, "top", bands.heads, operation="max", wire=style.maximum)
+    top = _everywhere(style, low, own, line, "top", bands.queries(), operation="max", wire=style.maximum)
     w.emit(isa.Combine(w.node, "subtract", scores, scores, top))
     apply(style, low.w, "exp", scores, scores)
     w.emit(isa.Mask(w.node, scores, scores, *seen, 0.0))
-    shares = w.value("sums.own", rows, (Partial("sum", grid.rows),), bands.heads)
+    shares = w.value("sums.own", rows, (Partial("sum", grid.rows),), bands.queries())
     w.emit(isa.Fold(w.node, "sum", shares, scores))
-    total = _everywhere(style, low, shares, line, "sums", bands.heads)
+    total = _everywhere(style, low, shares, line, "sums", bands.queries())
     apply(style, low.w, "reciprocal", total, total)
-    weighed = w.value("weights", (kv, group, where), positions, bands.heads, style.operand)
+    weighed = w.value("weights", (kv, group, where), positions, bands.queries(), style.operand)
     w.emit(isa.Combine(w.node, "multiply", weighed, scores, total))
-    mixed = w.value("mixed.terms", (*rows, column), (Partial("sum", grid.rows),), bands.heads_and("column"))
+    mixed = w.value("mixed.terms", (*rows, column), (Partial("sum", grid.rows),), bands.queries("column"))
     _product(low, weighed, values, mixed, ("column",))
     label = layered(node.out)[0]
-    whole = _everywhere(style, low, mixed, line, f"{label}.all", bands.heads_and("column"))
+    whole = _everywhere(style, low, mixed, line, f"{label}.all", bands.queries("column"))
     low.held[node.out] = Held(_converted(style, low, whole, label), "columns", (*rows, column))
 
 
