@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 MODEL = "smollm2-135m"
 _START_S = 120.0  # the first start of all fetches the model
@@ -38,11 +39,11 @@ class Server:
 
 
 @contextmanager
-def running(*options: str, model: str = MODEL) -> Iterator[Server]:
+def running(*options: str, model: str = MODEL, stderr: TextIO | None = None) -> Iterator[Server]:
     """Start `undiced serve` on a free port of this machine; a clean end is part of every test."""
     command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", model, "--port", "0", "--json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
     try:
         server = Server(process, _ready(process))
         yield server

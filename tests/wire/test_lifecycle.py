@@ -104,7 +104,16 @@ def running(folder: Path, *options: str, **popen: object) -> Iterator[Server]:
                 output.close()
 
 
-@pytest.mark.parametrize("options", [("--json",), ("--access-log",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--json",),
+        (
+            "--log-level",
+            "debug",
+        ),
+    ],
+)
 def test_a_reader_that_has_gone_keeps_no_server_from_ending(folder: Path, options: tuple[str, ...]) -> None:
     """serve --json | head -1, then SIGTERM."""
     reading, writing = os.pipe()
@@ -140,7 +149,7 @@ def test_an_output_that_nobody_reads_stops_nothing(folder: Path) -> None:
         while True:
             os.write(writing, b"x" * 4096)
     os.set_blocking(writing, True)
-    with running(folder, "--access-log", stdout=writing, stderr=writing) as server:
+    with running(folder, "--log-level", "debug", stdout=writing, stderr=writing) as server:
         server.ready()
         for _ in range(20):
             assert server.get("/v1/models")[0] == 200
@@ -173,7 +182,7 @@ def test_a_kill_leaves_nothing_behind_and_no_engine(folder: Path, scratch: Path)
 
 def test_a_temporary_folder_that_cannot_be_written_is_not_needed(folder: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path / ("x" * 120) / "missing")}
-    with running(folder, env=environment, stderr=subprocess.PIPE) as server:
+    with running(folder, "--log-level", "warning", env=environment, stderr=subprocess.PIPE) as server:
         server.ready()
         assert list(server.stream())[-2] == b"data: [DONE]\n"
         assert server.end(signal.SIGTERM) == 0

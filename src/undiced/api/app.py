@@ -15,8 +15,10 @@ from starlette.routing import Route
 from undiced.api.endpoints import chat_completions, completions
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
+from undiced.api.key import Lock
 from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
 from undiced.api.page import page_routes
+from undiced.api.request_log import Entry
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
@@ -52,14 +54,15 @@ def build_app(service: Service) -> Starlette:
 
 
 class _Edge:
-    """Lets in what may come in, gives every response an x-request-id, the client's own if it sent a usable one, and
-    counts inference requests by status.
+    """Lets in what may come in and carries the key, gives every response an x-request-id, the client's own if it sent
+    a usable one, counts inference requests by status, and logs every request.
     """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app = app
         self.service = service
         self.gate = Gate(service.settings)
+        self.lock = Lock(service.settings.api_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,6 +71,7 @@ class _Edge:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
+        entry = scope["undiced.entry"] = Entry(request_id.decode(), scope["method"], _path(scope), _client(scope))
         scope["undiced.send"] = send  # the way out without the layers in between, for the tokens of a stream
         verdict = self.gate.judge(scope)
         path, requests, started = scope["path"], self.service.metrics.requests, False
@@ -75,15 +79,17 @@ class _Edge:
         async def traced(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                started, entry.status = True, message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id), *verdict.fields]
                 if path in _COUNTED:
                     requests.labels(path, str(message["status"])).inc()
             await send(message)
 
         try:
-            if verdict.error is not None:
-                await error_response(verdict.error, scope["undiced.request_id"])(scope, receive, traced)
+            refused = verdict.error or (None if verdict.preflight else self.lock.refusal(scope))
+            if refused is not None:
+                entry.error = refused.code
+                await error_response(refused, scope["undiced.request_id"])(scope, receive, traced)
             elif verdict.preflight:
                 await Response(status_code=204)(scope, receive, traced)
             elif path == "*":  # OPTIONS * asks about the server as a whole
@@ -94,9 +100,22 @@ class _Edge:
             raise
         except BaseException:  # a bug, or a library's panic; logged here, told to the client without details
             _log.exception("request %s failed", scope["undiced.request_id"])
+            entry.error = "internal_error"
             if not started:
                 error = EngineError("The server failed while it worked on this request.", remedy="Try again.")
                 await error_response(error, scope["undiced.request_id"])(scope, receive, traced)
+        finally:
+            entry.write()
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes = scope["raw_path"]
+    return raw.decode("latin-1")
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -107,6 +126,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
         headers = dict(error.headers or {})
         error = _routing_error(error, request)
     assert isinstance(error, UndicedError)
+    request.scope["undiced.entry"].error = error.code
     return error_response(
         error, request.scope["undiced.request_id"], retry_after_s=service.settings.retry_after_s, headers=headers
     )

@@ -141,7 +141,7 @@ async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
     started_s = time.perf_counter()
     service: Service = request.app.state.service
     wire, unknown = await service.bodies.load(request, kind, request.scope["undiced.held"])
-    deployment = service.admit(wire.model)
+    deployment = service.admit(wire.model or "")
     scope = request.scope
     unknown += tuple(f"?{name}" for name in request.query_params)
     return Call(service, deployment, wire, unknown, scope["undiced.request_id"], scope.get(TAG, ""), started_s)

@@ -7,7 +7,6 @@ the application answers, and what it can't know of (no HTTP, too large a head, t
 from __future__ import annotations
 
 import asyncio
-import logging
 import resource
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +17,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from undiced.api.errors import RequestTimeoutError, error_body, error_response, new_request_id, retry_headers
 from undiced.api.exchange import Exchange
 from undiced.api.http1 import END, Head, Reader
+from undiced.api.request_log import Entry
 from undiced.core.errors import UnavailableError, UndicedError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _FILES_BESIDE = 128  # open files that are no connections
 _AHEAD = 64 << 10  # bytes that may wait to be read or taken before nothing more is read
 _PIECES_A_TURN = 4  # pieces of a body that are read before others get a turn
 _Silence = Literal["head", "body", "idle", "linger", ""]
-_access = logging.getLogger("uvicorn.access")
 
 
 def affordable(connections: int) -> int:
@@ -75,7 +74,10 @@ def connection_class(settings: Settings, budget: Budget) -> type[Connection]:
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
     """The whole application of a connection over the limit."""
     error = UnavailableError("The server has too many connections.", remedy="Try again in a few seconds.")
-    await error_response(error, new_request_id(), headers={"connection": "close"})(scope, receive, send)
+    request_id, client = new_request_id(), scope["client"]
+    path = scope["raw_path"].decode("latin-1")
+    Entry(request_id, scope["method"], path, client[0] if client else "", error.status, error.code).write()
+    await error_response(error, request_id, headers={"connection": "close"})(scope, receive, send)
 
 
 class Connection(asyncio.Protocol):
@@ -129,7 +131,7 @@ class Connection(asyncio.Protocol):
             "asgi": {"version": self.config.asgi_version, "spec_version": "2.3"},
             "server": get_local_addr(transport),
             "client": get_remote_addr(transport),
-            "scheme": "http",
+            "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
             "root_path": self.config.root_path,
         }
         self._watch()
@@ -191,16 +193,10 @@ class Connection(asyncio.Protocol):
         self._account()
         self._pace()
 
-    def answering(self, exchange: Exchange, status: int) -> None:
+    def answering(self, exchange: Exchange) -> None:
         """An answer begins. The connection can't go on if too much of the request would have to be thrown away."""
         if not exchange.complete and exchange.head.length > self.limits.linger_bytes:
             exchange.keep_alive = False
-        if self.config.access_log:
-            client, head = self._scope["client"], exchange.head
-            target = head.raw_path + (b"?" + head.query if head.query else b"")
-            place = f"{client[0]}:{client[1]}" if client else ""
-            line = (place, head.method, target.decode("latin-1"), head.version, status)
-            _access.info('%s - "%s %s HTTP/%s" %d', *line)
 
     def answered(self, exchange: Exchange) -> None:
         """An answer's last byte was written; its request may still be coming in."""
@@ -229,7 +225,9 @@ class Connection(asyncio.Protocol):
         if exchange is not None and exchange.started and not exchange.ended:
             self.transport.close()  # in the middle of an answer there is nothing to say
             return
-        body = error_body(error, new_request_id())
+        request_id = new_request_id()
+        body = error_body(error, request_id)
+        self._log(error, request_id, exchange.head if exchange is not None else None)
         fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
         fields |= retry_headers(error, self.limits.retry_after_s)
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -238,6 +236,12 @@ class Connection(asyncio.Protocol):
             body = b""
         self.transport.write(head.encode() + body)
         self._linger()
+
+    def _log(self, error: UndicedError, request_id: str, head: Head | None) -> None:
+        """Log a request that the application did not answer."""
+        method, path = ("-", "-") if head is None else (head.method, head.raw_path.decode("latin-1"))
+        client = self._scope["client"]
+        Entry(request_id, method, path, client[0] if client else "", error.status, error.code).write()
 
     # Reading
 

@@ -92,6 +92,13 @@ class OriginError(InvalidRequestError):
     kind = "permission_error"
 
 
+class KeyRefusedError(InvalidRequestError):
+    """A request without the server's key, or with another one."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
 class MethodNotAllowedError(InvalidRequestError):
     """A path that is served with another method."""
 
@@ -147,4 +154,6 @@ def error_response(
     fields = {**retry_headers(error, retry_after_s), **(headers or {})}
     if isinstance(error, RequestTimeoutError):
         fields["connection"] = "close"
+    if isinstance(error, KeyRefusedError):
+        fields["www-authenticate"] = "Bearer"
     return Response(error_body(error, request_id), error.status, headers=fields, media_type="application/json")

@@ -39,7 +39,7 @@ class Line(Protocol):
     def taken(self) -> None:
         """The application took what there was of the body."""
 
-    def answering(self, exchange: Exchange, status: int) -> None:
+    def answering(self, exchange: Exchange) -> None:
         """An answer begins; the last moment to decide whether the connection goes on after it."""
 
     def answered(self, exchange: Exchange) -> None:
@@ -154,7 +154,7 @@ class Exchange:
             self._chunked = True
         else:
             self.keep_alive = False  # the end of the connection is the end of the body
-        self.line.answering(self, status)
+        self.line.answering(self)
         lines = [b"%b: %b\r\n" % field for field in (*self._fields, *headers) if field[0] != b"connection"]
         head = _STATUS_LINES[status] + b"".join(lines)
         if head.count(b"\n") != len(lines) + 1:

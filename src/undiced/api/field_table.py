@@ -14,7 +14,7 @@ from undiced.api.fields import ANY, Examiner, Table, Where, harmless, refused, s
 CHAT, TEXT = Where.CHAT, Where.TEXT
 
 _SERVED = (
-    *served("OpenAI", "the served id, or the reference the server was started with", "model"),
+    *served("OpenAI", "the served id or another name of it, in any case; absent: the only model", "model"),
     *served("OpenAI", "the conversation", "messages", where=CHAT, neutral=([],)),
     *served("OpenAI", "a text, token ids, or a list of either", "prompt", where=TEXT, neutral=("", [])),
     *served(

@@ -40,6 +40,11 @@ def page_routes() -> list[Route]:
     ]
 
 
+def is_page(path: str) -> bool:
+    """Whether a path is the chat page's or one of its files'."""
+    return path == "/" or path.startswith("/static/")
+
+
 def _serve(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         return Response(body, headers={**_HEADERS, "content-type": kind})

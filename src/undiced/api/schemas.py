@@ -79,7 +79,7 @@ class ThinkingSwitch(msgspec.Struct):
 class Body(msgspec.Struct, kw_only=True):
     """The fields that chat and text completions share."""
 
-    model: str
+    model: str | None = None
     max_tokens: Whole | None = None
     max_completion_tokens: Whole | None = None
     min_tokens: Whole | None = None

@@ -22,6 +22,7 @@ from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from ssl import SSLContext
 
     from undiced.api.service import Service
 
@@ -99,14 +100,14 @@ async def serve(
     on_ready: Callable[[], None],
     on_drain: Callable[[int], None],
     lost: Awaitable[object] | None = None,
-    access_log: bool = False,
+    tls: SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain; or until `lost` is done, which is when the engine has failed
     for good.
 
     While draining, /health and new requests get 503 and running answers go on, for at most `settings.drain_s` seconds
     or until a second SIGTERM or SIGINT; answers that are still running then end with an error. `on_drain` is called
-    with their number.
+    with their number. With `tls` nothing else is spoken.
     """
     _listen(sock)
     give_back_large_blocks()
@@ -117,13 +118,15 @@ async def serve(
         http=connection_class(service.settings, service.bodies.budget),
         ws="none",
         lifespan="off",
-        access_log=access_log,
+        access_log=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
         backlog=_BACKLOG,
     )
+    config.load()
+    config.ssl = tls
     server = _Server(config)
     drain = Drain(service, server, on_drain)
     drain.listen()

@@ -43,6 +43,7 @@ class Service:
     running: set[asyncio.Task[object]] = field(default_factory=set)
     bodies: Bodies = field(init=False)
     _named: dict[str, Deployment] = field(init=False, default_factory=dict)
+    _folded: dict[str, list[Deployment]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bodies = Bodies(self.settings)
@@ -51,19 +52,25 @@ class Service:
                 if name in self._named:
                     raise InvalidRequestError(f"Two models are named '{name}'.", remedy="Give one another name.")
                 self._named[name] = deployment
+                self._folded.setdefault(name.casefold(), []).append(deployment)
 
     def deployment(self, name: str) -> Deployment:
-        """A model by its name or an alias.
+        """A model by its name or an alias, in any case where that names one model; nothing names the only one.
 
         Raises:
             ModelNotFoundError: no model has that name; tells which are served.
         """
-        found = self._named.get(name)
+        found = self._named.get(name) or self._likely(name)
         if found is None:
             served = " or ".join(f"'{deployment.card.id}'" for deployment in self.deployments)
-            message = f"The model '{name[:_NAME_SHOWN]}' is not served here."
+            message = f"The model '{name[:_NAME_SHOWN]}' is not served here." if name else "The request names no model."
             raise ModelNotFoundError(message, remedy=f"Use {served}.", param="model")
         return found
+
+    def _likely(self, name: str) -> Deployment | None:
+        alike = self._folded.get(name.strip().casefold(), ()) if name else self.deployments
+        first = next(iter(alike), None)
+        return first if all(one is first for one in alike) else None
 
     def admit(self, model: str) -> Deployment:
         """The model of a request.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,7 @@ class Settings:
     Attributes:
         hosts: names and addresses that requests may be for, beside this machine's own: `*.` before a name stands for
             what is below it, `*` for all. origins: of pages that may use the server, beside its own; `*` for all.
+        api_key: what every request but those for health and the chat page has to carry; None where nothing is asked.
         max_choices: largest `n`. max_sequences: most sequences (prompts times `n`) in one request. Neither may exceed
             what the engine's queue takes at once: such a request would be sent again for ever.
         max_connections: most connections at once; max_head_bytes: request line and headers of one request.
@@ -38,6 +39,7 @@ class Settings:
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    api_key: str | None = field(default=None, repr=False)
     max_connections: int = 2048
     max_head_bytes: int = 64 << 10
     max_body_bytes: int = 4 << 20

@@ -68,6 +68,7 @@ class AnswerResponse(Response):
         task = asyncio.current_task()
         assert task is not None
         self._written_s = asyncio.get_running_loop().time()
+        scope["undiced.entry"].answer = self.answer
         self.service.running.add(task)
         helpers = [asyncio.create_task(self._watch(task, receive))]
         if self.form.stream:
@@ -142,6 +143,7 @@ class AnswerResponse(Response):
             self._started = True
 
     async def _fail(self, error: UndicedError, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["undiced.entry"].error = error.code
         if not self._started:
             await error_response(error, self.form.request_id, retry_after_s=self.service.settings.retry_after_s)(
                 scope, receive, send

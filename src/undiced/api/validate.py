@@ -36,7 +36,6 @@ class Job:
     """A valid request for text, apart from its prompt.
 
     Attributes:
-        model: the id as the client wrote it.
         max_tokens: None is up to the context. usual_tokens: most tokens where the client did not say, or None.
         stop_ids: token ids that end the answer besides the model's own.
         stops: strings that end the answer. stop_names: control tokens whose names stand in them.
@@ -45,7 +44,6 @@ class Job:
         scored: the prompt's tokens get log-probabilities too.
     """
 
-    model: str
     n: int
     max_tokens: int | None
     sampling: Sampling
@@ -137,7 +135,6 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) ->
     if options is not None and not wire.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
     return Job(
-        model=wire.model,
         n=n,
         max_tokens=max_tokens,
         sampling=_sampling(wire, min_tokens, logprobs, vocab, settings),

@@ -13,6 +13,7 @@ import typer
 from undiced.cli.chat import chat
 from undiced.cli.diff import diff
 from undiced.cli.doctor import doctor
+from undiced.cli.environment import flag, read_options
 from undiced.cli.generate import generate
 from undiced.cli.models import models, pull
 from undiced.cli.run import run as run_on_mesh
@@ -61,7 +62,9 @@ def _options(
 def run() -> int:
     """Run a command of this process's arguments; returns the exit status."""
     try:
-        code = app(standalone_mode=False)
+        command = typer.main.get_command(app)
+        read_options(command)
+        code = command(standalone_mode=False)
         return code if isinstance(code, int) else 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -110,7 +113,7 @@ def _misused(error: _Misuse) -> int:
 
 
 def _report_json(code: str, message: str, remedy: str) -> None:
-    if "--json" in sys.argv:
+    if "--json" in sys.argv or flag("JSON"):
         from undiced.cli.terminal import emit, error_object
 
         with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells

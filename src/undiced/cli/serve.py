@@ -7,11 +7,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.environment import unknown_variables
+from undiced.cli.logs import LogFormat, LogLevel, log_to
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
 from undiced.core.exits import Exit
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import socket
     import threading
     from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from ssl import SSLContext
 
     from undiced.api.deployment import Deployment, ModelCard
     from undiced.api.settings import Settings
@@ -29,11 +33,13 @@ if TYPE_CHECKING:
     from undiced.remote.spec import EngineSpec
     from undiced.text import ChatEncoder, Tokenizer
 
+_log = logging.getLogger("undiced.serve")
 _POLL_S = 0.05
 _BAR_S = 1.0  # for the bar to leave the terminal
 
 
 def serve(
+    context: typer.Context,
     model: Model = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="The address to serve at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
@@ -49,55 +55,72 @@ def serve(
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="An origin whose web pages may use the server; * for all.")
     ] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Log every request.")] = False,
+    served_model_name: Annotated[
+        list[str] | None, typer.Option(help="The model's name for clients; further ones are accepted too.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(help="A key that requests have to carry; better given as UNDICED_API_KEY.")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, as PEM: speak TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, as PEM.")] = None,
+    log_level: Annotated[LogLevel, typer.Option(help="What is logged: info has a line per request.")] = LogLevel.INFO,
+    log_format: Annotated[LogFormat, typer.Option(help="How lines of the log look.")] = LogFormat.TEXT,
     as_json: Json = False,
 ) -> None:
     """Serve a model: an OpenAI-compatible API and a chat page."""
     from undiced.api.server import bind
+    from undiced.api.tls import tls_context
     from undiced.cli.announcement import Announcement
     from undiced.cli.terminal import loading
-    from undiced.cli.voice import Voice, VoiceHandler
+    from undiced.cli.voice import Voice
     from undiced.llm import compile_for_host
 
     began_s, voice = time.perf_counter(), Voice()
-    logging.basicConfig(
-        level=logging.INFO if access_log else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        handlers=[VoiceHandler(voice)],
-    )
+    log_to(voice, log_level, log_format)
+    for name in unknown_variables(context.find_root().command):
+        _log.warning("The environment has %s, which is no option.", name)
     try:
-        settings = server_settings(max_queue, max_connections, drain_s, [host, *(allow_host or ())], allow_origin or ())
+        hosts, tls = [host, *(allow_host or ())], tls_context(tls_cert, tls_key)
+        settings = server_settings(max_queue, max_connections, drain_s, hosts, allow_origin or (), api_key)
         with bind(host, port) as sock:
             with loading(model, quiet=as_json) as bar:
                 compiled = compile_for_host(
                     model, threads=threads, max_batch=max_batch, max_context=max_context, progress=bar
                 )
-            spec = engine_spec(model, compiled, max_queue)
-            told = Announcement(voice, sock, spec.options.threads, began_s, as_json=as_json)
-            status = _run(_serve(model, compiled, spec, sock, told, settings, access_log=access_log))
+            names = tuple(served_model_name or served_names(model, compiled))
+            spec = engine_spec(compiled, max_queue, names[0])
+            told = Announcement(voice, sock, spec, began_s, settings, secure=tls is not None, as_json=as_json)
+            served = _Served(model, names, compiled, spec, settings, tls)
+            status = _run(_serve(served, sock, told))
     finally:
         voice.close()
     raise typer.Exit(status)
 
 
 def server_settings(
-    max_queue: int, max_connections: int, drain_s: float, hosts: Sequence[str] = (), origins: Sequence[str] = ()
+    max_queue: int,
+    max_connections: int,
+    drain_s: float,
+    hosts: Sequence[str] = (),
+    origins: Sequence[str] = (),
+    api_key: str | None = None,
 ) -> Settings:
     """The limits of the HTTP side; one request may not be more than the whole queue.
 
     Raises:
-        InvalidRequestError: a host or origin that is none.
+        InvalidRequestError: a host, origin or key that is none.
     """
     from undiced.api.gate import Gate
+    from undiced.api.key import Lock
     from undiced.api.settings import Settings
 
-    settings = Settings(hosts=tuple(hosts), origins=tuple(origins), drain_s=drain_s, max_connections=max_connections)
-    Gate(settings)  # what is wrong with them is said before a model is loaded
+    settings = Settings(tuple(hosts), tuple(origins), api_key, drain_s=drain_s, max_connections=max_connections)
+    Gate(settings), Lock(api_key)  # what is wrong with them is said before a model is loaded
     choices, sequences = min(settings.max_choices, max_queue), min(settings.max_sequences, max_queue)
     return replace(settings, max_choices=choices, max_sequences=sequences)
 
 
-def engine_spec(ref: str, compiled: Compiled, max_queue: int) -> EngineSpec:
+def engine_spec(compiled: Compiled, max_queue: int, name: str) -> EngineSpec:
     """What the engine process is told: this program and these very files, also when it is started again."""
     from undiced.checkpoint.identity import identity
     from undiced.engine.load import BackendOptions
@@ -113,7 +136,7 @@ def engine_spec(ref: str, compiled: Compiled, max_queue: int) -> EngineSpec:
         identity=identity(path),
         threads=compiled.program.cores,
     )
-    return EngineSpec(options, Policy(max_waiting=max_queue), model=served_name(ref, compiled))
+    return EngineSpec(options, Policy(max_waiting=max_queue), model=name)
 
 
 def _run(main: Coroutine[object, object, int]) -> int:
@@ -136,16 +159,19 @@ def _runner() -> Callable[[Coroutine[object, object, int]], int]:
     return uvloop.run
 
 
-async def _serve(
-    ref: str,
-    compiled: Compiled,
-    spec: EngineSpec,
-    sock: socket.socket,
-    told: Announcement,
-    settings: Settings,
-    *,
-    access_log: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is served, and how. `names`: the model's for clients."""
+
+    ref: str
+    names: tuple[str, ...]
+    compiled: Compiled
+    spec: EngineSpec
+    settings: Settings
+    tls: SSLContext | None
+
+
+async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> int:
     """Serve until a signal ends it, or the engine is lost; returns the exit status."""
     import asyncio
 
@@ -156,15 +182,15 @@ async def _serve(
 
     _end_on_sigterm()
     chat: ChatEncoder | None = None
-    metrics, told.name = Metrics(), spec.model
+    spec, settings, metrics = served.spec, served.settings, Metrics()
     engine = EngineClient(spec, on_usage=[metrics.of(spec.model).ended])
     try:
-        tokenizer, chat = await _load(compiled, engine, told)
-        card = model_card(ref, compiled, engine.limits)
+        tokenizer, chat = await _load(served.compiled, engine, told)
+        card = model_card(served.ref, served.names, served.compiled, engine.limits)
         service = Service([_deployment(card, engine, tokenizer, chat, settings)], settings, metrics)
         lost = asyncio.create_task(engine.given_up())
         await server.serve(
-            service, sock, on_ready=told.ready, on_drain=told.drain, lost=asyncio.shield(lost), access_log=access_log
+            service, sock, on_ready=told.ready, on_drain=told.drain, lost=asyncio.shield(lost), tls=served.tls
         )
         if not lost.done():
             lost.cancel()
@@ -235,7 +261,7 @@ def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
     template = load_chat_template(compiled.checkpoint)
     chat = None if template is None else ChatEncoder(template, tokenizer)
     if chat is not None and chat.problem:
-        logging.getLogger(__name__).warning("This model cannot chat; text completions are served. %s", chat.problem)
+        _log.warning("This model cannot chat; text completions are served. %s", chat.problem)
     return tokenizer, chat
 
 
@@ -247,27 +273,29 @@ def _deployment(
     return Deployment(card, engine, tokenizer, chat, settings)
 
 
-def served_name(ref: str, compiled: Compiled) -> str:
-    """What clients call the model: a packaged one by its name, another by the name of its file."""
+def served_names(ref: str, compiled: Compiled) -> list[str]:
+    """What clients call the model unless they are told otherwise, the name that is shown first: a packaged one by its
+    name, another by the name of its file; and what the server was started with.
+    """
     from undiced.checkpoint import CATALOG
     from undiced.core.quote import stem
 
     packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
-    return packaged.name if packaged else stem(path) if path.is_file() else compiled.checkpoint.name
+    shown = packaged.name if packaged else stem(path) if path.is_file() else compiled.checkpoint.name
+    return list(dict.fromkeys((shown, ref, compiled.checkpoint.name)))
 
 
-def model_card(ref: str, compiled: Compiled, limits: Limits) -> ModelCard:
+def model_card(ref: str, names: Sequence[str], compiled: Compiled, limits: Limits) -> ModelCard:
     """The model as clients see it."""
     from undiced.api.deployment import ModelCard
     from undiced.checkpoint import CATALOG
 
     packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
-    name = served_name(ref, compiled)
     return ModelCard(
-        id=name,
+        id=names[0],
         created=int(path.stat().st_mtime),
         context=min(limits.context, limits.pages * limits.page_tokens),
         digest=f"{compiled.checkpoint.digest}:{compiled.program.digest}",
-        aliases=tuple({ref, compiled.checkpoint.name} - {name}),
+        aliases=tuple(names[1:]),
         license=packaged.license if packaged else "",
     )

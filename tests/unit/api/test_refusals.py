@@ -98,7 +98,7 @@ IMPOSSIBLE = [
     ({"n": 1.5}, "n"),
     ({"top_k": -0.5}, "top_k"),
     ({"min_tokens": 3, "min_completion_tokens": 4}, "min_tokens"),
-    ({"model": None}, "model"),
+    ({"model": 7}, "model"),
 ]
 
 

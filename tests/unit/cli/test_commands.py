@@ -224,7 +224,8 @@ def test_what_a_parser_of_command_lines_shows_is_made_printable(capsys, monkeypa
     def misused(**_: object) -> None:
         raise Misuse
 
-    monkeypatch.setattr(app, "app", misused)
+    monkeypatch.setattr(app.typer.main, "get_command", lambda _: misused)
+    monkeypatch.setattr(app, "read_options", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["undiced", "--json"])
     assert app.run() == 2
     shown = capsys.readouterr()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from undiced.cli.serve import served_name, server_settings
+from undiced.cli.serve import served_names, server_settings
 
 
 def test_no_request_is_larger_than_the_queue():
@@ -22,6 +22,6 @@ def test_no_request_is_larger_than_the_queue():
 def test_a_model_whose_file_has_a_strange_name_gets_one_that_can_be_written(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name + b".json")
     path.write_text('{"dim": 64, "heads": 4, "layers": 2, "vocab": 200, "ffn": 96}')
-    compiled = SimpleNamespace(checkpoint=SimpleNamespace(path=path))
-    shown = served_name(str(path), compiled)  # type: ignore[arg-type]
+    compiled = SimpleNamespace(checkpoint=SimpleNamespace(path=path, name=path.name))
+    shown = served_names(str(path), compiled)[0]  # type: ignore[arg-type]
     assert shown.isprintable() and msgspec.json.encode(shown) and shown.startswith("'m\\")

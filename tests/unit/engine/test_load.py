@@ -26,7 +26,7 @@ def compiled(tmp_path: Path) -> Compiled:
 
 @pytest.fixture
 def options(compiled: Compiled) -> BackendOptions:
-    return engine_spec("llama", compiled, 4).options
+    return engine_spec(compiled, 4, "llama").options
 
 
 def ignore(fraction: float, what: str) -> None:

@@ -1,0 +1,66 @@
+"""Options by environment variables. One rule for every option of every command: UNDICED_ and the option's name in
+capitals, with _ for -. The command line goes before. Several values stand with spaces between them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PREFIX = "UNDICED_"
+_NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA"))  # read elsewhere
+_ASKED_ONCE = frozenset(("--help", "--version"))
+_TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))
+
+
+class Option(Protocol):
+    """A parameter as the parser knows it; `param_type_name` tells options from arguments."""
+
+    param_type_name: str
+    opts: list[str]
+    envvar: str | Sequence[str] | None
+
+
+class Command(Protocol):
+    """A command, or a group of commands, as the parser knows it."""
+
+    @property
+    def params(self) -> Sequence[Option]:
+        """Its options and arguments."""
+
+
+def read_options(command: Command) -> None:
+    """Let the options of a command, and of those below it, come from the environment too."""
+    for option in _options(command):
+        names = _variables(option)
+        given = [name for name in names if os.environ.get(name)]
+        option.envvar = given[0] if given else names
+        # one that is set is named in the help, and where its value is refused
+        setattr(option, "show_envvar", bool(given))  # noqa: B010  # arguments have no such attribute
+
+
+def flag(name: str) -> bool:
+    """Whether an option that is a switch is on in the environment, before any command line is read."""
+    return os.environ.get(PREFIX + name, "").lower() in _TRUE
+
+
+def unknown_variables(command: Command) -> list[str]:
+    """Variables of our name in the environment that no option reads."""
+    known = {name for option in _options(command) for name in _variables(option)} | _NOT_OPTIONS
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _options(command: Command) -> Iterator[Option]:
+    for below in getattr(command, "commands", {}).values():
+        yield from _options(below)
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and not _ASKED_ONCE.intersection(parameter.opts):
+            yield parameter
+
+
+def _variables(option: Option) -> list[str]:
+    names = [name.removeprefix("--") for name in option.opts if name.startswith("--")]
+    return [PREFIX + name.upper().replace("-", "_") for name in names]

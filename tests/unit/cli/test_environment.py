@@ -1,0 +1,58 @@
+"""Every option of every command can come from the environment, by one rule."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from undiced.cli.app import app
+from undiced.cli.environment import read_options, unknown_variables
+
+
+def test_every_option_has_a_variable_that_the_rule_gives() -> None:
+    command = typer.main.get_command(app)
+    read_options(command)
+    options = [
+        option
+        for below in command.commands.values()  # type: ignore[attr-defined]
+        for option in below.params
+        if option.param_type_name == "option" and "--help" not in option.opts
+    ]
+    assert len(options) > 50
+    for option in options:
+        assert option.envvar, f"{option.opts} can't come from the environment"
+        for name in option.opts:
+            if name.startswith("--"):
+                assert f"UNDICED_{name[2:].upper().replace('-', '_')}" in option.envvar
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *arguments: str) -> dict[str, object]:
+    """What a command of some kinds of options is called with."""
+    found: dict[str, object] = {}
+    program = typer.Typer()
+
+    @program.command()
+    def serve(port: int = 8000, allow_host: list[str] = [], json: bool = False) -> None:  # noqa: B006
+        found.update(port=port, allow_host=allow_host, json=json)
+
+    command = typer.main.get_command(program)
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        read_options(command)
+        command(list(arguments), standalone_mode=False)
+    return found
+
+
+def test_the_command_line_goes_before_the_environment_and_lists_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"UNDICED_PORT": "9000", "UNDICED_ALLOW_HOST": "a.example b.example", "UNDICED_JSON": "1"}
+    assert seen(monkeypatch, environment) == {"port": 9000, "allow_host": ["a.example", "b.example"], "json": True}
+    assert seen(monkeypatch, environment, "--port", "7")["port"] == 7
+    assert seen(monkeypatch, {"UNDICED_PORT": ""}) == {"port": 8000, "allow_host": [], "json": False}
+
+
+def test_a_variable_that_nothing_reads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDICED_PROT", "1")
+    monkeypatch.setenv("UNDICED_PORT", "1")
+    monkeypatch.setenv("UNDICED_CACHE", "/x")
+    assert unknown_variables(typer.main.get_command(app)) == ["UNDICED_PROT"]
