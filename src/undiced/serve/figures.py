@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from undiced.serve.lengths import Lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _RATE_WINDOW_S = 1.0
-_BLEND = 0.25  # weight of the newest pause between two ends
 _RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
 
 
@@ -15,11 +20,11 @@ class Figures:
 
     Attributes:
         rate: generated tokens per second, over about a second of work.
-        pause_s: seconds from one end of a sequence to the next, lately; 0 if not known.
+        lengths: of the answers that ended lately.
     """
 
     rate: float = 0.0
-    pause_s: float = 0.0
+    lengths: Lengths = field(default_factory=Lengths)
     steps: int = 0
     ended: int = 0
     prompt_tokens: int = 0
@@ -29,11 +34,10 @@ class Figures:
     joules: float = 0.0
     _busy_s: float = 0.0
     _updated_s: float = 0.0
-    _ended_s: float = 0.0
 
     def begin(self, now: float) -> None:
         """Work begins after a rest, which is nobody's speed."""
-        self._updated_s = self._ended_s = now
+        self._updated_s = now
         self._busy_s = 0.0
 
     def step(self, prompt_tokens: int, sampled: int, now: float, seconds: float, joules: float) -> None:
@@ -48,19 +52,17 @@ class Figures:
         self.rate += (sampled / elapsed - self.rate) * min(elapsed / min(self._busy_s, _RATE_WINDOW_S), 1.0)
         self._updated_s = now
 
-    def end(self, now: float, ran: bool) -> None:
+    def end(self, generated: int, ran: bool) -> None:
         """A sequence has ended; one that `ran` leaves its place to another."""
         self.ended += 1
         if ran:
-            pause_s = max(now - self._ended_s, 0.0)
-            self.pause_s += (pause_s - self.pause_s) * _BLEND if self.pause_s else pause_s
-            self._ended_s = now
+            self.lengths.add(generated)
 
-    def retry_after_s(self, running: int, left: int) -> float:
-        """Seconds until a place in a full queue is free: as long as lately from one end to the next, or, if that is
-        sooner or nothing has ended yet, until one of `running` sequences has generated `left` more tokens.
+    def retry_after_s(self, running: Sequence[tuple[int, int]]) -> float:
+        """Seconds until a place in a full queue is likely to be free: until the next of the running sequences ends, at
+        the speed of late. Of each (tokens so far, most that may follow).
         """
-        guesses = [left * running / self.rate] if running and self.rate > 0.0 else []
-        if self.pause_s:
-            guesses.append(self.pause_s)
-        return min(max(min(guesses, default=_RETRY_DEFAULT_S), _RETRY_LEAST_S), _RETRY_MOST_S)
+        if not running or self.rate <= 0.0:
+            return _RETRY_DEFAULT_S
+        wait_s = self.lengths.until_next(running) * len(running) / self.rate
+        return min(max(wait_s, _RETRY_LEAST_S), _RETRY_MOST_S)

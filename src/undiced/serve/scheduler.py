@@ -108,8 +108,7 @@ class Scheduler:
 
     def retry_after_s(self) -> float:
         """Seconds until the queue is likely to move."""
-        left = min((sequence.max_tokens - sequence.generated for sequence in self.roster.running), default=0)
-        return self._figures.retry_after_s(len(self.roster.running), left)
+        return self._figures.retry_after_s([(one.made, one.max_tokens - one.made) for one in self.roster.running])
 
     def hold(self, request_id: str, *, held: bool) -> None:
         """Whether the reader of a sequence is so far behind that more tokens would be for nobody. No effect if it has
@@ -359,7 +358,7 @@ class Scheduler:
         return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self.roster.alive.values())]
 
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
-        self._figures.end(now, sequence.state is State.RUNNING)
+        self._figures.end(sequence.made, sequence.state is State.RUNNING)
         self._held -= sequence.held
         self.roster.end(sequence)
         delta.finish_reason = reason

@@ -100,6 +100,11 @@ class Sequence:
         return len(self.tokens) - self.submitted
 
     @property
+    def made(self) -> int:
+        """Tokens that were generated, those too that do not count because its reader found an end before them."""
+        return len(self.tokens) - len(self.request.prompt)
+
+    @property
     def size(self) -> tuple[int, int, tuple[float, int]]:
         """What prompts are compared by: class, tokens that have to be computed, and `order` between equals."""
         return self.request.priority, len(self.tokens) - self.submitted - self.hoped, self.order

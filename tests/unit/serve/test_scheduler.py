@@ -217,10 +217,10 @@ def test_a_full_queue_says_when_to_come_back() -> None:
     with pytest.raises(QueueFullError, match="2 requests are waiting") as caught:
         loop.add(ask("g"))
     left = 100 - 53  # "a" is nearest to its end; a step takes 10 ms, and 1 ms per sequence
-    assert caught.value.retry_after_s == pytest.approx(left * 0.014, rel=0.2)
+    assert left * 0.014 / 2 < caught.value.retry_after_s < left * 0.014  # none has ended yet, and may sooner
 
 
-def test_a_full_queue_tells_how_long_ends_have_been_apart_lately_whatever_was_allowed() -> None:
+def test_a_full_queue_tells_when_an_answer_like_the_last_ones_would_end_whatever_was_allowed() -> None:
     loop = make(max_waiting=20)
     for index in range(20):
         loop.add(ask(f"{index:02}", wanted=200))
@@ -232,7 +232,7 @@ def test_a_full_queue_tells_how_long_ends_have_been_apart_lately_whatever_was_al
         loop.add(ask(f"new {len(loop.scheduler.roster.waiting)}", wanted=200))
     with pytest.raises(QueueFullError) as caught:
         loop.add(ask("late"))
-    assert caught.value.retry_after_s == pytest.approx(10 * 0.014, rel=0.2)  # one ends every 10 steps of 14 ms
+    assert 0.07 < caught.value.retry_after_s < 0.28  # one ends every 10 steps of 14 ms
 
 
 def test_a_step_of_prompts_alone_is_short_enough_for_who_comes_next() -> None:
