@@ -8,24 +8,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from undiced.compiler import compile as compile
     from undiced.llm import LLM as LLM
     from undiced.machine import presets as presets
     from undiced.outputs import Completion as Completion
     from undiced.outputs import RequestOutput as RequestOutput
     from undiced.params import SamplingParams as SamplingParams
-    from undiced.sim import simulate as simulate
+    from undiced.study.calls import compile as compile
+    from undiced.study.calls import simulate as simulate
+    from undiced.study.rows import to_csv as to_csv
 
 __version__ = "0.1.0"
-__all__ = ["LLM", "Completion", "RequestOutput", "SamplingParams", "__version__", "compile", "presets", "simulate"]
+__all__ = [
+    "LLM",
+    "Completion",
+    "RequestOutput",
+    "SamplingParams",
+    "__version__",
+    "compile",
+    "presets",
+    "simulate",
+    "to_csv",
+]
 
 _HOMES = {
     "LLM": "undiced.llm",
     "Completion": "undiced.outputs",
     "RequestOutput": "undiced.outputs",
     "SamplingParams": "undiced.params",
-    "compile": "undiced.compiler",
-    "simulate": "undiced.sim",
+    "compile": "undiced.study.calls",
+    "simulate": "undiced.study.calls",
+    "to_csv": "undiced.study.rows",
 }
 
 
@@ -37,3 +49,7 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'undiced' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

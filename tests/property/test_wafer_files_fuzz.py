@@ -22,7 +22,6 @@ from support.engines import run
 from support.mesh_configs import DENSE, LATENT, MIXED
 
 from undiced.checkpoint import Checkpoint, open_checkpoint
-from undiced.cli.program_file import open_program
 from undiced.compiler import compile
 from undiced.compiler.wafer.published.build import build_published
 from undiced.compiler.wafer.search import compile_graph
@@ -41,6 +40,7 @@ from undiced.program.file import decode
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import time_step
 from undiced.sim.wafer_map import svg
+from undiced.study.program_file import open_program
 
 FEW, MANY, COMPILED = 150, 20_000, 25
 BYTES = 1 << 30

@@ -22,6 +22,7 @@ from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
 from undiced.core.exits import Exit
+from undiced.core.option import as_command_options
 from undiced.core.printable import printable
 
 _DEBUG = "UNDICED_DEBUG"
@@ -71,7 +72,7 @@ def run() -> int:
     except UndicedError as error:
         if os.environ.get(_DEBUG):
             raise
-        _report(error.code, error.message, error.remedy)
+        _report(error.code, as_command_options(error.message), as_command_options(error.remedy))
         return Exit.ERROR
     except KeyboardInterrupt:
         return Exit.INTERRUPTED

@@ -15,9 +15,9 @@ import typer
 
 from undiced.cli.given import chosen, refuse_given
 from undiced.cli.options import DEFAULT_MODEL, Json
-from undiced.cli.program_file import is_program
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
 from undiced.core.printable import printable
+from undiced.study.program_file import is_program
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -166,7 +166,7 @@ def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
 def _program(given: typer.Context, file: str) -> WaferProgram:
     """The program of a file, for a machine that can be emulated."""
     from undiced.cli.emulation import check_emulated
-    from undiced.cli.program_file import open_program
+    from undiced.study.program_file import open_program
 
     opened = open_program(Path(file), given.params["machine"] if chosen(given, "machine") else None)
     refuse_given(given, _COMPILED - {"machine"}, "was decided when the program was compiled")
@@ -243,8 +243,8 @@ def meshed_on(
         CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
     """
     from undiced.cli.emulation import mesh_model
-    from undiced.cli.wafer_options import parse_region
     from undiced.machine import find_machine
+    from undiced.study.words import parse_region
 
     if sum_bits not in (16, 32):
         raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")

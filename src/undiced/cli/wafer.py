@@ -5,57 +5,47 @@ Everything printed here is simulated, and says so.
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.asking import (
+    Batch,
+    Clock,
+    CodeBytes,
+    Context,
+    Groups,
+    Layers,
+    Machine,
+    Mapping,
+    Objective,
+    Phase,
+    Region,
+    Stages,
+    Subject,
+    Sums,
+    Timed,
+    Wafers,
+    Weights,
+)
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
-from undiced.cli.program_file import is_program, magic, open_program
 from undiced.cli.report import writing
-from undiced.core.documents import read_object
-from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError, ModelNotFoundError
+from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
-from undiced.core.quote import file_name
 
 if TYPE_CHECKING:
-    from undiced.core.mapping import MappingOptions
     from undiced.llm import Compiled
-    from undiced.machine.wafer import Wafer
-    from undiced.model import ModelConfig
     from undiced.program import HostProgram
     from undiced.program.wafer.program import WaferProgram
-    from undiced.sim.clock import Timing
+    from undiced.study.question import Placed, Question
 
 # What is decided once, when a model is compiled for wafers.
 _CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
 }  # fmt: skip
-
-_NAMED = "A configuration's name (llama-3.3-70b), a config.json, or a checkpoint"
-Subject = Annotated[str, typer.Argument(help=f"{_NAMED}.", metavar="MODEL")]
-Timed = Annotated[str, typer.Argument(help=f"{_NAMED}; or a program of `undiced compile -o`.", metavar="MODEL")]
-Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
-Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
-Weights = Annotated[str, typer.Option(help="fp16, int8 or int4.")]
-Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
-Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
-Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
-Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
-Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
-Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]
-Stages = Annotated[str | None, typer.Option(help="Layers of each region of a published pipeline: 2,4,4,2.")]
-Layers = Annotated[int | None, typer.Option(help="Replace the model's number of layers.")]
-Phase = Annotated[str, typer.Option(help="decode or prefill.")]
-Objective = Annotated[str, typer.Option(help="latency of one user, or interval between tokens of a full pipeline.")]
-Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
-CodeBytes = Annotated[
-    int | None, typer.Option(min=0, max=1 << 20, help="Take a core's code for this large instead of counting it.")
-]
 
 
 def compile(
@@ -81,6 +71,9 @@ def compile(
     as_json: Json = False,
 ) -> None:
     """Place a model on wafers, or on this host. Says how it fits and how fast it would run."""
+    from undiced.study.program_file import is_program
+    from undiced.study.question import Question
+
     if is_program(model):
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     program: HostProgram | WaferProgram
@@ -91,11 +84,12 @@ def compile(
         compiled = compile_for_host(model, max_batch=batch, max_context=context)
         program, summary = compiled.program, partial(_host_summary, compiled)
     else:
-        options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
+        asked = Question(
+            model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
+            stages, layers, code_bytes, clock,
         )  # fmt: skip
-        placed = _wafer_program(model, machine, mapping, options)
-        program, summary = placed, partial(_timed, placed, machine, phase, batch, context, clock)
+        placed = _placed(asked, quiet=as_json)
+        program, summary = placed.program, partial(_answer, placed, asked)
     if out is not None:
         with writing(out):
             program.save(out)
@@ -140,33 +134,22 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Time a model on wafers. Says seconds and cycles per token, and where every cycle goes."""
+    from undiced.study.program_file import is_program, open_program
+    from undiced.study.question import Placed, Question, as_compiled
+
     if draft is None:
         refuse_given(given, {"acceptance"}, "has no effect without --draft")
-    elif phase != "decode" or batch != 1:
-        raise InvalidRequestError("Only one decoding sequence speculates.", remedy="Leave --draft or the others out.")
-    guard: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    program: WaferProgram
-    if is_program(model):
-        from undiced.sim.outlook import is_prompt
-
-        refuse_given(given, _CHOICES, "was decided when the program was compiled")
-        opened = open_program(Path(model), machine)
-        program, name, guard = opened.program, opened.machine, opened.computing()
-        phase = "prefill" if is_prompt(program) else phase
-        context = context or program.bounds.context
-    else:
-        name, context = machine or "wse3", context or 4096
-        options = _options(
-            region, groups, stages, context, layers, phase, batch, wafers, objective, code_bytes, weights, sum_bits,
-        )  # fmt: skip
-        options = replace(options, frontier=frontier)
-        program = _wafer_program(model, name, mapping, options)
-    with guard:
-        found = _timed(program, name, phase, batch, context, clock)
-        if frontier:
-            found["frontier"] = _frontier(program, name, clock)
-        if draft is not None:
-            found["speculation"] = _speculation(program, name, draft, acceptance, context, clock)
+    asked = Question(
+        model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
+        stages, layers, code_bytes, clock, draft, acceptance, frontier,
+    )  # fmt: skip
+    if not is_program(model):
+        _show(_answer(_placed(asked, quiet=as_json), asked), as_json)
+        return
+    refuse_given(given, _CHOICES, "was decided when the program was compiled")
+    opened = open_program(Path(model), machine)
+    with opened.computing():
+        found = _answer(Placed(opened.program, opened.wafer), as_compiled(asked, opened.program))
     _show(found, as_json)
 
 
@@ -180,9 +163,11 @@ def map_wafer(
     """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
     from undiced.cli.terminal import emit
     from undiced.program.wafer.step import Step
+    from undiced.sim.clock import time_step
     from undiced.sim.outlook import check_phase, is_prompt
     from undiced.sim.raster import png
     from undiced.sim.wafer_map import svg
+    from undiced.study.program_file import open_program
 
     form = out.suffix.lower()
     if form not in (".svg", ".png"):
@@ -192,141 +177,24 @@ def map_wafer(
     context = context or program.bounds.context
     check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
     with opened.computing():
-        drawing = svg(program, wafer, _report(program, wafer, context, None))
+        drawing = svg(program, wafer, time_step(program, wafer, Step(context=context)))
     with writing(out):
         out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
     emit({"file": str(out)}) if as_json else typer.echo(printable(str(out)))
 
 
-def _options(
-    region: str,
-    groups: int | None,
-    stages: str | None,
-    context: int,
-    layers: int | None,
-    phase: str,
-    batch: int,
-    wafers: int | None,
-    objective: str,
-    code_bytes: int | None,
-    weights: str,
-    sum_bits: int,
-) -> MappingOptions:
-    """The mapping's options, parsed."""
-    from undiced.cli.wafer_options import parse_phase, parse_region, parse_stages
-    from undiced.core.mapping import MappingOptions
+def _placed(asked: Question, *, quiet: bool) -> Placed:
+    """The program that answers a question; shows how far that is."""
+    from undiced.study.question import place
 
-    if sum_bits not in (16, 32):
-        raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
-    formats = {"weights": weights, "sum_bits": sum_bits}
-    plain = {"weights": "fp16", "sum_bits": 16}
-    return MappingOptions(
-        region=parse_region(region),
-        groups=groups,
-        stages=parse_stages(stages) if stages else None,
-        context=context,
-        layers=layers,
-        phase=parse_phase(phase),
-        batch=batch,
-        wafers=wafers,
-        objective=objective,
-        code_bytes=code_bytes,
-        scheme={name: value for name, value in formats.items() if value != plain[name]},
-    )
+    asked.check()
+    return place(asked)
 
 
-def _wafer_program(model: str, machine: str, mapping: str, options: MappingOptions) -> WaferProgram:
-    from undiced.machine import find_machine
+def _answer(placed: Placed, asked: Question) -> dict[str, object]:
+    from undiced.study.answer import answer
 
-    wafer = find_machine(machine)
-    if mapping != "undiced":
-        from undiced.compiler.wafer.published.build import build_published
-
-        return build_published(_config(model), wafer, mapping, options)
-    from undiced.compiler.wafer.asked import options_of, with_layers
-    from undiced.compiler.wafer.search import compile_graph
-    from undiced.model.registry import build_config
-
-    graph = build_config(with_layers(_config(model), options.layers))
-    return compile_graph(graph, wafer, options_of(options))
-
-
-def _config(model: str) -> ModelConfig:
-    """A configuration, from a name, a config.json or a checkpoint."""
-    from undiced.checkpoint import open_checkpoint
-    from undiced.model import config_from_json, config_of, preset
-
-    path = Path(model)
-    if model.endswith(".json"):
-        if not path.exists():
-            raise ModelNotFoundError(f"There is no file {file_name(path)}.", remedy="Give a model's config.json.")
-        return config_from_json(read_object(path)[0], path.stem)
-    if not path.exists():
-        return preset(model)
-    if path.is_file() and path.suffix != ".gguf" and magic(path)[:4] != b"GGUF":
-        raise CheckpointError(
-            f"{model} is no compiled program and no checkpoint.",
-            remedy="Name a program of `undiced compile -o`, a .gguf file, a model folder or a config.json.",
-        )
-    return config_of(open_checkpoint(path))
-
-
-def _timed(
-    program: WaferProgram, machine: str, phase: str, batch: int, context: int, clock: float | None
-) -> dict[str, object]:
-    from undiced.cli.wafer_options import parse_clock, parse_phase
-    from undiced.machine import find_machine
-    from undiced.program.wafer.step import Step
-    from undiced.sim.clock import time_step
-    from undiced.sim.outlook import check_phase, outlook
-
-    wafer, way, step = find_machine(machine), parse_phase(phase), Step(batch, 1, context)
-    check_phase(program, step, way)
-    return outlook(program, wafer, time_step(program, wafer, step, parse_clock(clock)), way)
-
-
-def _speculation(
-    program: WaferProgram, machine: str, draft: str, acceptance: float, context: int, clock: float | None
-) -> dict[str, object]:
-    from undiced.core.mapping import MappingOptions
-    from undiced.machine import find_machine
-    from undiced.sim.speculation import speculate
-
-    wafer = find_machine(machine)
-    drafting = _wafer_program(draft, machine, "undiced", MappingOptions(context=context))
-    target = _report(program, wafer, context, clock)
-    found = speculate(target, _report(drafting, wafer, context, clock), acceptance)
-    return {
-        "draft": draft,
-        "acceptance": acceptance,
-        "provenance": "assumed acceptance, independent from token to token",
-        "draft_wafers": 1 + max(region.wafer for region in drafting.regions),
-        "drafted_tokens": found.length,
-        "tokens_per_round": found.tokens,
-        "tokens_per_second": found.tokens_per_second,
-    }
-
-
-def _frontier(program: WaferProgram, machine: str, clock: float | None) -> list[dict[str, float]]:
-    from undiced.cli.wafer_options import parse_clock
-    from undiced.machine import find_machine
-    from undiced.sim.outlook import frontier
-
-    found = frontier(program, find_machine(machine), parse_clock(clock))
-    if not found:
-        raise InvalidRequestError(
-            "Published mappings and program files have no frontier.", remedy="Name a model, or leave --frontier out."
-        )
-    return found
-
-
-def _report(program: WaferProgram, wafer: Wafer, context: int, clock: float | None) -> Timing:
-    """One decoded token."""
-    from undiced.cli.wafer_options import parse_clock
-    from undiced.program.wafer.step import Step
-    from undiced.sim.clock import time_step
-
-    return time_step(program, wafer, Step(1, 1, context), parse_clock(clock))
+    return answer(placed, asked)
 
 
 def _host_summary(compiled: Compiled) -> dict[str, object]:

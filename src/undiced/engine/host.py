@@ -100,7 +100,7 @@ class HostBackend:
         except MemoryError as error:
             raise EngineError(
                 f"{program.model} does not fit into memory: {error}.",
-                remedy="Choose a smaller model, or lower --max-batch and --max-context.",
+                remedy="Choose a smaller model, fewer sequences (max_batch) or a shorter context (max_context).",
             ) from None
         except (ValueError, RuntimeError) as error:
             raise UnsupportedError(

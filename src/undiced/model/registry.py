@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from undiced.checkpoint import Checkpoint
@@ -55,7 +55,14 @@ def config_of(checkpoint: Checkpoint) -> ModelConfig:
 
 def config_from_json(data: Mapping[str, object], name: str) -> ModelConfig:
     """The configuration that a parsed config.json describes; no weights needed."""
-    return replace(_hf_family(data, name).read_hf(_text_fields(data, name)), name=name)
+    return described(data, name)[0]
+
+
+def described(data: Mapping[str, object], name: str) -> tuple[ModelConfig, dict[str, object]]:
+    """The configuration of a parsed config.json, and the sizes in it that are the family's defaults: not stated."""
+    fields = _text_fields(data, name)
+    config = _hf_family(data, name).read_hf(fields)
+    return replace(config, name=name), fields.assumed
 
 
 def _read(checkpoint: Checkpoint) -> tuple[ModelConfig, Family]:
@@ -91,7 +98,7 @@ def _hf_family(data: Mapping[str, object], name: str) -> Family:
             f"{name}: the configuration has neither model_type nor architectures.",
             remedy="Fetch config.json again; it is not a model's.",
         )
-    raise _unsupported(name, names[0], BY_HF)
+    raise _unsupported(name, names[0], [known for known in BY_HF if known.islower()])
 
 
 def _hf_names(fields: Fields) -> list[str]:
@@ -115,7 +122,7 @@ def _text_fields(data: Mapping[str, object], name: str) -> Fields:
     return Fields({**outer, **inner}, f"{name}: text_config")
 
 
-def _unsupported(name: str, architecture: str, known: Mapping[str, Family]) -> UnsupportedError:
+def _unsupported(name: str, architecture: str, known: Iterable[str]) -> UnsupportedError:
     return UnsupportedError(
         f"{name}: the architecture {architecture[:80]!r} is not supported.",
         remedy=f"Supported: {', '.join(sorted(known))}.",

@@ -10,6 +10,7 @@ from math import ceil
 
 from undiced.core.errors import CompileError
 from undiced.core.mapping import PREFILL, Phase
+from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
@@ -83,15 +84,15 @@ def check_phase(program: WaferProgram, step: Step, phase: Phase) -> None:
     if step.context > context:
         raise CompileError(
             f"The program holds {context} positions, and {step.context} are asked for.",
-            remedy=f"Compile it with --context {step.context}.",
+            remedy=f"Compile it with {option('context', step.context)}.",
         )
     if is_prompt(program) and (phase != "prefill" or step.context != context):
         raise CompileError(
             f"The program is the prefill of {context} positions.",
-            remedy=f"Use --phase prefill and --context {context}, or compile it again.",
+            remedy=f"Use {option('phase', 'prefill')} and {option('context', context)}, or compile it again.",
         )
     if phase == "prefill" and step.sequences != 1:
-        raise CompileError("Prompts are timed one after another.", remedy="Use --batch 1 with --phase prefill.")
+        raise CompileError("Prompts are timed one after another.", remedy=f"Use {option('batch', 1)} for prompts.")
 
 
 def frontier(program: WaferProgram, wafer: Wafer, clock_hz: float | None) -> list[dict[str, float]]:

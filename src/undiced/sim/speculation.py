@@ -45,7 +45,7 @@ def speculate(target: Timing, draft: Timing, acceptance: float) -> Speculation:
     if not 0 <= acceptance < 1:
         raise CompileError(f"An acceptance of {acceptance:g} is no probability below 1.", remedy="Use 0 to 0.99.")
     if target.clock_hz != draft.clock_hz:
-        raise CompileError("Target and draft run at different clocks.", remedy="Give both the same --clock.")
+        raise CompileError("Target and draft run at different clocks.", remedy="Give both the same clock.")
     choices = (_round(target, draft, acceptance, length) for length in range(1, _LENGTH_MAX + 1))
     return max(choices, key=lambda choice: choice.tokens_per_second)
 

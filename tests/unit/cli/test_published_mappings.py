@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from undiced.cli.wafer_options import parse_clock, parse_phase, parse_region, parse_stages
 from undiced.compiler.wafer.published.build import build_published
 from undiced.core.errors import CompileError, UndicedError
 from undiced.core.mapping import MappingOptions
@@ -12,6 +11,7 @@ from undiced.machine import find_machine
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import time_step
 from undiced.sim.outlook import check_phase, outlook
+from undiced.study.words import parse_clock, parse_phase, parse_region, parse_stages
 
 
 def replay(
@@ -123,10 +123,10 @@ def test_impossible_options_have_a_remedy(options):
 @pytest.mark.parametrize(
     ("region", "groups", "remedy"),
     [
-        ("420x420", 22, "Use --groups 21 or 28, or --region 418x418."),
-        ("255x255", 16, "Use --groups 15 or 17, or --region 240x240."),
-        ("421x421", 20, "Use --region 420x420."),
-        ("420x420", 500, "Use at most --groups 420."),
+        ("420x420", 22, 'Use groups=21 or 28, or region="418x418".'),
+        ("255x255", 16, 'Use groups=15 or 17, or region="240x240".'),
+        ("421x421", 20, 'Use region="420x420".'),
+        ("420x420", 500, "Use at most groups=420."),
         ("1x1", 1, "Use 2x2 or more."),
     ],
 )
@@ -134,13 +134,13 @@ def test_odd_grids_name_groups_and_sides_that_fit(region, groups, remedy):
     with pytest.raises(CompileError) as caught:
         replay("llama-3-8b", "wse2", "waferllm", region=region, groups=groups)
     assert caught.value.remedy == remedy
-    for count in re.findall(r"--groups (\d+)", remedy):
+    for count in re.findall(r"groups=(\d+)", remedy):
         assert replay("llama-3-8b", "wse2", "waferllm", region=region, groups=int(count))
-    for side in re.findall(r"--region (\S+)\.", remedy):
+    for side in re.findall(r'region="(\w+)"', remedy):
         assert replay("llama-3-8b", "wse2", "waferllm", region=side, groups=groups)
 
 
 def test_a_pipeline_s_odd_side_is_named():
     with pytest.raises(CompileError, match="A side of 255 cores can't be split into 16 equal groups") as caught:
         replay("qwen3-1.7b", "wse3", "waferengine", region="255x256", groups=16, stages=STAGES)
-    assert caught.value.remedy == "Use --region 240x256."
+    assert caught.value.remedy == 'Use region="240x256".'

@@ -16,6 +16,7 @@ from undiced.core.errors import (
     ProgramFileError,
     UndicedError,
 )
+from undiced.core.option import as_command_options
 
 KEYS = {
     "machine", "mapping", "clock_hz", "wafers", "fits", "cycles_per_token", "cycles_per_layer", "stage_interval_cycles",
@@ -130,7 +131,7 @@ def test_a_host_program(tmp_path):
 def test_refusals_say_what_would_fit(arguments, error, message):
     with pytest.raises(error) as caught:
         run(*arguments)
-    assert message in str(caught.value)
+    assert message in as_command_options(str(caught.value))
 
 
 def test_validation_has_one_output_at_a_time():

@@ -27,7 +27,7 @@ def test_one_function_for_hosts_and_wafers():
     assert here.graph_digest == there.graph_digest == graph.digest
     assert there.bounds == BOUNDS
     report = undiced.simulate(there, undiced.presets.wse3())
-    assert report.step.context == 2048 and report.tokens_per_second > 0
+    assert report["context"] == 2048 and report["tokens_per_second"] > 0
 
 
 @pytest.mark.parametrize(("form", "weights"), [("BF16", DType.F16), ("Q8_0", DType.I8), ("Q4_1", DType.I4)])

@@ -29,7 +29,7 @@ def refused(options, machine=TOY):
 
 
 def named(option, remedy):
-    found = re.search(rf"--{option} (\w+)", remedy)
+    found = re.search(rf'{option}="?(\w+)', remedy)
     return found and found[1]
 
 

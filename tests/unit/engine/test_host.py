@@ -32,7 +32,9 @@ def test_too_little_memory_is_said_with_a_way_out(
         raise MemoryError("std::bad_alloc")
 
     monkeypatch.setattr(_native, "Engine", exhausted)
-    with pytest.raises(EngineError, match=r"does not fit into memory: std::bad_alloc.*--max-batch and --max-context"):
+    with pytest.raises(
+        EngineError, match=r"does not fit into memory: std::bad_alloc.*max_batch.* or a shorter context"
+    ):
         HostBackend(*tiny)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from undiced.compiler.host.draft import Draft
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
+from undiced.core.option import option
 from undiced.program import HostProgram
 from undiced.program.host.instruction import Instruction, Matmul
 from undiced.program.host.verify import verify
@@ -18,11 +19,13 @@ def partition(draft: Draft) -> None:
     """
     bounds, config = draft.bounds, draft.graph.config
     if bounds.batch < 1:
-        raise CompileError("A program must hold at least one sequence.", remedy="Raise --max-batch.")
+        raise CompileError(
+            "A program must hold at least one sequence.", remedy=f"Use {option('max_batch', 1)} or more."
+        )
     if not 1 <= bounds.context <= config.context:
         raise CompileError(
             f"{config.name} has a context of {config.context} positions; {bounds.context} was asked for.",
-            remedy=f"Use --max-context {config.context} or less.",
+            remedy=f"Use {option('max_context', config.context)} or less.",
         )
 
 

@@ -16,6 +16,7 @@ from undiced.compiler.wafer.passes import sized, tables_bytes
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Task
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
@@ -31,18 +32,18 @@ def refusal(task: Task) -> CompileError:
     offers = []
     wafers = fewest_wafers(task, tried)
     if wafers is not None and options.wafers is not None:
-        offers.append(f"--wafers {wafers}")
+        offers.append(option("wafers", wafers))
     given = options.wafers or WAFERS_MAX
     context = _most(lambda n: _with(task, Bounds(options.bounds.batch, n)), tried, options.bounds.context, given)
     if context:
-        offers.append(f"--context {context}")
+        offers.append(option("context", context))
     if options.bounds.batch > 1:
         batch = _most(lambda n: _with(task, Bounds(n, options.bounds.context)), tried, options.bounds.batch, given)
-        offers += [f"--batch {batch}"] if batch else []
+        offers += [option("batch", batch)] if batch else []
     for weights in _NARROWER.get(options.choices.weights, ()):
         narrow = replace(task, options=replace(options, choices=replace(options.choices, weights=weights)))
         if any(_holds(narrow, shape, given) for shape in tried):
-            offers.append(f"--weights {_FLAGS[weights]}")
+            offers.append(option("weights", _FLAGS[weights]))
             break
     where = f"{options.wafers} x {task.wafer.name}" if options.wafers else f"any number of {task.wafer.name}"
     remedy = f"What fits: {', or '.join(offers)}." if offers else "Use a machine with more memory."

@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from undiced.core.errors import CheckpointError
 from undiced.core.quote import quoted
 
+_SIZED = frozenset({"tie_word_embeddings"})  # flags that decide how much there is
+
 
 class Fields:
-    """A mapping whose values are checked as they are read; errors name the file and the key."""
+    """A mapping whose values are checked as they are read; errors name the file and the key.
+
+    Attributes:
+        assumed: sizes that were asked for and are not stated, with the default that was taken instead.
+    """
 
     def __init__(self, data: Mapping[str, object], origin: str, prefix: str = "") -> None:
         self._data, self.origin, self._prefix = data, origin, prefix
+        self.assumed: dict[str, object] = {}
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(self._prefix + key) is not None
@@ -46,6 +53,8 @@ class Fields:
         if isinstance(value, (list, tuple)) and value and all(type(v) is int and v == value[0] for v in value):
             value = value[0]
         if value is None and default is not None:
+            if default:
+                self.assumed[key] = default
             return default
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -66,6 +75,8 @@ class Fields:
         """True or false."""
         value = self.value(key)
         if value is None:
+            if key in _SIZED:
+                self.assumed[key] = default
             return default
         if not isinstance(value, bool):
             raise self._wrong(key, value, "true or false")

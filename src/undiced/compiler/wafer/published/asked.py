@@ -13,6 +13,7 @@ from undiced.compiler.wafer.published.assemble import (
 )
 from undiced.compiler.wafer.published.layer import Style, lowerings
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds
@@ -49,7 +50,7 @@ class Asked:
         if config.mla or config.moe:
             raise CompileError(
                 f"Published mappings have no experts and no latent attention; {config.name} has.",
-                remedy="Use --mapping undiced.",
+                remedy=f"Use {option('mapping', 'undiced')}.",
             )
 
     @property

@@ -14,6 +14,7 @@ from msgspec.structs import replace as with_fields
 from undiced.compiler.wafer.addresses import Lasting, addressed, lasting, place_states, scan, state_values
 from undiced.compiler.wafer.code import code_bytes
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
@@ -84,7 +85,7 @@ def assembled(parts: Parts, facts: Facts = ()) -> WaferProgram:
         raise NoRoom(
             f"{parts.graph.config.name} takes {used:,} bytes on a core of region {fullest.name}: "
             f"{used - sram:,} more than there are.",
-            remedy=f"Use {smaller}, or --mapping undiced.",
+            remedy=f"Use {smaller}, or {option('mapping', 'undiced')}.",
         )
     sequences = parts.bounds.batch
     at, base = place_states(state_values(parts.streams), parts.trees, 0, sequences)

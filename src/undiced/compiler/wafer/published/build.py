@@ -11,6 +11,7 @@ from undiced.compiler.wafer.published.waferengine import waferengine
 from undiced.compiler.wafer.published.waferllm import waferllm, waferllm_benchmark, waferllm_prompt
 from undiced.core.errors import CompileError
 from undiced.core.mapping import MappingOptions, Region
+from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph, ModelConfig, build_config, preset
 from undiced.program import Bounds
@@ -69,24 +70,28 @@ def _check(options: MappingOptions, mapping: str) -> None:
     """Nothing is asked for that published mappings do not choose."""
     if options.wafers is not None or options.scheme:
         raise CompileError(
-            f"The {mapping} mapping has no wafers and no number formats to choose.", remedy="Use --mapping undiced."
+            f"The {mapping} mapping has no wafers and no number formats to choose.",
+            remedy=f"Use {option('mapping', 'undiced')}.",
         )
     if options.batch != 1 and mapping == "waferllm":
-        raise CompileError("The waferllm mapping decodes one sequence.", remedy="Use --batch 1, or --mapping undiced.")
+        raise CompileError(
+            "The waferllm mapping decodes one sequence.",
+            remedy=f"Use {option('batch', 1)}, or {option('mapping', 'undiced')}.",
+        )
     if options.objective != "latency" or options.code_bytes is not None:
         raise CompileError(
             f"The {mapping} mapping has no objective and no code size to choose: they are as published.",
-            remedy="Use --mapping undiced.",
+            remedy=f"Use {option('mapping', 'undiced')}.",
         )
 
 
 def _waferllm(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> WaferProgram:
     if options.stages is not None:
-        raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave --stages out.")
+        raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave stages out.")
     if config.moe or config.mla:
         raise CompileError(
             f"Published mappings have no experts and no latent attention; {config.name} has.",
-            remedy="Use --mapping undiced.",
+            remedy=f"Use {option('mapping', 'undiced')}.",
         )
     if options.region == "auto" and options.phase == "prefill":
         grid = best_prompt_square(config, wafer, options.context)
@@ -103,7 +108,8 @@ def _waferllm(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> Waf
 def _waferengine(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> WaferProgram:
     if options.phase == "prefill":
         raise CompileError(
-            "The waferengine mapping's prefill has no program here.", remedy="Use --mapping waferllm or undiced."
+            "The waferengine mapping's prefill has no program here.",
+            remedy=f"Use {option('mapping', 'waferllm')} or {option('mapping', 'undiced')}.",
         )
     bounds = Bounds(options.batch, options.context)
     return waferengine(_engine(build_config(config), wafer, options.region, options.groups, bounds), options.stages)

@@ -12,6 +12,7 @@ from undiced.compiler.wafer.published.asked import Asked
 from undiced.compiler.wafer.published.groups import check_groups
 from undiced.compiler.wafer.published.waferllm import layer_cycles, prompt_cycles
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build_config
 from undiced.program import Bounds
@@ -34,7 +35,8 @@ class Square:
             raise CompileError("A region of one core has nobody to reduce with.", remedy="Use 2x2 or more.")
         if self.groups > self.side:
             raise CompileError(
-                f"A side of {self.side} cores has no {self.groups} groups.", remedy=f"Use at most --groups {self.side}."
+                f"A side of {self.side} cores has no {self.groups} groups.",
+                remedy=f"Use at most {option('groups', self.side)}.",
             )
         check_groups(self.groups, self.side, self.side)
 
@@ -77,7 +79,7 @@ def best_square(config: ModelConfig, wafer: Wafer, context: int, groups: int | N
     if not found:
         raise CompileError(
             f"No square grid of {wafer.name} has {groups} groups.",
-            remedy=f"Use at most --groups {largest}, or leave it out.",
+            remedy=f"Use at most {option('groups', largest)}, or leave it out.",
         )
     return min(found, key=lambda each: each[0])[1]
 

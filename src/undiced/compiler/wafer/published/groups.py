@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import gcd
 
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 
 
 def check_groups(groups: int, width: int, height: int) -> None:
@@ -19,8 +20,8 @@ def check_groups(groups: int, width: int, height: int) -> None:
     common = gcd(width, height)
     counts = [g for g in range(2, common) if common % g == 0]
     near = [*[g for g in counts if g < groups][-1:], *[g for g in counts if g > groups][:1]]
-    ways = [f"--groups {' or '.join(map(str, near))}"] if near else []
-    ways.append(f"--region {_even(width, groups)}x{_even(height, groups)}")
+    ways = [" or ".join((option("groups", near[0]), *map(str, near[1:])))] if near else []
+    ways.append(option("region", f"{_even(width, groups)}x{_even(height, groups)}"))
     raise CompileError(
         f"A side of {uneven} cores can't be split into {groups} equal groups.", remedy=f"Use {', or '.join(ways)}."
     )

@@ -25,6 +25,7 @@ from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
 from undiced.compiler.wafer.lower.writer import Writer
 from undiced.compiler.wafer.published.rotation import rotate, table_of
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Shard, Spread
@@ -237,7 +238,8 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     q, k, v = (low.get(node, n) for n in range(3))
     if node.weights:
         raise CompileError(
-            f"Published mappings have no sinks; {low.config.name} has, in {node.out}.", remedy="Use --mapping undiced."
+            f"Published mappings have no sinks; {low.config.name} has, in {node.out}.",
+            remedy=f"Use {option('mapping', 'undiced')}.",
         )
     positions: Spread = (Shard(POSITION, grid.rows, "cyclic"),)
     where = Dim(POSITION, ring(node, low.context, low.chunk))

@@ -20,6 +20,7 @@ from undiced.compiler.wafer.lower.writer import Trees, Writer
 from undiced.compiler.wafer.published.layer import Style, apply
 from undiced.compiler.wafer.published.rotation import Halves, rotate, table_of
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.model.graph import Graph
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
@@ -110,7 +111,7 @@ class Prompt:
         """What the published prefill does not have."""
         return CompileError(
             f"{self.graph.config.name}: the published prefill has no {node.op} of {node.out} {why}.",
-            remedy="Use --phase decode, or --mapping undiced.",
+            remedy=f"Use {option('phase', 'decode')}, or {option('mapping', 'undiced')}.",
         )
 
     # What lowerings share

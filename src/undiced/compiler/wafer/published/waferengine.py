@@ -24,6 +24,7 @@ from undiced.compiler.wafer.published.assemble import (
 from undiced.compiler.wafer.published.layer import Style
 from undiced.compiler.wafer.published.painted import painted
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 from undiced.machine.fabric import fabric
 from undiced.program import Bounds, Rect
 from undiced.program.rect import hops
@@ -133,7 +134,7 @@ def waferengine(asked: Asked, stages: tuple[int, ...] | None) -> WaferProgram:
         raise CompileError(
             f"{asked.height} rows of cores hold {strides * asked.height} positions, {strides} each, as far as a "
             f"descriptor's stride goes; {asked.bounds.context} are asked for.",
-            remedy="Use a shorter context, taller regions, or --mapping undiced.",
+            remedy=f"Use a shorter context, taller regions, or {option('mapping', 'undiced')}.",
         )
     program = assembled(Pipeline(asked, stages).parts())
     longest = longest_context(used, asked.bounds.context, asked.height, asked.wafer, strides)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CheckpointError, CompileError, InvalidRequestError, ProgramFileError
+from undiced.core.option import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from undiced.program.wafer.program import WaferProgram
 
 _MAGIC = b"UNDICED"
-_REMEDY = "Compile it again with `undiced compile`."
+_REMEDY = "Compile it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,6 @@ class ProgramFile:
     path: Path
     program: WaferProgram
     wafer: Wafer
-    machine: str
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -66,17 +66,16 @@ def magic(path: Path) -> bytes:
         raise CheckpointError(f"Cannot read {path}: {error.strerror}.", remedy="Check its permissions.") from None
 
 
-def open_program(path: Path, machine: str | None) -> ProgramFile:
+def open_program(path: Path, machine: str | Wafer | None) -> ProgramFile:
     """A wafer program, verified against its machine.
 
     Args:
-        machine: a machine's name or file; None for the one that the program names.
+        machine: a machine, its name or its file; None for the one that the program names.
 
     Raises:
         ProgramFileError: not a program, damaged, or with content that its machine can't hold.
         InvalidRequestError: a host program, or a machine that is not the program's.
     """
-    from undiced.machine import find_machine
     from undiced.program import HostProgram
     from undiced.program.file import load
 
@@ -84,10 +83,9 @@ def open_program(path: Path, machine: str | None) -> ProgramFile:
     if isinstance(program, HostProgram):
         raise InvalidRequestError(
             f"{path} was compiled for the host, which runs it instead of timing it.",
-            remedy="Compile with --machine wse3.",
+            remedy=f"Compile it with {option('machine', 'wse3')}.",
         )
-    name = _machine_of(program, machine)
-    opened = ProgramFile(path, program, find_machine(name), name)
+    opened = ProgramFile(path, program, _machine_of(program) if machine is None else wafer_of(machine))
     try:
         with opened.computing():
             if program.machine_digest == opened.wafer.digest:  # else the simulators refuse it, naming both
@@ -104,17 +102,19 @@ def _verify(program: WaferProgram, wafer: Wafer) -> None:
     verify(program, hardware(wafer))
 
 
-def _machine_of(program: WaferProgram, machine: str | None) -> str:
-    """Where to look the machine up that a program was compiled for."""
+def wafer_of(machine: str | Wafer) -> Wafer:
+    """A machine by its name or its file, or itself."""
     from undiced.machine import find_machine
 
-    if machine is not None:
-        return machine
+    return find_machine(machine) if isinstance(machine, str) else machine
+
+
+def _machine_of(program: WaferProgram) -> Wafer:
+    """The machine that a program was compiled for."""
     try:
-        find_machine(program.machine)
+        return wafer_of(program.machine)
     except CompileError:
         raise InvalidRequestError(
             f"The program was compiled for {program.machine!r}, a machine of your own.",
-            remedy="Name its file with --machine FILE.toml.",
+            remedy=f"Name its file: {option('machine', 'FILE.toml')}.",
         ) from None
-    return program.machine

@@ -1,0 +1,25 @@
+"""How messages name what a caller may set: `option("wafers", 4)` is wafers=4, as it is written in Python.
+
+The command line turns these words into its own options. Knows names alone, not what they do.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAMES = (
+    "machine", "wafers", "weights", "sum_bits", "mapping", "context", "batch", "region", "groups", "stages", "layers",
+    "phase", "objective", "clock", "code_bytes", "draft", "acceptance", "max_batch", "max_context",
+)  # fmt: skip
+_WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
+
+
+def option(name: str, value: str | float) -> str:
+    """A choice in words: wafers=4, mapping="undiced"."""
+    assert name in _NAMES, f"no caller can set {name}"
+    return f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+
+
+def as_command_options(text: str) -> str:
+    """The same text with choices as options of the command line: --wafers 4."""
+    return _WORD.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2] or found[3]}", text)

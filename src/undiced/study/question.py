@@ -1,0 +1,207 @@
+"""Question: which model on which machine, placed and timed how. What Python and the command line may ask, in one place.
+
+Knows what may be asked; the compiler knows what can be had.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import CompileError, InvalidRequestError
+from undiced.core.mapping import MappingOptions, Phase
+from undiced.core.option import option
+from undiced.machine.wafer import Wafer
+from undiced.model import Graph, ModelConfig
+from undiced.study.words import parse_clock, parse_phase, parse_region, parse_stages
+
+if TYPE_CHECKING:
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.study.subject import Subject
+
+Model = str | Path | ModelConfig | Graph
+OURS = "undiced"
+CONTEXT = 4096
+_COUNTS = ("wafers", "context", "batch", "sum_bits", "groups", "layers", "code_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything that may be asked about a model on wafers.
+
+    Attributes:
+        model: a configuration's name, a config.json, a model folder, a checkpoint, a configuration or a graph.
+        machine: a name, a machine file, or a wafer.
+        wafers: how many may be used; None takes the fewest that fit.
+        context: positions attended, the new one included; in prefill the prompt's. None is 4,096, or what a ready
+            program holds. batch: sequences at once.
+        weights: "fp16", "int8" or "int4"; None is as a graph's are stored, else fp16.
+        sum_bits: 16 or 32 bits a partial sum, in cores and on wires.
+        mapping: "undiced", or a published one: "waferllm", "waferengine".
+        objective: "latency" of one user, or "interval" between tokens of a full pipeline.
+        phase: "decode" or "prefill".
+        region: sides of a region, (x, y) or "WxH", or "auto".
+        groups, stages: of published mappings; layers: replaces the model's number.
+        code_bytes: what to take a core's code for instead of counting it.
+        clock: GHz; None is the machine's own.
+        draft: a model to speculate with, on a wafer of its own; acceptance: probability that its token is accepted,
+            an assumption.
+        frontier: also how many streams of which context the same memory holds.
+    """
+
+    model: Model
+    machine: str | Wafer = "wse3"
+    wafers: int | None = None
+    context: int | None = None
+    batch: int = 1
+    weights: str | None = None
+    sum_bits: int = 16
+    mapping: str = OURS
+    objective: str = "latency"
+    phase: str = "decode"
+    region: str | tuple[int, int] = "auto"
+    groups: int | None = None
+    stages: str | tuple[int, ...] | None = None
+    layers: int | None = None
+    code_bytes: int | None = None
+    clock: float | None = None
+    draft: str | None = None
+    acceptance: float = 0.8
+    frontier: bool = False
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _count(name, value))
+
+    @property
+    def positions(self) -> int:
+        """The context, or the default one."""
+        return CONTEXT if self.context is None else self.context
+
+    @property
+    def way(self) -> Phase:
+        """The phase, checked."""
+        return parse_phase(self.phase)
+
+    @property
+    def clock_hz(self) -> float | None:
+        """The clock, checked."""
+        return parse_clock(self.clock)
+
+    @property
+    def options(self) -> MappingOptions:
+        """What a mapping is asked for.
+
+        Raises:
+            CompileError: something that no mapping takes.
+        """
+        if self.sum_bits not in (16, 32):
+            raise CompileError(f"Sums can't have {self.sum_bits} bits.", remedy=f"Use {option('sum_bits', 16)} or 32.")
+        scheme: dict[str, object] = {} if self.weights in (None, "fp16") else {"weights": self.weights}
+        return MappingOptions(
+            region=parse_region(self.region) if isinstance(self.region, str) else self.region,
+            groups=self.groups,
+            stages=parse_stages(self.stages) if isinstance(self.stages, str) else self.stages,
+            context=self.positions,
+            layers=self.layers,
+            phase=self.way,
+            batch=self.batch,
+            wafers=self.wafers,
+            objective=self.objective,
+            code_bytes=self.code_bytes,
+            frontier=self.frontier,
+            scheme=scheme if self.sum_bits == 16 else {**scheme, "sum_bits": self.sum_bits},
+        )
+
+    @property
+    def placement(self) -> Question:
+        """The part of it that decides the program: questions that agree in it share one."""
+        phase = "decode" if self.mapping == OURS else self.phase
+        return replace(self, phase=phase, clock=None, draft=None, acceptance=0.8)
+
+    def check(self) -> None:
+        """What is asked for can be asked, and goes together. Whether it can be had is not known yet.
+
+        Raises:
+            UndicedError: an option that is unknown or out of range, or two that exclude each other.
+        """
+        from undiced.compiler.wafer.asked import options_of
+
+        options = self.options
+        if self.mapping == OURS:
+            options_of(options)
+        _ = self.clock_hz
+        if self.draft is not None and (self.way != "decode" or self.batch != 1):
+            raise InvalidRequestError(
+                "Only one decoding sequence speculates.", remedy="Leave the draft or the others out."
+            )
+
+
+def _count(name: str, value: object) -> int:
+    """A whole number, of whatever type."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidRequestError(f"{name} can't be {value!r:.40}.", remedy="Give a whole number.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A program and the machine that it was compiled for.
+
+    Attributes:
+        subject: the model; None where the program came ready. wafers_given: how many might be used, if that was said.
+    """
+
+    program: WaferProgram
+    wafer: Wafer
+    subject: Subject | None = None
+    wafers_given: int | None = None
+
+
+def place(asked: Question) -> Placed:
+    """The program that answers a question.
+
+    Raises:
+        UndicedError: an unknown model or machine, or one that does not fit; says what would.
+    """
+    from undiced.machine import find_machine
+    from undiced.study.subject import Subject, subject
+
+    wafer = find_machine(asked.machine) if isinstance(asked.machine, str) else asked.machine
+    about = Subject(asked.model.config) if isinstance(asked.model, Graph) else subject(asked.model)
+    make = _ours if asked.mapping == OURS else _published
+    return Placed(make(asked, about, wafer), wafer, about, asked.wafers)
+
+
+def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
+    from undiced.compiler.wafer.published.build import build_published
+
+    return build_published(about.config, wafer, asked.mapping, asked.options)
+
+
+def _ours(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
+    from undiced.compiler.wafer.asked import options_of, weights_of, with_layers
+    from undiced.compiler.wafer.search import compile_graph
+    from undiced.model import build_config
+
+    if not isinstance(asked.model, Graph):
+        graph = build_config(with_layers(about.config, asked.layers))
+        return compile_graph(graph, wafer, options_of(asked.options))
+    if asked.layers is not None:
+        raise CompileError("A graph has the layers that it has.", remedy="Leave layers out.")
+    asked.model.verify()
+    stored = replace(asked, weights=asked.weights or weights_of(asked.model))
+    return compile_graph(asked.model, wafer, options_of(stored.options))
+
+
+def as_compiled(asked: Question, program: WaferProgram) -> Question:
+    """A question about a ready program: at its own bound unless a context is named, in the phase that it is for."""
+    from undiced.sim.outlook import is_prompt
+
+    phase = "prefill" if is_prompt(program) else asked.phase
+    return replace(asked, context=program.bounds.context if asked.context is None else asked.context, phase=phase)
