@@ -14,6 +14,7 @@ from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
+from undiced.core.naming import same
 from undiced.core.quote import file_name, quoted
 
 
@@ -57,8 +58,11 @@ def resolve(ref: str | Path, *, progress: Progress | None = None, offline: bool 
 
 
 def _catalog_name(ref: str | Path) -> str | None:
-    name = ref.casefold() if isinstance(ref, str) else ""
-    return name if name in CATALOG else None
+    """The catalog's name that is meant; a file or folder called nearly like one is itself."""
+    if not isinstance(ref, str):
+        return None
+    name = same(ref, CATALOG)
+    return name if name in (None, ref.casefold()) or not Path(ref).exists() else None
 
 
 def _not_found(ref: str) -> ModelNotFoundError:

@@ -15,9 +15,11 @@ from undiced.cli.diff import diff
 from undiced.cli.doctor import doctor
 from undiced.cli.environment import flag, read_options
 from undiced.cli.generate import generate
+from undiced.cli.machines import machines
 from undiced.cli.models import models, pull
 from undiced.cli.run import run as run_on_mesh
 from undiced.cli.serve import serve
+from undiced.cli.sweep import sweep
 from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
@@ -36,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, chat, generate, models, pull, doctor, compile, simulate, validate):
+for command in (serve, chat, generate, models, pull, doctor, machines, compile, simulate, sweep, validate):
     app.command()(command)
 app.command("map")(map_wafer)
 app.command("run")(run_on_mesh)

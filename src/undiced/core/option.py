@@ -14,6 +14,12 @@ _NAMES = (
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 
 
+_SHOWN = {  # where Python looks things up, and where the command line does
+    "undiced.model.PRESETS": "`undiced models --configurations`",
+    "undiced.presets.wse3()": "`undiced machines wse3 --toml`",
+}
+
+
 def option(name: str, value: str | float) -> str:
     """A choice in words: wafers=4, mapping="undiced"."""
     assert name in _NAMES, f"no caller can set {name}"
@@ -21,5 +27,7 @@ def option(name: str, value: str | float) -> str:
 
 
 def as_command_options(text: str) -> str:
-    """The same text with choices as options of the command line: --wafers 4."""
+    """The same text with choices as options of the command line: --wafers 4; and lists as its commands."""
+    for python, command in _SHOWN.items():
+        text = text.replace(python, command)
     return _WORD.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2] or found[3]}", text)

@@ -80,7 +80,7 @@ def load_machine(path: Path) -> Wafer:
     Raises:
         CompileError: unreadable, not TOML, or a field missing, unknown or absurd.
     """
-    remedy = "See the fields of the wse3 preset."
+    remedy = "undiced.presets.wse3() shows what belongs into one."
     try:
         data = tomllib.loads(read_file(path, _FILE_MAX_BYTES).decode("utf-8-sig"))
     except CheckpointError as error:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from undiced.machine.constant import Constant
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """A grid, x by y.
+    """A grid, x by y. Each field says what it is."""
 
-    Attributes:
-        width, height: usable cores along x and along y.
-        cores_enabled, cores_built: of the whole wafer, spares and hidden ones included.
-        dies, die_area_mm2: how the wafer was exposed, and its area.
-        colors: routable virtual channels; reserved_colors: taken by the host's copy routines.
-        switch_positions: routes one color of one router can switch between without software.
-    """
-
-    width: Constant
-    height: Constant
-    cores_enabled: Constant
-    cores_built: Constant
-    dies: Constant
-    die_area_mm2: Constant
-    colors: Constant
-    reserved_colors: Constant
-    switch_positions: Constant
+    width: Annotated[Constant, "usable cores along x"]
+    height: Annotated[Constant, "usable cores along y"]
+    cores_enabled: Annotated[Constant, "of the whole wafer, hidden ones included"]
+    cores_built: Annotated[Constant, "of the whole wafer, spares included"]
+    dies: Annotated[Constant, "how the wafer was exposed"]
+    die_area_mm2: Annotated[Constant, "area of all dies"]
+    colors: Annotated[Constant, "routable virtual channels"]
+    reserved_colors: Annotated[Constant, "channels taken by the host's copy routines"]
+    switch_positions: Annotated[Constant, "routes one color of one router can switch between without software"]
 
     @property
     def size(self) -> tuple[int, int]:

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from undiced.machine.constant import Constant
 
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """Queues of one core.
+    """Queues of one core. Each field says what it is."""
 
-    Attributes:
-        input_0_words to input_7_words, output_0_words to output_7_words: depth of each queue; 0: it does not exist.
-        reserved: queues of either kind, from the first, that the host's copy routines take.
-        output_colors: colors that an output queue serves without being bound again.
-        rebind_tasks: tasks dispatched when an output queue is bound to another color: the one that runs once the queue
-            is empty, and the one that goes on; rebind_writes: registers written then.
-    """
-
-    input_0_words: Constant
-    input_1_words: Constant
-    input_2_words: Constant
-    input_3_words: Constant
-    input_4_words: Constant
-    input_5_words: Constant
-    input_6_words: Constant
-    input_7_words: Constant
-    output_0_words: Constant
-    output_1_words: Constant
-    output_2_words: Constant
-    output_3_words: Constant
-    output_4_words: Constant
-    output_5_words: Constant
-    output_6_words: Constant
-    output_7_words: Constant
-    reserved: Constant
-    output_colors: Constant
-    rebind_tasks: Constant
-    rebind_writes: Constant
+    input_0_words: Annotated[Constant, "depth of input queue 0; 0: it does not exist"]
+    input_1_words: Annotated[Constant, "depth of input queue 1; 0: it does not exist"]
+    input_2_words: Annotated[Constant, "depth of input queue 2; 0: it does not exist"]
+    input_3_words: Annotated[Constant, "depth of input queue 3; 0: it does not exist"]
+    input_4_words: Annotated[Constant, "depth of input queue 4; 0: it does not exist"]
+    input_5_words: Annotated[Constant, "depth of input queue 5; 0: it does not exist"]
+    input_6_words: Annotated[Constant, "depth of input queue 6; 0: it does not exist"]
+    input_7_words: Annotated[Constant, "depth of input queue 7; 0: it does not exist"]
+    output_0_words: Annotated[Constant, "depth of output queue 0; 0: it does not exist"]
+    output_1_words: Annotated[Constant, "depth of output queue 1; 0: it does not exist"]
+    output_2_words: Annotated[Constant, "depth of output queue 2; 0: it does not exist"]
+    output_3_words: Annotated[Constant, "depth of output queue 3; 0: it does not exist"]
+    output_4_words: Annotated[Constant, "depth of output queue 4; 0: it does not exist"]
+    output_5_words: Annotated[Constant, "depth of output queue 5; 0: it does not exist"]
+    output_6_words: Annotated[Constant, "depth of output queue 6; 0: it does not exist"]
+    output_7_words: Annotated[Constant, "depth of output queue 7; 0: it does not exist"]
+    reserved: Annotated[Constant, "queues of either kind, from the first, that the host's copy routines take"]
+    output_colors: Annotated[Constant, "colors that an output queue serves without being bound again"]
+    rebind_tasks: Annotated[
+        Constant, "tasks of giving an output queue another color: one once it is empty, and one that goes on"
+    ]
+    rebind_writes: Annotated[Constant, "registers written then"]

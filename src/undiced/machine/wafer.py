@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Annotated, get_type_hints
 
 from undiced.machine.constant import Constant
 from undiced.machine.core import Core
@@ -15,24 +16,15 @@ from undiced.machine.queues import Queues
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What surrounds a wafer.
+    """What surrounds a wafer. Each field says what it is."""
 
-    Attributes:
-        clock_hz: default clock; every second reported is at a stated clock.
-        power_w: of the whole system.
-        io_bytes_per_s: off-wafer bandwidth, nominal.
-        host_to_device_bytes_per_s, device_to_host_bytes_per_s: measured, one worker.
-        launch_s: starting a program from the host.
-        wafer_to_wafer_s: latency from one wafer to the next.
-    """
-
-    clock_hz: Constant
-    power_w: Constant
-    io_bytes_per_s: Constant
-    host_to_device_bytes_per_s: Constant
-    device_to_host_bytes_per_s: Constant
-    launch_s: Constant
-    wafer_to_wafer_s: Constant
+    clock_hz: Annotated[Constant, "default clock; every second reported is at a stated clock"]
+    power_w: Annotated[Constant, "of the whole system"]
+    io_bytes_per_s: Annotated[Constant, "off-wafer bandwidth, nominal"]
+    host_to_device_bytes_per_s: Annotated[Constant, "from the host, one worker"]
+    device_to_host_bytes_per_s: Annotated[Constant, "to the host, one worker"]
+    launch_s: Annotated[Constant, "starting a program from the host"]
+    wafer_to_wafer_s: Annotated[Constant, "latency from one wafer to the next"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +44,13 @@ class Wafer:
             section = getattr(self, part)
             for field in fields(section):
                 yield f"{part}.{field.name}", getattr(section, field.name)
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """What each figure is, by its dotted name."""
+        parts = {name: kind for name, kind in get_type_hints(cls).items() if name != "name"}
+        hints = {part: get_type_hints(kind, include_extras=True) for part, kind in parts.items()}
+        return {f"{part}.{name}": hint.__metadata__[0] for part, each in hints.items() for name, hint in each.items()}
 
     @property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ import math
 from dataclasses import replace
 
 from undiced.core.errors import ModelNotFoundError
+from undiced.core.naming import same
 from undiced.model.config import MlaConfig, ModelConfig, MoeConfig, RopeConfig
 
 LLAMA3_ROPE = RopeConfig(theta=500000.0, dims=128, scaling="llama3", factor=8.0, original_context=8192)
@@ -278,12 +279,13 @@ PRESETS: dict[str, ModelConfig] = {
 
 
 def preset(name: str) -> ModelConfig:
-    """The configuration of that name, whatever its case; ModelNotFoundError names the nearest ones."""
-    config = PRESETS.get(name.casefold())
-    if config is not None:
-        return config
+    """The configuration of that name, whatever its case and separators; ModelNotFoundError names the nearest ones."""
+    known = same(name, PRESETS)
+    if known is not None:
+        return PRESETS[known]
     near = difflib.get_close_matches(name.casefold()[:200], PRESETS, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise ModelNotFoundError(
-        f"There is no model configuration {name[:200]!r}.{hint}", remedy=f"Known: {', '.join(PRESETS)}."
+        f"There is no model configuration {name[:200]!r}.{hint}",
+        remedy="undiced.model.PRESETS lists all.",
     )

@@ -99,7 +99,7 @@ def test_a_host_program(tmp_path):
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        (("compile", "llama-9"), ModelNotFoundError, "llama-3.3-70b"),
+        (("compile", "llama-9"), ModelNotFoundError, "`undiced models --configurations` lists all"),
         (
             ("compile", "smollm2-135m", "--machine", "toy-64x64:64K", "--wafers", "1"),
             CompileError,

@@ -112,8 +112,9 @@ def test_latent_cache_is_small():
 
 def test_names_are_found_and_misses_suggest():
     assert preset("Llama-3.1-8B") is PRESETS["llama-3.1-8b"]
+    assert preset("llama3.3-70b") is PRESETS["llama-3.3-70b"]
     with pytest.raises(ModelNotFoundError, match=r"Did you mean .*llama-3\.3-70b"):
-        preset("llama3.3-70b")
+        preset("llama-3.3-72b")
     with pytest.raises(ModelNotFoundError, match="no model configuration 'zzz'") as failure:
         preset("zzz")
-    assert "gpt-oss-120b" in failure.value.remedy
+    assert "PRESETS lists all" in failure.value.remedy

@@ -1,0 +1,83 @@
+"""`undiced models --configurations`: what can be simulated, by its published sizes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undiced.model import ModelConfig
+
+_FILE_WIDTH = 120  # columns where no terminal says how many
+
+
+def list_configurations(as_json: bool) -> None:
+    """Prints all of them; a packaged model that is one is named beside it."""
+    from undiced.cli.terminal import Bar, emit
+    from undiced.model import PRESETS
+
+    found = []
+    with Bar("Counting parameters", quiet=as_json) as bar:
+        for done, config in enumerate(PRESETS.values()):
+            bar.share(done / len(PRESETS), "")
+            found.append(_sizes(config))
+    emit(found) if as_json else _table(found)
+
+
+def _sizes(config: ModelConfig) -> dict[str, object]:
+    from undiced.model import build_config
+
+    graph, moe = build_config(config), config.moe
+    return {
+        "name": config.name,
+        "family": config.family,
+        "parameters": graph.parameters,
+        "active_parameters": graph.active_parameters,
+        "layers": config.layers,
+        "dim": config.dim,
+        "heads": config.heads,
+        "kv_heads": config.kv_heads,
+        "ffn": config.ffn,
+        "experts": moe.experts if moe else 0,
+        "experts_per_token": moe.top_k if moe else 0,
+        "vocab": config.vocab,
+        "context": config.context,
+    }
+
+
+def _table(found: list[dict[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in (
+        "NAME",
+        "FAMILY",
+        "PARAMETERS",
+        "ACTIVE",
+        "LAYERS",
+        "DIM",
+        "HEADS",
+        "KV",
+        "FFN",
+        "EXPERTS",
+        "CONTEXT",
+    ):
+        grid.add_column(column, justify="left" if column in ("NAME", "FAMILY") else "right", no_wrap=True)
+    for each in found:
+        experts = f"{each['experts_per_token']} of {each['experts']}" if each["experts"] else "-"
+        sizes = (f"{each[name]:,}" for name in ("layers", "dim", "heads", "kv_heads", "ffn"))
+        counts = (_billions(float(str(each[name]))) for name in ("parameters", "active_parameters"))
+        grid.add_row(
+            str(each["name"]), str(each["family"]), *counts, *sizes, experts, f"{int(str(each['context'])) // 1024:,}k"
+        )
+    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    console.print(grid)
+
+
+def _thousands(context: object) -> str:
+    return f"{int(str(context)) / 1024:,.5g}k"
+
+
+def _billions(count: float) -> str:
+    return f"{count / 1e9:.3g} B" if count >= 0.9995e9 else f"{count / 1e6:.0f} M"

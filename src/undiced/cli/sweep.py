@@ -1,0 +1,229 @@
+"""`undiced sweep`: many questions about wafers at once. Lists of choices in, a table, CSV or JSON out.
+
+Rows appear as they are found. Ctrl-C ends it and keeps those that are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import Json
+from undiced.cli.report import writing
+from undiced.core.errors import InvalidRequestError
+from undiced.core.exits import Exit
+from undiced.core.option import as_command_options
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.cli.terminal import Bar
+    from undiced.study.question import Question
+    from undiced.study.rows import Cell, Row
+
+_COUNT = re.compile(r"(\d{1,12})([kKmM]?)")
+_SCALES = {"": 1, "k": 1 << 10, "m": 1 << 20}
+_POINTS_MAX = 10_000
+_TOLD = (
+    "model",
+    "machine",
+    "wafers",
+    "context",
+    "batch",
+    "weights",
+    "sum_bits",
+    "mapping",
+    "objective",
+    "phase",
+    "layers",
+)
+_FITS = "What fits: "  # begins the remedy of what does not
+_FILE_WIDTH = 120  # columns where no terminal says how many
+_LIST = "or a list: "
+Words = str | None
+
+
+def sweep(
+    models: Annotated[
+        list[str], typer.Argument(help="Configurations, config.json files or checkpoints.", metavar="MODEL...")
+    ],
+    machine: Annotated[str, typer.Option(help=f"A machine, {_LIST}wse2,wse3.")] = "wse3",
+    wafers: Annotated[Words, typer.Option(help=f"Wafers, {_LIST}1,2,4; the fewest that fit by default.")] = None,
+    context: Annotated[str, typer.Option(help=f"Positions, {_LIST}1k,4k,32k.")] = "4k",
+    batch: Annotated[str, typer.Option(help=f"Sequences at once, {_LIST}1,8.")] = "1",
+    weights: Annotated[str, typer.Option(help=f"fp16, int8 or int4, {_LIST}fp16,int8.")] = "fp16",
+    sum_bits: Annotated[str, typer.Option(help=f"16 or 32 bits a partial sum, {_LIST}16,32.")] = "16",
+    mapping: Annotated[
+        str, typer.Option(help=f"undiced, waferllm or waferengine, {_LIST}undiced,waferllm.")
+    ] = "undiced",
+    objective: Annotated[str, typer.Option(help=f"latency or interval, {_LIST}latency,interval.")] = "latency",
+    phase: Annotated[str, typer.Option(help=f"decode or prefill, {_LIST}decode,prefill.")] = "decode",
+    layers: Annotated[Words, typer.Option(help=f"Replaces the model's number of layers, {_LIST}8,16.")] = None,
+    region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
+    clock: Annotated[Words, typer.Option(help=f"GHz, {_LIST}0.85,1.1; the machine's own by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write rows to this .csv file as they are found.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every column.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Time every combination of models, machines and choices: one row each, also for what does not fit.
+
+    For example: undiced sweep llama-3.1-8b --wafers 1,2,4 --context 1k,4k,32k --csv
+    """
+    from undiced.study.question import Question
+    from undiced.study.rows import points
+
+    if as_csv and as_json:
+        raise InvalidRequestError("Two outputs at once.", remedy="Use --csv or --json.")
+    if out is not None and out.suffix.lower() != ".csv":
+        raise InvalidRequestError(f"{out} is no .csv file.", remedy="Name it rows.csv; --json prints JSON.")
+    words = {"machine": machine, "weights": weights, "mapping": mapping, "objective": objective, "phase": phase}
+    counts = {"wafers": wafers, "context": context, "batch": batch, "sum_bits": sum_bits, "layers": layers}
+    lists: dict[str, Sequence[object]] = {"model": models}
+    lists |= {name: _words(name, text) for name, text in words.items()}
+    lists |= {name: [_count(name, each) for each in _words(name, text)] for name, text in counts.items() if text}
+    lists |= {"clock": [_number("clock", each) for each in _words("clock", clock)]} if clock else {}
+    found = points(Question(models[0], region=region), _few(lists))
+    _run(found, out, as_csv, as_json)
+
+
+def _words(name: str, text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise InvalidRequestError(
+            f"--{name.replace('_', '-')} {text[:40]!r} is no list.", remedy="Separate choices with commas."
+        )
+    return parts
+
+
+def _count(name: str, text: str) -> int:
+    """A whole number; 4k is 4,096."""
+    match = _COUNT.fullmatch(text)
+    if match is None:
+        option = name.replace("_", "-")
+        raise InvalidRequestError(f"--{option} can't be {text[:40]!r}.", remedy="Use whole numbers, for example 1,4k.")
+    return int(match[1]) * _SCALES[match[2].lower()]
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidRequestError(f"--{name} can't be {text[:40]!r}.", remedy="Use numbers, for example 1.1.") from None
+
+
+def _few(lists: dict[str, Sequence[object]]) -> dict[str, Sequence[object]]:
+    total = 1
+    for each in lists.values():
+        total *= len(each)
+    if total > _POINTS_MAX:
+        raise InvalidRequestError(f"These are {total:,} points.", remedy=f"Ask for at most {_POINTS_MAX:,}.")
+    return lists
+
+
+def _run(asked: list[Question], out: Path | None, as_csv: bool, as_json: bool) -> None:
+    """All points in turn; what is there is printed even if the rest is not wanted any more."""
+    from undiced.cli.terminal import Bar, counted, emit
+    from undiced.study.rows import csv_head, csv_line
+
+    found: list[Row] = []
+    ended: int = Exit.OK
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_opened(out))] if out is not None else []
+        files += [sys.stdout] if as_csv else []
+        bar = stack.enter_context(Bar("Placing", quiet=as_json))
+        try:
+            _tell(files, csv_head())
+            for row in _heard(asked, bar):
+                found.append(row)
+                _tell(files, csv_line(row))
+        except KeyboardInterrupt:
+            ended = Exit.INTERRUPTED
+    if as_json:
+        emit(found)
+    elif not as_csv:
+        _table(found)
+    if ended == Exit.INTERRUPTED:
+        typer.echo(f"Interrupted: {counted(len(found), 'row')} of {len(asked)} were found.", err=True)
+    if out is not None and not as_json:
+        typer.echo(printable(str(out)), err=as_csv)
+    if ended:
+        raise typer.Exit(ended)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    with writing(path):
+        file = path.open("w", encoding="utf-8")
+    with file:
+        yield file
+
+
+def _tell(files: Sequence[IO[str]], line: str) -> None:
+    for file in files:
+        file.write(line)
+        file.flush()
+
+
+def _heard(asked: list[Question], bar: Bar) -> Iterator[Row]:
+    from undiced.study.rows import rows
+
+    found = rows(asked)
+    for done, point in enumerate(asked):
+        bar.share(done / len(asked), f"Point {done + 1} of {len(asked)}: {point.model}, context {point.positions}")
+        yield next(found)
+
+
+def _table(found: list[Row]) -> None:
+    """What differs from row to row, and the figures that people compare."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not found:
+        return
+    varied = [name for name in _TOLD if name == "wafers" or len({row[name] for row in found}) > 1]
+    clocks = sorted({float(clock) / 1e9 for row in found if (clock := row["clock_hz"])})
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in (*varied, *(["GHz"] if len(clocks) > 1 else [])):
+        grid.add_column(name, justify="left" if name in ("model", "machine") else "right")
+    for name in ("tokens/s", "all users", "first token", "longest context"):
+        grid.add_column(name, justify="right")
+    grid.add_column("what would fit")
+    for row in found:
+        chosen = [_wafers(row) if name == "wafers" else _cell(row[name]) for name in varied]
+        at = [_gigahertz(row)] if len(clocks) > 1 else []
+        grid.add_row(*chosen, *at, *_shown(row))
+    (Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)).print(grid)
+    typer.echo(
+        f"simulated{' at ' if clocks else ''}{', '.join(f'{clock:g} GHz' for clock in clocks)}; --csv: all columns"
+    )
+
+
+def _gigahertz(row: Row) -> str:
+    clock = row["clock_hz"]
+    return "-" if clock is None else f"{float(clock) / 1e9:g}"
+
+
+def _wafers(row: Row) -> str:
+    """How many are used, of how many where that was said."""
+    used, given = row["wafers"], row["wafers_given"]
+    return _cell(used or given) if used in (None, given) or given is None else f"{used} of {given}"
+
+
+def _shown(row: Row) -> tuple[str, ...]:
+    if row["tokens_per_second"] is None:
+        said = as_command_options(str(row["error"]))
+        return "-", "-", "-", "-", printable(said.partition(_FITS)[2] or said)
+    first = float(row["time_to_first_token_s"] or 0) * 1e3
+    figures = (row["tokens_per_second"], row["aggregate_tokens_per_second"])
+    return *(f"{float(each or 0):,.0f}" for each in figures), f"{first:,.1f} ms", _cell(row["max_context_tokens"]), ""
+
+
+def _cell(value: Cell) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int | float) else printable(value)
