@@ -16,8 +16,8 @@ from undiced.api.endpoints import chat_completions, completions
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
 from undiced.api.key import Lock
-from undiced.api.models import get_model, health, list_models, metrics, tcp_warming
-from undiced.api.page import page_routes
+from undiced.api.models import describe, get_model, health, list_models, metrics, props, tcp_warming, version
+from undiced.api.page import is_page, page_routes
 from undiced.api.request_log import Entry
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
@@ -43,6 +43,9 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/tcp_warming", tcp_warming, methods=["GET"]),
             Route("/health", health, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            Route("/props", props, methods=["GET"]),
+            Route("/version", version, methods=["GET"]),
+            Route("/openapi.json", describe, methods=["GET"]),
             *page_routes(),
         ],
         middleware=[Middleware(_Edge, service=service)],
@@ -132,9 +135,17 @@ async def _refuse(request: Request, error: Exception) -> Response:
     )
 
 
+def _offer(request: Request) -> str:
+    """What there is, for those who ask for what there is not."""
+    app: Starlette = request.app
+    served = [route for route in app.routes if isinstance(route, Route) and not is_page(route.path)]
+    names = [f"{'POST' if 'POST' in (route.methods or ()) else 'GET'} {route.path}" for route in served]
+    return f"Served are {', '.join(names).replace(':path}', '}')}."
+
+
 def _routing_error(error: HTTPException, request: Request) -> UndicedError:
     if error.status_code == 404:
-        return NotFoundError(f"There is nothing at {request.url.path[:200]}.", remedy="The API is under /v1/.")
+        return NotFoundError(f"There is nothing at {request.url.path[:200]}.", remedy=_offer(request))
     if error.status_code == 405:
         return MethodNotAllowedError(f"{request.method[:20]} is not allowed at {request.url.path[:200]}.")
     return InvalidRequestError(str(error.detail))

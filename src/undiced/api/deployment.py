@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model is, for those who operate it.
+
+    Attributes:
+        quantization: the format that most bytes of its weights have.
+        parameters: numbers in its weights; weight_bytes: what those take in the file. vocabulary: tokens.
+        chat_template: as its publisher wrote it; None for a base model.
+        max_batch: sequences that run together; max_queue: more that may wait.
+    """
+
+    quantization: str
+    parameters: int
+    weight_bytes: int
+    vocabulary: int
+    chat_template: str | None
+    max_batch: int
+    max_queue: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model as clients see it.
 
@@ -26,6 +46,7 @@ class ModelCard:
         context: positions a sequence may reach, prompt and answer together.
         digest: identifies weights and program; clients see it as `system_fingerprint`.
         license: SPDX identifier, or empty where not known.
+        facts: further ones, where they are known.
     """
 
     id: str
@@ -35,6 +56,7 @@ class ModelCard:
     owned_by: str = "undiced"
     aliases: tuple[str, ...] = ()
     license: str = ""
+    facts: ModelFacts | None = None
 
     @property
     def fingerprint(self) -> str:

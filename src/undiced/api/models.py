@@ -1,7 +1,8 @@
-"""The small endpoints: models, warming, health, metrics. Each answers from memory."""
+"""The small endpoints: models and their properties, warming, health, metrics, version. Each answers from memory."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -9,6 +10,8 @@ from starlette.responses import Response
 from undiced.api.encoding import encode
 from undiced.api.errors import NotServedError
 from undiced.api.metrics import CONTENT_TYPE
+from undiced.api.openapi import document
+from undiced.core.sampling import PARAMETERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -52,6 +55,35 @@ async def get_model(request: Request) -> Response:
     _plain(request)
     service: Service = request.app.state.service
     return _json(model_object(service.deployment(request.path_params["model_id"]).card))
+
+
+async def props(request: Request) -> Response:
+    """GET /props: what the model is and how it is served; `?model=` names one of several."""
+    service: Service = request.app.state.service
+    card = service.deployment(request.query_params.get("model", "")).card
+    facts: dict[str, object] = {} if card.facts is None else asdict(card.facts)
+    shown = {
+        **model_object(card),
+        **facts,
+        "version": service.version,
+        "system_fingerprint": card.fingerprint,
+        "modalities": {"input": ["text"], "output": ["text"]},
+        "defaults": {row.name: row.default for row in PARAMETERS},
+        "max_connections": service.settings.max_connections,
+    }
+    return _json(shown)
+
+
+async def version(request: Request) -> Response:
+    """GET /version."""
+    service: Service = request.app.state.service
+    return _json({"version": service.version})
+
+
+async def describe(request: Request) -> Response:
+    """GET /openapi.json."""
+    service: Service = request.app.state.service
+    return _json(document(service.version, key=service.settings.api_key is not None))
 
 
 async def tcp_warming(request: Request) -> Response:

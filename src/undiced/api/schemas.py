@@ -59,8 +59,8 @@ class ResponseFormat(msgspec.Struct):
     """The asked form of the answer; only `text` is served, without a schema."""
 
     type: str = "text"
-    json_schema: msgspec.Raw = NULL
-    schema: msgspec.Raw = NULL
+    json_schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
+    schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
 
 
 class Reasoning(msgspec.Struct):

@@ -30,6 +30,7 @@ class Service:
     Attributes:
         deployments: the models, at least one, in the order in which they are listed.
         bodies: reads requests, and knows how much memory they take.
+        version: of this software.
         running: tasks that still answer a request; drained on shutdown.
 
     Raises:
@@ -40,6 +41,7 @@ class Service:
     settings: Settings = field(default_factory=Settings)
     metrics: Metrics = field(default_factory=Metrics)
     state: State = "ready"
+    version: str = ""
     running: set[asyncio.Task[object]] = field(default_factory=set)
     bodies: Bodies = field(init=False)
     _named: dict[str, Deployment] = field(init=False, default_factory=dict)

@@ -7,12 +7,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced import __version__
 from undiced.cli.environment import unknown_variables
 from undiced.cli.logs import LogFormat, LogLevel, log_to
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
     from ssl import SSLContext
 
-    from undiced.api.deployment import Deployment, ModelCard
+    from undiced.api.deployment import Deployment, ModelCard, ModelFacts
     from undiced.api.settings import Settings
     from undiced.cli.announcement import Announcement
     from undiced.engine.backend import Limits
@@ -186,8 +188,11 @@ async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> in
     engine = EngineClient(spec, on_usage=[metrics.of(spec.model).ended])
     try:
         tokenizer, chat = await _load(served.compiled, engine, told)
-        card = model_card(served.ref, served.names, served.compiled, engine.limits)
-        service = Service([_deployment(card, engine, tokenizer, chat, settings)], settings, metrics)
+        facts = _facts(served, engine.limits, chat)
+        card = replace(model_card(served.ref, served.names, served.compiled, engine.limits), facts=facts)
+        service = Service(
+            [_deployment(card, engine, tokenizer, chat, settings)], settings, metrics, version=__version__
+        )
         lost = asyncio.create_task(engine.given_up())
         await server.serve(
             service, sock, on_ready=told.ready, on_drain=told.drain, lost=asyncio.shield(lost), tls=served.tls
@@ -201,6 +206,23 @@ async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> in
         await engine.close()
         if chat is not None:
             chat.close()
+
+
+def _facts(served: _Served, limits: Limits, chat: ChatEncoder | None) -> ModelFacts:
+    from undiced.api.deployment import ModelFacts
+
+    compiled, sizes = served.compiled, Counter[str]()
+    for tensor in compiled.checkpoint.tensors.values():
+        sizes[tensor.format] += tensor.nbytes
+    return ModelFacts(
+        quantization=sizes.most_common(1)[0][0],
+        parameters=compiled.graph.parameters,
+        weight_bytes=compiled.graph.weight_bytes,
+        vocabulary=limits.vocab,
+        chat_template=None if chat is None else chat.template.source,
+        max_batch=limits.max_batch,
+        max_queue=served.spec.policy.max_waiting,
+    )
 
 
 def _end_on_sigterm() -> None:

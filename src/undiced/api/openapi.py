@@ -1,0 +1,159 @@
+"""The API described for programs, as OpenAPI 3.1. The members of requests come from their types (`schemas`), their
+meaning from `field_table`, their ranges from `limits`: nothing about them is written here a second time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undiced.api.field_table import TABLE
+from undiced.api.fields import ANY, Fate, Where
+from undiced.api.limits import RANGES, WHOLE
+from undiced.api.schemas import ChatBody, CompletionBody
+from undiced.core.sampling import TOP_LOGPROBS_MAX
+
+if TYPE_CHECKING:
+    from undiced.api.fields import Field
+
+Schema = dict[str, object]
+_REF = "#/components/schemas/{name}"
+_KINDS: dict[str, tuple[str, Where]] = {  # which schema describes the objects of which place, and for which endpoint
+    "ChatBody": ("", Where.CHAT),
+    "CompletionBody": ("", Where.TEXT),
+    "Message": ("messages[].", Where.CHAT),
+    "ContentPart": ("messages[].content[].", Where.CHAT),
+    "ToolCall": ("messages[].tool_calls[].", Where.CHAT),
+    "Function": ("messages[].tool_calls[].function.", Where.CHAT),
+    "StreamOptions": ("stream_options.", Where.BOTH),
+    "ResponseFormat": ("response_format.", Where.BOTH),
+    "Reasoning": ("reasoning.", Where.CHAT),
+    "ThinkingSwitch": ("thinking.", Where.CHAT),
+}
+_OBJECT: Schema = {"type": "object"}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["error", "status_code"],
+    "properties": {
+        "status_code": {"type": "integer"},
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code", "id"],
+            "properties": {
+                name: {"type": ["string", "null"] if name == "param" else "string"}
+                for name in ("message", "type", "param", "code", "id")
+            },
+        },
+    },
+}
+_READ = {  # what is asked for with GET: (summary, media type)
+    "/v1/models": ("The models that are served.", "application/json"),
+    "/v1/models/{model_id}": ("One of them.", "application/json"),
+    "/v1/tcp_warming": ("Opens a connection early.", "application/json"),
+    "/health": ("Whether requests are taken; needs no key.", "application/json"),
+    "/metrics": ("Figures for Prometheus.", "text/plain"),
+    "/props": ("Facts about a model and its server; `model` in the query names one of several.", "application/json"),
+    "/version": ("The server's version.", "application/json"),
+    "/openapi.json": ("This document.", "application/json"),
+}
+
+
+def document(version: str, *, key: bool) -> Schema:
+    """The whole description. key: requests have to carry one."""
+    components = {**_bodies(), "Error": _ERROR}
+    schemes = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    asked: list[Schema] = [{name: []} for name in schemes]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Undiced", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "security": asked if key else [{}],
+        "paths": _paths(),
+        "components": {"schemas": components, "securitySchemes": schemes},
+    }
+
+
+def _paths() -> Schema:
+    paths: Schema = {
+        "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody")},
+        "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody")},
+    }
+    for path, (summary, kind) in _READ.items():
+        get: Schema = {"summary": summary, "responses": _responses({kind: {"schema": _shown(kind)}})}
+        if path == "/health":
+            get["security"] = [{}]
+        if "{" in path:
+            get["parameters"] = [{"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        if path == "/props":
+            get["parameters"] = [{"name": "model", "in": "query", "schema": {"type": "string"}}]
+        paths[path] = {"get": get}
+    return paths
+
+
+def _post(name: str, summary: str, body: str) -> Schema:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=body)}}}
+    answers = {"application/json": {"schema": _OBJECT}, "text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "requestBody": {"required": True, "content": content},
+        "responses": _responses(answers),
+    }
+
+
+def _responses(content: Schema) -> Schema:
+    error = {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}
+    return {
+        "200": {"description": "The answer.", "content": content},
+        "default": {"description": "What is wrong, and what to do.", "content": error},
+    }
+
+
+def _shown(kind: str) -> Schema:
+    return _OBJECT if kind == "application/json" else {"type": "string"}
+
+
+def _bodies() -> dict[str, Schema]:
+    _, found = msgspec.json.schema_components([ChatBody, CompletionBody], schema_hook=_anything, ref_template=_REF)
+    return {name: _described(name, schema) for name, schema in found.items()}
+
+
+def _anything(_: type) -> Schema:
+    return {"description": "Any value."}
+
+
+def _described(name: str, schema: Schema) -> Schema:
+    """A request's object with the meaning of its members; those that are harmless are in it, and refused ones named."""
+    place, where = _KINDS[name]
+    typed = schema["properties"]
+    assert isinstance(typed, dict)
+    here = [line for line in TABLE[place] if line.where & where and line.name != ANY]
+    properties = {line.name: _member(line, typed.get(line.name, {})) for line in here if line.fate is not Fate.REFUSED}
+    refused = sorted({line.name for line in here if line.fate is Fate.REFUSED})
+    described: Schema = {**schema, "properties": properties}
+    return described | ({"x-refused": refused} if refused else {})
+
+
+def _member(line: Field, typed: Schema) -> Schema:
+    if line.fate is Fate.HARMLESS:
+        return {"description": f"Changes nothing: {line.note}."}
+    member: Schema = {"description": f"{line.note}."} | {k: v for k, v in typed.items() if k != "default"}
+    numbers = _number(line, typed)
+    if numbers:
+        member.pop("anyOf", None)
+    return member | numbers
+
+
+def _number(line: Field, typed: Schema) -> Schema:
+    """Type and range of a number; null is the default."""
+    options = typed.get("anyOf")
+    if not isinstance(options, list) or {"type": "number"} not in options:
+        return {}
+    kind: Schema = {"type": ["integer" if line.name in WHOLE else "number", "null"]}
+    if line.name in RANGES:
+        span, default = RANGES[line.name]
+        return kind | {"minimum": span.low, "maximum": span.high, "default": default}
+    return kind | ({"minimum": 0, "maximum": TOP_LOGPROBS_MAX} if line.name == "logprobs" else {"minimum": 1})
