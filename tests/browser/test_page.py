@@ -88,6 +88,46 @@ def test_errors_are_shown_and_give_the_question_back(browser, server):
     assert browser.run("document.querySelector('#alert').hidden")
 
 
+def test_the_server_says_what_is_asked_for(browser, server):
+    open_page(browser, server)
+    told = "models.get(page.model.value).chat_defaults"
+    assert browser.run(f"Number(page.temperature.value) === {told}.temperature && page.shown.value !== ''")
+    assert browser.run(f"Number(page.most.placeholder) === {told}.max_tokens")
+    browser.run("messages = [{role: 'user', content: 'x'}]")
+    sent = browser.run("JSON.parse(body(limit()))")
+    assert browser.run(told).items() <= sent.items()
+
+
+def test_an_answer_that_the_limit_cut_goes_on(browser, server):
+    open_page(browser, server)
+    browser.run("page.most.value = 6")
+    ask(browser, LONG)
+    browser.until(STATS)
+    first = text(browser, ".assistant .text")
+    assert "cut at the limit" in text(browser, ".assistant .stats")
+    browser.run("document.querySelector('.more').click()")
+    browser.until(f"!running && document.querySelector('.assistant .text').textContent.length > {len(first)}")
+    longer = text(browser, ".assistant .text")
+    assert longer.startswith(first) and browser.run("messages.length") == 2
+    assert browser.run("messages.at(-1).content") == longer
+    ask(browser, "Thanks.")
+    browser.until("document.querySelectorAll('.stats').length === 2")
+    assert browser.run("document.querySelectorAll('.assistant:nth-child(2) .more').length") == 0
+
+
+def test_a_conversation_beyond_the_context_goes_on_without_its_oldest_turns(browser, server):
+    open_page(browser, server)
+    browser.run("page.most.value = 8")
+    for at in (1, 2, 3):
+        ask(browser, f"Note {at}: " + "word " * 900)
+        browser.until(f"document.querySelectorAll('.assistant .stats').length === {at}")
+    assert browser.run("forgotten") == 2 and browser.run("messages.length") == 6
+    assert "the 2 oldest messages are left out" in text(browser, ".assistant:last-child .stats")
+    assert browser.run("page.alert.hidden")
+    browser.run("newChat()")
+    assert browser.run("forgotten") == 0
+
+
 def test_what_models_write_is_never_markup(browser, server):
     open_page(browser, server)
     attack = "<img src=x onerror=alert(1)><script>alert(2)</script> `a<b>` **bold** ```py\n<i>x</i>\n```"

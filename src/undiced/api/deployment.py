@@ -6,6 +6,7 @@ Knows no HTTP, no request and no other deployment.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class ModelCard:
         digest: identifies weights and program; clients see it as `system_fingerprint`.
         license: SPDX identifier, or empty where not known.
         facts: further ones, where they are known.
+        sampling: the numbers that the model brings for chats; empty if it brings none.
     """
 
     id: str
@@ -57,6 +59,7 @@ class ModelCard:
     aliases: tuple[str, ...] = ()
     license: str = ""
     facts: ModelFacts | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:

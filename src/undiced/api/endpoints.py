@@ -27,7 +27,7 @@ async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    job = chat_job(wire, deployment.tokenizer, settings)
+    job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
     options = prompt_options(wire)
     check_messages(wire.messages)
     with call.service.preparing():

@@ -16,15 +16,15 @@ WHOLE = frozenset(
     ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
 ) | {"min_completion_tokens"}
 
-# The closed range of each number, and the value that an absent or null field takes.
-RANGES: dict[str, tuple[Range, float]] = {
-    **{row.name: (row.wire, row.default) for row in PARAMETERS},
-    "max_tokens": (Range(-1, _INT32), -1),  # -1: up to the context
-    "max_completion_tokens": (Range(-1, _INT32), -1),
-    "min_tokens": (Range(-1, _INT32), 0),
-    "min_completion_tokens": (Range(-1, _INT32), 0),
-    "seed": (Range(-(2**63), 2**SEED_BITS - 1), 0),
-    "top_logprobs": (Range(0, TOP_LOGPROBS_MAX), 0),
+# The closed range of each number.
+RANGES: dict[str, Range] = {
+    **{row.name: row.wire for row in PARAMETERS},
+    "max_tokens": Range(-1, _INT32),  # -1: up to the context
+    "max_completion_tokens": Range(-1, _INT32),
+    "min_tokens": Range(-1, _INT32),
+    "min_completion_tokens": Range(-1, _INT32),
+    "seed": Range(-(2**63), 2**SEED_BITS - 1),
+    "top_logprobs": Range(0, TOP_LOGPROBS_MAX),
 }
 
 
@@ -47,7 +47,7 @@ def check_numbers(wire: Body) -> None:
             value = whole(name, value)
             setattr(wire, name, value)
         if value is not None and name in RANGES:
-            in_range(name, value, RANGES[name][0])
+            in_range(name, value, RANGES[name])
 
 
 def whole(name: str, value: float) -> int:
@@ -59,9 +59,3 @@ def whole(name: str, value: float) -> int:
     if isinstance(value, float) and not (value.is_integer() and abs(value) <= _EXACT):
         raise InvalidRequestError(f"{name} must be an integer, got {str(value)[:24]}.", param=name)
     return int(value)
-
-
-def number(wire: Body, name: str) -> float:
-    """The value of a field, or its default where the client left it out."""
-    value: float | None = getattr(wire, name)
-    return RANGES[name][1] if value is None else value

@@ -12,6 +12,7 @@ from undiced.api.errors import NotServedError
 from undiced.api.metrics import CONTENT_TYPE
 from undiced.api.openapi import document
 from undiced.core.sampling import PARAMETERS
+from undiced.core.usual import CHAT_TOKENS, chat_numbers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 
 
 def model_object(card: ModelCard) -> dict[str, object]:
-    """A model as `GET /v1/models` shows it; `context_length` and `license` are extras that clients may read."""
+    """A model as `GET /v1/models` shows it. Extras that clients may read: `context_length`, `license`, and in
+    `chat_defaults` what the chat page asks for.
+    """
     shown: dict[str, object] = {
         "id": card.id,
         "object": "model",
         "created": card.created,
         "owned_by": card.owned_by,
         "context_length": card.context,
+        "chat_defaults": {**chat_numbers(card.sampling), "max_tokens": CHAT_TOKENS},
     }
     return shown | ({"license": card.license} if card.license else {})
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
-from undiced.api.limits import check_numbers, in_range, number
+from undiced.api.limits import check_numbers, in_range
 from undiced.api.schemas import NULL
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
+from undiced.core.usual import settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from undiced.api.ports import Tokenizer
     from undiced.api.schemas import Body, ChatBody, CompletionBody, ResponseFormat
     from undiced.api.settings import Settings
+    from undiced.core.usual import Numbers
 
 USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -64,8 +66,8 @@ class Job:
         return self.n * (2 + self.sampling.logprobs) if self.scored else 0
 
 
-def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings) -> Job:
-    """Validate everything in a chat request but its messages.
+def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings, own: Numbers) -> Job:
+    """Validate everything in a chat request but its messages. own: numbers that the model brings.
 
     Raises:
         InvalidRequestError: an impossible value; `param` names the field.
@@ -79,7 +81,7 @@ def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings) -> Job:
         raise NotServedError(
             "modalities other than text are not supported.", param="modalities", remedy=_UNSERVED_REMEDY
         )
-    return _job(wire, (int(wire.top_logprobs or 0)) if wire.logprobs else -1, tokenizer, settings)
+    return _job(wire, (int(wire.top_logprobs or 0)) if wire.logprobs else -1, tokenizer, settings, own)
 
 
 def completion_job(wire: CompletionBody, tokenizer: Tokenizer, settings: Settings) -> Job:
@@ -89,7 +91,7 @@ def completion_job(wire: CompletionBody, tokenizer: Tokenizer, settings: Setting
         in_range("logprobs", wire.logprobs, Range(0, TOP_LOGPROBS_MAX))
     if wire.best_of is not None and wire.best_of != (wire.n or 1):
         raise NotServedError("best_of is not supported unless it equals n.", param="best_of", remedy=_UNSERVED_REMEDY)
-    job = _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), tokenizer, settings)
+    job = _job(wire, -1 if wire.logprobs is None else int(wire.logprobs), tokenizer, settings, {})
     asked = wire.max_tokens is not None or wire.max_completion_tokens is not None
     usual = None if asked else max(USUAL_TEXT_TOKENS, job.sampling.min_tokens)
     return replace(job, usual_tokens=usual, scored=bool(wire.echo) and job.sampling.logprobs >= 0)
@@ -123,7 +125,7 @@ def _one_of(wire: Body, old: str, new: str) -> int | None:
     return found
 
 
-def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) -> Job:
+def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, own: Numbers) -> Job:
     _only_text(wire.response_format)
     vocab = tokenizer.vocab_size
     max_tokens, min_tokens = _lengths(wire)
@@ -137,7 +139,7 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings) ->
     return Job(
         n=n,
         max_tokens=max_tokens,
-        sampling=_sampling(wire, min_tokens, logprobs, vocab, settings),
+        sampling=_sampling(wire, min_tokens, logprobs, vocab, settings).bent(settled(wire, own)),
         stop_ids=_token_ids(wire.stop_token_ids or (), vocab, "stop_token_ids", settings.max_bias)
         + tuple(token for token, name in names.items() if name in stops),
         ignore_eos=bool(wire.ignore_eos),
@@ -179,14 +181,14 @@ def _lengths(wire: Body) -> tuple[int | None, int]:
 
 
 def _sampling(wire: Body, min_tokens: int, logprobs: int, vocab: int, settings: Settings) -> Sampling:
-    rest = Sampling(
+    """How tokens are drawn, but for the numbers of `core.sampling`."""
+    return Sampling(
         seed=random_seed() if wire.seed in (None, FRESH_SEED) else int(wire.seed or 0) % 2**64,
         logit_bias=_bias(wire.logit_bias or {}, vocab, settings),
         allowed=_allowed(wire.allowed_token_ids, vocab, settings),
         logprobs=logprobs,
         min_tokens=min_tokens,
     )
-    return rest.bent(lambda name: number(wire, name))
 
 
 def _bias(entries: dict[str, float], vocab: int, settings: Settings) -> tuple[tuple[int, float], ...]:

@@ -9,6 +9,7 @@ from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.huggingface import HfCheckpoint
+from undiced.checkpoint.sampling import own_sampling
 from undiced.checkpoint.source import open_checkpoint, resolve
 from undiced.checkpoint.tensor import TensorInfo
 
@@ -23,6 +24,7 @@ __all__ = [
     "cache_dir",
     "is_cached",
     "open_checkpoint",
+    "own_sampling",
     "pull",
     "resolve",
 ]

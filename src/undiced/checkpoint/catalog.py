@@ -5,7 +5,8 @@ The files travel inside packages of the Python package index, so that whoever ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class PackagedModel:
         nbytes, sha256: of the assembled file.
         parts: concatenated in order.
         chat: whether it was tuned to chat and carries a template.
+        sampling: numbers that suit its answers, by the names of `core.sampling`, where its file has none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class PackagedModel:
     sha256: str
     parts: tuple[Part, ...]
     chat: bool
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 def _gemma_part(index: int, nbytes: int) -> Part:

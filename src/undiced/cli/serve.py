@@ -310,7 +310,7 @@ def served_names(ref: str, compiled: Compiled) -> list[str]:
 def model_card(ref: str, names: Sequence[str], compiled: Compiled, limits: Limits) -> ModelCard:
     """The model as clients see it."""
     from undiced.api.deployment import ModelCard
-    from undiced.checkpoint import CATALOG
+    from undiced.checkpoint import CATALOG, own_sampling
 
     packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
     return ModelCard(
@@ -320,4 +320,5 @@ def model_card(ref: str, names: Sequence[str], compiled: Compiled, limits: Limit
         digest=f"{compiled.checkpoint.digest}:{compiled.program.digest}",
         aliases=tuple(names[1:]),
         license=packaged.license if packaged else "",
+        sampling=own_sampling(compiled.checkpoint),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from undiced.api.app import build_app
 from undiced.api.deployment import Deployment, ModelCard
@@ -276,6 +277,7 @@ def build_caller(
     chat: object = LineChat,
     context: int = 1000,
     aliases: tuple[str, ...] = ("org/m",),
+    sampling: Mapping[str, float] = MappingProxyType({}),
     **script: object,
 ) -> Caller:
     """A caller of an application around a scripted engine; keywords go to the engine. `chat`: an encoder, the type of
@@ -286,7 +288,7 @@ def build_caller(
         engine=engine,
         tokenizer=tokenizer,
         chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
-        card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases),
+        card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases, sampling=sampling),
         settings=settings,
     )
     service = Service([deployment], settings)

@@ -10,6 +10,7 @@ from scripted import BOS, EOS, ByteTokenizer
 
 from undiced.api.settings import Settings
 from undiced.core.errors import EngineError
+from undiced.core.usual import CHAT, CHAT_TOKENS
 
 SCRIPT = "Hello there, wörld 🎉!"
 FIVE = ("id", "created", "model", "object", "system_fingerprint")
@@ -278,6 +279,26 @@ def test_extras_of_other_servers_reach_the_sampler(caller):
     drawn = request.sampling
     assert (drawn.top_k, drawn.min_p, drawn.repetition_penalty, drawn.min_tokens) == (5, 0.1, 1.1, 2)
     assert (drawn.logit_bias, request.stop_token_ids, request.ignore_eos) == (((7, -100.0),), (3,), True)
+
+
+def test_a_chat_takes_the_numbers_that_the_request_leaves_open_from_the_model(make):
+    caller = make(sampling={"temperature": 0.4, "top_p": 0.9, "repetition_penalty": 1.1})
+    caller.chat(temperature=0, top_p=None)
+    caller.complete()
+    chat, text = (request.sampling for request in caller.engine.submitted)
+    assert (chat.temperature, chat.top_p, chat.repetition_penalty, chat.top_k) == (0, 0.9, 1.1, 0)
+    assert (text.temperature, text.top_p, text.repetition_penalty) == (1, 1, 1), "raw text is the model's own"
+
+
+@pytest.mark.parametrize(
+    ("own", "told"), [({"temperature": 0.4, "top_k": 5}, {"temperature": 0.4, "top_k": 5}), ({}, CHAT)]
+)
+def test_a_model_tells_what_the_page_asks_for_but_without_numbers_of_its_own_the_api_is_openais(make, own, told):
+    caller = make(sampling=own)
+    assert caller("GET", "/v1/models/m").json["chat_defaults"] == {**told, "max_tokens": CHAT_TOKENS}
+    caller.chat()
+    assert caller.engine.submitted[0].sampling.temperature == own.get("temperature", 1)
+    assert caller.engine.submitted[0].max_tokens > 900, "a program's answer takes what fits"
 
 
 def test_whole_numbers_may_be_written_with_a_point_and_two_names_may_agree(caller):
@@ -555,7 +576,6 @@ def test_the_page_allows_nothing_from_elsewhere(caller):
     page = caller("GET", "/")
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert b"<script src=" in page.body
-    assert b'step="0.1" value="0.2"' in page.body, "small models need a cool start"
     for path, kind in (
         ("/static/app.js", "text/javascript"),
         ("/static/style.css", "text/css"),

@@ -9,6 +9,8 @@ const page = {
   alert: $("alert"), settings: $("settings"), toggle: $("settings-toggle"),
 };
 let messages = [];
+let forgotten = 0; // of them, the oldest, which the context has no room for any more
+const models = new Map(); // what the server says about each, by its id
 let running = null; // the AbortController of the answer that streams now
 
 function element(tag, name, text) {
@@ -89,24 +91,58 @@ async function* events(response) {
 }
 
 async function explain(response) {
+  return (await refusal(response)).message;
+}
+
+async function refusal(response) {
   try {
-    const { error } = await response.json();
-    return error.message;
+    return (await response.json()).error;
   } catch {
-    return `The server answered ${response.status}.`;
+    return { message: `The server answered ${response.status}.` };
   }
 }
 
-function body() {
+// What this model is asked for where the settings say nothing; the server alone knows.
+function defaults() {
+  return models.get(page.model.value)?.chat_defaults ?? {};
+}
+
+function body(most) {
   const system = page.system.value.trim();
+  const kept = messages.slice(forgotten);
   const asked = {
+    ...defaults(),
     model: page.model.value,
-    messages: [...(system ? [{ role: "system", content: system }] : []), ...messages],
+    messages: [...(system ? [{ role: "system", content: system }] : []), ...kept],
     temperature: Number(page.temperature.value),
+    max_tokens: most,
     stream: true,
   };
-  if (page.most.value) asked.max_tokens = Number(page.most.value);
+  if (kept.at(-1)?.role === "assistant") asked.continue_final_message = true;
   return JSON.stringify(asked);
+}
+
+// Tokens that an answer may have: no more than half of the context, so that the newest turns have room.
+function limit() {
+  const asked = Number(page.most.value) || defaults().max_tokens || -1;
+  const context = models.get(page.model.value)?.context_length ?? Infinity;
+  return Math.min(asked, Math.floor(context / 2));
+}
+
+// Leaves out one more of the oldest turns, but never the newest; says whether there was one.
+function forget() {
+  const next = messages.findIndex((message, at) => at > forgotten && message.role === "user");
+  if (next > 0) forgotten = next;
+  return next > 0;
+}
+
+// A conversation that has outgrown the context goes on without its oldest turns; at last an answer gets what is left.
+async function post(signal) {
+  for (let most = limit(); ;) {
+    const response = await fetch("v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: body(most), signal });
+    if (response.ok || most < 0 || (await refusal(response.clone())).code !== "context_length_exceeded") return response;
+    if (!forget()) most = -1;
+  }
 }
 
 // Streams one answer into `show`; returns its text, figures and whether it was stopped.
@@ -114,7 +150,9 @@ async function stream(show, signal) {
   const began = performance.now();
   const answer = { text: "", first: null, last: null, usage: null, times: null, reason: null, error: null };
   try {
-    const response = await fetch("v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: body(), signal });
+    const before = forgotten;
+    const response = await post(signal);
+    answer.forgot = forgotten > before;
     if (!response.ok) {
       answer.error = await explain(response);
       return answer;
@@ -147,14 +185,26 @@ function figures(answer) {
   if (count > 1 && seconds > 0) shown.push(["strong", `${((count - 1) / seconds).toFixed(0)} tokens/s`]);
   if (answer.first !== null) shown.push(["span", `first token ${Math.round(answer.first - answer.began)} ms`]);
   if (count) shown.push(["span", `${count} token${count === 1 ? "" : "s"}`]);
-  if (answer.reason === "length") shown.push(["span", "cut at the limit"]);
+  if (answer.reason === "length") shown.push(["span", full(answer) ? "the context is full" : "cut at the limit"]);
   if (answer.reason === "stopped") shown.push(["span", "stopped"]);
   return shown;
 }
 
+function full(answer) {
+  return answer.usage?.total_tokens >= models.get(page.model.value)?.context_length;
+}
+
 function showFigures(turn, answer) {
+  turn.querySelector(".stats")?.remove();
   const row = element("div", "stats");
   for (const [tag, text] of figures(answer)) row.append(element(tag, "", text));
+  if (answer.forgot) row.append(element("span", "forgot", `the context is full: the ${forgotten} oldest messages are left out`));
+  if (answer.reason === "length" && answer.text && !full(answer)) {
+    const more = element("button", "more", "Continue");
+    more.type = "button";
+    more.addEventListener("click", () => goOn(turn));
+    row.append(more);
+  }
   if (answer.text) {
     const copy = element("button", "", "Copy");
     copy.type = "button";
@@ -174,16 +224,44 @@ function ms(seconds) {
 
 async function ask(text) {
   complain("");
+  for (const button of document.querySelectorAll(".more")) button.remove();
   messages.push({ role: "user", content: text });
   const asked = addTurn("user", text);
   const { turn, body: target } = addTurn("assistant", "");
+  const answer = await answered(turn, target, "");
+  if (!answer) return;
+  if (answer.error && !answer.text) { // give the question back, so that it can be sent again
+    messages.pop();
+    turn.remove();
+    asked.turn.remove();
+    page.empty.hidden = messages.length > 0;
+    page.input.value = page.input.value || text;
+    grow();
+  }
+  if (answer.text) messages.push({ role: "assistant", content: answer.text });
+  else if (!answer.error && answer.reason !== "stopped") target.append(element("span", "quiet", "(no text)"));
+  page.input.focus();
+}
+
+// Goes on with the last answer where the limit cut it.
+async function goOn(turn) {
+  if (running) return;
+  complain("");
+  const last = messages.at(-1);
+  const answer = await answered(turn, turn.querySelector(".text"), last.content);
+  if (answer?.text) last.content = answer.text;
+}
+
+// Streams an answer into a turn behind the text that is there; returns it with all of its text, or null if a new chat
+// was started meanwhile.
+async function answered(turn, target, before) {
   turn.classList.add("busy");
   const mine = new AbortController();
   running = mine;
   setBusy(true);
 
   let drawn = true;
-  let latest = "";
+  let latest = before;
   const draw = () => {
     const follow = atBottom();
     render(target, latest);
@@ -191,33 +269,22 @@ async function ask(text) {
     drawn = true;
   };
   const answer = await stream((now) => {
-    latest = now;
+    latest = before + now;
     if (drawn) requestAnimationFrame(draw);
     drawn = false;
   }, mine.signal);
-  if (running !== mine) return; // a new chat was started meanwhile
+  if (running !== mine) return null;
 
   running = null;
   setBusy(false);
   turn.classList.remove("busy");
   const follow = atBottom();
+  answer.text = before + answer.text;
   render(target, answer.text);
-  if (answer.error) {
-    complain(answer.error);
-    if (!answer.text) { // give the question back, so that it can be sent again
-      messages.pop();
-      turn.remove();
-      asked.turn.remove();
-      page.empty.hidden = messages.length > 0;
-      page.input.value = page.input.value || text;
-      grow();
-    }
-  }
-  if (answer.text) messages.push({ role: "assistant", content: answer.text });
-  else if (!answer.error && answer.reason !== "stopped") target.append(element("span", "quiet", "(no text)"));
-  if (turn.isConnected) showFigures(turn, answer);
+  if (answer.error) complain(answer.error);
+  showFigures(turn, answer);
   if (follow) toBottom();
-  page.input.focus();
+  return answer;
 }
 
 function grow() {
@@ -238,6 +305,7 @@ function newChat() {
   running?.abort();
   running = null;
   messages = [];
+  forgotten = 0;
   page.log.replaceChildren();
   page.empty.hidden = false;
   setBusy(false);
@@ -251,10 +319,12 @@ async function loadModels() {
     if (!response.ok) throw new Error(await explain(response));
     const { data } = await response.json();
     page.model.replaceChildren(...data.map((model) => {
+      models.set(model.id, model);
       const option = element("option", "", model.id);
       option.value = model.id;
       return option;
     }));
+    showDefaults();
   } catch (error) {
     complain(error instanceof TypeError ? "The server can't be reached. Is it still running?" : error.message);
   }
@@ -278,11 +348,17 @@ $("theme").addEventListener("click", () => {
 });
 page.system.addEventListener("change", () => store.set("system", page.system.value));
 function showTemperature() {
-  page.shown.value = Number(page.temperature.value).toFixed(1);
+  page.shown.value = String(Number(page.temperature.value));
+}
+
+function showDefaults() {
+  page.temperature.value = defaults().temperature ?? 1;
+  page.most.placeholder = defaults().max_tokens ?? "no limit";
+  showTemperature();
 }
 
 page.temperature.addEventListener("input", showTemperature);
-showTemperature(); // browsers give a reloaded form its old values back
+page.model.addEventListener("change", showDefaults);
 page.toggle.addEventListener("click", () => {
   page.settings.hidden = !page.settings.hidden;
   page.toggle.setAttribute("aria-expanded", String(!page.settings.hidden));
