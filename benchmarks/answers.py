@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from undiced import LLM, SamplingParams
-from undiced.llm import Completion
+from undiced.outputs import Completion
 
 CUT, SEEDS, BATCH = 1500, 4, 16
 LIMITS = (256, 512, 1024)  # of which limits it is told how many answers they would cut
@@ -80,7 +80,7 @@ def asked(llm: LLM, candidate: Candidate, cut: int) -> list[tuple[str, str, Comp
             repetition_penalty=candidate.repetition_penalty,
             top_p=candidate.top_p,
         )
-        return llm.generate(chats, settings)
+        return [output.outputs[0] for output in llm.generate(chats, settings)]
 
     with ThreadPoolExecutor(SEEDS) as pool:
         rounds = list(pool.map(answered, range(SEEDS)))
@@ -98,7 +98,7 @@ def measured(llm: LLM, candidate: Candidate, cut: int) -> dict[str, object]:
     """The row of a candidate."""
     began_s = time.perf_counter()
     answers = asked(llm, candidate, cut)
-    lengths = [len(answer.tokens) for _, _, answer in answers]
+    lengths = [len(answer.token_ids) for _, _, answer in answers]
     endless = [text for text, _, answer in answers if answer.finish_reason == "length"]
     judged = [bool(re.search(right, answer.text)) for _, right, answer in answers if right]
     return {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
+from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.outputs import RequestOutput
 from undiced.params import SamplingParams as SamplingParams
 
@@ -94,6 +95,7 @@ class LLM:
         max_context: int | None = None,
         progress: Progress | None = None,
     ) -> None:
+        from undiced.checkpoint import own_sampling
         from undiced.engine.host import HostBackend
         from undiced.serve.loop import EngineLoop
         from undiced.serve.shared import SharedLoop
@@ -106,6 +108,7 @@ class LLM:
         self.tokenizer = load_tokenizer(compiled.checkpoint)
         template = load_chat_template(compiled.checkpoint)
         self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
+        self._own_sampling = own_sampling(compiled.checkpoint)
         self.program = compiled.program
         self._loop = SharedLoop(EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress)))
         self._ids = itertools.count()
@@ -114,6 +117,16 @@ class LLM:
     def context(self) -> int:
         """Positions a sequence may reach, prompt and answer together."""
         return self._loop.limits.context
+
+    @property
+    def chat_defaults(self) -> dict[str, float]:
+        """What a chat is answered with where nothing else is said, by the names of `SamplingParams`."""
+        return chat_defaults(self._own_sampling)
+
+    @property
+    def can_chat(self) -> bool:
+        """Whether the model has a chat template that can be used."""
+        return self._chat is not None and not self._chat.problem
 
     def generate(
         self,
@@ -139,49 +152,55 @@ class LLM:
         asked = [_plain(prompt) for prompt in many]
         texts = [prompt if isinstance(prompt, str) else None for prompt in asked]
         ids = [self._ids_of(prompt) for prompt in asked]
-        return self._run(texts, ids, _params(sampling_params, len(ids)), continues=True, shown=use_tqdm)
+        return self._run(texts, ids, _params(sampling_params, len(ids)), talk=False, shown=use_tqdm)
 
     def chat(
         self,
-        messages: Messages | Sequence[Messages],
+        messages: str | Messages | Sequence[str | Messages],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         use_tqdm: bool = False,
     ) -> list[RequestOutput]:
-        """Answers one conversation of {"role", "content"} messages, or several together; else as `generate`.
+        """Answers a message or a conversation of {"role", "content"} messages, or several together; else as `generate`.
 
         Raises:
             NoChatTemplateError: a base model; use `generate`.
         """
-        talks = [messages] if messages and isinstance(messages[0], Mapping) else list(messages)
+        one = isinstance(messages, (str, Mapping)) or (len(messages) > 0 and isinstance(messages[0], Mapping))
+        talks = [messages] if one else list(messages)
         pairs = [self._talk(talk) for talk in talks]  # type: ignore[arg-type]
         texts: list[str | None] = [text for text, _ in pairs]
         ids = [ids for _, ids in pairs]
-        return self._run(texts, ids, _params(sampling_params, len(ids)), continues=False, shown=use_tqdm)
+        return self._run(texts, ids, _params(sampling_params, len(ids)), talk=True, shown=use_tqdm)
 
     def stream(
-        self, prompt: Prompt | Messages, sampling_params: SamplingParams | None = None
+        self, prompt: Prompt | Messages, sampling_params: SamplingParams | None = None, *, resume: bool = False
     ) -> Iterator[tuple[str, Completion]]:
-        """Yields (new text, the answer so far) as tokens come; closing the iterator cancels the rest."""
+        """Yields (new text, the answer so far) as tokens come; closing the iterator cancels the rest.
+
+        Args:
+            prompt: messages are answered, a text or token ids continued.
+            resume: go on with the last message, an answer that a limit cut.
+        """
         talk = _is_messages(prompt)
-        ids = self.chat_ids(prompt) if talk else self._ids_of(_plain(prompt))  # type: ignore[arg-type]
+        ids = self.chat_ids(prompt, resume=resume) if talk else self._ids_of(_plain(prompt))  # type: ignore[arg-type]
         params = sampling_params or SamplingParams()
         if params.n != 1:
             raise InvalidRequestError("A stream has one answer.", remedy="Leave n out, or use generate.", param="n")
-        [answer] = self._answers(ids, params, continues=not talk)
+        [answer] = self._answers(ids, params, talk=talk, continues=resume or not talk)
         with closing(self._loop.run([answer.request])) as deltas:
             for delta in deltas:
                 yield answer.take(delta), answer.completion
 
-    def chat_ids(self, messages: Messages) -> list[int]:
-        """Token ids of a conversation, ready to be answered.
+    def chat_ids(self, messages: str | Messages, *, resume: bool = False) -> list[int]:
+        """Token ids of a conversation, ready to be answered, or to be gone on with in its last message.
 
         Raises:
             NoChatTemplateError: a base model, or its template cannot be used.
             InvalidRequestError: the template refuses the messages or leaves out what they say.
             ContextLengthError: they can't fit.
         """
-        return self._talk(messages)[1]
+        return self._talk(messages, resume)[1]
 
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
@@ -201,12 +220,13 @@ class LLM:
         prompts: list[list[int]],
         params: list[SamplingParams],
         *,
-        continues: bool,
+        talk: bool,
         shown: bool,
     ) -> list[RequestOutput]:
         from undiced.cli.terminal import Bar
 
-        asked = [self._answers(ids, one, continues=continues) for ids, one in zip(prompts, params, strict=True)]
+        pairs = zip(prompts, params, strict=True)
+        asked = [self._answers(ids, one, talk=talk, continues=not talk) for ids, one in pairs]
         by_id = {answer.request.id: answer for answers in asked for answer in answers}
         requests, done = [answer.request for answer in by_id.values()], 0
         with Bar("Answers", quiet=not shown) as bar, closing(self._loop.run(requests)) as deltas:
@@ -217,17 +237,22 @@ class LLM:
                     bar.share(done / len(by_id), f"Answers, {done} of {len(by_id)}")
         return [_output(*parts) for parts in zip(texts, prompts, asked, strict=True)]
 
-    def _talk(self, messages: Messages) -> tuple[str, list[int]]:
+    def _talk(self, messages: str | Messages, resume: bool = False) -> tuple[str, list[int]]:
         """The prompt of a conversation: its text and its token ids."""
         if self._chat is None:
             raise NoChatTemplateError(
                 f"{self.config.name} is a base model without a chat template.",
-                remedy="Use `generate` (or /v1/completions) instead, or an instruction-tuned model.",
+                remedy="Use `generate` instead, or an instruction-tuned model.",
             )
-        from undiced.text.prompt import encode_pieces
+        if self._chat.problem:
+            raise NoChatTemplateError(
+                f"{self.config.name} cannot chat. {self._chat.problem}", remedy="Use `generate` instead."
+            )
+        from undiced.text.prompt import PromptOptions, encode_pieces
 
+        said = _messages(messages)
         with self._fitting():
-            pieces = self._chat.pieces(messages)
+            pieces = self._chat.pieces(said, PromptOptions(continue_final_message=resume))
             return "".join(pieces), encode_pieces(self.tokenizer, pieces, self.context)
 
     def _ids_of(self, prompt: str | Sequence[int]) -> list[int]:
@@ -251,17 +276,24 @@ class LLM:
         except TooManyTokensError as error:
             raise ContextLengthError(
                 f"The context holds {self.context} tokens, but the prompt has more than {error.count}.",
-                remedy="Shorten the prompt.",
+                remedy=self._shorter,
                 param="prompt",
             ) from None
 
-    def _answers(self, ids: list[int], params: SamplingParams, *, continues: bool) -> list[Answer]:
+    @property
+    def _shorter(self) -> str:
+        """What to do about a prompt that is too long."""
+        own = self.config.context
+        more = f", or load the model with a larger max_context (it can take {own})" if own > self.context else ""
+        return f"Shorten the prompt{more}."
+
+    def _answers(self, ids: list[int], params: SamplingParams, *, talk: bool, continues: bool) -> list[Answer]:
         """As many as `n`, ready to be run. `continues`: their text goes on where the prompt ended."""
         from undiced.answer import Answer
         from undiced.serve.request import check
         from undiced.text import FoldOptions
 
-        request = self._request(ids, params)
+        request = self._request(ids, params, talk)
         check(request, self._loop.limits)
         options = FoldOptions(
             stops=params.stops,
@@ -275,15 +307,14 @@ class LLM:
             for index, copy in enumerate(request.copies(params.n))
         ]
 
-    def _request(self, ids: list[int], params: SamplingParams) -> Request:
+    def _request(self, ids: list[int], params: SamplingParams, talk: bool) -> Request:
         from undiced.serve import Request
 
-        room = self.context - len(ids)
         return Request(
             id=f"llm-{next(self._ids)}",
             prompt=tuple(ids),
-            max_tokens=max(1, room) if params.max_tokens is None else params.max_tokens,
-            sampling=params.sampling(),
+            max_tokens=params.limit(self.context - len(ids), CHAT_TOKENS if talk else TEXT_TOKENS),
+            sampling=params.sampling(chat_numbers(self._own_sampling) if talk else LIKELIEST),
             eos_ids=tuple(self.tokenizer.eos_ids),
             stop_token_ids=tuple(params.stop_token_ids or ()),
             ignore_eos=params.ignore_eos,
@@ -323,6 +354,20 @@ def _plain(prompt: Prompt) -> str | Sequence[int]:
     named = ", ".join(map(str, prompt))
     raise InvalidRequestError(
         f"A prompt has the members {named[:100]}.", remedy="Give prompt or prompt_token_ids alone.", param="prompt"
+    )
+
+
+def _messages(said: str | Messages) -> Messages:
+    """A conversation as templates take it; a text is one message."""
+    if isinstance(said, str):
+        return [{"role": "user", "content": said}]
+    messages = [one for one in said if isinstance(one, Mapping) and "role" in one]
+    if messages and len(messages) == len(said):
+        return messages
+    raise InvalidRequestError(
+        "A conversation is a text, or a list of messages.",
+        remedy='Write a message as {"role": "user", "content": "Hi"}.',
+        param="messages",
     )
 
 

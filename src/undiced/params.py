@@ -1,22 +1,38 @@
 """SamplingParams: how Python programs say what an answer shall be. The numbers that bend a distribution are the rows of
-`core.sampling`; the rest is here. Knows no engine.
+`core.sampling`; what is left open is settled by the rule in `core.usual`. Knows no engine and no model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import Final
 
 from undiced.core.errors import InvalidRequestError
-from undiced.core.sampling import TOP_LOGPROBS_MAX, Parameters, Sampling, random_seed
+from undiced.core.sampling import TOP_LOGPROBS_MAX, Sampling, random_seed
+from undiced.core.usual import Numbers, settled
+
+
+class Usual(Enum):
+    """Says that nothing was said."""
+
+    LIMIT = "usual"
+
+
+USUAL_LIMIT: Final = Usual.LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams(Parameters):
-    """How to continue a prompt. Greedy unless a temperature is given; `core.sampling` says what each number means.
+class SamplingParams:
+    """How to answer or continue a prompt. `core.sampling` says what each number means.
+
+    A number that is None is the usual one. In a chat: the model's own (`LLM.chat_defaults` tells), or what suits small
+    models. For other text: the likeliest token, without penalties.
 
     Attributes:
-        max_tokens: most tokens to generate; None fills the context, 0 generates none.
+        max_tokens: most tokens to generate; None fills the context, 0 generates none. Unless given, up to 1,024 in a
+            chat and 256 elsewhere, or what fits.
         seed: equal seeds give equal answers; None draws one.
         n: answers to one prompt, whose seeds differ.
         min_tokens: before that many nothing ends the answer: no end token, no stop token, no stop string.
@@ -31,8 +47,14 @@ class SamplingParams(Parameters):
         prompt_logprobs: the same for the prompt's tokens, from the second one on.
     """
 
-    temperature: float = 0.0
-    max_tokens: int | None = 256
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    max_tokens: int | Usual | None = USUAL_LIMIT
     seed: int | None = None
     n: int = 1
     min_tokens: int = 0
@@ -51,8 +73,16 @@ class SamplingParams(Parameters):
         """The strings that end the answer."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
-    def sampling(self) -> Sampling:
-        """What the engine is told.
+    def limit(self, room: int, usual: int) -> int:
+        """Most tokens of an answer, where `room` are left behind the prompt and `usual` are enough for most."""
+        if self.max_tokens is None:
+            return max(1, room)
+        if self.max_tokens is USUAL_LIMIT:
+            return max(1, min(room, max(usual, self.min_tokens)))
+        return self.max_tokens
+
+    def sampling(self, usual: Numbers) -> Sampling:
+        """What the engine is told; `usual` are the numbers where nothing was said.
 
         Raises:
             InvalidRequestError: an impossible value that the engine's own check can't see.
@@ -65,14 +95,14 @@ class SamplingParams(Parameters):
             logprobs=-1 if self.logprobs is None else self.logprobs,
             min_tokens=self.min_tokens,
         )
-        return rest.bent(lambda name: getattr(self, name))
+        return rest.bent(settled(self, usual))
 
 
 def _check(params: SamplingParams) -> None:
     most = params.max_tokens
     if params.n < 1:
         raise InvalidRequestError(f"n is {params.n}; it must be at least 1.", param="n")
-    if params.min_tokens < 0 or (most is not None and params.min_tokens > max(most, 0)):
+    if params.min_tokens < 0 or (isinstance(most, int) and params.min_tokens > max(most, 0)):
         raise InvalidRequestError(
             f"min_tokens is {params.min_tokens}; it must be between 0 and max_tokens.", param="min_tokens"
         )

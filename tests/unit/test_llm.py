@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from undiced import LLM, SamplingParams
+from undiced.checkpoint import CATALOG
 from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestError, UndicedError
+from undiced.core.usual import CHAT_TOKENS, TEXT_TOKENS
 
 pytestmark = pytest.mark.model
 TEXT = "The capital of France is"
@@ -95,9 +98,50 @@ def test_a_stream_left_early_and_one_inside_another(llm: LLM) -> None:
 
 
 def test_chat_answers_messages(llm: LLM) -> None:
-    [answer] = llm.chat([{"role": "user", "content": "What is 2+2?"}], SamplingParams(max_tokens=32))
+    params = SamplingParams(max_tokens=32, temperature=0, repetition_penalty=1)
+    [answer] = llm.chat([{"role": "user", "content": "What is 2+2?"}], params)
     assert "4" in answer.text
     assert answer.outputs[0].finish_reason == "stop"
+    assert llm.chat("What is 2+2?", params)[0].text == answer.text
+    assert len(llm.chat(["What is 2+2?", "Hi"], params)) == 2
+
+
+@pytest.mark.parametrize("said", [[[]], [["Hi"]], [{"content": "Hi"}], {"role": "user", "content": "Hi"}])
+def test_what_is_neither_a_text_nor_messages_is_no_conversation(llm: LLM, said: object) -> None:
+    with pytest.raises(InvalidRequestError, match='"role": "user"'):
+        llm.chat(said)  # type: ignore[arg-type]
+
+
+def test_a_chat_takes_the_models_own_numbers_and_a_text_the_likeliest_token(llm: LLM) -> None:
+    own = llm.chat_defaults
+    assert own == {**CATALOG["smollm2-135m"].sampling, "max_tokens": CHAT_TOKENS}
+    said = SamplingParams(seed=3, max_tokens=12)
+    explicit = SamplingParams(seed=3, **{**own, "max_tokens": 12})  # type: ignore[arg-type]
+    assert llm.chat("Hi", said)[0].text == llm.chat("Hi", explicit)[0].text
+    greedy = SamplingParams(temperature=0, max_tokens=12)
+    assert llm.generate(TEXT, said)[0].text == llm.generate(TEXT, greedy)[0].text
+
+
+def test_the_usual_limit_fits_what_is_left_of_the_context(llm: LLM) -> None:
+    usage = llm.generate("word " * 500, SamplingParams(ignore_eos=True))[0].outputs[0].usage
+    assert usage is not None and usage.prompt_tokens + usage.completion_tokens == llm.context
+
+
+def test_a_limit_is_what_is_said_or_usual_or_what_fits() -> None:
+    assert SamplingParams().limit(room=1000, usual=TEXT_TOKENS) == TEXT_TOKENS
+    assert SamplingParams(min_tokens=500).limit(room=1000, usual=TEXT_TOKENS) == 500
+    assert SamplingParams().limit(room=10, usual=TEXT_TOKENS) == 10
+    assert SamplingParams(max_tokens=None).limit(room=1000, usual=TEXT_TOKENS) == 1000
+    assert SamplingParams(max_tokens=2000).limit(room=1000, usual=TEXT_TOKENS) == 2000
+
+
+def test_a_cut_answer_is_gone_on_with(llm: LLM) -> None:
+    params = SamplingParams(temperature=0, max_tokens=8)
+    asked = [{"role": "user", "content": "Tell me a long story."}]
+    first = llm.chat(asked, params)[0]
+    told = [*asked, {"role": "assistant", "content": first.text}]
+    rest = "".join(piece for piece, _ in llm.stream(told, params, resume=True))
+    assert first.text + rest == llm.chat(asked, replace(params, max_tokens=16))[0].text
 
 
 @pytest.mark.parametrize(

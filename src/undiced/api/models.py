@@ -12,7 +12,7 @@ from undiced.api.errors import NotServedError
 from undiced.api.metrics import CONTENT_TYPE
 from undiced.api.openapi import document
 from undiced.core.sampling import PARAMETERS
-from undiced.core.usual import CHAT_TOKENS, chat_numbers
+from undiced.core.usual import chat_defaults
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,7 +31,7 @@ def model_object(card: ModelCard) -> dict[str, object]:
         "created": card.created,
         "owned_by": card.owned_by,
         "context_length": card.context,
-        "chat_defaults": {**chat_numbers(card.sampling), "max_tokens": CHAT_TOKENS},
+        "chat_defaults": chat_defaults(card.sampling),
     }
     return shown | ({"license": card.license} if card.license else {})
 
@@ -62,7 +62,7 @@ async def get_model(request: Request) -> Response:
 
 
 async def props(request: Request) -> Response:
-    """GET /props: what the model is and how it is served; `?model=` names one of several."""
+    """GET /props: what the model is and how it is served, `defaults` those of chats; `?model=` names one of several."""
     service: Service = request.app.state.service
     card = service.deployment(request.query_params.get("model", "")).card
     facts: dict[str, object] = {} if card.facts is None else asdict(card.facts)
@@ -72,7 +72,7 @@ async def props(request: Request) -> Response:
         "version": service.version,
         "system_fingerprint": card.fingerprint,
         "modalities": {"input": ["text"], "output": ["text"]},
-        "defaults": {row.name: row.default for row in PARAMETERS},
+        "defaults": {row.name: card.sampling.get(row.name, row.default) for row in PARAMETERS},
         "max_connections": service.settings.max_connections,
     }
     return _json(shown)

@@ -148,12 +148,12 @@ def _member(line: Field, typed: Schema) -> Schema:
 
 
 def _number(line: Field, typed: Schema) -> Schema:
-    """Type and range of a number; null is the default."""
+    """Type and range of a number; null is what the model brings, or off."""
     options = typed.get("anyOf")
     if not isinstance(options, list) or {"type": "number"} not in options:
         return {}
     kind: Schema = {"type": ["integer" if line.name in WHOLE else "number", "null"]}
     if line.name in RANGES:
-        span, default = RANGES[line.name]
-        return kind | {"minimum": span.low, "maximum": span.high, "default": default}
+        span = RANGES[line.name]
+        return kind | {"minimum": span.low, "maximum": span.high}
     return kind | ({"minimum": 0, "maximum": TOP_LOGPROBS_MAX} if line.name == "logprobs" else {"minimum": 1})

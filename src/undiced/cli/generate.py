@@ -1,4 +1,4 @@
-"""`undiced generate`: continues one text, in this process."""
+"""`undiced generate`: answers one question, or continues one text, in this process."""
 
 from __future__ import annotations
 
@@ -7,50 +7,106 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Seed, Temperature, Threads
+from undiced.cli.options import (
+    DEFAULT_MODEL,
+    Json,
+    MaxContext,
+    MaxTokens,
+    Model,
+    RepeatPenalty,
+    Seed,
+    Temperature,
+    Threads,
+    TopK,
+    TopP,
+)
+from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
+from undiced.core.usual import TEXT_TOKENS
 
 if TYPE_CHECKING:
+    from undiced.llm import LLM
     from undiced.outputs import Completion
 
 
 def generate(
     model: Model = DEFAULT_MODEL,
-    prompt: Annotated[
-        str, typer.Option("--prompt", "-p", help="The text to continue; - reads it from the input.")
-    ] = "-",
-    count: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Most tokens to generate.")] = 128,
-    temperature: Temperature = 0.0,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to answer; - reads it from the input.")] = "-",
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    repeat_penalty: RepeatPenalty = None,
     seed: Seed = None,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be repeated.")] = None,
-    chat: Annotated[bool, typer.Option("--chat", help="Answer the text as a chat message.")] = False,
+    chat: Annotated[
+        bool | None,
+        typer.Option(
+            "--chat/--raw",
+            show_default="--chat if the model has a chat template",
+            help=f"Answer as a chat, or continue the raw text by the likeliest tokens, {TEXT_TOKENS} at most.",
+        ),
+    ] = None,
     threads: Threads = None,
     max_context: MaxContext = None,
     as_json: Json = False,
 ) -> None:
-    """Continue a text, and say how fast."""
+    """Answer a question, or continue a text with --raw, and say how fast."""
     from undiced.cli.terminal import emit, loading, typed
-    from undiced.llm import LLM, SamplingParams
+    from undiced.llm import LLM
+    from undiced.params import USUAL_LIMIT, SamplingParams
 
     if prompt == "-" and sys.stdin.isatty():
-        typer.secho("The text to continue, then Ctrl-D:", fg="bright_black", err=True)
+        typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
     text = typed() if prompt == "-" else prompt
-    params = SamplingParams(max_tokens=count, temperature=temperature, seed=seed, stop=tuple(stop or ()))
+    params = SamplingParams(
+        max_tokens=max_tokens or USUAL_LIMIT,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        repetition_penalty=repeat_penalty,
+        seed=seed,
+        stop=tuple(stop or ()),
+    )
     with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
-    asked = [{"role": "user", "content": text}] if chat else text
     with llm:
+        if not text.strip():
+            raise InvalidRequestError("The prompt is empty.", remedy="Give a text with --prompt, or on the input.")
         answer = None
+        talk = llm.can_chat if chat is None else chat
+        asked = [{"role": "user", "content": text.strip()}] if talk else text
         for piece, so_far in llm.stream(asked, params):
             answer = so_far
             if not as_json:
                 typer.echo(printable(piece), nl=False)
-    assert answer is not None  # the last delta carries the account, so there is at least one
+        assert answer is not None  # the last delta carries the account, so there is at least one
+        note = advice(llm, answer, talk=talk)
     if as_json:
-        emit(summary(answer))
+        emit(summary(answer) | ({"note": note} if note else {}))
     else:
         typer.echo()
-        typer.secho(figures(answer), fg="bright_black", err=True)
+        typer.secho("\n".join(filter(None, (figures(answer), note))), fg="bright_black", err=True)
+
+
+def advice(llm: LLM, answer: Completion, *, talk: bool) -> str:
+    """What to do about an answer that was cut, or that is none; else empty."""
+    if answer.finish_reason == "length":
+        if fills_context(llm, answer):
+            return f"Cut: the context of {llm.context} tokens is full; --max-context sets its length."
+        return f"Cut at {len(answer.token_ids)} tokens; --max-tokens sets the limit."
+    if answer.text.strip():
+        return ""
+    if talk:
+        return "The answer is empty. Ask in other words, or with another --seed."
+    if llm.can_chat:
+        return "The model ended the text at once. It is tuned to chat: leave out --raw to have the text answered."
+    return "The model ended the text at once. Give it the beginning of a text that it can go on with."
+
+
+def fills_context(llm: LLM, answer: Completion) -> bool:
+    """Whether nothing could follow an answer, whatever its limit."""
+    return answer.usage is not None and answer.usage.prompt_tokens + answer.usage.completion_tokens >= llm.context
 
 
 def summary(answer: Completion) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 A number is what the request or the user says; else, in a chat, the model's own (its files' or its catalog entry's, all
 of them together); else what suits the place: CHAT for people, the model's bare distribution over HTTP, LIKELIEST for
-raw text in a program or a terminal. Knows no model and no request. `benchmarks/answers.py` measured the numbers.
+raw text in a program or a terminal. Who says temperature 0 gets the likeliest token: no penalty that nobody asked for.
+Knows no model and no request. `benchmarks/answers.py` measured the numbers.
 """
 
 from __future__ import annotations
@@ -26,12 +27,21 @@ def chat_numbers(own: Numbers) -> Numbers:
     return own or CHAT
 
 
+def chat_defaults(own: Numbers) -> dict[str, float]:
+    """The same with `max_tokens`, as clients are told."""
+    return {**chat_numbers(own), "max_tokens": CHAT_TOKENS}
+
+
 def settled(said: object, usual: Numbers) -> Callable[[str], float]:
     """The value of each parameter by its name: what `said` has as an attribute, unless None, else the usual one."""
+    greedy = getattr(said, "temperature", None) == 0
 
     def value(name: str) -> float:
         number: float | None = getattr(said, name)
-        return usual.get(name, getattr(_OFF, name)) if number is None else number
+        if number is not None:
+            return number
+        off: float = getattr(_OFF, name)
+        return off if greedy else usual.get(name, off)
 
     return value
 

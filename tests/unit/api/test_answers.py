@@ -283,10 +283,10 @@ def test_extras_of_other_servers_reach_the_sampler(caller):
 
 def test_a_chat_takes_the_numbers_that_the_request_leaves_open_from_the_model(make):
     caller = make(sampling={"temperature": 0.4, "top_p": 0.9, "repetition_penalty": 1.1})
-    caller.chat(temperature=0, top_p=None)
+    caller.chat(temperature=0.5, top_p=None)
     caller.complete()
     chat, text = (request.sampling for request in caller.engine.submitted)
-    assert (chat.temperature, chat.top_p, chat.repetition_penalty, chat.top_k) == (0, 0.9, 1.1, 0)
+    assert (chat.temperature, chat.top_p, chat.repetition_penalty, chat.top_k) == (0.5, 0.9, 1.1, 0)
     assert (text.temperature, text.top_p, text.repetition_penalty) == (1, 1, 1), "raw text is the model's own"
 
 

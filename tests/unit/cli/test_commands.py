@@ -11,6 +11,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from undiced.cli.app import app
 
 RUN = [sys.executable, "-c", "from undiced.cli import main; main()"]
 MODEL = "smollm2-135m"
@@ -103,18 +106,34 @@ def test_a_damaged_file_is_one_clear_error(tmp_path):
 
 @pytest.mark.model
 def test_generate_prints_text_or_json():
-    asked = ["generate", MODEL, "-p", "The capital of France is", "-n", "6", "--max-context", "256"]
+    asked = ["generate", MODEL, "--raw", "-p", "The capital of France is", "-n", "6", "--max-context", "256"]
     answer = json.loads(run(*asked, "--json").stdout)
-    assert answer.keys() == {"text", "tokens", "tokens_per_second", "time_to_first_token_s", "finish_reason"}
+    assert answer.keys() == {"text", "tokens", "tokens_per_second", "time_to_first_token_s", "finish_reason", "note"}
     assert (answer["tokens"], answer["finish_reason"]) == (6, "length")
     assert answer["tokens_per_second"] > 0 and answer["time_to_first_token_s"] > 0
     plain = run(*asked)
     assert plain.stdout == answer["text"] + "\n"
     assert "tokens/s" in plain.stderr
-    assert (
-        run("generate", MODEL, "-n", "6", "--max-context", "256", typed="The capital of France is").stdout
-        == plain.stdout
-    )
+    assert "--max-tokens sets the limit" in plain.stderr and answer["note"] in plain.stderr
+    short = ["generate", MODEL, "--raw", "--tokens", "6", "--max-context", "256"]
+    assert run(*short, typed="The capital of France is").stdout == plain.stdout
+
+
+@pytest.mark.model
+def test_generate_answers_a_question_and_says_so_where_a_raw_text_ends_at_once():
+    asked = ["generate", MODEL, "-p", "What is the capital of France?", "--max-context", "512"]
+    answer = json.loads(run(*asked, "--json", "--seed", "1").stdout)
+    assert answer["text"].strip() and answer["tokens"] > 1
+    assert "The prompt is empty." in run("generate", MODEL, "--max-context", "64", typed=" \n").stderr
+    raw = run(*asked, "--raw")
+    assert raw.stdout == "\n" and "leave out --raw" in raw.stderr
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--top-p", "--top-k", "--repeat-penalty", "--max-tokens"])
+@pytest.mark.parametrize("command", ["chat", "generate"])
+def test_sampling_options_are_everywhere_and_checked(command, option):
+    found = CliRunner().invoke(app, [command, option, "-1"])
+    assert found.exit_code == 2 and option in found.output
 
 
 @pytest.mark.model
@@ -131,8 +150,30 @@ def test_chat_converses_resets_and_ends():
 def test_chat_survives_a_message_that_is_too_long():
     found = run("chat", MODEL, "--max-context", "128", typed="word " * 400 + "\nSay hi.\n")
     assert found.returncode == 0
-    assert found.stderr.count("error: ") == 1
+    assert found.stderr.count("error: ") == 1 and "larger --max-context (8192 at most" in found.stderr
     assert found.stdout.count("tokens/s") == 1
+
+
+@pytest.mark.model
+def test_a_chat_beyond_its_context_goes_on_without_its_oldest_turns():
+    typed = "".join(f"Note {at}: {'word ' * 40}\n" for at in range(4))
+    command = ["chat", MODEL, "--max-context", "160", "-n", "8"]
+    found = run(*command, "--system", "Be brief.", "--json", typed=typed)
+    answers = [json.loads(line) for line in found.stdout.splitlines()]
+    assert [answer.get("left_out_messages", 0) for answer in answers] == [0, 0, 2, 4]
+    told = run(*command, typed="/continue\n" + typed).stdout
+    assert "There is no cut answer" in told and "/continue goes on" in told
+    assert "The context of 160 tokens is full: the 2 oldest messages are left out." in told
+
+
+@pytest.mark.model
+def test_a_cut_answer_goes_on():
+    command = ["chat", MODEL, "--temperature", "0", "--json", "--max-context", "256"]
+    found = run(*command, "-n", "12", typed="Tell me a long story.\n/continue\n/reset\n")
+    first, rest = map(json.loads, found.stdout.splitlines())
+    whole = run(*command, "-n", "24", typed="Tell me a long story.\n")
+    assert first["finish_reason"] == rest["finish_reason"] == "length"
+    assert first["text"] + rest["text"] == json.loads(whole.stdout)["text"]
 
 
 @pytest.mark.model
@@ -149,7 +190,7 @@ def test_chat_answers_lines_with_lines_of_json():
 
 @pytest.mark.model
 def test_an_interruption_is_status_130_without_a_traceback():
-    command = [*RUN, "generate", MODEL, "-p", "Once", "-n", "2000", "--max-context", "4096"]
+    command = [*RUN, "generate", MODEL, "--raw", "-p", "Once", "-n", "2000", "--max-context", "4096"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.read(1)
