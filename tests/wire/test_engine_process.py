@@ -117,9 +117,13 @@ async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
         assert [account.finish_reason for account in accounts] == ["error"] * 3
         assert all(account.completion_tokens > 0 for account in accounts)
         assert client.health.state == "restarting"
-        with pytest.raises(UnavailableError, match="restarting"):
+        with pytest.raises(UnavailableError, match="restarting") as caught:
             client.submit(ask("meanwhile"))
+        began_s = time.monotonic()
         await until(lambda: client.health.state == "ready")
+        assert caught.value.retry_after_s is not None, "as long as the first start took"
+        assert 0.3 < (caught.value.retry_after_s + 0.2) / (time.monotonic() - began_s + 0.2) < 3
+        assert client.health.back_s is None
         assert client.health.restarts == 1
         request = ask("after")
         assert (await read(client, request))[0] == alone(request)

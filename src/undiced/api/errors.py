@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.encoding import encode
-from undiced.core.errors import InvalidRequestError, QueueFullError, UndicedError
+from undiced.core.errors import InvalidRequestError, QueueFullError, UnavailableError, UndicedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +143,8 @@ def retry_headers(error: UndicedError, default_s: float) -> dict[str, str]:
     """`retry-after` in whole seconds for errors that pass, nothing for others."""
     if error.status not in (429, 503):
         return {}
-    wait_s = error.retry_after_s if isinstance(error, QueueFullError) else default_s
+    known_s = error.retry_after_s if isinstance(error, QueueFullError | UnavailableError) else None
+    wait_s = default_s if known_s is None else known_s
     return {"retry-after": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(wait_s))))}
 
 

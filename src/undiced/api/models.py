@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.encoding import encode
-from undiced.api.errors import NotServedError
+from undiced.api.errors import NotServedError, retry_headers
 from undiced.api.metrics import CONTENT_TYPE
 from undiced.api.openapi import document
+from undiced.core.errors import UnavailableError
 from undiced.core.sampling import PARAMETERS
 from undiced.core.usual import chat_defaults
 
@@ -110,7 +111,8 @@ async def health(request: Request) -> Response:
     seen = worst or engines[first]
     state = seen.state if service.state == "ready" else service.state
     told = {"status": state, "progress": seen.progress, "detail": seen.detail, **models}
-    return _json(told, 503, {"retry-after": str(int(service.settings.retry_after_s))})
+    error = UnavailableError(seen.detail, retry_after_s=seen.back_s)
+    return _json(told, 503, retry_headers(error, service.settings.retry_after_s))
 
 
 async def metrics(request: Request) -> Response:

@@ -138,10 +138,16 @@ class NothingAllowedError(InvalidRequestError):
 
 
 class UnavailableError(UndicedError):
-    """The server is starting, draining or restarting its engine."""
+    """The server is starting, draining or restarting its engine; likely for `retry_after_s` seconds more, if known."""
 
     code = "service_unavailable"
     status = 503
+
+    def __init__(
+        self, message: str, *, remedy: str = "", param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy, param=param)
+        self.retry_after_s = retry_after_s
 
 
 class ShuttingDownError(UnavailableError):

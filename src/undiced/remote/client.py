@@ -48,12 +48,14 @@ class Health:
         state: requests are taken only when "ready".
         progress: of loading, from 0 to 1. detail: what is being loaded, or what is wrong.
         restarts: how often the engine had to be started again.
+        back_s: while it is started again, seconds until it is likely ready.
     """
 
     state: State
     progress: float
     detail: str
     restarts: int
+    back_s: float | None = None
 
 
 class EngineClient:
@@ -120,7 +122,7 @@ class EngineClient:
     def health(self) -> Health:
         """How the engine is, for health checks and for a progress bar while it loads."""
         engine = self._engine
-        return Health(engine.state, engine.progress, engine.detail, engine.restarts)
+        return Health(engine.state, engine.progress, engine.detail, engine.restarts, engine.back_s)
 
     @property
     def pid(self) -> int | None:
@@ -157,7 +159,7 @@ class EngineClient:
         engine = self._engine
         if engine.state == "failed":
             return UnavailableError(f"The engine has failed for good: {engine.detail}", remedy=_SOON)
-        return UnavailableError(f"The engine is {engine.state}.", remedy=_SOON)
+        return UnavailableError(f"The engine is {engine.state}.", remedy=_SOON, retry_after_s=engine.back_s)
 
     def cancel(self, request_id: str, *, at_token: int | None = None) -> None:
         """`Stream.cancel` by id."""

@@ -92,10 +92,16 @@ class Supervisor:
         self._on_frame, self._on_loss = received, lost
         self._watch = Watch(patience)
         self._deaths: list[float] = []
+        self._loading_s = self._due_s = 0.0  # how long loading took; when the process that replaces a dead one is ready
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
         self._over: asyncio.Future[UndicedError] | None = None
+
+    @property
+    def back_s(self) -> float | None:
+        """Seconds until the engine that is started again is likely ready: it takes as long as the last time."""
+        return max(0.0, self._due_s - time.monotonic()) if self.state == "restarting" else None
 
     async def start(self) -> None:
         """Start the engine and wait until it is loaded.
@@ -209,7 +215,7 @@ class Supervisor:
             return None
         nth = f"restart {len(self._deaths)} of at most {policy.limit} in {policy.window_s:g} s"
         _log.error("The engine %s. It is started again in %g s (%s).", cause, pause_s, nth)
-        self.state = "restarting"
+        self.state, self._due_s = "restarting", now + pause_s + self._loading_s
         return pause_s
 
     # while one lives
@@ -271,6 +277,8 @@ class Supervisor:
         assert self._started is not None
         self.limits, self._watch.loading = message.limits, False
         self.progress, self.detail = 1.0, ""
+        if self.process is not None:
+            self._loading_s = time.monotonic() - self.process.started_s
         if self.state in ("starting", "restarting"):
             self.state = "ready"
         if not self._started.done():
@@ -281,4 +289,4 @@ class Supervisor:
     def _disconnected(self) -> None:
         """The process is about to end."""
         if self.state in ("ready", "unresponsive"):
-            self.state = "restarting"
+            self.state, self._due_s = "restarting", time.monotonic() + self._policy.pause_s + self._loading_s
