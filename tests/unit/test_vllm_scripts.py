@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +113,16 @@ def test_what_the_engine_cannot_do_is_refused_by_name() -> None:
 def test_a_stream_is_one_answer(llm: LLM) -> None:
     with pytest.raises(InvalidRequestError, match="one answer"):
         next(llm.stream(TEXT, SamplingParams(n=2)))
+
+
+def test_the_page_about_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "llm.md").read_text()
+    exec(compile("\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)), "llm.md", "exec"), {})
+    shown = capsys.readouterr().out
+    assert "The capital of France is | " in shown
+    assert re.search(r"\n\d+ tokens per second\n$", shown)
+
+
+def test_the_page_names_every_parameter() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "llm.md").read_text()
+    assert all(f"`{field.name}`" in page for field in fields(SamplingParams))
