@@ -40,9 +40,9 @@ WAFER = toy(12, 12)
 def programs() -> list[tuple[WaferProgram, dict[str, Any]]]:
     """Small ones of two families, of published mappings, and one that went through all passes; with their weights."""
     found = []
-    for name in ("llama", "qwen3-moe"):
+    for name, groups in (("llama", 1), ("qwen3-moe", 1), ("qwen3-moe", 2)):
         graph, weights = tiny(name)
-        program = compile_mesh(graph, 3, 4, cuts=(3,), context=16, choices=LEAN)
+        program = compile_mesh(graph, 3, 4, cuts=(3,), context=16, choices=LEAN, groups=groups)
         found.append((msgspec.structs.replace(program, machine_digest=WAFER.digest), weights))
     graph, weights = randomly(replace(DENSE, tied=True))
     narrow = Options(bounds=Bounds(1, 16), region=(6, 6), code_bytes=(1 << 20) - 1200)

@@ -24,6 +24,7 @@ def compile_mesh(
     context: int = 1024,
     choices: Choices = EXACT,
     chunk: int = CHUNK,
+    groups: int = 1,
 ) -> WaferProgram:
     """The program of a model whose regions are of `rows` by `columns` cores each, a wafer a region.
 
@@ -32,11 +33,12 @@ def compile_mesh(
         context: positions that a sequence may have.
         choices: element types, and what is done at the roots of trees.
         chunk: tokens of one sequence in a step.
+        groups: of columns, on which experts lie.
 
     Raises:
         CompileError: an operator has no lowering, or a cut lies outside the graph.
     """
-    streams = Streams(graph, Grid(rows, columns), choices, context, chunk)
+    streams = Streams(graph, Grid(rows, columns, groups), choices, context, chunk)
     runs = [streams.lowered(segment) for segment in segments(graph)]
     edges = [0, *cuts, len(runs)]
     if any(low >= high for low, high in pairwise(edges)):

@@ -2,23 +2,34 @@
 
 from dataclasses import replace
 from itertools import combinations
+from math import ceil
 
 import pytest
 from support.mesh_configs import DENSE, LATENT, MIXED
+from support.mesh_models import differences, randomly
 
+from undiced.compiler.wafer import shapes
 from undiced.compiler.wafer.lower.choices import LEAN
+from undiced.compiler.wafer.lower.grid import Grid
+from undiced.compiler.wafer.lower.lowering import PARTS
+from undiced.compiler.wafer.lower.segments import grain_for, segments
 from undiced.compiler.wafer.place import overlap
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
 from undiced.machine.presets import toy, wse3
-from undiced.model import PRESETS, build_config, preset
+from undiced.model import PRESETS, MoeConfig, build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.instruction import Product
+from undiced.program.wafer.layout import Keeper
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import DType
 from undiced.sim.clock import time_step
+from undiced.sim.mesh.executor import MeshExecutor
 
+TINY = replace(
+    DENSE, layers=4, dim=40, kv_heads=4, moe=MoeConfig(experts=40, top_k=4, ffn=4, layers=(0, 1, 2, 3), shared_ffn=6)
+)
 TOY, TIGHT = toy(12, 10, 32 << 10), toy(12, 10, 24 << 10)
 WIDE = replace(DENSE, layers=6, dim=64, heads=8, kv_heads=4, ffn=160, vocab=200)
 BOUNDS = Bounds(1, 64)
@@ -62,6 +73,45 @@ def test_more_wafers_are_never_slower():
         few = compiled(machine=machine)
         more = compiled(machine=machine, wafers=wafers(few) + 2)
         assert time_step(more, machine).token_cycles <= time_step(few, machine).token_cycles
+
+
+def groups(program):
+    """Groups of columns that experts lie on."""
+    parts = [part for stream in program.streams for value in stream.values for part in value.columns]
+    return max((part.ways for part in parts if isinstance(part, Keeper)), default=1)
+
+
+def test_experts_lie_on_columns_of_their_own_where_that_saves_wafers_and_nowhere_else(monkeypatch):
+    tight, roomy = compiled(TINY, TIGHT), compiled(TINY, TOY)
+    assert groups(tight) > 1 == groups(roomy)
+    monkeypatch.setattr(shapes, "most_groups", lambda config, columns: 1)
+    assert wafers(compiled(TINY, TIGHT)) > wafers(tight)
+    assert compiled(TINY, TOY) == roomy
+
+
+def test_what_is_compiled_with_experts_on_columns_of_their_own_computes_the_model():
+    graph, weights = randomly(TINY)
+    program = compile_graph(graph, TIGHT, Options(bounds=BOUNDS))
+    worst, _ = differences(graph, weights, MeshExecutor(program, weights.__getitem__), [3, 17, 36, 0, 8], first=1)
+    assert groups(program) > 1
+    assert worst < 5e-3
+
+
+@pytest.mark.parametrize(("experts", "ffn"), [(8, 3), (40, 4), (7, 16), (128, 2), (4, 200)])
+def test_groups_are_the_fewest_of_equal_memory_and_leave_a_core_one_column_of_a_choice(experts, ffn):
+    config = replace(TINY, moe=replace(TINY.moe, experts=experts, ffn=ffn))
+    for columns in range(1, 200):
+        count = shapes.most_groups(config, columns)
+        assert count == 1 or ceil(ffn / (columns // count)) == 1
+        held = [ceil(experts / n) * ceil(ffn / (columns // n)) for n in range(1, columns + 1)]
+        free = [each for n, each in enumerate(held, 1) if n == 1 or ceil(ffn / (columns // n)) == 1]
+        assert held[count - 1] == min(free)
+        assert held[count - 1] not in held[: count - 1]
+
+
+def test_a_block_of_experts_on_columns_of_their_own_is_not_cut():
+    block = next(each for each in segments(build_config(TINY)) if each.splits)
+    assert grain_for(block, TINY, Grid(4, 2)) < PARTS == grain_for(block, TINY, Grid(4, 8, 2))
 
 
 def test_deeper_contexts_cost_more_and_one_program_serves_them_all():

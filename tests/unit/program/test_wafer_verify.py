@@ -17,11 +17,11 @@ from undiced.machine.presets import toy
 from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.file import decode
-from undiced.program.wafer.layout import Axis, Dim, Partial, Shard
+from undiced.program.wafer.layout import Axis, Dim, Keeper, Partial, Replicate, Shard, Spread
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.rules.table import RULES
 from undiced.program.wafer.tree import Level, Tree
-from undiced.program.wafer.value import Kind, View
+from undiced.program.wafer.value import Kind, Value, View
 from undiced.program.wafer.verify import verify
 from undiced.sim.mesh.executor import EXECUTORS
 
@@ -130,3 +130,83 @@ def test_what_breaks_a_rule_is_named(what: str) -> None:
 def test_a_program_beyond_its_machine_is_refused() -> None:
     with pytest.raises(CompileError, match="beyond the mesh of 3 x 3"):
         verify(small(), hardware(toy(3, 3)))
+
+
+def mixture(
+    changes: dict[str, dict[str, object]] | None = None,
+    more: tuple[Value, ...] = (),
+    added: tuple[isa.Instruction, ...] = (),
+) -> WaferProgram:
+    """A program whose experts lie on two groups of columns; values of its mixture's stream declared otherwise, others
+    added, and instructions that follow."""
+    program = compile_mesh(tiny("qwen3-moe")[0], 3, 4, context=32, groups=2)
+    for number, stream in enumerate(program.streams):
+        if "moe.ids" in [value.name for value in stream.values]:
+            values = tuple(replace(v, **(changes or {}).get(v.name, {})) for v in stream.values)
+            found = replace(stream, values=(*values, *more), instructions=(*stream.instructions, *added))
+            streams = (*program.streams[:number], found, *program.streams[number + 1 :])
+            return replace(program, streams=streams)
+    raise AssertionError("no mixture")
+
+
+def mixture_value(name: str) -> Value:
+    return next(v for stream in mixture().streams for v in stream.values if v.name == name)
+
+
+def like_active(columns: Spread, dims: slice = slice(None)) -> Value:
+    """A new value as what is sent down, with other columns."""
+    active = mixture_value("moe.active.all")
+    return Value("new", active.dims[dims], active.dtype, active.rows, columns)
+
+
+OWN = (Keeper("moe.ids", 2, 4), Shard("feature", 2))
+SOMEWHERE = {
+    "new as all x2": lambda: mixture(
+        more=(like_active((Replicate(2), OWN[1])),), added=(isa.Apply("n", "exp", "new", "moe.active.all"),)
+    ),
+    "new has 15 elements": lambda: mixture(
+        more=(like_active((Shard("feature", 4),)),), added=(isa.Copy("n", "new", "moe.active.all"),)
+    ),
+    "has not all of": lambda: mixture(
+        more=(like_active(OWN, slice(1, None)),), added=(isa.Fold("n", "sum", "new", "moe.active.all"),)
+    ),
+    "moe.active.all as who has moe.ids.*new as feature": lambda: mixture(
+        more=(like_active(OWN[1:], slice(1, None)),), added=(isa.Fold("n", "sum", "new", "moe.active.all"),)
+    ),
+    "moe.gate.terms as all x2": lambda: mixture(
+        {"moe.gate.terms": {"columns": (Replicate(2), OWN[1])}, "moe.payload": {"columns": ()}}
+    ),
+    "moe.gate.terms as who has moe.ids by 3": lambda: mixture(
+        {"moe.gate.terms": {"columns": (Keeper("moe.ids", 2, 3), OWN[1])}, "moe.payload": {"columns": ()}}
+    ),
+    "'nowhere', which the stream does not declare": lambda: mixture(
+        {"moe.gate.terms": {"columns": (Keeper("nowhere", 2, 4), OWN[1])}}
+    ),
+    "moe.payload.sum as own": lambda: mixture({"moe.payload.sum": {"columns": ()}}),
+    "moe.active .*as own|moe.active.all .*; moe.active as own": lambda: mixture({"moe.active": {"columns": ()}}),
+    "is activation, and lies with experts of which cores have 0": lambda: mixture(
+        {"moe.gate.terms": {"columns": (Keeper("moe.ids", 2, 0), OWN[1])}}
+    ),
+    "is weight, and lies with experts": lambda: mixture({mixture_down(): {"columns": OWN}}),
+    "written more than once": lambda: mixture(added=(isa.Scale("n", "add", "moe.ids", "moe.ids", 1.0),)),
+    "no stack|on columns lie moe.active.all": lambda: mixture({mixture_down(): {"columns": (Replicate(2), OWN[1])}}),
+    "shared out in turn": lambda: mixture({mixture_down(): {"columns": (Shard("expert", 2, "cyclic"), OWN[1])}}),
+}
+
+
+def mixture_down() -> str:
+    """The stack that is multiplied last."""
+    stacks = [
+        i.weights[0] for s in mixture().streams for i in s.instructions if isinstance(i, isa.Product) and i.expert
+    ]
+    return stacks[-1]
+
+
+def test_a_function_of_what_is_where_its_expert_is_stays_there() -> None:
+    verify(mixture(more=(like_active(OWN),), added=(isa.Apply("n", "exp", "new", "moe.active.all"),)))
+
+
+@pytest.mark.parametrize("what", SOMEWHERE)
+def test_what_is_where_its_expert_is_is_nowhere_else(what: str) -> None:
+    with pytest.raises(CompileError, match=what):
+        verify(SOMEWHERE[what]())

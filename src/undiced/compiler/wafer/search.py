@@ -43,7 +43,7 @@ def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) ->
     if options.region is not None:
         check_region(wafer, *options.region)
     task = Task.of(graph, wafer, options)
-    found = _search(task, list(_sized(task)))
+    found = _either(task, list(_sized(task)))
     if found is None:
         raise refusal(task)
     program = _program(found)
@@ -105,22 +105,46 @@ def _code(task: Task, shape: Shape) -> int:
 
 def _filling(task: Task, shape: Shape) -> float:
     """What part of the whole model a core would hold, its shares rounded up: too little rather than too much."""
-    config, grid = task.graph.config, shape.grid
+    config, grid, moe = task.graph.config, shape.grid, task.graph.config.moe
     rounded_up = ceil(config.dim / grid.rows) * grid.rows / config.dim
-    width = config.moe.ffn if config.moe else config.ffn
-    features = ceil(width / grid.columns) * grid.columns / width
-    return rounded_up * sqrt(features) / (grid.rows * grid.columns)
+    width = moe.ffn if moe else config.ffn
+    features = sqrt(ceil(width / grid.columns) * grid.columns / width)
+    if moe and grid.columns > width:  # a column of an expert or none
+        experts = 3 * len(moe.layers) * moe.experts * config.dim * width / task.graph.parameters
+        held = ceil(moe.experts / grid.groups) * grid.columns / (moe.experts * width)
+        features = 1 + experts * (held - 1)
+    return rounded_up * features / (grid.rows * grid.columns)
 
 
 def _estimate(task: Task, shape: Shape) -> float:
     """Distance, payload and arithmetic of a layer, roughly."""
     config, grid, link = task.graph.config, shape.grid, task.wafer.link
-    ffn = config.moe.top_k * config.moe.ffn + config.moe.shared_ffn if config.moe else config.ffn
-    d, f, q = config.dim / grid.rows, ffn / grid.columns, config.heads * config.head_dim / grid.columns
+    d, f, q = config.dim / grid.rows, config.ffn / grid.columns, config.heads * config.head_dim / grid.columns
+    if config.moe:
+        f = config.moe.top_k * max(1.0, config.moe.ffn / grid.columns) + config.moe.shared_ffn / grid.columns
     distance = 4 * grid.rows + 2 * grid.columns
     payload = 4 * (2 * q + 2 * d + 2 * f) / link.wavelets_per_cycle.value
     steps = 2 * (5 * cbrt(grid.rows) + 2 * cbrt(grid.columns)) * link.step_software_cycles.value
     return distance + payload + steps + d * (2 * q + 3 * f) / task.wafer.core.lanes_32bit.value
+
+
+def _either(task: Task, sized: list[_Sized]) -> Draft | None:
+    """The better of two searches: with every expert over all columns, and with experts on columns of their own."""
+    own = [each for each in sized if each.shape.grid.groups > 1]
+    sliced = [each for each in sized if each.shape.grid.groups == 1]
+    found: list[Draft] = []
+    lacking: list[NoRoutes] = []
+    for kind in (sliced, own) if own else (sliced,):
+        try:
+            best = _search(task, kind)
+        except NoRoutes as error:
+            lacking.append(error)
+        else:
+            found += [best] if best is not None else []
+    if lacking and not found:
+        raise lacking[0]
+    free = task.options.wafers is None
+    return min(found, key=lambda draft: (wafers_of(draft) if free else 0, *_rank(draft)), default=None)
 
 
 def _search(task: Task, sized: list[_Sized]) -> Draft | None:
@@ -132,14 +156,15 @@ def _search(task: Task, sized: list[_Sized]) -> Draft | None:
     near = least + least // 4 + 1
     tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
     roomy = sorted(sized, key=lambda s: -s.shape.grid.rows * s.shape.grid.columns)[:_ROOMY]
-    needed = _holding(task, tried) or _holding(task, roomy)
-    if not needed:
-        return _best(task, tried[:_UNROUTED], WAFERS_MAX)
-    for wafers in sorted({count for count, _ in needed})[:_MORE]:
-        found = _best(task, [each for count, each in needed if count <= wafers], wafers)
-        if found is not None:
-            return found
-    return None
+    some = False
+    for pool in (tried, roomy):
+        needed = _holding(task, pool)
+        some = some or bool(needed)
+        for wafers in sorted({count for count, _ in needed})[:_MORE]:
+            found = _best(task, [each for count, each in needed if count <= wafers], wafers)
+            if found is not None:
+                return found
+    return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX)
 
 
 def _holding(task: Task, sized: list[_Sized]) -> list[tuple[int, _Sized]]:
@@ -148,7 +173,6 @@ def _holding(task: Task, sized: list[_Sized]) -> list[tuple[int, _Sized]]:
 
 
 def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
-    by_interval = task.options.objective == "interval"
     drafts: list[Draft] = []
     lacking: list[NoRoutes] = []
     promising = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
@@ -166,19 +190,21 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
         if lacking and len(lacking) == len(promising[:_TRIED]):
             raise lacking[0]
         return None
-
-    def slow(draft: Draft) -> tuple[float, float]:
-        return interval(draft) if by_interval else latency(draft), latency(draft)
-
     finished: list[Draft] = []
-    for coarse in sorted(drafts, key=slow):
+    for coarse in sorted(drafts, key=_rank):
         used = replace(coarse, coarse=False, wafers=wafers_of(coarse))  # from one alone no token returns to another
         whole = run_passes(used) or run_passes(replace(coarse, coarse=False))
         if whole is not None:  # parts of blocks that a coarse draft leaves out take memory, too
             finished.append(whole)
         if len(finished) == _FINISHED:
             break
-    return min(finished, key=slow, default=None)
+    return min(finished, key=_rank, default=None)
+
+
+def _rank(draft: Draft) -> tuple[float, float]:
+    """Cycles of what was asked for, then of a token."""
+    asked = interval(draft) if draft.task.options.objective == "interval" else latency(draft)
+    return asked, latency(draft)
 
 
 def _program(draft: Draft) -> WaferProgram:

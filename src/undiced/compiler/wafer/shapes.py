@@ -45,7 +45,8 @@ def shapes(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) ->
 
 def _grids(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) -> Iterator[Grid]:
     if region is not None:
-        yield from {Grid(*region), Grid(*reversed(region))}
+        for side, other in sorted({region, (region[1], region[0])}):
+            yield from _grouped(config, side, {other}, {other})
         return
     mesh = wafer.mesh.size
     width = config.moe.ffn if config.moe else config.ffn
@@ -54,9 +55,29 @@ def _grids(config: ModelConfig, wafer: Wafer, region: tuple[int, int] | None) ->
     shares = _within({ceil(width / share) for share in range(1, 4 * _SHARES)}, mesh)
     bands = {config.kv_heads * ceil(config.head_dim / share) for share in range(1, _BAND_SHARES)}
     columns = _within({*shares[:: ceil(len(shares) / _COLUMN_CHOICES)], *bands, *fractions}, mesh)
+    several = {n * width for n in range(2, max(mesh) // width + 1)}
     for r in rows:
-        for c in columns:
-            yield Grid(r, c)
+        yield from _grouped(config, r, set(columns), {*columns, *several})
+
+
+def _grouped(config: ModelConfig, rows: int, columns: set[int], several: set[int]) -> Iterator[Grid]:
+    """Grids of any columns, and of those on which experts may lie in several groups."""
+    yield from (Grid(rows, each) for each in sorted(columns))
+    groups = {each: most_groups(config, each) for each in sorted(several)}
+    yield from (Grid(rows, each, count) for each, count in groups.items() if count > 1)
+
+
+def most_groups(config: ModelConfig, columns: int) -> int:
+    """Groups of columns that experts may lie on: of as many as there is a core for every column of an expert in, the
+    fewest that leave each group as few experts.
+
+    The fullest core has then one column of all that a token chose, as it has in one group. With more groups it would
+    have more columns, and with fewer columns than an expert has every core has as many bytes in one group.
+    """
+    if config.moe is None:
+        return 1
+    most = max(1, min(config.moe.experts, columns // config.moe.ffn))
+    return ceil(config.moe.experts / ceil(config.moe.experts / most))
 
 
 def _within(sides: set[int], mesh: tuple[int, int]) -> list[int]:

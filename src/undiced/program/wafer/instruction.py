@@ -1,9 +1,9 @@
 """The tile-level instructions of wafer programs: one class an instruction, with named and typed operands.
 
 Operands are names of values of the stream. Every core of a region runs the same stream on its own shares; who takes
-part follows from the layouts: a value at `Roots` or at its `Owner` is worked on there alone. An instruction has one
-operation. `meaning` of each class is its mathematics on a core; executors, costs, `verify` and `dump` are tables over
-these classes, and a test holds that every class has an entry in each.
+part follows from the layouts: a value at `Roots`, at its `Owner` or with its `Keeper` is worked on there alone. An
+instruction has one operation. `meaning` of each class is its mathematics on a core; executors, costs, `verify` and
+`dump` are tables over these classes, and a test holds that every class has an entry in each.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Product(Operation, frozen=True, tag="product"):
     Tiles whose results lie side by side are multiplied by one vector operation an input. `inner` names the dimensions
     that an operation runs along; the other operand of each operation is a scalar. Weights may be a cache: then each
     token meets its own sequence's. `expert` names ids: of the first dimension of stacked weights a token takes those,
-    which then are that dimension. Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
+    which then are that dimension. Where groups of cores share the stack out, each works on the choices whose experts it
+    has: what it makes of a choice is there alone (`Keeper`), and in a sum over choices it has those terms, or 0.
+    Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
     Rows of integers become 16-bit floats in `scratch`, as many at once as it holds; x takes their scales.
     """
 

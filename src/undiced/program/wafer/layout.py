@@ -2,8 +2,9 @@
 
 A region is a grid of logical rows by columns. On each of the two axes a value is spread by parts, the outermost first:
 shared out (`Shard`), repeated (`Replicate`), a term of a sum or maximum that is not taken yet (`Partial`), held where
-trees end (`Roots`), or by whoever owns a token or a position (`Owner`). No parts at all mean repeated. Where a size is
-no multiple of the cores that share it, the last shares are padding; cores beyond the parts hold nothing.
+trees end (`Roots`), by whoever owns a token or a position (`Owner`), or by whoever has an expert (`Keeper`). No parts
+at all mean repeated. Where a size is no multiple of the cores that share it, the last shares are padding; cores beyond
+the parts hold nothing.
 """
 
 from __future__ import annotations
@@ -76,7 +77,20 @@ class Owner(Struct, frozen=True, tag="owner"):
     ways: int
 
 
-Part = Shard | Replicate | Partial | Roots | Owner
+class Keeper(Struct, frozen=True, tag="keeper"):
+    """Of `ways` groups of cores the one that has a choice's expert holds what the value has of that choice; the others
+    nothing.
+
+    Choices are the dimensions of `ids`, which name the experts. Group g has the experts from g * `share` on, `share` of
+    them.
+    """
+
+    ids: str
+    ways: int
+    share: int
+
+
+Part = Shard | Replicate | Partial | Roots | Owner | Keeper
 Spread = tuple[Part, ...]
 
 

@@ -1,4 +1,8 @@
-"""The work of products: which operand of a multiply-add is a vector, how long, and which sums stay where they are."""
+"""The work of products: which operand of a multiply-add is a vector, how long, and which sums stay where they are.
+
+Where groups of cores share a stack of experts out, it is the work of a core that has all experts that a token chose.
+Others do as much: they hold the index of a choice to their share of the stack, and take 0 times what that gives.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from math import ceil, prod
 from undiced.core.errors import CompileError
 from undiced.program.wafer.instruction import Product
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.value import GROUPS, DType
+from undiced.program.wafer.value import GROUPS, DType, shard_of
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
 UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
@@ -35,11 +39,30 @@ class Tile:
 def product(i: Product, s: Shares) -> Work:
     """One operation an input for all tiles whose results lie side by side; operands of two types are made one first."""
     tiles = _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
-    vectors: list[Vectors] = []
+    vectors = _located(i, s)
     for tile in tiles:
         vectors += _conversions(tile, i, s, vectors)
         vectors.append(_multiply_adds(tile, i, s))
     return Work(tuple(vectors))
+
+
+def _located(i: Product, s: Shares) -> list[Vectors]:
+    """Where experts are shared out: ids less the core's first, held to its share; and before a sum over choices what
+    that has changed, and x times 0 there."""
+    part = shard_of(s.values[i.weights[0]], s.names(i.weights[0])[0]) if i.expert else None
+    if part is None or part.ways == 1:
+        return []
+    size, often = BYTES[DType.F32], s.step.size
+    choices = s.size(i.expert)
+    step = Vectors("maximum", DType.F32, DType.F32, choices, often, 1, size, size)
+    found = [replace(step, arithmetic="add"), step, step]
+    if set(s.names(i.expert)) <= set(s.names(i.results[0])):
+        return found
+    dtype, each = s.values[i.x].dtype, s.size(i.x) // choices
+    zeroed = Vectors("multiply", dtype, dtype, each, choices * often, 1, BYTES[dtype], BYTES[dtype])
+    if each == 1:
+        zeroed = replace(zeroed, length=choices, count=often)
+    return [*found, step, zeroed]
 
 
 def _tile(i: Product, s: Shares, weight: str, result: str) -> Tile:

@@ -5,7 +5,7 @@ Two spreads of an axis compare part by part; one that repeats everywhere fits an
 
 from __future__ import annotations
 
-from undiced.program.wafer.layout import Axis, Owner, Part, Partial, Replicate, Roots, Shard, Spread
+from undiced.program.wafer.layout import Axis, Keeper, Owner, Part, Partial, Replicate, Roots, Shard, Spread
 
 WORDS = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
 
@@ -35,8 +35,13 @@ def same(a: Part, b: Part) -> bool:
 
 
 def local(part: Part) -> bool:
-    """Whether some cores alone hold the value: roots, or owners."""
-    return isinstance(part, (Roots, Owner))
+    """Whether some cores alone hold the value: roots, owners, or who has the experts."""
+    return isinstance(part, (Roots, Owner, Keeper))
+
+
+def kept(spread: Spread | None) -> bool:
+    """Whether a core's share depends on which experts it has."""
+    return any(isinstance(part, Keeper) for part in spread or ())
 
 
 def words(spread: Spread | None) -> str:
@@ -55,5 +60,7 @@ def _word(part: Part) -> str:
         return f"{part.op} x{part.ways}"
     if isinstance(part, Owner):
         return f"owner of {part.index} x{part.ways}"
+    if isinstance(part, Keeper):
+        return f"who has {part.ids} by {part.share} x{part.ways}"
     extra = f" by {part.granule}" * (part.granule > 1) + f" + {part.riders}" * bool(part.riders)
     return f"roots of tree {part.tree} x{part.ways}{' whole' * part.whole}{extra}"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from undiced.program.wafer.instruction import Instruction
-from undiced.program.wafer.layout import Owner, Partial, Roots
+from undiced.program.wafer.layout import Keeper, Owner, Partial, Roots
 from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Run
 from undiced.program.wafer.value import Value
@@ -50,4 +50,4 @@ class Capture:
 
 def _gathered(value: Value) -> bool:
     """Whether cores hold a value's elements, and not terms or slices of them."""
-    return not any(isinstance(part, Roots | Partial | Owner) for part in (*value.rows, *value.columns))
+    return not any(isinstance(part, Roots | Partial | Owner | Keeper) for part in (*value.rows, *value.columns))

@@ -13,10 +13,11 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.value import DType, Kind
 from undiced.sim.mesh.cores import Cores
+from undiced.sim.mesh.experts import Names, Visit, visits
 from undiced.sim.mesh.rounding import F32, rounded
 from undiced.sim.mesh.sums import multiply_add
 
-Names = tuple[str, ...]
+Operand = tuple[slice, F32, Names, Visit | None]  # tokens, what they meet [rows, columns, *dims], of which experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +57,31 @@ def product(cores: Cores, i: isa.Product) -> None:
     x = cores.read(i.x)
     for weight, result in zip(i.weights, i.results, strict=True):
         start = cores.read(result) if i.accumulate else None
-        parts = [
-            tile(cores, i.x, result, x[:, :, span], w, w_dims, start if start is None else start[:, :, span])
-            for span, w, w_dims in _operands(cores, i, weight)
-        ]
+        operands = _visited(cores, i, weight) if i.expert else _operands(cores, weight)
+        parts = []
+        for span, w, w_dims, visit in operands:
+            met = visit.only(x[:, :, span], cores.values.dims(i.x), 0.0) if visit else x[:, :, span]
+            part = tile(cores, i.x, result, met, w, w_dims, start if start is None else start[:, :, span])
+            parts.append(visit.only(part, cores.values.dims(result), np.nan) if visit else part)
         made = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         cores.keep(result, made, cores.values[result].dtype if halves(cores, result) else DType.F32)
 
 
-def _operands(cores: Cores, i: isa.Product, weight: str) -> Iterator[tuple[slice, F32, Names]]:
-    """Tokens, and the weights [rows, columns, *dims] that they meet: for all, a sequence's cache, chosen experts'."""
+def _operands(cores: Cores, weight: str) -> Iterator[Operand]:
+    """The weights for all tokens, or each sequence's cache."""
     dims = cores.values.dims(weight)
     if cores.values[weight].kind is Kind.CACHE:
         for sequence, span in cores.batch.spans():
-            yield span, _filled(cores, weight, sequence), dims
+            yield span, _filled(cores, weight, sequence), dims, None
         return
-    array = cores.read(weight)
-    if not i.expert:
-        yield slice(None), array, dims
-        return
-    chosen = cores.read(i.expert)[0, 0].astype(np.int64)
-    for token, experts in enumerate(chosen):
-        yield slice(token, token + 1), array[:, :, experts], (*cores.values.dims(i.expert), *dims[1:])
+    yield slice(None), cores.read(weight), dims, None
+
+
+def _visited(cores: Cores, i: isa.Product, weight: str) -> Iterator[Operand]:
+    """Each token's experts."""
+    array, dims = cores.read(weight), (*cores.values.dims(i.expert), *cores.values.dims(weight)[1:])
+    for token, visit in enumerate(visits(cores, i.expert, weight)):
+        yield slice(token, token + 1), visit.taken(array), dims, visit
 
 
 def _filled(cores: Cores, cache: str, sequence: int) -> F32:

@@ -43,13 +43,15 @@ def test_nothing_but_zeros_stays_so():
     assert not quantized(np.zeros((1, 1, 2, 5), np.float32), DType.I4).any()
 
 
-@pytest.mark.parametrize("config", [DENSE, MIXED], ids=["dense", "mixed"])
-def test_fewer_bits_are_further_from_the_graph(config):
+@pytest.mark.parametrize(
+    ("config", "groups"), [(DENSE, 1), (MIXED, 1), (MIXED, 3)], ids=["dense", "mixed", "on columns of their own"]
+)
+def test_fewer_bits_are_further_from_the_graph(config, groups):
     graph, weights = randomly(replace(config, dim=48, ffn=64))
     wanted = run_graph(graph, weights, TOKENS, KvState())
     apart = []
     for dtype in (DType.F16, DType.I8, DType.I4):
-        program = compile_mesh(graph, 3, 4, choices=replace(EXACT, weights=dtype), context=64)
+        program = compile_mesh(graph, 3, 4, choices=replace(EXACT, weights=dtype), context=64, groups=groups)
         found = MeshExecutor(program, weights.__getitem__, "wafer").step([(0, TOKENS)]).logits
         apart.append(float(np.sqrt(np.mean((found - wanted) ** 2)) / wanted.std()))
     assert apart[0] < apart[1] < apart[2]

@@ -11,10 +11,15 @@ from undiced.program.wafer.layout import Axis, Part, Partial, Replicate, Shard, 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Logical rows by columns. The hidden state lies over rows, heads and feed-forward columns over columns."""
+    """Logical rows by columns. The hidden state lies over rows, heads and feed-forward columns over columns.
+
+    Experts lie on `groups` of columns: each has its share of them, whole ones, and the group's columns share an expert
+    out. In one group every column has its part of every expert.
+    """
 
     rows: int
     columns: int
+    groups: int = 1
 
     def extent(self, axis: Axis) -> int:
         """Cores along an axis."""
@@ -31,6 +36,10 @@ class Grid:
     def over_columns(self, dim: str) -> Spread:
         """A dimension shared out over columns."""
         return (Shard(dim, self.columns),)
+
+    def of_experts(self, dim: str, groups: Part) -> Spread:
+        """A dimension of experts shared out over the columns of each group; what lies over groups where there are."""
+        return (groups, Shard(dim, self.columns // self.groups)) if self.groups > 1 else self.over_columns(dim)
 
 
 @dataclass(frozen=True, slots=True)

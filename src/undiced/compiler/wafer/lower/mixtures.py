@@ -1,12 +1,14 @@
-"""Lowers mixtures of experts: every core holds its slice of every expert, and a token takes the chosen ones' weights.
+"""Lowers mixtures of experts: every core holds its slice of every expert, or groups of columns have some of them each.
 
-Gates and ups of all choices and of the shared expert are one tile from rows to columns; their downs are summed on each
-core, weights included, before one sum to the rows. The choice itself is in `routes`.
+A token takes the chosen ones' weights, where they are. Gates and ups of all choices and of the shared expert are one
+tile from rows to columns; their downs are summed on each core, weights included, before one sum to the rows. The choice
+itself is in `routes`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from msgspec.structs import replace as altered
 
@@ -15,7 +17,7 @@ from undiced.compiler.wafer.lower.held import Chosen, Held
 from undiced.compiler.wafer.lower.lowering import FEATURE, HIDDEN, Lowering, layered, matrix, vector_weight, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Dim, Partial, Roots
+from undiced.program.wafer.layout import Axis, Dim, Keeper, Part, Partial, Replicate, Roots, Shard, Spread
 from undiced.program.wafer.value import DType, Kind, Value, local_shape
 
 
@@ -70,18 +72,43 @@ class Mixture:
         return self.low.features(self.low.graph.slot(self.shared.gate.weights[0]).rows if self.shared else 0)
 
     @property
+    def stacks(self) -> Spread:
+        """Where experts lie on columns."""
+        return self._over(Shard("expert", self.low.grid.groups))
+
+    @property
+    def visited(self) -> Spread:
+        """Where a token's choices lie on columns."""
+        groups = self.low.grid.groups
+        return self._over(Keeper(self.chosen.ids, groups, ceil(self.experts.size / groups)))
+
+    @property
+    def everywhere(self) -> Spread:
+        """Where the columns of an expert lie, the same in every group."""
+        return self._over(Replicate(self.low.grid.groups))
+
+    @property
+    def flat(self) -> Spread:
+        """How memory of choices alone lies on columns; with a shared expert in it, each core has its own."""
+        return () if self.shared or self.low.grid.groups == 1 else self.visited
+
+    @property
     def share(self) -> int:
         """Columns of one chosen expert on a core."""
-        return _share(self.low, self.features)
+        return _share(self.features, self.stacks)
 
     @property
     def size(self) -> int:
-        """Columns of all that a token visits on a core."""
-        return self.choice.size * self.share + (_share(self.low, self.shared_features) if self.shared else 0)
+        """Columns of all that a token visits on a core, if it has all of that."""
+        shared = _share(self.shared_features, self.low.grid.over_columns(FEATURE)) if self.shared else 0
+        return self.choice.size * self.share + shared
+
+    def _over(self, groups: Part) -> Spread:
+        return self.low.grid.of_experts(FEATURE, groups)
 
 
-def _share(low: Lowering, dim: Dim) -> int:
-    return local_shape(Value("", (dim,), columns=low.grid.over_columns(dim.name)))[0]
+def _share(dim: Dim, columns: Spread) -> int:
+    return local_shape(Value("", (dim,), columns=columns))[0]
 
 
 def moe_ffn(low: Lowering, node: Node) -> None:
@@ -136,15 +163,17 @@ def shared_expert(low: Lowering, node: Node) -> SharedExpert | None:
 def _gates_and_ups(m: Mixture) -> str:
     """The terms of gates and ups, element by element side by side: choice by choice, the shared expert last."""
     low, w = m.low, m.low.w
-    payload = w.value("moe.payload", (Dim("flat", 2 * m.size),), (Partial("sum", low.grid.rows),), (), w.choices.sums)
+    terms = (Partial("sum", low.grid.rows),)
+    payload = w.value("moe.payload", (Dim("flat", 2 * m.size),), terms, m.flat, w.choices.sums)
     stacks = tuple(_stack(m, n, (m.experts, m.features, *low.hidden_dims())) for n in (0, 1))
-    results = _pair(m, payload, "moe", (m.choice, m.features), 0)
+    results = _pair(m, payload, "moe", (m.choice, m.features), m.visited, 0)
     w.emit(isa.Product(w.node, m.inner, stacks, results, (FEATURE,), expert=m.chosen.ids))
     if m.node.integer("scale_input"):
         for result in results:
             w.emit(isa.Combine(w.node, "multiply", result, result, m.chosen.weights))
     if m.shared is not None:
-        pair = _pair(m, payload, "moe.shared", (m.shared_features,), 2 * m.choice.size * m.share)
+        over = low.grid.over_columns(FEATURE)
+        pair = _pair(m, payload, "moe.shared", (m.shared_features,), over, 2 * m.choice.size * m.share)
         matrices = tuple(_shared_matrix(m, each) for each in (m.shared.gate, m.shared.up))
         w.emit(isa.Product(w.node, m.inner, matrices, pair, (FEATURE,)))
     if len(m.node.weights) > 3:
@@ -152,9 +181,9 @@ def _gates_and_ups(m: Mixture) -> str:
     return payload
 
 
-def _pair(m: Mixture, payload: str, label: str, dims: tuple[Dim, ...], start: int) -> tuple[str, ...]:
+def _pair(m: Mixture, payload: str, label: str, dims: tuple[Dim, ...], over: Spread, start: int) -> tuple[str, ...]:
     """Terms of gates and of ups within the payload, from `start` on."""
-    w, terms, over = m.low.w, (Partial("sum", m.low.grid.rows),), m.low.grid.over_columns(FEATURE)
+    w, terms = m.low.w, (Partial("sum", m.low.grid.rows),)
     return tuple(
         w.value(f"{label}.{what}.terms", dims, terms, over, w.choices.sums, view=view_of(payload, start, 2, n))
         for n, what in enumerate(("gate", "up"))
@@ -166,8 +195,8 @@ def _stack(m: Mixture, index: int, order: tuple[Dim, ...]) -> str:
     low = m.low
     role, layer = layered(m.node.weights[index])
     expert, out, inner = order
-    rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(FEATURE)
-    return low.w.weight(role, (expert, inner, out), matrix(m.low, role, layer, order), rows, columns)
+    rows = low.grid.over_rows(HIDDEN)
+    return low.w.weight(role, (expert, inner, out), matrix(m.low, role, layer, order), rows, m.stacks)
 
 
 def _shared_matrix(m: Mixture, node: Node) -> str:
@@ -181,14 +210,14 @@ def _shared_matrix(m: Mixture, node: Node) -> str:
 def _first_biases(m: Mixture, results: tuple[str, ...]) -> None:
     """Biases of gates and ups: experts lie over rows, and the row that has a choice's adds it to its terms."""
     low, w = m.low, m.low.w
-    experts, over = low.grid.over_rows("expert"), low.grid.over_columns(FEATURE)
+    experts = low.grid.over_rows("expert")
     marks = w.value("moe.marks.rows", (m.choice, m.experts), experts, ())
     w.emit(isa.Mark(w.node, marks, m.chosen.ids))
     weights = []
     for slot in m.node.weights[3:5]:
         role, layer = layered(slot)
         dims = (m.experts, m.features)
-        weights.append(w.weight(role, dims, matrix(low, role, layer, dims), experts, over, DType.F32))
+        weights.append(w.weight(role, dims, matrix(low, role, layer, dims), experts, m.everywhere, DType.F32))
     w.emit(isa.Product(w.node, marks, tuple(weights), results, (FEATURE,), accumulate=True))
 
 
@@ -197,19 +226,19 @@ def _activated(m: Mixture, payload: str, root: str) -> str:
     w, line = m.low.w, m.low.grid.line(Axis.ROWS)
     part = Roots(line.span, w.tree(line, w.choices.row_slices))
     pairs = altered(part, granule=2)
-    at_root = w.value("moe.payload.sum", w.values[payload].dims, (pairs,), ())
+    at_root = w.value("moe.payload.sum", w.values[payload].dims, (pairs,), m.flat)
     w.emit(isa.Reduce(w.node, "sum", at_root, payload, line, w.choices.wire))
     flat = (Dim("flat", 0),)
     if root:
-        body = w.value("moe.payload.body", flat, (pairs,), (), view=view_of(at_root))
+        body = w.value("moe.payload.body", flat, (pairs,), m.flat, view=view_of(at_root))
         w.emit(isa.Combine(w.node, "multiply", body, body, root))
     if m.shared is not None and m.shared.biased:
         _add_shared_biases(m, at_root, pairs)
-    gate, up = (w.value(f"moe.{what}.body", flat, (pairs,), (), view=view_of(at_root, 0, 2, n))
+    gate, up = (w.value(f"moe.{what}.body", flat, (pairs,), m.flat, view=view_of(at_root, 0, 2, n))
                 for n, what in enumerate(("gate", "up")))  # fmt: skip
-    active = w.value("moe.active.body", (Dim("flat", m.size),), (part,), ())
+    active = w.value("moe.active.body", (Dim("flat", m.size),), (part,), m.flat)
     gate_times_up(w, active, gate, up, m.node.text("activation"), m.node.number("limit"))
-    return w.sent(active, line, "moe.active", (Dim("flat", m.size),), (), (), exact=False)
+    return w.sent(active, line, "moe.active", (Dim("flat", m.size),), (), m.flat, exact=False)
 
 
 def _add_shared_biases(m: Mixture, at_root: str, pairs: Roots) -> None:
@@ -232,14 +261,14 @@ def _add_shared_biases(m: Mixture, at_root: str, pairs: Roots) -> None:
 def _downs(m: Mixture, active: str) -> Held:
     """The hidden state's terms of all choices and the shared expert, summed on each core, then over columns."""
     low, w, hidden = m.low, m.low.w, m.low.hidden_dims()
-    rows, columns = low.grid.over_rows(HIDDEN), low.grid.over_columns(FEATURE)
-    every = w.value("moe.active.all", (m.choice, m.features), (), columns, view=view_of(active))
+    rows = low.grid.over_rows(HIDDEN)
+    every = w.value("moe.active.all", (m.choice, m.features), (), m.visited, view=view_of(active))
     if not m.node.integer("scale_input"):
         w.emit(isa.Combine(w.node, "multiply", every, every, m.chosen.weights))
     terms = w.value("moe.terms", hidden, rows, (Partial("sum", low.grid.columns),), w.choices.sums)
     role, layer = layered(m.node.weights[2])
     held = matrix(m.low, role, layer, (m.experts, *hidden, m.features))
-    stack = w.weight(role, (m.experts, m.features, *hidden), held, rows, columns)
+    stack = w.weight(role, (m.experts, m.features, *hidden), held, rows, m.stacks)
     w.emit(isa.Product(w.node, every, (stack,), (terms,), (HIDDEN,), expert=m.chosen.ids))
     if m.shared is not None:
         _shared_down(m, active, terms)

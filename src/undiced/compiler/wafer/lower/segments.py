@@ -55,8 +55,13 @@ class Segment:
 
 
 def grain_for(segment: Segment, config: ModelConfig, grid: Grid) -> int:
-    """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut."""
+    """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut.
+
+    Experts that lie on columns of their own have at most one column a core, of which there are no parts.
+    """
     mixture = any(node.op == "moe_ffn" for node in segment.nodes)
+    if mixture and grid.groups > 1:
+        return PARTS
     width = config.moe.ffn if config.moe and mixture else config.ffn
 
     def columns(eighths: int) -> int:

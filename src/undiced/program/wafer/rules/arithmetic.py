@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import POSITION, Part, Partial, Shard
+from undiced.program.wafer.layout import POSITION, Keeper, Part, Partial, Shard
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import (
+    Stack,
     alike,
     all_joined,
     apart,
@@ -19,7 +22,7 @@ from undiced.program.wafer.rules.operands import (
 from undiced.program.wafer.rules.scope import Scope
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.spreads import local, repeats, same
-from undiced.program.wafer.value import DType, Kind
+from undiced.program.wafer.value import DType, Kind, shard_of
 
 
 def product(i: isa.Product, s: Scope) -> Faults:
@@ -34,11 +37,15 @@ def product(i: isa.Product, s: Scope) -> Faults:
         if i.expert:
             yield from _expert(i, s, weight)
         yield from _contraction(i, s, weight, result)
-        made = s.shares.names(result)
+        made, stack = s.shares.names(result), _stack(i, s, weight)
+        left = stack is not None and set(s.shares.names(i.expert)) <= set(made)
         for axis, parts in axes(s, i.x, weight, result):
-            if parts is None and all_joined(s, axis, (i.x, weight), result, "sum"):
+            if parts is None and not left and all_joined(s, axis, (i.x, weight), result, "sum", stack):
                 continue
-            if parts is None or not all(_multiplied(x, w, r, made) for x, w, r in parts):
+            if parts is None or not all(
+                _chosen(x, r, stack, left) if stack and w == stack[0] else _multiplied(x, w, r, made)
+                for x, w, r in parts
+            ):
                 yield apart(s, axis, i.x, weight, result)
 
 
@@ -48,9 +55,25 @@ def _expert(i: isa.Product, s: Scope, weight: str) -> Faults:
     for _, parts in axes(s, i.expert):
         if not all(repeats(part) for (part,) in parts or ()):
             yield Fault(f"expert {i.expert} is not the same on every core")
-    first = s.shares.names(weight)[0]
-    if any(isinstance(p, Shard) and p.dim == first for p in (*s.values[weight].rows, *s.values[weight].columns)):
-        yield Fault(f"experts of {weight} are shared out")
+    stack = _stack(i, s, weight)
+    if stack and stack[0].order != "block":
+        yield Fault(f"experts of {weight} are shared out in turn")
+
+
+def _stack(i: isa.Product, s: Scope, weight: str) -> Stack | None:
+    """How groups of cores share out a stack of experts, and where what each makes of a choice then is."""
+    dims = s.values[weight].dims
+    part = shard_of(s.values[weight], dims[0].name) if i.expert and dims else None
+    if part is None or part.ways == 1:
+        return None
+    return part, Keeper(i.expert, part.ways, ceil(dims[0].size / part.ways))
+
+
+def _chosen(x: Part, r: Part, stack: Stack, left: bool) -> bool:
+    """Of a stack that is shared out: what is `left` of each choice is where its expert is; a sum over choices is not
+    joined yet."""
+    part, keeper = stack
+    return (repeats(x) or x == keeper) and r == (keeper if left else Partial("sum", part.ways))
 
 
 def _contraction(i: isa.Product, s: Scope, weight: str, result: str) -> Faults:
@@ -80,7 +103,7 @@ def _contraction(i: isa.Product, s: Scope, weight: str, result: str) -> Faults:
 def _multiplied(x: Part, w: Part, r: Part, made: tuple[str, ...]) -> bool:
     """Whether a part of the result is what parts of both operands make of it."""
     if repeats(x) and repeats(w):
-        return repeats(r)
+        return repeats(r) or isinstance(r, Keeper)
     if isinstance(x, Partial) or isinstance(w, Partial):
         return isinstance(r, Partial) and r.op == "sum" and (repeats(w) if isinstance(x, Partial) else repeats(x))
     if local(x) or local(w):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Owner, Part, Partial, Shard, Spread, ways
+from undiced.program.wafer.layout import Axis, Keeper, Owner, Part, Partial, Shard, Spread, ways
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import all_joined, apart, axes, is_of, together, whole
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.spreads import same
+from undiced.program.wafer.spreads import kept, same
 from undiced.program.wafer.value import Kind, shard_of
 
 
@@ -36,7 +36,7 @@ def place(i: isa.Place, s: Scope) -> Faults:
     spreads = [(axis, a, made) for axis, a, made in both if a is not None and made is not None]
     shared = {p.dim for _, a, made in spreads if not _terms(made) for p in a if isinstance(p, Shard) and p.ways > 1}
     for axis, a, made in spreads:
-        if not _placed(a, made, shared):
+        if kept(a) or kept(made) or not _placed(a, made, shared):
             yield apart(s, axis, i.a, i.result)
 
 
@@ -77,10 +77,10 @@ def select(i: isa.Select, s: Scope) -> Faults:
             yield apart(s, axis, i.a, i.result)
 
 
-def _listed(a: Part, r: Part, kept: set[str]) -> bool:
-    if isinstance(a, Shard) and a.ways > 1 and a.dim not in kept:
+def _listed(a: Part, r: Part, left: set[str]) -> bool:
+    if isinstance(a, Shard) and a.ways > 1 and a.dim not in left:
         return isinstance(r, Partial) and r.op == "max"
-    return same(a, r)
+    return same(a, r) and not isinstance(a, Keeper)
 
 
 def draw(i: isa.Draw, s: Scope) -> Faults:
@@ -110,5 +110,7 @@ def pick(i: isa.Pick, s: Scope) -> Faults:
         )
     elif shard_of(s.values[i.a], i.dim) is not None:
         yield Fault(f"cores share {i.dim} of {i.a}")
+    elif kept(s.values[i.a].rows) or kept(s.values[i.a].columns):
+        yield Fault(f"{i.a} lies with its experts")
     yield from together(s, i.result, (i.a, i.ids))
     yield from whole(s, (i.a, i.ids), "is picked by its number")

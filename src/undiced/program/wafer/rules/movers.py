@@ -9,7 +9,7 @@ from undiced.program.wafer.layout import Axis, Owner, Partial, Replicate, Roots,
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.operands import apart, is_of, terms, whole
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.spreads import WORDS, aligned, repeats, same
+from undiced.program.wafer.spreads import WORDS, aligned, kept, repeats, same
 from undiced.program.wafer.value import Kind
 
 _TERMS = {"sum": "sum", "max": "max", "two": "max", "top": "max"}
@@ -27,6 +27,8 @@ def _other(s: Scope, axis: Axis, result: str, a: str) -> Faults:
     """On the axis that a line does not run along, nothing changes."""
     spreads = s.spread(result, axis), s.spread(a, axis)
     if spreads[0] is None or spreads[1] is None:
+        if kept(spreads[0]) or kept(spreads[1]):
+            yield apart(s, axis, result, a)
         return
     parts = aligned(spreads[0], spreads[1])
     if parts is None or not all(same(r, p) for r, p in parts):

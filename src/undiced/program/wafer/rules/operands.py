@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from undiced.program.wafer.layout import Axis, Part, Partial, Shard
+from undiced.program.wafer.layout import Axis, Keeper, Part, Partial, Shard
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.scope import Scope
-from undiced.program.wafer.spreads import WORDS, aligned, local, repeats, same, words
+from undiced.program.wafer.spreads import WORDS, aligned, kept, local, repeats, same, words
 from undiced.program.wafer.value import Kind
+
+Stack = tuple[Shard, Keeper]  # how experts are shared out, and where each choice is then
 
 
 def is_of(scope: Scope, name: str, kinds: tuple[Kind, ...], role: str) -> Faults:
@@ -61,9 +63,9 @@ def together(scope: Scope, result: str, operands: tuple[str, ...]) -> Faults:
         made = scope.spread(result, axis)
         for name in operands:
             held = scope.spread(name, axis)
-            if made is None or held is None:
+            if held is None or (made is None and not kept(held)):
                 continue
-            pairs = aligned(made, held)
+            pairs = None if made is None else aligned(made, held)
             names = scope.shares.names(name)
             if pairs is None or not all(_fits(r, p, names) for r, p in pairs):
                 yield Fault(f"{name} lies on {WORDS[axis]} as {words(held)}, {result} as {words(made)}")
@@ -91,10 +93,14 @@ def whole(scope: Scope, names: tuple[str, ...], why: str) -> Faults:
 
 
 def axes(scope: Scope, *names: str) -> Iterator[tuple[Axis, list[tuple[Part, ...]] | None]]:
-    """Of each axis the parts of all values side by side; axes where one of them is flat memory are left out."""
+    """Of each axis the parts of all values side by side; axes where one of them is flat memory are left out, unless
+    another lies there with its experts."""
     for axis in Axis:
         spreads = [scope.spread(name, axis) for name in names]
-        if all(spread is not None for spread in spreads):
+        if any(spread is None for spread in spreads):
+            if any(kept(spread) for spread in spreads):
+                yield axis, None
+        else:
             yield axis, aligned(*(spread for spread in spreads if spread is not None))
 
 
@@ -104,12 +110,19 @@ def apart(scope: Scope, axis: Axis, *names: str) -> Fault:
     return Fault(f"on {WORDS[axis]} lie {laid}")
 
 
-def all_joined(s: Scope, axis: Axis, operands: tuple[str, ...], result: str, operation: str) -> bool:
-    """Whether all that cores of an axis share is joined, so that each has a term of it; those beyond have none."""
+def all_joined(
+    s: Scope, axis: Axis, operands: tuple[str, ...], result: str, operation: str, stack: Stack | None = None
+) -> bool:
+    """Whether all that cores of an axis share is joined, so that each has a term of it; those beyond have none. Of a
+    `stack` that is shared out, the choices are."""
     spreads = [spread for name in operands if (spread := s.spread(name, axis)) is not None]
     parts, made = aligned(*spreads), s.spread(result, axis)
     if not parts or made is None or len(made) != 1 or not isinstance(made[0], Partial) or made[0].op != operation:
         return False
     names = s.shares.names(result)
-    once = all(len(set(each)) == 1 and isinstance(each[0], Shard) and each[0].dim not in names for each in parts)
+    once = all(
+        (stack is not None and each[1] == stack[0] and (each[0] == stack[1] or repeats(each[0])))
+        or (len(set(each)) == 1 and isinstance(each[0], Shard) and each[0].dim not in names)
+        for each in parts
+    )
     return once and prod(each[0].ways for each in parts) <= made[0].ways

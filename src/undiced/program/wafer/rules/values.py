@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from undiced.program.wafer.layout import FLAT, POSITION, Axis, Dim, Owner, Part, Roots, Shard, ways
+from undiced.program.wafer.layout import FLAT, POSITION, Axis, Dim, Keeper, Owner, Part, Roots, Shard, ways
 from undiced.program.wafer.lifetimes import own_reads
 from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
@@ -13,7 +13,7 @@ from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.limits import DIMS_MAX, NUMBER_MAX, PARTS_MAX, SHARE_MAX, SIZE_MAX, WAYS_MAX
 from undiced.program.wafer.rules.scope import Scope
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.spreads import WORDS, aligned, same, words
+from undiced.program.wafer.spreads import WORDS, aligned, kept, same, words
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import Kind, Value, View
 
@@ -82,6 +82,8 @@ def _part(part: Part, inner: bool, value: Value, program: WaferProgram) -> Itera
         yield "lies at roots or owners of lines that have gaps"
     if isinstance(part, Shard) and part.dim == POSITION and not (inner and part.order == "cyclic"):
         yield "has positions that neighbors do not take in turn"
+    if isinstance(part, Keeper) and not (value.kind is Kind.ACTIVATION and 1 <= part.share <= SIZE_MAX):
+        yield f"is {value.kind.value}, and lies with experts of which cores have {part.share}"
     if not isinstance(part, Roots):
         return
     if not 0 <= part.tree < len(program.trees):
@@ -129,8 +131,30 @@ def placed(scope: Scope) -> Faults:
                 yield Fault(f"{name} has {shares.size(name)} elements on a core; they are 1 to {SHARE_MAX}")
             elif value.view is not None:
                 yield from (Fault(f"{name} {what}") for what in _view(name, value.view, shares))
+        for part in (*value.rows, *value.columns):
+            if isinstance(part, Keeper):
+                yield from (Fault(f"{name} {what}") for what in _keeper(scope, value, part))
         if value.view is not None:
             yield from (Fault(f"{name} {what}") for what in _beside(scope, name, value.view.parent))
+
+
+def _keeper(scope: Scope, value: Value, part: Keeper) -> Iterator[str]:
+    """Who has experts follows from ids that are written once; of each choice a core has all or nothing."""
+    if part.ids not in scope.values:
+        yield f"lies with the experts of {part.ids!r}, which the stream does not declare"
+        return
+    choices = scope.values[part.ids].dims
+    shared = {p.dim for p in (*value.rows, *value.columns) if isinstance(p, Shard)}
+    if any(dim.name in shared or not (dim in value.dims or _flat(value)) for dim in choices):
+        yield f"lies with the experts of {part.ids}, and has not all of {[dim.name for dim in choices]} on a core"
+    holder = scope.shares.stored(part.ids).name
+    written = [name for i in scope.stream.instructions for name in writes(i) if name in scope.values]
+    if sum(scope.shares.stored(name).name == holder for name in written) > 1:
+        yield f"lies with the experts of {part.ids}, which is written more than once"
+
+
+def _flat(value: Value) -> bool:
+    return any(dim.name == FLAT for dim in value.dims)
 
 
 def _view(name: str, view: View, shares: Shares) -> Iterator[str]:
@@ -166,8 +190,8 @@ def _beside(scope: Scope, name: str, parent: str) -> Iterator[str]:
     names = {a.name: b.name for a, b in zip(own, seen, strict=False)} if _sizes(own) == _sizes(seen) else {}
     for axis in Axis:
         outer, inner = scope.spread(parent, axis), scope.spread(name, axis)
-        if outer is None or inner is None:
+        if outer is None or (inner is None and not kept(outer)):
             continue
-        pairs = aligned(outer, inner)
+        pairs = None if inner is None else aligned(outer, inner)
         if pairs is None or not all(same(a, b) or _renamed(a, b, names) for a, b in pairs):
             yield f"lies on {WORDS[axis]} as {words(inner)}; {parent} as {words(outer)}"
