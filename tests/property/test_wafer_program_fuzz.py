@@ -23,10 +23,12 @@ from undiced.compiler.wafer.published.waferllm import waferllm_prompt
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import UndicedError
+from undiced.machine.arithmetic import banks
 from undiced.machine.presets import toy
 from undiced.program import Bounds
 from undiced.program.artifact import sealed
 from undiced.program.file import decode
+from undiced.program.wafer.meetings import meetings
 from undiced.program.wafer.program import WaferProgram
 from undiced.sim.clock import time_step
 from undiced.sim.mesh.executor import MeshExecutor
@@ -94,11 +96,12 @@ def at_path(content: Any, path: tuple[Any, ...]) -> Any:
 
 
 def taken(data: bytes, weights: dict[str, Any]) -> None:
-    """All that a program is for: loaded, executed, timed."""
+    """All that a program is for: loaded, executed, timed, and reported on."""
     program = decode(data, "mine")
     assert isinstance(program, WaferProgram)
     MeshExecutor(program, weights.__getitem__).step([(0, [1, 2])])
     time_step(program, WAFER)
+    meetings(program, banks(WAFER.core))
 
 
 @pytest.mark.parametrize("count", COUNTS)

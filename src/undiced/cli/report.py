@@ -50,6 +50,7 @@ def show(found: dict[str, object]) -> None:
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         *_longest(found),
+        ("reads that meet in banks", _meeting(cast(dict[str, int], found["bank_pairs"]))),
     ]
     for name, text in rows:
         _say(f"  {name:30}{text}")
@@ -96,6 +97,12 @@ def _together(found: dict[str, object]) -> str:
 def _say(line: str, *, bold: bool = False) -> None:
     """A line whose names may come out of a file."""
     typer.secho(printable(line), bold=bold)
+
+
+def _meeting(pairs: dict[str, int]) -> str:
+    """Of the pairs of vectors that a token reads together."""
+    total = sum(pairs.values())
+    return f"{total - pairs['apart']:,} of {total:,} pairs, {pairs['placed']:,} for where values lie; none is charged"
 
 
 def _unfit(found: dict[str, object]) -> str:

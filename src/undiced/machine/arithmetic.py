@@ -10,10 +10,14 @@ from math import ceil
 
 from undiced.machine.core import Core
 from undiced.machine.cost import ZERO, Cost
+from undiced.program.wafer.banks import WORD_BYTES, Banks
 from undiced.program.wafer.value import DType
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
-_WORD_BYTES = 2  # successive ones lie in successive banks
+
+def banks(core: Core) -> Banks:
+    """What its rule of banks takes: which reads fit beside each other, and what is not read."""
+    return Banks(int(core.read_bank_modulus.value), int(core.cache_bytes.value))
 
 
 def rate(core: Core, v: Vectors) -> float:
@@ -35,7 +39,7 @@ def rate(core: Core, v: Vectors) -> float:
 
 def strided(core: Core, v: Vectors) -> float:
     """Elements a cycle that the banks give at the stride of the worst operand; infinite at full width."""
-    words = v.stride * max(1, ceil(BYTES[v.operand] / _WORD_BYTES))
+    words = v.stride * max(1, ceil(BYTES[v.operand] / WORD_BYTES))
     if v.stride <= 1:
         return float("inf")
     banks = int(core.sram_banks.value)

@@ -39,15 +39,17 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "mesh.reserved_colors": (0, 4096),
     "mesh.switch_positions": (1, 4096),
     "core.sram_banks": (1, 4096),
+    "core.read_bank_modulus": (4, 64),
     "link.wavelet_bytes": (1, 256),
     "link.wavelets_per_cycle": (1e-3, 256),
     "system.clock_hz": (1e6, 1e11),
 }
 # Counts: a fraction of one would be cut off in silence.
 _WHOLE = frozenset({
-    "core.sram_bytes", "core.sram_banks", "mesh.width", "mesh.height", "mesh.colors", "mesh.reserved_colors",
-    "mesh.switch_positions",
+    "core.sram_bytes", "core.sram_banks", "core.read_bank_modulus", "mesh.width", "mesh.height", "mesh.colors",
+    "mesh.reserved_colors", "mesh.switch_positions",
 })  # fmt: skip
+_READ_BANKS = 4  # banks of two reads of 32 bits
 _MAY_BE_ZERO = 0.0
 _QUEUE_MOST = 4096.0
 _LARGEST = 1e18
@@ -123,6 +125,12 @@ def _check_together(wafer: Wafer, where: str) -> None:
         raise CompileError(
             f"{where}: mesh.reserved_colors = {reserved:g} leaves programs none of {colors:g} colors.",
             remedy=f"It must be at most {colors - 1:g}.",
+        )
+    banks, modulus = wafer.core.sram_banks.value, wafer.core.read_bank_modulus.value
+    if modulus % _READ_BANKS or banks % modulus:
+        raise CompileError(
+            f"{where}: core.read_bank_modulus = {modulus:g} does not fit {banks:g} banks.",
+            remedy=f"It must be a multiple of {_READ_BANKS}, and divide core.sram_banks.",
         )
 
 

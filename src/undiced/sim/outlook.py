@@ -11,7 +11,9 @@ from math import ceil
 from undiced.core.errors import CompileError
 from undiced.core.mapping import PREFILL, Phase
 from undiced.core.option import option
+from undiced.machine.arithmetic import banks
 from undiced.machine.wafer import Wafer
+from undiced.program.wafer.meetings import meetings
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import Timing, time_step
@@ -51,6 +53,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_resident_per_core", most)),
         "code_bytes_per_core": ceil(facts.get("code_bytes", 0.0)),
         "max_context_tokens": int(_longest(program)),
+        "bank_pairs": meetings(program, banks(wafer.core)),
         "digest": program.digest,
         "utilization": _utilization(program, wafer, timing),
         "breakdown": {

@@ -21,7 +21,7 @@ from undiced.core.option import as_command_options
 KEYS = {
     "machine", "mapping", "clock_hz", "wafers", "fits", "cycles_per_token", "cycles_per_layer", "stage_interval_cycles",
     "initiation_interval_cycles", "tokens_per_second", "aggregate_tokens_per_second", "time_to_first_token_s",
-    "sram_bytes_max_per_core", "max_context_tokens", "breakdown",
+    "sram_bytes_max_per_core", "max_context_tokens", "bank_pairs", "breakdown",
 }  # fmt: skip
 REGION = ("--region", "110x42")  # one shape instead of a search
 WAFERLLM = "--machine wse2 --mapping waferllm --region 420x420 --groups 20 --context 4200 --layers 32".split()

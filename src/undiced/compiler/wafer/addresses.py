@@ -1,7 +1,8 @@
 """Memory of a core, as a map: where code, states, activations, weights, tables and caches lie. Knows no time.
 
 From address 0: code and system; then states and activations, by linear scan over each stream (what is dead makes room);
-then what stays, run by run: weights, tables, and caches of every sequence. All cores of a region share one map.
+then what stays, run by run: weights, tables, and caches of every sequence. All cores of a region share one map. Where a
+value begins within its room is chosen last, by the rule of banks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from undiced.compiler.wafer.halves import halves
+from undiced.program.wafer.banks import Banks
 from undiced.program.wafer.lifetimes import lifetimes
-from undiced.program.wafer.memory import LASTING, aligned, share_bytes
+from undiced.program.wafer.memory import LASTING, aligned, begun, block_bytes, share_bytes
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
@@ -26,32 +29,14 @@ def shares_of(stream: Stream, trees: tuple[Tree, ...]) -> Shares:
 
 @dataclass(frozen=True, slots=True)
 class Lasting:
-    """What a run keeps in memory: bytes that are there once, and bytes for each sequence."""
+    """What a run keeps in memory, in whole periods of banks: bytes that are there once, and bytes for each sequence."""
 
     fixed: int
     sequence: int
 
-    def beside(self, code: int) -> Lasting:
-        """The same with code that no other stream has."""
-        return Lasting(self.fixed + aligned(code), self.sequence)
-
     def bytes(self, sequences: int) -> int:
         """For so many sequences."""
         return self.fixed + sequences * self.sequence
-
-
-def lasting(stream: Stream, trees: tuple[Tree, ...]) -> Lasting:
-    """Weights and tables, and caches, of one run."""
-    shares = shares_of(stream, trees)
-    fixed = sequence = 0
-    for value in stream.values:
-        if value.view is None and value.kind in LASTING and not value.again:
-            size = share_bytes(shares, value.name)
-            if value.kind is Kind.CACHE:
-                sequence += size
-            else:
-                fixed += size
-    return Lasting(fixed, sequence)
 
 
 def state_values(streams: Iterable[Stream]) -> tuple[Value, ...]:
@@ -61,58 +46,86 @@ def state_values(streams: Iterable[Stream]) -> tuple[Value, ...]:
     return tuple(found.values())
 
 
-def place_states(
-    states: tuple[Value, ...], trees: tuple[Tree, ...], base: int, tokens: int
-) -> tuple[dict[str, int], int]:
-    """Addresses of states from `base` on, and the first free one behind them."""
-    at: dict[str, int] = {}
-    base = aligned(base)
-    shares = Shares({value.name: value for value in states}, trees)
-    for value in states:
-        at[value.name] = base
-        base += tokens * share_bytes(shares, value.name)
-    return at, base
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What maps of memory follow, but for streams.
 
-
-def scan(stream: Stream, trees: tuple[Tree, ...], base: int, tokens: int) -> tuple[dict[str, int], int]:
-    """Addresses of a stream's activations from `base` on, and the end of the fullest moment.
-
-    In the order in which they are first used, each takes the lowest gap between those alive at the same time.
+    Attributes:
+        tokens: copies of states and activations. sequences: of caches.
     """
-    shares = shares_of(stream, trees)
-    lives = lifetimes(stream, shares.stored)
-    values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
-    placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
-    at: dict[str, int] = {}
-    top = base
-    for value in sorted(values, key=lambda v: lives[v.name]):
-        first, last = lives[value.name]
-        size = tokens * share_bytes(shares, value.name)
-        address = base
-        alive = sorted((start, end) for begin, done, start, end in placed if begin <= last and first <= done)
-        for start, end in alive:
-            if address + size <= start:
-                break
-            address = max(address, end)
-        placed.append((first, last, address, address + size))
-        at[value.name] = address
-        top = max(top, address + size)
-    return at, top
 
+    trees: tuple[Tree, ...]
+    banks: Banks
+    tokens: int
+    sequences: int
 
-def addressed(
-    stream: Stream, trees: tuple[Tree, ...], states: dict[str, int], base: int, tokens: int, sequences: int
-) -> Stream:
-    """The stream with every value's address; what lasts is counted from its run's base."""
-    at, _ = scan(stream, trees, base, tokens)
-    at |= states
-    shares, offset = shares_of(stream, trees), 0
-    for value in stream.values:
-        if value.view is None and value.kind in LASTING and not value.again:
+    def lasting(self, stream: Stream, code: int = 0) -> Lasting:
+        """Weights and tables, and caches, of one run; and code that no other stream has."""
+        shares = shares_of(stream, self.trees)
+        fixed = sequence = 0
+        for value in _lasting(stream):
+            size = aligned(share_bytes(shares, value.name), self.banks.period)
+            if value.kind is Kind.CACHE:
+                sequence += size
+            else:
+                fixed += size
+        return Lasting(fixed + aligned(code, self.banks.period), sequence)
+
+    def states(self, states: tuple[Value, ...], base: int) -> tuple[dict[str, int], int]:
+        """Where the room of states begins, from `base` on, and the first free address behind them."""
+        at: dict[str, int] = {}
+        base = aligned(base, self.banks.half)
+        shares = Shares({value.name: value for value in states}, self.trees)
+        for value in states:
+            at[value.name] = base
+            base += block_bytes(shares, value.name, self.tokens, self.banks)
+        return at, base
+
+    def scan(self, stream: Stream, base: int) -> tuple[dict[str, int], int]:
+        """Where the room of a stream's activations begins, from `base` on, and the end of the fullest moment.
+
+        In the order in which they are first used, each takes the lowest gap between those alive at the same time.
+        """
+        shares = shares_of(stream, self.trees)
+        lives = lifetimes(stream, shares.stored)
+        values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
+        placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
+        at: dict[str, int] = {}
+        top = base
+        for value in sorted(values, key=lambda v: lives[v.name]):
+            first, last = lives[value.name]
+            size = block_bytes(shares, value.name, self.tokens, self.banks)
+            address = base
+            alive = sorted((start, end) for begin, done, start, end in placed if begin <= last and first <= done)
+            for start, end in alive:
+                if address + size <= start:
+                    break
+                address = max(address, end)
+            placed.append((first, last, address, address + size))
+            at[value.name] = address
+            top = max(top, address + size)
+        return at, aligned(top, self.banks.period)
+
+    def addressed(self, streams: tuple[Stream, ...], code: int) -> tuple[Stream, ...]:
+        """The streams with every value's address; what lasts is counted from its run's base."""
+        at, base = self.states(state_values(streams), code)
+        chosen = halves(streams, self.trees, self.banks)
+        return tuple(self._addressed(stream, at, base, half) for stream, half in zip(streams, chosen, strict=True))
+
+    def _addressed(self, stream: Stream, states: dict[str, int], base: int, half: dict[str, int]) -> Stream:
+        rooms, _ = self.scan(stream, base)
+        at = {name: begun(room, half.get(name, 0), self.banks) for name, room in (states | rooms).items()}
+        shares, offset = shares_of(stream, self.trees), 0
+        for value in _lasting(stream):
             at[value.name] = offset
-            offset += share_bytes(shares, value.name) * (sequences if value.kind is Kind.CACHE else 1)
-    values = tuple(replace(value, address=at.get(value.name, -1)) for value in stream.values)
-    return replace(stream, values=values)
+            copies = self.sequences if value.kind is Kind.CACHE else 1
+            offset += aligned(share_bytes(shares, value.name), self.banks.period) * copies
+        values = tuple(replace(value, address=at.get(value.name, -1)) for value in stream.values)
+        return replace(stream, values=values)
+
+
+def _lasting(stream: Stream) -> list[Value]:
+    return [value for value in stream.values if value.view is None and value.kind in LASTING and not value.again]
 
 
 def kept_by(keeper: Stream, stream: Stream) -> Stream:

@@ -13,7 +13,7 @@ from math import ceil
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.addresses import addressed, kept_by, lasting, place_states, scan, state_values
+from undiced.compiler.wafer.addresses import Map, kept_by, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
 from undiced.compiler.wafer.code import code_bytes
 from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
@@ -23,6 +23,7 @@ from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
+from undiced.machine.arithmetic import banks
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
 from undiced.program.wafer.fabric import Fabric
@@ -154,16 +155,21 @@ def _runs(draft: Draft) -> tuple[float, ...]:
 def memory(draft: Draft) -> Draft | None:
     """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
     assert draft.written is not None
-    options, trees = draft.task.options, draft.written.trees.made
-    code = code_of(draft, trees)
-    _, base = place_states(state_values(draft.streams), trees, code, options.lanes)
-    top = max(scan(stream, trees, base, options.lanes)[1] for stream in draft.streams)
+    trees = draft.written.trees.made
+    layout = _map(draft, trees)
+    _, base = layout.states(state_values(draft.streams), code_of(draft, trees))
+    top = max(layout.scan(stream, base)[1] for stream in draft.streams)
     room = int(draft.task.wafer.core.sram_bytes.value) - top
     ends = ends_code(draft, trees)
-    kept = tuple(lasting(stream, trees).beside(ends.get(n, 0)) for n, stream in enumerate(draft.streams))
+    kept = tuple(layout.lasting(stream, ends.get(n, 0)) for n, stream in enumerate(draft.streams))
     draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
     return draft if room > 0 and _needed(draft) <= regions * room else None
+
+
+def _map(draft: Draft, trees: tuple[Tree, ...]) -> Map:
+    options = draft.task.options
+    return Map(trees, banks(draft.task.wafer.core), options.lanes, options.bounds.batch)
 
 
 def sized(draft: Draft) -> Draft | None:
@@ -285,14 +291,8 @@ def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[
 
 
 def address(draft: Draft) -> Draft:
-    """Every value's place in the core's memory."""
-    options = draft.task.options
-    states = state_values(draft.streams)
-    code = code_of(draft, draft.trees)
-    at, base = place_states(states, draft.trees, code, options.lanes)
-    streams = tuple(
-        addressed(stream, draft.trees, at, base, options.lanes, options.bounds.batch) for stream in draft.streams
-    )
+    """Every value's place in the core's memory, vectors that are read together in different banks."""
+    streams = _map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees))
     if draft.task.tied:
         first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
         streams = tuple(kept_by(last, each) if each is first else each for each in streams)

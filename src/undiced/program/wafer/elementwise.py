@@ -48,7 +48,7 @@ def converted(s: Shares, source: DType, target: DType, length: int) -> tuple[Vec
 
 def combine(i: isa.Combine, s: Shares) -> Work:
     """Vectors by vectors, or by scalars along the last dimensions that b lacks, one operation for each of the rest."""
-    length, vector = _along(i, s)
+    length, vector = along(i, s)
     kinds = [s.values[name].dtype for name in (i.a, i.b, i.result)]
     widest = _widest(*kinds)
     mixed = () if i.operation in ("add", "subtract") else kinds[:2]  # 16 bits may be added to 32 as they are
@@ -72,7 +72,7 @@ def combine(i: isa.Combine, s: Shares) -> Work:
     return Work((*before, done, *converted(s, result, kinds[2], s.size(i.a))))
 
 
-def _along(i: isa.Combine, s: Shares) -> tuple[int, bool]:
+def along(i: isa.Combine, s: Shares) -> tuple[int, bool]:
     """Length of an operation, and whether b is a vector along it."""
     shape = s.shape(i.a)
     if s.size(i.b) == s.size(i.a):

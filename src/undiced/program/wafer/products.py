@@ -6,6 +6,7 @@ Others do as much: they hold the index of a choice to their share of the stack, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -160,6 +161,22 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             once = Vectors("convert", dtype, wanted, size, tokens, 1, BYTES[dtype], BYTES[wanted])
             out += [once] if once not in before else []
     return out
+
+
+def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Tile, str, str]]:
+    """Tiles whose sums are read from memory beside their rows: unpinned, more than the cache holds, or there before.
+
+    With the values where rows and sums begin; rows that are converted into an array without an address are left out.
+    """
+    first = dict(zip(i.weights, i.results, strict=True))
+    for tile in _joined([_tile(i, s, w, r) for w, r in first.items()], i, s):
+        kept = tile.length * BYTES[s.values[tile.result].dtype] <= cache_bytes and not i.unpinned
+        if tile.length > 1 and (i.accumulate or (tile.sums > 1 and not kept)):
+            dtype, result = s.values[tile.vector].dtype, first.get(tile.vector, tile.result)
+            if dtype in UNPACKING and i.scratch:
+                yield tile, i.scratch, result
+            elif dtype not in UNPACKING and BYTES[dtype] == BYTES[_factor(tile, s)]:
+                yield tile, tile.vector, result
 
 
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:

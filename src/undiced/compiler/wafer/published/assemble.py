@@ -11,10 +11,11 @@ from math import ceil
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.addresses import Lasting, addressed, lasting, place_states, scan, state_values
+from undiced.compiler.wafer.addresses import Lasting, Map, state_values
 from undiced.compiler.wafer.code import code_bytes
 from undiced.core.errors import CompileError
 from undiced.core.option import option
+from undiced.machine.arithmetic import banks
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
@@ -48,6 +49,12 @@ class Parts:
     streams: tuple[Stream, ...]
     trees: tuple[Tree, ...]
     pieces: tuple[Piece, ...]
+
+    @property
+    def layout(self) -> Map:
+        """How a core's memory is laid out."""
+        sequences = self.bounds.batch
+        return Map(self.trees, banks(self.wafer.core), sequences, sequences)
 
 
 class NoRoom(CompileError):
@@ -87,9 +94,7 @@ def assembled(parts: Parts, facts: Facts = ()) -> WaferProgram:
             f"{used - sram:,} more than there are.",
             remedy=f"Use {smaller}, or {option('mapping', 'undiced')}.",
         )
-    sequences = parts.bounds.batch
-    at, base = place_states(state_values(parts.streams), parts.trees, 0, sequences)
-    streams = tuple(addressed(stream, parts.trees, at, base, sequences, sequences) for stream in parts.streams)
+    streams = parts.layout.addressed(parts.streams, 0)
     program = WaferProgram(
         model=parts.graph.config.name,
         machine=parts.wafer.name,
@@ -129,10 +134,9 @@ class Memory:
     @classmethod
     def of(cls, parts: Parts) -> Memory:
         """States lie in one place in all regions."""
-        sequences, trees = parts.bounds.batch, parts.trees
-        _, base = place_states(state_values(parts.streams), trees, 0, sequences)
-        tops = tuple(scan(stream, trees, base, sequences)[1] for stream in parts.streams)
-        return cls(parts, tops, tuple(lasting(stream, trees) for stream in parts.streams))
+        _, base = parts.layout.states(state_values(parts.streams), 0)
+        tops = tuple(parts.layout.scan(stream, base)[1] for stream in parts.streams)
+        return cls(parts, tops, tuple(map(parts.layout.lasting, parts.streams)))
 
     def together(self, piece: Piece) -> list[Piece]:
         """All that lie on the same cores, in order."""

@@ -94,6 +94,8 @@ def runs(program: WaferProgram, scopes: list[Scope], sram_bytes: int | None) -> 
 
 def _inside(named: list[tuple[str, Box]], below: int, sram_bytes: int | None) -> Iterator[Fault]:
     for name, box in named:
+        if box.y % ALIGNMENT:
+            yield Fault(f"what is kept for {name} begins at no multiple of {ALIGNMENT}")
         if box.y < below:
             yield Fault(f"what is kept for {name} begins below {below}, where other values end")
         if sram_bytes is not None and box.y_end > sram_bytes:
