@@ -50,6 +50,10 @@ def test_a_team_gets_key_tls_names_and_a_log(
     with team_server(tmp_path / "tiny", certificate, log, monkeypatch) as server:
         assert server.url.startswith("https://")
         assert server.model == "team-model"
+        threads = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
+        assert len(children) > 1, "the engine, and the process for templates"
+        assert not any(KEY.encode() in Path(f"/proc/{child}/environ").read_bytes() for child in children)
         with httpx.Client(verify=trust, base_url=server.url) as plain:
             assert plain.get("/health").json() == {"status": "ok", "model": "team-model"}
             assert plain.get("/v1/models").status_code == 401

@@ -32,6 +32,7 @@ _DEBUG = "UNDICED_DEBUG"
 app = typer.Typer(
     name="undiced",
     help="Undiced: an open wafer-scale compiler, simulator and inference engine.",
+    epilog="Every option can come from the environment, too: UNDICED_PORT=8001 is --port 8001.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # boxes cost 0.2 s and narrow the text

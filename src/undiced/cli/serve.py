@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ def serve(
     from undiced.llm import compile_for_host
 
     began_s, voice = time.perf_counter(), Voice()
+    os.environ.pop("UNDICED_API_KEY", None)  # neither the engine nor a model's templates shall have it
     log_to(voice, log_level, log_format)
     for name in unknown_variables(context.find_root().command):
         _log.warning("The environment has %s, which is no option.", name)
