@@ -11,9 +11,10 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "wire")]
 from chromium import Chromium  # noqa: E402
 from live import Server, running  # noqa: E402
+from steps import open_page  # noqa: E402
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The server whose page is looked at."""
     with running("--max-context", "2048", "--max-batch", "2", "--drain", "1") as started:
@@ -26,3 +27,10 @@ def browser() -> Iterator[Chromium]:
     with Chromium() as started:
         started.size(1200, 800)
         yield started
+
+
+@pytest.fixture
+def page(browser: Chromium, server: Server) -> Chromium:
+    """A fresh browser with the page open."""
+    open_page(browser, server)
+    return browser

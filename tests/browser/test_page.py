@@ -1,4 +1,4 @@
-"""The chat page in a real browser, against a real model."""
+"""The chat page in a real browser, against a real model: asking, streaming, stopping, failing."""
 
 from __future__ import annotations
 
@@ -6,159 +6,193 @@ import re
 import time
 
 import pytest
+from scripted import answers, refusals
+from steps import BUSY, ENDED, answered, ask, fill, open_page, press, text, texts
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
-BUSY = "document.querySelector('.assistant.busy')"
-STATS = "document.querySelector('.assistant:last-child .stats')"
-
+STATS = ".assistant:last-child .stats"
 LONG = "Tell me a long story about a river, a mill and a miller."  # takes long enough to be seen half done
 
 
-def text(browser, selector):
-    return browser.run(f"document.querySelector({selector!r}).textContent")
-
-
-def open_page(browser, server):
-    browser.open(server.url)
-    browser.until("document.querySelector('#model').value")
-
-
-def ask(browser, words):
-    browser.run("document.querySelector('#input').focus()")
-    browser.type(words)
-    browser.key("Enter", 13)
-
-
-def test_an_answer_streams_with_its_speed(browser, server, tmp_path):
-    open_page(browser, server)
-    assert text(browser, "#model option") == server.model
-    assert browser.run("document.querySelector('#send').disabled")
-    ask(browser, LONG)
-    browser.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent.length > 5")
-    early = text(browser, ".assistant .text")
-    browser.until(STATS)
-    assert text(browser, ".assistant .text").startswith(early)
-    assert re.search(r"\d+ tokens/sfirst token \d+ ms\d+ tokens", text(browser, ".assistant .stats"))
-    assert text(browser, ".user .text") == LONG
-    assert browser.run("document.querySelector('#stop').hidden && !document.querySelector('#send').hidden")
+def test_an_answer_streams_with_its_speed(page, server, tmp_path):
+    assert text(page, "#model option") == server.model
+    assert page.run("document.querySelector('#send').disabled")
+    page.run("document.querySelector('#settings-toggle').click()")
+    fill(page, "#max_tokens", "200")
+    ask(page, LONG)
+    page.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent.length > 20")
+    early = text(page, ".assistant .text")
+    page.until(f"{BUSY} && /^[0-9.]+ tokens.s[0-9]+ tokens/.test({BUSY}.querySelector('.stats').textContent)")
+    page.until(ENDED, 60)
+    assert early[:20] in text(page, ".assistant .text")
+    assert re.match(r"[\d.]+ tokens/s\d+ tokens · first token \d+ ms", text(page, STATS))
+    assert text(page, ".user .text") == LONG
+    assert page.run("document.querySelector('#stop').hidden && !document.querySelector('#send').hidden")
+    assert re.match(r"Answer ended: \d+ tokens, [\d.]+ tokens a second\.", text(page, "#status"))
     picture = tmp_path / "page.png"
-    browser.picture(picture)
+    page.picture(picture)
     assert picture.stat().st_size > 10_000
-    assert browser.complaints() == []
-    assert {url.split("/")[2] for url in browser.requests()} == {server.url.removeprefix("http://")}
+    assert page.complaints() == []
+    assert {url.split("/")[2] for url in page.requests()} == {server.url.removeprefix("http://")}
 
 
-def test_a_conversation_remembers_and_a_new_chat_forgets(browser, server):
-    open_page(browser, server)
-    browser.run("document.querySelector('#settings-toggle').click()")
-    browser.run("document.querySelector('#max-tokens').value = 8")
-    for count, words in enumerate(("First.", "Second."), start=1):
-        ask(browser, words)
-        browser.until(f"document.querySelectorAll('.assistant .stats').length === {count}")
-    assert browser.run("messages.length") == 4
-    browser.run("document.querySelector('#clear').click()")
-    assert browser.run("messages.length") == 0
-    assert not browser.run("document.querySelector('#empty').hidden")
+def test_the_empty_page_tells_what_runs_and_how_fast_it_was(page, server):
+    assert server.model in text(page, "#empty p")
+    answered(page, "Hello!")
+    open_page(page, server)
+    press(page, "New chat")
+    page.until("!document.querySelector('#measured').hidden")
+    assert re.fullmatch(r"[\d.,]+", text(page, "#measured-speed"))
+    assert re.search(r"mean of \d+ answers?", text(page, "#measured-over"))
+    assert page.run("document.querySelector('#unmeasured').hidden")
+    assert len(texts(page, ".idea")) >= 3
 
 
-def test_stop_ends_an_answer_and_keeps_its_text(browser, server):
-    open_page(browser, server)
-    browser.run("document.querySelector('#system').value = 'Write very long stories.'")
-    ask(browser, "Tell me a very long story about a dragon, a wafer and the sea.")
-    browser.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent.length > 10")
-    browser.key("Escape", 27)
-    browser.until(STATS)
-    assert "stopped" in text(browser, ".assistant .stats")
-    kept = text(browser, ".assistant .text")
+def test_stop_ends_an_answer_and_keeps_and_counts_its_text(page):
+    answers(page, *["word "] * 12, ends="never")
+    ask(page, "Tell me a story.")
+    page.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent.length > 50")
+    page.key("Escape", 27)
+    page.until(ENDED)
+    assert re.match(r"[\d.,]+ tokens/s12 tokens · first token \d+ ms · stopped", text(page, STATS))
+    kept = text(page, ".assistant .text")
     time.sleep(0.3)
-    assert text(browser, ".assistant .text") == kept != ""
-    assert browser.run("document.querySelector('#alert').hidden")
+    assert text(page, ".assistant .text") == kept != ""
+    assert page.run("document.querySelector('#alert').hidden")
 
 
-def test_errors_are_shown_and_give_the_question_back(browser, server):
-    open_page(browser, server)
-    ask(browser, "word " * 3000)
-    browser.until("!document.querySelector('#alert').hidden")
-    assert "maximum context length is 2048 tokens" in text(browser, "#alert")
-    assert browser.run("document.querySelector('#input').value.length") > 10_000
-    assert browser.run("messages.length") == 0
-    browser.run("newChat(), document.querySelector('#input').value = ''")
-    ask(browser, "Hi.")
-    browser.until(STATS)
-    assert browser.run("document.querySelector('#alert').hidden")
+def test_a_question_stopped_before_its_first_token_is_shown_and_not_sent_again(page):
+    answers(page, ends="never")
+    ask(page, "First?")
+    page.until(BUSY)
+    page.key("Escape", 27)
+    page.until(ENDED)
+    assert "stopped before the first token" in text(page, STATS)
+    answers(page, "Yes.")
+    answered(page, "Second?")
+    sent = page.run("window.asked.at(-1).messages")
+    assert sent == [{"role": "user", "content": "Second?"}]
+    answered(page, "Third?")
+    assert [one["role"] for one in page.run("window.asked.at(-1).messages")] == ["user", "assistant", "user"]
 
 
-def test_the_server_says_what_is_asked_for(browser, server):
-    open_page(browser, server)
-    told = "models.get(page.model.value).chat_defaults"
-    assert browser.run(f"Number(page.temperature.value) === {told}.temperature && page.shown.value !== ''")
-    assert browser.run(f"Number(page.most.placeholder) === {told}.max_tokens")
-    browser.run("messages = [{role: 'user', content: 'x'}]")
-    sent = browser.run("JSON.parse(body(limit()))")
-    assert browser.run(told).items() <= sent.items()
+def test_an_answer_that_fails_half_way_is_kept_and_counted(page):
+    answers(page, "one ", "two ", ends="error")
+    answered(page, "Count.")
+    page.until("!document.querySelector('#alert').hidden")
+    assert text(page, "#alert") == "The engine died."
+    assert "2 tokens" in text(page, STATS)
+    assert "failed" in text(page, STATS)
+    answers(page, "fine")
+    press(page, "Answer the question again")
+    page.until("document.querySelector('.assistant .text').textContent.trim() === 'fine'")
+    assert page.run("document.querySelector('#alert').hidden")
 
 
-def test_an_answer_that_the_limit_cut_goes_on(browser, server):
-    open_page(browser, server)
-    browser.run("page.most.value = 6")
-    ask(browser, LONG)
-    browser.until(STATS)
-    first = text(browser, ".assistant .text")
-    assert "cut at the limit" in text(browser, ".assistant .stats")
-    browser.run("document.querySelector('.more').click()")
-    browser.until(f"!running && document.querySelector('.assistant .text').textContent.length > {len(first)}")
-    longer = text(browser, ".assistant .text")
-    assert longer.startswith(first) and browser.run("messages.length") == 2
-    assert browser.run("messages.at(-1).content") == longer
-    ask(browser, "Thanks.")
-    browser.until("document.querySelectorAll('.stats').length === 2")
-    assert browser.run("document.querySelectorAll('.assistant:nth-child(2) .more').length") == 0
+def test_errors_are_shown_and_give_the_question_back(page):
+    ask(page, "word " * 3000)
+    page.until("!document.querySelector('#alert').hidden")
+    assert "maximum context length is 2048 tokens" in text(page, "#alert")
+    assert page.run("document.querySelector('#input').value.length") > 10_000
+    assert texts(page, ".turn") == []
+    fill(page, "#input", "")
+    answered(page, "Hi.")
+    assert page.run("document.querySelector('#alert').hidden")
 
 
-def test_a_conversation_beyond_the_context_goes_on_without_its_oldest_turns(browser, server):
-    open_page(browser, server)
-    browser.run("page.most.value = 8")
+def test_a_server_that_is_gone_is_said_so(page):
+    page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    ask(page, "Hi.")
+    page.until("!document.querySelector('#alert').hidden")
+    assert "can't be reached" in text(page, "#alert")
+    assert page.run("document.querySelector('#input').value") == "Hi."
+
+
+def test_another_answer_that_is_refused_leaves_the_one_before(page):
+    answers(page, "good")
+    answered(page, "Which?")
+    refusals(page, 503, "Draining.")
+    press(page, "Answer the question again")
+    page.until("!document.querySelector('#alert').hidden")
+    assert texts(page, ".assistant .text") == ["good"]
+    assert page.run("document.querySelector('#input').value") == ""
+
+
+def test_the_view_follows_the_end_and_stays_where_the_reader_is(page):
+    answers(page, *["A line of the story.\n\n"] * 150, pause_ms=10)
+    ask(page, "Long, please.")
+    page.run("window.view = document.querySelector('#scroll'), 0")
+    away = "(view.scrollHeight - view.scrollTop - view.clientHeight)"
+    page.until("view.scrollTop > 200")
+    assert page.run(away) < 60
+    page.run("view.scrollTop = 100")
+    page.until(f"{away} > 800")
+    assert page.run("view.scrollTop") == 100
+    page.until(ENDED)
+    assert page.run("view.scrollTop") == 100
+
+
+def test_a_server_that_wants_a_key_gets_one(page, server):
+    refusals(page, 401, "Wrong key.")
+    ask(page, "Hi.")
+    page.until("document.querySelector('#key').open")
+    answers(page, "Come in.")
+    page.run("document.querySelector('#key-field').focus()")
+    page.type("secret")
+    page.key("Enter", 13)
+    page.until(ENDED)
+    assert text(page, ".assistant .text").strip() == "Come in."
+    open_page(page, server)
+    assert page.run("localStorage.getItem('undiced.1.key')") == '"secret"'
+
+
+def test_an_answer_that_the_limit_cut_goes_on(page):
+    page.run("document.querySelector('#settings-toggle').click()")
+    fill(page, "#max_tokens", "6")
+    answered(page, LONG)
+    first = text(page, ".assistant .text").strip()
+    assert "6 tokens" in text(page, STATS)
+    assert "cut at the limit" in text(page, STATS)
+    press(page, "Go on with the answer")
+    page.until(f"{ENDED} && document.querySelector('.stats').textContent.includes('12 tokens')")
+    longer = text(page, ".assistant .text").strip()
+    assert longer.startswith(first)
+    assert len(longer) > len(first)
+    answers(page, "Welcome.")
+    answered(page, "Thanks.")
+    sent = page.run("window.asked.at(-1).messages")
+    assert [one["content"].strip() for one in sent] == [LONG, longer, "Thanks."]
+    assert page.run("document.querySelectorAll('.more').length") == 0
+
+
+def test_an_answer_that_was_stopped_goes_on(page):
+    answers(page, "One, ", ends="never")
+    ask(page, "Count.")
+    page.until(f"{BUSY} && {BUSY}.querySelector('.text').textContent")
+    page.key("Escape", 27)
+    page.until(ENDED)
+    refusals(page, 503, "Not now.")
+    press(page, "Go on with the answer")
+    page.until("!document.querySelector('#alert').hidden")
+    assert "1 token" in text(page, STATS)
+    answers(page, "two.")
+    press(page, "Go on with the answer")
+    page.until("document.querySelector('.assistant .text').textContent.trim() === 'One, two.'")
+    sent = page.run("window.asked.at(-1)")
+    assert sent["continue_final_message"] is True
+    assert [one["content"] for one in sent["messages"]] == ["Count.", "One, "]
+
+
+def test_a_conversation_beyond_the_context_goes_on_without_its_oldest_turns(page, server):
+    page.run("document.querySelector('#settings-toggle').click()")
+    fill(page, "#max_tokens", "8")
+    fill(page, "#temperature", "0")
     for at in (1, 2, 3):
-        ask(browser, f"Note {at}: " + "word " * 900)
-        browser.until(f"document.querySelectorAll('.assistant .stats').length === {at}")
-    assert browser.run("forgotten") == 2 and browser.run("messages.length") == 6
-    assert "the 2 oldest messages are left out" in text(browser, ".assistant:last-child .stats")
-    assert browser.run("page.alert.hidden")
-    browser.run("newChat()")
-    assert browser.run("forgotten") == 0
-
-
-def test_what_models_write_is_never_markup(browser, server):
-    open_page(browser, server)
-    attack = "<img src=x onerror=alert(1)><script>alert(2)</script> `a<b>` **bold** ```py\n<i>x</i>\n```"
-    browser.run(f"render(addTurn('assistant', '').body, {attack!r})")
-    assert browser.run("document.querySelectorAll('.text img, .text script, .text i').length") == 0
-    assert text(browser, ".assistant pre") == "<i>x</i>"
-    assert text(browser, ".assistant strong") == "bold"
-
-
-@pytest.mark.parametrize("width", [360, 1200])
-def test_nothing_overflows_and_everything_has_a_name(browser, server, width):
-    browser.size(width, 700, dark=True)
-    open_page(browser, server)
-    browser.run("document.querySelector('#settings-toggle').click()")
-    ask(browser, "x" * 300)
-    browser.until("document.querySelector('.assistant')")
-    browser.key("Escape", 27)
-    assert browser.run("document.documentElement.scrollWidth <= window.innerWidth")
-    assert browser.run("document.documentElement.dataset.theme") == "dark"
-    unnamed = (
-        "[...document.querySelectorAll('button, input, select, textarea')]"
-        ".filter((e) => !e.ariaLabel && !e.labels?.length && !e.textContent.trim()).length"
-    )
-    assert browser.run(unnamed) == 0
-
-
-def test_a_server_that_is_gone_is_said_so(browser, server):
-    open_page(browser, server)
-    browser.call(
-        "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
-    )
-    ask(browser, "Hi.")
-    browser.until("!document.querySelector('#alert').hidden")
-    assert "can't be reached" in text(browser, "#alert")
+        answered(page, f"Note {at}: " + "word " * 900)
+    assert all(one.strip() for one in texts(page, ".assistant .text"))  # else its question would not be sent again
+    assert "no room for the 2 oldest messages" in text(page, STATS)
+    assert len(texts(page, ".turn")) == 6
+    assert page.run("document.querySelector('#alert').hidden")
+    press(page, "New chat")
+    answered(page, "Hi.")
+    assert "no room" not in text(page, STATS)

@@ -1,7 +1,10 @@
-"""The chat page: three static files, read once, served with a policy that allows nothing from anywhere else."""
+"""The chat page: files of the folder `static`, read once, served with a policy that allows nothing from anywhere else,
+no script in a page's text, and no text that becomes HTML.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -9,13 +12,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+    from importlib.resources.abc import Traversable
 
     from starlette.requests import Request
 
 POLICY = "; ".join((
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'",
     "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'", "trusted-types 'none'",
 ))  # fmt: skip
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -23,21 +28,21 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/static/app.js": ("app.js", "text/javascript; charset=utf-8"),
-    "/static/style.css": ("style.css", "text/css; charset=utf-8"),
-    "/static/icon.svg": ("icon.svg", "image/svg+xml"),
+_KINDS = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
 }
 
 
 def page_routes() -> list[Route]:
-    """One route per file."""
-    folder = files("undiced.api") / "static"
-    return [
-        Route(path, _serve((folder / name).read_bytes(), kind), methods=["GET"])
-        for path, (name, kind) in _FILES.items()
-    ]
+    """One route per file; `index.html` is at the root."""
+    found = dict(_found(files("undiced.api") / "static", "/static"))
+    found["/"] = found.pop("/static/index.html")
+    return [Route(path, _serve(file), methods=["GET"]) for path, file in found.items()]
 
 
 def is_page(path: str) -> bool:
@@ -45,8 +50,28 @@ def is_page(path: str) -> bool:
     return path == "/" or path.startswith("/static/")
 
 
-def _serve(body: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+def _found(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for file in folder.iterdir():
+        inner = f"{path}/{file.name}"
+        if file.is_dir():
+            yield from _found(file, inner)
+        elif _ending(file) in _KINDS:
+            yield inner, file
+
+
+def _ending(file: Traversable) -> str:
+    return file.name.rpartition(".")[2]
+
+
+def _serve(file: Traversable) -> Callable[[Request], Awaitable[Response]]:
+    body = file.read_bytes()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+    headers = {**_HEADERS, "etag": tag, "content-type": _KINDS[_ending(file)]}
+
     async def endpoint(request: Request) -> Response:
-        return Response(body, headers={**_HEADERS, "content-type": kind})
+        """The file, or 304 to who has it already."""
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers)
 
     return endpoint

@@ -585,6 +585,8 @@ def test_the_page_allows_nothing_from_elsewhere(caller):
         assert reply.status == 200
         assert reply.headers["content-type"].startswith(kind)
         assert reply.headers["x-content-type-options"] == "nosniff"
+        again = caller("GET", path, headers={"if-none-match": reply.headers["etag"]})
+        assert (again.status, again.body) == (304, b"")
     assert caller("GET", "/static/../app.py").status == 404
 
 
