@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from scripted import answers
@@ -43,6 +45,19 @@ def test_settings_are_sent_and_kept_over_a_reload(page, server):
     sent = page.run("window.asked.at(-1)")
     assert sent["max_tokens"] > 100
     assert sent["messages"][0]["role"] == "user"
+
+
+def test_the_server_says_what_is_asked_for(page, server):
+    with urllib.request.urlopen(f"{server.v1}/models") as reply:
+        told = json.load(reply)["data"][0]["chat_defaults"]
+    answers(page, "Yes.")
+    answered(page, "One?")
+    assert told.items() <= page.run("window.asked.at(-1)").items()
+    assert page.run("document.querySelector('#max_tokens').placeholder") == str(told["max_tokens"])
+    open_settings(page)
+    fill(page, "#temperature", "0")
+    answered(page, "Two?")
+    assert "repetition_penalty" not in page.run("window.asked.at(-1)")  # the likeliest token
 
 
 @pytest.mark.parametrize(

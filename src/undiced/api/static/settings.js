@@ -42,7 +42,9 @@ export class Settings {
 
   // The members of a request. An answer takes half of the context at most, so that the newest turns have room.
   members(context) {
-    const members = { ...this.defaults, ...this.chosen };
+    const { max_tokens, ...numbers } = this.defaults;
+    const greedy = this.chosen.temperature === 0; // the likeliest token: no default bends that
+    const members = { ...(greedy ? {} : numbers), max_tokens, ...this.chosen };
     if (members.max_tokens > context / 2) members.max_tokens = Math.floor(context / 2);
     return members;
   }

@@ -7,11 +7,15 @@ export function curl(base, body, keyed) {
   return `curl ${base}/chat/completions \\\n  -H 'content-type: application/json'${key} \\\n  -d '${data}'\n`;
 }
 
+const EXTRA = new Set(["top_k", "min_p", "repetition_penalty"]);
+
 // With the `openai` package; members that it doesn't know go into `extra_body`.
-export function python(base, { messages, repetition_penalty, ...members }, keyed) {
+export function python(base, { messages, ...members }, keyed) {
   const rows = messages.map((message) => `        ${literal(message)},`).join("\n");
-  const named = Object.entries(members).map(([name, value]) => `    ${name}=${literal(value)},\n`).join("");
-  const extra = repetition_penalty === undefined ? "" : `    extra_body={"repetition_penalty": ${repetition_penalty}},\n`;
+  const entries = Object.entries(members).filter(([, value]) => value !== undefined);
+  const named = entries.filter(([name]) => !EXTRA.has(name)).map(([name, value]) => `    ${name}=${literal(value)},\n`).join("");
+  const more = entries.filter(([name]) => EXTRA.has(name));
+  const extra = more.length ? `    extra_body=${literal(Object.fromEntries(more))},\n` : "";
   const key = keyed ? "os.environ[\"UNDICED_API_KEY\"]" : "\"none\"";
   return `${keyed ? "import os\n\n" : ""}from openai import OpenAI
 
