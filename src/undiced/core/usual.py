@@ -15,7 +15,7 @@ from undiced.core.sampling import Parameters
 
 Numbers = Mapping[str, float]  # by the names of `Parameters`
 
-CHAT: Numbers = MappingProxyType({"temperature": 0.7, "top_p": 0.95, "repetition_penalty": 1.1})
+CHAT: Numbers = MappingProxyType({"temperature": 0.2, "top_p": 0.95, "repetition_penalty": 1.1})
 LIKELIEST: Numbers = MappingProxyType({"temperature": 0.0})
 CHAT_TOKENS = 1024  # most tokens of an answer to a person
 TEXT_TOKENS = 256  # most tokens that a raw text is continued by

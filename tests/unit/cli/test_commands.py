@@ -124,7 +124,6 @@ def test_generate_answers_a_question_and_says_so_where_a_raw_text_ends_at_once()
     asked = ["generate", MODEL, "-p", "What is the capital of France?", "--max-context", "512"]
     answer = json.loads(run(*asked, "--json", "--seed", "1").stdout)
     assert answer["text"].strip() and answer["tokens"] > 1
-    assert "The prompt is empty." in run("generate", MODEL, "--max-context", "64", typed=" \n").stderr
     raw = run(*asked, "--raw")
     assert raw.stdout == "\n" and "leave out --raw" in raw.stderr
 
@@ -152,28 +151,6 @@ def test_chat_survives_a_message_that_is_too_long():
     assert found.returncode == 0
     assert found.stderr.count("error: ") == 1 and "larger --max-context (8192 at most" in found.stderr
     assert found.stdout.count("tokens/s") == 1
-
-
-@pytest.mark.model
-def test_a_chat_beyond_its_context_goes_on_without_its_oldest_turns():
-    typed = "".join(f"Note {at}: {'word ' * 40}\n" for at in range(4))
-    command = ["chat", MODEL, "--max-context", "160", "-n", "8"]
-    found = run(*command, "--system", "Be brief.", "--json", typed=typed)
-    answers = [json.loads(line) for line in found.stdout.splitlines()]
-    assert [answer.get("left_out_messages", 0) for answer in answers] == [0, 0, 2, 4]
-    told = run(*command, typed="/continue\n" + typed).stdout
-    assert "There is no cut answer" in told and "/continue goes on" in told
-    assert "The context of 160 tokens is full: the 2 oldest messages are left out." in told
-
-
-@pytest.mark.model
-def test_a_cut_answer_goes_on():
-    command = ["chat", MODEL, "--temperature", "0", "--json", "--max-context", "256"]
-    found = run(*command, "-n", "12", typed="Tell me a long story.\n/continue\n/reset\n")
-    first, rest = map(json.loads, found.stdout.splitlines())
-    whole = run(*command, "-n", "24", typed="Tell me a long story.\n")
-    assert first["finish_reason"] == rest["finish_reason"] == "length"
-    assert first["text"] + rest["text"] == json.loads(whole.stdout)["text"]
 
 
 @pytest.mark.model
