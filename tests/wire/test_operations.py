@@ -16,6 +16,7 @@ from folders import make_folder
 from live import Server, running
 
 KEY = "sk-of-the-team"
+WHOLE = {"ignore_eos": True}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,9 @@ def test_a_team_gets_key_tls_names_and_a_log(
             httpx.get(server.url.replace("https", "http") + "/health")
         client = openai.OpenAI(base_url=server.v1, api_key=KEY, http_client=openai.DefaultHttpxClient(verify=trust))
         with client:
-            stream = client.completions.create(model="GPT-4o", prompt="abc", max_tokens=6, stream=True)
+            stream = client.completions.create(
+                model="GPT-4o", prompt="abc", max_tokens=6, stream=True, extra_body=WHOLE
+            )
             assert {chunk.model for chunk in stream} == {"team-model"}
             with pytest.raises(openai.AuthenticationError):
                 client.with_options(api_key="wrong", max_retries=0).models.list()

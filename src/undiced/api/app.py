@@ -18,13 +18,14 @@ from undiced.api.gate import Gate
 from undiced.api.key import Lock
 from undiced.api.models import describe, get_model, health, list_models, metrics, props, tcp_warming, version
 from undiced.api.page import is_page, page_routes
-from undiced.api.request_log import Entry
+from undiced.api.request_log import entry_of
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
 _COUNTED = frozenset({"/v1/chat/completions", "/v1/completions"})
@@ -74,7 +75,7 @@ class _Edge:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
-        entry = scope["undiced.entry"] = Entry(request_id.decode(), scope["method"], _path(scope), _client(scope))
+        entry: Entry = scope.setdefault("undiced.entry", entry_of(scope, request_id.decode()))
         scope["undiced.send"] = send  # the way out without the layers in between, for the tokens of a stream
         verdict = self.gate.judge(scope)
         path, requests, started = scope["path"], self.service.metrics.requests, False
@@ -109,16 +110,6 @@ class _Edge:
                 await error_response(error, scope["undiced.request_id"])(scope, receive, traced)
         finally:
             entry.write()
-
-
-def _path(scope: Scope) -> str:
-    raw: bytes = scope["raw_path"]
-    return raw.decode("latin-1")
-
-
-def _client(scope: Scope) -> str:
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from undiced.api.errors import RequestTimeoutError, error_body, error_response, new_request_id, retry_headers
 from undiced.api.exchange import Exchange
 from undiced.api.http1 import END, Head, Reader
-from undiced.api.request_log import Entry
+from undiced.api.request_log import Entry, entry_of
 from undiced.core.errors import UnavailableError, UndicedError
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def connection_class(settings: Settings, budget: Budget) -> type[Connection]:
 async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
     """The whole application of a connection over the limit."""
     error = UnavailableError("The server has too many connections.", remedy="Try again in a few seconds.")
-    request_id, client = new_request_id(), scope["client"]
-    path = scope["raw_path"].decode("latin-1")
-    Entry(request_id, scope["method"], path, client[0] if client else "", error.status, error.code).write()
-    await error_response(error, request_id, headers={"connection": "close"})(scope, receive, send)
+    entry = entry_of(scope, new_request_id())
+    entry.status, entry.error = error.status, error.code
+    entry.write()
+    await error_response(error, entry.request_id, headers={"connection": "close"})(scope, receive, send)
 
 
 class Connection(asyncio.Protocol):
@@ -225,9 +225,10 @@ class Connection(asyncio.Protocol):
         if exchange is not None and exchange.started and not exchange.ended:
             self.transport.close()  # in the middle of an answer there is nothing to say
             return
-        request_id = new_request_id()
-        body = error_body(error, request_id)
-        self._log(error, request_id, exchange.head if exchange is not None else None)
+        entry = self._entry(exchange)
+        entry.status, entry.error = error.status, error.code
+        entry.write()
+        body = error_body(error, entry.request_id)
         fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
         fields |= retry_headers(error, self.limits.retry_after_s)
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -237,11 +238,14 @@ class Connection(asyncio.Protocol):
         self.transport.write(head.encode() + body)
         self._linger()
 
-    def _log(self, error: UndicedError, request_id: str, head: Head | None) -> None:
-        """Log a request that the application did not answer."""
-        method, path = ("-", "-") if head is None else (head.method, head.raw_path.decode("latin-1"))
-        client = self._scope["client"]
-        Entry(request_id, method, path, client[0] if client else "", error.status, error.code).write()
+    def _entry(self, exchange: Exchange | None) -> Entry:
+        """The log's entry of a request that the application did not answer; the application may have begun one."""
+        if exchange is None:
+            return entry_of({**self._scope, "method": "-", "raw_path": b"-"}, new_request_id())
+        entry: Entry | None = exchange.scope.get("undiced.entry")
+        if entry is None:  # the application has not begun; what it makes of the client's end is no second entry
+            entry = exchange.scope["undiced.entry"] = entry_of(exchange.scope, new_request_id())
+        return entry
 
     # Reading
 

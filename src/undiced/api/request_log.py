@@ -13,6 +13,8 @@ from undiced.api.errors import ClientClosedError
 from undiced.api.page import is_page
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from undiced.api.answer import Answer
 
 Fields = dict[str, str | int | float]
@@ -41,9 +43,13 @@ class Entry:
     error: str = ""
     answer: Answer | None = None
     began_s: float = field(default_factory=time.perf_counter)
+    _written: bool = False
 
     def write(self) -> None:
-        """Log it: as a warning what failed by our fault, for debugging alone what is routine."""
+        """Log it, once: as a warning what failed by our fault, for debugging alone what is routine."""
+        if self._written:
+            return
+        self._written = True
         level = logging.DEBUG if self._is_routine() else logging.WARNING if self._is_broken() else logging.INFO
         if _log.isEnabledFor(level):
             _log.log(level, "request", extra={"fields": self.fields()})
@@ -86,4 +92,11 @@ def _reason(answer: Answer, error: str) -> str:
     """Why the answer ended; of several choices every reason once."""
     if error:
         return "cancelled" if error == _LEFT else "error"
-    return ",".join(sorted({event.finish_reason for event in answer.tally.events}))
+    return ",".join(sorted({event.finish_reason for event in answer.tally.events})) or "cancelled"
+
+
+def entry_of(scope: Scope, request_id: str) -> Entry:
+    """The entry of a request that begins now."""
+    raw: bytes = scope["raw_path"]
+    client = scope.get("client")
+    return Entry(request_id, scope["method"], raw.decode("latin-1"), str(client[0]) if client else "")

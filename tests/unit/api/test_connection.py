@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import resource
 
 import pytest
@@ -92,6 +93,26 @@ async def test_a_body_that_does_not_arrive_gets_408_and_is_closed(make):
         assert not caller.service.running
 
     await wired(make, scenario, settings=limits())
+
+
+async def test_what_the_application_does_not_answer_is_logged_once_with_the_id_that_the_client_saw(make, caplog):
+    caplog.set_level(logging.INFO, "undiced.request")
+
+    async def scenario(client, dial, caller):
+        wire = await dial()
+        await wire.send(HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\nno size\r\n")
+        _, _, bad = await wire.answer()
+        wire = await dial()
+        await wire.send(b"no http\r\n\r\n")
+        _, _, foreign = await wire.answer()
+        await asyncio.sleep(0.05)
+        told = [record.fields for record in caplog.records if record.name == "undiced.request"]
+        assert [(fields["id"], fields["path"], fields["status"]) for fields in told] == [
+            (bad["error"]["id"], "/v1/chat/completions", 400),
+            (foreign["error"]["id"], "-", 400),
+        ]
+
+    await wired(make, scenario)
 
 
 @pytest.mark.parametrize("sent", [b"POST /v1/chat", b"GET / HTTP/1.1\r\nhost: localhost\r\n"])
