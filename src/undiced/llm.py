@@ -166,9 +166,7 @@ class LLM:
         Raises:
             NoChatTemplateError: a base model; use `generate`.
         """
-        one = isinstance(messages, (str, Mapping)) or (len(messages) > 0 and isinstance(messages[0], Mapping))
-        talks = [messages] if one else list(messages)
-        pairs = [self._talk(talk) for talk in talks]  # type: ignore[arg-type]
+        pairs = [self._talk(talk) for talk in _talks(messages)]
         texts: list[str | None] = [text for text, _ in pairs]
         ids = [ids for _, ids in pairs]
         return self._run(texts, ids, _params(sampling_params, len(ids)), talk=True, shown=use_tqdm)
@@ -357,11 +355,17 @@ def _plain(prompt: Prompt) -> str | Sequence[int]:
     )
 
 
+def _talks(given: str | Messages | Sequence[str | Messages]) -> list[str | Messages]:
+    """The conversations of a call; what is none is left to `_messages` to refuse."""
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    return list(given) if several and not (given and isinstance(given[0], Mapping)) else [given]  # type: ignore[arg-type, list-item]
+
+
 def _messages(said: str | Messages) -> Messages:
     """A conversation as templates take it; a text is one message."""
     if isinstance(said, str):
         return [{"role": "user", "content": said}]
-    messages = [one for one in said if isinstance(one, Mapping) and "role" in one]
+    messages = [one for one in said if isinstance(one, Mapping) and "role" in one] if isinstance(said, Sequence) else []
     if messages and len(messages) == len(said):
         return messages
     raise InvalidRequestError(

@@ -106,7 +106,9 @@ def test_chat_answers_messages(llm: LLM) -> None:
     assert len(llm.chat(["What is 2+2?", "Hi"], params)) == 2
 
 
-@pytest.mark.parametrize("said", [[[]], [["Hi"]], [{"content": "Hi"}], {"role": "user", "content": "Hi"}])
+@pytest.mark.parametrize(
+    "said", [5, b"Hi", ["Hi", 5], [[]], [["Hi"]], [{"content": "Hi"}], {"role": "user", "content": "Hi"}]
+)
 def test_what_is_neither_a_text_nor_messages_is_no_conversation(llm: LLM, said: object) -> None:
     with pytest.raises(InvalidRequestError, match='"role": "user"'):
         llm.chat(said)  # type: ignore[arg-type]
