@@ -11,14 +11,16 @@ import typer
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
+from undiced.core.exits import Exit
 
 if TYPE_CHECKING:
     from undiced.validation.claims import Claims
     from undiced.validation.outcome import Outcome
     from undiced.validation.table import Cells
 
-_FILE_WIDTH = 220  # columns where no terminal says how many
+_NARROW, _WIDE = 100, 220  # columns where no terminal says how many
 _SAMPLES_MAX = 100_000
+_FIGURES = ("published", "simulated", "error", "aim", "presets", "5 %", "50 %", "95 %", "cycles per layer", "gain")
 
 
 def validate(
@@ -32,13 +34,18 @@ def validate(
     samples: Annotated[
         int | None, typer.Option(min=1, max=_SAMPLES_MAX, help="Samples of each machine, for --claims and --write.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every row by itself, with provenance, source and clock.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Simulate published measurements. Prints the error of each one in the tables."""
+    """Simulate published measurements. Prints the error of each one; fails if a row is outside its aim."""
     if calibrate + claims + (write is not None) > 1:
         raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims or --write.")
     if samples is not None and not (claims or write is not None):
         raise InvalidRequestError("--samples has no effect without --claims or --write.", remedy="Leave it out.")
+    if verbose and (calibrate or claims or write is not None or as_json):
+        raise InvalidRequestError("--verbose has no effect here.", remedy="Leave it out.")
     if calibrate:
         _print_calibration(as_json)
     elif claims:
@@ -46,7 +53,10 @@ def validate(
     elif write is not None:
         _write(write, samples, as_json)
     else:
-        _print_rows(_outcomes(as_json), as_json)
+        found = _outcomes(as_json)
+        _print_rows(found, as_json, verbose)
+        if any(outcome.passed is False for outcome in found):
+            raise typer.Exit(Exit.ERROR)
 
 
 def _outcomes(as_json: bool) -> list[Outcome]:
@@ -77,14 +87,15 @@ def _write(path: Path, samples: int | None, as_json: bool) -> None:
 
 
 def _print_calibration(as_json: bool) -> None:
-    from undiced.cli.terminal import emit
+    from undiced.cli.terminal import Bar, emit
     from undiced.validation.calibration import as_dict
     from undiced.validation.calibration import calibrate as fit
     from undiced.validation.joint import assumed
     from undiced.validation.lab import MACHINES
     from undiced.validation.table import assumed_lines, fit_lines
 
-    fits = fit()
+    with Bar("Fitting", quiet=as_json) as bar:
+        fits = fit(bar.share)
     if as_json:
         ranges = {m: {p.name: {"low": p.low, "high": p.high} for p in assumed(m)} for m in MACHINES}
         emit({"fits": [as_dict(one) for one in fits], "assumed": ranges})
@@ -102,32 +113,43 @@ def _print_claims(found: Claims, as_json: bool) -> None:
     if as_json:
         emit(found.as_dict())
         return
-    _grid(claim_table(found))
-    typer.echo(f"{kept_line(found)}; all figures are simulated.\n")
-    _grid(ablation_table(found))
+    _titled("Claims of the undiced mapping, over everything assumed at once", claim_table(found))
+    typer.echo(f"{kept_line(found)}; all figures are simulated.")
+    _titled("From the published baseline to undiced, one step at a time", ablation_table(found))
 
 
-def _print_rows(found: list[Outcome], as_json: bool) -> None:
+def _print_rows(found: list[Outcome], as_json: bool, verbose: bool) -> None:
     from undiced.cli.terminal import emit
+    from undiced.validation.brief import HEAD, sections, summary
     from undiced.validation.table import missing_table, row_table
 
     if as_json:
         emit([outcome.as_dict() for outcome in found])
         return
-    _grid(row_table(found))
-    typer.echo("\nNot replayed yet:")
-    _grid(missing_table())
-    judged = [outcome.passed for outcome in found if outcome.passed is not None]
-    typer.echo(f"\n{sum(judged)} of {len(judged)} judged rows are within their aim; all figures are simulated.")
+    if verbose:
+        _titled("Every row", row_table(found), _WIDE)
+    else:
+        for section in sections(found):
+            _titled(section.title, [HEAD, *section.rows])
+    _titled("Not replayed yet", missing_table())
+    typer.echo()
+    for line in summary(found):
+        typer.echo(line)
+    typer.echo("All figures are simulated." + ("" if verbose else " --verbose adds sources, and every row of a kind."))
 
 
-def _grid(table: list[Cells]) -> None:
+def _titled(title: str, table: list[Cells], width: int = _NARROW) -> None:
     from rich.console import Console
     from rich.table import Table
 
     header, *rows = table
-    grid = Table(*header, box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        grid.add_column(
+            name, overflow="fold", justify="right" if name in _FIGURES else "left", no_wrap=name in _FIGURES
+        )
     for row in rows:
         grid.add_row(*row)
-    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    typer.secho(f"\n{title}", bold=True)
+    console = Console() if sys.stdout.isatty() else Console(width=width)
     console.print(grid)

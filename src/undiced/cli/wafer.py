@@ -185,16 +185,18 @@ def map_wafer(
 
 def _placed(asked: Question, *, quiet: bool) -> Placed:
     """The program that answers a question; shows how far that is."""
+    from undiced.cli.terminal import Bar
     from undiced.study.question import place
 
     asked.check()
-    return place(asked)
+    with Bar("Placing", quiet=quiet) as bar:
+        return place(asked, bar.share)
 
 
 def _answer(placed: Placed, asked: Question) -> dict[str, object]:
-    from undiced.study.answer import answer
+    from undiced.study.answer import whole_answer
 
-    return answer(placed, asked)
+    return whole_answer(placed, asked)
 
 
 def _host_summary(compiled: Compiled) -> dict[str, object]:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 Answer = dict[str, object]
 
 
+def whole_answer(placed: Placed, asked: Question) -> Answer:
+    """`answer`, and the longest context that as many wafers hold in some other placement, which takes a second."""
+    found = answer(placed, asked)
+    if placed.longest is not None:
+        found["machine_max_context_tokens"] = placed.longest()
+    return found
+
+
 def answer(placed: Placed, asked: Question) -> Answer:
     """The report of a program, with what was asked for beside it.
 

@@ -13,7 +13,7 @@ from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds, HostProgram
 from undiced.program.wafer.program import WaferProgram
-from undiced.study.answer import Answer, answer
+from undiced.study.answer import Answer, answer, whole_answer
 from undiced.study.program_file import is_program, open_program, wafer_of
 from undiced.study.question import CONTEXT, OURS, Model, Placed, Question, as_compiled, place
 from undiced.study.rows import Row, points, rows
@@ -216,7 +216,7 @@ def simulate(
     asked = _question({name: value for name, value in given.items() if name not in lists})
     if not lists:
         asked.check()
-        return answer(place(asked), asked)
+        return whole_answer(place(asked), asked)
     if draft is not None or frontier:
         raise InvalidRequestError("Rows have no draft and no frontier.", remedy="Ask for one point at a time.")
     return _every(points(asked, lists), progress)

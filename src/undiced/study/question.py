@@ -6,6 +6,7 @@ Knows what may be asked; the compiler knows what can be had.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from undiced.program.wafer.program import WaferProgram
     from undiced.study.subject import Subject
 
+Progress = Callable[[float, str], None]
 Model = str | Path | ModelConfig | Graph
 OURS = "undiced"
 CONTEXT = 4096
@@ -155,16 +157,19 @@ class Placed:
 
     Attributes:
         subject: the model; None where the program came ready. wafers_given: how many might be used, if that was said.
+        longest: the longest context that as many wafers hold in some placement, found when it is asked for; None where
+            nothing else could be chosen.
     """
 
     program: WaferProgram
     wafer: Wafer
     subject: Subject | None = None
     wafers_given: int | None = None
+    longest: Callable[[], int] | None = None
 
 
-def place(asked: Question) -> Placed:
-    """The program that answers a question.
+def place(asked: Question, progress: Progress | None = None) -> Placed:
+    """The program that answers a question; `progress` hears what share of the search is done, and of what.
 
     Raises:
         UndicedError: an unknown model or machine, or one that does not fit; says what would.
@@ -174,8 +179,17 @@ def place(asked: Question) -> Placed:
 
     wafer = find_machine(asked.machine) if isinstance(asked.machine, str) else asked.machine
     about = Subject(asked.model.config) if isinstance(asked.model, Graph) else subject(asked.model)
-    make = _ours if asked.mapping == OURS else _published
-    return Placed(make(asked, about, wafer), wafer, about, asked.wafers)
+    made = _ours(asked, about, wafer, progress) if asked.mapping == OURS else _published(asked, about, wafer)
+    free = asked.mapping == OURS and asked.region == "auto"
+    return Placed(made, wafer, about, asked.wafers, (lambda: _longest(asked, about, made, wafer)) if free else None)
+
+
+def _longest(asked: Question, about: Subject, made: WaferProgram, wafer: Wafer) -> int:
+    from undiced.compiler.wafer.asked import options_of
+    from undiced.compiler.wafer.search import longest_on
+
+    options, facts = options_of(_stored(asked).options), dict(made.facts)
+    return longest_on(_graph(asked, about), wafer, options, int(facts["wafers"]), int(facts["max_context_tokens"]))
 
 
 def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
@@ -184,19 +198,32 @@ def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
     return build_published(about.config, wafer, asked.mapping, asked.options)
 
 
-def _ours(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
-    from undiced.compiler.wafer.asked import options_of, weights_of, with_layers
+def _ours(asked: Question, about: Subject, wafer: Wafer, progress: Progress | None) -> WaferProgram:
+    from undiced.compiler.wafer.asked import options_of
     from undiced.compiler.wafer.search import compile_graph
+
+    return compile_graph(_graph(asked, about), wafer, options_of(_stored(asked).options), progress)
+
+
+def _graph(asked: Question, about: Subject) -> Graph:
+    from undiced.compiler.wafer.asked import with_layers
     from undiced.model import build_config
 
     if not isinstance(asked.model, Graph):
-        graph = build_config(with_layers(about.config, asked.layers))
-        return compile_graph(graph, wafer, options_of(asked.options))
+        return build_config(with_layers(about.config, asked.layers))
     if asked.layers is not None:
         raise CompileError("A graph has the layers that it has.", remedy="Leave layers out.")
     asked.model.verify()
-    stored = replace(asked, weights=asked.weights or weights_of(asked.model))
-    return compile_graph(asked.model, wafer, options_of(stored.options))
+    return asked.model
+
+
+def _stored(asked: Question) -> Question:
+    """The question with a graph's own weights, unless others are asked for."""
+    from undiced.compiler.wafer.asked import weights_of
+
+    if asked.weights is not None or not isinstance(asked.model, Graph):
+        return asked
+    return replace(asked, weights=weights_of(asked.model))
 
 
 def as_compiled(asked: Question, program: WaferProgram) -> Question:

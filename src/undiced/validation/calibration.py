@@ -6,6 +6,7 @@ rank of its Jacobian over all parameters, assumed ones included, tells whether t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -154,11 +155,13 @@ def solve(problem: Problem, given: Values) -> Fit:
     )
 
 
-def calibrate() -> list[Fit]:
-    """Every problem in order, each under what those of its machine before it found."""
+def calibrate(progress: Callable[[float, str], None] | None = None) -> list[Fit]:
+    """Every problem in order, each under what those of its machine before it found. `progress` hears how far it is."""
     found: dict[str, Values] = {}
-    fits = []
-    for problem in problems():
+    fits: list[Fit] = []
+    for problem in (all_problems := problems()):
+        if progress is not None:
+            progress(len(fits) / len(all_problems), f"Fitting {', '.join(problem.fitted)}")
         given = found.setdefault(problem.machine, {})
         fits.append(solve(problem, given))
         given.update({name: fits[-1].values[name] for name in problem.fitted})

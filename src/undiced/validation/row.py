@@ -22,6 +22,7 @@ class ValidationRow:
         tolerance: relative error aimed at; None for rows that are reported only.
         noise: of a calibration row, the relative error within which it is met; None for open rows, which nothing is
             fitted on.
+        group: what rows of one kind have in common, where a short table shows only the worst of them.
     """
 
     id: str
@@ -34,6 +35,7 @@ class ValidationRow:
     clock: str = "-"
     tolerance: float | None = None
     noise: float | None = None
+    group: str = ""
 
     @property
     def calibration(self) -> bool:

@@ -24,8 +24,8 @@ def row_table(outcomes: list[Outcome]) -> list[Cells]:
             (
                 row.id,
                 row.what,
-                "-" if row.published is None else f"{_number(row.published)} {row.unit}",
-                f"{_number(outcome.simulated)} {row.unit}",
+                "-" if row.published is None else f"{number(row.published)} {row.unit}",
+                f"{number(outcome.simulated)} {row.unit}",
                 "-" if outcome.error is None else f"{outcome.error:+.1%}",
                 aim,
                 row.provenance,
@@ -70,6 +70,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     """What a problem's rows say: values, who tells them, rank and condition, errors."""
     problem = fit.problem
     yield f"{problem.machine}: {', '.join(dict.fromkeys(row.id for row in problem.rows))}"
+    yield f"  {'parameter':<22} {'value':>10}  how it is known; the share of each row in telling it"
     for name in problem.fitted:
         shares = zip(problem.rows, fit.identified_by[name], strict=True)
         told = ", ".join(f"{row.id} {share:+.2f}" for row, share in shares if abs(share) >= _TOLD)
@@ -80,6 +81,7 @@ def fit_lines(fit: Fit) -> Iterator[str]:
         yield f"  {name:<22} {fit.values[name]:10.4f}  assumed, {ends}"
     yield f"  Jacobian rank {fit.rank} of {len(fit.values)} parameters, {len(fit.errors)} rows"
     yield f"  condition {fit.condition:.1f} over the {len(problem.fitted)} fitted"
+    yield f"    {'row':<5} {'error':>8}  what is simulated"
     for row, error in zip(problem.rows, fit.errors, strict=True):
         yield f"    {row.id:<5} {error:+8.2%}  {row.what}"
 
@@ -87,9 +89,11 @@ def fit_lines(fit: Fit) -> Iterator[str]:
 def assumed_lines(machine: str) -> Iterator[str]:
     """Every parameter that claims are sampled over, with its range."""
     yield f"{machine}: assumed, and sampled together for claims"
+    yield f"  {'parameter':<22} {'from':>10} to"
     for parameter in assumed(machine):
         yield f"  {parameter.name:<22} {parameter.low:10.4g} to {parameter.high:g}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure of a row for people."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

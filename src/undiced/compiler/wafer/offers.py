@@ -14,7 +14,7 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.partition import fill
 from undiced.compiler.wafer.passes import sized, tables_bytes
 from undiced.compiler.wafer.shapes import Shape, shapes
-from undiced.compiler.wafer.task import WAFERS_MAX, Task
+from undiced.compiler.wafer.task import CONTEXT_MAX, WAFERS_MAX, Task
 from undiced.core.errors import CompileError
 from undiced.core.option import option
 from undiced.program import Bounds
@@ -25,10 +25,10 @@ _NARROWER: dict[DType, tuple[DType, ...]] = {DType.F16: (DType.I8, DType.I4), DT
 _FLAGS = {DType.I8: "int8", DType.I4: "int4"}
 
 
-def refusal(task: Task) -> CompileError:
-    """The error of a model that does not fit the wafers that it was given."""
+def refusal(task: Task, dense: list[Shape]) -> CompileError:
+    """The error of a model that does not fit the wafers that it was given; `dense` shapes are likeliest to hold it."""
     options, config = task.options, task.graph.config
-    tried = _spread(list(shapes(config, task.wafer, options.region)))
+    tried = list(dict.fromkeys((*dense, *_spread(list(shapes(config, task.wafer, options.region))))))
     offers = []
     wafers = fewest_wafers(task, tried)
     if wafers is not None and options.wafers is not None:
@@ -84,13 +84,21 @@ def _holds(task: Task, shape: Shape, wafers: int) -> bool:
     return 0 < wafers_needed(task, shape) <= wafers
 
 
-def _most(change: Callable[[int], Task], tried: list[Shape], below: int, wafers: int) -> int:
-    """The largest size under `below` for which some shape holds the model; 0 if none does at 1."""
-    best = 0
+def longest_context(task: Task, dense: list[Shape], wafers: int, known: int) -> int:
+    """The most positions for which some of the shapes holds the model; at least `known`, for which one does."""
+    batch = task.options.bounds.batch
+    return _most(lambda n: _with(task, Bounds(batch, n)), dense, CONTEXT_MAX + 1, wafers, known)
+
+
+def _most(change: Callable[[int], Task], tried: list[Shape], below: int, wafers: int, best: int = 0) -> int:
+    """The largest size under `below` for which some shape holds the model; `best` if none does at more."""
     for shape in tried:
         if best + 1 >= below or not _holds(change(best + 1), shape, wafers):
             continue
-        low, high = best + 1, below - 1
+        low, step = best + 1, max(1, best // 2)
+        while low + step < below and _holds(change(low + step), shape, wafers):
+            low, step = low + step, 2 * step
+        high = min(low + step, below) - 1
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if _holds(change(middle), shape, wafers) else (low, middle - 1)

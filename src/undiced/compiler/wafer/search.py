@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import cbrt, ceil, sqrt
 
@@ -11,7 +12,7 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Segment, grain_for
-from undiced.compiler.wafer.offers import refusal, wafers_needed
+from undiced.compiler.wafer.offers import longest_context, refusal, wafers_needed
 from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
@@ -29,12 +30,16 @@ _FINISHED = 8  # of those, how many are cut finely before one is taken
 _MORE = 8  # numbers of wafers that are tried, the fewest first
 _ROOMY = 40  # shapes with the most cores, where none of those holds the model
 _UNROUTED = 4  # shapes from which it is told that colors are what lacks
+_DENSE = 16  # shapes that waste least memory, where none of the promising ones holds the model
 _TRIED = 80  # shapes at most, those included that turn out not to hold the model
+Told = Callable[[float, str], None]  # the share that is done, and of what
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
 
 
-def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) -> WaferProgram:
-    """The program of our mapping.
+def compile_graph(
+    graph: Graph, wafer: Wafer, options: Options | None = None, progress: Told | None = None
+) -> WaferProgram:
+    """The program of our mapping; `progress` hears how far the search is, a later attempt from its beginning.
 
     Raises:
         CompileError: an operator without a lowering, by name; or it fits no number of wafers, or not as many as asked.
@@ -43,12 +48,19 @@ def compile_graph(graph: Graph, wafer: Wafer, options: Options | None = None) ->
     if options.region is not None:
         check_region(wafer, *options.region)
     task = Task.of(graph, wafer, options)
-    found = _either(task, list(_sized(task)))
+    sized = list(_sized(task))
+    found = _either(task, sized, progress or _silent)
     if found is None:
-        raise refusal(task)
+        raise refusal(task, [each.shape for each in _dense(task, sized)])
     program = _program(found)
     verify(program, hardware(wafer))
     return program
+
+
+def longest_on(graph: Graph, wafer: Wafer, options: Options, wafers: int, known: int) -> int:
+    """The longest context for which `wafers` hold the model in some placement; at least `known`, for which one does."""
+    task = Task.of(graph, wafer, options)
+    return longest_context(task, [each.shape for each in _dense(task, list(_sized(task)))], wafers, known)
 
 
 def run_passes(draft: Draft, passes: Iterable = PASSES) -> Draft | None:  # type: ignore[type-arg]
@@ -128,7 +140,7 @@ def _estimate(task: Task, shape: Shape) -> float:
     return distance + payload + steps + d * (2 * q + 3 * f) / task.wafer.core.lanes_32bit.value
 
 
-def _either(task: Task, sized: list[_Sized]) -> Draft | None:
+def _either(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
     """The better of two searches: with every expert over all columns, and with experts on columns of their own."""
     own = [each for each in sized if each.shape.grid.groups > 1]
     sliced = [each for each in sized if each.shape.grid.groups == 1]
@@ -136,7 +148,7 @@ def _either(task: Task, sized: list[_Sized]) -> Draft | None:
     lacking: list[NoRoutes] = []
     for kind in (sliced, own) if own else (sliced,):
         try:
-            best = _search(task, kind)
+            best = _search(task, kind, told)
         except NoRoutes as error:
             lacking.append(error)
         else:
@@ -147,36 +159,54 @@ def _either(task: Task, sized: list[_Sized]) -> Draft | None:
     return min(found, key=lambda draft: (wafers_of(draft) if free else 0, *_rank(draft)), default=None)
 
 
-def _search(task: Task, sized: list[_Sized]) -> Draft | None:
+def _dense(task: Task, sized: list[_Sized]) -> list[_Sized]:
+    """The shapes that waste least memory, however slow: what holds a model where little else does."""
+    return sorted(sized, key=lambda s: _filling(task, s.shape) / s.shape.tiling(task.wafer).count)[:_DENSE]
+
+
+def _silent(share: float, what: str) -> None:
+    """Nobody wants to know."""
+
+
+def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
     """The best draft on exactly the wafers asked for, or on the fewest that hold the model."""
     asked = task.options.wafers
     if asked is not None:
-        return _best(task, sized, asked)
+        found = _best(task, sized, asked, told)
+        with suppress(NoRoutes):
+            found = found or _best(task, _dense(task, sized), asked, told)
+        return found
     least = min((s.wafers for s in sized), default=1)
     near = least + least // 4 + 1
     tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
     roomy = sorted(sized, key=lambda s: -s.shape.grid.rows * s.shape.grid.columns)[:_ROOMY]
     some = False
     for pool in (tried, roomy):
-        needed = _holding(task, pool)
+        needed = _holding(task, pool, told)
         some = some or bool(needed)
         for wafers in sorted({count for count, _ in needed})[:_MORE]:
-            found = _best(task, [each for count, each in needed if count <= wafers], wafers)
+            found = _best(task, [each for count, each in needed if count <= wafers], wafers, told)
             if found is not None:
                 return found
-    return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX)
+    return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX, told)
 
 
-def _holding(task: Task, sized: list[_Sized]) -> list[tuple[int, _Sized]]:
+def _holding(task: Task, sized: list[_Sized], told: Told) -> list[tuple[int, _Sized]]:
     """The shapes that hold the model, each with the wafers that it takes."""
-    return [(count, each) for each in sized if (count := wafers_needed(task, each.shape))]
+    found = []
+    for done, each in enumerate(sized):
+        told(0.3 * done / len(sized), "Counting wafers")
+        if count := wafers_needed(task, each.shape):
+            found.append((count, each))
+    return found
 
 
-def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
+def _best(task: Task, sized: list[_Sized], wafers: int, told: Told) -> Draft | None:
     drafts: list[Draft] = []
     lacking: list[NoRoutes] = []
     promising = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
-    for each in promising[:_TRIED]:
+    for done, each in enumerate(promising[:_TRIED]):
+        told(0.3 + 0.4 * max(done / min(len(promising), _TRIED), len(drafts) / _WRITTEN), "Timing region shapes")
         try:
             draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
         except NoRoutes as error:
@@ -192,6 +222,7 @@ def _best(task: Task, sized: list[_Sized], wafers: int) -> Draft | None:
         return None
     finished: list[Draft] = []
     for coarse in sorted(drafts, key=_rank):
+        told(0.7 + 0.3 * len(finished) / _FINISHED, "Cutting the best finely")
         used = replace(coarse, coarse=False, wafers=wafers_of(coarse))  # from one alone no token returns to another
         whole = run_passes(used) or run_passes(replace(coarse, coarse=False))
         if whole is not None:  # parts of blocks that a coarse draft leaves out take memory, too
