@@ -94,6 +94,7 @@ async function loadModels() {
       served.set(one.id, one);
       model.append(element("option", { value: one.id }, one.id));
     }
+    if (served.has(read("model"))) model.value = read("model");
     showModel();
   } catch (error) {
     complain(told(error));
@@ -113,7 +114,7 @@ narrow.addEventListener("change", () => openSide(!narrow.matches && read("side")
 byId("side-toggle").addEventListener("click", () => openSide(side.hidden));
 byId("shade").addEventListener("click", () => openSide(false));
 byId("clear").addEventListener("click", () => show(new Conversation()));
-model.addEventListener("change", showModel);
+model.addEventListener("change", () => { write("model", model.value); showModel(); });
 for (const idea of document.querySelectorAll(".idea")) idea.addEventListener("click", () => send(idea.textContent));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;

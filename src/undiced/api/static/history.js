@@ -20,12 +20,16 @@ export function find(id) {
 // Keeps a conversation; one without turns is not worth it. Returns false where there is no room for it at all.
 export function keep(conversation) {
   const { id, title, created, updated, turns } = conversation;
-  if (!turns.length) return forget(id);
+  if (!turns.length) {
+    forget(id);
+    return true;
+  }
   const name = START + id;
   let done = write(name, { id, title, created, updated, turns });
-  const others = all().filter((one) => one.id !== id).reverse();
   const size = sizes(START);
   let chars = [...size.values()].reduce((sum, one) => sum + one, 0);
+  if (done && size.size <= MOST && chars <= MOST_CHARS) return true; // without reading the others
+  const others = all().filter((one) => one.id !== id).reverse();
   while (others.length && (!done || others.length >= MOST || chars > MOST_CHARS)) {
     const oldest = others.shift();
     chars -= size.get(START + oldest.id) ?? 0;
@@ -37,7 +41,6 @@ export function keep(conversation) {
 
 export function forget(id) {
   remove(START + id);
-  return true;
 }
 
 // Whether a stored name, as `watch` tells it, is a conversation's.

@@ -54,7 +54,9 @@ export class Markdown {
 
   #fill(kept, block, whole) {
     if (kept.code) kept.code.show(block.code.text, whole);
-    else if (block.content !== null && (this.#anew || kept.block.content !== block.content)) kept.inner.replaceChildren(this.#inline(block.content, block.tag === "span"));
+    else if (block.content !== null && (this.#anew || kept.block.content !== block.content)) {
+      kept.inner.replaceChildren(this.#inline(block.content, block.tag === "span"));
+    }
     if (block.children.length || kept.inside.length) kept.inside = this.#patch(kept.inner, kept.inside, block.children, whole);
     kept.block = block;
   }

@@ -19,7 +19,10 @@ export function python(base, { messages, ...members }, keyed) {
   const key = keyed ? "os.environ[\"UNDICED_API_KEY\"]" : "\"none\"";
   return `${keyed ? "import os\n\n" : ""}from openai import OpenAI
 
-client = OpenAI(base_url=${literal(base)}, api_key=${key})
+client = OpenAI(
+    base_url=${literal(base)},
+    api_key=${key},
+)
 answer = client.chat.completions.create(
 ${named}    messages=[
 ${rows}
