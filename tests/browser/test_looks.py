@@ -142,7 +142,9 @@ def test_copy_works_with_and_without_the_clipboard_of_secure_pages(page, secure)
     assert page.run("window.copied").startswith("curl http")
 
 
-def test_figures_and_buttons_take_no_new_room_at_the_end(page):
+@pytest.mark.parametrize("width", [390, 1280])
+def test_figures_and_buttons_take_no_new_room_at_the_end(page, width):
+    page.size(width, 700)
     answers(page, *["One line. "] * 20, pause_ms=20)
     ask(page, "Go.")
     page.until("document.querySelector('.assistant .text').textContent.length > 20")

@@ -17,5 +17,5 @@ function tell(found) {
   byId("unmeasured").hidden = found !== null;
   if (found === null) return;
   byId("measured-speed").textContent = speed(found);
-  byId("measured-over").textContent = `measured by this server: the mean of ${found.answers.toLocaleString("en")} answer${found.answers === 1 ? "" : "s"} so far`;
+  byId("measured-over").textContent = `measured by this server over ${found.answers.toLocaleString("en")} answer${found.answers === 1 ? "" : "s"}`;
 }
