@@ -70,7 +70,10 @@ def serve(
     log_format: Annotated[LogFormat, typer.Option(help="How lines of the log look.")] = LogFormat.TEXT,
     as_json: Json = False,
 ) -> None:
-    """Serve a model: an OpenAI-compatible API and a chat page."""
+    """Serve a model: an OpenAI-compatible API and a chat page.
+
+    A sampling number that a chat request leaves open is the model's own if it brings any, else OpenAI's default.
+    """
     from undiced.api.server import bind
     from undiced.api.tls import tls_context
     from undiced.cli.announcement import Announcement
