@@ -132,10 +132,13 @@ class Question:
             UndicedError: an option that is unknown or out of range, or two that exclude each other.
         """
         from undiced.compiler.wafer.asked import options_of
+        from undiced.compiler.wafer.published.build import MAPPINGS, unknown_mapping
 
         options = self.options
         if self.mapping == OURS:
             options_of(options)
+        elif self.mapping not in MAPPINGS:
+            raise unknown_mapping(self.mapping)
         _ = self.clock_hz
         if self.draft is not None and (self.way != "decode" or self.batch != 1):
             raise InvalidRequestError(

@@ -30,7 +30,7 @@ _FIGURES = (
 _KINDS = ("compute", "collective", "overhead", "hops", "io")
 COLUMNS = (
     "model", "family", "machine", "mapping", "wafers", *_CHOSEN, *_FIGURES, *(f"{kind}_cycles" for kind in _KINDS),
-    "error",
+    "assumed_sizes", "error",
 )  # fmt: skip
 
 
@@ -114,6 +114,8 @@ def _figures(found: Answer) -> Row:
     kinds = cast(dict[str, dict[str, float]], found["breakdown"])["kind"]
     names = ("model", "family", "machine", "wafers", *_FIGURES)
     plain = {name: cast(Cell, found[name]) for name in names if name in found}
+    assumed = cast(dict[str, object], found.get("assumed_sizes", {}))
+    plain["assumed_sizes"] = ", ".join(f"{name} {value}" for name, value in assumed.items()) or None
     return {**plain, **{f"{kind}_cycles": kinds.get(kind, 0.0) for kind in _KINDS}}
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from undiced.cli.app import app
 from undiced.core.errors import InvalidRequestError, UndicedError
 from undiced.core.exits import Exit
+from undiced.model import preset
 from undiced.study import rows as study
 
 TOY = ("smollm2-135m", "--machine", "toy-64x64", "--region", "64x64", "--layers", "1")
@@ -112,7 +113,9 @@ def test_machines_are_listed_and_printed():
         run("machines", "--toml")
 
 
-def test_configurations_are_listed_with_their_sizes():
+def test_configurations_are_listed_with_their_sizes(monkeypatch):
+    few = ("llama-3.1-8b", "mixtral-8x7b", "r1-distill-llama-70b", "llama-4-scout")
+    monkeypatch.setattr("undiced.model.PRESETS", {name: preset(name) for name in few})
     found = {each["name"]: each for each in json.loads(run("models", "--configurations", "--json"))}
     assert found["llama-3.1-8b"]["parameters"] == 8_030_261_248 and found["mixtral-8x7b"]["experts_per_token"] == 2
     assert all(len(line) <= 110 for line in run("models", "--configurations").splitlines() if line.rstrip())

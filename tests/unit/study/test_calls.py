@@ -21,6 +21,7 @@ TINY = {"machine": "toy-8x8:64K", "context": 64, "region": "8x8"}
 
 def test_a_name_is_enough():
     program = undiced.compile(SMALL, **TOY)
+    assert repr(program).startswith("<WaferProgram: smollm2-135m for toy-64x64, 1 regions"), "notebooks print it"
     found = undiced.simulate(program)
     assert found == undiced.simulate(program, undiced.presets.toy(64, 64))
     assert found["context"] == 64 and found["tokens_per_second"] > 0
@@ -76,6 +77,7 @@ def test_what_does_not_fit_is_a_row_and_says_in_python_what_would(tmp_path):
         ({"model": ["llama-9"]}, ModelNotFoundError, "llama-9"),
         ({"machine": ["toy-64x64", "wse9"]}, CompileError, "wse9"),
         ({"weights": ["fp16", "fp8"]}, CompileError, "'fp8' weights"),
+        ({"mapping": ["undiced", "mine"]}, CompileError, "Known: undiced, waferllm"),
         ({"objective": ["latency", "speed"]}, CompileError, "speed"),
         ({"wafers": []}, InvalidRequestError, "The list of wafers is empty"),
         ({"context": [64, "long"]}, InvalidRequestError, "context can't be 'long'"),

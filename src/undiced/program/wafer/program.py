@@ -83,6 +83,9 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     vocab: int
     facts: tuple[tuple[str, float], ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<WaferProgram: {self.model} for {self.machine}, {len(self.regions)} regions, {self.bounds}>"
+
     @property
     def payload(self) -> bytes:
         """What its file holds between head and checksum; equal programs have equal ones."""

@@ -39,7 +39,7 @@ def build_published(model: str | ModelConfig, wafer: Wafer, mapping: str, option
         return _waferllm(config, wafer, options)
     if mapping == "waferengine":
         return _waferengine(config, wafer, options)
-    raise _unknown(mapping)
+    raise unknown_mapping(mapping)
 
 
 def build_whole(graph: Graph, wafer: Wafer, mapping: str, region: Region, bounds: Bounds, chunk: int) -> WaferProgram:
@@ -54,14 +54,15 @@ def build_whole(graph: Graph, wafer: Wafer, mapping: str, region: Region, bounds
     if mapping == "waferengine":
         return waferengine(_engine(graph, wafer, region, None, bounds, chunk), None)
     if mapping != "waferllm":
-        raise _unknown(mapping)
+        raise unknown_mapping(mapping)
     side = min(wafer.mesh.size)
     grid = square(*((side, side) if region == "auto" else region), None)
     check_region(wafer, grid.side, grid.side)
     return waferllm(Asked(graph, wafer, grid.side, grid.side, grid.groups, bounds, chunk))
 
 
-def _unknown(mapping: str) -> CompileError:
+def unknown_mapping(mapping: str) -> CompileError:
+    """The error of a mapping that nobody has published, or that is not here."""
     known = ", ".join(("undiced", *MAPPINGS))
     return CompileError(f"There is no mapping called {mapping[:40]!r}.", remedy=f"Known: {known}.")
 
