@@ -170,7 +170,7 @@ def test_validation_as_json_and_for_people(tmp_path):
     rows = json.loads(run("validate", "--json"))
     assert {row["kind"] for row in rows} == {"calibration", "open"} and all(row["passed"] is not False for row in rows)
     text = run("validate")
-    assert "Not replayed yet" in text and "judged rows are within their aim" in text
+    assert "Not replayed yet" in text and "Open and judged" in text
     run("validate", "--write", str(tmp_path / "page.md"), "--samples", "2")
     page = (tmp_path / "page.md").read_text()
     assert page.count("\n| ") > len(rows) and "## Not replayed yet" in page
