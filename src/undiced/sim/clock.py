@@ -216,7 +216,9 @@ def _region_time(program: WaferProgram, visits: list[Region], paths: list[Path])
 
 def _serves(i: isa.Instruction) -> bool:
     """Whether an instruction of no layer may be of a stream that brings layers what they need."""
-    return isinstance(i, isa.Transfer | isa.Multicast) or (isinstance(i, isa.Lookup) and i.index == "position")
+    if isinstance(i, isa.Transfer):
+        return not i.back
+    return isinstance(i, isa.Multicast) or (isinstance(i, isa.Lookup) and i.index == "position")
 
 
 def _timing(wafer: Wafer, step: Step, clock_hz: float, regions: tuple[RegionTime, ...], layers: int) -> Timing:

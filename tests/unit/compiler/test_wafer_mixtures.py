@@ -14,7 +14,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Keeper
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
-from undiced.program.wafer.value import local_shape
+from undiced.program.wafer.value import DType, local_shape
 from undiced.program.wafer.verify import verify
 from undiced.program.wafer.workload import work
 from undiced.sim.mesh.executor import MeshExecutor
@@ -49,6 +49,16 @@ def test_experts_are_chosen_and_weighed_as_the_graph_says(way, rows, columns, ch
     graph, weights = randomly(WAYS[way])
     mesh = MeshExecutor(compile_mesh(graph, rows, columns, context=32, choices=choices), weights.__getitem__)
     worst, agree = differences(graph, weights, mesh, TOKENS)
+    assert worst < 5e-3
+    assert agree
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("dtype", [DType.I8, DType.I4])
+def test_integers_of_a_shared_expert_are_widened_as_those_of_others(dtype, groups):
+    graph, weights = randomly(mixed(ffn=2, shared_ffn=9))
+    program = compile_mesh(graph, 3, 6, context=32, choices=replace(EXACT, weights=dtype), groups=groups)
+    worst, agree = differences(graph, weights, MeshExecutor(program, weights.__getitem__), TOKENS)
     assert worst < 5e-3
     assert agree
 

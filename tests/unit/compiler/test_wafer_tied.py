@@ -90,6 +90,22 @@ def test_a_region_that_is_passed_twice_is_busy_for_both():
     assert timing.initiation_interval_cycles == max(region.cycles for region in timing.regions)
 
 
+def test_what_comes_back_arrives_at_the_first_region_alone():
+    program, _ = compiled(TIED, 2, 5, 1)
+    first, second, third = program.regions
+    elsewhere = altered(program, regions=(first, altered(second, runs=(*third.runs[:1], *second.runs[1:])), third))
+    with pytest.raises(CompileError, match="as what comes back to the first region"):
+        verify(elsewhere)
+
+
+def test_what_comes_back_is_nothing_that_layers_need():
+    program, machine = compiled(TIED, 2, 5, 1)
+    stream = program.streams[program.regions[-1].runs[0].stream]
+    assert {type(i) for i in stream.instructions} <= {isa.Transfer, isa.Rebind}
+    first = time_step(program, machine).regions[0]
+    assert first.serving_cycles == 0 < first.layer_cycles < first.cycles
+
+
 @pytest.mark.parametrize("fields", [{"address": 8}, {"dtype": DType.F32}])
 def test_a_matrix_that_nobody_keeps_there_is_refused(fields):
     program, _ = compiled(TIED, 1, 48, 1)

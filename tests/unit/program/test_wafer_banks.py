@@ -63,6 +63,7 @@ def test_reads_of_one_cycle_differ_modulo_four_banks() -> None:
         ((0, 0), ((3, 14, 0), (7, 2, 2)), None),  # one row again and again, beside rows of seven
         ((0, 0), ((3, 16, 0), (8, 2, 2)), 1),  # of eight
         ((0, 0), ((1, 4, 2), (8, 2, 2)), 1),  # a loop that goes round once moves nothing
+        ((0, 0), ((2, 2, 0), (2, 10, 0)), None),  # two loops that banks take for one: there are still two
     ],
 )
 def test_vectors_must_advance_alike(

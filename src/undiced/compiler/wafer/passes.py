@@ -287,7 +287,11 @@ def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[
     if not others:
         return [with_fields(first, runs=(*opening, head))]
     back = Run(names[BACK], base=head.base)
-    return [with_fields(first, runs=opening), *others, with_fields(first, runs=(back, head))]
+    return [
+        with_fields(first, runs=opening),
+        *others,
+        with_fields(first, name=f"{first.name}, again", runs=(back, head)),
+    ]
 
 
 def address(draft: Draft) -> Draft:

@@ -46,14 +46,14 @@ class Banks:
         """
         return _relation(self.period, tuple(start % self.period for start in starts), self._seen(loops))
 
-    def _seen(self, loops: tuple[Loop, ...]) -> frozenset[Loop]:
-        """Loops as far as banks tell them apart."""
+    def _seen(self, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        """Loops as far as banks tell them apart, in an order that makes equal ones equal."""
         period, most = self.period, self.period // WORD_BYTES
-        return frozenset((min(times, most), a % period, b % period) for times, a, b in loops)
+        return tuple(sorted((min(times, most), a % period, b % period) for times, a, b in loops))
 
 
 @lru_cache(maxsize=4096)
-def _relation(period: int, starts: tuple[int, ...], loops: frozenset[Loop]) -> int | None:
+def _relation(period: int, starts: tuple[int, ...], loops: tuple[Loop, ...]) -> int | None:
     places = {starts}
     for times, *steps in loops:
         places = {

@@ -12,7 +12,7 @@ WRITTEN = frozenset({"result", "results", "cache", "scratch"})
 
 def reads(instruction: Instruction) -> tuple[str, ...]:
     """Names of the values that it needs; results too where it adds to them."""
-    added = _named(instruction, WRITTEN) if getattr(instruction, "accumulate", False) else ()
+    added = _named(instruction, WRITTEN - {"scratch"}) if getattr(instruction, "accumulate", False) else ()
     return _named(instruction, READ) + added
 
 

@@ -185,7 +185,7 @@ def _product(i: isa.Product, s: Shares, banks: Banks) -> Iterator[Pair]:
             joined = tile.length // prod(held[dim][0] for dim in inner)  # rows of tiles side by side are one
             last = inner[-1]
             loops = [(tile.length, held[last][1], size if joined > 1 else sums[last][1])]
-            outer = held.keys() - set(inner)
+            outer = [dim for dim in held if dim not in inner]
             loops += [(held[dim][0], held[dim][1] * joined, sums.get(dim, (0, 0))[1]) for dim in outer]
             sums = {dim: way for dim, way in sums.items() if dim not in held}
         loops += [(times, 0, step) for dim, (times, step) in sums.items() if dim not in i.inner]
