@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
-from scripted import answers, refusals
 from steps import BUSY, ENDED, answered, ask, fill, open_page, press, text, texts
+from written import answers, refusals
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from scripted import answers
 from steps import ENDED, answered, ask, open_page, press, text
+from written import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted import answers
 from steps import answered, text, texts
+from written import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 

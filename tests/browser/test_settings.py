@@ -8,8 +8,8 @@ import sys
 import urllib.request
 
 import pytest
-from scripted import answers
 from steps import answered, ask, fill, open_page, text, texts
+from written import answers
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
