@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from undiced import __version__
-from undiced.cli.terminal import counted, error_object
+from undiced.cli.terminal import colored, counted, error_object
 from undiced.cli.voice import ERROR, OUTPUT
 
 if TYPE_CHECKING:
@@ -104,4 +104,4 @@ class Announcement:
         self._voice.say(msgspec.json.encode(value).decode())
 
     def _say(self, line: str, *, where: int = OUTPUT, fg: str | None = None, bold: bool | None = None) -> None:
-        self._voice.say(typer.style(line, fg=fg, bold=bold) if os.isatty(where) else line, where=where)
+        self._voice.say(typer.style(line, fg=fg, bold=bold) if os.isatty(where) and colored() else line, where=where)

@@ -16,10 +16,12 @@ from undiced.cli.doctor import doctor
 from undiced.cli.environment import flag, read_options
 from undiced.cli.generate import generate
 from undiced.cli.machines import machines
+from undiced.cli.manual import explain
 from undiced.cli.models import models, pull
 from undiced.cli.run import run as run_on_mesh
 from undiced.cli.serve import serve
 from undiced.cli.sweep import sweep
+from undiced.cli.terminal import colored, emit, error_object
 from undiced.cli.validate import validate
 from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
@@ -28,22 +30,34 @@ from undiced.core.option import as_command_options
 from undiced.core.printable import printable
 
 _DEBUG = "UNDICED_DEBUG"
+_NAME = "undiced"
+_NOISE = "Value error, "  # what the parser puts before its own words
 
 app = typer.Typer(
-    name="undiced",
+    name=_NAME,
     help="Undiced: an open wafer-scale compiler, simulator and inference engine.",
-    epilog="Every option can come from the environment, too: UNDICED_PORT=8001 is --port 8001.",
+    epilog="`undiced help COMMAND` has examples. Every option can come from the environment, too: UNDICED_PORT=8001 is "
+    "--port 8001.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # boxes cost 0.2 s and narrow the text
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (serve, chat, generate, models, pull, doctor, machines, compile, simulate, sweep, validate):
     app.command()(command)
 app.command("map")(map_wafer)
 app.command("run")(run_on_mesh)
 app.command()(diff)
+
+
+@app.command("help")
+def explain_command(
+    given: typer.Context,
+    command: Annotated[str | None, typer.Argument(help="One of the commands.", metavar="COMMAND")] = None,
+) -> None:
+    """Show what a command does, its options and examples."""
+    root = given.find_root().command
+    root.main(args=[command, "--help"] if command else ["--help"], prog_name=_NAME, standalone_mode=False)
 
 
 def _version(wanted: bool) -> None:
@@ -57,7 +71,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Undiced: an open wafer-scale compiler, simulator and inference engine."""
@@ -68,9 +82,12 @@ def run() -> int:
     try:
         command = typer.main.get_command(app)
         read_options(command)
-        code = command(standalone_mode=False)
+        explain(command)
+        code = command(prog_name=_NAME, standalone_mode=False, color=None if colored() else False)
         return code if isinstance(code, int) else 0
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # the parser's way to say so
+            return Exit.UNREAD
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except UndicedError as error:
         if os.environ.get(_DEBUG):
@@ -111,15 +128,13 @@ class _Misuse(Protocol):
 def _misused(error: _Misuse) -> int:
     shown = io.StringIO()
     error.show(shown)
-    _tell(shown.getvalue().rstrip())
-    _report_json("usage", error.format_message(), "Add --help to see the options.")
+    _tell(shown.getvalue().rstrip().replace(_NOISE, ""))
+    _report_json("usage", error.format_message().replace(_NOISE, ""), "Add --help to see the options.")
     return error.exit_code
 
 
 def _report_json(code: str, message: str, remedy: str) -> None:
     if "--json" in sys.argv or flag("JSON"):
-        from undiced.cli.terminal import emit, error_object
-
         with contextlib.suppress(OSError, ValueError):  # nobody listens there any more; the status still tells
             emit(error_object(code, printable(message), printable(remedy)))
 
@@ -133,4 +148,4 @@ def _report(code: str, message: str, remedy: str) -> None:
 def _tell(text: str, fg: str = "") -> None:
     shown = printable(text)
     with contextlib.suppress(OSError, ValueError):
-        typer.echo(typer.style(shown, fg=fg) if fg else shown, err=True)
+        typer.echo(typer.style(shown, fg=fg) if fg and colored() else shown, err=True)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from undiced.core import mapping as asked
+
 _NAMED = "A configuration's name (llama-3.3-70b; `undiced models --configurations` lists them), a config.json, a model"
 Subject = Annotated[str, typer.Argument(help=f"{_NAMED} folder or a checkpoint.", metavar="MODEL")]
 Timed = Annotated[
@@ -13,17 +15,20 @@ Timed = Annotated[
 ]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
-Weights = Annotated[str, typer.Option(help="fp16, int8 or int4.")]
+Weights = Annotated[asked.Weights, typer.Option(help="How cores keep weights.")]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
-Mapping = Annotated[str, typer.Option(help="undiced, or a published one: waferllm, waferengine.")]
+Mapping = Annotated[asked.Mappings, typer.Option(help="How a model is laid out: ours, or a published way.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
 Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
 Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]
 Stages = Annotated[str | None, typer.Option(help="Layers of each region of a published pipeline: 2,4,4,2.")]
 Layers = Annotated[int | None, typer.Option(help="Replace the model's number of layers.")]
-Phase = Annotated[str, typer.Option(help="decode or prefill.")]
-Objective = Annotated[str, typer.Option(help="latency of one user, or interval between tokens of a full pipeline.")]
+Phase = Annotated[asked.Phase, typer.Option(help="Tokens one by one, or the prompt.")]
+Objective = Annotated[
+    asked.Objective,
+    typer.Option(help="What is kept short: one user's token, or the time between tokens of a full pipeline."),
+]
 Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
 CodeBytes = Annotated[
     int | None, typer.Option(min=0, max=1 << 20, help="Take a core's code for this large instead of counting it.")

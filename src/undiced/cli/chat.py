@@ -14,16 +14,18 @@ import typer
 
 from undiced.cli.options import (
     DEFAULT_MODEL,
+    Asked,
     Json,
     MaxContext,
     MaxTokens,
-    Model,
+    Question,
     RepeatPenalty,
     Seed,
     Temperature,
     Threads,
     TopK,
     TopP,
+    asked,
 )
 from undiced.cli.window import Message, first_kept
 from undiced.core.errors import ContextLengthError, UndicedError
@@ -45,7 +47,8 @@ _HELP = (
 
 
 def chat(
-    model: Model = DEFAULT_MODEL,
+    model: Asked = DEFAULT_MODEL,
+    question: Question = None,
     system: Annotated[str, typer.Option("--system", help="The system prompt.")] = "",
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
@@ -62,6 +65,8 @@ def chat(
     from undiced.llm import LLM
     from undiced.params import SamplingParams
 
+    model, question = asked(model, question)
+
     with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
     with llm:
@@ -76,6 +81,8 @@ def chat(
         )
         conversation = Conversation(llm, params, system, as_json=as_json)
         conversation.tell(f"{llm.config.name}. {_HELP}")
+        if question:
+            conversation.take(question)
         conversation.run()
 
 

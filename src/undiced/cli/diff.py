@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from undiced.cli.asking import Mapping
 from undiced.cli.options import DEFAULT_MODEL, Json
-from undiced.cli.run import MappingOption
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from undiced.cli.traces import Trace
     from undiced.model import Graph
 
-EXECUTORS = {
+Executor = Literal["graph", "host", "wafer", "wafer-numbers"]
+EXECUTORS: dict[Executor, str] = {
     "graph": "the graph interpreter, in float32",
     "host": "the host's thread team",
     "wafer": "a mesh of cores, in float32",
@@ -29,8 +30,11 @@ _PROMPT = "The capital of France is Paris. The capital of Japan is"
 
 
 def diff(
-    first: Annotated[str, typer.Argument(metavar="A", help=", ".join(EXECUTORS) + ".")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another of them.")],
+    first: Annotated[
+        Executor,
+        typer.Argument(metavar="A", help="graph interprets the model, host computes on this machine, wafer on a mesh."),
+    ],
+    second: Annotated[Executor, typer.Argument(metavar="B", help="Another of them.")],
     model: Annotated[str, typer.Option(help="A catalog name, a GGUF file or a Hugging Face folder.")] = DEFAULT_MODEL,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="The text whose values are compared.")] = None,
     most: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Tokens of the text, at most.")] = 16,
@@ -39,7 +43,7 @@ def diff(
     ] = 0.01,
     machine: Annotated[str, typer.Option(help="The mesh, as in toy-24x24.")] = "toy-6x5",
     sum_bits: Annotated[int, typer.Option(help="16 or 32 bits a partial sum of the mesh.")] = 16,
-    mapping: MappingOption = "undiced",
+    mapping: Mapping = "undiced",
     as_json: Json = False,
 ) -> None:
     """Run two executors of one model on the same tokens. Says at which layer, operator and value they part."""
@@ -48,10 +52,6 @@ def diff(
     from undiced.cli.terminal import emit, loading
     from undiced.model import build
 
-    for name in (first, second):
-        if name not in EXECUTORS:
-            known = ", ".join(EXECUTORS)
-            raise InvalidRequestError(f"There is no executor called {name[:40]!r}.", remedy=f"Use two of {known}.")
     with loading(model, quiet=as_json) as bar:
         checkpoint = open_checkpoint(model, progress=bar)
     graph = build(checkpoint)

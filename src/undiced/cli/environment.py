@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 PREFIX = "UNDICED_"
 _NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA"))  # read elsewhere
-_ASKED_ONCE = frozenset(("--help", "--version"))
+_ASKED_ONCE = frozenset(("--help", "--version", "--install-completion", "--show-completion"))
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))
 
 

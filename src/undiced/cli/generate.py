@@ -9,16 +9,18 @@ import typer
 
 from undiced.cli.options import (
     DEFAULT_MODEL,
+    Asked,
     Json,
     MaxContext,
     MaxTokens,
-    Model,
+    Question,
     RepeatPenalty,
     Seed,
     Temperature,
     Threads,
     TopK,
     TopP,
+    asked,
 )
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
@@ -30,8 +32,12 @@ if TYPE_CHECKING:
 
 
 def generate(
-    model: Model = DEFAULT_MODEL,
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What to answer; - reads it from the input.")] = "-",
+    model: Asked = DEFAULT_MODEL,
+    question: Question = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", "-p", help="The question; without one, or as -, it is read from the input."),
+    ] = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
     top_p: TopP = None,
@@ -51,14 +57,19 @@ def generate(
     max_context: MaxContext = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a question, or continue a text with --raw, and say how fast."""
+    """Answer a question, or continue a text with --raw. Says how fast."""
     from undiced.cli.terminal import emit, loading, typed
     from undiced.llm import LLM
     from undiced.params import USUAL_LIMIT, SamplingParams
 
-    if prompt == "-" and sys.stdin.isatty():
-        typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
-    text = typed() if prompt == "-" else prompt
+    model, question = asked(model, question)
+    if prompt is not None and question is not None:
+        raise InvalidRequestError("The question stands there twice.", remedy="Leave --prompt out.")
+    text = question if question is not None else prompt if prompt is not None else "-"
+    if text == "-":
+        if sys.stdin.isatty():
+            typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
+        text = typed()
     params = SamplingParams(
         max_tokens=max_tokens or USUAL_LIMIT,
         temperature=temperature,
@@ -75,8 +86,8 @@ def generate(
             raise InvalidRequestError("The prompt is empty.", remedy="Give a text with --prompt, or on the input.")
         answer = None
         talk = llm.can_chat if chat is None else chat
-        asked = [{"role": "user", "content": text.strip()}] if talk else text
-        for piece, so_far in llm.stream(asked, params):
+        told = [{"role": "user", "content": text.strip()}] if talk else text
+        for piece, so_far in llm.stream(told, params):
             answer = so_far
             if not as_json:
                 typer.echo(printable(piece), nl=False)
@@ -91,10 +102,12 @@ def generate(
 
 def advice(llm: LLM, answer: Completion, *, talk: bool) -> str:
     """What to do about an answer that was cut, or that is none; else empty."""
+    from undiced.cli.terminal import counted
+
     if answer.finish_reason == "length":
         if fills_context(llm, answer):
             return f"Cut: the context of {llm.context} tokens is full; --max-context sets its length."
-        return f"Cut at {len(answer.token_ids)} tokens; --max-tokens sets the limit."
+        return f"Cut at {counted(len(answer.token_ids), 'token')}; --max-tokens sets the limit."
     if answer.text.strip():
         return ""
     if talk:
@@ -122,7 +135,9 @@ def summary(answer: Completion) -> dict[str, object]:
 
 def figures(answer: Completion) -> str:
     """The speed of an answer, for people."""
+    from undiced.cli.terminal import counted
+
     return (
         f"{answer.tokens_per_second:.0f} tokens/s, first token {answer.time_to_first_token_s * 1000:.0f} ms, "
-        f"{len(answer.token_ids)} tokens"
+        f"{counted(len(answer.token_ids), 'token')}"
     )

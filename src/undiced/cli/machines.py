@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def machines(
     name: Annotated[
-        str | None, typer.Argument(help="A machine or a .toml file: prints every figure of it.", metavar="[NAME]")
+        str | None, typer.Argument(help="A machine or a .toml file: prints every figure of it.", metavar="NAME")
     ] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print it as a machine file, to start one of your own.")] = False,
     sources: Annotated[bool, typer.Option("--sources", help="Print where each figure comes from, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the machines, or print one: each figure with its unit, provenance and meaning.
+    """List the machines, or print one. Each figure has its unit, provenance and meaning.
 
     A machine of your own is a TOML file: base = "wse3", and the fields that differ. undiced machines wse3 --toml prints
     all of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +19,22 @@ def _usual(name: str) -> str:
     return f"the model's own, else {CHAT.get(name, 0):g}"
 
 
-Model = Annotated[str, typer.Argument(help="A catalog name, a GGUF file or a Hugging Face folder.", metavar="MODEL")]
+def _packaged(incomplete: str) -> list[str]:
+    """Names that a shell completes; it completes files by itself."""
+    from undiced.checkpoint import CATALOG
+
+    return [name for name in CATALOG if name.startswith(incomplete)]
+
+
+_MODEL = "A catalog name, a GGUF file or a Hugging Face folder."
+Model = Annotated[str, typer.Argument(help=_MODEL, metavar="MODEL", autocompletion=_packaged)]
+Asked = Annotated[
+    str,
+    typer.Argument(
+        help=f"{_MODEL} Words that are none of these are the question.", metavar="MODEL", autocompletion=_packaged
+    ),
+]
+Question = Annotated[str | None, typer.Argument(help="What to answer.", metavar="QUESTION", show_default=False)]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -65,3 +81,10 @@ RepeatPenalty = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Equal seeds give equal answers.")]
+
+
+def asked(model: str, question: str | None) -> tuple[str, str | None]:
+    """The model and the question; several words alone that name no file are a question to the default model."""
+    if question is None and len(model.split()) > 1 and not Path(model).exists():
+        return DEFAULT_MODEL, model
+    return model, question

@@ -9,10 +9,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from undiced.cli.asking import Mapping, Weights
 from undiced.cli.given import chosen, refuse_given
 from undiced.cli.options import DEFAULT_MODEL, Json
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from undiced.text import Tokenizer
 
 Runnable = Annotated[
-    str, typer.Argument(help="A model (as for serve), or a program of `undiced compile -o`.", metavar="[MODEL]")
+    str, typer.Argument(help="A model (as for serve), or a program of `undiced compile -o`.", metavar="MODEL")
 ]
 Mesh = Annotated[str, typer.Option("--machine", help="toy-24x24 (columns by rows), or a small machine's .toml file.")]
 NumbersOption = Annotated[
-    str, typer.Option("--numbers", help="fp32, or wafer: every result and hop rounded to its element type.")
+    Literal["fp32", "wafer"],
+    typer.Option("--numbers", help="Exact ones, or a wafer's: every result and hop rounded to its element type."),
 ]
-MappingOption = Annotated[str, typer.Option("--mapping", help="undiced, or a published one: waferllm, waferengine.")]
 SumBits = Annotated[int, typer.Option(help="16 or 32 bits a partial sum, in cores and on wires.")]
 
 
@@ -90,8 +91,8 @@ def run(
     wafers: Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest by default.")] = None,
     region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     sum_bits: SumBits = 16,
-    mapping: MappingOption = "undiced",
-    weights: Annotated[str, typer.Option(help="fp16, int8 or int4, as cores keep them (--numbers wafer).")] = "fp16",
+    mapping: Mapping = "undiced",
+    weights: Weights = "fp16",
     source: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +101,7 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Execute a model's wafer program core by core, with its weights: an emulation, at this machine's speed."""
+    """Execute a model's wafer program core by core. An emulation with its weights, at this machine's speed."""
     from undiced.checkpoint import open_checkpoint
     from undiced.cli.emulation import meshed_program
     from undiced.cli.terminal import emit, loading
@@ -109,7 +110,6 @@ def run(
     from undiced.sim.outlook import mapping_of
     from undiced.text import load_tokenizer
 
-    known = known_numbers(numbers)
     program = _program(given, model) if is_program(model) else None
     if program is None:
         refuse_given(given, {"source"}, "goes with a compiled program")
@@ -126,16 +126,16 @@ def run(
     if program is None:
         meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping, weights)
     else:
-        meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
+        meshed, machine = meshed_program(checkpoint, graph, program), program.machine
         _fits(program, bounds)
-    executor = placed(meshed, known, quiet=as_json)
+    executor = placed(meshed, numbers, quiet=as_json)
     timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
     if as_json:
         emit(
             {
                 "model": checkpoint.name,
                 "machine": machine,
-                "mapping": mapping,
+                "mapping": mapping if program is None else mapping_of(program),
                 "regions": len(meshed.program.regions),
                 "wafers": 1 + max(each.wafer for each in meshed.program.regions),
                 "numbers": numbers,
@@ -199,19 +199,6 @@ def _typed() -> str:
     if sys.stdin.isatty():
         typer.secho("The text to continue, then Ctrl-D:", fg="bright_black", err=True)
     return typed()
-
-
-def known_numbers(text: str) -> Numbers:
-    """A kind of numbers by its name.
-
-    Raises:
-        InvalidRequestError: there is none of that name.
-    """
-    from undiced.sim.mesh.rounding import Numbers
-
-    if text not in get_args(Numbers):
-        raise InvalidRequestError(f"There are no {text[:40]!r} numbers.", remedy="Use --numbers fp32 or wafer.")
-    return cast("Numbers", text)
 
 
 def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:

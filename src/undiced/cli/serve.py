@@ -45,7 +45,7 @@ def serve(
     context: typer.Context,
     model: Model = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="The address to serve at; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     threads: Threads = None,
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32,
     max_context: MaxContext = None,

@@ -72,10 +72,7 @@ def sweep(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every column.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Time every combination of models, machines and choices: one row each, also for what does not fit.
-
-    For example: undiced sweep llama-3.1-8b --wafers 1,2,4 --context 1k,4k,32k --csv
-    """
+    """Time every combination of models, machines and choices. One row each, also for what does not fit."""
     from undiced.study.question import Question
     from undiced.study.rows import points
 

@@ -5,6 +5,7 @@ used.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import time
@@ -24,6 +25,11 @@ _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_EVERY_S = 5.0
 INPUT_CHARACTERS = 4 << 20  # ours: what a body of a request may have
 _CONTROLS = re.compile("[\x7f-\x9f]")
+
+
+def colored() -> bool:
+    """Whether people want colors, and lines that change: NO_COLOR and TERM=dumb say no."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class Bar:
@@ -68,7 +74,7 @@ class Bar:
     def _show(self, now: float) -> None:
         if self._quiet or now - self._began_s < _PATIENCE_S:
             return
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
             self._plain(now)
             return
         if self._progress is None:

@@ -14,4 +14,5 @@ class Exit(IntEnum):
     ENGINE_LOST = 69  # the engine can't be brought back; EX_UNAVAILABLE of sysexits.h
     BUG = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130  # what shells report of SIGINT
+    UNREAD = 141  # what shells report of SIGPIPE: whoever read the output has gone
     TERMINATED = 143  # what shells report of SIGTERM

@@ -92,9 +92,10 @@ def _header(program: WaferProgram, report: Timing, wafers: int) -> list[str]:
     batch, context, whole = report.step.sequences, report.step.context, is_prompt(program)
     speed = report.tokens_per_second * (context if whole else 1)
     per, size = ("prompt", f"prompt of {context:,}") if whole else ("token", f"context {context:,}, batch {batch}")
+    stages = f"{report.stages} stage" if report.stages == 1 else f"{report.stages} stages"
     lines = (
         f"{program.model} on {wafers} x {program.machine}",
-        f"{report.stages} stages of {shapes} cores · {report.token_cycles:,.0f} cycles per {per}, simulated",
+        f"{stages} of {shapes} cores · {report.token_cycles:,.0f} cycles per {per}, simulated",
         f"{speed:,.0f} tokens/s for one user at {report.clock_hz / 1e9:.3g} GHz, {size}",
     )
     sizes = (20, 13, 13)

@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import replace
 
 from undiced.compiler.wafer.lower.choices import LEAN, Choices
-from undiced.compiler.wafer.task import Objective, Options
+from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
-from undiced.core.mapping import MappingOptions, require_choice
+from undiced.core.mapping import MappingOptions, Objective, Weights, require_choice
 from undiced.model import Graph, ModelConfig
 from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
-WEIGHTS = {"fp16": DType.F16, "int8": DType.I8, "int4": DType.I4}
+WEIGHTS: dict[Weights, DType] = {"fp16": DType.F16, "int8": DType.I8, "int4": DType.I4}
 _INT8_BITS, _INT4_BITS = 16, 5  # fewer stored bits than this a weight
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from undiced.compiler.wafer.lower.choices import LEAN, Choices
 from undiced.compiler.wafer.lower.segments import Segment, segments
 from undiced.core.errors import CompileError
+from undiced.core.mapping import Objective
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds
 
-Objective = Literal["latency", "interval"]
 WAFERS_MAX = 1024
 BATCH_MAX = 4096
 CONTEXT_MAX = 1 << 24

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from undiced.compiler.wafer.asked import with_layers
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.published.asked import Asked
@@ -10,14 +12,14 @@ from undiced.compiler.wafer.published.groups import check_groups
 from undiced.compiler.wafer.published.waferengine import waferengine
 from undiced.compiler.wafer.published.waferllm import waferllm, waferllm_benchmark, waferllm_prompt
 from undiced.core.errors import CompileError
-from undiced.core.mapping import MappingOptions, Region
+from undiced.core.mapping import MappingOptions, Published, Region
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph, ModelConfig, build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
 
-MAPPINGS = ("waferllm", "waferengine")
+MAPPINGS: tuple[str, ...] = get_args(Published)
 CONTEXT_MAX = 1 << 24
 _ENGINE_SIDE = 256
 _ENGINE_GROUPS = 16  # as published, where both sides split into as many

@@ -1,0 +1,5 @@
+"""`python -m undiced` is `undiced`. Knows nothing else."""
+
+from undiced.cli import main
+
+main()

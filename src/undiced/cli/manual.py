@@ -1,0 +1,81 @@
+"""What every `--help` has besides its options: examples that work as they stand, and plain words for kinds of values.
+
+Knows commands by their names and the parser's parameters; runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+# What can be typed after `undiced`, in this order, in an empty folder: a few need a file that is named plainly.
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "serve": ("serve", "serve model.gguf --port 8001 --max-context 4096", "serve --host 0.0.0.0 --max-batch 8"),
+    "chat": ("chat", 'chat smollm2-135m "What is the capital of France?"', "chat --system 'Answer in one sentence.'"),
+    "generate": (
+        'generate "What is the capital of France?"',
+        'generate smollm2-135m --raw -p "Once upon a time" -n 40',
+        "generate --json --seed 1 < question.txt",
+    ),
+    "models": ("models", "models --configurations"),
+    "pull": ("pull smollm2-135m",),
+    "doctor": ("doctor", "doctor --no-run --json"),
+    "machines": ("machines", "machines wse3 --sources", "machines wse3 --toml > own.toml"),
+    "compile": (
+        "compile llama-3.1-8b",
+        "compile llama-3.1-8b --context 8192 -o program",
+        "compile smollm2-135m --machine host",
+    ),
+    "simulate": (
+        "simulate llama-3.1-8b --weights int8",
+        "simulate llama-3.1-8b --phase prefill --context 2048 --json",
+        "simulate program",
+    ),
+    "sweep": ("sweep llama-3.1-8b --wafers 1,2 --context 1k,4k", "sweep llama-3.1-8b --batch 1,8 -o rows.csv"),
+    "validate": ("validate", "validate --verbose"),
+    "map": ("map program -o wafer.svg", "map program --context 1024"),
+    "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
+    "diff": ("diff graph host", "diff host wafer -n 4"),
+    "help": ("help serve",),
+}
+_VALUES = {
+    "int": "N",
+    "int range": "N",
+    "float": "X",
+    "float range": "X",
+    "str": "TEXT",
+    "list[str]": "TEXT",
+    "path": "PATH",
+}
+
+
+class Parameter(Protocol):
+    """An option or an argument, as the parser knows it."""
+
+    param_type_name: str
+
+
+class Command(Protocol):
+    """A command, or a group of commands, as the parser knows it."""
+
+    @property
+    def params(self) -> Sequence[Parameter]:
+        """Its options and arguments."""
+
+
+def explain(command: Command) -> None:
+    """Give all commands of a group their examples, and their options plain words for values."""
+    for name, below in getattr(command, "commands", {}).items():
+        below.epilog = "\b\nExamples:\n" + "\n".join(f"  undiced {line}" for line in EXAMPLES[name])
+        for parameter in below.params:
+            _name_value(parameter)
+
+
+def _name_value(parameter: Parameter) -> None:
+    kind = _VALUES.get(getattr(parameter, "display_type")(None).strip("<>"))  # noqa: B009  # of our parser alone
+    if kind is None:  # choices, and switches
+        return
+    if parameter.param_type_name == "argument":
+        setattr(parameter, "display_type", lambda ctx: "")  # noqa: B010  # its name says it
+    elif getattr(parameter, "metavar", None) is None:
+        setattr(parameter, "metavar", kind)  # noqa: B010

@@ -1,0 +1,132 @@
+"""What `--help` promises, and how output behaves where it is no plain terminal."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from support.pseudo_terminal import PseudoTerminal
+from typer.testing import CliRunner
+
+from undiced.cli.app import app
+from undiced.cli.manual import EXAMPLES, explain
+
+UNDICED = [sys.executable, "-m", "undiced"]
+COMMAND = typer.main.get_command(app)
+COMMANDS = COMMAND.commands  # type: ignore[attr-defined]
+LINES = [(name, line) for name, lines in EXAMPLES.items() for line in lines]
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*UNDICED, *arguments], capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
+
+
+def words(line: str) -> list[str]:
+    """What a shell would hand over: neither redirections nor their files."""
+    given = shlex.split(line)
+    return given[: next((at for at, word in enumerate(given) if word in "<>"), len(given))]
+
+
+def test_every_command_has_examples_and_no_other() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(("name", "line"), LINES)
+def test_examples_are_taken_by_their_command(name: str, line: str) -> None:
+    first, *rest = words(line)
+    assert first == name
+    with COMMANDS[name].make_context(name, rest):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_examples_work_in_their_order(tmp_path: Path) -> None:
+    (tmp_path / "question.txt").write_text("Why is the sky blue?")
+    for name, line in LINES:
+        if name != "serve":  # it does not end; the wire tests serve
+            command = f"{shlex.join(UNDICED)} {line}"
+            found = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, input="")
+            assert found.returncode == 0, f"{line}: {found.stderr}"
+
+
+def test_help_shows_examples_and_values_in_plain_words() -> None:
+    explain(COMMAND)
+    for name, command in COMMANDS.items():
+        shown = command.get_help(command.make_context(name, [], resilient_parsing=True))
+        assert not any(jargon in shown for jargon in ("range>", "<str>", "<int>", "list[", "<float>")), name
+    shown = run("help", "simulate").stdout
+    assert "--phase <decode|prefill>" in shown and "--wafers N" in shown
+    assert "\n    undiced simulate llama-3.1-8b --weights int8\n" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compile", "x", "--weights", "fp8"),
+        ("compile", "x", "--mapping", "mine"),
+        ("simulate", "x", "--phase", "sleep"),
+        ("simulate", "x", "--objective", "luck"),
+        ("run", "--numbers", "roman"),
+        ("diff", "graph", "paper"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_is_opened(arguments: tuple[str, ...]) -> None:
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 2 and "is not one of" in found.output
+
+
+def test_the_usual_ways_to_ask_for_help_and_version_work() -> None:
+    assert run("-V").stdout.startswith("undiced ")
+    found = run("help", "simulat")
+    assert found.returncode == 2 and "Did you mean 'simulate'?" in found.stderr
+
+
+def test_shells_complete_choices_and_models() -> None:
+    def completed(line: str) -> list[str]:
+        environment = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+        return run(**environment, _UNDICED_COMPLETE="complete_bash").stdout.split()
+
+    assert completed("undiced simulate x --phase ") == ["decode", "prefill"]
+    assert "smollm2-135m" in completed("undiced chat sm")
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colors_are_shown_to_those_who_want_them(environment: dict[str, str], colored: bool) -> None:
+    with PseudoTerminal("-m", "undiced", "pull", "no-such-model", **environment) as terminal:
+        assert terminal.end() == 1
+    assert "error: There is no model" in terminal.shown
+    assert ("\x1b[31m" in terminal.shown) is colored
+
+
+def test_a_full_disk_is_one_line_of_error_also_for_scripts() -> None:
+    with open("/dev/full", "w") as full:
+        found = subprocess.run([*UNDICED, "models", "--json"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: ") and found.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_gone_is_told_by_the_status_alone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    found = subprocess.run([*UNDICED, "machines"], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (141, "")
+
+
+def test_several_words_that_are_no_model_are_a_question() -> None:
+    from undiced.cli.options import DEFAULT_MODEL, asked
+
+    assert asked("What is 2+2?", None) == (DEFAULT_MODEL, "What is 2+2?")
+    assert asked("smollm2-135m", "Why?") == ("smollm2-135m", "Why?")
+    assert asked("no-such-model", None) == ("no-such-model", None)
