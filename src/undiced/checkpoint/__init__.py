@@ -1,4 +1,4 @@
-"""Model files: GGUF, safetensors folders, and the packaged models of the catalog. Files, not meaning.
+"""Model files: GGUF, safetensors folders, the packaged models of the catalog, the hub. Files, not meaning.
 
 `open_checkpoint` is the door. `undiced.checkpoint.decode` turns tensors into numbers; nothing else here needs numpy.
 """
@@ -8,9 +8,10 @@ from undiced.checkpoint.catalog import CATALOG, DEFAULT_MODEL, PackagedModel
 from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import pull
 from undiced.checkpoint.gguf import GgufCheckpoint
+from undiced.checkpoint.hub_ref import at_revision
 from undiced.checkpoint.huggingface import HfCheckpoint
 from undiced.checkpoint.sampling import own_sampling
-from undiced.checkpoint.source import open_checkpoint, resolve
+from undiced.checkpoint.source import open_checkpoint, resolve, to_fetch
 from undiced.checkpoint.tensor import TensorInfo
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "HfCheckpoint",
     "PackagedModel",
     "TensorInfo",
+    "at_revision",
     "cache_dir",
     "is_cached",
     "open_checkpoint",
     "own_sampling",
     "pull",
     "resolve",
+    "to_fetch",
 ]

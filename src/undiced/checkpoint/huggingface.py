@@ -62,7 +62,7 @@ class HfCheckpoint:
             raise
 
     def _open_shards(self, present: frozenset[str]) -> dict[str, TensorInfo]:
-        files, weight_map = _shard_names(self.path, self.name, present)
+        files, weight_map = shard_names(self.path, self.name, present)
         infos: dict[str, TensorInfo] = {}
         for file in files:
             shard = SafetensorsFile(self.path / file)
@@ -139,7 +139,7 @@ def _refuse_quantized(config: dict[str, object], name: str) -> None:
                 )
 
 
-def _shard_names(folder: Path, name: str, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:
+def shard_names(folder: Path, name: str, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:
     """-> (shard file names, the index: tensor name to file name; empty where there is none)."""
     if INDEX in present:
         weight_map = read_object(folder / INDEX)[0].get("weight_map")

@@ -1,6 +1,6 @@
-"""From what a user typed to an open checkpoint: a catalog name, a GGUF file or a Hugging Face folder.
+"""From what a user typed to an open checkpoint: a catalog name, a file, a folder or a model of the hub.
 
-Knows the kinds of references; leaves fetching to `fetch` and layouts to the readers.
+Knows the kinds of references; leaves fetching to `fetch` and `hub_fetch`, and layouts to the readers.
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from undiced.checkpoint.cache import is_cached
 from undiced.checkpoint.catalog import CATALOG
 from undiced.checkpoint.contract import Checkpoint
 from undiced.checkpoint.fetch import Progress, pull
 from undiced.checkpoint.gguf import GgufCheckpoint
+from undiced.checkpoint.hub_cache import cached
+from undiced.checkpoint.hub_fetch import pull_from_hub
+from undiced.checkpoint.hub_ref import FORMS, hub_ref
 from undiced.checkpoint.huggingface import CONVERT, PICKLES, HfCheckpoint
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
 from undiced.core.naming import same
@@ -19,11 +23,12 @@ from undiced.core.quote import file_name, quoted
 
 
 def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offline: bool = False) -> Checkpoint:
-    """Open a model by catalog name, GGUF file or Hugging Face folder.
+    """Open a model by catalog name, GGUF file, Hugging Face folder or name at the hub.
 
     Args:
-        ref: catalog names come first; write `./name` for a file or folder that is called like one.
-        progress: called with (bytes done, bytes in all) while a catalog model is fetched.
+        ref: catalog names come first; write `./name` for a file or folder that is called like one. A path that exists
+            comes before a model of the hub.
+        progress: called with (bytes done, bytes in all) while a model is fetched.
         offline: never fetch.
 
     Raises ModelNotFoundError, FetchError, CheckpointError or UnsupportedError, each with a remedy.
@@ -43,18 +48,34 @@ def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offlin
     return GgufCheckpoint(path, name=name)
 
 
-def resolve(ref: str | Path, *, progress: Progress | None = None, offline: bool = False) -> Path:
-    """The file or folder that a reference means; a catalog model is fetched first unless it is cached."""
+def resolve(ref: str | Path, *, progress: Progress | None = None, offline: bool = False, refresh: bool = False) -> Path:
+    """The file or folder that a reference means; it is fetched first unless it is here or in a cache.
+
+    refresh: ask the hub for a newer commit even of a cached model.
+    """
     name = _catalog_name(ref)
     if name is not None:
         return pull(name, progress, offline=offline)
-    try:
-        path = Path(ref).expanduser()
-        if str(ref) and path.exists():
-            return path
-    except (OSError, ValueError, RuntimeError):  # too long, unprintable, forbidden, or the home of nobody
-        pass
+    if _exists(str(ref)):
+        return Path(ref).expanduser()
+    if isinstance(ref, str) and (hub := hub_ref(ref)):
+        return pull_from_hub(hub, progress, offline=offline, refresh=refresh)
     raise _not_found(str(ref))
+
+
+def to_fetch(ref: str) -> str:
+    """What has to be fetched before a reference can be opened, as people call it; "" for nothing."""
+    if name := _catalog_name(ref):
+        return "" if is_cached(CATALOG[name]) else name
+    hub = None if _exists(ref) else hub_ref(ref)
+    return str(hub) if hub and cached(hub) is None else ""
+
+
+def _exists(ref: str) -> bool:
+    try:
+        return bool(ref) and Path(ref).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, unprintable, forbidden, or the home of nobody
+        return False
 
 
 def _catalog_name(ref: str | Path) -> str | None:
@@ -68,7 +89,8 @@ def _catalog_name(ref: str | Path) -> str | None:
 def _not_found(ref: str) -> ModelNotFoundError:
     near = difflib.get_close_matches(ref.casefold()[:200], CATALOG, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    kinds = f"a GGUF file, a Hugging Face model folder, or a model of the hub ({FORMS})"
     return ModelNotFoundError(
         f"There is no model, file or folder {quoted(ref)}.{hint}",
-        remedy=f"Name one of {', '.join(CATALOG)}, a GGUF file, or a Hugging Face model folder.",
+        remedy=f"Name one of {', '.join(CATALOG)}, {kinds}.",
     )

@@ -17,9 +17,10 @@ from undiced.cli.environment import flag, read_options
 from undiced.cli.generate import generate
 from undiced.cli.machines import machines
 from undiced.cli.manual import explain
-from undiced.cli.models import models, pull
+from undiced.cli.models import models, pull, rm
 from undiced.cli.run import run as run_on_mesh
 from undiced.cli.serve import serve
+from undiced.cli.show import show
 from undiced.cli.sweep import sweep
 from undiced.cli.terminal import colored, emit, error_object
 from undiced.cli.validate import validate
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (serve, chat, generate, models, pull, doctor, machines, compile, simulate, sweep, validate):
+for command in (serve, chat, generate, models, pull, show, rm, doctor, machines, compile, simulate, sweep, validate):
     app.command()(command)
 app.command("map")(map_wafer)
 app.command("run")(run_on_mesh)

@@ -20,6 +20,7 @@ from undiced.cli.options import (
     MaxTokens,
     Question,
     RepeatPenalty,
+    Revision,
     Seed,
     Temperature,
     Threads,
@@ -58,15 +59,17 @@ def chat(
     seed: Seed = None,
     threads: Threads = None,
     max_context: MaxContext = None,
+    revision: Revision = None,
     as_json: Json = False,
 ) -> None:
     """Chat with a model in the terminal. With --json, a line of JSON answers each line of input."""
+    from undiced.checkpoint import at_revision
     from undiced.cli.terminal import loading
     from undiced.llm import LLM
     from undiced.params import SamplingParams
 
     model, question = asked(model, question)
-
+    model = at_revision(model, revision)
     with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
     with llm:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from undiced.model import ModelConfig
 
-_FILE_WIDTH = 120  # columns where no terminal says how many
+FILE_WIDTH = 120  # columns where no terminal says how many
 
 
 def list_configurations(as_json: bool) -> None:
@@ -67,11 +67,11 @@ def _table(found: list[dict[str, object]]) -> None:
     for each in found:
         experts = f"{each['experts_per_token']} of {each['experts']}" if each["experts"] else "-"
         sizes = (f"{each[name]:,}" for name in ("layers", "dim", "heads", "kv_heads", "ffn"))
-        counts = (_billions(float(str(each[name]))) for name in ("parameters", "active_parameters"))
+        counts = (billions(float(str(each[name]))) for name in ("parameters", "active_parameters"))
         grid.add_row(
             str(each["name"]), str(each["family"]), *counts, *sizes, experts, f"{int(str(each['context'])) // 1024:,}k"
         )
-    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
     console.print(grid)
 
 
@@ -79,5 +79,6 @@ def _thousands(context: object) -> str:
     return f"{int(str(context)) / 1024:,.5g}k"
 
 
-def _billions(count: float) -> str:
+def billions(count: float) -> str:
+    """A number of parameters, for people."""
     return f"{count / 1e9:.3g} B" if count >= 0.9995e9 else f"{count / 1e6:.0f} M"

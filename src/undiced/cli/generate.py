@@ -15,6 +15,7 @@ from undiced.cli.options import (
     MaxTokens,
     Question,
     RepeatPenalty,
+    Revision,
     Seed,
     Temperature,
     Threads,
@@ -55,9 +56,11 @@ def generate(
     ] = None,
     threads: Threads = None,
     max_context: MaxContext = None,
+    revision: Revision = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
+    from undiced.checkpoint import at_revision
     from undiced.cli.terminal import emit, loading, typed
     from undiced.llm import LLM
     from undiced.params import USUAL_LIMIT, SamplingParams
@@ -79,6 +82,7 @@ def generate(
         seed=seed,
         stop=tuple(stop or ()),
     )
+    model = at_revision(model, revision)
     with loading(model, quiet=as_json) as bar:
         llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
     with llm:

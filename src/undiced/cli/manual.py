@@ -10,7 +10,7 @@ from typing import Protocol
 
 # What can be typed after `undiced`, in this order, in an empty folder: a few need a file that is named plainly.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
-    "serve": ("serve", "serve model.gguf --port 8001 --max-context 4096", "serve --host 0.0.0.0 --max-batch 8"),
+    "serve": ("serve", "serve model.gguf --port 8001 --max-context 4096", "serve org/name"),
     "chat": ("chat", 'chat smollm2-135m "What is the capital of France?"', "chat --system 'Answer in one sentence.'"),
     "generate": (
         'generate "What is the capital of France?"',
@@ -18,7 +18,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "generate --json --seed 1 < question.txt",
     ),
     "models": ("models", "models --configurations"),
-    "pull": ("pull smollm2-135m",),
+    "pull": ("pull smollm2-135m", "pull org/name:Q8_0", "pull hf:org/name/file.gguf --revision main"),
+    "show": ("show smollm2-135m", "show smollm2-135m --template", "show --json smollm2-135m"),
+    "rm": ("rm gemma3-270m", "rm org/name"),
     "doctor": ("doctor", "doctor --no-run --json"),
     "machines": ("machines", "machines wse3 --sources", "machines wse3 --toml > own.toml"),
     "compile": (

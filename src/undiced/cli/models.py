@@ -1,15 +1,17 @@
-"""`undiced models` and `undiced pull`: the packaged models and their files."""
+"""`undiced models`, `pull` and `rm`: the models that are packaged, and those that were fetched from the hub."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import Json
+from undiced.cli.options import Json, Revision
 
 if TYPE_CHECKING:
     from undiced.checkpoint import PackagedModel
+    from undiced.checkpoint.hub_cache import CachedModel
 
 
 def models(
@@ -18,16 +20,17 @@ def models(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the packaged models with their licenses."""
+    """List the packaged models with their licenses, and what was fetched from the hub."""
     if configurations:
         from undiced.cli.configurations import list_configurations
 
         list_configurations(as_json)
         return
     from undiced.checkpoint import CATALOG
+    from undiced.checkpoint.hub_cache import cached_models
     from undiced.cli.terminal import emit
 
-    rows = [_row(model) for model in CATALOG.values()]
+    rows = [*map(_packaged, CATALOG.values()), *map(_fetched, cached_models())]
     if as_json:
         emit(rows)
     else:
@@ -35,26 +38,44 @@ def models(
 
 
 def pull(
-    name: Annotated[str, typer.Argument(help="A catalog name; see `undiced models`.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="A catalog name, or org/name at the hub.", metavar="NAME")],
+    revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a packaged model into the cache."""
-    from undiced.checkpoint import resolve
+    """Fetch a packaged model, or one of the hub and what is new of it, into the cache."""
+    from undiced.checkpoint import at_revision, resolve
     from undiced.cli.terminal import Bar, emit
 
+    name = at_revision(name, revision)
     with Bar(f"Fetching {name}", quiet=as_json) as bar:  # a local model needs no fetching
-        path = resolve(name, progress=bar)
+        path = resolve(name, progress=bar, refresh=True)
     if as_json:
         emit({"name": name, "path": str(path)})
     else:
         typer.echo(path)
 
 
-def _row(model: PackagedModel) -> dict[str, object]:
+def rm(
+    name: Annotated[str, typer.Argument(help="As `undiced models` lists it.", metavar="NAME")],
+    as_json: Json = False,
+) -> None:
+    """Delete a model that was fetched."""
+    from undiced.checkpoint.removal import remove
+    from undiced.cli.terminal import emit, megabytes
+
+    nbytes = remove(name)
+    if as_json:
+        emit({"name": name, "freed_bytes": nbytes})
+    else:
+        typer.echo(f"Deleted {name}: {megabytes(nbytes)}.")
+
+
+def _packaged(model: PackagedModel) -> dict[str, object]:
     from undiced.checkpoint import DEFAULT_MODEL, is_cached
 
     return {
         "name": model.name,
+        "source": "catalog",
         "default": model.name == DEFAULT_MODEL,
         "chat": model.chat,
         "bytes": model.nbytes,
@@ -64,14 +85,31 @@ def _row(model: PackagedModel) -> dict[str, object]:
     }
 
 
+def _fetched(model: CachedModel) -> dict[str, object]:
+    from undiced.checkpoint.license import license_beside
+
+    return {
+        "name": str(model.ref),
+        "source": "hub",
+        "default": False,
+        "bytes": model.nbytes,
+        "cached": True,
+        "license": license_beside(model.path),
+        "description": "",
+        "path": str(model.path),
+    }
+
+
 def _table(rows: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from undiced.cli.configurations import FILE_WIDTH
     from undiced.cli.terminal import megabytes
+    from undiced.core.printable import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("NAME", "SIZE", "CACHED", "LICENSE", "DESCRIPTION"):
+    for column in ("NAME", "SIZE", "CACHED", "LICENSE"):
         table.add_column(
             column,
             justify="right" if column == "SIZE" else "left",
@@ -81,6 +119,10 @@ def _table(rows: list[dict[str, object]]) -> None:
     for row in rows:
         name = f"{row['name']}*" if row["default"] else str(row["name"])
         size = megabytes(float(str(row["bytes"])))
-        table.add_row(name, size, "yes" if row["cached"] else "no", str(row["license"]), str(row["description"]))
-    Console().print(table)
-    typer.echo("* what commands use when they are given no model")
+        table.add_row(*map(printable, (name, size, "yes" if row["cached"] else "no", str(row["license"]))))
+    Console(markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+    typer.echo("* what commands use when they are given no model\n")
+    for row in rows:
+        if row["description"]:
+            typer.echo(f"{row['name']}: {row['description']}")
+    typer.echo("`undiced show NAME` has more; `undiced pull org/name` fetches a model from the hub.")

@@ -19,22 +19,27 @@ def _usual(name: str) -> str:
     return f"the model's own, else {CHAT.get(name, 0):g}"
 
 
-def _packaged(incomplete: str) -> list[str]:
-    """Names that a shell completes; it completes files by itself."""
+def _known(incomplete: str) -> list[str]:
+    """Names of packaged and fetched models, which a shell completes; it completes files by itself."""
     from undiced.checkpoint import CATALOG
+    from undiced.checkpoint.hub_cache import cached_models
 
-    return [name for name in CATALOG if name.startswith(incomplete)]
+    names = [*CATALOG, *(str(model.ref) for model in cached_models())]
+    return [name for name in names if name.startswith(incomplete)]
 
 
-_MODEL = "A catalog name, a GGUF file or a Hugging Face folder."
-Model = Annotated[str, typer.Argument(help=_MODEL, metavar="MODEL", autocompletion=_packaged)]
+_MODEL = "A catalog name, a GGUF file, a Hugging Face folder, or org/name at the hub."
+Model = Annotated[str, typer.Argument(help=_MODEL, metavar="MODEL", autocompletion=_known)]
 Asked = Annotated[
     str,
     typer.Argument(
-        help=f"{_MODEL} Words that are none of these are the question.", metavar="MODEL", autocompletion=_packaged
+        help=f"{_MODEL} Words that are none of these are the question.", metavar="MODEL", autocompletion=_known
     ),
 ]
 Question = Annotated[str | None, typer.Argument(help="What to answer.", metavar="QUESTION", show_default=False)]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="A branch, tag or commit of a model from the hub; main by default.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

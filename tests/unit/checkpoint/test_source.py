@@ -45,9 +45,7 @@ def test_near_misses_are_suggested() -> None:
     assert "gemma3-270m" in caught.value.remedy
 
 
-@pytest.mark.parametrize(
-    "ref", ["", "x" * 100_000, "a\0b", "~nobody-of-that-name/x", "/no/such/file.gguf", "owner/repository", "\ud800"]
-)
+@pytest.mark.parametrize("ref", ["", "x" * 100_000, "a\0b", "~nobody-of-that-name/x", "/no/such/file.gguf", "\ud800"])
 def test_anything_else_is_not_found(ref: str) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
         open_checkpoint(ref, offline=True)

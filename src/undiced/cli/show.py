@@ -1,0 +1,114 @@
+"""`undiced show`: what a model is, read from its files alone: no weights are loaded and nothing is fetched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.options import Json, Revision
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+
+
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A catalog name, a GGUF file, a Hugging Face folder, or org/name.", metavar="NAME")
+    ],
+    revision: Revision = None,
+    template: Annotated[bool, typer.Option("--template", help="Print the chat template alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a model's sizes, quantization, context, chat template, sampling numbers, license, and where it lies."""
+    from undiced.checkpoint import at_revision, open_checkpoint, to_fetch
+    from undiced.cli.terminal import emit
+    from undiced.core.errors import ModelNotFoundError
+    from undiced.core.printable import printable
+
+    name = at_revision(name, revision)
+    if missing := to_fetch(name):
+        raise ModelNotFoundError(f"{missing} is not fetched yet.", remedy=f"Run `undiced pull {missing}` first.")
+    facts = _facts(open_checkpoint(name, offline=True))
+    if as_json:
+        emit({"requested": name, **facts})
+    elif template:
+        typer.echo(printable(str(facts["chat_template"] or "")))
+    else:
+        _print(facts)
+
+
+def _facts(checkpoint: Checkpoint) -> dict[str, object]:
+    from undiced.checkpoint import own_sampling
+    from undiced.checkpoint.license import license_of
+    from undiced.model import build_config, config_of
+    from undiced.text import load_chat_template
+
+    config, template = config_of(checkpoint), load_chat_template(checkpoint)
+    formats: Counter[str] = Counter()
+    for tensor in checkpoint.tensors.values():
+        formats[tensor.format] += tensor.nbytes
+    moe = config.moe
+    return {
+        "name": checkpoint.name,
+        "kind": checkpoint.kind,
+        "path": str(checkpoint.path.absolute()),
+        "bytes": sum(formats.values()),
+        "family": config.family,
+        "parameters": build_config(config).parameters,
+        "quantization": dict(formats.most_common()),
+        "context": config.context,
+        "layers": config.layers,
+        "dim": config.dim,
+        "heads": config.heads,
+        "kv_heads": config.kv_heads,
+        "ffn": config.ffn,
+        "experts": moe.experts if moe else 0,
+        "vocab": config.vocab,
+        "chat_template": None if template is None else template.source,
+        "sampling": own_sampling(checkpoint),
+        "license": license_of(checkpoint),
+    }
+
+
+def _print(facts: dict[str, object]) -> None:
+    from undiced.core.printable import printable
+
+    for label, words in _lines(facts):
+        typer.echo(f"{label:<{_LABEL}}{printable(words)}")
+
+
+def _lines(facts: dict[str, object]) -> list[tuple[str, str]]:
+    """(what, its value in words), for people."""
+    from undiced.cli.configurations import billions
+    from undiced.cli.terminal import megabytes
+
+    formats, sampling, template = facts["quantization"], facts["sampling"], facts["chat_template"]
+    assert isinstance(formats, dict) and isinstance(sampling, dict)
+    shares = ", ".join(f"{name} {megabytes(nbytes)}" for name, nbytes in formats.items())
+    sizes = ", ".join(f"{label} {facts[key]:,}" for key, label in _SIZES.items() if facts[key])
+    return [
+        ("name", str(facts["name"])),
+        ("family", str(facts["family"])),
+        ("parameters", billions(float(str(facts["parameters"])))),
+        ("weights", f"{megabytes(float(str(facts['bytes'])))} ({shares})"),
+        ("sizes", sizes),
+        ("context", f"{facts['context']:,} tokens"),
+        ("chat template", f"{len(str(template)):,} characters; --template prints it" if template else "none"),
+        ("sampling", ", ".join(f"{name} {number:g}" for name, number in sampling.items()) or "none of its own"),
+        ("license", str(facts["license"] or "not stated")),
+        ("path", str(facts["path"])),
+    ]
+
+
+_LABEL = 15  # columns
+_SIZES = {
+    "layers": "layers",
+    "dim": "width",
+    "heads": "heads",
+    "kv_heads": "KV heads",
+    "ffn": "feed-forward",
+    "experts": "experts",
+    "vocab": "vocabulary",
+}
