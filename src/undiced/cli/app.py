@@ -52,7 +52,7 @@ app.command()(diff)
 
 
 @app.command("help")
-def explain_command(
+def _help(
     given: typer.Context,
     command: Annotated[str | None, typer.Argument(help="One of the commands.", metavar="COMMAND")] = None,
 ) -> None:

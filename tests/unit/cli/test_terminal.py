@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from undiced.cli import terminal
-from undiced.cli.chat import interruptible
+from undiced.cli.conversation import interruptible
 from undiced.core.errors import InvalidRequestError
 
 
