@@ -85,6 +85,7 @@ def running_hub() -> Iterator[Hub]:
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 20  # a head and its body leave together: no waiting for acknowledgments
 
     def do_GET(self) -> None:
         hub, path = self.hub, unquote(urlsplit(self.path).path).strip("/")

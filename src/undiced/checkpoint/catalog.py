@@ -33,7 +33,7 @@ class PackagedModel:
 
     Attributes:
         name: what users type.
-        description: one line.
+        description: what it is good for; the figures are of `benchmarks/everyday.py`.
         license: short name of the license, and where its terms are.
         file: name of the assembled file.
         nbytes, sha256: of the assembled file.
@@ -64,7 +64,8 @@ CATALOG: dict[str, PackagedModel] = {
     for model in (
         PackagedModel(
             name="smollm2-135m",
-            description="SmolLM2 135M Instruct (Q4_1): small, chats, starts at once.",
+            description="SmolLM2 135M Instruct (Q4_1): chats in English and starts at once. Good for trying things out and "
+            "for short rewording, not for facts: 12 of 20 everyday questions right (13 with the weights in f16).",
             license="Apache-2.0",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             nbytes=98_362_432,
@@ -75,7 +76,8 @@ CATALOG: dict[str, PackagedModel] = {
         ),
         PackagedModel(
             name="gemma3-270m",
-            description="Gemma 3 270M (Q4_K_M): a base model without a chat template, for completions.",
+            description="Gemma 3 270M (Q4_K_M): a base model without a chat template; it goes on with texts, briefly and "
+            "in many languages. 11 of 20 everyday questions right, put as texts (11 in f16).",
             license="Gemma Terms of Use (https://ai.google.dev/gemma/terms)",
             file="gemma-3-270m-q4_k_m.gguf",
             nbytes=253_113_024,

@@ -17,7 +17,7 @@ from pathlib import Path
 from undiced.checkpoint.cache import exclusive
 from undiced.checkpoint.hub_choice import GGUF, SMALL, choose, is_folder
 from undiced.checkpoint.hub_ref import COMMIT, HubRef
-from undiced.checkpoint.huggingface import shard_names
+from undiced.checkpoint.huggingface import CONFIG, shard_names
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
 from undiced.core.opening import read_if_there
 
@@ -59,6 +59,13 @@ def cached(ref: HubRef) -> Path | None:
     """The folder or file that `ref` means, if it is here and whole."""
     commit = _commit(storage(ref.repo), ref.revision)
     return None if commit is None else _opened(ref, storage(ref.repo) / "snapshots" / commit)
+
+
+def cached_configuration(ref: HubRef) -> Path | None:
+    """The folder with the config.json of `ref`, if that is here, with or without weights."""
+    commit = _commit(storage(ref.repo), ref.revision)
+    snapshot = storage(ref.repo) / "snapshots" / (commit or "")
+    return snapshot if commit and not ref.file and not ref.quantization and (snapshot / CONFIG).is_file() else None
 
 
 def cached_models() -> list[CachedModel]:

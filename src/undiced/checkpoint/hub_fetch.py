@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from undiced.checkpoint.cache import exclusive
-from undiced.checkpoint.hub_cache import cached, lock_folder, storage
+from undiced.checkpoint.hub_cache import cached, cached_configuration, lock_folder, storage
 from undiced.checkpoint.hub_choice import WEIGHTS, choose
 from undiced.checkpoint.hub_client import HubFile, Listing, Stream, ask, bring
 from undiced.checkpoint.hub_ref import HubRef
-from undiced.checkpoint.huggingface import shard_names
+from undiced.checkpoint.huggingface import CONFIG, shard_names
 from undiced.core.errors import FetchError
 from undiced.core.quote import quoted
 
@@ -53,9 +54,31 @@ def pull_from_hub(
             remedy=f"Unset HF_HUB_OFFLINE, or run `undiced pull {ref}` with a network first.",
         )
     listing = ask(ref)
+    with _locked(ref):
+        return _assemble(ref, listing, progress or (lambda done, total: None))
+
+
+def sizes_from_hub(ref: HubRef, progress: Progress | None = None) -> Path:
+    """What a model's sizes are read from: a folder with its config.json at least, or its GGUF file. Raises as above."""
+    if path := cached(ref) or cached_configuration(ref):
+        return path
+    if not hub_offline():
+        listing = ask(ref)
+        if not choose(ref, listing.files).file:
+            with _locked(ref):
+                snapshot = storage(ref.repo) / "snapshots" / listing.commit
+                _place(ref, listing, listing.files[CONFIG], snapshot, _Meter(lambda done, total: None, 0))
+                _remember(storage(ref.repo), ref.revision, listing.commit)
+            return snapshot
+    return pull_from_hub(ref, progress)
+
+
+@contextmanager
+def _locked(ref: HubRef) -> Iterator[None]:
+    """Hold a repository's lock; what the disk refuses is said."""
     try:
         with exclusive(lock_folder(ref.repo)):
-            return _assemble(ref, listing, progress or (lambda done, total: None))
+            yield
     except OSError as error:
         raise FetchError(
             f"Cannot write {ref} into the hub's cache: {error.strerror or error}.",

@@ -9,7 +9,9 @@ import typer
 from undiced.core import mapping as asked
 
 _NAMED = "A configuration's name (llama-3.3-70b; `undiced models --configurations` lists them), a config.json, a model"
-Subject = Annotated[str, typer.Argument(help=f"{_NAMED} folder or a checkpoint.", metavar="MODEL")]
+Subject = Annotated[
+    str, typer.Argument(help=f"{_NAMED} folder or a checkpoint, or org/name at the hub.", metavar="MODEL")
+]
 Timed = Annotated[
     str, typer.Argument(help=f"{_NAMED} folder, a checkpoint, or a program of `undiced compile -o`.", metavar="MODEL")
 ]

@@ -181,7 +181,7 @@ def place(asked: Question, progress: Progress | None = None) -> Placed:
     from undiced.study.subject import Subject, subject
 
     wafer = find_machine(asked.machine) if isinstance(asked.machine, str) else asked.machine
-    about = Subject(asked.model.config) if isinstance(asked.model, Graph) else subject(asked.model)
+    about = Subject(asked.model.config) if isinstance(asked.model, Graph) else subject(asked.model, progress)
     made = _ours(asked, about, wafer, progress) if asked.mapping == OURS else _published(asked, about, wafer)
     free = asked.mapping == OURS and asked.region == "auto"
     return Placed(made, wafer, about, asked.wafers, (lambda: _longest(asked, about, made, wafer)) if free else None)

@@ -4,10 +4,13 @@ are read. A file of a family that is not known is refused, never taken for anoth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from undiced.checkpoint.hub_fetch import sizes_from_hub
+from undiced.checkpoint.hub_ref import hub_ref
+from undiced.checkpoint.huggingface import folder_name
 from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, ModelNotFoundError
 from undiced.core.quote import file_name
@@ -15,6 +18,7 @@ from undiced.model import ModelConfig, config_of, preset
 from undiced.model.registry import described
 from undiced.study.program_file import magic
 
+Progress = Callable[[float, str], None]  # share done from 0 to 1, what is being done
 _CONFIG = "config.json"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt")
 
@@ -31,8 +35,8 @@ class Subject:
     assumed: Mapping[str, object] = field(default_factory=dict)
 
 
-def subject(model: str | Path | ModelConfig) -> Subject:
-    """The model that is meant.
+def subject(model: str | Path | ModelConfig, progress: Progress | None = None) -> Subject:
+    """The model that is meant. Of one at the hub its config.json is fetched, or its GGUF file, which `progress` hears.
 
     Raises:
         ModelNotFoundError: a name or a file that is not there.
@@ -47,7 +51,10 @@ def subject(model: str | Path | ModelConfig) -> Subject:
             raise ModelNotFoundError(f"There is no file {file_name(path)}.", remedy="Give a model's config.json.")
         return _described(path, _named(path))
     if not path.exists():
-        return Subject(preset(text))
+        hub = hub_ref(text)
+        if hub is None:
+            return Subject(preset(text))
+        path = sizes_from_hub(hub, progress and (lambda done, total: progress(done / max(1, total), f"fetching {hub}")))
     if path.is_dir():
         return _folder(path)
     if path.suffix != ".gguf" and magic(path)[:4] != b"GGUF":
@@ -62,7 +69,7 @@ def _folder(path: Path) -> Subject:
     """By its config.json; by its tensors too, where it has any."""
     if not (path / _CONFIG).exists():
         return _checkpoint(path)
-    found = _described(path / _CONFIG, file_name(path.resolve()))
+    found = _described(path / _CONFIG, folder_name(path))
     if any(next(path.glob(pattern), None) for pattern in _WEIGHTS):
         return Subject(_checkpoint(path).config, found.assumed)
     return found

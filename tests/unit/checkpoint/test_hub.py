@@ -240,3 +240,13 @@ def test_a_path_that_exists_comes_first(hub: Hub, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     (tmp_path / FOLDER).mkdir(parents=True)
     assert resolve(FOLDER) == Path(FOLDER) and not hub.asked
+
+
+def test_for_its_sizes_a_configuration_alone_is_brought(hub: Hub) -> None:
+    from undiced.checkpoint.hub_fetch import sizes_from_hub
+    from undiced.checkpoint.hub_ref import HubRef
+
+    folder = sizes_from_hub(HubRef(FOLDER))
+    assert hub.brought() == ["config.json"] and sizes_from_hub(HubRef(FOLDER)) == folder
+    assert not cached_models() and sizes_from_hub(HubRef(FILES)).name == "tiny-Q4_K_M.gguf"
+    assert resolve(FOLDER) == folder, "the weights come when they are needed"

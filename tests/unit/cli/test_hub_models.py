@@ -115,3 +115,9 @@ def test_a_revision_is_an_option_too(hub: Hub) -> None:
     for command in ("generate", "chat", "serve", "show"):
         with pytest.raises(InvalidRequestError, match="has no revisions"):
             run(command, "smollm2-135m", "--revision", commit)
+
+
+def test_what_is_at_the_hub_can_be_simulated_without_its_weights(hub: Hub) -> None:
+    answer = json.loads(run("simulate", TINY, "--machine", "toy-6x5", "--context", "64", "--json"))
+    assert answer["model"] == "tiny" and answer["family"] == "llama"
+    assert hub.brought() == ["config.json"] and not listed()
