@@ -64,8 +64,8 @@ CATALOG: dict[str, PackagedModel] = {
     for model in (
         PackagedModel(
             name="smollm2-135m",
-            description="SmolLM2 135M Instruct (Q4_1): chats in English and starts at once. Good for trying things out and "
-            "for short rewording, not for facts: 12 of 20 everyday questions right (13 with the weights in f16).",
+            description="SmolLM2 135M Instruct (Q4_1): chats in English, starts at once. Good for trying things out, "
+            "not for facts: 12 of 20 everyday questions right (13 with its weights in f16).",
             license="Apache-2.0",
             file="SmolLM2-135M-Instruct.Q4_1.gguf",
             nbytes=98_362_432,
@@ -76,8 +76,8 @@ CATALOG: dict[str, PackagedModel] = {
         ),
         PackagedModel(
             name="gemma3-270m",
-            description="Gemma 3 270M (Q4_K_M): a base model without a chat template; it goes on with texts, briefly and "
-            "in many languages. 11 of 20 everyday questions right, put as texts (11 in f16).",
+            description="Gemma 3 270M (Q4_K_M): a base model without a chat template; it goes on with texts. "
+            "11 of 20 everyday questions right, put as texts (11 with its weights in f16).",
             license="Gemma Terms of Use (https://ai.google.dev/gemma/terms)",
             file="gemma-3-270m-q4_k_m.gguf",
             nbytes=253_113_024,
