@@ -53,8 +53,11 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     ignores_ranges: bool = False
+    elsewhere: str = ""  # another server's address, where large files are
+    tokens: set[str] = field(default_factory=set)  # that it was shown
     status: int = 0
     asked: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)  # what was asked for of each large file
 
     def brought(self) -> list[str]:
         """Files that were asked for, without the beginning of their addresses."""
@@ -69,9 +72,10 @@ def git_sha1(data: bytes) -> str:
 @contextlib.contextmanager
 def running_hub() -> Iterator[Hub]:
     """Serves at a free port of this machine until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    handler = type("Handler", (_Handler,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    hub = _Handler.hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
+    hub = handler.hub = Hub(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -96,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         repo, revision, file = _listing(path) if is_api else _file(path)
         found = hub.repositories.get(repo)
         authorization = self.headers.get("authorization", "")
+        hub.tokens.add(authorization)
         if authorization and authorization != f"Bearer {TOKEN}":
             return self._refuse(401, "", "Invalid credentials in Authorization header")
         if found is None or (found.private and not authorization):
@@ -121,8 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         if asked and not self.hub.ignores_ranges:
             begin, status = int(asked.removeprefix("bytes=").split("-")[0]), 206
             headers["content-range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        if len(data) >= LARGE_BYTES:
+            self.hub.ranges.append(asked or "")
+        if self.hub.elsewhere and len(data) >= LARGE_BYTES:
+            return self._send(302, b"", {"location": f"{self.hub.elsewhere}{self.path}"})
         cut = self.hub.cuts.pop(0) if self.hub.cuts and len(data) >= LARGE_BYTES else None
-        self._send(status, data[begin:], headers, cut)
+        return self._send(status, data[begin:], headers, cut)
 
     def _send(self, status: int, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
         self.send_response(status)

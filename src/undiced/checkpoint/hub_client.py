@@ -6,9 +6,11 @@ Endpoint (HF_ENDPOINT), token (HF_TOKEN), proxies and certificates are the libra
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 INSTALL = "Install it: pip install 'undiced[hub]'."
 _SHA256, _SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
-_PATIENCE_S = 20.0
+_PATIENCE_S = 20.0  # without a byte
+_PAUSE_S, _TRIES, _PARTIAL = 1.0, 5, 206
 _MOST_BYTES = 1 << 43  # ours: 8 TiB of one file
 
 
@@ -53,28 +56,24 @@ class Stream:
     file: HubFile
     told: Callable[[int], None]
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         """Take what fits; raises FetchError for more."""
         if self.out.tell() + len(data) > self.file.nbytes:
             raise FetchError(
                 f"{quoted(self.file.name)} is longer than the hub says.",
                 remedy="Fetch it again, or tell its publisher.",
             )
-        written = self.out.write(data)
+        self.out.write(data)
         self.told(self.out.tell())
-        return written
 
     def tell(self) -> int:
         """Bytes so far."""
         return self.out.tell()
 
-    def seek(self, to: int) -> int:
-        """Only the beginning is ever sought, when a server starts over."""
-        return self.out.seek(to)
-
-    def truncate(self) -> int:
-        """Drop what follows."""
-        return self.out.truncate()
+    def start_over(self) -> None:
+        """Drop everything so far."""
+        self.out.seek(0)
+        self.out.truncate()
 
 
 def ask(ref: HubRef) -> Listing:
@@ -100,15 +99,53 @@ def ask(ref: HubRef) -> Listing:
 
 
 def bring(ref: HubRef, commit: str, file: HubFile, out: Stream) -> None:
-    """Append a file's bytes from where `out` stands. Connections that break are gone on with, five times in a row."""
+    """Append a file's bytes from where `out` stands. Connections that break are gone on with, until five in a row bring
+    nothing. Raises FetchError with a remedy.
+    """
     with _explained(ref, file.name):
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+        tries = _TRIES
+        while True:
+            before = out.tell()
+            try:
+                _stream(ref, commit, file, out)
+            except Exception as error:
+                tries = _TRIES if out.tell() > before else tries - 1
+                if not tries or not _passes(error):
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return
 
-        url = hf_hub_url(ref.repo, file.name, revision=commit, endpoint=_endpoint())
-        headers = {**build_hf_headers(library_name="undiced"), "accept-encoding": "identity"}
-        http_get(url, out, resume_size=out.tell(), headers=headers, expected_size=file.nbytes)  # type: ignore[arg-type]
+
+def _stream(ref: HubRef, commit: str, file: HubFile, out: Stream) -> None:
+    """One connection. A server that does not know ranges begins from the start."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        get_session,
+        hf_raise_for_status,
+    )
+
+    url = hf_hub_url(ref.repo, file.name, revision=commit, endpoint=_endpoint())
+    headers = {**build_hf_headers(library_name="undiced"), "accept-encoding": "identity"}
+    if out.tell():
+        headers["range"] = f"bytes={out.tell()}-"
+    with get_session().stream("GET", url, headers=headers, timeout=_PATIENCE_S, follow_redirects=True) as response:
+        hf_raise_for_status(response)
+        if response.status_code != _PARTIAL:
+            out.start_over()
+        for chunk in response.iter_bytes():
+            out.write(chunk)
+    if out.tell() < file.nbytes:
+        raise EOFError("the connection ended early")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it may go better the next time: broken connections, and servers in trouble."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return bool(status >= 500)
+    return not isinstance(error, (UndicedError, OSError, ValueError, TypeError))
 
 
 def _api() -> HfApi:
@@ -142,10 +179,8 @@ def _explained(ref: HubRef, file: str = "") -> Iterator[None]:
     """Turn the library's errors into ours; it is quiet meanwhile, because every command has a bar of its own."""
     try:
         import huggingface_hub  # noqa: F401
-        from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
     except ImportError as error:
         raise FetchError(f"{ref} is at the hub, and huggingface_hub is not installed.", remedy=INSTALL) from error
-    disable_progress_bars("huggingface_hub.http_get")
     log = logging.getLogger("huggingface_hub")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -190,7 +225,7 @@ def _meaning(error: Exception, ref: HubRef, file: str) -> UndicedError:
         return FetchError("The hub takes no more requests for now (429).", remedy="Wait a while, or set HF_TOKEN.")
     if status is not None:
         return FetchError(f"The hub failed at {what} ({status}).", remedy="Try again later.")
-    if isinstance(error, (TypeError, KeyError, AttributeError)):
+    if isinstance(error, (TypeError, KeyError, AttributeError, json.JSONDecodeError)):
         return _not_understood(ref)
     reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
     return FetchError(

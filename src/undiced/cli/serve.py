@@ -97,6 +97,7 @@ def serve(
                 compiled = compile_for_host(
                     model, threads=threads, max_batch=max_batch, max_context=max_context, progress=bar
                 )
+            os.environ.pop("HF_TOKEN", None)  # what it opened is here; the engine shall not have it
             names = tuple(served_model_name or served_names(model, compiled))
             spec = engine_spec(compiled, max_queue, names[0])
             told = Announcement(voice, sock, spec, began_s, settings, secure=tls is not None, as_json=as_json)
@@ -318,15 +319,16 @@ def served_names(ref: str, compiled: Compiled) -> list[str]:
 def model_card(ref: str, names: Sequence[str], compiled: Compiled, limits: Limits) -> ModelCard:
     """The model as clients see it."""
     from undiced.api.deployment import ModelCard
-    from undiced.checkpoint import CATALOG, own_sampling
+    from undiced.checkpoint import own_sampling
+    from undiced.checkpoint.license import license_of
 
-    packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
+    path = compiled.checkpoint.path
     return ModelCard(
         id=names[0],
         created=int(path.stat().st_mtime),
         context=min(limits.context, limits.pages * limits.page_tokens),
         digest=f"{compiled.checkpoint.digest}:{compiled.program.digest}",
         aliases=tuple(names[1:]),
-        license=packaged.license if packaged else "",
+        license=license_of(compiled.checkpoint),
         sampling=own_sampling(compiled.checkpoint),
     )

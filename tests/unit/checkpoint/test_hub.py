@@ -114,7 +114,7 @@ def test_broken_connections_are_gone_on_with(hub: Hub) -> None:
     told: list[tuple[int, int]] = []
     path = resolve(FILES, progress=lambda done, total: told.append((done, total)))
     assert path.read_bytes() == hub.repositories[FILES].files["tiny-Q4_K_M.gguf"]
-    assert len(hub.brought()) == 3
+    assert hub.ranges == ["", "bytes=100000-", "bytes=150000-"]
     assert told[-1] == (path.stat().st_size,) * 2 and all(a[0] <= b[0] for a, b in pairwise(told))
 
 
@@ -123,9 +123,9 @@ def test_a_fetch_that_was_given_up_goes_on_where_it_stopped(hub: Hub) -> None:
     with pytest.raises(FetchError, match=r"could not be read for 'tiny-Q4_K_M\.gguf'") as caught:
         resolve(FILES)
     assert "where it stopped" in caught.value.remedy and not cached_models()
-    sizes: list[int] = []
-    path = resolve(FILES, progress=lambda done, total: sizes.append(done))
-    assert sizes[0] > 100_000 and path.read_bytes() == hub.repositories[FILES].files["tiny-Q4_K_M.gguf"]
+    path = resolve(FILES)
+    assert hub.ranges[0] == "" and set(hub.ranges[1:]) == {"bytes=100000-"}
+    assert path.read_bytes() == hub.repositories[FILES].files["tiny-Q4_K_M.gguf"]
 
 
 def test_a_server_that_starts_over_is_followed(hub: Hub) -> None:
@@ -206,8 +206,18 @@ def test_every_refusal_of_the_hub_says_what_to_do(hub: Hub, monkeypatch: pytest.
     assert "The hub refuses acme/tiny (401)" in str(_refusal(FOLDER))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert resolve("acme/shy").exists() and resolve("acme/gated").exists()
+    hub.status = 200  # and nothing said
+    assert "is not a hub's. Check HF_ENDPOINT" in str(_refusal(FOLDER))
     hub.status = 503
     assert "The hub failed at acme/tiny (503)" in str(_refusal(FOLDER))
+
+
+def test_a_token_is_shown_to_the_hub_alone(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with running_hub() as other:
+        other.repositories, hub.elsewhere = hub.repositories, other.url
+        assert resolve(FILES).exists()
+        assert other.ranges == [""] and other.tokens == {""} and hub.tokens == {f"Bearer {TOKEN}"}
 
 
 def test_no_network_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
