@@ -65,7 +65,13 @@ def compile_for_host(
     from undiced.machine.host import host
     from undiced.model import build
     from undiced.program import Bounds
+    from undiced.study.program_file import is_program
 
+    if is_program(str(model)):
+        raise InvalidRequestError(
+            f"{model} is a compiled program, which has no weights.",
+            remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
+        )
     checkpoint = open_checkpoint(model, progress=progress)
     graph = build(checkpoint)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)

@@ -57,7 +57,7 @@ def pull(name: str, progress: Progress | None = None, *, offline: bool = False, 
     except OSError as error:
         reason = error.strerror or str(error)
         raise FetchError(
-            f"Cannot write {model.file} into the cache: {reason}.",
+            f"Cannot write {model.file} into the cache at {path.parent}: {reason}.",
             remedy=f"Make room, or set {ENVIRONMENT} to another folder.",
         ) from error
     return path

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.bystanders import Bystanders
 from undiced.cli.options import DEFAULT_MODEL, Json, Model, Threads
 from undiced.core.printable import printable
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _DECODE_TOKENS = 64
+_BUSY = 0.1  # a tenth of the cores is seen in the figures
 _PROMPT = "The history of computing begins with"
 
 
@@ -30,6 +32,7 @@ class Findings:
         bytes_per_second, int8_ops_per_second: of `threads` threads together, from memory and in registers.
         bytes_per_token: weights read to decode one token. limit_tokens_per_second: their reading time alone, inverted.
         tokens_per_second, share_of_limit: decoding one sequence; None where the model is not here.
+        busy_share: of the cores, what other processes took meanwhile; None where the system does not tell.
         remedies: what would help.
     """
 
@@ -44,6 +47,7 @@ class Findings:
     limit_tokens_per_second: float | None
     tokens_per_second: float | None
     share_of_limit: float | None
+    busy_share: float | None
     remedies: tuple[str, ...]
 
 
@@ -71,7 +75,7 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
 
     if model.casefold() not in CATALOG:
         resolve(model)
-    machine = host(threads)
+    machine, others = host(threads), Bystanders()
     native = _native()
     bar.share(0.1, "Measuring memory bandwidth")
     bandwidth = float(native.probe_bandwidth(machine.threads))
@@ -81,7 +85,7 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
     bytes_per_token, speed = _model(model, machine.threads, run=run)
     limit = bandwidth / bytes_per_token if bytes_per_token else None
     isa, huge_pages = str(native.isa_detect()), _huge_pages()
-    cores = host().threads
+    cores, busy = host().threads, others.share()
     return Findings(
         isa=isa,
         threads=machine.threads,
@@ -94,7 +98,11 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         limit_tokens_per_second=limit,
         tokens_per_second=speed,
         share_of_limit=speed / limit if speed and limit else None,
-        remedies=remedies(isa, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
+        busy_share=busy,
+        remedies=(
+            *remedies(isa, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
+            *disturbed(busy),
+        ),
     )
 
 
@@ -110,6 +118,13 @@ def remedies(isa: str, huge_pages: str, threads: int, cores: int, *, here: bool,
     if not here:
         said.append(f"The model is not here yet: undiced pull {model}.")
     return tuple(said)
+
+
+def disturbed(busy_share: float | None) -> tuple[str, ...]:
+    """What to do about figures that other processes have lowered."""
+    if busy_share is None or busy_share < _BUSY:
+        return ()
+    return (f"Other processes took {busy_share:.0%} of the cores meanwhile: measure again when the machine is idle.",)
 
 
 def _native() -> ModuleType:

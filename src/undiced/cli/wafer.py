@@ -99,7 +99,11 @@ def compile(
 
         emit({"dump": text(program)}) if as_json else typer.echo(printable(text(program)), nl=False)
         return
-    _show({**summary(), **({"file": str(out)} if out else {})}, as_json)
+    found = summary()
+    _show({**found, "file": str(out)} if out is not None and as_json else found, as_json)
+    if out is not None and not as_json:
+        uses = "" if machine == "host" else f": `undiced simulate {out}` times it, `undiced map {out}` draws it"
+        typer.echo(printable(f"Wrote {out}{uses}."))
 
 
 def simulate(

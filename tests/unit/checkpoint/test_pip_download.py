@@ -129,3 +129,15 @@ def test_a_download_without_a_wheel_is_an_error(folder: Path, tmp_path: Path, mo
     fake_python(tmp_path, monkeypatch, "exit 0\n")
     with pytest.raises(FetchError, match="0 wheels"):
         download("x", "1", folder, ignore)
+
+
+def test_a_disk_that_pip_has_filled_is_told_as_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = folder.parent / "python"
+    fake.write_text(
+        "#!/bin/sh\necho 'ERROR: Exception:' >&2\necho 'OSError: [Errno 28] No space left on device' >&2\nexit 2\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        download("undiced-test-part0", "1.0", folder, ignore)
+    assert caught.value.filename == str(folder)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -184,6 +185,23 @@ def test_doctor_reports_measured_figures():
     assert found["limit_tokens_per_second"] == pytest.approx(found["bytes_per_second"] / found["bytes_per_token"])
     assert found["share_of_limit"] == pytest.approx(found["tokens_per_second"] / found["limit_tokens_per_second"])
     assert found["isa"] in ("portable", "avx2", "avx512")
+
+
+def test_doctor_tells_of_other_work_on_the_machine():
+    from undiced.cli.bystanders import Bystanders
+    from undiced.cli.doctor import disturbed
+
+    others = Bystanders()
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.5)
+        share = others.share()
+    finally:
+        busy.kill()
+        busy.wait()
+    assert share is not None and share > 0.1
+    (said,) = disturbed(share)
+    assert "when the machine is idle" in said and disturbed(0.01) == disturbed(None) == ()
 
 
 def test_doctor_names_remedies():
