@@ -89,6 +89,7 @@ def remove(model: CachedModel) -> int:
         links = [model.path / name for name in files_of(model.path)] if model.path.is_dir() else [model.path]
         blobs = {link.resolve() for link in links if link.is_symlink()}
         for link in links:
+            freed += 0 if link.is_symlink() else link.stat().st_size
             link.unlink()
         kept = {path.resolve() for path in (folder / "snapshots").rglob("*") if path.is_symlink()}
         for blob in blobs - kept:

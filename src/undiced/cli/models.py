@@ -120,9 +120,10 @@ def _table(rows: list[dict[str, object]]) -> None:
         name = f"{row['name']}*" if row["default"] else str(row["name"])
         size = megabytes(float(str(row["bytes"])))
         table.add_row(*map(printable, (name, size, "yes" if row["cached"] else "no", str(row["license"]))))
-    Console(markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console.print(table)
     typer.echo("* what commands use when they are given no model\n")
     for row in rows:
         if row["description"]:
-            typer.echo(f"{row['name']}: {row['description']}")
-    typer.echo("`undiced show NAME` has more; `undiced pull org/name` fetches a model from the hub.")
+            console.print(f"{row['name']}: {row['description']}")
+    console.print("`undiced show NAME` has more; `undiced pull org/name` fetches a model from the hub.")

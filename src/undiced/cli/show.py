@@ -73,10 +73,18 @@ def _facts(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def _print(facts: dict[str, object]) -> None:
+    import shutil
+    import textwrap
+
     from undiced.core.printable import printable
 
+    layout = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * _LABEL,
+    )
     for label, words in _lines(facts):
-        typer.echo(f"{label:<{_LABEL}}{printable(words)}")
+        line = f"{label:<{_LABEL}}{printable(words)}"
+        typer.echo(line if label == "path" else layout.fill(line))  # a path is copied as it stands
 
 
 def _lines(facts: dict[str, object]) -> list[tuple[str, str]]:
