@@ -12,6 +12,7 @@ from support.hub import Repository, running_hub
 FIELDS = {"max_tokens": 8, "temperature": 0, "messages": [{"role": "user", "content": "hi"}]}
 
 
+@pytest.mark.slow  # unit tests fetch; that a server starts on it takes seconds
 def test_a_model_of_the_hub_is_served_by_its_name(tmp_path: Path, start, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder(tmp_path / "made")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from undiced.checkpoint.hub_ref import HubRef
+from undiced.checkpoint.hub_ref import PREFIX, HubRef
 from undiced.checkpoint.huggingface import CONFIG, INDEX
 from undiced.core.errors import ModelNotFoundError, UnsupportedError
 from undiced.core.quote import quoted
@@ -85,12 +85,17 @@ def _gguf(ref: HubRef, names: Collection[str]) -> str:
             remedy="Look for a repository that has; pickled weights are never read.",
         )
     wanted = (ref.quantization.upper(),) if ref.quantization else PREFERRED
-    found = next((name for each in wanted for name in files if _is(name, each)), "")
+    found = next(filter(None, ([name for name in files if _is(name, each)] for each in wanted)), [])
     if not found and (len(files) > 1 or ref.quantization):
         raise ModelNotFoundError(f"{ref.repo} has no file of {' or '.join(wanted[:3])}.", remedy=_there_is(names))
-    found = found or files[0]
-    _refuse_split(found)
-    return found
+    found = found or files
+    _refuse_split(found[0])
+    if len(found) > 1:
+        raise ModelNotFoundError(
+            f"{ref.repo} has {len(found)} files that could be meant.",
+            remedy=f"Name one as in {PREFIX}{ref.repo}/{found[0]}.",
+        )
+    return found[0]
 
 
 def _is(name: str, quantization: str) -> bool:

@@ -78,6 +78,12 @@ def test_of_several_files_the_one_that_is_named_or_suits_is_brought(hub: Hub, re
     assert open_checkpoint(ref).kind == "gguf"
 
 
+def test_of_two_files_that_suit_alike_none_is_guessed(hub: Hub) -> None:
+    hub.repositories[FILES].files["other-Q4_K_M.gguf"] = gguf()
+    with pytest.raises(ModelNotFoundError, match=rf"2 files .* Name one as in hf:{FILES}/other-Q4_K_M\.gguf"):
+        resolve(FILES)
+
+
 def test_what_was_fetched_once_needs_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     first = resolve(FOLDER), resolve(f"{FILES}:Q8_0")
     hub.asked.clear()

@@ -15,6 +15,7 @@ from undiced.checkpoint.cache import model_path
 from undiced.checkpoint.catalog import CATALOG
 from undiced.cli.app import app
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError
+from undiced.study.subject import subject
 
 TINY, FILES = "acme/tiny", "acme/tiny-GGUF"
 CARD = b"---\ntags: [a]\nlicense: 'mit'\n---\nText"
@@ -118,6 +119,6 @@ def test_a_revision_is_an_option_too(hub: Hub) -> None:
 
 
 def test_what_is_at_the_hub_can_be_simulated_without_its_weights(hub: Hub) -> None:
-    answer = json.loads(run("simulate", TINY, "--machine", "toy-6x5", "--context", "64", "--json"))
-    assert answer["model"] == "tiny" and answer["family"] == "llama"
+    config = subject(TINY).config
+    assert (config.name, config.family, config.layers) == ("tiny", "llama", 3)
     assert hub.brought() == ["config.json"] and not listed()
