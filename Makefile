@@ -1,6 +1,8 @@
 # The commands of the project. `make serve` and `make test` work on a fresh clone.
 VENV ?= .venv
 PY := $(VENV)/bin/python
+INSTALL := $(PY) -m pip install --quiet
+STEP := sh tools/step.sh
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt')
 MODEL ?= smollm2-135m
@@ -21,21 +23,21 @@ help:
 $(PY):
 	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is needed: install python3 and python3-venv."; exit 1; }
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$(python3 --version)."; exit 1; }
-	python3 -m venv $(VENV)
-	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(STEP) "1/3 Making a Python environment in $(VENV) (10 s)" sh -c "python3 -m venv $(VENV) && \
+	    $(INSTALL) --upgrade 'pip>=25.1'"
 
 $(STAMP): $(PY) $(SOURCES)
 	@command -v c++ >/dev/null || { echo "A C++20 compiler is needed to build from source: apt-get install g++ cmake (or install a wheel)."; exit 1; }
-	$(PY) -m pip install --quiet 'scikit-build-core>=1.1' 'nanobind>=3.1' 'cmake>=3.25' ninja
-	$(PY) -m pip install --quiet --no-build-isolation --editable '.[png]'
+	@$(STEP) "2/3 Fetching what builds it (10 s)" $(INSTALL) 'scikit-build-core>=1.1' 'nanobind>=3.1' 'cmake>=3.25' ninja
+	@$(STEP) "3/3 Building the engine, fetching what it needs (1 min)" $(INSTALL) --no-build-isolation --editable '.[png]'
 	@touch $@
 
 $(VENV)/.test: $(STAMP)
-	$(PY) -m pip install --quiet --no-build-isolation --editable '.[test]'
+	@$(STEP) "Fetching what the tests need (1 min)" $(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@
 
 $(VENV)/.oracle: $(VENV)/.test
-	$(PY) -m pip install --quiet --no-build-isolation --editable '.[oracle]'
+	@$(STEP) "Fetching what the tests compare with (minutes)" $(INSTALL) --no-build-isolation --editable '.[oracle]'
 	@touch $@
 
 serve: $(STAMP)

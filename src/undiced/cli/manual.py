@@ -42,6 +42,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 _VALUES = {
     "int": "N",
+    "integer": "N",
+    "integer range": "N",
+    "text": "TEXT",
     "int range": "N",
     "float": "X",
     "float range": "X",
@@ -74,10 +77,17 @@ def explain(command: Command) -> None:
 
 
 def _name_value(parameter: Parameter) -> None:
-    kind = _VALUES.get(getattr(parameter, "display_type")(None).strip("<>"))  # noqa: B009  # of our parser alone
+    kind = _VALUES.get(_kind(parameter))
     if kind is None:  # choices, and switches
         return
     if parameter.param_type_name == "argument":
         setattr(parameter, "display_type", lambda ctx: "")  # noqa: B010  # its name says it
     elif getattr(parameter, "metavar", None) is None:
         setattr(parameter, "metavar", kind)  # noqa: B010
+
+
+def _kind(parameter: Parameter) -> str:
+    """How the parser calls the kind of a parameter's values; its versions differ."""
+    if (shown := getattr(parameter, "display_type", None)) is not None:
+        return str(shown(None)).strip("<>")
+    return str(getattr(getattr(parameter, "type", None), "name", ""))
