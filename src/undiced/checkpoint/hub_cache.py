@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undiced.checkpoint.cache import exclusive
-from undiced.checkpoint.hub_choice import GGUF, SMALL, choose, is_folder
+from undiced.checkpoint.hub_choice import GGUF, SMALL, WEIGHTS, choose, is_folder
 from undiced.checkpoint.hub_ref import COMMIT, HubRef
 from undiced.checkpoint.huggingface import CONFIG, shard_names
 from undiced.core.errors import CheckpointError, ModelNotFoundError, UnsupportedError
@@ -86,7 +86,7 @@ def remove(model: CachedModel) -> int:
     freed = 0
     folder = storage(model.ref.repo)
     with exclusive(lock_folder(model.ref.repo)):
-        links = [model.path / name for name in files_of(model.path)] if model.path.is_dir() else [model.path]
+        links = _members(model.path)
         blobs = {link.resolve() for link in links if link.is_symlink()}
         for link in links:
             freed += 0 if link.is_symlink() else link.stat().st_size
@@ -96,9 +96,20 @@ def remove(model: CachedModel) -> int:
             if blob.parent == (folder / "blobs").resolve():
                 freed += blob.stat().st_size
                 blob.unlink()
-        if all(path.name in SMALL for path in (folder / "snapshots").rglob("*") if path.is_symlink()):
+        if all(path.name in SMALL for path in (folder / "snapshots").rglob("*") if not _is_folder_itself(path)):
             shutil.rmtree(folder)
     return freed
+
+
+def _members(path: Path) -> list[Path]:
+    """The files of a model: what is read of a folder, not what other programs keep beside it."""
+    if not path.is_dir():
+        return [path]
+    return [path / name for name in files_of(path) if name in SMALL or (name.endswith(WEIGHTS) and "/" not in name)]
+
+
+def _is_folder_itself(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def lock_folder(repo: str) -> Path:
@@ -127,8 +138,7 @@ def _models(repo: str, folder: Path) -> Iterator[CachedModel]:
             if not file and not is_folder(names):
                 continue
             if path := _opened(ref, snapshot):
-                counted = [path / name for name in names if not name.endswith(GGUF)] if path.is_dir() else [path]
-                yield CachedModel(ref, path, sum(each.stat().st_size for each in counted))
+                yield CachedModel(ref, path, sum(each.stat().st_size for each in _members(path)))
 
 
 def _opened(ref: HubRef, snapshot: Path) -> Path | None:

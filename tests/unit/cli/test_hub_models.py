@@ -92,6 +92,15 @@ def test_rm_deletes_what_is_named_and_nothing_else(hub: Hub, tmp_path: Path) -> 
         run("rm", TINY)
 
 
+def test_rm_leaves_what_other_programs_keep_beside_it(hub: Hub) -> None:
+    snapshot = Path(run("pull", TINY).strip())
+    for name in ("pytorch_model.bin", "other.gguf"):
+        (snapshot / name).write_bytes(b"theirs")
+    run("rm", TINY)
+    assert sorted(path.name for path in snapshot.iterdir()) == ["other.gguf", "pytorch_model.bin"]
+    assert not list((snapshot.parents[1] / "blobs").iterdir())
+
+
 def test_rm_leaves_files_of_ones_own(hub: Hub, tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.touch()
