@@ -86,12 +86,15 @@ class Wrapped:
     def _put(self, word: str) -> None:
         from rich.cells import cell_len
 
-        width = cell_len(word.rstrip())
-        if self._column and self._column + width > self._columns:
+        text, after = word.rstrip(), word[len(word.rstrip()) :]
+        if self._column and self._column + cell_len(text) > self._columns:
             typer.echo()
             self._column = 0
-        self._column = 0 if word.endswith("\n") else self._column + width + len(word) - len(word.rstrip())
-        typer.echo(word, nl=False)
+        self._column += cell_len(text)
+        if after != "\n" and self._column >= self._columns:  # a blank would begin a line of its own
+            after = ""
+        typer.echo(text + after, nl=False)
+        self._column = 0 if after == "\n" else self._column + len(after)
 
 
 class Rendered:

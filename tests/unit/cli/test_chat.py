@@ -135,6 +135,9 @@ def test_words_are_wrapped_where_a_line_ends(capsys):
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
         "one two", "three", "  four", "incomprehensibilities",
     ]  # fmt: skip
+    full = Wrapped(7)
+    full.write("one two three\n")
+    assert capsys.readouterr().out == "one two\nthree\n", "a blank behind a full line would begin another"
 
 
 def test_paragraphs_are_whole_once_nothing_can_change_them():
