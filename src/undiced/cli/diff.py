@@ -41,7 +41,7 @@ def diff(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Largest error, over the value's root mean square, that is no parting.")
     ] = 0.01,
-    machine: Annotated[str, typer.Option(help="The mesh, as in toy-24x24.")] = "toy-6x5",
+    machine: Annotated[str, typer.Option(help="The mesh, as in toy-24x24.")] = "toy-24x24",
     sum_bits: Annotated[int, typer.Option(help="16 or 32 bits a partial sum of the mesh.")] = 16,
     mapping: Mapping = "undiced",
     as_json: Json = False,

@@ -103,8 +103,3 @@ def test_the_command_says_where_it_parts(tmp_path):
     assert found["parts"] is False and found["first"] is None and found["tokens"] == 4
     text = run("diff", "graph", "wafer-numbers", "--model", str(folder), "--machine", "toy-2x2", "--tolerance", "0")
     assert "They part at" in text and "embed" in text
-
-
-def test_an_unknown_executor_is_refused_with_those_that_exist():
-    with pytest.raises(InvalidRequestError, match="graph, host, wafer, wafer-numbers"):
-        run("diff", "graph", "gpu")

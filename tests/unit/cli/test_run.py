@@ -47,7 +47,6 @@ def test_prompts_of_a_batch_are_answered_as_each_alone():
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        (("--numbers", "fp64"), InvalidRequestError, "--numbers fp32 or wafer"),
         (("--machine", "wse3"), CompileError, "--machine toy-24x24"),
         (("--region", "1000x1"), CompileError, "does not fit"),
         (("--sum-bits", "8"), CompileError, "--sum-bits 16 or 32"),
