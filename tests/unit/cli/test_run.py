@@ -27,7 +27,7 @@ def run(*arguments):
     [(), ("--region", "12x12"), ("--numbers", "wafer"), ("--mapping", "waferllm"), ("--mapping", "waferengine")],
 )
 def test_a_mesh_answers_as_the_engine_does(how):
-    wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "6", "--json"))
+    wanted = json.loads(run("generate", "--raw", "--prompt", PROMPT, "--tokens", "6", "--json"))
     found = json.loads(run("run", "--machine", "toy-24x24", "--prompt", PROMPT, "--tokens", "6", "--json", *how))
     assert [answer["text"] for answer in found["answers"]] == [wanted["text"]]
     assert "emulation" in found["emulation"]["provenance"]
@@ -76,7 +76,7 @@ def compiled(tmp_path_factory):
 @pytest.mark.model
 @pytest.mark.timeout(600)
 def test_a_compiled_program_answers_with_its_model_s_weights(compiled):
-    wanted = json.loads(run("generate", "--prompt", PROMPT, "--tokens", "3", "--json"))
+    wanted = json.loads(run("generate", "--raw", "--prompt", PROMPT, "--tokens", "3", "--json"))
     found = json.loads(run("run", compiled, "--prompt", PROMPT, "--tokens", "3", "--json"))
     assert [answer["text"] for answer in found["answers"]] == [wanted["text"]]
     assert (found["machine"], found["mapping"]) == ("toy-24x24", "undiced")
