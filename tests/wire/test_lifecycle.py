@@ -248,9 +248,9 @@ def test_an_engine_that_keeps_dying_ends_streams_with_errors_and_the_server_with
 def test_restarts_are_counted_and_streams_end_with_an_error(folder: Path) -> None:
     with running(folder, "--max-batch", "1") as server:
         server.ready()
-        lines = server.stream()
+        engine, lines = server.engine(), server.stream()
         next(lines)
-        os.kill(server.engine(), signal.SIGKILL)
+        os.kill(engine, signal.SIGKILL)
         assert any(b'"engine_failure"' in line for line in lines)
         server.ready()
         assert 'undiced_engine_restarts_total{model="tiny"} 1.0' in server.get("/metrics")[1]

@@ -45,6 +45,7 @@ def test_too_few_wafers_name_the_fewest_and_narrower_weights():
         assert compile_graph(GRAPH, TOY, replace(options, choices=replace(LEAN, weights=FORMS[weights])))
 
 
+@pytest.mark.slow
 def test_the_longest_context_and_the_largest_batch_are_named():
     roomy = toy(12, 10, 40 << 10)
     long = refused(Options(bounds=Bounds(1, 1 << 20), wafers=2), roomy)

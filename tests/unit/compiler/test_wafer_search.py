@@ -68,6 +68,7 @@ def test_the_interval_may_be_asked_for():
     assert quick.token_cycles <= full.token_cycles
 
 
+@pytest.mark.slow
 def test_more_wafers_are_never_slower():
     for machine in (TOY, TIGHT):
         few = compiled(machine=machine)
@@ -81,6 +82,7 @@ def groups(program):
     return max((part.ways for part in parts if isinstance(part, Keeper)), default=1)
 
 
+@pytest.mark.slow
 def test_experts_lie_on_columns_of_their_own_where_that_saves_wafers_and_nowhere_else(monkeypatch):
     tight, roomy = compiled(TINY, TIGHT), compiled(TINY, TOY)
     assert groups(tight) > 1 == groups(roomy)
@@ -120,6 +122,7 @@ def test_deeper_contexts_cost_more_and_one_program_serves_them_all():
     assert cycles == sorted(cycles) and cycles[0] < cycles[-1]
 
 
+@pytest.mark.slow
 def test_fewer_bits_take_no_more_wafers_and_less_memory():
     made = [compiled(machine=TIGHT, choices=replace(LEAN, weights=form)) for form in (DType.F16, DType.I8, DType.I4)]
     counts = [wafers(program) for program in made]

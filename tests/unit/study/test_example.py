@@ -6,10 +6,13 @@ import sys
 import types
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "sweep.py"
 SMALL = {"model": "smollm2-135m", "machine": "toy-64x64", "region": "64x64", "layers": 1, "wafers": (1, 2)}
 
 
+@pytest.mark.slow
 def test_the_example_writes_rows_without_matplotlib(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     example = runpy.run_path(str(EXAMPLE))
