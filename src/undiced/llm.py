@@ -227,18 +227,16 @@ class LLM:
         talk: bool,
         shown: bool,
     ) -> list[RequestOutput]:
-        from undiced.cli.terminal import Bar
-
         pairs = zip(prompts, params, strict=True)
         asked = [self._answers(ids, one, talk=talk, continues=not talk) for ids, one in pairs]
         by_id = {answer.request.id: answer for answers in asked for answer in answers}
         requests, done = [answer.request for answer in by_id.values()], 0
-        with Bar("Answers", quiet=not shown) as bar, closing(self._loop.run(requests)) as deltas:
+        with _telling(shown) as tell, closing(self._loop.run(requests)) as deltas:
             for delta in deltas:
                 by_id[delta.request_id].take(delta)
                 if delta.usage is not None:
                     done += 1
-                    bar.share(done / len(by_id), f"Answers, {done} of {len(by_id)}")
+                    tell(done / len(by_id), f"Answers, {done} of {len(by_id)}")
         return [_output(*parts) for parts in zip(texts, prompts, asked, strict=True)]
 
     def _talk(self, messages: str | Messages, resume: bool = False) -> tuple[str, list[int]]:
@@ -324,6 +322,18 @@ class LLM:
             ignore_eos=params.ignore_eos,
             prompt_logprobs=-1 if params.prompt_logprobs is None else params.prompt_logprobs,
         )
+
+
+@contextmanager
+def _telling(shown: bool) -> Iterator[Callable[[float, str], None]]:
+    """Hears which share is done; shows it on the error stream if that is wanted, and loads no terminal otherwise."""
+    if not shown:
+        yield lambda share, what: None
+        return
+    from undiced.cli.terminal import Bar
+
+    with Bar("Answers") as bar:
+        yield bar.share
 
 
 def _output(text: str | None, ids: list[int], answers: list[Answer]) -> RequestOutput:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
-from undiced.core.sampling import PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Range
+from undiced.core.sampling import SEED_BITS, TOP_LOGPROBS_MAX, WIRE_RANGES, Range
 
 if TYPE_CHECKING:
     from undiced.api.schemas import Body
@@ -18,7 +18,7 @@ WHOLE = frozenset(
 
 # The closed range of each number.
 RANGES: dict[str, Range] = {
-    **{row.name: row.wire for row in PARAMETERS},
+    **WIRE_RANGES,
     "max_tokens": Range(-1, _INT32),  # -1: up to the context
     "max_completion_tokens": Range(-1, _INT32),
     "min_tokens": Range(-1, _INT32),

@@ -5,7 +5,7 @@
 
 from undiced.checkpoint.cache import cache_dir, is_cached
 from undiced.checkpoint.catalog import CATALOG, DEFAULT_MODEL, PackagedModel
-from undiced.checkpoint.contract import Checkpoint
+from undiced.checkpoint.contract import Checkpoint, bytes_by_format
 from undiced.checkpoint.fetch import pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.hub_ref import at_revision
@@ -23,6 +23,7 @@ __all__ = [
     "PackagedModel",
     "TensorInfo",
     "at_revision",
+    "bytes_by_format",
     "cache_dir",
     "is_cached",
     "open_checkpoint",

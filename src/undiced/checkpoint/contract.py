@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
@@ -41,3 +42,11 @@ class Checkpoint(Protocol):
 
     def close(self) -> None:
         """Let go of the files. Views handed out before stay valid until they are dropped."""
+
+
+def bytes_by_format(checkpoint: Checkpoint) -> dict[str, int]:
+    """What tensors of each number format take, the most first."""
+    sizes = Counter[str]()
+    for tensor in checkpoint.tensors.values():
+        sizes[tensor.format] += tensor.nbytes
+    return dict(sizes.most_common())

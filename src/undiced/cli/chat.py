@@ -42,17 +42,12 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Chat with a model in the terminal. With --json, a line of JSON answers each line of input."""
-    from undiced.checkpoint import at_revision
     from undiced.cli.conversation import Conversation
-    from undiced.cli.terminal import loading
-    from undiced.llm import LLM
+    from undiced.cli.opening import opened
     from undiced.params import SamplingParams
 
     model, question = asked(model, question)
-    model = at_revision(model, revision)
-    with loading(model, quiet=as_json) as bar:
-        llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
-    with llm:
+    with opened(model, revision, threads, max_context, quiet=as_json) as llm:
         llm.chat_ids([{"role": "user", "content": ""}])  # a base model is refused before anybody has typed
         params = SamplingParams(
             max_tokens=max_tokens or CHAT_TOKENS,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from undiced.model import ModelConfig
-
-FILE_WIDTH = 120  # columns where no terminal says how many
 
 
 def list_configurations(as_json: bool) -> None:
@@ -20,34 +17,42 @@ def list_configurations(as_json: bool) -> None:
     with Bar("Counting parameters", quiet=as_json) as bar:
         for done, config in enumerate(PRESETS.values()):
             bar.share(done / len(PRESETS), "")
-            found.append(_sizes(config))
+            found.append(_row(config))
     emit(found) if as_json else _table(found)
 
 
-def _sizes(config: ModelConfig) -> dict[str, object]:
+def _row(config: ModelConfig) -> dict[str, object]:
     from undiced.model import build_config
 
-    graph, moe = build_config(config), config.moe
+    graph = build_config(config)
     return {
         "name": config.name,
         "family": config.family,
         "parameters": graph.parameters,
         "active_parameters": graph.active_parameters,
+        **sizes(config),
+        "experts_per_token": config.moe.top_k if config.moe else 0,
+        "context": config.context,
+    }
+
+
+def sizes(config: ModelConfig) -> dict[str, int]:
+    """Those that configurations and models are told apart by."""
+    return {
         "layers": config.layers,
         "dim": config.dim,
         "heads": config.heads,
         "kv_heads": config.kv_heads,
         "ffn": config.ffn,
-        "experts": moe.experts if moe else 0,
-        "experts_per_token": moe.top_k if moe else 0,
+        "experts": config.moe.experts if config.moe else 0,
         "vocab": config.vocab,
-        "context": config.context,
     }
 
 
 def _table(found: list[dict[str, object]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from undiced.cli.terminal import table_console
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in (
@@ -66,17 +71,17 @@ def _table(found: list[dict[str, object]]) -> None:
         grid.add_column(column, justify="left" if column in ("NAME", "FAMILY") else "right", no_wrap=True)
     for each in found:
         experts = f"{each['experts_per_token']} of {each['experts']}" if each["experts"] else "-"
-        sizes = (f"{each[name]:,}" for name in ("layers", "dim", "heads", "kv_heads", "ffn"))
+        columns = (f"{each[name]:,}" for name in ("layers", "dim", "heads", "kv_heads", "ffn"))
         counts = (billions(float(str(each[name]))) for name in ("parameters", "active_parameters"))
         grid.add_row(
-            str(each["name"]), str(each["family"]), *counts, *sizes, experts, f"{int(str(each['context'])) // 1024:,}k"
+            str(each["name"]),
+            str(each["family"]),
+            *counts,
+            *columns,
+            experts,
+            f"{int(str(each['context'])) // 1024:,}k",
         )
-    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
-    console.print(grid)
-
-
-def _thousands(context: object) -> str:
-    return f"{int(str(context)) / 1024:,.5g}k"
+    table_console().print(grid)
 
 
 def billions(count: float) -> str:

@@ -60,9 +60,8 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
-    from undiced.checkpoint import at_revision
-    from undiced.cli.terminal import emit, loading, typed
-    from undiced.llm import LLM
+    from undiced.cli.opening import opened
+    from undiced.cli.terminal import emit, typed
     from undiced.params import USUAL_LIMIT, SamplingParams
 
     model, question = asked(model, question)
@@ -82,10 +81,7 @@ def generate(
         seed=seed,
         stop=tuple(stop or ()),
     )
-    model = at_revision(model, revision)
-    with loading(model, quiet=as_json) as bar:
-        llm = LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
-    with llm:
+    with opened(model, revision, threads, max_context, quiet=as_json) as llm:
         if not text.strip():
             raise InvalidRequestError("The prompt is empty.", remedy="Give a text with --prompt, or on the input.")
         answer = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,11 +100,9 @@ def _fetched(model: CachedModel) -> dict[str, object]:
 
 
 def _table(rows: list[dict[str, object]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    from undiced.cli.configurations import FILE_WIDTH
-    from undiced.cli.terminal import megabytes
+    from undiced.cli.terminal import megabytes, table_console
     from undiced.core.printable import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -120,7 +117,7 @@ def _table(rows: list[dict[str, object]]) -> None:
         name = f"{row['name']}*" if row["default"] else str(row["name"])
         size = megabytes(float(str(row["bytes"])))
         table.add_row(*map(printable, (name, size, "yes" if row["cached"] else "no", str(row["license"]))))
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    console = table_console(markup=False, highlight=False)
     console.print(table)
     typer.echo("* what commands use when they are given no model\n")
     for row in rows:

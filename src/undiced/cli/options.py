@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from undiced.core.sampling import PARAMETERS
+from undiced.core.sampling import WIRE_RANGES
 from undiced.core.usual import CHAT, CHAT_TOKENS
 
-_RANGES = {row.name: row.wire for row in PARAMETERS}
 DEFAULT_MODEL = "smollm2-135m"
 
 
@@ -57,8 +56,8 @@ MaxTokens = Annotated[
 Temperature = Annotated[
     float | None,
     typer.Option(
-        min=_RANGES["temperature"].low,
-        max=_RANGES["temperature"].high,
+        min=WIRE_RANGES["temperature"].low,
+        max=WIRE_RANGES["temperature"].high,
         show_default=_usual("temperature"),
         help="0 always takes the likeliest token.",
     ),
@@ -66,8 +65,8 @@ Temperature = Annotated[
 TopP = Annotated[
     float | None,
     typer.Option(
-        min=_RANGES["top_p"].low,
-        max=_RANGES["top_p"].high,
+        min=WIRE_RANGES["top_p"].low,
+        max=WIRE_RANGES["top_p"].high,
         show_default=_usual("top_p"),
         help="Draw among the likeliest tokens that hold this share.",
     ),
@@ -79,8 +78,8 @@ TopK = Annotated[
 RepeatPenalty = Annotated[
     float | None,
     typer.Option(
-        min=_RANGES["repetition_penalty"].low,
-        max=_RANGES["repetition_penalty"].high,
+        min=WIRE_RANGES["repetition_penalty"].low,
+        max=WIRE_RANGES["repetition_penalty"].high,
         show_default=_usual("repetition_penalty"),
         help="Over 1: what was said already becomes less likely.",
     ),

@@ -137,7 +137,7 @@ def run(
                 "machine": machine,
                 "mapping": mapping if program is None else mapping_of(program),
                 "regions": len(meshed.program.regions),
-                "wafers": 1 + max(each.wafer for each in meshed.program.regions),
+                "wafers": meshed.program.wafers,
                 "numbers": numbers,
                 "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
                 "clamped_scores": executor.clamped,

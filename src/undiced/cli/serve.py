@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -219,12 +218,11 @@ async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> in
 
 def _facts(served: _Served, limits: Limits, chat: ChatEncoder | None) -> ModelFacts:
     from undiced.api.deployment import ModelFacts
+    from undiced.checkpoint import bytes_by_format
 
-    compiled, sizes = served.compiled, Counter[str]()
-    for tensor in compiled.checkpoint.tensors.values():
-        sizes[tensor.format] += tensor.nbytes
+    compiled = served.compiled
     return ModelFacts(
-        quantization=sizes.most_common(1)[0][0],
+        quantization=next(iter(bytes_by_format(compiled.checkpoint))),
         parameters=compiled.graph.parameters,
         weight_bytes=compiled.graph.weight_bytes,
         vocabulary=limits.vocab,

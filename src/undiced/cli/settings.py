@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from undiced.core.errors import InvalidRequestError
-from undiced.core.sampling import PARAMETERS
+from undiced.core.sampling import WIRE_RANGES
 from undiced.core.usual import Numbers, settled
 from undiced.params import USUAL_LIMIT, SamplingParams
 
-_RANGES = {row.name: row.wire for row in PARAMETERS}
 _USUAL = "default"  # the value that takes a change back
 _SETTINGS: dict[str, tuple[str, Callable[[str], float]]] = {  # as typed: the parameter and its kind
     "temperature": ("temperature", float),
@@ -64,16 +63,16 @@ def _in_words(params: SamplingParams, parameter: str, usual: Numbers) -> str:
     value = getattr(params, parameter)
     if value is not None and value is not USUAL_LIMIT:
         return f"{value:g}"
-    if parameter in _RANGES:
+    if parameter in WIRE_RANGES:
         return f"{settled(params, usual)(parameter):g}, the {_USUAL}"
     return f"{usual[parameter]:g}, the {_USUAL}" if parameter in usual else "drawn"
 
 
 def _allowed(name: str, parameter: str, value: float) -> bool:
-    return value >= _LEAST[name] if name in _LEAST else value in _RANGES[parameter]
+    return value >= _LEAST[name] if name in _LEAST else value in WIRE_RANGES[parameter]
 
 
 def _range(name: str, parameter: str) -> str:
     if name in _LEAST:
         return f"a whole number, at least {_LEAST[name]}"
-    return f"{_RANGES[parameter].low:g} to {_RANGES[parameter].high:g}"
+    return f"{WIRE_RANGES[parameter].low:g} to {WIRE_RANGES[parameter].high:g}"

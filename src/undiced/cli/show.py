@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,16 +39,14 @@ def show(
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, object]:
-    from undiced.checkpoint import own_sampling
+    from undiced.checkpoint import bytes_by_format, own_sampling
     from undiced.checkpoint.license import license_of
+    from undiced.cli.configurations import sizes
     from undiced.model import build_config, config_of
     from undiced.text import load_chat_template
 
     config, template = config_of(checkpoint), load_chat_template(checkpoint)
-    formats: Counter[str] = Counter()
-    for tensor in checkpoint.tensors.values():
-        formats[tensor.format] += tensor.nbytes
-    moe = config.moe
+    formats = bytes_by_format(checkpoint)
     return {
         "name": checkpoint.name,
         "kind": checkpoint.kind,
@@ -57,15 +54,9 @@ def _facts(checkpoint: Checkpoint) -> dict[str, object]:
         "bytes": sum(formats.values()),
         "family": config.family,
         "parameters": build_config(config).parameters,
-        "quantization": dict(formats.most_common()),
+        "quantization": formats,
         "context": config.context,
-        "layers": config.layers,
-        "dim": config.dim,
-        "heads": config.heads,
-        "kv_heads": config.kv_heads,
-        "ffn": config.ffn,
-        "experts": moe.experts if moe else 0,
-        "vocab": config.vocab,
+        **sizes(config),
         "chat_template": None if template is None else template.source,
         "sampling": own_sampling(checkpoint),
         "license": license_of(checkpoint),

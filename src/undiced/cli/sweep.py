@@ -9,6 +9,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -43,7 +44,6 @@ _TOLD = (
     "layers",
 )
 _FITS = "What fits: "  # begins the remedy of what does not
-_FILE_WIDTH = 120  # columns where no terminal says how many
 _LIST = "or a list: "
 Words = str | None
 
@@ -116,9 +116,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _few(lists: dict[str, Sequence[object]]) -> dict[str, Sequence[object]]:
-    total = 1
-    for each in lists.values():
-        total *= len(each)
+    total = prod(map(len, lists.values()))
     if total > _POINTS_MAX:
         raise InvalidRequestError(f"These are {total:,} points.", remedy=f"Ask for at most {_POINTS_MAX:,}.")
     return lists
@@ -179,8 +177,9 @@ def _heard(asked: list[Question], bar: Bar) -> Iterator[Row]:
 
 def _table(found: list[Row]) -> None:
     """What differs from row to row, and the figures that people compare."""
-    from rich.console import Console
     from rich.table import Table
+
+    from undiced.cli.terminal import table_console
 
     if not found:
         return
@@ -196,7 +195,7 @@ def _table(found: list[Row]) -> None:
         chosen = [_wafers(row) if name == "wafers" else _cell(row[name]) for name in varied]
         at = [_gigahertz(row)] if len(clocks) > 1 else []
         grid.add_row(*chosen, *at, *_shown(row))
-    (Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)).print(grid)
+    table_console().print(grid)
     typer.echo(
         f"simulated{' at ' if clocks else ''}{', '.join(f'{clock:g} GHz' for clock in clocks)}; --csv: all columns"
     )

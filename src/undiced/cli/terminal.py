@@ -18,10 +18,12 @@ from undiced.core.printable import printable
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_EVERY_S = 5.0
+TABLE_WIDTH = 120  # columns of a table that goes into a file or a pipe
 INPUT_CHARACTERS = 4 << 20  # ours: what a body of a request may have
 _CONTROLS = re.compile("[\x7f-\x9f]")
 
@@ -99,6 +101,13 @@ class Bar:
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._progress.start()
         self._task = self._progress.add_task(self._what, total=1.0)
+
+
+def table_console(width: int = TABLE_WIDTH, *, markup: bool = True, highlight: bool = True) -> Console:
+    """Prints tables: as wide as the terminal, or `width` columns where none says how many."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else width, markup=markup, highlight=highlight)
 
 
 def loading(model: str, *, quiet: bool = False) -> Bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,8 +138,9 @@ def _print_rows(found: list[Outcome], as_json: bool, verbose: bool) -> None:
 
 
 def _titled(title: str, table: list[Cells], width: int = _NARROW) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from undiced.cli.terminal import table_console
 
     header, *rows = table
     grid = Table(box=None, pad_edge=False, header_style="bold")
@@ -151,5 +151,4 @@ def _titled(title: str, table: list[Cells], width: int = _NARROW) -> None:
     for row in rows:
         grid.add_row(*row)
     typer.secho(f"\n{title}", bold=True)
-    console = Console() if sys.stdout.isatty() else Console(width=width)
-    console.print(grid)
+    table_console(width).print(grid)

@@ -8,7 +8,6 @@ in native/engine/slots.cpp or select.cpp.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -68,6 +67,8 @@ def _row(default: T, wire: tuple[float, float], engine: tuple[float, float], kin
 
 def random_seed() -> int:
     """A fresh seed for a request that names none."""
+    import secrets  # takes 8 ms, which no help and no listing needs
+
     return secrets.randbits(SEED_BITS)
 
 
@@ -94,6 +95,7 @@ class Parameters:
 
 _OFF = Parameters()
 PARAMETERS = tuple(Parameter(row.name, getattr(_OFF, row.name), **row.metadata) for row in fields(Parameters))
+WIRE_RANGES = {row.name: row.wire for row in PARAMETERS}  # what a client, or a person, may say
 BIAS = Parameter("logit_bias", 0.0, Range(-100, 100), Range(-1e6, 1e6), "f4", "added to a token's logit")
 
 # A row per sampled row of a step, laid out as C lays out a struct.

@@ -174,7 +174,7 @@ def time_step(
     lanes = int(dict(program.facts).get("lanes", step.sequences))
     together = replace(step, sequences=min(step.sequences, max(lanes, 1)))
     paths = stream_paths(program, varied or wafer, together, clock)
-    regions = tuple(_region_time(program, visits, paths) for visits in places(program))
+    regions = tuple(_region_time(program, visits, paths) for visits in program.places)
     held = frozenset[int]().union(*(region.layers for region in regions))
     timing = _timing(wafer, together, clock, regions, int(dict(program.facts).get("layers", len(held))))
     return timing.in_turn(step)
@@ -190,14 +190,6 @@ def time_floor(
 ) -> Timing:
     """What arithmetic, wires and distance alone take of `time_step`: this program can't be faster."""
     return time_step(program, wafer, step, clock_hz, varied=bare(varied or wafer))
-
-
-def places(program: WaferProgram) -> list[list[Region]]:
-    """The regions of a program by the cores that they lie on, in order: a token may pass the same cores twice."""
-    found: dict[tuple[int, Rect], list[Region]] = defaultdict(list)
-    for region in program.regions:
-        found[region.wafer, region.rect].append(region)
-    return list(found.values())
 
 
 def _region_time(program: WaferProgram, visits: list[Region], paths: list[Path]) -> RegionTime:

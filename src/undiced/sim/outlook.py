@@ -35,7 +35,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "mapping": mapping_of(program),
         "phase": phase,
         "clock_hz": timing.clock_hz,
-        "wafers": 1 + max(region.wafer for region in program.regions),
+        "wafers": program.wafers,
         "regions": sorted({f"{r.rect.width}x{r.rect.height}" for r in program.regions}),
         "context": context,
         "batch": timing.step.sequences,

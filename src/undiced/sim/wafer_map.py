@@ -14,7 +14,7 @@ from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.lifetimes import OUTPUTS
 from undiced.program.wafer.program import WaferProgram
-from undiced.sim.clock import Timing, places
+from undiced.sim.clock import Timing
 from undiced.sim.outlook import is_prompt
 
 _CELL = 360  # pixels of a wafer's longer side
@@ -71,7 +71,7 @@ def svg(program: WaferProgram, wafer: Wafer, report: Timing) -> str:
 def _tiles(program: WaferProgram, timing: Timing) -> dict[int, list[_Tile]]:
     """Regions on the same cores are one rectangle."""
     tiles: dict[int, list[_Tile]] = defaultdict(list)
-    for visits, timed in zip(places(program), timing.regions, strict=True):
+    for visits, timed in zip(program.places, timing.regions, strict=True):
         first, last = min(timed.layers, default=-1), max(timed.layers, default=-1)
         streams = [program.streams[run.stream] for region in visits for run in region.runs]
         ends = (

@@ -62,7 +62,7 @@ def _speculation(placed: Placed, asked: Question, draft: str) -> Answer:
         "draft": draft,
         "acceptance": asked.acceptance,
         "provenance": "assumed acceptance, independent from token to token",
-        "draft_wafers": 1 + max(region.wafer for region in drafting.program.regions),
+        "draft_wafers": drafting.program.wafers,
         "drafted_tokens": found.length,
         "tokens_per_round": found.tokens,
         "tokens_per_second": found.tokens_per_second,

@@ -167,15 +167,11 @@ def _speeds() -> Iterator[Claim]:
     draft = _compiled(DRAFT, counted)
     for clock in CLOCKS_GHZ:
         for (numerics, _), target in zip(_NUMERICS, (first, *others), strict=True):
-            yield _speed(f"{TARGET} on {_wafers(target)} wse3{numerics}", target, clock)
-        yield _speed(f"{TARGET} on {_wafers(lean)} wse3, {_ASSUMED_CODE:,} bytes of code assumed", lean, clock)
+            yield _speed(f"{TARGET} on {target.wafers} wse3{numerics}", target, clock)
+        yield _speed(f"{TARGET} on {lean.wafers} wse3, {_ASSUMED_CODE:,} bytes of code assumed", lean, clock)
         yield _floor(first, clock)
         for acceptance in (0.7, 0.8):
             yield _speculation(first, draft, acceptance, clock)
-
-
-def _wafers(program: WaferProgram) -> int:
-    return 1 + max(region.wafer for region in program.regions)
 
 
 def _speed(what: str, program: WaferProgram, clock_ghz: float) -> Claim:

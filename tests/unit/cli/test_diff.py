@@ -5,16 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.commands import run
 from support.meshes import compile_mesh
 from support.tiny_models import case_names, load_case, make_folder
-from typer.testing import CliRunner
 
 from undiced.checkpoint import open_checkpoint
-from undiced.cli.app import app
 from undiced.cli.emulation import Meshed
 from undiced.cli.parting import parting
 from undiced.cli.traces import trace_graph, trace_host, trace_mesh
-from undiced.core.errors import InvalidRequestError, UndicedError
+from undiced.core.errors import InvalidRequestError
 from undiced.model import build
 
 TOKENS = [3, 1, 4, 1, 5]
@@ -85,14 +84,6 @@ def test_a_wrong_weight_shows_where_it_is_used_first(opened):
     wrong = replace(graph, slots=(*graph.slots[:slot], swapped, *graph.slots[slot + 1 :]))
     found = parting(graph.nodes, trace_graph(graph, checkpoint, TOKENS), mesh_trace(checkpoint, wrong), 5e-3)
     assert (found.first.layer, found.first.op) == (1, "glu"), "gates and ups are joined where nobody else sees them"
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, arguments)
-    if isinstance(done.exception, UndicedError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_the_command_says_where_it_parts(tmp_path):

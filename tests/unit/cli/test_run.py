@@ -3,20 +3,11 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from support.commands import run
 
-from undiced.cli.app import app
 from undiced.core.errors import CompileError, InvalidRequestError, ModelNotFoundError, UndicedError
 
 PROMPT = "The capital of France is"
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, arguments)
-    if isinstance(done.exception, UndicedError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 @pytest.mark.slow

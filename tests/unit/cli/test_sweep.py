@@ -6,23 +6,16 @@ import json
 import tomllib
 
 import pytest
+from support.commands import run
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.core.errors import InvalidRequestError, UndicedError
+from undiced.core.errors import InvalidRequestError
 from undiced.core.exits import Exit
 from undiced.model import preset
 from undiced.study import rows as study
 
 TOY = ("smollm2-135m", "--machine", "toy-64x64", "--region", "64x64", "--layers", "1")
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, arguments)
-    if isinstance(done.exception, UndicedError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,8 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from typer.testing import CliRunner
+from support.commands import run
 
-from undiced.cli.app import app
 from undiced.core.errors import (
     CheckpointError,
     CompileError,
@@ -25,14 +24,6 @@ KEYS = {
 }  # fmt: skip
 REGION = ("--region", "110x42")  # one shape instead of a search
 WAFERLLM = "--machine wse2 --mapping waferllm --region 420x420 --groups 20 --context 4200 --layers 32".split()
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, arguments)
-    if isinstance(done.exception, UndicedError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def test_replaying_a_published_mapping():

@@ -87,6 +87,19 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
         return f"<WaferProgram: {self.model} for {self.machine}, {len(self.regions)} regions, {self.bounds}>"
 
     @property
+    def wafers(self) -> int:
+        """As many as its regions lie on."""
+        return 1 + max(region.wafer for region in self.regions)
+
+    @property
+    def places(self) -> list[list[Region]]:
+        """The regions by the cores that they lie on, in order: a token may pass the same cores twice."""
+        found: dict[tuple[int, Rect], list[Region]] = {}
+        for region in self.regions:
+            found.setdefault((region.wafer, region.rect), []).append(region)
+        return list(found.values())
+
+    @property
     def payload(self) -> bytes:
         """What its file holds between head and checksum; equal programs have equal ones."""
         return msgspec.msgpack.encode(self)

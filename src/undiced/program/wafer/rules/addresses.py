@@ -5,13 +5,11 @@ Holds for programs whose memory is planned; in others no value has an address.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
-from undiced.program import Rect
 from undiced.program.wafer.lifetimes import lifetimes
 from undiced.program.wafer.memory import ALIGNMENT, LASTING, share_bytes
-from undiced.program.wafer.program import Region, WaferProgram
+from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.rectangles import Box, meeting
 from undiced.program.wafer.rules.scope import Scope
@@ -74,10 +72,7 @@ def runs(program: WaferProgram, scopes: list[Scope], sram_bytes: int | None) -> 
     A run that is there again, with the same weights, keeps what it kept before.
     """
     tops = [(_top(scope, lasting=False), _top(scope, lasting=True)) for scope in scopes]
-    places: dict[tuple[int, Rect], list[Region]] = defaultdict(list)
-    for region in program.regions:
-        places[region.wafer, region.rect].append(region)
-    for regions in places.values():
+    for regions in program.places:
         every = ((region, n, run) for region in regions for n, run in enumerate(region.runs) if tops[run.stream][1])
         held = list({(region.name, run): (region, n, run) for region, n, run in every}.values())
         boxes = [Box(0, 1, run.base, run.base + tops[run.stream][1]) for _, _, run in held]
