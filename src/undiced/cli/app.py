@@ -1,4 +1,4 @@
-"""The list of commands, and what happens to errors: one red line with the remedy, and an exit status."""
+"""The program `undiced`, and what happens to errors: one red line with the remedy, and an exit status."""
 
 from __future__ import annotations
 
@@ -10,21 +10,9 @@ from typing import IO, Annotated, Protocol, runtime_checkable
 
 import typer
 
-from undiced.cli.chat import chat
-from undiced.cli.diff import diff
-from undiced.cli.doctor import doctor
-from undiced.cli.environment import flag, read_options
-from undiced.cli.generate import generate
-from undiced.cli.machines import machines
-from undiced.cli.manual import explain
-from undiced.cli.models import models, pull, rm
-from undiced.cli.run import run as run_on_mesh
-from undiced.cli.serve import serve
-from undiced.cli.show import show
-from undiced.cli.sweep import sweep
+from undiced.cli.commands import Commands, list_in
+from undiced.cli.environment import flag
 from undiced.cli.terminal import colored, emit, error_object
-from undiced.cli.validate import validate
-from undiced.cli.wafer import compile, map_wafer, simulate
 from undiced.core.errors import UndicedError
 from undiced.core.exits import Exit
 from undiced.core.option import as_command_options
@@ -36,6 +24,7 @@ _NOISE = "Value error, "  # what the parser puts before its own words
 
 app = typer.Typer(
     name=_NAME,
+    cls=Commands,
     help="Undiced: an open wafer-scale compiler, simulator and inference engine.",
     epilog="`undiced help COMMAND` has examples. Every option can come from the environment, too: UNDICED_PORT=8001 is "
     "--port 8001.",
@@ -44,21 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for command in (serve, chat, generate, models, pull, show, rm, doctor, machines, compile, simulate, sweep, validate):
-    app.command()(command)
-app.command("map")(map_wafer)
-app.command("run")(run_on_mesh)
-app.command()(diff)
-
-
-@app.command("help")
-def _help(
-    given: typer.Context,
-    command: Annotated[str | None, typer.Argument(help="One of the commands.", metavar="COMMAND")] = None,
-) -> None:
-    """Show what a command does, its options and examples."""
-    root = given.find_root().command
-    root.main(args=[command, "--help"] if command else ["--help"], prog_name=_NAME, standalone_mode=False)
+list_in(app)
 
 
 def _version(wanted: bool) -> None:
@@ -82,8 +57,6 @@ def run() -> int:
     """Run a command of this process's arguments; returns the exit status."""
     try:
         command = typer.main.get_command(app)
-        read_options(command)
-        explain(command)
         code = command(prog_name=_NAME, standalone_mode=False, color=None if colored() else False)
         return code if isinstance(code, int) else 0
     except SystemExit as end:

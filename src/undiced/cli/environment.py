@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 PREFIX = "UNDICED_"
 _NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA"))  # read elsewhere
@@ -25,7 +25,7 @@ class Option(Protocol):
 
 
 class Command(Protocol):
-    """A command, or a group of commands, as the parser knows it."""
+    """A command, as the parser knows it."""
 
     @property
     def params(self) -> Sequence[Option]:
@@ -33,7 +33,7 @@ class Command(Protocol):
 
 
 def read_options(command: Command) -> None:
-    """Let the options of a command, and of those below it, come from the environment too."""
+    """Let the options of a command come from the environment too."""
     for option in _options(command):
         names = _variables(option)
         given = [name for name in names if os.environ.get(name)]
@@ -47,15 +47,16 @@ def flag(name: str) -> bool:
     return os.environ.get(PREFIX + name, "").lower() in _TRUE
 
 
-def unknown_variables(command: Command) -> list[str]:
-    """Variables of our name in the environment that no option reads."""
-    known = {name for option in _options(command) for name in _variables(option)} | _NOT_OPTIONS
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+def unknown_variables(commands: Iterable[Command]) -> list[str]:
+    """Variables of our name in the environment that no option reads. Asks no more commands than it has to."""
+    unknown = {name for name in os.environ if name.startswith(PREFIX)} - _NOT_OPTIONS
+    asked = iter(commands)
+    while unknown and (command := next(asked, None)) is not None:
+        unknown.difference_update(name for option in _options(command) for name in _variables(option))
+    return sorted(unknown)
 
 
 def _options(command: Command) -> Iterator[Option]:
-    for below in getattr(command, "commands", {}).values():
-        yield from _options(below)
     for parameter in command.params:
         if parameter.param_type_name == "option" and not _ASKED_ONCE.intersection(parameter.opts):
             yield parameter

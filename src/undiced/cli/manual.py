@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "help": ("help serve",),
+    "version": ("version", "version --json"),
 }
 _VALUES = {
     "int": "N",
@@ -61,19 +62,18 @@ class Parameter(Protocol):
 
 
 class Command(Protocol):
-    """A command, or a group of commands, as the parser knows it."""
+    """A command, as the parser knows it."""
 
     @property
     def params(self) -> Sequence[Parameter]:
         """Its options and arguments."""
 
 
-def explain(command: Command) -> None:
-    """Give all commands of a group their examples, and their options plain words for values."""
-    for name, below in getattr(command, "commands", {}).items():
-        below.epilog = "\b\nExamples:\n" + "\n".join(f"  undiced {line}" for line in EXAMPLES[name])
-        for parameter in below.params:
-            _name_value(parameter)
+def explain(name: str, command: Command) -> None:
+    """Give a command its examples, and its options plain words for values."""
+    setattr(command, "epilog", "\b\nExamples:\n" + "\n".join(f"  undiced {line}" for line in EXAMPLES[name]))  # noqa: B010
+    for parameter in command.params:
+        _name_value(parameter)
 
 
 def _name_value(parameter: Parameter) -> None:

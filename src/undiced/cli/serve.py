@@ -41,7 +41,6 @@ _BAR_S = 1.0  # for the bar to leave the terminal
 
 
 def serve(
-    context: typer.Context,
     model: Model = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="The address to serve at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
@@ -78,6 +77,7 @@ def serve(
     from undiced.api.tls import tls_context
     from undiced.checkpoint import at_revision
     from undiced.cli.announcement import Announcement
+    from undiced.cli.commands import all_built
     from undiced.cli.terminal import loading
     from undiced.cli.voice import Voice
     from undiced.llm import compile_for_host
@@ -85,7 +85,7 @@ def serve(
     began_s, voice = time.perf_counter(), Voice()
     os.environ.pop("UNDICED_API_KEY", None)  # neither the engine nor a model's templates shall have it
     log_to(voice, log_level, log_format)
-    for name in unknown_variables(context.find_root().command):
+    for name in unknown_variables(all_built()):
         _log.warning("The environment has %s, which is no option.", name)
     try:
         model = at_revision(model, revision)

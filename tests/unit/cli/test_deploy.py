@@ -8,12 +8,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
 from prometheus_client.parser import text_string_to_metric_families
 
 from undiced.api.metrics import Metrics
-from undiced.cli.app import app
-from undiced.cli.environment import read_options, unknown_variables
+from undiced.cli.commands import all_built, built
+from undiced.cli.environment import unknown_variables
 from undiced.serve import EngineStats
 
 ROOT = Path(__file__).parents[3]
@@ -37,12 +36,11 @@ def test_metrics_and_variables_that_are_named_exist(path: Path, monkeypatch: pyt
     assert set(re.findall(r"\bundiced_[a-z_]*[a-z]\b", text)) <= offered()
     for name in re.findall(r"\bUNDICED_[A-Z_]*[A-Z]\b", text):
         monkeypatch.setenv(name, "1")
-    assert unknown_variables(typer.main.get_command(app)) == []
+    assert unknown_variables(all_built()) == []
 
 
 def test_options_that_the_page_names_are_those_of_serve() -> None:
-    serve = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
-    known = {name for option in serve.params for name in option.opts}
+    known = {name for option in built("serve").params for name in option.opts}
     page = re.sub(r"```sh.*?```", "", (ROOT / "docs" / "operations.md").read_text(), flags=re.DOTALL)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - {"--cpuset-cpus"}
     assert len(named) > 8
@@ -54,10 +52,7 @@ def test_the_units_command_line_is_one() -> None:
     [line] = re.findall(r"^ExecStart=(.*)$", unit, flags=re.MULTILINE)
     program, command, *arguments = shlex.split(line)
     assert (Path(program).name, command) == ("undiced", "serve")
-    group = typer.main.get_command(app)
-    read_options(group)
-    serve = group.commands["serve"]  # type: ignore[attr-defined]
-    with serve.make_context("serve", arguments) as context:
+    with built("serve").make_context("serve", arguments) as context:
         drain_s = context.params["drain_s"]
     [stop_s] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, flags=re.MULTILINE)
     assert float(stop_s) > drain_s + 5, "a drain is not cut short"

@@ -5,17 +5,15 @@ from __future__ import annotations
 import pytest
 import typer
 
-from undiced.cli.app import app
+from undiced.cli.commands import all_built
 from undiced.cli.environment import read_options, unknown_variables
 
 
 def test_every_option_has_a_variable_that_the_rule_gives() -> None:
-    command = typer.main.get_command(app)
-    read_options(command)
     options = [
         option
-        for below in command.commands.values()  # type: ignore[attr-defined]
-        for option in below.params
+        for command in all_built()
+        for option in command.params
         if option.param_type_name == "option" and "--help" not in option.opts
     ]
     assert len(options) > 50
@@ -55,4 +53,4 @@ def test_a_variable_that_nothing_reads_is_found(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("UNDICED_PROT", "1")
     monkeypatch.setenv("UNDICED_PORT", "1")
     monkeypatch.setenv("UNDICED_CACHE", "/x")
-    assert unknown_variables(typer.main.get_command(app)) == ["UNDICED_PROT"]
+    assert unknown_variables(all_built()) == ["UNDICED_PROT"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import subprocess
@@ -9,16 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from support.pseudo_terminal import PseudoTerminal
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.cli.manual import EXAMPLES, explain
+from undiced.cli.commands import COMMANDS, built
+from undiced.cli.manual import EXAMPLES
 
 UNDICED = [sys.executable, "-m", "undiced"]
-COMMAND = typer.main.get_command(app)
-COMMANDS = COMMAND.commands  # type: ignore[attr-defined]
 LINES = [(name, line) for name, lines in EXAMPLES.items() for line in lines]
 
 
@@ -42,8 +41,23 @@ def test_every_command_has_examples_and_no_other() -> None:
 def test_examples_are_taken_by_their_command(name: str, line: str) -> None:
     first, *rest = words(line)
     assert first == name
-    with COMMANDS[name].make_context(name, rest):
+    with built(name).make_context(name, rest):
         pass
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_shows_the_first_sentence_that_a_command_says_of_itself(name: str) -> None:
+    said = inspect.cleandoc(built(name).help or "").split("\n\n")[0].replace("\n", " ")
+    summary = COMMANDS[name].summary
+    assert summary.endswith(".") and f"{said} ".startswith(f"{summary} ")
+
+
+def test_only_the_command_that_is_meant_is_imported() -> None:
+    script = "import sys; from undiced.cli.app import run; run(); print(*sys.modules, file=sys.stderr)"
+    for arguments, expected in (["--help"], set()), (["help", "pull"], {"about", "models"}):
+        found = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        loaded = set(found.stderr.split())
+        assert loaded & {entry.home for entry in COMMANDS.values()} == {f"undiced.cli.{home}" for home in expected}
 
 
 @pytest.mark.slow
@@ -60,8 +74,8 @@ def test_examples_work_in_their_order(tmp_path: Path) -> None:
 
 
 def test_help_shows_examples_and_values_in_plain_words() -> None:
-    explain(COMMAND)
-    for name, command in COMMANDS.items():
+    for name in COMMANDS:
+        command = built(name)
         shown = command.get_help(command.make_context(name, [], resilient_parsing=True))
         assert not any(jargon in shown for jargon in ("range>", "<str>", "<int>", "list[", "<float>")), name
     shown = run("help", "simulate").stdout
@@ -86,7 +100,7 @@ def test_a_wrong_choice_is_refused_before_anything_is_opened(arguments: tuple[st
 
 
 def test_the_usual_ways_to_ask_for_help_and_version_work() -> None:
-    assert run("-V").stdout.startswith("undiced ")
+    assert run("-V").stdout.startswith("undiced ") and run("version").stdout == run("-V").stdout
     found = run("help", "simulat")
     assert found.returncode == 2 and "Did you mean 'simulate'?" in found.stderr
 
@@ -96,6 +110,7 @@ def test_shells_complete_choices_and_models() -> None:
         environment = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
         return run(**environment, _UNDICED_COMPLETE="complete_bash").stdout.split()
 
+    assert completed("undiced si") == ["simulate"]
     assert completed("undiced simulate x --phase ") == ["decode", "prefill"]
     assert "smollm2-135m" in completed("undiced chat sm")
 
