@@ -66,14 +66,16 @@ def compile_for_host(
     from undiced.model import build
     from undiced.program import Bounds
     from undiced.study.program_file import is_program
+    from undiced.study.runnable import told_for_host
 
     if is_program(str(model)):
         raise InvalidRequestError(
             f"{model} is a compiled program, which has no weights.",
             remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
         )
-    checkpoint = open_checkpoint(model, progress=progress)
-    graph = build(checkpoint)
+    with told_for_host():
+        checkpoint = open_checkpoint(model, progress=progress)
+        graph = build(checkpoint)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
     return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
 

@@ -21,6 +21,8 @@ from undiced.core.errors import CheckpointError, ModelNotFoundError, Unsupported
 from undiced.core.naming import same
 from undiced.core.quote import file_name, quoted
 
+OPENED = f"one of {', '.join(CATALOG)}, a GGUF file, a Hugging Face model folder, or a model of the hub ({FORMS})"
+
 
 def open_checkpoint(ref: str | Path, *, progress: Progress | None = None, offline: bool = False) -> Checkpoint:
     """Open a model by catalog name, GGUF file, Hugging Face folder or name at the hub.
@@ -87,10 +89,8 @@ def _catalog_name(ref: str | Path) -> str | None:
 
 
 def _not_found(ref: str) -> ModelNotFoundError:
-    near = difflib.get_close_matches(ref.casefold()[:200], CATALOG, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(ref.casefold()[:200], CATALOG, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    kinds = f"a GGUF file, a Hugging Face model folder, or a model of the hub ({FORMS})"
     return ModelNotFoundError(
-        f"There is no model, file or folder {quoted(ref)}.{hint}",
-        remedy=f"Name one of {', '.join(CATALOG)}, {kinds}.",
+        f"There is no model, file or folder {quoted(ref)}.{hint}", remedy=f"Name {OPENED}.", ref=ref
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -12,8 +13,8 @@ import typer
 
 from undiced.cli.commands import Commands, list_in
 from undiced.cli.environment import flag
-from undiced.cli.terminal import colored, emit, error_object
-from undiced.core.errors import UndicedError
+from undiced.cli.terminal import USAGE, code_of, colored, emit, error_object
+from undiced.core.errors import ModelNotFoundError, UndicedError
 from undiced.core.exits import Exit
 from undiced.core.option import as_command_options
 from undiced.core.printable import printable
@@ -66,8 +67,7 @@ def run() -> int:
     except UndicedError as error:
         if os.environ.get(_DEBUG):
             raise
-        _report(error.code, as_command_options(error.message), as_command_options(error.remedy))
-        return Exit.ERROR
+        return _refused(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except typer.Abort:
@@ -75,10 +75,7 @@ def run() -> int:
     except OSError as error:
         if os.environ.get(_DEBUG):
             raise
-        what = f" ({error.filename})" if error.filename else ""
-        message = f"The system refused: {error.strerror or error}{what}."
-        _report("system", message, "Check disk, memory and permissions.")
-        return Exit.ERROR
+        return _forbidden(error)
     except Exception as error:
         if isinstance(error, _Misuse):
             return _misused(error)
@@ -87,6 +84,26 @@ def run() -> int:
         remedy = f"This is a bug; set {_DEBUG}=1 to see where."
         _report("internal_error", f"{type(error).__name__}: {error}", remedy)
         return Exit.BUG
+
+
+def _refused(error: UndicedError) -> int:
+    if isinstance(error, ModelNotFoundError) and error.ref:
+        from undiced.study.runnable import without_weights
+
+        error = without_weights(error)
+    code = code_of(error)
+    _report(code, as_command_options(error.message), as_command_options(error.remedy))
+    return Exit.USAGE if code == USAGE else Exit.ERROR
+
+
+def _forbidden(error: OSError) -> int:
+    """What the system refuses; what has no name and no room is mostly the output."""
+    full, named = error.errno in (errno.ENOSPC, errno.EDQUOT), f" {error.filename}" if error.filename else ""
+    remedy = "Make room there." if full else "Check disk, memory and permissions."
+    if full and not named:
+        remedy = "Make room where the output goes, or send it elsewhere."
+    _report("system", f"The system refused{named}: {error.strerror or error}.", remedy)
+    return Exit.ERROR
 
 
 @runtime_checkable
@@ -103,7 +120,7 @@ def _misused(error: _Misuse) -> int:
     shown = io.StringIO()
     error.show(shown)
     _tell(shown.getvalue().rstrip().replace(_NOISE, ""))
-    _report_json("usage", error.format_message().replace(_NOISE, ""), "Add --help to see the options.")
+    _report_json(USAGE, error.format_message().replace(_NOISE, ""), "Add --help to see the options.")
     return error.exit_code
 
 

@@ -118,7 +118,7 @@ class Conversation:
         """Write what was said to a new file.
 
         Raises:
-            InvalidRequestError: no file is named, it is there already, or it can't be written.
+            InvalidRequestError: no file is named. CannotWriteError: it is there already, or can't be written.
         """
         if not rest:
             raise InvalidRequestError("No file is named.", remedy="Name one, as in /save talk.txt.")
@@ -178,11 +178,11 @@ class Conversation:
             shown.end()
 
     def _refuse(self, error: UndicedError) -> None:
-        from undiced.cli.terminal import emit, error_object
+        from undiced.cli.terminal import code_of, emit, error_object
 
         typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
         if self.as_json:
-            emit(error_object(error.code, error.message, error.remedy))
+            emit(error_object(code_of(error), error.message, error.remedy))
 
     def _account(self, answer: Completion, stopped: bool) -> None:
         """Say how fast an answer was, and how to go on where it was cut."""

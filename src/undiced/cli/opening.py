@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from undiced.cli.options import DEFAULT_MODEL
+from undiced.core.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
     from undiced.llm import LLM
+
+_WORD = re.compile(r"[^\W\d_]+[?!.]?")  # models have digits, dots or dashes in their names
 
 
 def opened(model: str, revision: str | None, threads: int | None, max_context: int | None, *, quiet: bool) -> LLM:
@@ -20,4 +26,10 @@ def opened(model: str, revision: str | None, threads: int | None, max_context: i
 
     model = at_revision(model, revision)
     with loading(model, quiet=quiet) as bar:
-        return LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
+        try:
+            return LLM(model, threads=threads, max_batch=1, max_context=max_context, progress=bar)
+        except ModelNotFoundError as error:
+            if not _WORD.fullmatch(error.ref):
+                raise
+            hint = f"A question of one word stands behind a model: {DEFAULT_MODEL} {error.ref}."
+            raise ModelNotFoundError(error.message, remedy=f"{error.remedy} {hint}", ref=error.ref) from None

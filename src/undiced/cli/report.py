@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import cast
 
 import typer
 
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import CannotWriteError
 from undiced.core.printable import printable
 
 _KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
@@ -17,11 +18,13 @@ _KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A file that can't be written is the user's to mend, not a bug."""
+    """A file that can't be written is the user's to mend, not a bug. Raises CannotWriteError, which names it."""
     try:
         yield
     except OSError as error:
-        raise InvalidRequestError(f"Cannot write {path}: {error.strerror}.", remedy="Name another file.") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Make room there, or name another file." if full else "Name another file."
+        raise CannotWriteError(f"Cannot write {path}: {error.strerror}.", remedy=remedy) from None
 
 
 def show(found: dict[str, object]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from undiced.core.errors import InvalidRequestError, UndicedError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+USAGE = "usage"  # the code of every wrong command line
 _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_EVERY_S = 5.0
 TABLE_WIDTH = 120  # columns of a table that goes into a file or a pipe
@@ -125,8 +127,6 @@ def typed(*, line: bool = False) -> str:
     Raises:
         InvalidRequestError: there is more than one prompt can be.
     """
-    from undiced.core.errors import InvalidRequestError
-
     text = sys.stdin.readline(INPUT_CHARACTERS + 1) if line else sys.stdin.read(INPUT_CHARACTERS + 1)
     if len(text) > INPUT_CHARACTERS:
         raise InvalidRequestError(
@@ -141,6 +141,11 @@ def emit(value: object) -> None:
 
     line = msgspec.json.encode(value).decode()
     typer.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line))
+
+
+def code_of(error: UndicedError) -> str:
+    """The code of an error for scripts: what the API calls a wrong request is a wrong command line here."""
+    return USAGE if error.code == InvalidRequestError.code else error.code
 
 
 def error_object(code: str, message: str, remedy: str) -> dict[str, object]:

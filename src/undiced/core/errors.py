@@ -5,6 +5,8 @@ Knows nothing of HTTP or terminals: `api` turns these into responses, `cli` into
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from undiced.core.printable import printable
 
 
@@ -55,11 +57,15 @@ class NoChatTemplateError(InvalidRequestError):
 
 
 class ModelNotFoundError(UndicedError):
-    """A model reference that names nothing we can find."""
+    """A model reference that names nothing we can find. `ref`: what was to be opened as a model."""
 
     code = "model_not_found"
     status = 404
     kind = "not_found_error"
+
+    def __init__(self, message: str, *, remedy: str = "", param: str | None = None, ref: str = "") -> None:
+        super().__init__(message, remedy=remedy, param=param)
+        self.ref = ref
 
 
 class QueueFullError(UndicedError):
@@ -83,11 +89,20 @@ class CheckpointError(UndicedError):
 
 
 class UnsupportedError(UndicedError):
-    """An architecture, number format or tokenizer that we name but do not run."""
+    """An architecture, number format or tokenizer that we name but do not run.
+
+    `known`: of an architecture, the names that could have stood there, each with the family that it means.
+    """
 
     code = "unsupported"
     status = 400
     kind = "invalid_request_error"
+
+    def __init__(
+        self, message: str, *, remedy: str = "", param: str | None = None, known: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy, param=param)
+        self.known = known or {}
 
 
 class FetchError(UndicedError):
@@ -111,6 +126,12 @@ class ProgramFileError(UndicedError):
     code = "bad_program_file"
     status = 400
     kind = "invalid_request_error"
+
+
+class CannotWriteError(UndicedError):
+    """A file or an output that the system does not let us write."""
+
+    code = "system"
 
 
 class EngineError(UndicedError):

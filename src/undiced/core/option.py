@@ -13,7 +13,7 @@ _NAMES = (
 )  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 
-
+_CALL = re.compile(r"undiced\.(compile|simulate)\(\"([\w.-]+)\"\)")
 _SHOWN = {  # where Python looks things up, and where the command line does
     "undiced.model.PRESETS": "`undiced models --configurations`",
     "undiced.presets.wse3()": "`undiced machines wse3 --toml`",
@@ -30,4 +30,5 @@ def as_command_options(text: str) -> str:
     """The same text with choices as options of the command line: --wafers 4; and lists as its commands."""
     for python, command in _SHOWN.items():
         text = text.replace(python, command)
+    text = _CALL.sub(r"`undiced \1 \2`", text)
     return _WORD.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2] or found[3]}", text)

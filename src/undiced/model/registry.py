@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from undiced.checkpoint import Checkpoint
@@ -73,7 +73,7 @@ def _read(checkpoint: Checkpoint) -> tuple[ModelConfig, Family]:
     architecture = Fields(checkpoint.metadata, checkpoint.name).text("general.architecture")
     family = BY_GGUF.get(architecture)
     if family is None or family.read_gguf is None:
-        raise _unsupported(checkpoint.name, architecture, BY_GGUF)
+        raise _unknown(checkpoint.name, architecture, BY_GGUF)
     return family.read_gguf(Fields(checkpoint.metadata, checkpoint.name, f"{architecture}."), checkpoint), family
 
 
@@ -98,7 +98,7 @@ def _hf_family(data: Mapping[str, object], name: str) -> Family:
             f"{name}: the configuration has neither model_type nor architectures.",
             remedy="Fetch config.json again; it is not a model's.",
         )
-    raise _unsupported(name, names[0], [known for known in BY_HF if known.islower()])
+    raise _unknown(name, names[0], {known: family for known, family in BY_HF.items() if known.islower()})
 
 
 def _hf_names(fields: Fields) -> list[str]:
@@ -122,8 +122,9 @@ def _text_fields(data: Mapping[str, object], name: str) -> Fields:
     return Fields({**outer, **inner}, f"{name}: text_config")
 
 
-def _unsupported(name: str, architecture: str, known: Iterable[str]) -> UnsupportedError:
+def _unknown(name: str, architecture: str, known: Mapping[str, Family]) -> UnsupportedError:
     return UnsupportedError(
         f"{name}: the architecture {architecture[:80]!r} is not supported.",
         remedy=f"Supported: {', '.join(sorted(known))}.",
+        known={each: family.name for each, family in known.items()},
     )

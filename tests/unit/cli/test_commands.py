@@ -61,6 +61,21 @@ def test_unknown_models_are_one_red_line_with_a_remedy(command):
     assert errors[0].startswith("error: ") and "no-such-model" in errors[0] and MODEL in errors[0]
 
 
+@pytest.mark.parametrize("command", [["generate", "-p", "Hi"], ["doctor"], ["show"], ["pull"], ["run", "-p", "Hi"]])
+def test_a_configuration_that_is_to_run_is_told_how_it_is_simulated(command, monkeypatch, capsys):
+    from undiced.cli import app
+
+    monkeypatch.setattr(sys, "argv", ["undiced", *command, "Llama-3.3-70B"])
+    assert app.run() == 1
+    told = capsys.readouterr().err
+    assert "llama-3.3-70b is a configuration" in told and "`undiced simulate llama-3.3-70b`" in told
+    assert "smollm2-135m, gemma3-270m, a GGUF file" in told and "Did you mean" not in told
+
+
+def test_a_question_of_one_word_is_told_where_it_stands():
+    assert "smollm2-135m Hi." in run("generate", "Hi").stderr
+
+
 def test_errors_are_json_for_scripts_and_tracebacks_for_developers():
     found = run("generate", "no-such-model", "--json")
     error = json.loads(found.stdout)["error"]
@@ -220,6 +235,7 @@ def test_doctor_names_remedies():
         (("generate", "--frob"), "--frob"),
         (("frob",), "frob"),
         (("simulate",), "MODEL"),
+        (("validate", "--claims", "--calibrate"), "Several outputs"),
     ],
 )
 def test_wrong_command_lines_are_json_too(arguments, told):
@@ -271,7 +287,8 @@ def test_what_a_parser_of_command_lines_shows_is_made_printable(capsys, monkeypa
 def test_an_output_that_can_not_be_written_is_no_bug():
     with open("/dev/full", "w") as full:
         found = subprocess.run([*RUN, "models"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert found.returncode == 1 and "No space left on device" in found.stderr and "bug" not in found.stderr
+    assert found.returncode == 1 and "bug" not in found.stderr
+    assert "No space left on device. Make room where the output goes" in found.stderr
 
 
 def test_an_interruption_while_modules_load_has_no_traceback():
@@ -293,4 +310,4 @@ def test_a_compiled_program_is_not_compiled_again(tmp_path):
     file = tmp_path / "program"
     assert run("compile", "smollm2-135m", "--machine", "toy-64x64", "--context", "64", "-o", str(file)).returncode == 0
     found = run("compile", str(file))
-    assert found.returncode == 1 and "compiled already" in found.stderr and "simulate" in found.stderr
+    assert found.returncode == 2 and "compiled already" in found.stderr and "simulate" in found.stderr

@@ -81,4 +81,4 @@ def test_errors_name_files_without_escapes() -> None:
     finally:
         os.close(main)
         os.close(other)
-    assert ended.returncode == 1 and rb"wafer\x1b[31m.gif is neither" in said
+    assert ended.returncode == 2 and rb"wafer\x1b[31m.gif is neither" in said

@@ -45,6 +45,7 @@ _ROPE_STYLES = {"half": RopeStyle.HALF, "interleaved": RopeStyle.INTERLEAVED}
 
 def shard(draft: Draft) -> None:
     """Fills `draft.instrs` over virtual buffers."""
+    _check(draft)
     group_neighbors(draft)
     sums = accumulating_sums(draft)
     last_layer = max(node.layer for node in draft.graph.nodes)
@@ -56,11 +57,6 @@ def shard(draft: Draft) -> None:
         if node.out in sums.dropped:
             draft.spots[node.out] = draft.spots[node.ins[sums.dropped[node.out]]]
             continue
-        if node.op not in _RULES:
-            raise UnsupportedError(
-                f"The host engine can't run {node.op!r} of {draft.graph.config.name} yet.",
-                remedy=f"Dense models run. {_ELSEWHERE}",
-            )
         target = sums.targets.get(node.out)
         if target is not None:
             _linear(draft, node, draft.spots[target])
@@ -68,6 +64,15 @@ def shard(draft: Draft) -> None:
             _RULES[node.op](draft, node)
     logits = draft.spots[draft.graph.output]
     draft.instrs.append(Sample(a=logits.buffer, vocab=draft.graph.config.vocab, note=draft.graph.output))
+
+
+def _check(draft: Draft) -> None:
+    for node in draft.graph.nodes:
+        if node.op not in _RULES:
+            raise UnsupportedError(
+                f"The host engine can't run {node.op!r} of {draft.graph.config.name} yet.",
+                remedy=f"Dense models run. {_ELSEWHERE}",
+            )
 
 
 def _after(draft: Draft, node: Node, last_layer: int) -> bool:

@@ -1,0 +1,52 @@
+"""Who asks to run what only wafers take is told what runs here, and what can be simulated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import tiny_models
+
+from undiced.checkpoint import open_checkpoint
+from undiced.compiler import compile
+from undiced.core.errors import ModelNotFoundError, UnsupportedError
+from undiced.llm import compile_for_host
+from undiced.machine.host import host
+from undiced.model import FAMILIES, PRESETS, build, build_config
+from undiced.program import Bounds
+from undiced.study.runnable import HOST_FAMILIES
+
+CASES = {name.replace("-", "_"): name for name in tiny_models.case_names()}
+
+
+def host_takes(family: str, folder: Path) -> bool:
+    if family == "mistral":  # the tiny one has heads that no real one has
+        graph = build_config(PRESETS["mistral-7b"])
+    else:
+        graph = build(open_checkpoint(tiny_models.make_folder(tiny_models.load_case(CASES[family]), folder)))
+    try:
+        compile(graph, host(1), Bounds(1, 16))
+    except UnsupportedError:
+        return False
+    return True
+
+
+def test_the_families_of_the_host_are_those_that_its_compiler_takes(tmp_path: Path) -> None:
+    assert {family for family in FAMILIES if host_takes(family, tmp_path / family)} == HOST_FAMILIES
+
+
+def test_an_unknown_family_is_told_what_runs_here_and_what_is_simulated(tmp_path: Path) -> None:
+    folder = tiny_models.make_folder(tiny_models.load_case("llama"), tmp_path / "m")
+    config = json.loads((folder / "config.json").read_text()) | {"model_type": "phi3", "architectures": []}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedError, match="'phi3' is not supported") as refused:
+        compile_for_host(folder)
+    runs, simulated = refused.value.remedy.split("; ")
+    assert "llama" in runs.split(", ") and "mixtral" not in runs and "qwen3_moe" not in runs
+    assert "mixtral" in simulated and "deepseek_v3" in simulated and "gemma3" not in simulated
+
+
+def test_a_configuration_is_told_how_it_is_simulated() -> None:
+    with pytest.raises(ModelNotFoundError, match=r'undiced.simulate\("llama-3.3-70b"\) times it'):
+        compile_for_host("Llama 3.3 70B")
