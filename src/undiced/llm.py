@@ -136,6 +136,11 @@ class LLM:
         """Whether the model has a chat template that can be used."""
         return self._chat is not None and not self._chat.problem
 
+    @property
+    def chat_problem(self) -> str:
+        """Why the chat template that the model has can't be used; empty if it can, or there is none."""
+        return "" if self._chat is None else self._chat.problem
+
     def generate(
         self,
         prompts: Prompt | Sequence[Prompt],

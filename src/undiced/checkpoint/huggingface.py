@@ -64,6 +64,11 @@ class HfCheckpoint:
     def _open_shards(self, present: frozenset[str]) -> dict[str, TensorInfo]:
         files, weight_map = shard_names(self.path, self.name, present)
         infos: dict[str, TensorInfo] = {}
+        if missing := [file for file in files if file not in present]:
+            raise CheckpointError(
+                f"{self.name} has no {quoted(missing[0])}, which its index names.",
+                remedy="The folder is incomplete; fetch it again.",
+            )
         for file in files:
             shard = SafetensorsFile(self.path / file)
             self._shards.append(shard)

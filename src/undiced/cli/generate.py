@@ -92,7 +92,8 @@ def generate(
             if not as_json:
                 typer.echo(printable(piece), nl=False)
         assert answer is not None  # the last delta carries the account, so there is at least one
-        note = advice(llm, answer, talk=talk)
+        unasked = chat is None and llm.chat_problem
+        note = f"Continued, not answered. {unasked}" if unasked else advice(llm, answer, talk=talk)
     if as_json:
         emit(summary(answer) | ({"note": note} if note else {}))
     else:

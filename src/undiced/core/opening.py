@@ -24,7 +24,8 @@ def open_regular(path: Path) -> tuple[int, int]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except PermissionError as error:
         raise CheckpointError(
-            f"{file_name(path)} cannot be read: permission denied.", remedy="Let this user read the file."
+            f"{file_name(path)} cannot be read: permission denied.",
+            remedy="Let this user read the file and its folder.",
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -83,12 +83,20 @@ def test_index_must_tell_the_truth(tmp_path: Path) -> None:
         HfCheckpoint(sharded(tmp_path / "a", {"lm_head": FIRST}))
     with pytest.raises(CheckpointError, match=r"expects 'model\.up\.weight' in 'model-00001"):
         HfCheckpoint(sharded(tmp_path / "b", {"model.up.weight": FIRST, "model.attn.bias": SECOND}))
-    with pytest.raises(CheckpointError, match="No such file"):
+    with pytest.raises(CheckpointError, match=r"c has no 'absent\.safetensors', which its index names"):
         HfCheckpoint(sharded(tmp_path / "c", {"w": "absent.safetensors"}))
     with pytest.raises(CheckpointError, match="no weight_map"):
         HfCheckpoint(sharded(tmp_path / "d", {}))
     with pytest.raises(CheckpointError, match="513 shards"):
         HfCheckpoint(sharded(tmp_path / "e", {str(i): f"{i}.safetensors" for i in range(513)}))
+
+
+def test_a_shard_that_is_not_there_is_fetched_again(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "tiny")
+    (folder / SECOND).unlink()
+    with pytest.raises(CheckpointError, match=f"tiny has no '{SECOND}', which its index names") as refused:
+        HfCheckpoint(folder)
+    assert "fetch it again" in refused.value.remedy
 
 
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
