@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced import __version__
+from undiced.cli.config_file import Config
 from undiced.cli.environment import unknown_variables
 from undiced.cli.logs import LogFormat, LogLevel, log_to
 from undiced.cli.options import DEFAULT_MODEL, Json, MaxContext, Model, Revision, Threads
@@ -42,6 +43,7 @@ _BAR_S = 1.0  # for the bar to leave the terminal
 
 def serve(
     model: Model = DEFAULT_MODEL,
+    config: Config = None,
     host: Annotated[str, typer.Option(help="The address to serve at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
     threads: Threads = None,
