@@ -4,6 +4,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -130,10 +131,12 @@ class PyEngine {
                            span_of(allowed));
     }
 
+    void count_tokens(int slot, const Ints& tokens) { engine_->count_tokens(slot, span_of(tokens)); }
+
     double step(const Ints& tokens, const Ints& positions, const Ints& seq_start, const Ints& slots,
                 const Array<const std::int32_t, 2>& page_table, const Ints& sample_rows, const nb::object& sampling,
                 Array<std::int32_t, 1> out_tokens, Array<float, 1> out_logprobs, Array<std::int32_t, 2> out_top_ids,
-                Array<float, 2> out_top_logprobs) {
+                Array<float, 2> out_top_logprobs, const std::optional<Array<const std::int32_t, 2>>& masks) {
         const nb::object type = sampling.attr("dtype");
         if (!type.is(checked_type_)) {
             check_sampling_type(type);
@@ -143,9 +146,16 @@ class PyEngine {
             page_table.shape(0) != slots.shape(0))
             throw std::invalid_argument("page_table must have one row per sequence, top arrays 20 columns");
         const SamplingView view(sampling);
-        const StepInput in{span_of(tokens),      span_of(positions),  span_of(seq_start),
-                           span_of(slots),       span_of(page_table), static_cast<int>(page_table.shape(1)),
-                           span_of(sample_rows), view.rows()};
+        const StepInput in{span_of(tokens),
+                           span_of(positions),
+                           span_of(seq_start),
+                           span_of(slots),
+                           span_of(page_table),
+                           static_cast<int>(page_table.shape(1)),
+                           span_of(sample_rows),
+                           view.rows(),
+                           masks ? span_of(*masks) : std::span<const std::int32_t>(),
+                           masks ? static_cast<int>(masks->shape(1)) : 0};
         const StepOutput out{span_of(out_tokens), span_of(out_logprobs), span_of(out_top_ids),
                              span_of(out_top_logprobs)};
         nb::gil_scoped_release unlocked;
@@ -285,10 +295,12 @@ void bind_engine(nb::module_& m) {
         .def("load_vector", &PyEngine::load_vector, "slot"_a, "values"_a)
         .def("open_slot", &PyEngine::open_slot, "slot"_a, "prompt"_a, "bias_ids"_a, "bias_values"_a, "eos"_a,
              "allowed"_a, "Start a new sequence's sampling state.")
+        .def("count_tokens", &PyEngine::count_tokens, "slot"_a, "tokens"_a,
+             "Count tokens of a sequence that were generated, but not drawn.")
         .def("step", &PyEngine::step, "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(),
              "slots"_a.noconvert(), "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a,
              "out_tokens"_a.noconvert(), "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(),
-             "out_top_logprobs"_a.noconvert(),
+             "out_top_logprobs"_a.noconvert(), "masks"_a.noconvert().none() = nb::none(),
              "Run one step; returns its seconds. A negative token says why its row has none. ValueError for bad input, "
              "which changes nothing.")
         .def("buffer", &PyEngine::buffer, "index"_a, "The last step's rows of an f32 buffer, copied.")

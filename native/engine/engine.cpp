@@ -120,6 +120,11 @@ void Engine::open_slot(int slot, std::span<const std::int32_t> prompt, std::span
     state_->sampler.slots().open(slot, prompt, bias_ids, bias_values, eos, allowed);
 }
 
+void Engine::count_tokens(int slot, std::span<const std::int32_t> tokens) {
+    const Busy busy(*this);
+    state_->sampler.slots().count_all(slot, tokens);
+}
+
 double Engine::step(const StepInput& in, const StepOutput& out) {
     const Busy busy(*this);
     const auto start = Clock::now();

@@ -37,6 +37,9 @@ class Engine {
     void open_slot(int slot, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                    std::span<const float> bias_values, std::span<const std::int32_t> eos,
                    std::span<const std::int32_t> allowed);
+    // Counts tokens of a sequence that were generated, but not drawn. Throws std::invalid_argument.
+    void count_tokens(int slot, std::span<const std::int32_t> tokens);
+
     // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
     double step(const StepInput& in, const StepOutput& out);
     // Copies the last step's rows of a float buffer; returns {rows, columns}.

@@ -56,6 +56,11 @@ bool continues(std::span<const SamplingRow> sampling, int row) {
     return before.slot == here.slot && before.drawn() && here.drawn();
 }
 
+void sample_row(State& state, float* logits, int row, int member) {
+    const SamplingRow& sampling = state.in.sampling[static_cast<std::size_t>(row)];
+    state.sampler.sample(logits, row, sampling, state.in.mask_of(sampling), state.out, member);
+}
+
 }  // namespace
 
 void run_sample(State& state, const Bound& b, int member) {
@@ -68,7 +73,7 @@ void run_sample(State& state, const Bound& b, int member) {
          r = next.fetch_add(1, std::memory_order_relaxed)) {
         if (continues(sampling, r)) continue;
         for (int row = r; row == r || (row < rows && continues(sampling, row)); ++row)
-            state.sampler.sample(logits.row(row), row, sampling[static_cast<std::size_t>(row)], state.out, member);
+            sample_row(state, logits.row(row), row, member);
     }
 }
 

@@ -9,6 +9,9 @@
 namespace undiced {
 namespace {
 
+static_assert(kLogitBlock == 32);  // a word of a mask is a block of logits
+
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr std::uint32_t kExponentBits = 0x7f800000u;  // all set: infinity or NaN
 
 bool all_finite(const float* values, int count) {
@@ -16,6 +19,10 @@ bool all_finite(const float* values, int count) {
     for (int i = 0; i < count; ++i)
         broken |= (std::bit_cast<std::uint32_t>(values[i]) & kExponentBits) == kExponentBits ? 1u : 0u;
     return broken == 0;
+}
+
+bool allows(const std::int32_t* mask, std::int32_t id) {
+    return (static_cast<std::uint32_t>(mask[id / kLogitBlock]) >> (id % kLogitBlock) & 1u) != 0;
 }
 
 }  // namespace
@@ -50,7 +57,8 @@ void Sampler::scan(float* logits, std::ptrdiff_t stride, int rows, int begin, in
     }
 }
 
-void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const StepOutput& out, int member) {
+void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const std::int32_t* mask, const StepOutput& out,
+                     int member) {
     Scratch& scratch = *scratch_[static_cast<std::size_t>(member)];
     const auto index = static_cast<std::size_t>(r);
     const LogitRow row{logits, block_max_.data() + index * static_cast<std::size_t>(logit_blocks(vocab_)), vocab_};
@@ -63,13 +71,16 @@ void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const St
     if (broken_[index].load(std::memory_order_relaxed)) return;
     float log_total = 0.0f;
     if (sampling.top_logprobs >= 0) log_total = write_top(row, sampling.top_logprobs, top_ids, top_values, scratch);
-    token = sampling.drawn() ? bend_and_choose(row, sampling, scratch) : sampling.target;
+    token = sampling.drawn() ? bend_and_choose(row, sampling, mask, scratch) : sampling.target;
     if (token >= 0 && sampling.top_logprobs >= 0) logprob = row.values[token] - log_total;
 }
 
-int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch) {
+int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, const std::int32_t* mask,
+                             Scratch& scratch) {
     const auto allowed = slots_.allowed(sampling.slot);
-    const LogitRow eligible = allowed.empty() ? row : only(row, allowed, scratch);
+    const LogitRow eligible = !allowed.empty()  ? only(row, allowed, mask, scratch)
+                              : mask != nullptr ? masked(row, mask, scratch)
+                                                : row;
     slots_.bend(sampling, eligible, scratch.changes);
     const int token = choose(eligible, sampling, scratch);
     unbend(eligible, scratch.changes);
@@ -77,14 +88,38 @@ int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, S
     return token;
 }
 
-LogitRow Sampler::only(const LogitRow& row, std::span<const std::int32_t> allowed, Scratch& scratch) {
-    constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+LogitRow Sampler::only(const LogitRow& row, std::span<const std::int32_t> allowed, const std::int32_t* mask,
+                       Scratch& scratch) {
     std::fill(scratch.few.begin(), scratch.few.end(), kForbidden);
     std::fill(scratch.few_block_max.begin(), scratch.few_block_max.end(), kForbidden);
     for (const std::int32_t id : allowed) {
+        if (mask != nullptr && !allows(mask, id)) continue;
         float& most = scratch.few_block_max[static_cast<std::size_t>(id / kLogitBlock)];
         scratch.few[static_cast<std::size_t>(id)] = row.values[id];
         most = std::max(most, row.values[id]);
+    }
+    return {scratch.few.data(), scratch.few_block_max.data(), row.count};
+}
+
+LogitRow Sampler::masked(const LogitRow& row, const std::int32_t* mask, Scratch& scratch) {
+    const int blocks = logit_blocks(row.count);
+    for (int block = 0; block < blocks; ++block) {
+        const auto word = static_cast<std::uint32_t>(mask[block]);
+        const std::ptrdiff_t begin = static_cast<std::ptrdiff_t>(block) * kLogitBlock;
+        float* few = scratch.few.data() + begin;
+        const float* values = row.values + begin;
+        const int count = std::min(kLogitBlock, row.count - block * kLogitBlock);
+        float most = kForbidden;
+        if (word == 0) {
+            std::fill_n(few, count, kForbidden);
+        } else if (word == ~0u) {
+            std::copy_n(values, count, few);
+            most = row.block_max[block];
+        } else {
+            for (int i = 0; i < count; ++i) few[i] = (word >> i & 1u) != 0 ? values[i] : kForbidden;
+            most = *std::max_element(few, few + count);
+        }
+        scratch.few_block_max[static_cast<std::size_t>(block)] = most;
     }
     return {scratch.few.data(), scratch.few_block_max.data(), row.count};
 }

@@ -28,7 +28,9 @@ class Sampler {
 
     // Second phase: samples one row, writes its outputs and counts the token; or, for a row with a target, tells how
     // likely that is. A row without a token says why instead. Logits are as before when it returns.
-    void sample(float* logits, int row, const SamplingRow& sampling, const StepOutput& out, int member);
+    // `mask`: a bit a token, set for those that may be drawn; null: all.
+    void sample(float* logits, int row, const SamplingRow& sampling, const std::int32_t* mask, const StepOutput& out,
+                int member);
 
   private:
     struct Scratch {
@@ -44,9 +46,12 @@ class Sampler {
     };
 
     // The token of a row, or why there is none.
-    int bend_and_choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
-    // The row with no other tokens than these.
-    static LogitRow only(const LogitRow& row, std::span<const std::int32_t> allowed, Scratch& scratch);
+    int bend_and_choose(const LogitRow& row, const SamplingRow& sampling, const std::int32_t* mask, Scratch& scratch);
+    // The row with no other tokens than these, and of these no others than the mask's, if there is one.
+    static LogitRow only(const LogitRow& row, std::span<const std::int32_t> allowed, const std::int32_t* mask,
+                         Scratch& scratch);
+    // The row with no other tokens than the mask's.
+    static LogitRow masked(const LogitRow& row, const std::int32_t* mask, Scratch& scratch);
     int choose(const LogitRow& row, const SamplingRow& sampling, Scratch& scratch);
     // Writes the top log-probabilities and returns the log of the sum of exponentials.
     float write_top(const LogitRow& row, int count, std::int32_t* ids, float* values, Scratch& scratch);

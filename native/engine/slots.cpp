@@ -31,12 +31,16 @@ void SlotStates::check_ids(std::span<const std::int32_t> ids, const char* what) 
                                         std::to_string(vocab_) + ")");
 }
 
+void SlotStates::check_slot(int slot) const {
+    if (slot < 0 || slot >= static_cast<int>(slots_.size()))
+        throw std::invalid_argument("slot " + std::to_string(slot) + " is outside [0, " +
+                                    std::to_string(slots_.size()) + ")");
+}
+
 void SlotStates::open(int index, std::span<const std::int32_t> prompt, std::span<const std::int32_t> bias_ids,
                       std::span<const float> bias_values, std::span<const std::int32_t> eos,
                       std::span<const std::int32_t> allowed) {
-    if (index < 0 || index >= static_cast<int>(slots_.size()))
-        throw std::invalid_argument("slot " + std::to_string(index) + " is outside [0, " +
-                                    std::to_string(slots_.size()) + ")");
+    check_slot(index);
     check_ids(prompt, "prompt");
     check_ids(bias_ids, "bias");
     check_ids(eos, "eos");
@@ -67,6 +71,12 @@ void SlotStates::mark(Slot& slot, std::int32_t token, std::uint32_t what) {
 }
 
 void SlotStates::count(int slot, std::int32_t token) { mark(slots_[static_cast<std::size_t>(slot)], token, 1); }
+
+void SlotStates::count_all(int slot, std::span<const std::int32_t> tokens) {
+    check_slot(slot);
+    check_ids(tokens, "counted");
+    for (const std::int32_t token : tokens) count(slot, token);
+}
 
 void SlotStates::bend(const SamplingRow& sampling, const LogitRow& row, std::vector<Change>& changes) const {
     const Slot& slot = slots_[static_cast<std::size_t>(sampling.slot)];

@@ -31,6 +31,9 @@ class SlotStates {
     // Counts a generated token.
     void count(int slot, std::int32_t token);
 
+    // Counts tokens that were generated without being drawn. Throws as `open` does.
+    void count_all(int slot, std::span<const std::int32_t> tokens);
+
     // Applies repetition, frequency and presence penalties, then bias, then forbids end-of-sequence tokens where asked.
     // Appends what it overwrote to `changes` (room for 3 x vocabulary) and updates the row's block maxima.
     void bend(const SamplingRow& sampling, const LogitRow& row, std::vector<Change>& changes) const;
@@ -51,6 +54,7 @@ class SlotStates {
     static constexpr std::uint32_t kInPrompt = 1u << 31;
 
     void mark(Slot& slot, std::int32_t token, std::uint32_t what);
+    void check_slot(int slot) const;
     void check_ids(std::span<const std::int32_t> ids, const char* what) const;
 
     int vocab_;

@@ -58,6 +58,9 @@ void StepChecker::check_shapes(const StepInput& in, const StepOutput& out) const
     if (in.page_table.size() != sequences * static_cast<std::size_t>(in.page_columns))
         refuse("page_table must have one row per sequence");
     if (in.sampling.size() != rows) refuse("sampling and sample_rows differ in length");
+    if (!in.masks.empty() && in.mask_words != (limits_.vocab + 31) / 32)
+        refuse("masks have " + std::to_string(in.mask_words) + " words a row for " + std::to_string(limits_.vocab) +
+               " tokens");
     if (in.seq_start.front() != 0 || in.seq_start.back() != static_cast<std::int32_t>(tokens))
         refuse("seq_start must run from 0 to the number of tokens");
     if (out.tokens.size() < rows || out.logprobs.size() < rows || out.top_ids.size() < rows * kTopLogprobsMax ||
@@ -108,6 +111,7 @@ void StepChecker::check_sample(const StepInput& in, int row) {
     if (mark == epoch_ && in.sampling[r - 1].slot != s.slot)
         refuse(at("sampling.slot", r, s.slot) + ": rows of one slot must follow each other");
     mark = epoch_;
+    if (s.mask >= 0) check_range("sampling.mask", r, s.mask, in.mask_rows());
     if (s.target >= limits_.vocab) refuse(at("sampling.target", r, s.target) + ", outside the vocabulary");
 #define UNDICED_CHECK(type, name, least, most) \
     check_field<type>(#name, row, s.name, static_cast<type>(least), static_cast<type>(most));

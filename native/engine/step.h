@@ -36,6 +36,7 @@ struct Limits {
     X(std::int32_t, target, -1, INT32_MAX)             \
     X(std::int32_t, top_logprobs, -1, kTopLogprobsMax) \
     X(std::int32_t, min_tokens_mask, 0, 1)             \
+    X(std::int32_t, mask, -1, INT32_MAX)               \
     X(float, temperature, 0, 1e6)                      \
     X(float, top_p, 0, 1)                              \
     X(std::int32_t, top_k, -1, INT32_MAX)              \
@@ -82,10 +83,18 @@ struct StepInput {
     int page_columns = 0;
     std::span<const std::int32_t> sample_rows;  // R
     std::span<const SamplingRow> sampling;      // R
+    std::span<const std::int32_t> masks;        // M x mask_words: bit b of word w allows token 32 w + b
+    int mask_words = 0;
 
     int token_count() const { return static_cast<int>(tokens.size()); }
     int sequences() const { return static_cast<int>(slots.size()); }
+    int mask_rows() const { return mask_words == 0 ? 0 : static_cast<int>(masks.size()) / mask_words; }
     int samples() const { return static_cast<int>(sample_rows.size()); }
+    // The words that say which tokens a row may draw; null: all.
+    const std::int32_t* mask_of(const SamplingRow& row) const {
+        return row.mask < 0 ? nullptr
+                            : masks.data() + static_cast<std::size_t>(row.mask) * static_cast<std::size_t>(mask_words);
+    }
     const std::int32_t* pages_of(int sequence) const {
         return page_table.data() + static_cast<std::size_t>(sequence) * static_cast<std::size_t>(page_columns);
     }

@@ -69,6 +69,9 @@ class Engine:
     ) -> None:
         """Starts a new sequence's sampling state."""
 
+    def count_tokens(self, slot: int, tokens: NDArray[np.int32]) -> None:
+        """Counts tokens of a sequence that were generated, but not drawn."""
+
     def step(
         self,
         tokens: NDArray[np.int32],
@@ -82,6 +85,7 @@ class Engine:
         out_logprobs: NDArray[np.float32],
         out_top_ids: NDArray[np.int32],
         out_top_logprobs: NDArray[np.float32],
+        masks: NDArray[np.int32] | None = None,
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 

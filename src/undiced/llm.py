@@ -6,9 +6,10 @@ The same engine loop that serves requests runs here, on the callers' threads.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatT
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.outputs import RequestOutput
 from undiced.params import SamplingParams as SamplingParams
+from undiced.params import StructuredOutputsParams as StructuredOutputsParams
 
 if TYPE_CHECKING:
     from undiced.answer import Answer
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from undiced.outputs import Completion
     from undiced.program import HostProgram
     from undiced.serve import Request
+    from undiced.serve.guide import Guide
 
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
@@ -118,7 +121,9 @@ class LLM:
         self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
         self._own_sampling = own_sampling(compiled.checkpoint)
         self.program = compiled.program
-        self._loop = SharedLoop(EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress)))
+        self._engine = EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress))
+        self._loop = SharedLoop(self._engine)
+        self._opening = threading.Lock()
         self._ids = itertools.count()
 
     @property
@@ -146,6 +151,7 @@ class LLM:
         prompts: Prompt | Sequence[Prompt],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
+        schema: object = None,
         use_tqdm: bool = False,
     ) -> list[RequestOutput]:
         """Continues one or several prompts together; what comes back is in the prompts' order.
@@ -153,6 +159,7 @@ class LLM:
         Args:
             prompts: texts or token ids, or either in a dictionary: {"prompt": ...}, {"prompt_token_ids": ...}.
             sampling_params: for all prompts, or one for each.
+            schema: of the JSON documents that the answers shall be; see `StructuredOutputsParams.json`.
             use_tqdm: show on the error stream how many answers are complete, if it takes longer than a moment.
 
         Raises:
@@ -165,13 +172,14 @@ class LLM:
         asked = [_plain(prompt) for prompt in many]
         texts = [prompt if isinstance(prompt, str) else None for prompt in asked]
         ids = [self._ids_of(prompt) for prompt in asked]
-        return self._run(texts, ids, _params(sampling_params, len(ids)), talk=False, shown=use_tqdm)
+        return self._run(texts, ids, _params(sampling_params, len(ids), schema), talk=False, shown=use_tqdm)
 
     def chat(
         self,
         messages: str | Messages | Sequence[str | Messages],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
+        schema: object = None,
         use_tqdm: bool = False,
     ) -> list[RequestOutput]:
         """Answers a message or a conversation of {"role", "content"} messages, or several together; else as `generate`.
@@ -182,7 +190,7 @@ class LLM:
         pairs = [self._talk(talk) for talk in _talks(messages)]
         texts: list[str | None] = [text for text, _ in pairs]
         ids = [ids for _, ids in pairs]
-        return self._run(texts, ids, _params(sampling_params, len(ids)), talk=True, shown=use_tqdm)
+        return self._run(texts, ids, _params(sampling_params, len(ids), schema), talk=True, shown=use_tqdm)
 
     def stream(
         self, prompt: Prompt | Messages, sampling_params: SamplingParams | None = None, *, resume: bool = False
@@ -328,7 +336,20 @@ class LLM:
             stop_token_ids=tuple(params.stop_token_ids or ()),
             ignore_eos=params.ignore_eos,
             prompt_logprobs=-1 if params.prompt_logprobs is None else params.prompt_logprobs,
+            guide=None if params.structured_outputs is None else self._guide(params.structured_outputs),
         )
+
+    def _guide(self, form: StructuredOutputsParams) -> Guide:
+        """What the engine holds an answer to, compiled."""
+        from undiced.grammars import grammars_of
+        from undiced.serve.guide import Guide
+
+        grammar = form.grammar_text()
+        with self._opening:
+            if self._engine.grammars is None:
+                self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
+        self._engine.grammars.matcher(grammar)
+        return Guide(grammar)
 
 
 @contextmanager
@@ -355,8 +376,13 @@ def _output(text: str | None, ids: list[int], answers: list[Answer]) -> RequestO
     )
 
 
-def _params(given: SamplingParams | Sequence[SamplingParams] | None, count: int) -> list[SamplingParams]:
+def _params(
+    given: SamplingParams | Sequence[SamplingParams] | None, count: int, schema: object = None
+) -> list[SamplingParams]:
     """Of each of so many prompts."""
+    if schema is not None:
+        form = StructuredOutputsParams(json=schema)
+        return [replace(one, structured_outputs=form) for one in _params(given, count)]
     if given is None or isinstance(given, SamplingParams):
         return [given or SamplingParams()] * count
     if len(given) != count:

@@ -14,6 +14,61 @@ from undiced.core.sampling import TOP_LOGPROBS_MAX, Sampling, random_seed
 from undiced.core.usual import Numbers, settled
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructuredOutputsParams:
+    """What the text of an answer has to look like: one of these.
+
+    Attributes:
+        json: a JSON document of a schema: the schema as an object or as text, or a class that tells it by
+            `model_json_schema`.
+        regex: what a regular expression describes as a whole.
+        choice: one of some texts.
+        grammar: what a grammar in Lark's notation derives from `start`.
+        json_object: any JSON object.
+    """
+
+    json: object = None
+    regex: str | None = None
+    choice: Sequence[str] | None = None
+    grammar: str | None = None
+    json_object: bool = False
+
+    def grammar_text(self) -> str:
+        """As an engine's grammars read it.
+
+        Raises:
+            InvalidRequestError: it can't be held to, or not one thing is asked for.
+        """
+        from undiced.grammar import choice_form, json_form, lark_form, regex_form, schema_form
+
+        given = (self.json is not None, self.regex is not None, self.choice is not None, self.grammar is not None)
+        if sum((*given, self.json_object)) != 1:
+            raise InvalidRequestError(
+                "structured_outputs takes one of json, regex, choice, grammar and json_object.",
+                param="structured_outputs",
+            )
+        if self.json is not None:
+            return schema_form(_schema(self.json), strict=True, place="json").grammar
+        if self.regex is not None:
+            return regex_form(self.regex, "regex").grammar
+        if self.choice is not None:
+            return choice_form(self.choice, "choice").grammar
+        return json_form().grammar if self.grammar is None else lark_form(self.grammar, "grammar").grammar
+
+
+def _schema(given: object) -> object:
+    """A schema as JSON has it."""
+    import json
+
+    if isinstance(given, str):
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            raise InvalidRequestError(f"The schema is no JSON: {error}.", param="json") from None
+    told = getattr(given, "model_json_schema", None)
+    return told() if callable(told) else given
+
+
 class Usual(Enum):
     """Says that nothing was said."""
 
@@ -45,6 +100,7 @@ class SamplingParams:
         allowed_token_ids: the only tokens that may be chosen; None allows all.
         logprobs: None, or how many likely tokens to report beside each token's own log-probability, 0 to 20.
         prompt_logprobs: the same for the prompt's tokens, from the second one on.
+        structured_outputs: what the text has to look like. It ends when it is complete; only max_tokens can cut it.
     """
 
     temperature: float | None = None
@@ -67,6 +123,7 @@ class SamplingParams:
     allowed_token_ids: Sequence[int] | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    structured_outputs: StructuredOutputsParams | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:

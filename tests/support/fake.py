@@ -76,7 +76,8 @@ class Flight:
 
 def _checksum(batch: StepInput) -> int:
     arrays = (batch.tokens, batch.positions, batch.seq_start, batch.slots, batch.page_table, batch.sample_rows)
-    return zlib.crc32(b"".join(array.tobytes() for array in (*arrays, batch.sampling)))
+    masks = b"" if batch.masks is None else batch.masks.tobytes()
+    return zlib.crc32(b"".join(array.tobytes() for array in (*arrays, batch.sampling)) + masks)
 
 
 class FakeBackend:
@@ -117,6 +118,11 @@ class FakeBackend:
         _must(all(slot not in flight.batch.slots for flight in self.flights), "a slot in flight can't be opened")
         self._slots[slot] = state
         self._counted[slot] = 0
+
+    def count_tokens(self, slot: int, tokens: list[int]) -> None:
+        """Count tokens that nobody drew."""
+        _must(all(slot not in flight.batch.slots for flight in self.flights), "a slot in flight can't count")
+        self._counted[slot] += len(tokens)
 
     def submit(self, batch: StepInput) -> int:
         """Check the step, also against those in flight."""
@@ -189,7 +195,7 @@ class FakeBackend:
                     sampled.append(NoToken.NON_FINITE if broken else int(record["target"]))
                     continue
                 _must(row == end - 1, "only a sequence's last row can be sampled")
-                sampled.append(self._sample(history, record, slot))
+                sampled.append(self._sample(history, record, slot, _allowed(batch, int(record["mask"]))))
         _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
         seconds = self._leave()
         if self._sleep:
@@ -235,7 +241,7 @@ class FakeBackend:
         self._kv[pages[positions // size], positions % size] = batch.tokens[begin:end]
         return self._kv[pages].reshape(-1)[: first + count]
 
-    def _sample(self, history: NDArray[np.int32], row: np.void, slot: int) -> int:
+    def _sample(self, history: NDArray[np.int32], row: np.void, slot: int, allowed: tuple[int, ...] | None) -> int:
         _must(int(row["slot"]) == slot, "sampling parameters must belong to the sequence's slot")
         if self._broken >= 0 and self._broken in history:
             return NoToken.NON_FINITE
@@ -245,10 +251,12 @@ class FakeBackend:
             seed=int(row["seed"]) if drawn else 0,
             counter=int(row["counter"]) if drawn else 0,
             counted=self._counted[slot] if row["presence_penalty"] else 0,
-            allowed=state.allowed,
+            allowed=state.allowed if allowed is None else allowed,
             forbidden=state.eos if row["min_tokens_mask"] else (),
         )
         self._counted[slot] += 1
+        if allowed == ():
+            return NoToken.NOTHING_ALLOWED
         return fake_token(history, self.limits.vocab, draw)
 
     def _output(
@@ -258,6 +266,15 @@ class FakeBackend:
         rivals = ((tokens[:, None] + ranks) % self.limits.vocab).astype(np.int32)
         values = np.broadcast_to(np.float32(-0.5) - ranks.astype(np.float32), rivals.shape)
         return StepOutput(tokens, logprobs, rivals, values, seconds, float(len(batch.tokens)))
+
+
+def _allowed(batch: StepInput, row: int) -> tuple[int, ...] | None:
+    """The tokens that a mask allows; None without one."""
+    if row < 0:
+        return None
+    _must(batch.masks is not None and row < len(batch.masks), "a mask that is named must be there")
+    assert batch.masks is not None
+    return tuple(np.flatnonzero(np.unpackbits(batch.masks[row].view(np.uint8), bitorder="little")).tolist())
 
 
 def _must(condition: bool, rule: str) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 TOP_LOGPROBS_MAX = 20
 SEED_BITS = 64
 NO_TARGET = -1
+NO_MASK = -1
 NO_LOGPROBS = -1
 _INT32_MAX = (1 << 31) - 1
 T = TypeVar("T")
@@ -105,6 +106,7 @@ RECORD: tuple[RecordField, ...] = (
     RecordField("target", "i4", Range(NO_TARGET, _INT32_MAX)),
     RecordField("top_logprobs", "i4", Range(NO_LOGPROBS, TOP_LOGPROBS_MAX)),  # 0 = of the token alone
     RecordField("min_tokens_mask", "i4", Range(0, 1)),  # 1 = end-of-sequence tokens are forbidden at this step
+    RecordField("mask", "i4", Range(NO_MASK, _INT32_MAX)),  # row of the step's masks: the tokens that may be drawn
     *(RecordField(row.name, row.kind, row.engine) for row in PARAMETERS),
     # Equal pairs of seed and counter, the index of the token in its sequence, draw equally whatever the batch.
     RecordField("seed", "u8", Range(0, (1 << SEED_BITS) - 1)),
@@ -129,6 +131,11 @@ class Sampling(Parameters):
     allowed: tuple[int, ...] = ()
     logprobs: int = NO_LOGPROBS
     min_tokens: int = 0
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether it matters which tokens an answer has already."""
+        return self.repetition_penalty != 1.0 or self.frequency_penalty != 0.0 or self.presence_penalty != 0.0
 
     def bent(self, value_of: Callable[[str], float]) -> Sampling:
         """The same with the parameters that `value_of` gives by name."""

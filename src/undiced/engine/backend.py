@@ -60,6 +60,8 @@ class StepInput:
         sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done, and
             before it the rows of its prompt that have a target.
         sampling: structured (R,), rows of `engine.record.SAMPLING`.
+        masks: int32 (M, ceil(vocab / 32)) or None; a row of `sampling` names one of them, or -1. Bit b of word w allows
+            token 32 w + b.
     """
 
     tokens: NDArray[np.int32]
@@ -69,6 +71,7 @@ class StepInput:
     page_table: NDArray[np.int32]
     sample_rows: NDArray[np.int32]
     sampling: NDArray[np.void]
+    masks: NDArray[np.int32] | None = None
 
 
 class NoToken(IntEnum):
@@ -127,6 +130,9 @@ class Backend(Protocol):
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot for a new sequence; no step in flight uses it. Cheap when `state` is empty."""
+
+    def count_tokens(self, slot: int, tokens: list[int]) -> None:
+        """Count tokens of a slot's sequence that were generated without being drawn; no step in flight uses it."""
 
     def submit(self, batch: StepInput) -> int:
         """Hand over one step, which writes KV of all tokens, samples the asked rows and counts sampled tokens in their

@@ -160,6 +160,10 @@ class HostBackend:
             np.array(state.allowed, np.int32),
         )
 
+    def count_tokens(self, slot: int, tokens: list[int]) -> None:
+        """Count tokens that nobody drew."""
+        self._engine.count_tokens(slot, np.array(tokens, np.int32))
+
     def submit(self, batch: StepInput) -> int:
         """Take in one step; see Backend."""
         return self._submitted.push(batch)
@@ -184,6 +188,7 @@ class HostBackend:
                 out.logprobs,
                 out.top_ids,
                 out.top_logprobs,
+                batch.masks,
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"The engine failed: {error}") from None

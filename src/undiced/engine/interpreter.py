@@ -86,6 +86,9 @@ class InterpreterBackend:
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Accepted for the protocol's sake; sampling here is greedy."""
 
+    def count_tokens(self, slot: int, tokens: list[int]) -> None:
+        """Accepted for the protocol's sake; nothing is penalized here."""
+
     def submit(self, batch: StepInput) -> int:
         """Take in one step."""
         return self._submitted.push(batch)
@@ -142,7 +145,7 @@ class InterpreterBackend:
     def _sampled(self, logits: F32, batch: StepInput, start: float) -> StepOutput:
         rows, targets = np.arange(len(logits)), batch.sampling["target"]
         logs = meaning.log_softmax(logits) if len(rows) else logits
-        tokens = np.where(targets < 0, np.argmax(logits, axis=1), targets).astype(np.int32)
+        tokens = np.where(targets < 0, np.argmax(_masked(logits, batch), axis=1), targets).astype(np.int32)
         order = np.argsort(-logs, axis=1, kind="stable")[:, :TOP_LOGPROBS_MAX]
         unwanted = np.arange(TOP_LOGPROBS_MAX) >= batch.sampling["top_logprobs"][:, None]
         top = np.full((len(rows), TOP_LOGPROBS_MAX), -1, np.int32)
@@ -178,6 +181,16 @@ class InterpreterBackend:
             target = self._buffers[buffer] = np.zeros((len(values), self.program.buffers[buffer].width), np.float32)
         place = slice(start, start + columns)
         target[:, place] = target[:, place] + values if accumulate else values
+
+
+def _masked(logits: F32, batch: StepInput) -> F32:
+    """The logits with -infinity for tokens that a mask forbids."""
+    rows = batch.sampling["mask"]
+    if batch.masks is None or not (rows >= 0).any():
+        return logits
+    bits = np.unpackbits(batch.masks.view(np.uint8), axis=1, bitorder="little")[:, : logits.shape[1]]
+    free = (rows < 0)[:, None] | (bits[rows] == 1)
+    return np.where(free, logits, np.float32(-np.inf))
 
 
 def _embed(m: InterpreterBackend, i: Embed, batch: StepInput) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undiced.core.sampling import NO_TARGET, RECORD
+from undiced.core.sampling import NO_MASK, NO_TARGET, RECORD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,5 +19,5 @@ def greedy(slots: NDArray[np.int32]) -> NDArray[np.void]:
     """Records that draw the likeliest token for each slot, without penalties and log-probabilities; (R,)."""
     rows = np.zeros(len(slots), SAMPLING)
     rows["slot"], rows["top_p"], rows["repetition_penalty"] = slots, 1, 1
-    rows["top_logprobs"], rows["target"] = -1, NO_TARGET
+    rows["top_logprobs"], rows["target"], rows["mask"] = -1, NO_TARGET, NO_MASK
     return rows

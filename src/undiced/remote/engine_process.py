@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.core.exits import Exit
+from undiced.remote.compiling import POLL_S, Compiling
 from undiced.remote.frames import (
     Accepted,
     Cancel,
+    EndThought,
     Failed,
     Failure,
     Finish,
@@ -64,25 +66,36 @@ def open_backend(spec: EngineSpec, link: Link, pulse: Pulse) -> Backend:
     return backend
 
 
-def obey(message: ToEngine, loop: EngineLoop, link: Link) -> bool:
+def obey(message: ToEngine, loop: EngineLoop, link: Link, compiling: Compiling) -> bool:
     """Do what the parent says; False means exit."""
     if isinstance(message, Submit):
-        try:
-            loop.add(message.request, message.arrival_s)
-        except UndicedError as error:
-            link.send(Refused(message.request.id, Failure.of(error)))
-        else:
-            link.send(Accepted(message.request.id))
+        if not compiling.takes(message):
+            admit(message, loop, link)
     elif isinstance(message, Cancel):
-        loop.cancel(message.request_id)
+        if not loop.cancel(message.request_id):
+            compiling.cancel(message.request_id)
     elif isinstance(message, Finish):
         loop.finish(message.request_id, message.at_token, message.reason)
     elif isinstance(message, Hold):
         loop.hold(message.request_id, held=message.held)
+    elif isinstance(message, EndThought):
+        loop.end_thought(message.request_id)
     return not isinstance(message, Stop)
 
 
-def serve(loop: EngineLoop, link: Link, pulse: Pulse) -> None:
+def admit(message: Submit, loop: EngineLoop, link: Link, error: UndicedError | None = None) -> None:
+    """Queue a request, or refuse it."""
+    try:
+        if error is not None:
+            raise error
+        loop.add(message.request, message.arrival_s)
+    except UndicedError as why:
+        link.send(Refused(message.request.id, Failure.of(why)))
+    else:
+        link.send(Accepted(message.request.id))
+
+
+def serve(loop: EngineLoop, link: Link, pulse: Pulse, compiling: Compiling) -> None:
     """Step until told to stop.
 
     Raises:
@@ -91,12 +104,16 @@ def serve(loop: EngineLoop, link: Link, pulse: Pulse) -> None:
     told_s, inspection = 0.0, Inspection(loop)
     while True:
         idle = pulse.resting = loop.idle
-        messages = link.receive(inspection.due_s() if idle else 0.0)
+        messages = link.receive(POLL_S if idle and compiling.waiting else inspection.due_s() if idle else 0.0)
         pulse.resting = False
         pulse.turns += 1
         for message in messages:
-            if not obey(message, loop, link):
+            if not obey(message, loop, link, compiling):
                 return
+        for submit, error in compiling.ready():
+            admit(submit, loop, link, error)
+            if compiling.left(submit.request.id):
+                loop.cancel(submit.request.id)
         if not loop.idle:
             deltas, now = loop.step(), time.monotonic()
             due = loop.idle or now - told_s >= _STATS_EVERY_S
@@ -152,12 +169,13 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
     loop = None
     try:
         backend = open_backend(spec, link, pulse)
-        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy))
+        compiling = Compiling(spec, backend.limits.vocab)
+        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy), grammars=compiling)
         pulse.progress = backend.progress
         gc.collect()
         gc.freeze()  # what is alive now stays; steps shall not pay for walking it
         link.send(Ready(backend.limits))
-        serve(loop, link, pulse)
+        serve(loop, link, pulse, compiling)
     except LinkClosedError:
         return Exit.OK
     except Exception as error:

@@ -53,6 +53,12 @@ class Hold(msgspec.Struct, tag=True, array_like=True):
     held: bool
 
 
+class EndThought(msgspec.Struct, tag=True, array_like=True):
+    """To the engine: this sequence has thought enough."""
+
+    request_id: str
+
+
 class Stop(msgspec.Struct, tag=True, array_like=True):
     """To the engine: exit."""
 
@@ -121,7 +127,7 @@ class Failed(msgspec.Struct, tag=True, array_like=True):
     failure: Failure
 
 
-ToEngine = Submit | Cancel | Finish | Hold | Stop
+ToEngine = Submit | Cancel | Finish | Hold | EndThought | Stop
 FromEngine = Progress | Ready | Accepted | Refused | Step | Failed
 Message = TypeVar("Message")
 

@@ -25,12 +25,15 @@ class EngineSpec:
     Attributes:
         options: what the backend is made of. policy: the scheduler's settings.
         backend: the factory, as `module:function`, called with (options, progress).
+        grammars: what makes grammars over the model's vocabulary, as `module:function`, called with (options, rows of
+            logits) when it is needed.
         model: the model's name as clients know it; it stands in for paths wherever clients can read.
     """
 
     options: BackendOptions = field(default_factory=BackendOptions)
     policy: Policy = field(default_factory=Policy)
     backend: str = "undiced.engine.load:open_host"
+    grammars: str = "undiced.grammars:open_grammars"
     model: str = "the model"
 
 

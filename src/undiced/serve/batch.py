@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undiced.core.sampling import NO_TARGET, PARAMETERS
+from undiced.core.sampling import NO_MASK, NO_TARGET, PARAMETERS
 from undiced.engine.backend import SlotState, StepInput
 from undiced.engine.record import OFFSETS, SAMPLING
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from undiced.engine.backend import Limits
     from undiced.serve.plan import Plan
     from undiced.serve.request import Request
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _UNUSED = -1
 _COLDEST = 1e-6  # a lower temperature is greedy but for exact ties, and its inverse may overflow single precision
+_MASK_BITS = 32  # tokens of a word of a mask
 _WORD = 8  # bytes of a counter; rows are whole words, and counters are aligned
 _SAMPLING_WORDS = SAMPLING.itemsize // _WORD
 _COUNTER = OFFSETS["counter"] // _WORD
@@ -60,6 +63,8 @@ class Frame:
         self._slots = np.zeros(rows, np.int32)
         self._samples = np.zeros(samples, np.int32)
         self._pages = np.full((rows, width), _UNUSED, np.int32)
+        self._masks: NDArray[np.int32] | None = None  # made for the first guided sequence
+        self._mask_shape = rows, -(-limits.vocab // _MASK_BITS)
         self._sampling = np.zeros(samples, SAMPLING)
         self.decoding: list[Sequence] = []
         self.pages_version = 0
@@ -82,6 +87,20 @@ class Frame:
             sampling=self._sampling[:samples],
         )
         return self.step
+
+    def guide(self, plan: Plan) -> None:
+        """Masks for the sampled rows that must look like something; others are free."""
+        if self._masks is None:
+            self._masks = np.zeros(self._mask_shape, np.int32)
+        rows = plan.sampled_rows() if plan.scored else range(len(plan.sampled))
+        named, used = self.step.sampling["mask"], 0
+        for row, sequence in zip(rows, plan.sampled, strict=True):
+            if sequence.guidance is None:
+                continue
+            bound = sequence.guidance.fill(self._masks[used])
+            named[row] = used if bound else NO_MASK
+            used += bound
+        self.step.masks = self._masks[:used]
 
     def move(self) -> None:
         """The next token of every decoding sequence."""
@@ -112,14 +131,17 @@ class StepBuffer:
         for sequence in plan.opened:
             self._open(sequence)
         if plan.prompt_tokens or plan.sequences != frame.decoding:
-            return self._gather(plan, frame)
-        if plan.grown:
-            self._tabulate(plan.grown)
-        self._show_pages(frame)
-        frame.move()
+            self._gather(plan, frame)
+        else:
+            if plan.grown:
+                self._tabulate(plan.grown)
+            self._show_pages(frame)
+            frame.move()
+        if plan.guided:
+            frame.guide(plan)
         return frame.step
 
-    def _gather(self, plan: Plan, frame: Frame) -> StepInput:
+    def _gather(self, plan: Plan, frame: Frame) -> None:
         tokens: list[int] = []
         positions: list[int] = []
         starts, rows = [0], []
@@ -160,7 +182,6 @@ class StepBuffer:
         for part in plan.scored:
             step.sampling["top_logprobs"][part.row : part.rows.stop] = part.sequence.request.prompt_logprobs
         frame.decoding = [] if plan.prompt_tokens or any(masks) else plan.sequences.copy()
-        return step
 
     def _show_pages(self, frame: Frame) -> None:
         if frame.pages_version != self._pages_version:
@@ -175,6 +196,7 @@ class StepBuffer:
         row["slot"] = sequence.slot
         row["top_logprobs"] = sampling.logprobs
         row["target"] = NO_TARGET
+        row["mask"] = NO_MASK
         row["seed"] = sampling.seed
         for parameter in PARAMETERS:
             row[parameter.name] = getattr(sampling, parameter.name)

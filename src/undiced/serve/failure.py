@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import EngineError, NonFiniteLogitsError, NothingAllowedError
+from undiced.core.errors import EngineError, InvalidRequestError, NonFiniteLogitsError, NothingAllowedError
 from undiced.engine.backend import NoToken
 
 if TYPE_CHECKING:
     from undiced.core.errors import UndicedError
+
+
+GRAMMAR_FAILED = -100  # beside the values of NoToken
 
 
 def failure(reason: int) -> UndicedError:
@@ -22,5 +25,10 @@ def failure(reason: int) -> UndicedError:
         return NothingAllowedError(
             "Every token is forbidden at this point of the answer, so none can be chosen.",
             remedy="Lower min_tokens, or name fewer stop_token_ids.",
+        )
+    if reason == GRAMMAR_FAILED:
+        return InvalidRequestError(
+            "What the answer has to look like became too much to compute at this point of it.",
+            remedy="Simplify the schema, regular expression or grammar.",
         )
     return EngineError("The engine failed while it generated this answer.", remedy="Send the request again.")

@@ -10,10 +10,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import EngineError, UndicedError
+from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 from undiced.engine.backend import BUG
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
+from undiced.serve.guide import Guidance
 from undiced.serve.scheduler import Details, Scheduler, Score
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from undiced.engine.backend import Backend, StepOutput
     from undiced.serve.delta import Delta, EngineStats
+    from undiced.serve.guide import Grammars, Guide
     from undiced.serve.plan import Plan, Scored
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
@@ -32,15 +34,22 @@ class EngineLoop:
     Args:
         backend: what computes. The loop closes it.
         scheduler: made for `backend.limits`.
+        grammars: what guides of requests are read by.
         clock: seconds; a `VirtualClock` is moved by the backend's own seconds, for backends that simulate.
     """
 
     def __init__(
-        self, backend: Backend, scheduler: Scheduler | None = None, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        backend: Backend,
+        scheduler: Scheduler | None = None,
+        *,
+        grammars: Grammars | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.backend = backend
         self.limits = backend.limits
         self.scheduler = scheduler or Scheduler(backend.limits)
+        self.grammars = grammars
         self._clock = clock
         self._virtual = clock if isinstance(clock, VirtualClock) else None
         self._buffer = StepBuffer(backend.limits)
@@ -55,8 +64,24 @@ class EngineLoop:
         return quiet and not self._ended and not self._flights
 
     def add(self, request: Request, arrival_s: float | None = None) -> None:
-        """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises."""
-        self.scheduler.add(request, self._clock(), arrival_s)
+        """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises, and
+        what `Grammars.matcher` does.
+        """
+        guidance = None if request.guide is None else self._guidance(request, request.guide)
+        self.scheduler.add(request, self._clock(), arrival_s, guidance)
+
+    def _guidance(self, request: Request, guide: Guide) -> Guidance:
+        matcher = None
+        if guide.grammar:
+            if self.grammars is None:
+                raise InvalidRequestError("This engine has no vocabulary for grammars.", remedy="Leave them out.")
+            matcher = self.grammars.matcher(guide.grammar)
+        return Guidance(guide, matcher, request.stops, forcing=request.sampling.logprobs < 0)
+
+    def end_thought(self, request_id: str) -> bool:
+        """End the thought of a sequence with its next token; False if it has none, or has ended."""
+        sequence = self.scheduler.roster.alive.get(request_id)
+        return sequence is not None and sequence.guidance is not None and sequence.guidance.end_thought()
 
     def cancel(self, request_id: str) -> bool:
         """End a sequence; its last delta comes out of the next `step`. False if it has ended already."""
@@ -118,6 +143,8 @@ class EngineLoop:
             batch = self._buffer.fill(plan)
             for sequence in plan.opened:
                 self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
+            for slot, given in plan.given:
+                self.backend.count_tokens(slot, given)
             self._flights.append((plan, self.backend.submit(batch)))
 
     def _rest(self) -> list[Delta]:

@@ -38,6 +38,8 @@ class Plan:
         grown: decoding sequences that have got a page.
         claims: digests of the full pages that the step computes.
         decodes, prompt_tokens: how many tokens of the step belong to sequences that decode, and to prompts.
+        guided: whether any of `sampled` has to look like something.
+        given: slots, and tokens that they have to count because nobody drew them.
         wants_logprobs: whether any of `sampled` asked for log-probabilities.
     """
 
@@ -51,6 +53,8 @@ class Plan:
     decodes: int = 0
     prompt_tokens: int = 0
     wants_logprobs: bool = False
+    guided: bool = False
+    given: list[tuple[int, list[int]]] = field(default_factory=list)
 
     def add(self, sequence: Sequence, count: int) -> None:
         """Let `count` prompt tokens of a sequence take part."""
@@ -63,6 +67,10 @@ class Plan:
         if count == sequence.left and sequence.max_tokens:
             self.sampled.append(sequence)
             self.wants_logprobs = self.wants_logprobs or sequence.wants_logprobs
+            self.guided = self.guided or sequence.guidance is not None
+        if sequence.uncounted:
+            self.given.append((sequence.slot, sequence.uncounted))
+            sequence.uncounted = []
         sequence.submitted += count
         sequence.flights += 1
 

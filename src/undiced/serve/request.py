@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError
 from undiced.core.sampling import BIAS, NO_LOGPROBS, PARAMETERS, SEED_BITS, TOP_LOGPROBS_MAX, Sampling
+from undiced.serve.guide import Guide
 
 if TYPE_CHECKING:
     from undiced.core.sampling import Parameter
@@ -42,6 +43,7 @@ class Request:
         prompt_shared: another copy of the same request accounts for the prompt.
         prompt_logprobs: -1 none; else the log-probabilities of the prompt's own tokens from the second one on are told,
             each with that many of the likeliest ones in its place.
+        guide: what the answer has to look like, or None.
         tag: whose request it is, in whatever words the front end likes; it comes back in the account.
     """
 
@@ -57,6 +59,7 @@ class Request:
     prompt_shared: bool = False
     tag: str = ""
     prompt_logprobs: int = NO_LOGPROBS
+    guide: Guide | None = None
 
     @property
     def stops(self) -> frozenset[int]:
@@ -108,6 +111,8 @@ def check(request: Request, limits: Limits) -> None:
     _check_ids("logit_bias", tuple(token for token, _ in request.sampling.logit_bias), limits.vocab)
     _check_ids("allowed_token_ids", request.sampling.allowed, limits.vocab)
     _check_ids("stop_token_ids", request.stop_token_ids, limits.vocab)
+    if (guide := request.guide) is not None:
+        _check_ids("guide", guide.think_start + guide.think_end + guide.then, limits.vocab)
     _check_sampling(request.sampling)
     _check_logprobs("top_logprobs", request.sampling.logprobs)
     _check_logprobs("prompt_logprobs", request.prompt_logprobs)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
 from undiced.serve.delta import Delta, EngineStats
+from undiced.serve.failure import GRAMMAR_FAILED
 from undiced.serve.figures import Figures
 from undiced.serve.pace import Pacer
 from undiced.serve.pages import PagePool
@@ -26,6 +27,7 @@ from undiced.serve.turns import Turns
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
+    from undiced.serve.guide import Guidance
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
 
@@ -82,8 +84,11 @@ class Scheduler:
 
     # add
 
-    def add(self, request: Request, now: float, arrival_s: float | None = None) -> None:
-        """Queue a request; `arrival_s` is when it reached the server, if earlier than `now`.
+    def add(
+        self, request: Request, now: float, arrival_s: float | None = None, guidance: Guidance | None = None
+    ) -> None:
+        """Queue a request; `arrival_s` is when it reached the server, if earlier than `now`; `guidance` stands at its
+        beginning, and is there if the request has a guide.
 
         Raises:
             InvalidRequestError, ContextLengthError: it can never run; see `request.check`.
@@ -103,7 +108,7 @@ class Scheduler:
         arrival_s = now if arrival_s is None else min(arrival_s, now)
         self._serial += 1
         self._latest_s = max(self._latest_s, arrival_s)
-        sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens)
+        sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens, guidance)
         self.roster.enter(sequence)
 
     def retry_after_s(self) -> float:
@@ -148,7 +153,7 @@ class Scheduler:
 
         Preemption shortens the list's far end as we go.
         """
-        sequences, prompts, wants = plan.sequences, [], False
+        sequences, prompts, wants, guided = plan.sequences, [], False, False
         most = -(-len(self.roster.running) // self.limits.in_flight)
         resting = self._held and not (len(self.roster.waiting) or self.roster.preempted or self.roster.short)
         for sequence in self.roster.running:
@@ -167,10 +172,12 @@ class Scheduler:
             sequence.flights += 1
             sequences.append(sequence)
             wants = wants or sequence.wants_logprobs
+            guided = guided or sequence.guidance is not None
         plan.decodes = len(sequences)
         plan.counts = [1] * plan.decodes
         plan.sampled = sequences.copy()
         plan.wants_logprobs = wants
+        plan.guided = guided
         return prompts
 
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
@@ -289,14 +296,35 @@ class Scheduler:
                 _attach(delta, details[index])
             if sequence.first_s is None:
                 sequence.first_s = now
-            if token in sequence.stops:
+            if sequence.guidance is not None:
+                self._follow(sequence, sequence.guidance, delta, now)
+            elif token in sequence.stops:
                 delta.stop_token = token
                 self._end(sequence, "stop", now, delta)
             elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
                 self._end(sequence, "length", now, delta)
         self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
-        self._figures.step(plan.prompt_tokens, sum(bool(delta.tokens) for delta in deltas), now, seconds, joules)
+        self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
         return deltas
+
+    def _follow(self, sequence: Sequence, guidance: Guidance, delta: Delta, now: float) -> None:
+        """Go on by the token in a delta, and by those that have to follow it."""
+        token = delta.tokens[0]
+        delta.stop_token = token if token in sequence.stops else None
+        given = [] if delta.stop_token is not None else sequence.give(guidance.take(token))
+        delta.tokens = [*sequence.untold, *delta.tokens, *given]
+        if sequence.wants_logprobs:
+            delta.logprobs = [*[0.0] * len(sequence.untold), *delta.logprobs, *[0.0] * len(given)]
+            delta.top = [*[[] for _ in sequence.untold], *delta.top, *[[] for _ in given]]
+        sequence.untold = []
+        if guidance.failed:
+            self.pool.retract(sequence.pages[sequence.adopted :])
+            delta.error = GRAMMAR_FAILED
+            self._end(sequence, "error", now, delta)
+        elif delta.stop_token is not None or guidance.finished:
+            self._end(sequence, "stop", now, delta)
+        elif sequence.generated >= sequence.max_tokens or len(sequence.tokens) >= self.limits.context:
+            self._end(sequence, "length", now, delta)
 
     def _tell(self, plan: Plan, scores: Scores, now: float) -> list[Delta]:
         """Scores of prompts, and the ends of those that want nothing more."""

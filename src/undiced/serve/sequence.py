@@ -12,6 +12,7 @@ from undiced.serve.pages import chain_digest, pack_tokens, root_digest
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:
+    from undiced.serve.guide import Guidance
     from undiced.serve.request import Request
 
 NO_SLOT = -1
@@ -46,18 +47,28 @@ class Sequence:
         cached: prompt tokens that were found in the prefix cache.
         scored: positions of the prompt that need no score any more, if scores are wanted.
         scoring: its prompt still needs scores, or no token at its end: it is not like others with one token left.
+        guidance: what it has to look like from here on, or None.
+        untold, uncounted: tokens that it was given without a draw, which nobody has been told of, and which its slot
+            has not counted.
         publish_at: the value of `computed` at which its next page is full.
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "held", "hoped",
-        "id",
-        "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "preemptions", "publish_at",
-        "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted", "tabled", "tokens",
-        "wants_logprobs",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "guidance",
+        "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages",
+        "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted",
+        "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
-    def __init__(self, request: Request, arrival_s: float, order_s: float, serial: int, page_tokens: int) -> None:
+    def __init__(
+        self,
+        request: Request,
+        arrival_s: float,
+        order_s: float,
+        serial: int,
+        page_tokens: int,
+        guidance: Guidance | None = None,
+    ) -> None:
         self.id = request.id
         self.request = request
         self.arrival_s = arrival_s
@@ -82,7 +93,21 @@ class Sequence:
         self.admitted_s: float | None = None
         self.first_s: float | None = None
         self.keys: list[tuple[bytes, bytes]] = []
+        self.guidance = guidance
+        self.untold: list[int] = []
+        self.uncounted: list[int] = []
+        if guidance is not None and self.max_tokens:
+            self.untold = self.give(guidance.begin()[: self.max_tokens - 1])
         self.reset()
+
+    def give(self, tokens: list[int]) -> list[int]:
+        """Go on by tokens that nobody drew, as far as there is room for them; returns those."""
+        tokens = tokens[: self.max_tokens - self.generated]
+        self.tokens += tokens
+        self.generated += len(tokens)
+        if self.request.sampling.penalizes:
+            self.uncounted += tokens
+        return tokens
 
     def reset(self) -> None:
         """Forget pages and progress; the tokens stay."""

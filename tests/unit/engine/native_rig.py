@@ -45,7 +45,7 @@ def sampling(rows: int, **fields: object) -> NDArray[np.void]:
     """Sampling rows: greedy, no penalties, slots 0, 1, ... unless `fields` say otherwise."""
     out = np.zeros(rows, SAMPLING)
     out["slot"] = np.arange(rows)
-    out["top_logprobs"] = out["target"] = -1
+    out["top_logprobs"] = out["target"] = out["mask"] = -1
     out["top_p"] = out["repetition_penalty"] = 1
     for name, value in fields.items():
         out[name] = value
@@ -109,6 +109,7 @@ class Rig:
         rows: Items[int] = (),
         params: NDArray[np.void] | None = None,
         slots: Items[int] | None = None,
+        masks: I32 | None = None,
     ) -> Out:
         lengths = [len(s.tokens) for s in sequences]
         width = max(len(s.pages) for s in sequences)
@@ -126,7 +127,7 @@ class Rig:
             np.array([[*s.pages, *[-1] * (width - len(s.pages))] for s in sequences], np.int32),
             np.array(rows, np.int32),
             sampling(len(rows)) if params is None else params,
-            out.tokens, out.logprobs, out.top_ids, out.top_logprobs,
+            out.tokens, out.logprobs, out.top_ids, out.top_logprobs, masks,
         )  # fmt: skip
         return out
 

@@ -91,7 +91,7 @@ BAD_STEPS: dict[str, tuple[str, Callable[[Rig], object]]] = {
         lambda r: r.step([GOOD], [0], np.zeros(1, [("a", "i4"), ("rest", "V60")])),
     ),
     "fields of another type": (
-        "a field temperature of type f4 at byte 16",
+        "a field temperature of type f4 at byte 20",
         lambda r: r.step(
             [GOOD], [0], np.zeros(1, np.dtype([(f.name, f.kind.replace("f4", "i4")) for f in RECORD], align=True))
         ),

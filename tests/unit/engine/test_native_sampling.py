@@ -298,3 +298,71 @@ def test_broken_keys_and_values_are_remembered_as_broken_and_leave_with_their_se
     for pages in ((0,), (1,), (2,)):
         rig.step([Seq([0, 1, 2], 0, pages)])
         assert_array_equal(rig.buffer(1), fresh)
+
+
+def mask_of(allowed: np.ndarray) -> np.ndarray:
+    """Rows of bits for rows of truth values: bit b of word w stands for token 32 w + b."""
+    packed = np.packbits(np.atleast_2d(allowed), axis=1, bitorder="little")
+    padded = np.zeros((len(packed), -(-packed.shape[1] // 4) * 4), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view(np.int32)
+
+
+MASKED = {
+    "greedy": {},
+    "warm": {"temperature": 1.0},
+    "hot, few": {"temperature": 2.0, "top_k": 3},
+    "nucleus": {"temperature": 1.0, "top_p": 0.9},
+    "penalties": {"temperature": 0.7, "presence_penalty": 0.4},
+}
+
+
+@pytest.mark.parametrize("share", [0.002, 0.3, 0.98])
+@pytest.mark.parametrize("vocab", [31, 64, 1000, 5001])
+@pytest.mark.parametrize("case", MASKED)
+def test_a_mask_draws_what_the_row_without_the_forbidden_tokens_would(case: str, vocab: int, share: float) -> None:
+    """Bit for bit: the twin's logits are -infinity (in numbers that a table may hold: very small) where bits are 0."""
+    rng = np.random.default_rng(vocab)
+    table = rng.normal(size=(8, vocab)).astype(np.float32) * 3
+    allowed = rng.random((8, vocab)) < share
+    allowed[np.arange(8), rng.integers(vocab, size=8)] = True
+    twin = np.where(allowed, table, np.float32(-3e38)).astype(np.float32)
+    fields = {"seed": 3, "temperature": 0.0, **MASKED[case]}
+    rig, other = logits_rig(table), logits_rig(twin)
+    sequences = [Seq([i], 0, (i,)) for i in range(8)]
+    for counter in range(20):
+        params = sampling(8, counter=counter, mask=np.arange(8)[::-1], **fields)
+        out = rig.step(sequences, range(8), params, masks=mask_of(allowed[::-1]))
+        assert_array_equal(out.tokens, other.step(sequences, range(8), sampling(8, counter=counter, **fields)).tokens)
+        assert allowed[np.arange(8), out.tokens].all()
+    assert_array_equal(rig.buffer(1), table)
+
+
+def test_rows_without_a_mask_are_free_and_an_empty_one_allows_nothing() -> None:
+    table = np.random.default_rng(1).normal(size=(3, 70)).astype(np.float32)
+    rig = logits_rig(table)
+    sequences = [Seq([i], 0, (i,)) for i in range(3)]
+    masks = mask_of(np.arange(70)[None] == [[66], [-1]])
+    out = rig.step(sequences, range(3), sampling(3, mask=[1, 0, -1], top_logprobs=1), masks=masks)
+    assert out.tokens.tolist() == [_native.NOTHING_ALLOWED, 66, table[2].argmax()]
+    assert out.top_ids[1, 0] == table[1].argmax(), "log-probabilities are the model's own"
+    open_slot(rig, 0, allowed=[3, 66])
+    assert rig.step(sequences, range(3), sampling(3, mask=0), masks=masks).tokens.tolist() == [66, 66, 66]
+
+
+def test_masks_of_another_shape_are_refused() -> None:
+    rig = logits_rig(np.zeros((2, 70), np.float32))
+    sequences = [Seq([0], 0, (0,))]
+    for masks, row in ((np.zeros((1, 2), np.int32), 0), (np.zeros((1, 3), np.int32), 1), (None, 0)):
+        with pytest.raises(ValueError, match="mask"):
+            rig.step(sequences, [0], sampling(1, mask=row), masks=masks)
+
+
+def test_counted_tokens_are_penalized_as_drawn_ones_are() -> None:
+    rig = logits_rig(np.array([[1.0, 0.7, 0.0]], np.float32))
+    rig.engine.count_tokens(0, np.array([0, 0], np.int32))
+    assert sample(rig, [0], frequency_penalty=0.2) == [1]
+    with pytest.raises(ValueError, match="counted"):
+        rig.engine.count_tokens(0, np.array([3], np.int32))
+    with pytest.raises(ValueError, match="slot"):
+        rig.engine.count_tokens(BATCH, np.array([0], np.int32))

@@ -1,0 +1,134 @@
+"""LlGrammars: grammars by llguidance over one vocabulary, compiled once and then copied for each sequence."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import InvalidRequestError
+from undiced.grammar.bounds import parser_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from llguidance import LLMatcher, LLTokenizer
+    from numpy.typing import NDArray
+
+_KEPT = 64  # compiled grammars
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokens that a model draws from.
+
+    Attributes:
+        tokens: what each id spells; of control tokens their names.
+        control: ids that no text produces; a grammar reaches them by name alone.
+        ends: ids that end an answer, at least one.
+        encode: the ids of a text. The library asks it for the tokens of forced text; masks are wrong without it.
+        size: of the logits, which may have more rows than there are tokens.
+    """
+
+    tokens: Sequence[bytes]
+    control: Sequence[int]
+    ends: Sequence[int]
+    encode: Callable[[str], list[int]]
+    size: int
+
+
+class LlGrammars:
+    """Makes matchers; see the file's head. Any thread may call."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._tokenizer = _tokenizer(vocabulary)
+        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def matcher(self, grammar: str) -> LlMatcher:
+        """A matcher at the grammar's beginning.
+
+        Raises:
+            InvalidRequestError: it is no grammar, or too large.
+        """
+        with self._lock:
+            found = self._compiled.get(grammar)
+            if found is not None:
+                self._compiled.move_to_end(grammar)
+        if found is None:
+            found = self._compile(grammar)
+            with self._lock:
+                self._compiled[grammar] = found
+                while len(self._compiled) > _KEPT:
+                    self._compiled.popitem(last=False)
+        return LlMatcher(found.deep_copy())
+
+    def knows(self, grammar: str) -> bool:
+        """Whether `matcher` would be fast."""
+        return grammar in self._compiled
+
+    def _compile(self, grammar: str) -> LLMatcher:
+        from llguidance import LLMatcher
+
+        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=parser_limits())
+        if compiled.is_error():
+            raise refused(compiled.get_error())
+        return compiled
+
+
+class LlMatcher:
+    """Where one sequence stands."""
+
+    __slots__ = ("_matcher",)
+
+    def __init__(self, matcher: LLMatcher) -> None:
+        self._matcher = matcher
+
+    def fill(self, row: NDArray[np.int32]) -> None:
+        """See `serve.guide.Matcher`."""
+        self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+
+    def accept(self, tokens: list[int]) -> bool:
+        """See `serve.guide.Matcher`."""
+        return self._matcher.consume_tokens(tokens)
+
+    def forced(self) -> list[int]:
+        """See `serve.guide.Matcher`."""
+        return self._matcher.compute_ff_tokens()
+
+    @property
+    def finished(self) -> bool:
+        """See `serve.guide.Matcher`."""
+        return self._matcher.is_stopped()
+
+
+def refused(message: str) -> InvalidRequestError:
+    """The library's word on a grammar, as ours."""
+    return InvalidRequestError(
+        f"The grammar cannot be used: {' '.join(message.split())[:300]}.", remedy="Simplify or correct it."
+    )
+
+
+def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    ends = list(vocabulary.ends)
+    return LLTokenizer(TokenizerWrapper(_Spelled(vocabulary)), n_vocab=vocabulary.size, eos_token=ends)
+
+
+class _Spelled:
+    """A vocabulary by the library's names."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.eos_token_id = vocabulary.ends[0]
+        self.bos_token_id = None
+        self.tokens = list(vocabulary.tokens)
+        self.special_token_ids = list(vocabulary.control)
+        self._encode = vocabulary.encode
+
+    def __call__(self, text: str) -> list[int]:
+        if not isinstance(text, str):
+            raise TypeError("a text is expected")  # the library asks whether bytes would do
+        return self._encode(text)
