@@ -44,7 +44,7 @@ def grammars_of(tokenizer: Tokenizer, vocab: int) -> LlGrammars:
     control = tokenizer.control
     tokens = [
         tokenizer.token_text(token).encode() if token in control else tokenizer.token_bytes(token)
-        for token in range(vocab)
+        for token in range(min(vocab, tokenizer.vocab_size))
     ]
 
     def encode(text: str) -> list[int]:

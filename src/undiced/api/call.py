@@ -16,6 +16,7 @@ from undiced.api.chunks import Head
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.stream import AnswerResponse, Form
 from undiced.serve import Request
+from undiced.serve.guide import Guide
 from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Call(Generic[Wire]):
             cache_salt=job.cache_salt,
             tag=self.tag,
             prompt_logprobs=job.sampling.logprobs if job.scored else -1,
+            guide=None if job.form is None else Guide(job.form.grammar),
         )
         options = FoldOptions(
             stops=job.stops,
@@ -115,7 +117,8 @@ class Call(Generic[Wire]):
         prompt_tokens = sum(len(choice.request.prompt) for choice in choices[:: job.n])
         usage = (job.include_usage, job.continuous_usage)
         head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage)
-        headers = {IGNORED_HEADER: ignored_header(self.unknown)} if self.unknown else {}
+        ignored = self.unknown + (() if job.form is None else job.form.ignored)
+        headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
         form = Form(self.request_id, headers, stream=job.stream, include_usage=job.include_usage)
         return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), shape(head), form)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape, template_messages
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
+from undiced.api.form import form_of
 from undiced.api.messages import check_messages
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.talk import prompt_options
@@ -27,7 +29,7 @@ async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
+    job = replace(chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling), form=await form_of(wire))
     options = prompt_options(wire)
     check_messages(wire.messages)
     with call.service.preparing():
@@ -42,7 +44,7 @@ async def completions(request: Request) -> Response:
     """POST /v1/completions."""
     call = await receive(request, CompletionBody)
     settings = call.service.settings
-    job = completion_job(call.wire, call.deployment.tokenizer, settings)
+    job = replace(completion_job(call.wire, call.deployment.tokenizer, settings), form=await form_of(call.wire))
     prompts = prompts_of(call.wire.prompt, settings)
     if len(prompts) * job.n > settings.max_sequences:
         message = f"prompts times n is {len(prompts) * job.n}, at most {settings.max_sequences} are allowed."

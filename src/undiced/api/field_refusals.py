@@ -15,7 +15,8 @@ EMPTY: tuple[Json, ...] = ("", [], {}, False)
 ZERO: tuple[Json, ...] = (0, False)
 NEVER: tuple[Json, ...] = ()
 
-_FORM = "the form of an answer cannot be constrained yet"
+_FORM = "the form of an answer has other names here"
+_USE = "Use response_format, regex or grammar."
 _LIST = "tokens cannot be forbidden by a list yet"
 _DRAW = "tokens would be drawn in another way"
 _MORE = "it asks for something in the answer that is not there"
@@ -25,20 +26,17 @@ TOOLS = "the model has no such tools"
 THINK = "a model's thinking cannot be bounded or moved yet"
 
 _CONSTRAINED = (
-    *refused("vLLM", _FORM, structured_outputs=NEVER, guided_json=NEVER, guided_regex=("",), guided_choice=([],)),
-    *refused("vLLM", _FORM, guided_grammar=("",), guided_decoding_backend=NEVER, guided_whitespace_pattern=NEVER),
-    *refused("vLLM", _FORM, structural_tag=NEVER, guided_decoding=NEVER),
-    *refused("SGLang", _FORM, regex=("",), ebnf=("",)),
-    *refused("llama-server", _FORM, grammar=("",), json_schema=NEVER, grammar_lazy=OFF, grammar_triggers=([],)),
-    *refused("llama-server", _FORM, preserved_tokens=([],), grammar_type=("",), n_indent=(0,)),
-    *refused("Cerebras", _FORM, TEXT, grammar_root=("",)),
-    *refused("Ollama", _FORM, format=("",)),
-    *refused("Anthropic", _FORM, output_format=NEVER, output_config=({},)),
-    *refused("text-generation-webui", _FORM, grammar_string=("",), regex_pattern=("",)),
-    *refused("NVIDIA NIM", _FORM, nvext=({},)),
-    *refused(
-        "Gemini, Cohere, LangChain", _FORM, schema=NEVER, response_schema=NEVER, output_schema=NEVER, json_mode=OFF
-    ),
+    *refused("vLLM", _FORM, remedy=_USE, guided_decoding=NEVER, structural_tag=NEVER, guided_whitespace_pattern=NEVER),
+    *refused("SGLang", _FORM, remedy=_USE, ebnf=("",)),
+    *refused("llama-server", "a grammar holds from the beginning", grammar_lazy=OFF, grammar_triggers=([],)),
+    *refused("llama-server", _FORM, remedy=_USE, preserved_tokens=([],), grammar_type=("",), n_indent=(0,)),
+    *refused("Cerebras", "a grammar begins at start", TEXT, grammar_root=("", "start")),
+    *refused("Ollama", _FORM, remedy=_USE, format=("",)),
+    *refused("Anthropic", _FORM, remedy=_USE, output_format=NEVER, output_config=({},)),
+    *refused("text-generation-webui", _FORM, remedy=_USE, grammar_string=("",), regex_pattern=("",)),
+    *refused("NVIDIA NIM", _FORM, remedy=_USE, nvext=({},)),
+    *refused("Gemini, Cohere, LangChain", _FORM, remedy=_USE, schema=NEVER, response_schema=NEVER),
+    *refused("Gemini, Cohere, LangChain", _FORM, remedy=_USE, output_schema=NEVER, json_mode=OFF),
     *refused("TabbyAPI, KoboldCpp", _LIST, remedy="Use logit_bias.", banned_tokens=EMPTY, allowed_tokens=EMPTY),
     *refused("vLLM", "words cannot be forbidden yet", remedy="Use logit_bias.", bad_words=([],), bad_words_ids=([],)),
     *refused("text-generation-webui", "words cannot be forbidden yet", banned_strings=EMPTY, custom_token_bans=("",)),

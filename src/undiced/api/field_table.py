@@ -63,7 +63,28 @@ _SERVED = (
         neutral=OFF,
     ),
     *served("OpenAI", "as many as `n`", "best_of", where=TEXT, neutral=(0, 1)),
-    *served("OpenAI", "type `text` alone", "response_format"),
+    *served(
+        "OpenAI, Cerebras",
+        "`text`, `json_object`, or `json_schema`: the answer is a document that the schema accepts, in one line; only "
+        "`max_tokens` and stop strings can cut it. With `strict` a keyword that can't be held to is refused, else it "
+        "is left out and told in `x-undiced-ignored-fields`",
+        "response_format",
+    ),
+    *served(
+        "vLLM", "one of `json`, `regex`, `choice`, `grammar` and `json_object`", "structured_outputs", neutral=({},)
+    ),
+    *served(
+        "SGLang, vLLM", "a regular expression that describes the whole answer", "regex", "guided_regex", neutral=("",)
+    ),
+    *served(
+        "llguidance, vLLM",
+        "a grammar in Lark's notation, whose `start` derives the answer",
+        "grammar",
+        "guided_grammar",
+        neutral=("",),
+    ),
+    *served("llama-server, vLLM", "as a `json_schema` that is not strict", "json_schema", "guided_json"),
+    *served("vLLM", "one of these texts", "guided_choice", neutral=([],)),
     *served("OpenAI", "text alone", "modalities", where=CHAT, neutral=([], ["text"])),
     *served(
         "OpenAI",
@@ -140,6 +161,7 @@ _HARMLESS = (
     *harmless("SGLang", "about images and sound, which are refused where they stand", "min_dynamic_patch"),
     *harmless("SGLang", "about images and sound, which are refused where they stand", "use_audio_in_video"),
     *harmless("vLLM", "how many tokens share an event", "stream_interval"),
+    *harmless("vLLM", "which of its backends holds to a form", "guided_decoding_backend"),
     *harmless("vLLM", "of other endpoints", "return_token_offsets", "return_mm_kwargs", "routed_experts_prompt_start"),
     *harmless("SGLang", "of a feature that is refused", "routed_experts_start_len", "ngram_corpus_id"),
     *harmless(
@@ -220,7 +242,22 @@ TABLE: Table = {
         *refused("Anthropic", THINK, budget_tokens=NEVER, display=NEVER),
         *refused("DeepSeek, Z.ai", THINK, clear_thinking=NEVER),
     ),
-    "response_format.": served("OpenAI", "type `text` alone", "type", "json_schema", "schema"),
+    "response_format.": (
+        *served("OpenAI", "`text`, `json_object` or `json_schema`", "type"),
+        *served("OpenAI", "an object with `schema` and perhaps `strict`", "json_schema"),
+        *served("llama-server", "of a `json_object`, not strict", "schema"),
+    ),
+    "structured_outputs.": (
+        *served("vLLM", "a schema, not strict", "json"),
+        *served("vLLM", "a regular expression", "regex"),
+        *served("vLLM", "texts", "choice"),
+        *served("vLLM", "a grammar in Lark's notation", "grammar"),
+        *served("vLLM", "any JSON object", "json_object"),
+        *harmless("vLLM", "how its own backends work", "disable_fallback", "disable_any_whitespace"),
+        *refused("vLLM", "additional properties are as the schema says", disable_additional_properties=OFF),
+        *refused("vLLM", "blanks are ours to choose", whitespace_pattern=NEVER),
+        *refused("vLLM", "a form holds for the whole answer", structural_tag=NEVER),
+    ),
     "messages[].": _MESSAGE,
     "messages[].content[].": (
         *served("OpenAI", "text, or an assistant's refusal", "type", "text", "refusal"),

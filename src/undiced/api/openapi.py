@@ -28,6 +28,7 @@ _KINDS: dict[str, tuple[str, Where]] = {  # which schema describes the objects o
     "Function": ("messages[].tool_calls[].function.", Where.CHAT),
     "StreamOptions": ("stream_options.", Where.BOTH),
     "ResponseFormat": ("response_format.", Where.BOTH),
+    "StructuredOutputs": ("structured_outputs.", Where.BOTH),
     "Reasoning": ("reasoning.", Where.CHAT),
     "ThinkingSwitch": ("thinking.", Where.CHAT),
 }

@@ -56,11 +56,21 @@ class StreamOptions(msgspec.Struct):
 
 
 class ResponseFormat(msgspec.Struct):
-    """The asked form of the answer; only `text` is served, without a schema."""
+    """The asked form of the answer."""
 
     type: str = "text"
     json_schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
     schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
+
+
+class StructuredOutputs(msgspec.Struct):
+    """The asked form of the answer: one of these."""
+
+    json: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
 
 
 class Reasoning(msgspec.Struct):
@@ -101,6 +111,14 @@ class Body(msgspec.Struct, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    json_schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
+    regex: str | None = None
+    grammar: str | None = None
+    guided_json: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
     cache_salt: str | None = None
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
 from undiced.api.limits import check_numbers, in_range
-from undiced.api.schemas import NULL
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
 from undiced.core.usual import settled
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from undiced.api.ports import Tokenizer
-    from undiced.api.schemas import Body, ChatBody, CompletionBody, ResponseFormat
+    from undiced.api.schemas import Body, ChatBody, CompletionBody
     from undiced.api.settings import Settings
     from undiced.core.usual import Numbers
+    from undiced.grammar import Form
 
 USUAL_TEXT_TOKENS = 16  # as OpenAI's reference has it
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -44,6 +44,7 @@ class Job:
         stream, include_usage, continuous_usage: the form of the answer.
         cache_salt: cached prefixes are shared only within a salt.
         scored: the prompt's tokens get log-probabilities too.
+        form: what the answer has to look like, or None.
     """
 
     n: int
@@ -59,6 +60,7 @@ class Job:
     cache_salt: str
     usual_tokens: int | None = None
     scored: bool = False
+    form: Form | None = None
 
     @property
     def scores(self) -> int:
@@ -126,7 +128,6 @@ def _one_of(wire: Body, old: str, new: str) -> int | None:
 
 
 def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, own: Numbers) -> Job:
-    _only_text(wire.response_format)
     vocab = tokenizer.vocab_size
     max_tokens, min_tokens = _lengths(wire)
     n = 1 if wire.n is None else int(wire.n)
@@ -156,15 +157,6 @@ def _salt(salt: str, settings: Settings) -> str:
     if len(salt) > settings.max_salt_chars:
         raise InvalidRequestError(f"cache_salt has over {settings.max_salt_chars} characters.", param="cache_salt")
     return salt
-
-
-def _only_text(form: ResponseFormat | None) -> None:
-    if form is None or (form.type == "text" and form.json_schema == form.schema == NULL):
-        return
-    what = f"'{form.type[:40]}'" if form.type != "text" else "'text' with a schema"
-    raise NotServedError(
-        f"response_format {what} is not supported yet.", param="response_format", remedy="Use type 'text'."
-    )
 
 
 def _lengths(wire: Body) -> tuple[int | None, int]:

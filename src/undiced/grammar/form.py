@@ -65,10 +65,7 @@ def schema_form(schema: object, *, strict: bool, place: str) -> Form:
         walk.ignored.append(f"{place}.{_ONE_OF}")
         problem = problem_of(form.grammar)
     if problem:
-        named = next(
-            (path for name, path in walk.first.items() if re.search(rf"\b{re.escape(name)}\b", problem)), place
-        )
-        raise _refused(named, problem)
+        raise _refused(_path_of(problem, walk), problem)
     return Form(form.grammar, tuple(walk.ignored))
 
 
@@ -126,6 +123,14 @@ def problem_of(grammar: str) -> str:
     from llguidance import LLMatcher
 
     return LLMatcher.validate_grammar(grammar, None, limits=parser_limits())
+
+
+def _path_of(problem: str, walk: Walk) -> str:
+    """The path of the keyword that the library complains about, as far as its words tell."""
+    if problem.startswith("Pointer"):
+        problem = "$ref"
+    named = (path for name, path in walk.first.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", problem))
+    return next(named, walk.place)
 
 
 def _text(schema: object, place: str) -> str:

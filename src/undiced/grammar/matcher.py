@@ -25,7 +25,7 @@ class Vocabulary:
     """The tokens that a model draws from.
 
     Attributes:
-        tokens: what each id spells; of control tokens their names.
+        tokens: what each id spells; of control tokens their names. Ids beyond them are never drawn.
         control: ids that no text produces; a grammar reaches them by name alone.
         ends: ids that end an answer, at least one.
         encode: the ids of a text. The library asks it for the tokens of forced text; masks are wrong without it.
@@ -64,10 +64,6 @@ class LlGrammars:
                 while len(self._compiled) > _KEPT:
                     self._compiled.popitem(last=False)
         return LlMatcher(found.deep_copy())
-
-    def knows(self, grammar: str) -> bool:
-        """Whether `matcher` would be fast."""
-        return grammar in self._compiled
 
     def _compile(self, grammar: str) -> LLMatcher:
         from llguidance import LLMatcher
@@ -124,7 +120,10 @@ class _Spelled:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.eos_token_id = vocabulary.ends[0]
         self.bos_token_id = None
-        self.tokens = list(vocabulary.tokens)
+        self.tokens = [
+            *vocabulary.tokens,
+            *[b""] * (vocabulary.size - len(vocabulary.tokens)),
+        ]  # no text leads to those
         self.special_token_ids = list(vocabulary.control)
         self._encode = vocabulary.encode
 

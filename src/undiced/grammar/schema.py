@@ -95,7 +95,7 @@ class Walk:
         """Whether a keyword without schemas goes into the grammar."""
         if key in _NOTES or (key == "uniqueItems" and value is False):
             return False
-        if key not in _KEPT or (key == "format" and value not in _FORMATS):
+        if key not in _KEPT or (key == "format" and not (isinstance(value, str) and value in _FORMATS)):
             what = f"the format {quoted(value)}" if key == "format" else f"the keyword '{key[:64]}'"
             if self.strict:
                 raise self._refused(path, f"cannot be kept to: {what} is not supported")

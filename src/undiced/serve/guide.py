@@ -111,11 +111,11 @@ class Guidance:
         else:
             self.phase = Phase.OPENING if guide.think_start and guide.think_end else Phase.CONTENT
 
-    def begin(self) -> list[int]:
-        """The tokens that the answer has to begin with."""
+    def begin(self, room: int) -> list[int]:
+        """The tokens that the answer has to begin with, `room` of them at most."""
         if self.phase is Phase.THINKING:
-            return self._cut()
-        return self._forced() if self.phase is Phase.CONTENT else []
+            return self._cut(room)
+        return self._forced(room) if self.phase is Phase.CONTENT else []
 
     def end_thought(self) -> bool:
         """Whatever the budget, the thought shall end with its next token; returns whether there is one."""
@@ -137,47 +137,49 @@ class Guidance:
             row.view("u4")[first // _WORD] |= 1 << first % _WORD
         return True
 
-    def take(self, token: int) -> list[int]:
-        """Go on by a token that was drawn and did not end the sequence; returns those that must follow."""
+    def take(self, token: int, room: int) -> list[int]:
+        """Go on by a token that was drawn and did not end the sequence; returns what must follow, `room` at most."""
         if self.phase is Phase.OPENING:
             if token == self._guide.think_start[0]:
                 self.phase = Phase.THINKING
-                return [*self._guide.think_start[1:], *self._cut()]
+                more = list(self._guide.think_start[1 : 1 + room])
+                return more + self._cut(room - len(more))
             self.phase = Phase.CONTENT
         if self.phase is Phase.THINKING:
-            return self._think(token)
+            return self._think(token, room)
         if self._matcher is None:
             return []
         self._accept([token])
-        return self._forced()
+        return self._forced(room)
 
-    def _think(self, token: int) -> list[int]:
+    def _think(self, token: int, room: int) -> list[int]:
         guide = self._guide
         self._tail.append(token)
         self._left -= 1
         if tuple(self._tail) == guide.think_end:
-            return self._speak(guide.then)
-        return self._cut()
+            return self._speak(guide.then, room)
+        return self._cut(room)
 
-    def _cut(self) -> list[int]:
+    def _cut(self, room: int) -> list[int]:
         """The end of the thought, if it has to end now."""
         guide = self._guide
         spent = guide.budget != NO_BUDGET and self._left <= 0
         if not guide.think_end or not (spent or self._over):
             return []
-        return self._speak(guide.think_end + guide.then)
+        return self._speak(guide.think_end + guide.then, room)
 
-    def _speak(self, said: tuple[int, ...]) -> list[int]:
+    def _speak(self, said: tuple[int, ...], room: int) -> list[int]:
         """The thought is over, with these words."""
         self.phase = Phase.CONTENT
-        return [*said, *self._forced()]
+        words = list(said[:room])
+        return words + self._forced(room - len(words))
 
-    def _forced(self) -> list[int]:
-        """Go on as far as there is no choice."""
-        if self._matcher is None:
+    def _forced(self, room: int) -> list[int]:
+        """Go on as far as there is no choice, and room."""
+        if self._matcher is None or not self._forcing:
             return []
         forced: list[int] = []
-        while self._forcing and not self.finished and (more := self._matcher.forced()):
+        while not self.finished and (more := self._matcher.forced()[: room - len(forced)]):
             forced += more
             self._accept(more)
         return forced

@@ -311,7 +311,11 @@ class Scheduler:
         """Go on by the token in a delta, and by those that have to follow it."""
         token = delta.tokens[0]
         delta.stop_token = token if token in sequence.stops else None
-        given = [] if delta.stop_token is not None else sequence.give(guidance.take(token))
+        given = (
+            []
+            if delta.stop_token is not None
+            else sequence.give(guidance.take(token, sequence.max_tokens - sequence.generated))
+        )
         delta.tokens = [*sequence.untold, *delta.tokens, *given]
         if sequence.wants_logprobs:
             delta.logprobs = [*[0.0] * len(sequence.untold), *delta.logprobs, *[0.0] * len(given)]

@@ -75,7 +75,8 @@ class Sequence:
         self.order = (order_s + _HEAD_START_S[request.priority], serial)
         self.tokens = list(request.prompt)
         self.max_tokens = request.max_tokens
-        self.min_tokens = request.sampling.min_tokens
+        guided = request.guide is not None and request.guide.grammar  # it alone says when the answer is complete
+        self.min_tokens = 0 if guided else request.sampling.min_tokens
         self.stops = request.stops
         self.wants_logprobs = request.sampling.logprobs >= 0
         self.page_tokens = page_tokens
@@ -97,12 +98,11 @@ class Sequence:
         self.untold: list[int] = []
         self.uncounted: list[int] = []
         if guidance is not None and self.max_tokens:
-            self.untold = self.give(guidance.begin()[: self.max_tokens - 1])
+            self.untold = self.give(guidance.begin(self.max_tokens - 1))  # the last token is always drawn
         self.reset()
 
     def give(self, tokens: list[int]) -> list[int]:
-        """Go on by tokens that nobody drew, as far as there is room for them; returns those."""
-        tokens = tokens[: self.max_tokens - self.generated]
+        """Go on by tokens that nobody drew; returns them."""
         self.tokens += tokens
         self.generated += len(tokens)
         if self.request.sampling.penalizes:

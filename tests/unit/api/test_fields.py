@@ -41,6 +41,8 @@ def holding(place: str, name: str, value: object, where: Where) -> dict:
         return body | {"stream": True, "stream_options": {name: value}}
     if place == "response_format.":
         return body | {"response_format": {"type": "text", name: value}}
+    if place == "structured_outputs.":
+        return body | {"structured_outputs": {name: value}}
     if place == "reasoning.":
         return body | {"reasoning": {name: value}}
     if place == "thinking.":
@@ -134,6 +136,7 @@ KINDS = {
     "messages[].content[].": schemas.ContentPart,
     "messages[].tool_calls[].": schemas.ToolCall,
     "messages[].tool_calls[].function.": schemas.Function,
+    "structured_outputs.": schemas.StructuredOutputs,
 }
 
 

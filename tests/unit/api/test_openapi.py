@@ -46,7 +46,7 @@ def test_every_member_is_described_with_its_range(described, body):
         assert (member["minimum"], member["maximum"]) == (span.low, span.high)
     refused = {line.name for line in TABLE[""] if line.fate is Fate.REFUSED}
     assert set(schema["x-refused"]) <= refused
-    assert "guided_json" in schema["x-refused"] and "user" in schema["properties"]
+    assert "guided_decoding" in schema["x-refused"] and "user" in schema["properties"]
 
 
 def test_properties_and_version_say_what_runs(caller):

@@ -123,8 +123,6 @@ UNSUPPORTED = [
     ({"tool_choice": "required"}, "tool_choice"),
     ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
     ({"functions": [{"name": "f"}]}, "functions"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
-    ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}, "response_format"),
     ({"modalities": ["text", "audio"]}, "modalities"),
     ({"return_raw_tokens": True}, "return_raw_tokens"),
     (
@@ -138,9 +136,9 @@ UNSUPPORTED = [
         "messages[0].tool_calls[0].type",
     ),
     ({"extra_body": {"guided_json": {}}}, "extra_body"),
+    ({"guided_decoding": {"json": {}}}, "guided_decoding"),
+    ({"structured_outputs": {"structural_tag": "x"}}, "structured_outputs.structural_tag"),
     ({"function_call": {"name": "f"}}, "function_call"),
-    ({"response_format": {"json_schema": {"name": "x", "schema": {}}}}, "response_format"),
-    ({"response_format": {"type": "text", "schema": {"type": "object"}}}, "response_format"),
 ]
 
 

@@ -67,6 +67,7 @@ def test_sampling_parameters_reach_their_row() -> None:
     row = backend.batches[0].sampling[1]
     expected = {
         "target": -1,
+        "mask": -1,
         "slot": backend.batches[0].slots[1],
         "top_k": 7,
         "top_logprobs": 2,
