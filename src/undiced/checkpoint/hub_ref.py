@@ -71,7 +71,10 @@ def at_revision(text: str, revision: str | None) -> str:
         raise InvalidRequestError(
             f"{quoted(text)} has no revisions.", remedy="Models from the hub have them; leave out --revision."
         )
-    return f"{text.split('@')[0]}@{revision}"
+    name, _, own = text.partition("@")
+    if own not in ("", revision):
+        raise InvalidRequestError(f"{quoted(text)} names a revision already.", remedy="Leave out one of the two.")
+    return f"{name}@{revision}"
 
 
 def _plain(path: str) -> bool:

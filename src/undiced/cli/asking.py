@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
+from undiced.cli.options import HUB
 from undiced.core import mapping as asked
 
 _NAMED = "A configuration's name (llama-3.3-70b; `undiced models --configurations` lists them), a config.json, a model"
-Subject = Annotated[
-    str, typer.Argument(help=f"{_NAMED} folder or a checkpoint, or org/name at the hub.", metavar="MODEL")
-]
+Subject = Annotated[str, typer.Argument(help=f"{_NAMED} folder, a checkpoint, or {HUB}.", metavar="MODEL")]
 Timed = Annotated[
-    str, typer.Argument(help=f"{_NAMED} folder, a checkpoint, or a program of `undiced compile -o`.", metavar="MODEL")
+    str,
+    typer.Argument(
+        help=f"{_NAMED} folder, a checkpoint, {HUB}, or a program of `undiced compile -o`.", metavar="MODEL"
+    ),
 ]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
 Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]

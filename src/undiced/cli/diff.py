@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from undiced.cli.asking import Mapping
-from undiced.cli.options import DEFAULT_MODEL, Json
+from undiced.cli.options import DEFAULT_MODEL, HUB, Json
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
@@ -35,7 +35,9 @@ def diff(
         typer.Argument(metavar="A", help="graph interprets the model, host computes on this machine, wafer on a mesh."),
     ],
     second: Annotated[Executor, typer.Argument(metavar="B", help="Another of them.")],
-    model: Annotated[str, typer.Option(help="A catalog name, a GGUF file or a Hugging Face folder.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help=f"A catalog name, a GGUF file, a Hugging Face folder, or {HUB}.")
+    ] = DEFAULT_MODEL,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="The text whose values are compared.")] = None,
     most: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Tokens of the text, at most.")] = 16,
     tolerance: Annotated[

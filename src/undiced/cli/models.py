@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import Json, Revision
+from undiced.cli.options import HUB, Json, Revision
 
 if TYPE_CHECKING:
     from undiced.checkpoint import PackagedModel
@@ -37,7 +37,7 @@ def models(
 
 
 def pull(
-    name: Annotated[str, typer.Argument(help="A catalog name, or org/name at the hub.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help=f"A catalog name, or {HUB}.", metavar="NAME")],
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:

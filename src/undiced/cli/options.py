@@ -27,7 +27,8 @@ def _known(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-_MODEL = "A catalog name, a GGUF file, a Hugging Face folder, or org/name at the hub."
+HUB = "org/name[@REVISION] at the hub"
+_MODEL = f"A catalog name, a GGUF file, a Hugging Face folder, or {HUB}."
 Model = Annotated[str, typer.Argument(help=_MODEL, metavar="MODEL", autocompletion=_known)]
 Asked = Annotated[
     str,
@@ -37,7 +38,7 @@ Asked = Annotated[
 ]
 Question = Annotated[str | None, typer.Argument(help="What to answer.", metavar="QUESTION", show_default=False)]
 Revision = Annotated[
-    str | None, typer.Option("--revision", help="A branch, tag or commit of a model from the hub; main by default.")
+    str | None, typer.Option("--revision", help="A branch, tag or commit, as behind the @ of a name; main by default.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import Json, Revision
+from undiced.cli.options import HUB, Json, Revision
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A catalog name, a GGUF file, a Hugging Face folder, or org/name.", metavar="NAME")
+        str, typer.Argument(help=f"A catalog name, a GGUF file, a Hugging Face folder, or {HUB}.", metavar="NAME")
     ],
     revision: Revision = None,
     template: Annotated[bool, typer.Option("--template", help="Print the chat template alone.")] = False,

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import Json
+from undiced.cli.options import HUB, Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
 from undiced.core.exits import Exit
@@ -50,7 +50,8 @@ Words = str | None
 
 def sweep(
     models: Annotated[
-        list[str], typer.Argument(help="Configurations, config.json files or checkpoints.", metavar="MODEL...")
+        list[str],
+        typer.Argument(help=f"Configurations, config.json files, checkpoints or {HUB}.", metavar="MODEL..."),
     ],
     machine: Annotated[str, typer.Option(help=f"A machine, {_LIST}wse2,wse3.")] = "wse3",
     wafers: Annotated[Words, typer.Option(help=f"Wafers, {_LIST}1,2,4; the fewest that fit by default.")] = None,

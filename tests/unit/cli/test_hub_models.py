@@ -127,6 +127,30 @@ def test_a_revision_is_an_option_too(hub: Hub) -> None:
             run(command, "smollm2-135m", "--revision", commit)
 
 
+def test_a_name_has_one_revision(hub: Hub) -> None:
+    with pytest.raises(InvalidRequestError, match="names a revision already"):
+        run("pull", f"{TINY}@main", "--revision", "v2")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "generate -p Hi",
+        "chat",
+        "compile --machine toy-4x4",
+        "simulate --machine toy-4x4",
+        "sweep --machine toy-4x4",
+        "run -p Hi",
+        "diff graph host --model",
+    ],
+)
+def test_every_command_takes_a_name_with_its_revision(hub: Hub, command: str) -> None:
+    commit = hub.repositories[TINY].commit
+    found = CliRunner().invoke(app, [*command.split(), f"{TINY}@{commit}"])
+    assert hub.brought() and not isinstance(found.exception, ModelNotFoundError)
+    assert all(f"/{commit}" in path for path in hub.asked), "another revision is asked for"
+
+
 def test_what_is_at_the_hub_can_be_simulated_without_its_weights(hub: Hub) -> None:
     config = subject(TINY).config
     assert (config.name, config.family, config.layers) == ("tiny", "llama", 3)
