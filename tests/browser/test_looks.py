@@ -157,3 +157,15 @@ def test_figures_and_buttons_take_no_new_room_at_the_end(page, width):
     )
     assert abs(after - before) < 1
     assert text(page, "#status").startswith("Answer ended")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_the_api_fits_and_follows_the_theme(browser, server, width, dark):
+    browser.size(width, 700, dark=dark)
+    browser.open(f"{server.url}/docs")
+    browser.until(f"document.documentElement.dataset.theme === '{'dark' if dark else 'light'}'")
+    assert browser.run("document.querySelector('main').scrollWidth <= innerWidth")
+    browser.run("document.querySelector('a[href=\"#ChatBody\"]').click()")
+    assert browser.run("document.querySelector('#ChatBody').getBoundingClientRect().top < innerHeight")
+    assert browser.complaints() == []

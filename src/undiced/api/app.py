@@ -18,6 +18,7 @@ from undiced.api.gate import Gate
 from undiced.api.key import Lock
 from undiced.api.models import describe, get_model, health, list_models, metrics, props, tcp_warming, version
 from undiced.api.page import is_page, page_routes
+from undiced.api.reference import show_reference
 from undiced.api.request_log import entry_of
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
@@ -47,6 +48,7 @@ def build_app(service: Service) -> Starlette:
             Route("/props", props, methods=["GET"]),
             Route("/version", version, methods=["GET"]),
             Route("/openapi.json", describe, methods=["GET"]),
+            Route("/docs", show_reference, methods=["GET"]),
             *page_routes(),
         ],
         middleware=[Middleware(_Edge, service=service)],

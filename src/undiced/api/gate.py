@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import HostError, OriginError
+from undiced.api.page import PAGES
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Gate:
         """No browser, a request by our own page, or one that a browser makes without a page's script."""
         site = read.get(b"sec-fetch-site", b"none")
         opened = (read.get(b"sec-fetch-mode"), read.get(b"sec-fetch-dest")) == (b"navigate", b"document")
-        page = opened and scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
+        page = opened and scope["path"] in PAGES and scope["method"] in ("GET", "HEAD")
         if self._any_origin or page or site in (b"none", b"same-origin"):
             return Verdict(self._fields)
         return Verdict(self._fields, _foreign(""))

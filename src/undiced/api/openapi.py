@@ -32,6 +32,12 @@ _KINDS: dict[str, tuple[str, Where]] = {  # which schema describes the objects o
     "Reasoning": ("reasoning.", Where.CHAT),
     "ThinkingSwitch": ("thinking.", Where.CHAT),
 }
+_CHAT: Schema = {
+    "messages": [{"role": "user", "content": "Name three primary colors."}],
+    "temperature": 0,
+    "max_tokens": 100,
+}
+_TEXT: Schema = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 8}
 _OBJECT: Schema = {"type": "object"}
 _ERROR: Schema = {
     "type": "object",
@@ -79,8 +85,8 @@ def document(version: str, *, key: bool) -> Schema:
 
 def _paths() -> Schema:
     paths: Schema = {
-        "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody")},
-        "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody")},
+        "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody", _CHAT)},
+        "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody", _TEXT)},
     }
     for path, (summary, kind) in _READ.items():
         get: Schema = {"summary": summary, "responses": _responses({kind: {"schema": _shown(kind)}})}
@@ -94,8 +100,8 @@ def _paths() -> Schema:
     return paths
 
 
-def _post(name: str, summary: str, body: str) -> Schema:
-    content = {"application/json": {"schema": {"$ref": _REF.format(name=body)}}}
+def _post(name: str, summary: str, body: str, example: Schema) -> Schema:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=body)}, "example": example}}
     answers = {"application/json": {"schema": _OBJECT}, "text/event-stream": {"schema": {"type": "string"}}}
     return {
         "operationId": name,

@@ -22,7 +22,8 @@ POLICY = "; ".join((
     "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
     "require-trusted-types-for 'script'", "trusted-types 'none'",
 ))  # fmt: skip
-_HEADERS = {
+PAGES = frozenset(("/", "/docs"))  # what a browser opens; a link of another site may lead there
+HEADERS = {
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
@@ -46,8 +47,8 @@ def page_routes() -> list[Route]:
 
 
 def is_page(path: str) -> bool:
-    """Whether a path is the chat page's or one of its files'."""
-    return path == "/" or path.startswith("/static/")
+    """Whether a path is a page for people, or one of its files."""
+    return path in PAGES or path.startswith("/static/")
 
 
 def _found(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
@@ -66,7 +67,7 @@ def _ending(file: Traversable) -> str:
 def _serve(file: Traversable) -> Callable[[Request], Awaitable[Response]]:
     body = file.read_bytes()
     tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-    headers = {**_HEADERS, "etag": tag, "content-type": _KINDS[_ending(file)]}
+    headers = {**HEADERS, "etag": tag, "content-type": _KINDS[_ending(file)]}
 
     async def endpoint(request: Request) -> Response:
         """The file, or 304 to who has it already."""
