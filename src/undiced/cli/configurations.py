@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from undiced.model import ModelConfig
 
+_WIDE = 110  # columns in which all sizes have room
+
 
 def list_configurations(as_json: bool) -> None:
     """Prints all of them; a packaged model that is one is named beside it."""
@@ -54,34 +56,23 @@ def _table(found: list[dict[str, object]]) -> None:
 
     from undiced.cli.terminal import table_console
 
+    console = table_console(highlight=False)
+    shapes = ("DIM", "HEADS", "KV", "FFN") if console.width >= _WIDE else ()  # --json has them, too
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "NAME",
-        "FAMILY",
-        "PARAMETERS",
-        "ACTIVE",
-        "LAYERS",
-        "DIM",
-        "HEADS",
-        "KV",
-        "FFN",
-        "EXPERTS",
-        "CONTEXT",
-    ):
+    for column in ("NAME", "FAMILY", "PARAMETERS", "ACTIVE", "LAYERS", *shapes, "EXPERTS", "CONTEXT"):
         grid.add_column(column, justify="left" if column in ("NAME", "FAMILY") else "right", no_wrap=True)
     for each in found:
-        experts = f"{each['experts_per_token']} of {each['experts']}" if each["experts"] else "-"
-        columns = (f"{each[name]:,}" for name in ("layers", "dim", "heads", "kv_heads", "ffn"))
+        names = ("dim", "heads", "kv_heads", "ffn")[: len(shapes)]
         counts = (billions(float(str(each[name]))) for name in ("parameters", "active_parameters"))
         grid.add_row(
             str(each["name"]),
             str(each["family"]),
             *counts,
-            *columns,
-            experts,
+            *(f"{each[name]:,}" for name in ("layers", *names)),
+            f"{each['experts_per_token']} of {each['experts']}" if each["experts"] else "-",
             f"{int(str(each['context'])) // 1024:,}k",
         )
-    table_console().print(grid)
+    console.print(grid)
 
 
 def billions(count: float) -> str:

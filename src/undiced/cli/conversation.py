@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
 
 _HELP = f"""/reset           starts again
 /system TEXT     sets the system prompt
-/set NAME VALUE  changes a number, as in /set temperature 0.5; /set NAME default takes it back
-/show            shows the numbers, the system prompt and how long the conversation is
+/set NAME VALUE  changes a number: /set temperature 0.5; default takes it back
+/show            shows the numbers, the system prompt, the length so far
 /continue        goes on with an answer that was cut
-/save FILE       writes the conversation, as text, or as messages of the API if it ends in .json
+/save FILE       writes the conversation: text, or JSON if it ends in .json
 /exit            leaves, as Ctrl-D does
-{FENCE} begins and ends a message of several lines; a line that ends in \\ goes on in the next one.
+{FENCE} begins and ends a message of several lines.
+A line that ends in \\ goes on in the next one.
 Ctrl-C stops an answer, and drops what is typed."""
 
 
@@ -150,7 +152,7 @@ class Conversation:
         """Stream an answer and account for it; None and a red line if there can be none."""
         answer, stopped = None, False
         try:
-            with interruptible() as interrupted, self._shown() as show:
+            with interruptible() as interrupted, showing(silent=self.as_json) as show:
                 told, params = self._fitting(resume)
                 for piece, so_far in self.llm.stream(told, params, resume=resume):
                     answer = so_far
@@ -165,22 +167,10 @@ class Conversation:
         self._account(answer, stopped)
         return answer.text
 
-    @contextlib.contextmanager
-    def _shown(self) -> Iterator[Callable[[str], None]]:
-        """Takes the pieces of an answer, and shows them to people."""
-        if self.as_json:
-            yield lambda piece: None
-            return
-        shown = showing()
-        try:
-            yield shown.write
-        finally:
-            shown.end()
-
     def _refuse(self, error: UndicedError) -> None:
-        from undiced.cli.terminal import code_of, emit, error_object
+        from undiced.cli.terminal import code_of, emit, error_object, folded
 
-        typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
+        typer.secho(folded(f"error: {printable(str(error))}", sys.stderr), fg="red", err=True)
         if self.as_json:
             emit(error_object(code_of(error), error.message, error.remedy))
 

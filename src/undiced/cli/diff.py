@@ -127,8 +127,9 @@ def lines(found: Parting, a: str, b: str) -> list[str]:
     if first is None:
         return [*out, f"No value is further apart than {found.tolerance:g} of its root mean square."]
     where = f"layer {first.layer}, " if first.layer >= 0 else ""
+    both = f"{a} {first.a:.6g}, {b} {first.b:.6g}"
     return [
         *out,
-        f"They part at {where}{first.op}, {first.value}: {first.error:.3g} apart, {first.relative:.2e} of its root mean"
-        f" square, at token {first.token}, column {first.column} ({a} {first.a:.6g}, {b} {first.b:.6g}).",
+        f"They part at {where}{first.op}, {first.value}, at token {first.token}, column {first.column}:",
+        f"{first.error:.3g} apart, {first.relative:.2e} of its root mean square ({both}).",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from undiced.cli.bystanders import Bystanders
 from undiced.cli.options import DEFAULT_MODEL, Json, Model, Threads
+from undiced.cli.terminal import folded
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -182,6 +184,6 @@ def _show(found: Findings) -> None:
     for name, value in rows:
         typer.echo(printable(f"{name:<18}{value}"))
     for remedy in found.remedies:
-        typer.secho(f"! {remedy}", fg="yellow")
+        typer.secho(folded(f"! {remedy}", sys.stdout), fg="yellow")
     if not found.remedies:
         typer.secho("Nothing to improve.", fg="green")

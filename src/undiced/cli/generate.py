@@ -24,12 +24,14 @@ from undiced.cli.options import (
     asked,
 )
 from undiced.core.errors import InvalidRequestError
-from undiced.core.printable import printable
 from undiced.core.usual import TEXT_TOKENS
 
 if TYPE_CHECKING:
     from undiced.llm import LLM
     from undiced.outputs import Completion
+
+
+_BASE = "The model has no chat template."
 
 
 def generate(
@@ -61,17 +63,14 @@ def generate(
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
     from undiced.cli.opening import opened
-    from undiced.cli.terminal import emit, typed
+    from undiced.cli.showing import showing
+    from undiced.cli.terminal import emit, folded, typed
     from undiced.params import USUAL_LIMIT, SamplingParams
 
     model, question = asked(model, question)
     if prompt is not None and question is not None:
         raise InvalidRequestError("The question stands there twice.", remedy="Leave --prompt out.")
     text = question if question is not None else prompt if prompt is not None else "-"
-    if text == "-":
-        if sys.stdin.isatty():
-            typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
-        text = typed()
     params = SamplingParams(
         max_tokens=max_tokens or USUAL_LIMIT,
         temperature=temperature,
@@ -82,23 +81,28 @@ def generate(
         stop=tuple(stop or ()),
     )
     with opened(model, revision, threads, max_context, quiet=as_json) as llm:
+        if text == "-":  # asked for once it is known that there is such a model
+            if sys.stdin.isatty():
+                typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
+            text = typed()
         if not text.strip():
             raise InvalidRequestError("The prompt is empty.", remedy="Give a text with --prompt, or on the input.")
         answer = None
         talk = llm.can_chat if chat is None else chat
         told = [{"role": "user", "content": text.strip()}] if talk else text
-        for piece, so_far in llm.stream(told, params):
-            answer = so_far
-            if not as_json:
-                typer.echo(printable(piece), nl=False)
+        with showing(silent=as_json, markdown=talk) as write:
+            for piece, so_far in llm.stream(told, params):
+                answer = so_far
+                write(piece)
         assert answer is not None  # the last delta carries the account, so there is at least one
-        unasked = chat is None and llm.chat_problem
-        note = f"Continued, not answered. {unasked}" if unasked else advice(llm, answer, talk=talk)
+        note = advice(llm, answer, talk=talk)
+        if chat is None and not talk:
+            note = f"Continued, not answered. {llm.chat_problem or _BASE} {note}".strip()
     if as_json:
         emit(summary(answer) | ({"note": note} if note else {}))
     else:
-        typer.echo()
-        typer.secho("\n".join(filter(None, (figures(answer), note))), fg="bright_black", err=True)
+        notes = "\n".join(filter(None, (figures(answer), note)))
+        typer.secho(folded(notes, sys.stderr), fg="bright_black", err=True)
 
 
 def advice(llm: LLM, answer: Completion, *, talk: bool) -> str:

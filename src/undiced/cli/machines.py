@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from undiced.core.errors import InvalidRequestError
 if TYPE_CHECKING:
     from undiced.machine.constant import Constant
     from undiced.machine.wafer import Wafer
+
+_NAME = 13  # columns
+_WIDE = 110  # columns in which a meaning has room beside its figure
 
 
 def machines(
@@ -82,18 +86,24 @@ def _list(known: list[Wafer]) -> None:
         columns, rows = wafer.mesh.size
         sram, clock = wafer.core.sram_bytes.value, wafer.system.clock_hz.value / 1e9
         typer.echo(
-            f"{wafer.name}   {columns} x {rows} usable cores, {sram / 1024:.0f} KiB each: "
-            f"{sram * wafer.mesh.cores / 1e9:.1f} GB on a wafer, at {clock:g} GHz"
+            f"{wafer.name:<{_NAME}}{columns} x {rows} usable cores, {sram / 1024:.0f} KiB each: "
+            f"{sram * wafer.mesh.cores / 1e9:.1f} GB a wafer, at {clock:g} GHz"
         )
-    typer.echo("toy-8x8, toy-8x8:48K   a mesh of wse3's cores, columns x rows, with that SRAM a core")
-    typer.echo("FILE.toml   a machine of your own; `undiced machines wse3 --toml` prints one to start from")
+    typer.echo(f"{'toy-8x8':<{_NAME}}a mesh of wse3's cores, columns x rows")
+    typer.echo(f"{'toy-8x8:48K':<{_NAME}}the same with that SRAM a core")
+    typer.echo(f"{'FILE.toml':<{_NAME}}one of your own; to start: undiced machines wse3 --toml > FILE.toml")
 
 
 def _show(wafer: Wafer, sources: bool) -> None:
-    from rich.console import Console
+    """A line per figure with its meaning beside it, or under it where the terminal is narrow."""
     from rich.table import Table
 
-    meanings, console = wafer.meanings(), Console()
+    from undiced.cli.terminal import table_console
+
+    meanings, console = wafer.meanings(), table_console(highlight=False)
+    if console.width < _WIDE:
+        _show_narrow(wafer, sources, console.width)
+        return
     for section, each in groupby(wafer.constants(), key=lambda pair: pair[0].split(".")[0]):
         grid = Table(box=None, pad_edge=False, header_style="bold", expand=False)
         grid.add_column(f"[{section}]".replace("[", r"\["), no_wrap=True)
@@ -109,6 +119,19 @@ def _show(wafer: Wafer, sources: bool) -> None:
             )
         console.print(grid)
         console.print()
+
+
+def _show_narrow(wafer: Wafer, sources: bool, columns: int) -> None:
+    meanings, last = wafer.meanings(), ""
+    for name, constant in wafer.constants():
+        section, field = name.split(".")
+        if section != last:
+            typer.secho(f"[{section}]" if not last else f"\n[{section}]", bold=True)
+        last = section
+        unit = "" if constant.unit == "1" else constant.unit
+        typer.echo(f"{field:<26} {constant.value:>13,.10g} {unit:<10} {_known(constant)}")
+        said = f"{meanings[name]}; {constant.source}" if sources else meanings[name]
+        typer.echo(textwrap.fill(said, columns, initial_indent="    ", subsequent_indent="    "))
 
 
 def _known(constant: Constant) -> str:

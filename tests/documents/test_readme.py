@@ -1,0 +1,187 @@
+"""README.md, claim by claim. A figure in it belongs to a phrase here, and the phrase to a test or a record.
+
+Blocks of code are test_blocks.py's. Rules that tests keep elsewhere are named, not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.markdown import PAGES, ROOT, prose
+from support.tiny_models import load_case
+
+from undiced import compile as compile_for
+from undiced import presets
+from undiced.checkpoint.catalog import CATALOG
+from undiced.cli.commands import COMMANDS, built
+from undiced.core.errors import UnsupportedError
+from undiced.core.formats import FORMATS
+from undiced.model import build_config
+from undiced.model.registry import config_from_json
+from undiced.program import Bounds
+
+README = PAGES[0].read_text()
+PROSE = " ".join(prose(PAGES[0]).split())
+MODEL = "smollm2-135m"
+
+# Phrases with figures, and what stands behind them: a test here or in a file, or a line of a record.
+CLAIMS = {
+    "SmolLM2-135M-Instruct (Apache-2.0, from a Python package)": "test_what_make_serve_fetches",
+    "Linux on x86-64, Python 3.11 or newer, make, and a C++20 compiler": "test_what_is_needed",
+    "The kernels use AVX-512 or AVX2": "native/tests/CMakeLists.txt",
+    "--machine wse3 -o FILE": "tests/documents/test_blocks.py",
+    "--wafers 1,2 --context 4k,32k": "tests/documents/test_blocks.py",
+    "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K)": "test_formats",
+    "Llama, Mistral, Qwen 2, Qwen 3, Gemma 3 and GPT-2 families": "test_families_of_the_host",
+    "3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
+    "SmolLM2-135M Q4_1: Undiced / llama.cpp | 0.0021 / 0.0027 | 0.0107 / 0.0126 | 97.4 / 96.6 % | 99.3 / 98.8 %":
+        "tests/oracle/test_quality.py",
+    "Gemma 3 270M Q4_K_M: Undiced / llama.cpp | 0.0018 / 0.0052 | 0.0099 / 0.0261 | 97.6 / 95.7 % | 99.2 / 97.8 %":
+        "mean KL 0.0018, llama.cpp 0.0052",
+    "The 70B figure is 906 at 0.85 GHz": "test_the_other_clock",
+    "90 % of the samples lie between 967 and 1,180 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
+    "in 32-bit numbers they get SmolLM2's tokens": "tests/unit/cli/test_published_mappings.py",
+    "AVX-512 in emulation": "tests/full.sh",
+}  # fmt: skip
+SPEED = re.search(r"## Speed\n(.*?)\nQuality is measured", README, re.DOTALL)[1]  # type: ignore[index]
+
+
+def test_every_figure_belongs_to_a_claim() -> None:
+    rest = PROSE.replace(" ".join(SPEED.split()), "")
+    for phrase in CLAIMS:
+        assert phrase in rest, f"README.md no longer says {phrase!r}"
+        rest = rest.replace(phrase, "")
+    names = r"\bSmolLM2-135M\b|docs/\S+|Apache-2\.0\.$|`apt-get [^`]*`|99th percentile"
+    assert not re.findall(r"\S*\d\S*", re.sub(names, "", rest))
+
+
+def test_what_stands_behind_a_claim_is_there() -> None:
+    here, log = Path(__file__).read_text(), " ".join((ROOT / "docs" / "LOG.md").read_text().split())
+    for behind in filter(None, CLAIMS.values()):
+        assert f"def {behind}(" in here or (ROOT / behind).exists() or behind in log, behind
+
+
+def test_commands_of_the_table_are_all_that_there_are() -> None:
+    table = README.split("| command | what it does |")[1].split("\n\n")[0]
+    cells = [row.strip("| ").split(" | ")[0] for row in table.splitlines()[2:]]
+    codes = [code for cell in cells for code in re.findall("`([^`]*)`", cell)]
+    assert {code.removeprefix("undiced ").split()[0] for code in codes} == set(COMMANDS) - {"help", "version"}
+
+
+def test_every_command_has_json() -> None:
+    for name in COMMANDS:
+        options = {option for parameter in built(name).params for option in parameter.opts}
+        assert "--json" in options or name in ("help", "version"), name
+
+
+def test_what_is_needed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11"
+    assert re.search(r"CXX_STANDARD 20|cxx_std_20", (ROOT / "CMakeLists.txt").read_text())
+
+
+def test_what_make_serve_fetches() -> None:
+    packaged = CATALOG[MODEL]
+    assert packaged.license == "Apache-2.0" and "SmolLM2-135M-Instruct" in packaged.file
+    assert "MODEL ?= smollm2-135m" in (ROOT / "Makefile").read_text()
+
+
+def test_formats() -> None:
+    assert set(re.search(r"GGUF file \(([^)]*)\)", PROSE)[1].split(", ")) == set(FORMATS)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("case", "runs"),
+    [(name, True) for name in ("llama", "mistral", "qwen2", "qwen3", "gemma3", "gpt2")]
+    + [(name, False) for name in ("mixtral", "qwen3-moe", "gpt-oss", "llama4", "deepseek-v3")],
+)
+def test_families_of_the_host(case: str, runs: bool) -> None:
+    config = load_case(case)["config"] | (
+        {"head_dim": 16} if case == "mistral" else {}
+    )  # the engine wants whole eights
+    graph = build_config(config_from_json(config, case))
+    if runs:
+        compile_for(graph, presets.host(threads=1), Bounds(batch=1, context=16))
+    else:
+        with pytest.raises(UnsupportedError):
+            compile_for(graph, presets.host(threads=1), Bounds(batch=1, context=16))
+
+
+def test_targets_of_make_that_are_named_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", README)) <= targets
+
+
+def test_links_lead_to_files_and_headings() -> None:
+    for page in (page for page in PAGES if page.name != "LOG.md"):
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+            if "://" not in link:
+                file, _, heading = link.partition("#")
+                target = (page.parent / file).resolve() if file else page
+                assert target.exists(), f"{page.name}: {link}"
+                assert not heading or heading in headings(target), f"{page.name}: {link}"
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def speeds() -> dict[str, list[float]]:
+    """The table of speeds: figures of each row."""
+    rows = [row.strip("| ").split("|") for row in SPEED.splitlines() if row.startswith("| ") and re.search(r"\d", row)]
+    figures = re.compile(r"\d[\d,.]*")
+    named = {row[0].strip(" *"): [figures.findall(cell) for cell in row[1:]] for row in rows}
+    return {name: [float(found[0].replace(",", "")) for found in row if found] for name, row in named.items()}
+
+
+def test_ratios_of_speed_follow_from_the_speeds_beside_them() -> None:
+    rows = speeds()
+    for ratio, ours, theirs in (
+        ("ratio, same file** (median of the rounds' ratios)", "Undiced, Q4_1 file", "llama.cpp, the same file"),
+        ("ratio, Q4_1 against its Q4_0", "Undiced, Q4_1 file", "llama.cpp, its repacked Q4_0"),
+        ("ratio, Q4_0 against Q4_0", "Undiced, that Q4_0 file", "llama.cpp, its repacked Q4_0"),
+    ):
+        quotients = [a / b for a, b in zip(rows[ours], rows[theirs], strict=True)]
+        assert rows[ratio] == pytest.approx(quotients, rel=0.15), ratio  # ratios are medians of rounds
+
+
+def test_the_share_of_the_limit_follows_from_the_bytes_of_a_token() -> None:
+    """Decode reads the file's weights, but for what a token does not need, once per token."""
+    share, bandwidth, megabytes, limit = (
+        float(re.search(pattern, SPEED)[1])  # type: ignore[index]
+        for pattern in (r"\| (\d+) % of", r"% of ([\d.]+) GB/s", r"(\d+) MB of weights", r"would be (\d+) tokens")
+    )
+    assert limit == pytest.approx(bandwidth * 1000 / megabytes, rel=0.01)
+    assert share == pytest.approx(100 * speeds()["Undiced, Q4_1 file"][0] / limit, rel=0.03)
+    assert megabytes * 1e6 == pytest.approx(CATALOG[MODEL].nbytes, rel=0.05)
+
+
+def test_the_measured_ratio_of_decode_is_in_the_log() -> None:
+    assert "to 2.10x of llama.cpp on the same file at 5d4ab1e" in " ".join(
+        (ROOT / "docs" / "LOG.md").read_text().split()
+    )
+    assert speeds()["ratio, same file** (median of the rounds' ratios)"][0] == 2.10 and "commit 5d4ab1e" in SPEED
+
+
+def test_the_range_of_the_70b_figure_is_the_page_s() -> None:
+    row = next(
+        line for line in (ROOT / "docs" / "validation.md").read_text().splitlines()
+        if line.startswith("| llama-3.3-70b on 8 wse3, one user | 1.1 GHz ")
+    )  # fmt: skip
+    figures = [float(cell.replace(",", "")) for cell in row.split("|")[3:7]]
+    assert [round(figure) for figure in (figures[1], figures[3])] == [967, 1180] and "1,159" in README
+
+
+@pytest.mark.slow
+def test_the_other_clock() -> None:
+    command = [sys.executable, "-m", "undiced", "simulate", "llama-3.3-70b", "--clock", "0.85", "--json"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert round(found["tokens_per_second"]) == 906
