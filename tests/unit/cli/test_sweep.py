@@ -10,7 +10,7 @@ from support.commands import run
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import CannotWriteError, InvalidRequestError
 from undiced.core.exits import Exit
 from undiced.model import preset
 from undiced.study import rows as study
@@ -88,7 +88,7 @@ def test_an_interruption_keeps_the_rows_that_are_there(monkeypatch, tmp_path):
     ],
 )
 def test_what_is_no_sweep_is_refused(arguments, message):
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises((InvalidRequestError, CannotWriteError)) as caught:
         run("sweep", *TOY, *arguments)
     assert message in str(caught.value) and caught.value.remedy
 

@@ -8,6 +8,7 @@ import pytest
 from support.commands import run
 
 from undiced.core.errors import (
+    CannotWriteError,
     CheckpointError,
     CompileError,
     InvalidRequestError,
@@ -103,7 +104,7 @@ def test_a_host_program(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
         (("map", "absent"), ProgramFileError, "Cannot open"),
         (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .svg nor .png"),
-        (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), InvalidRequestError, "Cannot write"),
+        (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), CannotWriteError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CheckpointError, "1 to 512"),
         (
             ("compile", "llama-3.1-8b", "--batch", "5000"),
