@@ -37,9 +37,8 @@ from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build, build_config
 from undiced.program import Bounds, HostProgram
 from undiced.program.file import decode
-from undiced.program.wafer.step import Step
-from undiced.sim.clock import time_step
-from undiced.sim.wafer_map import svg
+from undiced.sim.atlas.atlas import atlas
+from undiced.sim.views.page import page
 from undiced.study.program_file import open_program
 
 FEW, MANY, COMPILED = 150, 20_000, 25
@@ -158,8 +157,7 @@ def test_program_files_with_a_right_checksum_end_in_a_figure_or_one_error(
             try:
                 opened = open_program(path, "toy-9x9")
                 with opened.computing():
-                    step = Step(context=opened.program.bounds.context)
-                    svg(opened.program, opened.wafer, time_step(opened.program, opened.wafer, step))
+                    page(atlas(opened.program, opened.wafer), "layers")
             except UndicedError as error:
                 assert error.message
 

@@ -48,7 +48,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "simulate": _entry("wafer:simulate", "Time a model on wafers."),
         "sweep": _entry("sweep:sweep", "Time every combination of models, machines and choices."),
         "validate": _entry("validate:validate", "Simulate published measurements."),
-        "map": _entry("wafer:map_wafer", "Draw where every layer lies."),
+        "map": _entry(
+            "map:map_wafer", "Draw a model on wafers: its layers, time, memory, traffic and a token's time line."
+        ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "help": _entry("about:show_help", "Show what a command does, its options and examples."),

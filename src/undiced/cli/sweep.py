@@ -9,6 +9,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -45,6 +46,7 @@ _TOLD = (
 )
 _FITS = "What fits: "  # begins the remedy of what does not
 _LIST = "or a list: "
+_PICTURES = (".svg", ".png")
 Words = str | None
 
 
@@ -70,6 +72,10 @@ def sweep(
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write rows to this .csv file as they are found.")
     ] = None,
+    plotted: Annotated[
+        bool,
+        typer.Option("--plot", help="Draw tokens/s: in the terminal, or to a FILE.svg or .png that is named here."),
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with every column.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -77,6 +83,9 @@ def sweep(
     from undiced.study.question import Question
     from undiced.study.rows import points
 
+    models, picture = _picture(models, plotted)
+    if plotted and picture is None and (as_csv or as_json):
+        raise InvalidRequestError("A plot would stand among the data.", remedy="Name a file: --plot rows.svg.")
     if as_csv and as_json:
         raise InvalidRequestError("Two outputs at once.", remedy="Use --csv or --json.")
     if out is not None and out.suffix.lower() != ".csv":
@@ -88,7 +97,48 @@ def sweep(
     lists |= {name: [_count(name, each) for each in _words(name, text)] for name, text in counts.items() if text}
     lists |= {"clock": [_number("clock", each) for each in _words("clock", clock)]} if clock else {}
     found = points(Question(models[0], region=region), _few(lists))
-    _run(found, out, as_csv, as_json)
+    _run(found, out, as_csv, as_json, _Plot(plotted, picture))
+
+
+def _picture(models: list[str], plotted: bool) -> tuple[list[str], Path | None]:
+    """Models, and the picture that is named among them, as --plot FILE.svg does."""
+    named = [name for name in models if Path(name).suffix.lower() in _PICTURES]
+    models = [name for name in models if name not in named]
+    if named and not plotted:
+        raise InvalidRequestError(f"{named[0]} is no model.", remedy=f"Draw it with --plot {named[0]}.")
+    if len(named) > 1:
+        raise InvalidRequestError("Several pictures.", remedy="Name one .svg or .png file.")
+    if not models:
+        raise InvalidRequestError("No model is named.", remedy="Name one: undiced sweep llama-3.1-8b --plot rows.svg.")
+    return models, Path(named[0]) if named else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """Whether a plot is wanted, and where: in the terminal where no file is named."""
+
+    wanted: bool
+    file: Path | None
+
+    def show(self, found: list[Row], *, quiet: bool) -> None:
+        """Draw rows; says where. `quiet`: the output is data."""
+        from undiced.study.chart import chart
+
+        if not (self.wanted and found):
+            return
+        if self.file is None:
+            from undiced.cli.plot import plot
+
+            plot(chart(found))
+            return
+        from undiced.draw.chart import draw
+        from undiced.draw.raster import png
+
+        canvas = draw(chart(found))
+        drawn = png(canvas.document("light")) if self.file.suffix.lower() == ".png" else canvas.document().encode()
+        with writing(self.file):
+            self.file.write_bytes(drawn)
+        typer.echo(printable(str(self.file)), err=quiet)
 
 
 def _words(name: str, text: str) -> list[str]:
@@ -123,7 +173,7 @@ def _few(lists: dict[str, Sequence[object]]) -> dict[str, Sequence[object]]:
     return lists
 
 
-def _run(asked: list[Question], out: Path | None, as_csv: bool, as_json: bool) -> None:
+def _run(asked: list[Question], out: Path | None, as_csv: bool, as_json: bool, plot: _Plot) -> None:
     """All points in turn; what is there is printed even if the rest is not wanted any more."""
     from undiced.cli.terminal import Bar, counted, emit
     from undiced.study.rows import csv_head, csv_line
@@ -145,6 +195,7 @@ def _run(asked: list[Question], out: Path | None, as_csv: bool, as_json: bool) -
         emit(found)
     elif not as_csv:
         _table(found)
+    plot.show(found, quiet=as_csv or as_json)
     if ended == Exit.INTERRUPTED:
         typer.echo(f"Interrupted: {counted(len(found), 'row')} of {len(asked)} were found.", err=True)
     if out is not None and not as_json:

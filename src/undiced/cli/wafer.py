@@ -1,4 +1,4 @@
-"""`undiced compile`, `simulate` and `map`: the commands that ask what a model would do on a wafer.
+"""`undiced compile` and `simulate`: the commands that ask what a model would do on a wafer.
 
 Everything printed here is simulated, and says so.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from undiced.study.question import Placed, Question
 
 # What is decided once, when a model is compiled for wafers.
-_CHOICES = {
+CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
 }  # fmt: skip
 
@@ -78,7 +78,7 @@ def compile(
         raise InvalidRequestError(f"{model} is compiled already.", remedy="Time it with `undiced simulate`.")
     program: HostProgram | WaferProgram
     if machine == "host":
-        refuse_given(given, _CHOICES | {"phase", "clock"}, "has no effect on a host program")
+        refuse_given(given, CHOICES | {"phase", "clock"}, "has no effect on a host program")
         from undiced.llm import compile_for_host
 
         compiled = compile_for_host(model, max_batch=batch, max_context=context)
@@ -150,41 +150,11 @@ def simulate(
     if not is_program(model):
         _show(_answer(_placed(asked, quiet=as_json), asked), as_json)
         return
-    refuse_given(given, _CHOICES, "was decided when the program was compiled")
+    refuse_given(given, CHOICES, "was decided when the program was compiled")
     opened = open_program(Path(model), machine)
     with opened.computing():
         found = _answer(Placed(opened.program, opened.wafer), as_compiled(asked, opened.program))
     _show(found, as_json)
-
-
-def map_wafer(
-    file: Annotated[Path, typer.Argument(help="A program written by `undiced compile -o`.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--output", "-o", help="wafer.svg or wafer.png.")] = Path("wafer.svg"),
-    machine: Annotated[str | None, typer.Option(help="The .toml file that it was compiled for.")] = None,
-    context: Annotated[int | None, typer.Option(min=1, help="Positions attended.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Draw where every layer lies. Shows wafer by wafer, with the hottest collective."""
-    from undiced.cli.terminal import emit
-    from undiced.program.wafer.step import Step
-    from undiced.sim.clock import time_step
-    from undiced.sim.outlook import check_phase, is_prompt
-    from undiced.sim.raster import png
-    from undiced.sim.wafer_map import svg
-    from undiced.study.program_file import open_program
-
-    form = out.suffix.lower()
-    if form not in (".svg", ".png"):
-        raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name the file wafer.svg or wafer.png.")
-    opened = open_program(file, machine)
-    program, wafer = opened.program, opened.wafer
-    context = context or program.bounds.context
-    check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
-    with opened.computing():
-        drawing = svg(program, wafer, time_step(program, wafer, Step(context=context)))
-    with writing(out):
-        out.write_bytes(png(drawing) if form == ".png" else drawing.encode())
-    emit({"file": str(out)}) if as_json else typer.echo(printable(str(out)))
 
 
 def _placed(asked: Question, *, quiet: bool) -> Placed:

@@ -13,7 +13,6 @@ from undiced.core.errors import (
     CompileError,
     InvalidRequestError,
     ModelNotFoundError,
-    ProgramFileError,
     UndicedError,
 )
 from undiced.core.option import as_command_options
@@ -102,8 +101,8 @@ def test_a_host_program(tmp_path):
         (("compile", "llama-3.1-8b", "--sum-bits", "8"), CompileError, "--sum-bits"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
-        (("map", "absent"), ProgramFileError, "Cannot open"),
-        (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .svg nor .png"),
+        (("map", "absent"), ModelNotFoundError, "absent"),
+        (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .html, .svg nor .png"),
         (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), CannotWriteError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CheckpointError, "1 to 512"),
         (

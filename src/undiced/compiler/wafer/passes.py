@@ -15,7 +15,6 @@ from msgspec.structs import replace as with_fields
 
 from undiced.compiler.wafer.addresses import Map, kept_by, state_values
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
-from undiced.compiler.wafer.code import code_bytes
 from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import Choices
@@ -26,6 +25,7 @@ from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.arithmetic import banks
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
+from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS
 from undiced.program.wafer.layout import Axis

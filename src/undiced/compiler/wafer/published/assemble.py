@@ -12,7 +12,6 @@ from math import ceil
 from msgspec.structs import replace as with_fields
 
 from undiced.compiler.wafer.addresses import Lasting, Map, state_values
-from undiced.compiler.wafer.code import code_bytes
 from undiced.core.errors import CompileError
 from undiced.core.option import option
 from undiced.machine.arithmetic import banks
@@ -20,6 +19,7 @@ from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds, Rect
+from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.tree import Level, Tree
 from undiced.program.wafer.verify import verify

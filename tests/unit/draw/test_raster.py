@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from undiced.core.errors import UnsupportedError
-from undiced.sim import raster
+from undiced.draw import raster
 
 HEAD = '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40" font-family="sans-serif">'
 PAPER = '<rect width="100%" height="100%" fill="#ffffff"/>'

@@ -1,0 +1,142 @@
+"""`undiced map`: where a model lies on wafers and where its time goes, as a page or a picture.
+
+Knows what is asked and where it is written; what is shown is the atlas's, how it is drawn the views'.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from undiced.cli.asking import (
+    Batch,
+    Clock,
+    CodeBytes,
+    Groups,
+    Layers,
+    Mapping,
+    Objective,
+    Phase,
+    Region,
+    Stages,
+    Sums,
+    Timed,
+    Wafers,
+    Weights,
+)
+from undiced.cli.given import refuse_given
+from undiced.cli.options import Json
+from undiced.cli.report import writing
+from undiced.cli.wafer import CHOICES
+from undiced.core.errors import InvalidRequestError
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.cli.terminal import Bar
+    from undiced.sim.atlas.atlas import Atlas
+    from undiced.study.program_file import ProgramFile
+    from undiced.study.question import Question
+
+_Show = Literal["layers", "time", "sram", "traffic", "timeline"]
+_Theme = Literal["auto", "light", "dark"]
+_FORMS = (".html", ".svg", ".png")
+_DRAWN = 0.95  # of the work, when drawing begins
+
+
+def map_wafer(
+    given: typer.Context,
+    model: Timed,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", help="FILE.html has all views and tables, FILE.svg and FILE.png one view.")
+    ] = Path("wafer.html"),
+    show: Annotated[_Show, typer.Option(help="The view of an .svg or .png, and the first one of an .html.")] = "layers",
+    theme: Annotated[_Theme, typer.Option(help="Colors; auto follows the reader's (a .png is light).")] = "auto",
+    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    wafers: Wafers = None,
+    weights: Weights = "fp16",
+    sum_bits: Sums = 16,
+    mapping: Mapping = "undiced",
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
+    ] = None,
+    batch: Batch = 1,
+    region: Region = "auto",
+    groups: Groups = None,
+    stages: Stages = None,
+    layers: Layers = None,
+    phase: Phase = "decode",
+    objective: Objective = "latency",
+    clock: Clock = None,
+    code_bytes: CodeBytes = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
+    from undiced.cli.terminal import Bar, emit
+    from undiced.sim.atlas.record import record
+    from undiced.sim.views.words import stamp
+    from undiced.study.program_file import is_program, open_program
+    from undiced.study.question import Question
+
+    if out.suffix.lower() not in _FORMS:
+        raise InvalidRequestError(f"{out} is neither .html, .svg nor .png.", remedy="Name the file wafer.html.")
+    ready = is_program(model)
+    if ready:
+        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
+    asked = Question(
+        model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
+        stages, layers, code_bytes, clock,
+    )  # fmt: skip
+    opened = open_program(Path(model), machine) if ready else None
+    with Bar("Placing", quiet=as_json) as bar, opened.computing() if opened else nullcontext():
+        atlas = _of_program(opened, asked) if opened else _of_model(asked, bar)
+        bar.share(_DRAWN, "Drawing")
+        drawn = _drawn(atlas, out.suffix.lower(), show, theme)
+    with writing(out):
+        out.write_bytes(drawn)
+    if as_json:
+        emit({"file": str(out), **record(atlas)})
+        return
+    typer.echo(printable(str(out)))
+    if atlas.unfit is not None:
+        typer.echo(printable(stamp(atlas)), err=True)
+
+
+def _of_program(opened: ProgramFile, asked: Question) -> Atlas:
+    """Of a compiled program, which holds so many positions and no more."""
+    from undiced.program.wafer.step import Step
+    from undiced.sim.atlas.atlas import atlas
+    from undiced.sim.outlook import check_phase, is_prompt
+
+    context = asked.context or opened.program.bounds.context
+    check_phase(opened.program, Step(context=context), "prefill" if is_prompt(opened.program) else "decode")
+    return atlas(opened.program, opened.wafer, context, asked.clock_hz)
+
+
+def _of_model(asked: Question, bar: Bar) -> Atlas:
+    """Of a model, placed for this."""
+    from undiced.sim.atlas.atlas import atlas
+    from undiced.study.question import OURS, place
+
+    asked.check()
+    if asked.mapping == OURS and asked.way == "prefill":
+        raise InvalidRequestError(
+            "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
+            remedy="Leave --phase out.",
+        )
+    placed = place(asked, lambda share, what: bar.share(share * _DRAWN, what))
+    return atlas(placed.program, placed.wafer, asked.positions, asked.clock_hz, placed.wafers_given)
+
+
+def _drawn(atlas: Atlas, form: str, show: _Show, theme: _Theme) -> bytes:
+    from undiced.draw.raster import png
+    from undiced.sim.views.page import page
+    from undiced.sim.views.picture import picture
+
+    if form == ".html":
+        return page(atlas, show, theme).encode()
+    if form == ".svg":
+        return picture(atlas, show).document(theme).encode()
+    return png(picture(atlas, show).document("dark" if theme == "dark" else "light"))

@@ -1,0 +1,1 @@
+"""Drawing: shapes, letters, colors and axes as SVG, and SVG as PNG. Knows nothing of what is drawn."""

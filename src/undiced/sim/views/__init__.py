@@ -1,0 +1,1 @@
+"""How the map is drawn: a view each for layers, time, memory, traffic and a token's time line. Decides no figure."""

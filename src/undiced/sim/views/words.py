@@ -1,0 +1,45 @@
+"""Words: what stands above every view: the model, its speed, the bottleneck, what is assumed, and what does not fit."""
+
+from __future__ import annotations
+
+from undiced.core.option import as_command_options
+from undiced.sim.atlas.atlas import Atlas
+
+
+def heading(atlas: Atlas) -> str:
+    """What is drawn."""
+    mapping = "" if atlas.mapping == "undiced" else f", mapping {atlas.mapping}"
+    return f"{atlas.model} on {atlas.wafers} x {atlas.machine}{mapping}"
+
+
+def facts(atlas: Atlas) -> list[str]:
+    """How fast, where the time goes, and what stays empty; a sentence or two each."""
+    timing, slowest = atlas.timing, atlas.places[atlas.bottleneck]
+    shapes = sorted({f"{place.rect.width} x {place.rect.height}" for place in atlas.places})
+    count = f"{len(atlas.places)} region{'s' * (len(atlas.places) != 1)}"
+    per, size = (
+        ("prompt", f"a prompt of {atlas.context:,}") if atlas.prompt else ("token", f"context {atlas.context:,}")
+    )
+    found = [
+        f"Simulated, not measured: {atlas.tokens_per_second:,.0f} tokens/s for one user, {timing.token_cycles:,.0f} "
+        f"cycles per {per}, {size}, at {timing.clock_hz / 1e9:.4g} GHz (clock {atlas.clock}).",
+        f"{count} of {', '.join(shapes)} cores, {atlas.covered:.0%} of the used wafers' cores. Bottleneck: region "
+        f"{slowest.name}, {slowest.timed.cycles:,.0f} cycles, the initiation interval.",
+    ]
+    if atlas.wafers_given is not None and atlas.wafers_given > atlas.wafers:
+        empty = atlas.wafers_given - atlas.wafers
+        found.append(f"{atlas.wafers_given} wafers given, {atlas.wafers} used: {empty} stay empty and are not drawn.")
+    return found
+
+
+def stamp(atlas: Atlas) -> str:
+    """That the model does not fit, and what would; nothing if it does."""
+    if atlas.unfit is None:
+        return ""
+    return f"Does not fit: {atlas.unfit.why}. What fits: {as_command_options(atlas.unfit.remedy)}."
+
+
+def assumptions(atlas: Atlas) -> str:
+    """The constants that nothing tells, with their values."""
+    told = ", ".join(f"{name} {constant.value:g} {constant.unit}" for name, constant in atlas.assumed)
+    return f"Assumed constants of {atlas.machine} that the cycles depend on: {told}." if told else ""
