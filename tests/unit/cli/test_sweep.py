@@ -4,16 +4,20 @@ import csv
 import io
 import json
 import tomllib
+from xml.etree import ElementTree
 
 import pytest
 from support.commands import run
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.core.errors import CannotWriteError, InvalidRequestError
+from undiced.cli.plot import lines
+from undiced.core.errors import InvalidRequestError, UndicedError
 from undiced.core.exits import Exit
+from undiced.draw.chart import Chart, Series
 from undiced.model import preset
 from undiced.study import rows as study
+from undiced.study.chart import chart as chart_of
 
 TOY = ("smollm2-135m", "--machine", "toy-64x64", "--region", "64x64", "--layers", "1")
 
@@ -85,12 +89,68 @@ def test_an_interruption_keeps_the_rows_that_are_there(monkeypatch, tmp_path):
         (("-o", "rows.txt"), "no .csv file"),
         (("-o", "/absent/rows.csv"), "Cannot write"),
         (("--context", ",".join(map(str, range(1, 11000)))), "10,999 points"),
+        (("--plot", "--json"), "--plot rows.svg"),
+        (("--plot", "a.svg", "b.png"), "Name one .svg or .png file"),
+        (("rows.svg",), "rows.svg is no model"),
+        (("--context", "200", "--plot"), "nothing to draw"),
     ],
 )
 def test_what_is_no_sweep_is_refused(arguments, message):
-    with pytest.raises((InvalidRequestError, CannotWriteError)) as caught:
+    with pytest.raises(UndicedError) as caught:
         run("sweep", *TOY, *arguments)
     assert message in str(caught.value) and caught.value.remedy
+
+
+def test_a_plot_in_the_terminal_has_axes_units_and_a_legend():
+    text = run("sweep", *TOY, "--context", "25,50,100", "--weights", "fp16,int8", "--plot")
+    plotted = text.split("--csv: all columns\n")[1]
+    assert "tokens/s of one user, simulated at 1.1 GHz" in plotted and "context, tokens" in plotted
+    assert "● fp16" in plotted and "■ int8" in plotted and "40,000" in plotted
+    axis = next(line for line in plotted.splitlines() if line.split() == ["25", "50", "100"])
+    assert axis and "\x1b" not in plotted
+    assert max(map(len, plotted.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("columns", [30, 47, 80, 120])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_plot_is_as_wide_as_the_terminal(columns, plain):
+    series = (
+        Series("fp16", ((1024, 4041.0), (4096, 3590.0), (32768, 1200.0))),
+        Series("a rather long name of a choice", ((1024, 100.0),)),
+    )
+    for chart in (
+        Chart("a model on a machine", ("1 of 4 points does not fit.",), "context, tokens", "tokens/s", series),
+        Chart("two", (), "weights", "tokens/s", (Series("", ((0.0, 3.0), (1.0, 2.0))),), ("fp16, undiced", "int8")),
+    ):
+        told = ["".join(text for text, _ in line).rstrip() for line in lines(chart, columns, plain=plain)]
+        assert max(map(len, told)) <= columns
+        assert not plain or all(line.isascii() for line in told)
+        marks = sum(
+            number >= 0 and text in "●■*+" for line in lines(chart, columns, plain=plain) for text, number in line
+        )
+        assert marks >= sum(len(each.points) for each in chart.series)
+
+
+def test_a_plot_in_a_file(tmp_path):
+    file = tmp_path / "rows.svg"
+    text = run("sweep", *TOY, "--context", "25,50,200", "--weights", "fp16,int8", "--plot", str(file))
+    assert text.splitlines()[-1] == str(file)
+    root = ElementTree.parse(file).getroot()
+    words = list(root.itertext())
+    for expected in ("fp16", "int8", "context, tokens", "tokens/s of one user, simulated at 1.1 GHz"):
+        assert expected in words
+    assert "2 of 6 points do not fit and are not drawn." in words
+    shapes = [child for child in root.iter() if child.tag.endswith("circle")]
+    assert len(shapes) == 4 and shapes[0][0].text == "fp16: 40,000"
+    rows = json.loads(run("sweep", *TOY, "--context", "25,50", "--plot", str(tmp_path / "rows.SVG"), "--json"))
+    assert len(rows) == 2 and (tmp_path / "rows.SVG").exists()
+
+
+def test_choices_without_numbers_stand_side_by_side():
+    found = json.loads(run("sweep", *TOY, "--context", "50", "--weights", "fp16,int8", "--json"))
+    drawn = chart_of(found)
+    assert drawn.categories == ("fp16", "int8") and drawn.x == "weights"
+    assert [point for each in drawn.series for point in each.points] == [(0.0, 20000.0), (1.0, 20000.0)]
 
 
 def test_machines_are_listed_and_printed():

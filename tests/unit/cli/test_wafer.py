@@ -54,12 +54,30 @@ def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     with pytest.raises(CompileError, match="holds 4096 positions, and 900000 are asked for"):
         run("simulate", str(file), "--context", "900000", "--json")
     assert not json.loads(run("simulate", str(file), "--batch", "64", "--json"))["fits"], "it holds keys of one"
-    run("map", str(file), "-o", str(drawing))
-    assert ET.parse(drawing).getroot().tag.endswith("svg")
+    for show in ("layers", "time"):
+        run("map", str(file), "-o", str(drawing), "--show", show)
+        assert f"wse3: {show}" in "".join(ET.parse(drawing).getroot().itertext())
+    page = tmp_path / "wafer.html"
+    mapped = json.loads(run("map", str(file), "-o", str(page), "--json"))
+    assert mapped["file"] == str(page) and page.read_text().startswith("<!doctype html>")
+    assert mapped["cycles_per_token"] == compiled["cycles_per_token"] == sum(p["cycles"] for p in mapped["places"])
+    with pytest.raises(CompileError, match="holds 4096 positions, and 100000 are asked for") as refused:
+        run("map", str(file), "-o", str(page), "--context", "100000")
+    assert "context=100000" in refused.value.remedy
+    with pytest.raises(UndicedError, match="was decided when the program was compiled"):
+        run("map", str(file), "--wafers", "2")
     text = run("compile", "smollm2-135m", *REGION, "--dump")
     assert "reduce" in text and json.loads(run("compile", "smollm2-135m", *REGION, "--dump", "--json")) == {
         "dump": text
     }
+
+
+def test_a_model_is_drawn_without_a_program(tmp_path):
+    file = tmp_path / "wafer.html"
+    said = run("map", "smollm2-135m", *REGION, "--wafers", "2", "-o", str(file))
+    assert said.strip() == str(file) and "2 wafers given, 1 used: 1 stay" in file.read_text()
+    with pytest.raises(InvalidRequestError, match="one by one"):
+        run("map", "smollm2-135m", *REGION, "--phase", "prefill", "-o", str(file))
 
 
 def test_people_read_the_clock_beside_every_second():
