@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from undiced.text.detokenizer import Detokenizer
 from undiced.text.logprobs import PromptRows, Rows, Spelling, TokenLogprob
@@ -18,16 +18,36 @@ _FIRST_MARK = 0xFDD0
 Channel = Literal["content", "reasoning", "tool_call"]
 
 
-class Channels(Protocol):
-    """Tells the channels of one answer apart. Without one, all text is content.
+class Run(NamedTuple):
+    """A stretch of an answer.
 
-    What it returns are runs: a channel and the text that goes there, in order. Marks between channels are in no run.
+    Attributes:
+        text: empty where the channel alone is told, as of a mark, which is in no run.
+        name: of the function whose call begins here; what follows in its channel are pieces of the arguments' JSON.
     """
 
-    def push(self, token: int, text: str) -> Iterable[tuple[Channel, str]]:
-        """What a token and the text that it completes make certain; control tokens have no text, but an id."""
+    channel: Channel
+    text: str
+    name: str = ""
 
-    def flush(self, text: str) -> Iterable[tuple[Channel, str]]:
+
+class Channels(Protocol):
+    """Tells the channels of one answer apart. Without one, all text is content."""
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the answer stands inside a thought."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer ends here, whatever follows."""
+
+    def push(self, token: int, text: str) -> Sequence[Run]:
+        """What a token and the text that it completes make certain; control tokens have no text, but an id. Nothing
+        where it depends on what follows.
+        """
+
+    def flush(self, text: str) -> Sequence[Run]:
         """The end: the last text, of a character that never was complete, and whatever was held back."""
 
 
@@ -101,6 +121,7 @@ class Piece:
         logprobs: of the tokens that came with it, or None if nobody asked.
         tokens: the answer's tokens so far.
         finish: why the answer ended; set on the last piece only.
+        name: of the function whose call begins here.
     """
 
     index: int
@@ -109,6 +130,7 @@ class Piece:
     logprobs: list[TokenLogprob] | None
     tokens: int
     finish: str | None = None
+    name: str = ""
 
 
 class Fold:
@@ -116,12 +138,14 @@ class Fold:
 
     Attributes:
         tokens: generated tokens that count so far, a stop token included.
-        stopped: a stop string was completed, by the last of these tokens. Whatever comes after it is dropped.
+        stopped: a stop string was completed, or the only call, by the last of these tokens. Whatever comes after it is
+            dropped.
+        reasoning: tokens inside of thoughts, their marks included. calls: functions called so far.
     """
 
     __slots__ = (
-        "_channels", "_detokenizer", "_echo", "_index", "_marks", "_matcher", "_min_tokens", "_prompt", "_rows",
-        "_stop_row", "_stop_text", "_unmark", "stopped", "tokens",
+        "_channel", "_channels", "_detokenizer", "_echo", "_held", "_index", "_marks", "_matcher", "_min_tokens",
+        "_prompt", "_rows", "_stop_row", "_stop_text", "_unmark", "calls", "reasoning", "stopped", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -146,7 +170,9 @@ class Fold:
         self._stop_text = options.include_stop
         self._min_tokens = options.min_tokens
         self._echo = options.echo
-        self.tokens = 0
+        self._channel: Channel = "content"  # of the latest run
+        self._held: list[TokenLogprob] = []  # rows of tokens whose channel is not known yet
+        self.tokens = self.reasoning = self.calls = 0
         self.stopped = False
 
     @property
@@ -162,36 +188,53 @@ class Fold:
         if self.stopped:
             return []
         tokens, rows = new.tokens, self._rows
-        pieces = [Piece(self._index, "content", self._echo, None if rows is None else [], 0)]
+        pieces = [Piece(self._index, self._channel, self._echo, None if rows is None else [], 0)]
         self._echo = ""
         if self._prompt is not None and (new.prompt_logprobs or not self.tokens):
             pieces[0].logprobs = self._prompt.rows(new.prompt_logprobs, new.prompt_top)
         textless = len(tokens) - 1 if new.stop_token is not None and not self._stop_text else len(tokens)
         for at, token in enumerate(tokens):
             self.tokens += 1
+            certain = True
             if at < textless:
-                self._take(pieces, token)
+                certain = self._take(pieces, token)
             elif not self._stop_row:
                 break
             if rows is not None:
-                row = rows.row(token, new.logprobs[at], new.top[at] if new.top else ())
-                pieces[-1].logprobs.append(row)  # type: ignore[union-attr]  # where there are rows, all pieces have
+                self._held.append(rows.row(token, new.logprobs[at], new.top[at] if new.top else ()))
+                if certain:
+                    self._let_go(pieces)
             if self.stopped:
                 break
         if new.finish_reason is not None:
             self._flush(pieces)
+            self._let_go(pieces)
         for piece in pieces:
             piece.tokens = self.tokens
         return pieces if tokens or pieces[0].text or pieces[0].logprobs else []
 
-    def _take(self, pieces: list[Piece], token: int) -> None:
+    def _take(self, pieces: list[Piece], token: int) -> bool:
+        """Take a token; returns whether it is certain where it belongs."""
         text = self._detokenizer.push(token)
         if self._marks:
             text += self._marks.get(token, "")
-        if self._channels is not None:
-            self._spread(pieces, self._channels.push(token, text))
-        elif text:
-            pieces[-1].text += text if self._matcher is None else self._checked(self._matcher, text)
+        channels = self._channels
+        if channels is None:
+            if text:
+                pieces[-1].text += text if self._matcher is None else self._checked(self._matcher, text)
+            return True
+        thinking = channels.thinking
+        runs = channels.push(token, text)
+        self.reasoning += thinking or channels.thinking
+        self._spread(pieces, runs)
+        self.stopped = self.stopped or channels.ended
+        return bool(runs)
+
+    def _let_go(self, pieces: list[Piece]) -> None:
+        """Rows that were held go with what their tokens turned out to be."""
+        if self._held:
+            pieces[-1].logprobs += self._held  # type: ignore[operator]  # where there are rows, all pieces have
+            self._held = []
 
     def _checked(self, matcher: StopMatcher, text: str) -> str:
         if self.tokens > self._min_tokens:
@@ -204,31 +247,34 @@ class Fold:
         if self.stopped:
             return
         text = self._detokenizer.flush()
-        self._spread(pieces, (("content", text),) if self._channels is None else self._channels.flush(text))
-        if self._matcher is not None and not self.stopped:
-            self._add(pieces, "content", self._matcher.flush().translate(self._unmark))
+        self._spread(pieces, (Run("content", text),) if self._channels is None else self._channels.flush(text))
+        if self._matcher is not None and not self.stopped and (rest := self._matcher.flush()):
+            self._add(pieces, "content", rest.translate(self._unmark))
 
-    def _spread(self, pieces: list[Piece], runs: Iterable[tuple[Channel, str]]) -> None:
+    def _spread(self, pieces: list[Piece], runs: Iterable[Run]) -> None:
         """Put runs where they belong. A stop string does not reach from one stretch of content into the next."""
-        for channel, text in runs:
+        for run in runs:
             if self._matcher is None:
-                self._add(pieces, channel, text)
-            elif channel == "content":
-                self._add(pieces, channel, self._checked(self._matcher, text))
+                self._add(pieces, *run)
+            elif run.channel == "content":
+                self._add(pieces, "content", self._checked(self._matcher, run.text))
                 if self.stopped:
                     return
             else:
-                self._add(pieces, "content", self._matcher.flush().translate(self._unmark))
-                self._add(pieces, channel, text.translate(self._unmark))
+                if rest := self._matcher.flush():
+                    self._add(pieces, "content", rest.translate(self._unmark))
+                self._add(pieces, run.channel, run.text.translate(self._unmark), run.name)
 
-    def _add(self, pieces: list[Piece], channel: Channel, text: str) -> None:
+    def _add(self, pieces: list[Piece], channel: Channel, text: str, name: str = "") -> None:
         last = pieces[-1]
-        if not text or last.channel == channel:
+        self._channel = channel
+        self.calls += bool(name)
+        if not name and last.channel == channel:
             last.text += text
-        elif last.text or last.logprobs:
-            pieces.append(Piece(self._index, channel, text, None if self._rows is None else [], 0))
+        elif last.text or last.logprobs or last.name:
+            pieces.append(Piece(self._index, channel, text, None if self._rows is None else [], 0, None, name))
         else:
-            last.channel, last.text = channel, text
+            last.channel, last.text, last.name = channel, text, name
 
 
 def _marks(names: Mapping[int, str]) -> dict[int, str]:

@@ -14,7 +14,7 @@ from undiced.serve import Delta
 from undiced.text import Fold, FoldOptions, Piece
 from undiced.text.bytelevel import BYTE_OF
 from undiced.text.detokenizer import Detokenizer
-from undiced.text.fold import Channel
+from undiced.text.fold import Run
 from undiced.text.stop import StopMatcher
 
 BPE = load(bpe_metadata())
@@ -150,23 +150,28 @@ class Marked:
 
     def __init__(self, opening: int) -> None:
         self.opening, self.channel, self.held = opening, "content", ""
+        self.ended = False
 
-    def push(self, token: int, text: str) -> list[tuple[Channel, str]]:
+    @property
+    def thinking(self) -> bool:
+        return self.channel == "reasoning"
+
+    def push(self, token: int, text: str) -> list[Run]:
         if token == self.opening:
             self.channel = "tool_call"
-        runs: list[tuple[Channel, str]] = []
+        runs: list[Run] = []
         for char in text:
             if char in "()":
                 self.channel = "reasoning" if char == "(" else "content"
             elif char == "-":
                 self.held = "-"
             else:
-                runs.append((self.channel, "" if self.held + char == "->" else self.held + char))  # type: ignore[arg-type]
+                runs.append(Run(self.channel, "" if self.held + char == "->" else self.held + char))  # type: ignore[arg-type]
                 self.held = ""
         return runs
 
-    def flush(self, text: str) -> list[tuple[Channel, str]]:
-        return [(self.channel, self.held + text)]  # type: ignore[list-item]
+    def flush(self, text: str) -> list[Run]:
+        return [Run(self.channel, self.held + text)]  # type: ignore[arg-type]
 
 
 def channels(text: str, sizes: int, *stops: str, call: str = "") -> tuple[list[tuple[str, str]], Fold]:

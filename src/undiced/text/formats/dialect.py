@@ -1,0 +1,159 @@
+"""Dialect: how one model writes thoughts and calls, found from its chat template and its control tokens, or named.
+
+Each format is a file with the same five names; see `Format`. To add one, write its file and a line in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from undiced.core.errors import InvalidRequestError
+from undiced.text.formats import deepseek, harmony, hermes, llama, mistral, pythonic, qwen_coder
+from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions, Thoughts, spelled
+
+if TYPE_CHECKING:
+    from undiced.text.formats.calls import Tool, Tools
+
+NONE = "none"  # the name of no format
+Has = Callable[[str], bool]  # whether a vocabulary has a token of that name
+Spell = Callable[[str], str]  # a mark as grammars spell it: a token's id, or a text
+
+
+class Format(Protocol):
+    """How a family of models writes calls; a module is one.
+
+    Attributes:
+        MARKS: names of its marks; those that are control tokens are known by their ids.
+        TRIGGER: the mark behind which a call begins, or nothing where the call begins the answer.
+    """
+
+    @property
+    def MARKS(self) -> tuple[str, ...]: ...
+    @property
+    def TRIGGER(self) -> str: ...
+
+    def fits(self, source: str, has: Has) -> bool:
+        """Whether a model with this chat template and these tokens writes so."""
+
+    def read(self, tape: Tape, tools: Tools) -> Step[None]:
+        """Read a whole answer. tools: those that the model was told of."""
+
+    def grammar(self, tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
+        """Rules in llguidance's Lark: `tail` is what follows the trigger up to the end of a call of one of the tools,
+        or of several calls; `f0`, `f1` and so on are the tools'.
+        """
+
+
+class Vocabulary(Protocol):
+    """What a tokenizer tells of its tokens."""
+
+    @property
+    def control(self) -> frozenset[int]:
+        """Ids that are no text."""
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a token by its exact name."""
+
+
+FORMATS: Mapping[str, Format] = {  # in the order in which they are tried
+    "harmony": harmony,
+    "deepseek": deepseek,
+    "mistral": mistral,
+    "qwen-coder": qwen_coder,
+    "hermes": hermes,
+    "pythonic": pythonic,
+    "llama": llama,
+}
+THOUGHTS: Mapping[str, Thoughts] = {
+    row.name: row
+    for row in (
+        Thoughts("think", "<think>", "</think>"),
+        Thoughts("bracket", "[THINK]", "[/THINK]"),
+        Thoughts("seed", "<seed:think>", "</seed:think>"),
+        Thoughts("gemma", "<|channel>thought\n", "<channel|>"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """See the file's head.
+
+    Attributes:
+        name: of the format of calls; empty where the model can't call.
+        format: of calls, or None. thoughts: the marks of thoughts, or None.
+        spelling: which of all marks are control tokens. ids: those tokens, by name.
+        raw: thoughts stay in the content unless a request says otherwise.
+    """
+
+    name: str = ""
+    format: Format | None = None
+    thoughts: Thoughts | None = None
+    spelling: Spelling = field(default_factory=Spelling)
+    ids: Mapping[str, int] = field(default_factory=dict)
+    raw: bool = False
+
+    @property
+    def thinks(self) -> bool:
+        """Whether thoughts can be told apart."""
+        return self.thoughts is not None or self.format is harmony
+
+    def opens(self, prompt: str) -> bool:
+        """Whether the answer to a prompt begins inside a thought."""
+        return self.thoughts is not None and prompt.rstrip().endswith(self.thoughts.start.rstrip())
+
+    def reader(self, tools: Tools, options: TapeOptions) -> Reader | None:
+        """Tells the channels of an answer apart; None where all of it is content. options: thoughts and spelling are
+        filled in.
+        """
+        format_ = self.format if tools or self.format is harmony else None
+        if format_ is None and self.thoughts is None:
+            return None
+        options = replace(options, spelling=self.spelling, thoughts=self.thoughts)
+        if format_ is None:
+            return Reader(_content_alone, options)
+        found = format_
+        return Reader(lambda tape: found.read(tape, tools), options)
+
+    def spell(self, mark: str) -> str:
+        """See `Spell`."""
+        return f"<[{self.ids[mark]}]>" if mark in self.ids else json.dumps(mark, ensure_ascii=False)
+
+
+def _content_alone(tape: Tape) -> Step[None]:
+    yield from tape.content()
+
+
+def dialect_of(
+    source: str, vocabulary: Vocabulary, *, tools: str = "", thoughts: str = "", raw: bool = False
+) -> Dialect:
+    """The dialect of a model with this chat template.
+
+    Args:
+        tools, thoughts: names of formats; `none` is none, an empty one is found out.
+
+    Raises:
+        InvalidRequestError: there is no such format.
+    """
+
+    def has(name: str) -> bool:
+        return vocabulary.id_of(name) is not None
+
+    name = tools or next((name for name, format_ in FORMATS.items() if format_.fits(source, has)), NONE)
+    thought = thoughts or next((row.name for row in THOUGHTS.values() if row.end in source), NONE)
+    _check("tool format", name, FORMATS)
+    _check("thinking format", thought, THOUGHTS)
+    format_ = FORMATS.get(name)
+    row = None if format_ is harmony else THOUGHTS.get(thought)
+    marks = (*(format_.MARKS if format_ else ()), *((row.start, row.end) if row else ()))
+    found = {mark: token for mark in marks if (token := vocabulary.id_of(mark)) in vocabulary.control}
+    ids = {mark: token for mark, token in found.items() if token is not None}
+    return Dialect("" if format_ is None else name, format_, row, spelled(marks, ids), ids, raw)
+
+
+def _check(what: str, name: str, known: Mapping[str, object]) -> None:
+    if name != NONE and name not in known:
+        raise InvalidRequestError(f"There is no {what} '{name[:40]}'.", remedy=f"Use {', '.join(known)}, or {NONE}.")

@@ -1,0 +1,59 @@
+"""Llama 3.1 and 3.3: an answer that is a JSON object is a call; `<|python_tag|>` may stand before it.
+
+    {"name": "f", "parameters": {"a": 1}}
+
+An answer to a person may be such an object too: names of functions that the model was told of are calls alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undiced.text.formats.calls import attempt, call_object, choices, named_rules, python_call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from undiced.text.formats.calls import Tool, Tools
+    from undiced.text.formats.dialect import Has, Spell
+    from undiced.text.formats.tape import Step, Tape
+
+TRIGGER = ""
+MARKS = (_TAG := "<|python_tag|>",)
+BARE = "{"  # with what an answer begins that is a call
+
+
+def fits(source: str, has: Has) -> bool:
+    """See `dialect.Format`."""
+    return has(_TAG) and '"parameters"' in source and '"name"' in source
+
+
+def read(tape: Tape, tools: Tools) -> Step[None]:
+    """See `dialect.Format`."""
+    yield from tape.opening()
+    yield from attempt(tape, "", _calls(tape, tools))
+    while mark := (yield from tape.content(_TAG)):
+        yield from attempt(tape, mark, _calls(tape, tools))
+
+
+def _calls(tape: Tape, tools: Tools) -> Step[None]:
+    yield from tape.blank()
+    yield from tape.meets(_TAG)
+    if (yield from tape.blank()) != BARE:
+        yield from python_call(tape, tools)
+        return
+    yield from call_object(tape, tools)
+    while not tape.ended and (yield from tape.blank()) in (";", ",", BARE):
+        tape.keep()
+        if (yield from tape.peek()) != BARE:
+            tape.take(1)
+        yield from tape.blank()
+        yield from call_object(tape, tools)
+
+
+def grammar(tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
+    """See `dialect.Format`. These models make one call at a time."""
+    lines = [f'tail: ({choices(tools)}) "}}"']
+    for at, tool in enumerate(tools):
+        lines += named_rules(at, tool, "parameters")
+    return "\n".join(lines)
