@@ -12,7 +12,7 @@ from undiced.api.fields import Fate, Field, Where
 BEGIN = "<!-- request members: begin -->"
 END = "<!-- request members: end -->"
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
-CHATTY = ("messages", "reasoning", "thinking", "chat_template_kwargs")  # objects of chats
+CHATTY = ("messages", "reasoning", "thinking", "chat_template_kwargs", "tools", "tool_choice")  # objects of chats
 ENDPOINTS = {Where.CHAT: "chat", Where.TEXT: "text", Where.BOTH: "both"}
 
 

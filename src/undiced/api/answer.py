@@ -71,6 +71,13 @@ class Answer:
             if merge is not None:
                 await merge.close()
 
+    def end_thoughts(self) -> int:
+        """End the thoughts that are being thought, with their next token; returns of how many choices."""
+        thinking = [choice for choice in self.choices if choice.index in self._open and choice.fold.thinking]
+        for choice in thinking:
+            self.deployment.engine.end_thought(choice.request.id)
+        return len(thinking)
+
     def cancel(self) -> None:
         """Stop whatever still runs; nobody reads it any more."""
         for index in self._open - self._cancelled:
@@ -103,7 +110,7 @@ class Answer:
 
     def _ended(self, index: int, usage: UsageEvent) -> None:
         self._open.discard(index)
-        self.tally.add(usage)
+        self.tally.add(usage, self.choices[index].fold.reasoning)
         if usage.finish_reason in ("error", "cancelled"):
             self._failure = self._explain(usage)
 

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from undiced.api.control import control
 from undiced.api.endpoints import chat_completions, completions
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
@@ -39,6 +40,7 @@ def build_app(service: Service) -> Starlette:
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+            Route("/v1/chat/completions/control", control, methods=["POST"]),
             Route("/v1/completions", completions, methods=["POST"]),
             Route("/v1/models", list_models, methods=["GET"]),
             Route("/v1/models/{model_id:path}", get_model, methods=["GET"]),

@@ -16,17 +16,18 @@ import msgspec
 
 from undiced.api.budget import Budget, Held
 from undiced.api.errors import BodyTooLargeError, ClientClosedError, MediaTypeError, RequestTimeoutError
-from undiced.api.field_table import CHAT_FIELDS, TEXT_FIELDS
-from undiced.api.schemas import Body, ChatBody, CompletionBody
+from undiced.api.field_table import CHAT_FIELDS, CONTROL_FIELDS, TEXT_FIELDS
+from undiced.api.schemas import ChatBody, CompletionBody, Control
 from undiced.api.shape import measure
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from undiced.api.fields import Examiner
     from undiced.api.settings import Settings
 
-T = TypeVar("T", bound=Body)
+T = TypeVar("T", bound=msgspec.Struct)
 
 _PATH = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _JSON_REMEDY = "Send one JSON object, encoded as UTF-8."
@@ -44,7 +45,11 @@ _NAMES = {
     "object": "an object",
     "null": "null",
 }
-_FIELDS = {ChatBody: CHAT_FIELDS, CompletionBody: TEXT_FIELDS}
+_FIELDS: dict[type[msgspec.Struct], Examiner] = {
+    ChatBody: CHAT_FIELDS,
+    CompletionBody: TEXT_FIELDS,
+    Control: CONTROL_FIELDS,
+}
 
 
 class Bodies:

@@ -16,7 +16,6 @@ from undiced.api.chunks import Head
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.stream import AnswerResponse, Form
 from undiced.serve import Request
-from undiced.serve.guide import Guide
 from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from undiced.api.deployment import Deployment
     from undiced.api.service import Service
     from undiced.api.validate import Job
+    from undiced.serve.guide import Guide
+    from undiced.text.fold import Channels
 
     Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -47,12 +48,16 @@ class Prompt:
         field: of the request that it came in.
         echo: text that goes before the generated text.
         continues: the generated text goes on where the prompt ended.
+        guide: what its answers are held to.
+        channels: tells the channels of an answer apart; made anew for each.
     """
 
     ids: list[int]
     field: str
     echo: str = ""
     continues: bool = False
+    guide: Guide | None = None
+    channels: Callable[[], Channels] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class Call(Generic[Wire]):
             cache_salt=job.cache_salt,
             tag=self.tag,
             prompt_logprobs=job.sampling.logprobs if job.scored else -1,
-            guide=None if job.form is None else Guide(job.form.grammar),
+            guide=prompt.guide,
         )
         options = FoldOptions(
             stops=job.stops,
@@ -107,7 +112,7 @@ class Call(Generic[Wire]):
             stop_row=job.scored,
         )
         return [
-            Choice(index, copy, Fold(tokenizer, options, index=index))
+            Choice(index, copy, Fold(tokenizer, options, index=index, channels=prompt.channels and prompt.channels()))
             for index, copy in enumerate(sequence.copies(job.n), first)
         ]
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
+import string
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undiced.api.chunks import Chunks
+from undiced.api.encoding import encode
 from undiced.api.errors import NotServedError
+from undiced.api.reasoning import USUAL, Shown
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from undiced.api.chunks import Folded, Head
     from undiced.api.schemas import ContentPart, Message
     from undiced.api.settings import Settings
+    from undiced.text import Piece
     from undiced.text.logprobs import TokenLogprob
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_ALPHABET = string.ascii_letters + string.digits
 _TEMPLATE_ROLES = {"developer": "system"}  # templates were written before that name
 
 
@@ -33,6 +40,12 @@ def template_messages(messages: list[Message], settings: Settings) -> list[dict[
             f"messages has {len(messages)} entries, at most {settings.max_messages} are allowed.", param="messages"
         )
     return [template_message(message, f"messages[{at}]") for at, message in enumerate(messages)]
+
+
+def said_last(messages: list[dict[str, object]]) -> str:
+    """The text of the last message, if it is one."""
+    content = messages[-1]["content"]
+    return content if isinstance(content, str) else ""
 
 
 def template_message(message: Message, place: str) -> dict[str, object]:
@@ -103,16 +116,71 @@ def _token_object(row: TokenLogprob) -> dict[str, object]:
 
 
 class ChatShape(Chunks):
-    """Chat completions on the wire. A choice's first chunk has the role."""
+    """Chat completions on the wire. A choice's first chunk has the role.
+
+    Args:
+        shown: how thoughts are told. apart: the answer has channels, so that it may have no content.
+    """
 
     kind = "chat.completion"
     chunk_kind = "chat.completion.chunk"
     before, after, silent = b'"delta":{"content":', b"}", b'"delta":{}'
 
+    def __init__(self, head: Head, shown: Shown = USUAL, *, apart: bool = False) -> None:
+        super().__init__(head)
+        self._shown = shown
+        self._apart = apart
+        self._thought_lead: dict[int, bytes] = {}
+        self._calls: dict[int, int] = {}
+
     def first(self, index: int) -> bytes:
         """The chunk with the role."""
-        role = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
+        said = b"" if self._apart else b',"content":""'
+        role = b'"delta":{"role":"assistant"%b},"logprobs":null,"finish_reason":null}' % said
         return self.lead(index) + role + self._tail
+
+    def piece(self, piece: Piece) -> bytes:
+        """The piece's chunk, by its channel; nothing if it has nothing to say."""
+        if piece.channel == "content":
+            return super().piece(piece)
+        index = piece.index
+        opening = b"" if index in self._text_lead else self.open(index)
+        if piece.channel == "tool_call":
+            delta = self._call_delta(piece)
+        elif self._shown.hidden:
+            return opening
+        else:
+            delta = b"" if not piece.text else b'"delta":{"reasoning":' + encode(piece.text) + b"}"
+        if not delta and not piece.logprobs:
+            return opening
+        rows = self._rows(piece)
+        return b"".join(
+            (opening, self.lead(index), delta or self.silent, rows, b',"finish_reason":null}', self.tail(piece))
+        )
+
+    def _call_delta(self, piece: Piece) -> bytes:
+        """A piece of a call. Every one has index and type; the first one also the id and the name."""
+        at = self._calls.get(piece.index, -1)
+        if piece.name:
+            at = self._calls[piece.index] = at + 1
+            call = (at, encode(call_id()), encode(piece.name), encode(piece.text))
+            return (
+                b'"delta":{"tool_calls":[{"index":%d,"id":%b,"type":"function",'
+                b'"function":{"name":%b,"arguments":%b}}]}' % call
+            )
+        if not piece.text:
+            return b""
+        part = (at, encode(piece.text))
+        return b'"delta":{"tool_calls":[{"index":%d,"type":"function","function":{"arguments":%b}}]}' % part
+
+    def _rows(self, piece: Piece) -> bytes:
+        """The log-probabilities of a piece that is no content."""
+        rows = None if not piece.logprobs else encode(self.logprobs(piece.logprobs))
+        if rows is None:
+            return b',"logprobs":null'
+        if self._shown.rows_apart and piece.channel == "reasoning":
+            return b',"logprobs":null,"reasoning_logprobs":' + rows
+        return b',"logprobs":' + rows
 
     def logprobs(self, rows: list[TokenLogprob]) -> dict[str, object]:
         """The `logprobs` member of a choice."""
@@ -123,6 +191,30 @@ class ChatShape(Chunks):
             "refusal": None,
         }
 
-    def text_members(self, text: str) -> dict[str, object]:
-        """The message."""
-        return {"message": {"role": "assistant", "content": text}}
+    def fold(self, choice: Folded, piece: Piece) -> None:
+        """Add a piece to a whole choice; a hidden thought is no part of it."""
+        if piece.channel != "reasoning" or not self._shown.hidden:
+            choice.take(piece, rows_apart=self._shown.rows_apart)
+
+    def members(self, choice: Folded) -> dict[str, object]:
+        """The message, and the log-probabilities of its thoughts."""
+        said, thought = "".join(choice.text), "".join(choice.reasoning)
+        message: dict[str, object] = {"role": "assistant", "content": said if said or not choice.calls else None}
+        if thought:
+            message["reasoning"] = thought
+        if choice.calls:
+            message["tool_calls"] = [
+                {
+                    "id": call_id(),
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": "".join(call.arguments)},
+                }
+                for call in choice.calls
+            ]
+        rows = {} if choice.thoughts is None else {"reasoning_logprobs": self.logprobs(choice.thoughts)}
+        return {"message": message, **rows}
+
+
+def call_id() -> str:
+    """A name for a call: nine letters and digits, as some chat templates insist."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(9))

@@ -31,5 +31,7 @@ class Choice:
             if fold.stopped:
                 engine.finish(self.request.id, at_token=fold.tokens, reason="stop")
         if delta.usage is not None:
-            pieces.append(Piece(self.index, "content", "", None, fold.tokens, delta.usage.finish_reason))
+            reason = delta.usage.finish_reason
+            told = "tool_calls" if reason == "stop" and fold.calls else reason
+            pieces.append(Piece(self.index, "content", "", None, fold.tokens, told))
         return pieces

@@ -46,20 +46,44 @@ class Head(msgspec.Struct, frozen=True):
         return encode(members)[:-1] + b',"choices":['
 
 
+class FoldedCall(msgspec.Struct):
+    """A call of a function: its name and the pieces of its arguments."""
+
+    name: str
+    arguments: list[str] = []
+
+
 class Folded(msgspec.Struct):
-    """One choice of an answer that is not streamed: all its pieces, joined."""
+    """One choice of an answer that is not streamed: all its pieces, joined by channel.
+
+    Attributes:
+        thoughts: log-probabilities of thoughts.
+    """
 
     index: int
     text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[FoldedCall] = []
     logprobs: list[TokenLogprob] | None = None
+    thoughts: list[TokenLogprob] | None = None
     finish: str | None = None
 
-    def take(self, piece: Piece) -> None:
-        """Append a piece."""
-        self.text.append(piece.text)
+    def take(self, piece: Piece, *, rows_apart: bool = False) -> None:
+        """Append a piece. rows_apart: those of thoughts are kept apart."""
+        if piece.name:
+            self.calls.append(FoldedCall(piece.name))
+        if piece.channel == "content":
+            self.text.append(piece.text)
+        elif piece.channel == "reasoning":
+            self.reasoning.append(piece.text)
+        elif self.calls:
+            self.calls[-1].arguments.append(piece.text)
         if piece.logprobs is not None:
-            self.logprobs = self.logprobs or []
-            self.logprobs += piece.logprobs
+            if rows_apart and piece.channel == "reasoning":
+                self.thoughts = (self.thoughts or []) + piece.logprobs
+            else:
+                self.logprobs = self.logprobs or []
+                self.logprobs += piece.logprobs
         self.finish = piece.finish
 
 
@@ -70,6 +94,7 @@ def usage_object(tally: Tally) -> dict[str, object]:
         "completion_tokens": tally.completion_tokens,
         "total_tokens": tally.prompt_tokens + tally.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": tally.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": tally.reasoning_tokens},
     }
 
 
@@ -112,8 +137,12 @@ class Chunks(ABC):
         """The `logprobs` member of a choice."""
 
     @abstractmethod
-    def text_members(self, text: str) -> dict[str, object]:
-        """The members of a whole choice that hold its text."""
+    def members(self, choice: Folded) -> dict[str, object]:
+        """The members of a whole choice that hold what was said."""
+
+    def fold(self, choice: Folded, piece: Piece) -> None:
+        """Add a piece to a whole choice."""
+        choice.take(piece)
 
     def first(self, index: int) -> bytes:
         """The events before a choice's first text."""
@@ -121,10 +150,8 @@ class Chunks(ABC):
 
     def piece(self, piece: Piece) -> bytes:
         """One chunk with the piece's text; nothing if it has nothing to say."""
-        lead, opening = self._text_lead.get(piece.index), b""
-        if lead is None:
-            lead = self._text_lead[piece.index] = self.lead(piece.index) + self.before
-            opening = self.first(piece.index)
+        opening = b"" if piece.index in self._text_lead else self.open(piece.index)
+        lead = self._text_lead[piece.index]
         if not piece.text and not piece.logprobs:
             return opening
         if piece.logprobs is None:
@@ -132,6 +159,11 @@ class Chunks(ABC):
         rows = encode(self.logprobs(piece.logprobs))
         parts = (self.after, b',"logprobs":', rows, b',"finish_reason":null}')
         return b"".join((opening, lead, encode(piece.text), *parts, self.tail(piece)))
+
+    def open(self, index: int) -> bytes:
+        """A choice begins."""
+        self._text_lead[index] = self.lead(index) + self.before
+        return self.first(index)
 
     def finish(self, piece: Piece, tally: Tally | None) -> bytes:
         """The rest of the text, then the chunk with the finish reason; with a tally, also usage and times."""
@@ -144,7 +176,7 @@ class Chunks(ABC):
         rows = [
             {
                 "index": choice.index,
-                **self.text_members("".join(choice.text)),
+                **self.members(choice),
                 "logprobs": None if choice.logprobs is None else self.logprobs(choice.logprobs),
                 "finish_reason": choice.finish,
             }

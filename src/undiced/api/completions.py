@@ -9,6 +9,7 @@ from undiced.core.errors import InvalidRequestError
 from undiced.text.detokenizer import Detokenizer
 
 if TYPE_CHECKING:
+    from undiced.api.chunks import Folded
     from undiced.api.ports import Tokenizer
     from undiced.api.settings import Settings
     from undiced.text.logprobs import TokenLogprob
@@ -91,6 +92,6 @@ class CompletionShape(Chunks):
             "text_offset": [row.offset for row in rows],
         }
 
-    def text_members(self, text: str) -> dict[str, object]:
+    def members(self, choice: Folded) -> dict[str, object]:
         """The text."""
-        return {"text": text}
+        return {"text": "".join(choice.text)}

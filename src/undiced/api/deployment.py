@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.prompts import Prompts
 from undiced.api.settings import Settings
+from undiced.text.formats import Dialect
 
 if TYPE_CHECKING:
     from undiced.api.ports import Conversation, Engine, Tokenizer
@@ -49,6 +50,7 @@ class ModelCard:
         license: SPDX identifier, or empty where not known.
         facts: further ones, where they are known.
         sampling: the numbers that the model brings for chats; empty if it brings none.
+        efforts: how hard it can be asked to think; empty if it does not think. calls: whether it calls functions.
     """
 
     id: str
@@ -60,6 +62,8 @@ class ModelCard:
     license: str = ""
     facts: ModelFacts | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
+    efforts: tuple[str, ...] = ()
+    calls: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -72,7 +76,7 @@ class Deployment:
     """See the file's head.
 
     Attributes:
-        chat: None for a base model, which can't chat.
+        chat: None for a base model, which can't chat. dialect: how it writes thoughts and calls.
         settings: the bounds of its prompts.
     """
 
@@ -81,7 +85,16 @@ class Deployment:
     tokenizer: Tokenizer
     chat: Conversation | None
     settings: Settings = field(default_factory=Settings)
+    dialect: Dialect = field(default_factory=Dialect)
     prompts: Prompts = field(init=False)
+    _marks: dict[str, tuple[int, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._marks: dict[str, tuple[int, ...]] = {}
         self.prompts = Prompts(self.tokenizer, self.chat, self.card.id, self.card.context, self.settings)
+
+    def marks(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text with marks; remembered, for there are few such texts."""
+        if text not in self._marks:
+            self._marks[text] = tuple(self.tokenizer.encode(text, special=True, continuation=True))
+        return self._marks[text]

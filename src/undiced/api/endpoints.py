@@ -8,20 +8,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from undiced.api.call import Call, Prompt, holding, receive
-from undiced.api.chat import ChatShape, template_messages
+from undiced.api.chat import ChatShape, said_last, template_messages
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
 from undiced.api.form import form_of
+from undiced.api.guides import calls_form, guide_of
 from undiced.api.messages import check_messages
+from undiced.api.reasoning import NO_BUDGET, budget, shown
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.talk import prompt_options
+from undiced.api.tools import toolbox
 from undiced.api.validate import chat_job, completion_job
 from undiced.core.errors import InvalidRequestError
+from undiced.text.formats import TapeOptions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from undiced.api.choice import Choice
+    from undiced.api.validate import Job
 
 
 @holding
@@ -29,14 +34,30 @@ async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    job = replace(chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling), form=await form_of(wire))
-    options = prompt_options(wire)
+    dialect = deployment.dialect
+    job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
+    box, form = toolbox(wire, dialect, settings), await form_of(wire)
+    told, most = shown(wire, dialect, json=form is not None), budget(wire, dialect)
+    options = prompt_options(wire, box)
     check_messages(wire.messages)
+    job = replace(job, form=await calls_form(box, dialect, form))
     with call.service.preparing():
-        ids = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
+        messages = template_messages(wire.messages, settings)
+        ids, end = await deployment.prompts.conversation(messages, options)
+    said = said_last(messages) if options.continue_final_message else ""
+    reading = TapeOptions(
+        opened=dialect.opens(end, said),
+        raw=told.raw,
+        names=wire.skip_special_tokens is False,
+        trim=not job.stops,
+        single=not box.parallel,
+    )
+    guide = guide_of(job.form, dialect.thinks_in(deployment.marks, end, said), most)
+    channels = dialect.channels({tool.name: tool for tool in box.tools}, reading)
     name = "chatcmpl-" + secrets.token_hex(12)
-    prompt = Prompt(ids, "messages", continues=options.continue_final_message)
-    return call.answer(job, name, call.choices(job, name, prompt), ChatShape)
+    prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels)
+    apart = channels is not None
+    return call.answer(job, name, call.choices(job, name, prompt), lambda head: ChatShape(head, told, apart=apart))
 
 
 @holding
@@ -54,7 +75,7 @@ async def completions(request: Request) -> Response:
     scored = 0
     with call.service.preparing():
         for at, prompt in enumerate(prompts):
-            tokenized = await _tokenized(call, prompt)
+            tokenized = await _tokenized(call, prompt, job)
             scored += len(tokenized.ids) * job.scores
             if scored > settings.max_scores:
                 message = f"echo with logprobs asks for over {settings.max_scores} log-probabilities."
@@ -64,15 +85,16 @@ async def completions(request: Request) -> Response:
     return call.answer(job, name, choices, CompletionShape)
 
 
-async def _tokenized(call: Call[CompletionBody], prompt: str | list[int]) -> Prompt:
+async def _tokenized(call: Call[CompletionBody], prompt: str | list[int], job: Job) -> Prompt:
     tokenizer = call.deployment.tokenizer
     if isinstance(prompt, str):
         ids = await call.deployment.prompts.text(prompt)
     else:
         call.deployment.prompts.room(len(prompt), 0, "prompt")  # before a hopeless one is walked through
         ids = check_ids(prompt, tokenizer.vocab_size)
+    guide = guide_of(job.form, None, NO_BUDGET)
     if not call.wire.echo:
-        return Prompt(ids, "prompt", continues=True)
+        return Prompt(ids, "prompt", continues=True, guide=guide)
     names = call.wire.skip_special_tokens is False
-    shown = prompt if isinstance(prompt, str) else detokenized(tokenizer, ids, names)
-    return Prompt(ids, "prompt", shown, continues=True)
+    text = prompt if isinstance(prompt, str) else detokenized(tokenizer, ids, names)
+    return Prompt(ids, "prompt", text, continues=True, guide=guide)

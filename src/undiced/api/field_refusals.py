@@ -22,8 +22,8 @@ _DRAW = "tokens would be drawn in another way"
 _MORE = "it asks for something in the answer that is not there"
 _LENGTH = "it is another name for the answer's length"
 PROMPT = "the prompt would be another one"
-TOOLS = "the model has no such tools"
-THINK = "a model's thinking cannot be bounded or moved yet"
+TOOLS = "there are no such tools"
+THINK = "thoughts are told and ended in other ways here"
 
 _CONSTRAINED = (
     *refused("vLLM", _FORM, remedy=_USE, guided_decoding=NEVER, structural_tag=NEVER, guided_whitespace_pattern=NEVER),
@@ -120,16 +120,21 @@ _PROMPTS = (
 )
 
 _THINKING = (
-    *refused("DashScope", THINK, thinking_budget=NEVER),
     *refused("Ollama", "it has another name", remedy="Use enable_thinking.", think=NEVER),
-    *refused("Cerebras", THINK, remedy="Use chat_template_kwargs.", clear_thinking=NEVER),
-    *refused("Cerebras", THINK, reasoning_format=("raw", "none")),
-    *refused("vLLM", THINK, include_reasoning=ON, thinking_token_budget=(-1,)),
-    *refused("SGLang", THINK, separate_reasoning=OFF, stream_reasoning=ON),
-    *refused("llama-server", THINK, reasoning_budget_tokens=(-1,), reasoning_budget=(-1,), reasoning_control=OFF),
+    *refused("SGLang", "it has another name", remedy="Use reasoning_format.", separate_reasoning=ON),
+    *refused("SGLang", THINK, stream_reasoning=ON),
+    *refused(
+        "llama-server",
+        "it has another name",
+        remedy="Use reasoning_max_tokens.",
+        reasoning_budget_tokens=(-1,),
+        reasoning_budget=(-1,),
+    ),
+    *refused("llama-server", THINK, reasoning_control=OFF),
     *refused("llama-server", THINK, reasoning_budget_message=("",), reasoning_budget_start_tag=("",)),
     *refused("llama-server", THINK, reasoning_budget_end_tag=("",), reasoning_budget_end_tags=([],)),
-    *refused("llama-server", THINK, reasoning_budget_arm_immediately=OFF, reasoning_in_content=OFF),
+    *refused("llama-server", THINK, reasoning_budget_arm_immediately=OFF),
+    *refused("llama-server", THINK, remedy="Use reasoning_format.", reasoning_in_content=OFF),
 )
 
 _EXTRAS = (

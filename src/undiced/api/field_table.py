@@ -88,12 +88,20 @@ _SERVED = (
     *served("OpenAI", "text alone", "modalities", where=CHAT, neutral=([], ["text"])),
     *served(
         "OpenAI",
-        "an empty list, or tools with `tool_choice` none; those are not in the prompt",
+        "functions that the model may call, up to 512; `strict` is true for all of them or for none. A model that "
+        "can't call refuses. With `tool_choice` none they are not in the prompt",
         "tools",
         where=CHAT,
         neutral=([],),
     ),
-    *served("OpenAI", "none or auto", "tool_choice", where=CHAT, neutral=("none", "auto")),
+    *served(
+        "OpenAI",
+        "none, auto, required, a function by its name, or `allowed_tools`",
+        "tool_choice",
+        where=CHAT,
+        neutral=("none", "auto"),
+    ),
+    *served("OpenAI", "false: the answer ends behind its first call", "parallel_tool_calls", where=CHAT, neutral=ON),
     *served(
         "OpenAI",
         "an empty list, or functions with `function_call` none; those are not in the prompt",
@@ -131,6 +139,32 @@ _SERVED = (
         neutral=({},),
     ),
     *served(
+        "Cerebras",
+        "how thoughts are told: `parsed` in `reasoning`, their log-probabilities in `reasoning_logprobs`; `text_parsed`"
+        " the same with all log-probabilities in `logprobs`; `raw` in the content, with their marks; `hidden` not at "
+        "all; `none` what is usual for the model, see [Thinking](#thinking)",
+        "reasoning_format",
+        where=CHAT,
+        neutral=("none",),
+    ),
+    *served("vLLM", "false: as `reasoning_format` hidden", "include_reasoning", where=CHAT, neutral=ON),
+    *served(
+        "Cerebras",
+        "true: thoughts before the latest user's message are left out of the prompt; false: they are in it, or the "
+        "request is refused. Absent: as the chat template does",
+        "clear_thinking",
+        where=CHAT,
+    ),
+    *served(
+        "DashScope, vLLM",
+        "0 or more: most tokens of a thought, which then ends; -1: no limit",
+        "reasoning_max_tokens",
+        "thinking_budget",
+        "thinking_token_budget",
+        where=CHAT,
+        neutral=(-1,),
+    ),
+    *served(
         "DashScope, DeepSeek, Cerebras",
         "the thinking switch of the chat template: true or false, and for `thinking` also an object with the type "
         "`enabled` or `disabled`. A model that can't do what is asked refuses",
@@ -148,7 +182,7 @@ _HARMLESS = (
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_key", "prompt_cache_retention"),
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_options"),
     *harmless("OpenAI", "asks for speed, not for another answer", "service_tier", "prediction"),
-    *harmless("OpenAI", "about tools, which the model cannot call", "parallel_tool_calls", "max_tool_calls"),
+    *harmless("OpenAI", "how many calls the tools of a service make", "max_tool_calls"),
     *harmless("vLLM, SGLang", "order, place and names of the work", "priority", "request_id", "rid", "session_id"),
     *harmless("SGLang", "order, place and names of the work", "extra_key", "custom_labels", "data_parallel_rank"),
     *harmless("SGLang", "order, place and names of the work", "routed_dp_rank", "disagg_prefill_dp_rank"),
@@ -197,7 +231,9 @@ _HARMLESS = (
 _MESSAGE = (
     *served("OpenAI", "system, developer, user, assistant or tool", "role"),
     *served("OpenAI", "a text, or a list of text parts", "content"),
-    *served("OpenAI", "handed to the chat template, which may not read it", "name", "tool_calls", "tool_call_id"),
+    *served("OpenAI", "handed to the chat template, which may not read it", "name"),
+    *served("OpenAI", "the calls of an assistant's message; each is followed by its result", "tool_calls"),
+    *served("OpenAI", "the call whose result this message is", "tool_call_id"),
     *served(
         "Cerebras, vLLM",
         "an earlier answer's thinking; handed to the chat template, which may not read it",
@@ -232,15 +268,18 @@ TABLE: Table = {
     "reasoning.": (
         *served("OpenRouter", "as `reasoning_effort`", "effort"),
         *served("OpenRouter", "as `enable_thinking`", "enabled"),
-        *refused("OpenRouter", THINK, max_tokens=NEVER, exclude=OFF, summary=NEVER, generate_summary=NEVER),
+        *served("OpenRouter", "as `reasoning_max_tokens`", "max_tokens"),
+        *served("OpenRouter", "true: as `reasoning_format` hidden", "exclude"),
+        *refused("OpenRouter", THINK, summary=NEVER, generate_summary=NEVER),
         *refused(
             "SGLang", "it has another name", remedy="Use effort and enabled.", reasoning_effort=NEVER, enable=NEVER
         ),
     ),
     "thinking.": (
         *served("Anthropic, DeepSeek", "`enabled` or `disabled`", "type"),
-        *refused("Anthropic", THINK, budget_tokens=NEVER, display=NEVER),
-        *refused("DeepSeek, Z.ai", THINK, clear_thinking=NEVER),
+        *served("Anthropic", "as `reasoning_max_tokens`", "budget_tokens"),
+        *served("Z.ai", "as `clear_thinking` of the request", "clear_thinking"),
+        *refused("Anthropic", THINK, display=NEVER),
     ),
     "response_format.": (
         *served("OpenAI", "`text`, `json_object` or `json_schema`", "type"),
@@ -258,6 +297,29 @@ TABLE: Table = {
         *refused("vLLM", "blanks are ours to choose", whitespace_pattern=NEVER),
         *refused("vLLM", "a form holds for the whole answer", structural_tag=NEVER),
     ),
+    "tools[].": (
+        *served("OpenAI", "`function`", "type"),
+        *served("OpenAI", "the function", "function"),
+        *harmless("Anthropic", "hints for a cache that is automatic here", "cache_control"),
+    ),
+    "tools[].function.": (
+        *served("OpenAI", "1 to 128 letters, digits, dots, colons, dashes and underscores", "name"),
+        *served("OpenAI", "for the model", "description"),
+        *served("OpenAI", "a JSON schema of an object; absent: no parameters", "parameters"),
+        *served("OpenAI", "true: arguments fit the schema", "strict"),
+    ),
+    "tool_choice.": (
+        *served("OpenAI", "`function` or `allowed_tools`", "type"),
+        *served("OpenAI", "the function that must be called", "function"),
+        *served("OpenAI", "the functions that may be called now, of all that the model is told of", "allowed_tools"),
+    ),
+    "tool_choice.function.": served("OpenAI", "of one of the tools", "name"),
+    "tool_choice.allowed_tools.": (
+        *served("OpenAI", "`auto` or `required`", "mode"),
+        *served("OpenAI", "functions by their names", "tools"),
+    ),
+    "tool_choice.allowed_tools.tools[].": served("OpenAI", "a function by its name", "type", "function"),
+    "tool_choice.allowed_tools.tools[].function.": served("OpenAI", "of one of the tools", "name"),
     "messages[].": _MESSAGE,
     "messages[].content[].": (
         *served("OpenAI", "text, or an assistant's refusal", "type", "text", "refusal"),
@@ -272,10 +334,12 @@ TABLE: Table = {
         *refused("OpenAI", "calls are of functions", custom=NEVER),
     ),
     "messages[].tool_calls[].function.": (
-        *served("OpenAI", "an earlier call", "name", "arguments"),
+        *served("OpenAI", "an earlier call", "name"),
+        *served("OpenAI", "its arguments: an object, or the JSON text of one", "arguments"),
         *harmless("OpenAI", "the arguments once more", "parsed_arguments"),
     ),
 }
 
 CHAT_FIELDS = Examiner(TABLE, Where.CHAT)
 TEXT_FIELDS = Examiner(TABLE, Where.TEXT)
+CONTROL_FIELDS = Examiner({"": served("llama-server", "of an answer that runs, and what to do", "id", "action")}, CHAT)

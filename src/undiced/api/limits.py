@@ -14,7 +14,7 @@ _INT32 = 2**31 - 1
 _EXACT = 2**53
 WHOLE = frozenset(
     ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
-) | {"min_completion_tokens"}
+) | {"min_completion_tokens", "reasoning_max_tokens", "thinking_budget", "thinking_token_budget"}
 
 # The closed range of each number.
 RANGES: dict[str, Range] = {
@@ -23,6 +23,9 @@ RANGES: dict[str, Range] = {
     "max_completion_tokens": Range(-1, _INT32),
     "min_tokens": Range(-1, _INT32),
     "min_completion_tokens": Range(-1, _INT32),
+    "reasoning_max_tokens": Range(-1, _INT32),  # -1: no limit
+    "thinking_budget": Range(-1, _INT32),
+    "thinking_token_budget": Range(-1, _INT32),
     "seed": Range(-(2**63), 2**SEED_BITS - 1),
     "top_logprobs": Range(0, TOP_LOGPROBS_MAX),
 }

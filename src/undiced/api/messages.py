@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
+from undiced.api.pairing import check_pairs
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ def check_messages(messages: Sequence[Message]) -> None:
     """Refuse what would be dropped.
 
     Raises:
-        InvalidRequestError: a member of another role, or two that disagree; `param` names it.
+        InvalidRequestError: a member of another role, two that disagree, or calls without results; `param` names it.
         NotServedError: a call of something else than a function.
     """
     for at, message in enumerate(messages):
         _check(message, f"messages[{at}]")
+    check_pairs(messages)
 
 
 def _check(message: Message, place: str) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def model_object(card: ModelCard) -> dict[str, object]:
-    """A model as `GET /v1/models` shows it. Extras that clients may read: `context_length`, `license`, and in
-    `chat_defaults` what the chat page asks for.
+    """A model as `GET /v1/models` shows it. Extras that clients may read: `context_length`, `license`,
+    `capabilities`, `reasoning_efforts`, and in `chat_defaults` what the chat page asks for.
     """
     shown: dict[str, object] = {
         "id": card.id,
@@ -34,6 +34,9 @@ def model_object(card: ModelCard) -> dict[str, object]:
         "context_length": card.context,
         "chat_defaults": chat_defaults(card.sampling),
     }
+    shown["capabilities"] = {"function_calling": card.calls, "reasoning": bool(card.efforts)}
+    if card.efforts:
+        shown["reasoning_efforts"] = list(card.efforts)
     return shown | ({"license": card.license} if card.license else {})
 
 

@@ -11,7 +11,7 @@ import msgspec
 from undiced.api.field_table import TABLE
 from undiced.api.fields import ANY, Fate, Where
 from undiced.api.limits import RANGES, WHOLE
-from undiced.api.schemas import ChatBody, CompletionBody
+from undiced.api.schemas import ChatBody, CompletionBody, Control
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ _KINDS: dict[str, tuple[str, Where]] = {  # which schema describes the objects o
     "Message": ("messages[].", Where.CHAT),
     "ContentPart": ("messages[].content[].", Where.CHAT),
     "ToolCall": ("messages[].tool_calls[].", Where.CHAT),
+    "Tool": ("tools[].", Where.CHAT),
+    "ToolFunction": ("tools[].function.", Where.CHAT),
+    "ToolChoice": ("tool_choice.", Where.CHAT),
+    "AllowedTools": ("tool_choice.allowed_tools.", Where.CHAT),
+    "Chosen": ("tool_choice.allowed_tools.tools[].", Where.CHAT),
+    "ChosenFunction": ("tool_choice.function.", Where.CHAT),
     "Function": ("messages[].tool_calls[].function.", Where.CHAT),
     "StreamOptions": ("stream_options.", Where.BOTH),
     "ResponseFormat": ("response_format.", Where.BOTH),
@@ -38,6 +44,7 @@ _CHAT: Schema = {
     "max_tokens": 100,
 }
 _TEXT: Schema = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 8}
+_END: Schema = {"id": "chatcmpl-0123456789abcdef01234567", "action": "reasoning_end"}
 _OBJECT: Schema = {"type": "object"}
 _ERROR: Schema = {
     "type": "object",
@@ -86,6 +93,7 @@ def document(version: str, *, key: bool) -> Schema:
 def _paths() -> Schema:
     paths: Schema = {
         "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody", _CHAT)},
+        "/v1/chat/completions/control": {"post": _post("control", "Ends a thought.", "Control", _END)},
         "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody", _TEXT)},
     }
     for path, (summary, kind) in _READ.items():
@@ -124,8 +132,10 @@ def _shown(kind: str) -> Schema:
 
 
 def _bodies() -> dict[str, Schema]:
-    _, found = msgspec.json.schema_components([ChatBody, CompletionBody], schema_hook=_anything, ref_template=_REF)
-    return {name: _described(name, schema) for name, schema in found.items()}
+    _, found = msgspec.json.schema_components(
+        [ChatBody, CompletionBody, Control], schema_hook=_anything, ref_template=_REF
+    )
+    return {name: _described(name, schema) if name in _KINDS else schema for name, schema in found.items()}
 
 
 def _anything(_: type) -> Schema:

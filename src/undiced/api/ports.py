@@ -42,6 +42,9 @@ class Engine(Protocol):
     def cancel(self, request_id: str, *, at_token: int) -> None:
         """End a sequence because nobody reads it any more; it counts `at_token` tokens. No error if it is gone."""
 
+    def end_thought(self, request_id: str) -> None:
+        """End a sequence's thought with its next token; no error if it is gone."""
+
     def stats(self) -> EngineStats:
         """The latest figures of the engine."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_CHARS = 60  # what a template writes around a message costs like that many
 _RETRY_S = 2.0
+_END_CHARS = 64  # of a prompt, enough to see how an answer to it begins
 _USUAL = PromptOptions()
 
 
@@ -55,8 +56,10 @@ class Prompts:
         bos = self.tokenizer.bos_id
         return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
 
-    async def conversation(self, messages: list[dict[str, object]], options: PromptOptions = _USUAL) -> list[int]:
-        """Token ids of a conversation, by default up to where the assistant speaks.
+    async def conversation(
+        self, messages: list[dict[str, object]], options: PromptOptions = _USUAL
+    ) -> tuple[list[int], str]:
+        """Token ids of a conversation, by default up to where the assistant speaks, and the end of its text.
 
         Raises:
             NoChatTemplateError: a base model. InvalidRequestError: the template refuses the messages.
@@ -66,8 +69,17 @@ class Prompts:
         if chat is None:
             message = f"The model '{self.name}' is a base model without a chat template."
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="model")
-        chars = sum(_MESSAGE_CHARS + _chars(message) for message in messages)
-        return await self._apart(chars, "messages", lambda: chat.pieces(messages, options))
+        chars = sum(_MESSAGE_CHARS + _chars(message) for message in [*messages, *options.tools])
+        end = ""
+
+        def pieces() -> list[str]:
+            nonlocal end
+            found = chat.pieces(messages, options)
+            end = "".join(found[-_END_CHARS:])[-_END_CHARS:]
+            return found
+
+        ids = await self._apart(chars, "messages", pieces)
+        return ids, end
 
     async def _apart(self, chars: int, what: str, pieces: Callable[[], list[str]]) -> list[int]:
         """Encode on a thread; long texts one at a time. `chars`: about as many as there are to read."""

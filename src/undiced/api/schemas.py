@@ -27,6 +27,50 @@ class ToolCall(msgspec.Struct):
     type: str = "function"
 
 
+class ToolFunction(msgspec.Struct):
+    """A function that the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, object] | None = None
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct):
+    """A tool; those that are no functions are refused by name."""
+
+    type: str = "function"
+    function: ToolFunction | None = None
+
+
+class ChosenFunction(msgspec.Struct):
+    """A function by its name."""
+
+    name: str
+
+
+class Chosen(msgspec.Struct):
+    """A tool by its name."""
+
+    type: str = "function"
+    function: ChosenFunction | None = None
+
+
+class AllowedTools(msgspec.Struct):
+    """Tools that may be called now, of those that the model is told of."""
+
+    mode: str = "auto"
+    tools: list[Chosen] = []
+
+
+class ToolChoice(msgspec.Struct):
+    """The one function to call, or those that may be called."""
+
+    type: str = "function"
+    function: ChosenFunction | None = None
+    allowed_tools: AllowedTools | None = None
+
+
 class ContentPart(msgspec.Struct):
     """One part of a message: text, or an assistant's refusal; other kinds are refused by name."""
 
@@ -78,12 +122,16 @@ class Reasoning(msgspec.Struct):
 
     effort: str | None = None
     enabled: bool | None = None
+    max_tokens: Whole | None = None
+    exclude: bool | None = None
 
 
 class ThinkingSwitch(msgspec.Struct):
-    """`enabled` or `disabled`."""
+    """`enabled` or `disabled`, and how much of it."""
 
     type: str
+    budget_tokens: Whole | None = None
+    clear_thinking: bool | None = None
 
 
 class Body(msgspec.Struct, kw_only=True):
@@ -130,8 +178,9 @@ class ChatBody(Body, kw_only=True):
     messages: list[Message]
     logprobs: bool | None = None
     top_logprobs: Whole | None = None
-    tools: list[dict[str, msgspec.Raw]] | None = None
-    tool_choice: str | dict[str, msgspec.Raw] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     functions: list[dict[str, msgspec.Raw]] | None = None
     function_call: str | dict[str, msgspec.Raw] | None = None
     modalities: list[str] | None = None
@@ -144,6 +193,12 @@ class ChatBody(Body, kw_only=True):
     enable_thinking: bool | None = None
     thinking: bool | ThinkingSwitch | None = None
     disable_reasoning: bool | None = None
+    reasoning_format: str | None = None
+    include_reasoning: bool | None = None
+    clear_thinking: bool | None = None
+    reasoning_max_tokens: Whole | None = None
+    thinking_budget: Whole | None = None
+    thinking_token_budget: Whole | None = None
 
 
 class CompletionBody(Body, kw_only=True):
@@ -153,3 +208,10 @@ class CompletionBody(Body, kw_only=True):
     logprobs: Whole | None = None
     echo: bool | None = None
     best_of: Whole | None = None
+
+
+class Control(msgspec.Struct):
+    """The body of POST /v1/chat/completions/control."""
+
+    id: str
+    action: str

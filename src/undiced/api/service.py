@@ -17,6 +17,7 @@ from undiced.core.errors import InvalidRequestError, ModelNotFoundError, Shuttin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from undiced.api.answer import Answer
     from undiced.api.deployment import Deployment
 
 State = Literal["ready", "draining", "stopped"]
@@ -31,7 +32,7 @@ class Service:
         deployments: the models, at least one, in the order in which they are listed.
         bodies: reads requests, and knows how much memory they take.
         version: of this software.
-        running: tasks that still answer a request; drained on shutdown.
+        running: tasks that still answer a request; drained on shutdown. answers: those that run, by their ids.
 
     Raises:
         InvalidRequestError: two of the models have a name in common.
@@ -43,6 +44,7 @@ class Service:
     state: State = "ready"
     version: str = ""
     running: set[asyncio.Task[object]] = field(default_factory=set)
+    answers: dict[str, Answer] = field(default_factory=dict)
     bodies: Bodies = field(init=False)
     _named: dict[str, Deployment] = field(init=False, default_factory=dict)
     _folded: dict[str, list[Deployment]] = field(init=False, default_factory=dict)

@@ -24,6 +24,7 @@ class Settings:
         linger_s, linger_bytes: how long, and how much of, the rest of a refused request is read and thrown away.
         max_prompts: most prompts in one completion request.
         max_messages: most messages in one chat request.
+        max_tools: most functions in one chat request.
         max_stops: most stop strings; max_stop_chars: length of one.
         max_bias: most entries of `logit_bias`.
         max_salt_chars: length of `cache_salt`.
@@ -54,6 +55,7 @@ class Settings:
     max_prompts: int = 128
     max_sequences: int = 256
     max_messages: int = 4096
+    max_tools: int = 512
     max_stops: int = 4
     max_stop_chars: int = 1024
     max_bias: int = 1024

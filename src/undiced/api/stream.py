@@ -70,6 +70,7 @@ class AnswerResponse(Response):
         self._written_s = asyncio.get_running_loop().time()
         scope["undiced.entry"].answer = self.answer
         self.service.running.add(task)
+        self.service.answers[self.shape.head.id] = self.answer
         helpers = [asyncio.create_task(self._watch(task, receive))]
         if self.form.stream:
             helpers.append(asyncio.create_task(self._keep_alive(send)))
@@ -95,6 +96,7 @@ class AnswerResponse(Response):
         finally:
             self._over = True
             self.service.running.discard(task)
+            self.service.answers.pop(self.shape.head.id, None)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -130,7 +132,7 @@ class AnswerResponse(Response):
         async with contextlib.aclosing(pieces):
             async for batch in pieces:
                 for piece in batch:
-                    folded[piece.index].take(piece)
+                    self.shape.fold(folded[piece.index], piece)
         body = self.shape.whole(folded, self.answer.tally)
         await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
 

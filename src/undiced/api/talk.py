@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.api.reasoning import clears
 from undiced.api.schemas import Reasoning
 from undiced.core.errors import InvalidRequestError
 from undiced.text import PromptOptions, Thinking
@@ -13,10 +14,11 @@ from undiced.text.thinking import EFFORTS
 
 if TYPE_CHECKING:
     from undiced.api.schemas import ChatBody
+    from undiced.api.tools import Toolbox
 
 
-def prompt_options(wire: ChatBody) -> PromptOptions:
-    """What a chat request says about its prompt.
+def prompt_options(wire: ChatBody, box: Toolbox) -> PromptOptions:
+    """What a chat request says about its prompt. box: its tools.
 
     Raises:
         InvalidRequestError: contradictions; an unknown word. `param` names the member.
@@ -32,7 +34,9 @@ def prompt_options(wire: ChatBody) -> PromptOptions:
         continue_final_message=bool(wire.continue_final_message),
         variables=wire.chat_template_kwargs or {},
         thinking=thinking_of(wire),
+        tools=box.shown,
         documents=wire.documents or (),
+        clear_thinking=clears(wire),
     )
 
 

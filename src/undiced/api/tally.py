@@ -19,19 +19,21 @@ class Tally:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
     queue_s: float = 0.0
     prompt_s: float = 0.0
     completion_s: float = 0.0
     total_s: float = 0.0
     events: list[UsageEvent] = field(default_factory=list)
 
-    def add(self, event: UsageEvent) -> None:
-        """Count a sequence; the prompt only once where several choices share it."""
+    def add(self, event: UsageEvent, reasoning: int) -> None:
+        """Count a sequence with so many tokens of thoughts; the prompt only once where several choices share it."""
         self.events.append(event)
         if not event.prompt_shared:
             self.prompt_tokens += event.prompt_tokens
             self.cached_tokens += event.cached_tokens
         self.completion_tokens += event.completion_tokens
+        self.reasoning_tokens += reasoning
         self.queue_s = max(self.queue_s, event.queue_s)
         self.prompt_s = max(self.prompt_s, event.prompt_s)
         self.completion_s = max(self.completion_s, event.completion_s)

@@ -76,7 +76,6 @@ def chat_job(wire: ChatBody, tokenizer: Tokenizer, settings: Settings, own: Numb
         NotServedError: a feature that is not offered.
     """
     check_numbers(wire)
-    _refuse_tools(wire)
     if wire.top_logprobs and not wire.logprobs:
         raise InvalidRequestError("top_logprobs needs logprobs to be true.", param="top_logprobs")
     if wire.modalities is not None and set(wire.modalities) - {"text"}:
@@ -97,23 +96,6 @@ def completion_job(wire: CompletionBody, tokenizer: Tokenizer, settings: Setting
     asked = wire.max_tokens is not None or wire.max_completion_tokens is not None
     usual = None if asked else max(USUAL_TEXT_TOKENS, job.sampling.min_tokens)
     return replace(job, usual_tokens=usual, scored=bool(wire.echo) and job.sampling.logprobs >= 0)
-
-
-def _refuse_tools(wire: ChatBody) -> None:
-    """Tools that the model may call are refused; tools that it may not call need no support."""
-    remedy = "Leave tools out, or send tool_choice 'none'."
-    if wire.tool_choice not in (None, "none", "auto"):
-        if wire.tool_choice == "required" or not isinstance(wire.tool_choice, str):
-            raise NotServedError(
-                "tool_choice that forces a call is not supported yet.", param="tool_choice", remedy=remedy
-            )
-        raise InvalidRequestError("tool_choice must be none, auto, required or an object.", param="tool_choice")
-    if wire.tools and wire.tool_choice != "none":
-        raise NotServedError("tools are not supported yet.", param="tools", remedy=remedy)
-    if wire.functions and wire.function_call != "none":
-        raise NotServedError("functions are not supported.", param="functions", remedy=_UNSERVED_REMEDY)
-    if wire.function_call not in (None, "none", "auto"):
-        raise NotServedError("function_call is not supported.", param="function_call", remedy=_UNSERVED_REMEDY)
 
 
 def _one_of(wire: Body, old: str, new: str) -> int | None:

@@ -67,6 +67,12 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, as PEM: speak TLS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, as PEM.")] = None,
+    tool_format: Annotated[
+        str, typer.Option(help="How the model writes calls, where its template doesn't tell; none: it can't call.")
+    ] = "",
+    thinking_format: Annotated[
+        str, typer.Option(help="How it writes thoughts, where its template doesn't tell; none: they are content.")
+    ] = "",
     log_level: Annotated[LogLevel, typer.Option(help="What is logged: info has a line per request.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How lines of the log look.")] = LogFormat.TEXT,
     as_json: Json = False,
@@ -83,6 +89,7 @@ def serve(
     from undiced.cli.terminal import loading
     from undiced.cli.voice import Voice
     from undiced.llm import compile_for_host
+    from undiced.text.formats import check_names
 
     began_s, voice = time.perf_counter(), Voice()
     os.environ.pop("UNDICED_API_KEY", None)  # neither the engine nor a model's templates shall have it
@@ -91,6 +98,7 @@ def serve(
         _log.warning("The environment has %s, which is no option.", name)
     try:
         model = at_revision(model, revision)
+        check_names(tool_format, thinking_format)
         hosts, tls = [host, *(allow_host or ())], tls_context(tls_cert, tls_key)
         settings = server_settings(max_queue, max_connections, drain_s, hosts, allow_origin or (), api_key)
         with bind(host, port) as sock:
@@ -102,7 +110,7 @@ def serve(
             names = tuple(served_model_name or served_names(model, compiled))
             spec = engine_spec(compiled, max_queue, names[0])
             told = Announcement(voice, sock, spec, began_s, settings, secure=tls is not None, as_json=as_json)
-            served = _Served(model, names, compiled, spec, settings, tls)
+            served = _Served(model, names, compiled, spec, settings, tls, (tool_format, thinking_format))
             status = _run(_serve(served, sock, told))
     finally:
         voice.close()
@@ -173,7 +181,7 @@ def _runner() -> Callable[[Coroutine[object, object, int]], int]:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What is served, and how. `names`: the model's for clients."""
+    """What is served, and how. `names`: the model's for clients; `formats`: of calls and of thoughts."""
 
     ref: str
     names: tuple[str, ...]
@@ -181,6 +189,7 @@ class _Served:
     spec: EngineSpec
     settings: Settings
     tls: SSLContext | None
+    formats: tuple[str, str]
 
 
 async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> int:
@@ -198,11 +207,8 @@ async def _serve(served: _Served, sock: socket.socket, told: Announcement) -> in
     engine = EngineClient(spec, on_usage=[metrics.of(spec.model).ended])
     try:
         tokenizer, chat = await _load(served.compiled, engine, told)
-        facts = _facts(served, engine.limits, chat)
-        card = replace(model_card(served.ref, served.names, served.compiled, engine.limits), facts=facts)
-        service = Service(
-            [_deployment(card, engine, tokenizer, chat, settings)], settings, metrics, version=__version__
-        )
+        deployment = _deployment(served, engine, tokenizer, chat)
+        service = Service([deployment], settings, metrics, version=__version__)
         lost = asyncio.create_task(engine.given_up())
         await server.serve(
             service, sock, on_ready=told.ready, on_drain=told.drain, lost=asyncio.shield(lost), tls=served.tls
@@ -296,12 +302,20 @@ def _text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
     return tokenizer, chat
 
 
-def _deployment(
-    card: ModelCard, engine: EngineClient, tokenizer: Tokenizer, chat: ChatEncoder | None, settings: Settings
-) -> Deployment:
+def _deployment(served: _Served, engine: EngineClient, tokenizer: Tokenizer, chat: ChatEncoder | None) -> Deployment:
+    """Raises InvalidRequestError for a format of calls in which the model can't call."""
     from undiced.api.deployment import Deployment
+    from undiced.text.formats import Dialect
 
-    return Deployment(card, engine, tokenizer, chat, settings)
+    family = served.compiled.graph.config.family
+    dialect = Dialect() if chat is None else chat.dialect(family, *served.formats)
+    card = replace(
+        model_card(served.ref, served.names, served.compiled, engine.limits),
+        facts=_facts(served, engine.limits, chat),
+        efforts=() if chat is None else chat.efforts,
+        calls=dialect.format is not None,
+    )
+    return Deployment(card, engine, tokenizer, chat, served.settings, dialect)
 
 
 def served_names(ref: str, compiled: Compiled) -> list[str]:

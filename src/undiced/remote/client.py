@@ -171,6 +171,11 @@ class EngineClient:
         if (stream := self._handles.get(request_id)) is not None:
             stream.finish(at_token, reason)
 
+    def end_thought(self, request_id: str) -> None:
+        """`Stream.end_thought` by id."""
+        if (stream := self._handles.get(request_id)) is not None:
+            stream.end_thought()
+
     # from the engine
 
     def _received(self, message: FromEngine) -> None:

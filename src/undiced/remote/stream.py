@@ -23,7 +23,7 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from undiced.remote.frames import Cancel, Finish, Hold
+from undiced.remote.frames import Cancel, EndThought, Finish, Hold
 from undiced.serve.delta import Delta
 from undiced.serve.usage import FinishReason, UsageEvent
 
@@ -71,7 +71,7 @@ class Stream:
     def __init__(
         self,
         request: Request,
-        send: Callable[[Cancel | Finish | Hold], None],
+        send: Callable[[Cancel | Finish | Hold | EndThought], None],
         on_usage: Callable[[UsageEvent], None],
         now: float,
     ) -> None:
@@ -131,6 +131,11 @@ class Stream:
         Iteration goes on to one last delta, with the account and no tokens. No effect if the last delta has been read.
         """
         self._leave(at_token, reason, Finish(self.request.id, at_token, reason))
+
+    def end_thought(self) -> None:
+        """The sequence has thought enough. No effect if it has ended, or does not think."""
+        if self.state in _LISTENING:
+            self._send(EndThought(self.request.id))
 
     def _leave(self, at_token: int, reason: FinishReason, message: Cancel | Finish) -> None:
         if self.state not in _LEFT:

@@ -176,6 +176,11 @@ class Fold:
         self.stopped = False
 
     @property
+    def thinking(self) -> bool:
+        """Whether the answer stands inside a thought."""
+        return self._channels is not None and self._channels.thinking
+
+    @property
     def stop(self) -> str | None:
         """The stop string that was completed, or None."""
         return None if self._matcher is None else self._matcher.stop
@@ -227,7 +232,7 @@ class Fold:
         runs = channels.push(token, text)
         self.reasoning += thinking or channels.thinking
         self._spread(pieces, runs)
-        self.stopped = self.stopped or channels.ended
+        self.stopped = self.stopped or (channels.ended and self.tokens > self._min_tokens)
         return bool(runs)
 
     def _let_go(self, pieces: list[Piece]) -> None:

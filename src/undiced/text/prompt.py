@@ -14,12 +14,21 @@ from datetime import datetime
 from typing import Protocol
 
 from undiced.core.errors import InvalidRequestError, NoChatTemplateError, UnsupportedError
+from undiced.text.formats import Dialect, dialect_of
 from undiced.text.sandbox import DiedError, Reply, Sandbox
 from undiced.text.template import ChatTemplate
-from undiced.text.thinking import Thinking, template_variables
+from undiced.text.thinking import (
+    Thinking,
+    efforts,
+    keeps_thoughts,
+    template_variables,
+    without_finished_thoughts,
+)
 from undiced.text.tokenizer import Tokenizer
 
 _CHUNK = 1 << 16  # characters that are encoded at once to see whether a text fits
+_CLEAR = "clear_thinking"  # what a template calls it that has a switch for that
+_RAW = "qwen3"  # families whose thoughts Cerebras leaves in the content
 _CUT_TOKENS = 32  # tokens that a cut through a text may add
 
 Message = Mapping[str, object]
@@ -37,6 +46,7 @@ class PromptOptions:
             template's own default in force.
         thinking: whether the model shall think first.
         tools, documents: as templates read them; empty is none.
+        clear_thinking: whether thoughts of finished turns are left out; None leaves it to the template.
     """
 
     add_generation_prompt: bool = True
@@ -45,6 +55,7 @@ class PromptOptions:
     thinking: Thinking = field(default_factory=Thinking)
     tools: Sequence[Mapping[str, object]] = ()
     documents: Sequence[Mapping[str, object]] = ()
+    clear_thinking: bool | None = None
 
 
 class TooManyTokensError(Exception):
@@ -81,6 +92,33 @@ class ChatEncoder:
         opened = self._open()
         return f"{opened.error} {opened.remedy}".rstrip()
 
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        """How hard the model can be asked to think; none where it does not think."""
+        opened = self._open()
+        return () if opened.error else efforts(opened.variables, self.template.source)
+
+    def dialect(self, family: str, tools: str = "", thoughts: str = "") -> Dialect:
+        """How the model writes thoughts and calls.
+
+        Args:
+            family: of the model. tools, thoughts: as of `dialect_of`.
+
+        Raises:
+            InvalidRequestError: there is no such format, or the template tells the model of no tools.
+        """
+        source = self.template.source + (self.template.tool_source or "")
+        raw = family.startswith(_RAW)
+        found = dialect_of(source, self.tokenizer, tools=tools, thoughts=thoughts, raw=raw)
+        if self._open().tools or found.format is None or found.thinks_by_format:
+            return found
+        if tools:
+            raise InvalidRequestError(
+                "The chat template of this model tells it of no tools, so that it can't call them.",
+                remedy="Leave the tool format out, or put a template into its folder that does.",
+            )
+        return found.without_calls()
+
     def encode(
         self, messages: Sequence[Message], options: PromptOptions = PromptOptions(), most: int | None = None
     ) -> list[int]:
@@ -105,9 +143,17 @@ class ChatEncoder:
             message = f"This model cannot chat: {opened.error}"
             raise NoChatTemplateError(message, remedy="Use /v1/completions.", param="messages")
         variables = self._variables(options, opened)
+        if options.clear_thinking:
+            messages = without_finished_thoughts(messages)
         reply = self._ask(_request(messages, options, variables, self._now()))
         if reply.error:
             raise InvalidRequestError(reply.error, remedy=reply.remedy, param=reply.param)
+        if options.clear_thinking is False and not keeps_thoughts(messages, reply.text):
+            raise UnsupportedError(
+                "clear_thinking cannot be false: the chat template of this model leaves finished thoughts out.",
+                remedy="Leave it out.",
+                param="clear_thinking",
+            )
         return reply.pieces
 
     def close(self) -> None:
@@ -125,11 +171,13 @@ class ChatEncoder:
 
     def _variables(self, options: PromptOptions, opened: Reply) -> dict[str, object]:
         """Raises as `template_variables`, and UnsupportedError for documents that the template doesn't read."""
-        known = opened.variables
+        known, given = opened.variables, options.variables
+        if options.clear_thinking is not None and _CLEAR in known:
+            given = {_CLEAR: options.clear_thinking, **given}
         if options.documents and not opened.documents:
             message = "documents is not supported: the chat template of this model reads none."
             raise UnsupportedError(message, remedy="Leave it out.", param="documents")
-        return template_variables(options.variables, options.thinking, known, self.template.source)
+        return template_variables(given, options.thinking, known, self.template.source)
 
     def _ask(self, request: bytes) -> Reply:
         try:

@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from undiced.core.errors import CheckpointError, InvalidRequestError
+from undiced.text.formats.calls import json_object
 from undiced.text.renderer import TEMPLATE_REMEDY, Message, Renderer, Scene
 
-_SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE = (f"qz{letter}vkx" for letter in "suatnjw")
+_SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE, _THOUGHT = (f"qz{letter}vkx" for letter in "suatnjwh")
+_REASONING = "reasoning_content"
+_THOUGHTS = (_REASONING, "reasoning", "thinking")  # what templates call it
 _CLOSES = re.compile(r"(</[^<>]*>|\[/[^\[\]]*\])$")
 _CALL_ID = "qzcallvkx"  # nine letters and digits: some templates insist
 
@@ -30,12 +33,16 @@ class Reads:
         system: whether it reads a system message; if not, the first user's message begins with it.
         objects: whether it reads the arguments of a tool call as an object; if not, as JSON text.
         nothing: the content of a message that has tool calls and no text.
+        thought: the member in which it reads an earlier answer's thinking.
+        joined: of a message with calls it reads that or the content, not both: they are one text then.
     """
 
     parts: frozenset[str] = frozenset()
     system: bool = True
     objects: bool = True
     nothing: str | None = ""
+    thought: str = _REASONING
+    joined: bool = False
 
 
 def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
@@ -64,15 +71,12 @@ def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
                 reads = with_parts
             elif role == "system" and silent:
                 reads = replace(reads, system=False)
-    return _probe_calls(trial, reads, user)
+    return _probe_thoughts(trial, _probe_calls(trial, reads, user), user)
 
 
 def _probe_calls(trial: _Trial, reads: Reads, user: Message) -> Reads:
     """How calls of tools and their results are read; unchanged for a template that knows none."""
-    function = {"name": _NAME, "arguments": json.dumps({_KEY: _VALUE})}
-    call: Message = {"role": "assistant", "content": None}
-    call["tool_calls"] = [{"id": _CALL_ID, "type": "function", "function": function}]
-    result: Message = {"role": "tool", "content": _RESULT, "name": _NAME, "tool_call_id": _CALL_ID}
+    call, result = _called()
     for objects in (True, False):
         for nothing in ("", None):
             form = replace(reads, objects=objects, nothing=nothing)
@@ -81,6 +85,30 @@ def _probe_calls(trial: _Trial, reads: Reads, user: Message) -> Reads:
             with_parts = replace(form, parts=form.parts | {"tool"})
             read = trial.shows(form, [user, call, result], _RESULT)
             return form if read or not trial.shows(with_parts, [user, call, result], _RESULT) else with_parts
+    return reads
+
+
+def _called() -> tuple[Message, Message]:
+    """A call and its result."""
+    function = {"name": _NAME, "arguments": json.dumps({_KEY: _VALUE})}
+    call: Message = {"role": "assistant", "content": None}
+    call["tool_calls"] = [{"id": _CALL_ID, "type": "function", "function": function}]
+    return call, {"role": "tool", "content": _RESULT, "name": _NAME, "tool_call_id": _CALL_ID}
+
+
+def _probe_thoughts(trial: _Trial, reads: Reads, user: Message) -> Reads:
+    """How thinking is read, between a call and its result or in a last answer; unchanged for a template that reads
+    none.
+    """
+    call, result = _called()
+    answer: Message = {"role": "assistant", "content": _ANSWER, _REASONING: _THOUGHT}
+    for name in _THOUGHTS:
+        form = replace(reads, thought=name)
+        if trial.shows(form, [user, {**call, _REASONING: _THOUGHT}, result], _THOUGHT):
+            both = [user, {**call, **answer}, result]
+            return replace(form, joined=not trial.shows(form, both, _THOUGHT, _ANSWER))
+        if trial.shows(form, [user, answer], _THOUGHT):
+            return form
     return reads
 
 
@@ -115,11 +143,21 @@ def _message(message: Message, reads: Reads) -> Message:
     if "content" in out:
         out["content"] = _content(out["content"], as_parts=message.get("role") in reads.parts)
     calls = out.get("tool_calls")
+    if _REASONING in out:
+        _place_thought(out, reads)
     if calls and isinstance(calls, list):
         out["tool_calls"] = [_call(call, reads) for call in calls]
         if not out.get("content"):
             out["content"] = reads.nothing
     return out
+
+
+def _place_thought(message: Message, reads: Reads) -> None:
+    """Put a message's thinking where the template reads it."""
+    thought, content = message.pop(_REASONING), message.get("content")
+    if reads.joined and message.get("tool_calls") and isinstance(content, str) and content:
+        thought, message["content"] = f"{thought}\n\n{content}", None
+    message[reads.thought] = thought
 
 
 def _content(content: object, *, as_parts: bool) -> object:
@@ -140,15 +178,6 @@ def _call(call: object, reads: Reads) -> object:
     elif not reads.objects and isinstance(arguments, dict):
         arguments = json.dumps(arguments, ensure_ascii=False)
     return {**call, "function": {**function, "arguments": arguments}}
-
-
-def json_object(text: str) -> object:
-    """The object that a JSON text spells, an empty one for an empty text; any other text stays as it is."""
-    try:
-        value = json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, dict) else text
 
 
 def _folded(messages: list[Message]) -> list[Message]:

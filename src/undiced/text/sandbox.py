@@ -38,7 +38,7 @@ class Reply(msgspec.Struct, array_like=True):
 
     Attributes:
         text: the prompt. cuts: places in it, rising.
-        variables: in the first answer, the names that a request may set. documents: there, whether any are read.
+        variables: in the first answer, the names that a request may set. documents, tools: there, whether any are read.
     """
 
     error: str = ""
@@ -48,6 +48,7 @@ class Reply(msgspec.Struct, array_like=True):
     cuts: list[int] = []
     variables: list[str] = []
     documents: bool = False
+    tools: bool = False
 
     @property
     def pieces(self) -> list[str]:

@@ -44,7 +44,8 @@ class Room:
 
     def opened(self) -> Reply:
         """The answer to the set-up."""
-        return Reply(variables=sorted(self._renderer.variables), documents=self._renderer.documents)
+        told = self._renderer
+        return Reply(variables=sorted(told.variables), documents=told.documents, tools=told.tools)
 
     def render(self, scene: Scene, continues: bool) -> Reply:
         """The prompt, cut where a control token's name must not be read.

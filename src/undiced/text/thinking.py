@@ -5,7 +5,8 @@ Templates have a switch (`enable_thinking` or `thinking`), a word for the effort
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from undiced.core.errors import InvalidRequestError, UnsupportedError
@@ -15,6 +16,9 @@ USUAL_EFFORT = "medium"  # what a model without efforts is taken to do
 _SWITCHES = ("enable_thinking", "thinking")
 _EFFORT = "reasoning_effort"
 _KWARGS = "chat_template_kwargs"
+_CHANNELS = ("low", "medium", "high")  # what a model of channels takes, by its document; its template names one alone
+_CHANNEL = "<|channel|>"
+_REASONING = "reasoning_content"
 _TAG = "<think>"  # in the template of a model that thinks
 
 
@@ -82,8 +86,15 @@ def thinking_variables(asked: Thinking, known: Collection[str], source: str) -> 
     """
     on, effort = asked.on, asked.effort
     found: dict[str, object] = {}
+    taken = efforts(known, source)
+    if _EFFORT in known and effort is not None and effort not in taken:
+        raise UnsupportedError(
+            f"{asked.param}: this model takes no effort '{effort}'.",
+            remedy=f"Use {', '.join(taken)}.",
+            param=asked.param,
+        )
     switches = [name for name in _SWITCHES if name in known]
-    if effort == "none":
+    if effort == "none" and (switches or _EFFORT not in known):
         on = False
     elif effort is not None and _EFFORT in known:
         found[_EFFORT] = effort
@@ -100,3 +111,37 @@ def thinking_variables(asked: Thinking, known: Collection[str], source: str) -> 
             param=asked.param,
         )
     return found | dict.fromkeys(switches, on)
+
+
+def efforts(known: Collection[str], source: str) -> tuple[str, ...]:
+    """How hard a model can be asked to think, from the names that its template reads and from the template: the words
+    that it names; all where it has a switch alone; none where it does not think.
+    """
+    switch = any(name in known for name in _SWITCHES)
+    if _EFFORT in known:
+        quoted = set(re.findall(r"""["']([a-z]+)["']""", source))
+        words = _CHANNELS if _CHANNEL in source else tuple(word for word in EFFORTS if word in quoted)
+        usual = words if len(words) > 1 else EFFORTS[1:]
+        return ("none", *usual) if switch and "none" not in usual else usual
+    return EFFORTS if switch else EFFORTS[1:] if _TAG in source else ()
+
+
+def without_finished_thoughts(messages: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Messages without the thoughts that came before the latest user's message."""
+    finished = {at for at, _ in _finished(messages)}
+    return [
+        {name: value for name, value in message.items() if name != _REASONING} if at in finished else message
+        for at, message in enumerate(messages)
+    ]
+
+
+def keeps_thoughts(messages: Sequence[Mapping[str, object]], prompt: str) -> bool:
+    """Whether the thoughts that came before the latest user's message are in a prompt."""
+    return all(thought.strip() in prompt for _, thought in _finished(messages))
+
+
+def _finished(messages: Sequence[Mapping[str, object]]) -> Iterator[tuple[int, str]]:
+    last = max((at for at, message in enumerate(messages) if message.get("role") == "user"), default=-1)
+    for at, message in enumerate(messages[: last + 1]):
+        if isinstance(thought := message.get(_REASONING), str):
+            yield at, thought

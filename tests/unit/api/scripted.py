@@ -15,6 +15,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
 from undiced.remote.client import Health
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
+from undiced.text.formats import Dialect
 
 EOS, BOS = 256, 257
 SCRIPT = "Hello there, wörld 🎉!"
@@ -75,6 +76,7 @@ class ScriptedEngine:
     submitted: list[Request] = field(default_factory=list)
     cuts: dict[str, tuple[int, str]] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    thoughts_ended: list[str] = field(default_factory=list)
     ended: list[UsageEvent] = field(default_factory=list)
     on_usage: Callable[[UsageEvent], None] = lambda _: None
     health: Health = field(default_factory=lambda: Health("ready", 1.0, "", 0))
@@ -139,6 +141,9 @@ class ScriptedEngine:
     def cancel(self, request_id: str, *, at_token: int) -> None:
         self.cancelled.append(request_id)
         self.cuts.setdefault(request_id, (at_token, "cancelled"))
+
+    def end_thought(self, request_id: str) -> None:
+        self.thoughts_ended.append(request_id)
 
     def stats(self) -> EngineStats:
         return EngineStats(running=1, waiting=2, pages=10, pages_used=4, pages_cached=1)
@@ -278,6 +283,7 @@ def build_caller(
     context: int = 1000,
     aliases: tuple[str, ...] = ("org/m",),
     sampling: Mapping[str, float] = MappingProxyType({}),
+    dialect: Dialect | None = None,
     **script: object,
 ) -> Caller:
     """A caller of an application around a scripted engine; keywords go to the engine. `chat`: an encoder, the type of
@@ -290,6 +296,7 @@ def build_caller(
         chat=chat() if isinstance(chat, type) else chat,  # type: ignore[arg-type]  # none is shared by two callers
         card=ModelCard(engine.name, 1_700_000_000, context, "digest", aliases=aliases, sampling=sampling),
         settings=settings,
+        dialect=dialect or Dialect(),
     )
     service = Service([deployment], settings)
     engine.on_usage = service.metrics.of(engine.name).ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from threading import get_ident
 
 import pytest
@@ -428,14 +429,20 @@ def test_long_texts_are_tokenized_off_the_loop(make):
     "message",
     [
         {"role": "assistant", "content": "", "reasoning": "y" * 3000},
-        {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "y" * 3000}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": json.dumps({"a": "y" * 3000})}}],
+        },
     ],
     ids=["reasoning", "arguments"],
 )
 def test_every_text_of_a_message_counts_as_long(make, message):
     caller = make(settings=Settings(long_chars=1000, max_long_prompts=0), context=5000)
     user = {"role": "user", "content": "x"}
-    statuses = [caller.chat(messages=messages).status for messages in ([message, user], [user], [user] * 20)]
+    results = [{"role": "tool", "tool_call_id": "1", "content": "4"}] if "tool_calls" in message else []
+    talks = ([message, *results, user], [user], [user] * 20)
+    statuses = [caller.chat(messages=messages).status for messages in talks]
     assert statuses == [429, 200, 429], "many messages are long too"
 
 

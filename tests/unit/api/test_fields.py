@@ -22,7 +22,7 @@ from undiced.api.fields import ANY, MAX_MEMBERS, Fate, Field, Where
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
 AT = {Where.CHAT: CHAT, Where.TEXT: TEXT}
 STRANGE = [{"any": ["thing"]}, "strange", 77.5, ["x"]]  # neutral for no member
-CHATTY = {"messages", "reasoning", "thinking"}  # objects of chats
+CHATTY = {"messages", "reasoning", "thinking", "tools", "tool_choice"}  # objects of chats
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
 
@@ -47,6 +47,8 @@ def holding(place: str, name: str, value: object, where: Where) -> dict:
         return body | {"reasoning": {name: value}}
     if place == "thinking.":
         return body | {"thinking": {"type": "disabled", name: value}}
+    if place == "tools[].":
+        return body | {"tools": [{"function": {"name": "f"}, name: value}], "tool_choice": "none"}
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     if place == "messages[].":
         message = {"role": "user", "content": "hi", name: value}
@@ -57,7 +59,8 @@ def holding(place: str, name: str, value: object, where: Where) -> dict:
     else:
         assert place == "messages[].tool_calls[].function."
         message = {"role": "assistant", "tool_calls": [call | {"function": call["function"] | {name: value}}]}
-    return body | {"messages": [message, {"role": "user", "content": "hi"}]}
+    results = [{"role": "tool", "tool_call_id": "1", "content": "4"}] if "tool_calls" in message else []
+    return body | {"messages": [message, *results, {"role": "user", "content": "hi"}]}
 
 
 def full_name(place: str, name: str) -> str:
@@ -132,6 +135,13 @@ KINDS = {
     "response_format.": schemas.ResponseFormat,
     "reasoning.": schemas.Reasoning,
     "thinking.": schemas.ThinkingSwitch,
+    "tools[].": schemas.Tool,
+    "tools[].function.": schemas.ToolFunction,
+    "tool_choice.": schemas.ToolChoice,
+    "tool_choice.function.": schemas.ChosenFunction,
+    "tool_choice.allowed_tools.": schemas.AllowedTools,
+    "tool_choice.allowed_tools.tools[].": schemas.Chosen,
+    "tool_choice.allowed_tools.tools[].function.": schemas.ChosenFunction,
     "messages[].": schemas.Message,
     "messages[].content[].": schemas.ContentPart,
     "messages[].tool_calls[].": schemas.ToolCall,
@@ -191,6 +201,10 @@ SDK_TYPES = [  # place, module, names of typed dictionaries; "" is a request
         )
         for kind in ("function", "custom")
     ),
+    ("tools[].", "openai.types.chat.chat_completion_function_tool_param", r"ChatCompletionFunctionToolParam", "chat"),
+    ("tools[].function.", "openai.types.shared_params.function_definition", r"FunctionDefinition", "chat"),
+    ("tools[].", "cerebras.cloud.sdk.types.chat.completion_create_params", r"Tool", "chat"),
+    ("tools[].function.", "cerebras.cloud.sdk.types.chat.completion_create_params", r"ToolFunction", "chat"),
     (
         "messages[].tool_calls[].",
         "cerebras.cloud.sdk.types.chat.completion_create_params",

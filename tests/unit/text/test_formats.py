@@ -37,8 +37,9 @@ def dialect(of: Transcript) -> tuple[Dialect, Marked]:
 def runs(of: Transcript, cuts: list[int] | None = None, **options: bool) -> list[Run]:
     """What is told of a transcript. cuts: places between tokens at which no tokens are joined; None: all."""
     made, vocabulary = dialect(of)
-    reader = made.reader(TOOLS, TapeOptions(opened=of.opened, **options))  # type: ignore[arg-type]
-    assert reader is not None
+    make = made.channels(TOOLS, TapeOptions(opened=of.opened, **options))  # type: ignore[arg-type]
+    assert make is not None
+    reader = make()
     found: list[Run] = []
     for token, text in joined(vocabulary.tokens(of.text), cuts):
         found += reader.push(token, text)
@@ -171,7 +172,9 @@ def folded(
     made, vocabulary = dialect(of)
     tokens = [token for token, _ in vocabulary.tokens(of.text)]
     options = TapeOptions(opened=of.opened, single=single, trim=not stops)
-    fold = Fold(Letters(vocabulary), FoldOptions(stops, logprobs=True), channels=made.reader(TOOLS, options))
+    make = made.channels(TOOLS, options)
+    assert make is not None
+    fold = Fold(Letters(vocabulary), FoldOptions(stops, logprobs=True), channels=make())
     pieces: list[Piece] = []
     for at in range(0, len(tokens), size):
         some = tokens[at : at + size]

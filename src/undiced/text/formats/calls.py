@@ -238,6 +238,15 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
+def json_object(text: str) -> object:
+    """The object that a JSON text spells, an empty one for an empty text; any other text stays as it is."""
+    try:
+        value = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, dict) else text
+
+
 def lark(text: str) -> str:
     """A text in a grammar."""
     return json.dumps(text, ensure_ascii=False)

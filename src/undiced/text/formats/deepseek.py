@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TRIGGER, _END = "<\uff5ctool\u2581calls\u2581begin\uff5c>", "<\uff5ctool\u2581calls\u2581end\uff5c>"
 _CALL, _CALL_END = "<\uff5ctool\u2581call\u2581begin\uff5c>", "<\uff5ctool\u2581call\u2581end\uff5c>"
 _SEP = "<\uff5ctool\u2581sep\uff5c>"
+BARE = ""
 MARKS = (TRIGGER, _END, _CALL, _CALL_END, _SEP)
 _TYPE = "function"  # which older ones name before a call
 

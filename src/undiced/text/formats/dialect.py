@@ -6,6 +6,7 @@ Each format is a file with the same five names; see `Format`. To add one, write 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -17,8 +18,10 @@ from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions,
 if TYPE_CHECKING:
     from undiced.text.formats.calls import Tool, Tools
 
+_BEHIND = "\n\n"  # what templates write behind a thought
 NONE = "none"  # the name of no format
 Has = Callable[[str], bool]  # whether a vocabulary has a token of that name
+Encode = Callable[[str], Sequence[int]]  # a text with marks to token ids
 Spell = Callable[[str], str]  # a mark as grammars spell it: a token's id, or a text
 
 
@@ -28,10 +31,13 @@ class Format(Protocol):
     Attributes:
         MARKS: names of its marks; those that are control tokens are known by their ids.
         TRIGGER: the mark behind which a call begins, or nothing where the call begins the answer.
+        BARE: the character with which such an answer begins, or nothing.
     """
 
     @property
     def MARKS(self) -> tuple[str, ...]: ...
+    @property
+    def BARE(self) -> str: ...
     @property
     def TRIGGER(self) -> str: ...
 
@@ -79,6 +85,21 @@ THOUGHTS: Mapping[str, Thoughts] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Thinks:
+    """How an answer may think, in tokens.
+
+    Attributes:
+        opened: its prompt has begun a thought.
+        start, end: what begins and ends one; then: what comes between that and what an answer says.
+    """
+
+    opened: bool
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    then: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """See the file's head.
 
@@ -99,24 +120,76 @@ class Dialect:
     @property
     def thinks(self) -> bool:
         """Whether thoughts can be told apart."""
-        return self.thoughts is not None or self.format is harmony
+        return self.thoughts is not None or self.thinks_by_format
 
-    def opens(self, prompt: str) -> bool:
-        """Whether the answer to a prompt begins inside a thought."""
-        return self.thoughts is not None and prompt.rstrip().endswith(self.thoughts.start.rstrip())
+    @property
+    def thinks_by_format(self) -> bool:
+        """Whether the format of calls is that of thoughts too."""
+        return self.format is harmony
 
-    def reader(self, tools: Tools, options: TapeOptions) -> Reader | None:
-        """Tells the channels of an answer apart; None where all of it is content. options: thoughts and spelling are
-        filled in.
+    def without_calls(self) -> Dialect:
+        """The same of a model that can't call."""
+        return replace(self, name="", format=None)
+
+    def opens(self, prompt: str, said: str = "") -> bool:
+        """Whether the answer to a prompt begins inside a thought. said: of an answer that is to be continued."""
+        thoughts = self.thoughts
+        if thoughts is None:
+            return False
+        begun = said.rfind(thoughts.start) > said.rfind(thoughts.end)
+        return begun or prompt.rstrip().endswith(thoughts.start.rstrip())
+
+    def channels(self, tools: Tools, options: TapeOptions) -> Callable[[], Reader] | None:
+        """Makes what tells the channels of an answer apart; None where all of it is content. options: thoughts and
+        spelling are filled in.
         """
-        format_ = self.format if tools or self.format is harmony else None
+        format_ = self.format if tools or self.thinks_by_format else None
         if format_ is None and self.thoughts is None:
             return None
         options = replace(options, spelling=self.spelling, thoughts=self.thoughts)
         if format_ is None:
-            return Reader(_content_alone, options)
+            return lambda: Reader(_content_alone, options)
         found = format_
-        return Reader(lambda tape: found.read(tape, tools), options)
+        return lambda: Reader(lambda tape: found.read(tape, tools), options)
+
+    def thinks_in(self, encode: Encode, prompt: str, said: str = "") -> Thinks | None:
+        """How the answer to a prompt may think; None where it can't, or shall not. Arguments as of `opens`."""
+        if self.thinks_by_format:
+            start, end, then = harmony.THOUGHT
+        elif self.thoughts is not None:
+            start, end, then = self.thoughts.start, self.thoughts.end, _BEHIND
+        else:
+            return None
+        opened = self.opens(prompt, said)
+        ended = self.thoughts is not None and not opened and prompt.rstrip().endswith(self.thoughts.end)
+        return None if ended else Thinks(opened, *(tuple(encode(text)) for text in (start, end, then)))
+
+    def grammar(self, tools: Sequence[Tool], *, forced: bool, many: bool, content: str | None) -> str:
+        """A grammar in llguidance's Lark of an answer behind its thoughts: calls of these tools, or content.
+
+        Args:
+            forced: there must be a call. many: there may be several.
+            content: the name of the content's grammar; None where it is free, or there must be a call.
+        """
+        format_ = self.format
+        assert format_ is not None
+        trigger = format_.TRIGGER
+        tail = f"{self.spell(trigger)} tail" if trigger else "tail"
+        said, free = "", "/(.|\n)*/"
+        if self.thinks_by_format:
+            head = f'{self.spell(trigger)} ("final" | "commentary") {self.spell(harmony.MESSAGE)}'
+            said = f"{head} {content or free}"
+        elif content is not None:
+            said = content
+        elif not trigger:
+            said = f"/[^{re.escape(format_.BARE)}\\s](.|\n)*/"
+        rules = [format_.grammar(tools, self.spell, many=many)]
+        if forced:
+            return "\n".join([f"start: {tail}", *rules])
+        if said:
+            return "\n".join([f"start: {tail} | {said}", *rules])
+        lead = f"lead: TEXT {self.spell(trigger)}" if trigger in self.ids else f"lead[lazy]: TEXT {self.spell(trigger)}"
+        return "\n".join(["start: TEXT | lead tail", lead, f"TEXT: {free}", *rules])
 
     def spell(self, mark: str) -> str:
         """See `Spell`."""
@@ -135,23 +208,34 @@ def dialect_of(
     Args:
         tools, thoughts: names of formats; `none` is none, an empty one is found out.
 
-    Raises:
-        InvalidRequestError: there is no such format.
+    Raises InvalidRequestError as `check_names`.
     """
+    check_names(tools, thoughts)
 
     def has(name: str) -> bool:
         return vocabulary.id_of(name) is not None
 
     name = tools or next((name for name, format_ in FORMATS.items() if format_.fits(source, has)), NONE)
     thought = thoughts or next((row.name for row in THOUGHTS.values() if row.end in source), NONE)
-    _check("tool format", name, FORMATS)
-    _check("thinking format", thought, THOUGHTS)
     format_ = FORMATS.get(name)
     row = None if format_ is harmony else THOUGHTS.get(thought)
     marks = (*(format_.MARKS if format_ else ()), *((row.start, row.end) if row else ()))
     found = {mark: token for mark in marks if (token := vocabulary.id_of(mark)) in vocabulary.control}
     ids = {mark: token for mark, token in found.items() if token is not None}
     return Dialect("" if format_ is None else name, format_, row, spelled(marks, ids), ids, raw)
+
+
+def check_names(tools: str, thoughts: str) -> None:
+    """Refuse formats that there are not.
+
+    Args:
+        tools, thoughts: names of formats; `none` is none, an empty one is found out.
+
+    Raises:
+        InvalidRequestError: tells which there are.
+    """
+    _check("tool format", tools or NONE, FORMATS)
+    _check("thinking format", thoughts or NONE, THOUGHTS)
 
 
 def _check(what: str, name: str, known: Mapping[str, object]) -> None:

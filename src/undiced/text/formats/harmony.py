@@ -21,25 +21,26 @@ if TYPE_CHECKING:
     from undiced.text.formats.dialect import Has, Spell
     from undiced.text.formats.tape import Step, Tape
 
-_START, _CHANNEL, _MESSAGE, _CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
+_START, _CHANNEL, MESSAGE, _CONSTRAIN = "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 TRIGGER = _CHANNEL
-MARKS = (_START, _CHANNEL, _MESSAGE, _CONSTRAIN, *_ENDS)
-THOUGHT = (f"{_CHANNEL}analysis{_MESSAGE}", "<|end|>")  # how a thought begins and ends
+BARE = ""
+MARKS = (_START, _CHANNEL, MESSAGE, _CONSTRAIN, *_ENDS)
+THOUGHT = (f"{_CHANNEL}analysis{MESSAGE}", "<|end|>", f"{_START}assistant")  # begins, ends, is followed by
 _TO = re.compile(r"\bto=([\w.:-]+)")
 _OURS = "functions."
 
 
 def fits(source: str, has: Has) -> bool:
     """See `dialect.Format`."""
-    return _CHANNEL in source and _MESSAGE in source and has(_CHANNEL)
+    return _CHANNEL in source and MESSAGE in source and has(_CHANNEL)
 
 
 def read(tape: Tape, tools: Tools) -> Step[None]:
     """See `dialect.Format`."""
     apart = {True: "", False: ""}
     while True:
-        mark = yield from tape.until(tape.talk, _START, _CHANNEL, _MESSAGE, *_ENDS)
+        mark = yield from tape.until(tape.talk, _START, _CHANNEL, MESSAGE, *_ENDS)
         if not mark:
             tape.close()
             return
@@ -64,8 +65,8 @@ def read(tape: Tape, tools: Tools) -> Step[None]:
 def _head(tape: Tape, mark: str) -> Step[str | None]:
     """What stands before a message; None if the answer ends there."""
     parts: list[str] = []
-    while mark and mark != _MESSAGE:
-        mark = yield from tape.until(parts.append, _CHANNEL, _MESSAGE, _CONSTRAIN, _START, *_ENDS)
+    while mark and mark != MESSAGE:
+        mark = yield from tape.until(parts.append, _CHANNEL, MESSAGE, _CONSTRAIN, _START, *_ENDS)
         parts.append(" ")
     return "".join(parts) if mark else None
 
@@ -98,6 +99,6 @@ def grammar(tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
     lines = [f"tail: {choices(tools)}"]
     for at, tool in enumerate(tools):
         head = lark(f"commentary to={_OURS}{tool.name} ")
-        lines.append(f'f{at}: {head} {spell(_CONSTRAIN)} "json" {spell(_MESSAGE)} a{at}')
+        lines.append(f'f{at}: {head} {spell(_CONSTRAIN)} "json" {spell(MESSAGE)} a{at}')
         lines.append(f"a{at}: {schema_rule(tool)}")
     return "\n".join(lines)

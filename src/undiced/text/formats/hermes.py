@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from undiced.text.formats.tape import Step, Tape
 
 TRIGGER, _END = "<tool_call>", "</tool_call>"
+BARE = ""
 MARKS = (TRIGGER, _END)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TRIGGER = "[TOOL_CALLS]"
 _ID, _ARGS = "[CALL_ID]", "[ARGS]"
+BARE = ""
 MARKS = (TRIGGER, _ID, _ARGS)
 
 

@@ -56,7 +56,7 @@ def _calls(tape: Tape, tools: Tools) -> Step[None]:
 
 def grammar(tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
     """See `dialect.Format`. Arguments are JSON values, which are Python's too but for three words."""
-    lines = ['tail: one ("," /[ ]?/ one)* "]"' if many else 'tail: one "]"', f"one: {choices(tools)}"]
+    lines = ['tail: "[" one ("," /[ ]?/ one)* "]"' if many else 'tail: "[" one "]"', f"one: {choices(tools)}"]
     for at, tool in enumerate(tools):
         lines += _function(at, tool)
     return "\n".join(lines)

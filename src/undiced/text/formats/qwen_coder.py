@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TRIGGER, _END = "<tool_call>", "</tool_call>"
 _FUNCTION, _FUNCTION_END = "<function=", "</function>"
 _PARAMETER, _PARAMETER_END = "<parameter=", "</parameter>"
+BARE = ""
 MARKS = (TRIGGER, _END, _FUNCTION, _FUNCTION_END, _PARAMETER, _PARAMETER_END)
 
 
