@@ -85,9 +85,9 @@ def answer(llm: LLM) -> tuple[float, int]:
 
 
 def neighbor(llm: LLM, held: bool) -> float:
-    """Tokens per second of a free stream beside seven others."""
-    form = StructuredOutputsParams(regex="[a-z ]{600}") if held else None
-    other = SamplingParams(temperature=0.0, max_tokens=96, ignore_eos=not held, structured_outputs=form)
+    """Tokens per second of a free stream beside seven longer ones."""
+    form = StructuredOutputsParams(json={"type": "array", "items": ADDRESS, "minItems": 9}) if held else None
+    other = SamplingParams(temperature=0.0, max_tokens=300, ignore_eos=not held, structured_outputs=form)
     outputs = llm.chat([QUESTION] * 8, [LONG, *[other] * 7])
     usage = outputs[0].outputs[0].usage
     assert usage is not None

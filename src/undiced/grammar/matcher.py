@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEPT = 64  # compiled grammars
+# Runs of a string's characters: tokens within one that fits into what is left of a string need no look of their own.
+# In steps of two, for many strings are bounded: a place in a string of at most 20 takes 35 us, with the library's own
+# steps of 10, 30 and no bound 270.
+_CHARACTER = r'[^"\\\x00-\x1F\x7F]'
+_RUNS = (
+    r"[\x20\x0A\x0D\x09]+",
+    *(f"{_CHARACTER}{{1,{n}}}" for n in (2, 4, 6, 8, 10, 12, 15, 20, 25, 30)),
+    f"{_CHARACTER}+",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,8 @@ def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     from llguidance import LLTokenizer, TokenizerWrapper
 
     ends = list(vocabulary.ends)
-    return LLTokenizer(TokenizerWrapper(_Spelled(vocabulary)), n_vocab=vocabulary.size, eos_token=ends)
+    spelled = TokenizerWrapper(_Spelled(vocabulary))
+    return LLTokenizer(spelled, n_vocab=vocabulary.size, eos_token=ends, slices=list(_RUNS))
 
 
 class _Spelled:

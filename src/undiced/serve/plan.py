@@ -38,6 +38,7 @@ class Plan:
         grown: decoding sequences that have got a page.
         claims: digests of the full pages that the step computes.
         decodes, prompt_tokens: how many tokens of the step belong to sequences that decode, and to prompts.
+        free: whether any of the sequences that decode may draw whatever it likes.
         guided: whether any of `sampled` has to look like something.
         given: slots, and tokens that they have to count because nobody drew them.
         wants_logprobs: whether any of `sampled` asked for log-probabilities.
@@ -53,6 +54,7 @@ class Plan:
     decodes: int = 0
     prompt_tokens: int = 0
     wants_logprobs: bool = False
+    free: bool = False
     guided: bool = False
     given: list[tuple[int, list[int]]] = field(default_factory=list)
 

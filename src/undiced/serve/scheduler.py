@@ -153,7 +153,7 @@ class Scheduler:
 
         Preemption shortens the list's far end as we go.
         """
-        sequences, prompts, wants, guided = plan.sequences, [], False, False
+        sequences, prompts, wants, free, guided = plan.sequences, [], False, False, False
         most = -(-len(self.roster.running) // self.limits.in_flight)
         resting = self._held and not (len(self.roster.waiting) or self.roster.preempted or self.roster.short)
         for sequence in self.roster.running:
@@ -172,12 +172,15 @@ class Scheduler:
             sequence.flights += 1
             sequences.append(sequence)
             wants = wants or sequence.wants_logprobs
-            guided = guided or sequence.guidance is not None
+            if sequence.guidance is None:
+                free = True
+            else:
+                guided = True
         plan.decodes = len(sequences)
         plan.counts = [1] * plan.decodes
         plan.sampled = sequences.copy()
         plan.wants_logprobs = wants
-        plan.guided = guided
+        plan.free, plan.guided = free, guided
         return prompts
 
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
@@ -239,6 +242,8 @@ class Scheduler:
         if self._prefix.claimed(sequence):
             return 0
         count = min(budget, sequence.left)
+        if plan.free and sequence.follows:
+            count = 1  # tokens without a draw shall not make the others' steps longer than drawn ones would
         if sequence.scoring:
             count = min(count, sequence.within(self._score_room(plan)))
         while sequence.room < sequence.submitted + count and self.roster.grow(sequence):

@@ -48,15 +48,16 @@ class Sequence:
         scored: positions of the prompt that need no score any more, if scores are wanted.
         scoring: its prompt still needs scores, or no token at its end: it is not like others with one token left.
         guidance: what it has to look like from here on, or None.
+        drawn: tokens up to the last one that was drawn, if others were given since; else 0.
         untold, uncounted: tokens that it was given without a draw, which nobody has been told of, and which its slot
             has not counted.
         publish_at: the value of `computed` at which its next page is full.
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "first_s", "flights", "generated", "guidance",
-        "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages",
-        "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "drawn", "first_s", "flights", "generated",
+        "guidance", "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens",
+        "pages", "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted",
         "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
@@ -95,6 +96,7 @@ class Sequence:
         self.first_s: float | None = None
         self.keys: list[tuple[bytes, bytes]] = []
         self.guidance = guidance
+        self.drawn = 0
         self.untold: list[int] = []
         self.uncounted: list[int] = []
         if guidance is not None and self.max_tokens:
@@ -103,6 +105,7 @@ class Sequence:
 
     def give(self, tokens: list[int]) -> list[int]:
         """Go on by tokens that nobody drew; returns them."""
+        self.drawn = len(self.tokens) if tokens else 0
         self.tokens += tokens
         self.generated += len(tokens)
         if self.request.sampling.penalizes:
@@ -123,6 +126,11 @@ class Sequence:
     def left(self) -> int:
         """Tokens that still have to be submitted before the next one can be sampled; 0 while that one is awaited."""
         return len(self.tokens) - self.submitted
+
+    @property
+    def follows(self) -> bool:
+        """Whether what is left are tokens that were given to it, behind one that was drawn."""
+        return self.drawn > 0 and self.submitted >= self.drawn - 1
 
     @property
     def made(self) -> int:

@@ -229,3 +229,19 @@ def test_a_running_thought_ends_by_order() -> None:
     while not loop.idle:
         tokens += [token for delta in loop.step() for token in delta.tokens]
     assert tokens[before + 1 : before + 3] == list(END) and len(tokens) == 30
+
+
+def test_forced_tokens_do_not_lengthen_the_steps_of_others() -> None:
+    path = "20|21 11 12 13 14 15 16 17 30|31 18"
+    alone, _, loop = run(Guide(path))
+    assert loop.stats().steps == 2, "the prompt's, and that of what follows the first draw"
+    backend = FakeBackend()
+    loop = EngineLoop(backend, grammars=Paths())
+    loop.add(Request("free", (4, 5, 6), 30, GREEDY))
+    loop.step()
+    loop.add(Request("held", (1, 2, 3), 20, GREEDY, guide=Guide(path)))
+    tokens: list[int] = []
+    while not loop.idle:
+        tokens += [token for delta in loop.step() if delta.request_id == "held" for token in delta.tokens]
+        assert backend.steps[-1][1] <= 4, "a token each, but for the prompt of three"
+    assert tokens == alone
