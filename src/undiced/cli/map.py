@@ -5,6 +5,7 @@ Knows what is asked and where it is written; what is shown is the atlas's, how i
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,7 +75,7 @@ def map_wafer(
     as_json: Json = False,
 ) -> None:
     """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
-    from undiced.cli.terminal import Bar, emit
+    from undiced.cli.terminal import Bar, emit, folded
     from undiced.sim.atlas.record import record
     from undiced.sim.views.words import stamp
     from undiced.study.program_file import is_program, open_program
@@ -101,7 +102,7 @@ def map_wafer(
         return
     typer.echo(printable(str(out)))
     if atlas.unfit is not None:
-        typer.echo(printable(stamp(atlas)), err=True)
+        typer.echo(folded(printable(stamp(atlas)), sys.stderr), err=True)
 
 
 def _of_program(opened: ProgramFile, asked: Question) -> Atlas:

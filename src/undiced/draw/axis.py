@@ -44,10 +44,7 @@ class Axis:
 
 
 def spelled(value: float) -> str:
-    """A round number, short: 1,200, 4k (4,096 and other powers of two), 2.5M."""
-    for size, unit in ((1 << 20, "Mi"), (1 << 10, "Ki")):
-        if value >= size and value % size == 0 and (value / size) < 1024:
-            return f"{value / size:,.0f}{unit}"
+    """A round number, short: 1,200, 2.5M."""
     for size, unit in ((10**9, "G"), (10**6, "M")):
         if abs(value) >= size:
             return f"{value / size:,.3g}{unit}"

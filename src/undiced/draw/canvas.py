@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from undiced.core.printable import printable
-from undiced.draw.lettering import Box, Fitted, fitted
+from undiced.draw.lettering import SIZES, Box, Fitted, fitted
 from undiced.draw.theme import Theme, style
 
 _NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
@@ -86,9 +86,11 @@ class Canvas:
         place = f'x="{_n(at[0])}" y="{_n(at[1])}" font-size="{_n(size)}" text-anchor="{anchor}"'
         self.parts.append(f"<text {place}{weight} {_fill(paint)}>{_words(words)}</text>")
 
-    def label(self, box: Box, choices: Sequence[tuple[str, ...]], paint: str) -> Fitted | None:
+    def label(
+        self, box: Box, choices: Sequence[tuple[str, ...]], paint: str, sizes: Sequence[float] = SIZES
+    ) -> Fitted | None:
         """The first choice of lines that fits into a box, in its middle; nothing where none does."""
-        found = fitted(choices, box)
+        found = fitted(choices, box, sizes)
         self.dropped += found is None
         if found is not None:
             for number, line in enumerate(found.lines):

@@ -74,14 +74,15 @@ def draw(chart: Chart) -> Canvas:
     canvas.text((_MARGIN, y + 4), chart.y, _SIZE, "faint")
     _axes(chart, canvas, body)
     for number, each in enumerate(chart.series):
+        over = 2.0 * (len(chart.series) - 1 - number) / len(chart.series)  # so that equal lines show below each other
         points = [
             (body.x + chart.across.place(x) * body.width, body.y + (1 - chart.up.place(v)) * body.height)
             for x, v in each.points
         ]
         if len(points) > 1 and not chart.categories:
-            canvas.line(points, _paint(number), 2.0, dashed=number >= len(KINDS))
+            canvas.line(points, _paint(number), 2.0 + over, dashed=number >= len(KINDS))
         for at, (_, value) in zip(points, each.points, strict=True):
-            canvas.disc(at, 4.0, _paint(number), f"{each.name}: {value:,.0f}")
+            canvas.disc(at, 4.0 + over, _paint(number), f"{each.name}: {value:,.0f}")
     canvas.height = body.y + body.height + 56
     return canvas
 

@@ -17,9 +17,10 @@ ADVANCES = (
     392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
 )  # fmt: skip
 _FIRST, _OTHER = 32, 1000  # a character that is not listed is taken for a wide one
-_LINE = 1.25  # of the letters' size, from line to line
+_LINE = 1.2  # of the letters' size, from line to line
 _MARGIN = 3.0
 _ELLIPSIS = "..."
+_MOST = 2 / 3  # of the labels, which the others follow as far as they can
 SIZES = (12.0, 11.0, 10.0, 9.0)  # none smaller can be read
 
 
@@ -76,6 +77,19 @@ def fitted(choices: Sequence[tuple[str, ...]], box: Box, sizes: Sequence[float] 
             if lines and wide <= box.width - 2 * _MARGIN and found.height <= box.height - _MARGIN:
                 return found
     return None
+
+
+def alike(labels: Sequence[tuple[Sequence[tuple[str, ...]], Box]]) -> tuple[int, Sequence[float]]:
+    """From which choice on, and in which sizes, labels look alike: the first that most have room for, or any of them.
+
+    All labels have as many choices.
+    """
+    for level in range(min((len(choices) for choices, _ in labels), default=0)):
+        for number, size in enumerate(SIZES):
+            fit = sum(fitted(choices[level : level + 1], box, [size]) is not None for choices, box in labels)
+            if fit >= _MOST * len(labels):
+                return level, SIZES[number:]
+    return 0, SIZES
 
 
 def shortened(text: str, width: float, size: float) -> str:

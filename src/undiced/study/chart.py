@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from undiced.core.errors import InvalidRequestError
 from undiced.draw.chart import Chart, Series
@@ -14,6 +14,14 @@ _AXES = {
     "context": "context, tokens", "wafers_given": "wafers", "batch": "sequences at once", "layers": "layers",
     "clock_hz": "clock, GHz", "sum_bits": "bits of a partial sum",
 }  # fmt: skip
+_NAMES: dict[str, Callable[[float], str]] = {
+    "context": lambda tokens: f"context {tokens:,.0f}",
+    "wafers_given": lambda count: f"{count:,.0f} wafer{'s' * (count != 1)}",
+    "batch": lambda count: f"batch {count:,.0f}",
+    "layers": lambda count: f"{count:,.0f} layer{'s' * (count != 1)}",
+    "clock_hz": lambda rate: f"{rate / 1e9:g} GHz",
+    "sum_bits": lambda bits: f"sums of {bits:.0f} bits",
+}
 _SCALES = {"clock_hz": 1e-9}
 
 
@@ -56,13 +64,7 @@ def _number(row: Row, name: str) -> float:
 
 def _name(row: Row, names: list[str]) -> str:
     """A combination, in words."""
-    told = []
-    for name in names:
-        value = row[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        words = f"{_number(row, name) * _SCALES.get(name, 1.0):,g}" if number else str(value)
-        told.append(f"{words} {_AXES[name].split(',')[0]}" if name in _AXES else words)
-    return ", ".join(told)
+    return ", ".join(_NAMES[name](_number(row, name)) if name in _NAMES else str(row[name]) for name in names)
 
 
 def _title(fit: list[Row]) -> str:

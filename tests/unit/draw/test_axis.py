@@ -15,7 +15,7 @@ def test_values_and_ticks_lie_on_the_axis(values, powers, zero, most):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0, "0"), (4096, "4Ki"), (1200, "1,200"), (2.5e6, "2.5M"), (0.85, "0.85"), (1 << 20, "1Mi")]
+    ("value", "words"), [(0, "0"), (4096, "4,096"), (1200, "1,200"), (2.5e6, "2.5M"), (0.85, "0.85")]
 )
 def test_round_numbers_are_short(value, words):
     assert spelled(value) == words

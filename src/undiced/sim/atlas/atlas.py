@@ -51,7 +51,7 @@ class Atlas:
         mesh: cores of a wafer, x by y. wafers_given: how many might be used, if that was said.
         clock: its provenance; `timing` has its rate.
         assumed: constants of the machine that no measurement tells, by name, of those that the timing depends on.
-        bottleneck: the place that sets the initiation interval.
+        bottlenecks: the places that set the initiation interval; several if they take equally long.
     """
 
     model: str
@@ -68,7 +68,7 @@ class Atlas:
     places: tuple[Place, ...]
     spans: tuple[Span, ...]
     hand_overs: tuple[HandOver, ...]
-    bottleneck: int
+    bottlenecks: tuple[int, ...]
     unfit: Unfit | None
 
     @property
@@ -140,7 +140,7 @@ def atlas(
         places=places,
         spans=journey(program, paths),
         hand_overs=passed,
-        bottleneck=max(range(len(places)), key=lambda number: places[number].timed.cycles),
+        bottlenecks=tuple(n for n, p in enumerate(places) if p.timed.cycles == timing.initiation_interval_cycles),
         unfit=_unfit(program, places),
     )
 

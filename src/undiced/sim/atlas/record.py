@@ -30,7 +30,7 @@ def record(atlas: Atlas) -> dict[str, object]:
         "tokens_per_second": atlas.tokens_per_second,
         "cycles_per_token": timing.token_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
-        "bottleneck": atlas.bottleneck,
+        "bottlenecks": atlas.bottlenecks,
         "places": [_place(atlas, number, place) for number, place in enumerate(atlas.places)],
         "hand_overs": [
             {

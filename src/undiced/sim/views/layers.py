@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from undiced.draw.canvas import Canvas
 from undiced.draw.legend import legend, swatch
-from undiced.draw.lettering import Box
+from undiced.draw.lettering import Box, alike
 from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.sim.atlas.contents import Role
 from undiced.sim.views.roles import PAINT
@@ -27,16 +27,21 @@ def draw(atlas: Atlas, canvas: Canvas, top: float) -> Sheet:
     """Words above, and the strip of half-layers below."""
     sheet = Sheet.of(atlas, top)
     whole = _roles(atlas)
+    level, sizes = alike([(labels(place), _parted(sheet.region(place))[0]) for place in atlas.places])
     for number, place, box in sheet.wafers(canvas):
         with canvas.group(title(place), number):
             canvas.rect(box, "paper")
-            high = min(box.height * _STRIP, _STRIP_MOST)
-            above = Box(box.x, box.y, box.width, box.height - high)
-            if canvas.label(above, labels(place), "ink") is None:
-                high = box.height
-            _strip(canvas, Box(box.x, box.y + box.height - high, box.width, high), list(_cells(place, whole)))
+            above, below = _parted(box)
+            told = canvas.label(above, labels(place)[level:], "ink", sizes)
+            _strip(canvas, below if told else box, list(_cells(place, whole)))
             canvas.frame(box, "edge", 0.6)
     return sheet
+
+
+def _parted(box: Box) -> tuple[Box, Box]:
+    """Where words stand, and where the strip lies."""
+    high = min(box.height * _STRIP, _STRIP_MOST)
+    return Box(box.x, box.y, box.width, box.height - high), Box(box.x, box.y + box.height - high, box.width, high)
 
 
 def _roles(atlas: Atlas) -> dict[int, tuple[Role, ...]]:
@@ -87,10 +92,11 @@ def groups(atlas: Atlas) -> list[str]:
 
 def labels(place: Place) -> list[tuple[str, ...]]:
     """What may stand in a region, most telling first."""
-    name, lines, short = place.name, place.contents.lines, tuple(place.contents.short.split(" · "))
-    if name in lines:
-        return [lines, short]
-    return [(f"region {name}", *lines), (name, *lines), (f"region {name}", *short), (name, *short), short, (name,)]
+    name, held = place.name, place.contents
+    each, region = tuple(held.short.split(" · ")), f"region {name}"
+    if name in held.lines:
+        return [held.lines] * 4 + [each, each]
+    return [(region, *held.lines), (region, held.short), (region, *each), (name, held.short), (name, *each), (name,)]
 
 
 def table(atlas: Atlas) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ from undiced.sim.views.table import Cell, Column, Table
 from undiced.sim.views.words import assumptions, facts, heading, stamp
 
 _HERE = Path(__file__).parent
+_OPTION = re.compile(r"--[\w-]+ \w+")
 _ROOT = (
     ":root{{--paper:{paper};--ink:{ink};--faint:{faint};--face:{face};--edge:{edge};--alarm:{alarm};"
     "color-scheme:light dark}}"
@@ -28,7 +30,7 @@ def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
     own = f"style-src '{_digest(css)}'; script-src '{_digest(script)}'"
     policy = f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
     tabs = "".join(_tab(show, show == first) for show in VIEWS)
-    warning = f'<p class="stamp" role="alert">{_words(stamp(atlas))}</p>' if atlas.unfit is not None else ""
+    warning = f'<p class="stamp" role="alert">{_stamped(atlas)}</p>' if atlas.unfit is not None else ""
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -43,6 +45,11 @@ def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
             f"<script>{script}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _stamped(atlas: Atlas) -> str:
+    """That it does not fit; options of the command line are not broken into lines."""
+    return _OPTION.sub(r"<code>\g<0></code>", _words(stamp(atlas)))
 
 
 @cache

@@ -5,22 +5,27 @@ from __future__ import annotations
 from undiced.draw.canvas import Canvas
 from undiced.draw.color import ink_on, ramp
 from undiced.draw.legend import legend, outlined, ramped
+from undiced.draw.lettering import alike
 from undiced.machine.cost import Cost
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.views.sheet import MARGIN, Sheet, title
 from undiced.sim.views.table import Column, Table
+from undiced.sim.views.words import slowest
 
 NOTE = (
     "Cycles of one token in every region. The slowest sets the initiation interval: how often a full pipeline yields a "
     "token."
 )
+_WITHIN = 2.0  # pixels that the frame of the bottleneck takes of a region
 _KINDS = ("compute", "collective", "overhead", "hops", "io")
 
 
 def draw(atlas: Atlas, canvas: Canvas, top: float) -> Sheet:
     """Regions by their share of the slowest one's cycles."""
     sheet, most = Sheet.of(atlas, top), atlas.timing.initiation_interval_cycles
-    frame = None
+    told = [_labels(place.name, place.timed.cycles, atlas.share(n)) for n, place in enumerate(atlas.places)]
+    boxes = [sheet.region(place).inset(_WITHIN) for place in atlas.places]
+    level, sizes = alike(list(zip(told, boxes, strict=True)))
     for number, place, box in sheet.wafers(canvas):
         cycles, share = place.timed.cycles, atlas.share(number)
         paint = ramp(cycles / most if most else 0.0)
@@ -28,10 +33,9 @@ def draw(atlas: Atlas, canvas: Canvas, top: float) -> Sheet:
         collective = f"; longest collective: {node}, {longest:,.0f} cycles" if node else ""
         with canvas.group(f"{title(place)}; {cycles:,.0f} cycles, {share:.1%} of a token{collective}", number):
             canvas.rect(box, paint)
-            canvas.label(box.inset(2), _labels(place.name, cycles, share), ink_on(paint))
-        frame = box if number == atlas.bottleneck else frame
-    if frame is not None:
-        canvas.frame(frame.inset(-2), "alarm", 4.0)
+            canvas.label(boxes[number], told[number][level:], ink_on(paint), sizes)
+    for number in atlas.bottlenecks:
+        canvas.frame(boxes[number].inset(-2 * _WITHIN), "alarm", 2 * _WITHIN)
     return sheet
 
 
@@ -57,9 +61,8 @@ def thousands(cycles: float) -> str:
 
 def key(atlas: Atlas, canvas: Canvas, top: float) -> float:
     """The ramp and the frame."""
-    slowest = atlas.places[atlas.bottleneck]
-    right = ramped(canvas, "0", f"{slowest.timed.cycles:,.0f} cycles", MARGIN, top)
-    words = f"bottleneck: region {slowest.name}, the initiation interval"
+    right = ramped(canvas, "0", f"{atlas.timing.initiation_interval_cycles:,.0f} cycles", MARGIN, top)
+    words = f"bottleneck, which sets the initiation interval: {slowest(atlas)}"
     return legend(canvas, [(outlined("alarm"), words)], right, top)
 
 

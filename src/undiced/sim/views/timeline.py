@@ -27,20 +27,18 @@ def draw(atlas: Atlas, canvas: Canvas, top: float) -> float:
     body = Box(MARGIN + _NAMES, top + _AXIS, WIDTH - 2 * MARGIN - _NAMES, row * len(atlas.places))
     axis = Axis(0.0, max(atlas.timing.token_cycles, 1.0))
     _grid(atlas, canvas, body, axis)
-    every = max(1, round((_SIZE + 2) / row + 0.49))
-    for number, place in enumerate(atlas.places):
-        y, marked = body.y + number * row, number == atlas.bottleneck
-        if number % every == 0 or marked:
-            words = shortened(f"region {place.name}", _NAMES - 8, _SIZE)
-            canvas.text((body.x - 8, y + row / 2 + 3.8), words, _SIZE, "alarm" if marked else "ink", "end")
+    for number in _named(atlas, row):
+        words = shortened(f"region {atlas.places[number].name}", _NAMES - 8, _SIZE)
+        paint = "alarm" if number in atlas.bottlenecks else "ink"
+        canvas.text((body.x - 8, body.y + (number + 0.5) * row + 3.8), words, _SIZE, paint, "end")
     for span in atlas.spans:
         x, y = body.x + axis.place(span.start) * body.width, body.y + span.place * row
         box = Box(x, y + row * 0.08, max(span.cycles / axis.high * body.width, 0.3), row * 0.84)
         with canvas.group(_told(atlas, span), span.place):
             canvas.rect(box, PAINT[span.role])
-    first, last = (axis.place(end) * body.width for end in _stay(atlas))
-    around = Box(body.x + first, body.y + atlas.bottleneck * row, last - first, row)
-    canvas.frame(around.inset(-2), "alarm", 2.0)
+    for number in atlas.bottlenecks:
+        first, last = (axis.place(end) * body.width for end in _stay(atlas, number))
+        canvas.frame(Box(body.x + first, body.y + number * row, last - first, row).inset(-2), "alarm", 2.0)
     return body.y + body.height + _AXIS
 
 
@@ -60,9 +58,19 @@ def _grid(atlas: Atlas, canvas: Canvas, body: Box, axis: Axis) -> None:
             canvas.text((x, y + (15 if tick > 0 else -8)), words, _SIZE, "faint", "middle")
 
 
-def _stay(atlas: Atlas) -> tuple[float, float]:
-    """The longest stretch of the bottleneck."""
-    stays = [(visit[0].start, visit[-1].end) for place, visit in _visits(atlas) if place == atlas.bottleneck]
+def _named(atlas: Atlas, row: float) -> list[int]:
+    """Rows with a name, the bottleneck's first: as many as do not run into each other."""
+    apart = (_SIZE + 2) / row
+    found: list[int] = []
+    for number in sorted(range(len(atlas.places)), key=lambda number: (number not in atlas.bottlenecks, number)):
+        if all(abs(number - other) >= apart for other in found):
+            found.append(number)
+    return found
+
+
+def _stay(atlas: Atlas, number: int) -> tuple[float, float]:
+    """The longest stretch of a token's time at a place."""
+    stays = [(visit[0].start, visit[-1].end) for place, visit in _visits(atlas) if place == number]
     return max(stays, key=lambda stay: stay[1] - stay[0], default=(0.0, 0.0))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from undiced.core.option import as_command_options
 from undiced.sim.atlas.atlas import Atlas
 
+_NAMED = 4  # regions, before they are only counted
+
 
 def heading(atlas: Atlas) -> str:
     """What is drawn."""
@@ -14,7 +16,7 @@ def heading(atlas: Atlas) -> str:
 
 def facts(atlas: Atlas) -> list[str]:
     """How fast, where the time goes, and what stays empty; a sentence or two each."""
-    timing, slowest = atlas.timing, atlas.places[atlas.bottleneck]
+    timing = atlas.timing
     shapes = sorted({f"{place.rect.width} x {place.rect.height}" for place in atlas.places})
     count = f"{len(atlas.places)} region{'s' * (len(atlas.places) != 1)}"
     per, size = (
@@ -23,13 +25,22 @@ def facts(atlas: Atlas) -> list[str]:
     found = [
         f"Simulated, not measured: {atlas.tokens_per_second:,.0f} tokens/s for one user, {timing.token_cycles:,.0f} "
         f"cycles per {per}, {size}, at {timing.clock_hz / 1e9:.4g} GHz (clock {atlas.clock}).",
-        f"{count} of {', '.join(shapes)} cores, {atlas.covered:.0%} of the used wafers' cores. Bottleneck: region "
-        f"{slowest.name}, {slowest.timed.cycles:,.0f} cycles, the initiation interval.",
+        f"{count} of {', '.join(shapes)} cores, {atlas.covered:.0%} of the used wafers' cores. Bottleneck: "
+        f"{slowest(atlas)}, {timing.initiation_interval_cycles:,.0f} cycles, the initiation interval.",
     ]
     if atlas.wafers_given is not None and atlas.wafers_given > atlas.wafers:
         empty = atlas.wafers_given - atlas.wafers
         found.append(f"{atlas.wafers_given} wafers given, {atlas.wafers} used: {empty} stay empty and are not drawn.")
     return found
+
+
+def slowest(atlas: Atlas) -> str:
+    """The bottleneck by name: one region, or several that take equally long."""
+    names = [atlas.places[number].name for number in atlas.bottlenecks]
+    more = len(names) - _NAMED
+    if more > 1:
+        return f"regions {', '.join(names[:_NAMED])} and {more} more"
+    return f"region{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
 def stamp(atlas: Atlas) -> str:

@@ -72,12 +72,14 @@ def test_nothing_leaves_the_paper(name, show):
 @EVERY
 def test_the_bottleneck_is_framed_and_named(name):
     found = mapped(name)
-    region = found.places[found.bottleneck].name
+    names = [found.places[number].name for number in found.bottlenecks]
     for show in ("time", "timeline"):
         root = drawn(name, show)
-        assert len(root.findall(f".//{SVG}rect[@class='alarm-line']")) == 1 + (show == "time")  # the legend's too
+        assert len(root.findall(f".//{SVG}rect[@class='alarm-line']")) == len(names) + (
+            show == "time"
+        )  # the legend's too
     words = "".join(drawn(name, "time").itertext())
-    assert f"bottleneck: region {region}, the initiation interval" in words
+    assert f"bottleneck, which sets the initiation interval: region{'s' * (len(names) > 1)} {', '.join(names)}" in words
 
 
 @pytest.mark.parametrize("show", VIEWS)
