@@ -47,6 +47,33 @@ class Marked:
         return [(self.ids[part], "") if part in self.ids else (ord(part), part) for part in parts]
 
 
+class Letters:
+    """A tokenizer over `Marked`: a token for each character, and the end of an answer."""
+
+    vocab_size = 1 << 22
+    bos_id = None
+    eos_ids = frozenset({256})
+    add_bos = False
+    space_prefix = False
+
+    def __init__(self, vocabulary: Marked) -> None:
+        self.vocabulary = vocabulary
+        self.control = vocabulary.control | self.eos_ids
+        self.names = {token: name for name, token in vocabulary.ids.items()} | {256: "<eos>"}
+
+    def encode(self, text: str, *, special: bool = False, continuation: bool = False) -> list[int]:
+        return [token for token, _ in self.vocabulary.tokens(text)] if special else list(map(ord, text))
+
+    def id_of(self, name: str) -> int | None:
+        return self.vocabulary.id_of(name)
+
+    def token_bytes(self, token: int) -> bytes:
+        return b"" if token in self.control else chr(token).encode()
+
+    def token_text(self, token: int) -> str:
+        return self.names.get(token) or chr(token)
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """One answer.

@@ -13,9 +13,17 @@ TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im
 CONTEXT = 128
 
 
-def make_folder(folder: Path, *, tokenizer: bool = True, poison: int | None = None) -> Path:
+def make_folder(
+    folder: Path,
+    *,
+    tokenizer: bool = True,
+    poison: int | None = None,
+    template: str = TEMPLATE,
+    context: int | None = None,
+) -> Path:
     """A Llama of 30 tensors; `tokenizer` tells whether tokenizer.json is there, `poison` a token that breaks it."""
     case = tiny_models.load_case("llama")
+    case["config"] |= {} if context is None else {"max_position_embeddings": context}
     vocab = case["config"]["vocab_size"] = 256 + len(SPECIALS)
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         case["tensors"][name] = [vocab, case["tensors"][name][1]]
@@ -31,11 +39,11 @@ def make_folder(folder: Path, *, tokenizer: bool = True, poison: int | None = No
     index = {"metadata": {}, "weight_map": {name: file for file, held in shards.items() for name in held}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     if tokenizer:
-        _write_tokenizer(folder)
+        _write_tokenizer(folder, template)
     return folder
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, template: str) -> None:
     from support.byte_alphabet import CHAR_OF
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -45,5 +53,5 @@ def _write_tokenizer(folder: Path) -> None:
     engine.decoder = decoders.ByteLevel()
     engine.add_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
     engine.save(str(folder / "tokenizer.json"))
-    settings = {"eos_token": "<|im_end|>", "chat_template": TEMPLATE}
+    settings = {"eos_token": "<|im_end|>", "chat_template": template}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))

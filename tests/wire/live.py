@@ -42,8 +42,21 @@ class Server:
 def running(*options: str, model: str = MODEL, stderr: TextIO | None = None) -> Iterator[Server]:
     """Start `undiced serve` on a free port of this machine; a clean end is part of every test."""
     command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", model, "--port", "0", "--json"]
+    with _running([*command, *options], stderr) as server:
+        yield server
+
+
+@contextmanager
+def scripted() -> Iterator[Server]:
+    """Start the server of `scripted_families`."""
+    with _running([sys.executable, str(Path(__file__).with_name("scripted_families.py"))], None) as server:
+        yield server
+
+
+@contextmanager
+def _running(command: list[str], stderr: TextIO | None) -> Iterator[Server]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
     try:
         server = Server(process, _ready(process))
         yield server

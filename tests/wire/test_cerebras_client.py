@@ -107,10 +107,11 @@ def test_text_completions(server, client):
 
 def test_what_is_not_served_is_refused_by_name_and_what_is_harmless_passes(server, client):
     fields = {"model": server.model, "messages": ASK, "max_tokens": 2}
-    for refused in ({"reasoning_format": "parsed"}, {"clear_thinking": True}, {"model_parameters": {"a": 1}}):
+    for refused in ({"reasoning_effort": "high"}, {"model_parameters": {"a": 1}}):
         with pytest.raises(sdk.BadRequestError) as refusal:
             client.chat.completions.create(**fields, **refused)
         assert next(iter(refused)) in str(refusal.value)
+    assert client.chat.completions.create(**fields, reasoning_format="parsed", clear_thinking=True).choices
     harmless = {"service_tier": "flex", "prompt_cache_key": "x", "user": "me", "parallel_tool_calls": False}
     assert client.chat.completions.create(**fields, **harmless, prediction={"type": "content", "content": "x"}).choices
     with pytest.raises(sdk.BadRequestError):

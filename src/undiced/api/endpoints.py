@@ -48,7 +48,6 @@ async def chat_completions(request: Request) -> Response:
     reading = TapeOptions(
         opened=dialect.opens(end, said),
         raw=told.raw,
-        names=wire.skip_special_tokens is False,
         trim=not job.stops,
         single=not box.parallel,
     )

@@ -59,7 +59,7 @@ class LineChat:
 
 @dataclass
 class ScriptedEngine:
-    """Answers every request with `text`, `per_delta` tokens at a time.
+    """Answers every request with `text`, or the tokens that `script` gives, `per_delta` at a time.
 
     Attributes:
         fail_at: raise `error` after this many tokens. hang_at: say nothing more after this many tokens.
@@ -68,6 +68,7 @@ class ScriptedEngine:
 
     name: str = "m"
     text: str = SCRIPT
+    script: Callable[[Request], list[int]] | None = None
     per_delta: int = 1
     fail_at: int | None = None
     hang_at: int | None = None
@@ -85,7 +86,7 @@ class ScriptedEngine:
         self.submitted.append(request)
         if self.error is not None and self.fail_at is None:
             raise self.error
-        tokens = list(self.text.encode())[: request.max_tokens]
+        tokens = (list(self.text.encode()) if self.script is None else self.script(request))[: request.max_tokens]
         stop = len(tokens) < request.max_tokens
         if stop:
             tokens.append(EOS)

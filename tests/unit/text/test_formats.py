@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.transcripts import TOOLS, TRANSCRIPTS, Marked, Transcript, heard
+from support.transcripts import TOOLS, TRANSCRIPTS, Letters, Marked, Transcript, heard
 
 from undiced.core.errors import InvalidRequestError
 from undiced.serve import Delta
@@ -181,22 +181,6 @@ def folded(
         end = "stop" if at + size >= len(tokens) else None
         pieces += fold.push(Delta("", some, [-1.0] * len(some), finish_reason=end))  # type: ignore[arg-type]
     return fold, pieces
-
-
-class Letters:
-    """Spells the tokens of `Marked`."""
-
-    space_prefix = False
-
-    def __init__(self, vocabulary: Marked) -> None:
-        self.control = vocabulary.control
-        self.names = {token: name for name, token in vocabulary.ids.items()}
-
-    def token_bytes(self, token: int) -> bytes:
-        return b"" if token in self.control else chr(token).encode()
-
-    def token_text(self, token: int) -> str:
-        return self.names.get(token) or chr(token)
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])

@@ -52,7 +52,6 @@ class TapeOptions:
         thoughts: the marks of its thoughts, or None where it has none that are told apart.
         opened: it begins inside a thought, whose mark its prompt had.
         raw: thoughts stay in the content, with their marks.
-        names: control tokens that turn out to be no mark are text, by their names.
         trim: blanks between content and a call are dropped.
         single: it ends behind its first call.
     """
@@ -61,7 +60,6 @@ class TapeOptions:
     thoughts: Thoughts | None = None
     opened: bool = False
     raw: bool = False
-    names: bool = False
     trim: bool = True
     single: bool = False
 
@@ -89,7 +87,7 @@ class Tape:
         self.ended = False
         self._options = options
         self._marks = options.spelling.marks
-        self._plain = {ord(sign): name if options.names else None for name, sign in self._marks.items()}
+        self._plain = {ord(sign): name for name, sign in self._marks.items()}  # what turns out to be no mark is text
         self._kept: list[str] | None = None
         self._blank = ""  # at the end of what was said, until it is known what follows
         self._strip = False  # blanks come before anything was said

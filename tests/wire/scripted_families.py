@@ -1,0 +1,60 @@
+"""A server whose models, one for each format of calls, answer with the transcript that the last message names.
+
+The HTTP server is the real one; the engine is scripted, so that clients can be tried with families whose models are too
+large to run in a test. Run as a program, it prints where it listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
+
+from scripted import LineChat, ScriptedEngine
+from support.transcripts import TRANSCRIPTS, Letters, Marked
+
+from undiced.api.deployment import Deployment, ModelCard
+from undiced.api.server import bind, serve
+from undiced.api.service import Service
+from undiced.serve import Request
+from undiced.text.formats import FORMATS, THOUGHTS, dialect_of
+
+CONTEXT = 20_000
+
+
+def deployment(name: str, thoughts: str) -> Deployment:
+    """A model of one family, whose marks are control tokens."""
+    marks = [*FORMATS[name].MARKS]
+    row = THOUGHTS.get(thoughts)
+    marks += [row.start, row.end] if row else []
+    tokenizer = Letters(Marked(marks))
+
+    def script(request: Request) -> list[int]:
+        asked = "".join(map(chr, request.prompt)).rpartition("user: ")[2].splitlines()[0]
+        return tokenizer.encode(TRANSCRIPTS[asked].text, special=True)
+
+    return Deployment(
+        ModelCard(name, 0, CONTEXT, name, calls=True),
+        ScriptedEngine(name, script=script),  # type: ignore[arg-type]
+        tokenizer,  # type: ignore[arg-type]
+        LineChat(),
+        dialect=dialect_of("", tokenizer, tools=name, thoughts=thoughts),
+    )
+
+
+async def main() -> None:
+    """Serve until told to end."""
+    thoughts = {"hermes": "think", "mistral": "bracket", "deepseek": "think"}
+    service = Service([deployment(name, thoughts.get(name, "none")) for name in FORMATS])
+    sock = bind("127.0.0.1", 0)
+    ready = {"event": "ready", "url": f"http://127.0.0.1:{sock.getsockname()[1]}", "model": "hermes"}
+    ready["context"] = CONTEXT  # type: ignore[assignment]
+    await serve(service, sock, on_ready=lambda: print(json.dumps(ready), flush=True), on_drain=lambda _: None)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
