@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undiced.outputs import Completion, Logprob
+from undiced.outputs import Completion, Logprob, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from undiced.outputs import Place
     from undiced.serve import Delta, Request
     from undiced.serve.shared import SharedLoop
-    from undiced.text import FoldOptions, Tokenizer
+    from undiced.text import FoldOptions, Piece, Tokenizer
+    from undiced.text.fold import Channels
 
 
 class Answer:
@@ -26,7 +27,13 @@ class Answer:
     """
 
     def __init__(
-        self, loop: SharedLoop, tokenizer: Tokenizer, request: Request, options: FoldOptions, index: int = 0
+        self,
+        loop: SharedLoop,
+        tokenizer: Tokenizer,
+        request: Request,
+        options: FoldOptions,
+        index: int = 0,
+        channels: Channels | None = None,
     ) -> None:
         from undiced.text import Fold
 
@@ -36,17 +43,19 @@ class Answer:
         if request.sampling.logprobs >= 0:
             self.completion.logprobs, self.completion.cumulative_logprob = [], 0.0
         self._loop, self._tokenizer = loop, tokenizer
-        self._fold = Fold(tokenizer, options, index=index)
+        self._fold = Fold(tokenizer, options, index=index, channels=channels)
 
     def take(self, delta: Delta) -> str:
-        """New text; a completed stop string ends the sequence where it was completed. Raises what it failed of."""
+        """New text of the content; a completed stop string ends the sequence where it was completed. Raises what it
+        failed of.
+        """
         if delta.error:
             from undiced.serve.failure import failure
 
             raise failure(delta.error)
         answer, fold = self.completion, self._fold
         known, open_ = fold.tokens, not fold.stopped
-        new = "".join([piece.text for piece in fold.push(delta)])
+        new = "".join([self._take(piece) for piece in fold.push(delta)])
         if open_ and fold.stopped:
             self._loop.finish(self.request.id, fold.tokens)
             answer.stop_reason = fold.stop
@@ -58,9 +67,24 @@ class Answer:
         self.prompt_places += self._places(prompt, delta.prompt_logprobs, delta.prompt_top)
         if delta.usage is not None:
             answer.usage = delta.usage
-            answer.finish_reason = delta.usage.finish_reason
+            called = delta.usage.finish_reason == "stop" and bool(answer.tool_calls)
+            answer.finish_reason = "tool_calls" if called else delta.usage.finish_reason
+            answer.reasoning_tokens = fold.reasoning
         answer.text += new
         return new
+
+    def _take(self, piece: Piece) -> str:
+        """Put a piece where it belongs; returns what it adds to the content."""
+        answer = self.completion
+        if piece.channel == "content":
+            return piece.text
+        if piece.channel == "reasoning":
+            answer.reasoning += piece.text
+        elif piece.name:
+            answer.tool_calls.append(ToolCall(piece.name, piece.text))
+        elif piece.text:
+            answer.tool_calls[-1].arguments += piece.text
+        return ""
 
     def _count(self, delta: Delta, kept: int) -> None:
         answer = self.completion

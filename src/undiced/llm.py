@@ -9,10 +9,12 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, params_of, plain, talks
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.outputs import RequestOutput
@@ -27,13 +29,11 @@ if TYPE_CHECKING:
     from undiced.program import HostProgram
     from undiced.serve import Request
     from undiced.serve.guide import Guide
+    from undiced.talk import Talk
+    from undiced.text.formats import Dialect
 
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
-Prompt = (
-    str | Sequence[int] | Mapping[str, object]
-)  # a text, token ids, {"prompt": a text} or {"prompt_token_ids": ids}
-Messages = Sequence[Mapping[str, object]]
 Progress = Callable[[int, int], None]
 
 
@@ -146,6 +146,13 @@ class LLM:
         """Why the chat template that the model has can't be used; empty if it can, or there is none."""
         return "" if self._chat is None else self._chat.problem
 
+    @cached_property
+    def _dialect(self) -> Dialect:
+        """How the model writes thoughts and calls."""
+        from undiced.text.formats import Dialect
+
+        return Dialect() if self._chat is None else self._chat.dialect(self.config.family)
+
     def generate(
         self,
         prompts: Prompt | Sequence[Prompt],
@@ -167,12 +174,13 @@ class LLM:
             NonFiniteLogitsError: the model computes no numbers for one of the prompts; the others are given up.
             EngineError: the engine failed.
         """
-        one = isinstance(prompts, (str, bytes, Mapping)) or _is_ids(prompts)
+        one = isinstance(prompts, (str, bytes, Mapping)) or is_ids(prompts)
         many: list[Prompt] = [prompts] if one else list(prompts)  # type: ignore[arg-type, list-item]
-        asked = [_plain(prompt) for prompt in many]
+        asked = [plain(prompt) for prompt in many]
         texts = [prompt if isinstance(prompt, str) else None for prompt in asked]
         ids = [self._ids_of(prompt) for prompt in asked]
-        return self._run(texts, ids, _params(sampling_params, len(ids), schema), talk=False, shown=use_tqdm)
+        given = [_Prompt(*pair) for pair in zip(texts, ids, strict=True)]
+        return self._run(given, params_of(sampling_params, len(ids), schema), shown=use_tqdm)
 
     def chat(
         self,
@@ -180,17 +188,35 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         schema: object = None,
+        tools: Sequence[Mapping[str, object]] | None = None,
+        tool_choice: str | Mapping[str, object] | None = None,
+        parallel_tool_calls: bool | None = None,
+        reasoning_effort: str | None = None,
+        reasoning_max_tokens: int | None = None,
+        chat_template_kwargs: Mapping[str, object] | None = None,
         use_tqdm: bool = False,
     ) -> list[RequestOutput]:
         """Answers a message or a conversation of {"role", "content"} messages, or several together; else as `generate`.
 
+        Args:
+            tools: functions that the model may call, as the HTTP API has them; calls are in `tool_calls` of an answer.
+            tool_choice, parallel_tool_calls, reasoning_effort, reasoning_max_tokens, chat_template_kwargs: as the
+                members of that name of the HTTP API.
+
         Raises:
             NoChatTemplateError: a base model; use `generate`.
+            UnsupportedError: the model can't call functions, or can't think as asked.
         """
-        pairs = [self._talk(talk) for talk in _talks(messages)]
-        texts: list[str | None] = [text for text, _ in pairs]
-        ids = [ids for _, ids in pairs]
-        return self._run(texts, ids, _params(sampling_params, len(ids), schema), talk=True, shown=use_tqdm)
+        given = {
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "parallel_tool_calls": parallel_tool_calls,
+            "reasoning_effort": reasoning_effort,
+            "reasoning_max_tokens": reasoning_max_tokens,
+            "chat_template_kwargs": chat_template_kwargs,
+        }
+        chats = [self._chat_prompt(chat, given) for chat in talks(messages)]
+        return self._run(chats, params_of(sampling_params, len(chats), schema), shown=use_tqdm)
 
     def stream(
         self, prompt: Prompt | Messages, sampling_params: SamplingParams | None = None, *, resume: bool = False
@@ -201,12 +227,14 @@ class LLM:
             prompt: messages are answered, a text or token ids continued.
             resume: go on with the last message, an answer that a limit cut.
         """
-        talk = _is_messages(prompt)
-        ids = self.chat_ids(prompt, resume=resume) if talk else self._ids_of(_plain(prompt))  # type: ignore[arg-type]
+        if is_messages(prompt):
+            asked = self._chat_prompt(prompt, {}, resume)  # type: ignore[arg-type]
+        else:
+            asked = _Prompt(None, self._ids_of(plain(prompt)))  # type: ignore[arg-type]
         params = sampling_params or SamplingParams()
         if params.n != 1:
             raise InvalidRequestError("A stream has one answer.", remedy="Leave n out, or use generate.", param="n")
-        [answer] = self._answers(ids, params, talk=talk, continues=resume or not talk)
+        [answer] = self._answers(asked, params, continues=resume or asked.talk is None)
         with closing(self._loop.run([answer.request])) as deltas:
             for delta in deltas:
                 yield answer.take(delta), answer.completion
@@ -219,7 +247,7 @@ class LLM:
             InvalidRequestError: the template refuses the messages or leaves out what they say.
             ContextLengthError: they can't fit.
         """
-        return self._talk(messages, resume)[1]
+        return self._chat_prompt(messages, {}, resume).ids
 
     def close(self) -> None:
         """Stops the threads and frees the weights; idempotent."""
@@ -233,17 +261,9 @@ class LLM:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(
-        self,
-        texts: list[str | None],
-        prompts: list[list[int]],
-        params: list[SamplingParams],
-        *,
-        talk: bool,
-        shown: bool,
-    ) -> list[RequestOutput]:
+    def _run(self, prompts: list[_Prompt], params: list[SamplingParams], *, shown: bool) -> list[RequestOutput]:
         pairs = zip(prompts, params, strict=True)
-        asked = [self._answers(ids, one, talk=talk, continues=not talk) for ids, one in pairs]
+        asked = [self._answers(prompt, one, continues=prompt.talk is None) for prompt, one in pairs]
         by_id = {answer.request.id: answer for answers in asked for answer in answers}
         requests, done = [answer.request for answer in by_id.values()], 0
         with _telling(shown) as tell, closing(self._loop.run(requests)) as deltas:
@@ -252,10 +272,10 @@ class LLM:
                 if delta.usage is not None:
                     done += 1
                     tell(done / len(by_id), f"Answers, {done} of {len(by_id)}")
-        return [_output(*parts) for parts in zip(texts, prompts, asked, strict=True)]
+        return [_output(*pair) for pair in zip(prompts, asked, strict=True)]
 
-    def _talk(self, messages: str | Messages, resume: bool = False) -> tuple[str, list[int]]:
-        """The prompt of a conversation: its text and its token ids."""
+    def _chat_prompt(self, messages: str | Messages, given: Mapping[str, object], resume: bool = False) -> _Prompt:
+        """The prompt of a conversation. given: members of a chat request."""
         if self._chat is None:
             raise NoChatTemplateError(
                 f"{self.config.name} is a base model without a chat template.",
@@ -265,12 +285,17 @@ class LLM:
             raise NoChatTemplateError(
                 f"{self.config.name} cannot chat. {self._chat.problem}", remedy="Use `generate` instead."
             )
-        from undiced.text.prompt import PromptOptions, encode_pieces
+        from undiced.talk import check_calls, talk_of
+        from undiced.text.prompt import encode_pieces
 
-        said = _messages(messages)
+        said = conversation(messages)
+        check_calls(said)
+        talk = talk_of(self._dialect, given, resume=resume)
         with self._fitting():
-            pieces = self._chat.pieces(said, PromptOptions(continue_final_message=resume))
-            return "".join(pieces), encode_pieces(self.tokenizer, pieces, self.context)
+            pieces = self._chat.pieces(said, talk.options)
+            last = said[-1].get("content") if resume else ""
+            ids = encode_pieces(self.tokenizer, pieces, self.context)
+            return _Prompt("".join(pieces), ids, talk, last if isinstance(last, str) else "")
 
     def _ids_of(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
@@ -304,13 +329,13 @@ class LLM:
         more = f", or load the model with a larger max_context (it can take {own})" if own > self.context else ""
         return f"Shorten the prompt{more}."
 
-    def _answers(self, ids: list[int], params: SamplingParams, *, talk: bool, continues: bool) -> list[Answer]:
+    def _answers(self, prompt: _Prompt, params: SamplingParams, *, continues: bool) -> list[Answer]:
         """As many as `n`, ready to be run. `continues`: their text goes on where the prompt ended."""
         from undiced.answer import Answer
         from undiced.serve.request import check
         from undiced.text import FoldOptions
 
-        request = self._request(ids, params, talk)
+        request = self._request(prompt, params)
         check(request, self._loop.limits)
         options = FoldOptions(
             stops=params.stops,
@@ -319,14 +344,17 @@ class LLM:
             continues=continues,
             min_tokens=params.min_tokens,
         )
+        text, talk = prompt.text or "", prompt.talk
+        channels = None if talk is None else talk.hear(text, prompt.said, stops=bool(params.stops))
         return [
-            Answer(self._loop, self.tokenizer, copy, options, index)
+            Answer(self._loop, self.tokenizer, copy, options, index, channels and channels())
             for index, copy in enumerate(request.copies(params.n))
         ]
 
-    def _request(self, ids: list[int], params: SamplingParams, talk: bool) -> Request:
+    def _request(self, prompt: _Prompt, params: SamplingParams) -> Request:
         from undiced.serve import Request
 
+        ids, talk = prompt.ids, prompt.talk is not None
         return Request(
             id=f"llm-{next(self._ids)}",
             prompt=tuple(ids),
@@ -336,20 +364,48 @@ class LLM:
             stop_token_ids=tuple(params.stop_token_ids or ()),
             ignore_eos=params.ignore_eos,
             prompt_logprobs=-1 if params.prompt_logprobs is None else params.prompt_logprobs,
-            guide=None if params.structured_outputs is None else self._guide(params.structured_outputs),
+            guide=self._guide(prompt, params.structured_outputs),
         )
 
-    def _guide(self, form: StructuredOutputsParams) -> Guide:
+    def _guide(self, prompt: _Prompt, form: StructuredOutputsParams | None) -> Guide | None:
         """What the engine holds an answer to, compiled."""
-        from undiced.grammars import grammars_of
         from undiced.serve.guide import Guide
 
-        grammar = form.grammar_text()
+        grammar = "" if form is None else form.grammar_text()
+        if prompt.talk is None:
+            guide = Guide(grammar) if grammar else None
+        else:
+            guide = prompt.talk.guide(grammar, prompt.text or "", prompt.said, self._marks)
+        if guide is not None and guide.grammar:
+            self._compile(guide.grammar)
+        return guide
+
+    def _marks(self, text: str) -> list[int]:
+        """Token ids of a text with marks."""
+        return self.tokenizer.encode(text, special=True, continuation=True)
+
+    def _compile(self, grammar: str) -> None:
+        from undiced.grammars import grammars_of
+
         with self._opening:
             if self._engine.grammars is None:
                 self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
         self._engine.grammars.matcher(grammar)
-        return Guide(grammar)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A prompt that was tokenized.
+
+    Attributes:
+        text: None if it came as token ids.
+        talk: the chat that it is of; None for a text that is continued. said: of an answer that is gone on with.
+    """
+
+    text: str | None
+    ids: list[int]
+    talk: Talk | None = None
+    said: str = ""
 
 
 @contextmanager
@@ -364,75 +420,13 @@ def _telling(shown: bool) -> Iterator[Callable[[float, str], None]]:
         yield bar.share
 
 
-def _output(text: str | None, ids: list[int], answers: list[Answer]) -> RequestOutput:
+def _output(prompt: _Prompt, answers: list[Answer]) -> RequestOutput:
     first = answers[0]
     scored = first.request.prompt_logprobs >= 0
     return RequestOutput(
         request_id=first.request.id.rpartition(".")[0],
-        prompt=text,
-        prompt_token_ids=ids,
+        prompt=prompt.text,
+        prompt_token_ids=prompt.ids,
         outputs=[answer.completion for answer in answers],
         prompt_logprobs=[None, *first.prompt_places] if scored else None,
     )
-
-
-def _params(
-    given: SamplingParams | Sequence[SamplingParams] | None, count: int, schema: object = None
-) -> list[SamplingParams]:
-    """Of each of so many prompts."""
-    if schema is not None:
-        form = StructuredOutputsParams(json=schema)
-        return [replace(one, structured_outputs=form) for one in _params(given, count)]
-    if given is None or isinstance(given, SamplingParams):
-        return [given or SamplingParams()] * count
-    if len(given) != count:
-        raise InvalidRequestError(
-            f"{count} prompts came with {len(given)} sampling parameters.", remedy="Give one for all, or one for each."
-        )
-    return list(given)
-
-
-def _plain(prompt: Prompt) -> str | Sequence[int]:
-    """The text or the token ids of a prompt."""
-    if not isinstance(prompt, Mapping):
-        return prompt
-    if len(prompt) == 1 and (found := prompt.get("prompt_token_ids", prompt.get("prompt"))) is not None:
-        return found  # type: ignore[return-value]  # its type is looked at where it is tokenized
-    named = ", ".join(map(str, prompt))
-    raise InvalidRequestError(
-        f"A prompt has the members {named[:100]}.", remedy="Give prompt or prompt_token_ids alone.", param="prompt"
-    )
-
-
-def _talks(given: str | Messages | Sequence[str | Messages]) -> list[str | Messages]:
-    """The conversations of a call; what is none is left to `_messages` to refuse."""
-    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    return list(given) if several and not (given and isinstance(given[0], Mapping)) else [given]  # type: ignore[arg-type, list-item]
-
-
-def _messages(said: str | Messages) -> Messages:
-    """A conversation as templates take it; a text is one message."""
-    if isinstance(said, str):
-        return [{"role": "user", "content": said}]
-    messages = [one for one in said if isinstance(one, Mapping) and "role" in one] if isinstance(said, Sequence) else []
-    if messages and len(messages) == len(said):
-        return messages
-    raise InvalidRequestError(
-        "A conversation is a text, or a list of messages.",
-        remedy='Write a message as {"role": "user", "content": "Hi"}.',
-        param="messages",
-    )
-
-
-def _is_ids(prompt: object) -> bool:
-    return isinstance(prompt, Sequence) and len(prompt) > 0 and isinstance(prompt[0], int)
-
-
-def _is_messages(prompt: object) -> bool:
-    if not isinstance(prompt, Sequence) or isinstance(prompt, str) or not prompt:
-        return False
-    if isinstance(prompt[0], Mapping):
-        return True
-    if not isinstance(prompt[0], int):
-        raise InvalidRequestError("A prompt is a text, a list of token ids or a list of messages.")
-    return False

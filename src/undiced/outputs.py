@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from undiced.core.call import call_id
+
 if TYPE_CHECKING:
     from undiced.serve import UsageEvent
 
@@ -29,22 +31,44 @@ Place = dict[int, Logprob]  # the token that stands there and the likeliest ones
 
 
 @dataclass(slots=True)
+class ToolCall:
+    """A call of a function.
+
+    Attributes:
+        arguments: JSON text, an object unless a limit cut the answer.
+        id: nine letters and digits.
+    """
+
+    name: str
+    arguments: str = ""
+    id: str = field(default_factory=call_id)
+
+    def as_message(self) -> dict[str, object]:
+        """As it stands in `tool_calls` of the assistant's message that goes back to the model."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+@dataclass(slots=True)
 class Completion:
     """An answer.
 
     Attributes:
         index: which of the answers to one prompt.
-        text: without a stop string, unless it was to be included.
+        text: without a stop string, unless it was to be included; without thoughts and calls.
+        reasoning: thoughts. tool_calls: functions that it calls. reasoning_tokens: those of thoughts, with their marks.
         token_ids: generated ones, the end-of-sequence token included.
         logprobs: for each of them what could have stood there; None unless asked for.
         cumulative_logprob: the sum of their own log-probabilities; None unless asked for.
-        finish_reason: "stop" or "length"; empty while the answer is not complete.
+        finish_reason: "stop", "length" or "tool_calls"; empty while the answer is not complete.
         stop_reason: the stop string or stop token that ended it; None if the model ended it, or the limit.
         usage: tokens and seconds of the sequence.
     """
 
     index: int = 0
     text: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    reasoning_tokens: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[Place] | None = None
     cumulative_logprob: float | None = None

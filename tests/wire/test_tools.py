@@ -17,6 +17,9 @@ from folders import make_folder
 from live import Server, running, scripted
 from support.transcripts import TOOLS, TRANSCRIPTS
 
+from undiced import LLM, SamplingParams
+from undiced.core.errors import InvalidRequestError
+
 pytestmark = pytest.mark.wire
 OFFERED = [
     {"type": "function", "function": {"name": tool.name, "description": "d", "parameters": dict(tool.schema)}}
@@ -173,3 +176,26 @@ def test_a_stream_that_thinks_is_told_to_stop_thinking(tmp_path) -> None:
                 ended = client.post("/chat/completions/control", body=body, cast_to=dict)
         assert ended["ended"] == 1
         assert channels[0] == "reasoning" and channels[-1] == "content" and channels.count("reasoning") < 1200
+
+
+def test_a_python_program_hears_calls_and_thoughts(tmp_path) -> None:
+    folder = make_folder(tmp_path / "noise", template=TEMPLATE, context=512)
+    params = SamplingParams(temperature=1, seed=3, max_tokens=200)
+    with LLM(folder, threads=1) as llm:
+        [output] = llm.chat("x", params, tools=[PICK], tool_choice="required", reasoning_max_tokens=5)
+        answer = output.outputs[0]
+        assert {call.name for call in answer.tool_calls} == {"pick"}
+        if answer.finish_reason == "tool_calls":
+            assert all(json.loads(call.arguments)["n"] in (1, 22, 333) for call in answer.tool_calls)
+        assert answer.reasoning_tokens == 5 + len("</think>") and answer.text == ""
+        back = {"role": "assistant", "content": None, "tool_calls": [answer.tool_calls[0].as_message()]}
+        result = {"role": "tool", "tool_call_id": answer.tool_calls[0].id, "content": "4"}
+        ask = {"role": "user", "content": "x"}
+        [again] = llm.chat([ask, back, result], SamplingParams(max_tokens=3), tools=[PICK])
+        assert len(again.outputs[0].token_ids) == 3
+        with pytest.raises(InvalidRequestError, match="no result"):
+            llm.chat([ask, back], tools=[PICK])
+        with pytest.raises(InvalidRequestError, match="no tool 'no'"):
+            llm.chat("x", tools=[PICK], tool_choice={"type": "function", "function": {"name": "no"}})
+        pieces = [(piece, so_far.reasoning) for piece, so_far in llm.stream([ask], SamplingParams(max_tokens=4))]
+        assert not any(piece for piece, _ in pieces) and len(pieces[-1][1].strip()) > 0

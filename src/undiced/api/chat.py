@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +10,7 @@ from undiced.api.chunks import Chunks
 from undiced.api.encoding import encode
 from undiced.api.errors import NotServedError
 from undiced.api.reasoning import USUAL, Shown
+from undiced.core.call import call_id
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from undiced.text.logprobs import TokenLogprob
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
-_ALPHABET = string.ascii_letters + string.digits
 _TEMPLATE_ROLES = {"developer": "system"}  # templates were written before that name
 
 
@@ -213,8 +211,3 @@ class ChatShape(Chunks):
             ]
         rows = {} if choice.thoughts is None else {"reasoning_logprobs": self.logprobs(choice.thoughts)}
         return {"message": message, **rows}
-
-
-def call_id() -> str:
-    """A name for a call: nine letters and digits, as some chat templates insist."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(9))

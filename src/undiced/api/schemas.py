@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from undiced.core.errors import InvalidRequestError
+
 NULL = msgspec.Raw(b"null")
 Whole = int | float  # `validate` takes 8.0 for 8 and refuses 8.5
 
@@ -215,3 +217,14 @@ class Control(msgspec.Struct):
 
     id: str
     action: str
+
+
+def chat_body(members: dict[str, object]) -> ChatBody:
+    """A chat request of a Python program: objects, not JSON. Messages may miss.
+
+    Raises InvalidRequestError for a member of another type.
+    """
+    try:
+        return msgspec.convert({"messages": [], **members}, ChatBody)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"{error}.") from None
