@@ -17,7 +17,7 @@ import typer
 
 from undiced.cli.report import writing
 from undiced.cli.settings import changed, settings
-from undiced.cli.showing import showing
+from undiced.cli.showing import showing, thinking
 from undiced.cli.typing_in import FENCE, Typing
 from undiced.cli.window import Message, first_kept
 from undiced.core.errors import ContextLengthError, InvalidRequestError, UndicedError
@@ -152,10 +152,12 @@ class Conversation:
         """Stream an answer and account for it; None and a red line if there can be none."""
         answer, stopped = None, False
         try:
-            with interruptible() as interrupted, showing(silent=self.as_json) as show:
+            silent = self.as_json
+            with interruptible() as interrupted, showing(silent=silent) as show, thinking(silent=silent) as think:
                 told, params = self._fitting(resume)
                 for piece, so_far in self.llm.stream(told, params, resume=resume):
                     answer = so_far
+                    think(so_far.reasoning, piece)
                     show(piece)
                     if interrupted:
                         stopped = True

@@ -63,7 +63,7 @@ def generate(
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
     from undiced.cli.opening import opened
-    from undiced.cli.showing import showing
+    from undiced.cli.showing import showing, thinking
     from undiced.cli.terminal import emit, folded, typed
     from undiced.params import USUAL_LIMIT, SamplingParams
 
@@ -90,9 +90,10 @@ def generate(
         answer = None
         talk = llm.can_chat if chat is None else chat
         told = [{"role": "user", "content": text.strip()}] if talk else text
-        with showing(silent=as_json, markdown=talk) as write:
+        with showing(silent=as_json, markdown=talk) as write, thinking(silent=as_json) as think:
             for piece, so_far in llm.stream(told, params):
                 answer = so_far
+                think(so_far.reasoning, piece)
                 write(piece)
         assert answer is not None  # the last delta carries the account, so there is at least one
         note = advice(llm, answer, talk=talk)
@@ -131,6 +132,7 @@ def summary(answer: Completion) -> dict[str, object]:
     """What scripts read; `tokens` is their number."""
     return {
         "text": answer.text,
+        **({"reasoning": answer.reasoning} if answer.reasoning else {}),
         "tokens": len(answer.token_ids),
         "tokens_per_second": round(answer.tokens_per_second, 3),
         "time_to_first_token_s": round(answer.time_to_first_token_s, 6),

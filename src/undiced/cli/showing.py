@@ -51,6 +51,43 @@ def showing(*, silent: bool = False, markdown: bool = True) -> Iterator[Callable
         shown.end()
 
 
+@contextlib.contextmanager
+def thinking(*, silent: bool = False) -> Iterator[Callable[[str, str], None]]:
+    """Takes the thoughts of an answer so far and what it says now; shows thoughts to people, dimmed, on the error
+    stream.
+    """
+    if silent or not sys.stderr.isatty():
+        yield lambda thought, piece: None
+        return
+    shown = Thought()
+    try:
+        yield shown.hear
+    finally:
+        shown.end()
+
+
+class Thought:
+    """The thoughts of an answer, as they come; an empty line is between them and what is said."""
+
+    def __init__(self) -> None:
+        self._known, self._open = 0, False
+
+    def hear(self, thought: str, piece: str) -> None:
+        """Print what is new of a thought. piece: what is said after it."""
+        new, self._known = thought[self._known :], len(thought)
+        if new:
+            self._open = True
+            typer.secho(printable(new), fg="bright_black", nl=False, err=True)
+        if piece:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing more is thought now."""
+        if self._open:
+            typer.echo("\n", err=True)
+        self._open = False
+
+
 def _suited(markdown: bool) -> Shown:
     """Markdown on a terminal, words alone where it is none or where no colors are wanted, plain text in a pipe."""
     if not sys.stdout.isatty():

@@ -13,7 +13,7 @@ from support.word_model import WordModel
 
 from undiced import SamplingParams
 from undiced.cli.conversation import Conversation
-from undiced.cli.showing import Rendered, Wrapped, whole_paragraphs
+from undiced.cli.showing import Rendered, Thought, Wrapped, whole_paragraphs
 
 USUAL = SamplingParams(max_tokens=4)
 
@@ -145,6 +145,15 @@ def test_paragraphs_are_whole_once_nothing_can_change_them():
     assert whole_paragraphs("one\n\ntwo") == (["one\n\n"], "two")
     assert whole_paragraphs("- one\n\n  more\n\n- t") == (["- one\n\n  more\n\n"], "- t")
     assert whole_paragraphs("```\na\n\nb\n") == ([], "```\na\n\nb\n")
+
+
+def test_thoughts_are_shown_apart_from_what_is_said(capsys):
+    shown = Thought()
+    for thought, piece in (("", ""), ("Hm", ""), ("Hm. \x1b", ""), ("Hm. \x1b", "4"), ("Hm. \x1b", ".")):
+        shown.hear(thought, piece)
+    shown.end()
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "Hm. \\x1b\n\n")
 
 
 def test_markdown_is_rendered_and_its_escapes_are_text(capsys):
