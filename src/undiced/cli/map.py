@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 _Show = Literal["layers", "time", "sram", "traffic", "timeline"]
 _Theme = Literal["auto", "light", "dark"]
-_FORMS = (".html", ".svg", ".png")
+_PAGE = ".html"
+_FORMS = (_PAGE, ".svg", ".png")
 _DRAWN = 0.95  # of the work, when drawing begins
 
 
@@ -75,6 +76,7 @@ def map_wafer(
     as_json: Json = False,
 ) -> None:
     """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
+    from undiced.cli.pictures import expect
     from undiced.cli.terminal import Bar, emit, folded
     from undiced.sim.atlas.record import record
     from undiced.sim.views.words import stamp
@@ -83,6 +85,7 @@ def map_wafer(
 
     if out.suffix.lower() not in _FORMS:
         raise InvalidRequestError(f"{out} is neither .html, .svg nor .png.", remedy="Name the file wafer.html.")
+    expect(out)
     ready = is_program(model)
     if ready:
         refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
@@ -94,7 +97,7 @@ def map_wafer(
     with Bar("Placing", quiet=as_json) as bar, opened.computing() if opened else nullcontext():
         atlas = _of_program(opened, asked) if opened else _of_model(asked, bar)
         bar.share(_DRAWN, "Drawing")
-        drawn = _drawn(atlas, out.suffix.lower(), show, theme)
+        drawn = _drawn(atlas, out, show, theme)
     with writing(out):
         out.write_bytes(drawn)
     if as_json:
@@ -131,13 +134,11 @@ def _of_model(asked: Question, bar: Bar) -> Atlas:
     return atlas(placed.program, placed.wafer, asked.positions, asked.clock_hz, placed.wafers_given)
 
 
-def _drawn(atlas: Atlas, form: str, show: _Show, theme: _Theme) -> bytes:
-    from undiced.draw.raster import png
+def _drawn(atlas: Atlas, out: Path, show: _Show, theme: _Theme) -> bytes:
+    from undiced.cli.pictures import encoded
     from undiced.sim.views.page import page
     from undiced.sim.views.picture import picture
 
-    if form == ".html":
+    if out.suffix.lower() == _PAGE:
         return page(atlas, show, theme).encode()
-    if form == ".svg":
-        return picture(atlas, show).document(theme).encode()
-    return png(picture(atlas, show).document("dark" if theme == "dark" else "light"))
+    return encoded(picture(atlas, show), out, theme)

@@ -80,6 +80,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Time every combination of models, machines and choices. One row each, also for what does not fit."""
+    from undiced.cli.pictures import expect
     from undiced.study.question import Question
     from undiced.study.rows import points
 
@@ -97,6 +98,8 @@ def sweep(
     lists |= {name: [_count(name, each) for each in _words(name, text)] for name, text in counts.items() if text}
     lists |= {"clock": [_number("clock", each) for each in _words("clock", clock)]} if clock else {}
     found = points(Question(models[0], region=region), _few(lists))
+    if picture is not None:
+        expect(picture)
     _run(found, out, as_csv, as_json, _Plot(plotted, picture))
 
 
@@ -131,11 +134,10 @@ class _Plot:
 
             plot(chart(found))
             return
+        from undiced.cli.pictures import encoded
         from undiced.draw.chart import draw
-        from undiced.draw.raster import png
 
-        canvas = draw(chart(found))
-        drawn = png(canvas.document("light")) if self.file.suffix.lower() == ".png" else canvas.document().encode()
+        drawn = encoded(draw(chart(found)), self.file)
         with writing(self.file):
             self.file.write_bytes(drawn)
         typer.echo(printable(str(self.file)), err=quiet)

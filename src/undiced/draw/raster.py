@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 
 from undiced.core.errors import UnsupportedError
 
@@ -18,13 +19,7 @@ def png(document: str) -> bytes:
     Raises:
         UnsupportedError: resvg-py is not installed.
     """
-    try:
-        resvg = importlib.import_module("resvg_py")
-    except ImportError:
-        raise UnsupportedError(
-            "PNG needs the package resvg-py.", remedy="Install it (pip install 'undiced[png]'), or write an .svg file."
-        ) from None
-    data: bytes = resvg.svg_to_bytes(
+    data: bytes = resvg().svg_to_bytes(
         svg_string=document,
         zoom=_SCALE,
         font_files=[str(_FONT)],
@@ -32,3 +27,17 @@ def png(document: str) -> bytes:
         skip_system_fonts=all(ord(character) < _FONT_CHARACTERS for character in document),
     )
     return data
+
+
+def resvg() -> ModuleType:
+    """The package that does it; asked for before anything long begins.
+
+    Raises:
+        UnsupportedError: it is not installed.
+    """
+    try:
+        return importlib.import_module("resvg_py")
+    except ImportError:
+        raise UnsupportedError(
+            "PNG needs the package resvg-py.", remedy="Install it (pip install 'undiced[png]'), or write an .svg file."
+        ) from None

@@ -93,6 +93,7 @@ def test_an_interruption_keeps_the_rows_that_are_there(monkeypatch, tmp_path):
         (("--plot", "a.svg", "b.png"), "Name one .svg or .png file"),
         (("rows.svg",), "rows.svg is no model"),
         (("--context", "200", "--plot"), "nothing to draw"),
+        (("--plot", "/absent/rows.svg"), "Cannot write /absent/rows.svg"),
     ],
 )
 def test_what_is_no_sweep_is_refused(arguments, message):

@@ -120,6 +120,7 @@ def test_a_host_program(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "421x421", "--groups", "20"), CompileError, "421"),
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
         (("map", "absent"), ModelNotFoundError, "absent"),
+        (("map", "llama-3.1-8b", "-o", "/absent/wafer.html"), CannotWriteError, "Cannot write /absent/wafer.html"),
         (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .html, .svg nor .png"),
         (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), CannotWriteError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CheckpointError, "1 to 512"),

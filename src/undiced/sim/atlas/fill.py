@@ -15,8 +15,10 @@ from undiced.program.wafer.program import Run, Stream, WaferProgram
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import Kind
 from undiced.sim.atlas.contents import Role, role
+from undiced.sim.outlook import mapping_of
 
-_PUBLISHED = "mapping "  # how the fact begins that names a published mapping
+_ORDER = (Kind.WEIGHT, Kind.CACHE, Kind.TABLE)
+_OURS = "undiced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,11 @@ def fills(program: WaferProgram, wafer: Wafer) -> tuple[Fill, ...]:
     out = []
     for visits in program.places:
         runs = tuple(dict.fromkeys(run for visit in visits for run in visit.runs))
-        weights, cache, tables = (sum(kept[run.stream][kind] for run in runs) for kind in LASTING_ORDER)
+        weights, cache, tables = (sum(kept[run.stream][kind] for run in runs) for kind in _ORDER)
         begun = min((run.base for run in runs), default=0)
         scratch = max(begun - (0 if code.behind else code.shared), 0)
         out.append(Fill(weights, cache, tables, code.bytes(runs), scratch, replayed, sram))
     return tuple(out)
-
-
-LASTING_ORDER = (Kind.WEIGHT, Kind.CACHE, Kind.TABLE)
 
 
 def _kept(program: WaferProgram, stream: Stream, period: int) -> dict[Kind, int]:
@@ -102,7 +101,7 @@ class _Code:
     def of(cls, program: WaferProgram, period: int) -> _Code:
         """Ends add nothing to a size that was given instead of counted."""
         told = int(dict(program.facts).get("code_bytes", 0))
-        if any(name.startswith(_PUBLISHED) for name, _ in program.facts):
+        if mapping_of(program) != _OURS:
             return cls(program, True, told, {})
         ends = [n for n, stream in enumerate(program.streams) if role(stream, False) in (Role.EMBEDDING, Role.HEAD)]
         common = [s for n, s in enumerate(program.streams) if n not in ends and not _is_part(s)]

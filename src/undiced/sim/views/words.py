@@ -28,6 +28,8 @@ def facts(atlas: Atlas) -> list[str]:
         f"{count} of {', '.join(shapes)} cores, {atlas.covered:.0%} of the used wafers' cores. Bottleneck: "
         f"{slowest(atlas)}, {timing.initiation_interval_cycles:,.0f} cycles, the initiation interval.",
     ]
+    if atlas.streams > 1:
+        found.append(f"It holds keys and values of {atlas.streams} sequences; a token of one of them is shown.")
     if atlas.wafers_given is not None and atlas.wafers_given > atlas.wafers:
         empty = atlas.wafers_given - atlas.wafers
         found.append(f"{atlas.wafers_given} wafers given, {atlas.wafers} used: {empty} stay empty and are not drawn.")
