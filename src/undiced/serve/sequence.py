@@ -57,8 +57,8 @@ class Sequence:
     __slots__ = (
         "admitted_s", "adopted", "arrival_s", "cached", "computed", "drawn", "first_s", "flights", "generated",
         "guidance", "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens",
-        "pages", "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops", "submitted",
-        "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
+        "pages", "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops",
+        "submitted", "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(
