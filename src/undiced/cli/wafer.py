@@ -5,6 +5,7 @@ Everything printed here is simulated, and says so.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,8 +103,10 @@ def compile(
     found = summary()
     _show({**found, "file": str(out)} if out is not None and as_json else found, as_json)
     if out is not None and not as_json:
+        from undiced.cli.terminal import folded
+
         uses = "" if machine == "host" else f": `undiced simulate {out}` times it, `undiced map {out}` draws it"
-        typer.echo(printable(f"Wrote {out}{uses}."))
+        typer.echo(folded(printable(f"Wrote {out}{uses}."), sys.stdout))
 
 
 def simulate(
