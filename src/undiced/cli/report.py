@@ -105,7 +105,7 @@ def _say(line: str, *, bold: bool = False) -> None:
 def _meeting(pairs: dict[str, int]) -> str:
     """Of the pairs of vectors that a token reads together."""
     total = sum(pairs.values())
-    return f"{total - pairs['apart']:,} of {total:,} pairs, {pairs['placed']:,} for their places; not charged"
+    return f"{total - pairs['apart']:,} of {total:,} pairs, {pairs['placed']:,} for their places; uncharged"
 
 
 def _unfit(found: dict[str, object]) -> str:
