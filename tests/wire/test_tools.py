@@ -113,7 +113,7 @@ def test_thoughts_reach_openai_as_members_it_does_not_know(families: Server, nam
 
 
 TEMPLATE = (
-    "{% for t in tools or [] %}{{ t.function.name }} <tool_call>{% endfor %}{% for m in messages %}<|im_start|>"
+    "{% for t in tools or [] %}<tool_call>'name' {{ t.function.name }}{% endfor %}{% for m in messages %}<|im_start|>"
     "{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}"
     "{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}<|im_start|>a\n<think>\n{# </think> #}"
 )

@@ -74,6 +74,15 @@ def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
     return _probe_thoughts(trial, _probe_calls(trial, reads, user), user)
 
 
+def tells_of_tools(renderer: Renderer, reads: Reads) -> bool:
+    """Whether a template tells the model of its tools."""
+    function = {"name": _NAME, "description": "", "parameters": {"type": "object", "properties": {}}}
+    trial = _Trial(renderer, [{"type": "function", "function": function}])
+    user: Message = {"role": "user", "content": _USER}
+    talks: list[list[Message]] = [[user], [{"role": "system", "content": _SYSTEM}, user]]
+    return any(trial.shows(reads, talk, _NAME) for talk in talks)
+
+
 def _probe_calls(trial: _Trial, reads: Reads, user: Message) -> Reads:
     """How calls of tools and their results are read; unchanged for a template that knows none."""
     call, result = _called()

@@ -56,7 +56,7 @@ class Renderer:
 
     Attributes:
         variables: names that the templates read and that a request may set.
-        documents, tools: whether they read any.
+        documents: whether they read documents.
     """
 
     def __init__(self, source: str, tool_source: str | None, tokens: Mapping[str, object]) -> None:
@@ -68,7 +68,7 @@ class Renderer:
         self._tokens = tokens
         self.sources = source + (tool_source or "")
         self.variables: set[str] = set()
-        self.documents = self.tools = False
+        self.documents = False
         self._chat = self._compiled(source)
         self._tools = self._chat if tool_source is None else self._compiled(tool_source)
 
@@ -101,7 +101,6 @@ class Renderer:
             tree = self._environment.parse(source)
             names = _read(tree)
             self.documents |= "documents" in names
-            self.tools |= "tools" in names
             self.variables |= names - OURS - set(self._environment.globals) - set(self._tokens)
             return self._environment.from_string(tree)
         except Exception as error:

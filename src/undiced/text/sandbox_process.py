@@ -22,7 +22,7 @@ import msgspec
 
 from undiced.core.errors import InvalidRequestError, UndicedError
 from undiced.text.guard import Guard
-from undiced.text.reading import left_out, probe, said_last, shaped
+from undiced.text.reading import left_out, probe, said_last, shaped, tells_of_tools
 from undiced.text.renderer import Renderer, Scene
 from undiced.text.sandbox import Reply, Setup, receive, send
 
@@ -44,8 +44,8 @@ class Room:
 
     def opened(self) -> Reply:
         """The answer to the set-up."""
-        told = self._renderer
-        return Reply(variables=sorted(told.variables), documents=told.documents, tools=told.tools)
+        tools = tells_of_tools(self._renderer, self._tool_reads)
+        return Reply(variables=sorted(self._renderer.variables), documents=self._renderer.documents, tools=tools)
 
     def render(self, scene: Scene, continues: bool) -> Reply:
         """The prompt, cut where a control token's name must not be read.

@@ -14,7 +14,7 @@ from support.transcripts import TOOLS, TRANSCRIPTS
 
 from undiced.text.formats import Dialect, dialect_of
 
-HERMES = dialect_of("<tool_call> <think></think>", ByteTokenizer())
+HERMES = dialect_of('<tool_call>"name" <think></think>', ByteTokenizer())
 OFFERED = [
     {"type": "function", "function": {"name": tool.name, "description": "d", "parameters": dict(tool.schema)}}
     for tool in TOOLS.values()
@@ -186,7 +186,7 @@ def guide(caller, **fields):
 
 
 def test_what_must_be_called_is_held_by_a_grammar(make):
-    caller = make(dialect=dialect_of("<tool_call>", ByteTokenizer()))
+    caller = make(dialect=dialect_of('<tool_call>"name"', ByteTokenizer()))
     assert guide(caller, tools=OFFERED) is None
     assert guide(caller, tools=OFFERED, tool_choice="none") is None
     rules = guide(caller, tools=OFFERED, tool_choice="required")[0]["lark_grammar"]
@@ -201,7 +201,7 @@ def test_what_must_be_called_is_held_by_a_grammar(make):
 
 
 def test_tools_and_a_schema_go_together(make):
-    caller = make(dialect=dialect_of("<tool_call>", ByteTokenizer()))
+    caller = make(dialect=dialect_of('<tool_call>"name"', ByteTokenizer()))
     form = {"type": "json_object"}
     rules, content = guide(caller, tools=OFFERED, response_format=form)
     assert rules["lark_grammar"].startswith('start: "<tool_call>" tail | @content') and content["name"] == "content"

@@ -130,7 +130,9 @@ def test_blanks_before_a_call_stay_where_stop_strings_need_them() -> None:
 
 def test_formats_are_found_by_template_and_tokens() -> None:
     found = {
-        "<tool_call>{{ tools }} <think></think>": ("hermes", "think"),
+        '<tool_call>\\n{"name": {{ x }} <think></think>': ("hermes", "think"),
+        "<tool_call>{{ name }}<arg_key>": ("", None),
+        "<tool_call><invoke": ("", None),
         "<tool_call><function=x><parameter=y>": ("qwen-coder", None),
         "[TOOL_CALLS] [THINK] [/THINK]": ("mistral", "bracket"),
         "<|channel|><|message|> </think>": ("harmony", None),
@@ -142,7 +144,7 @@ def test_formats_are_found_by_template_and_tokens() -> None:
     for source, (tools, thoughts) in found.items():
         made = dialect_of(source, Marked(("<|channel|>", "<|python_tag|>")))
         assert (made.name, made.thoughts and made.thoughts.name) == (tools, thoughts), source
-    assert dialect_of("<tool_call>", Marked(), tools="none").format is None
+    assert dialect_of('<tool_call>"name', Marked(), tools="none").format is None
     with pytest.raises(InvalidRequestError, match="hermes"):
         dialect_of("", Marked(), tools="morse")
 

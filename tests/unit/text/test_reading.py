@@ -7,7 +7,7 @@ import json
 import pytest
 
 from undiced.core.errors import CheckpointError, InvalidRequestError
-from undiced.text.reading import Reads, left_out, probe
+from undiced.text.reading import Reads, left_out, probe, tells_of_tools
 from undiced.text.renderer import Renderer
 from undiced.text.sandbox_process import Room, Scene
 
@@ -197,3 +197,32 @@ def test_a_message_continues_in_any_form() -> None:
     talk = [said("user", "x"), said("assistant", "So far, so")]
     assert rendered(TEXT, *talk, continues=True) == "[user:x][assistant:So far, so"
     assert rendered(PARTS, *talk, continues=True) == "[user:x][assistant:So far, so"
+
+
+THOUGHTS = (
+    "{% for m in messages %}{{ m.role }}:{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name }}"
+    "{{ c.function.arguments | tojson }}{% endfor %}{% if m.KEY is defined %}({{ m.KEY }}){% endif %}{% endfor %}"
+)
+ONE_OF_BOTH = THOUGHTS.replace(
+    "{% if", "{% if m.content and m.tool_calls and m.KEY %}{{ raise_exception('not both') }}{% endif %}{% if", 1
+)
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_thinking_goes_where_the_template_reads_it(key):
+    template = THOUGHTS.replace("KEY", key)
+    call = calling('{"x": 1}') | {"reasoning_content": "Hm"}
+    assert "(Hm)" in rendered(template, said("user", "a"), call, said("tool", "4"))
+
+
+def test_thinking_and_content_beside_a_call_are_one_text_where_a_template_refuses_both():
+    template = ONE_OF_BOTH.replace("KEY", "thinking")
+    call = calling('{"x": 1}', "One moment.") | {"reasoning_content": "Hm"}
+    assert "(Hm\n\nOne moment.)" in rendered(template, said("user", "a"), call, said("tool", "4"))
+
+
+def test_whether_a_template_tells_of_tools_is_tried():
+    tells = "{% macro show(tools) %}{% for t in tools %}{{ t.function.name }}{% endfor %}{% endmacro %}"
+    for template, expected in ((tells + "{{ show(tools or []) }}" + THOUGHTS, True), (THOUGHTS, False)):
+        renderer = Renderer(template, None, {})
+        assert tells_of_tools(renderer, probe(renderer)) is expected

@@ -17,6 +17,7 @@ from undiced.text.formats.tape import NotACallError
 if TYPE_CHECKING:
     from undiced.text.formats.tape import Put, Step, Tape
 
+ROOTED = ("$defs", "definitions", "x-guidance")  # what stands at the root of a schema
 ARGUMENTS = ("arguments", "parameters")
 MOST_NAME = 256  # characters; what is longer is no function's name
 _NAME = re.compile(r"[A-Za-z_][\w.:-]*")
@@ -261,6 +262,12 @@ def named_rules(at: int, tool: Tool, arguments: str) -> list[str]:
     """Rules for a call as an object, without its closing bracket. arguments: what that member is called."""
     head = f'{{"name": {lark(tool.name)}, "{arguments}": '
     return [f"f{at}: {lark(head)} a{at}", f"a{at}: {schema_rule(tool)}"]
+
+
+def rooted(schema: object, root: Mapping[str, object]) -> dict[str, object]:
+    """A part of a schema as one that stands alone: with what the whole defines and how it is laid out."""
+    part = dict(schema) if isinstance(schema, Mapping) else {}
+    return part | {name: root[name] for name in ROOTED if name in root}
 
 
 def schema_rule(tool: Tool) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from undiced.text.formats.calls import attempt, call_object, choices, named_rules
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 TRIGGER, _END = "<tool_call>", "</tool_call>"
 BARE = ""
 MARKS = (TRIGGER, _END)
+# How templates show a call; others have the tag, too, but no object with a name in it.
+_OBJECT = re.compile(r"""<tool_call>[^<]{0,99}["']name""")
 
 
 def fits(source: str, has: Has) -> bool:
     """See `dialect.Format`."""
-    return TRIGGER in source and "<function=" not in source and "<arg_key>" not in source
+    return _OBJECT.search(source) is not None
 
 
 def read(tape: Tape, tools: Tools) -> Step[None]:

@@ -7,9 +7,10 @@ An answer to a person may be such an object too: names of functions that the mod
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from undiced.text.formats.calls import attempt, call_object, choices, named_rules, python_call
+from undiced.text.formats.calls import ROOTED, attempt, call_object, choices, python_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +53,21 @@ def _calls(tape: Tape, tools: Tools) -> Step[None]:
 
 
 def grammar(tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
-    """See `dialect.Format`. These models make one call at a time."""
-    lines = [f'tail: ({choices(tools)}) "}}"']
-    for at, tool in enumerate(tools):
-        lines += named_rules(at, tool, "parameters")
-    return "\n".join(lines)
+    """See `dialect.Format`. These models make one call at a time. A call is one JSON value here, so that a document,
+    which begins alike, may stand beside it.
+    """
+    rules = [f"f{at}: %json {json.dumps(_call_schema(tool), ensure_ascii=False)}" for at, tool in enumerate(tools)]
+    return "\n".join([f"tail: {choices(tools)}", *rules])
+
+
+def _call_schema(tool: Tool) -> dict[str, object]:
+    """The schema of a call. What the parameters define, and how they are laid out, is said at its root."""
+    parameters = dict(tool.schema) or {"type": "object"}
+    outer = {name: parameters.pop(name) for name in ROOTED if name in parameters}
+    return {
+        "type": "object",
+        "properties": {"name": {"const": tool.name}, "parameters": parameters},
+        "required": ["name", "parameters"],
+        "additionalProperties": False,
+        **outer,
+    }

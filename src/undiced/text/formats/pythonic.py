@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from undiced.text.formats.calls import attempt, choices, expect, lark, python_call
+from undiced.text.formats.calls import attempt, choices, expect, lark, python_call, rooted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def _function(at: int, tool: Tool) -> list[str]:
     names = [*needed, *(name for name in named if name not in needed)]
     rules = [f'f{at}: {lark(tool.name + "(")} {f"r{at}x0" if needed else f"r{at}x0?" if names else ""} ")"']
     for number, name in enumerate(names):
-        schema = json.dumps(named[name] if isinstance(named[name], Mapping) else {}, ensure_ascii=False)
+        schema = json.dumps(rooted(named[name], tool.schema), ensure_ascii=False)
         rules += [f"p{at}x{number}: {lark(name + '=')} v{at}x{number}", f"v{at}x{number}: %json {schema}"]
         later = f"r{at}x{number + 1}" if number + 1 < len(names) else ""
         more = f'("," /[ ]?/ {later})' if later else ""

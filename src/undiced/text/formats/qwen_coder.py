@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from undiced.text.formats.calls import attempt, choices, kinds, lark, typed, word
+from undiced.text.formats.calls import attempt, choices, kinds, lark, rooted, typed, word
 from undiced.text.formats.tape import NotACallError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ MARKS = (TRIGGER, _END, _FUNCTION, _FUNCTION_END, _PARAMETER, _PARAMETER_END)
 
 def fits(source: str, has: Has) -> bool:
     """See `dialect.Format`."""
-    return _FUNCTION in source and _PARAMETER in source
+    return TRIGGER in source and _FUNCTION in source and _PARAMETER in source
 
 
 def read(tape: Tape, tools: Tools) -> Step[None]:
@@ -121,7 +121,7 @@ def _function(at: int, tool: Tool) -> list[str]:
         if kinds(schema) == {"string"} and not _bounded(schema):
             rules.append(f"{rule}: {head} line")
         else:
-            rules += [f'{rule}: {head} {rule}v "\\n</parameter>\\n"', f"{rule}v: {_value_rule(schema)}"]
+            rules += [f'{rule}: {head} {rule}v "\\n</parameter>\\n"', f"{rule}v: {_value_rule(schema, tool.schema)}"]
         parts.append(rule if name in needed else f"{rule}?")
     head = lark(f"<function={tool.name}>\n")
     return [f"f{at}: {head} {' '.join(parts)}".rstrip(), *rules]
@@ -131,9 +131,9 @@ def _bounded(schema: object) -> bool:
     return isinstance(schema, Mapping) and any(name in schema for name in ("enum", "const"))
 
 
-def _value_rule(schema: object) -> str:
+def _value_rule(schema: object, root: Mapping[str, object]) -> str:
     """A value other than a free text: one of its texts, or JSON."""
     if isinstance(schema, Mapping) and kinds(schema) == {"string"}:
         values = schema.get("enum", [schema.get("const")])
         return " | ".join(lark(str(value)) for value in values)
-    return "%json " + json.dumps(schema if isinstance(schema, Mapping) else {}, ensure_ascii=False)
+    return "%json " + json.dumps(rooted(schema, root), ensure_ascii=False)
