@@ -78,6 +78,15 @@ def _y(fit: list[Row]) -> str:
 
 
 def _notes(rows: Sequence[Row], fit: list[Row]) -> tuple[str, ...]:
-    left = len(rows) - len(fit)
-    said = "does not fit and is" if left == 1 else "do not fit and are"
-    return (f"{left} of {len(rows)} points {said} not drawn.",) if left else ()
+    """What is not drawn, and what is drawn all the same."""
+    left, timed = len(rows) - len(fit), sum(not row["fits"] for row in fit)
+    found = []
+    if left:
+        found.append(f"{left} of {len(rows)} points {_do(left)} not fit: not drawn.")
+    if timed:
+        found.append(f"{timed} of {len(rows)} points {_do(timed)} not fit: timed as published.")
+    return tuple(found)
+
+
+def _do(count: int) -> str:
+    return "does" if count == 1 else "do"

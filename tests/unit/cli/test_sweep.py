@@ -140,7 +140,7 @@ def test_a_plot_in_a_file(tmp_path):
     words = list(root.itertext())
     for expected in ("fp16", "int8", "context, tokens", "tokens/s of one user, simulated at 1.1 GHz"):
         assert expected in words
-    assert "2 of 6 points do not fit and are not drawn." in words
+    assert "2 of 6 points do not fit: not drawn." in words
     shapes = [child for child in root.iter() if child.tag.endswith("circle")]
     assert len(shapes) == 4 and shapes[0][0].text == "fp16: 40,000"
     rows = json.loads(run("sweep", *TOY, "--context", "25,50", "--plot", str(tmp_path / "rows.SVG"), "--json"))
@@ -150,7 +150,9 @@ def test_a_plot_in_a_file(tmp_path):
 def test_choices_without_numbers_stand_side_by_side():
     found = json.loads(run("sweep", *TOY, "--context", "50", "--weights", "fp16,int8", "--json"))
     drawn = chart_of(found)
-    assert drawn.categories == ("fp16", "int8") and drawn.x == "weights"
+    assert drawn.categories == ("fp16", "int8") and drawn.x == "weights" and drawn.notes == ()
+    [told] = chart_of([found[0], found[1] | {"fits": False}]).notes
+    assert told == "1 of 2 points does not fit: timed as published."
     assert [point for each in drawn.series for point in each.points] == [(0.0, 20000.0), (1.0, 20000.0)]
 
 
