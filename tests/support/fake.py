@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from undiced.engine.load import BackendOptions, Progress
 
 FAKE_LIMITS = Limits(
-    max_batch=32, max_tokens=256, context=4096, pages=1024, page_tokens=16, vocab=1000, source="host", scored_rows=8
+    max_batch=32,
+    max_tokens=256,
+    context=4096,
+    pages=1024,
+    page_tokens=16,
+    vocab=1000,
+    source="host",
+    scored_rows=8,
+    hidden=4,
 )
 
 
@@ -265,7 +273,10 @@ class FakeBackend:
         ranks = np.arange(TOP_LOGPROBS_MAX, dtype=np.int32)
         rivals = ((tokens[:, None] + ranks) % self.limits.vocab).astype(np.int32)
         values = np.broadcast_to(np.float32(-0.5) - ranks.astype(np.float32), rivals.shape)
-        return StepOutput(tokens, logprobs, rivals, values, seconds, float(len(batch.tokens)))
+        output = StepOutput(tokens, logprobs, rivals, values, seconds, float(len(batch.tokens)))
+        if batch.hidden:  # of a token that stands for the whole history
+            output.hidden = np.stack([np.cos(tokens * (at + 1.0)) for at in range(self.limits.hidden)], axis=1)
+        return output
 
 
 def _allowed(batch: StepInput, row: int) -> tuple[int, ...] | None:
@@ -302,6 +313,7 @@ def open_fake(options: BackendOptions, progress: Progress) -> FakeBackend:
         source=base.source,
         scored_rows=base.scored_rows,
         in_flight=int(number("in_flight", base.in_flight)),
+        hidden=base.hidden,
     )
     progress(1.0, "nothing to load")
     return FakeBackend(

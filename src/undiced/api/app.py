@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from undiced.api.control import control
+from undiced.api.embeddings import embeddings
 from undiced.api.endpoints import chat_completions, completions
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
-_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions"})
+_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = logging.getLogger("undiced.api")
 
@@ -42,6 +43,7 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/chat/completions", chat_completions, methods=["POST"]),
             Route("/v1/chat/completions/control", control, methods=["POST"]),
             Route("/v1/completions", completions, methods=["POST"]),
+            Route("/v1/embeddings", embeddings, methods=["POST"]),
             Route("/v1/models", list_models, methods=["GET"]),
             Route("/v1/models/{model_id:path}", get_model, methods=["GET"]),
             Route("/v1/tcp_warming", tcp_warming, methods=["GET"]),

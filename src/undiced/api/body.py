@@ -16,8 +16,8 @@ import msgspec
 
 from undiced.api.budget import Budget, Held
 from undiced.api.errors import BodyTooLargeError, ClientClosedError, MediaTypeError, RequestTimeoutError
-from undiced.api.field_table import CHAT_FIELDS, CONTROL_FIELDS, TEXT_FIELDS
-from undiced.api.schemas import ChatBody, CompletionBody, Control
+from undiced.api.field_table import CHAT_FIELDS, CONTROL_FIELDS, EMBEDDING_FIELDS, TEXT_FIELDS
+from undiced.api.schemas import ChatBody, CompletionBody, Control, EmbeddingBody
 from undiced.api.shape import measure
 from undiced.core.errors import InvalidRequestError
 
@@ -49,6 +49,7 @@ _FIELDS: dict[type[msgspec.Struct], Examiner] = {
     ChatBody: CHAT_FIELDS,
     CompletionBody: TEXT_FIELDS,
     Control: CONTROL_FIELDS,
+    EmbeddingBody: EMBEDDING_FIELDS,
 }
 
 

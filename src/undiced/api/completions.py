@@ -17,35 +17,33 @@ if TYPE_CHECKING:
 Prompt = str | list[int]
 
 
-def prompts_of(prompt: str | list[str | int | list[int]], settings: Settings) -> list[Prompt]:
+def prompts_of(prompt: str | list[str | int | list[int]], settings: Settings, name: str = "prompt") -> list[Prompt]:
     """The prompts of a request: one text, several texts, one list of token ids, or several.
 
     Raises:
-        InvalidRequestError: empty, mixed, or too many; `param` is prompt.
+        InvalidRequestError: empty, mixed, or too many; `param` is the member's name.
     """
     if isinstance(prompt, str):
         return [prompt]
     if not prompt:
-        raise InvalidRequestError("prompt is empty.", remedy="Send some text.", param="prompt")
+        raise InvalidRequestError(f"{name} is empty.", remedy="Send some text.", param=name)
     kinds = set(map(type, prompt))
     if kinds == {int}:
         return [cast("list[int]", prompt)]
     if len(prompt) > settings.max_prompts:
         raise InvalidRequestError(
-            f"prompt has {len(prompt)} entries, at most {settings.max_prompts} are allowed.", param="prompt"
+            f"{name} has {len(prompt)} entries, at most {settings.max_prompts} are allowed.", param=name
         )
     if kinds in ({str}, {list}):
         return cast("list[Prompt]", prompt)
-    raise InvalidRequestError("prompt mixes texts and token ids.", remedy="Send one kind.", param="prompt")
+    raise InvalidRequestError(f"{name} mixes texts and token ids.", remedy="Send one kind.", param=name)
 
 
-def check_ids(ids: list[int], vocab: int) -> list[int]:
+def check_ids(ids: list[int], vocab: int, name: str = "prompt") -> list[int]:
     """Refuse token ids that the model does not have."""
     if ids and not (min(ids) >= 0 and max(ids) < vocab):
         worst = min(ids) if min(ids) < 0 else max(ids)
-        raise InvalidRequestError(
-            f"prompt holds {str(worst)[:24]}, which is not a token id below {vocab}.", param="prompt"
-        )
+        raise InvalidRequestError(f"{name} holds {str(worst)[:24]}, which is not a token id below {vocab}.", param=name)
     return ids
 
 

@@ -343,3 +343,22 @@ TABLE: Table = {
 CHAT_FIELDS = Examiner(TABLE, Where.CHAT)
 TEXT_FIELDS = Examiner(TABLE, Where.TEXT)
 CONTROL_FIELDS = Examiner({"": served("llama-server", "of an answer that runs, and what to do", "id", "action")}, CHAT)
+EMBEDDING_FIELDS = Examiner(
+    {
+        "": (
+            *served("OpenAI", "a text, token ids, or a list of either", "input"),
+            *served("OpenAI", "the served id or another name of it; absent: the only model", "model"),
+            *served("OpenAI", "float or base64, of float32 in little-endian order", "encoding_format"),
+            *served("OpenAI", "the model's own width, or absent", "dimensions"),
+            *served("vLLM", "cached prefixes are shared only among requests with the same", "cache_salt"),
+            *harmless("OpenAI", "labels on the client's side", "user"),
+            *harmless("vLLM", "order and names of the work", "priority", "request_id"),
+            *refused("vLLM", "embeddings are of length 1", normalize=ON, use_activation=ON),
+            *refused(
+                "vLLM, Cohere, NVIDIA", "texts are embedded alike", input_type=NEVER, truncate_prompt_tokens=NEVER
+            ),
+            *refused("vLLM", "the input says what is embedded", remedy="Use input.", messages=NEVER),
+        )
+    },
+    CHAT,
+)

@@ -212,6 +212,16 @@ class CompletionBody(Body, kw_only=True):
     best_of: Whole | None = None
 
 
+class EmbeddingBody(msgspec.Struct, kw_only=True):
+    """The body of POST /v1/embeddings."""
+
+    input: str | list[str | int | list[int]]
+    model: str | None = None
+    encoding_format: str | None = None
+    dimensions: Whole | None = None
+    cache_salt: str | None = None
+
+
 class Control(msgspec.Struct):
     """The body of POST /v1/chat/completions/control."""
 

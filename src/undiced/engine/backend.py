@@ -32,6 +32,7 @@ class Limits:
         vocab: size of the logits.
         source: "host", "interpreter" or a machine's name; every second this backend reports carries it.
         scored_rows: sampled rows in a step besides one per sequence, for prompts whose log-probabilities are wanted.
+        hidden: width of the hidden states that it can tell; 0: none.
         in_flight: steps that may be submitted before the first of them is collected. A pipeline is busy only with as
             many as it has stages; a single team computes one at a time.
     """
@@ -45,6 +46,7 @@ class Limits:
     source: str
     scored_rows: int = 0
     in_flight: int = 1
+    hidden: int = 0
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class StepInput:
         sampling: structured (R,), rows of `engine.record.SAMPLING`.
         masks: int32 (M, ceil(vocab / 32)) or None; a row of `sampling` names one of them, or -1. Bit b of word w allows
             token 32 w + b.
+        hidden: whether hidden states are wanted.
     """
 
     tokens: NDArray[np.int32]
@@ -72,6 +75,7 @@ class StepInput:
     sample_rows: NDArray[np.int32]
     sampling: NDArray[np.void]
     masks: NDArray[np.int32] | None = None
+    hidden: bool = False
 
 
 class NoToken(IntEnum):
@@ -89,6 +93,7 @@ class StepOutput:
         tokens: int32 (R,), the sampled tokens; for a row with a target, that; or a `NoToken`.
         logprobs: float32 (R,), log of the sampled token's probability before penalties and temperature; else 0.
         top_ids, top_logprobs: int32 and float32 (R, 20), most likely first; -1 and -inf where not asked.
+        hidden: float32 (R, width), what the head saw of each row, if it was wanted.
         seconds: what the step took, on the clock that `Limits.source` names: from its submission, or from the end of
             the step before it if that was later.
         joules: energy of the step, or NaN where it is not known.
@@ -100,6 +105,7 @@ class StepOutput:
     top_logprobs: NDArray[np.float32]
     seconds: float
     joules: float
+    hidden: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from undiced import _native
 from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
@@ -116,7 +117,9 @@ class HostBackend:
             vocab=program.vocab,
             source="host",
             scored_rows=_SCORED_ROWS,
+            hidden=hidden_width(program),
         )
+        self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)
         self._load(program.slots, checkpoint, progress)
         samples = bounds.batch + _SCORED_ROWS
@@ -192,6 +195,8 @@ class HostBackend:
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"The engine failed: {error}") from None
+        if batch.hidden:
+            out.hidden = self.buffer(self._hidden)
         self._submitted.done()
         return out
 

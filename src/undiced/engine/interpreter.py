@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.weights import matrix_of, vector_of
 from undiced.program.host.field import NONE
 from undiced.program.host.instruction import (
@@ -73,7 +74,15 @@ class InterpreterBackend:
         self.program = program
         bounds = program.bounds
         self.limits = Limits(
-            bounds.batch, max_tokens, bounds.context, pages, PAGE_TOKENS, program.vocab, "interpreter", max_tokens
+            bounds.batch,
+            max_tokens,
+            bounds.context,
+            pages,
+            PAGE_TOKENS,
+            program.vocab,
+            "interpreter",
+            max_tokens,
+            hidden=hidden_width(program),
         )
         self._submitted = Submitted(self.limits.in_flight)
         self._weights = [vector_of(s, checkpoint) if s.rows == 1 else matrix_of(s, checkpoint) for s in program.slots]
@@ -105,7 +114,10 @@ class InterpreterBackend:
             else:
                 self._run(instr, batch)
         self._submitted.done()
-        return self._sampled(logits, batch, start)
+        output = self._sampled(logits, batch, start)
+        if batch.hidden:
+            output.hidden = self.buffer(hidden_buffer(self.program))
+        return output
 
     def _run(self, instr: Instruction, batch: StepInput) -> None:
         match instr:

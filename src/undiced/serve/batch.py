@@ -139,6 +139,7 @@ class StepBuffer:
             frame.move()
         if plan.guided:
             frame.guide(plan)
+        frame.step.hidden = bool(plan.embeds)
         return frame.step
 
     def _gather(self, plan: Plan, frame: Frame) -> None:

@@ -21,6 +21,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
         stop_token: the stop token that ended the sequence, or None.
         usage: the account of the sequence, or None.
         prompt_logprobs, prompt_top: the same for further tokens of the prompt, from its second one on; only if asked.
+        hidden: the hidden state of the prompt's last token as float32, little-endian; empty unless asked.
         error: if the sequence failed alone, the `NoToken` that says why; see `serve.failure`.
     """
 
@@ -34,6 +35,7 @@ class Delta(msgspec.Struct, array_like=True, gc=False):
     error: int = 0
     prompt_logprobs: list[float] = []
     prompt_top: list[list[tuple[int, float]]] = []
+    hidden: bytes = b""
 
     @property
     def speaks(self) -> bool:

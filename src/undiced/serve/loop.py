@@ -134,6 +134,8 @@ class EngineLoop:
             tokens = [tokens[row] for row in plan.sampled_rows()]
         details = _details(plan, output) if plan.wants_logprobs else []
         deltas = self.scheduler.update(plan, tokens, details, done, output.seconds, output.joules, scores)
+        if plan.embeds:
+            _tell_hidden(plan, output, deltas)
         self._overhead_s += self._clock() - done + ready - started
         return self._take_ended() + deltas if self._ended else deltas
 
@@ -185,6 +187,15 @@ class EngineLoop:
     def close(self) -> None:
         """Close the backend; idempotent."""
         self.backend.close()
+
+
+def _tell_hidden(plan: Plan, output: StepOutput, deltas: list[Delta]) -> None:
+    """Put hidden states into the last deltas of the sequences that asked for them."""
+    ends = {delta.request_id: delta for delta in deltas if delta.usage is not None}
+    rows = plan.sampled_rows() if plan.scored else range(len(plan.sampled))
+    for at in plan.embeds:
+        if output.hidden is not None and (delta := ends.get(plan.sampled[at].id)) is not None:
+            delta.hidden = output.hidden[rows[at]].astype("<f4").tobytes()
 
 
 def _details(plan: Plan, output: StepOutput) -> Details:

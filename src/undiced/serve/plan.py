@@ -39,6 +39,7 @@ class Plan:
         claims: digests of the full pages that the step computes.
         decodes, prompt_tokens: how many tokens of the step belong to sequences that decode, and to prompts.
         free: whether any of the sequences that decode may draw whatever it likes.
+        embeds: rows of `sampled` whose hidden state is wanted instead of a token.
         guided: whether any of `sampled` has to look like something.
         given: slots, and tokens that they have to count because nobody drew them.
         wants_logprobs: whether any of `sampled` asked for log-probabilities.
@@ -56,6 +57,7 @@ class Plan:
     wants_logprobs: bool = False
     free: bool = False
     guided: bool = False
+    embeds: list[int] = field(default_factory=list)
     given: list[tuple[int, list[int]]] = field(default_factory=list)
 
     def add(self, sequence: Sequence, count: int) -> None:
@@ -67,6 +69,8 @@ class Plan:
         if sequence.scoring and (positions := sequence.scores(begin, begin + count)):
             self.scored.append(Scored(sequence, positions, len(self.sampled) + self.scored_rows))
         if count == sequence.left and sequence.max_tokens:
+            if sequence.request.embeds:
+                self.embeds.append(len(self.sampled))
             self.sampled.append(sequence)
             self.wants_logprobs = self.wants_logprobs or sequence.wants_logprobs
             self.guided = self.guided or sequence.guidance is not None

@@ -44,6 +44,7 @@ class Request:
         prompt_logprobs: -1 none; else the log-probabilities of the prompt's own tokens from the second one on are told,
             each with that many of the likeliest ones in its place.
         guide: what the answer has to look like, or None.
+        embeds: nothing is generated: the hidden state of the prompt's last token is told. max_tokens is 1.
         tag: whose request it is, in whatever words the front end likes; it comes back in the account.
     """
 
@@ -60,6 +61,7 @@ class Request:
     tag: str = ""
     prompt_logprobs: int = NO_LOGPROBS
     guide: Guide | None = None
+    embeds: bool = False
 
     @property
     def stops(self) -> frozenset[int]:
@@ -114,6 +116,8 @@ def check(request: Request, limits: Limits) -> None:
     if (guide := request.guide) is not None:
         _check_ids("guide", guide.think_start + guide.think_end + guide.then, limits.vocab)
     _check_sampling(request.sampling)
+    if request.embeds and not limits.hidden:
+        raise InvalidRequestError("This engine tells no hidden states.", param="model", remedy="Use another model.")
     _check_logprobs("top_logprobs", request.sampling.logprobs)
     _check_logprobs("prompt_logprobs", request.prompt_logprobs)
     if request.prompt_logprobs >= 0 and not limits.scored_rows:

@@ -293,6 +293,10 @@ class Scheduler:
             if token < 0:
                 deltas.append(self._fail_one(sequence, token, now))
                 continue
+            if index in plan.embeds:
+                sequence.first_s = now
+                deltas.append(self._end(sequence, "stop", now, Delta(sequence.id)))
+                continue
             sequence.tokens.append(token)
             sequence.generated = generated = sequence.generated + 1
             delta = Delta(sequence.id, [token])

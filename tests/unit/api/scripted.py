@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -86,6 +87,10 @@ class ScriptedEngine:
         self.submitted.append(request)
         if self.error is not None and self.fail_at is None:
             raise self.error
+        if request.embeds:  # the first bytes of the prompt stand for what the model makes of it
+            hidden = struct.pack("<4f", *(request.prompt * 4)[:4])
+            yield Delta(request.id, finish_reason="stop", usage=self._usage(request, "stop", 0), hidden=hidden)
+            return
         tokens = (list(self.text.encode()) if self.script is None else self.script(request))[: request.max_tokens]
         stop = len(tokens) < request.max_tokens
         if stop:

@@ -1,0 +1,110 @@
+"""POST /v1/embeddings: texts to vectors. A text's vector is the hidden state of its last token, of length 1.
+
+The engine computes the prompt and generates nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+import secrets
+import struct
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from undiced.api.call import holding
+from undiced.api.completions import check_ids, prompts_of
+from undiced.api.encoding import encode
+from undiced.api.schemas import EmbeddingBody
+from undiced.core.errors import EngineError, InvalidRequestError
+from undiced.serve import GREEDY, Request
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+
+    from undiced.api.deployment import Deployment
+    from undiced.api.ports import Engine
+    from undiced.api.service import Service
+
+_FORMATS = ("float", "base64")
+_TOGETHER = 8  # sequences of one request that are in the engine's queue at a time
+
+
+@holding
+async def embeddings(request: HttpRequest) -> Response:
+    """The vectors of a request's texts, in their order."""
+    service: Service = request.app.state.service
+    wire, _ = await service.bodies.load(request, EmbeddingBody, request.scope["undiced.held"])
+    deployment = service.admit(wire.model or "")
+    form = wire.encoding_format or "float"
+    if form not in _FORMATS:
+        raise InvalidRequestError("encoding_format must be float or base64.", param="encoding_format")
+    with service.preparing():
+        prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input")]
+        name = f"embd-{secrets.token_hex(12)}"
+        requests = [_request(deployment, f"{name}.{at}", ids, wire) for at, ids in enumerate(prompts)]
+        vectors = await _vectors(deployment.engine, requests)
+    if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
+        message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
+        raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
+    tokens = sum(map(len, prompts))
+    rows = [
+        {"object": "embedding", "index": at, "embedding": _written(vector, form)} for at, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    body = {"object": "list", "data": rows, "model": deployment.card.id, "usage": usage}
+    return Response(encode(body), media_type="application/json")
+
+
+async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:
+    if isinstance(text, str):
+        ids = await deployment.prompts.text(text)
+    else:
+        ids = check_ids(text, deployment.tokenizer.vocab_size, "input")
+    deployment.prompts.room(len(ids), 1, "input")
+    return ids
+
+
+def _request(deployment: Deployment, name: str, ids: list[int], wire: EmbeddingBody) -> Request:
+    return Request(name, tuple(ids), 1, GREEDY, cache_salt=wire.cache_salt or "", embeds=True)
+
+
+async def _vectors(engine: Engine, requests: list[Request]) -> list[list[float]]:
+    """The vector of each request; a few run together, and all end when one fails."""
+    places = asyncio.Semaphore(_TOGETHER)
+
+    async def one(request: Request) -> list[float]:
+        async with places:
+            return _unit(await _hidden(engine, request))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(request)) for request in requests]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # the first is the answer's
+    return [task.result() for task in tasks]
+
+
+async def _hidden(engine: Engine, request: Request) -> bytes:
+    hidden = b""
+    try:
+        async for delta in engine.submit(request):
+            hidden = hidden or delta.hidden
+    finally:
+        engine.cancel(request.id, at_token=0)
+    if not hidden:
+        raise EngineError("The engine told no hidden state.", remedy="Send the request again.")
+    return hidden
+
+
+def _unit(hidden: bytes) -> list[float]:
+    """The vector at length 1, as clients expect it; one of zeros stays as it is."""
+    values = struct.unpack(f"<{len(hidden) // 4}f", hidden)
+    length = math.sqrt(math.fsum(value * value for value in values)) or 1.0
+    return [value / length for value in values]
+
+
+def _written(vector: list[float], form: str) -> str | list[float]:
+    return vector if form == "float" else base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
