@@ -196,3 +196,24 @@ def test_a_conversation_beyond_the_context_goes_on_without_its_oldest_turns(page
     press(page, "New chat")
     answered(page, "Hi.")
     assert "no room" not in text(page, STATS)
+
+
+def test_thoughts_are_folded_above_what_is_said_and_stay(page, server, tmp_path):
+    answers(page, {"reasoning": "Hm "}, {"reasoning": "<b>hm</b>."}, "Four", ".")
+    ask(page, "What is 2+2?")
+    page.until(ENDED)
+    assert text(page, ".assistant .text") == "Four."
+    assert text(page, ".assistant .musing") == "Hm <b>hm</b>."
+    shut = "getComputedStyle(document.querySelector('.assistant .thought')).display !== 'none'"
+    page.picture(tmp_path / "thought.png")
+    assert page.run(shut) and not page.run("document.querySelector('.assistant .thought').open")
+    page.run("document.querySelector('.assistant .thought summary').click()")
+    assert page.run("document.querySelector('.assistant .thought').open")
+    answers(page, "Yes.")
+    ask(page, "Sure?")
+    page.until(ENDED)
+    assert page.run("document.querySelector('.assistant:last-child .thought').hidden")
+    assert [turn["role"] for turn in page.run("window.asked.at(-1).messages")] == ["user", "assistant", "user"]
+    open_page(page, server)
+    assert text(page, ".assistant .musing") == "Hm <b>hm</b>."
+    assert page.complaints() == []

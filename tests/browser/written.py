@@ -12,7 +12,7 @@ _STAND_IN = """
   const real = window.fetch.bind(window);
   window.asked = [];
   const chunk = (text, count, reason) => JSON.stringify({
-    choices: [{ index: 0, delta: text ? { content: text } : {}, finish_reason: reason }],
+    choices: [{ index: 0, delta: typeof text === "string" ? { content: text } : text, finish_reason: reason }],
     usage: { prompt_tokens: 3, completion_tokens: count, total_tokens: 3 + count },
     ...(reason ? { time_info: { queue_time: 0.001, prompt_time: 0.02, completion_time: count / 100 } } : {}),
   });
@@ -34,7 +34,7 @@ _STAND_IN = """
         if (script.ends === "never") return;
         if (script.ends === "error") send(JSON.stringify({ error: { message: "The engine died." } }));
         else {
-          send(chunk("", count, script.ends));
+          send(chunk({}, count, script.ends));
           send("[DONE]");
         }
         stream.close();
@@ -46,8 +46,10 @@ _STAND_IN = """
 """
 
 
-def answers(browser: Chromium, *pieces: str, ends: str = "stop", pause_ms: int = 0) -> None:
-    """From now on every question is answered with these pieces. `ends` is a finish reason, `error` or `never`."""
+def answers(browser: Chromium, *pieces: str | dict[str, str], ends: str = "stop", pause_ms: int = 0) -> None:
+    """From now on every question is answered with these pieces, texts or deltas. `ends` is a finish reason, `error` or
+    `never`.
+    """
     _replace(browser, {"pieces": pieces, "ends": ends, "pause_ms": pause_ms})
 
 

@@ -1,13 +1,13 @@
 // One answer: streams it from the server and counts. Knows no page.
 import { answerEvents, told } from "./api.js";
 
-const STREAMED = { stream: true, stream_options: { include_usage: true, continuous_usage_stats: true } };
+const STREAMED = { reasoning_format: "text_parsed", stream: true, stream_options: { include_usage: true, continuous_usage_stats: true } };
 
 // Calls `changed` with the answer at every event; returns it when it has ended. `bodies` are requests for the same
 // answer: the next is tried where the context has no room for one. `outcome` is null until the end; `error` says what
 // went wrong; `positions` are those of the prompt and the answer. Times are those of performance.now(), in ms.
 export async function stream(bodies, signal, changed) {
-  const answer = { text: "", tokens: 0, positions: 0, began: performance.now(), first: null, last: null, times: null, outcome: null, error: "" };
+  const answer = { text: "", thought: "", tokens: 0, positions: 0, began: performance.now(), first: null, last: null, times: null, outcome: null, error: "" };
   try {
     for await (const event of fitting(bodies, signal)) {
       if (event.error) throw new Error(event.error.message);
@@ -37,8 +37,10 @@ async function* fitting(bodies, signal) {
 
 function take(answer, event) {
   const [choice] = event.choices;
-  if (choice?.delta?.content) {
-    answer.text += choice.delta.content;
+  const { content = "", reasoning = "" } = choice?.delta ?? {};
+  if (content || reasoning) {
+    answer.text += content ?? "";
+    answer.thought += reasoning;
     answer.last = performance.now();
     answer.first ??= answer.last;
   }

@@ -96,7 +96,7 @@ export class Chat {
   async #answer(conversation, turn, view) {
     const stop = this.#stop = new AbortController();
     const { members, system, context } = this.asked();
-    const [text, before] = [turn.text, turn.figures?.tokens ?? 0];
+    const [text, thought, before] = [turn.text, turn.thought ?? "", turn.figures?.tokens ?? 0];
     const figures = (answer) => figuresOf(answer, { context, before, leftOut: conversation.leftOut });
     turn.figures = null;
     this.on.busy(true);
@@ -105,18 +105,21 @@ export class Chat {
     this.#keep(conversation);
     let [kept, latest] = [performance.now(), null];
     const frames = new Frames(() => {
+      view.think(turn.thought ?? "");
       view.grow(turn.text, figures(latest));
       if (this.#follow) this.#toEnd();
     });
     const answer = await stream(requests(conversation, members, system), stop.signal, (now) => {
       latest = now;
       turn.text = text + now.text;
+      if (now.thought) turn.thought = thought + now.thought;
       frames.ask();
       if (performance.now() - kept < KEEP_MS) return;
       kept = performance.now();
       keep(conversation);
     });
     frames.stop();
+    view.think(turn.thought ?? "");
     if (this.#stop === stop) this.#stop = null;
     turn.figures = figures(answer);
     return answer;
@@ -158,6 +161,7 @@ export class Chat {
     const here = () => this.conversation.turns.indexOf(asked);
     const view = new Answer({ again: () => this.again(here()), more: () => this.goOn() });
     const actions = { edit: (text) => this.edit(here(), text), remove: () => this.remove(here()) };
+    view.think(this.conversation.turns[at + 1].thought ?? "");
     this.log.append(question(asked.text, actions), view.node);
     this.#views.push(view);
     return view;

@@ -1,6 +1,6 @@
 // One conversation: its turns, what of them is sent, how they are written to a file. Knows no page and no storage.
-// A turn is {role: "user", text} or {role: "assistant", text, figures}; they alternate, a question first. `figures` is
-// null while the answer streams.
+// A turn is {role: "user", text} or {role: "assistant", text, figures, thought}; they alternate, a question first.
+// `figures` is null while the answer streams; `thought` is what was thought before the text, if anything was.
 
 const TITLE_CHARS = 60;
 
@@ -15,8 +15,8 @@ export class Conversation {
       && Number.isFinite(kept.created) && Number.isFinite(kept.updated)
       && kept.turns.every((turn, at) => typeof turn?.text === "string" && turn.role === (at % 2 ? "assistant" : "user"));
     if (!sound) return null;
-    const turns = kept.turns.map(({ role, text, figures }) => role === "user" ? { role, text }
-      : { role, text, figures: typeof figures === "object" && figures !== null ? figures : { outcome: "stopped" } });
+    const turns = kept.turns.map(({ role, text, figures, thought }) => role === "user" ? { role, text }
+      : { role, text, ...(typeof thought === "string" ? { thought } : {}), figures: typeof figures === "object" && figures !== null ? figures : { outcome: "stopped" } });
     if (turns.length % 2) turns.push({ role: "assistant", text: "", figures: { outcome: "stopped" } });
     return new Conversation({ id: kept.id, title: kept.title, created: kept.created, updated: kept.updated, turns });
   }

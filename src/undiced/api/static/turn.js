@@ -38,6 +38,8 @@ function editor(text, send, close) {
 export class Answer {
   #text = "";
   #markdown;
+  #musing = element("div", { class: "musing" });
+  #thought = element("details", { class: "thought", hidden: "" }, element("summary", {}, "Thinking"), this.#musing);
   #body = element("div", { class: "text" });
   #speed = element("strong", {}, "–");
   #meter = element("span", { class: "speed" }, this.#speed, " tokens/s");
@@ -49,7 +51,7 @@ export class Answer {
   constructor({ again, more }) {
     Object.assign(this, { again, more });
     this.#markdown = new Markdown(this.#body);
-    this.node = element("article", { class: "turn assistant busy", "aria-label": "Model" }, this.#body, this.#row);
+    this.node = element("article", { class: "turn assistant busy", "aria-label": "Model" }, this.#thought, this.#body, this.#row);
   }
 
   // Shows what there is so far.
@@ -59,7 +61,13 @@ export class Answer {
     this.#actions.replaceChildren();
     this.#meter.hidden = false;
     this.#markdown.show(text, false);
-    this.#tell(figures, text ? [] : ["waiting for the first token"]);
+    this.#tell(figures, text || !this.#thought.hidden ? [] : ["waiting for the first token"]);
+  }
+
+  // Shows what was thought before it, folded.
+  think(text) {
+    this.#musing.textContent = text;
+    this.#thought.hidden = !text;
   }
 
   // Shows the whole answer, and what can be done with it; `last`: it is the newest.

@@ -105,7 +105,10 @@ class Tape:
 
     def take(self, count: int) -> str:
         """The next characters, which are there."""
-        taken, self.text = self.text[:count], self.text[count:]
+        if count == len(self.text):
+            taken, self.text = self.text, ""
+        else:
+            taken, self.text = self.text[:count], self.text[count:]
         if self._kept is not None:
             self._kept.append(taken)
         return taken
@@ -133,8 +136,15 @@ class Tape:
         be left; returns its name, or nothing at the end.
         """
         spelled = tuple(self._marks.get(name, name) for name in names)
-        found, begun = _patterns(spelled)
+        found, begun, firsts = _patterns(spelled)
         while True:
+            if firsts.search(self.text) is None:  # most text is nowhere near a mark
+                if self.text:
+                    put(self.take(len(self.text)))
+                if self.over:
+                    return ""
+                yield
+                continue
             if match := found.search(self.text):
                 if match.start():
                     put(self.take(match.start()))
@@ -346,14 +356,17 @@ class Reader:
 
 
 @lru_cache(256)
-def _patterns(marks: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Finds the first of some marks, the longest where two begin; and the beginning of one at a text's end."""
+def _patterns(marks: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """Finds the first of some marks, the longest where two begin; the beginning of one at a text's end; and any
+    character that one begins with.
+    """
     longest = sorted(marks, key=len, reverse=True)
     begun = sorted({mark[:end] for mark in marks for end in range(1, len(mark))}, key=len, reverse=True)
     never = "(?!)"
     whole = "|".join(map(re.escape, longest)) or never
     part = "|".join(map(re.escape, begun)) or never
-    return re.compile(whole), re.compile(f"(?:{part})\\Z")
+    firsts = "|".join(sorted({re.escape(mark[0]) for mark in marks})) or never
+    return re.compile(whole), re.compile(f"(?:{part})\\Z"), re.compile(firsts)
 
 
 def spelled(names: Sequence[str], ids: Mapping[str, int]) -> Spelling:
