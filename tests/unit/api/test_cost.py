@@ -20,7 +20,7 @@ CALL = b'<tool_call>{"name": "f", "arguments": {"a": "'
 
 def deltas(begin: bytes):
     async def submit(request):
-        for token in (begin + b"tok " * TOKENS)[:TOKENS]:
+        for token in (begin + b"tok_" * TOKENS)[:TOKENS]:
             yield Delta(request.id, [token])
         yield Delta(
             request.id, [], [], [], "length", None, UsageEvent(request.id, "length", 1, 0, TOKENS, 0, 0, 1, 0, "host")
