@@ -14,6 +14,7 @@ trap 'rm -rf "$work"' EXIT INT TERM
 
 echo "== the whole Python suite: slow parts, live oracles and the browser included"
 OPENBLAS_NUM_THREADS=2 "$python" -m pytest -m "" "$@"
+echo "== what newcomers saw is kept in build/newcomers: read it as they would"
 
 kernels() { # name, further cmake options
     name=$1

@@ -48,6 +48,7 @@ CLAIMS = {
     "90 % of the samples lie between 967 and 1,180 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
     "in 32-bit numbers they get SmolLM2's tokens": "tests/unit/cli/test_published_mappings.py",
     "AVX-512 in emulation": "tests/full.sh",
+    "twenty thousand damaged files of every kind": "test_so_many_damaged_files",
 }  # fmt: skip
 SPEED = re.search(r"## Speed\n(.*?)\nQuality is measured", README, re.DOTALL)[1]  # type: ignore[index]
 
@@ -178,6 +179,13 @@ def test_the_range_of_the_70b_figure_is_the_page_s() -> None:
     )  # fmt: skip
     figures = [float(cell.replace(",", "")) for cell in row.split("|")[3:7]]
     assert [round(figure) for figure in (figures[1], figures[3])] == [967, 1180] and "1,159" in README
+
+
+def test_so_many_damaged_files() -> None:
+    fuzzers = [
+        (ROOT / "tests" / "property" / f"test_{name}.py").read_text() for name in ("hostile_files", "wafer_files_fuzz")
+    ]
+    assert all(re.search(r"FEW, MANY, \w+ = \d+, 20_000,", text) for text in fuzzers)
 
 
 @pytest.mark.slow

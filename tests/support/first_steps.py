@@ -98,7 +98,8 @@ class Done:
             yield f"not done within {step.within_s:g} s"
         elif not step.stays_at and self.status != step.status:
             yield f"status {self.status} and not {step.status}"
-        yield from (f"does not show {text!r}" for text in step.shows if not re.search(text, self.screen))
+        words = " ".join(self.screen.split())  # a line's end is no word's
+        yield from (f"does not show {text!r}" for text in step.shows if not re.search(text, f"{self.screen}\n{words}"))
         yield from (f"shows {text!r}" for text in (*WRONG, *step.never) if re.search(text, self.screen))
         widest = max(map(len, self.screen.splitlines()), default=0)
         if widest > COLUMNS and not step.wide:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from undiced.core.errors import CannotWriteError
 from undiced.core.printable import printable
 
 _KINDS_SHOWN, _OPERATORS_SHOWN = 8, 12
+_DIGEST = re.compile(r"\.[0-9a-f]{8}$")  # of a table, behind what it is
 
 
 @contextmanager
@@ -118,4 +120,4 @@ def _shares(title: str, cycles: dict[str, float], most: int) -> None:
     total = sum(cycles.values()) or 1.0
     _say(f"  {title}")
     for name, value in sorted(cycles.items(), key=lambda item: -item[1])[:most]:
-        _say(f"    {name:26}{value:14,.0f}  {value / total:6.1%}")
+        _say(f"    {_DIGEST.sub('', name):26}{value:14,.0f}  {value / total:6.1%}")

@@ -215,8 +215,9 @@ def test_doctor_tells_of_other_work_on_the_machine():
         busy.kill()
         busy.wait()
     assert share is not None and share > 0.1
-    (said,) = disturbed(share)
-    assert "when the machine is idle" in said and disturbed(0.01) == disturbed(None) == ()
+    (said,) = disturbed(share, 0.4)
+    assert "when the machine is idle" in said and disturbed(0.01, 0.8) == disturbed(None, None) == ()
+    assert "small share" in disturbed(0.01, 0.4)[0]
 
 
 def test_doctor_names_remedies():
