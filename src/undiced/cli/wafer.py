@@ -34,7 +34,6 @@ from undiced.cli.asking import (
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.cli.terminal import folded
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
