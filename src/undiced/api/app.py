@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from undiced.api.control import control
 from undiced.api.embeddings import embeddings
-from undiced.api.endpoints import chat_completions, completions
+from undiced.api.endpoints import chat_completions, completions, input_tokens
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
 from undiced.api.gate import Gate
 from undiced.api.key import Lock
@@ -22,6 +22,7 @@ from undiced.api.models import describe, get_model, health, list_models, metrics
 from undiced.api.page import is_page, page_routes
 from undiced.api.reference import show_reference
 from undiced.api.request_log import entry_of
+from undiced.api.tokenization import detokenize, tokenize
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def build_app(service: Service) -> Starlette:
         routes=[
             Route("/v1/chat/completions", chat_completions, methods=["POST"]),
             Route("/v1/chat/completions/control", control, methods=["POST"]),
+            Route("/v1/chat/completions/input_tokens", input_tokens, methods=["POST"]),
             Route("/v1/completions", completions, methods=["POST"]),
             Route("/v1/embeddings", embeddings, methods=["POST"]),
+            Route("/v1/tokenize", tokenize, methods=["POST"]),
+            Route("/v1/detokenize", detokenize, methods=["POST"]),
             Route("/v1/models", list_models, methods=["GET"]),
             Route("/v1/models/{model_id:path}", get_model, methods=["GET"]),
             Route("/v1/tcp_warming", tcp_warming, methods=["GET"]),

@@ -16,8 +16,15 @@ import msgspec
 
 from undiced.api.budget import Budget, Held
 from undiced.api.errors import BodyTooLargeError, ClientClosedError, MediaTypeError, RequestTimeoutError
-from undiced.api.field_table import CHAT_FIELDS, CONTROL_FIELDS, EMBEDDING_FIELDS, TEXT_FIELDS
-from undiced.api.schemas import ChatBody, CompletionBody, Control, EmbeddingBody
+from undiced.api.field_table import (
+    CHAT_FIELDS,
+    CONTROL_FIELDS,
+    DETOKENIZE_FIELDS,
+    EMBEDDING_FIELDS,
+    TEXT_FIELDS,
+    TOKENIZE_FIELDS,
+)
+from undiced.api.schemas import ChatBody, CompletionBody, Control, DetokenizeBody, EmbeddingBody, TokenizeBody
 from undiced.api.shape import measure
 from undiced.core.errors import InvalidRequestError
 
@@ -50,6 +57,8 @@ _FIELDS: dict[type[msgspec.Struct], Examiner] = {
     CompletionBody: TEXT_FIELDS,
     Control: CONTROL_FIELDS,
     EmbeddingBody: EMBEDDING_FIELDS,
+    TokenizeBody: TOKENIZE_FIELDS,
+    DetokenizeBody: DETOKENIZE_FIELDS,
 }
 
 

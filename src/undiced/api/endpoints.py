@@ -7,9 +7,12 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+
 from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape, said_last, template_messages
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
+from undiced.api.encoding import encode
 from undiced.api.form import form_of
 from undiced.api.guides import calls_form, guide_of
 from undiced.api.messages import check_messages
@@ -23,7 +26,6 @@ from undiced.text.formats import TapeOptions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from undiced.api.choice import Choice
     from undiced.api.validate import Job
@@ -57,6 +59,18 @@ async def chat_completions(request: Request) -> Response:
     prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels)
     apart = channels is not None
     return call.answer(job, name, call.choices(job, name, prompt), lambda head: ChatShape(head, told, apart=apart))
+
+
+@holding
+async def input_tokens(request: Request) -> Response:
+    """POST /v1/chat/completions/input_tokens: how long the prompt of a chat request is."""
+    call = await receive(request, ChatBody)
+    wire, deployment, settings = call.wire, call.deployment, call.service.settings
+    options = prompt_options(wire, toolbox(wire, deployment.dialect, settings))
+    check_messages(wire.messages)
+    with call.service.preparing():
+        ids, _ = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
+    return Response(encode({"input_tokens": len(ids)}), media_type="application/json")
 
 
 @holding

@@ -362,3 +362,28 @@ EMBEDDING_FIELDS = Examiner(
     },
     CHAT,
 )
+_MODEL = served("vLLM", "the served id or another name of it; absent: the only model", "model")
+TOKENIZE_FIELDS = Examiner(
+    {
+        "": (
+            *served("vLLM", "a text; control tokens in it become single ids", "prompt"),
+            *served("vLLM", "false: without the beginning token", "add_special_tokens"),
+            *served("vLLM", "true: also the text of each token", "return_token_strs"),
+            *_MODEL,
+            *refused(
+                "vLLM", "conversations have a path", remedy="Use /v1/chat/completions/input_tokens.", messages=NEVER
+            ),
+        )
+    },
+    CHAT,
+)
+DETOKENIZE_FIELDS = Examiner(
+    {
+        "": (
+            *served("vLLM", "token ids", "tokens"),
+            *served("vLLM", "false: control tokens are written by their names", "skip_special_tokens"),
+            *_MODEL,
+        )
+    },
+    CHAT,
+)

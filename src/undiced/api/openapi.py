@@ -11,7 +11,7 @@ import msgspec
 from undiced.api.field_table import TABLE
 from undiced.api.fields import ANY, Fate, Where
 from undiced.api.limits import RANGES, WHOLE
-from undiced.api.schemas import ChatBody, CompletionBody, Control
+from undiced.api.schemas import ChatBody, CompletionBody, Control, DetokenizeBody, EmbeddingBody, TokenizeBody
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 
 if TYPE_CHECKING:
@@ -93,6 +93,18 @@ def document(version: str, *, key: bool) -> Schema:
 def _paths() -> Schema:
     paths: Schema = {
         "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody", _CHAT)},
+        "/v1/chat/completions/input_tokens": {
+            "post": _post("inputTokens", "Counts a conversation's tokens.", "ChatBody", _CHAT)
+        },
+        "/v1/embeddings": {
+            "post": _post("embeddings", "Turns texts into vectors.", "EmbeddingBody", {"input": "Hello"})
+        },
+        "/v1/tokenize": {
+            "post": _post("tokenize", "Turns a text into token ids.", "TokenizeBody", {"prompt": "Hello"})
+        },
+        "/v1/detokenize": {
+            "post": _post("detokenize", "Turns token ids into text.", "DetokenizeBody", {"tokens": [1, 2]})
+        },
         "/v1/chat/completions/control": {"post": _post("control", "Ends a thought.", "Control", _END)},
         "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody", _TEXT)},
     }
@@ -132,9 +144,8 @@ def _shown(kind: str) -> Schema:
 
 
 def _bodies() -> dict[str, Schema]:
-    _, found = msgspec.json.schema_components(
-        [ChatBody, CompletionBody, Control], schema_hook=_anything, ref_template=_REF
-    )
+    kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody]
+    _, found = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
     return {name: _described(name, schema) if name in _KINDS else schema for name, schema in found.items()}
 
 

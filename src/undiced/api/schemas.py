@@ -222,6 +222,23 @@ class EmbeddingBody(msgspec.Struct, kw_only=True):
     cache_salt: str | None = None
 
 
+class TokenizeBody(msgspec.Struct, kw_only=True):
+    """The body of POST /v1/tokenize."""
+
+    prompt: str
+    model: str | None = None
+    add_special_tokens: bool | None = None
+    return_token_strs: bool | None = None
+
+
+class DetokenizeBody(msgspec.Struct, kw_only=True):
+    """The body of POST /v1/detokenize."""
+
+    tokens: list[int]
+    model: str | None = None
+    skip_special_tokens: bool | None = None
+
+
 class Control(msgspec.Struct):
     """The body of POST /v1/chat/completions/control."""
 

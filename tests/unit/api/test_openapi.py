@@ -60,8 +60,8 @@ def test_properties_and_version_say_what_runs(caller):
 
 
 def test_who_asks_for_what_is_not_there_is_told_what_is(caller):
-    reply = caller("POST", "/v1/embeddings", {})
+    reply = caller("POST", "/v1/rerank", {})
     message = reply.json["error"]["message"]
     assert reply.status == 404
-    assert message.startswith("There is nothing at /v1/embeddings. Served are POST /v1/chat/completions, ")
+    assert message.startswith("There is nothing at /v1/rerank. Served are POST /v1/chat/completions, ")
     assert "GET /v1/models/{model_id}" in message and "/static" not in message
