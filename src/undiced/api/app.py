@@ -141,7 +141,7 @@ def _offer(request: Request) -> str:
     app: Starlette = request.app
     served = [route for route in app.routes if isinstance(route, Route) and not is_page(route.path)]
     names = [f"{'POST' if 'POST' in (route.methods or ()) else 'GET'} {route.path}" for route in served]
-    return f"Served are {', '.join(names).replace(':path}', '}')}."
+    return f"Served are {', '.join(names).replace(':path}', '}')}; GET /docs describes them."
 
 
 def _routing_error(error: HTTPException, request: Request) -> UndicedError:

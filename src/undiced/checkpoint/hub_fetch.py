@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from undiced.checkpoint.cache import exclusive
+from undiced.checkpoint.cache import exclusive, way_out
 from undiced.checkpoint.hub_cache import cached, cached_configuration, lock_folder, storage
 from undiced.checkpoint.hub_choice import WEIGHTS, choose
 from undiced.checkpoint.hub_client import HubFile, Listing, Stream, ask, bring
@@ -82,7 +82,7 @@ def _locked(ref: HubRef) -> Iterator[None]:
     except OSError as error:
         raise FetchError(
             f"Cannot write {ref} into the hub's cache: {error.strerror or error}.",
-            remedy="Make room, or set HF_HOME to another folder.",
+            remedy=f"{way_out(error)}, or set HF_HOME to another folder.",
         ) from error
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from typing import IO, Annotated, Protocol, runtime_checkable
 
@@ -22,6 +23,7 @@ from undiced.core.printable import printable
 _DEBUG = "UNDICED_DEBUG"
 _NAME = "undiced"
 _NOISE = "Value error, "  # what the parser puts before its own words
+_NUMBER = re.compile(r"a valid (?:(int|integer)|float)(?: range)?\b")
 _SPLIT = "unexpected extra argument"  # the parser's words
 _QUOTES = "Words that belong together stand in quotes; a text to continue is given with --prompt."
 
@@ -121,11 +123,16 @@ class _Misuse(Protocol):
 def _misused(error: _Misuse) -> int:
     shown = io.StringIO()
     error.show(shown)
-    said = error.format_message().replace(_NOISE, "")
+    said = _plain(error.format_message())
     hint = _QUOTES if _SPLIT in said else ""
-    _tell("\n".join(filter(None, (shown.getvalue().rstrip().replace(_NOISE, ""), hint))))
+    _tell("\n".join(filter(None, (_plain(shown.getvalue().rstrip()), hint))))
     _report_json(USAGE, said, hint or "Add --help to see the options.")
     return error.exit_code
+
+
+def _plain(said: str) -> str:
+    """What the parser says, in plain words."""
+    return _NUMBER.sub(lambda found: "a whole number" if found[1] else "a number", said.replace(_NOISE, ""))
 
 
 def _report_json(code: str, message: str, remedy: str) -> None:

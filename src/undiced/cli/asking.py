@@ -18,7 +18,9 @@ Timed = Annotated[
     ),
 ]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
-Wafers = Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest that fit by default.")]
+Wafers = Annotated[
+    int | None, typer.Option(min=1, help="Wafers in a pipeline; by default the fewest that the search finds.")
+]
 Weights = Annotated[asked.Weights, typer.Option(help="How cores keep weights.")]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[asked.Mappings, typer.Option(help="How a model is laid out: ours, or a published way.")]

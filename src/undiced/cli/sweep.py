@@ -56,7 +56,9 @@ def sweep(
         typer.Argument(help=f"Configurations, config.json files, checkpoints or {HUB}.", metavar="MODEL..."),
     ],
     machine: Annotated[str, typer.Option(help=f"A machine, {_LIST}wse2,wse3.")] = "wse3",
-    wafers: Annotated[Words, typer.Option(help=f"Wafers, {_LIST}1,2,4; the fewest that fit by default.")] = None,
+    wafers: Annotated[
+        Words, typer.Option(help=f"Wafers, {_LIST}1,2,4; by default the fewest that the search finds.")
+    ] = None,
     context: Annotated[str, typer.Option(help=f"Positions, {_LIST}1k,4k,32k.")] = "4k",
     batch: Annotated[str, typer.Option(help=f"Sequences at once, {_LIST}1,8.")] = "1",
     weights: Annotated[str, typer.Option(help=f"fp16, int8 or int4, {_LIST}fp16,int8.")] = "fp16",

@@ -28,7 +28,7 @@ class MappingOptions:
         groups: of the published two-tree; stages: layers of each region of a published pipeline.
         context: positions attended (decode) or prompt tokens (prefill).
         layers: replaces the model's number of layers.
-        batch: sequences at once; wafers: how many may be used, None takes the fewest that fit.
+        batch: sequences at once; wafers: how many may be used, None takes the fewest that are found.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
         frontier: also find how many streams of which context the same memory holds (our mapping).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).

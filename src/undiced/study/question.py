@@ -36,7 +36,7 @@ class Question:
     Attributes:
         model: a configuration's name, a config.json, a model folder, a checkpoint, a configuration or a graph.
         machine: a name, a machine file, or a wafer.
-        wafers: how many may be used; None takes the fewest that fit.
+        wafers: how many may be used; None takes the fewest that are found.
         context: positions attended, the new one included; in prefill the prompt's. None is 4,096, or what a ready
             program holds. batch: sequences at once.
         weights: "fp16", "int8" or "int4"; None is as a graph's are stored, else fp16.

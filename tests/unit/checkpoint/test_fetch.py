@@ -13,7 +13,7 @@ import pytest
 from wheels import PIECES, tiny_model, write_parts, write_wheel
 
 from undiced.checkpoint import cache_dir, catalog, is_cached
-from undiced.checkpoint.cache import model_path
+from undiced.checkpoint.cache import model_path, way_out
 from undiced.checkpoint.fetch import Progress, pull
 from undiced.core.errors import FetchError, ModelNotFoundError
 
@@ -258,3 +258,8 @@ def test_a_hash_that_differs_is_not_accepted(
     monkeypatch.setitem(catalog.CATALOG, "tiny", replace(model, sha256="0" * 64))
     with pytest.raises(FetchError, match="not 0000"):
         pull("tiny", fetch=index)
+
+
+@pytest.mark.parametrize(("number", "help_"), [(28, "Make room"), (13, "Let this user write there"), (30, "Let this")])
+def test_what_helps_a_cache_that_can_not_be_written_depends_on_why(number: int, help_: str) -> None:
+    assert way_out(OSError(number, "no")).startswith(help_)

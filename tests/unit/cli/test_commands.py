@@ -237,6 +237,7 @@ def test_doctor_names_remedies():
         (("frob",), "frob"),
         (("simulate",), "MODEL"),
         (("validate", "--claims", "--calibrate"), "Several outputs"),
+        (("serve", "--port", "abc"), "'--port' / '-p'"),
     ],
 )
 def test_wrong_command_lines_are_json_too(arguments, told):

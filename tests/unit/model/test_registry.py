@@ -62,7 +62,7 @@ def test_a_tensor_left_over_is_refused_unless_it_is_known_to_be_idle(tiny_llama,
     ("key", "value", "named"),
     [
         ("hidden_size", -32, "hidden_size is -32"),
-        ("hidden_size", "32", "hidden_size is 32"),
+        ("hidden_size", "32", "hidden_size is the text '32'"),
         ("hidden_size", 1 << 60, "hidden_size"),
         ("hidden_size", True, "hidden_size is True"),
         ("hidden_size", "absent", "hidden_size is missing"),

@@ -1,6 +1,7 @@
 """Why a model does not fit, and what would: more wafers, a shorter context, fewer sequences, narrower weights.
 
-Every offer holds the memory of some shape that was tried; time is not asked.
+Every offer holds the memory of some shape that was tried; time is not asked. A shape that was not tried may take fewer
+wafers, so their number is one that is enough.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def refusal(task: Task, dense: list[Shape]) -> CompileError:
     offers = []
     wafers = fewest_wafers(task, tried)
     if wafers is not None and options.wafers is not None:
-        offers.append(option("wafers", wafers))
+        offers.append(f"{option('wafers', wafers)} (perhaps fewer)")
     given = options.wafers or WAFERS_MAX
     context = _most(lambda n: _with(task, Bounds(options.bounds.batch, n)), tried, options.bounds.context, given)
     if context:
@@ -52,7 +53,7 @@ def refusal(task: Task, dense: list[Shape]) -> CompileError:
 
 
 def fewest_wafers(task: Task, tried: list[Shape]) -> int | None:
-    """The fewest wafers on which some of the shapes holds the model."""
+    """The fewest wafers on which some of the shapes that were tried holds the model."""
     found = [count for shape in tried if (count := wafers_needed(task, shape))]
     return min(found, default=None)
 

@@ -121,6 +121,8 @@ def _shown(value: object) -> str:
         return "something else"
     if isinstance(value, str) and not value.isprintable():
         return quoted(value)
+    if isinstance(value, str) and value[:1].isdigit():  # a number in quotes
+        return f"the text {quoted(value)}"
     if isinstance(value, int) and not -(1 << 200) < value < 1 << 200:
         return "an integer of absurd size"
     return str(value)[:80]
