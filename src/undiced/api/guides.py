@@ -36,7 +36,8 @@ def held_form(box: Toolbox, dialect: Dialect, content: Form | None) -> Form | No
     """As `calls_form`; takes milliseconds where schemas are large."""
     from undiced.grammar import Form
 
-    held = box.forced or content is not None or any(tool.strict for tool in box.allowed)
+    some = len(box.allowed) < len(box.tools)
+    held = box.forced or some or content is not None or any(tool.strict for tool in box.allowed)
     if not box.allowed or not held:
         return content
     tools, ignored = [], list(content.ignored if content is not None else ())

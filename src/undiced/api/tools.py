@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _WORDS = ("none", "auto", "required")
+_NOTHING: dict[str, object] = {"type": "object", "properties": {}, "additionalProperties": False}
 _NO_TOOLS = "Leave tools out, or send tool_choice 'none'."
 
 
@@ -122,7 +123,7 @@ def _tool(wire: schemas.Tool, place: str) -> Tool:
             f"{place}.function.name must be 1 to 128 letters, digits, dots, colons, dashes and underscores.",
             param=f"{place}.function.name",
         )
-    schema = function.parameters or {"type": "object", "properties": {}}
+    schema = function.parameters or _NOTHING
     if schema.get("type", "object") != "object":
         raise InvalidRequestError(
             f"{place}.function.parameters must be the schema of an object.", param=f"{place}.function.parameters"

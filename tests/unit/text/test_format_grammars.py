@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
@@ -118,6 +119,17 @@ def test_a_document_or_a_call_may_be_said_where_both_are_asked_for(name: str) ->
     assert accepts(name, head + '{"n": 4}', forced=False, content=ANSWER)
     assert accepts(name, CALLS[name][1], forced=False, content=ANSWER)
     assert not accepts(name, head + "four", forced=False, content=ANSWER)
+
+
+def test_a_call_may_follow_text_where_it_may_be_made() -> None:
+    preamble = "<|channel|>commentary<|message|>One moment.<|end|><|start|>assistant"
+    strict = tuple(replace(tool, strict=True) for tool in ALL)
+    for name, (_, one, _) in CALLS.items():
+        before = {"harmony": preamble, "llama": "", "pythonic": ""}.get(name, "One moment.\n")
+        assert accepts(name, before + one, forced=False, tools=strict), name
+        assert not accepts(name, before + one.replace("weather", "whether"), forced=False, tools=strict), name
+        said = "<|channel|>final<|message|>Hi <b>." if name == "harmony" else "Hi <b>."
+        assert accepts(name, said, forced=False, tools=strict), name
 
 
 def test_what_a_grammar_holds_is_what_a_reader_hears() -> None:

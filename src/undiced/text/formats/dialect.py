@@ -79,7 +79,6 @@ THOUGHTS: Mapping[str, Thoughts] = {
         Thoughts("think", "<think>", "</think>"),
         Thoughts("bracket", "[THINK]", "[/THINK]"),
         Thoughts("seed", "<seed:think>", "</seed:think>"),
-        Thoughts("gemma", "<|channel>thought\n", "<channel|>"),
     )
 }
 
@@ -179,11 +178,15 @@ class Dialect:
         if self.thinks_by_format:
             head = f'{self.spell(trigger)} ("final" | "commentary") {self.spell(harmony.MESSAGE)}'
             said = f"{head} {content or free}"
+            if content is None and not forced:
+                tail = f"preamble? {tail}"
         elif content is not None:
             said = content
         elif not trigger:
             said = f"/[^{re.escape(format_.BARE)}\\s](.|\n)*/"
         rules = [format_.grammar(tools, self.spell, many=many)]
+        if self.thinks_by_format:
+            rules.append(harmony.preamble(self.spell))
         if forced:
             return "\n".join([f"start: {tail}", *rules])
         if said:

@@ -72,8 +72,8 @@ def _head(tape: Tape, mark: str) -> Step[str | None]:
 
 
 def _read_head(head: str, tools: Tools) -> tuple[str, bool]:
-    """The function that a message goes to, or nothing, and whether it is a thought."""
-    to = _TO.search(head)
+    """The function that a message goes to, or nothing, and whether it is a thought. Without tools there is none."""
+    to = _TO.search(head) if tools else None
     name = to[1] if to is not None else ""
     if name.startswith(_OURS):
         return name.removeprefix(_OURS), False
@@ -92,6 +92,12 @@ def _call(tape: Tape, name: str) -> Step[None]:
     if (yield from tape.until(put, _START, *_ENDS)) or tape.over:
         tape.argue("" if told else "{}")
     tape.done()
+
+
+def preamble(spell: Spell) -> str:
+    """The rule for what is said to the user before a call."""
+    begun = f'{spell(_CHANNEL)} "commentary" {spell(MESSAGE)}'
+    return f'preamble: {begun} /(.|\\n)*/ {spell(_ENDS[0])} {spell(_START)} "assistant"'
 
 
 def grammar(tools: Sequence[Tool], spell: Spell, *, many: bool) -> str:
