@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from undiced.outputs import Completion as Completion
     from undiced.outputs import RequestOutput as RequestOutput
     from undiced.params import SamplingParams as SamplingParams
+    from undiced.params import StructuredOutputsParams as StructuredOutputsParams
     from undiced.study.calls import compile as compile
     from undiced.study.calls import simulate as simulate
     from undiced.study.rows import to_csv as to_csv
@@ -23,6 +24,7 @@ __all__ = [
     "Completion",
     "RequestOutput",
     "SamplingParams",
+    "StructuredOutputsParams",
     "__version__",
     "compile",
     "presets",
@@ -35,6 +37,7 @@ _HOMES = {
     "Completion": "undiced.outputs",
     "RequestOutput": "undiced.outputs",
     "SamplingParams": "undiced.params",
+    "StructuredOutputsParams": "undiced.params",
     "compile": "undiced.study.calls",
     "simulate": "undiced.study.calls",
     "to_csv": "undiced.study.rows",

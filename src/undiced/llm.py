@@ -19,7 +19,7 @@ from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatT
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.outputs import RequestOutput
 from undiced.params import SamplingParams as SamplingParams
-from undiced.params import StructuredOutputsParams as StructuredOutputsParams
+from undiced.params import StructuredOutputsParams
 
 if TYPE_CHECKING:
     from undiced.answer import Answer

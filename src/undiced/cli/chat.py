@@ -16,6 +16,7 @@ from undiced.cli.options import (
     Question,
     RepeatPenalty,
     Revision,
+    Schema,
     Seed,
     Temperature,
     Threads,
@@ -36,6 +37,7 @@ def chat(
     top_k: TopK = None,
     repeat_penalty: RepeatPenalty = None,
     seed: Seed = None,
+    schema: Schema = None,
     threads: Threads = None,
     max_context: MaxContext = None,
     revision: Revision = None,
@@ -44,9 +46,11 @@ def chat(
     """Chat with a model in the terminal. With --json, a line of JSON answers each line of input."""
     from undiced.cli.conversation import Conversation
     from undiced.cli.opening import opened
+    from undiced.cli.schema_file import structured
     from undiced.params import SamplingParams
 
     model, question = asked(model, question)
+    form = structured(schema)
     with opened(model, revision, threads, max_context, quiet=as_json) as llm:
         llm.chat_ids([{"role": "user", "content": ""}])  # a base model is refused before anybody has typed
         params = SamplingParams(
@@ -56,6 +60,7 @@ def chat(
             top_k=top_k,
             repetition_penalty=repeat_penalty,
             seed=seed,
+            structured_outputs=form,
         )
         conversation = Conversation(llm, params, system, as_json=as_json)
         if sys.stdin.isatty():

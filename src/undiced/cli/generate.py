@@ -16,6 +16,7 @@ from undiced.cli.options import (
     Question,
     RepeatPenalty,
     Revision,
+    Schema,
     Seed,
     Temperature,
     Threads,
@@ -47,6 +48,7 @@ def generate(
     top_k: TopK = None,
     repeat_penalty: RepeatPenalty = None,
     seed: Seed = None,
+    schema: Schema = None,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be repeated.")] = None,
     chat: Annotated[
         bool | None,
@@ -63,6 +65,7 @@ def generate(
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
     from undiced.cli.opening import opened
+    from undiced.cli.schema_file import structured
     from undiced.cli.showing import showing, thinking
     from undiced.cli.terminal import emit, folded, typed
     from undiced.params import USUAL_LIMIT, SamplingParams
@@ -78,6 +81,7 @@ def generate(
         top_k=top_k,
         repetition_penalty=repeat_penalty,
         seed=seed,
+        structured_outputs=structured(schema),
         stop=tuple(stop or ()),
     )
     with opened(model, revision, threads, max_context, quiet=as_json) as llm:

@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'generate "What is the capital of France?"',
         'generate smollm2-135m --raw -p "Once upon a time" -n 40',
         "generate --json --seed 1 < question.txt",
+        'generate "Describe a cat." --schema cat.json',
     ),
     "models": ("models", "models --configurations"),
     "pull": ("pull smollm2-135m", "pull org/name:Q8_0", "pull hf:org/name/file.gguf --revision main"),

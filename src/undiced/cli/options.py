@@ -42,6 +42,12 @@ Revision = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]
+Schema = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema", help="A file with a JSON schema; answers are documents that it accepts.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MaxTokens = Annotated[
     int | None,
