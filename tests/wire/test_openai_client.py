@@ -182,9 +182,7 @@ def test_a_prompts_scores_are_those_that_its_tokens_had_when_they_were_drawn(ser
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"extra_body": {"guided_json": {"type": "object"}}}, "guided_json"),
-        ({"extra_body": {"structured_outputs": {"regex": "a+"}}}, "structured_outputs"),
-        ({"extra_body": {"grammar": "root ::= [a-z]"}}, "grammar"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"extra_body": {"chat_template_kwargs": {"enable_thinking": True}}}, None),
         ({"extra_body": {"enable_thinking": True}}, "enable_thinking"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
@@ -233,7 +231,7 @@ def test_a_control_tokens_name_stops(server, client):
             openai.BadRequestError,
             "context_length_exceeded",
         ),
-        ({"response_format": {"type": "json_object"}}, openai.BadRequestError, "unsupported"),
+        ({"response_format": {"type": "json"}}, openai.BadRequestError, "wrong_api_format"),
     ],
     ids=lambda value: str(value)[:30],
 )
