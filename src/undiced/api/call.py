@@ -13,7 +13,7 @@ from urllib.parse import quote
 from undiced.api.answer import Answer
 from undiced.api.choice import Choice
 from undiced.api.chunks import Head
-from undiced.api.schemas import ChatBody, CompletionBody
+from undiced.api.schemas import Asking
 from undiced.api.stream import AnswerResponse, Form
 from undiced.serve import Request
 from undiced.text import Fold, FoldOptions
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
     from starlette.responses import Response
 
-    from undiced.api.chunks import Chunks
     from undiced.api.deployment import Deployment
     from undiced.api.service import Service
     from undiced.api.validate import Job
+    from undiced.api.writer import Writer
     from undiced.serve.guide import Guide
     from undiced.text.fold import Channels
 
@@ -37,7 +37,7 @@ IGNORED_HEADER = "x-undiced-ignored-fields"
 TAG = "undiced.tag"  # the member of an ASGI scope in which a layer in front of the application says whose request it is
 _IGNORED_SHOWN = 32
 _NAME_CHARS = 64
-Wire = TypeVar("Wire", ChatBody, CompletionBody)
+Wire = TypeVar("Wire", bound=Asking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ class Call(Generic[Wire]):
         options = FoldOptions(
             stops=job.stops,
             stop_names=job.stop_names,
-            include_stop=bool(self.wire.include_stop_str_in_output),
-            skip_special=self.wire.skip_special_tokens is not False,
+            include_stop=job.include_stop,
+            skip_special=job.skip_special,
             continues=prompt.continues,
             min_tokens=job.sampling.min_tokens,
             logprobs=job.sampling.logprobs >= 0,
@@ -116,7 +116,7 @@ class Call(Generic[Wire]):
             for index, copy in enumerate(sequence.copies(job.n), first)
         ]
 
-    def answer(self, job: Job, name: str, choices: list[Choice], shape: Callable[[Head], Chunks]) -> AnswerResponse:
+    def answer(self, job: Job, name: str, choices: list[Choice], writer: Callable[[Head], Writer]) -> AnswerResponse:
         """The response that runs the choices."""
         card = self.deployment.card
         prompt_tokens = sum(len(choice.request.prompt) for choice in choices[:: job.n])
@@ -124,8 +124,8 @@ class Call(Generic[Wire]):
         head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage)
         ignored = self.unknown + (() if job.form is None else job.form.ignored)
         headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
-        form = Form(self.request_id, headers, stream=job.stream, include_usage=job.include_usage)
-        return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), shape(head), form)
+        form = Form(self.request_id, headers, stream=job.stream)
+        return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), writer(head), form)
 
 
 def holding(endpoint: Endpoint) -> Endpoint:

@@ -6,12 +6,13 @@ A streamed token costs one string encoding and one join: no object is built and 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undiced.api.encoding import encode
+from undiced.api.writer import Writer
 
 if TYPE_CHECKING:
     from undiced.api.tally import Tally
@@ -109,7 +110,7 @@ def time_object(tally: Tally, created_s: float) -> dict[str, float]:
     }
 
 
-class Chunks(ABC):
+class Chunks(Writer):
     """Writes the events of one request. Subclasses say where text and log-probabilities go.
 
     Attributes:
@@ -123,7 +124,7 @@ class Chunks(ABC):
     before = after = silent = b""
 
     def __init__(self, head: Head) -> None:
-        self.head = head
+        super().__init__(head)
         self._opening = b"data: " + head.opening(self.chunk_kind)
         self._lead: dict[int, bytes] = {}
         self._text_lead: dict[int, bytes] = {}
@@ -139,10 +140,6 @@ class Chunks(ABC):
     @abstractmethod
     def members(self, choice: Folded) -> dict[str, object]:
         """The members of a whole choice that hold what was said."""
-
-    def fold(self, choice: Folded, piece: Piece) -> None:
-        """Add a piece to a whole choice."""
-        choice.take(piece)
 
     def first(self, index: int) -> bytes:
         """The events before a choice's first text."""
@@ -220,6 +217,8 @@ class Chunks(ABC):
             + b"}\n\n"
         )
 
-    def usage(self, tally: Tally) -> bytes:
-        """The event without choices that closes a stream whose client asked for usage."""
-        return self._opening + b'],"usage":' + encode(usage_object(tally)) + b"}\n\n"
+    def end(self, tally: Tally) -> bytes:
+        """The event without choices that clients may ask for, with the usage, and the mark of the end."""
+        if not self.head.include_usage:
+            return DONE
+        return self._opening + b'],"usage":' + encode(usage_object(tally)) + b"}\n\n" + DONE

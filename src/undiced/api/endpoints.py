@@ -1,4 +1,4 @@
-"""The two endpoints that generate text: body to wire type, wire type to job, job and prompt to an answer."""
+"""OpenAI's two older endpoints that generate text: body to wire type, wire type to job, job and prompt to an answer."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.call import Call, Prompt, holding, receive
-from undiced.api.chat import ChatShape, said_last, template_messages
+from undiced.api.chat import ChatShape
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
 from undiced.api.encoding import encode
 from undiced.api.form import form_of
-from undiced.api.guides import calls_form, guide_of
-from undiced.api.messages import check_messages
-from undiced.api.reasoning import NO_BUDGET, budget, shown
+from undiced.api.guides import guide_of
+from undiced.api.reasoning import NO_BUDGET
 from undiced.api.schemas import ChatBody, CompletionBody
-from undiced.api.talk import prompt_options
-from undiced.api.tools import toolbox
-from undiced.api.validate import chat_job, completion_job
+from undiced.api.turn import prompt_tokens, turn_of
+from undiced.api.validate import completion_job
 from undiced.core.errors import InvalidRequestError
-from undiced.text.formats import TapeOptions
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,42 +32,15 @@ if TYPE_CHECKING:
 async def chat_completions(request: Request) -> Response:
     """POST /v1/chat/completions."""
     call = await receive(request, ChatBody)
-    wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    dialect = deployment.dialect
-    job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
-    box, form = toolbox(wire, dialect, settings), await form_of(wire)
-    told, most = shown(wire, dialect, json=form is not None), budget(wire, dialect)
-    options = prompt_options(wire, box)
-    check_messages(wire.messages)
-    job = replace(job, form=await calls_form(box, dialect, form))
-    with call.service.preparing():
-        messages = template_messages(wire.messages, settings)
-        ids, end = await deployment.prompts.conversation(messages, options)
-    said = said_last(messages) if options.continue_final_message else ""
-    reading = TapeOptions(
-        opened=dialect.opens(end, said),
-        raw=told.raw,
-        trim=not job.stops,
-        single=not box.parallel,
-    )
-    guide = guide_of(job.form, dialect.thinks_in(deployment.marks, end, said), most)
-    channels = dialect.channels({tool.name: tool for tool in box.tools}, reading)
-    name = "chatcmpl-" + secrets.token_hex(12)
-    prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels)
-    apart = channels is not None
-    return call.answer(job, name, call.choices(job, name, prompt), lambda head: ChatShape(head, told, apart=apart))
+    turn = await turn_of(call, "chatcmpl-" + secrets.token_hex(12))
+    return call.answer(turn.job, turn.name, turn.choices, lambda head: ChatShape(head, turn.shown, apart=turn.apart))
 
 
 @holding
 async def input_tokens(request: Request) -> Response:
     """POST /v1/chat/completions/input_tokens: how long the prompt of a chat request is."""
     call = await receive(request, ChatBody)
-    wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    options = prompt_options(wire, toolbox(wire, deployment.dialect, settings))
-    check_messages(wire.messages)
-    with call.service.preparing():
-        ids, _ = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)
-    return Response(encode({"input_tokens": len(ids)}), media_type="application/json")
+    return Response(encode({"input_tokens": await prompt_tokens(call)}), media_type="application/json")
 
 
 @holding

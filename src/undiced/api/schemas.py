@@ -136,10 +136,15 @@ class ThinkingSwitch(msgspec.Struct):
     clear_thinking: bool | None = None
 
 
-class Body(msgspec.Struct, kw_only=True):
-    """The fields that chat and text completions share."""
+class Asking(msgspec.Struct, kw_only=True):
+    """A request that names the model which shall answer it."""
 
     model: str | None = None
+
+
+class Body(Asking, kw_only=True):
+    """The fields that chat and text completions share."""
+
     max_tokens: Whole | None = None
     max_completion_tokens: Whole | None = None
     min_tokens: Whole | None = None

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from undiced.api.chunks import DONE, Folded
-from undiced.api.errors import ENDS, error_event, error_response
+from undiced.api.chunks import Folded
+from undiced.api.errors import ENDS, error_response
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from undiced.api.answer import Answer
-    from undiced.api.chunks import Chunks
+    from undiced.api.writer import Writer
 
 PING = b": ping\n\n"
 _CANCEL_GRACE_S = 5.0
@@ -41,22 +41,21 @@ class Form:
     """How an answer is sent.
 
     Attributes:
-        stream: as events; include_usage: with an event for the usage alone.
+        stream: as events.
     """
 
     request_id: str
     headers: Mapping[str, str]
     stream: bool
-    include_usage: bool
 
 
 class AnswerResponse(Response):
     """Sends an answer, watches for the client's departure, keeps a silent stream alive."""
 
-    def __init__(self, answer: Answer, shape: Chunks, form: Form) -> None:
+    def __init__(self, answer: Answer, writer: Writer, form: Form) -> None:
         self.service = answer.service
         self.answer = answer
-        self.shape = shape
+        self.writer = writer
         self.form = form
         self._started = False
         self._over = False
@@ -70,7 +69,7 @@ class AnswerResponse(Response):
         self._written_s = asyncio.get_running_loop().time()
         scope["undiced.entry"].answer = self.answer
         self.service.running.add(task)
-        self.service.answers[self.shape.head.id] = self.answer
+        self.service.answers[self.writer.head.id] = self.answer
         helpers = [asyncio.create_task(self._watch(task, receive))]
         if self.form.stream:
             helpers.append(asyncio.create_task(self._keep_alive(send)))
@@ -96,13 +95,13 @@ class AnswerResponse(Response):
         finally:
             self._over = True
             self.service.running.discard(task)
-            self.service.answers.pop(self.shape.head.id, None)
+            self.service.answers.pop(self.writer.head.id, None)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _events(self, scope: Scope, send: Send) -> None:
-        shape, clock = self.shape, asyncio.get_running_loop().time
+        writer, clock = self.writer, asyncio.get_running_loop().time
         direct: Send = scope["undiced.send"]
         left = len(self.answer.choices)
         pieces = self.answer.pieces()
@@ -111,10 +110,10 @@ class AnswerResponse(Response):
                 data = b""
                 for piece in batch:
                     if piece.finish is None:
-                        data += shape.piece(piece)
+                        data += writer.piece(piece)
                     else:
                         left -= 1
-                        data += shape.finish(piece, None if left else self.answer.tally)
+                        data += writer.finish(piece, None if left else self.answer.tally)
                 if not data:
                     continue
                 if not self._started:
@@ -122,8 +121,7 @@ class AnswerResponse(Response):
                 self._written_s = clock()
                 await direct({"type": "http.response.body", "body": data, "more_body": True})
         self._over = True
-        closing = (shape.usage(self.answer.tally) if self.form.include_usage else b"") + DONE
-        await send({"type": "http.response.body", "body": closing, "more_body": False})
+        await send({"type": "http.response.body", "body": writer.end(self.answer.tally), "more_body": False})
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
@@ -132,8 +130,8 @@ class AnswerResponse(Response):
         async with contextlib.aclosing(pieces):
             async for batch in pieces:
                 for piece in batch:
-                    self.shape.fold(folded[piece.index], piece)
-        body = self.shape.whole(folded, self.answer.tally)
+                    self.writer.fold(folded[piece.index], piece)
+        body = self.writer.whole(folded, self.answer.tally)
         await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
 
     async def _start(self, send: Send) -> None:
@@ -153,7 +151,9 @@ class AnswerResponse(Response):
             return
         self._over = True
         self.service.metrics.stream_errors.labels(error.code).inc()
-        await send({"type": "http.response.body", "body": error_event(error, self.form.request_id), "more_body": False})
+        await send(
+            {"type": "http.response.body", "body": self.writer.failure(error, self.form.request_id), "more_body": False}
+        )
 
     async def _watch(self, task: asyncio.Task[object], receive: Receive) -> None:
         """Wait for the client to leave, and end its sequences; the task too if the engine does not react."""

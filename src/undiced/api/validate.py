@@ -42,6 +42,7 @@ class Job:
         stop_ids: token ids that end the answer besides the model's own.
         stops: strings that end the answer. stop_names: control tokens whose names stand in them.
         stream, include_usage, continuous_usage: the form of the answer.
+        include_stop, skip_special: as of `FoldOptions`.
         cache_salt: cached prefixes are shared only within a salt.
         scored: the prompt's tokens get log-probabilities too.
         form: what the answer has to look like, or None.
@@ -57,6 +58,8 @@ class Job:
     stream: bool
     include_usage: bool
     continuous_usage: bool
+    include_stop: bool
+    skip_special: bool
     cache_salt: str
     usual_tokens: int | None = None
     scored: bool = False
@@ -131,6 +134,8 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, ow
         stream=bool(wire.stream),
         include_usage=bool(options and options.include_usage),
         continuous_usage=bool(options and options.continuous_usage_stats),
+        include_stop=bool(wire.include_stop_str_in_output),
+        skip_special=wire.skip_special_tokens is not False,
         cache_salt=_salt(wire.cache_salt or "", settings),
     )
 
