@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from undiced.serve.guide import NO_BUDGET
 from undiced.text import PromptOptions
 from undiced.text.formats import TapeOptions
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from undiced.serve.guide import Guide
     from undiced.text.fold import Channels
     from undiced.text.formats import Dialect, Tool
-
-NO_BUDGET = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,10 @@ class Talk:
         from undiced.grammar import Form
 
         content = Form(grammar) if grammar else None
-        return guide_of(content if self.box is None else held_form(self.box, self.dialect, content), thinks, self.most)
+        if self.box is None:
+            return guide_of(content, thinks, self.most)
+        form = held_form(self.box, self.dialect, content)
+        return guide_of(form, thinks, self.most, calls=bool(self.box.tools))
 
 
 def talk_of(dialect: Dialect, given: Mapping[str, object], *, resume: bool = False) -> Talk:

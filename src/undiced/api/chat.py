@@ -128,7 +128,6 @@ class ChatShape(Chunks):
         super().__init__(head)
         self._shown = shown
         self._apart = apart
-        self._thought_lead: dict[int, bytes] = {}
         self._calls: dict[int, int] = {}
 
     def first(self, index: int) -> bytes:

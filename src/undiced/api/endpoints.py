@@ -15,7 +15,6 @@ from undiced.api.completions import CompletionShape, check_ids, detokenized, pro
 from undiced.api.encoding import encode
 from undiced.api.form import form_of
 from undiced.api.guides import guide_of
-from undiced.api.reasoning import NO_BUDGET
 from undiced.api.schemas import ChatBody, CompletionBody
 from undiced.api.turn import prompt_tokens, turn_of
 from undiced.api.validate import completion_job
@@ -75,7 +74,7 @@ async def _tokenized(call: Call[CompletionBody], prompt: str | list[int], job: J
     else:
         call.deployment.prompts.room(len(prompt), 0, "prompt")  # before a hopeless one is walked through
         ids = check_ids(prompt, tokenizer.vocab_size)
-    guide = guide_of(job.form, None, NO_BUDGET)
+    guide = guide_of(job.form, None)
     if not call.wire.echo:
         return Prompt(ids, "prompt", continues=True, guide=guide)
     names = call.wire.skip_special_tokens is False

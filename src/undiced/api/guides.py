@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from undiced.grammar import schema_form
-from undiced.serve.guide import Guide
+from undiced.serve.guide import NO_BUDGET, Guide
 from undiced.text.formats import Tool
 
 if TYPE_CHECKING:
@@ -60,10 +60,15 @@ def _only(form: Form) -> dict[str, object]:
     return dict(found)
 
 
-def guide_of(form: Form | None, thinks: Thinks | None, most: int) -> Guide | None:
-    """What the engine is told. thinks: of the model's thoughts, or None; most: tokens of one."""
+def guide_of(form: Form | None, thinks: Thinks | None, most: int = NO_BUDGET, *, calls: bool = False) -> Guide | None:
+    """What the engine is told.
+
+    Args:
+        thinks: of the model's thoughts, or None. most: tokens of one.
+        calls: the form is that of calls, or of calls and content; else of content alone.
+    """
     grammar = "" if form is None else form.grammar
     if thinks is None:
         return Guide(grammar) if grammar else None
-    then = thinks.then if grammar else ()
+    then = () if not grammar else thinks.then if calls else thinks.then + thinks.also
     return Guide(grammar, thinks.opened, thinks.start, thinks.end, then, most)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from undiced.api.limits import whole
 from undiced.api.schemas import Reasoning, ThinkingSwitch
 from undiced.core.errors import InvalidRequestError, UnsupportedError
+from undiced.serve.guide import NO_BUDGET
 
 if TYPE_CHECKING:
     from undiced.api.schemas import ChatBody
     from undiced.text.formats import Dialect
 
 _NONE, _PARSED, _TEXT_PARSED, _RAW, _HIDDEN = FORMATS = ("none", "parsed", "text_parsed", "raw", "hidden")
-NO_BUDGET = -1
 _INT32 = 2**31 - 1
 
 

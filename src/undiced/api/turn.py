@@ -69,7 +69,7 @@ async def turn_of(call: Call[ChatBody], name: str) -> Turn:
         trim=not job.stops,
         single=not box.parallel,
     )
-    guide = guide_of(job.form, dialect.thinks_in(deployment.marks, end, said), most)
+    guide = guide_of(job.form, dialect.thinks_in(deployment.marks, end, said), most, calls=bool(box.tools))
     channels = dialect.channels({tool.name: tool for tool in box.tools}, reading)
     prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels)
     return Turn(name, job, call.choices(job, name, prompt), told, channels is not None)

@@ -10,9 +10,9 @@ import re
 
 import pytest
 from scripted import ByteTokenizer, Reply
-from support.transcripts import TOOLS, TRANSCRIPTS
+from support.transcripts import TOOLS, TRANSCRIPTS, Letters, Marked
 
-from undiced.text.formats import Dialect, dialect_of
+from undiced.text.formats import FORMATS, Dialect, dialect_of
 
 HERMES = dialect_of('<tool_call>"name" <think></think>', ByteTokenizer())
 OFFERED = [
@@ -329,3 +329,23 @@ def test_an_answer_that_thinks_can_be_told_to_stop_thinking(make):
 
 def test_without_a_format_there_is_one_channel(caller: object) -> None:
     assert Dialect().channels(TOOLS, None) is None  # type: ignore[arg-type]
+
+
+def test_what_comes_between_a_thought_and_what_is_held_to_a_form(make):
+    """Of a family of channels: a document is said on its channel, a call on another."""
+    tokenizer = Letters(Marked(FORMATS["harmony"].MARKS))
+    dialect = dialect_of("", tokenizer, tools="harmony")
+    caller = make(dialect=dialect, text="x")
+    caller.deployment.tokenizer = tokenizer
+
+    def then(**fields: object) -> str:
+        assert caller.chat(**fields).status == 200
+        return "".join(map(tokenizer.token_text, caller.engine.submitted[-1].guide.then))
+
+    form = {"response_format": {"type": "json_object"}}
+    assert then() == ""
+    assert then(**form) == "<|start|>assistant<|channel|>final<|message|>"
+    assert then(**form, tools=OFFERED) == then(tools=OFFERED, tool_choice="required") == "<|start|>assistant"
+    thinker = make(dialect=HERMES)
+    assert thinker.chat(**form).status == 200
+    assert bytes(thinker.engine.submitted[-1].guide.then) == b"\n\n"

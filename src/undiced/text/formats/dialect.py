@@ -18,7 +18,6 @@ from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions,
 if TYPE_CHECKING:
     from undiced.text.formats.calls import Tool, Tools
 
-_BEHIND = "\n\n"  # what templates write behind a thought
 NONE = "none"  # the name of no format
 Has = Callable[[str], bool]  # whether a vocabulary has a token of that name
 Encode = Callable[[str], Sequence[int]]  # a text with marks to token ids
@@ -76,7 +75,7 @@ FORMATS: Mapping[str, Format] = {  # in the order in which they are tried
 THOUGHTS: Mapping[str, Thoughts] = {
     row.name: row
     for row in (
-        Thoughts("think", "<think>", "</think>"),
+        Thoughts("think", "<think>", "</think>", "\n\n"),
         Thoughts("bracket", "[THINK]", "[/THINK]"),
         Thoughts("seed", "<seed:think>", "</seed:think>"),
     )
@@ -89,13 +88,15 @@ class Thinks:
 
     Attributes:
         opened: its prompt has begun a thought.
-        start, end: what begins and ends one; then: what comes between that and what an answer says.
+        start, end: what begins and ends one; then: what comes behind it, and also before a content that has no calls
+            beside it.
     """
 
     opened: bool
     start: tuple[int, ...]
     end: tuple[int, ...]
     then: tuple[int, ...]
+    also: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +155,14 @@ class Dialect:
     def thinks_in(self, encode: Encode, prompt: str, said: str = "") -> Thinks | None:
         """How the answer to a prompt may think; None where it can't, or shall not. Arguments as of `opens`."""
         if self.thinks_by_format:
-            start, end, then = harmony.THOUGHT
+            marks = harmony.THOUGHT
         elif self.thoughts is not None:
-            start, end, then = self.thoughts.start, self.thoughts.end, _BEHIND
+            marks = (self.thoughts.start, self.thoughts.end, self.thoughts.behind, "")
         else:
             return None
         opened = self.opens(prompt, said)
         ended = self.thoughts is not None and not opened and prompt.rstrip().endswith(self.thoughts.end)
-        return None if ended else Thinks(opened, *(tuple(encode(text)) for text in (start, end, then)))
+        return None if ended else Thinks(opened, *(tuple(encode(text)) if text else () for text in marks))
 
     def grammar(self, tools: Sequence[Tool], *, forced: bool, many: bool, content: str | None) -> str:
         """A grammar in llguidance's Lark of an answer behind its thoughts: calls of these tools, or content.

@@ -26,7 +26,8 @@ _ENDS = ("<|end|>", "<|call|>", "<|return|>")
 TRIGGER = _CHANNEL
 BARE = ""
 MARKS = (_START, _CHANNEL, MESSAGE, _CONSTRAIN, *_ENDS)
-THOUGHT = (f"{_CHANNEL}analysis{MESSAGE}", "<|end|>", f"{_START}assistant")  # begins, ends, is followed by
+# How a thought begins and ends, what follows it, and what then comes before a content.
+THOUGHT = (f"{_CHANNEL}analysis{MESSAGE}", "<|end|>", f"{_START}assistant", f"{_CHANNEL}final{MESSAGE}")
 _TO = re.compile(r"\bto=([\w.:-]+)")
 _OURS = "functions."
 

@@ -23,11 +23,12 @@ Put = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Thoughts:
-    """The marks around a thought. name: what users call this way to write it."""
+    """The marks around a thought. name: what users call this way to write it; behind: what models write after it."""
 
     name: str
     start: str
     end: str
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
