@@ -15,7 +15,7 @@ import pytest
 from support import gguf_writer, hostile
 from support.bounded import within
 
-FEW, MANY, AT_ONCE = 200, 20_000, 2_000
+FEW, MANY, AT_ONCE = 140, 20_000, 2_000
 KINDS = [
     "gguf",
     "config.json",

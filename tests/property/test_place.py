@@ -46,8 +46,8 @@ def touches(a: Rect, b: Rect) -> bool:
     return (beside and share_y) or (above and share_x)
 
 
-@settings(max_examples=5, deadline=None)
-@given(models(), st.integers(8, 40), st.integers(8, 40), st.sampled_from([16, 48, 256]), st.integers(1, 4))
+@settings(max_examples=4, deadline=None)
+@given(models(), st.integers(8, 24), st.integers(8, 24), st.sampled_from([16, 48, 256]), st.integers(1, 4))
 def test_programs_are_legal(config, columns, rows, sram_kib, batch):
     machine = toy(columns, rows, sram_kib * 1024)
     try:

@@ -41,14 +41,14 @@ from undiced.sim.atlas.atlas import atlas
 from undiced.sim.views.page import page
 from undiced.study.program_file import open_program
 
-FEW, MANY, COMPILED = 150, 20_000, 25
+FEW, MANY, COMPILED = 60, 20_000, 8
 BYTES = 1 << 30
 NUMBERS = (0, 1, 2, 3, -1, 7, 64, 100, 4096, 16384, 1 << 32, 10**18, 1e-12, 1e-3, 0.5, 1.5, 1e12, float("nan"))
 STRANGE = (*NUMBERS, float("inf"), 10**400, True, None, "8", "", "\ud800", [], {}, [1], {"value": 3})
 CONFIGS = (DENSE, MIXED, LATENT)
 COMPILED_TOO = [
     pytest.param(COMPILED),
-    pytest.param(40 * COMPILED, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+    pytest.param(125 * COMPILED, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
 ]
 MANY_TOO = [pytest.param(FEW), pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 

@@ -125,7 +125,12 @@ def test_a_reader_that_has_gone_keeps_no_server_from_ending(folder: Path, option
         assert server.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=SLOW), signal.SIGTERM, pytest.param(signal.SIGHUP, marks=SLOW)]
+)
 def test_an_answer_is_finished_though_the_terminal_has_gone(folder: Path, number: int) -> None:
     leader, follower = pty.openpty()
     streams = {"stdin": follower, "stdout": follower, "stderr": follower}
@@ -158,7 +163,9 @@ def test_an_output_that_nobody_reads_stops_nothing(folder: Path) -> None:
     os.close(writing)
 
 
-@pytest.mark.parametrize("shell", ["2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+@pytest.mark.parametrize(
+    "shell", [pytest.param("2>&-", marks=SLOW), "<&- >&- 2>&-", pytest.param(">/dev/full 2>/dev/full", marks=SLOW)]
+)
 def test_outputs_that_are_closed_or_full_from_the_start_change_nothing(folder: Path, shell: str) -> None:
     with running(folder, "--json", shell=shell) as server:
         server.ready()

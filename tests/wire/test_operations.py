@@ -98,8 +98,9 @@ def test_what_cannot_work_is_said_before_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from undiced.cli.app import run
+    from undiced.core.exits import Exit
 
     named = {"CERT": str(certificate[0]), "KEY": str(certificate[1])}
     monkeypatch.setattr("sys.argv", ["undiced", "serve", "--port", "0", *(named.get(word, word) for word in options)])
-    assert run() == 1
+    assert run() == Exit.USAGE
     assert message in capfd.readouterr().err

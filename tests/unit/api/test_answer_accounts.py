@@ -120,7 +120,7 @@ def check(case: Case, engine: EagerEngine, reply: Reply, metrics: str) -> None:
 
 
 @given(CASES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_events_and_metrics_count_what_the_client_was_told(case: Case) -> None:
     check(case, *asyncio.run(run(case)))
 

@@ -16,6 +16,7 @@ from undiced.validation.joint import Sample
 from undiced.validation.table import claim_table, kept_line
 
 
+@pytest.mark.slow
 def test_intervals_hold_their_quantiles_in_order(monkeypatch):
     speed = Claim("speed", "tokens/s", "wse3", 1.1, lambda t: 1e6 / (100 + t.sample.costs.step_software))
     gain = Claim("gain", "x", "wse2", None, lambda t: t.sample.costs.vector_setup)

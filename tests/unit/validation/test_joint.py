@@ -18,7 +18,7 @@ def test_wide_ranges_are_drawn_by_their_logarithm():
     assert Assumed("bandwidth", 1e9, 1e11).at(0.5) == pytest.approx(1e10)
 
 
-@pytest.mark.parametrize("machine", ["wse2", "wse3"])
+@pytest.mark.parametrize("machine", [pytest.param("wse2", marks=pytest.mark.slow), "wse3"])
 def test_samples_that_are_kept_meet_the_calibration_rows(machine):
     found = [sample for sample in samples(machine, 6) if sample is not None]
     assert len(found) > 2
