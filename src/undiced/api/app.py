@@ -12,6 +12,8 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from undiced.api.anthropic.endpoints import count_tokens, messages
+from undiced.api.anthropic.errors import PATHS
 from undiced.api.control import control
 from undiced.api.embeddings import embeddings
 from undiced.api.endpoints import chat_completions, completions, input_tokens
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
-_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages"})
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = logging.getLogger("undiced.api")
 
@@ -45,6 +47,8 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/chat/completions/control", control, methods=["POST"]),
             Route("/v1/chat/completions/input_tokens", input_tokens, methods=["POST"]),
             Route("/v1/completions", completions, methods=["POST"]),
+            Route("/v1/messages", messages, methods=["POST"]),
+            Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
             Route("/v1/embeddings", embeddings, methods=["POST"]),
             Route("/v1/tokenize", tokenize, methods=["POST"]),
             Route("/v1/detokenize", detokenize, methods=["POST"]),
@@ -94,7 +98,9 @@ class _Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started, entry.status = True, message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id), *verdict.fields]
+                names = (b"x-request-id", b"request-id") if path in PATHS else (b"x-request-id",)
+                ids = [(name, request_id) for name in names]
+                message["headers"] = [*message.get("headers", ()), *ids, *verdict.fields]
                 if path in _COUNTED:
                     requests.labels(path, str(message["status"])).inc()
             await send(message)
@@ -103,7 +109,7 @@ class _Edge:
             refused = verdict.error or (None if verdict.preflight else self.lock.refusal(scope))
             if refused is not None:
                 entry.error = refused.code
-                await error_response(refused, scope["undiced.request_id"])(scope, receive, traced)
+                await error_response(refused, scope["undiced.request_id"], path=path)(scope, receive, traced)
             elif verdict.preflight:
                 await Response(status_code=204)(scope, receive, traced)
             elif path == "*":  # OPTIONS * asks about the server as a whole
@@ -117,7 +123,7 @@ class _Edge:
             entry.error = "internal_error"
             if not started:
                 error = EngineError("The server failed while it worked on this request.", remedy="Try again.")
-                await error_response(error, scope["undiced.request_id"])(scope, receive, traced)
+                await error_response(error, scope["undiced.request_id"], path=path)(scope, receive, traced)
         finally:
             entry.write()
 
@@ -132,7 +138,11 @@ async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, UndicedError)
     request.scope["undiced.entry"].error = error.code
     return error_response(
-        error, request.scope["undiced.request_id"], retry_after_s=service.settings.retry_after_s, headers=headers
+        error,
+        request.scope["undiced.request_id"],
+        path=request.scope["path"],
+        retry_after_s=service.settings.retry_after_s,
+        headers=headers,
     )
 
 

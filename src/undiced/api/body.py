@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from undiced.api.anthropic.fields import MESSAGES_FIELDS
+from undiced.api.anthropic.schemas import CountBody, MessagesBody
 from undiced.api.budget import Budget, Held
 from undiced.api.errors import BodyTooLargeError, ClientClosedError, MediaTypeError, RequestTimeoutError
 from undiced.api.field_table import (
@@ -59,6 +61,8 @@ _FIELDS: dict[type[msgspec.Struct], Examiner] = {
     EmbeddingBody: EMBEDDING_FIELDS,
     TokenizeBody: TOKENIZE_FIELDS,
     DetokenizeBody: DETOKENIZE_FIELDS,
+    MessagesBody: MESSAGES_FIELDS,
+    CountBody: MESSAGES_FIELDS,
 }
 
 

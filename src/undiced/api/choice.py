@@ -33,5 +33,5 @@ class Choice:
         if delta.usage is not None:
             reason = delta.usage.finish_reason
             told = "tool_calls" if reason == "stop" and fold.calls else reason
-            pieces.append(Piece(self.index, "content", "", None, fold.tokens, told))
+            pieces.append(Piece(self.index, "content", "", None, fold.tokens, told, stop=fold.stop))
         return pieces

@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         entry = self._entry(exchange)
         entry.status, entry.error = error.status, error.code
         entry.write()
-        body = error_body(error, entry.request_id)
+        body = error_body(error, entry.request_id, entry.path)
         fields = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
         fields |= retry_headers(error, self.limits.retry_after_s)
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

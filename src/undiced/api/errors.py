@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.api.anthropic import errors as anthropic
 from undiced.api.encoding import encode
 from undiced.core.errors import InvalidRequestError, QueueFullError, UnavailableError, UndicedError
 
@@ -129,8 +130,10 @@ def error_object(error: UndicedError, request_id: str) -> dict[str, object]:
     return {"message": str(error), "type": error.kind, "param": error.param, "code": error.code, "id": request_id}
 
 
-def error_body(error: UndicedError, request_id: str) -> bytes:
-    """The JSON body of an error response."""
+def error_body(error: UndicedError, request_id: str, path: str = "") -> bytes:
+    """The JSON body of an error response, as clients of that path read it."""
+    if path in anthropic.PATHS:
+        return anthropic.error_body(error, request_id)
     return encode({"error": error_object(error, request_id), "status_code": error.status})
 
 
@@ -149,7 +152,12 @@ def retry_headers(error: UndicedError, default_s: float) -> dict[str, str]:
 
 
 def error_response(
-    error: UndicedError, request_id: str, *, retry_after_s: float = 5.0, headers: Mapping[str, str] | None = None
+    error: UndicedError,
+    request_id: str,
+    *,
+    path: str = "",
+    retry_after_s: float = 5.0,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error as an HTTP response."""
     fields = {**retry_headers(error, retry_after_s), **(headers or {})}
@@ -157,4 +165,4 @@ def error_response(
         fields["connection"] = "close"
     if isinstance(error, KeyRefusedError):
         fields["www-authenticate"] = "Bearer"
-    return Response(error_body(error, request_id), error.status, headers=fields, media_type="application/json")
+    return Response(error_body(error, request_id, path), error.status, headers=fields, media_type="application/json")

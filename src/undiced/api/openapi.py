@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from undiced.api.anthropic import fields as anthropic
+from undiced.api.anthropic.schemas import CountBody, MessagesBody
 from undiced.api.field_table import TABLE
 from undiced.api.fields import ANY, Fate, Where
 from undiced.api.limits import RANGES, WHOLE
@@ -38,6 +40,20 @@ _KINDS: dict[str, tuple[str, Where]] = {  # which schema describes the objects o
     "Reasoning": ("reasoning.", Where.CHAT),
     "ThinkingSwitch": ("thinking.", Where.CHAT),
 }
+_OF_MESSAGES = {  # the same of the Messages API
+    "MessagesBody": "",
+    "CountBody": "",
+    "InputMessage": "messages[].",
+    "Block": "messages[].content[].",
+    "TextBlock": "system[].",
+    "ClientTool": "tools[].",
+    "ToolUse": "tool_choice.",
+    "ThinkingConfig": "thinking.",
+    "OutputConfig": "output_config.",
+    "OutputFormat": "output_config.format.",
+}
+_MESSAGES: Schema = {"max_tokens": 100, "messages": [{"role": "user", "content": "Name three primary colors."}]}
+_COUNT: Schema = {"messages": [{"role": "user", "content": "Name three primary colors."}]}
 _CHAT: Schema = {
     "messages": [{"role": "user", "content": "Name three primary colors."}],
     "temperature": 0,
@@ -61,6 +77,20 @@ _ERROR: Schema = {
         },
     },
 }
+_FAULT = "MessagesError"
+_FAULT_SCHEMA: Schema = {
+    "type": "object",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"enum": ["error"]},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+        },
+        "request_id": {"type": "string"},
+    },
+}
 _READ = {  # what is asked for with GET: (summary, media type)
     "/v1/models": ("The models that are served.", "application/json"),
     "/v1/models/{model_id}": ("One of them.", "application/json"),
@@ -75,7 +105,7 @@ _READ = {  # what is asked for with GET: (summary, media type)
 
 def document(version: str, *, key: bool) -> Schema:
     """The whole description. key: requests have to carry one."""
-    components = {**_bodies(), "Error": _ERROR}
+    components = {**_bodies(), "Error": _ERROR, _FAULT: _FAULT_SCHEMA}
     schemes = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -95,6 +125,14 @@ def _paths() -> Schema:
         "/v1/chat/completions": {"post": _post("chatCompletions", "Answers a conversation.", "ChatBody", _CHAT)},
         "/v1/chat/completions/input_tokens": {
             "post": _post("inputTokens", "Counts a conversation's tokens.", "ChatBody", _CHAT)
+        },
+        "/v1/messages": {
+            "post": _post(
+                "messages", "Answers a conversation in Anthropic's format.", "MessagesBody", _MESSAGES, _FAULT
+            )
+        },
+        "/v1/messages/count_tokens": {
+            "post": _post("countTokens", "Counts a conversation's tokens.", "CountBody", _COUNT, _FAULT)
         },
         "/v1/embeddings": {
             "post": _post("embeddings", "Turns texts into vectors.", "EmbeddingBody", {"input": "Hello"})
@@ -120,19 +158,19 @@ def _paths() -> Schema:
     return paths
 
 
-def _post(name: str, summary: str, body: str, example: Schema) -> Schema:
+def _post(name: str, summary: str, body: str, example: Schema, error: str = "Error") -> Schema:
     content = {"application/json": {"schema": {"$ref": _REF.format(name=body)}, "example": example}}
     answers = {"application/json": {"schema": _OBJECT}, "text/event-stream": {"schema": {"type": "string"}}}
     return {
         "operationId": name,
         "summary": summary,
         "requestBody": {"required": True, "content": content},
-        "responses": _responses(answers),
+        "responses": _responses(answers, error),
     }
 
 
-def _responses(content: Schema) -> Schema:
-    error = {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}}
+def _responses(content: Schema, name: str = "Error") -> Schema:
+    error = {"application/json": {"schema": {"$ref": _REF.format(name=name)}}}
     return {
         "200": {"description": "The answer.", "content": content},
         "default": {"description": "What is wrong, and what to do.", "content": error},
@@ -144,21 +182,27 @@ def _shown(kind: str) -> Schema:
 
 
 def _bodies() -> dict[str, Schema]:
-    kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody]
+    kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody, MessagesBody, CountBody]
     _, found = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
-    return {name: _described(name, schema) if name in _KINDS else schema for name, schema in found.items()}
+    return {name: _described(_lines(name), schema) if _lines(name) else schema for name, schema in found.items()}
 
 
 def _anything(_: type) -> Schema:
     return {"description": "Any value."}
 
 
-def _described(name: str, schema: Schema) -> Schema:
+def _lines(name: str) -> list[Field]:
+    """What is known of the members of an object; nothing of one whose members speak for themselves."""
+    if name in _OF_MESSAGES:
+        return list(anthropic.TABLE[_OF_MESSAGES[name]])
+    place, where = _KINDS.get(name, ("", Where(0)))
+    return [line for line in TABLE[place] if line.where & where and line.name != ANY]
+
+
+def _described(here: list[Field], schema: Schema) -> Schema:
     """A request's object with the meaning of its members; those that are harmless are in it, and refused ones named."""
-    place, where = _KINDS[name]
     typed = schema["properties"]
     assert isinstance(typed, dict)
-    here = [line for line in TABLE[place] if line.where & where and line.name != ANY]
     properties = {line.name: _member(line, typed.get(line.name, {})) for line in here if line.fate is not Fate.REFUSED}
     refused = sorted({line.name for line in here if line.fate is Fate.REFUSED})
     described: Schema = {**schema, "properties": properties}

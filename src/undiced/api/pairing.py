@@ -52,7 +52,7 @@ def _refuse_waiting(waiting: dict[str, str]) -> None:
         raise InvalidRequestError(
             f"{place}: the call '{id_[:64]}' has no result.",
             param=place,
-            remedy="Send a message with the role tool and that tool_call_id behind it.",
+            remedy="Send its result, with that tool_call_id, behind it.",
         )
 
 

@@ -48,9 +48,12 @@ class Places:
 
     def rename(self, error: UndicedError) -> None:
         """Name places as they are called here, in the member that has the place and in sentences."""
-        if error.param is not None:
-            error.param = self.own(error.param)
-        error.message, error.remedy = self._told(error.message), self._told(error.remedy)
+        place = error.param or ""
+        if place and re.match(re.escape(place) + r"(?![\w.\[])", error.message):
+            error.message = self.own(place) + self._told(error.message[len(place) :])
+        else:
+            error.message = self._told(error.message)
+        error.param, error.remedy = self.own(place) or None, self._told(error.remedy)
         error.args = (error.message,)
 
     def _told(self, text: str) -> str:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from undiced.api.answer import Answer
     from undiced.api.writer import Writer
 
-PING = b": ping\n\n"
 _CANCEL_GRACE_S = 5.0
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -145,9 +144,9 @@ class AnswerResponse(Response):
     async def _fail(self, error: UndicedError, scope: Scope, receive: Receive, send: Send) -> None:
         scope["undiced.entry"].error = error.code
         if not self._started:
-            await error_response(error, self.form.request_id, retry_after_s=self.service.settings.retry_after_s)(
-                scope, receive, send
-            )
+            wait_s = self.service.settings.retry_after_s
+            response = error_response(error, self.form.request_id, path=scope["path"], retry_after_s=wait_s)
+            await response(scope, receive, send)
             return
         self._over = True
         self.service.metrics.stream_errors.labels(error.code).inc()
@@ -174,4 +173,4 @@ class AnswerResponse(Response):
                 continue
             await self._start(send)
             self._written_s = clock()
-            await send({"type": "http.response.body", "body": PING, "more_body": True})
+            await send({"type": "http.response.body", "body": self.writer.alive(), "more_body": True})

@@ -45,8 +45,11 @@ class Turn:
     apart: bool
 
 
-async def turn_of(call: Call[ChatBody], name: str) -> Turn:
+async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False) -> Turn:
     """The turn that a chat request asks for.
+
+    Args:
+        cut: an answer that could be too long for the context ends with it, instead of being refused.
 
     Raises:
         UndicedError: what is wrong with the request; `param` names a member of the chat request.
@@ -54,6 +57,8 @@ async def turn_of(call: Call[ChatBody], name: str) -> Turn:
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
     dialect = deployment.dialect
     job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
+    if cut:
+        job = replace(job, max_tokens=None, usual_tokens=job.max_tokens)
     box, form = toolbox(wire, dialect, settings), await form_of(wire)
     told, most = shown(wire, dialect, json=form is not None), budget(wire, dialect)
     options = prompt_options(wire, box)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from undiced.core.errors import UndicedError
     from undiced.text import Piece
 
+PING = b": ping\n\n"
+
 
 class Writer(ABC):
     """Writes the answer to one request, streamed or whole."""
@@ -29,6 +31,10 @@ class Writer(ABC):
     @abstractmethod
     def finish(self, piece: Piece, tally: Tally | None) -> bytes:
         """The last events of a choice, whose last piece has the reason. tally: of the request, with the last choice."""
+
+    def alive(self) -> bytes:
+        """What keeps a silent stream open."""
+        return PING
 
     def end(self, tally: Tally) -> bytes:
         """What closes a stream."""

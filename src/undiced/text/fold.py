@@ -120,7 +120,7 @@ class Piece:
         index: which of the answers to one request.
         logprobs: of the tokens that came with it, or None if nobody asked.
         tokens: the answer's tokens so far.
-        finish: why the answer ended; set on the last piece only.
+        finish: why the answer ended; set on the last piece only. stop: the stop string that did, or None.
         name: of the function whose call begins here.
     """
 
@@ -131,6 +131,7 @@ class Piece:
     tokens: int
     finish: str | None = None
     name: str = ""
+    stop: str | None = None
 
 
 class Fold:
@@ -144,8 +145,9 @@ class Fold:
     """
 
     __slots__ = (
-        "_channel", "_channels", "_detokenizer", "_echo", "_held", "_index", "_marks", "_matcher", "_min_tokens",
-        "_prompt", "_rows", "_stop_row", "_stop_text", "_unmark", "calls", "reasoning", "stopped", "tokens",
+        "_channel", "_channels", "_detokenizer", "_echo", "_ending", "_held", "_index", "_marks", "_matcher",
+        "_min_tokens", "_named", "_prompt", "_rows", "_stop_row", "_stop_text", "_stop_tokens", "_unmark", "calls",
+        "reasoning", "stopped", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +163,9 @@ class Fold:
         self._detokenizer = Detokenizer(tokenizer, continuation=options.continues, names=not options.skip_special)
         self._marks = _marks(options.stop_names) if options.skip_special else {}
         self._unmark = {ord(mark): None for mark in self._marks.values()}
+        self._named = {ord(mark): options.stop_names[token] for token, mark in self._marks.items()}
+        self._stop_tokens = {token: name for token, name in options.stop_names.items() if name in options.stops}
+        self._ending: str | None = None  # the stop string that is the name of the stop token that ended the answer
         stops = options.stops + _marked(options.stops, options.stop_names, self._marks)
         self._matcher = StopMatcher(stops, include=options.include_stop) if stops else None
         self._rows = Rows(tokenizer, self._detokenizer.spell, len(options.echo)) if options.logprobs else None
@@ -182,8 +187,10 @@ class Fold:
 
     @property
     def stop(self) -> str | None:
-        """The stop string that was completed, or None."""
-        return None if self._matcher is None else self._matcher.stop
+        """The stop string that was completed, as the request has it, or None."""
+        if self._matcher is None or self._matcher.stop is None:
+            return self._ending
+        return self._matcher.stop.translate(self._named)
 
     def push(self, new: Tokens) -> list[Piece]:
         """Take tokens in; returns what they make certain: a piece at least, or nothing where there is nothing to say.
@@ -197,6 +204,8 @@ class Fold:
         self._echo = ""
         if self._prompt is not None and (new.prompt_logprobs or not self.tokens):
             pieces[0].logprobs = self._prompt.rows(new.prompt_logprobs, new.prompt_top)
+        if new.stop_token is not None:
+            self._ending = self._stop_tokens.get(new.stop_token)
         textless = len(tokens) - 1 if new.stop_token is not None and not self._stop_text else len(tokens)
         for at, token in enumerate(tokens):
             self.tokens += 1

@@ -1,0 +1,59 @@
+"""The endpoints of the Messages API: a body is translated to a chat request, and its answer is told as a message."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from undiced.api.anthropic.events import MessageWriter
+from undiced.api.anthropic.schemas import CountBody, MessagesBody
+from undiced.api.anthropic.translate import translated
+from undiced.api.call import Call, holding, receive
+from undiced.api.encoding import encode
+from undiced.api.turn import prompt_tokens, turn_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from undiced.api.anthropic.translate import Translated
+    from undiced.api.schemas import ChatBody
+    from undiced.api.validate import Job
+
+_BETA = "?beta"  # clients ask for the same with it
+
+
+@holding
+async def messages(request: Request) -> Response:
+    """POST /v1/messages."""
+    call, means = await _received(request, MessagesBody)
+    with means.places.named():
+        turn = await turn_of(call, "msg_" + secrets.token_hex(12), cut=True)
+    job, most = _named(turn.job, means), turn.job.usual_tokens
+    return call.answer(job, turn.name, turn.choices, lambda head: MessageWriter(head, omits=means.omits, most=most))
+
+
+@holding
+async def count_tokens(request: Request) -> Response:
+    """POST /v1/messages/count_tokens: how long the prompt of a message is."""
+    call, means = await _received(request, CountBody)
+    with means.places.named():
+        count = await prompt_tokens(call)
+    return Response(encode({"input_tokens": count}), media_type="application/json")
+
+
+async def _received(request: Request, kind: type[CountBody]) -> tuple[Call[ChatBody], Translated]:
+    call = await receive(request, kind)
+    means = translated(call.wire, call.deployment.card.efforts)
+    unknown = (*(name for name in call.unknown if name != _BETA), *means.skipped)
+    told = (call.request_id, call.tag, call.started_s)
+    return Call(call.service, call.deployment, means.body, unknown, *told), means
+
+
+def _named(job: Job, means: Translated) -> Job:
+    """The job, whose form names what it ignores as this request does."""
+    if job.form is None or not job.form.ignored:
+        return job
+    return replace(job, form=replace(job.form, ignored=tuple(map(means.places.own, job.form.ignored))))
