@@ -242,7 +242,7 @@ class Fold:
         self.reasoning += thinking or channels.thinking
         self._spread(pieces, runs)
         self.stopped = self.stopped or (channels.ended and self.tokens > self._min_tokens)
-        return bool(runs)
+        return bool(runs) or self.stopped
 
     def _let_go(self, pieces: list[Piece]) -> None:
         """Rows that were held go with what their tokens turned out to be."""

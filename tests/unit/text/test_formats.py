@@ -220,5 +220,26 @@ def test_a_stop_string_is_looked_for_in_content_alone_and_with_the_blanks_that_i
 
 def test_the_only_call_ends_the_answer_at_its_last_token() -> None:
     of = TRANSCRIPTS["mistral, a list"]
-    fold, _ = folded(of, single=True)
-    assert fold.stopped and fold.tokens == of.text.index(", {") - len("[TOOL_CALLS]") + 1
+    for size in (1, 1000):
+        fold, pieces = folded(of, single=True, size=size)
+        assert fold.stopped and fold.tokens == of.text.index(", {") - len("[TOOL_CALLS]") + 1
+        assert sum(len(piece.logprobs or ()) for piece in pieces) == fold.tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("hermes", '<tool_call>{"name": "a\\ud800", "arguments": "\\ud800"}', [("call", "a\ufffd", "\ufffd")]),
+        ("hermes", '<tool_call>{"name": "f", "arguments": {}, "parameters": {"a": 1}}', [("call", "f", "{}")]),
+        ("hermes", '<tool_call>{"name": "f", "arguments": null}', [("call", "f", "{}")]),
+        ("pythonic", "[now(a='\\ud800')]", [("call", "now", '{"a": "\ufffd"}')]),
+        ("pythonic", "[now(a=1e999)]", [("content", "[now(a=1e999)]")]),
+        ("pythonic", "[now(" + "[" * 500 + ")]", [("content", "[now(" + "[" * 500 + ")]")]),
+        ("llama", '{"name": "now", "parameters": ' + "[" * 500, [("call", "now", "[" * 500)]),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_no_client_could_read_is_told_in_some_way(name: str, text: str, expected: list) -> None:
+    found = heard(runs(Transcript(name, text, [])))
+    assert found == expected
+    json.dumps(found, ensure_ascii=False).encode()

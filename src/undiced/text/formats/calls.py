@@ -72,7 +72,7 @@ def call_object(tape: Tape, known: Collection[str] | None = None) -> Step[None]:
             name = yield from string(tape)
             if not name or (known is not None and name not in known):
                 raise NotACallError
-        elif key in ARGUMENTS and name:
+        elif key in ARGUMENTS and name and not begun:
             tape.call(name)
             begun = True
             yield from arguments(tape, tape.argue)
@@ -114,8 +114,12 @@ def string(tape: Tape) -> Step[str]:
         raise NotACallError
     parts: list[str] = []
     yield from tape.json(parts.append)
-    found: str = json.loads("".join(parts))
-    return found
+    return _sound(json.loads("".join(parts)))
+
+
+def _sound(text: str) -> str:
+    """Without lone surrogates, which escapes can spell but no text has."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def expect(tape: Tape, char: str) -> Step[None]:
@@ -186,7 +190,9 @@ def python_arguments(text: str) -> str | None:
         if not isinstance(tree, ast.Call) or tree.args:
             return None
         found = {one.arg: _literal(one.value) for one in tree.keywords if one.arg}
-        return None if len(found) < len(tree.keywords) else json.dumps(found, ensure_ascii=False, allow_nan=False)
+        return (
+            None if len(found) < len(tree.keywords) else _sound(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        )
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
 
