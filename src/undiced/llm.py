@@ -92,8 +92,11 @@ class LLM:
         max_batch: sequences that run together; more wait.
         max_context: positions a sequence may reach.
         progress: called with (bytes, bytes in all) while fetching and while packing weights.
+        tool_format, thinking_format: how the model writes calls and thoughts, where its chat template doesn't tell;
+            `none` is none.
 
     Raises:
+        InvalidRequestError: there is no such format.
         UndicedError: as `compile_for_host`.
     """
 
@@ -105,13 +108,18 @@ class LLM:
         max_batch: int = 8,
         max_context: int | None = None,
         progress: Progress | None = None,
+        tool_format: str = "",
+        thinking_format: str = "",
     ) -> None:
         from undiced.checkpoint import own_sampling
         from undiced.engine.host import HostBackend
         from undiced.serve.loop import EngineLoop
         from undiced.serve.shared import SharedLoop
         from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
+        from undiced.text.formats import check_names
 
+        check_names(tool_format, thinking_format)
+        self._formats = (tool_format, thinking_format)
         compiled = compile_for_host(
             model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
         )
@@ -151,7 +159,7 @@ class LLM:
         """How the model writes thoughts and calls."""
         from undiced.text.formats import Dialect
 
-        return Dialect() if self._chat is None else self._chat.dialect(self.config.family)
+        return Dialect() if self._chat is None else self._chat.dialect(self.config.family, *self._formats)
 
     def generate(
         self,

@@ -18,7 +18,7 @@ from live import Server, running, scripted
 from support.transcripts import TOOLS, TRANSCRIPTS
 
 from undiced import LLM, SamplingParams
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, UnsupportedError
 
 pytestmark = pytest.mark.wire
 OFFERED = [
@@ -199,3 +199,9 @@ def test_a_python_program_hears_calls_and_thoughts(tmp_path) -> None:
             llm.chat("x", tools=[PICK], tool_choice={"type": "function", "function": {"name": "no"}})
         pieces = [(piece, so_far.reasoning) for piece, so_far in llm.stream([ask], SamplingParams(max_tokens=4))]
         assert not any(piece for piece, _ in pieces) and len(pieces[-1][1].strip()) > 0
+    with LLM(folder, threads=1, tool_format="none", thinking_format="none") as deaf:
+        assert deaf.chat("x", params)[0].outputs[0].reasoning == ""
+        with pytest.raises(UnsupportedError, match="tools"):
+            deaf.chat("x", tools=[PICK])
+    with pytest.raises(InvalidRequestError, match="no tool format 'morse'"):
+        LLM(folder, tool_format="morse")
