@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from undiced.api.anthropic.schemas import MessagesBody
 from undiced.api.field_table import TABLE
 from undiced.api.schemas import ChatBody, CompletionBody
 
@@ -20,15 +21,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import build_caller
 
 CALLER = build_caller(text="ok", context=200)
-CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+CHAT, TEXT, MESSAGE, COUNT = "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens"
+ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 GOOD = {
-    CHAT: {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    CHAT: ASK,
+    MESSAGE: {**ASK, "max_tokens": 90},
     TEXT: {"model": "m", "prompt": "hi"},
 }
 FIELDS = [(CHAT, name) for name in ChatBody.__struct_fields__]
 FIELDS += [(TEXT, name) for name in CompletionBody.__struct_fields__]
+FIELDS += [(MESSAGE, name) for name in MessagesBody.__struct_fields__]
 OTHERS = sorted({line.name for line in TABLE[""]} - {name for _, name in FIELDS})[::10]  # test_fields has them all
-FIELDS += [(path, name) for path in (CHAT, TEXT) for name in OTHERS]
+FIELDS += [(path, name) for path in (CHAT, TEXT, MESSAGE) for name in OTHERS]
 DEEP = 100_000
 NASTY = {  # as it stands in the JSON
     "null": "null",
@@ -86,8 +90,11 @@ def answer_of(method: str, path: str, body: bytes = b"", headers: dict[str, str]
     assert reply.status in ANSWERED, reply.body[:500]
     if reply.status != 200:
         error = reply.json["error"]
-        assert error["message"] and error["type"] and error["code"] and len(error["message"]) < 1000
-        assert reply.json["status_code"] == reply.status
+        assert error["message"] and error["type"] and len(error["message"]) < 1000
+        if path in (MESSAGE, COUNT):
+            assert reply.json["type"] == "error" and reply.json["request_id"]
+        else:
+            assert error["code"] and reply.json["status_code"] == reply.status
     CALLER.engine.submitted.clear()
     return reply.status
 
@@ -98,8 +105,8 @@ def still_serves():
     yield
     for path, body in GOOD.items():
         reply = CALLER.post(path, body)
-        choice = reply.json["choices"][0]
-        assert reply.status == 200 and choice.get("text", choice.get("message", {}).get("content")) == "ok"
+        said = reply.json["content"] if path == MESSAGE else reply.json["choices"][0]
+        assert reply.status == 200 and "ok" in str(said)
     assert not CALLER.service.running and not CALLER.deployment.prompts._waiting
 
 
@@ -151,7 +158,54 @@ def test_nested_fields_and_keys_take_or_refuse_every_value(nasty):
     answer_of("POST", TEXT, b'{"model":"m","prompt":[[' + value + b"]]}")
 
 
-@pytest.mark.parametrize("path", [CHAT, TEXT])
+@pytest.mark.parametrize("nasty", NASTY)
+def test_nested_members_of_a_message_take_or_refuse_every_value(nasty):
+    value = raw(NASTY[nasty])
+    for role, block in (
+        (b"user", b"%b"),
+        (b"user", b'{"type":%b}'),
+        (b"user", b'{"type":"text","text":%b}'),
+        (b"user", b'{"type":"text","text":"x","cache_control":%b}'),
+        (b"user", b'{"type":"image","source":%b}'),
+        (b"user", b'{"type":"tool_result","tool_use_id":%b}'),
+        (b"user", b'{"type":"tool_result","tool_use_id":"1","content":%b}'),
+        (b"user", b'{"type":"tool_result","tool_use_id":"1","content":[{"type":"text","text":%b}]}'),
+        (b"user", b'{"type":"tool_result","tool_use_id":"1","content":[%b],"is_error":true}'),
+        (b"assistant", b'{"type":"thinking","thinking":%b}'),
+        (b"assistant", b'{"type":"thinking","thinking":"","signature":%b}'),
+        (b"assistant", b'{"type":"redacted_thinking","data":%b}'),
+        (b"assistant", b'{"type":"tool_use","id":%b,"name":"f","input":{}}'),
+        (b"assistant", b'{"type":"tool_use","id":"1","name":"f","input":%b}'),
+        (b"system", b'{"type":"text","text":%b}'),
+    ):
+        turn = b'{"role":"%b","content":[%b]}' % (role, block % value)
+        answer_of("POST", COUNT, b'{"messages":[{"role":"user","content":"x"},' + turn + b"]}")
+    for member in (
+        b'"messages":[{"role":%b,"content":"x"}]',
+        b'"system":[{"type":"text","text":%b}]',
+        b'"tools":[{"name":%b,"input_schema":{}}]',
+        b'"tools":[{"type":%b,"name":"f","input_schema":{}}],"tool_choice":{"type":"none"}',
+        b'"tools":[{"name":"f","input_schema":%b}]',
+        b'"tool_choice":{"type":%b}',
+        b'"tool_choice":{"type":"tool","name":%b}',
+        b'"tool_choice":{"type":"auto","disable_parallel_tool_use":%b}',
+        b'"thinking":{"type":%b}',
+        b'"thinking":{"type":"enabled","budget_tokens":%b}',
+        b'"thinking":{"type":"adaptive","display":%b}',
+        b'"output_config":{"effort":%b}',
+        b'"output_config":{"format":{"type":%b}}',
+        b'"output_config":{"format":{"type":"json_schema","schema":%b}}',
+        b'"stop_sequences":[%b]',
+    ):
+        good = (
+            b'"max_tokens":9'
+            if b'"messages"' in member
+            else b'"max_tokens":9,"messages":[{"role":"user","content":"x"}]'
+        )
+        answer_of("POST", MESSAGE, b"{" + good + b"," + member % value + b"}")
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT, MESSAGE, COUNT])
 @pytest.mark.parametrize("nasty", NASTY)
 def test_no_value_is_a_body_of_its_own(path, nasty):
     assert answer_of("POST", path, raw(NASTY[nasty])) == 400
@@ -159,7 +213,9 @@ def test_no_value_is_a_body_of_its_own(path, nasty):
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]
 PATHS = st.one_of(
-    st.sampled_from([CHAT, TEXT, "/v1/models", "/v1/models/m", "/v1/tcp_warming", "/health", "/metrics", "/"]),
+    st.sampled_from(
+        [CHAT, TEXT, MESSAGE, COUNT, "/v1/models", "/v1/models/m", "/v1/tcp_warming", "/health", "/metrics", "/"]
+    ),
     st.text(max_size=40).map(lambda text: "/v1/models/" + text),
     st.text(max_size=40).map(lambda text: "/static/" + text),
     st.text(max_size=40).map(lambda text: "/" + text),

@@ -42,3 +42,25 @@ def test_a_streamed_token_costs_microseconds(make, begin):
         costs.append((time.process_time() - began) / TOKENS * 1e6)
     assert len(reply.writes) > TOKENS - len(CALL)
     assert min(costs) < MOST_US, costs
+
+
+@pytest.mark.parametrize("begin", [b"", b"<think>", CALL], ids=["content", "thought", "call"])
+def test_a_token_of_a_message_costs_about_what_one_of_a_chat_does(make, begin):
+    caller = make(context=10 * TOKENS, **({"dialect": DIALECT} if begin else {}))
+    caller.engine.submit = deltas(begin)
+    ask = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": TOKENS, "stream": True}
+    chats, messages = [], []
+    for _ in range(3):
+        tools = {"tools": [{"function": {"name": "f"}}]} if begin else {}
+        chats.append(cost_us(lambda tools=tools: caller.chat(stream=True, **tools)))
+        tools = {"tools": [{"name": "f", "input_schema": {}}]} if begin else {}
+        messages.append(cost_us(lambda tools=tools: caller.post("/v1/messages", ask | tools)))
+    assert min(messages) < min(chats) / 0.7, (messages, chats)
+
+
+def cost_us(call) -> float:
+    """Processor time per streamed token."""
+    began = time.process_time()
+    reply = call()
+    assert len(reply.writes) > TOKENS - len(CALL)
+    return (time.process_time() - began) / TOKENS * 1e6

@@ -20,9 +20,14 @@ _TYPES = {
     503: "overloaded_error",
 }
 
+_THREAD = "thread"
+_NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": [_THREAD]}  # clients then go on without
+
 
 def error_body(error: UndicedError, request_id: str) -> bytes:
     """The JSON body of an error response, and of the event that ends a stream."""
     usual = "invalid_request_error" if error.status < 500 else "api_error"
-    found = {"type": _TYPES.get(error.status, usual), "message": str(error)}
+    found: dict[str, object] = {"type": _TYPES.get(error.status, usual), "message": str(error)}
+    if error.param == _THREAD:
+        found["details"] = _NO_THREADS
     return encode({"type": "error", "error": found, "request_id": request_id})

@@ -10,7 +10,6 @@ from undiced.api.fields import Examiner, Field, Json, Table, Where, harmless, re
 
 _OURS = "Anthropic"
 _NEVER: tuple[Json, ...] = ()
-_PROMPT = "the prompt would be another one"
 _CACHE = harmless(_OURS, "hints for a cache that is automatic here", "cache_control")
 _BACK = "parts of an answer that is sent back"
 
@@ -45,7 +44,7 @@ TABLE: Table = {
         *harmless(_OURS, "what another service does when it fails", "fallbacks", "fallback_credit_token"),
         *harmless(_OURS, "versions and reports of another service", "betas", "anthropic_version", "diagnostics"),
         *refused(_OURS, "there are no such tools", container=_NEVER, mcp_servers=([],)),
-        *refused(_OURS, _PROMPT, remedy="Send messages.", thread=_NEVER),
+        *refused(_OURS, "no conversation is kept here", remedy="Send all messages.", thread=_NEVER),
         *refused(_OURS, "it has another name", remedy="Use output_config.format.", output_format=_NEVER),
         *refused(_OURS, "it has another name", remedy="Use max_tokens.", max_tokens_to_sample=_NEVER),
     ),
