@@ -131,13 +131,18 @@ PICK = {
 }
 
 
-def test_a_model_of_noise_thinks_as_long_as_it_may_and_calls_what_it_must(tmp_path) -> None:
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A tiny model of random weights, whose template opens a thought and tells of tools."""
+    folder = make_folder(tmp_path_factory.mktemp("noise") / "model", template=TEMPLATE, context=2048)
+    with running("--threads", "1", model=str(folder)) as server:
+        yield server
+
+
+def test_a_model_of_noise_thinks_as_long_as_it_may_and_calls_what_it_must(noise: Server) -> None:
     """Random weights say nothing that makes sense; what is a call here is one because the grammar held it."""
-    folder = make_folder(tmp_path / "noise", template=TEMPLATE, context=512)
-    with (
-        running("--threads", "1", model=str(folder)) as server,
-        openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
-    ):
+    server = noise
+    with openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client:
         ask = {"model": server.model, "messages": [{"role": "user", "content": "x"}], "seed": 1}
         for choice in ("required", {"type": "function", "function": {"name": "pick"}}):
             for seed in range(3):
@@ -156,12 +161,9 @@ def test_a_model_of_noise_thinks_as_long_as_it_may_and_calls_what_it_must(tmp_pa
         assert again.usage.completion_tokens == 5
 
 
-def test_a_stream_that_thinks_is_told_to_stop_thinking(tmp_path) -> None:
-    folder = make_folder(tmp_path / "noise", template=TEMPLATE, context=4096)
-    with (
-        running("--threads", "1", model=str(folder)) as server,
-        openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client,
-    ):
+def test_a_stream_that_thinks_is_told_to_stop_thinking(noise: Server) -> None:
+    server = noise
+    with openai.OpenAI(base_url=server.v1, api_key="none", max_retries=0) as client:
         stream = client.chat.completions.create(
             model=server.model, messages=[{"role": "user", "content": "x"}], stream=True, temperature=0,
             max_tokens=1500, extra_body={"ignore_eos": True, "logit_bias": {"2": -100}},

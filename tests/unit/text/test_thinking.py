@@ -8,6 +8,8 @@ import pytest
 
 from undiced.core.errors import InvalidRequestError, UnsupportedError
 from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Thinking
+from undiced.text.renderer import Renderer
+from undiced.text.thinking import EFFORTS, efforts, thinking_variables
 
 SWITCH = """{%- for message in messages %}{{ message.role }}: {{ message.content }}
 {% endfor %}{%- if add_generation_prompt %}assistant:
@@ -123,3 +125,63 @@ def test_documents_are_refused_where_the_template_reads_none():
     assert refusal.value.param == "documents"
     source = "{% for document in documents %}{{ document.text }}{% endfor %}" + PLAIN
     assert prompt(source, documents=[{"title": "a", "text": "b"}]) == "bhi"
+
+
+CHANNELS = EFFORT + "<|channel|>"
+WORDS = EFFORT.replace('"medium" %}', '"medium" if false else "max" %}')  # names two words
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (PLAIN, ()),
+        (ALWAYS, EFFORTS[1:]),
+        (SWITCH, EFFORTS),
+        (EFFORT, EFFORTS[1:]),
+        (CHANNELS, ("low", "medium", "high")),
+        (WORDS, ("medium", "max")),
+        (WORDS + "{{ enable_thinking }}", ("none", "medium", "max")),
+    ],
+)
+def test_the_efforts_that_a_model_takes_are_found(source, expected):
+    assert efforts(Renderer(source, None, {}).variables, source) == expected
+
+
+@pytest.mark.parametrize("effort", ["none", "minimal", "xhigh"])
+def test_an_effort_that_a_model_does_not_take_is_refused_with_those_that_it_takes(effort):
+    with pytest.raises(UnsupportedError, match="low, medium, high") as refusal:
+        thinking_variables(Thinking(None, effort, "reasoning_effort"), {"reasoning_effort"}, CHANNELS)
+    assert refusal.value.param == "reasoning_effort"
+
+
+TALK = [
+    {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "b", "reasoning_content": "first"},
+    {"role": "user", "content": "c"},
+    {"role": "assistant", "content": "d", "reasoning_content": "second"},
+]
+KEEPS = (
+    "{% for m in messages %}[{{ m.content }}{% if m.reasoning_content %}({{ m.reasoning_content }}){% endif %}]"
+    "{% endfor %}"
+)
+DROPS = KEEPS.replace("if m.reasoning_content", "if m.reasoning_content and loop.last")
+CHOOSES = KEEPS.replace("if m.reasoning_content", "if m.reasoning_content and (loop.last or not clear_thinking)")
+
+
+@pytest.mark.parametrize(
+    ("source", "usual", "kept"), [(KEEPS, True, True), (DROPS, False, None), (CHOOSES, True, True)]
+)
+def test_finished_thoughts_are_left_out_or_kept_as_asked(source, usual, kept):
+    whole, cleared = "[a][b(first)][c][d(second)]", "[a][b][c][d(second)]"
+    with closing(ChatEncoder(ChatTemplate(source), Letters())) as encoder:  # type: ignore[arg-type]
+
+        def said(clear: bool | None) -> str:
+            return "".join(encoder.pieces(TALK, PromptOptions(clear_thinking=clear)))
+
+        assert (said(None), said(True)) == (whole if usual else cleared, cleared)
+        if kept:
+            assert said(False) == whole
+        else:
+            with pytest.raises(UnsupportedError) as refusal:
+                said(False)
+            assert refusal.value.param == "clear_thinking"
