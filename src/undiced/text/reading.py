@@ -17,7 +17,7 @@ from undiced.core.errors import CheckpointError, InvalidRequestError
 from undiced.text.formats.calls import json_object
 from undiced.text.renderer import TEMPLATE_REMEDY, Message, Renderer, Scene
 
-_SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE, _THOUGHT = (f"qz{letter}vkx" for letter in "suatnjwh")
+_SYSTEM, _USER, _ANSWER, _RESULT, _NAME, _KEY, _VALUE, _THOUGHT, _ALSO = (f"qz{letter}vkx" for letter in "suatnjwhe")
 _REASONING = "reasoning_content"
 _THOUGHTS = (_REASONING, "reasoning", "thinking")  # what templates call it
 _CLOSES = re.compile(r"(</[^<>]*>|\[/[^\[\]]*\])$")
@@ -31,6 +31,7 @@ class Reads:
     Attributes:
         parts: roles whose content it reads as a list of parts; the others' as text.
         system: whether it reads a system message; if not, the first user's message begins with it.
+        later: whether it reads one behind other messages; if not, a user's message there has it.
         objects: whether it reads the arguments of a tool call as an object; if not, as JSON text.
         nothing: the content of a message that has tool calls and no text.
         thought: the member in which it reads an earlier answer's thinking.
@@ -39,6 +40,7 @@ class Reads:
 
     parts: frozenset[str] = frozenset()
     system: bool = True
+    later: bool = True
     objects: bool = True
     nothing: str | None = ""
     thought: str = _REASONING
@@ -71,6 +73,10 @@ def probe(renderer: Renderer, tools: Sequence[object] = ()) -> Reads:
                 reads = with_parts
             elif role == "system" and silent:
                 reads = replace(reads, system=False)
+    if reads.system and trial.shows(reads, [system, user], _SYSTEM):
+        also: Message = {"role": "system", "content": _ALSO}
+        later = any(trial.shows(reads, talk, _ALSO) for talk in ([system, user, also], [system, user, answer, also]))
+        reads = replace(reads, later=later)
     return _probe_thoughts(trial, _probe_calls(trial, reads, user), user)
 
 
@@ -143,8 +149,33 @@ def shaped(messages: Sequence[Message], reads: Reads) -> list[Message]:
 
     Raises InvalidRequestError for a system message that has nowhere to go.
     """
-    out = [_message(message, reads) for message in messages]
+    told = messages if reads.later else _told_by_users(messages)
+    out = [_message(message, reads) for message in told]
     return out if reads.system else _folded(out)
+
+
+def _told_by_users(messages: Sequence[Message]) -> list[Message]:
+    """System messages behind others stand at the end of the user's message before them, else at the beginning of the
+    one behind them, else in a user's message of their own.
+    """
+    out: list[Message] = []
+    own = False  # the last one is such a message, and nothing else
+    for message in messages:
+        later = message.get("role") == "system" and any(one.get("role") != "system" for one in out)
+        if out and out[-1].get("role") == "user" and (later or (own and message.get("role") == "user")):
+            content = [*_parts(out[-1].get("content")), *_parts(message.get("content"))]
+            out[-1] = {**out[-1], "content": content}
+            own = own and later
+        else:
+            out.append({**message, "role": "user"} if later else message)
+            own = later
+    return out
+
+
+def _parts(content: object) -> list[object]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if isinstance(content, str) else []
 
 
 def _message(message: Message, reads: Reads) -> Message:

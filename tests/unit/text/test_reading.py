@@ -85,6 +85,25 @@ def test_a_system_message_that_is_not_read_begins_the_first_users_message() -> N
         rendered(STRICT, *messages)
 
 
+FIRST = "[{{ messages[0].content }}]{% for m in messages[1:] if m.role != 'system' %}[{{ m.content }}]{% endfor %}"
+AT_THE_BEGINNING = (
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('Only first.') }}"
+    "{% endif %}[{{ m.content }}]{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("source", [FIRST, AT_THE_BEGINNING])
+def test_later_system_messages_that_are_not_read_are_told_by_users(source: str) -> None:
+    assert probe(Renderer(source, None, {})) == Reads(later=False)
+    system, user, answer, later = said("system", "S"), said("user", "U"), said("assistant", "A"), said("system", "L")
+    parts = [{"type": "text", "text": "U"}]
+    assert rendered(source, system, user, later, answer) == "[S][U\nL][A]"
+    assert rendered(source, system, said("user", parts), later, later, answer) == "[S][U\nL\nL][A]"
+    assert rendered(source, system, user, answer, later, later, user, user) == "[S][U][A][L\nL\nU][U]"
+    assert rendered(source, system, user, answer, later) == "[S][U][A][L]"
+    assert rendered(TEXT, user, later) == "[user:U][system:L]"
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
@@ -118,10 +137,6 @@ DROPS = {
     "all but the last message": ("[{{ messages[-1].content }}]", "messages[0].content"),
     "all but the first message": ("[{{ messages[0].content }}]", "messages[1].content"),
     "the end of a text": ("{% for m in messages %}[{{ m.content[:20] }}]{% endfor %}", "messages[2].content"),
-    "later system messages": (
-        "[{{ messages[0].content }}]{% for m in messages[1:] if m.role != 'system' %}[{{ m.content }}]{% endfor %}",
-        "messages[3].content",
-    ),
     "results of tools": (OBJECTS.replace(" in messages", " in messages if m.role != 'tool'"), "messages[5].content"),
     "calls of tools": (TEXT, "messages[4].tool_calls[0]"),
 }
