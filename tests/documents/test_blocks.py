@@ -43,6 +43,7 @@ ELSEWHERE = {
         "tests/newcomers/developer.txt",
     ("operations.md", "$ UNDICED_PORT=8121 UNDICED_API_KEY=k undiced serve --max-context 1024"):
         "test_the_server_greets_as_it_is_shown",
+    ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     LOG: "test_a_line_of_the_log_looks_as_it_is_shown",
     **{block.name: "tests/unit/test_vllm_scripts.py" for block in BLOCKS.values() if block.page == "llm.md"},
 }  # fmt: skip

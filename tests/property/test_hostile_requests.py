@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from undiced.api.anthropic.schemas import MessagesBody
 from undiced.api.field_table import TABLE
+from undiced.api.responses.schemas import ResponseBody
 from undiced.api.schemas import ChatBody, CompletionBody
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
@@ -22,17 +23,20 @@ from scripted import build_caller
 
 CALLER = build_caller(text="ok", context=200)
 CHAT, TEXT, MESSAGE, COUNT = "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens"
+RESPONSE, LENGTH = "/v1/responses", "/v1/responses/input_tokens"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 GOOD = {
     CHAT: ASK,
     MESSAGE: {**ASK, "max_tokens": 90},
     TEXT: {"model": "m", "prompt": "hi"},
+    RESPONSE: {"model": "m", "input": "hi"},
 }
 FIELDS = [(CHAT, name) for name in ChatBody.__struct_fields__]
 FIELDS += [(TEXT, name) for name in CompletionBody.__struct_fields__]
 FIELDS += [(MESSAGE, name) for name in MessagesBody.__struct_fields__]
+FIELDS += [(RESPONSE, name) for name in ResponseBody.__struct_fields__]
 OTHERS = sorted({line.name for line in TABLE[""]} - {name for _, name in FIELDS})[::10]  # test_fields has them all
-FIELDS += [(path, name) for path in (CHAT, TEXT, MESSAGE) for name in OTHERS]
+FIELDS += [(path, name) for path in (CHAT, TEXT, MESSAGE, RESPONSE) for name in OTHERS]
 DEEP = 100_000
 NASTY = {  # as it stands in the JSON
     "null": "null",
@@ -105,7 +109,7 @@ def still_serves():
     yield
     for path, body in GOOD.items():
         reply = CALLER.post(path, body)
-        said = reply.json["content"] if path == MESSAGE else reply.json["choices"][0]
+        said = reply.json[{MESSAGE: "content", RESPONSE: "output"}.get(path, "choices")][0]
         assert reply.status == 200 and "ok" in str(said)
     assert not CALLER.service.running and not CALLER.deployment.prompts._waiting
 
@@ -205,7 +209,60 @@ def test_nested_members_of_a_message_take_or_refuse_every_value(nasty):
         answer_of("POST", MESSAGE, b"{" + good + b"," + member % value + b"}")
 
 
-@pytest.mark.parametrize("path", [CHAT, TEXT, MESSAGE, COUNT])
+@pytest.mark.parametrize("nasty", NASTY)
+def test_items_and_tools_of_a_response_take_or_refuse_every_value(nasty):
+    value = raw(NASTY[nasty])
+    call, result = (
+        b'{"type":"function_call","call_id":"1","name":"f"}',
+        b'{"call_id":"1","type":"function_call_output",',
+    )
+    for item in (
+        b"%b",
+        b'{"type":%b}',
+        b'{"role":%b,"content":"x"}',
+        b'{"role":"user","content":%b}',
+        b'{"role":"user","content":[%b]}',
+        b'{"role":"user","content":[{"type":%b,"text":"x"}]}',
+        b'{"role":"developer","content":[{"type":"input_text","text":%b}]}',
+        b'{"role":"assistant","content":[{"type":"refusal","refusal":%b}]}',
+        b'{"role":"user","content":"x","what":%b}',
+        b'{"type":"reasoning","summary":%b}',
+        b'{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":%b}]}',
+        b'{"type":"reasoning","encrypted_content":%b}',
+        b'{"type":"function_call","call_id":%b,"name":"f"}',
+        b'{"type":"function_call","call_id":"1","name":%b}',
+        b'{"type":"function_call","call_id":"1","name":"f","namespace":%b}',
+        b'{"type":"function_call","call_id":"1","name":"f","arguments":%b},' + result + b'"output":"4"}',
+        b'{"type":"custom_tool_call","call_id":"1","name":"f","input":%b},' + result + b'"output":"4"}',
+        call + b"," + result + b'"output":%b}',
+        call + b"," + result + b'"output":[{"type":"input_text","text":%b}]}',
+        b'{"type":"additional_tools","tools":%b}',
+        b'{"type":"web_search_call","action":%b}',
+        b"{%b:1}",
+    ):
+        answer_of("POST", LENGTH, b'{"input":[{"role":"user","content":"x"},' + item % value + b"]}")
+    for member in (
+        b'"tools":[%b]',
+        b'"tools":[{"type":%b}]',
+        b'"tools":[{"type":"function","name":%b}],"tool_choice":"none"',
+        b'"tools":[{"type":"function","name":"f","parameters":%b}],"tool_choice":"none"',
+        b'"tools":[{"type":"custom","name":"f","format":%b}],"tool_choice":"none"',
+        b'"tools":[{"type":"custom","name":"f","format":{"type":"grammar","syntax":"lark","definition":%b}}]',
+        b'"tools":[{"type":"namespace","name":%b,"tools":[]}]',
+        b'"tools":[{"type":"namespace","name":"n","tools":[%b]}]',
+        b'"tool_choice":{"type":%b}',
+        b'"tool_choice":{"type":"allowed_tools","tools":[%b]}',
+        b'"text":{"format":{"type":%b}}',
+        b'"text":{"format":{"type":"json_schema","name":"n","schema":%b}}',
+        b'"text":{"verbosity":%b}',
+        b'"reasoning":{"effort":%b}',
+        b'"include":[%b]',
+        b'"metadata":{"a":%b}',
+    ):
+        answer_of("POST", RESPONSE, b'{"input":"x",' + member % value + b"}")
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT, MESSAGE, COUNT, RESPONSE, LENGTH])
 @pytest.mark.parametrize("nasty", NASTY)
 def test_no_value_is_a_body_of_its_own(path, nasty):
     assert answer_of("POST", path, raw(NASTY[nasty])) == 400
@@ -214,7 +271,20 @@ def test_no_value_is_a_body_of_its_own(path, nasty):
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "X"]
 PATHS = st.one_of(
     st.sampled_from(
-        [CHAT, TEXT, MESSAGE, COUNT, "/v1/models", "/v1/models/m", "/v1/tcp_warming", "/health", "/metrics", "/"]
+        [
+            CHAT,
+            TEXT,
+            MESSAGE,
+            COUNT,
+            RESPONSE,
+            LENGTH,
+            "/v1/models",
+            "/v1/models/m",
+            "/v1/tcp_warming",
+            "/health",
+            "/metrics",
+            "/",
+        ]
     ),
     st.text(max_size=40).map(lambda text: "/v1/models/" + text),
     st.text(max_size=40).map(lambda text: "/static/" + text),

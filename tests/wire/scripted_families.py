@@ -24,6 +24,15 @@ from undiced.serve import Request
 from undiced.text.formats import FORMATS, THOUGHTS, dialect_of
 
 CONTEXT = 20_000
+AGENT = "agent"  # a model that does what little is asked of it, for agents whose prompts are long
+COMMAND = {"cmd": "printf 'two\\n' > note.txt && cat note.txt"}
+AGENT_SAYS = {  # the end of the conversation, and what is said then
+    "user: Write two into note.txt\n": "<think>A shell can do that.</think>I write it.\n<tool_call>\n"
+    + json.dumps({"name": "exec_command", "arguments": COMMAND})
+    + "\n</tool_call>",
+    "user: Answer in JSON\n": '{"a":1}',
+    "two\n": "Done: two",
+}
 
 
 def deployment(name: str, thoughts: str) -> Deployment:
@@ -46,10 +55,25 @@ def deployment(name: str, thoughts: str) -> Deployment:
     )
 
 
+def agent() -> Deployment:
+    """The model that agents talk to."""
+    found = deployment("hermes", "think")
+    tokenizer = found.tokenizer
+
+    def script(request: Request) -> list[int]:
+        asked = "".join(map(chr, request.prompt)).removesuffix("assistant: ").rstrip("\n") + "\n"
+        said = next((text for end, text in AGENT_SAYS.items() if asked.endswith(end)), "What?")
+        return tokenizer.encode(said, special=True)
+
+    card = ModelCard(AGENT, 0, 10 * CONTEXT, AGENT, calls=True)
+    engine = ScriptedEngine(AGENT, script=script)
+    return Deployment(card, engine, tokenizer, LineChat(), dialect=found.dialect)  # type: ignore[arg-type]
+
+
 async def main() -> None:
     """Serve until told to end."""
     thoughts = {"hermes": "think", "mistral": "bracket", "deepseek": "think"}
-    service = Service([deployment(name, thoughts.get(name, "none")) for name in FORMATS])
+    service = Service([deployment(name, thoughts.get(name, "none")) for name in FORMATS] + [agent()])
     sock = bind("127.0.0.1", 0)
     ready = {"event": "ready", "url": f"http://127.0.0.1:{sock.getsockname()[1]}", "model": "hermes"}
     ready["context"] = CONTEXT  # type: ignore[assignment]

@@ -24,6 +24,8 @@ from undiced.api.models import describe, get_model, health, list_models, metrics
 from undiced.api.page import is_page, page_routes
 from undiced.api.reference import show_reference
 from undiced.api.request_log import entry_of
+from undiced.api.responses.endpoints import input_tokens as response_tokens
+from undiced.api.responses.endpoints import responses
 from undiced.api.tokenization import detokenize, tokenize
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
-_COUNTED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages"})
+_COUNTED = frozenset(
+    f"/v1/{name}" for name in ("chat/completions", "completions", "embeddings", "messages", "responses")
+)
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = logging.getLogger("undiced.api")
 
@@ -49,6 +53,8 @@ def build_app(service: Service) -> Starlette:
             Route("/v1/completions", completions, methods=["POST"]),
             Route("/v1/messages", messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", count_tokens, methods=["POST"]),
+            Route("/v1/responses", responses, methods=["POST"]),
+            Route("/v1/responses/input_tokens", response_tokens, methods=["POST"]),
             Route("/v1/embeddings", embeddings, methods=["POST"]),
             Route("/v1/tokenize", tokenize, methods=["POST"]),
             Route("/v1/detokenize", detokenize, methods=["POST"]),

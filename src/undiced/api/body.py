@@ -8,6 +8,7 @@ others; what would take one long step is refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import zlib
 from typing import TYPE_CHECKING, TypeVar
@@ -26,11 +27,15 @@ from undiced.api.field_table import (
     TEXT_FIELDS,
     TOKENIZE_FIELDS,
 )
+from undiced.api.responses.fields import RESPONSE_FIELDS
+from undiced.api.responses.schemas import ResponseBody
 from undiced.api.schemas import ChatBody, CompletionBody, Control, DetokenizeBody, EmbeddingBody, TokenizeBody
 from undiced.api.shape import measure
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
 
     from undiced.api.fields import Examiner
@@ -57,6 +62,7 @@ _NAMES = {
 _FIELDS: dict[type[msgspec.Struct], Examiner] = {
     ChatBody: CHAT_FIELDS,
     CompletionBody: TEXT_FIELDS,
+    ResponseBody: RESPONSE_FIELDS,
     Control: CONTROL_FIELDS,
     EmbeddingBody: EMBEDDING_FIELDS,
     TokenizeBody: TOKENIZE_FIELDS,
@@ -190,24 +196,41 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, tuple[str, ...]]:
     body = body.removeprefix(_BYTE_ORDER_MARK)
     if not body or body.isspace():
         raise InvalidRequestError("The request body is empty.", remedy=_JSON_REMEDY)
+    with _told(""):
+        return msgspec.json.decode(body, type=kind), _FIELDS[kind].examine(body)
+
+
+def decode_part(
+    part: msgspec.Raw, kind: type[T], place: str, fields: Examiner | None = None
+) -> tuple[T, tuple[str, ...]]:
+    """As `decode_body`, of a part that was left undecoded and stands at a place of the body. fields: its members; None
+    leaves them unexamined.
+    """
+    with _told(place):
+        return msgspec.json.decode(part, type=kind), () if fields is None else fields.examine(part, place)
+
+
+@contextlib.contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Turn what decoders raise into errors that say where."""
+    what = place or "The request body"
     try:
-        wire = msgspec.json.decode(body, type=kind)
-        unknown = _FIELDS[kind].examine(body)
+        yield
     except msgspec.ValidationError as error:
-        raise _type_error(str(error)) from None
+        raise _type_error(str(error), place) from None
     except UnicodeDecodeError as error:
-        raise InvalidRequestError("The request body is not valid UTF-8.", remedy=_JSON_REMEDY) from error
+        raise InvalidRequestError(f"{what} is not valid UTF-8.", remedy=_JSON_REMEDY) from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise InvalidRequestError(f"The request body is not valid JSON: {error}.", remedy=_JSON_REMEDY) from error
+        raise InvalidRequestError(f"{what} is not valid JSON: {error}.", remedy=_JSON_REMEDY) from error
     except RecursionError as error:
-        raise InvalidRequestError("The request body is nested too deeply.", remedy=_JSON_REMEDY) from error
-    return wire, unknown
+        raise InvalidRequestError(f"{what} is nested too deeply.", remedy=_JSON_REMEDY) from error
 
 
-def _type_error(message: str) -> InvalidRequestError:
-    """Turn the decoder's message into one that leads with the field's name."""
+def _type_error(message: str, at: str) -> InvalidRequestError:
+    """Turn the decoder's message into one that leads with the field's name. at: where it decoded."""
     found = _PATH.search(message)
-    place = (found.group(1).replace("[...]", "") if found else "") or None
+    inner = found.group(1).replace("[...]", "") if found else ""
+    place = (f"{at}{'' if inner.startswith('[') or not inner or not at else '.'}{inner}") or None
     what = message[: found.start()] if found else message
     missing = re.match(r"Object missing required field `(\w+)`", what)
     if missing:

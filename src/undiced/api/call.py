@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from undiced.api.deployment import Deployment
+    from undiced.api.schemas import ChatBody
     from undiced.api.service import Service
     from undiced.api.validate import Job
     from undiced.api.writer import Writer
@@ -115,6 +116,10 @@ class Call(Generic[Wire]):
             Choice(index, copy, Fold(tokenizer, options, index=index, channels=prompt.channels and prompt.channels()))
             for index, copy in enumerate(sequence.copies(job.n), first)
         ]
+
+    def translated(self, wire: ChatBody, unknown: tuple[str, ...]) -> Call[ChatBody]:
+        """The same as a chat request."""
+        return Call(self.service, self.deployment, wire, unknown, self.request_id, self.tag, self.started_s)
 
     def answer(self, job: Job, name: str, choices: list[Choice], writer: Callable[[Head], Writer]) -> AnswerResponse:
         """The response that runs the choices."""

@@ -101,8 +101,9 @@ class Examiner:
     def __init__(self, table: Mapping[str, Sequence[Field]], where: Where) -> None:
         self._kinds = {place: _Kind(place, lines, table, where) for place, lines in table.items()}
 
-    def examine(self, body: bytes) -> tuple[str, ...]:
-        """The names of unknown members, sorted, as `messages[].mood`. `body` is a valid request already.
+    def examine(self, body: bytes | msgspec.Raw, at: str = "") -> tuple[str, ...]:
+        """The names of unknown members, sorted, as `messages[].mood`. `body` is a valid request already, or what stands
+        at a place of one.
 
         Raises:
             NotServedError: a member that would change the answer.
@@ -110,11 +111,11 @@ class Examiner:
         """
         unknown: set[str] = set()
         reader = _Reader()
-        waiting: list[tuple[_Kind, str, bytes | msgspec.Raw, bool]] = [(self._kinds[""], "", body, False)]
+        waiting: list[tuple[_Kind, str, bytes | msgspec.Raw, bool]] = [(self._kinds[""], at, body, False)]
         while waiting:
-            kind, at, data, many = waiting.pop()
-            for index, members in enumerate(reader.objects(data, at, many=many)):
-                place = f"{at}[{index}]." if many else f"{at}." if at else ""
+            kind, where, data, many = waiting.pop()
+            for index, members in enumerate(reader.objects(data, where, many=many)):
+                place = f"{where}[{index}]." if many else f"{where}." if where else ""
                 unknown |= kind.examine(members, place)
                 for name in kind.children.keys() & members.keys():
                     first = bytes(memoryview(members[name])[:1])

@@ -14,13 +14,14 @@ _INT32 = 2**31 - 1
 _EXACT = 2**53
 WHOLE = frozenset(
     ("n", "best_of", "top_k", "seed", "logprobs", "top_logprobs", "max_tokens", "max_completion_tokens", "min_tokens")
-) | {"min_completion_tokens", "reasoning_max_tokens", "thinking_budget", "thinking_token_budget"}
+) | {"min_completion_tokens", "max_output_tokens", "reasoning_max_tokens", "thinking_budget", "thinking_token_budget"}
 
 # The closed range of each number.
 RANGES: dict[str, Range] = {
     **WIRE_RANGES,
     "max_tokens": Range(-1, _INT32),  # -1: up to the context
     "max_completion_tokens": Range(-1, _INT32),
+    "max_output_tokens": Range(-1, _INT32),
     "min_tokens": Range(-1, _INT32),
     "min_completion_tokens": Range(-1, _INT32),
     "reasoning_max_tokens": Range(-1, _INT32),  # -1: no limit

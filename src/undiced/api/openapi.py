@@ -13,6 +13,8 @@ from undiced.api.anthropic.schemas import CountBody, MessagesBody
 from undiced.api.field_table import TABLE
 from undiced.api.fields import ANY, Fate, Where
 from undiced.api.limits import RANGES, WHOLE
+from undiced.api.responses import fields as responses
+from undiced.api.responses.schemas import ResponseBody
 from undiced.api.schemas import ChatBody, CompletionBody, Control, DetokenizeBody, EmbeddingBody, TokenizeBody
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 
@@ -52,6 +54,14 @@ _OF_MESSAGES = {  # the same of the Messages API
     "OutputConfig": "output_config.",
     "OutputFormat": "output_config.format.",
 }
+_OF_RESPONSES = {  # and of the Responses API
+    "ResponseBody": "",
+    "TextOptions": "text.",
+    "TextFormat": "text.format.",
+    "ReasoningOptions": "reasoning.",
+    "PickedTool": "tool_choice.",
+}
+_RESPONSES: Schema = {"input": "Name three primary colors.", "max_output_tokens": 100}
 _MESSAGES: Schema = {"max_tokens": 100, "messages": [{"role": "user", "content": "Name three primary colors."}]}
 _COUNT: Schema = {"messages": [{"role": "user", "content": "Name three primary colors."}]}
 _CHAT: Schema = {
@@ -126,6 +136,12 @@ def _paths() -> Schema:
         "/v1/chat/completions/input_tokens": {
             "post": _post("inputTokens", "Counts a conversation's tokens.", "ChatBody", _CHAT)
         },
+        "/v1/responses": {
+            "post": _post("responses", "Answers in OpenAI's Responses format.", "ResponseBody", _RESPONSES)
+        },
+        "/v1/responses/input_tokens": {
+            "post": _post("responseTokens", "Counts a prompt's tokens.", "ResponseBody", _RESPONSES)
+        },
         "/v1/messages": {
             "post": _post(
                 "messages", "Answers a conversation in Anthropic's format.", "MessagesBody", _MESSAGES, _FAULT
@@ -183,6 +199,7 @@ def _shown(kind: str) -> Schema:
 
 def _bodies() -> dict[str, Schema]:
     kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody, MessagesBody, CountBody]
+    kinds += [ResponseBody]
     _, found = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
     return {name: _described(_lines(name), schema) if _lines(name) else schema for name, schema in found.items()}
 
@@ -195,6 +212,8 @@ def _lines(name: str) -> list[Field]:
     """What is known of the members of an object; nothing of one whose members speak for themselves."""
     if name in _OF_MESSAGES:
         return list(anthropic.TABLE[_OF_MESSAGES[name]])
+    if name in _OF_RESPONSES:
+        return list(responses.TABLE[_OF_RESPONSES[name]])
     place, where = _KINDS.get(name, ("", Where(0)))
     return [line for line in TABLE[place] if line.where & where and line.name != ANY]
 

@@ -58,8 +58,8 @@ class Toolbox:
 NO_TOOLS = Toolbox()
 
 
-def toolbox(wire: ChatBody, dialect: Dialect, settings: Settings) -> Toolbox:
-    """The functions of a request.
+def toolbox(wire: ChatBody, dialect: Dialect, settings: Settings, *, mixed: bool = False) -> Toolbox:
+    """The functions of a request. mixed: some may be strict and others not.
 
     Raises:
         InvalidRequestError: an impossible tool or choice; `param` names it.
@@ -69,7 +69,7 @@ def toolbox(wire: ChatBody, dialect: Dialect, settings: Settings) -> Toolbox:
     _refuse_old(wire)
     if wire.tool_choice == "none":
         return NO_TOOLS
-    tools = _tools(wire.tools or [], settings)
+    tools = _tools(wire.tools or [], settings, mixed=mixed)
     mode, names = _choice(wire.tool_choice, {tool.name for tool in tools})
     if not tools:
         return NO_TOOLS
@@ -91,7 +91,7 @@ def _refuse_old(wire: ChatBody) -> None:
         raise NotServedError("function_call is not supported.", param="function_call", remedy="Send tool_choice.")
 
 
-def _tools(wire: Sequence[schemas.Tool], settings: Settings) -> tuple[Tool, ...]:
+def _tools(wire: Sequence[schemas.Tool], settings: Settings, *, mixed: bool) -> tuple[Tool, ...]:
     if len(wire) > settings.max_tools:
         raise InvalidRequestError(
             f"tools has {len(wire)} entries, at most {settings.max_tools} are allowed.", param="tools"
@@ -103,7 +103,7 @@ def _tools(wire: Sequence[schemas.Tool], settings: Settings) -> tuple[Tool, ...]
             place = f"tools[{at}].function.name"
             raise InvalidRequestError(f"{place}: there are two tools named '{tool.name}'.", param=place)
         found[tool.name] = tool
-    if len({tool.strict for tool in found.values()}) > 1:
+    if not mixed and len({tool.strict for tool in found.values()}) > 1:
         raise InvalidRequestError(
             "tools: strict is true for some and false for others.", param="tools", remedy="Send the same for all."
         )

@@ -23,6 +23,7 @@ from undiced.text.formats import TapeOptions
 if TYPE_CHECKING:
     from undiced.api.call import Call
     from undiced.api.choice import Choice
+    from undiced.api.places import Places
     from undiced.api.reasoning import Shown
     from undiced.api.schemas import ChatBody
     from undiced.api.validate import Job
@@ -44,12 +45,20 @@ class Turn:
     shown: Shown
     apart: bool
 
+    def named(self, places: Places) -> Job:
+        """The job, whose form names what it ignores as it is called at these places."""
+        form = self.job.form
+        if form is None or not form.ignored:
+            return self.job
+        return replace(self.job, form=replace(form, ignored=tuple(map(places.own, form.ignored))))
 
-async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False) -> Turn:
+
+async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False, mixed: bool = False) -> Turn:
     """The turn that a chat request asks for.
 
     Args:
         cut: an answer that could be too long for the context ends with it, instead of being refused.
+        mixed: as of `toolbox`.
 
     Raises:
         UndicedError: what is wrong with the request; `param` names a member of the chat request.
@@ -59,7 +68,7 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False) -> Turn
     job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
     if cut:
         job = replace(job, max_tokens=None, usual_tokens=job.max_tokens)
-    box, form = toolbox(wire, dialect, settings), await form_of(wire)
+    box, form = toolbox(wire, dialect, settings, mixed=mixed), await form_of(wire)
     told, most = shown(wire, dialect, json=form is not None), budget(wire, dialect)
     options = prompt_options(wire, box)
     check_messages(wire.messages)
@@ -80,10 +89,10 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False) -> Turn
     return Turn(name, job, call.choices(job, name, prompt), told, channels is not None)
 
 
-async def prompt_tokens(call: Call[ChatBody]) -> int:
-    """How long the prompt of a chat request is; nothing runs. Raises as `turn_of`."""
+async def prompt_tokens(call: Call[ChatBody], *, mixed: bool = False) -> int:
+    """How long the prompt of a chat request is; nothing runs. Arguments and errors as of `turn_of`."""
     wire, deployment, settings = call.wire, call.deployment, call.service.settings
-    options = prompt_options(wire, toolbox(wire, deployment.dialect, settings))
+    options = prompt_options(wire, toolbox(wire, deployment.dialect, settings, mixed=mixed))
     check_messages(wire.messages)
     with call.service.preparing():
         ids, _ = await deployment.prompts.conversation(template_messages(wire.messages, settings), options)

@@ -58,6 +58,20 @@ def test_a_token_of_a_message_costs_about_what_one_of_a_chat_does(make, begin):
     assert min(messages) < min(chats) / 0.7, (messages, chats)
 
 
+@pytest.mark.parametrize("begin", [b"", b"<think>", CALL], ids=["content", "thought", "call"])
+def test_a_token_of_a_response_costs_about_what_one_of_a_chat_does(make, begin):
+    caller = make(context=10 * TOKENS, **({"dialect": DIALECT} if begin else {}))
+    caller.engine.submit = deltas(begin)
+    chats, responses = [], []
+    for _ in range(3):
+        tools = {"tools": [{"function": {"name": "f"}}]} if begin else {}
+        chats.append(cost_us(lambda tools=tools: caller.chat(stream=True, **tools)))
+        tools = {"tools": [{"type": "function", "name": "f"}]} if begin else {}
+        ask = {"input": "hi", "stream": True, **tools}
+        responses.append(cost_us(lambda ask=ask: caller.post("/v1/responses", ask)))
+    assert min(responses) < min(chats) / 0.7, (responses, chats)
+
+
 def cost_us(call) -> float:
     """Processor time per streamed token."""
     began = time.process_time()

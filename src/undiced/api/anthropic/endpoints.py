@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from undiced.api.anthropic.translate import Translated
     from undiced.api.schemas import ChatBody
-    from undiced.api.validate import Job
 
 _BETA = "?beta"  # clients ask for the same with it
 
@@ -31,7 +29,7 @@ async def messages(request: Request) -> Response:
     call, means = await _received(request, MessagesBody)
     with means.places.named():
         turn = await turn_of(call, "msg_" + secrets.token_hex(12), cut=True)
-    job, most = _named(turn.job, means), turn.job.usual_tokens
+    job, most = turn.named(means.places), turn.job.usual_tokens
     return call.answer(job, turn.name, turn.choices, lambda head: MessageWriter(head, omits=means.omits, most=most))
 
 
@@ -47,13 +45,5 @@ async def count_tokens(request: Request) -> Response:
 async def _received(request: Request, kind: type[CountBody]) -> tuple[Call[ChatBody], Translated]:
     call = await receive(request, kind)
     means = translated(call.wire, call.deployment.card.efforts)
-    unknown = (*(name for name in call.unknown if name != _BETA), *means.skipped)
-    told = (call.request_id, call.tag, call.started_s)
-    return Call(call.service, call.deployment, means.body, unknown, *told), means
-
-
-def _named(job: Job, means: Translated) -> Job:
-    """The job, whose form names what it ignores as this request does."""
-    if job.form is None or not job.form.ignored:
-        return job
-    return replace(job, form=replace(job.form, ignored=tuple(map(means.places.own, job.form.ignored))))
+    known = tuple(name for name in call.unknown if name != _BETA)
+    return call.translated(means.body, (*known, *means.skipped)), means
