@@ -44,6 +44,7 @@ ELSEWHERE = {
     ("operations.md", "$ UNDICED_PORT=8121 UNDICED_API_KEY=k undiced serve --max-context 1024"):
         "test_the_server_greets_as_it_is_shown",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
+    ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     LOG: "test_a_line_of_the_log_looks_as_it_is_shown",
     **{block.name: "tests/unit/test_vllm_scripts.py" for block in BLOCKS.values() if block.page == "llm.md"},
 }  # fmt: skip
@@ -51,6 +52,8 @@ ELSEWHERE = {
 REASONS = {
     ("models.md", "$ undiced serve org/name:Q4_K_M --max-context 4096"):
         "needs the hub; tests/wire/test_hub.py and tests/unit/cli/test_hub_models.py do the same with a stand-in of it",
+    ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):
+        "needs Claude Code; tests/unit/api/test_messages.py sends what it sends",
     ("operations.md", "python3 -m venv /opt/undiced && /opt/undiced/bin/pip install undiced-0.1.0-*.whl   "
      "# a wheel of `make wheel`"): "needs systemd and its administrator; tests/unit/cli/test_deploy.py reads the unit",
     ("operations.md", "docker build -f deploy/Dockerfile -t undiced ."):

@@ -12,6 +12,7 @@ import pytest
 from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from live import Server, scripted
+from support.markdown import PAGES, blocks
 from support.transcripts import TOOLS, TRANSCRIPTS
 
 from undiced.api.anthropic.fields import TABLE
@@ -177,6 +178,12 @@ def test_a_stream_that_fails_raises(families: Server) -> None:
         with pytest.raises(anthropic.APIStatusError) as found:
             list(client.messages.create(**asked, stream=True))
         assert found.value.body["error"]["type"] == "api_error"
+
+
+def test_the_program_of_the_page_runs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    [program] = [block for page in PAGES for block in blocks(page) if block.text.startswith("import anthropic")]
+    exec(program.text.replace("http://127.0.0.1:8000", server.url), {})
+    assert capsys.readouterr().out.strip()
 
 
 def test_the_client_can_send_nothing_that_is_not_known() -> None:

@@ -34,7 +34,7 @@ _READ = frozenset((
     b"access-control-request-headers", b"access-control-request-private-network",
 ))  # fmt: skip
 _ALWAYS: Fields = [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")]
-_EXPOSED = (b"access-control-expose-headers", b"x-request-id, x-undiced-ignored-fields, retry-after")
+_EXPOSED = (b"access-control-expose-headers", b"x-request-id, request-id, x-undiced-ignored-fields, retry-after")
 _PREFLIGHT_S = b"600"
 
 

@@ -368,6 +368,34 @@ def test_what_is_skipped_is_listed(make):
     }
 
 
+def test_a_coding_agent_is_understood(watched):
+    """The shape of what Claude Code 2.1 sends."""
+    cached = {"cache_control": {"type": "ephemeral"}}
+    caller, chat = watched
+    reply = caller.post(
+        PATH,
+        body(
+            max_tokens=32_000,
+            stream=True,
+            system=[{"type": "text", "text": text} | cached for text in ("You are an agent.", "Rules.", "Place.")],
+            messages=[
+                {"role": "user", "content": [{"type": "text", "text": "Fix it."} | cached]},
+                {"role": "system", "content": "Tools may be slow."},
+            ],
+            tools=[one | {"eager_input_streaming": True} for one in OFFERED],
+            thinking={"type": "adaptive", "display": "omitted"},
+            output_config={"effort": "high"},
+            context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+            metadata={"user_id": "x"},
+        ),
+        query=b"beta=true",
+        headers={"anthropic-version": "2023-06-01", "anthropic-beta": "a-2025-01-01,b-2026-01-01"},
+    )
+    assert said(message_of(events_of(reply.body))) == [("text", "Hi")]
+    assert set(reply.headers[IGNORED_HEADER].split(",")) == {"context_management", "output_config.effort"}
+    assert [message["role"] for message in chat.messages] == ["system", "user", "system"]
+
+
 def test_a_document_by_schema(make):
     caller = make(text='{"a":1}')
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}

@@ -28,7 +28,7 @@ async def messages(request: Request) -> Response:
     """POST /v1/messages."""
     call, means = await _received(request, MessagesBody)
     with means.places.named():
-        turn = await turn_of(call, "msg_" + secrets.token_hex(12), cut=True)
+        turn = await turn_of(call, "msg_" + secrets.token_hex(12), cut=True, mixed=True)
     job, most = turn.named(means.places), turn.job.usual_tokens
     return call.answer(job, turn.name, turn.choices, lambda head: MessageWriter(head, omits=means.omits, most=most))
 
@@ -38,7 +38,7 @@ async def count_tokens(request: Request) -> Response:
     """POST /v1/messages/count_tokens: how long the prompt of a message is."""
     call, means = await _received(request, CountBody)
     with means.places.named():
-        count = await prompt_tokens(call)
+        count = await prompt_tokens(call, mixed=True)
     return Response(encode({"input_tokens": count}), media_type="application/json")
 
 

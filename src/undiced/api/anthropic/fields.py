@@ -66,7 +66,7 @@ TABLE: Table = {
         *_own("1 to 128 letters, digits, dots, colons, dashes and underscores", "name"),
         *_own("for the model", "description"),
         *_own("a JSON schema of an object", "input_schema"),
-        *_own("true: arguments fit the schema; the same for all tools", "strict"),
+        *_own("true: arguments fit the schema", "strict"),
         *_CACHE,
         *harmless(_OURS, "all tools are in the prompt, and called by the client", "defer_loading", "allowed_callers"),
         *harmless(_OURS, "arguments come as they are made", "eager_input_streaming"),
