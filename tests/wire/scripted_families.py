@@ -25,11 +25,14 @@ from undiced.text.formats import FORMATS, THOUGHTS, dialect_of
 
 CONTEXT = 20_000
 AGENT = "agent"  # a model that does what little is asked of it, for agents whose prompts are long
+KNOWN = "gpt-5.6-sol"  # another name of it, which agents know to be a model that takes custom tools
 COMMAND = {"cmd": "printf 'two\\n' > note.txt && cat note.txt"}
+SCRIPT = f"const ran = await tools.exec_command({json.dumps(COMMAND)}); text(ran.output);"
 AGENT_SAYS = {  # the end of the conversation, and what is said then
     "user: Write two into note.txt\n": "<think>A shell can do that.</think>I write it.\n<tool_call>\n"
     + json.dumps({"name": "exec_command", "arguments": COMMAND})
     + "\n</tool_call>",
+    "user: Run it\n": "<tool_call>\n" + json.dumps({"name": "exec", "arguments": {"input": SCRIPT}}) + "\n</tool_call>",
     "user: Answer in JSON\n": '{"a":1}',
     "two\n": "Done: two",
 }
@@ -65,7 +68,7 @@ def agent() -> Deployment:
         said = next((text for end, text in AGENT_SAYS.items() if asked.endswith(end)), "What?")
         return tokenizer.encode(said, special=True)
 
-    card = ModelCard(AGENT, 0, 10 * CONTEXT, AGENT, calls=True)
+    card = ModelCard(AGENT, 0, 10 * CONTEXT, AGENT, aliases=(KNOWN,), calls=True)
     engine = ScriptedEngine(AGENT, script=script)
     return Deployment(card, engine, tokenizer, LineChat(), dialect=found.dialect)  # type: ignore[arg-type]
 

@@ -8,12 +8,12 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from live import scripted
-from scripted_families import AGENT
+from scripted_families import AGENT, KNOWN
 from support.markdown import ROOT, blocks
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -63,21 +63,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk(codex: Path, tmp_path: Path) -> Iterator[Desk]:
+def desk(codex: Path, tmp_path: Path) -> Iterator[Callable[[str], Desk]]:
+    """Makes a desk for a model of that name."""
     with scripted() as server:
-        yield Desk(codex, tmp_path, server.url, AGENT)
+        yield lambda model: Desk(codex, tmp_path, server.url, model)
 
 
 def items(events: list[dict]) -> list[dict]:
     return [event["item"] for event in events if event["type"] == "item.completed"]
 
 
-def test_codex_edits_a_file_and_tells_what_came_of_it(desk: Desk) -> None:
-    (desk.work / "note.txt").write_text("one\n")
-    status, events = desk.run("Write two into note.txt")
+def test_codex_edits_a_file_and_tells_what_came_of_it(desk: Callable[[str], Desk]) -> None:
+    at = desk(AGENT)
+    (at.work / "note.txt").write_text("one\n")
+    status, events = at.run("Write two into note.txt")
     found = items(events)
     assert status == 0, events
-    assert (desk.work / "note.txt").read_text() == "two\n"
+    assert (at.work / "note.txt").read_text() == "two\n"
     assert [item["message"][:14] for item in found if item["type"] == "error"] == ["Model metadata"]  # it says once
     kinds = [item["type"] for item in found if item["type"] not in ("error", "reasoning")]
     assert kinds == ["agent_message", "command_execution", "agent_message"], found
@@ -87,9 +89,17 @@ def test_codex_edits_a_file_and_tells_what_came_of_it(desk: Desk) -> None:
     assert {event["type"] for event in events}.isdisjoint({"error", "turn.failed"})
 
 
-def test_codex_holds_the_last_answer_to_a_schema(desk: Desk, tmp_path: Path) -> None:
+def test_codex_holds_the_last_answer_to_a_schema(desk: Callable[[str], Desk], tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     path = tmp_path / "schema.json"
     path.write_text(json.dumps({**schema, "additionalProperties": False}))
-    status, events = desk.run("Answer in JSON", "--output-schema", str(path))
+    status, events = desk(AGENT).run("Answer in JSON", "--output-schema", str(path))
     assert status == 0 and json.loads(items(events)[-1]["text"]) == {"a": 1}
+
+
+def test_codex_runs_the_input_of_a_custom_tool_for_a_model_that_it_knows(desk: Callable[[str], Desk]) -> None:
+    """It sends no tools then, but an item with namespaces of them, and expects a call by its own name."""
+    at = desk(KNOWN)
+    status, events = at.run("Run it")
+    assert status == 0 and (at.work / "note.txt").read_text() == "two\n", events
+    assert items(events)[-1]["text"] == "Done: two"

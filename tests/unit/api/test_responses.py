@@ -215,6 +215,7 @@ def test_what_the_assistant_did_in_a_row_is_one_message(make):
         CALL,
         {"type": "custom_tool_call", "call_id": "c2", "name": "exec", "namespace": "shell", "input": "ls"},
         RESULT,
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "wait"},
         {
             "type": "custom_tool_call_output",
             "call_id": "c2",
@@ -231,10 +232,10 @@ def test_what_the_assistant_did_in_a_row_is_one_message(make):
     assert (first["content"], first["reasoning_content"]) == ("Let me see.", "hm")
     assert [(one["id"], one["function"]) for one in first["tool_calls"]] == [
         ("c1", {"name": "weather", "arguments": "{}"}),
-        ("c2", {"name": "shell.exec", "arguments": {"input": "ls"}}),
+        ("c2", {"name": "shell.exec", "arguments": {"input": "ls"}}),  # offered no more
     ]
     assert weather == {"role": "tool", "content": "4", "tool_call_id": "c1"}
-    assert shell == {"role": "tool", "content": "a\nb", "tool_call_id": "c2"}
+    assert shell == {"role": "tool", "content": "wait\na\nb", "tool_call_id": "c2"}
     assert (last["content"], last["reasoning_content"]) == ("Four.", "so")
     assert [part["text"] for part in ask["content"]] == ["a", "b"]
 
@@ -253,6 +254,14 @@ def test_an_answer_can_be_sent_back_as_it_came(make):
     assert chat.messages[1]["reasoning_content"] == "hm" and len(chat.messages[1]["tool_calls"]) == 2
 
 
+@pytest.mark.parametrize("written", ["{", "[1]", "ls"])
+def test_a_call_that_a_model_wrote_badly_can_be_sent_back_too(make, written):
+    """Whoever runs the tools tells the model; it would never hear of it if the conversation were refused."""
+    chat = Watching()
+    told(make(chat=chat, text="x"), input=[ASK, {**CALL, "arguments": written}, RESULT])
+    assert chat.messages[1]["tool_calls"][0]["function"]["arguments"] == {"input": written}
+
+
 SPACE = {
     "type": "namespace",
     "name": "shell",
@@ -262,10 +271,10 @@ SPACE = {
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("added", [False, True])
-def test_tools_of_a_namespace_are_called_by_both_names(make, stream, added):
+@pytest.mark.parametrize(("added", "spoken"), [(False, "exec"), (True, "exec"), (False, "shell.exec")])
+def test_tools_of_a_namespace_are_told_with_both_names(make, stream, added, spoken):
     chat = Watching()
-    text = custom_call('{"input": "ls"}').replace("exec", "shell.exec")
+    text = custom_call('{"input": "ls"}').replace("exec", spoken)
     fields = {"tools": [SPACE]}
     if added:
         fields = {"input": [{"type": "additional_tools", "role": "developer", "tools": [SPACE]}, ASK]}
@@ -273,9 +282,20 @@ def test_tools_of_a_namespace_are_called_by_both_names(make, stream, added):
     [call] = response["output"]
     assert (call["type"], call["name"], call["namespace"], call["input"]) == ("custom_tool_call", "exec", "shell", "ls")
     shown = [tool["function"] for tool in chat.tools]
-    assert [tool["name"] for tool in shown] == ["shell.run", "shell.exec"]
+    assert [tool["name"] for tool in shown] == ["run", "exec"]
     assert shown[0]["description"] == "A shell." and shown[1]["description"] == "Runs code."
     assert response["tools"] == ([] if added else [SPACE])
+
+
+def test_tools_of_one_name_have_their_namespaces_before_it(make):
+    chat = Watching()
+    other = {"type": "namespace", "name": "web", "tools": [{"type": "function", "name": "run"}]}
+    items = [ASK, {**CALL, "name": "run", "namespace": "web"}, RESULT]
+    text = '<tool_call>{"name": "web.run", "arguments": {}}</tool_call>'
+    response = told(make(chat=chat, text=text, dialect=HERMES), tools=[SPACE, other], input=items)
+    assert [tool["function"]["name"] for tool in chat.tools] == ["shell.run", "exec", "web.run"]
+    assert chat.messages[1]["tool_calls"][0]["function"]["name"] == "web.run"
+    assert [(item["name"], item["namespace"]) for item in response["output"]] == [("run", "web")]
 
 
 @pytest.mark.parametrize(
@@ -330,10 +350,10 @@ def test_a_form_of_the_text_is_held_to_and_told_again(make, form):
 @pytest.mark.parametrize(
     ("choice", "names"),
     [
-        ("required", {"weather", "now", "shell.run", "shell.exec"}),
+        ("required", {"weather", "now", "run", "exec"}),
         ({"type": "function", "name": "now"}, {"now"}),
-        ({"type": "custom", "name": "exec"}, {"shell.exec"}),
-        ({"type": "custom", "name": "shell.exec"}, {"shell.exec"}),
+        ({"type": "custom", "name": "exec"}, {"exec"}),
+        ({"type": "custom", "name": "shell.exec"}, {"exec"}),
         (
             {
                 "type": "allowed_tools",
@@ -348,7 +368,7 @@ def test_a_choice_of_tools_allows_those_alone(make, choice, names):
     caller = make(text="x", dialect=HERMES)
     told(caller, tools=[*OFFERED, SPACE], tool_choice=choice)
     grammar = caller.engine.submitted[0].guide.grammar
-    every = ("weather", "now", "shell.run", "shell.exec")
+    every = ("weather", "now", "run", "exec")
     assert {name for name in every if f'\\"{name}\\' in grammar or f"{name}\\\\" in grammar} == names
 
 
@@ -411,7 +431,6 @@ def test_what_is_not_there_is_skipped_and_told(make):
             "input[0].content[0].image_url",
         ),
         ({"input": [{**CALL, "arguments": {}}]}, "wrong_api_format", "input[0].arguments"),
-        ({"input": [ASK, {**CALL, "arguments": "{"}, RESULT]}, "wrong_api_format", "input[1].arguments"),
         ({"input": [ASK, CALL]}, "wrong_api_format", "input[1].call_id"),
         ({"input": [CALL, RESULT, CALL, RESULT], "instructions": "x"}, "wrong_api_format", "input[2].call_id"),
         ({"input": [ASK, RESULT]}, "wrong_api_format", "input[1].call_id"),

@@ -29,7 +29,7 @@ class ResponseEvents(Writer):
     """See the file's head.
 
     Args:
-        called: what the tools are called, by their names in the chat.
+        called: what the tools are called, by the names that models may use.
     """
 
     def __init__(self, head: Head, frame: Frame, called: Mapping[str, Called]) -> None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
 from undiced.api.responses import fields, schemas
-from undiced.api.responses.offered import INPUT, full_name
+from undiced.api.responses.offered import INPUT
 from undiced.api.responses.parts import joined
 from undiced.api.schemas import ContentPart, Function, Message, ToolCall
 from undiced.core.errors import InvalidRequestError
+from undiced.text.formats.calls import json_object
 
 if TYPE_CHECKING:
     import msgspec
@@ -52,7 +53,8 @@ class Items:
     _entries: list[_Entry] = field(default_factory=list)
     _system: list[str] = field(default_factory=list)
     _system_at: str = ""
-    _calls: dict[str, str] = field(default_factory=dict)
+    _results: dict[str, Message] = field(default_factory=dict)  # by call
+    _called: list[tuple[Function, str | None]] = field(default_factory=list)  # with their namespaces
 
     def instruct(self, text: str) -> None:
         """Instructions that go before everything else."""
@@ -82,7 +84,9 @@ class Items:
         taker(self, raw, place)
 
     def messages(self) -> tuple[list[Message], dict[str, str]]:
-        """All messages, and what places in them are called here."""
+        """All messages, and what places in them are called here. Tools have their names by now."""
+        for function, namespace in self._called:
+            function.name = self.offered.chat_name(function.name, namespace)
         entries = list(self._entries)
         if self._system_at:
             message = Message("system", _BETWEEN.join(self._system))
@@ -123,28 +127,41 @@ class Items:
 
     def _call(self, raw: msgspec.Raw, place: str) -> None:
         found = self.parts.read(raw, schemas.CallItem, fields.CALL_FIELDS, place, "input[]")
-        function = Function(full_name(found.name, found.namespace), found.arguments)
-        self._add_call(ToolCall(function, found.call_id), place, "arguments")
+        held = isinstance(
+            json_object(found.arguments), dict
+        )  # else a model wrote it so, and would never hear the result
+        self._add_call(found, found.arguments if held else {INPUT: found.arguments}, place, "arguments")
 
     def _custom_call(self, raw: msgspec.Raw, place: str) -> None:
         found = self.parts.read(raw, schemas.CustomCallItem, fields.CUSTOM_CALL_FIELDS, place, "input[]")
-        function = Function(full_name(found.name, found.namespace), {INPUT: found.input})
-        self._add_call(ToolCall(function, found.call_id), place, "input")
+        self._add_call(found, {INPUT: found.input}, place, "input")
 
-    def _add_call(self, call: ToolCall, place: str, arguments: str) -> None:
+    def _add_call(
+        self,
+        found: schemas.CallItem | schemas.CustomCallItem,
+        arguments: str | dict[str, object],
+        place: str,
+        member: str,
+    ) -> None:
+        function = Function(found.name, arguments)
+        self._called.append((function, found.namespace))
         message = self._assistant(place)
         message.tool_calls = message.tool_calls or []
         below = f".tool_calls[{len(message.tool_calls)}]"
-        message.tool_calls.append(call)
+        message.tool_calls.append(ToolCall(function, found.call_id))
         names = {below: place, f"{below}.id": f"{place}.call_id", f"{below}.function": place}
-        self._entries[-1].names |= {**names, f"{below}.function.arguments": f"{place}.{arguments}"}
+        self._entries[-1].names |= {**names, f"{below}.function.arguments": f"{place}.{member}"}
 
     def _result(self, raw: msgspec.Raw, place: str) -> None:
+        """What came of a call; several results of one are one."""
         found = self.parts.read(raw, schemas.ResultItem, fields.RESULT_FIELDS, place, "input[]")
-        message = Message("tool", joined(found.output, f"{place}.output", "\n"), tool_call_id=found.call_id)
-        self._entries.append(
-            _Entry(message, {"": place, ".content": f"{place}.output", ".tool_call_id": f"{place}.call_id"})
-        )
+        text = joined(found.output, f"{place}.output", "\n")
+        if (before := self._results.get(found.call_id)) is not None:
+            before.content = f"{before.content}\n{text}"
+            return
+        message = self._results[found.call_id] = Message("tool", text, tool_call_id=found.call_id)
+        names = {"": place, ".content": f"{place}.output", ".tool_call_id": f"{place}.call_id"}
+        self._entries.append(_Entry(message, names))
 
     def _tools(self, raw: msgspec.Raw, place: str) -> None:
         found = self.parts.read(raw, schemas.AddedTools, fields.ADDED_FIELDS, place, "input[]")

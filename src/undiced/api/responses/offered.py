@@ -1,10 +1,12 @@
 """The tools of a Responses request as functions of a chat, and what each is called in the answer.
 
-A custom tool is a function with one text; a namespace is the first part of its tools' names.
+A custom tool is a function with one text. A tool of a namespace keeps its own name, by which models call it; where
+another tool has that too, the namespace goes before it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,8 +41,8 @@ class Offered:
     """See the file's head.
 
     Attributes:
-        tools: of the chat request. names: places of those, and what they are called here.
-        called: by the name in the chat.
+        tools: of the chat request; `settle` names them. names: places of those, and what they are called here.
+        called: by the name in the chat, and by every other one that models may use.
         shown: the tools that are served, as they came.
     """
 
@@ -49,6 +51,8 @@ class Offered:
     names: dict[str, str] = field(default_factory=dict)
     called: dict[str, Called] = field(default_factory=dict)
     shown: list[msgspec.Raw] = field(default_factory=list)
+    _named: list[tuple[ToolFunction, Called]] = field(default_factory=list)
+    _chat: dict[str, str] = field(default_factory=dict)  # names in the chat, by all others
 
     def take(self, tools: list[msgspec.Raw], place: str, *, top: bool = True) -> None:
         """Take a list of tools. top: it is that of the request.
@@ -96,10 +100,26 @@ class Offered:
             custom = self.parts.read(raw, CustomTool, CUSTOM_FIELDS, place, "tools[]")
             function = self._custom(custom, place)
             self.names[f"{chat}.function.parameters"] = f"{place}.format"
-        called = Called(function.name, namespace, kind == "custom")
-        function.name = full_name(function.name, namespace)
-        self.called.setdefault(function.name, called)
+        self._named.append((function, Called(function.name, namespace, kind == "custom")))
         self.tools.append(Tool("function", function))
+
+    def settle(self) -> None:
+        """All tools are known: name them."""
+        often = Counter(called.name for _, called in self._named)
+        for function, called in self._named:
+            if often[called.name] > 1:
+                function.name = _full(called.name, called.namespace)
+            self._chat.setdefault(function.name, function.name)
+            self.called.setdefault(function.name, called)
+        for function, called in self._named:
+            for name in (_full(called.name, called.namespace), called.name):
+                self._chat.setdefault(name, function.name)
+                self.called.setdefault(name, called)
+
+    def chat_name(self, name: str, namespace: str | None = None) -> str:
+        """A tool's name in the chat; of one that is not offered any more too."""
+        full = _full(name, namespace or "")
+        return self._chat.get(full, full)
 
     def _custom(self, tool: CustomTool, place: str) -> ToolFunction:
         """A custom tool as a function. A regular expression is held to; a grammar is told to the model."""
@@ -141,21 +161,13 @@ class Offered:
             for one in picked.tools or ():
                 if one.type not in _KINDS:
                     self.parts.skip(f"{_CHOICE}.tools[].{one.type}")
-            names = [Chosen(function=ChosenFunction(self._known(one))) for one in ours]
+            names = [Chosen(function=ChosenFunction(self.chat_name(one.name or ""))) for one in ours]
             return ToolChoice("allowed_tools", allowed_tools=AllowedTools(picked.mode or "auto", names))
         if picked.type not in _KINDS:
             message = f"{_CHOICE}.type '{picked.type[:40]}' is not supported: there is no such tool."
             raise NotServedError(message, param=f"{_CHOICE}.type", remedy="Choose a function or a custom tool.")
-        return ToolChoice(function=ChosenFunction(self._known(picked)))
-
-    def _known(self, picked: PickedTool) -> str:
-        """The chat's name of a tool, which may be told without its namespace."""
-        name = picked.name or ""
-        if name in self.called:
-            return name
-        return next((full for full, called in self.called.items() if called.name == name), name)
+        return ToolChoice(function=ChosenFunction(self.chat_name(picked.name or "")))
 
 
-def full_name(name: str, namespace: str | None) -> str:
-    """A tool's name in the chat."""
+def _full(name: str, namespace: str) -> str:
     return f"{namespace}.{name}" if namespace else name

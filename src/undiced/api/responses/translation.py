@@ -41,7 +41,7 @@ class Translation:
     Attributes:
         places: what members of the chat request are called in the one that came.
         ignored: names of what was skipped.
-        called: the tools, by their names in the chat. shown: those that are served, as they came.
+        called: the tools, by the names that models may use. shown: those that are served, as they came.
         later: the system or the developer speaks in the middle, which few chat templates know.
     """
 
@@ -71,6 +71,7 @@ def translated(wire: ResponseBody, *, gathered: bool = False) -> Translation:
     else:
         for at, raw in enumerate(wire.input):
             items.take(raw, f"input[{at}]")
+    offered.settle()
     messages, names = items.messages()
     if not messages:
         raise InvalidRequestError(
