@@ -159,9 +159,10 @@ def _told_by_users(messages: Sequence[Message]) -> list[Message]:
     one behind them, else in a user's message of their own.
     """
     out: list[Message] = []
-    own = False  # the last one is such a message, and nothing else
+    own = begun = False  # own: the last one is such a message, and nothing else
     for message in messages:
-        later = message.get("role") == "system" and any(one.get("role") != "system" for one in out)
+        later = message.get("role") == "system" and begun
+        begun = begun or message.get("role") != "system"
         if out and out[-1].get("role") == "user" and (later or (own and message.get("role") == "user")):
             content = [*_parts(out[-1].get("content")), *_parts(message.get("content"))]
             out[-1] = {**out[-1], "content": content}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from starlette.responses import Response
 
 from undiced.api.anthropic.events import MessageWriter
 from undiced.api.anthropic.schemas import CountBody, MessagesBody
-from undiced.api.anthropic.translate import translated
+from undiced.api.anthropic.translate import blocks_in, translated
 from undiced.api.call import Call, holding, receive
 from undiced.api.encoding import encode
 from undiced.api.turn import prompt_tokens, turn_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from undiced.api.anthropic.translate import Translated
     from undiced.api.schemas import ChatBody
 
+_BLOCKS_INLINE = 512  # more are translated on a thread
 _BETA = "?beta"  # clients ask for the same with it
 
 
@@ -44,6 +46,10 @@ async def count_tokens(request: Request) -> Response:
 
 async def _received(request: Request, kind: type[CountBody]) -> tuple[Call[ChatBody], Translated]:
     call = await receive(request, kind)
-    means = translated(call.wire, call.deployment.card.efforts)
+    efforts = call.deployment.card.efforts
+    if blocks_in(call.wire) <= _BLOCKS_INLINE:
+        means = translated(call.wire, efforts)
+    else:
+        means = await asyncio.to_thread(translated, call.wire, efforts)
     known = tuple(name for name in call.unknown if name != _BETA)
     return call.translated(means.body, (*known, *means.skipped)), means

@@ -52,6 +52,11 @@ class Translated:
     omits: bool
 
 
+def blocks_in(wire: CountBody) -> int:
+    """How much there is to translate."""
+    return len(wire.messages) + sum(len(turn.content) for turn in wire.messages if isinstance(turn.content, list))
+
+
 def translated(wire: CountBody, efforts: Collection[str]) -> Translated:
     """The chat request. efforts: how hard the model can be asked to think; empty if it does not think.
 

@@ -4,6 +4,7 @@ own. Whether calls and results are paired is checked where it is for all (`api.p
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from undiced.api import schemas
@@ -25,13 +26,16 @@ _MEMBERS = {  # by the type of a block
     "thinking": ("thinking", "signature"),
     "redacted_thinking": ("data",),
 }
+_ALL = tuple(dict.fromkeys(name for names in _MEMBERS.values() for name in names))
+_OTHERS = {kind: tuple(name for name in _ALL if name not in names) for kind, names in _MEMBERS.items()}
+_VALUES_OF_OTHERS = {kind: attrgetter(*names) for kind, names in _OTHERS.items()}
+_NO_VALUES = {kind: (None,) * len(names) for kind, names in _OTHERS.items()}
 _NEEDED = {"text": ("text",), "tool_use": ("id", "name", "input"), "tool_result": ("tool_use_id",)}
 _OF_ROLE = {  # types of blocks, by who may send them
     "user": ("text", "tool_result"),
     "assistant": ("text", "tool_use", "thinking", "redacted_thinking"),
     "system": ("text",),
 }
-_ALL = tuple(dict.fromkeys(name for names in _MEMBERS.values() for name in names))
 _FAILED = "error"  # what a failed tool said that said nothing
 
 
@@ -145,15 +149,15 @@ def _check(block: Block, role: str, place: str) -> None:
         raise InvalidRequestError(
             f"{place}: a message of the role {role} has no {block.type}.", param=f"{place}.type", remedy="Leave it out."
         )
-    for name in _ALL:
-        given = getattr(block, name) is not None
-        if given and name not in _MEMBERS[block.type]:
-            raise InvalidRequestError(
-                f"{place}.{name} does not belong to a block of the type {block.type}.",
-                param=f"{place}.{name}",
-                remedy="Leave it out.",
-            )
-        if not given and name in _NEEDED.get(block.type, ()):
+    if _VALUES_OF_OTHERS[block.type](block) != _NO_VALUES[block.type]:
+        name = next(name for name in _OTHERS[block.type] if getattr(block, name) is not None)
+        raise InvalidRequestError(
+            f"{place}.{name} does not belong to a block of the type {block.type}.",
+            param=f"{place}.{name}",
+            remedy="Leave it out.",
+        )
+    for name in _NEEDED.get(block.type, ()):
+        if getattr(block, name) is None:
             raise InvalidRequestError(f"{place}.{name} is required.", param=f"{place}.{name}")
 
 
