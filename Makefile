@@ -4,6 +4,7 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install --quiet
 STEP := sh tools/step.sh
 STAMP := $(VENV)/.installed
+TOGETHER := -n 2 --dist loadfile
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -name '*.cpp' -o -name '*.h' -o -name 'CMakeLists.txt')
 MODEL ?= smollm2-135m
 HOST ?= 127.0.0.1
@@ -45,7 +46,7 @@ serve: $(STAMP)
 	@exec $(VENV)/bin/undiced serve $(MODEL) --host $(HOST) --port $(PORT)
 
 test: $(VENV)/.test
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(TOGETHER) $(ARGS)
 
 test-full: $(VENV)/.oracle
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VENV=$(VENV) sh tests/full.sh
@@ -55,7 +56,7 @@ check: $(VENV)/.test
 	$(VENV)/bin/ruff check src tests benchmarks examples
 	$(VENV)/bin/mypy
 	find native -name '*.cpp' -o -name '*.h' | xargs $(VENV)/bin/clang-format --dry-run --Werror
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(TOGETHER) $(ARGS)
 
 format: $(VENV)/.test
 	$(VENV)/bin/ruff format src tests benchmarks examples
