@@ -183,7 +183,7 @@ def test_chat_answers_lines_with_lines_of_json():
 
 @pytest.mark.model
 def test_an_interruption_is_status_130_without_a_traceback():
-    command = [*RUN, "generate", MODEL, "--raw", "-p", "Once", "-n", "2000", "--max-context", "4096"]
+    command = [*RUN, "generate", MODEL, "--raw", "-p", "0, 1, 0, 1, 0, 1, 0, 1,", "-n", "2000", "--max-context", "4096"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.read(1)
