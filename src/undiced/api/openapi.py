@@ -243,7 +243,7 @@ def _number(line: Field, typed: Schema) -> Schema:
     options = typed.get("anyOf")
     if not isinstance(options, list) or {"type": "number"} not in options:
         return {}
-    kind: Schema = {"type": ["integer" if line.name in WHOLE else "number", "null"]}
+    kind: Schema = {"type": ["integer" if line.name in WHOLE else "number"] + ["null"] * ({"type": "null"} in options)}
     if line.name in RANGES:
         span = RANGES[line.name]
         return kind | {"minimum": span.low, "maximum": span.high}

@@ -19,7 +19,6 @@ _TYPES = {
     429: "rate_limit_error",
     503: "overloaded_error",
 }
-
 _THREAD = "thread"
 _NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": [_THREAD]}  # clients then go on without
 

@@ -168,11 +168,11 @@ class MessageWriter(Writer):
         return {"type": "tool_use", "id": USE_ID + call_id(), "name": name, "input": _input(said or "")}
 
 
-def _input(arguments: str) -> object:
+def _input(arguments: str) -> dict[str, object]:
     """The arguments of a call; empty where a limit cut them."""
     try:
-        return msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(arguments, type=dict[str, object])
+    except msgspec.MsgspecError:
         return {}
 
 

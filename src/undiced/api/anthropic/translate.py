@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from undiced.api.anthropic.schemas import CountBody, OutputFormat, ThinkingConfig
     from undiced.api.schemas import Message
 
-_ENABLED, _DISABLED, _ADAPTIVE = _TYPES = ("enabled", "disabled", "adaptive")
-_SUMMARIZED, _OMITTED = _DISPLAYS = ("summarized", "omitted")
+_ENABLED, _ADAPTIVE = "enabled", "adaptive"
+_TYPES = (_ENABLED, "disabled", _ADAPTIVE)
+_OMITTED = "omitted"
+_DISPLAYS = ("summarized", _OMITTED)
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _EFFORT = "output_config.effort"
 _NAMES = {  # members of a chat request that have another name here, wherever they come from
