@@ -221,16 +221,13 @@ def test_items_and_tools_of_a_response_take_or_refuse_every_value(nasty):
         b'{"type":%b}',
         b'{"role":%b,"content":"x"}',
         b'{"role":"user","content":%b}',
-        b'{"role":"user","content":[%b]}',
         b'{"role":"user","content":[{"type":%b,"text":"x"}]}',
         b'{"role":"developer","content":[{"type":"input_text","text":%b}]}',
         b'{"role":"assistant","content":[{"type":"refusal","refusal":%b}]}',
         b'{"role":"user","content":"x","what":%b}',
         b'{"type":"reasoning","summary":%b}',
         b'{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":%b}]}',
-        b'{"type":"reasoning","encrypted_content":%b}',
         b'{"type":"function_call","call_id":%b,"name":"f"}',
-        b'{"type":"function_call","call_id":"1","name":%b}',
         b'{"type":"function_call","call_id":"1","name":"f","namespace":%b}',
         b'{"type":"function_call","call_id":"1","name":"f","arguments":%b},' + result + b'"output":"4"}',
         b'{"type":"custom_tool_call","call_id":"1","name":"f","input":%b},' + result + b'"output":"4"}',
@@ -244,7 +241,6 @@ def test_items_and_tools_of_a_response_take_or_refuse_every_value(nasty):
     for member in (
         b'"tools":[%b]',
         b'"tools":[{"type":%b}]',
-        b'"tools":[{"type":"function","name":%b}],"tool_choice":"none"',
         b'"tools":[{"type":"function","name":"f","parameters":%b}],"tool_choice":"none"',
         b'"tools":[{"type":"custom","name":"f","format":%b}],"tool_choice":"none"',
         b'"tools":[{"type":"custom","name":"f","format":{"type":"grammar","syntax":"lark","definition":%b}}]',
@@ -254,10 +250,8 @@ def test_items_and_tools_of_a_response_take_or_refuse_every_value(nasty):
         b'"tool_choice":{"type":"allowed_tools","tools":[%b]}',
         b'"text":{"format":{"type":%b}}',
         b'"text":{"format":{"type":"json_schema","name":"n","schema":%b}}',
-        b'"text":{"verbosity":%b}',
         b'"reasoning":{"effort":%b}',
         b'"include":[%b]',
-        b'"metadata":{"a":%b}',
     ):
         answer_of("POST", RESPONSE, b'{"input":"x",' + member % value + b"}")
 

@@ -178,6 +178,7 @@ class pick(BaseModel):
     n: int
 
 
+@pytest.mark.slow
 def test_a_model_of_noise_calls_what_it_must(tmp_path) -> None:
     """Random weights say nothing that makes sense; what is a call here is one because the grammar held it."""
     folder = make_folder(tmp_path / "noise", template=TEMPLATE, context=512)

@@ -58,7 +58,7 @@ def test_a_token_of_a_message_costs_about_what_one_of_a_chat_does(make, begin):
     assert min(messages) < min(chats) / 0.7, (messages, chats)
 
 
-@pytest.mark.parametrize("begin", [b"", b"<think>", CALL], ids=["content", "thought", "call"])
+@pytest.mark.parametrize("begin", [b"", CALL], ids=["content", "call"])
 def test_a_token_of_a_response_costs_about_what_one_of_a_chat_does(make, begin):
     caller = make(context=10 * TOKENS, **({"dialect": DIALECT} if begin else {}))
     caller.engine.submit = deltas(begin)

@@ -373,12 +373,17 @@ def test_a_choice_of_tools_allows_those_alone(make, choice, names):
 
 
 def test_what_is_not_there_is_skipped_and_told(make):
-    items = [ASK, {"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}}, {"type": "mystery", "x": 1}]
+    items = [
+        ASK,
+        {"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}},
+        {"type": "mystery", "role": 5},
+    ]
     items[0] = {**ASK, "mood": 1}
     body = {
         "input": [*items, {"type": "reasoning", "encrypted_content": "x", "summary": []}],
         "tools": [*OFFERED, {"type": "web_search"}, {"type": "mcp", "server_label": "s"}],
         "text": {"verbosity": "low"},
+        "reasoning": {"effort": "low", "summary": "auto", "context": "all_turns"},
         "include": ["reasoning.encrypted_content", "file_search_call.results"],
         "client_metadata": {"a": "b"},
         "what": 1,
@@ -395,6 +400,7 @@ def test_what_is_not_there_is_skipped_and_told(make):
         "input[].encrypted_content",
         "include.file_search_call.results",
         "text.verbosity",
+        "reasoning.effort",
     }
 
 
@@ -509,6 +515,7 @@ def test_large_conversations_are_answered_and_too_many_items_refused(make):
     items = [{"role": "user", "content": "x" * 100}] * 1000
     assert told(make(text="x", context=1 << 20), input=items)["status"] == "completed"
     assert refused(make(), input=[ASK] * 5000) == ("wrong_api_format", "input")
+    assert refused(make(), tools=OFFERED * 500) == ("wrong_api_format", "tools")
 
 
 def test_requests_are_counted(caller):

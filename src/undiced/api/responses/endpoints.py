@@ -17,7 +17,7 @@ from undiced.api.responses.frame import Frame
 from undiced.api.responses.schemas import ResponseBody
 from undiced.api.responses.translation import translated
 from undiced.api.turn import prompt_tokens, turn_of
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import ContextLengthError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,6 +62,8 @@ async def _taken(call: Call[ResponseBody], take: Callable[[Call[ChatBody]], Awai
     try:
         with found.places.named():
             return await take(call.translated(found.chat, call.unknown + found.ignored)), found
+    except ContextLengthError:
+        raise
     except InvalidRequestError:
         if not found.later:
             raise
@@ -72,14 +74,12 @@ async def _taken(call: Call[ResponseBody], take: Callable[[Call[ChatBody]], Awai
 
 async def _translated(call: Call[ResponseBody], *, gathered: bool = False) -> Translation:
     """Large conversations are translated on a thread. Raises as `translated`."""
-    wire, settings = call.wire, call.service.settings
-    size = 0
-    if not isinstance(wire.input, str):
-        if len(wire.input) > settings.max_messages:
-            message = f"input has {len(wire.input)} entries, at most {settings.max_messages} are allowed."
-            raise InvalidRequestError(message, param="input")
-        size = sum(memoryview(raw).nbytes for raw in wire.input)
-    size += sum(memoryview(raw).nbytes for raw in wire.tools or ())
-    if size <= settings.inline_bytes:
-        return translated(wire, gathered=gathered)
-    return await asyncio.to_thread(translated, wire, gathered=gathered)
+    wire, settings, efforts = call.wire, call.service.settings, call.deployment.card.efforts
+    items = [] if isinstance(wire.input, str) else wire.input
+    for name, found, most in (("input", items, settings.max_messages), ("tools", wire.tools or [], settings.max_tools)):
+        if len(found) > most:
+            message = f"{name} has {len(found)} entries, at most {most} are allowed."
+            raise InvalidRequestError(message, param=name)
+    if sum(memoryview(raw).nbytes for raw in (*items, *(wire.tools or ()))) <= settings.inline_bytes:
+        return translated(wire, efforts, gathered=gathered)
+    return await asyncio.to_thread(translated, wire, efforts, gathered=gathered)

@@ -71,7 +71,11 @@ TABLE: Table = {
         *served(_OPENAI, "of a `json_schema`", "schema", "strict", "name", "description"),
     ),
     "reasoning.": (
-        *served(_OPENAI, "as `reasoning_effort` of a chat", "effort"),
+        *served(
+            _OPENAI,
+            "as `reasoning_effort` of a chat; skipped and told where the model does not think",
+            "effort",
+        ),
         *harmless(_OPENAI, "thoughts are told as they are, which says more", "summary", "generate_summary"),
         *harmless(_OPENAI, "thoughts that are sent back go to the chat template, which decides", "context"),
     ),

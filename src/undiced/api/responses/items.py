@@ -127,10 +127,10 @@ class Items:
 
     def _call(self, raw: msgspec.Raw, place: str) -> None:
         found = self.parts.read(raw, schemas.CallItem, fields.CALL_FIELDS, place, "input[]")
-        held = isinstance(
-            json_object(found.arguments), dict
-        )  # else a model wrote it so, and would never hear the result
-        self._add_call(found, found.arguments if held else {INPUT: found.arguments}, place, "arguments")
+        arguments: str | dict[str, object] = found.arguments
+        if not isinstance(json_object(found.arguments), dict):
+            arguments = {INPUT: found.arguments}  # a model wrote it so; refused, it would never hear what came of it
+        self._add_call(found, arguments, place, "arguments")
 
     def _custom_call(self, raw: msgspec.Raw, place: str) -> None:
         found = self.parts.read(raw, schemas.CustomCallItem, fields.CUSTOM_CALL_FIELDS, place, "input[]")

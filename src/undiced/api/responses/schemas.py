@@ -15,10 +15,10 @@ Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class TypedPart(msgspec.Struct):
-    """What an item or a tool says of itself."""
+    """What an item or a tool says of itself. role: of a message, which needs no type."""
 
     type: str | None = None
-    role: str | None = None
+    role: object = None
 
 
 class TextPart(msgspec.Struct):

@@ -16,8 +16,11 @@ from undiced.api.responses.offered import Offered
 from undiced.api.responses.parts import Parts
 from undiced.api.schemas import NULL, ChatBody, Reasoning, ResponseFormat
 from undiced.core.errors import InvalidRequestError
+from undiced.text.thinking import EFFORTS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from undiced.api.responses.offered import Called
     from undiced.api.responses.schemas import ResponseBody, TextFormat
 
@@ -31,6 +34,7 @@ _NAMES = {
     "response_format.json_schema": "text.format",
     "tool_choice.allowed_tools": "tool_choice",
     "tool_choice.function": "tool_choice",
+    "tool_call_id": "call_id",
 }
 
 
@@ -53,8 +57,12 @@ class Translation:
     later: bool
 
 
-def translated(wire: ResponseBody, *, gathered: bool = False) -> Translation:
-    """The chat request. gathered: what the system and the developer say in the middle goes to the beginning.
+def translated(wire: ResponseBody, efforts: Collection[str], *, gathered: bool = False) -> Translation:
+    """The chat request.
+
+    Args:
+        efforts: how hard the model can be asked to think; empty if it does not think.
+        gathered: what the system and the developer say in the middle goes to the beginning.
 
     Raises:
         InvalidRequestError: an impossible item or tool; `param` names the member of this body.
@@ -85,7 +93,7 @@ def translated(wire: ResponseBody, *, gathered: bool = False) -> Translation:
         tool_choice=offered.choice(wire.tool_choice),
         parallel_tool_calls=wire.parallel_tool_calls,
         response_format=_format(wire, parts),
-        reasoning=None if wire.reasoning is None else Reasoning(effort=wire.reasoning.effort),
+        reasoning=Reasoning(effort=_effort(wire, efforts, parts)),
         reasoning_format="parsed",
         logprobs=rows,
         top_logprobs=wire.top_logprobs if rows else None,
@@ -100,6 +108,15 @@ def translated(wire: ResponseBody, *, gathered: bool = False) -> Translation:
     )
     places = Places({**_NAMES, **names, **offered.names})
     return Translation(chat, places, tuple(parts.ignored), offered.called, offered.shown, items.later)
+
+
+def _effort(wire: ResponseBody, efforts: Collection[str], parts: Parts) -> str | None:
+    """How hard the model shall think. A model that does not think is not told: agents ask all models alike."""
+    effort = None if wire.reasoning is None else wire.reasoning.effort
+    if efforts or effort not in EFFORTS:
+        return effort
+    parts.skip("reasoning.effort")
+    return None
 
 
 def _rows(wire: ResponseBody, parts: Parts) -> bool:
