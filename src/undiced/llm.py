@@ -398,7 +398,8 @@ class LLM:
         with self._opening:
             if self._engine.grammars is None:
                 self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
-        self._engine.grammars.matcher(grammar)
+        if not self._engine.grammars.knows(grammar):
+            self._engine.grammars.compile(grammar)
 
 
 @dataclass(frozen=True, slots=True)

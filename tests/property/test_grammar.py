@@ -62,7 +62,7 @@ def walk(grammar: str, draw: random.Random, most: int) -> tuple[bytes, bool]:
             assert matcher.accept(forced)
             text += b"".join(TOKENS[token] for token in forced)
             continue
-        matcher.fill(row)
+        assert matcher.fill(row)
         allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
         assert len(allowed) and allowed.max() < len(TOKENS) and OTHER not in allowed
         closing = [token for token in allowed if token == END or TOKENS[token][:1] in b'"]},']
@@ -80,7 +80,7 @@ def test_documents_that_end_are_what_the_schema_says(schema: dict, seed: int) ->
     try:
         grammar = schema_form(schema, strict=True, place="schema").grammar
     except InvalidRequestError as error:  # nothing can satisfy some of them
-        assert "nsatisfiable" in error.message or "multipleOf" in error.message, error
+        assert "satisfi" in error.message or "multipleOf" in error.message, error
         return
     text, done = walk(grammar, random.Random(seed), 400)
     if done:
@@ -109,11 +109,23 @@ def test_any_json_is_a_schema_or_one_clear_refusal(schema: object, strict: bool)
         walk(form.grammar, random.Random(1), 30)
 
 
+def test_learning_of_one_grammar_does_not_wear_it_out() -> None:
+    """Copies share what the library learns; documents beyond its bounds are no end of the grammar."""
+    fields = {f"f{at}": {"type": "string", "maxLength": 60 + at} for at in range(6)}
+    schema = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    grammar = schema_form(schema, strict=True, place="schema").grammar
+    for seed in range(40):
+        text, done = walk(grammar, random.Random(seed), 900)
+        assert done
+        assert_valid(text.decode(), schema)
+
+
 @settings(max_examples=200, deadline=None)
 @given(schemas())
 def test_a_walk_changes_no_schema_that_can_be_held_to(schema: dict) -> None:
     looked = Walk(strict=False, place="")
-    assert looked.root(schema) == schema and not looked.ignored
+    found = looked.root(schema)
+    assert not looked.ignored and ("exclusive" in json.dumps(schema) or found == schema)
 
 
 @pytest.mark.slow

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Prompt = str | list[int]
 
 
-def prompts_of(prompt: str | list[str | int | list[int]], settings: Settings, name: str = "prompt") -> list[Prompt]:
+def prompts_of(
+    prompt: str | list[str | int | list[int]], settings: Settings, name: str = "prompt", most: int = 0
+) -> list[Prompt]:
     """The prompts of a request: one text, several texts, one list of token ids, or several.
 
     Raises:
@@ -30,10 +32,9 @@ def prompts_of(prompt: str | list[str | int | list[int]], settings: Settings, na
     kinds = set(map(type, prompt))
     if kinds == {int}:
         return [cast("list[int]", prompt)]
-    if len(prompt) > settings.max_prompts:
-        raise InvalidRequestError(
-            f"{name} has {len(prompt)} entries, at most {settings.max_prompts} are allowed.", param=name
-        )
+    most = most or settings.max_prompts
+    if len(prompt) > most:
+        raise InvalidRequestError(f"{name} has {len(prompt)} entries, at most {most} are allowed.", param=name)
     if kinds in ({str}, {list}):
         return cast("list[Prompt]", prompt)
     raise InvalidRequestError(f"{name} mixes texts and token ids.", remedy="Send one kind.", param=name)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undiced.api.service import Service
 
 _FORMATS = ("float", "base64")
+_MOST = 2048  # texts, as OpenAI has it
 _TOGETHER = 8  # sequences of one request that are in the engine's queue at a time
 
 
@@ -42,7 +43,7 @@ async def embeddings(request: HttpRequest) -> Response:
     if form not in _FORMATS:
         raise InvalidRequestError("encoding_format must be float or base64.", param="encoding_format")
     with service.preparing():
-        prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input")]
+        prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input", _MOST)]
         name = f"embd-{secrets.token_hex(12)}"
         requests = [_request(deployment, f"{name}.{at}", ids, wire) for at, ids in enumerate(prompts)]
         vectors = await _vectors(deployment.engine, requests)
@@ -60,7 +61,7 @@ async def embeddings(request: HttpRequest) -> Response:
 
 async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:
     if isinstance(text, str):
-        ids = await deployment.prompts.text(text)
+        ids = await deployment.prompts.text(text, "input")
     else:
         ids = check_ids(text, deployment.tokenizer.vocab_size, "input")
     deployment.prompts.room(len(ids), 1, "input")

@@ -5,7 +5,8 @@ for a model.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Asked = dict[str, Callable[[], Form]]
 
 _FORMAT = "response_format"
+T = TypeVar("T")
+_FORMS = ThreadPoolExecutor(1, "forms")  # of its own: what is hard to try holds up nothing but other forms
 _TYPES = "text, json_object or json_schema"
 
 
@@ -43,7 +46,12 @@ async def form_of(wire: Body) -> Form | None:
             param="allowed_token_ids",
             remedy="Send one of them.",
         )
-    return await asyncio.to_thread(make)
+    return await tried(make)
+
+
+async def tried(make: Callable[[], T]) -> T:
+    """Make forms on their own thread."""
+    return await asyncio.get_running_loop().run_in_executor(_FORMS, make)
 
 
 def _asked(wire: Body) -> Asked:
@@ -71,6 +79,8 @@ def _structured(given: StructuredOutputs, place: str) -> Asked:
         asked[f"{place}json"] = lambda: _schema(given.json, False, f"{place}json")
     if given.json_object:
         asked[f"{place}json_object"] = json_form
+    if not asked:
+        raise InvalidRequestError("structured_outputs asks for no form.", param="structured_outputs")
     return asked
 
 
@@ -80,7 +90,7 @@ def _texts(place: str, regex: str | None, grammar: str | None, choice: list[str]
         asked[f"{place}regex"] = lambda: regex_form(regex, f"{place}regex")
     if grammar:
         asked[f"{place}grammar"] = lambda: lark_form(grammar, f"{place}grammar")
-    if choice:
+    if choice is not None:
         asked[f"{place}choice"] = lambda: choice_form(choice, f"{place}choice")
     return asked
 

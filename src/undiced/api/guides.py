@@ -4,10 +4,11 @@ budget. Compiles nothing.
 
 from __future__ import annotations
 
-import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
+from undiced.api.form import tried
 from undiced.grammar import schema_form
 from undiced.serve.guide import NO_BUDGET, Guide
 from undiced.text.formats import Tool
@@ -29,7 +30,7 @@ async def calls_form(box: Toolbox, dialect: Dialect, content: Form | None) -> Fo
     Raises:
         InvalidRequestError: the schema of a function can't be held; `param` is the path.
     """
-    return await asyncio.to_thread(held_form, box, dialect, content) if box.allowed else content
+    return await tried(partial(held_form, box, dialect, content)) if box.allowed else content
 
 
 def held_form(box: Toolbox, dialect: Dialect, content: Form | None) -> Form | None:

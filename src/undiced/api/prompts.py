@@ -43,8 +43,9 @@ class Prompts:
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
 
-    async def text(self, text: str) -> list[int]:
-        """Token ids of a text, control tokens in it included; begins as the model wants its texts to begin.
+    async def text(self, text: str, what: str = "prompt") -> list[int]:
+        """Token ids of a text, control tokens in it included; begins as the model wants its texts to begin. what: the member
+        that it came in.
 
         Raises:
             ContextLengthError: it can't fit. QueueFullError: too many long texts wait to be tokenized.
@@ -52,7 +53,7 @@ class Prompts:
         if len(text) <= self.settings.inline_chars:
             ids = self.tokenizer.encode(text, special=True)
         else:
-            ids = await self._apart(len(text), "prompt", lambda: [text])
+            ids = await self._apart(len(text), what, lambda: [text])
         bos = self.tokenizer.bos_id
         return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
 

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
-from undiced.grammar.bounds import MAX_CHARS, MAX_VALUES, parser_limits
+from undiced.grammar.bounds import MAX_CHARS, MAX_VALUES
 from undiced.grammar.schema import Walk, has
+from undiced.grammar.trial import TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
 # One line with single spaces, as Python writes JSON: models know it, it keeps them from endless blanks, and most of
 # what stands between values has one spelling, so that it need not be drawn.
-_LAYOUT: JsonCompileOptions = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+# No escapes by number: a key could be written twice in two spellings.
+_LAYOUT: JsonCompileOptions = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "json_allowed_escapes": 'nrbtf\\"',
+}
 _COERCED: JsonCompileOptions = {**_LAYOUT, "coerce_one_of": True}
 _ONE_OF = "oneOf"
 
@@ -41,7 +48,7 @@ class Form:
 
 def json_form() -> Form:
     """Any JSON object."""
-    return _schema_grammar({"type": "object"}, coerce=False)
+    return _schema_grammar({"type": "object"}, "json_object", coerce=False)
 
 
 def schema_form(schema: object, *, strict: bool, place: str) -> Form:
@@ -58,10 +65,10 @@ def schema_form(schema: object, *, strict: bool, place: str) -> Form:
     walk = Walk(strict, place)
     _bounded(_text(schema, place), place)
     plain = walk.root(schema)
-    form = _schema_grammar(plain, coerce=False)
+    form = _schema_grammar(plain, place, coerce=False)
     problem = problem_of(form.grammar)
     if problem and _ONE_OF in problem and not strict and has(plain, _ONE_OF):
-        form = _schema_grammar(plain, coerce=True)
+        form = _schema_grammar(plain, place, coerce=True)
         walk.ignored.append(f"{place}.{_ONE_OF}")
         problem = problem_of(form.grammar)
     if problem:
@@ -104,11 +111,14 @@ def lark_form(grammar: str, place: str) -> Form:
     return _checked(LLMatcher.grammar_from_lark(_bounded(grammar, place)), place)
 
 
-def _schema_grammar(schema: object, *, coerce: bool) -> Form:
+def _schema_grammar(schema: object, place: str, *, coerce: bool) -> Form:
     from llguidance import LLMatcher
 
     overrides = _COERCED if coerce else _LAYOUT
-    return Form(LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=overrides))
+    try:
+        return Form(LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=overrides))
+    except ValueError as error:  # numbers that no double holds
+        raise _refused(place, str(error)) from None
 
 
 def _checked(grammar: str, place: str) -> Form:
@@ -120,15 +130,15 @@ def _checked(grammar: str, place: str) -> Form:
 @lru_cache(maxsize=256)
 def problem_of(grammar: str) -> str:
     """What the library has against a grammar; empty: nothing. Remembered, for it takes milliseconds."""
-    from llguidance import LLMatcher
-
-    return LLMatcher.validate_grammar(grammar, None, limits=parser_limits())
+    return TRIAL.problem(grammar)
 
 
 def _path_of(problem: str, walk: Walk) -> str:
     """The path of the keyword that the library complains about, as far as its words tell."""
     if problem.startswith("Pointer"):
         problem = "$ref"
+    elif problem.startswith("oneOf"):
+        problem = "oneOf"
     named = (path for name, path in walk.first.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", problem))
     return next(named, walk.place)
 

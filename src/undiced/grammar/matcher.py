@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEPT = 64  # compiled grammars
+_COPIES = 16  # of each, before it is compiled anew
 # Runs of a string's characters: tokens within one that fits into what is left of a string need no look of their own.
 # In steps of two, for many strings are bounded: a place in a string of at most 20 takes 35 us, with the library's own
 # steps of 10, 30 and no bound 270.
@@ -49,11 +51,15 @@ class Vocabulary:
 
 
 class LlGrammars:
-    """Makes matchers; see the file's head. Any thread may call."""
+    """Makes matchers; see the file's head. Any thread may call.
+
+    Copies share what the library learns of a grammar, and its bound on that. So one is compiled anew after a number of
+    copies, and when a copy has failed.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._tokenizer = _tokenizer(vocabulary)
-        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[str, list[LLMatcher]] = OrderedDict()  # of each the copies that are left
         self._lock = threading.Lock()
 
     def matcher(self, grammar: str) -> LlMatcher:
@@ -62,51 +68,94 @@ class LlGrammars:
         Raises:
             InvalidRequestError: it is no grammar, or too large.
         """
-        with self._lock:
-            found = self._compiled.get(grammar)
-            if found is not None:
-                self._compiled.move_to_end(grammar)
+        found = self._copy(grammar)
         if found is None:
-            found = self._compile(grammar)
-            with self._lock:
-                self._compiled[grammar] = found
-                while len(self._compiled) > _KEPT:
-                    self._compiled.popitem(last=False)
-        return LlMatcher(found.deep_copy())
+            self.compile(grammar)
+            found = self._copy(grammar)
+        assert found is not None
+        return LlMatcher(found, partial(self._forget, grammar))
 
-    def _compile(self, grammar: str) -> LLMatcher:
+    def knows(self, grammar: str) -> bool:
+        """Whether `matcher` would be fast."""
+        return grammar in self._compiled
+
+    def compile(self, grammar: str) -> None:
+        """Compile a grammar that is not known. Raises as `matcher`."""
         from llguidance import LLMatcher
 
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=parser_limits())
         if compiled.is_error():
             raise refused(compiled.get_error())
-        return compiled
+        copies = [compiled.deep_copy() for _ in range(_COPIES)]
+        with self._lock:
+            self._compiled[grammar] = copies
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+
+    def _copy(self, grammar: str) -> LLMatcher | None:
+        with self._lock:
+            copies = self._compiled.get(grammar)
+            if not copies:
+                return None
+            self._compiled.move_to_end(grammar)
+            if len(copies) == 1:
+                del self._compiled[grammar]
+            return copies.pop()
+
+    def _forget(self, grammar: str) -> None:
+        with self._lock:
+            self._compiled.pop(grammar, None)
 
 
 class LlMatcher:
-    """Where one sequence stands."""
+    """Where one sequence stands. What the library does that it should not, a panic too, ends this sequence alone."""
 
-    __slots__ = ("_matcher",)
+    __slots__ = ("_failed", "_forget", "_matcher")
 
-    def __init__(self, matcher: LLMatcher) -> None:
+    def __init__(self, matcher: LLMatcher, forget: Callable[[], None]) -> None:
         self._matcher = matcher
+        self._forget = forget
+        self._failed = False
 
-    def fill(self, row: NDArray[np.int32]) -> None:
+    def fill(self, row: NDArray[np.int32]) -> bool:
         """See `serve.guide.Matcher`."""
-        self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+        try:
+            self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+        except BaseException as error:
+            self._stumble(error)
+        # The library allows the end where it gives up.
+        return self._checked(not self._matcher.is_stopped() or self._matcher.is_accepting())
 
     def accept(self, tokens: list[int]) -> bool:
         """See `serve.guide.Matcher`."""
-        return self._matcher.consume_tokens(tokens)
+        try:
+            taken: bool = self._matcher.consume_tokens(tokens)
+        except BaseException as error:
+            self._stumble(error)
+            return False
+        return self._checked(taken)
 
     def forced(self) -> list[int]:
         """See `serve.guide.Matcher`."""
-        return self._matcher.compute_ff_tokens()
+        return [] if self._failed else self._matcher.compute_ff_tokens()
 
     @property
     def finished(self) -> bool:
         """See `serve.guide.Matcher`."""
-        return self._matcher.is_stopped()
+        return self._failed or self._matcher.is_stopped()
+
+    def _checked(self, fine: bool) -> bool:
+        if self._failed or not fine or self._matcher.is_error():
+            self._failed = True
+            self._forget()
+        return not self._failed
+
+    def _stumble(self, error: BaseException) -> None:
+        """A panic is no Exception."""
+        if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+            raise error
+        self._failed = True
+        self._forget()
 
 
 def refused(message: str) -> InvalidRequestError:

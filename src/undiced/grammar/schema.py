@@ -5,6 +5,8 @@ Knows the keywords of drafts 4 to 2020-12; compiles nothing.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,16 +21,18 @@ _ONE = frozenset({"additionalProperties", "items"})  # a schema, a truth value, 
 _LIST = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 _KEPT = frozenset({
-    "type", "required", "const", "enum", "$ref", "minProperties", "maxProperties", "minItems", "maxItems", "minLength",
+    "type", "required", "const", "enum", "$ref", "maxProperties", "minItems", "maxItems", "minLength",
     "maxLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
 })  # fmt: skip
 _NOTES = frozenset({
     "title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$schema", "$id",
-    "id", "$comment", "$anchor", "$vocabulary", "additionalItems",
+    "id", "$comment", "$anchor", "$vocabulary",
 })  # fmt: skip
 _FORMATS = frozenset({
     "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "unknown",
 })  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
+_LARGEST = 10**300
 _TYPES = frozenset({"string", "number", "integer", "boolean", "null", "object", "array"})
 
 
@@ -63,6 +67,8 @@ class Walk:
             InvalidRequestError: it is none, too large, too deep, or, if `strict`, says what a grammar can't hold.
         """
         self._count(path, depth)
+        if isinstance(node, dict) and node.get("type") != "integer":
+            node = _inclusive(node)
         if isinstance(node, bool):
             return node
         if not isinstance(node, dict):
@@ -84,6 +90,8 @@ class Walk:
     def _named(self, value: object, path: str, depth: int) -> dict[str, object]:
         if not isinstance(value, dict):
             raise self._refused(path, "is no object of schemas")
+        if any(_CONTROL.search(name) for name in value):
+            raise self._refused(path, "has a control character in a name")
         return {name: self.schema(one, f"{path}.{name[:64]}", depth) for name, one in value.items()}
 
     def _several(self, value: object, path: str, depth: int) -> list[object]:
@@ -105,8 +113,12 @@ class Walk:
         return True
 
     def _check(self, key: str, value: object, path: str, depth: int) -> None:
-        for inner_depth, _ in _values(value, depth):
+        for inner_depth, inner in _values(value, depth):
             self._count(path, inner_depth)
+            if isinstance(inner, str) and key != "pattern" and _CONTROL.search(inner):
+                raise self._refused(path, "has a control character, which would have to be escaped by its number")
+            if isinstance(inner, int) and not isinstance(inner, bool) and abs(inner) > _LARGEST:
+                raise self._refused(path, "has a number that is too large")
         if key == "enum" and isinstance(value, list) and not 0 < len(value) <= MAX_VALUES:
             raise self._refused(path, f"has {len(value)} values; 1 to {MAX_VALUES} are possible")
         if key == "$ref" and not (isinstance(value, str) and value.startswith("#")):
@@ -129,6 +141,20 @@ class Walk:
 def has(node: object, keyword: str) -> bool:
     """Whether some schema in a walked one has a keyword."""
     return any(isinstance(value, dict) and keyword in value for _, value in _values(node, 0))
+
+
+def _inclusive(node: dict[str, object]) -> dict[str, object]:
+    """The schema with bounds that a number may reach: the library lets 200.0 pass as more than 200."""
+    moved = dict(node)
+    for name, other, way in (("exclusiveMinimum", "minimum", math.inf), ("exclusiveMaximum", "maximum", -math.inf)):
+        bound, old = moved.get(name), moved.get(other)
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or abs(bound) > _LARGEST:
+            continue  # of an old draft, or refused elsewhere
+        nearest: float = math.nextafter(bound, way)
+        tighter = max if way > 0 else min
+        moved[other] = tighter(nearest, old) if isinstance(old, int | float) else nearest
+        del moved[name]
+    return moved
 
 
 def _are_types(value: object) -> bool:

@@ -30,19 +30,20 @@ class Compiling:
     def __init__(self, spec: EngineSpec, vocab: int) -> None:
         self._spec, self._vocab = spec, vocab
         self._grammars: Grammars | None = None
-        self._known: set[str] = set()  # compiled at least once; one that was dropped since is compiled in a step
         self._asked: queue.SimpleQueue[Submit] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Submit, UndicedError | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._left: set[str] = set()  # requests that nobody reads any more
+        self._names: set[str] = set()  # of those that wait
         self.waiting = 0
 
     def takes(self, submit: Submit) -> bool:
         """Whether the request has to wait for its grammar; it comes out of `ready`."""
         guide = submit.request.guide
-        if guide is None or not guide.grammar or guide.grammar in self._known:
+        if guide is None or not guide.grammar or (self._grammars is not None and self._grammars.knows(guide.grammar)):
             return False
         self.waiting += 1
+        self._names.add(submit.request.id)
         self._asked.put(submit)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="grammars", daemon=True)
@@ -51,13 +52,13 @@ class Compiling:
 
     def cancel(self, request_id: str) -> None:
         """Nobody reads a request any more that may still be waiting."""
-        if self.waiting:
+        if request_id in self._names:
             self._left.add(request_id)
 
     def left(self, request_id: str) -> bool:
         """Whether `cancel` was called while the request waited; asked once."""
         found = request_id in self._left
-        self._left = self._left - {request_id} if self.waiting else set()
+        self._left.discard(request_id)
         return found
 
     def ready(self) -> list[tuple[Submit, UndicedError | None]]:
@@ -66,27 +67,38 @@ class Compiling:
         while self.waiting and not self._done.empty():
             submit, error = self._done.get()
             self.waiting -= 1
-            if error is None and submit.request.guide is not None:
-                self._known.add(submit.request.guide.grammar)
+            self._names.discard(submit.request.id)
             found.append((submit, error))
         return found
 
     def matcher(self, grammar: str) -> Matcher:
         """See `serve.guide.Grammars`."""
+        return self._opened().matcher(grammar)
+
+    def knows(self, grammar: str) -> bool:
+        """See `serve.guide.Grammars`."""
+        return self._opened().knows(grammar)
+
+    def compile(self, grammar: str) -> None:
+        """See `serve.guide.Grammars`."""
+        self._opened().compile(grammar)
+
+    def _opened(self) -> Grammars:
         if self._grammars is None:
             module, _, function = self._spec.grammars.partition(":")
             self._grammars = getattr(importlib.import_module(module), function)(self._spec.options, self._vocab)
-        return self._grammars.matcher(grammar)
+        return self._grammars
 
     def _work(self) -> None:
         while True:
             submit = self._asked.get()
             error: UndicedError | None = None
             try:
-                if submit.request.guide is not None:
-                    self.matcher(submit.request.guide.grammar)
+                guide = submit.request.guide
+                if guide is not None and submit.request.id not in self._left and not self.knows(guide.grammar):
+                    self.compile(guide.grammar)
             except UndicedError as known:
                 error = known
-            except Exception as bug:
+            except BaseException as bug:  # a panic of the library is no Exception, and the thread has to go on
                 error = EngineError(f"The grammar could not be compiled: {type(bug).__name__}: {bug}")
             self._done.put((submit, error))

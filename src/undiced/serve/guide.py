@@ -45,8 +45,8 @@ class Guide:
 class Matcher(Protocol):
     """Where a sequence stands in its grammar."""
 
-    def fill(self, row: NDArray[np.int32]) -> None:
-        """Set the bits of the tokens that may come next: bit b of word w stands for token 32 w + b."""
+    def fill(self, row: NDArray[np.int32]) -> bool:
+        """Set the bits of the tokens that may come next: bit b of word w is token 32 w + b. False if it failed."""
 
     def accept(self, tokens: list[int]) -> bool:
         """Go on by these tokens; False if the grammar has failed, for good."""
@@ -63,11 +63,17 @@ class Grammars(Protocol):
     """Makes matchers; `undiced.grammar.LlGrammars` is one."""
 
     def matcher(self, grammar: str) -> Matcher:
-        """One that stands at the beginning. Fast if the grammar was seen before; any thread may call.
+        """One that stands at the beginning. Fast if the grammar is known; any thread may call.
 
         Raises:
             InvalidRequestError: it is no grammar, or too large.
         """
+
+    def knows(self, grammar: str) -> bool:
+        """Whether it is compiled."""
+
+    def compile(self, grammar: str) -> None:
+        """Compile it, so that it is known. Raises as `matcher`."""
 
 
 class Phase(Enum):
@@ -88,11 +94,13 @@ class Guidance:
 
     Attributes:
         finished: nothing can follow.
+        stop: the token that ended the sequence, if it was one that nobody drew.
         failed: the matcher has given up.
     """
 
     __slots__ = (
         "_forcing", "_free", "_guide", "_left", "_matcher", "_over", "_stops", "_tail", "failed", "finished", "phase",
+        "stop",
     )  # fmt: skip
 
     def __init__(self, guide: Guide, matcher: Matcher | None, stops: Collection[int], *, forcing: bool) -> None:
@@ -106,6 +114,7 @@ class Guidance:
         self._free: NDArray[np.int32] | None = None
         self.finished = False
         self.failed = False
+        self.stop: int | None = None
         if guide.thinking:
             self.phase = Phase.THINKING
         else:
@@ -124,15 +133,17 @@ class Guidance:
 
     def fill(self, row: NDArray[np.int32]) -> bool:
         """Set the bits of the tokens that may be drawn next; False, and nothing set, if any may."""
-        if self._matcher is None:
+        if self._matcher is None or self.finished:
             return False
         if self.phase is Phase.THINKING:
             if self._free is None:
                 self._free = _all_but(len(row), self._stops)
             row[:] = self._free
             return True
-        self._matcher.fill(row)
-        if self.phase is Phase.OPENING:
+        if not self._matcher.fill(row):
+            self.failed = True
+            row[:] = 0
+        elif self.phase is Phase.OPENING:
             first = self._guide.think_start[0]
             row.view("u4")[first // _WORD] |= 1 << first % _WORD
         return True
@@ -179,9 +190,12 @@ class Guidance:
         if self._matcher is None or not self._forcing:
             return []
         forced: list[int] = []
-        while not self.finished and (more := self._matcher.forced()[: room - len(forced)]):
-            forced += more
-            self._accept(more)
+        while not self.finished and len(forced) < room and (more := self._matcher.forced()[: room - len(forced)]):
+            end = next((at for at, token in enumerate(more, 1) if token in self._stops), 0)
+            forced += more[:end] if end else more
+            self._accept(more[:end] if end else more)
+            if end:
+                self.finished, self.stop = True, forced[-1]
         return forced
 
     def _accept(self, tokens: list[int]) -> None:

@@ -291,7 +291,8 @@ class Scheduler:
                 continue
             token = tokens[index]
             if token < 0:
-                deltas.append(self._fail_one(sequence, token, now))
+                failed = sequence.guidance is not None and sequence.guidance.failed
+                deltas.append(self._fail_one(sequence, GRAMMAR_FAILED if failed else token, now))
                 continue
             if index in plan.embeds:
                 sequence.first_s = now
@@ -319,6 +320,13 @@ class Scheduler:
     def _follow(self, sequence: Sequence, guidance: Guidance, delta: Delta, now: float) -> None:
         """Go on by the token in a delta, and by those that have to follow it."""
         token = delta.tokens[0]
+        if guidance.finished:  # it was complete before anything was drawn
+            sequence.tokens.pop()
+            sequence.generated -= 1
+            delta.tokens, delta.logprobs, delta.top = sequence.untold, [], []
+            delta.stop_token = guidance.stop
+            self._end(sequence, "stop", now, delta)
+            return
         delta.stop_token = token if token in sequence.stops else None
         given = (
             []
@@ -334,7 +342,10 @@ class Scheduler:
             self.pool.retract(sequence.pages[sequence.adopted :])
             delta.error = GRAMMAR_FAILED
             self._end(sequence, "error", now, delta)
-        elif delta.stop_token is not None or guidance.finished:
+            return
+        if guidance.stop is not None:
+            delta.stop_token = guidance.stop
+        if delta.stop_token is not None or guidance.finished:
             self._end(sequence, "stop", now, delta)
         elif sequence.generated >= sequence.max_tokens or len(sequence.tokens) >= self.limits.context:
             self._end(sequence, "length", now, delta)

@@ -32,7 +32,7 @@ SAME = [
     ({"structured_outputs": {"regex": "[0-9]+"}}, regex_form("[0-9]+", "x").grammar),
     ({"guided_choice": ["a", 'b"\n']}, choice_form(["a", 'b"\n'], "x").grammar),
     ({"grammar": 'start: "x" | "y"'}, lark_form('start: "x" | "y"', "x").grammar),
-    ({"response_format": {"type": "text"}, "regex": "", "guided_choice": [], "structured_outputs": {}}, None),
+    ({"response_format": {"type": "text"}, "regex": ""}, None),
 ]  # fmt: skip
 
 
@@ -54,6 +54,11 @@ BAD = [
     (named({"$ref": "#/$defs/none"}), f"{FORMAT}.$ref"),
     (named({"type": "integer", "minimum": 5, "maximum": 3}), f"{FORMAT}.minimum"),
     (named({"type": "string", "pattern": "("}), FORMAT),
+    (named({"$ref": "#"}), FORMAT),
+    (named({"minimum": -(10**4000)}), f"{FORMAT}.minimum"),
+    (named({"const": "a\x01"}), f"{FORMAT}.const"),
+    (named({"items": [{"const": 1}], "additionalItems": False}, strict=True), f"{FORMAT}.additionalItems"),
+    (named({"minProperties": 2}, strict=True), f"{FORMAT}.minProperties"),
     (named({"enum": []}), f"{FORMAT}.enum"),
     (named([]), FORMAT),
     (named(False), FORMAT),
@@ -69,6 +74,9 @@ BAD = [
     ({"structured_outputs": {"choice": [""]}}, "structured_outputs.choice"),
     ({"structured_outputs": {"choice": ["a"], "regex": "b"}}, "structured_outputs.choice"),
     ({"guided_json": "{"}, "guided_json"),
+    ({"guided_choice": []}, "guided_choice"),
+    ({"structured_outputs": {}}, "structured_outputs"),
+    ({"structured_outputs": {"json_object": False}}, "structured_outputs"),
     (named(SCHEMA) | {"regex": "a"}, "regex"),
     ({"regex": "a", "allowed_token_ids": [1]}, "allowed_token_ids"),
 ]
@@ -117,3 +125,17 @@ def test_what_is_too_much_is_refused_at_once(caller, name):
     reply = caller.chat(**named(HOSTILE[name]))
     assert reply.status == 400 and reply.json["error"]["param"].startswith(FORMAT)
     assert time.process_time() - started < 0.2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"grammar": "start: r0\n" + "".join(f"r{at}: r{at + 1}\n" for at in range(3_000)) + 'r3000: "a"'},
+        {"json_schema": {"allOf": [{"type": "string", "pattern": f"a.{{{at}}}b"} for at in range(40)]}},
+    ],
+    ids=["overflows the stack", "takes exponential time"],
+)
+def test_what_would_kill_or_hang_the_process_is_tried_elsewhere_and_refused(caller, fields):
+    reply = caller.chat(**fields)
+    assert reply.status == 400 and "too much time or memory" in reply.json["error"]["message"]
+    assert caller.chat(regex="[a-z]+").status == 200, "another process is there"

@@ -11,6 +11,7 @@ from support.fake import FAKE_LIMITS, FakeBackend
 
 from undiced.core.errors import InvalidRequestError
 from undiced.serve import GREEDY, Delta, Request, Sampling
+from undiced.serve.failure import GRAMMAR_FAILED
 from undiced.serve.guide import Guide, Phase
 from undiced.serve.loop import EngineLoop
 
@@ -23,11 +24,12 @@ class Path:
     def __init__(self, places: Sequence[set[int]]) -> None:
         self.places, self.at, self.filled = places, 0, 0
 
-    def fill(self, row: NDArray[np.int32]) -> None:
+    def fill(self, row: NDArray[np.int32]) -> bool:
         self.filled += 1
         bits = np.zeros(len(row) * 32, np.uint8)
         bits[list(self.places[self.at])] = 1
         row[:] = np.packbits(bits, bitorder="little").view(np.int32)
+        return True
 
     def accept(self, tokens: list[int]) -> bool:
         for token in tokens:
@@ -245,3 +247,33 @@ def test_forced_tokens_do_not_lengthen_the_steps_of_others() -> None:
         tokens += [token for delta in loop.step() if delta.request_id == "held" for token in delta.tokens]
         assert backend.steps[-1][1] <= 4, "a token each, but for the prompt of three"
     assert tokens == alone
+
+
+@pytest.mark.parametrize("fields", [{}, {"ignore_eos": True, "eos_ids": (0,)}, {"max_tokens": 4}])
+def test_what_has_no_choice_at_all_is_complete_without_a_draw(fields: dict) -> None:
+    tokens, last, _ = run(Guide("11 12 13"), **fields)
+    assert tokens == [11, 12, 13] and last.finish_reason == "stop"
+    assert last.usage is not None and last.usage.completion_tokens == 3
+
+
+def test_a_stop_token_among_forced_ones_ends_the_answer_as_a_drawn_one_would() -> None:
+    for path in ("20|21 11 12 13 14", "11 12 13 20|21"):
+        tokens, last, _ = run(Guide(path), stop_token_ids=(12,))
+        assert tokens[-1] == 12 == last.stop_token and last.finish_reason == "stop"
+
+
+def test_a_mask_that_fails_is_an_error_and_never_an_end() -> None:
+    class Failing(Path):
+        def fill(self, row: NDArray[np.int32]) -> bool:
+            return self.at < 1 and super().fill(row)
+
+    class Grammars:
+        def matcher(self, grammar: str) -> Path:
+            return Failing([{10, 11}, {12, 13}])
+
+    loop = EngineLoop(FakeBackend(), grammars=Grammars())  # type: ignore[arg-type]
+    loop.add(Request("a", (1, 2), 9, GREEDY, guide=Guide("x")))
+    deltas = []
+    while not loop.idle:
+        deltas += loop.step()
+    assert deltas[-1].finish_reason == "error" and deltas[-1].error == GRAMMAR_FAILED
