@@ -44,8 +44,9 @@ class Prompts:
         self._waiting = 0
 
     async def text(self, text: str, what: str = "prompt") -> list[int]:
-        """Token ids of a text, control tokens in it included; begins as the model wants its texts to begin. what: the member
-        that it came in.
+        """Token ids of a text, control tokens in it included; begins as the model wants its texts to begin.
+
+        what: the member that it came in.
 
         Raises:
             ContextLengthError: it can't fit. QueueFullError: too many long texts wait to be tokenized.

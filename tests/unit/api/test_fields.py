@@ -42,7 +42,7 @@ def holding(place: str, name: str, value: object, where: Where) -> dict:
     if place == "response_format.":
         return body | {"response_format": {"type": "text", name: value}}
     if place == "structured_outputs.":
-        return body | {"structured_outputs": {name: value}}
+        return body | {"structured_outputs": {"json_object": True, name: value}}
     if place == "reasoning.":
         return body | {"reasoning": {name: value}}
     if place == "thinking.":
