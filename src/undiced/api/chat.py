@@ -98,15 +98,24 @@ def _content(content: str | list[ContentPart] | None, place: str) -> str | list[
 def _part_text(part: ContentPart, place: str) -> str:
     if part.type == "refusal" and part.refusal is not None:
         return part.refusal
-    if part.type != "text":
+    return plain_text(part.type, part.text, place)
+
+
+def plain_text(kind: str, text: str | None, place: str) -> str:
+    """The text of a part, or of a block, that has to be text.
+
+    Raises:
+        NotServedError: it is of another kind. InvalidRequestError: it has none.
+    """
+    if kind != "text":
         raise NotServedError(
-            f"{place}: content of type '{part.type[:40]}' is not supported.",
+            f"{place}: content of type '{kind[:40]}' is not supported.",
             param=f"{place}.type",
             remedy="Send text.",
         )
-    if part.text is None:
+    if text is None:
         raise InvalidRequestError(f"{place}.text is required.", param=f"{place}.text")
-    return part.text
+    return text
 
 
 def _token_object(row: TokenLogprob) -> dict[str, object]:

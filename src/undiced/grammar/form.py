@@ -48,7 +48,7 @@ class Form:
 
 def json_form() -> Form:
     """Any JSON object."""
-    return _schema_grammar({"type": "object"}, "json_object", coerce=False)
+    return Form(_schema_grammar({"type": "object"}, "json_object", coerce=False))
 
 
 def schema_form(schema: object, *, strict: bool, place: str) -> Form:
@@ -65,15 +65,15 @@ def schema_form(schema: object, *, strict: bool, place: str) -> Form:
     walk = Walk(strict, place)
     _bounded(_text(schema, place), place)
     plain = walk.root(schema)
-    form = _schema_grammar(plain, place, coerce=False)
-    problem = problem_of(form.grammar)
+    grammar = _schema_grammar(plain, place, coerce=False)
+    problem = problem_of(grammar)
     if problem and _ONE_OF in problem and not strict and has(plain, _ONE_OF):
-        form = _schema_grammar(plain, place, coerce=True)
+        grammar = _schema_grammar(plain, place, coerce=True)
         walk.ignored.append(f"{place}.{_ONE_OF}")
-        problem = problem_of(form.grammar)
+        problem = problem_of(grammar)
     if problem:
         raise _refused(_path_of(problem, walk), problem)
-    return Form(form.grammar, tuple(walk.ignored))
+    return Form(grammar, tuple(walk.ignored))
 
 
 def regex_form(regex: str, place: str) -> Form:
@@ -111,12 +111,12 @@ def lark_form(grammar: str, place: str) -> Form:
     return _checked(LLMatcher.grammar_from_lark(_bounded(grammar, place)), place)
 
 
-def _schema_grammar(schema: object, place: str, *, coerce: bool) -> Form:
+def _schema_grammar(schema: object, place: str, *, coerce: bool) -> str:
     from llguidance import LLMatcher
 
     overrides = _COERCED if coerce else _LAYOUT
     try:
-        return Form(LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=overrides))
+        return LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=overrides)
     except ValueError as error:  # numbers that no double holds
         raise _refused(place, str(error)) from None
 

@@ -59,7 +59,7 @@ class LlGrammars:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._tokenizer = _tokenizer(vocabulary)
-        self._compiled: OrderedDict[str, list[LLMatcher]] = OrderedDict()  # of each the copies that are left
+        self._compiled: OrderedDict[str, tuple[LLMatcher, int]] = OrderedDict()  # and how many copies are left
         self._lock = threading.Lock()
 
     def matcher(self, grammar: str) -> LlMatcher:
@@ -86,21 +86,20 @@ class LlGrammars:
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=parser_limits())
         if compiled.is_error():
             raise refused(compiled.get_error())
-        copies = [compiled.deep_copy() for _ in range(_COPIES)]
         with self._lock:
-            self._compiled[grammar] = copies
+            self._compiled[grammar] = compiled, _COPIES
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
 
     def _copy(self, grammar: str) -> LLMatcher | None:
         with self._lock:
-            copies = self._compiled.get(grammar)
-            if not copies:
+            found = self._compiled.pop(grammar, None)
+            if found is None:
                 return None
-            self._compiled.move_to_end(grammar)
-            if len(copies) == 1:
-                del self._compiled[grammar]
-            return copies.pop()
+            compiled, left = found
+            if left > 1:
+                self._compiled[grammar] = compiled, left - 1  # the latest one used
+            return compiled.deep_copy()
 
     def _forget(self, grammar: str) -> None:
         with self._lock:

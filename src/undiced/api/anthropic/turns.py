@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api import schemas
 from undiced.api.anthropic.signature import thought_of
+from undiced.api.chat import plain_text
 from undiced.api.errors import NotServedError
 from undiced.core.errors import InvalidRequestError
 
@@ -162,12 +163,4 @@ def _check(block: Block, role: str, place: str) -> None:
 
 
 def _text_part(block: TextBlock, place: str, at: int) -> schemas.ContentPart:
-    if block.type != "text":
-        raise NotServedError(
-            f"{place}[{at}]: content of type '{block.type[:40]}' is not supported.",
-            param=f"{place}[{at}].type",
-            remedy="Send text.",
-        )
-    if block.text is None:
-        raise InvalidRequestError(f"{place}[{at}].text is required.", param=f"{place}[{at}].text")
-    return schemas.ContentPart(text=block.text)
+    return schemas.ContentPart(text=plain_text(block.type, block.text, f"{place}[{at}]"))

@@ -8,7 +8,7 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,14 @@ class Tool:
 
 
 Tools = Mapping[str, Tool]
+
+
+def bare_or_marked(tape: Tape, tools: Tools, mark: str, calls: Callable[[Tape, Tools], Step[None]]) -> Step[None]:
+    """Read an answer that may be calls from its beginning on, and may have more behind a mark."""
+    yield from tape.opening()
+    yield from attempt(tape, "", calls(tape, tools))
+    while found := (yield from tape.content(mark)):
+        yield from attempt(tape, found, calls(tape, tools))
 
 
 def attempt(tape: Tape, mark: str, reading: Step[None], *ends: str) -> Step[None]:

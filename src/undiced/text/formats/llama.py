@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from undiced.text.formats.calls import ROOTED, attempt, call_object, choices, python_call
+from undiced.text.formats.calls import ROOTED, bare_or_marked, call_object, choices, python_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,7 @@ def fits(source: str, has: Has) -> bool:
 
 def read(tape: Tape, tools: Tools) -> Step[None]:
     """See `dialect.Format`."""
-    yield from tape.opening()
-    yield from attempt(tape, "", _calls(tape, tools))
-    while mark := (yield from tape.content(_TAG)):
-        yield from attempt(tape, mark, _calls(tape, tools))
+    yield from bare_or_marked(tape, tools, _TAG, _calls)
 
 
 def _calls(tape: Tape, tools: Tools) -> Step[None]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from undiced.text.formats.calls import attempt, choices, expect, lark, python_call, rooted
+from undiced.text.formats.calls import bare_or_marked, choices, expect, lark, python_call, rooted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,7 @@ def fits(source: str, has: Has) -> bool:
 
 def read(tape: Tape, tools: Tools) -> Step[None]:
     """See `dialect.Format`."""
-    yield from tape.opening()
-    yield from attempt(tape, "", _calls(tape, tools))
-    while mark := (yield from tape.content(_START)):
-        yield from attempt(tape, mark, _calls(tape, tools))
+    yield from bare_or_marked(tape, tools, _START, _calls)
 
 
 def _calls(tape: Tape, tools: Tools) -> Step[None]:

@@ -213,21 +213,18 @@ class Tape:
 
     def talk(self, text: str) -> None:
         """Content. Blanks at its end wait for what follows."""
-        text = self._blank + text
-        if not self._options.trim:
-            self._blank = ""
-            self._tell("content", text)
+        if self._options.trim:
+            self._trimmed("content", text)
             return
-        if self._strip:
-            text = text.lstrip()
-        said = text.rstrip()
-        self._blank = text[len(said) :]
-        if said:
-            self._strip = False
-            self._tell("content", said)
+        text, self._blank = self._blank + text, ""
+        self._tell("content", text)
 
     def reason(self, text: str) -> None:
         """A piece of a thought, without blanks around it."""
+        self._trimmed("reasoning", text)
+
+    def _trimmed(self, channel: Channel, text: str) -> None:
+        """Text without blanks where a stretch begins; those at its end wait."""
         text = self._blank + text
         if self._strip:
             text = text.lstrip()
@@ -235,7 +232,7 @@ class Tape:
         self._blank = text[len(said) :]
         if said:
             self._strip = False
-            self._tell("reasoning", said)
+            self._tell(channel, said)
 
     def turn(self, *, thinking: bool, apart: str = "") -> None:
         """Another stretch begins: a thought or none. apart: what goes between it and one of its kind."""
