@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from undiced.api.anthropic import errors as anthropic
 from undiced.api.encoding import encode
-from undiced.core.errors import InvalidRequestError, QueueFullError, UnavailableError, UndicedError
+from undiced.core.errors import InvalidRequestError, KeyRefusedError, QueueFullError, UnavailableError, UndicedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,13 +91,6 @@ class OriginError(InvalidRequestError):
     code = "origin_not_allowed"
     status = 403
     kind = "permission_error"
-
-
-class KeyRefusedError(InvalidRequestError):
-    """A request without the server's key, or with another one."""
-
-    code = "invalid_api_key"
-    status = 401
 
 
 class MethodNotAllowedError(InvalidRequestError):

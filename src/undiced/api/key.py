@@ -6,9 +6,8 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
-from undiced.api.errors import KeyRefusedError
 from undiced.api.page import is_page
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, KeyRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -44,6 +44,14 @@ class InvalidRequestError(UndicedError):
     kind = "invalid_request_error"
 
 
+class KeyRefusedError(InvalidRequestError):
+    """A request without a key that opens this, or with another one."""
+
+    code = "wrong_api_key"
+    status = 401
+    kind = "invalid_request_error"
+
+
 class ContextLengthError(InvalidRequestError):
     """Prompt plus requested completion exceed the context the server was started with."""
 

@@ -47,7 +47,7 @@ def test_the_key_opens_in_either_header(locked, headers):
 def test_without_it_everything_is_refused_as_openai_does(locked, headers, path):
     reply = locked("GET", path, headers=headers)
     error = reply.json["error"]
-    assert (reply.status, error["code"], error["type"]) == (401, "invalid_api_key", "invalid_request_error")
+    assert (reply.status, error["code"], error["type"]) == (401, "wrong_api_key", "invalid_request_error")
     assert reply.headers["www-authenticate"] == "Bearer"
     assert KEY not in reply.body.decode()
 

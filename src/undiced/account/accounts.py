@@ -1,0 +1,100 @@
+"""Accounts: an installation's organizations, projects, members, keys and audit behind one door.
+
+Opening it sees that the database has our schema and that the pepper is the one its keys were made with.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from undiced.account import schema
+from undiced.account.audit import Audit
+from undiced.account.database import Database
+from undiced.account.errors import DatabaseError
+from undiced.account.instances import Instances
+from undiced.account.invitations import Invitations
+from undiced.account.keyring import Keyring
+from undiced.account.keys import Keys
+from undiced.account.members import Members
+from undiced.account.organizations import Organizations
+from undiced.account.pepper import VARIABLE, fingerprint, load_pepper
+from undiced.account.projects import Projects
+from undiced.account.tables import FACTS
+
+_PEPPER = "pepper"
+
+
+class Accounts:
+    """See the file's head.
+
+    Args:
+        url: as `Database` takes it; an empty database gets the schema.
+        pepper_file: where the pepper lies, unless the environment has it; beside a SQLite database by default.
+
+    Raises:
+        DatabaseError: the database or the pepper can't be used. DatabaseAwayError: the database does not answer.
+    """
+
+    def __init__(self, url: str, pepper_file: Path | None = None) -> None:
+        self.database = Database(url)
+        try:
+            schema.require(self.database)
+            pepper = self._pepper(pepper_file or usual_pepper_file(self.database))
+        except BaseException:
+            self.database.close()
+            raise
+        self.organizations = Organizations(self.database)
+        self.projects = Projects(self.database)
+        self.members = Members(self.database)
+        self.invitations = Invitations(self.database, pepper)
+        self.keys = Keys(self.database, pepper)
+        self.keyring = Keyring(self.database, pepper)
+        self.audit = Audit(self.database)
+        self.instances = Instances(self.database)
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.database.close()
+
+    def _pepper(self, place: Path) -> bytes:
+        """The pepper that the database's keys were made with; the first one is written down by its fingerprint."""
+        known = self._known()
+        pepper = load_pepper(place, os.environ.get(VARIABLE), create=known is None)
+        shown = fingerprint(pepper)
+        if known is None:
+            known = self._write_down(shown)
+        if known != shown:
+            where = VARIABLE if VARIABLE in os.environ else str(place)
+            remedy = f"Restore the one that they were made with, as a file or as {VARIABLE}."
+            raise DatabaseError(
+                f"The pepper in {where} is not the one of the keys in {self.database.shown}.", remedy=remedy
+            )
+        return pepper
+
+    def _known(self) -> str | None:
+        with self.database.read() as transaction:
+            query = select(FACTS.c.value).where(FACTS.c.name == _PEPPER)
+            return transaction.connection.execute(query).scalar()
+
+    def _write_down(self, shown: str) -> str:
+        """The fingerprint that the database has from now on: this one, unless another process was first."""
+        try:
+            with self.database.write() as transaction:
+                transaction.connection.execute(insert(FACTS).values(name=_PEPPER, value=shown))
+        except IntegrityError:
+            return self._known() or shown
+        return shown
+
+
+def usual_pepper_file(database: Database) -> Path:
+    """Beside a SQLite database; for another one in this user's data folder, by the database's name."""
+    if database.file is not None:
+        return database.file.with_name(f"{database.file.name}.pepper")
+    from platformdirs import user_data_path
+
+    url = database.url
+    return user_data_path("undiced") / f"{url.host or 'local'}-{url.database or 'postgres'}.pepper"

@@ -1,0 +1,27 @@
+"""The counter of changes: raised by whatever changes what callers may do, in the same transaction. Whoever remembers
+callers looks at it and forgets them when it moved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Integer, Text, cast, select, update
+
+from undiced.account.tables import FACTS
+
+if TYPE_CHECKING:
+    from undiced.account.database import Transaction
+
+_NAME = "changes"
+
+
+def raise_counter(transaction: Transaction) -> None:
+    """Tell all processes that callers changed."""
+    higher = cast(cast(FACTS.c.value, Integer) + 1, Text)
+    transaction.connection.execute(update(FACTS).where(FACTS.c.name == _NAME).values(value=higher))
+
+
+def counter(transaction: Transaction) -> int:
+    """What the counter says."""
+    return int(transaction.connection.execute(select(FACTS.c.value).where(FACTS.c.name == _NAME)).scalar_one())

@@ -1,0 +1,49 @@
+"""What can go wrong with accounts: the database, its pepper, what a caller may not do, what nobody is called.
+
+Knows codes and statuses; how they are shown is the business of the edge and of the commands.
+"""
+
+from __future__ import annotations
+
+from undiced.core.errors import InvalidRequestError, UnavailableError, UndicedError
+
+
+class DatabaseError(UndicedError):
+    """The accounts' database can't be used as it is: another schema, a wrong pepper, a read-only disk, no place."""
+
+    code = "accounts_database"
+    status = 503
+
+
+class DatabaseAwayError(UnavailableError):
+    """The accounts' database does not answer, or is locked by another process for too long; it may come back."""
+
+    code = "accounts_unavailable"
+
+
+class PermissionDeniedError(UndicedError):
+    """A caller who is known asks for what it may not do."""
+
+    code = "permission_denied"
+    status = 403
+    kind = "permission_error"
+
+
+class UnknownNameError(InvalidRequestError):
+    """A name or id that names nothing the caller may see; `param` says of what kind it is."""
+
+    code = "unknown_name"
+
+
+class NameTakenError(InvalidRequestError):
+    """A second object of one name where names are unique."""
+
+    code = "name_taken"
+
+
+class ArchivedError(UndicedError):
+    """What was asked for belongs to an organization, a project or a member that is archived."""
+
+    code = "permission_denied"
+    status = 403
+    kind = "permission_error"

@@ -1,0 +1,245 @@
+"""Keyring: what requests' keys are held against, from memory where it can be. Knows no HTTP and no thread.
+
+A process looks at the counter of changes every second (`refresh`) and forgets all callers when it moved, so a revoked
+key ends everywhere within `TRUST_S` seconds; without an answer of the database for that long nobody is let in. Digests
+are remembered, secrets never; a check costs one HMAC and one comparison in constant time.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select, update
+
+from undiced.account import reach
+from undiced.account.actor import Actor
+from undiced.account.changes import counter
+from undiced.account.errors import ArchivedError, DatabaseAwayError
+from undiced.account.reach import grants_of
+from undiced.account.tables import KEYS, MEMBERS, ORGANIZATIONS, PROJECTS
+from undiced.core.errors import KeyRefusedError
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
+    from undiced.account.database import Database, Transaction
+    from undiced.account.records import Grant
+    from undiced.account.scopes import Kind
+    from undiced.account.secret_text import SecretText
+
+TRUST_S = 5.0
+_MOST = 100_000  # callers remembered, about 100 MB of them
+_USED_STEP_S = 60  # `last_used` is that coarse
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the key tells.
+
+    Attributes:
+        key_id: of the key. kind: of the key.
+        org_id, project_id, member_id: whose it is, as in `records.Key`; org_name: the organization's name.
+        scopes: what it may do. models: those that it may use; None for all.
+        grants: the roles of the member behind it; None without one.
+    """
+
+    key_id: str
+    kind: Kind
+    org_id: str | None
+    org_name: str
+    project_id: str | None
+    member_id: str | None
+    scopes: frozenset[str]
+    models: frozenset[str] | None
+    grants: tuple[Grant, ...] | None
+
+    def actor(self, request_id: str) -> Actor:
+        """The caller as one who acts on accounts."""
+        return Actor(
+            f"key:{self.key_id}", self.org_id, self.project_id, self.scopes, self.member_id, self.grants, request_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key as it is remembered. `until`: when it ends; `archived`: what of it is, in words."""
+
+    digest: bytes
+    caller: Caller
+    until: float
+    archived: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What one look into the database saw: the counter of changes, the database's clock, and when the look began."""
+
+    counter: int
+    now: int
+    began_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Read):
+    """A look at one key; no entry: there is none of that id."""
+
+    entry: Entry | None
+
+
+class Keyring:
+    """See the file's head. `fetch`, `look` and `write_used` use the database and may run on any thread; everything else
+    belongs to one.
+
+    Args:
+        clock: never goes back; tells how old what is remembered is. wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        pepper: bytes,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._clock = clock
+        self._wall = wall
+        self._entries: OrderedDict[str, Entry | None] = OrderedDict()
+        self._counter = -1
+        self._ahead = 0.0  # the database's clock, against this machine's
+        self._fresh_s = -TRUST_S
+        self._used: dict[str, int] = {}
+
+    def remembers(self, key_id: str) -> bool:
+        """Whether a key can be judged without a `fetch` before."""
+        return key_id in self._entries and self._clock() - self._fresh_s <= TRUST_S
+
+    def judge(self, text: SecretText, kind: Kind) -> Caller:
+        """Who holds a key that is remembered.
+
+        Raises:
+            KeyRefusedError: nobody: the key is unknown, wrong, ended, or of another kind. One text for all of these.
+            ArchivedError: it is of something archived. DatabaseAwayError: what is remembered is too old.
+        """
+        if self._clock() - self._fresh_s > TRUST_S:
+            raise DatabaseAwayError("Keys can't be checked now.", remedy="Try again.", retry_after_s=1.0)
+        entry = self._entries.get(text.id)
+        digest = text.digest(self._pepper)
+        if entry is None or not hmac.compare_digest(entry.digest, digest):
+            raise wrong_key()
+        now = self._wall() + self._ahead
+        if entry.caller.kind != kind or now >= entry.until:
+            raise wrong_key()
+        if entry.archived:
+            raise ArchivedError(
+                f"The {entry.archived} of this key is archived.", remedy="Ask for a key of another one."
+            )
+        self._used[text.id] = int(now) // _USED_STEP_S * _USED_STEP_S
+        return entry.caller
+
+    def fetch(self, key_id: str) -> Fetched:
+        """Look for a key.
+
+        Raises:
+            DatabaseAwayError: the database does not answer. DatabaseError: it can't be used.
+        """
+        began_s = self._clock()
+        with self._database.read() as transaction:
+            return Fetched(counter(transaction), transaction.now, began_s, _entry(transaction, key_id))
+
+    def keep(self, key_id: str, fetched: Fetched) -> None:
+        """Remember what was found, or that nothing was. What was seen before a change that is known is thrown away."""
+        if fetched.counter < self._counter:
+            return
+        self.take(fetched)
+        self._entries[key_id] = fetched.entry
+        self._entries.move_to_end(key_id)
+        while len(self._entries) > _MOST:
+            self._entries.popitem(last=False)
+
+    def look(self) -> Read:
+        """See whether callers changed.
+
+        Raises:
+            DatabaseAwayError: the database does not answer. DatabaseError: it can't be used.
+        """
+        began_s = self._clock()
+        with self._database.read() as transaction:
+            return Read(counter(transaction), transaction.now, began_s)
+
+    def take(self, read: Read) -> None:
+        """Forget all callers if they changed; else they may be trusted from when the look began."""
+        if read.counter > self._counter:
+            self._entries.clear()
+            self._counter = read.counter
+        if read.counter == self._counter:
+            self._fresh_s = max(self._fresh_s, read.began_s)
+            self._ahead = read.now - self._wall()
+
+    def used(self) -> dict[str, int]:
+        """When keys were used last, to the minute, since this was asked before."""
+        used, self._used = self._used, {}
+        return used
+
+    def write_used(self, used: dict[str, int]) -> None:
+        """Store when keys were used; a time never goes back.
+
+        Raises:
+            DatabaseAwayError: the database does not answer. DatabaseError: it can't be written.
+        """
+        with self._database.write() as transaction:
+            for key_id, at in sorted(
+                used.items()
+            ):  # in one order: processes that write the same rows wait for each other
+                older = or_(KEYS.c.last_used.is_(None), KEYS.c.last_used < at)
+                transaction.connection.execute(update(KEYS).where(KEYS.c.id == key_id, older).values(last_used=at))
+
+
+def wrong_key() -> KeyRefusedError:
+    """The one answer for a key that opens nothing, whatever is wrong with it."""
+    return KeyRefusedError(
+        "The API key is wrong.", remedy="Send one as 'Authorization: Bearer KEY', or ask for another."
+    )
+
+
+def _entry(transaction: Transaction, key_id: str) -> Entry | None:
+    """A key with what decides about it."""
+    ended = [ORGANIZATIONS.c.archived, PROJECTS.c.archived, MEMBERS.c.archived]
+    names = ("organization", "project", "member")
+    columns = [column.label(f"{name}_archived") for name, column in zip(names, ended, strict=True)]
+    joined = (
+        KEYS.outerjoin(ORGANIZATIONS, KEYS.c.org_id == ORGANIZATIONS.c.id)
+        .outerjoin(PROJECTS, KEYS.c.project_id == PROJECTS.c.id)
+        .outerjoin(MEMBERS, KEYS.c.member_id == MEMBERS.c.id)
+    )
+    query = select(KEYS, ORGANIZATIONS.c.name.label("org_name"), *columns).select_from(joined)
+    row = reach.one(transaction, query.where(KEYS.c.id == key_id))
+    if row is None:
+        return None
+    until = min((row[name] for name in ("expires", "revoked", "overlap_until") if row[name] is not None), default=inf)
+    dead = next((name for name in names if row[f"{name}_archived"] is not None), "")
+    return Entry(row["digest"], _caller(transaction, row), until, dead)
+
+
+def _caller(transaction: Transaction, row: RowMapping) -> Caller:
+    member_id, models = row["member_id"], row["models"]
+    return Caller(
+        key_id=row["id"],
+        kind=row["kind"],
+        org_id=row["org_id"],
+        org_name=row["org_name"] or "",
+        project_id=row["project_id"],
+        member_id=member_id,
+        scopes=frozenset(json.loads(row["scopes"])),
+        models=None if models is None else frozenset(json.loads(models)),
+        grants=None if member_id is None else grants_of(transaction, [member_id]).get(member_id, ()),
+    )

@@ -1,0 +1,263 @@
+"""Keys: made, listed, rotated and revoked. The secret is shown once, by whoever made it, and stored nowhere.
+
+Nobody makes a key that can do more than its maker. Knows no cache: `keyring` is what requests are held against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, insert, or_, select, update
+
+from undiced.account import reach
+from undiced.account.audit import note
+from undiced.account.changes import raise_counter
+from undiced.account.errors import PermissionDeniedError
+from undiced.account.names import kind_of, label_of, later, models_of, scopes_of, span
+from undiced.account.records import Key
+from undiced.account.secret_text import SecretText
+from undiced.account.tables import KEYS
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, RowMapping
+
+    from undiced.account.actor import Actor
+    from undiced.account.database import Database, Transaction
+    from undiced.account.records import Organization
+    from undiced.account.scopes import Kind
+
+LIST_MOST = 1000
+OVERLAP_MOST_S = 30 * 86_400
+_SHOWN = [column for column in KEYS.c if column.name != "digest"]
+Fresh = tuple[Key, SecretText]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOrder:
+    """What a new key shall be; untrusted.
+
+    Attributes:
+        org: None for a key of the operator. project: needed for inference. member: the person whose key it is.
+        scopes: None for what is usual. models: None for all. expires: Unix seconds; None for never.
+    """
+
+    kind: str
+    org: str | None
+    project: str | None = None
+    member: str | None = None
+    name: str = ""
+    scopes: Sequence[str] | None = None
+    models: Sequence[str] | None = None
+    expires: int | None = None
+
+
+class Keys:
+    """See the file's head. `pepper`: what digests are made with."""
+
+    def __init__(self, database: Database, pepper: bytes) -> None:
+        self._database = database
+        self._pepper = pepper
+
+    def create(self, actor: Actor, order: KeyOrder) -> Fresh:
+        """A new key, and its text, which can't be had again.
+
+        Raises:
+            InvalidRequestError: what is ordered is no key; names the field. UnknownNameError, ArchivedError.
+            PermissionDeniedError: the actor may not make it.
+        """
+        kind, name = kind_of(order.kind), label_of(order.name)
+        scopes = scopes_of(order.scopes, kind, operator=actor.org_id is None)
+        models = models_of(order.models)
+        with self._database.write() as transaction:
+            org, project_id, member_id = _place(transaction, actor, kind, order)
+            text = SecretText.new("uk")
+            expires, org_id = later(order.expires, transaction.now, "expires"), None if org is None else org.id
+            place = (text.id, org_id, project_id, member_id)
+            key = Key(*place, kind, name, text.last_four, scopes, models, transaction.now, expires)
+            _need(actor, key)
+            self._add(transaction, key, text)
+            note(transaction, actor, "key.create", key.org_id, after=key)
+            return key, text
+
+    def list(
+        self,
+        actor: Actor,
+        org: str | None,
+        *,
+        project: str | None = None,
+        ended: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Key]:
+        """Keys of an organization that the actor may see, oldest first; of the operator where `org` is None.
+
+        Args:
+            ended: those too that are revoked or expired. after: the last one of the page before.
+
+        Raises:
+            UnknownNameError: there is no such organization, project or key. PermissionDeniedError: it may see none.
+        """
+        with self._database.read() as transaction:
+            here = [self._here(transaction, actor, org, project)]
+            if not ended:
+                here += [KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > transaction.now)]
+            if after is not None:
+                last = self._key(transaction, actor, after)
+                behind = and_(KEYS.c.created == last.created, KEYS.c.id > last.id)
+                here.append(or_(KEYS.c.created > last.created, behind))
+            query = select(*_SHOWN).where(*here, *_sight(actor)).order_by(KEYS.c.created, KEYS.c.id)
+            rows = transaction.connection.execute(query.limit(max(1, min(limit, LIST_MOST)))).mappings()
+            return [_key(row) for row in rows]
+
+    def show(self, actor: Actor, key_id: str) -> Key:
+        """One of them.
+
+        Raises:
+            UnknownNameError: none that the actor may see has that id.
+        """
+        with self._database.read() as transaction:
+            return self._key(transaction, actor, key_id)
+
+    def rotate(self, actor: Actor, key_id: str, *, overlap_s: int = 0, expires: int | None = None) -> Fresh:
+        """A new key in the place of an old one, which goes on for `overlap_s` seconds.
+
+        Raises:
+            InvalidRequestError: the old one has ended or was rotated before; an overlap of over 30 days; a time that
+                has passed. UnknownNameError, PermissionDeniedError: as `create`.
+        """
+        span(overlap_s, OVERLAP_MOST_S, "overlap_s")
+        with self._database.write() as transaction:
+            old = self._key(transaction, actor, key_id)
+            _need(actor, old)
+            _see_usable(old, transaction.now)
+            text = SecretText.new("uk")
+            until = later(expires, transaction.now, "expires") or old.expires
+            new = replace(
+                old, id=text.id, last_four=text.last_four, created=transaction.now, expires=until, last_used=None
+            )
+            self._add(transaction, new, text)
+            after = replace(old, replaced_by=new.id, overlap_until=transaction.now + overlap_s)
+            self._change(transaction, after, replaced_by=after.replaced_by, overlap_until=after.overlap_until)
+            note(transaction, actor, "key.rotate", old.org_id, before=old, after=after)
+            note(transaction, actor, "key.create", new.org_id, after=new)
+            return new, text
+
+    def revoke(self, actor: Actor, key_id: str) -> Key:
+        """End a key. Again changes nothing.
+
+        Raises:
+            UnknownNameError: none that the actor may see has that id. PermissionDeniedError: it may not.
+        """
+        with self._database.write() as transaction:
+            before = self._key(transaction, actor, key_id)
+            actor.need("keys:write", before.project_id)
+            if before.revoked is not None:
+                return before
+            after = replace(before, revoked=transaction.now)
+            self._change(transaction, after, revoked=after.revoked)
+            note(transaction, actor, "key.revoke", before.org_id, before=before, after=after)
+            return after
+
+    def _here(
+        self, transaction: Transaction, actor: Actor, org: str | None, project: str | None
+    ) -> ColumnElement[bool]:
+        """Where to look."""
+        if org is None:
+            if actor.org_id is not None:
+                raise PermissionDeniedError("These are the operator's keys.", remedy="Name your organization.")
+            actor.need("keys:read")
+            return KEYS.c.org_id.is_(None)
+        found = reach.organization(transaction, actor, org)
+        if not actor.somewhere("keys:read"):
+            actor.need("keys:read")
+        place = KEYS.c.org_id == found.id
+        if project is None:
+            return place
+        return and_(place, KEYS.c.project_id == reach.project(transaction, actor, found, project).id)
+
+    def _key(self, transaction: Transaction, actor: Actor, key_id: str) -> Key:
+        query = select(*_SHOWN).where(KEYS.c.id == key_id, *_sight(actor))
+        row = reach.one(transaction, query)
+        if row is None or not actor.somewhere("keys:read"):
+            raise reach.unknown("key", key_id, "key")
+        return _key(row)
+
+    def _add(self, transaction: Transaction, key: Key, text: SecretText) -> None:
+        values = asdict(key) | {"digest": text.digest(self._pepper), "scopes": json.dumps(key.scopes)}
+        values["models"] = None if key.models is None else json.dumps(key.models)
+        transaction.connection.execute(insert(KEYS).values(values))
+
+    def _change(self, transaction: Transaction, key: Key, **values: int | str | None) -> None:
+        transaction.connection.execute(update(KEYS).where(KEYS.c.id == key.id).values(values))
+        raise_counter(transaction)
+
+
+def _place(
+    transaction: Transaction, actor: Actor, kind: Kind, order: KeyOrder
+) -> tuple[Organization | None, str | None, str | None]:
+    """The organization, project and member of a new key.
+
+    Raises:
+        InvalidRequestError: a kind at the wrong place. UnknownNameError, ArchivedError, PermissionDeniedError.
+    """
+    if order.org is None:
+        if kind == "inference" or order.project is not None or order.member is not None:
+            remedy = "Name an organization and a project."
+            raise InvalidRequestError("This key belongs to an organization.", remedy=remedy, param="org")
+        if actor.org_id is not None:
+            raise PermissionDeniedError("This would be a key of the operator.", remedy="Name your organization.")
+        return None, None, None
+    org = reach.organization(transaction, actor, order.org, active=True)
+    if kind == "inference" and order.project is None:
+        remedy = "Name one; every organization begins with 'default'."
+        raise InvalidRequestError("A key for inference belongs to a project.", remedy=remedy, param="project")
+    project = None if order.project is None else reach.project(transaction, actor, org, order.project, active=True)
+    project_id = None if project is None else project.id
+    member_id = None if order.member is None else reach.member(transaction, org, order.member, active=True).id
+    if actor.only_own(project_id):
+        if member_id not in (None, actor.member_id):
+            raise PermissionDeniedError("This would be another member's key.", remedy="Leave the member out.")
+        member_id = actor.member_id
+    return org, project_id, member_id
+
+
+def _need(actor: Actor, key: Key) -> None:
+    """See that an actor may make such a key: it has the right to make keys, and every right that the key gives."""
+    actor.need("keys:write", key.project_id)
+    if key.kind != "inference":
+        for scope in key.scopes:
+            actor.need(scope, key.project_id)
+
+
+def _see_usable(key: Key, now: int) -> None:
+    if key.revoked is not None or key.replaced_by is not None or (key.expires is not None and key.expires <= now):
+        why = "revoked" if key.revoked is not None else "rotated before" if key.replaced_by is not None else "expired"
+        remedy = f"Rotate {key.replaced_by}." if why == "rotated before" else "Make a new one: undiced key create."
+        raise InvalidRequestError(f"The key {key.id} is {why}.", remedy=remedy, param="key")
+
+
+def _sight(actor: Actor) -> list[ColumnElement[bool]]:
+    """Which keys exist for an actor."""
+    seen: list[ColumnElement[bool]] = []
+    if actor.org_id is not None:
+        seen.append(KEYS.c.org_id == actor.org_id)
+    if actor.project_id is not None:
+        seen.append(KEYS.c.project_id == actor.project_id)
+    if actor.grants is None or actor.may("keys:read"):
+        return seen
+    own = KEYS.c.member_id == actor.member_id
+    whole = [grant.project_id for grant in actor.grants if grant.role == "project_admin"]
+    return [*seen, or_(own, KEYS.c.project_id.in_(whole))]
+
+
+def _key(row: RowMapping) -> Key:
+    models = row["models"]
+    lists = {
+        "scopes": tuple(json.loads(row["scopes"])),
+        "models": None if models is None else tuple(json.loads(models)),
+    }
+    return Key(**{**row, **lists})

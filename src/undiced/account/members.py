@@ -1,0 +1,175 @@
+"""Members: the people of an organization and their roles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from undiced.account.audit import note
+from undiced.account.changes import raise_counter
+from undiced.account.errors import NameTakenError, PermissionDeniedError
+from undiced.account.names import email_of, role_of
+from undiced.account.reach import grants_of, member, organization, project
+from undiced.account.records import Grant, Member, Organization
+from undiced.account.scopes import OF_PROJECTS, ROLES
+from undiced.account.secret_text import new_id
+from undiced.account.tables import GRANTS, MEMBERS
+
+if TYPE_CHECKING:
+    from undiced.account.actor import Actor
+    from undiced.account.database import Database, Transaction
+
+
+class Members:
+    """See the file's head."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, actor: Actor, org: str, email: str, role: str, project: str | None = None) -> Member:
+        """A new member with a first role.
+
+        Raises:
+            InvalidRequestError: no address, no role, or a role at the wrong place.
+            NameTakenError: there is a member with that address. UnknownNameError, ArchivedError, PermissionDeniedError.
+        """
+        email = email_of(email)
+        try:
+            with self._database.write() as transaction:
+                found = organization(transaction, actor, org, active=True)
+                grant = grant_of(transaction, actor, found, role, project)
+                return add_member(transaction, actor, found, email, grant)
+        except IntegrityError:
+            remedy = "Give that member the role: undiced member grant."
+            raise NameTakenError(f"There is a member '{email}' already.", remedy=remedy, param="email") from None
+
+    def list(self, actor: Actor, org: str, *, archived: bool = False) -> list[Member]:
+        """Those of an organization, by address; `archived`: those too that are.
+
+        Raises:
+            UnknownNameError: there is no such organization. PermissionDeniedError: the actor may see none.
+        """
+        query = select(MEMBERS).order_by(MEMBERS.c.email)
+        if not archived:
+            query = query.where(MEMBERS.c.archived.is_(None))
+        with self._database.read() as transaction:
+            found = organization(transaction, actor, org)
+            if not actor.somewhere("members:read"):
+                actor.need("members:read")
+            rows = transaction.connection.execute(query.where(MEMBERS.c.org_id == found.id)).mappings().all()
+            grants = grants_of(transaction, [row["id"] for row in rows])
+        people = [Member(**row, grants=grants.get(row["id"], ())) for row in rows]
+        return [one for one in people if _sees(actor, one)]
+
+    def show(self, actor: Actor, org: str, ref: str) -> Member:
+        """One of them.
+
+        Raises:
+            UnknownNameError: nobody is called that. PermissionDeniedError: the actor may not see that one.
+        """
+        with self._database.read() as transaction:
+            found = member(transaction, organization(transaction, actor, org), ref)
+        if not _sees(actor, found):
+            actor.need("members:read")
+        return found
+
+    def archive(self, actor: Actor, org: str, ref: str) -> Member:
+        """End a membership: that member's keys work no more. Again changes nothing.
+
+        Raises:
+            UnknownNameError: nobody is called that. PermissionDeniedError: the actor may not.
+        """
+        with self._database.write() as transaction:
+            found = organization(transaction, actor, org)
+            actor.need("members:write")
+            before = member(transaction, found, ref)
+            if before.archived is not None:
+                return before
+            after = replace(before, archived=transaction.now)
+            here = MEMBERS.c.id == before.id
+            transaction.connection.execute(update(MEMBERS).where(here).values(archived=after.archived))
+            note(transaction, actor, "member.archive", found.id, before=before, after=after)
+            raise_counter(transaction)
+            return after
+
+    def grant(self, actor: Actor, org: str, ref: str, role: str, project: str | None = None) -> Member:
+        """Give a member a further role. Again changes nothing.
+
+        Raises:
+            InvalidRequestError, UnknownNameError, ArchivedError, PermissionDeniedError: as `create`.
+        """
+        with self._database.write() as transaction:
+            found = organization(transaction, actor, org, active=True)
+            grant = grant_of(transaction, actor, found, role, project)
+            before = member(transaction, found, ref, active=True)
+            if grant in before.grants:
+                return before
+            _add(transaction, before, grant)
+            return _changed(transaction, actor, found, before, "member.grant")
+
+    def withdraw(self, actor: Actor, org: str, ref: str, role: str, project: str | None = None) -> Member:
+        """Take a role from a member. Again changes nothing.
+
+        Raises:
+            InvalidRequestError, UnknownNameError, PermissionDeniedError: as `create`.
+        """
+        with self._database.write() as transaction:
+            found = organization(transaction, actor, org)
+            grant = grant_of(transaction, actor, found, role, project)
+            before = member(transaction, found, ref)
+            if grant not in before.grants:
+                return before
+            here = (GRANTS.c.member_id == before.id, GRANTS.c.role == grant.role)
+            place = GRANTS.c.project_id.is_not_distinct_from(grant.project_id)
+            transaction.connection.execute(delete(GRANTS).where(*here, place))
+            return _changed(transaction, actor, found, before, "member.withdraw")
+
+
+def grant_of(transaction: Transaction, actor: Actor, org: Organization, role: str, ref: str | None) -> Grant:
+    """A role that an actor may give or take: nobody gives more than it has.
+
+    Raises:
+        InvalidRequestError: no role, or one at the wrong place. UnknownNameError: no such project.
+        PermissionDeniedError: the actor may not.
+    """
+    kind = role_of(role, ref)
+    place = None if ref is None else project(transaction, actor, org, ref, active=True).id
+    actor.need("members:write", place)
+    if actor.scopes is not None and not ROLES[kind] <= actor.scopes:
+        lacks = min(ROLES[kind] - actor.scopes)
+        raise PermissionDeniedError(
+            f"The role '{kind}' includes '{lacks}', which the key does not have.", remedy="Use a key that has it."
+        )
+    return Grant(kind, place)
+
+
+def add_member(transaction: Transaction, actor: Actor, org: Organization, email: str, grant: Grant) -> Member:
+    """Rows for a new member, in a transaction that is open."""
+    made = Member(f"mem_{new_id()}", org.id, email, transaction.now, grants=(grant,))
+    values = {"id": made.id, "org_id": made.org_id, "email": made.email, "created": made.created}
+    transaction.connection.execute(insert(MEMBERS).values(values))
+    _add(transaction, made, grant)
+    note(transaction, actor, "member.create", org.id, after=made)
+    return made
+
+
+def _add(transaction: Transaction, to: Member, grant: Grant) -> None:
+    values = {"member_id": to.id, "org_id": to.org_id, "role": grant.role, "project_id": grant.project_id}
+    transaction.connection.execute(insert(GRANTS).values(values))
+
+
+def _changed(transaction: Transaction, actor: Actor, org: Organization, before: Member, action: str) -> Member:
+    after = replace(before, grants=grants_of(transaction, [before.id]).get(before.id, ()))
+    note(transaction, actor, action, org.id, before=before, after=after)
+    raise_counter(transaction)
+    return after
+
+
+def _sees(actor: Actor, one: Member) -> bool:
+    """Whether a member is one of those that an actor may see: all, itself, or those of its projects."""
+    if actor.member_id == one.id or actor.may("members:read"):
+        return True
+    return any(grant.role in OF_PROJECTS and actor.may("members:read", grant.project_id) for grant in one.grants)
