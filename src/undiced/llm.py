@@ -398,8 +398,7 @@ class LLM:
         with self._opening:
             if self._engine.grammars is None:
                 self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
-        if not self._engine.grammars.knows(grammar):
-            self._engine.grammars.compile(grammar)
+        self._engine.grammars.prepare(grammar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.schemas import assert_valid, schemas
 
 from undiced.core.errors import InvalidRequestError
 from undiced.grammar import LlGrammars, Vocabulary, schema_form
+from undiced.grammar.dates import PATTERNS
 from undiced.grammar.schema import Walk
 
 PIECES = [
@@ -76,6 +79,8 @@ def walk(grammar: str, draw: random.Random, most: int) -> tuple[bytes, bool]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schemas(), st.integers(0, 1 << 32))
+@example({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 9}, 0)
+@example({"type": ["number", "null"], "exclusiveMaximum": 0}, 0)
 def test_documents_that_end_are_what_the_schema_says(schema: dict, seed: int) -> None:
     try:
         grammar = schema_form(schema, strict=True, place="schema").grammar
@@ -109,6 +114,29 @@ def test_any_json_is_a_schema_or_one_clear_refusal(schema: object, strict: bool)
         walk(form.grammar, random.Random(1), 30)
 
 
+def test_every_date_and_time_is_one_that_readers_take() -> None:
+    """Over the years in which calendars have their rules, and their neighbors."""
+    known = {name: re.compile(pattern) for name, pattern in PATTERNS.items()}
+    for year in (0, 1, 4, 100, 400, 999, 1600, 1900, 1904, 1999, 2000, 2023, 2024, 2100, 9996, 9999):
+        for month in range(14):
+            for day in range(33):
+                text = f"{year:04}-{month:02}-{day:02}"
+                try:
+                    date.fromisoformat(text)
+                except ValueError:
+                    assert not known["date"].match(text), text
+                else:
+                    assert known["date"].match(text) and known["date-time"].match(f"{text}T00:00:00Z"), text
+    for text, fine in {"23:59:59Z": 1, "00:00:00.5+02:30": 1, "23:59:60Z": 0, "24:00:00Z": 0, "00:00:00": 0}.items():
+        assert bool(known["time"].match(text)) == fine, text
+
+
+def test_a_date_may_have_a_pattern_too() -> None:
+    schema = {"type": "string", "format": "date", "pattern": "^2", "allOf": [{"pattern": "29$"}]}
+    text, done = walk(schema_form(schema, strict=True, place="schema").grammar, random.Random(1), 40)
+    assert done and re.fullmatch('"2[0-9]{3}-[0-9]{2}-29"', text.decode())
+
+
 def test_learning_of_one_grammar_does_not_wear_it_out() -> None:
     """Copies share what the library learns; documents beyond its bounds are no end of the grammar."""
     fields = {f"f{at}": {"type": "string", "maxLength": 60 + at} for at in range(6)}
@@ -125,7 +153,8 @@ def test_learning_of_one_grammar_does_not_wear_it_out() -> None:
 def test_a_walk_changes_no_schema_that_can_be_held_to(schema: dict) -> None:
     looked = Walk(strict=False, place="")
     found = looked.root(schema)
-    assert not looked.ignored and ("exclusive" in json.dumps(schema) or found == schema)
+    text = json.dumps(schema)
+    assert not looked.ignored and ("exclusive" in text or '"format": "' in text or found == schema)
 
 
 @pytest.mark.slow

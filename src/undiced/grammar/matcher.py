@@ -63,24 +63,24 @@ class LlGrammars:
         self._lock = threading.Lock()
 
     def matcher(self, grammar: str) -> LlMatcher:
-        """A matcher at the grammar's beginning.
+        """See `serve.guide.Grammars`.
 
         Raises:
             InvalidRequestError: it is no grammar, or too large.
         """
+        while (found := self.known(grammar)) is None:
+            self.prepare(grammar)
+        return found
+
+    def known(self, grammar: str) -> LlMatcher | None:
+        """See `serve.guide.Grammars`."""
         found = self._copy(grammar)
-        if found is None:
-            self.compile(grammar)
-            found = self._copy(grammar)
-        assert found is not None
-        return LlMatcher(found, partial(self._forget, grammar))
+        return None if found is None else LlMatcher(found, partial(self._forget, grammar))
 
-    def knows(self, grammar: str) -> bool:
-        """Whether `matcher` would be fast."""
-        return grammar in self._compiled
-
-    def compile(self, grammar: str) -> None:
-        """Compile a grammar that is not known. Raises as `matcher`."""
+    def prepare(self, grammar: str) -> None:
+        """See `serve.guide.Grammars`."""
+        if grammar in self._compiled:
+            return
         from llguidance import LLMatcher
 
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=parser_limits())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from undiced.core.errors import InvalidRequestError
 from undiced.core.quote import quoted
 from undiced.grammar.bounds import MAX_DEPTH, MAX_NODES, MAX_VALUES
+from undiced.grammar.dates import PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ _FORMATS = frozenset({
 })  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
 _LARGEST = 10**300
+_LEAST = 1e-15  # what is written for more than 0; the next double has 324 digits, which no grammar holds
 _TYPES = frozenset({"string", "number", "integer", "boolean", "null", "object", "array"})
 
 
@@ -85,7 +87,7 @@ class Walk:
                 out[key] = self.schema(value, inner, depth + 1)
             elif self._keeps(key, value, inner, depth):
                 out[key] = value
-        return out
+        return _dated(out)
 
     def _named(self, value: object, path: str, depth: int) -> dict[str, object]:
         if not isinstance(value, dict):
@@ -150,11 +152,23 @@ def _inclusive(node: dict[str, object]) -> dict[str, object]:
         bound, old = moved.get(name), moved.get(other)
         if isinstance(bound, bool) or not isinstance(bound, int | float) or abs(bound) > _LARGEST:
             continue  # of an old draft, or refused elsewhere
-        nearest: float = math.nextafter(bound, way)
+        nearest: float = math.nextafter(bound, way) if bound else math.copysign(_LEAST, way)
         tighter = max if way > 0 else min
         moved[other] = tighter(nearest, old) if isinstance(old, int | float) else nearest
         del moved[name]
     return moved
+
+
+def _dated(node: dict[str, object]) -> dict[str, object]:
+    """The schema with its dates and times as patterns."""
+    form = node.get("format")
+    if not isinstance(form, str) or form not in PATTERNS:
+        return node
+    rest = {key: value for key, value in node.items() if key != "format"}
+    if "pattern" not in rest:
+        return {**rest, "pattern": PATTERNS[form]}
+    also = rest.get("allOf", [])
+    return {**rest, "allOf": [*(also if isinstance(also, list) else ()), {"pattern": PATTERNS[form]}]}
 
 
 def _are_types(value: object) -> bool:

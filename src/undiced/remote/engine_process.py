@@ -15,12 +15,13 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import EngineError, UndicedError
 from undiced.core.exits import Exit
-from undiced.remote.compiling import POLL_S, Compiling
+from undiced.remote.compiling import POLL_S, Compiling, Waiting
 from undiced.remote.frames import (
     Accepted,
     Cancel,
@@ -69,30 +70,50 @@ def open_backend(spec: EngineSpec, link: Link, pulse: Pulse) -> Backend:
 def obey(message: ToEngine, loop: EngineLoop, link: Link, compiling: Compiling) -> bool:
     """Do what the parent says; False means exit."""
     if isinstance(message, Submit):
-        if not compiling.takes(message):
-            admit(message, loop, link)
+        submit(message, loop, link, compiling)
     elif isinstance(message, Cancel):
-        if not loop.cancel(message.request_id):
-            compiling.cancel(message.request_id)
+        cancel(message.request_id, loop, link, compiling)
     elif isinstance(message, Finish):
         loop.finish(message.request_id, message.at_token, message.reason)
     elif isinstance(message, Hold):
         loop.hold(message.request_id, held=message.held)
     elif isinstance(message, EndThought):
         loop.end_thought(message.request_id)
+        compiling.end_thought(message.request_id)
     return not isinstance(message, Stop)
 
 
-def admit(message: Submit, loop: EngineLoop, link: Link, error: UndicedError | None = None) -> None:
-    """Queue a request, or refuse it."""
-    try:
-        if error is not None:
-            raise error
-        loop.add(message.request, message.arrival_s)
-    except UndicedError as why:
-        link.send(Refused(message.request.id, Failure.of(why)))
+def submit(message: Submit, loop: EngineLoop, link: Link, compiling: Compiling) -> None:
+    """Queue a request, at once or when its grammar is compiled."""
+    guide = message.request.guide
+    if guide is None or not guide.grammar:
+        admit(Waiting(message), loop, link)
+    elif (matcher := compiling.known(guide.grammar)) is not None:
+        admit(Waiting(message, matcher), loop, link)
     else:
-        link.send(Accepted(message.request.id))
+        compiling.wait(message)
+
+
+def admit(one: Waiting, loop: EngineLoop, link: Link) -> None:
+    """Queue a request, or refuse it."""
+    request = one.submit.request
+    try:
+        if one.error is not None:
+            raise one.error
+        loop.add(request, one.submit.arrival_s, one.matcher)
+    except UndicedError as why:
+        link.send(Refused(request.id, Failure.of(why)))
+    else:
+        link.send(Accepted(request.id))
+
+
+def cancel(request_id: str, loop: EngineLoop, link: Link, compiling: Compiling) -> None:
+    """End a request that nobody reads. One whose grammar is still compiled is queued without it to be ended there, so
+    that it has an account like any other, and no step.
+    """
+    if (waiting := compiling.give_up(request_id)) is not None:
+        admit(Waiting(Submit(replace(waiting.request, guide=None), waiting.arrival_s)), loop, link)
+    loop.cancel(request_id)
 
 
 def serve(loop: EngineLoop, link: Link, pulse: Pulse, compiling: Compiling) -> None:
@@ -110,10 +131,8 @@ def serve(loop: EngineLoop, link: Link, pulse: Pulse, compiling: Compiling) -> N
         for message in messages:
             if not obey(message, loop, link, compiling):
                 return
-        for submit, error in compiling.ready():
-            admit(submit, loop, link, error)
-            if compiling.left(submit.request.id):
-                loop.cancel(submit.request.id)
+        for one in compiling.ready():
+            admit(one, loop, link)
         if not loop.idle:
             deltas, now = loop.step(), time.monotonic()
             due = loop.idle or now - told_s >= _STATS_EVERY_S
@@ -170,7 +189,7 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
     try:
         backend = open_backend(spec, link, pulse)
         compiling = Compiling(spec, backend.limits.vocab)
-        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy), grammars=compiling)
+        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy))
         pulse.progress = backend.progress
         gc.collect()
         gc.freeze()  # what is alive now stays; steps shall not pay for walking it

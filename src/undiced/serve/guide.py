@@ -69,11 +69,11 @@ class Grammars(Protocol):
             InvalidRequestError: it is no grammar, or too large.
         """
 
-    def knows(self, grammar: str) -> bool:
-        """Whether it is compiled."""
+    def known(self, grammar: str) -> Matcher | None:
+        """The same if it is compiled; else None, at once."""
 
-    def compile(self, grammar: str) -> None:
-        """Compile it, so that it is known. Raises as `matcher`."""
+    def prepare(self, grammar: str) -> None:
+        """Compile a grammar that is not known. Raises as `matcher`."""
 
 
 class Phase(Enum):

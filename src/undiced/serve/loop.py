@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from undiced.engine.backend import Backend, StepOutput
     from undiced.serve.delta import Delta, EngineStats
-    from undiced.serve.guide import Grammars, Guide
+    from undiced.serve.guide import Grammars, Guide, Matcher
     from undiced.serve.plan import Plan, Scored
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
@@ -34,7 +34,7 @@ class EngineLoop:
     Args:
         backend: what computes. The loop closes it.
         scheduler: made for `backend.limits`.
-        grammars: what guides of requests are read by.
+        grammars: what guides of requests are read by, if they come without matchers.
         clock: seconds; a `VirtualClock` is moved by the backend's own seconds, for backends that simulate.
     """
 
@@ -63,16 +63,20 @@ class EngineLoop:
         quiet = self.scheduler.idle or self.scheduler.stalled
         return quiet and not self._ended and not self._flights
 
-    def add(self, request: Request, arrival_s: float | None = None) -> None:
-        """Queue a request; `arrival_s` on this loop's clock if it came earlier. Raises what `Scheduler.add` raises, and
-        what `Grammars.matcher` does.
+    def add(self, request: Request, arrival_s: float | None = None, matcher: Matcher | None = None) -> None:
+        """Queue a request.
+
+        Args:
+            arrival_s: on this loop's clock, if it came earlier.
+            matcher: of its grammar. Without one the loop's own grammars make it, which may take long.
+
+        Raises what `Scheduler.add` raises, and what `Grammars.matcher` does.
         """
-        guidance = None if request.guide is None else self._guidance(request, request.guide)
+        guidance = None if request.guide is None else self._guidance(request, request.guide, matcher)
         self.scheduler.add(request, self._clock(), arrival_s, guidance)
 
-    def _guidance(self, request: Request, guide: Guide) -> Guidance:
-        matcher = None
-        if guide.grammar:
+    def _guidance(self, request: Request, guide: Guide, matcher: Matcher | None) -> Guidance:
+        if guide.grammar and matcher is None:
             if self.grammars is None:
                 raise InvalidRequestError("This engine has no vocabulary for grammars.", remedy="Leave them out.")
             matcher = self.grammars.matcher(guide.grammar)
