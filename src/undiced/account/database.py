@@ -25,15 +25,23 @@ _CONNECT_S = 5
 _POOL = 4
 _PSYCOPG = "postgresql+psycopg"
 _FORMS = "Give a file, as accounts.db, or postgresql://USER@HOST/NAME."
-_CLOCKS = {"sqlite": "SELECT unixepoch()", "postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint"}
+_CLOCKS = {  # Unix milliseconds
+    "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
+    "postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction. `now`: the database's clock when it began, in Unix seconds."""
+    """An open transaction. `now_ms`: the database's clock when it began, in Unix milliseconds."""
 
     connection: Connection
-    now: int
+    now_ms: int
+
+    @property
+    def now(self) -> int:
+        """The same in Unix seconds."""
+        return self.now_ms // 1000
 
 
 class Database:
