@@ -27,6 +27,8 @@ class ModelFacts:
         parameters: numbers in its weights; weight_bytes: what those take in the file. vocabulary: tokens.
         chat_template: as its publisher wrote it; None for a base model.
         max_batch: sequences that run together; max_queue: more that may wait.
+        threads: of its engine. kv_tokens: positions of all sequences together that there is room for; kv_bytes: that
+            room.
     """
 
     quantization: str
@@ -36,6 +38,9 @@ class ModelFacts:
     chat_template: str | None
     max_batch: int
     max_queue: int
+    threads: int
+    kv_tokens: int
+    kv_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ async def input_tokens(request: Request) -> Response:
 async def completions(request: Request) -> Response:
     """POST /v1/completions."""
     call = await receive(request, CompletionBody)
-    settings = call.service.settings
+    settings = call.deployment.settings
     job = replace(completion_job(call.wire, call.deployment.tokenizer, settings), form=await form_of(call.wire))
     prompts = prompts_of(call.wire.prompt, settings)
     if len(prompts) * job.n > settings.max_sequences:

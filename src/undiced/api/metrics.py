@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from undiced.remote.client import Health
     from undiced.serve import EngineStats, UsageEvent
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -87,6 +88,9 @@ class Metrics:
             _MODEL,
             registry=self.registry,
         )
+        self.up = Gauge(
+            "undiced_engine_up", "1 while an engine takes requests, else 0.", _MODEL, registry=self.registry
+        )
         self.restarts = Counter(
             "undiced_engine_restarts",
             "How often an engine that died was started again.",
@@ -102,10 +106,10 @@ class Metrics:
             found = self._models[model] = ModelMetrics(self, model)
         return found
 
-    def render(self, stats: Mapping[str, EngineStats], restarts: Mapping[str, int]) -> bytes:
-        """The exposition text, with the latest figures of each model's engine and how often it was restarted so far."""
-        for model, figures in stats.items():
-            self.of(model).see(figures, restarts[model])
+    def render(self, engines: Mapping[str, tuple[EngineStats, Health]]) -> bytes:
+        """The exposition text, with the latest figures of each model's engine, and how it is."""
+        for model, (stats, health) in engines.items():
+            self.of(model).see(stats, health)
         return generate_latest(self.registry)
 
 
@@ -134,11 +138,12 @@ class ModelMetrics:
         if event.completion_tokens > 1:
             self._tpot.observe(event.completion_s / (event.completion_tokens - 1))
 
-    def see(self, stats: EngineStats, restarts: int) -> None:
+    def see(self, stats: EngineStats, health: Health) -> None:
         """Take over the engine's latest figures."""
         every, model = self._all, self._model
-        self._restarts.inc(restarts - self._restarts_seen)
-        self._restarts_seen = restarts
+        self._restarts.inc(health.restarts - self._restarts_seen)
+        self._restarts_seen = health.restarts
+        every.up.labels(model).set(health.state == "ready")
         every.running.labels(model).set(stats.running)
         every.waiting.labels(model).set(stats.waiting)
         every.pages.labels(model, "used").set(stats.pages_used)

@@ -102,18 +102,20 @@ async def tcp_warming(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """GET /health: 200 while requests for every model are taken, 503 while the server drains or an engine is down.
 
-    `status`, `progress` and `detail` are those of the first engine that is not ready.
+    `?model=` asks about that model alone. `status`, `progress` and `detail` are those of `model`, the first that is not
+    ready.
     """
     service: Service = request.app.state.service
-    engines = {one.card.id: one.engine.health for one in service.deployments}
-    worst = next((health for health in engines.values() if health.state != "ready"), None)
-    first, *others = engines
-    models = {"models": {name: health.state for name, health in engines.items()}} if others else {}
-    if worst is None and service.state == "ready":
-        return _json({"status": "ok", "model": first, **models})
-    seen = worst or engines[first]
+    asked = request.query_params.get("model")
+    of = service.deployments if asked is None else [service.deployment(asked)]
+    engines = {one.card.id: one.engine.health for one in of}
+    name = next((name for name, health in engines.items() if health.state != "ready"), of[0].card.id)
+    seen, well = engines[name], engines[name].state == "ready" and service.state == "ready"
+    models = {"models": {name: health.state for name, health in engines.items()}} if len(engines) > 1 else {}
+    if well:
+        return _json({"status": "ok", "model": name, **models})
     state = seen.state if service.state == "ready" else service.state
-    told = {"status": state, "progress": seen.progress, "detail": seen.detail, **models}
+    told = {"status": state, "model": name, "progress": seen.progress, "detail": seen.detail, **models}
     error = UnavailableError(seen.detail, retry_after_s=seen.back_s)
     return _json(told, 503, retry_headers(error, service.settings.retry_after_s))
 
@@ -121,6 +123,6 @@ async def health(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """GET /metrics in the Prometheus text format."""
     service: Service = request.app.state.service
-    stats = {one.card.id: one.engine.stats() for one in service.deployments}
-    text = service.metrics.render(stats, {one.card.id: one.engine.health.restarts for one in service.deployments})
+    engines = {one.card.id: (one.engine.stats(), one.engine.health) for one in service.deployments}
+    text = service.metrics.render(engines)
     return Response(text, media_type=None, headers={"content-type": CONTENT_TYPE})

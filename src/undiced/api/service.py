@@ -15,7 +15,7 @@ from undiced.api.settings import Settings
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError, ShuttingDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from undiced.api.answer import Answer
     from undiced.api.deployment import Deployment
@@ -51,10 +51,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.bodies = Bodies(self.settings)
+        check_apart([(each.card.id, *each.card.aliases) for each in self.deployments])
         for deployment in self.deployments:
             for name in {deployment.card.id, *deployment.card.aliases}:
-                if name in self._named:
-                    raise InvalidRequestError(f"Two models are named '{name}'.", remedy="Give one another name.")
                 self._named[name] = deployment
                 self._folded.setdefault(name.casefold(), []).append(deployment)
 
@@ -105,3 +104,15 @@ class Service:
             raise ShuttingDownError() from None
         finally:
             self.running.discard(task)
+
+
+def check_apart(names: Iterable[Sequence[str]]) -> None:
+    """Raises InvalidRequestError: two models have a name in common."""
+    seen: set[str] = set()
+    for own in map(set, names):
+        if shared := seen & own:
+            raise InvalidRequestError(
+                f"Two models are named '{min(shared)}'.",
+                remedy="Name one anew with --served-model-name NAME=MODEL, or in a table [models.NAME] for --config.",
+            )
+        seen |= own

@@ -63,7 +63,7 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False, mixed: 
     Raises:
         UndicedError: what is wrong with the request; `param` names a member of the chat request.
     """
-    wire, deployment, settings = call.wire, call.deployment, call.service.settings
+    wire, deployment, settings = call.wire, call.deployment, call.deployment.settings
     dialect = deployment.dialect
     job = chat_job(wire, deployment.tokenizer, settings, deployment.card.sampling)
     if cut:
@@ -91,7 +91,7 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False, mixed: 
 
 async def prompt_tokens(call: Call[ChatBody], *, mixed: bool = False) -> int:
     """How long the prompt of a chat request is; nothing runs. Arguments and errors as of `turn_of`."""
-    wire, deployment, settings = call.wire, call.deployment, call.service.settings
+    wire, deployment, settings = call.wire, call.deployment, call.deployment.settings
     options = prompt_options(wire, toolbox(wire, deployment.dialect, settings, mixed=mixed))
     check_messages(wire.messages)
     with call.service.preparing():

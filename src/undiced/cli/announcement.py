@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from undiced import __version__
-from undiced.cli.terminal import colored, counted, error_object
+from undiced.cli.serving.addresses import reached_at
+from undiced.cli.terminal import colored, counted, error_object, megabytes
 from undiced.cli.voice import ERROR, OUTPUT
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
+    from undiced.api.deployment import ModelCard
     from undiced.api.settings import Settings
     from undiced.cli.voice import Voice
     from undiced.core.errors import UndicedError
-    from undiced.engine.backend import Limits
-    from undiced.remote.spec import EngineSpec
 
+_AGAIN = "Start the server again."
 _log = logging.getLogger("undiced.serve")
 
 
@@ -29,57 +31,53 @@ class Announcement:
     """In words, or in JSON.
 
     Attributes:
-        limits: the engine's; set before `ready`.
+        cards: of the models, as they are served; set before `ready`.
     """
 
     def __init__(
-        self,
-        voice: Voice,
-        sock: socket.socket,
-        spec: EngineSpec,
-        began_s: float,
-        settings: Settings,
-        *,
-        secure: bool,
-        as_json: bool,
+        self, voice: Voice, sock: socket.socket, began_s: float, settings: Settings, *, secure: bool, as_json: bool
     ) -> None:
-        self._voice, self._spec, self._settings = voice, spec, settings
+        self._voice, self._settings = voice, settings
         self.began_s, self.as_json = began_s, as_json
-        host, self.port = sock.getsockname()[:2]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-        self.url = f"{'https' if secure else 'http'}://{shown}:{self.port}"
-        self.limits: Limits | None = None
+        host, port = sock.getsockname()[:2]
+        here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        scheme = "https" if secure else "http"
+        self.url = f"{scheme}://{here}:{port}"
+        self._others = [f"{scheme}://{each}:{port}" for each in reached_at(sock)]
+        self.cards: Sequence[ModelCard] = ()
 
     def ready(self) -> None:
         """Requests are taken."""
-        facts = self._facts(time.perf_counter() - self.began_s)
+        seconds = time.perf_counter() - self.began_s
         if not os.isatty(ERROR):
-            _log.info("ready", extra={"fields": facts})
+            for card in self.cards:
+                _log.info("ready", extra={"fields": self._server(_share(card), seconds)})
         if self.as_json:
-            self._emit({"event": "ready", **facts})
+            models = [_share(card) for card in self.cards]
+            served = {"models": models, "addresses": self._others}
+            self._emit({"event": "ready", **self._server(models[0], seconds), **served})
             return
-        limits, settings = self.limits, self._settings
-        assert limits is not None
-        self._say(f"Undiced {__version__}: {self._spec.model} is ready after {facts['seconds']:.1f} s", bold=True)
+        single = self.cards[0] if len(self.cards) == 1 else None
+        ready = f"{single.id} is ready" if single else f"{len(self.cards)} models are ready"
+        self._say(f"Undiced {__version__}: {ready} after {seconds:.1f} s", bold=True)
         self._say(f"  chat page   {self.url}/")
-        self._say(f"  API         {self.url}/v1" + (", with a key" if settings.api_key else ""))
-        threads, batch = counted(self._spec.options.threads, "thread"), counted(limits.max_batch, "sequence")
-        shape = f"{threads}, context {limits.context}, {batch} at once, {self._spec.policy.max_waiting} may wait"
-        self._say(f"  {shape}. Ctrl-C stops.", fg="bright_black")
+        self._say(f"  API         {self.url}/v1" + (", with a key" if self._settings.api_key else ""))
+        for url in self._others:
+            if url != self.url:
+                self._say(f"  for others  {url}/")
+        width = max(len(card.id) for card in self.cards)
+        for card in self.cards:
+            name = "" if single else f"{card.id:{width}}  "
+            self._say(f"  {name}{_shape(card)}", fg="bright_black" if single else None)
+        self._say("  Ctrl-C stops.", fg="bright_black")
 
-    def _facts(self, seconds: float) -> dict[str, str | int | float | bool]:
-        limits, settings = self.limits, self._settings
-        assert limits is not None
+    def _server(self, share: dict[str, str | int], seconds: float) -> dict[str, str | int | float | bool]:
         return {
             "version": __version__,
-            "model": self._spec.model,
             "url": self.url,
-            "threads": self._spec.options.threads,
-            "context": limits.context,
-            "max_batch": limits.max_batch,
-            "max_queue": self._spec.policy.max_waiting,
-            "max_connections": settings.max_connections,
-            "key": settings.api_key is not None,
+            **share,
+            "max_connections": self._settings.max_connections,
+            "key": self._settings.api_key is not None,
             "seconds": round(seconds, 3),
         }
 
@@ -91,9 +89,11 @@ class Announcement:
         elif running:
             self._say(f"Finishing {counted(running, 'answer')}; Ctrl-C again ends them.", where=ERROR)
 
-    def lost(self, error: UndicedError) -> None:
-        """The engine has failed for good."""
-        message, remedy = f"The engine has failed for good: {error.message}", "Start the server again."
+    def lost(self, error: UndicedError, model: str = "") -> None:
+        """The engine has failed for good: that of one model, and others are left; or the last one."""
+        engine = f"The engine of {model}" if model else "The engine"
+        message = f"{engine} has failed for good: {error.message}"
+        remedy = "The other models are served on; start the server again to have it back." if model else _AGAIN
         if self.as_json:
             self._emit(error_object(error.code, message, remedy))
         self._say(f"error: {' '.join(f'{message} {remedy}'.split())}", where=ERROR, fg="red")
@@ -105,3 +105,26 @@ class Announcement:
 
     def _say(self, line: str, *, where: int = OUTPUT, fg: str | None = None, bold: bool | None = None) -> None:
         self._voice.say(typer.style(line, fg=fg, bold=bold) if os.isatty(where) and colored() else line, where=where)
+
+
+def _share(card: ModelCard) -> dict[str, str | int]:
+    """What a model has got."""
+    assert card.facts is not None
+    facts = card.facts
+    return {
+        "model": card.id,
+        "threads": facts.threads,
+        "context": card.context,
+        "max_batch": facts.max_batch,
+        "max_queue": facts.max_queue,
+        "weight_bytes": facts.weight_bytes,
+        "kv_bytes": facts.kv_bytes,
+    }
+
+
+def _shape(card: ModelCard) -> str:
+    assert card.facts is not None
+    facts = card.facts
+    threads, batch = counted(facts.threads, "thread"), counted(facts.max_batch, "sequence")
+    memory = megabytes(facts.weight_bytes + facts.kv_bytes)
+    return f"{threads}, context {card.context}, {batch} at once, {facts.max_queue} may wait, up to {memory}"

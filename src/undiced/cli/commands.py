@@ -35,7 +35,7 @@ def _entry(home: str, summary: str) -> Entry:
 # What can be typed after `undiced`, in the order of its help.
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "serve": _entry("serve:serve", "Serve a model: an OpenAI-compatible API and a chat page."),
+        "serve": _entry("serve:serve", "Serve models: an OpenAI-compatible API and a chat page."),
         "chat": _entry("chat:chat", "Chat with a model in the terminal."),
         "generate": _entry("generate:generate", "Answer a question, or continue a text with --raw."),
         "models": _entry("models:models", "List packaged models and those that were fetched."),

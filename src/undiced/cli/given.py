@@ -25,3 +25,9 @@ def refuse_given(given: typer.Context, names: set[str], why: str) -> None:
         if chosen(given, name):
             option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
             raise InvalidRequestError(f"{option} {why}.", remedy=f"Leave {option} out.")
+
+
+def stronger_than_file(given: typer.Context, name: str) -> bool:
+    """Whether a parameter comes from the command line or the environment, which go before a configuration file."""
+    source = given.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")

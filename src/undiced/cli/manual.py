@@ -10,7 +10,11 @@ from typing import Protocol
 
 # What can be typed after `undiced`, in this order, in an empty folder: a few need a file that is named plainly.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
-    "serve": ("serve", "serve model.gguf --port 8001 --max-context 4096", "serve org/name"),
+    "serve": (
+        "serve",
+        "serve model.gguf --port 8001 --max-context 4096",
+        "serve smollm2-135m org/name --served-model-name small=smollm2-135m",
+    ),
     "chat": ("chat", 'chat smollm2-135m "What is the capital of France?"', "chat --system 'Answer in one sentence.'"),
     "generate": (
         'generate "What is the capital of France?"',

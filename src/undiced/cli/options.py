@@ -30,6 +30,7 @@ def _known(incomplete: str) -> list[str]:
 HUB = "org/name[@REVISION] at the hub"
 _MODEL = f"A catalog name, a GGUF file, a Hugging Face folder, or {HUB}."
 Model = Annotated[str, typer.Argument(help=_MODEL, metavar="MODEL", autocompletion=_known)]
+Models = Annotated[list[str], typer.Argument(help=_MODEL, metavar="MODEL...", autocompletion=_known)]
 Asked = Annotated[
     str,
     typer.Argument(

@@ -16,6 +16,7 @@ from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
+from undiced.engine.pool import pools
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from undiced.core.manifest import WeightSlot
     from undiced.program import HostProgram
 
-_KV_SHARE = 0.25  # of main memory, at most, for the page pool unless told otherwise; pages are touched only once used
-_KV_BYTES = 2  # f16
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
 _PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
@@ -53,7 +52,7 @@ class HostBackend:
         program: verified again here.
         checkpoint: where the weights come from; not needed any more once this returns.
         threads: team members; defaults to the program's cores.
-        pages: KV pages; defaults to what all sequences could need, up to a quarter of main memory.
+        pages: KV pages; defaults to what it gets where it has the machine for itself, see `engine.pool`.
         max_tokens: tokens in one step at most.
         isa: force an instruction set level ("portable", "avx2", "avx512"); empty picks the best, or $UNDICED_ISA.
         progress: called with (bytes packed, bytes in all).
@@ -79,7 +78,7 @@ class HostBackend:
         verify(program)
         team = threads or program.cores
         bounds = program.bounds
-        pool = pages or default_pages(program)
+        pool = pages or pools([program])[0]
         tokens = max(max_tokens, bounds.batch)
         _refuse_giant_steps(program, tokens)
         try:
@@ -216,17 +215,3 @@ class HostBackend:
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""
         self._engine.close()
-
-
-def kv_page_bytes(program: HostProgram) -> int:
-    """Bytes of one page over all layers."""
-    return sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * PAGE_TOKENS for k in program.kv)
-
-
-def default_pages(program: HostProgram) -> int:
-    """Pages for all sequences at full context, at most a quarter of main memory, at least one sequence."""
-    from undiced.core.memory import main_memory_bytes
-
-    a_sequence = -(-program.bounds.context // PAGE_TOKENS)
-    affordable = int(main_memory_bytes() * _KV_SHARE) // max(1, kv_page_bytes(program))
-    return max(a_sequence, min(program.bounds.batch * a_sequence, affordable))

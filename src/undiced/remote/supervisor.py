@@ -209,12 +209,12 @@ class Supervisor:
             why = (
                 "another start would not help" if incurable else f"{len(self._deaths)} deaths in {policy.window_s:g} s"
             )
-            _log.critical("The engine %s. It is given up: %s.", cause, why)
+            _log.critical("The engine of %s %s. It is given up: %s.", self._spec.model, cause, why)
             self.state = "failed"
             self._over.set_result(error)
             return None
         nth = f"restart {len(self._deaths)} of at most {policy.limit} in {policy.window_s:g} s"
-        _log.error("The engine %s. It is started again in %g s (%s).", cause, pause_s, nth)
+        _log.error("The engine of %s %s. It is started again in %g s (%s).", self._spec.model, cause, pause_s, nth)
         self.state, self._due_s = "restarting", now + pause_s + self._loading_s
         return pause_s
 
@@ -246,10 +246,10 @@ class Supervisor:
         trouble = self._watch.trouble
         if self.state == "ready" and trouble:
             self.state = "unresponsive"
-            _log.warning("The engine %s.", trouble)
+            _log.warning("The engine of %s %s.", self._spec.model, trouble)
         elif self.state == "unresponsive" and not trouble:
             self.state, self.detail = "ready", ""
-            _log.warning("The engine answers again.")
+            _log.warning("The engine of %s answers again.", self._spec.model)
         if self.state == "unresponsive":
             self.detail = f"The engine {trouble}."
 
@@ -284,7 +284,8 @@ class Supervisor:
         if not self._started.done():
             self._started.set_result(None)
         elif self.process is not None:
-            _log.warning("The engine is ready again after %.1f s.", time.monotonic() - self.process.started_s)
+            took_s = time.monotonic() - self.process.started_s
+            _log.warning("The engine of %s is ready again after %.1f s.", self._spec.model, took_s)
 
     def _disconnected(self) -> None:
         """The process is about to end."""

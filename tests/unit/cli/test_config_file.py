@@ -34,8 +34,8 @@ def test_command_line_environment_file_and_default_go_in_this_order(
     monkeypatch.setenv("UNDICED_MAX_BATCH", "70")
     found = parsed("--max-batch", "700", "--config", file)
     assert (found["max_batch"], found["port"], found["max_queue"], found["max_connections"]) == (700, 60, 5, 2048)
-    assert (found["model"], found["as_json"]) == ("own", True) and list(found["allow_host"]) == ["a", "b"]
-    assert parsed("other", "--config", file)["model"] == "other"
+    assert (found["model"], found["as_json"]) == (("own",), True) and list(found["allow_host"]) == ["a", "b"]
+    assert parsed("other", "--config", file)["model"] == ("other",)
 
 
 def test_the_file_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,4 +74,4 @@ def test_a_file_that_can_not_be_read_is_named(name: str, tmp_path: Path) -> None
 
 def test_the_shipped_file_is_taken() -> None:
     found = parsed("--config", SHIPPED)
-    assert (found["model"], found["host"], found["drain_s"]) == ("smollm2-135m", "0.0.0.0", 30.0)
+    assert (found["model"], found["host"], found["drain_s"]) == (("smollm2-135m",), "0.0.0.0", 30.0)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from undiced.api.metrics import Metrics
 from undiced.cli.commands import all_built, built
 from undiced.cli.environment import unknown_variables
+from undiced.remote.client import Health
 from undiced.serve import EngineStats
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +23,7 @@ PAGES = sorted((*DEPLOY.iterdir(), ROOT / "docs" / "operations.md"))
 
 def offered() -> set[str]:
     """Names of metrics as a server shows them."""
-    text = Metrics().render({"m": EngineStats()}, {"m": 0}).decode()
+    text = Metrics().render({"m": (EngineStats(), Health("ready", 1.0, "", 0))}).decode()
     found: set[str] = set()
     for family in text_string_to_metric_families(text):
         ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])

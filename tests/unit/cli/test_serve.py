@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from undiced.cli.serve import served_names, server_settings
+from undiced.cli.serving.front import Front
+from undiced.cli.serving.served import served_names, within_queue
 
 
 def test_no_request_is_larger_than_the_queue():
-    narrow = server_settings(max_queue=4, max_connections=100, drain_s=1.5)
+    settings = Front(max_connections=100, drain_s=1.5).settings()
+    assert (settings.max_connections, settings.drain_s) == (100, 1.5)
+    narrow, usual = within_queue(settings, 4), within_queue(settings, 256)
     assert (narrow.max_choices, narrow.max_sequences) == (4, 4)
-    assert (narrow.max_connections, narrow.drain_s) == (100, 1.5)
-    usual = server_settings(max_queue=256, max_connections=2048, drain_s=30)
     assert (usual.max_choices, usual.max_sequences) == (16, 256)
 
 

@@ -12,7 +12,7 @@ from support.mesh_models import tiny
 from support.meshes import compile_mesh
 
 from undiced.checkpoint.identity import identity
-from undiced.cli.serve import engine_spec
+from undiced.cli.serving.served import engine_spec
 from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 from undiced.engine.load import BackendOptions, open_host
 from undiced.llm import Compiled, compile_for_host

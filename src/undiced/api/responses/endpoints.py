@@ -74,7 +74,7 @@ async def _taken(call: Call[ResponseBody], take: Callable[[Call[ChatBody]], Awai
 
 async def _translated(call: Call[ResponseBody], *, gathered: bool = False) -> Translation:
     """Large conversations are translated on a thread. Raises as `translated`."""
-    wire, settings, efforts = call.wire, call.service.settings, call.deployment.card.efforts
+    wire, settings, efforts = call.wire, call.deployment.settings, call.deployment.card.efforts
     items = [] if isinstance(wire.input, str) else wire.input
     for name, found, most in (("input", items, settings.max_messages), ("tools", wire.tools or [], settings.max_tools)):
         if len(found) > most:

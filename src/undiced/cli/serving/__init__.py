@@ -1,0 +1,1 @@
+"""What `undiced serve` is composed of, one part a file."""

@@ -1,0 +1,199 @@
+"""Served: a model on its way to its engine: compiled, with its names, its share of the machine, and what its engine
+process is told. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from undiced.api.deployment import Deployment, ModelCard, ModelFacts
+    from undiced.api.settings import Settings
+    from undiced.cli.serving.model_options import ModelOptions, Wanted
+    from undiced.engine.backend import Limits
+    from undiced.llm import Compiled
+    from undiced.remote.client import EngineClient
+    from undiced.remote.spec import EngineSpec
+    from undiced.text import ChatEncoder, Tokenizer
+
+_log = logging.getLogger("undiced.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """See the file's head.
+
+    Attributes:
+        ref: what opens it. names: the model's for clients, the one that is shown first.
+    """
+
+    ref: str
+    names: tuple[str, ...]
+    options: ModelOptions
+    compiled: Compiled
+    spec: EngineSpec
+
+
+def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
+    """The models, fetched if need be and compiled, one after another, with main memory divided between them.
+
+    Raises:
+        UndicedError: one can't be used, two have a name in common, or they don't fit into memory.
+    """
+    from undiced.api.service import check_apart
+    from undiced.checkpoint import at_revision
+    from undiced.engine.pool import pools
+    from undiced.text.formats import check_names
+
+    refs = [at_revision(model.ref, model.options.revision) for model in models]
+    for model in models:
+        check_names(model.options.tool_format, model.options.thinking_format)
+    threads = team(len(models))
+    compiled = [_compiled(ref, model.options, threads, quiet=quiet) for ref, model in zip(refs, models, strict=True)]
+    names = [model.names or served_names(ref, each) for ref, model, each in zip(refs, models, compiled, strict=True)]
+    check_apart(names)
+    pages = pools([each.program for each in compiled])
+    return [
+        Served(ref, own, model.options, each, engine_spec(each, model.options.max_queue, own[0], pages=room))
+        for ref, own, model, each, room in zip(refs, names, models, compiled, pages, strict=True)
+    ]
+
+
+def _compiled(ref: str, options: ModelOptions, threads: int, *, quiet: bool) -> Compiled:
+    from undiced.cli.terminal import loading
+    from undiced.llm import compile_for_host
+
+    with loading(ref, quiet=quiet) as bar:
+        return compile_for_host(
+            ref,
+            threads=options.threads or threads,
+            max_batch=options.max_batch,
+            max_context=options.max_context,
+            progress=bar,
+        )
+
+
+def team(models: int) -> int:
+    """Threads of each engine where so many share this machine and nobody says how many.
+
+    An engine that is busy alone shall have as many cores as help it. A team that keeps losing its cores to others
+    computes with half of its threads: so each gets twice its part of the cores, and engines that are all busy fit.
+    """
+    from undiced.machine.host import host
+
+    cores = host().threads
+    return max(1, min(cores, 2 * cores // models))
+
+
+def served_names(ref: str, compiled: Compiled) -> tuple[str, ...]:
+    """What clients call the model unless they are told otherwise, the name that is shown first: a packaged one by its
+    name, another by the name of its file; and what the server was started with.
+    """
+    from undiced.checkpoint import CATALOG
+    from undiced.core.quote import stem
+
+    packaged, path = CATALOG.get(ref.casefold()), compiled.checkpoint.path
+    shown = packaged.name if packaged else stem(path) if path.is_file() else compiled.checkpoint.name
+    return tuple(dict.fromkeys((shown, ref, compiled.checkpoint.name)))
+
+
+def engine_spec(compiled: Compiled, max_queue: int, name: str, *, pages: int | None = None) -> EngineSpec:
+    """What the engine process is told: this program and these very files, also when it is started again."""
+    from undiced.checkpoint.identity import identity
+    from undiced.engine.load import BackendOptions
+    from undiced.remote.spec import EngineSpec
+    from undiced.serve import Policy
+
+    path = compiled.checkpoint.path.absolute()
+    options = BackendOptions(
+        program=compiled.program.encoded(),
+        program_digest=compiled.program.digest,
+        checkpoint=str(path),
+        checkpoint_digest=compiled.checkpoint.digest,
+        identity=identity(path),
+        threads=compiled.program.cores,
+        pages=pages,
+    )
+    return EngineSpec(options, Policy(max_waiting=max_queue), model=name)
+
+
+def text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
+    """Tokenizer and chat encoder; loaded while the engine packs weights."""
+    from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
+
+    tokenizer = load_tokenizer(compiled.checkpoint)
+    template = load_chat_template(compiled.checkpoint)
+    chat = None if template is None else ChatEncoder(template, tokenizer)
+    if chat is not None and chat.problem:
+        _log.warning("%s cannot chat; text completions are served. %s", compiled.checkpoint.name, chat.problem)
+    return tokenizer, chat
+
+
+def deployment(
+    served: Served, settings: Settings, engine: EngineClient, tokenizer: Tokenizer, chat: ChatEncoder | None
+) -> Deployment:
+    """The model as the API serves it; one request may not be more than its whole queue.
+
+    Raises:
+        InvalidRequestError: a format of calls in which the model can't call.
+    """
+    from undiced.api.deployment import Deployment
+    from undiced.text.formats import Dialect
+
+    options, family = served.options, served.compiled.graph.config.family
+    dialect = Dialect() if chat is None else chat.dialect(family, options.tool_format, options.thinking_format)
+    card = replace(
+        model_card(served, engine.limits),
+        facts=_facts(served, engine.limits, chat),
+        efforts=() if chat is None else chat.efforts,
+        calls=dialect.format is not None,
+    )
+    return Deployment(card, engine, tokenizer, chat, within_queue(settings, options.max_queue), dialect)
+
+
+def within_queue(settings: Settings, max_queue: int) -> Settings:
+    """The bounds with no request larger than a queue."""
+    choices, sequences = min(settings.max_choices, max_queue), min(settings.max_sequences, max_queue)
+    return replace(settings, max_choices=choices, max_sequences=sequences)
+
+
+def model_card(served: Served, limits: Limits) -> ModelCard:
+    """The model as clients see it."""
+    from undiced.api.deployment import ModelCard
+    from undiced.checkpoint import own_sampling
+    from undiced.checkpoint.license import license_of
+
+    compiled = served.compiled
+    return ModelCard(
+        id=served.names[0],
+        created=int(compiled.checkpoint.path.stat().st_mtime),
+        context=min(limits.context, limits.pages * limits.page_tokens),
+        digest=f"{compiled.checkpoint.digest}:{compiled.program.digest}",
+        aliases=served.names[1:],
+        license=license_of(compiled.checkpoint),
+        sampling=own_sampling(compiled.checkpoint),
+    )
+
+
+def _facts(served: Served, limits: Limits, chat: ChatEncoder | None) -> ModelFacts:
+    from undiced.api.deployment import ModelFacts
+    from undiced.checkpoint import bytes_by_format
+    from undiced.engine.pool import pool_bytes
+
+    compiled = served.compiled
+    return ModelFacts(
+        quantization=next(iter(bytes_by_format(compiled.checkpoint))),
+        parameters=compiled.graph.parameters,
+        weight_bytes=compiled.graph.weight_bytes,
+        vocabulary=limits.vocab,
+        chat_template=None if chat is None else chat.template.source,
+        max_batch=limits.max_batch,
+        max_queue=served.options.max_queue,
+        threads=served.spec.options.threads,
+        kv_tokens=limits.pages * limits.page_tokens,
+        kv_bytes=pool_bytes(compiled.program, limits.pages),
+    )
