@@ -46,10 +46,16 @@ class Actor:
             PermissionDeniedError: it may not; names the scope.
         """
         if not self.may(scope, project_id):
-            raise PermissionDeniedError(
-                f"This needs '{scope}', which the key does not have here.",
-                remedy="Use a key with that scope, of somebody whose role includes it.",
-            )
+            raise _denied(scope)
+
+    def need_somewhere(self, scope: str) -> None:
+        """See that it may do what `scope` names anywhere; before anything is looked for that it might not know of.
+
+        Raises:
+            PermissionDeniedError: it may not; names the scope.
+        """
+        if not self.somewhere(scope):
+            raise _denied(scope)
 
     def may(self, scope: str, project_id: str | None = None) -> bool:
         """Whether it may do what `scope` names: in a project, or in its whole organization."""
@@ -65,9 +71,17 @@ class Actor:
 
     def somewhere(self, scope: str) -> bool:
         """Whether it may do so anywhere; what lists show is then chosen one by one."""
-        if self.scopes is not None and scope not in self.scopes:
+        if self.project_id is not None or self.grants is None:
+            return self.may(scope, self.project_id)
+        return any(self.may(scope, grant.project_id) for grant in self.grants)
+
+    def reaches(self, project_id: str | None) -> bool:
+        """Whether a project exists for it, or all of its organization, whatever its key's scopes are."""
+        if self.project_id is not None and project_id != self.project_id:
             return False
-        return self.grants is None or any(scope in ROLES[grant.role] for grant in self.grants)
+        return self.grants is None or any(
+            grant.role not in OF_PROJECTS or grant.project_id == project_id for grant in self.grants
+        )
 
     def only_own(self, project_id: str | None) -> bool:
         """Whether the keys of a project that it may see and make are its own alone."""
@@ -77,6 +91,14 @@ class Actor:
             if grant.role == "org_admin" or (grant.role == "project_admin" and grant.project_id == project_id)
         )
 
-    def sees(self, org_id: str | None) -> bool:
-        """Whether an organization exists for it."""
-        return self.org_id is None or self.org_id == org_id
+
+def may_have_keys(grants: tuple[Grant, ...], project_id: str) -> bool:
+    """Whether somebody with these roles may have keys of a project."""
+    return Actor("", grants=grants).may("keys:write", project_id)
+
+
+def _denied(scope: str) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"This needs '{scope}', which the key does not have here.",
+        remedy="Use a key with that scope, of somebody whose role includes it.",
+    )

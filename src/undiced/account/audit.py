@@ -14,6 +14,7 @@ from sqlalchemy import insert, select
 from undiced.account.reach import organization
 from undiced.account.records import AuditEntry
 from undiced.account.tables import AUDIT
+from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from undiced.account.actor import Actor
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from undiced.account.records import Record
 
 LIST_MOST = 1000
+_MOST_CHARS = 200  # of words that come from outside
+_LAST = (1 << 63) - 1
 
 
 def note(
@@ -39,12 +42,12 @@ def note(
         insert(AUDIT).values(
             at=transaction.now,
             org_id=org_id,
-            actor=actor.name,
+            actor=printable(actor.name)[:_MOST_CHARS],
             action=action,
             target=target.id,
             before=_told(before),
             after=_told(after),
-            request_id=actor.request_id,
+            request_id=printable(actor.request_id)[:_MOST_CHARS],
         )
     )
 
@@ -70,7 +73,7 @@ class Audit:
                 query = query.where(AUDIT.c.org_id == found.id)
             actor.need("audit:read")
             if before is not None:
-                query = query.where(AUDIT.c.seq < before)
+                query = query.where(AUDIT.c.seq < min(before, _LAST))
             rows = transaction.connection.execute(query).mappings().all()
         return [AuditEntry(**{**row, "before": _read(row["before"]), "after": _read(row["after"])}) for row in rows]
 

@@ -33,7 +33,7 @@ def backup(database: Database, place: Path, told: Callable[[float], None] = lamb
     if source is None:
         raise DatabaseError(
             "A PostgreSQL database is backed up by its own tools.",
-            remedy=f"Run: pg_dump --format=custom --file={place} {database.url.database}.",
+            remedy=f"Run: pg_dump --format=custom --file={place} {_for_tools(database)}.",
         )
     if place.exists():
         raise InvalidRequestError(f"There is a file {place} already.", remedy="Name another one.", param="file")
@@ -41,9 +41,11 @@ def backup(database: Database, place: Path, told: Callable[[float], None] = lamb
     try:
         os.close(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
+            closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, isolation_level=None)) as read,
             closing(sqlite3.connect(scratch)) as copy,
         ):
+            read.execute("BEGIN")  # one state for all pages: what is written meanwhile does not make it begin again
+            read.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             read.backup(copy, pages=_PAGES, progress=lambda _, left, all_: told(1 - left / max(all_, 1)))
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
         os.link(scratch, place)
@@ -57,3 +59,8 @@ def backup(database: Database, place: Path, told: Callable[[float], None] = lamb
     finally:
         scratch.unlink(missing_ok=True)
     return place.stat().st_size
+
+
+def _for_tools(database: Database) -> str:
+    """The URL of a server as its own tools take it, without the password, which they ask for."""
+    return database.url.set(drivername="postgresql", password=None).render_as_string()

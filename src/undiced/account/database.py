@@ -7,6 +7,7 @@ Every commit is on the disk before it is believed.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,28 +16,40 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from undiced.account.errors import DatabaseAwayError, DatabaseError
 
 _BUSY_MS = 5000
-_CONNECT_S = 5
 _POOL = 4
+_WAIT_S = 5  # for a connection of the pool
 _PSYCOPG = "postgresql+psycopg"
 _FORMS = "Give a file, as accounts.db, or postgresql://USER@HOST/NAME."
 _CLOCKS = {  # Unix milliseconds
     "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
     "postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
 }
+_ALIVE = {  # libpq's: a server that is gone without a word is noticed
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_LOCKED = ("locked", "busy", "lock timeout")
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction. `now_ms`: the database's clock when it began, in Unix milliseconds."""
+    """An open transaction. `now_ms`: the database's clock when it began, in Unix milliseconds. `writes`: it may change
+    rows.
+    """
 
     connection: Connection
     now_ms: int
+    writes: bool
 
     @property
     def now(self) -> int:
@@ -72,7 +85,10 @@ class Database:
     @property
     def shown(self) -> str:
         """What it is called in messages: without a password."""
-        return str(self.file) if self.file else self.url.render_as_string(hide_password=True)
+        if self.file is not None:
+            return str(self.file)
+        bare = self.url.set(drivername="postgresql", query={})  # there may be a password in the query
+        return bare.render_as_string(hide_password=True)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -85,8 +101,8 @@ class Database:
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN")
             else:
-                connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-            yield self._begun(connection)
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield self._begun(connection, writes=False)
             connection.rollback()
 
     @contextlib.contextmanager
@@ -100,58 +116,59 @@ class Database:
         with self._failing(), self.engine.connect() as connection:
             if self.dialect == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield self._begun(connection)
+            else:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_MS}")
+            yield self._begun(connection, writes=True)
             connection.commit()
 
     def close(self) -> None:
         """Close the connections; the next use opens others."""
         self.engine.dispose()
 
-    def _begun(self, connection: Connection) -> Transaction:
-        return Transaction(connection, int(connection.exec_driver_sql(_CLOCKS[self.dialect]).scalar_one()))
+    def _begun(self, connection: Connection, *, writes: bool) -> Transaction:
+        now_ms = int(connection.exec_driver_sql(_CLOCKS[self.dialect]).scalar_one())
+        return Transaction(connection, now_ms, writes)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """The driver's errors as ours. What breaks a rule of a table is a bug of ours, or the caller's to catch."""
+        """The driver's errors as ours. What breaks a rule of a table, or is no value, is the caller's to catch."""
         try:
             yield
-        except OperationalError as error:
-            raise self._told(error) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise self._away(error) from error
+        except (IntegrityError, DataError):
             raise
+        except DBAPIError as error:
+            raise self._told(str(error.orig), away=error.connection_invalidated or _unreached(error)) from error
+        except sqlite3.Error as error:  # while a connection is prepared
+            raise self._told(str(error), away=False) from error
+        except PoolTimeoutError as error:
+            words = "all connections are in use"
+            raise DatabaseAwayError(f"{self.shown}: {words}.", remedy="Try again.", retry_after_s=1.0) from error
 
-    def _told(self, error: OperationalError) -> DatabaseError | DatabaseAwayError:
-        words = str(error.orig).strip().partition("\n")[0]
-        place = self.file
-        if place is None:
-            return self._away(error)
-        if "locked" in words or "busy" in words:
-            return DatabaseAwayError(
-                f"Another process holds the lock of {self.shown}.", remedy="Try again.", retry_after_s=1.0
-            )
-        if "readonly" in words or "read-only" in words:
-            return DatabaseError(
-                f"{self.shown} can't be written.", remedy="Give this user the right to write it and its folder."
-            )
+    def _told(self, words: str, *, away: bool) -> DatabaseError | DatabaseAwayError:
+        words = words.strip().partition("\n")[0][:200].removesuffix(".")
+        if any(sign in words for sign in _LOCKED):
+            message = f"Another process holds a lock of {self.shown}."
+            return DatabaseAwayError(message, remedy="Try again.", retry_after_s=1.0)
+        if away:
+            remedy = "See that the server runs and that --db names it."
+            return DatabaseAwayError(f"{self.shown} does not answer: {words}.", remedy=remedy, retry_after_s=1.0)
+        if "readonly" in words or "read-only" in words or "permission denied" in words:
+            remedy = "Give this user the right to write it, and the folder of a file."
+            return DatabaseError(f"{self.shown} can't be written.", remedy=remedy)
         if "unable to open" in words:
-            why = (
-                "is a folder"
-                if place.is_dir()
-                else "can't be opened"
-                if place.parent.is_dir()
-                else "has no folder to be in"
-            )
-            return DatabaseError(f"{self.shown} {why}.", remedy="Give another file with --db.")
-        if "full" in words:
+            return DatabaseError(f"{self.shown} {self._closed()}.", remedy="Give another file with --db.")
+        if "not a database" in words:
+            return DatabaseError(f"{self.shown} is no SQLite database.", remedy="Give another file with --db.")
+        if "full" in words or "No space" in words:
             return DatabaseError(f"The disk of {self.shown} is full.", remedy="Make room on it.")
-        return DatabaseError(f"{self.shown} can't be used: {words[:200]}.", remedy="See: undiced db check.")
+        return DatabaseError(f"{self.shown} can't be used: {words}.", remedy="See: undiced db check.")
 
-    def _away(self, error: DBAPIError) -> DatabaseAwayError:
-        words = str(error.orig).strip().partition("\n")[0]
-        remedy = "See that the server runs and that --db names it."
-        return DatabaseAwayError(f"{self.shown} does not answer: {words[:200]}.", remedy=remedy, retry_after_s=1.0)
+    def _closed(self) -> str:
+        """Why a file can't be opened."""
+        place = self.file or Path()
+        if place.is_dir():
+            return "is a folder"
+        return "can't be opened" if place.parent.is_dir() else "has no folder to be in"
 
 
 def _read(text: str) -> URL:
@@ -171,13 +188,32 @@ def _read(text: str) -> URL:
     raise DatabaseError(f"{url.drivername[:40]!r} is no database of ours.", remedy=_FORMS)
 
 
+def _unreached(error: DBAPIError) -> bool:
+    """Whether a server failed, and not what was asked of it."""
+    return isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return sqlalchemy.create_engine(
-            url, pool_size=_POOL, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_S}, hide_parameters=True
+            url,
+            pool_size=_POOL,
+            pool_timeout=_WAIT_S,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args=_ALIVE,
+            hide_parameters=True,
         )
     options = {"timeout": _BUSY_MS / 1000, "check_same_thread": False}
-    engine = sqlalchemy.create_engine(url, pool_size=_POOL, connect_args=options, hide_parameters=True)
+    engine = sqlalchemy.create_engine(
+        url, pool_size=_POOL, pool_timeout=_WAIT_S, connect_args=options, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def private(*_: object) -> None:
+        """A new file is for its owner alone; SQLite gives what it puts beside it the same mode."""
+        with contextlib.suppress(OSError):
+            os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def prepared(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from undiced.account.records import Instance
 from undiced.account.secret_text import new_id
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from undiced.account.database import Database
 
 SILENT_S = 30  # without a heartbeat for that long, an instance is taken for dead
+_KEPT_S = 7 * 86_400  # and after that long it is forgotten
 
 
 class Instances:
@@ -25,9 +26,10 @@ class Instances:
         self._database = database
 
     def start(self) -> Instance:
-        """Say that this process has begun."""
+        """Say that this process has begun; those are forgotten that were silent for a week."""
         with self._database.write() as transaction:
             now = transaction.now
+            transaction.connection.execute(delete(INSTANCES).where(INSTANCES.c.heartbeat < now - _KEPT_S))
             made = Instance(f"ins_{new_id()}", socket.gethostname()[:255], os.getpid(), now, now)
             values = {name: getattr(made, name) for name in ("id", "host", "pid", "started", "heartbeat")}
             transaction.connection.execute(insert(INSTANCES).values(values))

@@ -50,10 +50,10 @@ class Invitations:
             UnknownNameError, ArchivedError, PermissionDeniedError.
         """
         email, text = email_of(email), SecretText.new("ui")
-        span(expires_s, MOST_S, "expires_s")
+        span(expires_s, 1, MOST_S, "expires_s")
         with self._database.write() as transaction:
             found = reach.organization(transaction, actor, org, active=True)
-            grant = grant_of(transaction, actor, found, role, project)
+            grant = grant_of(transaction, actor, found, role, project, active=True)
             now = transaction.now
             made = Invitation(text.id, found.id, email, grant.role, grant.project_id, now, now + expires_s)
             values = asdict(made) | {"digest": text.digest(self._pepper)}
@@ -102,18 +102,17 @@ class Invitations:
 
         Raises:
             InvalidRequestError: it is no invitation, or not one any more; one answer for all cases.
-            NameTakenError: the address is a member's already.
+            NameTakenError: the address is a member's already. ArchivedError: there is nothing left to belong to.
         """
         parsed = SecretText.parse(text.strip(), "ui")
         try:
             with self._database.write() as transaction:
-                row = None if parsed is None else self._row(transaction, parsed.id)
-                if parsed is None or row is None or not self._opens(transaction, row, parsed):
-                    remedy = "Ask for another one."
-                    raise InvalidRequestError("This invitation is not valid.", remedy=remedy, param="invitation")
-                old = _invitation(row)
+                old = self._opened(transaction, parsed)
                 actor = Actor(f"invitation:{old.id}", old.org_id, request_id=request_id)
                 org = reach.organization(transaction, actor, old.org_id, active=True)
+                old = self._opened(transaction, parsed)  # another one may have accepted it before this was held
+                if old.project_id is not None:
+                    reach.project(transaction, actor, org, old.project_id, active=True)
                 made = add_member(transaction, actor, org, old.email, Grant(old.role, old.project_id))
                 new = replace(old, accepted=transaction.now)
                 self._change(transaction, actor, "invitation.accept", old, new)
@@ -122,12 +121,19 @@ class Invitations:
             remedy = "Ask an admin of the organization for the role."
             raise NameTakenError("This address is a member's already.", remedy=remedy, param="invitation") from None
 
-    def _opens(self, transaction: Transaction, row: RowMapping, text: SecretText) -> bool:
-        right = hmac.compare_digest(row["digest"], text.digest(self._pepper))
-        return right and row["accepted"] is row["revoked"] is None and row["expires"] > transaction.now
+    def _opened(self, transaction: Transaction, text: SecretText | None) -> Invitation:
+        """What a text opens."""
+        row = None if text is None else self._row(transaction, text.id)
+        if text is not None and row is not None and hmac.compare_digest(row["digest"], text.digest(self._pepper)):
+            found = _invitation(row)
+            if found.accepted is found.revoked is None and found.expires > transaction.now:
+                return found
+        remedy = "Ask for another one."
+        raise InvalidRequestError("This invitation is not valid.", remedy=remedy, param="invitation")
 
     def _row(self, transaction: Transaction, invitation_id: str) -> RowMapping | None:
-        return reach.one(transaction, select(INVITATIONS).where(INVITATIONS.c.id == invitation_id))
+        query = select(INVITATIONS).where(INVITATIONS.c.id == invitation_id)
+        return reach.one(transaction, query) if invitation_id.isprintable() else None
 
     def _change(
         self, transaction: Transaction, actor: Actor, action: str, old: Invitation, new: Invitation

@@ -1,8 +1,8 @@
 """Keyring: what requests' keys are held against, from memory where it can be. Knows no HTTP and no thread.
 
-A process looks at the counter of changes every second (`refresh`) and forgets all callers when it moved, so a revoked
-key ends everywhere within `TRUST_S` seconds; without an answer of the database for that long nobody is let in. Digests
-are remembered, secrets never; a check costs one HMAC and one comparison in constant time.
+Whoever owns it looks at the counter of changes every second (`look`, `take`). All callers are forgotten when it moved,
+so a revoked key ends everywhere within `TRUST_S` seconds; without an answer of the database for that long nobody is let
+in. Digests are remembered, secrets never; a check costs one HMAC and one comparison in constant time.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from undiced.account import reach
-from undiced.account.actor import Actor
+from undiced.account.actor import Actor, may_have_keys
 from undiced.account.changes import counter
 from undiced.account.errors import ArchivedError, DatabaseAwayError
 from undiced.account.reach import grants_of
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from undiced.account.scopes import Kind
     from undiced.account.secret_text import SecretText
 
+T = TypeVar("T")
 TRUST_S = 5.0
 _MOST = 100_000  # callers remembered, about 100 MB of them
+_MOST_UNKNOWN = 10_000  # ids of no key; a flood of them drives no caller out
 _USED_STEP_S = 60  # `last_used` is that coarse
 
 
@@ -69,12 +71,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key as it is remembered. `until`: when it ends; `archived`: what of it is, in words."""
+    """A key as it is remembered. `until`: when it ends; `barred`: why it opens nothing though it has not ended."""
 
     digest: bytes
     caller: Caller
     until: float
-    archived: str
+    barred: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Read:
     """What one look into the database saw: the counter of changes, the database's clock, and when the look began."""
 
     counter: int
-    now: int
+    now_s: float
     began_s: float
 
 
@@ -98,7 +100,7 @@ class Keyring:
     belongs to one.
 
     Args:
-        clock: never goes back; tells how old what is remembered is. wall: Unix seconds.
+        clock: never goes back; tells how old what is remembered is, and how far the database's clock has gone since.
     """
 
     def __init__(
@@ -107,42 +109,42 @@ class Keyring:
         pepper: bytes,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._pepper = pepper
         self._clock = clock
-        self._wall = wall
-        self._entries: OrderedDict[str, Entry | None] = OrderedDict()
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._unknown: OrderedDict[str, None] = OrderedDict()
         self._counter = -1
-        self._ahead = 0.0  # the database's clock, against this machine's
-        self._fresh_s = -TRUST_S
+        self._learned_s = -inf  # when the counter was
+        self._fresh_s = -inf  # what is remembered was so then
+        self._began = 0.0  # the database's clock, less ours
         self._used: dict[str, int] = {}
 
     def remembers(self, key_id: str) -> bool:
         """Whether a key can be judged without a `fetch` before."""
-        return key_id in self._entries and self._clock() - self._fresh_s <= TRUST_S
+        return (key_id in self._entries or key_id in self._unknown) and self._clock() - self._fresh_s <= TRUST_S
 
     def judge(self, text: SecretText, kind: Kind) -> Caller:
         """Who holds a key that is remembered.
 
         Raises:
             KeyRefusedError: nobody: the key is unknown, wrong, ended, or of another kind. One text for all of these.
-            ArchivedError: it is of something archived. DatabaseAwayError: what is remembered is too old.
+            ArchivedError: it is of something archived, or of a member without a role in its project.
+            DatabaseAwayError: it is not remembered, or what is remembered is too old.
         """
-        if self._clock() - self._fresh_s > TRUST_S:
-            raise DatabaseAwayError("Keys can't be checked now.", remedy="Try again.", retry_after_s=1.0)
+        clock = self._clock()
+        if clock - self._fresh_s > TRUST_S:
+            raise _unsure()
         entry = self._entries.get(text.id)
         digest = text.digest(self._pepper)
-        if entry is None or not hmac.compare_digest(entry.digest, digest):
+        if entry is None:
+            raise wrong_key() if text.id in self._unknown else _unsure()
+        now = clock + self._began
+        if not hmac.compare_digest(entry.digest, digest) or entry.caller.kind != kind or now >= entry.until:
             raise wrong_key()
-        now = self._wall() + self._ahead
-        if entry.caller.kind != kind or now >= entry.until:
-            raise wrong_key()
-        if entry.archived:
-            raise ArchivedError(
-                f"The {entry.archived} of this key is archived.", remedy="Ask for a key of another one."
-            )
+        if entry.barred:
+            raise ArchivedError(entry.barred, remedy="Ask for another key.")
         self._used[text.id] = int(now) // _USED_STEP_S * _USED_STEP_S
         return entry.caller
 
@@ -154,17 +156,19 @@ class Keyring:
         """
         began_s = self._clock()
         with self._database.read() as transaction:
-            return Fetched(counter(transaction), transaction.now, began_s, _entry(transaction, key_id))
+            return Fetched(counter(transaction), transaction.now_ms / 1000, began_s, _entry(transaction, key_id))
 
     def keep(self, key_id: str, fetched: Fetched) -> None:
-        """Remember what was found, or that nothing was. What was seen before a change that is known is thrown away."""
-        if fetched.counter < self._counter:
-            return
+        """Remember what was found, or that nothing was. What was seen before a change that is known is thrown away: see
+        `remembers`.
+        """
         self.take(fetched)
-        self._entries[key_id] = fetched.entry
-        self._entries.move_to_end(key_id)
-        while len(self._entries) > _MOST:
-            self._entries.popitem(last=False)
+        if fetched.counter != self._counter:
+            return
+        if fetched.entry is None:
+            _put(self._unknown, key_id, None, _MOST_UNKNOWN)
+        else:
+            _put(self._entries, key_id, fetched.entry, _MOST)
 
     def look(self) -> Read:
         """See whether callers changed.
@@ -174,16 +178,23 @@ class Keyring:
         """
         began_s = self._clock()
         with self._database.read() as transaction:
-            return Read(counter(transaction), transaction.now, began_s)
+            return Read(counter(transaction), transaction.now_ms / 1000, began_s)
 
     def take(self, read: Read) -> None:
-        """Forget all callers if they changed; else they may be trusted from when the look began."""
-        if read.counter > self._counter:
+        """Forget all callers if they changed; else they may be trusted from when the look began.
+
+        A look that began before the last change was known may see less than that; a later one that does sees a database
+        that was put back to what it was.
+        """
+        if read.counter != self._counter:
+            if read.counter < self._counter and read.began_s <= self._learned_s:
+                return
             self._entries.clear()
-            self._counter = read.counter
-        if read.counter == self._counter:
-            self._fresh_s = max(self._fresh_s, read.began_s)
-            self._ahead = read.now - self._wall()
+            self._unknown.clear()
+            self._counter, self._learned_s = read.counter, self._clock()
+        if read.began_s >= self._fresh_s:
+            self._fresh_s = read.began_s
+            self._began = read.now_s - read.began_s
 
     def used(self) -> dict[str, int]:
         """When keys were used last, to the minute, since this was asked before."""
@@ -196,12 +207,15 @@ class Keyring:
         Raises:
             DatabaseAwayError: the database does not answer. DatabaseError: it can't be written.
         """
+        if not used:
+            return
+        older = or_(KEYS.c.last_used.is_(None), KEYS.c.last_used < bindparam("at"))
+        note = update(KEYS).where(KEYS.c.id == bindparam("key"), older).values(last_used=bindparam("at"))
+        rows = [
+            {"key": key, "at": at} for key, at in sorted(used.items())
+        ]  # in one order: processes wait, none deadlocks
         with self._database.write() as transaction:
-            for key_id, at in sorted(
-                used.items()
-            ):  # in one order: processes that write the same rows wait for each other
-                older = or_(KEYS.c.last_used.is_(None), KEYS.c.last_used < at)
-                transaction.connection.execute(update(KEYS).where(KEYS.c.id == key_id, older).values(last_used=at))
+            transaction.connection.execute(note, rows)
 
 
 def wrong_key() -> KeyRefusedError:
@@ -209,6 +223,18 @@ def wrong_key() -> KeyRefusedError:
     return KeyRefusedError(
         "The API key is wrong.", remedy="Send one as 'Authorization: Bearer KEY', or ask for another."
     )
+
+
+def _unsure() -> DatabaseAwayError:
+    return DatabaseAwayError("Keys can't be checked now.", remedy="Try again.", retry_after_s=1.0)
+
+
+def _put(table: OrderedDict[str, T], key_id: str, value: T, most: int) -> None:
+    """Put something last; what was put first leaves a full table."""
+    table[key_id] = value
+    table.move_to_end(key_id)
+    if len(table) > most:
+        table.popitem(last=False)
 
 
 def _entry(transaction: Transaction, key_id: str) -> Entry | None:
@@ -226,8 +252,13 @@ def _entry(transaction: Transaction, key_id: str) -> Entry | None:
     if row is None:
         return None
     until = min((row[name] for name in ("expires", "revoked", "overlap_until") if row[name] is not None), default=inf)
-    dead = next((name for name in names if row[f"{name}_archived"] is not None), "")
-    return Entry(row["digest"], _caller(transaction, row), until, dead)
+    caller = _caller(transaction, row)
+    dead = next((name for name in names if row[f"{name}_archived"] is not None), None)
+    barred = f"The {dead} of this key is archived." if dead else ""
+    if not barred and caller.project_id and caller.grants is not None:
+        allowed = may_have_keys(caller.grants, caller.project_id)
+        barred = "" if allowed else "The member whose key this is has no role in its project any more."
+    return Entry(row["digest"], caller, until, barred)
 
 
 def _caller(transaction: Transaction, row: RowMapping) -> Caller:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, insert, or_, select, update
 
 from undiced.account import reach
+from undiced.account.actor import Actor, may_have_keys
 from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
-from undiced.account.names import kind_of, label_of, later, models_of, scopes_of, span
+from undiced.account.names import folded, kind_of, label_of, later, models_of, scopes_of, span
 from undiced.account.records import Key
+from undiced.account.scopes import OPERATORS_OWN
 from undiced.account.secret_text import SecretText
 from undiced.account.tables import KEYS
 from undiced.core.errors import InvalidRequestError
@@ -25,14 +27,14 @@ from undiced.core.errors import InvalidRequestError
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, RowMapping
 
-    from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
-    from undiced.account.records import Organization
+    from undiced.account.records import Member, Organization
     from undiced.account.scopes import Kind
 
 LIST_MOST = 1000
 OVERLAP_MOST_S = 30 * 86_400
 _SHOWN = [column for column in KEYS.c if column.name != "digest"]
+_ENDS = (KEYS.c.revoked, KEYS.c.expires, KEYS.c.overlap_until)
 Fresh = tuple[Key, SecretText]
 
 
@@ -70,8 +72,8 @@ class Keys:
             PermissionDeniedError: the actor may not make it.
         """
         kind, name = kind_of(order.kind), label_of(order.name)
-        scopes = scopes_of(order.scopes, kind, operator=actor.org_id is None)
-        models = models_of(order.models)
+        scopes = scopes_of(order.scopes, kind, bound=order.project is not None)
+        models = models_of(order.models, kind)
         with self._database.write() as transaction:
             org, project_id, member_id = _place(transaction, actor, kind, order)
             text = SecretText.new("uk")
@@ -96,7 +98,7 @@ class Keys:
         """Keys of an organization that the actor may see, oldest first; of the operator where `org` is None.
 
         Args:
-            ended: those too that are revoked or expired. after: the last one of the page before.
+            ended: those too that are revoked, expired or replaced. after: the last one of the page before.
 
         Raises:
             UnknownNameError: there is no such organization, project or key. PermissionDeniedError: it may see none.
@@ -104,7 +106,7 @@ class Keys:
         with self._database.read() as transaction:
             here = [self._here(transaction, actor, org, project)]
             if not ended:
-                here += [KEYS.c.revoked.is_(None), or_(KEYS.c.expires.is_(None), KEYS.c.expires > transaction.now)]
+                here += [or_(end.is_(None), end > transaction.now) for end in _ENDS]
             if after is not None:
                 last = self._key(transaction, actor, after)
                 behind = and_(KEYS.c.created == last.created, KEYS.c.id > last.id)
@@ -127,13 +129,13 @@ class Keys:
 
         Raises:
             InvalidRequestError: the old one has ended or was rotated before; an overlap of over 30 days; a time that
-                has passed. UnknownNameError, PermissionDeniedError: as `create`.
+                has passed. UnknownNameError, ArchivedError, PermissionDeniedError: as `create`.
         """
-        span(overlap_s, OVERLAP_MOST_S, "overlap_s")
+        span(overlap_s, 0, OVERLAP_MOST_S, "overlap_s")
         with self._database.write() as transaction:
             old = self._key(transaction, actor, key_id)
             _need(actor, old)
-            _see_usable(old, transaction.now)
+            _see_usable(transaction, old)
             text = SecretText.new("uk")
             until = later(expires, transaction.now, "expires") or old.expires
             new = replace(
@@ -172,17 +174,17 @@ class Keys:
             actor.need("keys:read")
             return KEYS.c.org_id.is_(None)
         found = reach.organization(transaction, actor, org)
-        if not actor.somewhere("keys:read"):
-            actor.need("keys:read")
+        actor.need_somewhere("keys:read")
         place = KEYS.c.org_id == found.id
         if project is None:
             return place
         return and_(place, KEYS.c.project_id == reach.project(transaction, actor, found, project).id)
 
     def _key(self, transaction: Transaction, actor: Actor, key_id: str) -> Key:
-        query = select(*_SHOWN).where(KEYS.c.id == key_id, *_sight(actor))
-        row = reach.one(transaction, query)
-        if row is None or not actor.somewhere("keys:read"):
+        """A key that exists for an actor; in a transaction that writes, held before its organization is."""
+        query = reach.held(transaction, select(*_SHOWN).where(KEYS.c.id == key_id, *_sight(actor)))
+        row = reach.one(transaction, query) if key_id.isprintable() and actor.somewhere("keys:read") else None
+        if row is None:
             raise reach.unknown("key", key_id, "key")
         return _key(row)
 
@@ -212,32 +214,74 @@ def _place(
             raise PermissionDeniedError("This would be a key of the operator.", remedy="Name your organization.")
         return None, None, None
     org = reach.organization(transaction, actor, order.org, active=True)
+    actor.need_somewhere("keys:write")
     if kind == "inference" and order.project is None:
         remedy = "Name one; every organization begins with 'default'."
         raise InvalidRequestError("A key for inference belongs to a project.", remedy=remedy, param="project")
     project = None if order.project is None else reach.project(transaction, actor, org, order.project, active=True)
     project_id = None if project is None else project.id
-    member_id = None if order.member is None else reach.member(transaction, org, order.member, active=True).id
+    return org, project_id, _owner(transaction, actor, org, project_id, order.member)
+
+
+def _owner(
+    transaction: Transaction, actor: Actor, org: Organization, project_id: str | None, ref: str | None
+) -> str | None:
+    """Whose a new key is: of the member that is named, or of the actor itself where it may make no others.
+
+    Raises:
+        InvalidRequestError: that member has no role there. UnknownNameError, ArchivedError, PermissionDeniedError.
+    """
     if actor.only_own(project_id):
-        if member_id not in (None, actor.member_id):
+        one = reach.member(transaction, actor, org, actor.member_id or "", active=True)
+        if ref is not None and ref != one.id and folded(ref) != one.email:
             raise PermissionDeniedError("This would be another member's key.", remedy="Leave the member out.")
-        member_id = actor.member_id
-    return org, project_id, member_id
+    elif ref is not None:
+        one = reach.member(transaction, actor, org, ref, active=True)
+    else:
+        return None
+    _see_role(one, project_id)
+    return one.id
+
+
+def _see_role(owner: Member, project_id: str | None) -> None:
+    if project_id is not None and not may_have_keys(owner.grants, project_id):
+        remedy = "Give one first: undiced member grant."
+        raise InvalidRequestError(f"{owner.email} has no role in that project.", remedy=remedy, param="member")
 
 
 def _need(actor: Actor, key: Key) -> None:
-    """See that an actor may make such a key: it has the right to make keys, and every right that the key gives."""
+    """See that an actor may hold such a key: it has the right to make keys, and every right that the key gives.
+
+    Another member's key to manage things with acts as that member, so it is for those who manage members.
+    """
     actor.need("keys:write", key.project_id)
-    if key.kind != "inference":
-        for scope in key.scopes:
-            actor.need(scope, key.project_id)
+    if actor.org_id is not None and (own := OPERATORS_OWN.intersection(key.scopes)):
+        raise PermissionDeniedError(
+            f"The scope '{min(own)}' is given by the operator alone.", remedy="Ask whoever runs the server."
+        )
+    if key.kind == "inference":
+        return
+    if key.member_id not in (None, actor.member_id):
+        actor.need("members:write")
+    for scope in key.scopes:
+        actor.need(scope, key.project_id)
 
 
-def _see_usable(key: Key, now: int) -> None:
-    if key.revoked is not None or key.replaced_by is not None or (key.expires is not None and key.expires <= now):
-        why = "revoked" if key.revoked is not None else "rotated before" if key.replaced_by is not None else "expired"
+def _see_usable(transaction: Transaction, key: Key) -> None:
+    """See that a key has not ended, and that nothing that it belongs to is archived."""
+    ends = {"revoked": key.revoked, "rotated before": key.overlap_until, "expired": key.expires}
+    passed = (why for why, end in ends.items() if end is not None and (end <= transaction.now or why != "expired"))
+    if (why := next(passed, None)) is not None:
         remedy = f"Rotate {key.replaced_by}." if why == "rotated before" else "Make a new one: undiced key create."
         raise InvalidRequestError(f"The key {key.id} is {why}.", remedy=remedy, param="key")
+    if key.org_id is None:
+        return
+    within = Actor("", key.org_id)
+    org = reach.organization(transaction, within, key.org_id, active=True)
+    if key.project_id is not None:
+        reach.project(transaction, within, org, key.project_id, active=True)
+    if key.member_id is not None:
+        _see_role(reach.member(transaction, within, org, key.member_id, active=True), key.project_id)
 
 
 def _sight(actor: Actor) -> list[ColumnElement[bool]]:
@@ -247,7 +291,7 @@ def _sight(actor: Actor) -> list[ColumnElement[bool]]:
         seen.append(KEYS.c.org_id == actor.org_id)
     if actor.project_id is not None:
         seen.append(KEYS.c.project_id == actor.project_id)
-    if actor.grants is None or actor.may("keys:read"):
+    if actor.grants is None or not actor.only_own(actor.project_id):
         return seen
     own = KEYS.c.member_id == actor.member_id
     whole = [grant.project_id for grant in actor.grants if grant.role == "project_admin"]

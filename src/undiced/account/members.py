@@ -12,7 +12,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import NameTakenError, PermissionDeniedError
 from undiced.account.names import email_of, role_of
-from undiced.account.reach import grants_of, member, organization, project
+from undiced.account.reach import grants_of, member, organization, project, unknown
 from undiced.account.records import Grant, Member, Organization
 from undiced.account.scopes import OF_PROJECTS, ROLES
 from undiced.account.secret_text import new_id
@@ -40,7 +40,7 @@ class Members:
         try:
             with self._database.write() as transaction:
                 found = organization(transaction, actor, org, active=True)
-                grant = grant_of(transaction, actor, found, role, project)
+                grant = grant_of(transaction, actor, found, role, project, active=True)
                 return add_member(transaction, actor, found, email, grant)
         except IntegrityError:
             remedy = "Give that member the role: undiced member grant."
@@ -57,24 +57,26 @@ class Members:
             query = query.where(MEMBERS.c.archived.is_(None))
         with self._database.read() as transaction:
             found = organization(transaction, actor, org)
-            if not actor.somewhere("members:read"):
-                actor.need("members:read")
+            actor.need_somewhere("members:read")
             rows = transaction.connection.execute(query.where(MEMBERS.c.org_id == found.id)).mappings().all()
             grants = grants_of(transaction, [row["id"] for row in rows])
         people = [Member(**row, grants=grants.get(row["id"], ())) for row in rows]
-        return [one for one in people if _sees(actor, one)]
+        return [_as_seen(actor, one) for one in people if _sees(actor, one)]
 
     def show(self, actor: Actor, org: str, ref: str) -> Member:
         """One of them.
 
         Raises:
-            UnknownNameError: nobody is called that. PermissionDeniedError: the actor may not see that one.
+            UnknownNameError: nobody whom the actor may see is called that. PermissionDeniedError: it may see none.
         """
         with self._database.read() as transaction:
-            found = member(transaction, organization(transaction, actor, org), ref)
-        if not _sees(actor, found):
-            actor.need("members:read")
-        return found
+            found = organization(transaction, actor, org)
+            if actor.member_id is None:
+                actor.need_somewhere("members:read")
+            shown = member(transaction, actor, found, ref)
+        if not _sees(actor, shown):
+            raise unknown("member", ref, "member")
+        return _as_seen(actor, shown)
 
     def archive(self, actor: Actor, org: str, ref: str) -> Member:
         """End a membership: that member's keys work no more. Again changes nothing.
@@ -85,7 +87,7 @@ class Members:
         with self._database.write() as transaction:
             found = organization(transaction, actor, org)
             actor.need("members:write")
-            before = member(transaction, found, ref)
+            before = member(transaction, actor, found, ref)
             if before.archived is not None:
                 return before
             after = replace(before, archived=transaction.now)
@@ -103,8 +105,8 @@ class Members:
         """
         with self._database.write() as transaction:
             found = organization(transaction, actor, org, active=True)
-            grant = grant_of(transaction, actor, found, role, project)
-            before = member(transaction, found, ref, active=True)
+            grant = grant_of(transaction, actor, found, role, project, active=True)
+            before = member(transaction, actor, found, ref, active=True)
             if grant in before.grants:
                 return before
             _add(transaction, before, grant)
@@ -119,7 +121,7 @@ class Members:
         with self._database.write() as transaction:
             found = organization(transaction, actor, org)
             grant = grant_of(transaction, actor, found, role, project)
-            before = member(transaction, found, ref)
+            before = member(transaction, actor, found, ref)
             if grant not in before.grants:
                 return before
             here = (GRANTS.c.member_id == before.id, GRANTS.c.role == grant.role)
@@ -128,18 +130,20 @@ class Members:
             return _changed(transaction, actor, found, before, "member.withdraw")
 
 
-def grant_of(transaction: Transaction, actor: Actor, org: Organization, role: str, ref: str | None) -> Grant:
-    """A role that an actor may give or take: nobody gives more than it has.
+def grant_of(
+    transaction: Transaction, actor: Actor, org: Organization, role: str, ref: str | None, *, active: bool = False
+) -> Grant:
+    """A role that an actor may give or take: nobody gives more than it has. `active`: in no archived project.
 
     Raises:
         InvalidRequestError: no role, or one at the wrong place. UnknownNameError: no such project.
-        PermissionDeniedError: the actor may not.
+        ArchivedError: it is. PermissionDeniedError: the actor may not.
     """
+    actor.need("members:write")
     kind = role_of(role, ref)
-    place = None if ref is None else project(transaction, actor, org, ref, active=True).id
-    actor.need("members:write", place)
-    if actor.scopes is not None and not ROLES[kind] <= actor.scopes:
-        lacks = min(ROLES[kind] - actor.scopes)
+    place = None if ref is None else project(transaction, actor, org, ref, active=active).id
+    lacks = next((scope for scope in sorted(ROLES[kind]) if not actor.may(scope, place)), None)
+    if lacks is not None:
         raise PermissionDeniedError(
             f"The role '{kind}' includes '{lacks}', which the key does not have.", remedy="Use a key that has it."
         )
@@ -173,3 +177,9 @@ def _sees(actor: Actor, one: Member) -> bool:
     if actor.member_id == one.id or actor.may("members:read"):
         return True
     return any(grant.role in OF_PROJECTS and actor.may("members:read", grant.project_id) for grant in one.grants)
+
+
+def _as_seen(actor: Actor, one: Member) -> Member:
+    """A member without roles in projects that do not exist for an actor."""
+    seen = tuple(grant for grant in one.grants if grant.project_id is None or actor.reaches(grant.project_id))
+    return replace(one, grants=seen)

@@ -7,13 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
+from unicodedata import normalize
 
-from undiced.account.scopes import OF_PROJECTS, OPERATORS_OWN, ROLES, SCOPES, USUAL_SCOPES, Kind, Role
+from undiced.account.scopes import OF_PROJECTS, ROLES, SCOPES, USUAL_SCOPES, WIDE, Kind, Role
 from undiced.core.errors import InvalidRequestError
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
-_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f,;<>\"()]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.IGNORECASE)
-_LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,100}")
+_EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_LABEL_CHARS = 100
 _MODEL = re.compile(r"[!-~]{1,200}")
 _MOST_MODELS = 64
 FOREVER = 1 << 40  # seconds; no time is later
@@ -36,11 +37,11 @@ def label_of(text: str, param: str = "name") -> str:
     """What a key is called by people; may be empty.
 
     Raises:
-        InvalidRequestError: it is too long, or has control characters.
+        InvalidRequestError: it is too long, or has characters that can't be seen.
     """
-    if _LABEL.fullmatch(text):
+    if len(text) <= _LABEL_CHARS and text.isprintable():
         return text
-    remedy = "Use up to 100 characters on one line."
+    remedy = f"Use up to {_LABEL_CHARS} visible characters on one line."
     raise InvalidRequestError("This can't be the name of a key.", remedy=remedy, param=param)
 
 
@@ -50,11 +51,16 @@ def email_of(text: str, param: str = "email") -> str:
     Raises:
         InvalidRequestError: it is none.
     """
-    if _EMAIL.fullmatch(text):
-        return text.lower()
+    if _EMAIL.fullmatch(text) and text.isprintable():
+        return folded(text)
     raise InvalidRequestError(
         f"'{text[:80]}' is no e-mail address.", remedy="Use one like ada@example.com.", param=param
     )
+
+
+def folded(email: str) -> str:
+    """How an address is stored and looked for."""
+    return normalize("NFC", email.lower())
 
 
 def role_of(text: str, project: str | None, param: str = "role") -> Role:
@@ -80,34 +86,37 @@ def kind_of(text: str, param: str = "kind") -> Kind:
     return _one_of(text, SCOPES, "kind of key", param)
 
 
-def scopes_of(given: Sequence[str] | None, kind: Kind, *, operator: bool, param: str = "scopes") -> tuple[str, ...]:
-    """What a new key may do: all that is usual for its kind where nothing is given.
+def scopes_of(
+    given: Sequence[str] | None, kind: Kind, *, bound: bool = False, param: str = "scopes"
+) -> tuple[str, ...]:
+    """What a new key may do: all that is usual for its kind where nothing is given. `bound`: it belongs to a project.
 
     Raises:
-        InvalidRequestError: a scope that its kind does not have, that only the operator gives, or none at all.
+        InvalidRequestError: a scope that its kind does not have, one of organizations for a project, or none at all.
     """
     if given is None:
-        return USUAL_SCOPES[kind]
+        return tuple(scope for scope in USUAL_SCOPES[kind] if not (bound and scope in WIDE))
     if not given:
         raise InvalidRequestError(
             "A key without scopes is for nothing.", remedy="Name some, or leave them out.", param=param
         )
     scopes = tuple(dict.fromkeys(_one_of(scope, SCOPES[kind], f"scope of {kind} keys", param) for scope in given))
-    if not operator and (own := OPERATORS_OWN.intersection(scopes)):
-        raise InvalidRequestError(
-            f"The scope '{min(own)}' is given by the operator alone.", remedy="Leave it out.", param=param
-        )
+    if bound and (wide := WIDE.intersection(scopes)):
+        remedy = "Leave it out, or make a key of the whole organization."
+        raise InvalidRequestError(f"In a project, '{min(wide)}' is for nothing.", remedy=remedy, param=param)
     return scopes
 
 
-def models_of(given: Sequence[str] | None, param: str = "models") -> tuple[str, ...] | None:
+def models_of(given: Sequence[str] | None, kind: Kind, param: str = "models") -> tuple[str, ...] | None:
     """The models that a key may use; None for all. Whether they are served is not asked: they may be tomorrow.
 
     Raises:
-        InvalidRequestError: too many, none, or no names.
+        InvalidRequestError: too many, none, no names, or for a key that uses no models.
     """
     if given is None:
         return None
+    if kind != "inference":
+        raise InvalidRequestError(f"A {kind} key uses no models.", remedy="Leave them out.", param=param)
     if 0 < len(given) <= _MOST_MODELS and all(map(_MODEL.fullmatch, given)):
         return tuple(dict.fromkeys(given))
     remedy = f"Give 1 to {_MOST_MODELS} names as GET /v1/models lists them, or leave them out for all."
@@ -128,16 +137,16 @@ def later(time: int | None, now: int, param: str) -> int | None:
     )
 
 
-def span(seconds: int, most: int, param: str) -> int:
-    """A number of seconds from 0 to `most`.
+def span(seconds: int, least: int, most: int, param: str) -> int:
+    """A number of seconds from `least` to `most`.
 
     Raises:
         InvalidRequestError: it is not.
     """
-    if 0 <= seconds <= most:
+    if least <= seconds <= most:
         return seconds
-    remedy = f"Give 0 to {most} seconds."
-    raise InvalidRequestError("This span is negative or too long.", remedy=remedy, param=param)
+    remedy = f"Give {least} to {most} seconds."
+    raise InvalidRequestError("This span is too short or too long.", remedy=remedy, param=param)
 
 
 def _one_of(text: str, known: Iterable[Word], what: str, param: str) -> Word:

@@ -63,7 +63,7 @@ class Organizations:
         Raises:
             PermissionDeniedError: the actor may see none.
         """
-        _need_sight(actor)
+        actor.need_somewhere("orgs:read")
         query = select(ORGANIZATIONS).order_by(ORGANIZATIONS.c.name)
         if actor.org_id is not None:
             query = query.where(ORGANIZATIONS.c.id == actor.org_id)
@@ -80,7 +80,7 @@ class Organizations:
         """
         with self._database.read() as transaction:
             found = organization(transaction, actor, org)
-            _need_sight(actor)
+            actor.need_somewhere("orgs:read")
             return found
 
     def archive(self, actor: Actor, org: str) -> Organization:
@@ -100,8 +100,3 @@ class Organizations:
             note(transaction, actor, "org.archive", before.id, before=before, after=after)
             raise_counter(transaction)
             return after
-
-
-def _need_sight(actor: Actor) -> None:
-    if not actor.somewhere("orgs:read"):
-        actor.need("orgs:read")

@@ -33,12 +33,15 @@ def load_pepper(place: Path, given: str | None, *, create: bool) -> bytes:
         DatabaseError: there is none, it is too short, or others may read its file.
     """
     if given is not None:
-        return _checked(given.encode(), VARIABLE)
+        return _checked(os.fsencode(given).strip(), VARIABLE)
     try:
         with place.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if os.name == "posix" and mode & 0o077:
-                raise DatabaseError(f"Others may read {place} (mode {mode:o}).", remedy=f"Run: chmod 600 {place}.")
+                raise DatabaseError(
+                    f"Others may read {place} (mode {mode:o}).",
+                    remedy=f"Run: chmod 600 {place}, or set {VARIABLE} to what it holds.",
+                )
             return _checked(file.read(_MOST_BYTES).strip(), str(place))
     except FileNotFoundError:
         if not create:

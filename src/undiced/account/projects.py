@@ -57,8 +57,7 @@ class Projects:
             query = query.where(PROJECTS.c.archived.is_(None))
         with self._database.read() as transaction:
             found = organization(transaction, actor, org)
-            if not actor.somewhere("projects:read"):
-                actor.need("projects:read")
+            actor.need_somewhere("projects:read")
             rows = transaction.connection.execute(query.where(PROJECTS.c.org_id == found.id)).mappings()
             return [Project(**row) for row in rows if actor.may("projects:read", row["id"])]
 
@@ -66,10 +65,14 @@ class Projects:
         """One of them.
 
         Raises:
-            UnknownNameError: none that exists for the actor is called that.
+            UnknownNameError: none that exists for the actor is called that. PermissionDeniedError: it may not see it.
         """
         with self._database.read() as transaction:
-            return project(transaction, actor, organization(transaction, actor, org), ref)
+            found = organization(transaction, actor, org)
+            actor.need_somewhere("projects:read")
+            shown = project(transaction, actor, found, ref)
+            actor.need("projects:read", shown.id)
+            return shown
 
     def archive(self, actor: Actor, org: str, ref: str) -> Project:
         """End a project: its keys work no more. Again changes nothing.
@@ -79,6 +82,7 @@ class Projects:
         """
         with self._database.write() as transaction:
             found = organization(transaction, actor, org)
+            actor.need_somewhere("projects:write")
             before = project(transaction, actor, found, ref)
             actor.need("projects:write", before.id)
             if before.archived is not None:

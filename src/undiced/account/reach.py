@@ -1,4 +1,9 @@
-"""Finding what an actor names, by name or id. What lies outside its reach is not found, whether it is there or not."""
+"""Finding what an actor names, by name or id. What lies outside its reach is not found, whether it is there or not.
+
+In a transaction that writes, an organization that was found is held until the end: whatever changes one begins here, so
+its changes happen one after another. Knows reach and no scopes; what may be done with what was found is asked for
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import or_, select
 
 from undiced.account.errors import ArchivedError, UnknownNameError
+from undiced.account.names import folded
 from undiced.account.records import Grant, Member, Organization, Project
+from undiced.account.scopes import OF_PROJECTS
 from undiced.account.tables import GRANTS, MEMBERS, ORGANIZATIONS, PROJECTS
 
 if TYPE_CHECKING:
@@ -26,8 +33,11 @@ def organization(transaction: Transaction, actor: Actor, ref: str, *, active: bo
         UnknownNameError: none is called that, or it does not exist for the actor. ArchivedError: it is.
     """
     table = ORGANIZATIONS
-    row = one(transaction, select(table).where(or_(table.c.id == ref, table.c.name == ref)))
-    if row is None or not actor.sees(row["id"]):
+    query = select(table).where(or_(table.c.id == ref, table.c.name == ref))
+    if actor.org_id is not None:
+        query = query.where(table.c.id == actor.org_id)
+    row = one(transaction, held(transaction, query)) if ref.isprintable() else None
+    if row is None:
         raise unknown("organization", ref, "org")
     found = Organization(**row)
     if active and found.archived is not None:
@@ -42,8 +52,9 @@ def project(transaction: Transaction, actor: Actor, org: Organization, ref: str,
         UnknownNameError: none is called that, or it does not exist for the actor. ArchivedError: it is.
     """
     table = PROJECTS
-    row = one(transaction, select(table).where(table.c.org_id == org.id, or_(table.c.id == ref, table.c.name == ref)))
-    if row is None or not actor.may("projects:read", row["id"]):
+    query = select(table).where(table.c.org_id == org.id, or_(table.c.id == ref, table.c.name == ref))
+    row = one(transaction, query) if ref.isprintable() else None
+    if row is None or not actor.reaches(row["id"]):
         raise unknown("project", ref, "project")
     found = Project(**row)
     if active and found.archived is not None:
@@ -51,21 +62,30 @@ def project(transaction: Transaction, actor: Actor, org: Organization, ref: str,
     return found
 
 
-def member(transaction: Transaction, org: Organization, ref: str, *, active: bool = False) -> Member:
-    """A member of an organization by id or e-mail address. `active`: it has to be one that is not archived.
+def member(transaction: Transaction, actor: Actor, org: Organization, ref: str, *, active: bool = False) -> Member:
+    """A member of an organization by id or e-mail address; of several with one address the one that is not archived,
+    or was last. `active`: it has to be one that is not archived.
 
     Raises:
-        UnknownNameError: nobody is called that. ArchivedError: it is.
+        UnknownNameError: nobody is called that, or nobody who exists for the actor. ArchivedError: it is.
     """
     table = MEMBERS
-    query = select(table).where(table.c.org_id == org.id, or_(table.c.id == ref, table.c.email == ref.lower()))
-    row = one(transaction, query)
-    if row is None:
+    query = select(table).where(table.c.org_id == org.id, or_(table.c.id == ref, table.c.email == folded(ref)))
+    last = query.order_by(table.c.archived.is_not(None), table.c.archived.desc(), table.c.id).limit(1)
+    row = one(transaction, last) if ref.isprintable() else None
+    found = None if row is None else Member(**row, grants=grants_of(transaction, [row["id"]]).get(row["id"], ()))
+    if found is None or not reaches_member(actor, found):
         raise unknown("member", ref, "member")
-    found = Member(**row, grants=grants_of(transaction, [row["id"]]).get(row["id"], ()))
     if active and found.archived is not None:
         raise archived("member", found.email)
     return found
+
+
+def reaches_member(actor: Actor, one: Member) -> bool:
+    """Whether a member exists for an actor: as itself, in its whole organization, or in one of its projects."""
+    if actor.member_id == one.id or actor.reaches(None):
+        return True
+    return any(grant.role in OF_PROJECTS and actor.reaches(grant.project_id) for grant in one.grants)
 
 
 def grants_of(transaction: Transaction, members: Sequence[str]) -> dict[str, tuple[Grant, ...]]:
@@ -76,6 +96,11 @@ def grants_of(transaction: Transaction, members: Sequence[str]) -> dict[str, tup
     for member_id, role, project_id in transaction.connection.execute(query.order_by(*order)):
         found[member_id] = (*found.get(member_id, ()), Grant(role, project_id))
     return found
+
+
+def held(transaction: Transaction, query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
+    """The query; if the transaction writes, nobody else changes its rows until then. SQLite has one writer anyway."""
+    return query.with_for_update(key_share=True) if transaction.writes else query
 
 
 def one(transaction: Transaction, query: Select[tuple[object, ...]]) -> RowMapping | None:

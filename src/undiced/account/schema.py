@@ -15,6 +15,7 @@ from undiced.account.database import Database
 from undiced.account.errors import DatabaseError
 
 HEAD = "0001"
+_LOCK = 0x756E6469636564  # any number that no other program takes
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -22,7 +23,7 @@ def revision(database: Database) -> str | None:
     """The revision that a database has; None for an empty one.
 
     Raises:
-        DatabaseError: it has tables, but they are not ours.
+        DatabaseError: it has tables, but they are not ours, or not all of ours.
     """
     with database.read() as transaction:
         tables = set(inspect(transaction.connection).get_table_names())
@@ -32,7 +33,11 @@ def revision(database: Database) -> str | None:
             raise DatabaseError(
                 f"{database.shown} holds tables of another program.", remedy="Give a database of its own with --db."
             )
-        return str(transaction.connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+        found = transaction.connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    if len(found) != 1:
+        remedy = "Restore a backup, or give a new database with --db."
+        raise DatabaseError(f"{database.shown} does not say which schema it has.", remedy=remedy)
+    return str(found[0])
 
 
 def require(database: Database) -> None:
@@ -75,6 +80,10 @@ def upgrade(database: Database, told: Callable[[str], None] = lambda _: None) ->
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     with database.write() as transaction:
+        if (
+            database.dialect == "postgresql"
+        ):  # two processes that find an empty database make its tables one after another
+            transaction.connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         config.attributes["connection"], config.attributes["told"] = transaction.connection, told
         command.upgrade(config, "head")
     return found

@@ -24,7 +24,7 @@ INFERENCE_SCOPES: Mapping[str, str] = MappingProxyType(
 MANAGEMENT_SCOPES: Mapping[str, str] = MappingProxyType(
     {
         "orgs:read": "see organizations",
-        "orgs:write": "make and archive organizations",
+        "orgs:write": "archive organizations; with the operator's keys, make them",
         "projects:read": "see projects",
         "projects:write": "make and archive projects",
         "members:read": "see members and invitations",
@@ -35,6 +35,9 @@ MANAGEMENT_SCOPES: Mapping[str, str] = MappingProxyType(
     }
 )
 OPERATORS_OWN = frozenset(("metrics",))  # an organization can't give itself these
+WIDE = frozenset(
+    ("orgs:write", "members:write", "audit:read")
+)  # of a whole organization; in a project they are nothing
 SCOPES: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
     {"inference": INFERENCE_SCOPES, "management": MANAGEMENT_SCOPES, "console": MANAGEMENT_SCOPES}
 )

@@ -21,6 +21,7 @@ _SECRET_BYTES = 32
 _SECRET_CHARS = 43  # of base64url without padding
 _CHECK_CHARS = 6  # 62 ** 6 > 2 ** 32
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # numbers below 62 ** 2 in two digits
 _FORM = re.compile(
     rf"(u[ki]-([0-9A-Za-z]{{{ID_CHARS}}})-[0-9A-Za-z_-]{{{_SECRET_CHARS}}})-([0-9A-Za-z]{{{_CHECK_CHARS}}})"
 )
@@ -53,17 +54,15 @@ class SecretText:
         """What a text says; None if it is another thing, or mistyped."""
         if (found := _FORM.fullmatch(text)) is None or not text.startswith(prefix):
             return None
-        made = cls(found[2], found[1])
-        return made if made.checksum == found[3] else None
+        body, name, checksum = found.groups()
+        made = cls(name, body)
+        return made if made.checksum == checksum else None
 
     @property
     def checksum(self) -> str:
         """CRC-32 of what stands before it, in base62."""
-        number, drawn = zlib.crc32(self._body.encode()), ""
-        for _ in range(_CHECK_CHARS):
-            number, digit = divmod(number, len(_DIGITS))
-            drawn = _DIGITS[digit] + drawn
-        return drawn
+        high, low = divmod(zlib.crc32(self._body.encode()), len(_PAIRS))
+        return _PAIRS[high // len(_PAIRS)] + _PAIRS[high % len(_PAIRS)] + _PAIRS[low]
 
     @property
     def last_four(self) -> str:

@@ -62,9 +62,11 @@ MEMBERS = Table(
     Column("email", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("archived", BigInteger),
-    UniqueConstraint("org_id", "email"),
     UniqueConstraint("id", "org_id"),
+    Index(None, "org_id", "email"),
 )
+_HERE = MEMBERS.c.archived.is_(None)  # who left may come back, as another member
+Index("ix_members_once", MEMBERS.c.org_id, MEMBERS.c.email, unique=True, sqlite_where=_HERE, postgresql_where=_HERE)
 
 GRANTS = Table(
     "grants",

@@ -43,9 +43,12 @@ def upgrade() -> None:
         sa.Column("archived", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_members"),
         sa.ForeignKeyConstraint(["org_id"], ["organizations.id"], name="fk_members_org_id"),
-        sa.UniqueConstraint("org_id", "email", name="uq_members_org_id_email"),
         sa.UniqueConstraint("id", "org_id", name="uq_members_id_org_id"),
     )
+    op.create_index("ix_members_org_id_email", "members", ["org_id", "email"])
+    here = sa.text("archived IS NULL")
+    columns = ["org_id", "email"]
+    op.create_index("ix_members_once", "members", columns, unique=True, sqlite_where=here, postgresql_where=here)
     op.create_table(
         "grants",
         sa.Column("member_id", sa.Text, nullable=False),

@@ -1,0 +1,80 @@
+"""A throw-away PostgreSQL server for one run of the tests, on a Unix socket alone. Knows nothing of accounts.
+
+It is started by the first test that asks, in whichever process, and stopped by the process that began the run. What it
+holds would not survive a power cut: nobody needs it then.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+FOLDER = "UNDICED_TESTS_POSTGRES"  # where it lies; set for the processes of a run
+REQUIRED = "UNDICED_TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
+MISSING = "PostgreSQL is not installed, so NOTHING IS TESTED ON IT. As root: apt-get install -y postgresql"
+_OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=80"
+
+
+def reserve() -> None:
+    """Choose a place for the server of this run: with a short path, as sockets need one. Nothing is made there yet."""
+    os.environ[FOLDER] = tempfile.mktemp(prefix="u", dir="/tmp")
+
+
+def started() -> str:
+    """Where the server's socket is; starts it if nobody has.
+
+    Raises:
+        LookupError: it is not installed.
+    """
+    folder, programs = Path(os.environ[FOLDER]), _programs()
+    if programs is None:
+        raise LookupError(MISSING)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _start(programs, folder)
+    return str(folder)
+
+
+def stop() -> None:
+    """Stop it, if it runs, and remove what it wrote."""
+    folder, programs = Path(os.environ[FOLDER]), _programs()
+    Path(f"{folder}.lock").unlink(missing_ok=True)
+    if programs is not None and folder.exists():
+        _run(folder, programs / "pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(folder)
+
+
+def _start(programs: Path, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    data = str(folder / "data")
+    _run(folder, programs / "initdb", "-D", data, *"-A trust -U postgres -E UTF8 --locale=C --no-sync".split())
+    log = ("-l", str(folder / "log"), "-o", f"{_OPTIONS} -k {folder}")
+    _run(folder, programs / "pg_ctl", "-D", data, "-w", *log, "start")
+
+
+def _run(folder: Path, *command: str | Path) -> None:
+    """Run one of its programs, which refuse to be run by root."""
+    other = "setpriv --reuid=postgres --regid=postgres --clear-groups env".split() if os.geteuid() == 0 else ["env"]
+    done = subprocess.run(
+        [*other, f"HOME={folder}", *command], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")
+
+
+def _programs() -> Path | None:
+    """The folder of its programs; the newest of Debian's, which are not on the path."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
+    return next((folder for folder in reversed(folders) if (folder / "initdb").exists()), None)
+
+
+def _version(folder: Path) -> float:
+    name = folder.parent.name
+    return float(name) if name.replace(".", "", 1).isdigit() else 0.0
