@@ -221,7 +221,7 @@ class Keyring:
 def wrong_key() -> KeyRefusedError:
     """The one answer for a key that opens nothing, whatever is wrong with it."""
     return KeyRefusedError(
-        "The API key is wrong.", remedy="Send one as 'Authorization: Bearer KEY', or ask for another."
+        "This needs an API key that is valid.", remedy="Send one as 'Authorization: Bearer KEY', or ask for another."
     )
 
 

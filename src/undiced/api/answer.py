@@ -35,6 +35,7 @@ class Answer:
     Attributes:
         choices: ordered by index.
         started_s: `time.perf_counter` when the request arrived.
+        org_id: of the organization whose it is; empty where there are none.
         tally: complete once `pieces` has ended.
     """
 
@@ -42,6 +43,7 @@ class Answer:
     deployment: Deployment
     choices: list[Choice]
     started_s: float
+    org_id: str = ""
     tally: Tally = field(default_factory=Tally)
     _open: set[int] = field(default_factory=set)
     _cancelled: set[int] = field(default_factory=set)

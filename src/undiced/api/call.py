@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
 from undiced.api.answer import Answer
+from undiced.api.caller import caller_of, org_of, salted
 from undiced.api.choice import Choice
 from undiced.api.chunks import Head
 from undiced.api.schemas import Asking
@@ -67,7 +68,8 @@ class Call(Generic[Wire]):
 
     Attributes:
         unknown: names that nobody knows, of members and of the query.
-        tag: whose request it is; goes with every sequence.
+        tag: whose request it is; goes with every sequence. org_id: of the organization that asks; empty where nobody
+            has to say who it is.
         started_s: `time.perf_counter` when it arrived.
     """
 
@@ -77,6 +79,7 @@ class Call(Generic[Wire]):
     unknown: tuple[str, ...]
     request_id: str
     tag: str
+    org_id: str
     started_s: float
 
     def choices(self, job: Job, name: str, prompt: Prompt, first: int = 0) -> list[Choice]:
@@ -95,7 +98,7 @@ class Call(Generic[Wire]):
             eos_ids=tuple(sorted(tokenizer.eos_ids)),
             stop_token_ids=job.stop_ids,
             ignore_eos=job.ignore_eos,
-            cache_salt=job.cache_salt,
+            cache_salt=salted(self.org_id, job.cache_salt),
             tag=self.tag,
             prompt_logprobs=job.sampling.logprobs if job.scored else -1,
             guide=prompt.guide,
@@ -119,7 +122,8 @@ class Call(Generic[Wire]):
 
     def translated(self, wire: ChatBody, unknown: tuple[str, ...]) -> Call[ChatBody]:
         """The same as a chat request."""
-        return Call(self.service, self.deployment, wire, unknown, self.request_id, self.tag, self.started_s)
+        asked = (self.request_id, self.tag, self.org_id, self.started_s)
+        return Call(self.service, self.deployment, wire, unknown, *asked)
 
     def answer(self, job: Job, name: str, choices: list[Choice], writer: Callable[[Head], Writer]) -> AnswerResponse:
         """The response that runs the choices."""
@@ -130,7 +134,8 @@ class Call(Generic[Wire]):
         ignored = self.unknown + (() if job.form is None else job.form.ignored)
         headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
         form = Form(self.request_id, headers, stream=job.stream)
-        return AnswerResponse(Answer(self.service, self.deployment, choices, self.started_s), writer(head), form)
+        answer = Answer(self.service, self.deployment, choices, self.started_s, org_id=self.org_id)
+        return AnswerResponse(answer, writer(head), form)
 
 
 def holding(endpoint: Endpoint) -> Endpoint:
@@ -149,15 +154,17 @@ async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
 
     Raises:
         InvalidRequestError: the body is too large, late, or not what `kind` says.
-        UnavailableError: too many large requests are held, or as `Service.admit`. ModelNotFoundError: as that.
+        UnavailableError: too many large requests are held, or as `Service.admit`.
+        ModelNotFoundError, PermissionDeniedError: as that.
     """
     started_s = time.perf_counter()
     service: Service = request.app.state.service
     wire, unknown = await service.bodies.load(request, kind, request.scope["undiced.held"])
-    deployment = service.admit(wire.model or "")
     scope = request.scope
+    deployment = service.admit(wire.model or "", caller_of(scope))
     unknown += tuple(f"?{name}" for name in request.query_params)
-    return Call(service, deployment, wire, unknown, scope["undiced.request_id"], scope.get(TAG, ""), started_s)
+    asked = (scope["undiced.request_id"], scope.get(TAG, ""), org_of(scope), started_s)
+    return Call(service, deployment, wire, unknown, *asked)
 
 
 def ignored_header(names: tuple[str, ...]) -> str:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from undiced.api.call import holding
+from undiced.api.call import TAG, holding
+from undiced.api.caller import caller_of, org_of, salted
 from undiced.api.completions import check_ids, prompts_of
 from undiced.api.encoding import encode
 from undiced.api.schemas import EmbeddingBody
+from undiced.api.validate import salt_of
 from undiced.core.errors import EngineError, InvalidRequestError
 from undiced.serve import GREEDY, Request
 
@@ -38,14 +40,15 @@ async def embeddings(request: HttpRequest) -> Response:
     """The vectors of a request's texts, in their order."""
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, EmbeddingBody, request.scope["undiced.held"])
-    deployment = service.admit(wire.model or "")
+    deployment = service.admit(wire.model or "", caller_of(request.scope))
+    salt = salted(org_of(request.scope), salt_of(wire.cache_salt, service.settings))
     form = wire.encoding_format or "float"
     if form not in _FORMATS:
         raise InvalidRequestError("encoding_format must be float or base64.", param="encoding_format")
     with service.preparing():
         prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input", _MOST)]
         name = f"embd-{secrets.token_hex(12)}"
-        requests = [_request(deployment, f"{name}.{at}", ids, wire) for at, ids in enumerate(prompts)]
+        requests = [_request(f"{name}.{at}", ids, salt, request.scope.get(TAG, "")) for at, ids in enumerate(prompts)]
         vectors = await _vectors(deployment.engine, requests)
     if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
         message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
@@ -68,8 +71,8 @@ async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:
     return ids
 
 
-def _request(deployment: Deployment, name: str, ids: list[int], wire: EmbeddingBody) -> Request:
-    return Request(name, tuple(ids), 1, GREEDY, cache_salt=wire.cache_salt or "", embeds=True)
+def _request(name: str, ids: list[int], salt: str, tag: str) -> Request:
+    return Request(name, tuple(ids), 1, GREEDY, cache_salt=salt, tag=tag, embeds=True)
 
 
 async def _vectors(engine: Engine, requests: list[Request]) -> list[list[float]]:

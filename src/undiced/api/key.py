@@ -1,26 +1,43 @@
-"""The server's key: whether a request carries it. One key for all; knows neither users nor what a request asks for."""
+"""Guards: what a request has to carry to be let in. The one here is the server's only key, or nothing; the one for the
+keys of accounts is in `register`. Knows headers, and neither paths nor what a request asks for.
+"""
 
 from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from undiced.api.page import is_page
 from undiced.core.errors import InvalidRequestError, KeyRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from starlette.types import Scope
+    from undiced.account.keyring import Caller
 
-_OPEN = "/health"  # supervisors look at it
+    Headers = Iterable[tuple[bytes, bytes]]
+
 _SENDABLE = re.compile(r"[!-~]{1,512}")
 _SCHEME = b"bearer "
 
 
+class Guard(Protocol):
+    """Lets requests in. `asks`: whether they have to carry a key."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it does."""
+
+    async def admit(self, headers: Headers) -> Caller | None:
+        """Who asks; None where that makes no difference.
+
+        Raises:
+            UndicedError: the request is not let in.
+        """
+
+
 class Lock:
-    """Holds requests against a key; without one everything is open.
+    """Holds requests against one key for all; without one everything is open.
 
     Raises:
         InvalidRequestError: the key could not be sent in a header.
@@ -34,22 +51,32 @@ class Lock:
             )
         self._key = None if key is None else key.encode()
 
-    def refusal(self, scope: Scope) -> KeyRefusedError | None:
-        """Why a request is not answered, or None."""
-        path: str = scope["path"]
-        if self._key is None or path == _OPEN or is_page(path):  # the page asks its user for the key
-            return None
-        given = list(_keys(scope["headers"]))
+    @property
+    def asks(self) -> bool:
+        """Whether there is a key."""
+        return self._key is not None
+
+    async def admit(self, headers: Headers) -> None:
+        """See that every key that is carried is the right one.
+
+        Raises:
+            KeyRefusedError: there is none, or another one.
+        """
+        if self._key is None:
+            return
+        given = keys_in(headers)
         if not given:
-            return KeyRefusedError("No API key was sent.", remedy="Send the header 'Authorization: Bearer KEY'.")
+            raise KeyRefusedError("No API key was sent.", remedy="Send the header 'Authorization: Bearer KEY'.")
         if sum([hmac.compare_digest(key, self._key) for key in given]) < len(given):  # all of them, whatever comes out
-            return KeyRefusedError("The API key is wrong.", remedy="Send the key that the server was started with.")
-        return None
+            raise KeyRefusedError("The API key is wrong.", remedy="Send the key that the server was started with.")
 
 
-def _keys(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
+def keys_in(headers: Headers) -> list[bytes]:
+    """The keys that a request carries, as Bearer and in x-api-key."""
+    found = []
     for name, value in headers:
         if name == b"x-api-key":
-            yield value.strip()
+            found.append(value.strip())
         elif name == b"authorization":
-            yield value[len(_SCHEME) :].strip() if value[: len(_SCHEME)].lower() == _SCHEME else value
+            found.append(value[len(_SCHEME) :].strip() if value[: len(_SCHEME)].lower() == _SCHEME else value)
+    return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.api.caller import caller_of, usable
 from undiced.api.encoding import encode
 from undiced.api.errors import NotServedError, retry_headers
 from undiced.api.metrics import CONTENT_TYPE
@@ -55,20 +56,25 @@ async def list_models(request: Request) -> Response:
     """GET /v1/models."""
     _plain(request)
     service: Service = request.app.state.service
-    return _json({"object": "list", "data": [model_object(one.card) for one in service.deployments]})
+    return _json(
+        {
+            "object": "list",
+            "data": [model_object(one.card) for one in usable(service.deployments, caller_of(request.scope))],
+        }
+    )
 
 
 async def get_model(request: Request) -> Response:
     """GET /v1/models/{model_id}; ids may hold slashes."""
     _plain(request)
     service: Service = request.app.state.service
-    return _json(model_object(service.deployment(request.path_params["model_id"]).card))
+    return _json(model_object(service.deployment(request.path_params["model_id"], caller_of(request.scope)).card))
 
 
 async def props(request: Request) -> Response:
     """GET /props: what the model is and how it is served, `defaults` those of chats; `?model=` names one of several."""
     service: Service = request.app.state.service
-    card = service.deployment(request.query_params.get("model", "")).card
+    card = service.deployment(request.query_params.get("model", ""), caller_of(request.scope)).card
     facts: dict[str, object] = {} if card.facts is None else asdict(card.facts)
     shown = {
         **model_object(card),
@@ -91,7 +97,7 @@ async def version(request: Request) -> Response:
 async def describe(request: Request) -> Response:
     """GET /openapi.json."""
     service: Service = request.app.state.service
-    return _json(document(service.version, key=service.settings.api_key is not None))
+    return _json(document(service.version, key=request.app.state.asks))
 
 
 async def tcp_warming(request: Request) -> Response:

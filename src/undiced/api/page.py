@@ -9,13 +9,14 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from importlib.resources.abc import Traversable
 
     from starlette.requests import Request
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
 
 POLICY = "; ".join((
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'",
@@ -39,11 +40,11 @@ _KINDS = {
 }
 
 
-def page_routes() -> list[Route]:
-    """One route per file; `index.html` is at the root."""
+def page_files() -> list[tuple[str, Endpoint]]:
+    """Every file's path and what shows it; `index.html` is at the root."""
     found = dict(_found(files("undiced.api") / "static", "/static"))
     found["/"] = found.pop("/static/index.html")
-    return [Route(path, _serve(file), methods=["GET"]) for path, file in found.items()]
+    return [(path, _serve(file)) for path, file in found.items()]
 
 
 def is_page(path: str) -> bool:
@@ -64,7 +65,7 @@ def _ending(file: Traversable) -> str:
     return file.name.rpartition(".")[2]
 
 
-def _serve(file: Traversable) -> Callable[[Request], Awaitable[Response]]:
+def _serve(file: Traversable) -> Endpoint:
     body = file.read_bytes()
     tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
     headers = {**HEADERS, "etag": tag, "content-type": _KINDS[_ending(file)]}

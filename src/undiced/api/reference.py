@@ -55,7 +55,7 @@ _PAGE = """<!doctype html>
 async def show_reference(request: Request) -> Response:
     """GET /docs."""
     service: Service = request.app.state.service
-    whole = document(service.version, key=service.settings.api_key is not None)
+    whole = document(service.version, key=request.app.state.asks)
     page = reference(whole, str(request.base_url).rstrip("/"))
     return Response(page, headers={**HEADERS, "content-type": "text/html; charset=utf-8"})
 

@@ -32,6 +32,7 @@ class Entry:
         path: as it was sent, without the query, which may hold anything.
         status: of the answer; 0 while there is none.
         error: the code of what went wrong, if something did.
+        key: the id of the key that it came with, if that is known.
         answer: the sequences, if it came to that.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     client: str = ""
     status: int = 0
     error: str = ""
+    key: str = ""
     answer: Answer | None = None
     began_s: float = field(default_factory=time.perf_counter)
     _written: bool = False
@@ -72,7 +74,7 @@ class Entry:
             fields["finish_reason"] = _reason(self.answer, self.error)
         if self.error:
             fields["error"] = self.error
-        return fields | ({"client": self.client} if self.client else {})
+        return fields | {name: value for name, value in (("key", self.key), ("client", self.client)) if value}
 
 
 def _account(answer: Answer) -> Fields:

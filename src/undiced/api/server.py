@@ -1,4 +1,4 @@
-"""Runs the application on a socket: binds before anything slow happens, drains on SIGTERM, ends the rest with an error.
+"""Runs applications on sockets: binds before anything slow happens, drains on SIGTERM, ends the rest with an error.
 Knows no model.
 """
 
@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -21,10 +22,15 @@ from undiced.api.memory import give_back_large_blocks
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from ssl import SSLContext
 
+    from starlette.types import ASGIApp
+
+    from undiced.api.budget import Budget
+    from undiced.api.key import Guard
     from undiced.api.service import Service
+    from undiced.api.settings import Settings
 
 _POLL_S = 0.02
 _LAST_WORDS_S = 2.0  # for the error chunks of streams that did not end in time
@@ -93,6 +99,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An application and where it is served. `budget`: memory for its requests."""
+
+    app: ASGIApp
+    sock: socket.socket
+    settings: Settings
+    budget: Budget
+
+
 async def serve(
     service: Service,
     sock: socket.socket,
@@ -101,21 +117,47 @@ async def serve(
     on_drain: Callable[[int], None],
     lost: Awaitable[object] | None = None,
     tls: SSLContext | None = None,
+    guard: Guard | None = None,
+    beside: Sequence[Place] = (),
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain; or until `lost` is done, which is when the engine has failed
     for good.
 
     While draining, /health and new requests get 503 and running answers go on, for at most `settings.drain_s` seconds
     or until a second SIGTERM or SIGINT; answers that are still running then end with an error. `on_drain` is called
-    with their number. With `tls` nothing else is spoken.
+    with their number. With `tls` nothing else is spoken. `guard`: lets requests in, where it is not the settings' key.
+    What is `beside` is served as long, in the same way.
     """
-    _listen(sock)
+    places = [Place(build_app(service, guard), sock, service.settings, service.bodies.budget), *beside]
+    for place in places:
+        _listen(place.sock)
     give_back_large_blocks()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
+    servers = [_server(place, tls) for place in places]
+    drain = Drain(service, servers, on_drain)
+    drain.listen()
+    losing = asyncio.ensure_future(drain.when(lost)) if lost is not None else None
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[place.sock])) for server, place in zip(servers, places, strict=True)
+    ]
+    while not all(server.started for server in servers) and not any(task.done() for task in tasks):
+        await asyncio.sleep(0.001)
+    if all(server.started for server in servers):
+        gc.collect()
+        gc.freeze()  # what is alive now stays; requests shall not pay for walking it
+        on_ready()
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    drain.end()
+    await asyncio.gather(*tasks)
+    if losing is not None:
+        losing.cancel()
+
+
+def _server(place: Place, tls: SSLContext | None) -> _Server:
     config = uvicorn.Config(
-        build_app(service),
+        place.app,
         loop="none",
-        http=connection_class(service.settings, service.bodies.budget),
+        http=connection_class(place.settings, place.budget),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -127,28 +169,15 @@ async def serve(
     )
     config.load()
     config.ssl = tls
-    server = _Server(config)
-    drain = Drain(service, server, on_drain)
-    drain.listen()
-    losing = asyncio.ensure_future(drain.when(lost)) if lost is not None else None
-    task = asyncio.create_task(server.serve(sockets=[sock]))
-    while not server.started and not task.done():
-        await asyncio.sleep(0.001)
-    if server.started:
-        gc.collect()
-        gc.freeze()  # what is alive now stays; requests shall not pay for walking it
-        on_ready()
-    await task
-    if losing is not None:
-        losing.cancel()
+    return _Server(config)
 
 
 class Drain:
     """The way from serving to stopped. It goes on whatever becomes of `on_drain`, which writes to a terminal."""
 
-    def __init__(self, service: Service, server: uvicorn.Server, on_drain: Callable[[int], None]) -> None:
+    def __init__(self, service: Service, servers: Sequence[uvicorn.Server], on_drain: Callable[[int], None]) -> None:
         self.service = service
-        self.server = server
+        self.servers = servers
         self.on_drain = on_drain
         self.hurry = False
         self.task: asyncio.Task[None] | None = None
@@ -194,7 +223,12 @@ class Drain:
             task.cancel()
         self.hurry = False
         await self._until_idle(_LAST_WORDS_S)
-        self.server.should_exit = True
+        self.end()
+
+    def end(self) -> None:
+        """Close the doors."""
+        for server in self.servers:
+            server.should_exit = True
 
     async def _until_idle(self, limit_s: float) -> None:
         clock = asyncio.get_running_loop().time

@@ -9,7 +9,9 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from undiced.account.errors import PermissionDeniedError
 from undiced.api.body import Bodies
+from undiced.api.caller import usable
 from undiced.api.metrics import Metrics
 from undiced.api.settings import Settings
 from undiced.core.errors import InvalidRequestError, ModelNotFoundError, ShuttingDownError
@@ -17,6 +19,7 @@ from undiced.core.errors import InvalidRequestError, ModelNotFoundError, Shuttin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from undiced.account.keyring import Caller
     from undiced.api.answer import Answer
     from undiced.api.deployment import Deployment
 
@@ -57,33 +60,38 @@ class Service:
                 self._named[name] = deployment
                 self._folded.setdefault(name.casefold(), []).append(deployment)
 
-    def deployment(self, name: str) -> Deployment:
+    def deployment(self, name: str, caller: Caller | None = None) -> Deployment:
         """A model by its name or an alias, in any case where that names one model; nothing names the only one.
 
         Raises:
-            ModelNotFoundError: no model has that name; tells which are served.
+            ModelNotFoundError: no model has that name; tells which the caller may use.
+            PermissionDeniedError: the caller may not use it, whether it is served or not.
         """
-        found = self._named.get(name) or self._likely(name)
-        if found is None:
-            served = " or ".join(f"'{deployment.card.id}'" for deployment in self.deployments)
-            message = f"The model '{name[:_NAME_SHOWN]}' is not served here." if name else "The request names no model."
-            raise ModelNotFoundError(message, remedy=f"Use {served}.", param="model")
-        return found
+        here = usable(self.deployments, caller)
+        found = self._named.get(name) or self._likely(name, here)
+        if found is not None and any(one is found for one in here):
+            return found
+        shown, served = name[:_NAME_SHOWN], " or ".join(f"'{each.card.id}'" for each in here)
+        remedy = f"Use {served}." if served else "None of the models that the key may use is served now."
+        if name and caller is not None and caller.models is not None and name not in caller.models:
+            raise PermissionDeniedError(f"The key may not use the model '{shown}'.", remedy=remedy, param="model")
+        message = f"The model '{shown}' is not served here." if name else "The request names no model."
+        raise ModelNotFoundError(message, remedy=remedy, param="model")
 
-    def _likely(self, name: str) -> Deployment | None:
-        alike = self._folded.get(name.strip().casefold(), ()) if name else self.deployments
+    def _likely(self, name: str, here: Sequence[Deployment]) -> Deployment | None:
+        alike = self._folded.get(name.strip().casefold(), ()) if name else here
         first = next(iter(alike), None)
         return first if all(one is first for one in alike) else None
 
-    def admit(self, model: str) -> Deployment:
+    def admit(self, model: str, caller: Caller | None) -> Deployment:
         """The model of a request.
 
         Raises:
-            ShuttingDownError: the server drains. ModelNotFoundError: as `deployment`.
+            ShuttingDownError: the server drains. ModelNotFoundError, PermissionDeniedError: as `deployment`.
         """
         if self.state != "ready":
             raise ShuttingDownError()
-        return self.deployment(model)
+        return self.deployment(model, caller)
 
     @contextlib.contextmanager
     def preparing(self) -> Iterator[None]:

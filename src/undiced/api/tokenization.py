@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.call import holding
+from undiced.api.caller import caller_of
 from undiced.api.completions import check_ids, detokenized
 from undiced.api.encoding import encode
 from undiced.api.schemas import DetokenizeBody, TokenizeBody
@@ -23,7 +24,7 @@ async def tokenize(request: Request) -> Response:
     """POST /v1/tokenize, as vLLM has it."""
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, TokenizeBody, request.scope["undiced.held"])
-    deployment = service.admit(wire.model or "")
+    deployment = service.admit(wire.model or "", caller_of(request.scope))
     tokenizer = deployment.tokenizer
     with service.preparing():
         ids = await deployment.prompts.text(wire.prompt)
@@ -40,7 +41,7 @@ async def detokenize(request: Request) -> Response:
     """POST /v1/detokenize, as vLLM has it."""
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, DetokenizeBody, request.scope["undiced.held"])
-    deployment = service.admit(wire.model or "")
+    deployment = service.admit(wire.model or "", caller_of(request.scope))
     if len(wire.tokens) > deployment.card.context:
         message = f"tokens has {len(wire.tokens)} entries; at most {deployment.card.context} are read."
         raise InvalidRequestError(message, param="tokens", remedy="Send fewer at a time.")

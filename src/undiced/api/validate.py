@@ -136,11 +136,18 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, ow
         continuous_usage=bool(options and options.continuous_usage_stats),
         include_stop=bool(wire.include_stop_str_in_output),
         skip_special=wire.skip_special_tokens is not False,
-        cache_salt=_salt(wire.cache_salt or "", settings),
+        cache_salt=salt_of(wire.cache_salt, settings),
     )
 
 
-def _salt(salt: str, settings: Settings) -> str:
+def salt_of(salt: str | None, settings: Settings) -> str:
+    """What a request says that its cached prefixes shall be kept apart by.
+
+    Raises:
+        InvalidRequestError: it is too long.
+    """
+    if salt is None:
+        return ""
     if len(salt) > settings.max_salt_chars:
         raise InvalidRequestError(f"cache_salt has over {settings.max_salt_chars} characters.", param="cache_salt")
     return salt

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import undiced.api
-from undiced.api.page import POLICY, page_routes
+from undiced.api.page import POLICY, page_files
 
 STATIC = Path(undiced.api.__file__).parent / "static"
 OURS = sorted(STATIC.glob("*.js"))
@@ -20,7 +20,7 @@ VENDORED = {  # as published on npm; see the folder's README.md
 
 
 def test_every_file_is_served_and_the_page_stays_small():
-    paths = {route.path for route in page_routes()}
+    paths = {path for path, _ in page_files()}
     files = {f"/static/{path.relative_to(STATIC)}" for path in STATIC.rglob("*") if path.is_file()}
     assert paths == files - {"/static/index.html"} | {"/"}
     assert sum(path.stat().st_size for path in STATIC.rglob("*") if path.is_file()) < 400_000
