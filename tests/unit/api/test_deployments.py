@@ -80,7 +80,14 @@ def test_health_tells_of_every_engine():
     reply = caller("GET", "/health")
     assert reply.status == 503
     assert reply.json["models"] == {"fast": "ready", "slow": "restarting"}
-    assert (reply.json["status"], reply.json["detail"]) == ("restarting", "packing weights")
+    assert (reply.json["status"], reply.json["model"], reply.json["detail"]) == (
+        "restarting",
+        "slow",
+        "packing weights",
+    )
+    assert caller("GET", "/health", query=b"model=org/fast").json == {"status": "ok", "model": "fast"}
+    assert caller("GET", "/health", query=b"model=slow").status == 503
+    assert caller("GET", "/health", query=b"model=other").status == 404
     assert caller.post(CHAT, body("fast")).status == 200
 
 

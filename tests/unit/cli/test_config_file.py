@@ -57,6 +57,13 @@ def test_the_file_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: p
         ("port = { a = 1 }", "port has another kind of value"),
         ('log-level = "loud"', "'loud' is not one of"),
         ("port =", "no TOML"),
+        ("models = 3", "Write a table for each model"),
+        ("[models]\nsmall = 3", "Write a table for each model"),
+        ("[models.small]\nport = 3", "in [models.small] there is no option 'port'. Keys of a table are"),
+        ("[models.small]\nmax_batch = 3", "Did you mean max-batch?"),
+        ("[models.small]\nmax-batch = 0", "'--max-batch'"),
+        ('[models.small]\nthreads = "all"', "'--threads'"),
+        ("[models.small]\nmodel = 3", "in [models.small] model is no text"),
     ],
 )
 def test_what_a_file_says_wrong_is_refused_with_its_name(text: str, told: str, tmp_path: Path) -> None:

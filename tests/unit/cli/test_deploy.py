@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from undiced.api.metrics import Metrics
 from undiced.cli.commands import all_built, built
 from undiced.cli.environment import unknown_variables
+from undiced.cli.serving.front import Front
 from undiced.remote.client import Health
 from undiced.serve import EngineStats
 
@@ -57,6 +59,44 @@ def test_the_units_command_line_is_one() -> None:
         drain_s = context.params["drain_s"]
     [stop_s] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, flags=re.MULTILINE)
     assert float(stop_s) > drain_s + 5, "a drain is not cut short"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Those of the container file: name and argument, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(name, rest) for name, _, rest in (line.partition(" ") for line in text.splitlines() if line)]
+
+
+def test_the_container_file_is_made_of_instructions_and_its_stages_exist() -> None:
+    known = {"FROM", "RUN", "WORKDIR", "COPY", "USER", "ENV", "VOLUME", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL"}
+    found = instructions()
+    assert {name for name, _ in found} == known | {"ENTRYPOINT", "CMD"}
+    stages = [rest.rpartition(" AS ")[2] for name, rest in found if name == "FROM" and " AS " in rest]
+    assert set(re.findall(r"--from=(\S+)", "\n".join(rest for _, rest in found))) <= set(stages)
+    assert found[0][0] == "FROM" and [name for name, _ in found].index("USER") > max(
+        at for at, (name, _) in enumerate(found) if name == "RUN"
+    ), "what needs rights comes first"
+    for name, rest in found:
+        if name == "RUN":  # the shell takes every line of it
+            subprocess.run(["sh", "-n", "-c", rest], check=True)
+
+
+def test_what_the_container_starts_wants_a_key_and_tells_its_health(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = dict(instructions())
+    for text in shlex.split(found["ENV"]):
+        name, _, value = text.partition("=")
+        if name.startswith("UNDICED_"):
+            monkeypatch.setenv(name, value)
+    [program], [command, *arguments] = json.loads(found["ENTRYPOINT"]), json.loads(found["CMD"])
+    assert (program, command) == ("undiced", "serve")
+    with built(command).make_context(command, arguments) as context:
+        front = Front(**{name: context.params[name] for name in Front.__dataclass_fields__})
+    assert found["EXPOSE"] == str(front.port) and f":{front.port}/health" in found["HEALTHCHECK"]
+    assert front.host == "0.0.0.0" and not (front.open or front.guarded), "an image that anybody starts is not open"
+    probe = json.loads(found["HEALTHCHECK"].partition("CMD ")[2])
+    compile(probe[-1], "HEALTHCHECK", "exec")
 
 
 def test_the_dashboard_is_whole() -> None:

@@ -13,7 +13,7 @@ import typer
 
 from undiced.cli.config_file import tables_of
 from undiced.cli.given import stronger_than_file
-from undiced.cli.options import MaxContext, Revision, Threads
+from undiced.cli.options import MaxContext, Revision
 from undiced.core.errors import InvalidRequestError
 from undiced.core.quote import quoted
 
@@ -24,7 +24,9 @@ _TABLES = "Give each a table [models.NAME] with its model in a file for --config
 class ModelOptions:
     """See the file's head. A table in a configuration file takes the same names as the command."""
 
-    threads: Threads = None
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Cores to use; all by default, which two models share.")
+    ] = None
     max_batch: Annotated[int, typer.Option(min=1, max=4096, help="Sequences that run together.")] = 32
     max_context: MaxContext = None
     revision: Revision = None
