@@ -1,5 +1,6 @@
-"""Dates and times as regular expressions: those of RFC 3339 that every reader takes. The library's own allow a second 60
-at any time, a 29th of February in any year, and a year 0.
+"""Dates and times as regular expressions: those of RFC 3339 that every reader takes.
+
+The library's own allow a second 60 at any time, a 29th of February in any year, and a year 0.
 """
 
 from __future__ import annotations
