@@ -137,6 +137,21 @@ def test_a_date_may_have_a_pattern_too() -> None:
     assert done and re.fullmatch('"2[0-9]{3}-[0-9]{2}-29"', text.decode())
 
 
+@pytest.mark.parametrize(
+    ("schema", "document", "possible"),
+    [
+        ({"properties": {"a": {"type": "null"}}}, '{"a": null, "b": 1, "b": 2}', True),
+        ({"properties": {"a": {"type": "null"}}}, '{"a": null, "a": null}', False),
+        ({"properties": {"a": {"type": "null"}}}, '{"b": 1, "a": 2}', False),
+        ({"patternProperties": {"^b": {"type": "integer"}}, "additionalProperties": False}, '{"b": 1, "b": 2}', True),
+    ],
+)
+def test_only_a_key_that_the_schema_does_not_name_may_stand_twice(schema: dict, document: str, possible: bool) -> None:
+    """What the documentation says of this limit."""
+    matcher = GRAMMARS.matcher(schema_form({"type": "object"} | schema, strict=True, place="schema").grammar)
+    assert all(matcher.accept([token]) for token in document.encode()) == possible
+
+
 def test_learning_of_one_grammar_does_not_wear_it_out() -> None:
     """Copies share what the library learns; documents beyond its bounds are no end of the grammar."""
     fields = {f"f{at}": {"type": "string", "maxLength": 60 + at} for at in range(6)}

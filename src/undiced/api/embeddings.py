@@ -49,11 +49,12 @@ async def embeddings(request: HttpRequest) -> Response:
         prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input", _MOST)]
         name = f"embd-{secrets.token_hex(12)}"
         requests = [_request(f"{name}.{at}", ids, salt, request.scope.get(TAG, "")) for at, ids in enumerate(prompts)]
+        tokens = sum(map(len, prompts))
+        request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
         vectors = await _vectors(deployment.engine, requests)
     if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
         message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
         raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
-    tokens = sum(map(len, prompts))
     rows = [
         {"object": "embedding", "index": at, "embedding": _written(vector, form)} for at, vector in enumerate(vectors)
     ]

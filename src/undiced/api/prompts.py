@@ -8,11 +8,12 @@ for longer than a prompt that fits would.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError, QueueFullError
 from undiced.text import PromptOptions
-from undiced.text.prompt import TooManyTokensError, encode_pieces
+from undiced.text.prompt import TooManyTokensError, encode_pieces, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,22 @@ class Prompts:
         if len(text) <= self.settings.inline_chars:
             ids = self.tokenizer.encode(text, special=True)
         else:
-            ids = await self._apart(len(text), what, lambda: [text])
+            ids = await self._apart(len(text), partial(self._encoded, what, lambda: [text]))
+        return self._begun(ids)
+
+    async def whole(self, text: str) -> list[int]:
+        """As `text`, however long it is: it is not for the engine. Others get their turn between its parts.
+
+        Raises:
+            QueueFullError: too many long texts wait to be tokenized.
+        """
+        ids: list[int] = []
+        for at, part in enumerate(parts_of(text)):
+            encode = partial(self.tokenizer.encode, part, special=True, continuation=at > 0)
+            ids += await self._apart(len(part), encode) if len(part) > self.settings.inline_chars else encode()
+        return self._begun(ids)
+
+    def _begun(self, ids: list[int]) -> list[int]:
         bos = self.tokenizer.bos_id
         return [bos, *ids] if self.tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids
 
@@ -80,20 +96,20 @@ class Prompts:
             end = "".join(found[-_END_CHARS:])[-_END_CHARS:]
             return found
 
-        ids = await self._apart(chars, "messages", pieces)
+        ids = await self._apart(chars, partial(self._encoded, "messages", pieces))
         return ids, end
 
-    async def _apart(self, chars: int, what: str, pieces: Callable[[], list[str]]) -> list[int]:
+    async def _apart(self, chars: int, encode: Callable[[], list[int]]) -> list[int]:
         """Encode on a thread; long texts one at a time. `chars`: about as many as there are to read."""
         if chars <= self.settings.long_chars:
-            return await asyncio.to_thread(self._encoded, what, pieces)
+            return await asyncio.to_thread(encode)
         if self._waiting >= self.settings.max_long_prompts:
             message = "Too many long prompts wait to be tokenized."
             raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again in a few seconds.")
         self._waiting += 1
         try:
             async with self._turn:
-                return await asyncio.to_thread(self._encoded, what, pieces)
+                return await asyncio.to_thread(encode)
         finally:
             self._waiting -= 1
 

@@ -33,7 +33,7 @@ class Entry:
         status: of the answer; 0 while there is none.
         error: the code of what went wrong, if something did.
         key: the id of the key that it came with, if that is known.
-        answer: the sequences, if it came to that.
+        answer: the sequences, if it came to that. took: the model and its tokens, where there is no answer.
     """
 
     request_id: str
@@ -44,6 +44,7 @@ class Entry:
     error: str = ""
     key: str = ""
     answer: Answer | None = None
+    took: Fields = field(default_factory=dict)
     began_s: float = field(default_factory=time.perf_counter)
     _written: bool = False
 
@@ -67,8 +68,7 @@ class Entry:
         """What the record says, in order; what is not known is left out."""
         fields: Fields = {"id": self.request_id, "method": self.method[:20], "path": self.path[:_PATH_SHOWN]}
         fields["status"] = self.status
-        if self.answer is not None:
-            fields |= _account(self.answer)
+        fields |= self.took if self.answer is None else _account(self.answer)
         fields["total_s"] = round(time.perf_counter() - self.began_s, 4)
         if self.answer is not None:
             fields["finish_reason"] = _reason(self.answer, self.error)

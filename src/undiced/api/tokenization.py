@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -27,12 +28,12 @@ async def tokenize(request: Request) -> Response:
     deployment = service.admit(wire.model or "", caller_of(request.scope))
     tokenizer = deployment.tokenizer
     with service.preparing():
-        ids = await deployment.prompts.text(wire.prompt)
+        ids = await deployment.prompts.whole(wire.prompt)
     if wire.add_special_tokens is False and tokenizer.add_bos and ids[:1] == [tokenizer.bos_id]:
         ids = ids[1:]
     told: dict[str, object] = {"count": len(ids), "max_model_len": deployment.card.context, "tokens": ids}
     if wire.return_token_strs:
-        told["token_strs"] = [tokenizer.token_text(token) for token in ids]
+        told["token_strs"] = await asyncio.to_thread(lambda: [tokenizer.token_text(token) for token in ids])
     return Response(encode(told), media_type="application/json")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
-from undiced.grammar.bounds import parser_limits
+from undiced.grammar.bounds import first_step, parser_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from numpy.typing import NDArray
 
+_BLEND = 0.25  # weight of a mask's time in the cost of the next one
 _KEPT = 64  # compiled grammars
 _COPIES = 16  # of each, before it is compiled anew
 # Runs of a string's characters: tokens within one that fits into what is left of a string need no look of their own.
@@ -84,8 +86,8 @@ class LlGrammars:
         from llguidance import LLMatcher
 
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=parser_limits())
-        if compiled.is_error():
-            raise refused(compiled.get_error())
+        if problem := first_step(compiled):  # over this vocabulary; what it learns is its copies' too
+            raise refused(problem)
         with self._lock:
             self._compiled[grammar] = compiled, _COPIES
             while len(self._compiled) > _KEPT:
@@ -109,19 +111,22 @@ class LlGrammars:
 class LlMatcher:
     """Where one sequence stands. What the library does that it should not, a panic too, ends this sequence alone."""
 
-    __slots__ = ("_failed", "_forget", "_matcher")
+    __slots__ = ("_failed", "_forget", "_matcher", "cost_s")
 
     def __init__(self, matcher: LLMatcher, forget: Callable[[], None]) -> None:
         self._matcher = matcher
         self._forget = forget
         self._failed = False
+        self.cost_s = 0.0
 
     def fill(self, row: NDArray[np.int32]) -> bool:
         """See `serve.guide.Matcher`."""
+        begun = time.perf_counter()
         try:
             self._matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         except BaseException as error:
             self._stumble(error)
+        self.cost_s += (time.perf_counter() - begun - self.cost_s) * _BLEND
         # The library allows the end where it gives up.
         return self._checked(not self._matcher.is_stopped() or self._matcher.is_accepting())
 

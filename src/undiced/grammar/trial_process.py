@@ -18,25 +18,15 @@ if TYPE_CHECKING:
 HEAD = struct.Struct("<I")
 MEMORY_BYTES = 1 << 30  # beyond what it has when it starts
 CPU_S = 1  # for one grammar; a schema of 4 KB takes some 15 ms
-UNSATISFIABLE = "nothing satisfies it"
 
 
 def problem(tokenizer: LLTokenizer, grammar: str) -> str:
     """What is wrong with a grammar, by compiling it and taking a first step; empty: nothing."""
     from llguidance import LLMatcher
 
-    from undiced.grammar.bounds import parser_limits
+    from undiced.grammar.bounds import first_step, parser_limits
 
-    message = LLMatcher.validate_grammar(grammar, None, limits=parser_limits())
-    if message:
-        return message
-    matcher = LLMatcher(tokenizer, grammar, log_level=0, limits=parser_limits())
-    if not matcher.is_error():
-        matcher.compute_bitmask()
-        matcher.compute_ff_tokens()
-    if matcher.is_error() and "NoExtension" not in matcher.get_error():
-        return matcher.get_error()
-    return UNSATISFIABLE if matcher.is_stopped() and not matcher.is_accepting() else ""
+    return first_step(LLMatcher(tokenizer, grammar, log_level=0, limits=parser_limits()))
 
 
 def _allow(seconds: int) -> None:

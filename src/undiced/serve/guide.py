@@ -58,6 +58,10 @@ class Matcher(Protocol):
     def finished(self) -> bool:
         """Whether nothing can follow."""
 
+    @property
+    def cost_s(self) -> float:
+        """Seconds that `fill` takes, as it lately took."""
+
 
 class Grammars(Protocol):
     """Makes matchers; `undiced.grammar.LlGrammars` is one."""
@@ -99,8 +103,8 @@ class Guidance:
     """
 
     __slots__ = (
-        "_forcing", "_free", "_guide", "_left", "_matcher", "_over", "_stops", "_tail", "failed", "finished", "phase",
-        "stop",
+        "_forcing", "_free", "_guide", "_left", "_matcher", "_over", "_saved_s", "_stops", "_tail", "failed",
+        "finished", "phase", "stop",
     )  # fmt: skip
 
     def __init__(self, guide: Guide, matcher: Matcher | None, stops: Collection[int], *, forcing: bool) -> None:
@@ -112,6 +116,7 @@ class Guidance:
         self._over = False  # somebody wants no more of it
         self._tail: deque[int] = deque(maxlen=max(1, len(guide.think_end)))
         self._free: NDArray[np.int32] | None = None
+        self._saved_s = 0.0  # what it may take for masks and did not
         self.finished = False
         self.failed = False
         self.stop: int | None = None
@@ -130,6 +135,21 @@ class Guidance:
         """Whatever the budget, the thought shall end with its next token; returns whether there is one."""
         self._over = self.phase is not Phase.CONTENT
         return self._over
+
+    @property
+    def cost_s(self) -> float:
+        """Seconds that its next mask is likely to take."""
+        return 0.0 if self._matcher is None or self.phase is Phase.THINKING else self._matcher.cost_s
+
+    def rests(self, share_s: float) -> bool:
+        """Whether the sequence sits a step out, because its mask takes longer than the steps since its last one have
+        left it. share_s: what each leaves it.
+        """
+        self._saved_s += share_s
+        if self._saved_s < self.cost_s:
+            return True
+        self._saved_s = 0.0
+        return False
 
     def fill(self, row: NDArray[np.int32]) -> bool:
         """Set the bits of the tokens that may be drawn next; False, and nothing set, if any may."""

@@ -1,14 +1,18 @@
-"""Pacer: how many prompt tokens a step may take on while others wait for their next token, or for their turn.
+"""Pacer: what a step may take on, of prompt tokens and of masks, while others wait for their next token or their turn.
 
 Knows the seconds that steps took, as the backend reported them; reads no clock.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from undiced.serve.policy import Policy
+    from undiced.serve.sequence import Sequence
 
 _BLEND = 0.125  # weight of the newest measurement
 _LEAST_MEASURED = 8  # prompt tokens; fewer say nothing about the cost of one
@@ -37,6 +41,15 @@ class Pacer:
     def turn(self, budget: int) -> int:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
         return self._within(budget, self._policy.turn_s, self._policy.min_turn)
+
+    def mask_share(self, running: Iterable[Sequence]) -> float:
+        """Seconds that a step leaves the mask of each sequence that is held to a form, while others wait for their next
+        token; no limit where all forms are dear, for then nobody is served by smaller steps.
+        """
+        costs = [None if one.guidance is None else one.guidance.cost_s for one in running]
+        dear = [cost for cost in costs if cost is not None]
+        share = max(self._policy.least_masks_s, self._decode_s * self._policy.masks_share) / max(1, len(dear))
+        return share if None in costs or min(dear, default=0.0) <= share else math.inf
 
     def _within(self, budget: int, most_s: float, least: int) -> int:
         if self._token_s * budget <= most_s:

@@ -64,6 +64,7 @@ class Scheduler:
         self._held = 0  # sequences that are
         self._serial = 0
         self._latest_s = 0.0
+        self._resting = False  # some sat out the step that was planned last
         self._odd = 0  # half a token that the eldest prompt is owed
         self._figures = Figures()
 
@@ -134,27 +135,29 @@ class Scheduler:
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
         plan = self._plan(now)
-        if not plan.sequences and self._held and self.roster.short:
-            plan = self._plan(now)  # no page is left, so that held ones go on
+        if not plan.sequences and ((self._held and self.roster.short) or self._resting):
+            plan = self._plan(now, rest=False)  # no page is left, so that held ones go on
         return plan if plan.sequences else None
 
-    def _plan(self, now: float) -> Plan:
+    def _plan(self, now: float, *, rest: bool = True) -> Plan:
         plan = Plan()
-        prompts = self._plan_decodes(plan)
+        self._resting = False
+        prompts = self._plan_decodes(plan, rest=rest)
         if prompts or ((len(self.roster.waiting) and self.roster.slots) or self.roster.preempted):
             self._plan_prompts(plan, prompts, now)
         if plan.sequences:
             plan.opened = self.roster.take_opened()
         return plan
 
-    def _plan_decodes(self, plan: Plan) -> list[Sequence]:
+    def _plan_decodes(self, plan: Plan, *, rest: bool) -> list[Sequence]:
         """Put in every sequence that has one token left, or a fair part of them if several steps may be in flight;
-        returns those that have more.
+        returns those that have more. rest: those whose masks would take too long for the others may sit it out.
 
         Preemption shortens the list's far end as we go.
         """
         sequences, prompts, wants, free, guided = plan.sequences, [], False, False, False
         most = -(-len(self.roster.running) // self.limits.in_flight)
+        share: float | None = None
         resting = self._held and not (len(self.roster.waiting) or self.roster.preempted or self.roster.short)
         for sequence in self.roster.running:
             left = len(sequence.tokens) - sequence.submitted
@@ -164,6 +167,11 @@ class Scheduler:
                 continue
             if len(sequences) == most or (resting and sequence.held):
                 continue
+            if rest and sequence.guidance is not None:
+                share = self._pacer.mask_share(self.roster.running) if share is None else share
+                if sequence.guidance.rests(share):
+                    self._resting = True
+                    continue
             if sequence.submitted == sequence.room:
                 if not self.roster.grow(sequence):
                     continue  # it waits, pages in hand, until an older one ends

@@ -7,6 +7,7 @@ alone, and none holds a control token's name that a user wrote (guard.py).
 from __future__ import annotations
 
 import marshal
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from undiced.text.thinking import (
 from undiced.text.tokenizer import Tokenizer
 
 _CHUNK = 1 << 16  # characters that are encoded at once to see whether a text fits
+_LETTER = r"[^\W\d_]"
+_JOINS = (re.compile(rf"(?<={_LETTER})(?= {_LETTER})"), re.compile(rf"(?<={_LETTER})(?=[.,;:!?、。！，？])"))
 _CLEAR = "clear_thinking"  # what a template calls it that has a switch for that
 _RAW = "qwen3"  # families whose thoughts Cerebras leaves in the content
 _CUT_TOKENS = 32  # tokens that a cut through a text may add
@@ -203,6 +206,20 @@ def encode_pieces(tokenizer: _Encodes, pieces: Sequence[str], most: int | None =
     for at, piece in enumerate(pieces):
         ids += tokenizer.encode(piece, special=True, continuation=at > 0)
     return ids
+
+
+def parts_of(text: str, size: int = _CHUNK) -> list[str]:
+    """A text in parts of some `size` characters, cut where no tokenizer that we know joins tokens: between two words.
+
+    A text without blanks is cut before a punctuation mark, one without either somewhere: that may cost a token.
+    """
+    parts, at = [], 0
+    while len(text) - at > 2 * size:
+        window = at + size, at + 2 * size
+        cut = next((found.start() for join in _JOINS if (found := join.search(text, *window))), window[1])
+        parts.append(text[at:cut])
+        at = cut
+    return [*parts, text[at:]]
 
 
 def _refuse_hopeless(tokenizer: _Encodes, pieces: Sequence[str], most: int) -> None:

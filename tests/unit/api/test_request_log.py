@@ -29,6 +29,12 @@ def test_an_answer_is_logged_once_with_its_account(caller, records, stream):
     assert "error" not in fields
 
 
+def test_embeddings_are_logged_with_model_and_tokens(caller, records):
+    caller.post("/v1/embeddings", {"model": "m", "input": ["hello", "you"]})
+    (fields,) = records()
+    assert fields.items() >= {"path": "/v1/embeddings", "status": 200, "model": "m", "prompt_tokens": 8}.items()
+
+
 def test_choices_that_end_differently_are_all_told(make, records):
     make(text="ab").complete(prompt=["a", "b"], max_tokens=2)
     make(text="ab").complete(max_tokens=5)

@@ -16,6 +16,13 @@ def test_texts_become_ids_and_ids_texts(caller):
     )
 
 
+@pytest.mark.parametrize("text", ["a word, " * 20_000, "x" * 300_000, "long"])
+def test_texts_of_any_length_are_counted(caller, text):
+    """The context is 1,000."""
+    told = caller.post("/v1/tokenize", {"prompt": text}).json
+    assert told["count"] == len(text) and told["tokens"] == list(text.encode())
+
+
 def test_a_conversation_is_as_long_as_its_prompt(caller):
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     count = caller.post("/v1/chat/completions/input_tokens", body).json["input_tokens"]

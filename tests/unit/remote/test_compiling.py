@@ -46,6 +46,7 @@ class Only:
         return []
 
     finished = False
+    cost_s = 0.0
 
 
 class Slow:

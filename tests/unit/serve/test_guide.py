@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ class Path:
 
     def __init__(self, places: Sequence[set[int]]) -> None:
         self.places, self.at, self.filled = places, 0, 0
+        self.cost_s = 0.0
 
     def fill(self, row: NDArray[np.int32]) -> bool:
         self.filled += 1
@@ -92,6 +94,47 @@ def test_tokens_under_a_mask_are_the_likeliest_of_those_it_allows_wherever_they_
             tokens.setdefault(delta.request_id, []).extend(delta.tokens)
     assert tokens["2"] == alone
     assert all(len(found) == 20 for name, found in tokens.items() if name != "2")
+
+
+def dear(cost_s: dict[str, float], *, free: bool, most: int = 30) -> dict[str, list[int]]:
+    """In which steps each of some sequences got a token; those of `cost_s` have masks that take so long."""
+    path = " ".join(["20|21|22"] * most)
+    loop = EngineLoop(FakeBackend(step_s=0.004), grammars=Paths())
+    for name, seconds in cost_s.items():
+        matcher = Path([{20, 21, 22}] * most)
+        matcher.cost_s = seconds
+        loop.add(Request(name, (1, 2, 3), most, GREEDY, guide=Guide(path)), matcher=matcher)
+    if free:
+        loop.add(Request("free", (1, 2, 3), most, GREEDY))
+    got: dict[str, list[int]] = {}
+    tokens: dict[str, list[int]] = {}
+    step = 0
+    while not loop.idle:
+        for delta in loop.step():
+            got.setdefault(delta.request_id, []).append(step)
+            tokens.setdefault(delta.request_id, []).extend(delta.tokens)
+        step += 1
+    loop.check()
+    alone = run(Guide(path), max_tokens=most)[0]
+    assert all(found == alone for name, found in tokens.items() if name != "free")
+    return got
+
+
+def test_a_form_whose_masks_take_long_sits_out_steps_of_others_and_says_the_same() -> None:
+    """A step of 4 ms leaves two forms 1 ms each: one of 5 ms takes part in every fifth."""
+    got = dear({"dear": 0.005, "cheap": 0.0001}, free=True)
+    assert got["free"] == got["cheap"] == list(range(30)), "nobody else sits out"
+    shared = [step for step in got["dear"] if step < 30]
+    assert 6 <= len(shared) <= 8 and all(4 <= later - sooner <= 5 for sooner, later in pairwise(shared[1:]))
+    alone = [step for step in got["dear"] if step >= 30]
+    assert alone == list(range(30, 30 + len(alone))), "where nobody waits it takes every step"
+
+
+def test_forms_that_are_all_dear_share_their_steps() -> None:
+    got = dear({"a": 0.005, "b": 0.004, "c": 0.006}, free=False)
+    assert got["a"] == got["b"] == got["c"] == list(range(30))
+    got = dear({"a": 0.005, "cheap": 0.0001}, free=False)
+    assert got["cheap"] == list(range(30)) and len([step for step in got["a"] if step < 30]) < 9
 
 
 def test_a_preempted_sequence_goes_on_where_it_stood() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from text_sources import bpe_metadata, load, spm_metadata
 
 from undiced.core.errors import InvalidRequestError
 from undiced.text import ChatEncoder, ChatTemplate, PromptOptions, Tokenizer
-from undiced.text.prompt import TooManyTokensError, encode_pieces
+from undiced.text.prompt import TooManyTokensError, encode_pieces, parts_of
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' }}{% endfor %}"
@@ -182,3 +183,20 @@ def test_no_text_that_fits_is_taken_for_hopeless(pieces: list[str], most: int) -
         assert encode_pieces(BPE, pieces, most) == ids
     except TooManyTokensError:
         assert len(ids) > most
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(" ab,.;\n\u00e9\u4f60\u3002'9", max_size=200), st.integers(1, 40))
+def test_parts_of_a_text_are_the_text_and_their_tokens_are_its_tokens(text: str, size: int) -> None:
+    parts = parts_of(text, size)
+    assert "".join(parts) == text and all(len(part) <= 2 * size for part in parts)
+    between = [before[-1:].isalpha() and after[:1] == " " and after[1:2].isalpha() for before, after in pairwise(parts)]
+    if all(between):
+        ids = [token for at, part in enumerate(parts) for token in BPE.encode(part, special=True, continuation=at > 0)]
+        assert ids == BPE.encode(text, special=True)
+
+
+def test_a_text_is_cut_between_words_where_it_has_any() -> None:
+    assert parts_of("one two three four five", 5) == ["one two", " three", " four five"]
+    assert parts_of("onetwo,three,four,five", 5) == ["onetwo", ",three", ",four,five"]
+    assert parts_of("o" * 25, 5) == ["o" * 10, "o" * 10, "o" * 5]
