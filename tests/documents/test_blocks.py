@@ -43,6 +43,7 @@ ELSEWHERE = {
         "tests/newcomers/developer.txt",
     ("operations.md", "$ UNDICED_PORT=8121 UNDICED_API_KEY=k undiced serve --max-context 1024"):
         "test_the_server_greets_as_it_is_shown",
+    ("accounts.md", "$ undiced org create acme"): "tests/unit/cli/test_accounts.py",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     LOG: "test_a_line_of_the_log_looks_as_it_is_shown",
@@ -80,16 +81,22 @@ def said(page: Path) -> Iterator[str]:
         words = shlex.split(code.replace("\\|", "|").split(" | ")[0]) if "undiced " in code else []
         while words and re.match(r"[A-Z_]+=", words[0]):
             del words[0]
-        if words[:1] == ["undiced"] and words[1] in COMMANDS and "..." not in words:
+        if words[:1] == ["undiced"] and named(words[1:]) and "..." not in words:
             yield shlex.join(words[1:])
+
+
+def named(words: list[str]) -> str:
+    """The command that words begin with, of one word or two; empty if they begin with none."""
+    return next((name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS), "")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "LOG.md"], ids=lambda page: page.name)
 def test_commands_that_a_page_names_are_taken_by_the_parser(page: Path) -> None:
     for line in dict.fromkeys(said(page)):
-        name, *rest = (PLACES.get(word, word.strip("[]")) for word in shlex.split(line))
+        words = [PLACES.get(word, word.strip("[]")) for word in shlex.split(line)]
+        name = named(words)
         try:
-            built(name).make_context(name, rest).close()
+            built(name).make_context(name, words[len(name.split()) :]).close()
         except Exception as error:  # the parser's own classes have no public name
             assert type(error).__name__ == "MissingParameter", line  # pages leave out what is not the matter
 

@@ -32,18 +32,19 @@ class Accounts:
     """See the file's head.
 
     Args:
-        url: as `Database` takes it; an empty database gets the schema.
+        url: as `Database` takes it.
         pepper_file: where the pepper lies, unless the environment has it; beside a SQLite database by default.
+        create: an empty database gets the schema, and one that is not there is made.
 
     Raises:
         DatabaseError: the database or the pepper can't be used. DatabaseAwayError: the database does not answer.
     """
 
-    def __init__(self, url: str, pepper_file: Path | None = None) -> None:
+    def __init__(self, url: str, pepper_file: Path | None = None, *, create: bool = True) -> None:
         self.database = Database(url)
         try:
-            schema.require(self.database)
-            pepper = self._pepper(pepper_file or usual_pepper_file(self.database))
+            schema.require(self.database, create=create)
+            pepper = fitting_pepper(self.database, pepper_file)
         except BaseException:
             self.database.close()
             raise
@@ -60,34 +61,44 @@ class Accounts:
         """Let the database go."""
         self.database.close()
 
-    def _pepper(self, place: Path) -> bytes:
-        """The pepper that the database's keys were made with; the first one is written down by its fingerprint."""
-        known = self._known()
-        pepper = load_pepper(place, os.environ.get(VARIABLE), create=known is None)
-        shown = fingerprint(pepper)
-        if known is None:
-            known = self._write_down(shown)
-        if known != shown:
-            where = VARIABLE if VARIABLE in os.environ else str(place)
-            remedy = f"Restore the one that they were made with, as a file or as {VARIABLE}."
-            raise DatabaseError(
-                f"The pepper in {where} is not the one of the keys in {self.database.shown}.", remedy=remedy
-            )
-        return pepper
 
-    def _known(self) -> str | None:
-        with self.database.read() as transaction:
-            query = select(FACTS.c.value).where(FACTS.c.name == _PEPPER)
-            return transaction.connection.execute(query).scalar()
+def fitting_pepper(database: Database, pepper_file: Path | None, *, create: bool = True) -> bytes:
+    """The pepper that a database's keys were made with; the first one is written down by its fingerprint.
 
-    def _write_down(self, shown: str) -> str:
-        """The fingerprint that the database has from now on: this one, unless another process was first."""
-        try:
-            with self.database.write() as transaction:
-                transaction.connection.execute(insert(FACTS).values(name=_PEPPER, value=shown))
-        except IntegrityError:
-            return self._known() or shown
-        return shown
+    Args:
+        create: there may be none yet.
+
+    Raises:
+        DatabaseError: it is another one, or can't be had.
+    """
+    place = pepper_file or usual_pepper_file(database)
+    known = known_pepper(database)
+    pepper = load_pepper(place, os.environ.get(VARIABLE), create=create and known is None)
+    shown = fingerprint(pepper)
+    if known is None and create:
+        known = _write_down(database, shown)
+    if known not in (None, shown):
+        where = VARIABLE if VARIABLE in os.environ else str(place)
+        remedy = f"Restore the one that they were made with, as a file or as {VARIABLE}."
+        raise DatabaseError(f"The pepper in {where} is not the one of the keys in {database.shown}.", remedy=remedy)
+    return pepper
+
+
+def known_pepper(database: Database) -> str | None:
+    """The fingerprint of the pepper that a database's keys are made with; None if there is none yet."""
+    with database.read() as transaction:
+        query = select(FACTS.c.value).where(FACTS.c.name == _PEPPER)
+        return transaction.connection.execute(query).scalar()
+
+
+def _write_down(database: Database, shown: str) -> str:
+    """The fingerprint that the database has from now on: this one, unless another process was first."""
+    try:
+        with database.write() as transaction:
+            transaction.connection.execute(insert(FACTS).values(name=_PEPPER, value=shown))
+    except IntegrityError:
+        return known_pepper(database) or shown
+    return shown
 
 
 def usual_pepper_file(database: Database) -> Path:

@@ -91,6 +91,7 @@ class Keys:
         org: str | None,
         *,
         project: str | None = None,
+        name: str | None = None,
         ended: bool = False,
         after: str | None = None,
         limit: int = 100,
@@ -98,13 +99,16 @@ class Keys:
         """Keys of an organization that the actor may see, oldest first; of the operator where `org` is None.
 
         Args:
-            ended: those too that are revoked, expired or replaced. after: the last one of the page before.
+            name: those that are called that. ended: those too that are revoked, expired or replaced.
+            after: the last one of the page before.
 
         Raises:
             UnknownNameError: there is no such organization, project or key. PermissionDeniedError: it may see none.
         """
         with self._database.read() as transaction:
             here = [self._here(transaction, actor, org, project)]
+            if name is not None:
+                here.append(KEYS.c.name == name)
             if not ended:
                 here += [or_(end.is_(None), end > transaction.now) for end in _ENDS]
             if after is not None:

@@ -40,13 +40,26 @@ def revision(database: Database) -> str | None:
     return str(found[0])
 
 
-def require(database: Database) -> None:
-    """See that a database has our schema; an empty one gets it.
+def present(database: Database) -> str:
+    """The revision of a database that has to have accounts.
 
     Raises:
-        DatabaseError: its schema is older or newer.
+        DatabaseError: it has none, or holds another program's tables.
     """
-    found = revision(database)
+    missing = database.file is not None and not database.file.exists()  # asking for it would make it
+    if not missing and (found := revision(database)) is not None:
+        return found
+    remedy = "Make the first organization: undiced org create NAME; or give another database with --db."
+    raise DatabaseError(f"There are no accounts in {database.shown} yet.", remedy=remedy)
+
+
+def require(database: Database, *, create: bool = True) -> None:
+    """See that a database has our schema; `create`: an empty one gets it.
+
+    Raises:
+        DatabaseError: its schema is older or newer; there is none, and none is to be made.
+    """
+    found = revision(database) if create else present(database)
     if found is None:
         upgrade(database)
     elif found in known() - {HEAD}:

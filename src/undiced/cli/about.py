@@ -13,11 +13,11 @@ _NAME = "undiced"
 
 def show_help(
     given: typer.Context,
-    command: Annotated[str | None, typer.Argument(help="One of the commands.", metavar="COMMAND")] = None,
+    command: Annotated[list[str] | None, typer.Argument(help="One of the commands.", metavar="COMMAND")] = None,
 ) -> None:
     """Show what a command does, its options and examples."""
     root = given.find_root().command
-    root.main(args=[command, "--help"] if command else ["--help"], prog_name=_NAME, standalone_mode=False)
+    root.main(args=[*(command or ()), "--help"], prog_name=_NAME, standalone_mode=False)
 
 
 def show_version(as_json: Json = False) -> None:

@@ -53,8 +53,45 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
+        "org create": _entry("org:create", "Make an organization, with a project named default."),
+        "org list": _entry("org:list_all", "List organizations."),
+        "org show": _entry("org:show", "Show an organization."),
+        "org archive": _entry("org:archive", "End an organization: its keys work no more."),
+        "project create": _entry("project:create", "Make a project of an organization."),
+        "project list": _entry("project:list_all", "List the projects of an organization."),
+        "project show": _entry("project:show", "Show a project."),
+        "project archive": _entry("project:archive", "End a project: its keys work no more."),
+        "member create": _entry("member:create", "Make somebody a member, with a role."),
+        "member list": _entry("member:list_all", "List the members of an organization and their roles."),
+        "member show": _entry("member:show", "Show a member."),
+        "member grant": _entry("member:grant", "Give a member a further role."),
+        "member withdraw": _entry("member:withdraw", "Take a role from a member."),
+        "member archive": _entry("member:archive", "End a membership: that member's keys work no more."),
+        "member invite": _entry("invitation:invite", "Make an invitation, which is shown once."),
+        "member invitations": _entry("invitation:list_all", "List invitations that are open."),
+        "member accept": _entry("invitation:accept", "Make the holder of an invitation a member."),
+        "member uninvite": _entry("invitation:uninvite", "End an invitation."),
+        "key create": _entry("key:create", "Make a key, which is shown once."),
+        "key list": _entry("key:list_all", "List the keys of an organization that work."),
+        "key show": _entry("key:show", "Show a key, without its secret."),
+        "key rotate": _entry("key:rotate", "Make a key in the place of an old one."),
+        "key revoke": _entry("key:revoke", "End a key."),
+        "audit": _entry("audit:audit", "Show who changed what in the accounts, newest first."),
+        "db upgrade": _entry("db:upgrade", "Bring the database to this version's schema, or make one."),
+        "db check": _entry("db:check", "See whether the database is whole and its pepper fits."),
+        "db backup": _entry("db:back_up", "Copy the database while it is in use."),
         "help": _entry("about:show_help", "Show what a command does, its options and examples."),
         "version": _entry("about:show_version", "Show the version."),
+    }
+)
+# Commands of two words begin with one of these.
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "org": "Organizations: make, list, show and archive them.",
+        "project": "Projects of an organization: make, list, show, archive.",
+        "member": "Members of an organization, their roles, invitations.",
+        "key": "Keys: make, list, show, rotate and revoke them.",
+        "db": "The accounts' database: upgrade it, check it, copy it.",
     }
 )
 
@@ -64,27 +101,55 @@ class Commands(TyperGroup):
 
     def resolve_command(  # type: ignore[override]  # the home of the parser's own classes differs with its version
         self, ctx: typer.Context, args: list[str]
-    ) -> tuple[str | None, TyperCommand | None, list[str]]:
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         """The command that the first word names, and the other words; a wrong word is the parser's to refuse."""
         name, _, rest = super().resolve_command(ctx, args)
-        return name, None if name is None else built(name), rest
+        if name is None:
+            return name, None, rest
+        return name, _group(name) if name in GROUPS else built(self._path(name)), rest
+
+    def _path(self, name: str) -> str:
+        return f"{self.name} {name}" if self.name in GROUPS else name
 
 
 def list_in(app: typer.Typer) -> None:
-    """Give an application all commands, as they are listed."""
+    """Give an application all commands, as they are listed; those of a group on one line."""
     for name, entry in COMMANDS.items():
-        app.command(name, help=entry.summary)(_listed)
+        first, _, verb = name.partition(" ")
+        if not verb:
+            app.command(name, help=entry.summary)(_listed)
+        elif first not in {each.name for each in app.registered_commands}:
+            app.command(first, help=GROUPS[first])(_listed)
 
 
 def _listed() -> None:
     """Stands for a command that nobody has asked for."""
 
 
+def _group(name: str) -> TyperGroup:
+    """The commands that begin with a word, as they are listed."""
+    alone = typer.Typer(
+        name=name,
+        cls=Commands,
+        help=GROUPS[name],
+        epilog=f"`undiced help {name} VERB` has examples.",
+        no_args_is_help=True,
+        subcommand_metavar="VERB [ARGS]...",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    for path, entry in COMMANDS.items():
+        if path.startswith(f"{name} "):
+            alone.command(path.removeprefix(f"{name} "), help=entry.summary)(_listed)
+    return typer.main.get_group(alone)
+
+
 def built(name: str) -> TyperCommand:
     """A command with its options, its examples, and what the environment has for it."""
     entry = COMMANDS[name]
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name)(getattr(import_module(entry.home), entry.function))
+    alone.command(name.split()[-1])(getattr(import_module(entry.home), entry.function))
     command = typer.main.get_command(alone)
     assert isinstance(command, TyperCommand)
     read_options(command)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 PREFIX = "UNDICED_"
-_NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA"))  # read elsewhere
+_NOT_OPTIONS = frozenset(f"{PREFIX}{name}" for name in ("CACHE", "DEBUG", "ISA", "PEPPER"))  # read elsewhere
 _ASKED_ONCE = frozenset(("--help", "--version", "--install-completion", "--show-completion"))
+_ALIKE = 0.85  # of the letters, the prefix with them
 _TRUE = frozenset(("1", "true", "t", "yes", "y", "on"))
 
 
@@ -47,13 +48,24 @@ def flag(name: str) -> bool:
     return os.environ.get(PREFIX + name, "").lower() in _TRUE
 
 
-def unknown_variables(commands: Iterable[Command]) -> list[str]:
-    """Variables of our name in the environment that no option reads. Asks no more commands than it has to."""
-    unknown = {name for name in os.environ if name.startswith(PREFIX)} - _NOT_OPTIONS
+def unknown_variables(commands: Iterable[Command]) -> dict[str, list[str]]:
+    """Variables of our name in the environment that no option reads, and for each what may have been meant.
+
+    Asks no more commands than it has to.
+    """
+    from difflib import get_close_matches
+
+    unknown, known = {name for name in os.environ if name.startswith(PREFIX)} - _NOT_OPTIONS, set(_NOT_OPTIONS)
     asked = iter(commands)
     while unknown and (command := next(asked, None)) is not None:
-        unknown.difference_update(name for option in _options(command) for name in _variables(option))
-    return sorted(unknown)
+        known.update(name for option in _options(command) for name in _variables(option))
+        unknown -= known
+    return {name: get_close_matches(name, sorted(known), n=2, cutoff=_ALIKE) for name in sorted(unknown)}
+
+
+def unread(name: str, near: Sequence[str]) -> str:
+    """What is said of a variable that no option reads."""
+    return f"The environment has {name}, which is no option." + f" Did you mean {' or '.join(near)}?" * bool(near)
 
 
 def _options(command: Command) -> Iterator[Option]:

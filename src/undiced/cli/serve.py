@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from undiced.cli.config_file import config_option
-from undiced.cli.environment import unknown_variables
+from undiced.cli.environment import unknown_variables, unread
 from undiced.cli.gathered import gathered
 from undiced.cli.logs import LogFormat, LogLevel, log_to
 from undiced.cli.options import DEFAULT_MODEL, Json, Models
@@ -47,8 +47,8 @@ def serve(
     began_s, voice = time.perf_counter(), Voice()
     os.environ.pop("UNDICED_API_KEY", None)  # neither the engine nor a model's templates shall have it
     log_to(voice, log_level, log_format)
-    for name in unknown_variables(all_built()):
-        _log.warning("The environment has %s, which is no option.", name)
+    for name, near in unknown_variables(all_built()).items():
+        _log.warning("%s", unread(name, near))
     try:
         models = wanted(given, model, common)
         settings, tls = front.settings(), front.tls()

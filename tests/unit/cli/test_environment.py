@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from undiced.cli.commands import all_built
-from undiced.cli.environment import read_options, unknown_variables
+from undiced.cli.environment import read_options, unknown_variables, unread
 
 
 def test_every_option_has_a_variable_that_the_rule_gives() -> None:
@@ -53,4 +53,10 @@ def test_a_variable_that_nothing_reads_is_found(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("UNDICED_PROT", "1")
     monkeypatch.setenv("UNDICED_PORT", "1")
     monkeypatch.setenv("UNDICED_CACHE", "/x")
-    assert unknown_variables(all_built()) == ["UNDICED_PROT"]
+    monkeypatch.setenv("UNDICED_PEPPER", "x")
+    monkeypatch.setenv("UNDICED_COLOUR_OF_WALLS", "x")
+    found = unknown_variables(all_built())
+    assert found == {"UNDICED_PROT": ["UNDICED_PROMPT", "UNDICED_PORT"], "UNDICED_COLOUR_OF_WALLS": []}
+    said = [unread(name, near) for name, near in found.items()]
+    assert said[1].endswith("which is no option. Did you mean UNDICED_PROMPT or UNDICED_PORT?")
+    assert said[0].endswith("UNDICED_COLOUR_OF_WALLS, which is no option.")

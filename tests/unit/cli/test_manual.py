@@ -14,7 +14,7 @@ from support.pseudo_terminal import PseudoTerminal
 from typer.testing import CliRunner
 
 from undiced.cli.app import app
-from undiced.cli.commands import COMMANDS, built
+from undiced.cli.commands import COMMANDS, GROUPS, built
 from undiced.cli.manual import EXAMPLES
 
 UNDICED = [sys.executable, "-m", "undiced"]
@@ -43,8 +43,9 @@ def test_every_command_has_examples_and_no_other() -> None:
 
 @pytest.mark.parametrize(("name", "line"), LINES)
 def test_examples_are_taken_by_their_command(name: str, line: str) -> None:
-    first, *rest = words(line)
-    assert first == name
+    size, given = len(name.split()), words(line)
+    assert given[:size] == name.split()
+    rest = given[size:]
     with built(name).make_context(name, rest):
         pass
 
@@ -56,18 +57,39 @@ def test_the_list_shows_the_first_sentence_that_a_command_says_of_itself(name: s
     assert summary.endswith(".") and f"{said} ".startswith(f"{summary} ")
 
 
+def test_commands_of_two_words_begin_with_a_group_that_is_listed() -> None:
+    assert {name.split()[0] for name in COMMANDS if " " in name} == set(GROUPS)
+    assert not set(GROUPS) & set(COMMANDS)
+    listed = run("--help").stdout
+    for group, summary in GROUPS.items():
+        assert f"  {group} " in listed and summary in listed, "on one line, not cut"
+        verbs = run(group, "--help").stdout
+        for name, entry in COMMANDS.items():
+            if name.startswith(f"{group} "):
+                assert f"  {name.split()[1]} " in verbs and entry.summary in verbs
+
+
 def test_only_the_command_that_is_meant_is_imported() -> None:
     script = "import sys; from undiced.cli.app import run; run(); print(*sys.modules, file=sys.stderr)"
-    for arguments, expected in (["--help"], set()), (["help", "pull"], {"about", "models"}):
+    expectations = (
+        (["--help"], set()),
+        (["help", "pull"], {"about", "models"}),
+        (["key", "--help"], set()),
+        (["help", "key"], {"about"}),
+        (["key", "rotate", "--help"], {"key"}),
+    )
+    for arguments, expected in expectations:
         found = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
         loaded = set(found.stderr.split())
+        assert not loaded & {"sqlalchemy", "alembic", "numpy", "undiced.account.accounts"}
         assert loaded & {entry.home for entry in COMMANDS.values()} == {f"undiced.cli.{home}" for home in expected}
 
 
 @pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(600)
-def test_examples_work_in_their_order(tmp_path: Path) -> None:
+def test_examples_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "question.txt").write_text("Why is the sky blue?")
     for name, line in LINES:
         if name not in ELSEWHERE and "org/name" not in line:  # tests need no network
@@ -106,6 +128,12 @@ def test_the_usual_ways_to_ask_for_help_and_version_work() -> None:
     assert run("-V").stdout.startswith("undiced ") and run("version").stdout == run("-V").stdout
     found = run("help", "simulat")
     assert found.returncode == 2 and "Did you mean 'simulate'?" in found.stderr
+    assert run("help", "key", "rotate").stdout == run("key", "rotate", "--help").stdout != ""
+    for typed in (["help", "key", "rotat"], ["key", "rotat", "ci"]):
+        found = run(*typed)
+        assert found.returncode == 2 and "Did you mean 'rotate'?" in found.stderr
+    found = run("kye", "list")
+    assert found.returncode == 2 and "Did you mean 'key'?" in found.stderr
 
 
 def test_shells_complete_choices_and_models() -> None:
@@ -114,6 +142,9 @@ def test_shells_complete_choices_and_models() -> None:
         return run(**environment, _UNDICED_COMPLETE="complete_bash").stdout.split()
 
     assert completed("undiced si") == ["simulate"]
+    assert completed("undiced key ro") == ["rotate"]
+    assert completed("undiced member grant x --role bi") == ["billing"]
+    assert completed("undiced key create --scope embed") == ["embeddings"]
     assert completed("undiced simulate x --phase ") == ["decode", "prefill"]
     assert "smollm2-135m" in completed("undiced chat sm")
 

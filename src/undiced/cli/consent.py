@@ -1,0 +1,30 @@
+"""Asks before what can't be taken back. A terminal is asked; a script has to say --yes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from undiced.core.errors import InvalidRequestError
+from undiced.core.exits import Exit
+from undiced.core.printable import printable
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Go on if whoever sits there wants it; ends the command if not.
+
+    Raises:
+        InvalidRequestError: nobody sits there, and `yes` was not given.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidRequestError("This can't be taken back, and there is no terminal to ask.", remedy="Add --yes.")
+    typer.echo(printable(f"{question} [y/N] "), nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(Exit.ERROR)

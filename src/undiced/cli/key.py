@@ -1,0 +1,196 @@
+"""`undiced key`: keys of an organization, or of the operator. A key's secret is shown once, when it is made."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from undiced.account.scopes import SCOPES
+from undiced.cli.accounts import All, Org, Place, operator, org_of
+from undiced.cli.consent import Yes, agree
+from undiced.cli.gathered import gathered
+from undiced.cli.given import refuse_given
+from undiced.cli.options import Json
+
+WhichKey = Annotated[
+    str, typer.Argument(help="Its id, its name if one key alone has it, or the whole key.", metavar="KEY")
+]
+Operators = Annotated[
+    bool, typer.Option("--operator", help="Of nobody's organization: management keys for all of them.")
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(help="When it ends: after 90d or 24h, or at 2027-01-01 or 2027-01-01T12:00Z.", show_default=False),
+]
+
+
+def _scopes(incomplete: str) -> list[str]:
+    """What a shell completes."""
+    return [name for scopes in SCOPES.values() for name in scopes if name.startswith(incomplete)]
+
+
+@gathered
+def create(
+    given: typer.Context,
+    *,
+    kind: Annotated[
+        Literal["inference", "management"] | None,
+        typer.Option(help="For models, or for the management API.", show_default="inference"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What you call it; not unique.", show_default=False)] = "",
+    org: Org = None,
+    project: Annotated[
+        str | None,
+        typer.Option(help="Its project; default for inference, else the whole organization.", show_default=False),
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(help="Whose key it is; it can do no more than that member.", show_default=False)
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do; several times for several. All that is usual for its kind by default.",
+            show_default=False,
+            autocompletion=_scopes,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that it may use; several times for several. All by default.", show_default=False),
+    ] = None,
+    expires: Expires = None,
+    operators: Operators = False,
+    place: Place,
+    as_json: Json = False,
+) -> None:
+    """Make a key, which is shown once. It alone is on the output, as in KEY=$(undiced key create)."""
+    from undiced.account.keys import KeyOrder
+    from undiced.account.organizations import FIRST_PROJECT
+    from undiced.cli.key_words import whose
+    from undiced.cli.shown_once import show_once
+    from undiced.cli.times import moment_of, readable
+
+    _see_place(given, operators)
+    until = None if expires is None else moment_of(expires, "--expires", time.time())
+    kind = kind or ("management" if operators else "inference")
+    if kind == "inference" and project is None and not operators:
+        project = FIRST_PROJECT
+    with place.opened() as accounts:
+        owner = None if operators else org_of(accounts, org)
+        order = KeyOrder(kind, owner, project, member, name, scope or None, model or None, until)
+        actor = operator()
+        made, text = accounts.keys.create(actor, order)
+        ends = "without an end" if until is None else f"until {readable(until)}"
+        said = f"Key {made.id} for {kind}, of {whose(accounts, made)}, {ends}."
+        show_once(text, made, said, lambda: accounts.keys.revoke(actor, made.id), as_json=as_json)
+
+
+@gathered
+def list_all(
+    given: typer.Context,
+    *,
+    org: Org = None,
+    project: Annotated[str | None, typer.Option(help="Those of a project alone.", show_default=False)] = None,
+    operators: Operators = False,
+    all_: All = False,
+    place: Place,
+    as_json: Json = False,
+) -> None:
+    """List the keys of an organization that work. Of their secrets the last four characters are shown."""
+    from undiced.cli.key_words import keys_of, show_keys
+    from undiced.cli.terminal import emit
+
+    _see_place(given, operators)
+    with place.opened() as accounts:
+        owner = None if operators else org_of(accounts, org)
+        found = keys_of(accounts, owner, project, ended=all_)
+        if as_json:
+            emit([asdict(each) for each in found])
+        else:
+            show_keys(accounts, owner, found, state=all_)
+
+
+@gathered
+def show(
+    given: typer.Context,
+    key: WhichKey,
+    *,
+    org: Org = None,
+    operators: Operators = False,
+    place: Place,
+    as_json: Json = False,
+) -> None:
+    """Show a key, without its secret."""
+    from undiced.cli.key_words import found_key, key_lines
+    from undiced.cli.rows import show_lines
+    from undiced.cli.terminal import emit
+
+    _see_place(given, operators)
+    with place.opened() as accounts:
+        found = found_key(accounts, key, org, operators=operators)
+        emit(asdict(found)) if as_json else show_lines(key_lines(accounts, found))
+
+
+@gathered
+def rotate(
+    given: typer.Context,
+    key: WhichKey,
+    *,
+    overlap: Annotated[str, typer.Option(help="How long the old key goes on: a duration, as 24h.")] = "0s",
+    expires: Expires = None,
+    org: Org = None,
+    operators: Operators = False,
+    place: Place,
+    as_json: Json = False,
+) -> None:
+    """Make a key in the place of an old one. It is shown once, and the old one goes on for --overlap.
+
+    The new key may do what the old one may, and ends when that would have ended, unless --expires is given.
+    """
+    from undiced.account.keys import OVERLAP_MOST_S
+    from undiced.cli.key_words import found_key
+    from undiced.cli.shown_once import show_once
+    from undiced.cli.times import moment_of, readable, seconds_of
+
+    _see_place(given, operators)
+    overlap_s = seconds_of(overlap, "--overlap", OVERLAP_MOST_S)
+    until = None if expires is None else moment_of(expires, "--expires", time.time())
+    with place.opened() as accounts:
+        actor, old = operator(), found_key(accounts, key, org, operators=operators)
+        made, text = accounts.keys.rotate(actor, old.id, overlap_s=overlap_s, expires=until)
+        old = accounts.keys.show(actor, old.id)
+        goes = f"which works until {readable(old.overlap_until)}" if overlap_s else "which works no more"
+        said = f"Key {made.id} is in the place of {old.id}, {goes}."
+        show_once(text, made, said, lambda: accounts.keys.revoke(actor, made.id), as_json=as_json)
+
+
+@gathered
+def revoke(
+    given: typer.Context,
+    key: WhichKey,
+    *,
+    org: Org = None,
+    operators: Operators = False,
+    yes: Yes = False,
+    place: Place,
+    as_json: Json = False,
+) -> None:
+    """End a key. Servers refuse it within 5 seconds."""
+    from undiced.cli.key_words import called, found_key
+    from undiced.cli.terminal import emit
+
+    _see_place(given, operators)
+    with place.opened() as accounts:
+        found = found_key(accounts, key, org, operators=operators, replaced=True)
+        agree(f"Revoke the key {called(found)}? It stops to work within 5 s, for good.", yes=yes)
+        found = accounts.keys.revoke(operator(), found.id)
+    emit(asdict(found)) if as_json else typer.echo(f"Revoked the key {called(found)}.")
+
+
+def _see_place(given: typer.Context, operators: bool) -> None:
+    """See that nobody asks for a key of an organization and of the operator at once."""
+    if operators:
+        refuse_given(given, {"org", "project", "member"}, "is not for keys of the operator")

@@ -1,0 +1,133 @@
+"""Finds the key that somebody means, and says what it is: whose, until when, in what state. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from undiced.cli.accounts import operator, org_of
+from undiced.cli.rows import show_rows
+from undiced.cli.times import readable
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from undiced.account.accounts import Accounts
+    from undiced.account.records import Key
+
+_PAGE = 1000
+
+
+def keys_of(
+    accounts: Accounts, org: str | None, project: str | None = None, *, name: str | None = None, ended: bool = False
+) -> list[Key]:
+    """All keys of an organization, page by page."""
+    found: list[Key] = []
+    while True:
+        after = found[-1].id if found else None
+        page = accounts.keys.list(operator(), org, project=project, name=name, ended=ended, after=after, limit=_PAGE)
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool = False, replaced: bool = False) -> Key:
+    """The key that is meant by its id, its name, or its whole text; `replaced`: one that was rotated may be, too.
+
+    Raises:
+        UnknownNameError: there is none. InvalidRequestError: several are called that.
+    """
+    from undiced.account.errors import UnknownNameError
+    from undiced.account.secret_text import SecretText
+
+    text = SecretText.parse(ref.strip(), "uk")
+    try:
+        return accounts.keys.show(operator(), ref if text is None else text.id)
+    except UnknownNameError:
+        if text is not None:
+            raise
+        place = None if operators else org_of(accounts, org)
+        named = [key for key in keys_of(accounts, place, name=ref) if replaced or key.replaced_by is None]
+        if len(named) == 1:
+            return named[0]
+        if not named:
+            raise
+    listed = ", ".join(called(key) for key in named[:4])
+    raise InvalidRequestError(f"Several keys are called {ref[:40]!r}: {listed}.", remedy="Give the id of one.")
+
+
+def called(key: Key) -> str:
+    """A key as people tell it from others."""
+    return f"{key.id} ({', '.join(filter(None, (key.name, f'...{key.last_four}')))})"
+
+
+def whose(accounts: Accounts, key: Key) -> str:
+    """Whose key it is, in words."""
+    if key.org_id is None:
+        return "the operator"
+    actor = operator()
+    words = accounts.organizations.show(actor, key.org_id).name
+    if key.project_id is not None:
+        words += f"/{accounts.projects.show(actor, key.org_id, key.project_id).name}"
+    if key.member_id is not None:
+        words += f" ({accounts.members.show(actor, key.org_id, key.member_id).email})"
+    return words
+
+
+def end_of(key: Key) -> int | None:
+    """When a key ends, as far as it is known."""
+    ends = [at for at in (key.expires, key.overlap_until, key.revoked) if at is not None]
+    return min(ends, default=None)
+
+
+def state_of(key: Key, now_s: float) -> str:
+    """What became of a key."""
+    end = end_of(key)
+    if key.revoked is not None and key.revoked == end:
+        return "revoked"
+    if key.replaced_by is not None:
+        return "rotated"
+    return "works" if end is None or end > now_s else "expired"
+
+
+def show_keys(accounts: Accounts, org: str | None, keys: Sequence[Key], *, state: bool) -> None:
+    """A table. `state`: there may be keys that have ended."""
+    projects = (
+        {} if org is None else {each.id: each.name for each in accounts.projects.list(operator(), org, archived=True)}
+    )
+    now_s, rows = time.time(), []
+    for key in keys:
+        place = projects[key.project_id] if key.project_id else "-"
+        cells = [key.id, key.name, key.kind, place, f"...{key.last_four}", readable(end_of(key))]
+        cells += [readable(key.last_used)] if not state else [state_of(key, now_s)]
+        rows.append(cells)
+    show_rows(
+        ("ID", "NAME", "KIND", "PROJECT", "SECRET", "EXPIRES", "STATE" if state else "LAST USED"),
+        rows,
+        "No key: undiced key create makes one.",
+    )
+
+
+def key_lines(accounts: Accounts, key: Key) -> list[tuple[str, str]]:
+    """What a key is, in words."""
+    return [
+        ("id", key.id),
+        ("name", key.name or "-"),
+        ("kind", key.kind),
+        ("belongs to", whose(accounts, key)),
+        ("secret", f"...{key.last_four}"),
+        ("may", ", ".join(key.scopes)),
+        ("models", "all" if key.models is None else ", ".join(key.models)),
+        ("created", readable(key.created)),
+        ("ends", readable(end_of(key))),
+        ("state", _state_at_length(key)),
+        ("last used", readable(key.last_used)),
+    ]
+
+
+def _state_at_length(key: Key) -> str:
+    state = state_of(key, time.time())
+    if state == "rotated":
+        return f"rotated to {key.replaced_by}"
+    return state

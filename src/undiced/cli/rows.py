@@ -1,0 +1,43 @@
+"""How accounts are shown to people: lists as tables, one record as labeled lines. Knows words and widths, no record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_LABEL = 15  # columns
+_WHOLE = ("ID", "CREATED", "TIME", "EXPIRES", "LAST USED")  # a line's end would break them
+
+
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) -> None:
+    """A table, or on the error stream what to do where there is no row."""
+    from rich.table import Table
+
+    from undiced.cli.terminal import table_console
+
+    cells = [tuple(map(printable, row)) for row in rows]
+    if not cells:
+        typer.echo(none, err=True)
+        return
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, no_wrap=column in _WHOLE, overflow="fold")
+    for row in cells:
+        grid.add_row(*row)
+    table_console(markup=False, highlight=False).print(grid)
+
+
+def show_lines(lines: Iterable[tuple[str, str]]) -> None:
+    """(what, its value in words), one below the other."""
+    import shutil
+    import textwrap
+
+    layout = textwrap.TextWrapper(shutil.get_terminal_size().columns, subsequent_indent=" " * _LABEL)
+    for label, words in lines:
+        typer.echo(layout.fill(f"{label:<{_LABEL}}{printable(words)}"))
