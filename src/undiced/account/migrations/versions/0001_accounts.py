@@ -159,6 +159,10 @@ def _keep_forever(table: str) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are kept as they are'); END"
             )
+        op.execute(  # REPLACE runs no trigger of DELETE
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN NEW.seq IN (SELECT seq FROM {table}) "
+            f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are kept as they are'); END"
+        )
         return
     op.execute(
         f"CREATE FUNCTION {table}_kept() RETURNS trigger LANGUAGE plpgsql AS "
