@@ -224,6 +224,31 @@ TRANSCRIPTS = {
         "think",
         True,
     ),
+    "gemma": Transcript(
+        "gemma",
+        'Yes.\n<|tool_call>call:weather{city:<|"|>Paris<|"|>,days:2}<tool_call|><|tool_call>call:now{}<tool_call|>',
+        [("content", "Yes."), PARIS, NOW],
+        FORMATS["gemma"].MARKS,
+    ),
+    "gemma, lists and objects, and a text with all that elsewhere ends one": Transcript(
+        "gemma",
+        '<|tool_call>call:now{<|"|>a b<|"|>:[1.5,-2,{x:null,y:[]}], "c":"d", t:<|"|>{"}],:\n<|"|>, u:True,v:word}'
+        "<tool_call|>",
+        [
+            (
+                "call",
+                "now",
+                '{"a b": [1.5, -2, {"x": null, "y": []}], "\\"c\\"": "d", "t": "{\\"}],:\\n", "u": true, "v": "word"}',
+            )
+        ],
+        FORMATS["gemma"].MARKS,
+    ),
+    "gemma, no call": Transcript(
+        "gemma",
+        "a <|tool_call>now{}<tool_call|>",
+        [("content", "a <|tool_call>now{}<tool_call|>")],
+        FORMATS["gemma"].MARKS,
+    ),
     "harmony": Transcript(
         "harmony",
         f"{_THOUGHT}<|start|>assistant<|channel|>final<|message|>Yes. ",

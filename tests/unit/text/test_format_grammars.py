@@ -32,6 +32,11 @@ CALLS = {  # format: control tokens, one call, several (or None)
         f"[TOOL_CALLS]now[ARGS]{{}}[TOOL_CALLS]weather[ARGS]{ARGUMENTS}",
     ),
     "deepseek": (FORMATS["deepseek"].MARKS, DEEP.replace(DEEP[DEEP.index("2}") + 2 : DEEP.rindex("{}") + 2], ""), DEEP),
+    "gemma": (
+        FORMATS["gemma"].MARKS,
+        '<|tool_call>call:weather{city:<|"|>Paris<|"|>,days:2}<tool_call|>',
+        '<|tool_call>call:weather{city:<|"|>Paris<|"|>}<tool_call|>\n<|tool_call>call:now{}<tool_call|>',
+    ),
     "harmony": (FORMATS["harmony"].MARKS, HARMONY, None),
 }
 
@@ -103,10 +108,12 @@ def test_what_a_schema_defines_at_its_root_holds_in_its_parts(name: str) -> None
         "mistral": '[TOOL_CALLS]plan[ARGS]{"day": {"n": 1}}',
         "deepseek": DEEP[: DEEP.index("weather")] + "plan" + FORMATS["deepseek"].MARKS[4] + '{"day": {"n": 1}}'
         + DEEP[DEEP.rindex("{}") + 2 :],
+        "gemma": "<|tool_call>call:plan{day:{n:1}}<tool_call|>",
         "harmony": '<|channel|>commentary to=functions.plan <|constrain|>json<|message|>{"day": {"n": 1}}',
     }[name]  # fmt: skip
     assert accepts(name, one, forced=True, tools=tools)
-    assert not accepts(name, one.replace('"n"', '"m"'), forced=True, tools=tools)
+    other = one.replace('"n"', '"m"').replace("{n:", "{m:")
+    assert other != one and not accepts(name, other, forced=True, tools=tools)
 
 
 DAY = '{"n": 1}'

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from undiced.core.errors import InvalidRequestError
-from undiced.text.formats import deepseek, harmony, hermes, llama, mistral, pythonic, qwen_coder
+from undiced.text.formats import deepseek, gemma, harmony, hermes, llama, mistral, pythonic, qwen_coder
 from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions, Thoughts, spelled
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ FORMATS: Mapping[str, Format] = {  # in the order in which they are tried
     "harmony": harmony,
     "deepseek": deepseek,
     "mistral": mistral,
+    "gemma": gemma,
     "qwen-coder": qwen_coder,
     "hermes": hermes,
     "pythonic": pythonic,
