@@ -119,14 +119,18 @@ class Keys:
             rows = transaction.connection.execute(query.limit(max(1, min(limit, LIST_MOST)))).mappings()
             return [_key(row) for row in rows]
 
-    def show(self, actor: Actor, key_id: str) -> Key:
-        """One of them.
+    def show(self, actor: Actor, key_id: str, org: str | None = None) -> Key:
+        """One of them. `org`: the organization whose it has to be, if that is said.
 
         Raises:
-            UnknownNameError: none that the actor may see has that id.
+            UnknownNameError: none that the actor may see has that id, or is called like that organization.
         """
         with self._database.read() as transaction:
-            return self._key(transaction, actor, key_id)
+            owner = None if org is None else reach.organization(transaction, actor, org)
+            found = self._key(transaction, actor, key_id)
+            if owner is not None and found.org_id != owner.id:
+                raise reach.unknown("key", key_id, "key")
+            return found
 
     def rotate(self, actor: Actor, key_id: str, *, overlap_s: int = 0, expires: int | None = None) -> Fresh:
         """A new key in the place of an old one, which goes on for `overlap_s` seconds.

@@ -95,11 +95,7 @@ class Bodies:
             ClientClosedError: the client left before it had sent everything.
             InvalidRequestError: an unknown or broken content encoding, or as `decode_body`.
         """
-        check_type(request.headers.get("content-type", ""))
-        packed = request.headers.getlist("content-encoding")
-        body = await self._read(request, held)
-        if packed:
-            body = await self._unpack(body, ",".join(packed).strip().lower(), held)
+        body = await self.whole(request, held)
         if len(body) <= self.settings.inline_bytes:
             return decode_body(body, kind)
         async with self._turn:
@@ -108,6 +104,15 @@ class Bodies:
             found = await asyncio.to_thread(decode_body, body, kind)
         held.resize(decoded)
         return found
+
+    async def whole(self, request: Request, held: Held) -> bytes:
+        """A request's body, unpacked and undecoded. Raises as `load`."""
+        check_type(request.headers.get("content-type", ""))
+        packed = request.headers.getlist("content-encoding")
+        body = await self._read(request, held)
+        if packed:
+            body = await self._unpack(body, ",".join(packed).strip().lower(), held)
+        return body
 
     async def _read(self, request: Request, held: Held) -> bytes:
         limit, patience_s = self.settings.max_body_bytes, self.settings.body_timeout_s

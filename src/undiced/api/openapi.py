@@ -72,7 +72,7 @@ _CHAT: Schema = {
 _TEXT: Schema = {"prompt": "The capital of France is", "temperature": 0, "max_tokens": 8}
 _END: Schema = {"id": "chatcmpl-0123456789abcdef01234567", "action": "reasoning_end"}
 _OBJECT: Schema = {"type": "object"}
-_ERROR: Schema = {
+ERROR: Schema = {
     "type": "object",
     "required": ["error", "status_code"],
     "properties": {
@@ -86,6 +86,10 @@ _ERROR: Schema = {
             },
         },
     },
+}
+SCHEMES: Schema = {  # how a key is carried
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
 _FAULT = "MessagesError"
 _FAULT_SCHEMA: Schema = {
@@ -115,18 +119,14 @@ _READ = {  # what is asked for with GET: (summary, media type)
 
 def document(version: str, *, key: bool) -> Schema:
     """The whole description. key: requests have to carry one."""
-    components = {**_bodies(), "Error": _ERROR, _FAULT: _FAULT_SCHEMA}
-    schemes = {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    }
-    asked: list[Schema] = [{name: []} for name in schemes]
+    components = {**_bodies(), "Error": ERROR, _FAULT: _FAULT_SCHEMA}
+    asked: list[Schema] = [{name: []} for name in SCHEMES]
     return {
         "openapi": "3.1.0",
         "info": {"title": "Undiced", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "security": asked if key else [{}],
         "paths": _paths(),
-        "components": {"schemas": components, "securitySchemes": schemes},
+        "components": {"schemas": components, "securitySchemes": SCHEMES},
     }
 
 
@@ -200,11 +200,12 @@ def _shown(kind: str) -> Schema:
 def _bodies() -> dict[str, Schema]:
     kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody, MessagesBody, CountBody]
     kinds += [ResponseBody]
-    _, found = msgspec.json.schema_components(kinds, schema_hook=_anything, ref_template=_REF)
+    _, found = msgspec.json.schema_components(kinds, schema_hook=anything, ref_template=_REF)
     return {name: _described(_lines(name), schema) if _lines(name) else schema for name, schema in found.items()}
 
 
-def _anything(_: type) -> Schema:
+def anything(_: type) -> Schema:
+    """What is said of a value of which nothing is known."""
     return {"description": "Any value."}
 
 

@@ -1,0 +1,97 @@
+"""Asked: one request to the management API, read: who asks, what the path and the query say, and the body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from undiced.api.management.shapes import shown
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+    from undiced.account.accounts import Accounts
+    from undiced.account.actor import Actor
+    from undiced.account.records import Invitation, Member, Organization, Project
+
+    Listed = TypeVar("Listed", Organization, Project, Member, Invitation)
+
+PAGE_USUAL, PAGE_MOST = 100, 500
+_FLAGS = {"true": True, "false": False}
+Body = TypeVar("Body", bound="Struct")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and whether there is more behind it."""
+
+    data: list[dict[str, object]]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """See the file's head. `body`: None where nothing is sent."""
+
+    accounts: Accounts
+    actor: Actor
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Struct | None = None
+
+    def sent(self, kind: type[Body]) -> Body:
+        """The body."""
+        assert isinstance(self.body, kind)
+        return self.body
+
+    def flag(self, name: str) -> bool:
+        """A switch of the query; off where it is not there.
+
+        Raises:
+            InvalidRequestError: it is neither true nor false.
+        """
+        text = self.query.get(name, "false")
+        if text not in _FLAGS:
+            raise InvalidRequestError(f"{name} is '{text[:40]}'.", remedy="Use true or false.", param=name)
+        return _FLAGS[text]
+
+    def number(self, name: str, usual: int, most: int) -> int:
+        """A number of the query from 1 to `most`.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
+        text = self.query.get(name, str(usual))
+        if text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most:
+            return int(text)
+        raise InvalidRequestError(f"{name} is '{text[:40]}'.", remedy=f"Use 1 to {most}.", param=name)
+
+    @property
+    def limit(self) -> int:
+        """How many objects of a list are asked for."""
+        return self.number("limit", PAGE_USUAL, PAGE_MOST)
+
+    def page(self, listed: Callable[[bool], list[Listed]], all_: str) -> Page:
+        """The part of a list that is asked for, which follows `after`. `listed(True)` lists everything, in an order
+        that stays; `all_` is the member of the query that asks for that.
+
+        Raises:
+            InvalidRequestError: nothing in the list has the id that `after` says.
+        """
+        whole, after = self.flag(all_), self.query.get("after")
+        found = listed(whole)
+        if after is not None:
+            ids = [each.id for each in (found if whole else listed(True))]
+            if after not in ids:
+                raise unknown_after(after)
+            behind = set(ids[ids.index(after) + 1 :])
+            found = [each for each in found if each.id in behind]
+        return Page([shown(each) for each in found[: self.limit]], len(found) > self.limit)
+
+
+def unknown_after(after: str) -> InvalidRequestError:
+    """The error for a page behind what is not in the list."""
+    remedy = "Send the id of the last object of the page before."
+    return InvalidRequestError(f"Nothing in the list has the id '{after[:80]}'.", remedy=remedy, param="after")

@@ -1,0 +1,143 @@
+"""The management API described for programs, as OpenAPI 3.1. Made from the acts and the types of what is sent and
+shown: nothing about them is written here a second time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from undiced.api.management.acts import ACTS
+from undiced.api.management.asked import PAGE_MOST, PAGE_USUAL
+from undiced.api.management.bodies import BODIES
+from undiced.api.management.shapes import OBJECTS
+from undiced.api.openapi import ERROR, SCHEMES, anything
+from undiced.api.ways import OPEN
+
+if TYPE_CHECKING:
+    from undiced.api.management.act import Act
+
+Schema = dict[str, object]
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_TEXT: Schema = {"type": "string"}
+_SWITCH: Schema = {"enum": ["true", "false"]}
+_QUERY: dict[str, tuple[str, Schema]] = {
+    "limit": ("Most objects.", {"type": "integer", "minimum": 1, "maximum": PAGE_MOST, "default": PAGE_USUAL}),
+    "after": ("What follows the object of this id (of the audit: of this `seq`).", _TEXT),
+    "archived": ("Those too that are archived.", _SWITCH),
+    "ended": ("Those too that have ended.", _SWITCH),
+    "project": ("Of this project alone, by name or id.", _TEXT),
+}
+_PATH = {
+    "org": "An organization, by name or id.",
+    "project": "A project, by name or id.",
+    "member": "A member, by e-mail address or id.",
+    "invitation": "The id of an invitation.",
+    "key": "The id of a key: the twelve characters behind `uk-`.",
+}
+
+
+def document(version: str) -> Schema:
+    """The whole description."""
+    paths: dict[str, Schema] = {}
+    for act in ACTS:
+        paths.setdefault(act.path, {})[act.method.lower()] = _operation(act)
+    paths["/management/openapi.json"] = {"get": _read("describe", "This document.", None)}
+    paths["/health"] = {"get": _read("health", "Whether the server is up; needs no key.", [{}])}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Undiced management",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{name: []} for name in SCHEMES],
+        "paths": paths,
+        "components": {"schemas": _components(), "securitySchemes": SCHEMES},
+    }
+
+
+def _operation(act: Act) -> Schema:
+    shown = _shown(act)
+    told: Schema = {
+        "operationId": act.name,
+        "summary": act.summary,
+        "parameters": [
+            *(_parameter(name, "path", _PATH[name], _TEXT) for name in _PARAMETER.findall(act.path)),
+            *(_parameter(name, "query", *_QUERY[name]) for name in act.query),
+        ],
+        "responses": _answers(str(act.status), shown),
+    }
+    if act.needs == OPEN:
+        told["security"] = [{}]
+    else:
+        told["description"] = f"The key needs the scope `{act.needs}`."
+    if act.body is not None:
+        content = {"application/json": {"schema": _ref(act.body.__name__)}}
+        told["requestBody"] = {"required": _asks(act), "content": content}
+    return told
+
+
+def _asks(act: Act) -> bool:
+    """Whether a body may not be left out."""
+    return act.body is not None and any(each.required for each in msgspec.structs.fields(act.body))
+
+
+def _shown(act: Act) -> Schema:
+    one = _ref(act.makes.__name__)
+    if act.query:
+        members: Schema = {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": one},
+            "has_more": {"type": "boolean"},
+        }
+        return {"type": "object", "required": list(members), "properties": members}
+    if act.secret:
+        note = "The whole text, which can't be had again."
+        extra: Schema = {"secret": {"type": "string", "description": note}}
+        return {"allOf": [one, {"type": "object", "required": ["secret"], "properties": extra}]}
+    return one
+
+
+def _read(name: str, summary: str, security: list[Schema] | None) -> Schema:
+    told: Schema = {"operationId": name, "summary": summary, "responses": _answers("200", {"type": "object"})}
+    return told if security is None else told | {"security": security}
+
+
+def _answers(status: str, schema: Schema) -> Schema:
+    return {
+        status: {"description": "The answer.", "content": {"application/json": {"schema": schema}}},
+        "default": {
+            "description": "What is wrong, and what to do.",
+            "content": {"application/json": {"schema": _ref("Error")}},
+        },
+    }
+
+
+def _parameter(name: str, place: str, note: str, schema: Schema) -> Schema:
+    return {"name": name, "in": place, "required": place == "path", "description": note, "schema": schema}
+
+
+def _components() -> Schema:
+    _, sent = msgspec.json.schema_components(BODIES, ref_template=_REF)
+    _, told = msgspec.json.schema_components(list(OBJECTS), schema_hook=anything, ref_template=_REF)
+    named = {kind.__name__: name for kind, name in OBJECTS.items()}
+    closed = {name: {**schema, "additionalProperties": False} for name, schema in sent.items()}
+    return {"Error": ERROR, **closed, **{name: _whole(schema, named.get(name)) for name, schema in told.items()}}
+
+
+def _whole(schema: Schema, name: str | None) -> Schema:
+    """An object that is shown with all of its members; `name`: what its member `object` says."""
+    members = cast(Schema, schema["properties"])
+    own: Schema = {} if name is None else {"object": {"const": name}}
+    members = own | {
+        key: {k: v for k, v in cast(Schema, each).items() if k != "default"} for key, each in members.items()
+    }
+    return {**schema, "properties": members, "required": list(members)}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": _REF.format(name=name)}
