@@ -45,8 +45,9 @@ class AddressError(UndicedError):
     status = 400
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen yet. Port 0 takes a free one.
+def bind(host: str, port: int, prefix: str = "") -> socket.socket:
+    """A bound socket that does not listen yet. Port 0 takes a free one. `prefix`: of the options that say where, as
+    `admin-`.
 
     Raises:
         AddressError: the port is in use, the address does not exist, or the port needs privileges.
@@ -57,7 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise AddressError(
-            f"The host '{host}' can't be resolved.", remedy="Use --host 127.0.0.1 or 0.0.0.0."
+            f"The host '{host}' can't be resolved.", remedy=f"Use --{prefix}host 127.0.0.1 or 0.0.0.0."
         ) from error
     sock = socket.socket(family, kind, proto)
     try:
@@ -65,20 +66,21 @@ def bind(host: str, port: int) -> socket.socket:
         sock.bind(address)
     except OSError as error:
         sock.close()
-        raise _address_error(host, port, error) from error
+        raise _address_error(host, port, error, prefix) from error
     return sock
 
 
-def _address_error(host: str, port: int, error: OSError) -> AddressError:
+def _address_error(host: str, port: int, error: OSError, prefix: str = "") -> AddressError:
     if error.errno == errno.EADDRINUSE:
         return AddressError(
             f"Port {port} on {host} is in use.",
-            remedy=f"Stop the other server, or choose another port with --port {port + 1}.",
+            remedy=f"Stop the other server, or choose another port with --{prefix}port {port + 1}.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return AddressError(f"Port {port} on {host} needs privileges.", remedy="Choose a port above 1023 with --port.")
+        remedy = f"Choose a port above 1023 with --{prefix}port."
+        return AddressError(f"Port {port} on {host} needs privileges.", remedy=remedy)
     return AddressError(
-        f"Can't serve at {host}:{port}: {error.strerror}.", remedy="Choose another address with --host."
+        f"Can't serve at {host}:{port}: {error.strerror}.", remedy=f"Choose another address with --{prefix}host."
     )
 
 
@@ -100,7 +102,7 @@ class _Server(uvicorn.Server):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Site:
     """An application and where it is served. `budget`: memory for its requests."""
 
     app: ASGIApp
@@ -118,7 +120,7 @@ async def serve(
     lost: Awaitable[object] | None = None,
     tls: SSLContext | None = None,
     guard: Guard | None = None,
-    beside: Sequence[Place] = (),
+    beside: Sequence[Site] = (),
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain; or until `lost` is done, which is when the engine has failed
     for good.
@@ -128,17 +130,17 @@ async def serve(
     with their number. With `tls` nothing else is spoken. `guard`: lets requests in, where it is not the settings' key.
     What is `beside` is served as long, in the same way.
     """
-    places = [Place(build_app(service, guard), sock, service.settings, service.bodies.budget), *beside]
-    for place in places:
-        _listen(place.sock)
+    sites = [Site(build_app(service, guard), sock, service.settings, service.bodies.budget), *beside]
+    for site in sites:
+        _listen(site.sock)
     give_back_large_blocks()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
-    servers = [_server(place, tls) for place in places]
+    servers = [_server(site, tls) for site in sites]
     drain = Drain(service, servers, on_drain)
     drain.listen()
     losing = asyncio.ensure_future(drain.when(lost)) if lost is not None else None
     tasks = [
-        asyncio.create_task(server.serve(sockets=[place.sock])) for server, place in zip(servers, places, strict=True)
+        asyncio.create_task(server.serve(sockets=[site.sock])) for server, site in zip(servers, sites, strict=True)
     ]
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.001)
@@ -153,11 +155,11 @@ async def serve(
         losing.cancel()
 
 
-def _server(place: Place, tls: SSLContext | None) -> _Server:
+def _server(site: Site, tls: SSLContext | None) -> _Server:
     config = uvicorn.Config(
-        place.app,
+        site.app,
         loop="none",
-        http=connection_class(place.settings, place.budget),
+        http=connection_class(site.settings, site.budget),
         ws="none",
         lifespan="off",
         access_log=False,

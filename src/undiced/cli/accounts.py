@@ -88,6 +88,10 @@ class Place:
 
         for name, near in unknown_variables(all_built()).items():  # it may have been meant to name the database
             typer.echo(printable(unread(name, near)), err=True)
+        return self.where(create=create)
+
+    def where(self, *, create: bool) -> str:
+        """The same, without a word about the environment."""
         if self.db is not None:
             return self.db
         from platformdirs import user_data_path

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from undiced.api.deployment import ModelCard
     from undiced.api.settings import Settings
+    from undiced.cli.serving.desk import Desk
     from undiced.cli.voice import Voice
     from undiced.core.errors import UndicedError
 
+_LOCAL = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 _AGAIN = "Start the server again."
 _log = logging.getLogger("undiced.serve")
 
@@ -35,15 +37,22 @@ class Announcement:
     """
 
     def __init__(
-        self, voice: Voice, sock: socket.socket, began_s: float, settings: Settings, *, secure: bool, as_json: bool
+        self,
+        voice: Voice,
+        sock: socket.socket,
+        began_s: float,
+        settings: Settings,
+        desk: Desk | None = None,
+        *,
+        secure: bool,
+        as_json: bool,
     ) -> None:
         self._voice, self._settings = voice, settings
         self.began_s, self.as_json = began_s, as_json
-        host, port = sock.getsockname()[:2]
-        here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
         scheme = "https" if secure else "http"
-        self.url = f"{scheme}://{here}:{port}"
-        self._others = [f"{scheme}://{each}:{port}" for each in reached_at(sock)]
+        self.url = f"{scheme}://{_here(sock)}"
+        self._management = None if desk is None else f"{scheme}://{_here(desk.sock)}/management/v1"
+        self._others = [f"{scheme}://{each}:{sock.getsockname()[1]}" for each in reached_at(sock)]
         self.cards: Sequence[ModelCard] = ()
 
     def ready(self) -> None:
@@ -54,14 +63,18 @@ class Announcement:
                 _log.info("ready", extra={"fields": self._server(_share(card), seconds)})
         if self.as_json:
             models = [_share(card) for card in self.cards]
-            served = {"models": models, "addresses": self._others}
+            served: dict[str, object] = {"models": models, "addresses": self._others}
+            if self._management is not None:
+                served["management"] = self._management
             self._emit({"event": "ready", **self._server(models[0], seconds), **served})
             return
         single = self.cards[0] if len(self.cards) == 1 else None
         ready = f"{single.id} is ready" if single else f"{len(self.cards)} models are ready"
         self._say(f"Undiced {__version__}: {ready} after {seconds:.1f} s", bold=True)
         self._say(f"  chat page   {self.url}/")
-        self._say(f"  API         {self.url}/v1" + (", with a key" if self._settings.api_key else ""))
+        self._say(f"  API         {self.url}/v1" + (", with a key" if self._keyed else ""))
+        if self._management is not None:
+            self._say(f"  management  {self._management}")
         for url in self._others:
             if url != self.url:
                 self._say(f"  for others  {url}/")
@@ -77,9 +90,13 @@ class Announcement:
             "url": self.url,
             **share,
             "max_connections": self._settings.max_connections,
-            "key": self._settings.api_key is not None,
+            "key": self._keyed,
             "seconds": round(seconds, 3),
         }
+
+    @property
+    def _keyed(self) -> bool:
+        return self._management is not None or self._settings.api_key is not None
 
     def drain(self, running: int) -> None:
         """No more requests are taken."""
@@ -105,6 +122,12 @@ class Announcement:
 
     def _say(self, line: str, *, where: int = OUTPUT, fg: str | None = None, bold: bool | None = None) -> None:
         self._voice.say(typer.style(line, fg=fg, bold=bold) if os.isatty(where) and colored() else line, where=where)
+
+
+def _here(sock: socket.socket) -> str:
+    """Host and port for somebody at this machine."""
+    host, port = sock.getsockname()[:2]
+    return f"{_LOCAL.get(host, f'[{host}]' if ':' in host else host)}:{port}"
 
 
 def _share(card: ModelCard) -> dict[str, str | int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -10,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from undiced.cli.accounts import Place
 from undiced.cli.config_file import config_option
 from undiced.cli.environment import unknown_variables, unread
 from undiced.cli.gathered import gathered
@@ -17,8 +19,13 @@ from undiced.cli.logs import LogFormat, LogLevel, log_to
 from undiced.cli.options import DEFAULT_MODEL, Json, Models
 from undiced.cli.serving.front import Front
 from undiced.cli.serving.model_options import OF_A_MODEL, ModelOptions, wanted
+from undiced.core.errors import InvalidRequestError
 
 _log = logging.getLogger("undiced.serve")
+
+
+_OF_ACCOUNTS = ("db", "pepper_file", "admin_host", "admin_port")
+_SAID = ("COMMANDLINE", "DEFAULT_MAP")  # here, or in the file for --config; the environment is for other commands too
 
 
 @gathered
@@ -28,6 +35,7 @@ def serve(
     model: Models = [DEFAULT_MODEL],  # noqa: B006  # the parser copies it
     config: Annotated[Path | None, config_option(OF_A_MODEL)] = None,
     front: Front,
+    place: Place,
     common: ModelOptions,
     log_level: Annotated[LogLevel, typer.Option(help="What is logged: info has a line per request.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How lines of the log look.")] = LogFormat.TEXT,
@@ -40,23 +48,39 @@ def serve(
     """
     from undiced.cli.announcement import Announcement
     from undiced.cli.commands import all_built
+    from undiced.cli.serving.desk import SECRETS, open_accounts
     from undiced.cli.serving.life import Life
     from undiced.cli.serving.served import opened
     from undiced.cli.voice import Voice
 
     began_s, voice = time.perf_counter(), Voice()
-    os.environ.pop("UNDICED_API_KEY", None)  # neither the engine nor a model's templates shall have it
     log_to(voice, log_level, log_format)
     for name, near in unknown_variables(all_built()).items():
         _log.warning("%s", unread(name, near))
     try:
+        _see_that_they_count(given, front)
         models = wanted(given, model, common)
         settings, tls = front.settings(), front.tls()
-        with front.bind() as sock:
+        with front.bind() as sock, contextlib.ExitStack() as held:
+            desk, accounts = front.desk(), None
+            if desk is not None:
+                held.enter_context(desk.sock)
+                accounts = held.enter_context(contextlib.closing(open_accounts(place)))
+            for name in SECRETS:  # what reads them has; neither the engine nor a model's templates shall
+                os.environ.pop(name, None)
             served = opened(models, quiet=as_json)
             os.environ.pop("HF_TOKEN", None)  # what it opened is here; the engine shall not have it
-            told = Announcement(voice, sock, began_s, settings, secure=tls is not None, as_json=as_json)
-            status = Life(served, settings, sock, tls, told).run()
+            told = Announcement(voice, sock, began_s, settings, desk, secure=tls is not None, as_json=as_json)
+            status = Life(served, settings, sock, tls, told, desk, accounts).run()
     finally:
         voice.close()
     raise typer.Exit(status)
+
+
+def _see_that_they_count(given: typer.Context, front: Front) -> None:
+    """Raises InvalidRequestError: something is said of accounts that nobody is asked for."""
+    for name in () if front.auth else _OF_ACCOUNTS:
+        source = given.get_parameter_source(name)
+        if source is not None and source.name in _SAID:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidRequestError(f"{option} does nothing without --auth.", remedy="Add that, or leave it out.")

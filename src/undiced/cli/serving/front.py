@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from undiced.api.settings import Settings
+    from undiced.cli.serving.desk import Desk
+
+_ADMINS = 128  # connections
+_ADMIN_BODY_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Front:
     api_key: Annotated[
         str | None, typer.Option(help="A key that requests have to carry; better given as UNDICED_API_KEY.")
     ] = None
+    auth: Annotated[
+        bool, typer.Option("--auth", help="Ask for keys of accounts, see undiced key; --db says where those are.")
+    ] = False
+    admin_host: Annotated[str, typer.Option(help="With --auth: the address of the management API.")] = "127.0.0.1"
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="With --auth: its port; 0 takes a free one.")] = 8001
     open: Annotated[bool, typer.Option("--open", help="Let others than this machine in without a key.")] = False
     tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, as PEM: speak TLS.")] = None
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, as PEM.")] = None
@@ -45,18 +54,21 @@ class Front:
     @property
     def guarded(self) -> bool:
         """Whether requests have to show who sends them."""
-        return self.api_key is not None
+        return self.auth or self.api_key is not None
 
     def settings(self) -> Settings:
         """The bounds of the HTTP side.
 
         Raises:
-            InvalidRequestError: a host, origin or key that is none.
+            InvalidRequestError: a host, origin or key that is none, or two ways to ask for keys.
         """
         from undiced.api.gate import Gate
         from undiced.api.key import Lock
         from undiced.api.settings import Settings
 
+        if self.auth and self.api_key is not None:
+            remedy = "Leave one out; UNDICED_API_KEY may be the other."
+            raise InvalidRequestError("--auth and --api-key are two ways to ask for keys.", remedy=remedy)
         hosts, origins = (self.host, *(self.allow_host or ())), tuple(self.allow_origin or ())
         settings = Settings(hosts, origins, self.api_key, drain_s=self.drain_s, max_connections=self.max_connections)
         Gate(settings), Lock(self.api_key)  # what is wrong with them is said before a model is loaded
@@ -81,6 +93,22 @@ class Front:
             sock.close()
             raise InvalidRequestError(
                 f"Everybody who reaches {self.host} could use this server: nothing asks who they are.",
-                remedy="Give a key as UNDICED_API_KEY (openssl rand -hex 24 makes one), or --open to let all in.",
+                remedy="Give --auth, or a key as UNDICED_API_KEY (openssl rand -hex 24 makes one), or --open for all.",
             )
         return sock
+
+    def desk(self) -> Desk | None:
+        """Where accounts are managed, with `auth`.
+
+        Raises:
+            AddressError: its address can't be had.
+        """
+        if not self.auth:
+            return None
+        from undiced.api.server import bind
+        from undiced.api.settings import Settings
+        from undiced.cli.serving.desk import Desk
+
+        hosts = (self.admin_host, *(self.allow_host or ()))
+        settings = Settings(hosts, drain_s=self.drain_s, max_connections=_ADMINS, max_body_bytes=_ADMIN_BODY_BYTES)
+        return Desk(bind(self.admin_host, self.admin_port, "admin-"), settings)

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from ssl import SSLContext
 
+    from undiced.account.accounts import Accounts
     from undiced.api.deployment import Deployment
+    from undiced.api.key import Guard
+    from undiced.api.server import Site
     from undiced.api.settings import Settings
     from undiced.cli.announcement import Announcement
+    from undiced.cli.serving.desk import Desk
     from undiced.cli.serving.served import Served
     from undiced.remote.client import EngineClient
 
@@ -32,6 +36,7 @@ class Life:
 
     Attributes:
         models: what is served, at least one. told: what hears of it.
+        desk, accounts: whose keys let in, and where they are managed; None where no account is asked for.
     """
 
     models: Sequence[Served]
@@ -39,6 +44,8 @@ class Life:
     sock: socket.socket
     tls: SSLContext | None
     told: Announcement
+    desk: Desk | None = None
+    accounts: Accounts | None = None
 
     def run(self) -> int:
         """Live; returns the exit status. On uvloop, where there is one."""
@@ -59,19 +66,33 @@ class Life:
         specs = [served.spec for served in self.models]
         engines = [EngineClient(spec, on_usage=[metrics.of(spec.model).ended]) for spec in specs]
         async with contextlib.AsyncExitStack() as held:
+            guard, beside = await self._guarded(held)
             deployments = [await self._start(at, engine, held) for at, engine in enumerate(engines)]
             service = Service(deployments, self.settings, metrics, version=__version__)
             self.told.cards = [each.card for each in deployments]
             lost = asyncio.create_task(self._all_lost(engines))
             ready, drain = self.told.ready, self.told.drain
             await server.serve(
-                service, self.sock, on_ready=ready, on_drain=drain, lost=asyncio.shield(lost), tls=self.tls
+                service,
+                self.sock,
+                on_ready=ready,
+                on_drain=drain,
+                lost=asyncio.shield(lost),
+                tls=self.tls,
+                guard=guard,
+                beside=beside,
             )
             if not lost.done():
                 lost.cancel()
                 return Exit.OK
             self.told.lost(lost.result())
             return Exit.ENGINE_LOST
+
+    async def _guarded(self, held: contextlib.AsyncExitStack) -> tuple[Guard | None, list[Site]]:
+        if self.desk is None or self.accounts is None:
+            return None, []
+        guard, site = await self.desk.open(self.accounts, held)
+        return guard, [site]
 
     async def _start(self, at: int, engine: EngineClient, held: contextlib.AsyncExitStack) -> Deployment:
         """Load a model; what it holds is let go at the end."""
