@@ -1,9 +1,15 @@
-"""How many tokens per second pass the HTTP process, from an engine that emits at once. One JSON line per measurement.
+"""How many tokens per second pass the HTTP process, from an engine whose steps take no time. One JSON line per
+measurement.
 
-    python benchmarks/edge.py [--tokens 20000] [--streams 1 64] [--rounds 5] [--paths chat responses messages]
+    python benchmarks/edge.py [--tokens 19200] [--streams 1 64] [--rounds 5] [--paths chat responses messages]
+                              [--engine turns process]
 
-The server runs in a process of its own, on one core; the reader is a plain socket in this one. Tokens are spread over
-the streams of a measurement; ratios of the wire formats are against chat.
+The server runs in a process of its own, on one core; the reader is a plain socket in this one. Everything of the server
+is the real one, from the frames of the engine on; only who sends these frames is scripted. A step is one frame, with
+one token of every sequence that runs. Of two engines, `turns` sends a frame in each turn of the event loop, so nothing
+is ever read or written together that belongs to two steps. `process` is a process that sends as fast as it can: frames
+wait in the socket, and a turn may read several. Tokens are spread over the streams of a measurement; ratios of the wire
+formats are against the first one. `cpu_us` is processor time of the server process per token.
 """
 
 from __future__ import annotations
@@ -13,11 +19,12 @@ import asyncio
 import json
 import multiprocessing
 import os
+import select
 import socket
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterable
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection as Pipe
 
 import uvloop
 
@@ -25,8 +32,12 @@ from undiced.api.deployment import Deployment, ModelCard
 from undiced.api.server import bind, serve
 from undiced.api.service import Service
 from undiced.api.settings import Settings
-from undiced.remote.client import Health
-from undiced.serve import Delta, EngineStats, FinishReason, Request, UsageEvent
+from undiced.engine.backend import Limits
+from undiced.remote.client import EngineClient
+from undiced.remote.connection import Connection
+from undiced.remote.frames import Accepted, Cancel, Finish, Hold, Step, Submit, ToEngine, encode, engine_reader
+from undiced.remote.spec import EngineSpec
+from undiced.serve import Delta, FinishReason, UsageEvent
 from undiced.text import PromptOptions
 
 WORD = b" token"
@@ -36,6 +47,8 @@ PATHS = {
     "responses": ("/v1/responses", {"input": ASK}, "max_output_tokens"),
     "messages": ("/v1/messages", {"messages": ASK}, "max_tokens"),
 }
+CONTEXT = 1 << 20
+LIMITS = Limits(1 << 10, 1 << 16, CONTEXT, 1 << 16, 1 << 10, 2, "host")
 
 
 class Words:
@@ -66,42 +79,112 @@ class Talk:
         return [" token"]
 
 
-class Emitter:
-    """An engine whose tokens are there already; lets the others have a turn after each."""
+class Script:
+    """What the engine says: one frame a step."""
 
-    health = Health("ready", 1.0, "", 0)
+    def __init__(self) -> None:
+        self.left: dict[str, int] = {}  # tokens that each sequence still has to say
+        self._most: dict[str, int] = {}
+        self._held: set[str] = set()
+        self._running: list[str] = []
+        self._plain = b""  # the frame of a step in which nothing begins or ends
+        self._again = 0  # how often it can still be sent
 
-    async def submit(self, request: Request) -> AsyncIterator[Delta]:
-        name, most = request.id, request.max_tokens
-        for _ in range(most - 1):
-            yield Delta(name, [0])
-            await asyncio.sleep(0)
-        yield Delta(name, [0], finish_reason="length")
-        usage = UsageEvent(name, "length", 1, 0, most, 0, 0, 1, 0, "host")
-        yield Delta(name, finish_reason="length", usage=usage)
+    def obey(self, message: ToEngine) -> bytes:
+        """Do what the HTTP process says; returns the frames that answer it."""
+        self._again, said = 0, b""
+        if isinstance(message, Submit):
+            request = message.request
+            self.left[request.id] = self._most[request.id] = request.max_tokens
+            said = encode(Accepted(request.id))
+        elif isinstance(message, Hold):
+            (self._held.add if message.held else self._held.discard)(message.request_id)
+        elif isinstance(message, Cancel | Finish) and message.request_id in self.left:
+            reason: FinishReason = message.reason if isinstance(message, Finish) else "cancelled"
+            said = encode(Step([self._last(message.request_id, [], reason)], None))
+        self._running = [name for name in self.left if name not in self._held]
+        return said
 
-    def finish(self, request_id: str, *, at_token: int, reason: FinishReason) -> None:
-        pass
+    def step(self) -> bytes:
+        """The frame of the next step; nothing if nothing runs."""
+        if not self._again:
+            self._plan()
+        if self._again:
+            self._again -= 1
+            for name in self._running:
+                self.left[name] -= 1
+            return self._plain
+        deltas = []
+        for name in self._running:
+            self.left[name] -= 1
+            deltas.append(Delta(name, [0]) if self.left[name] else self._last(name, [0], "length"))
+        self._running = [name for name in self._running if name in self.left]
+        return encode(Step(deltas, None)) if deltas else b""
 
-    def cancel(self, request_id: str, *, at_token: int) -> None:
-        pass
+    def _plan(self) -> None:
+        self._again = min((self.left[name] for name in self._running), default=1) - 1
+        self._plain = encode(Step([Delta(name, [0]) for name in self._running], None))
 
-    def end_thought(self, request_id: str) -> None:
-        pass
-
-    def stats(self) -> EngineStats:
-        return EngineStats()
+    def _last(self, name: str, tokens: list[int], reason: FinishReason) -> Delta:
+        made = self._most.pop(name) - self.left.pop(name)
+        return Delta(name, tokens, finish_reason=reason, usage=UsageEvent(name, reason, 1, 0, made, 0, 0, 1, 0, "host"))
 
 
-def run_server(tell: Connection) -> None:
+class Turns:
+    """The engine `turns`, in place of a connection to one: what it says is there in each turn of the loop, as if it
+    had just been read.
+    """
+
+    def __init__(self, received: Callable[[bytes], None]) -> None:
+        self._received = received
+        self._script = Script()
+        self._said: list[bytes] = []
+        self._goes = False
+
+    def send(self, message: ToEngine) -> None:
+        self._said.append(self._script.obey(message))
+        if not self._goes:
+            self._goes = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        said, self._said = self._said, []
+        self._received(b"".join(said) + self._script.step())
+        self._goes = bool(self._script.left)
+        if self._goes:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+
+def run_engine(link: socket.socket) -> None:
+    """The engine `process`: sends as fast as frames are read, or as their socket holds them."""
+    script, reader = Script(), engine_reader()
+    while True:
+        said = script.step()
+        if not said or select.select([link], [], [], 0)[0]:
+            said += b"".join(map(script.obey, reader.feed(link.recv(1 << 16))))
+        link.sendall(said)
+
+
+def run_server(tell: Pipe, link: socket.socket | None) -> None:
     """Serve until killed, on the first core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    card = ModelCard("m", 0, 1 << 20, "edge")
+    uvloop.run(serve_engine(tell, link))
+
+
+async def serve_engine(tell: Pipe, link: socket.socket | None) -> None:
+    """Serve with the engine at the other end of the link, or with `turns`."""
+    client = EngineClient(EngineSpec())
+    supervisor = client._engine  # of a process that is there already
+    connection = Connection(supervisor._received, lambda: None)
+    supervisor.state, supervisor.limits = "ready", LIMITS
+    supervisor._connection = connection if link is not None else Turns(connection.data_received)
+    if link is not None:
+        await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=link)
     settings = Settings()
-    service = Service([Deployment(card, Emitter(), Words(), Talk(), settings)], settings)
+    service = Service([Deployment(ModelCard("m", 0, CONTEXT, "edge"), client, Words(), Talk(), settings)], settings)
     sock = bind("127.0.0.1", 0)
     tell.send(sock.getsockname()[1])
-    uvloop.run(serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None))
+    await serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None)
 
 
 async def read(port: int, path: str, streams: int, tokens: int) -> float:
@@ -127,6 +210,35 @@ async def read(port: int, path: str, streams: int, tokens: int) -> float:
     return tokens / (time.perf_counter() - started)
 
 
+def cpu_s(pid: int) -> float:
+    """Processor seconds that a process has used."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(port: int, pid: int, engine: str, streams: int, given: argparse.Namespace) -> None:
+    """Measure and print all wire formats, one after another in each round."""
+    speeds: dict[str, list[float]] = {path: [] for path in given.paths}
+    used_s = dict.fromkeys(given.paths, 0.0)
+    for _ in range(given.rounds):
+        for path in given.paths:
+            before_s = cpu_s(pid)
+            speeds[path].append(uvloop.run(read(port, path, streams, given.tokens)))
+            used_s[path] += cpu_s(pid) - before_s
+    base = speeds[given.paths[0]]
+    for path, own in speeds.items():
+        line = {
+            "engine": engine,
+            "path": path,
+            "streams": streams,
+            "tokens_per_second": round(statistics.median(own)),
+            "cpu_us": round(used_s[path] / given.rounds / given.tokens * 1e6, 1),
+            f"over_{given.paths[0]}": round(statistics.median(a / b for a, b in zip(own, base, strict=True)), 3),
+        }
+        print(json.dumps(line), flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,27 +246,27 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--paths", nargs="+", choices=list(PATHS), default=list(PATHS))
+    parser.add_argument("--engine", nargs="+", choices=["turns", "process"], default=["turns", "process"])
     given = parser.parse_args()
-    here, there = multiprocessing.get_context("spawn").Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=run_server, args=(there,), daemon=True)
-    server.start()
-    port = here.recv()
-    assert here.recv() == "ready"
-    socket.create_connection(("127.0.0.1", port)).close()
-    try:
-        for streams in given.streams:
-            found: dict[str, list[float]] = {path: [] for path in given.paths}
-            for _ in range(given.rounds):
-                for path in given.paths:
-                    found[path].append(uvloop.run(read(port, path, streams, given.tokens)))
-            base = found[given.paths[0]]
-            for path, speeds in found.items():
-                ratio = statistics.median(own / other for own, other in zip(speeds, base, strict=True))
-                line = {"path": path, "streams": streams, "tokens_per_second": round(statistics.median(speeds))}
-                print(json.dumps(line | {f"over_{given.paths[0]}": round(ratio, 3)}))
-    finally:
-        server.terminate()
-        server.join()
+    processes = multiprocessing.get_context("spawn")
+    for engine in given.engine:
+        links = socket.socketpair() if engine == "process" else (None, None)
+        here, there = processes.Pipe()
+        started = [processes.Process(target=run_server, args=(there, links[0]), daemon=True)]
+        if links[1] is not None:
+            started.append(processes.Process(target=run_engine, args=(links[1],), daemon=True))
+        try:
+            for process in started:
+                process.start()
+            port = here.recv()
+            assert here.recv() == "ready"
+            socket.create_connection(("127.0.0.1", port)).close()
+            for streams in given.streams:
+                measure(port, started[0].pid or 0, engine, streams, given)
+        finally:
+            for process in started:
+                process.terminate()
+                process.join()
 
 
 if __name__ == "__main__":

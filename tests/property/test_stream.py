@@ -6,6 +6,7 @@ import asyncio
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.reader import Reader
 
 from undiced.core.errors import EngineError
 from undiced.remote.frames import Cancel, Finish
@@ -25,7 +26,9 @@ class World:
     def __init__(self) -> None:
         self.sent: list[Cancel | Finish] = []
         self.accounts: list[UsageEvent] = []
-        self.stream = Stream(Request("a", (1, 2), 99), self.sent.append, self.accounts.append, now=1.0)
+        request = Request("a", (1, 2), 99)
+        self.reader = Reader(lambda take: Stream(request, take, self.sent.append, self.accounts.append, now=1.0))
+        self.stream = self.reader.stream
         self.made = self.seen = 0
         self.left_at = -1  # tokens seen when the reader left
         self.counted = -1  # and how many of them it said to count
@@ -63,7 +66,7 @@ class World:
     def _account(self, reason: str) -> UsageEvent:
         return UsageEvent("a", reason, 2, 0, self.made, 0.0, 1.0, 2.0, 0.0, "host")  # type: ignore[arg-type]
 
-    async def reader(self, act: str) -> None:
+    async def read_or_leave(self, act: str) -> None:
         if act == "cancel":
             self._left(self.seen)
             self.stream.cancel()
@@ -80,7 +83,7 @@ class World:
     async def read(self) -> None:
         """Read one delta, or leave a read open that a later one takes up."""
         if self.reading is None:
-            self.reading = asyncio.ensure_future(anext(self.stream))
+            self.reading = asyncio.ensure_future(anext(self.reader))
         for _ in range(5):  # let it get as far as it can
             await asyncio.sleep(0)
         if not self.reading.done():
@@ -110,7 +113,7 @@ async def _run(engine, last, reader, random) -> None:
         if engine and (not reader or random.random() < 0.5):
             world.engine(engine.pop(0))
         else:
-            await world.reader(reader.pop(0))
+            await world.read_or_leave(reader.pop(0))
         if world.reading is not None:
             await world.read()
     await _check(world)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.clients import fake_spec, started
+from support.reader import reader
 
 from undiced.core.errors import EngineError, UnavailableError
 from undiced.engine.load import BackendOptions
@@ -39,7 +40,7 @@ def ask(name: str, wanted: int = 5, first: int = 1) -> Request:
 
 
 async def tokens(client: EngineClient, request: Request) -> int:
-    return sum([len(delta.tokens) async for delta in client.submit(request)])
+    return sum([len(delta.tokens) async for delta in reader(client, request)])
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> float:
@@ -52,7 +53,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> float
 
 async def test_a_stopped_engine_is_noticed_then_replaced_and_its_streams_fail(caplog: pytest.LogCaptureFixture) -> None:
     async with started(fake_spec("step_s=0.002"), patience=SOON, restarts=HURRY) as client:
-        stream = client.submit(ask("open", 4000))
+        stream = reader(client, ask("open", 4000))
         await anext(stream)
         stopped = client.pid
         assert stopped is not None
@@ -60,7 +61,7 @@ async def test_a_stopped_engine_is_noticed_then_replaced_and_its_streams_fail(ca
         await until(lambda: client.health.state == "unresponsive")
         assert "has not answered" in client.health.detail
         with pytest.raises(UnavailableError, match="unresponsive"):
-            client.submit(ask("meanwhile"))
+            reader(client, ask("meanwhile"))
         with pytest.raises(EngineError, match="has not answered for 3 s and was ended"):
             async for _ in stream:
                 pass
@@ -85,7 +86,7 @@ async def test_an_engine_that_is_stopped_for_a_moment_goes_on() -> None:
 
 async def test_a_step_that_never_ends_is_noticed_and_the_engine_replaced() -> None:
     async with started(spec("hang"), patience=SOON, restarts=HURRY) as client:
-        bystander, culprit = client.submit(ask("bystander", 4000)), client.submit(ask("culprit", first=999))
+        bystander, culprit = reader(client, ask("bystander", 4000)), reader(client, ask("culprit", first=999))
         await until(lambda: client.health.state == "unresponsive")
         assert "no progress in a step" in client.health.detail
         for stream in (bystander, culprit):
@@ -122,7 +123,7 @@ async def test_a_restart_that_finds_other_files_is_the_last(tmp_path: Path, capl
         assert str(tmp_path) in str(error), "whoever runs the server is told where"
         assert client.health.detail == "The files of tiny have changed."
         with pytest.raises(UnavailableError, match="failed for good: The files of tiny have changed"):
-            client.submit(ask("late"))
+            reader(client, ask("late"))
     assert any("another start would not help" in text for text in caplog.messages)
 
 

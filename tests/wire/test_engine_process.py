@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.clients import fake_spec, started
 from support.fake import Draw, fake_token
+from support.reader import Reader, reader
 
 from undiced.core.errors import (
     CheckpointError,
@@ -49,7 +50,10 @@ def alone(request: Request) -> list[int]:
 
 
 async def read(client: EngineClient, request: Request) -> tuple[list[int], Delta]:
-    stream = client.submit(request)
+    return await everything(reader(client, request))
+
+
+async def everything(stream: Reader) -> tuple[list[int], Delta]:
     deltas = [delta async for delta in stream]
     return [token for delta in deltas for token in delta.tokens], deltas[-1]
 
@@ -105,7 +109,7 @@ async def test_an_observer_that_fails_ends_no_stream_and_hides_no_account() -> N
 async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
     accounts: list[UsageEvent] = []
     async with started(SPEC, on_usage=[accounts.append], restarts=HURRY) as client:
-        streams = [client.submit(ask(f"r{index}", 1000)) for index in range(3)]
+        streams = [reader(client, ask(f"r{index}", 1000)) for index in range(3)]
         for stream in streams:
             await anext(stream)
         assert client.pid is not None
@@ -118,7 +122,7 @@ async def test_a_killed_engine_fails_every_stream_and_comes_back() -> None:
         assert all(account.completion_tokens > 0 for account in accounts)
         assert client.health.state == "restarting"
         with pytest.raises(UnavailableError, match="restarting") as caught:
-            client.submit(ask("meanwhile"))
+            reader(client, ask("meanwhile"))
         began_s = time.monotonic()
         await until(lambda: client.health.state == "ready")
         assert caught.value.retry_after_s is not None, "as long as the first start took"
@@ -137,23 +141,23 @@ async def test_an_engine_that_keeps_dying_is_given_up() -> None:
             await until(lambda: client.health.state != "ready")
             await until(lambda expected=expected: client.health.state == expected)
         with pytest.raises(UnavailableError, match=r"has failed for good: .*signal 9, SIGKILL"):
-            client.submit(ask("late"))
+            reader(client, ask("late"))
         assert "signal 9" in client.health.detail
 
 
 async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back() -> None:
     spec = fake_spec("step_s=0.002,poison=999")
     async with started(spec, restarts=HURRY) as client:
-        bystander = client.submit(ask("bystander", 1000))
+        bystander = reader(client, ask("bystander", 1000))
         await anext(bystander)
         with pytest.raises(EngineError, match="poison"):
             await read(client, ask("culprit", first=999))
         with pytest.raises(EngineError, match="poison"):
             async for _ in bystander:
                 pass
-        assert bystander.usage is not None
-        assert bystander.usage.finish_reason == "error"
-        assert bystander.usage.joules > 0  # the engine's own account, not a guess
+        assert bystander.stream.usage is not None
+        assert bystander.stream.usage.finish_reason == "error"
+        assert bystander.stream.usage.joules > 0  # the engine's own account, not a guess
         await until(lambda: client.health.state == "ready")
         assert len((await read(client, ask("after")))[0]) == 10
 
@@ -161,15 +165,16 @@ async def test_an_error_in_a_step_reaches_its_streams_and_the_engine_comes_back(
 async def test_a_reader_that_leaves_frees_its_place() -> None:
     accounts: list[UsageEvent] = []
     async with started(SPEC, on_usage=[accounts.append]) as client:
-        gone = client.submit(ask("gone", 4000))
+        gone = reader(client, ask("gone", 4000))
         await anext(gone)
-        gone.cancel()
-        reader = asyncio.create_task(read(client, ask("cut", 4000)))
+        gone.stream.cancel()
+        cut = reader(client, ask("cut", 4000))
+        reading = asyncio.create_task(everything(cut))
         await until(lambda: client.stats().running == 1 and len(accounts) == 1)
-        reader.cancel()
+        reading.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await reader
-        client.cancel("cut")
+            await reading
+        cut.stream.cancel()
         await until(lambda: client.stats().running == 0 and len(accounts) == 2)
         assert {account.finish_reason for account in accounts} == {"cancelled"}
         assert client.stats().pages_used == 0
@@ -177,38 +182,38 @@ async def test_a_reader_that_leaves_frees_its_place() -> None:
 
 async def test_finish_ends_the_sequence_where_the_reader_says() -> None:
     async with started(SPEC) as client:
-        stream, count = client.submit(ask("a", 2000)), 0
+        stream, count = reader(client, ask("a", 2000)), 0
         async for delta in stream:
             count += len(delta.tokens)
             if delta.usage is None and count >= 5:
-                client.finish("a", at_token=4)
-        assert stream.usage is not None
-        assert (stream.usage.completion_tokens, stream.usage.finish_reason) == (4, "stop")
+                stream.stream.finish(4)
+        assert stream.stream.usage is not None
+        assert (stream.stream.usage.completion_tokens, stream.stream.usage.finish_reason) == (4, "stop")
         assert client.stats().completion_tokens < 100
 
 
 async def test_a_full_queue_refuses_before_the_first_token() -> None:
     spec = fake_spec("step_s=0.002,max_batch=1", max_waiting=1)
     async with started(spec) as client:
-        running = client.submit(ask("running", 2000))
+        running = reader(client, ask("running", 2000))
         await anext(running)
-        waiting = client.submit(ask("waiting"))
-        refused = client.submit(ask("refused"))
+        waiting = reader(client, ask("waiting"))
+        refused = reader(client, ask("refused"))
         with pytest.raises(QueueFullError, match="1 requests are waiting") as caught:
             await anext(refused)
         assert 0.1 <= caught.value.retry_after_s <= 60
-        running.cancel()
+        running.stream.cancel()
         assert [delta.finish_reason async for delta in waiting][-1] == "length"
 
 
 async def test_a_flood_is_refused_before_it_is_sent() -> None:
     spec = fake_spec("step_s=0.002,max_batch=2", max_waiting=3)
     async with started(spec) as client:
-        streams = [client.submit(ask(f"r{index}", 2000)) for index in range(7)]
+        streams = [reader(client, ask(f"r{index}", 2000)) for index in range(7)]
         with pytest.raises(QueueFullError, match="7 requests are on their way"):
-            client.submit(ask("flood"))
+            reader(client, ask("flood"))
         for stream in streams:
-            stream.cancel()
+            stream.stream.cancel()
         await until(lambda: client.stats().running == client.stats().waiting == 0 and not client._streams)
         assert len((await read(client, ask("after")))[0]) == 10
 
@@ -216,20 +221,20 @@ async def test_a_flood_is_refused_before_it_is_sent() -> None:
 async def test_impossible_requests_are_refused_without_asking_the_engine() -> None:
     async with started(SPEC) as client:
         with pytest.raises(ContextLengthError):
-            client.submit(ask("long", 5000))
+            reader(client, ask("long", 5000))
         with pytest.raises(InvalidRequestError, match="token id"):
-            client.submit(Request("odd", (1000,), 1, GREEDY))
-        stream = client.submit(ask("twice", 100))
+            reader(client, Request("odd", (1000,), 1, GREEDY))
+        stream = reader(client, ask("twice", 100))
         with pytest.raises(InvalidRequestError, match="already running"):
-            client.submit(ask("twice"))
-        stream.cancel()
+            reader(client, ask("twice"))
+        stream.stream.cancel()
 
 
 async def test_close_ends_streams_and_process() -> None:
     client = EngineClient(SPEC)
     await client.start()
     pid = client.pid
-    stream = client.submit(ask("open", 4000))
+    stream = reader(client, ask("open", 4000))
     await anext(stream)
     await client.close()
     await client.close()
@@ -270,7 +275,7 @@ async def test_loading_can_be_watched_and_broken_off(monkeypatch: pytest.MonkeyP
     await until(lambda: client.health.progress >= 0.2)
     assert (client.health.state, client.health.detail) == ("starting", "packing weights")
     with pytest.raises(UnavailableError, match="starting"):
-        client.submit(ask("early"))
+        reader(client, ask("early"))
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
@@ -322,10 +327,10 @@ async def test_an_idle_engine_uses_no_processor_and_ignores_the_terminal() -> No
 
 async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> None:
     async with started(SPEC) as client:
-        unread = client.submit(ask("unread", 300))
+        unread = reader(client, ask("unread", 300))
         tokens, _ = await read(client, ask("read", 200))
         assert len(tokens) == 200
-        stuck = client.submit(ask("stuck", 300, first=5))
+        stuck = reader(client, ask("stuck", 300, first=5))
         await anext(stuck)
         time.sleep(0.5)  # nothing in this process reads the socket meanwhile
         await asyncio.sleep(0.05)
@@ -333,7 +338,7 @@ async def test_readers_that_are_slow_or_stuck_do_not_hold_up_the_engine() -> Non
         first, *rest = [delta.tokens async for delta in unread]  # what nobody read is one delta; then it goes on
         assert len(first) > 60 and rest[-1] == []
         assert sum(rest, first) == alone(ask("unread", 300))
-        stuck.cancel()
+        stuck.stream.cancel()
 
 
 async def test_a_step_costs_the_engine_process_little() -> None:

@@ -1,28 +1,33 @@
-"""The sequences of one HTTP request while they run: submitted, merged, turned into pieces, counted, cancelled. Knows no
+"""The sequences of one HTTP request while they run: submitted, turned into pieces, counted, paused, cancelled. Knows no
 JSON and no HTTP.
+
+A token passes through here in the turn of the event loop in which it arrives: no task waits for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from undiced.api.errors import ClientClosedError
-from undiced.api.merge import Merge
+from undiced.api.errors import ENDS, ClientClosedError
 from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Awaitable, Callable
 
     from undiced.api.choice import Choice
     from undiced.api.deployment import Deployment
-    from undiced.api.merge import Arrival
     from undiced.api.metrics import ModelMetrics
+    from undiced.api.ports import Running
     from undiced.api.service import Service
-    from undiced.serve import UsageEvent
+    from undiced.serve import Delta, UsageEvent
     from undiced.text import Piece
+
+    Tell = Callable[[list[Piece]], bool]  # takes pieces that came together; False asks for no more until `resume`
 
 
 @dataclass(slots=True)
@@ -36,7 +41,7 @@ class Answer:
         choices: ordered by index.
         started_s: `time.perf_counter` when the request arrived.
         org_id: of the organization whose it is; empty where there are none.
-        tally: complete once `pieces` has ended.
+        tally: complete once `run` has returned.
     """
 
     service: Service
@@ -45,74 +50,133 @@ class Answer:
     started_s: float
     org_id: str = ""
     tally: Tally = field(default_factory=Tally)
-    _open: set[int] = field(default_factory=set)
-    _cancelled: set[int] = field(default_factory=set)
-    _failure: Exception | None = None
+    _running: dict[int, Running] = field(default_factory=dict)  # in the order in which they go on after a pause
+    _early: list[Piece] = field(default_factory=list)  # that came before the reader was ready
+    _tell: Tell = field(init=False)
+    _begun: asyncio.Future[None] = field(init=False)
+    _over: asyncio.Future[None] = field(init=False)
+    _paused: bool = False
+    _cancelled: bool = False
+    _closed: bool = False
+    _failure: BaseException | None = None
     _told: bool = False
 
-    async def pieces(self) -> AsyncGenerator[list[Piece], None]:
-        """Pieces as they come; what came together is yielded together. Ends when every choice has ended; a failure of
-        one ends all, after the pieces that came before it.
+    async def run(self, tell: Tell, begin: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run every choice to its end. `tell` is called with pieces as they come, `begin` is awaited before. A failure
+        of one choice ends all, after the pieces that came before it.
 
         Raises:
             UndicedError: the queue is full, the engine failed, the server shuts down or the client left.
         """
-        self._open = set(range(len(self.choices)))
-        merge = None
+        loop = asyncio.get_running_loop()
+        self._tell, self._begun, self._over = self._keep, loop.create_future(), loop.create_future()
         try:  # all are submitted before anything is awaited: `cancel` must find them
-            merge = Merge([self.deployment.engine.submit(choice.request) for choice in self.choices])
-            while self._open and self._failure is None:
-                pieces = self._fold(await merge.take())
-                if pieces:
-                    yield pieces
+            for choice in self.choices:
+                take = partial(self._take, choice)
+                self._running[choice.index] = self.deployment.engine.submit(choice.request, take)
+            await self._begun
+            if self._early and begin is not None:
+                await begin()
+            self._tell = tell
+            if not self._early or tell(self._early) or self._cancelled:
+                self.resume()
+            await self._over
             if self._failure is not None:
                 raise self._failure
             self._metrics.duration.observe(time.perf_counter() - self.started_s)
         finally:
+            self._end()
             self.cancel()
-            if merge is not None:
-                await merge.close()
+            self._running.clear()
+
+    def resume(self) -> None:
+        """The reader takes pieces again. The choice that could not say anything for longest goes first."""
+        self._paused = False
+        for index in list(self._running):
+            if self._paused:
+                return
+            if (sequence := self._running.pop(index, None)) is not None:
+                self._running[index] = sequence
+                sequence.resume()
 
     def end_thoughts(self) -> int:
         """End the thoughts that are being thought, with their next token; returns of how many choices."""
-        thinking = [choice for choice in self.choices if choice.index in self._open and choice.fold.thinking]
+        thinking = [choice for choice in self.choices if choice.index in self._running and choice.fold.thinking]
         for choice in thinking:
-            self.deployment.engine.end_thought(choice.request.id)
+            self._running[choice.index].end_thought()
         return len(thinking)
 
     def cancel(self) -> None:
         """Stop whatever still runs; nobody reads it any more."""
-        for index in self._open - self._cancelled:
-            self._cancelled.add(index)
-            choice = self.choices[index]
-            self.deployment.engine.cancel(choice.request.id, at_token=choice.fold.tokens)
+        if self._cancelled:
+            return
+        self._cancelled = True
+        for choice in self.choices:
+            if (sequence := self._running.get(choice.index)) is not None:
+                sequence.cancel(choice.fold.tokens)
 
     @property
     def _metrics(self) -> ModelMetrics:
         return self.service.metrics.of(self.deployment.card.id)
 
-    def _fold(self, arrivals: list[Arrival]) -> list[Piece]:
-        """The pieces of what arrived, up to a failure. Tokens that a cancelled sequence still brings are not folded."""
-        pieces: list[Piece] = []
-        engine, cancelled = self.deployment.engine, self._cancelled
-        for index, found in arrivals:
-            if isinstance(found, Exception):
+    def _take(self, choice: Choice, found: Delta | UndicedError) -> None:
+        """What the engine says of a choice. Whatever goes wrong is this answer's failure, not the engine's."""
+        if self._closed:
+            return
+        try:
+            if isinstance(found, UndicedError):
                 self._failure = found
             else:
-                if found.usage is not None:
-                    self._ended(index, found.usage)
-                if self._failure is None and (found.usage is not None or index not in cancelled):
-                    pieces += self.choices[index].push(found, engine)
+                self._push(choice, found)
+        except ENDS:
+            raise
+        except BaseException as error:
+            self._failure = error
+        if self._failure is not None:
+            self._end()
+            self.cancel()  # now: what the others say from here on is told to nobody
+        elif not self._running:
+            self._end()
+
+    def _push(self, choice: Choice, delta: Delta) -> None:
+        sequence = self._running[choice.index]
+        if delta.usage is not None:
+            self._ended(choice, delta.usage)
             if self._failure is not None:
-                break
+                return
+        pieces = choice.push(delta, sequence)
+        if not pieces:
+            return
         if not self._told and any(piece.tokens for piece in pieces):
             self._told = True
             self._metrics.ttft.observe(time.perf_counter() - self.started_s)
-        return pieces
+        if not self._tell(pieces):
+            self._pause()
 
-    def _ended(self, index: int, usage: UsageEvent) -> None:
-        self._open.discard(index)
-        self.tally.add(usage, self.choices[index].fold.reasoning)
+    def _keep(self, pieces: list[Piece]) -> bool:
+        """Take the first pieces while the reader makes ready."""
+        self._early += pieces
+        if not self._begun.done():
+            self._begun.set_result(None)
+        return False
+
+    def _pause(self) -> None:
+        if self._cancelled:  # only ends are still to come
+            return
+        self._paused = True
+        for sequence in self._running.values():
+            sequence.pause()
+
+    def _end(self) -> None:
+        """Nothing is told any more."""
+        self._closed = True
+        for future in (self._begun, self._over):
+            if not future.done():
+                future.set_result(None)
+
+    def _ended(self, choice: Choice, usage: UsageEvent) -> None:
+        del self._running[choice.index]
+        self.tally.add(usage, choice.fold.reasoning)
         if usage.finish_reason in ("error", "cancelled"):
             self._failure = self._explain(usage)
 

@@ -175,6 +175,8 @@ class Connection(asyncio.Protocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+        if self._exchange is not None:
+            self._exchange.ready()
 
     # From the server
 

@@ -77,7 +77,6 @@ class _Edge:
         request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
         entry: Entry = scope.setdefault("undiced.entry", entry_of(scope, request_id.decode()))
-        scope["undiced.send"] = send  # the way out without the layers in between, for the tokens of a stream
         verdict = self.gate.judge(scope)
         path, started = scope["path"], False
 

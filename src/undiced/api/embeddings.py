@@ -21,7 +21,7 @@ from undiced.api.encoding import encode
 from undiced.api.schemas import EmbeddingBody
 from undiced.api.validate import salt_of
 from undiced.core.errors import EngineError, InvalidRequestError
-from undiced.serve import GREEDY, Request
+from undiced.serve import GREEDY, Delta, Request
 
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undiced.api.deployment import Deployment
     from undiced.api.ports import Engine
     from undiced.api.service import Service
+    from undiced.core.errors import UndicedError
 
 _FORMATS = ("float", "base64")
 _MOST = 2048  # texts, as OpenAI has it
@@ -94,11 +95,24 @@ async def _vectors(engine: Engine, requests: list[Request]) -> list[list[float]]
 
 async def _hidden(engine: Engine, request: Request) -> bytes:
     hidden = b""
+    ended: asyncio.Future[UndicedError | None] = asyncio.get_running_loop().create_future()
+
+    def take(found: Delta | UndicedError) -> None:
+        nonlocal hidden
+        if isinstance(found, Delta):
+            hidden = hidden or found.hidden
+            if found.usage is None:
+                return
+        if not ended.done():
+            ended.set_result(None if isinstance(found, Delta) else found)
+
+    sequence = engine.submit(request, take)
     try:
-        async for delta in engine.submit(request):
-            hidden = hidden or delta.hidden
+        failure = await ended
     finally:
-        engine.cancel(request.id, at_token=0)
+        sequence.cancel(0)
+    if failure is not None:
+        raise failure
     if not hidden:
         raise EngineError("The engine told no hidden state.", remedy="Send the request again.")
     return hidden

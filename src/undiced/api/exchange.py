@@ -1,7 +1,8 @@
 """One request and its answer on a connection, as the application sees them (ASGI). Knows how an answer is written, not
 how a request is read.
 
-A streamed token is one write: the length of its chunk, its bytes and the line end.
+A streamed token is one write: the length of its chunk, its bytes and the line end. It does not come as an ASGI message,
+which would take a task, but through the `Outlet` in the scope.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from undiced.api.errors import ENDS
 from undiced.core.errors import EngineError, UndicedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Scope
 
     from undiced.api.http1 import Head
@@ -22,8 +25,13 @@ if TYPE_CHECKING:
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WITHOUT_BODY = (204, 304)
+OUTLET = "undiced.outlet"
 _GONE: Message = {"type": "http.disconnect"}
 _log = logging.getLogger("undiced.api")
+
+
+def _do_nothing() -> None:
+    """Nobody waits."""
 
 
 class Line(Protocol):
@@ -49,6 +57,19 @@ class Line(Protocol):
         """Answer with an error if no answer has begun, and close."""
 
 
+class Outlet(Protocol):
+    """The way out for the body of an answer that is made while it is sent; an ASGI scope has one as `OUTLET`.
+
+    Attributes:
+        ready: called when the client has caught up, after `put` said that it is behind.
+    """
+
+    ready: Callable[[], None]
+
+    def put(self, body: bytes) -> bool:
+        """Write the next part of an answer that has begun and not ended. False if the client is behind."""
+
+
 class Exchange:
     """A request on its way in and its answer on its way out.
 
@@ -57,12 +78,14 @@ class Exchange:
         body: what came of the request's body and was not taken; complete: all of it came.
         started, ended: the answer's first and last byte were written.
         gone: nobody reads the answer any more.
+        ready: as of `Outlet`, which this is.
     """
 
     def __init__(self, line: Line, head: Head, scope: Scope, fields: list[tuple[bytes, bytes]]) -> None:
         self.line = line
         self.head = head
         self.scope = scope
+        self.ready: Callable[[], None] = _do_nothing
         self.keep_alive = head.keep_alive
         self.body = bytearray()
         self.complete = self.started = self.ended = self.gone = False
@@ -93,6 +116,7 @@ class Exchange:
 
     async def run(self, app: ASGIApp) -> None:
         """Let the application answer. Whatever it does, the client gets an answer or sees the connection end."""
+        self.scope[OUTLET] = self
         try:
             await app(self.scope, self.receive, self.send)
         except ENDS:
@@ -100,6 +124,8 @@ class Exchange:
         except BaseException:
             _log.exception("an answer failed")
         finally:
+            del self.scope[OUTLET]
+            self.ready = _do_nothing
             if not self.ended and not self.gone:
                 message = "The server failed while it worked on this request."
                 self.line.refuse(EngineError(message, remedy="Try again."))
@@ -129,16 +155,22 @@ class Exchange:
             await self.line.writable.wait()
         if self.gone:
             return
-        if self._flows and message["type"] == "http.response.body" and message.get("more_body"):
-            body = message["body"]  # a streamed token
-            self._put(b"%x\r\n%b\r\n" % (len(body), body) if body else b"")
-            return
         if self.ended or self.started == (message["type"] == "http.response.start"):
             raise RuntimeError(f"{message['type']} out of order")
         if not self.started:
             self._start(message["status"], message.get("headers", ()))
             return
         self._write(message.get("body", b""), last=not message.get("more_body", False))
+
+    def put(self, body: bytes) -> bool:
+        """As of `Outlet`."""
+        if self._flows and not self.gone:
+            self._put(b"%x\r\n%b\r\n" % (len(body), body))
+        elif not self.gone:
+            if self.ended or not self.started:
+                raise RuntimeError("a part of an answer out of order")
+            self._write(body, last=False)
+        return self.line.writable.is_set()
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         length = next((value for name, value in headers if name == b"content-length"), None)

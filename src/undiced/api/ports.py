@@ -9,11 +9,33 @@ from typing import TYPE_CHECKING, Protocol
 from undiced.text.logprobs import Spelling
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from undiced.remote.client import Health
-    from undiced.serve import Delta, EngineStats, FinishReason, Request
+    from undiced.remote.stream import Take
+    from undiced.serve import EngineStats, FinishReason, Request
     from undiced.text import PromptOptions
+
+
+class Running(Protocol):
+    """A sequence that an engine runs; `undiced.remote.stream.Stream` is one."""
+
+    def pause(self) -> None:
+        """Hand out nothing for now: the reader is behind."""
+
+    def resume(self) -> None:
+        """Hand out what came meanwhile, as one delta, and what comes; some of it in this call."""
+
+    def finish(self, at_token: int, reason: FinishReason = ...) -> None:
+        """End it as if it had stopped after `at_token` generated tokens: later ones are neither handed out nor counted.
+        Counts until the account was handed out.
+        """
+
+    def cancel(self, at_token: int) -> None:
+        """End it because nobody reads it any more; it counts `at_token` tokens, and only its end is handed out."""
+
+    def end_thought(self) -> None:
+        """End its thought with its next token."""
 
 
 class Engine(Protocol):
@@ -23,27 +45,14 @@ class Engine(Protocol):
     def health(self) -> Health:
         """Whether requests are taken."""
 
-    def submit(self, request: Request) -> AsyncIterator[Delta]:
-        """Queue a sequence and iterate over its deltas.
-
-        The last one carries the account and no tokens; the one with the last tokens already has the finish reason.
+    def submit(self, request: Request, take: Take) -> Running:
+        """Queue a sequence. What becomes of it goes to `take`, which raises nothing, from the event loop and never from
+        within this call: deltas as they come. The last one carries the account and no tokens; the one with the last
+        tokens already has the finish reason. Of a sequence that fails, an error is the last.
 
         Raises:
-            QueueFullError: the queue is full.
-            UnavailableError: draining, or the engine is restarting.
-            EngineError: the engine failed while the sequence ran.
+            QueueFullError: the queue is full. UnavailableError: draining, or the engine is restarting.
         """
-
-    def finish(self, request_id: str, *, at_token: int, reason: FinishReason) -> None:
-        """End a sequence as if it had stopped after `at_token` generated tokens: later ones are neither handed out nor
-        counted. Counts until the account was read.
-        """
-
-    def cancel(self, request_id: str, *, at_token: int) -> None:
-        """End a sequence because nobody reads it any more; it counts `at_token` tokens. No error if it is gone."""
-
-    def end_thought(self, request_id: str) -> None:
-        """End a sequence's thought with its next token; no error if it is gone."""
 
     def stats(self) -> EngineStats:
         """The latest figures of the engine."""

@@ -7,24 +7,27 @@ A stream's headers leave with its first piece, so that an error before it still 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from undiced.api.chunks import Folded
 from undiced.api.errors import ENDS, error_response
+from undiced.api.exchange import OUTLET
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
     from undiced.api.answer import Answer
+    from undiced.api.exchange import Outlet
     from undiced.api.writer import Writer
+    from undiced.text import Piece
 
 _CANCEL_GRACE_S = 5.0
 _HEADERS = [
@@ -60,12 +63,14 @@ class AnswerResponse(Response):
         self._over = False
         self._starting = asyncio.Lock()
         self._written_s = 0.0
+        self._left = len(answer.choices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; returns when the last byte is handed over or the client is gone."""
         task = asyncio.current_task()
         assert task is not None
-        self._written_s = asyncio.get_running_loop().time()
+        self._clock = asyncio.get_running_loop().time
+        self._written_s = self._clock()
         scope["undiced.entry"].answer = self.answer
         self.service.running.add(task)
         self.service.answers[self.writer.head.id] = self.answer
@@ -100,38 +105,37 @@ class AnswerResponse(Response):
             await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _events(self, scope: Scope, send: Send) -> None:
-        writer, clock = self.writer, asyncio.get_running_loop().time
-        direct: Send = scope["undiced.send"]
-        left = len(self.answer.choices)
-        pieces = self.answer.pieces()
-        async with contextlib.aclosing(pieces):
-            async for batch in pieces:
-                data = b""
-                for piece in batch:
-                    if piece.finish is None:
-                        data += writer.piece(piece)
-                    else:
-                        left -= 1
-                        data += writer.finish(piece, None if left else self.answer.tally)
-                if not data:
-                    continue
-                if not self._started:
-                    await self._start(send)
-                self._written_s = clock()
-                await direct({"type": "http.response.body", "body": data, "more_body": True})
+        outlet: Outlet = scope[OUTLET]
+        outlet.ready = self.answer.resume
+        await self.answer.run(partial(self._write, outlet.put), partial(self._start, send))
         self._over = True
-        await send({"type": "http.response.body", "body": writer.end(self.answer.tally), "more_body": False})
+        await send({"type": "http.response.body", "body": self.writer.end(self.answer.tally), "more_body": False})
+
+    def _write(self, put: Callable[[bytes], bool], pieces: list[Piece]) -> bool:
+        """Write pieces, past the layers in between; False while the client is behind."""
+        data, writer = b"", self.writer
+        for piece in pieces:
+            if piece.finish is None:
+                data += writer.piece(piece)
+            else:
+                self._left -= 1
+                data += writer.finish(piece, None if self._left else self.answer.tally)
+        if not data:
+            return True
+        self._written_s = self._clock()
+        return put(data)
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
         folded = [Folded(at, logprobs=[] if rows else None) for at, rows in enumerate(asked)]
-        pieces = self.answer.pieces()
-        async with contextlib.aclosing(pieces):
-            async for batch in pieces:
-                for piece in batch:
-                    self.writer.fold(folded[piece.index], piece)
+        await self.answer.run(partial(self._add, folded))
         body = self.writer.whole(folded, self.answer.tally)
         await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
+
+    def _add(self, folded: list[Folded], pieces: list[Piece]) -> bool:
+        for piece in pieces:
+            self.writer.fold(folded[piece.index], piece)
+        return True
 
     async def _start(self, send: Send) -> None:
         async with self._starting:
@@ -166,7 +170,7 @@ class AnswerResponse(Response):
 
     async def _keep_alive(self, send: Send) -> None:
         """Write a comment whenever the stream was silent for too long."""
-        clock, keepalive_s = asyncio.get_running_loop().time, self.service.settings.keepalive_s
+        clock, keepalive_s = self._clock, self.service.settings.keepalive_s
         while True:
             await asyncio.sleep(max(0.01, self._written_s + keepalive_s - clock()))
             if self._over or clock() - self._written_s < keepalive_s:

@@ -1,4 +1,4 @@
-"""EngineClient: the engine process as the HTTP process sees it: hands out streams and feeds them.
+"""EngineClient: the engine process as the HTTP process sees it: takes requests and hands out what becomes of them.
 
 Runs on one asyncio event loop. Token ids only. Nothing ends silently: when the engine dies or hangs every open stream
 gets an error. Starting, watching and replacing the process is the supervisor's business.
@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from undiced.core.errors import (
     InvalidRequestError,
@@ -21,7 +20,7 @@ from undiced.core.errors import (
 )
 from undiced.remote.frames import Accepted, Failure, FromEngine, Refused, Step, Submit
 from undiced.remote.spec import without_paths
-from undiced.remote.stream import Stream
+from undiced.remote.stream import Stream, Take
 from undiced.remote.supervisor import Restarts, State, Supervisor
 from undiced.remote.watch import Patience
 from undiced.serve.delta import EngineStats
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from undiced.engine.backend import Limits
     from undiced.remote.spec import EngineSpec
-    from undiced.serve.usage import FinishReason, UsageEvent
+    from undiced.serve.usage import UsageEvent
 
 _RETRY_S = 1.0
 _SOON = "Try again in a few seconds."
@@ -83,7 +82,6 @@ class EngineClient:
         )
         self._stats = EngineStats()
         self._streams: dict[str, Stream] = {}  # those that the engine has not ended
-        self._handles: WeakValueDictionary[str, Stream] = WeakValueDictionary()  # those that somebody may still read
 
     # life
 
@@ -133,8 +131,10 @@ class EngineClient:
         """The engine's figures after its latest step; counters begin again when the engine is restarted."""
         return self._stats
 
-    def submit(self, request: Request) -> Stream:
-        """Send a request to the engine; a queue that is full shows when the stream is read.
+    def submit(self, request: Request, take: Take) -> Stream:
+        """Send a request to the engine; whatever becomes of it goes to `take`, which raises nothing.
+
+        A queue that is full may show there, too.
 
         Raises:
             InvalidRequestError, ContextLengthError: it can never run. UnavailableError: no requests are taken now.
@@ -149,9 +149,7 @@ class EngineClient:
         if request.id in self._streams:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         now = time.perf_counter()
-        stream = self._streams[request.id] = self._handles[request.id] = Stream(
-            request, self._engine.send, self._on_usage, now
-        )
+        stream = self._streams[request.id] = Stream(request, take, self._engine.send, self._on_usage, now)
         self._engine.send(Submit(request, now))
         return stream
 
@@ -160,21 +158,6 @@ class EngineClient:
         if engine.state == "failed":
             return UnavailableError(f"The engine has failed for good: {engine.detail}", remedy=_SOON)
         return UnavailableError(f"The engine is {engine.state}.", remedy=_SOON, retry_after_s=engine.back_s)
-
-    def cancel(self, request_id: str, *, at_token: int | None = None) -> None:
-        """`Stream.cancel` by id."""
-        if (stream := self._handles.get(request_id)) is not None:
-            stream.cancel(at_token)
-
-    def finish(self, request_id: str, *, at_token: int, reason: FinishReason = "stop") -> None:
-        """`Stream.finish` by id."""
-        if (stream := self._handles.get(request_id)) is not None:
-            stream.finish(at_token, reason)
-
-    def end_thought(self, request_id: str) -> None:
-        """`Stream.end_thought` by id."""
-        if (stream := self._handles.get(request_id)) is not None:
-            stream.end_thought()
 
     # from the engine
 

@@ -153,26 +153,30 @@ class FrameReader(Generic[Message]):
         Raises:
             EngineError: the bytes are not frames.
         """
-        buffer = self._buffer
-        buffer += data
-        start = 0
+        rest = self._buffer
+        if rest:  # the beginning of a frame; else whole frames are read where they are
+            rest += data
+        found, start = rest or data, 0
         try:
-            while len(buffer) - start >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(buffer, start)
+            while len(found) - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(found, start)
                 if length > MAX_FRAME_BYTES:
                     raise EngineError(
                         f"A frame of {length} bytes came from the other process; {MAX_FRAME_BYTES} is the most."
                     )
                 end = start + _LENGTH.size + length
-                if len(buffer) < end:
+                if len(found) < end:
                     break
-                payload = bytes(buffer[start + _LENGTH.size : end])
+                payload = found[start + _LENGTH.size : end]
                 start = end
                 yield self._decode(payload)
         finally:
-            del buffer[:start]
+            if found is rest:
+                del rest[:start]
+            else:
+                rest += data[start:]
 
-    def _decode(self, payload: bytes) -> Message:
+    def _decode(self, payload: bytes | bytearray) -> Message:
         try:
             return self._decoder.decode(payload)
         except msgspec.MsgspecError as error:

@@ -1,6 +1,6 @@
-"""Stream: one sequence as the HTTP process sees it: an async iterator of deltas, and a state machine of seven states.
+"""Stream: one sequence as the HTTP process sees it: hands deltas to its reader as they come; a machine of seven states.
 
-Knows frames to send, but no socket and no process. Deltas that nobody has read yet are merged, so a slow reader costs
+Knows frames to send, but no socket and no process. While its reader pauses, deltas are merged, so a slow reader costs
 one delta of memory and never holds up the engine. Where that delta gets long the engine is asked to hold the sequence,
 until it is read: it shall not compute for nobody.
 
@@ -18,20 +18,20 @@ certain that no `finish` will change it; a sequence that the engine never accept
 
 from __future__ import annotations
 
-import asyncio
 import math
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from undiced.core.errors import UndicedError
 from undiced.remote.frames import Cancel, EndThought, Finish, Hold
 from undiced.serve.delta import Delta
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from undiced.core.errors import UndicedError
     from undiced.serve.request import Request
+
+Take = Callable[[Delta | UndicedError], None]  # hears what becomes of a sequence
 
 
 class State(Enum):
@@ -58,19 +58,21 @@ _ENDED = {
 UNREAD_MOST = 128  # tokens; an engine needs about a second for them
 _LISTENING = (State.SENT, State.RUNNING)
 _DEAF = (State.SENT_DEAF, State.DEAF)
+_RUNNING = State.RUNNING  # looked up once: members of an enumeration are slow
 
 
 class Stream:
-    """Iterate to the end, or call `cancel`.
+    """Everything about the sequence goes to `take`, one call after another, never from within `submit`.
 
-    The last delta has `usage` and no tokens: whoever reads it has seen all tokens and can no longer `finish`. An
-    engine failure raises EngineError instead, after the tokens that came before it.
+    The last delta has `usage` and no tokens: whoever takes it has seen all tokens and can no longer `finish`. Of a
+    failure `take` gets the error instead, after the tokens that came before it. Nothing follows either.
     Whatever happens, `on_usage` is called exactly once if the engine accepted the sequence.
     """
 
     def __init__(
         self,
         request: Request,
+        take: Take,
         send: Callable[[Cancel | Finish | Hold | EndThought], None],
         on_usage: Callable[[UsageEvent], None],
         now: float,
@@ -78,57 +80,44 @@ class Stream:
         self.request = request
         self.state = State.SENT
         self.usage: UsageEvent | None = None
+        self._take = take
         self._send = send
         self._on_usage = on_usage
         self._submitted_s = now
         self._first_s: float | None = None
         self._received = 0
         self._handed = 0  # tokens that the reader has got
+        self._paused = False
         self._held = False
         self._pending: Delta | None = None
         self._error: UndicedError | None = None
         self._account: UsageEvent | None = None  # the engine's, before the reader's end cuts it
         self._cut: tuple[int, FinishReason] | None = None
-        self._waiter: asyncio.Future[None] | None = None
 
     # for the reader
 
-    def __aiter__(self) -> Stream:
-        return self
+    def pause(self) -> None:
+        """Hand out nothing until `resume`; the reader is behind."""
+        self._paused = True
 
-    async def __anext__(self) -> Delta:
-        while self._pending is None:
-            if self.state is State.OVER:
-                raise StopAsyncIteration
-            if self.state in (State.ENDED, State.SETTLED):
-                self._close()
-                raise self._error or StopAsyncIteration
-            await self._wait()
-        delta, self._pending = self._pending, None
-        self._handed += len(delta.tokens)
-        if delta.usage is None:
-            if self._held:
-                self._hold(held=False)
-            return delta
-        if delta.speaks:
-            tokens, self._pending = delta.split()
-            return tokens
-        self._close()
-        delta.usage = self.usage
-        return delta
+    def resume(self) -> None:
+        """Hand out what came meanwhile, as one delta, and then what comes. The reader may pause in the midst of it."""
+        self._paused = False
+        self._flow()
 
     def cancel(self, at_token: int | None = None) -> None:
-        """End the sequence because nobody reads it any more. No effect if the last delta has been read.
+        """End the sequence because nobody reads it any more, and pause no more. No effect if the last delta was taken.
 
         It counts `at_token` tokens, by default those that were handed out.
         """
         at_token = self._handed if at_token is None else at_token
         self._leave(at_token, "cancelled", Cancel(self.request.id))
+        self.resume()
 
     def finish(self, at_token: int, reason: FinishReason = "stop") -> None:
         """End the sequence as if it had stopped after `at_token` tokens; later ones are neither handed out nor counted.
 
-        Iteration goes on to one last delta, with the account and no tokens. No effect if the last delta has been read.
+        One last delta follows, with the account and no tokens. No effect if the last delta was taken.
         """
         self._leave(at_token, reason, Finish(self.request.id, at_token, reason))
 
@@ -152,6 +141,24 @@ class Stream:
         self._held = held
         self._send(Hold(self.request.id, held))
 
+    def _flow(self) -> None:
+        """Hand out what there is. The reader may pause, finish or cancel while it takes."""
+        while not self._paused and (delta := self._pending) is not None:
+            self._pending = None
+            if delta.usage is not None and not delta.speaks:
+                self._close()
+                delta.usage = self.usage
+            else:
+                self._handed += len(delta.tokens)
+                if delta.usage is not None:
+                    delta, self._pending = delta.split()
+                elif self._held:
+                    self._hold(held=False)
+            self._take(delta)
+        if not self._paused and self._error is not None and self.state in (State.ENDED, State.SETTLED):
+            self._close()
+            self._take(self._error)
+
     def _close(self) -> None:
         """The reader has got to the end."""
         if self.state is State.ENDED:
@@ -170,13 +177,6 @@ class Stream:
             self.usage = account if self._cut is None else account.cut(*self._cut)
             self._on_usage(self.usage)
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _last(self, usage: UsageEvent) -> Delta:
         """The last delta after `finish` or `cancel`: no tokens, the front end's reason if it gave one."""
         reason = self._cut[1] if self._cut is not None else usage.finish_reason
@@ -190,9 +190,14 @@ class Stream:
 
     def push(self, delta: Delta, now: float) -> bool:
         """Take in what a step made of the sequence; False if that was the last."""
-        self._received += len(delta.tokens)
-        if self._first_s is None and delta.tokens:
+        count = len(delta.tokens)
+        self._received += count
+        if self._first_s is None and count:
             self._first_s = now
+        if self.state is _RUNNING and not self._paused and delta.usage is None:  # so nothing is pending
+            self._handed += count
+            self._take(delta)
+            return True
         deaf = self.state in _DEAF
         if not deaf:
             self._pending = delta if self._pending is None else _merge(self._pending, delta)
@@ -203,7 +208,7 @@ class Stream:
             self._enter(_ENDED[self.state])
         elif not (deaf or self._held) and self._received - self._handed > UNREAD_MOST:
             self._hold(held=True)
-        self._wake()
+        self._flow()
         return delta.usage is None
 
     def fail(self, error: UndicedError, account: UsageEvent | None, now: float, source: str = "") -> None:
@@ -221,7 +226,7 @@ class Stream:
         else:
             self._error = error
         self._enter(_ENDED[self.state])
-        self._wake()
+        self._flow()
 
     def _estimate(self, now: float, source: str) -> UsageEvent:
         """The account of a sequence whose engine died without giving one."""
@@ -240,10 +245,6 @@ class Stream:
             prompt_shared=self.request.prompt_shared,
             tag=self.request.tag,
         )
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 def _merge(earlier: Delta, later: Delta) -> Delta:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from undiced.core.errors import EngineError, QueueFullError
 from undiced.remote.client import Health
 from undiced.remote.frames import Cancel, Finish, Hold
-from undiced.remote.stream import Stream
+from undiced.remote.stream import Stream, Take
 from undiced.serve import Delta, EngineStats, FinishReason, Request, UsageEvent
 
 
@@ -39,24 +39,17 @@ class EagerEngine:
     _task: asyncio.Task[None] | None = None
     _orders: list[Cancel | Finish | Hold] = field(default_factory=list)
 
-    def submit(self, request: Request) -> Stream:
+    def submit(self, request: Request, take: Take) -> Stream:
         """Queue a sequence."""
         if len(self.running) >= self.room:
             raise QueueFullError("The queue is full.", retry_after_s=1.0)
-        stream = Stream(request, self._orders.append, self._account, 0.0)
+        stream = Stream(request, take, self._orders.append, self._account, 0.0)
         self.streams[request.id] = self.running[request.id] = stream
         self.requests[request.id] = request
         self.made[request.id] = 0
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return stream
-
-    def finish(self, request_id: str, *, at_token: int, reason: FinishReason) -> None:
-        self.streams[request_id].finish(at_token, reason)
-
-    def cancel(self, request_id: str, *, at_token: int) -> None:
-        if request_id in self.streams:
-            self.streams[request_id].cancel(at_token)
 
     def stats(self) -> EngineStats:
         return EngineStats()

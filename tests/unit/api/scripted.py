@@ -11,10 +11,12 @@ from types import MappingProxyType
 
 from undiced.api.app import build_app
 from undiced.api.deployment import Deployment, ModelCard
+from undiced.api.exchange import OUTLET
 from undiced.api.service import Service
 from undiced.api.settings import Settings
 from undiced.core.errors import UndicedError
 from undiced.remote.client import Health
+from undiced.remote.stream import Take
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
 from undiced.text.formats import Dialect
 
@@ -83,7 +85,13 @@ class ScriptedEngine:
     on_usage: Callable[[UsageEvent], None] = lambda _: None
     health: Health = field(default_factory=lambda: Health("ready", 1.0, "", 0))
 
-    async def submit(self, request: Request) -> AsyncIterator[Delta]:
+    def submit(self, request: Request, take: Take) -> ScriptedSequence:
+        sequence = ScriptedSequence(self, request.id)
+        sequence.task = asyncio.create_task(sequence.hand(self.deltas(request), take))
+        return sequence
+
+    async def deltas(self, request: Request) -> AsyncIterator[Delta]:
+        """What is said of a request."""
         self.submitted.append(request)
         if self.error is not None and self.fail_at is None:
             raise self.error
@@ -141,18 +149,45 @@ class ScriptedEngine:
         self.on_usage(event)
         return event
 
-    def finish(self, request_id: str, *, at_token: int, reason: str) -> None:
-        self.cuts[request_id] = (at_token, reason)
-
-    def cancel(self, request_id: str, *, at_token: int) -> None:
-        self.cancelled.append(request_id)
-        self.cuts.setdefault(request_id, (at_token, "cancelled"))
-
-    def end_thought(self, request_id: str) -> None:
-        self.thoughts_ended.append(request_id)
-
     def stats(self) -> EngineStats:
         return EngineStats(running=1, waiting=2, pages=10, pages_used=4, pages_cached=1)
+
+
+@dataclass
+class ScriptedSequence:
+    """A sequence of a scripted engine: hands out its deltas one after another."""
+
+    engine: ScriptedEngine
+    name: str
+    flows: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    async def hand(self, deltas: AsyncIterator[Delta], take: Take) -> None:
+        self.flows.set()
+        try:
+            async for delta in deltas:
+                await self.flows.wait()
+                if delta.usage is not None or self.name not in self.engine.cancelled:
+                    take(delta)
+        except UndicedError as error:
+            take(error)
+
+    def pause(self) -> None:
+        self.flows.clear()
+
+    def resume(self) -> None:
+        self.flows.set()
+
+    def finish(self, at_token: int, reason: str = "stop") -> None:
+        self.engine.cuts[self.name] = (at_token, reason)
+
+    def cancel(self, at_token: int) -> None:
+        self.engine.cancelled.append(self.name)
+        self.engine.cuts.setdefault(self.name, (at_token, "cancelled"))
+        self.flows.set()
+
+    def end_thought(self) -> None:
+        self.engine.thoughts_ended.append(self.name)
 
 
 @dataclass
@@ -189,6 +224,27 @@ class Reply:
                 rows += len((choice["logprobs"] or {"tokens": []})["tokens"])
                 seen[choice["index"]] = (rows, choice["finish_reason"] or finish)
         return seen
+
+
+@dataclass
+class SlowOutlet:
+    """An outlet whose client takes some turns of the event loop for each write."""
+
+    write: Callable[[bytes], None]
+    turns: int
+    ready: Callable[[], None] = lambda: None
+
+    def put(self, body: bytes) -> bool:
+        self.write(body)
+        if self.turns:
+            self.wait(self.turns)
+        return not self.turns
+
+    def wait(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self.wait, turns - 1)
+        else:
+            self.ready()
 
 
 @dataclass
@@ -245,21 +301,24 @@ class Caller:
             await gone.wait()
             return {"type": "http.disconnect"}
 
+        def write(body: bytes) -> None:
+            assert reply.status and not done, "a body outside the response"
+            if body:
+                reply.writes.append(body)
+            if leave_after is not None and len(reply.writes) >= leave_after:
+                gone.set()
+
         async def send(message: dict) -> None:
             nonlocal done
             if message["type"] == "http.response.start":
                 assert not reply.status, "the response was started twice"
                 reply.status = message["status"]
                 reply.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-            else:
-                assert reply.status and not done, "a body outside the response"
-                done = not message.get("more_body", False)
-                if message.get("body"):
-                    reply.writes.append(message["body"])
-                if leave_after is not None and len(reply.writes) >= leave_after:
-                    gone.set()
-                for _ in range(turns_per_write if message.get("more_body") else 0):
-                    await asyncio.sleep(0)
+                return
+            write(message.get("body", b""))
+            done = not message.get("more_body", False)
+            for _ in range(turns_per_write if not done else 0):
+                await asyncio.sleep(0)
 
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
         scope = {
@@ -278,6 +337,7 @@ class Caller:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
+        scope[OUTLET] = SlowOutlet(write, turns_per_write)
         await self.app(scope, receive, send)  # type: ignore[operator]
         assert done, "the response was never finished"
         return reply

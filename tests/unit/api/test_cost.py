@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 from scripted import ByteTokenizer
 
+from undiced.remote.stream import Stream
 from undiced.serve import Delta, UsageEvent
 from undiced.text.formats import dialect_of
 
@@ -19,12 +21,22 @@ CALL = b'<tool_call>{"name": "f", "arguments": {"a": "'
 
 
 def deltas(begin: bytes):
-    async def submit(request):
-        for token in (begin + b"tok_" * TOKENS)[:TOKENS]:
-            yield Delta(request.id, [token])
-        yield Delta(
-            request.id, [], [], [], "length", None, UsageEvent(request.id, "length", 1, 0, TOKENS, 0, 0, 1, 0, "host")
-        )
+    def submit(request, take):
+        stream = Stream(request, take, lambda _: None, lambda _: None, 0.0)
+        asyncio.get_running_loop().call_soon(emit, request.id, stream)
+        return stream
+
+    def emit(name, stream):
+        stream.accept()
+        tokens = (begin + b"tok_" * TOKENS)[:TOKENS]
+        stream.push(Delta(name, [tokens[0]]), 0.0)
+        asyncio.get_running_loop().call_later(0.001, rest, name, stream, tokens[1:])
+
+    def rest(name, stream, tokens):
+        for token in tokens:
+            stream.push(Delta(name, [token]), 0.0)
+        usage = UsageEvent(name, "length", 1, 0, TOKENS, 0, 0, 1, 0, "host")
+        stream.push(Delta(name, finish_reason="length", usage=usage), 0.0)
 
     return submit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.reader import Reader
 
 from undiced.core.errors import EngineError, QueueFullError
 from undiced.remote.frames import Cancel, Finish, Hold
@@ -18,7 +19,9 @@ class Bench:
     def __init__(self) -> None:
         self.sent: list[Cancel | Finish | Hold] = []
         self.reported: list[UsageEvent] = []
-        self.stream = Stream(Request("a", (1, 2), 99), self.sent.append, self.reported.append, now=1.0)
+        request = Request("a", (1, 2), 99)
+        self.reader = Reader(lambda take: Stream(request, take, self.sent.append, self.reported.append, now=1.0))
+        self.stream = self.reader.stream
         self.made = 0
 
     def token(self, *tokens: int) -> None:
@@ -31,7 +34,7 @@ class Bench:
         assert not self.stream.push(Delta("a", [9] * tokens, finish_reason=reason, usage=usage), now=3.0)
 
     async def read(self) -> list[Delta]:
-        return [delta async for delta in self.stream]
+        return [delta async for delta in self.reader]
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ async def test_a_reader_that_waits_gets_each_token_as_it_comes(bench: Bench) -> 
 
 async def test_finish_stops_the_engine_and_what_comes_later_is_not_counted(bench: Bench) -> None:
     bench.token(1, 2, 3)
-    assert (await anext(bench.stream)).tokens == [1, 2, 3]
+    assert (await anext(bench.reader)).tokens == [1, 2, 3]
     bench.token(4)
     bench.stream.finish(2)
     bench.token(5)
@@ -79,7 +82,7 @@ async def test_finish_stops_the_engine_and_what_comes_later_is_not_counted(bench
 async def test_finish_counts_right_even_after_the_engine_has_ended(bench: Bench) -> None:
     bench.token(1, 2, 3)
     bench.end(tokens=1)
-    assert (await anext(bench.stream)).tokens == [1, 2, 3, 9]
+    assert (await anext(bench.reader)).tokens == [1, 2, 3, 9]
     bench.stream.finish(1)
     (last,) = await bench.read()
     assert bench.sent == []
@@ -106,7 +109,7 @@ async def test_cancel_counts_what_was_handed_out_or_what_the_reader_says(
     bench: Bench, at_token: int | None, counted: int
 ) -> None:
     bench.token(1, 2)
-    await anext(bench.stream)
+    await anext(bench.reader)
     bench.token(3, 4)
     bench.end()
     bench.stream.cancel(at_token)
@@ -121,9 +124,9 @@ async def test_cancel_counts_what_was_handed_out_or_what_the_reader_says(
 async def test_a_failure_comes_after_the_tokens_and_is_accounted(bench: Bench) -> None:
     bench.token(1, 2)
     bench.stream.fail(EngineError("gone"), None, now=5.0, source="host")
-    assert (await anext(bench.stream)).tokens == [1, 2]
+    assert (await anext(bench.reader)).tokens == [1, 2]
     with pytest.raises(EngineError, match="gone"):
-        await anext(bench.stream)
+        await anext(bench.reader)
     (usage,) = bench.reported
     assert (usage.finish_reason, usage.prompt_tokens, usage.completion_tokens) == ("error", 2, 2)
     assert (usage.prompt_s, usage.completion_s, usage.source) == (1.0, 3.0, "host")
@@ -138,7 +141,7 @@ async def test_a_failure_after_cancel_is_accounted_too(bench: Bench) -> None:
 
 async def test_a_failure_after_a_stop_string_takes_nothing_from_the_answer(bench: Bench) -> None:
     bench.token(1, 2, 3)
-    await anext(bench.stream)
+    await anext(bench.reader)
     bench.stream.finish(2)
     bench.stream.fail(EngineError("gone"), None, now=5.0)
     (last,) = await bench.read()
@@ -148,7 +151,7 @@ async def test_a_failure_after_a_stop_string_takes_nothing_from_the_answer(bench
 
 async def test_a_cancel_after_a_failure_is_an_error_of_what_was_handed_out(bench: Bench) -> None:
     bench.token(1)
-    await anext(bench.stream)
+    await anext(bench.reader)
     bench.token(2)
     bench.stream.fail(EngineError("gone"), None, now=5.0)
     bench.stream.cancel()
@@ -157,7 +160,7 @@ async def test_a_cancel_after_a_failure_is_an_error_of_what_was_handed_out(bench
 
 async def test_a_refusal_is_raised_and_accounts_for_nothing() -> None:
     bench = Bench()
-    waiting = asyncio.ensure_future(anext(bench.stream))
+    waiting = asyncio.ensure_future(anext(bench.reader))
     await asyncio.sleep(0)
     bench.stream.fail(QueueFullError("full", retry_after_s=1.0), None, now=2.0)
     with pytest.raises(QueueFullError):
@@ -170,10 +173,10 @@ async def test_the_engine_holds_a_sequence_while_its_reader_is_far_behind(bench:
     for token in range(UNREAD_MOST + 20):
         bench.token(token)
     assert bench.sent == [Hold("a", True)]
-    assert len((await anext(bench.stream)).tokens) == UNREAD_MOST + 20
+    assert len((await anext(bench.reader)).tokens) == UNREAD_MOST + 20
     assert bench.sent == [Hold("a", True), Hold("a", False)]
     bench.token(1)
-    assert (await anext(bench.stream)).tokens == [1]
+    assert (await anext(bench.reader)).tokens == [1]
     bench.token(*range(UNREAD_MOST + 1))
     bench.end()
     assert bench.sent[2:] == [Hold("a", True)]
