@@ -89,13 +89,7 @@ def test_a_file_that_may_not_be_written(sqlite_template: Path, pepper: str) -> N
         try:
             if root:
                 os.seteuid(65534)
-            accounts = Accounts(str(place))
-            told = pytest.raises(
-                DatabaseError, match=r"can't be written. Give this user the right to write it, and the"
-            )
-            with told:
-                accounts.organizations.create(OPERATOR, "acme")
-            accounts.close()
+            assert "can't be written. Give this user the right to write it, and the folder" in opened(str(place))
         finally:
             if root:
                 os.seteuid(0)
