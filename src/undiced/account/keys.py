@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, false, insert, or_, select, update
 
 from undiced.account import reach
 from undiced.account.actor import Actor, may_have_keys
@@ -108,7 +108,7 @@ class Keys:
         with self._database.read() as transaction:
             here = [self._here(transaction, actor, org, project)]
             if name is not None:
-                here.append(KEYS.c.name == name)
+                here.append(KEYS.c.name == name if name.isprintable() else false())
             if not ended:
                 here += [or_(end.is_(None), end > transaction.now) for end in _ENDS]
             if after is not None:
