@@ -243,6 +243,20 @@ TRANSCRIPTS = {
         ],
         FORMATS["gemma"].MARKS,
     ),
+    "gemma, thinking": Transcript(
+        "gemma",
+        "<|channel>thought\nA <|tool_call> is a token.\n<channel|><|tool_call>call:now{}<tool_call|>",
+        [("reasoning", "A <|tool_call> is a token."), NOW],
+        (*FORMATS["gemma"].MARKS, "<|channel>", "<channel|>"),
+        "channel",
+    ),
+    "gemma, two thoughts": Transcript(
+        "gemma",
+        "<|channel>thought\na<channel|>So <|channel>thought\nb\n<channel|>4.",
+        [("reasoning", "a"), ("content", "So"), ("reasoning", "b"), ("content", "4.")],
+        ("<|channel>", "<channel|>"),
+        "channel",
+    ),
     "gemma, no call": Transcript(
         "gemma",
         "a <|tool_call>now{}<tool_call|>",

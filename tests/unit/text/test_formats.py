@@ -138,6 +138,7 @@ def test_formats_are_found_by_template_and_tokens() -> None:
         "<|channel|><|message|> </think>": ("harmony", None),
         f"{FORMATS['deepseek'].MARKS[0]}{FORMATS['deepseek'].MARKS[4]}</think>": ("deepseek", "think"),
         '<|tool_call>call:{{ name }}{<|"|>': ("gemma", None),
+        '<|tool_call>call:{{ name }}{<|"|> <|channel>thought <channel|>': ("gemma", "channel"),
         '{"name": x, "parameters": y}': ("llama", None),
         "[func_name1(params_name1=1)]": ("pythonic", None),
         "{{ messages }}": ("", None),
@@ -152,6 +153,8 @@ def test_formats_are_found_by_template_and_tokens() -> None:
 
 def test_a_prompt_may_open_a_thought() -> None:
     made = dialect_of("<think></think>", Marked())
+    gemma = dialect_of("<channel|>", Marked())
+    assert gemma.opens("<|channel>thought\n") and not gemma.opens("<|channel>thought\n<channel|>")
     assert made.opens("<|im_start|>assistant\n<think>\n") and not made.opens("<think>\n\n</think>\n\n")
 
 

@@ -18,6 +18,7 @@ from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions,
 if TYPE_CHECKING:
     from undiced.text.formats.calls import Tool, Tools
 
+_TOKENS = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")  # of the marks of thoughts
 NONE = "none"  # the name of no format
 Has = Callable[[str], bool]  # whether a vocabulary has a token of that name
 Encode = Callable[[str], Sequence[int]]  # a text with marks to token ids
@@ -79,6 +80,7 @@ THOUGHTS: Mapping[str, Thoughts] = {
         Thoughts("think", "<think>", "</think>", "\n\n"),
         Thoughts("bracket", "[THINK]", "[/THINK]"),
         Thoughts("seed", "<seed:think>", "</seed:think>"),
+        Thoughts("channel", "<|channel>thought\n", "<channel|>"),
     )
 }
 
@@ -224,7 +226,7 @@ def dialect_of(
     thought = thoughts or next((row.name for row in THOUGHTS.values() if row.end in source), NONE)
     format_ = FORMATS.get(name)
     row = None if format_ is harmony else THOUGHTS.get(thought)
-    marks = (*(format_.MARKS if format_ else ()), *((row.start, row.end) if row else ()))
+    marks = (*(format_.MARKS if format_ else ()), *(_TOKENS.findall(row.start + row.end) if row else ()))
     found = {mark: token for mark in marks if (token := vocabulary.id_of(mark)) in vocabulary.control}
     ids = {mark: token for mark, token in found.items() if token is not None}
     return Dialect("" if format_ is None else name, format_, row, spelled(marks, ids), ids, raw)

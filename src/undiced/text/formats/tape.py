@@ -122,7 +122,7 @@ class Tape:
 
     def meets(self, *names: str) -> Step[str]:
         """The mark that comes next, taken; empty if none of these does."""
-        spelled = {self._marks.get(name, name): name for name in names}
+        spelled = {self._spelled(name): name for name in names}
         while True:
             found = next((mark for mark in spelled if self.text.startswith(mark)), None)
             if found is not None:
@@ -136,7 +136,7 @@ class Tape:
         """Hand text to `put`, as soon as it is certain, up to the first of these marks, which is taken unless it shall
         be left; returns its name, or nothing at the end.
         """
-        spelled = tuple(self._marks.get(name, name) for name in names)
+        spelled = tuple(map(self._spelled, names))
         found, begun, firsts = _patterns(spelled)
         while True:
             if firsts.search(self.text) is None:  # most text is nowhere near a mark
@@ -176,6 +176,14 @@ class Tape:
         except NotJsonError:
             raise NotACallError from None
 
+    def _spelled(self, name: str) -> str:
+        """A mark as it comes: one may hold control tokens and text."""
+        if (sign := self._marks.get(name)) is not None:
+            return sign
+        for mark, sign in self._marks.items():
+            name = name.replace(mark, sign)
+        return name
+
     # What is told
 
     def content(self, *names: str) -> Step[str]:
@@ -184,7 +192,7 @@ class Tape:
         """
         yield from self.opening()
         thoughts = self._options.thoughts
-        start = thoughts.start if thoughts is not None and thoughts.start in self._marks else None
+        start = thoughts.start if thoughts is not None and self._spelled(thoughts.start) != thoughts.start else None
         marks = names if start is None else (*names, start)
         while True:
             mark = yield from self.until(self.talk, *marks)
@@ -280,7 +288,7 @@ class Tape:
 
     def keep(self, mark: str = "") -> None:
         """Remember what is taken from here on; it may have to be given back. mark: taken already."""
-        self._kept = [self._marks.get(mark, mark)]
+        self._kept = [self._spelled(mark)]
         if mark:
             self.runs.append(Run("tool_call", ""))
 
