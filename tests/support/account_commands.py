@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -40,9 +39,9 @@ class Keyboard(io.StringIO):
         return True
 
 
-def typing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: Path) -> Typed:
+def typing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database: str) -> Typed:
     """Types command lines; the environment names the database."""
-    monkeypatch.setenv("UNDICED_DB", str(database))
+    monkeypatch.setenv("UNDICED_DB", database)
 
     def typed(line: str, *, given: str = "", terminal: bool = False) -> Said:
         monkeypatch.setattr(sys, "argv", ["undiced", *shlex.split(line)])

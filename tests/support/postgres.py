@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = "TESTS_POSTGRES"  # where it lies; set for the processes of a run
-REQUIRED = "UNDICED_TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
+REQUIRED = "TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
 MISSING = "PostgreSQL is not installed, so NOTHING IS TESTED ON IT. As root: apt-get install -y postgresql"
 _OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=80"
 

@@ -81,7 +81,7 @@ def _sound(database: Database, what: str, pragma: str, alive: Callable[[], None]
     faults = [" ".join(map(str, row)) for row in rows if tuple(row) != ("ok",)]
     if not faults:
         return Finding(what, "whole")
-    remedy = "Restore a backup, or save what can be read: sqlite3 FILE .recover."
+    remedy = "Restore a copy that undiced db backup made, or save what can be read: sqlite3 FILE .recover."
     return Finding(what, f"damaged: {'; '.join(faults)}.", remedy)
 
 
@@ -118,7 +118,7 @@ def _pepper(database: Database, pepper_file: Path | None) -> Finding:
         fitting_pepper(database, pepper_file, create=False)
     except DatabaseError as error:
         return Finding("pepper", error.message, error.remedy)
-    return Finding("pepper", "the one of the keys")
+    return Finding("pepper", "fits the keys")
 
 
 def counts(database: Database) -> dict[str, int]:

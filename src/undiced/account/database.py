@@ -159,6 +159,9 @@ class Database:
             return DatabaseError(f"{self.shown} {self._closed()}.", remedy="Give another file with --db.")
         if "not a database" in words:
             return DatabaseError(f"{self.shown} is no SQLite database.", remedy="Give another file with --db.")
+        if "malformed" in words:
+            remedy = "Restore a copy that undiced db backup made."
+            return DatabaseError(f"{self.shown} is damaged.", remedy=remedy)
         if "full" in words or "No space" in words:
             return DatabaseError(f"The disk of {self.shown} is full.", remedy="Make room on it.")
         return DatabaseError(f"{self.shown} can't be used: {words}.", remedy="See: undiced db check.")

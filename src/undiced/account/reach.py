@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from undiced.account.actor import Actor
     from undiced.account.database import Transaction
 
+_LISTS = {"invitation": "member invitations"}  # the commands that are not called after what they list
+
 
 def organization(transaction: Transaction, actor: Actor, ref: str, *, active: bool = False) -> Organization:
     """An organization by its name or id. `active`: it has to be one that is not archived.
@@ -110,7 +112,8 @@ def one(transaction: Transaction, query: Select[tuple[object, ...]]) -> RowMappi
 
 def unknown(what: str, ref: str, param: str) -> UnknownNameError:
     """The error for a name that names nothing."""
-    return UnknownNameError(f"There is no {what} '{ref[:80]}'.", remedy=f"See: undiced {param} list.", param=param)
+    command = _LISTS.get(param, f"{param} list")
+    return UnknownNameError(f"There is no {what} '{ref[:80]}'.", remedy=f"See: undiced {command}.", param=param)
 
 
 def archived(what: str, name: str) -> ArchivedError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,7 @@ Org = Annotated[
     typer.Option("--org", help="The organization; may be left out if there is one alone.", show_default=False),
 ]
 All = Annotated[bool, typer.Option("--all", "-a", help="Also those that are archived or have ended.")]
+_ASKED_FIRST = ("key create",)  # it has most of the options that are set for accounts
 _MANY = 8  # organizations that an error lists
 
 
@@ -83,10 +85,11 @@ class Place:
 
     def url(self, *, create: bool = False) -> str:
         """The database that is meant; `create`: the usual one gets its folder."""
-        from undiced.cli.commands import all_built
+        from undiced.cli.commands import all_built, built
         from undiced.cli.environment import unknown_variables, unread
 
-        for name, near in unknown_variables(all_built()).items():  # it may have been meant to name the database
+        commands = chain(map(built, _ASKED_FIRST), all_built())
+        for name, near in unknown_variables(commands).items():  # it may have been meant to name the database
             typer.echo(printable(unread(name, near)), err=True)
         return self.where(create=create)
 

@@ -36,12 +36,14 @@ def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool 
     """The key that is meant by its id, its name, or its whole text; `replaced`: one that was rotated may be, too.
 
     Raises:
-        UnknownNameError: there is none. InvalidRequestError: several are called that.
+        UnknownNameError: there is none. InvalidRequestError: several are called that, or it is a mistyped key.
     """
     from undiced.account.errors import UnknownNameError
     from undiced.account.secret_text import SecretText
 
     text = SecretText.parse(ref.strip(), "uk")
+    if text is None and ref.startswith("uk-"):  # it may be a secret: it is not repeated
+        raise InvalidRequestError("This is no whole key.", remedy="Give its id: the 12 characters after uk-.")
     try:
         return accounts.keys.show(operator(), ref if text is None else text.id)
     except UnknownNameError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LABEL = 15  # columns
-_WHOLE = ("ID", "CREATED", "TIME", "EXPIRES", "LAST USED")  # a line's end would break them
+_WHOLE = ("ID", "KIND", "SECRET", "STATE", "DID", "CREATED", "TIME", "EXPIRES", "LAST USED")  # stay on a line
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) -> None:
