@@ -4,6 +4,7 @@ it is made once: a file is copied, a server's database emptied.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from undiced.account.actor import Actor
 from undiced.account.database import Database
 from undiced.account.tables import METADATA
 
+COUNT = itertools.count()  # of databases that this process makes, in whichever folder's fixtures
 PEPPER = "pepper-of-the-tests-" + "x" * 32
 OPERATOR = Actor.operator("tests")
 
@@ -30,14 +32,12 @@ class Server:
         self._folder = folder
         url = self.url("postgres").replace(":", "+psycopg:", 1)
         self._engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
-        self._count = 0
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._folder}"
 
     def make(self) -> str:
-        self._count += 1
-        name = f"t{os.getpid()}_{self._count}"
+        name = f"t{os.getpid()}_{next(COUNT)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY")
         return name
 
