@@ -109,7 +109,10 @@ _READ = {  # what is asked for with GET: (summary, media type)
     "/v1/models": ("The models that are served.", "application/json"),
     "/v1/models/{model_id}": ("One of them.", "application/json"),
     "/v1/tcp_warming": ("Opens a connection early.", "application/json"),
-    "/health": ("Whether requests are taken; needs no key.", "application/json"),
+    "/health": (
+        "Whether requests are taken; `model` in the query asks about one of several; needs no key.",
+        "application/json",
+    ),
     "/metrics": ("Figures for Prometheus.", "text/plain"),
     "/props": ("Facts about a model and its server; `model` in the query names one of several.", "application/json"),
     "/version": ("The server's version.", "application/json"),
@@ -168,7 +171,7 @@ def _paths() -> Schema:
             get["security"] = [{}]
         if "{" in path:
             get["parameters"] = [{"name": "model_id", "in": "path", "required": True, "schema": {"type": "string"}}]
-        if path == "/props":
+        if path in ("/health", "/props"):
             get["parameters"] = [{"name": "model", "in": "query", "schema": {"type": "string"}}]
         paths[path] = {"get": get}
     return paths

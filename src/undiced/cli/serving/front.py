@@ -6,7 +6,7 @@ A further way to know who asks stands here as an option and in `Front.guarded`.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +41,7 @@ class Front:
     ] = None
     api_key: Annotated[
         str | None, typer.Option(help="A key that requests have to carry; better given as UNDICED_API_KEY.")
-    ] = None
+    ] = field(default=None, repr=False)
     auth: Annotated[
         bool, typer.Option("--auth", help="Ask for keys of accounts, see undiced key; --db says where those are.")
     ] = False
