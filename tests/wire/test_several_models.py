@@ -101,7 +101,7 @@ def one_is_lost_for_good(server: Server, client: openai.OpenAI) -> None:
     whole = httpx.get(f"{server.url}/health")
     assert (whole.status_code, whole.json()["model"]) == (503, "weak")
     assert whole.json()["models"] == {"steady": "ready", "weak": "failed"}
-    with pytest.raises(openai.InternalServerError, match="failed for good") as refused:
+    with pytest.raises(openai.InternalServerError, match="The engine of weak has failed for good") as refused:
         ask(client, "weak")
     assert refused.value.status_code == 503
     assert ask(client, "steady") == 8

@@ -33,7 +33,7 @@ class Metrics:
         self.stream_errors = Counter(
             "undiced_stream_errors",
             "Streams that ended with an error after they had begun.",
-            ["code"],
+            ["model", "code"],
             registry=self.registry,
         )
         self.sequences = Counter(

@@ -153,7 +153,7 @@ class AnswerResponse(Response):
             await response(scope, receive, send)
             return
         self._over = True
-        self.service.metrics.stream_errors.labels(error.code).inc()
+        self.service.metrics.stream_errors.labels(self.answer.deployment.card.id, error.code).inc()
         await send(
             {"type": "http.response.body", "body": self.writer.failure(error, self.form.request_id), "more_body": False}
         )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _RETRY_S = 1.0
 _SOON = "Try again in a few seconds."
+_ANEW = "Use another model, or have the server started again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +155,10 @@ class EngineClient:
         return stream
 
     def _unavailable(self) -> UnavailableError:
-        engine = self._engine
+        engine, whose = self._engine, f"The engine of {self.spec.model}"
         if engine.state == "failed":
-            return UnavailableError(f"The engine has failed for good: {engine.detail}", remedy=_SOON)
-        return UnavailableError(f"The engine is {engine.state}.", remedy=_SOON, retry_after_s=engine.back_s)
+            return UnavailableError(f"{whose} has failed for good: {engine.detail}", remedy=_ANEW)
+        return UnavailableError(f"{whose} is {engine.state}.", remedy=_SOON, retry_after_s=engine.back_s)
 
     # from the engine
 

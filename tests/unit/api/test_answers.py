@@ -495,7 +495,10 @@ def test_engine_failure_in_a_stream_is_an_error_chunk(make):
             "code": "engine_failure",
             "id": reply.headers["x-request-id"],
         }
-        assert 'undiced_stream_errors_total{code="engine_failure"} 1.0' in caller("GET", "/metrics").body.decode()
+        assert (
+            'undiced_stream_errors_total{code="engine_failure",model="m"} 1.0'
+            in caller("GET", "/metrics").body.decode()
+        )
 
 
 def test_a_departed_client_cancels_its_sequences(make):

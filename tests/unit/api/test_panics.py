@@ -100,7 +100,7 @@ async def test_a_panic_in_a_stream_ends_it_with_an_error_event(make, path, n):
         last = json.loads(events[-1])
         assert (last["status_code"], last["error"]["code"]) == (500, "engine_failure")
         assert last["error"]["id"] == answer.headers["x-request-id"]
-        assert await counted(client, 'undiced_stream_errors_total{code="engine_failure"}') == 1
+        assert await counted(client, 'undiced_stream_errors_total{code="engine_failure",model="m"}') == 1
         assert len(caller.engine.cancelled) == n and not caller.service.running
         whole = await client.post(path, json=asked(path, "a"))
         assert (whole.status_code, whole.json()["error"]["code"]) == (500, "engine_failure")
