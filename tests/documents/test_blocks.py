@@ -46,6 +46,14 @@ ELSEWHERE = {
     ("accounts.md", "$ undiced org create acme"): "tests/unit/cli/test_accounts.py",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
+    ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):
+        "tests/wire/test_claude_code.py",
+    ("clients.md", "from langchain_cerebras import ChatCerebras"): "tests/wire/test_langchain.py",
+    ("clients.md", "- model_id: undiced"): "tests/wire/test_llm.py",
+    ("clients.md", "from llm_cerebras.cerebras import CerebrasModel"): "tests/wire/test_llm.py",
+    ("clients.md", "import litellm"): "tests/wire/test_litellm.py",
+    **{block.name: "tests/wire/test_load_generators.py" for block in BLOCKS.values()
+       if block.page == "clients.md" and block.language == "sh"},
     LOG: "test_a_line_of_the_log_looks_as_it_is_shown",
     **{block.name: "tests/unit/test_vllm_scripts.py" for block in BLOCKS.values() if block.page == "llm.md"},
 }  # fmt: skip
@@ -53,8 +61,6 @@ ELSEWHERE = {
 REASONS = {
     ("models.md", "$ undiced serve org/name:Q4_K_M --max-context 4096"):
         "needs the hub; tests/wire/test_hub.py and tests/unit/cli/test_hub_models.py do the same with a stand-in of it",
-    ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):
-        "needs Claude Code; tests/unit/api/test_messages.py sends what it sends",
     ("operations.md", "python3 -m venv /opt/undiced && /opt/undiced/bin/pip install undiced-0.1.0-*.whl   "
      "# a wheel of `make wheel`"): "needs systemd and its administrator; tests/unit/cli/test_deploy.py reads the unit",
     ("operations.md", "docker build -f deploy/Dockerfile -t undiced ."):

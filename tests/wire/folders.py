@@ -10,6 +10,11 @@ from support import tiny_models
 
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>"
+CALLING = (  # opens a thought and tells of tools
+    "{% for t in tools or [] %}<tool_call>'name' {{ t.function.name }}{% endfor %}{% for m in messages %}<|im_start|>"
+    "{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}"
+    "{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}<|im_start|>a\n<think>\n{# </think> #}"
+)
 CONTEXT = 128
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -28,14 +29,35 @@ AGENT = "agent"  # a model that does what little is asked of it, for agents whos
 KNOWN = "gpt-5.6-sol"  # another name of it, which agents know to be a model that takes custom tools
 COMMAND = {"cmd": "printf 'two\\n' > note.txt && cat note.txt"}
 SCRIPT = f"const ran = await tools.exec_command({json.dumps(COMMAND)}); text(ran.output);"
+PLACE = re.compile(r"^Write two into (/\S+)\n\Z", re.MULTILINE)  # a tool of another agent wants the whole path
 AGENT_SAYS = {  # the end of the conversation, and what is said then
     "user: Write two into note.txt\n": "<think>A shell can do that.</think>I write it.\n<tool_call>\n"
     + json.dumps({"name": "exec_command", "arguments": COMMAND})
     + "\n</tool_call>",
     "user: Run it\n": "<tool_call>\n" + json.dumps({"name": "exec", "arguments": {"input": SCRIPT}}) + "\n</tool_call>",
     "user: Answer in JSON\n": '{"a":1}',
+    "user: What is the weather in Paris?\n": "<think>A tool knows.</think>I look.\n<tool_call>\n"
+    + json.dumps({"name": "weather", "arguments": {"city": "Paris", "days": 2}})
+    + "\n</tool_call>",
+    "plain\n": "It is plain.",
     "two\n": "Done: two",
 }
+
+
+def last(conversation: str) -> str:
+    """The last message that is not the system's; agents add those behind what a person says."""
+    parts = re.split(r"^(system|user|assistant|tool): ", conversation, flags=re.MULTILINE)[1:]
+    role, content = next(pair for pair in zip(parts[-2::-2], parts[::-2], strict=True) if pair[0] != "system")
+    return f"{role}: " + content.rstrip("\n") + "\n"
+
+
+def answer(asked: str) -> str:
+    """What the agent says to a message."""
+    if found := PLACE.search(asked):
+        call = {"name": "Write", "arguments": {"file_path": found[1], "content": "two\n"}}
+        return f"<think>A tool can do that.</think>I write it.\n<tool_call>\n{json.dumps(call)}\n</tool_call>"
+    otherwise = "Done: written" if asked.startswith("tool: ") else "What?"
+    return next((text for end, text in AGENT_SAYS.items() if asked.endswith(end)), otherwise)
 
 
 def deployment(name: str, thoughts: str) -> Deployment:
@@ -64,9 +86,9 @@ def agent() -> Deployment:
     tokenizer = found.tokenizer
 
     def script(request: Request) -> list[int]:
-        asked = "".join(map(chr, request.prompt)).removesuffix("assistant: ").rstrip("\n") + "\n"
-        said = next((text for end, text in AGENT_SAYS.items() if asked.endswith(end)), "What?")
-        return tokenizer.encode(said, special=True)
+        return tokenizer.encode(
+            answer(last("".join(map(chr, request.prompt)).removesuffix("assistant: "))), special=True
+        )
 
     card = ModelCard(AGENT, 0, 10 * CONTEXT, AGENT, aliases=(KNOWN,), calls=True)
     engine = ScriptedEngine(AGENT, script=script)

@@ -6,35 +6,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fetched import npm_program
 from live import scripted
 from scripted_families import AGENT, KNOWN
 from support.markdown import ROOT, blocks
 
 pytestmark = [pytest.mark.wire, pytest.mark.slow, pytest.mark.timeout(600)]
-CODEX = "@openai/codex@0.169.0"
-HOME = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "undiced" / "codex-0.169.0"
 PAGE = ROOT / "docs" / "api.md"
 
 
 @pytest.fixture(scope="module")
 def codex() -> Path:
     """The program; fetched once."""
-    program = HOME / "node_modules" / ".bin" / "codex"
-    if not program.exists():
-        if shutil.which("npm") is None:
-            pytest.skip("needs npm")
-        HOME.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(HOME), CODEX]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
-        if done.returncode:
-            pytest.skip(f"npm can't fetch it: {done.stderr[-200:]}")
-    return program
+    return npm_program("@openai/codex", "codex")
 
 
 class Desk:

@@ -13,7 +13,7 @@ import cerebras.cloud.sdk as sdk
 import openai
 import pytest
 from cerebras.cloud.sdk.types.chat.chat_completion import ChatChunkResponse, ChatCompletionResponse
-from folders import make_folder
+from folders import CALLING, make_folder
 from live import Server, running, scripted
 from support.transcripts import TOOLS, TRANSCRIPTS
 
@@ -112,11 +112,6 @@ def test_thoughts_reach_openai_as_members_it_does_not_know(families: Server, nam
     assert hidden.usage.completion_tokens_details.reasoning_tokens > 0
 
 
-TEMPLATE = (
-    "{% for t in tools or [] %}<tool_call>'name' {{ t.function.name }}{% endfor %}{% for m in messages %}<|im_start|>"
-    "{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.name }}"
-    "{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}<|im_start|>a\n<think>\n{# </think> #}"
-)
 PICK = {
     "type": "function",
     "function": {
@@ -134,7 +129,7 @@ PICK = {
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A tiny model of random weights, whose template opens a thought and tells of tools."""
-    folder = make_folder(tmp_path_factory.mktemp("noise") / "model", template=TEMPLATE, context=2048)
+    folder = make_folder(tmp_path_factory.mktemp("noise") / "model", template=CALLING, context=2048)
     with running("--threads", "1", model=str(folder)) as server:
         yield server
 
@@ -181,7 +176,7 @@ def test_a_stream_that_thinks_is_told_to_stop_thinking(noise: Server) -> None:
 
 
 def test_a_python_program_hears_calls_and_thoughts(tmp_path) -> None:
-    folder = make_folder(tmp_path / "noise", template=TEMPLATE, context=512)
+    folder = make_folder(tmp_path / "noise", template=CALLING, context=512)
     params = SamplingParams(temperature=1, seed=3, max_tokens=200)
     with LLM(folder, threads=1) as llm:
         [output] = llm.chat("x", params, tools=[PICK], tool_choice="required", reasoning_max_tokens=5)
