@@ -52,6 +52,17 @@ def failed(**fields: object) -> list[str]:
     return []
 
 
+def elsewhere() -> dict[str, list]:
+    """The calls of an answer in the formats of Responses and Messages, to which the client translates."""
+    tool = {"type": "function", "name": "weather", "parameters": PARAMETERS}
+    items = litellm.responses(
+        model=f"openai/{AGENT}", api_base=SCRIPTED, api_key="none", input=WEATHER[0]["content"], tools=[tool]
+    ).output
+    calls = [(item.name, json.loads(item.arguments)) for item in items if item.type == "function_call"]
+    fields = {**scripted, "model": f"anthropic/{AGENT}", "api_base": SCRIPTED.removesuffix("/v1")}
+    return {"responses": calls, "messages": [one["calls"] for one in pair(WEATHER, tools=TOOLS, **fields)]}
+
+
 called = litellm.completion(messages=WEATHER, tools=TOOLS, **scripted).choices[0].message
 result = {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "plain"}
 print(
@@ -60,6 +71,7 @@ print(
             "plain": pair(ASK, temperature=0, max_tokens=30, **real),
             "document": pair(ASK, temperature=1, seed=1, response_format=FORM, **real),
             "call": pair(WEATHER, tools=TOOLS, **scripted),
+            "elsewhere": elsewhere(),
             "after": told(litellm.completion(messages=[*WEATHER, called, result], tools=TOOLS, **scripted)),
             "too long": failed(messages=[{"role": "user", "content": "word " * 3000}], **real),
             "unknown": failed(messages=ASK, **{**real, "model": f"{PROVIDER}/none"}),

@@ -46,7 +46,9 @@ def test_answers_whole_and_streamed_with_tools_and_documents(
     assert found["plain"][0]["content"] and found["plain"][0]["reason"] == "stop"
     assert json.loads(found["document"][0]["content"])["n"] in (1, 2)
     call = found["call"][0]
-    assert call["calls"] == [["weather", {"city": "Paris", "days": 2}]] and call["reason"] == "tool_calls"
+    weather = [["weather", {"city": "Paris", "days": 2}]]
+    assert call["calls"] == weather and call["reason"] == "tool_calls"
+    assert found["elsewhere"] == {"responses": weather, "messages": [weather, weather]}
     assert (call["content"], call["thought"]) == ("I look.", "A tool knows.")
     assert found["after"]["content"] == "It is plain."
     assert found["too long"][0] == "ContextWindowExceededError"

@@ -47,7 +47,7 @@ def report(noise: tuple[Server, Path], home: Path, programs: Path, *further: str
     for name, value in {"http://127.0.0.1:8000": server.url, "TOKENIZER": str(folder), "MODEL": server.model}.items():
         command = command.replace(name, value)
     before = counted(server)
-    words = [str(programs), *shlex.split(command)[1:], *further]
+    words = [str(programs), *shlex.split(command.replace("\\\n", ""))[1:], *further]
     process = subprocess.Popen(
         words, cwd=home, env=alone(home), text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
