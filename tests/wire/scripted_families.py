@@ -86,9 +86,8 @@ def agent() -> Deployment:
     tokenizer = found.tokenizer
 
     def script(request: Request) -> list[int]:
-        return tokenizer.encode(
-            answer(last("".join(map(chr, request.prompt)).removesuffix("assistant: "))), special=True
-        )
+        conversation = "".join(map(chr, request.prompt)).removesuffix("assistant: ")
+        return tokenizer.encode(answer(last(conversation)), special=True)
 
     card = ModelCard(AGENT, 0, 10 * CONTEXT, AGENT, aliases=(KNOWN,), calls=True)
     engine = ScriptedEngine(AGENT, script=script)
