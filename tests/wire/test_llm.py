@@ -22,7 +22,7 @@ SCHEMA = {
     "required": ["age"],
     "additionalProperties": False,
 }
-SURE = ("-o", "temperature", "0", "-o", "max_tokens", "30")
+SURE = ("-o", "temperature", "0", "-o", "max_tokens", "60")
 
 
 class Desk:
@@ -92,7 +92,7 @@ def test_whole_and_streamed_answers_are_alike(desk: Desk, server: Server) -> Non
 @pytest.mark.parametrize("further", [[], ["--no-stream"]], ids=str)
 def test_the_plugin_asks_for_json_and_tells_the_schema(desk: Desk, server: Server, further: list[str]) -> None:
     """It holds nothing to the schema but the check at the end: the form that it asks for is any object."""
-    said, _ = desk.run("-m", f"cerebras-{server.model}", "A dog", "--schema", "name, age int", *further)
+    said, _ = desk.run("-m", f"cerebras-{server.model}", "A dog", "--schema", "name, age int", *SURE, *further)
     assert isinstance(json.loads(said), dict)
 
 
