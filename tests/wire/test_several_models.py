@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -104,5 +105,8 @@ def one_is_lost_for_good(server: Server, client: openai.OpenAI) -> None:
     with pytest.raises(openai.InternalServerError, match="The engine of weak has failed for good") as refused:
         ask(client, "weak")
     assert refused.value.status_code == 503
+    assert server.process.stdout is not None
+    told = json.loads(server.process.stdout.readline())
+    assert (told["event"], told["model"], told["error"]["code"]) == ("engine_lost", "weak", "bad_checkpoint")
     assert ask(client, "steady") == 8
     assert 'undiced_engine_up{model="weak"} 0.0' in httpx.get(f"{server.url}/metrics").text

@@ -112,7 +112,8 @@ class Announcement:
         message = f"{engine} has failed for good: {error.message}"
         remedy = "The other models are served on; start the server again to have it back." if model else _AGAIN
         if self.as_json:
-            self._emit(error_object(error.code, message, remedy))
+            lived = {"event": "engine_lost", "model": model} if model else {}
+            self._emit({**lived, **error_object(error.code, message, remedy)})
         self._say(f"error: {' '.join(f'{message} {remedy}'.split())}", where=ERROR, fg="red")
 
     def _emit(self, value: object) -> None:
