@@ -118,6 +118,13 @@ _OLD = f"{_CALL}function{_SEP}weather\n```json\n{PARIS[2]}\n```{_CALL_END}"
 _THOUGHT = "<|channel|>analysis<|message|>Hm <think>.<|end|>"
 _LINES = '"a"\n<b>\n\nc\\'
 _CODER = "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n2\n</parameter>\n"
+_D = FORMATS["dsml"].MARKS[0]
+DSML = (
+    f'<{_D}function_calls>\n<{_D}invoke name="weather">\n'
+    f'<{_D}parameter name="city" string="true">Paris</{_D}parameter>\n'
+    f'<{_D}parameter name="days" string="false">2</{_D}parameter>\n</{_D}invoke>\n'
+    f'<{_D}invoke name="now">\n</{_D}invoke>\n</{_D}function_calls>'
+)
 
 TRANSCRIPTS = {
     "plain": Transcript("hermes", " Hi < there \n", [("content", " Hi < there \n")]),
@@ -223,6 +230,16 @@ TRANSCRIPTS = {
         _DEEP,
         "think",
         True,
+    ),
+    "dsml": Transcript("dsml", f"Ok.\n\n{DSML}", [("content", "Ok."), PARIS, NOW], FORMATS["dsml"].MARKS),
+    "dsml, its token as text, and the newer name": Transcript(
+        "dsml", f"{DSML.replace('function_calls', 'tool_calls')} so", [PARIS, NOW, ("content", "so")]
+    ),
+    "dsml, a text of several lines": Transcript(
+        "dsml",
+        DSML[: DSML.index("Paris")] + _LINES + DSML[DSML.index("Paris") + 5 :],
+        [("call", "weather", '{"city": "\\"a\\"\\n<b>\\n\\nc\\\\", "days": 2}'), NOW],
+        FORMATS["dsml"].MARKS,
     ),
     "gemma": Transcript(
         "gemma",

@@ -64,7 +64,7 @@ def deployment(name: str, thoughts: str) -> Deployment:
     """A model of one family, whose marks are control tokens."""
     marks = [*FORMATS[name].MARKS]
     row = THOUGHTS.get(thoughts)
-    marks += [row.start, row.end] if row else []
+    marks += [row.start.removesuffix("thought\n"), row.end] if row else []
     tokenizer = Letters(Marked(marks))
 
     def script(request: Request) -> list[int]:
@@ -96,7 +96,7 @@ def agent() -> Deployment:
 
 async def main() -> None:
     """Serve until told to end."""
-    thoughts = {"hermes": "think", "mistral": "bracket", "deepseek": "think"}
+    thoughts = {"hermes": "think", "mistral": "bracket", "deepseek": "think", "gemma": "channel"}
     service = Service([deployment(name, thoughts.get(name, "none")) for name in FORMATS] + [agent()])
     sock = bind("127.0.0.1", 0)
     ready = {"event": "ready", "url": f"http://127.0.0.1:{sock.getsockname()[1]}", "model": "hermes"}

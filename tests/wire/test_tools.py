@@ -1,4 +1,4 @@
-"""Official clients against the real HTTP server with scripted tokens, in the formats of seven families; and against a
+"""Official clients against the real HTTP server with scripted tokens, in the formats of nine families; and against a
 tiny model with random weights, which calls a function because it must.
 
 No model said what the transcripts say: they are written after the formats' documents, see `support.transcripts`.

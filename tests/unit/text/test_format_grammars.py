@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
-from support.transcripts import TOOLS, TRANSCRIPTS, Marked
+from support.transcripts import DSML, TOOLS, TRANSCRIPTS, Marked
 
 from undiced.api.guides import held_form
 from undiced.api.tools import Toolbox
@@ -20,6 +20,11 @@ ARGUMENTS = '{"city": "Paris", "days": 2}'
 CODER = TRANSCRIPTS["qwen-coder"].text.removeprefix("Yes.\n")
 ONE = CODER[: CODER.index("\n<tool_call>")]
 DEEP = TRANSCRIPTS["deepseek v3.1"].text.removeprefix("Hm.</think>")
+D = FORMATS["dsml"].MARKS[0]
+DSML_HEAD = DSML[: DSML.index("\n", DSML.index("weather")) + 1]
+DSML_TAIL = f"</{D}invoke>\n</{D}function_calls>"
+PART = f'<{D}parameter name="{{}}" string="false">{{}}</{D}parameter>\n'
+ONE_DSML = DSML[: DSML.index(f"</{D}invoke>")] + DSML_TAIL
 HARMONY = f"<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{ARGUMENTS}"
 CALLS = {  # format: control tokens, one call, several (or None)
     "hermes": ((), f"<tool_call>\n{CALL % 'arguments'}\n</tool_call>", None),
@@ -32,6 +37,7 @@ CALLS = {  # format: control tokens, one call, several (or None)
         f"[TOOL_CALLS]now[ARGS]{{}}[TOOL_CALLS]weather[ARGS]{ARGUMENTS}",
     ),
     "deepseek": (FORMATS["deepseek"].MARKS, DEEP.replace(DEEP[DEEP.index("2}") + 2 : DEEP.rindex("{}") + 2], ""), DEEP),
+    "dsml": (FORMATS["dsml"].MARKS, ONE_DSML, DSML),
     "gemma": (
         FORMATS["gemma"].MARKS,
         '<|tool_call>call:weather{city:<|"|>Paris<|"|>,days:2}<tool_call|>',
@@ -108,6 +114,7 @@ def test_what_a_schema_defines_at_its_root_holds_in_its_parts(name: str) -> None
         "mistral": '[TOOL_CALLS]plan[ARGS]{"day": {"n": 1}}',
         "deepseek": DEEP[: DEEP.index("weather")] + "plan" + FORMATS["deepseek"].MARKS[4] + '{"day": {"n": 1}}'
         + DEEP[DEEP.rindex("{}") + 2 :],
+        "dsml": DSML_HEAD.replace("weather", "plan") + PART.format("day", '{"n": 1}') + DSML_TAIL,
         "gemma": "<|tool_call>call:plan{day:{n:1}}<tool_call|>",
         "harmony": '<|channel|>commentary to=functions.plan <|constrain|>json<|message|>{"day": {"n": 1}}',
     }[name]  # fmt: skip

@@ -137,6 +137,7 @@ def test_formats_are_found_by_template_and_tokens() -> None:
         "[TOOL_CALLS] [THINK] [/THINK]": ("mistral", "bracket"),
         "<|channel|><|message|> </think>": ("harmony", None),
         f"{FORMATS['deepseek'].MARKS[0]}{FORMATS['deepseek'].MARKS[4]}</think>": ("deepseek", "think"),
+        f"<{FORMATS['dsml'].MARKS[0]}invoke </think>": ("dsml", "think"),
         '<|tool_call>call:{{ name }}{<|"|>': ("gemma", None),
         '<|tool_call>call:{{ name }}{<|"|> <|channel>thought <channel|>': ("gemma", "channel"),
         '{"name": x, "parameters": y}': ("llama", None),

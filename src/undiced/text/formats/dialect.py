@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from undiced.core.errors import InvalidRequestError
-from undiced.text.formats import deepseek, gemma, harmony, hermes, llama, mistral, pythonic, qwen_coder
+from undiced.text.formats import deepseek, dsml, gemma, harmony, hermes, llama, mistral, pythonic, qwen_coder
 from undiced.text.formats.tape import Reader, Spelling, Step, Tape, TapeOptions, Thoughts, spelled
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Vocabulary(Protocol):
 
 FORMATS: Mapping[str, Format] = {  # in the order in which they are tried
     "harmony": harmony,
+    "dsml": dsml,
     "deepseek": deepseek,
     "mistral": mistral,
     "gemma": gemma,
@@ -195,12 +196,18 @@ class Dialect:
             return "\n".join([f"start: {tail}", *rules])
         if said:
             return "\n".join([f"start: {tail} | {said}", *rules])
-        lead = f"lead: TEXT {self.spell(trigger)}" if trigger in self.ids else f"lead[lazy]: TEXT {self.spell(trigger)}"
+        token = next((mark for mark in self.ids if trigger.endswith(mark)), "")  # text ends where it comes
+        lead = f"lead: TEXT {self.spell(token)}" if token else f"lead[lazy]: TEXT {self.spell(trigger)}"
         return "\n".join(["start: TEXT | lead tail", lead, f"TEXT: {free}", *rules])
 
     def spell(self, mark: str) -> str:
         """See `Spell`."""
-        return f"<[{self.ids[mark]}]>" if mark in self.ids else json.dumps(mark, ensure_ascii=False)
+        parts = re.split(f"({'|'.join(map(re.escape, self.ids)) or '(?!)'})", mark)
+        return " ".join(
+            f"<[{self.ids[part]}]>" if part in self.ids else json.dumps(part, ensure_ascii=False)
+            for part in parts
+            if part
+        )
 
 
 def _content_alone(tape: Tape) -> Step[None]:
