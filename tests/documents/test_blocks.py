@@ -43,6 +43,7 @@ ELSEWHERE = {
         "tests/newcomers/developer.txt",
     ("operations.md", "$ UNDICED_PORT=8121 UNDICED_API_KEY=k undiced serve --max-context 1024"):
         "test_the_server_greets_as_it_is_shown",
+    ("operations.md", "max-context = 4096              # of each"): "tests/unit/cli/test_model_options.py",
     ("accounts.md", "$ undiced org create acme"): "tests/unit/cli/test_accounts.py",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.markdown import ROOT, blocks
 
 from undiced.cli.commands import built
 from undiced.cli.serving.front import Front
@@ -12,6 +13,7 @@ from undiced.cli.serving.model_options import ModelOptions, Wanted, wanted
 from undiced.cli.serving.served import team
 from undiced.core.errors import InvalidRequestError
 
+PAGE = ROOT / "docs" / "operations.md"
 TABLES = """
 max-batch = 3
 max-queue = 30
@@ -55,6 +57,17 @@ def test_every_table_is_a_model_with_its_own_options(file: Path) -> None:
     assert (small.options.max_batch, small.options.max_queue, small.options.max_context) == (4, 30, None)
     assert (large.ref, large.names) == ("large", ("large", "big"))
     assert (large.options.max_batch, large.options.max_queue, large.options.max_context) == (3, 30, 64)
+
+
+def test_the_tables_of_the_page_say_what_it_says(tmp_path: Path) -> None:
+    [block] = [each for each in blocks(PAGE) if each.language == "toml"]
+    path = tmp_path / "own.toml"
+    path.write_text(block.text)
+    small, large = asked("--config", path)
+    assert (small.ref, small.names, small.options.max_batch) == ("smollm2-135m", ("small",), 8)
+    assert (large.ref, large.names, large.options.threads) == ("org/name@main", ("large", "gpt-4o"), 6)
+    assert small.options.max_context == large.options.max_context == 4096
+    assert [each.names for each in asked("small", "--config", path)] == [("small",)]
 
 
 def test_words_choose_among_tables_and_the_command_line_goes_before_them(
