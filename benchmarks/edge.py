@@ -2,7 +2,7 @@
 measurement.
 
     python benchmarks/edge.py [--tokens 19200] [--streams 1 64] [--rounds 5] [--paths chat responses messages]
-                              [--engine turns process]
+                              [--engine turns process] [--auth [KEYS]]
 
 The server runs in a process of its own, on one core; the reader is a plain socket in this one. Everything of the server
 is the real one, from the frames of the engine on; only who sends these frames is scripted. A step is one frame, with
@@ -10,6 +10,9 @@ one token of every sequence that runs. Of two engines, `turns` sends a frame in 
 is ever read or written together that belongs to two steps. `process` is a process that sends as fast as it can: frames
 wait in the socket, and a turn may read several. Tokens are spread over the streams of a measurement; ratios of the wire
 formats are against the first one. `cpu_us` is processor time of the server process per token.
+
+With `--auth` a second server asks for keys, of which its SQLite database has so many; the two are measured in turn, and
+the ratios are of the second to the first.
 """
 
 from __future__ import annotations
@@ -22,11 +25,14 @@ import os
 import select
 import socket
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 
 import uvloop
+from edge_keys import check_keys, first_tokens, make_accounts, open_guard
 
 from undiced.api.deployment import Deployment, ModelCard
 from undiced.api.server import bind, serve
@@ -48,6 +54,7 @@ PATHS = {
     "messages": ("/v1/messages", {"messages": ASK}, "max_tokens"),
 }
 CONTEXT = 1 << 20
+Given = argparse.Namespace
 LIMITS = Limits(1 << 10, 1 << 16, CONTEXT, 1 << 16, 1 << 10, 2, "host")
 
 
@@ -165,14 +172,14 @@ def run_engine(link: socket.socket) -> None:
         link.sendall(said)
 
 
-def run_server(tell: Pipe, link: socket.socket | None) -> None:
+def run_server(tell: Pipe, link: socket.socket | None, accounts: str | None = None) -> None:
     """Serve until killed, on the first core."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    uvloop.run(serve_engine(tell, link))
+    uvloop.run(serve_engine(tell, link, accounts))
 
 
-async def serve_engine(tell: Pipe, link: socket.socket | None) -> None:
-    """Serve with the engine at the other end of the link, or with `turns`."""
+async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | None) -> None:
+    """Serve with the engine at the other end of the link, or with `turns`; `accounts`: whose keys are asked for."""
     client = EngineClient(EngineSpec())
     supervisor = client._engine  # of a process that is there already
     connection = Connection(supervisor._received, lambda: None)
@@ -184,15 +191,24 @@ async def serve_engine(tell: Pipe, link: socket.socket | None) -> None:
     service = Service([Deployment(ModelCard("m", 0, CONTEXT, "edge"), client, Words(), Talk(), settings)], settings)
     sock = bind("127.0.0.1", 0)
     tell.send(sock.getsockname()[1])
-    await serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None)
+    guard = None if accounts is None else await open_guard(accounts)
+    await serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None, guard=guard)
 
 
-async def read(port: int, path: str, streams: int, tokens: int) -> float:
-    """Tokens per second of so many streams together, from the first request to the last byte."""
+def request(path: str, tokens: int, key: str = "", connection: str = "close") -> bytes:
+    """A request for a stream of so many tokens, as it is sent."""
     target, members, limit = PATHS[path]
-    body = json.dumps({"model": "m", "stream": True, limit: tokens // streams, **members}).encode()
-    head = f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    sent = head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+    body = json.dumps({"model": "m", "stream": True, limit: tokens, **members}).encode()
+    head = (
+        f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: {connection}\r\n"
+    )
+    keyed = f"authorization: Bearer {key}\r\n" if key else ""
+    return (head + keyed).encode() + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def read(port: int, path: str, streams: int, tokens: int, key: str = "") -> float:
+    """Tokens per second of so many streams together, from the first request to the last byte."""
+    sent = request(path, tokens // streams, key)
 
     async def one() -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -210,6 +226,18 @@ async def read(port: int, path: str, streams: int, tokens: int) -> float:
     return tokens / (time.perf_counter() - started)
 
 
+async def first_token(port: int, key: str) -> float:
+    """Milliseconds from a request to its first token."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began_s = time.perf_counter()
+    writer.write(request("chat", 2, key))
+    await reader.readuntil(WORD)
+    found_ms = (time.perf_counter() - began_s) * 1e3
+    await reader.read()
+    writer.close()
+    return found_ms
+
+
 def cpu_s(pid: int) -> float:
     """Processor seconds that a process has used."""
     with open(f"/proc/{pid}/stat") as file:
@@ -217,7 +245,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(port: int, pid: int, engine: str, streams: int, given: argparse.Namespace) -> None:
+def measure(port: int, pid: int, engine: str, streams: int, given: Given) -> None:
     """Measure and print all wire formats, one after another in each round."""
     speeds: dict[str, list[float]] = {path: [] for path in given.paths}
     used_s = dict.fromkeys(given.paths, 0.0)
@@ -239,6 +267,52 @@ def measure(port: int, pid: int, engine: str, streams: int, given: argparse.Name
         print(json.dumps(line), flush=True)
 
 
+def measure_keys(ports: tuple[int, int], pids: tuple[int, int], key: str, streams: int, given: Given) -> None:
+    """Measure a server that asks for keys against one that does not, in turn, and print."""
+    for path in given.paths:
+        speeds: tuple[list[float], list[float]] = ([], [])
+        used_s = [0.0, 0.0]
+        for at in range(given.rounds):
+            for which in (0, 1) if at % 2 else (1, 0):
+                before_s = cpu_s(pids[which])
+                found = read(ports[which], path, streams, given.tokens, key if which else "")
+                speeds[which].append(uvloop.run(found))
+                used_s[which] += cpu_s(pids[which]) - before_s
+        line = {
+            "path": path,
+            "streams": streams,
+            "tokens_per_second": round(statistics.median(speeds[0])),
+            "with_keys": round(statistics.median(speeds[1])),
+            "speed_ratio": round(statistics.median(b / a for a, b in zip(*speeds, strict=True)), 3),
+            "cpu_ratio": round(used_s[1] / used_s[0], 3),
+        }
+        print(json.dumps(line), flush=True)
+
+
+def compare_keys(given: Given, folder: Path) -> None:
+    """Two servers with the engine `turns`, of which one asks for keys."""
+    url, keys = make_accounts(folder, given.auth, 300)
+    print(json.dumps({"keys": given.auth, **uvloop.run(check_keys(url, keys))}), flush=True)
+    processes = multiprocessing.get_context("spawn")
+    here, there = processes.Pipe()
+    started, ports = [], []
+    try:
+        for accounts in (None, url):
+            started.append(processes.Process(target=run_server, args=(there, None, accounts), daemon=True))
+            started[-1].start()
+            ports.append(here.recv())
+            assert here.recv() == "ready"
+        first, second = ports
+        print(json.dumps(uvloop.run(first_tokens(first_token, (first, second), keys[0], 400))), flush=True)
+        pids = (started[0].pid or 0, started[1].pid or 0)
+        for streams in given.streams:
+            measure_keys((first, second), pids, keys[0], streams, given)
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -247,7 +321,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--paths", nargs="+", choices=list(PATHS), default=list(PATHS))
     parser.add_argument("--engine", nargs="+", choices=["turns", "process"], default=["turns", "process"])
+    parser.add_argument("--auth", type=int, nargs="?", const=100_000, metavar="KEYS")
     given = parser.parse_args()
+    if given.auth is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            compare_keys(given, Path(folder))
+        return
     processes = multiprocessing.get_context("spawn")
     for engine in given.engine:
         links = socket.socketpair() if engine == "process" else (None, None)

@@ -20,11 +20,14 @@ _END_S = 15.0
 
 
 class Server:
-    """A server process. `url` has no path; openai clients want `url + "/v1"`."""
+    """A server process. `url` has no path; openai clients want `url + "/v1"`. `management`: the root of the management
+    API, where there is one.
+    """
 
     def __init__(self, process: subprocess.Popen[str], ready: dict[str, object]) -> None:
         self.process = process
         self.url = str(ready["url"])
+        self.management = str(ready.get("management", ""))
         self.model = str(ready["model"])
         self.context = int(str(ready["context"]))
 

@@ -1,0 +1,209 @@
+"""`undiced serve --auth`: official clients with keys of accounts, the management API beside, and what must not leak."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import anthropic
+import httpx
+import openai
+import pytest
+from cerebras.cloud import sdk
+from folders import make_folder
+from live import Server, engines, running
+from support.installation import Installation, bearer, installed
+from test_serve_command import COMMAND
+
+from undiced.account.keyring import TRUST_S
+
+PEPPER = "a-pepper-from-the-environment-" + "x" * 20
+ASK = [{"role": "user", "content": "hi"}]
+Start = Callable[..., "contextmanager[Server]"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Installation]:
+    with installed(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def guarded(house: Installation, folder: Path, *options: str, log: Path | None = None) -> Iterator[Server]:
+    """A server that asks for the keys of an installation."""
+    given = ("--auth", "--db", house.url, "--admin-port", "0", "--max-batch", "2", "--log-level", "debug", *options)
+    with ExitStack() as held:
+        stderr = held.enter_context(log.open("w")) if log else None
+        yield held.enter_context(running(*given, model=str(folder), stderr=stderr))
+
+
+def test_official_clients_use_keys_and_nothing_of_them_is_left_behind(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDICED_PEPPER", PEPPER)
+    monkeypatch.setenv("PGPASSWORD", "sesame")
+    log = tmp_path / "log"
+    with installed(tmp_path) as house:
+        key, admin = house.key(), house.key(None, "management")
+        with guarded(house, folder, log=log) as server:
+            every_client(server, key)
+            manage(server, house, admin)
+            for child in engines(server.process.pid):
+                seen = Path(f"/proc/{child}/environ").read_bytes()
+                assert not any(secret.encode() in seen for secret in (PEPPER, "sesame", house.url))
+    said = log.read_text()
+    assert f" key={key.split('-')[1]} " in said and " path=/management/v1/orgs/acme/keys " in said
+    kept = said.encode() + b"".join(path.read_bytes() for path in tmp_path.glob("accounts.db*"))
+    assert not [secret for secret in house.secrets if secret.split("-", 2)[2][:43].encode() in kept]
+    assert PEPPER.encode() not in kept
+
+
+def every_client(server: Server, key: str) -> None:
+    fields = {"model": server.model, "messages": ASK, "max_tokens": 4}
+    with openai.OpenAI(base_url=server.v1, api_key=key, max_retries=0) as client:
+        assert [each.id for each in client.models.list()] == [server.model]
+        assert len(list(client.chat.completions.create(stream=True, **fields))) > 1
+        with pytest.raises(openai.PermissionDeniedError, match="'metrics'"):
+            client.get("/../metrics", cast_to=object)
+    with sdk.Cerebras(base_url=server.url, api_key=key, max_retries=0) as client:
+        assert client.chat.completions.create(**fields).choices
+    with anthropic.Anthropic(base_url=server.url, api_key=key, max_retries=0) as client:
+        assert client.messages.create(**fields).content
+    with openai.OpenAI(base_url=server.v1, api_key=key[:-1] + "x", max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            client.models.list()
+        assert caught.value.code == "wrong_api_key"
+
+
+def manage(server: Server, house: Installation, admin: str) -> None:
+    with httpx.Client(base_url=server.management, headers=bearer(admin)) as client:
+        made = client.post("/orgs/acme/keys", json={"project": "default"}).json()
+        house.secrets.append(made["secret"])
+        assert httpx.get(f"{server.v1}/models", headers=bearer(made["secret"])).status_code == 200
+        assert httpx.get(f"{server.v1}/models", headers=bearer(admin)).status_code == 401
+        assert client.get("/orgs", headers=bearer(made["secret"])).status_code == 401
+        twice = [("x-api-key", made["secret"]), ("x-api-key", admin)]
+        assert httpx.get(f"{server.v1}/models", headers=twice).status_code == 401
+        assert raw(server, b"GET http://localhost/health HTTP/1.1\r\nhost: localhost\r\n\r\n") == 200
+        for target in (b"/v1/models?/health", b"//health/../v1/models", b"/health/../v1/models", b"/%68ealth%2f", b"*"):
+            assert raw(server, b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\n\r\n") in (400, 401)
+        assert raw(server, b"GET /v1/models HTTP/1.1\r\nhost: localhost/health?\r\n\r\n") in (400, 403)
+
+
+def raw(server: Server, sent: bytes) -> int:
+    """The status of what a client of bytes gets."""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as sock:
+        sock.sendall(sent)
+        return int(sock.recv(1 << 16).split()[1])
+
+
+@pytest.mark.slow
+def test_a_revoked_key_ends_on_every_server_that_shares_the_database(house: Installation, folder: Path) -> None:
+    key, admin = house.key(), house.key("acme", "management")
+    with guarded(house, folder) as one, guarded(house, folder) as other:
+        assert len(house.accounts.instances.living()) == 2
+        for server in (one, other):
+            assert httpx.get(f"{server.v1}/models", headers=bearer(key)).status_code == 200
+        place = f"{one.management}/orgs/acme/keys/{key.split('-')[1]}:revoke"
+        assert httpx.post(place, headers=bearer(admin)).json()["revoked"]
+        began_s = time.monotonic()
+        for server in (one, other):
+            while httpx.get(f"{server.v1}/models", headers=bearer(key)).status_code == 200:
+                assert time.monotonic() - began_s < TRUST_S
+                time.sleep(0.05)
+        assert httpx.post(place.replace(one.management, other.management), headers=bearer(admin)).status_code == 200
+    assert house.accounts.instances.living() == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_the_engines_end_close_both_ports(house: Installation, folder: Path) -> None:
+    with guarded(house, folder, "--drain", "1") as server:
+        ports = [int(url.split(":")[2].split("/")[0]) for url in (server.url, server.management)]
+        for child in engines(server.process.pid):
+            os.kill(child, signal.SIGKILL)
+        assert httpx.get(server.management + "/orgs", headers=bearer(house.key(None, "management"))).status_code == 200
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(15) == 0
+        for port in ports:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+
+
+def newer(house: Installation) -> None:
+    stamp(house, "9999")
+
+
+def stamp(house: Installation, revision: str) -> None:
+    with sqlite3.connect(house.url) as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+
+def pepper(house: Installation) -> None:
+    Path(f"{house.url}.pepper").write_text("another pepper, as long as the first one was, but another\n")
+
+
+def gone(house: Installation) -> None:
+    Path(f"{house.url}.pepper").unlink()
+
+
+def shown(house: Installation) -> None:
+    Path(f"{house.url}.pepper").chmod(0o644)
+
+
+def other_program(house: Installation) -> None:
+    Path(house.url).unlink()
+    with sqlite3.connect(house.url) as database:
+        database.execute("CREATE TABLE songs (title TEXT)")
+
+
+def noise(house: Installation) -> None:
+    Path(house.url).write_bytes(b"no database" * 1000)
+
+
+TROUBLES = [newer, pepper, gone, shown, other_program, noise]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda each: each.__name__)
+def test_a_start_that_can_not_be_is_one_line_with_a_remedy(
+    tmp_path: Path, folder: Path, trouble: Callable[[Installation], None]
+) -> None:
+    with installed(tmp_path) as house:
+        pass
+    for file in tmp_path.glob("accounts.db-*"):
+        file.unlink()
+    trouble(house)
+    line = refused(folder, house.url)
+    assert line.count(". ") >= 1 and line.endswith(".")
+
+
+@pytest.mark.slow
+def test_a_start_beside_a_process_that_holds_the_lock_is_refused(tmp_path: Path, folder: Path) -> None:
+    with installed(tmp_path) as house, sqlite3.connect(house.url, isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        assert " lock of " in refused(folder, house.url)
+        database.execute("ROLLBACK")
+
+
+def refused(folder: Path, url: str) -> str:
+    """The one line that the command says instead of serving."""
+    found = subprocess.run(
+        [*COMMAND, str(folder), "--auth", "--db", url, "--port", "0", "--admin-port", "0"],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (1, "")
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
