@@ -46,8 +46,8 @@ def python_programs(name: str, *further: str) -> Path:
     return folder / "bin"
 
 
-def cpu_torch() -> str:
-    """The requirement of torch that the project's own comparisons have."""
+def oracle_torch() -> str:
+    """The requirement of torch that the project's own comparisons have, so that both are one download."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     return next(line for line in extras["oracle"] if line.startswith("torch="))
 

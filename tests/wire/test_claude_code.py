@@ -67,12 +67,12 @@ def test_claude_code_writes_a_file_as_the_page_says(desk: Desk) -> None:
 def test_claude_code_hears_thoughts_calls_and_counts(desk: Desk) -> None:
     said = desk.run("--output-format", "stream-json", "--verbose")
     events = [json.loads(line) for line in said.splitlines()]
-    blocks = [one for event in events if event["type"] == "assistant" for one in event["message"]["content"]]
-    assert [block["type"] for block in blocks] == ["thinking", "text", "tool_use", "text"], events
-    assert blocks[0]["signature"] and blocks[1]["text"] == "I write it."
-    assert blocks[2]["name"] == "Write" and blocks[2]["input"]["content"] == "two\n"
+    told = [one for event in events if event["type"] == "assistant" for one in event["message"]["content"]]
+    assert [block["type"] for block in told] == ["thinking", "text", "tool_use", "text"], events
+    assert told[0]["signature"] and told[1]["text"] == "I write it."
+    assert told[2]["name"] == "Write" and told[2]["input"]["content"] == "two\n"
     [result] = [event["message"]["content"][0] for event in events if event["type"] == "user"]
-    assert result["tool_use_id"] == blocks[2]["id"] and not result.get("is_error")
+    assert result["tool_use_id"] == told[2]["id"] and not result.get("is_error")
     [end] = [event for event in events if event["type"] == "result"]
     assert (end["result"], end["is_error"], end["num_turns"]) == ("Done: written", False, 2)
     assert end["usage"]["output_tokens_details"]["thinking_tokens"] > 0 < end["usage"]["input_tokens"]

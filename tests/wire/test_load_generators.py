@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fetched import alone, cpu_torch, ended, python_programs
+from fetched import alone, ended, oracle_torch, python_programs
 from folders import make_folder
 from live import Server, running
 from support.clients_page import PAGE
@@ -60,7 +60,7 @@ def report(noise: tuple[Server, Path], home: Path, programs: Path, *further: str
 
 
 def test_guidellm_reports_what_the_server_counted(noise: tuple[Server, Path], tmp_path: Path) -> None:
-    programs = python_programs("guidellm", cpu_torch())
+    programs = python_programs("guidellm", oracle_torch())
     ours, home = report(noise, tmp_path, programs / "guidellm", "--disable-progress")
     [benchmark] = json.loads((home / "guidellm.json").read_text())["benchmarks"]
     metrics = benchmark["metrics"]
