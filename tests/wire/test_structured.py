@@ -89,6 +89,13 @@ def test_a_reader_who_leaves_before_its_grammar_is_ready_leaves_nothing(server, 
     assert client.completions.create(model=server.model, prompt="One, two,", max_tokens=3).usage.completion_tokens == 3
 
 
+def test_a_form_whose_first_step_is_too_much_over_this_vocabulary_is_refused(server, client):
+    """Over bytes, where it is tried first, it is not."""
+    grammar = "start: a\na: a a a | b\nb: b a | /[a-z]/ | /[a-zA-Z ]/"
+    with pytest.raises(openai.BadRequestError, match="The grammar cannot be used"):
+        client.chat.completions.create(**fields(server, extra_body={"grammar": grammar}))
+
+
 def test_refusals_name_the_path(server, client):
     form = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {"not": {}}}}
     with pytest.raises(openai.BadRequestError) as refused:
