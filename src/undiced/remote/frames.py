@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LENGTH = struct.Struct("<I")
+_length_at = _LENGTH.unpack_from
 MAX_FRAME_BYTES = 64 << 20
 
 
@@ -156,20 +157,18 @@ class FrameReader(Generic[Message]):
         rest = self._buffer
         if rest:  # the beginning of a frame; else whole frames are read where they are
             rest += data
-        found, start = rest or data, 0
+        found, size, start = rest or data, _LENGTH.size, 0
         try:
-            while len(found) - start >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(found, start)
+            while (begin := start + size) <= len(found):
+                length = _length_at(found, start)[0]
                 if length > MAX_FRAME_BYTES:
                     raise EngineError(
                         f"A frame of {length} bytes came from the other process; {MAX_FRAME_BYTES} is the most."
                     )
-                end = start + _LENGTH.size + length
-                if len(found) < end:
+                if (end := begin + length) > len(found):
                     break
-                payload = found[start + _LENGTH.size : end]
                 start = end
-                yield self._decode(payload)
+                yield self._decode(found[begin:end])
         finally:
             if found is rest:
                 del rest[:start]

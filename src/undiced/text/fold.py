@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from undiced.text.detokenizer import Detokenizer
 from undiced.text.logprobs import PromptRows, Rows, Spelling, TokenLogprob
 from undiced.text.stop import StopMatcher
@@ -112,8 +114,7 @@ class FoldOptions:
     stop_row: bool = False
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(msgspec.Struct, gc=False):
     """A piece of an answer, of one channel.
 
     Attributes:

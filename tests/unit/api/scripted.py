@@ -14,7 +14,7 @@ from undiced.api.deployment import Deployment, ModelCard
 from undiced.api.exchange import OUTLET
 from undiced.api.service import Service
 from undiced.api.settings import Settings
-from undiced.core.errors import UndicedError
+from undiced.core.errors import EngineError, UndicedError
 from undiced.remote.client import Health
 from undiced.remote.stream import Take
 from undiced.serve import Delta, EngineStats, Request, UsageEvent
@@ -171,6 +171,8 @@ class ScriptedSequence:
                     take(delta)
         except UndicedError as error:
             take(error)
+        except Exception as bug:  # of a script: an engine that breaks tells so
+            take(EngineError(f"The script failed: {bug!r}."))
 
     def pause(self) -> None:
         self.flows.clear()

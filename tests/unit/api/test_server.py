@@ -30,10 +30,10 @@ def test_unknown_hosts_and_foreign_addresses_are_refused():
         bind("203.0.113.7", 8000)
 
 
-async def served(make, scenario, *, on_drain=None, lost=None, **options):
+async def served(make, scenario, *, on_drain=None, lost=None, sock=None, **options):
     """Serve a scripted engine in this loop, run the scenario against it, return what it returns."""
     caller = make(**options)
-    sock, ready, drained = bind("127.0.0.1", 0), asyncio.Event(), []
+    sock, ready, drained = sock or bind("127.0.0.1", 0), asyncio.Event(), []
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     tell = on_drain or drained.append
     server = asyncio.create_task(serve(caller.service, sock, on_ready=ready.set, on_drain=tell, lost=lost))
