@@ -23,7 +23,7 @@ LIMIT_S = 3600
 
 
 def test_every_person_types_twenty_things_at_least() -> None:
-    assert [file.stem for file in FILES] == ["architect", "developer", "operator"]
+    assert [file.stem for file in FILES] == ["architect", "developer", "operator", "team"]
     for file in FILES:
         assert len(read(file.read_text())) >= 20, file.name
 
@@ -53,7 +53,7 @@ def test_a_line_that_is_no_expectation_is_refused(line: str) -> None:
 )
 def test_what_is_not_as_expected_is_a_fault(expected: str, typed: str, fault: str | None, tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PATH": os.defpath}
-    [done] = carry_out(read(f"$ {typed}\n{expected}"), tmp_path, environment, 8000, lambda done: None)
+    [done] = carry_out(read(f"$ {typed}\n{expected}"), tmp_path, environment, {}, lambda done: None)
     assert list(done.faults()) == ([fault] if fault else [])
 
 
@@ -61,7 +61,7 @@ def test_terminals_go_on_side_by_side_and_keys_reach_what_runs_there(tmp_path: P
     steps = read(
         "== one\n$ echo up; sleep 60\n  stays at up\n== two\n$ echo beside\n  shows beside\n== one\n$ ^C\n  status 130"
     )
-    done = carry_out(steps, tmp_path, {"PATH": os.defpath}, 8000, lambda done: None)
+    done = carry_out(steps, tmp_path, {"PATH": os.defpath}, {}, lambda done: None)
     assert [fault for each in done for fault in each.faults()] == []
 
 
@@ -81,11 +81,11 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], int]]:
-    """An environment without anything of ours, and a free port. How packages are reached is the machine's to say."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """An environment without anything of ours, and free ports. How packages are reached is the machine's to say."""
+    with socket.socket() as free, socket.socket() as other:
+        free.bind(("127.0.0.1", 0)), other.bind(("127.0.0.1", 0))
+        port, admin = (str(each.getsockname()[1]) for each in (free, other))
     outside = [folder for folder in os.environ["PATH"].split(":") if not Path(folder).is_relative_to(ROOT)]
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "LANG"))}
     yield (
@@ -93,10 +93,11 @@ def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], int]]:
             **kept,
             "HOME": str(tmp_path),
             "PATH": ":".join(outside),
-            "PORT": str(port),
-            "UNDICED_PORT": str(port),
+            "PORT": port,
+            "UNDICED_PORT": port,
+            "UNDICED_ADMIN_PORT": admin,
         },
-        port,
+        {"8000": port, "8001": admin},
     )
 
 
@@ -104,7 +105,7 @@ def person(tmp_path: Path) -> Iterator[tuple[dict[str, str], int]]:
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_first_steps(
-    file: Path, fresh: Path, person: tuple[dict[str, str], int], capsys: pytest.CaptureFixture
+    file: Path, fresh: Path, person: tuple[dict[str, str], dict[str, str]], capsys: pytest.CaptureFixture
 ) -> None:
     SEEN.mkdir(parents=True, exist_ok=True)
     kept = SEEN / file.name

@@ -10,7 +10,7 @@
       stays at TEXT       it goes on running, and is ready once TEXT is shown
       wide                lines may be longer than the terminal: data, or others' output
 
-Nothing shown may be a traceback, or wider than the terminal. The port 8000 stands for a free one.
+Nothing shown may be a traceback, or wider than the terminal. The ports 8000 and 8001 stand for free ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from support.screen import seen
 from support.shell import COLUMNS, Shell
 
 WRONG = (r"Traceback", r"\bobject at 0x", r"site-packages", r"\bnan\b", r"\[Errno", r"This is a bug", r"\x1b|\[\d+m")
-_PORT = "8000"
 _PATTERNS = {"shows", "never"}
 
 
@@ -113,23 +112,29 @@ class Done:
 
 
 def carry_out(
-    steps: list[Step], folder: Path, environment: Mapping[str, str], port: int, tell: Callable[[Done], None]
+    steps: list[Step],
+    folder: Path,
+    environment: Mapping[str, str],
+    ports: Mapping[str, str],
+    tell: Callable[[Done], None],
 ) -> list[Done]:
-    """Type all steps in their order, each in its terminal; those are opened in a folder."""
+    """Type all steps in their order, each in its terminal; those are opened in a folder. `ports`: what stands for what."""
     with ExitStack() as open_terminals:
         shells: dict[str, Shell] = {}
         done = []
         for step in steps:
             if step.terminal not in shells:
                 shells[step.terminal] = open_terminals.enter_context(Shell(folder, environment))
-            done.append(_type(step, shells[step.terminal], str(port)))
+            done.append(_type(step, shells[step.terminal], ports))
             tell(done[-1])
     return done
 
 
-def _type(step: Step, shell: Shell, port: str) -> Done:
-    began = time.monotonic()
-    shell.command(step.command.replace(_PORT, port))
+def _type(step: Step, shell: Shell, ports: Mapping[str, str]) -> Done:
+    began, typed_line = time.monotonic(), step.command
+    for said, port in ports.items():
+        typed_line = typed_line.replace(said, port)
+    shell.command(typed_line)
     for pattern, typed in step.types:
         if not shell.shows(pattern, step.within_s):
             break
@@ -139,5 +144,7 @@ def _type(step: Step, shell: Shell, port: str) -> Done:
     elif (status := shell.status(step.within_s)) is None:
         shell.type("^C")
         shell.status(5)
-    screen = seen(shell.shown()).replace(port, _PORT).strip("\n")
+    screen = seen(shell.shown()).strip("\n")
+    for said, port in ports.items():
+        screen = screen.replace(port, said)
     return Done(step, status, time.monotonic() - began, screen)
