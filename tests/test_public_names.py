@@ -22,7 +22,7 @@ FOR_PROGRAMS = {
 CALLED_BY_LIBRARIES = {
     "connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing",
     "on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete",
-    "on_chunk_header", "on_chunk_complete", "emit", "shutdown",
+    "on_chunk_header", "on_chunk_complete", "emit", "shutdown", "down_revision", "branch_labels", "depends_on",
 }  # fmt: skip
 HELD_EQUAL = {  # obvious twins of what runs elsewhere, which tests hold equal to it
     "SMALL_STEP_TOKENS", "SHARD_GRANULE",  # the native engine's own constants

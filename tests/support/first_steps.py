@@ -118,7 +118,11 @@ def carry_out(
     ports: Mapping[str, str],
     tell: Callable[[Done], None],
 ) -> list[Done]:
-    """Type all steps in their order, each in its terminal; those are opened in a folder. `ports`: what stands for what."""
+    """Type all steps in their order, each in its terminal; those are opened in a folder.
+
+    Args:
+        ports: as the steps say them, and as they are.
+    """
     with ExitStack() as open_terminals:
         shells: dict[str, Shell] = {}
         done = []

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from undiced.account import schema
 from undiced.account.accounts import fitting_pepper, known_pepper
 from undiced.account.errors import DatabaseError
+from undiced.account.instances import Instances
 from undiced.account.tables import AUDIT, KEYS, MEMBERS, ORGANIZATIONS, PROJECTS
 
 if TYPE_CHECKING:
@@ -122,9 +123,10 @@ def _pepper(database: Database, pepper_file: Path | None) -> Finding:
 
 
 def counts(database: Database) -> dict[str, int]:
-    """How many there are of everything."""
+    """How many there are of everything, and how many servers use it now."""
+    servers = len(Instances(database).living())
     with database.read() as transaction:
-        return {
+        return {"servers": servers} | {
             name: transaction.connection.execute(select(func.count()).select_from(table)).scalar_one()
             for name, table in _COUNTED.items()
         }

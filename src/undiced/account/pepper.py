@@ -18,7 +18,7 @@ VARIABLE = "UNDICED_PEPPER"
 _BYTES = 32
 _LEAST_CHARS = 32
 _MOST_BYTES = 1024
-_HOW = f"Restore the file from your backup, or set {VARIABLE} to what it held"
+_HOW = f"Restore the file from your backup, name it with --pepper-file, or set {VARIABLE} to what it held"
 
 
 def fingerprint(pepper: bytes) -> str:

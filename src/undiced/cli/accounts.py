@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.rows import say
 from undiced.core.errors import InvalidRequestError
-from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ class Place:
 
         commands = chain(map(built, _ASKED_FIRST), all_built())
         for name, near in unknown_variables(commands).items():  # it may have been meant to name the database
-            typer.echo(printable(unread(name, near)), err=True)
+            say(unread(name, near), err=True)
         return self.where(create=create)
 
     def where(self, *, create: bool) -> str:

@@ -31,7 +31,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Show who changed what in the accounts, newest first. With --json each entry has what was before and after."""
-    from undiced.cli.rows import show_rows
+    from undiced.cli.rows import say, show_rows
     from undiced.cli.terminal import emit
     from undiced.cli.times import readable
 
@@ -47,7 +47,7 @@ def audit(
     ]
     show_rows(("TIME", "WHO", "DID", "ORG", "WHAT"), rows, "No entry.")
     if len(found) == limit and found[-1].seq > 1:
-        typer.echo(f"More: undiced audit --before {found[-1].seq}", err=True)
+        say(f"More: undiced audit --before {found[-1].seq}", err=True)
 
 
 def _named(entry: AuditEntry) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from undiced.cli.rows import say
+from undiced.cli.terminal import folded
 from undiced.core.errors import InvalidRequestError
 from undiced.core.exits import Exit
 from undiced.core.printable import printable
@@ -24,7 +26,7 @@ def agree(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidRequestError("This can't be taken back, and there is no terminal to ask.", remedy="Add --yes.")
-    typer.echo(printable(f"{question} [y/N] "), nl=False, err=True)
+    typer.echo(folded(printable(f"{question} [y/N]"), sys.stderr) + " ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        typer.echo("Nothing was changed.", err=True)
+        say("Nothing was changed.", err=True)
         raise typer.Exit(Exit.ERROR)

@@ -11,8 +11,8 @@ import typer
 from undiced.cli.accounts import Db, Place
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.rows import say
 from undiced.core.exits import Exit
-from undiced.core.printable import printable
 
 
 def upgrade(db: Db = None, as_json: Json = False) -> None:
@@ -26,10 +26,10 @@ def upgrade(db: Db = None, as_json: Json = False) -> None:
     if as_json:
         emit({"database": database.shown, "before": found, "schema": schema.HEAD})
     elif found == schema.HEAD:
-        typer.echo(printable(f"{database.shown} has the newest schema ({found})."))
+        say(f"{database.shown} has the newest schema ({found}).")
     else:
         was = "was empty" if found is None else f"was {found}"
-        typer.echo(printable(f"{database.shown} has schema {schema.HEAD} now; it {was}."))
+        say(f"{database.shown} has schema {schema.HEAD} now; it {was}.")
 
 
 @gathered
@@ -69,5 +69,5 @@ def back_up(
     if as_json:
         emit({"database": database.shown, "file": str(file), "bytes": nbytes})
     else:
-        typer.echo(printable(f"Copied {database.shown} to {file}: {nbytes:,} bytes."))
-        typer.echo("The pepper is not in it. Keep a copy of its file in another place.", err=True)
+        say(f"Copied {database.shown} to {file}: {nbytes:,} bytes.")
+        say("The pepper is not in it. Keep a copy of its file in another place.", err=True)

@@ -14,6 +14,7 @@ from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.gathered import gathered
 from undiced.cli.member import AsRole, Email, OfProject, in_words, project_of, roles_of
 from undiced.cli.options import Json
+from undiced.cli.rows import say
 
 _USUAL = "7d"
 
@@ -95,7 +96,7 @@ def accept(
         made = accounts.invitations.accept(text)
         roles = roles_of(accounts, made.org_id, [made])[made.id]
         org = accounts.organizations.show(operator(), made.org_id)
-    emit(asdict(made)) if as_json else typer.echo(f"{made.email} is a member of {org.name}: {roles}.")
+    emit(asdict(made)) if as_json else say(f"{made.email} is a member of {org.name}: {roles}.")
 
 
 @gathered
@@ -111,4 +112,4 @@ def uninvite(
 
     with place.opened() as accounts:
         found = accounts.invitations.revoke(operator(), org_of(accounts, org), invitation)
-    emit(asdict(found)) if as_json else typer.echo(f"Ended the invitation of {found.email}.")
+    emit(asdict(found)) if as_json else say(f"Ended the invitation of {found.email}.")

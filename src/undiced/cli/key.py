@@ -14,6 +14,7 @@ from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
+from undiced.cli.rows import say
 
 WhichKey = Annotated[
     str, typer.Argument(help="Its id, its name if one key alone has it, or the whole key.", metavar="KEY")
@@ -83,7 +84,7 @@ def create(
         order = KeyOrder(kind, owner, project, member, name, scope or None, model or None, until)
         actor = operator()
         made, text = accounts.keys.create(actor, order)
-        ends = "without an end" if until is None else f"until {readable(until)}"
+        ends = "which never expires" if until is None else f"until {readable(until)}"
         said = f"Key {made.id} for {kind}, of {whose(accounts, made)}, {ends}."
         show_once(text, made, said, lambda: accounts.keys.revoke(actor, made.id), as_json=as_json)
 
@@ -187,7 +188,7 @@ def revoke(
         found = found_key(accounts, key, org, operators=operators, replaced=True)
         agree(f"Revoke the key {called(found)}? It stops to work within 5 s, for good.", yes=yes)
         found = accounts.keys.revoke(operator(), found.id)
-    emit(asdict(found)) if as_json else typer.echo(f"Revoked the key {called(found)}.")
+    emit(asdict(found)) if as_json else say(f"Revoked the key {called(found)}.")
 
 
 def _see_place(given: typer.Context, operators: bool) -> None:

@@ -12,6 +12,7 @@ from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.rows import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,7 +118,7 @@ def archive(who: Who, *, org: Org = None, yes: Yes = False, place: Place, as_jso
         found = accounts.members.show(actor, org, who)
         agree(f"Archive the member {found.email} of {org}? That member's keys stop to work, for good.", yes=yes)
         found = accounts.members.archive(actor, org, found.id)
-    emit(asdict(found)) if as_json else typer.echo(f"Archived the member {found.email} of {org}.")
+    emit(asdict(found)) if as_json else say(f"Archived the member {found.email} of {org}.")
 
 
 def project_of(role: Role, project: str | None) -> str | None:
@@ -148,4 +149,4 @@ def since(at: int | None) -> str:
 def _told(one: Member, roles: Mapping[str, str], as_json: bool) -> None:
     from undiced.cli.terminal import emit
 
-    emit(asdict(one)) if as_json else typer.echo(f"{one.email}: {roles[one.id]}.")
+    emit(asdict(one)) if as_json else say(f"{one.email}: {roles[one.id]}.")

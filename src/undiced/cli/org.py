@@ -11,6 +11,7 @@ from undiced.cli.accounts import All, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.rows import say
 
 if TYPE_CHECKING:
     from undiced.account.records import Organization, Project
@@ -27,7 +28,7 @@ def create(name: NewName, *, place: Place, as_json: Json = False) -> None:
     with place.opened(create=True) as accounts:
         made = accounts.organizations.create(operator(), name)
         where = accounts.database.shown
-    emit(asdict(made)) if as_json else typer.echo(f"Made the organization {made.name} in {where}.")
+    emit(asdict(made)) if as_json else say(f"Made the organization {made.name} in {where}.")
 
 
 @gathered
@@ -103,4 +104,4 @@ def archive(name: Name, *, yes: Yes = False, place: Place, as_json: Json = False
         found = accounts.organizations.show(actor, name)
         agree(f"Archive the organization {found.name}? Its keys stop to work, for good.", yes=yes)
         found = accounts.organizations.archive(actor, found.id)
-    emit(asdict(found)) if as_json else typer.echo(f"Archived the organization {found.name}.")
+    emit(asdict(found)) if as_json else say(f"Archived the organization {found.name}.")

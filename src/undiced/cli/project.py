@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import typer
-
 from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.org import Name, NewName, list_named, named_lines
+from undiced.cli.rows import say
 
 
 @gathered
@@ -21,7 +20,7 @@ def create(name: NewName, *, org: Org = None, place: Place, as_json: Json = Fals
     with place.opened() as accounts:
         org = org_of(accounts, org)
         made = accounts.projects.create(operator(), org, name)
-    emit(asdict(made)) if as_json else typer.echo(f"Made the project {made.name} of {org}.")
+    emit(asdict(made)) if as_json else say(f"Made the project {made.name} of {org}.")
 
 
 @gathered
@@ -60,4 +59,4 @@ def archive(name: Name, *, org: Org = None, yes: Yes = False, place: Place, as_j
         found = accounts.projects.show(actor, org, name)
         agree(f"Archive the project {found.name} of {org}? Its keys stop to work, for good.", yes=yes)
         found = accounts.projects.archive(actor, org, found.id)
-    emit(asdict(found)) if as_json else typer.echo(f"Archived the project {found.name} of {org}.")
+    emit(asdict(found)) if as_json else say(f"Archived the project {found.name} of {org}.")

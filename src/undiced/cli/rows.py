@@ -1,7 +1,11 @@
-"""How accounts are shown to people: lists as tables, one record as labeled lines. Knows words and widths, no record."""
+"""How commands of accounts speak to people: lists as tables, a record as labeled lines, a sentence.
+
+Knows words and widths, and no record.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +19,13 @@ _LABEL = 15  # columns
 _WHOLE = ("ID", "KIND", "SECRET", "STATE", "DID", "CREATED", "TIME", "EXPIRES", "LAST USED")  # stay on a line
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """A sentence, on lines as wide as a terminal."""
+    from undiced.cli.terminal import folded
+
+    typer.echo(folded(printable(text), sys.stderr if err else sys.stdout), err=err)
+
+
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) -> None:
     """A table, or on the error stream what to do where there is no row."""
     from rich.table import Table
@@ -23,7 +34,7 @@ def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) 
 
     cells = [tuple(map(printable, row)) for row in rows]
     if not cells:
-        typer.echo(none, err=True)
+        say(none, err=True)
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -38,6 +49,11 @@ def show_lines(lines: Iterable[tuple[str, str]]) -> None:
     import shutil
     import textwrap
 
-    layout = textwrap.TextWrapper(shutil.get_terminal_size().columns, subsequent_indent=" " * _LABEL)
+    layout = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * _LABEL,
+        break_long_words=False,  # paths and addresses are copied
+        break_on_hyphens=False,
+    )
     for label, words in lines:
         typer.echo(layout.fill(f"{label:<{_LABEL}}{printable(words)}"))

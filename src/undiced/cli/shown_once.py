@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from undiced.core.printable import printable
+from undiced.cli.rows import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def show_once(
     Raises:
         OSError: it can't be printed.
     """
-    from undiced.cli.terminal import emit, folded
+    from undiced.cli.terminal import emit
 
     try:
         emit({**asdict(record), "secret": text.reveal()}) if as_json else typer.echo(text.reveal())
@@ -34,4 +34,4 @@ def show_once(
         end()
         raise
     if not as_json:
-        typer.echo(folded(printable(f"{said} It is shown once: keep it now."), sys.stderr), err=True)
+        say(f"{said} It is shown once: keep it now.", err=True)
