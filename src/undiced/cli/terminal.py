@@ -121,12 +121,12 @@ def table_console(width: int = TABLE_WIDTH, *, markup: bool = True, highlight: b
     return Console(width=None if sys.stdout.isatty() else width, markup=markup, highlight=highlight)
 
 
-def loading(model: str, *, quiet: bool = False) -> Bar:
-    """The bar of a model that is fetched if need be, and then packed."""
+def loading(model: str, *, place: str = "", quiet: bool = False) -> Bar:
+    """The bar of a model that is fetched if need be, and then packed. place: which of several it is, as in 1/2."""
     from undiced.checkpoint import to_fetch
 
     if name := to_fetch(model):
-        return Bar(f"Fetching {name}", then="Packing weights", quiet=quiet)
+        return Bar(f"Fetching {name}" + (f" ({place})" if place else ""), then="Packing weights", quiet=quiet)
     return Bar("Packing weights", quiet=quiet)
 
 

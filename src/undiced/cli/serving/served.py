@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
     from undiced.cli.serving.model_options import ModelOptions, Wanted
     from undiced.engine.backend import Limits
-    from undiced.llm import Compiled
+    from undiced.llm import Compiled, Progress
     from undiced.remote.client import EngineClient
     from undiced.remote.spec import EngineSpec
     from undiced.text import ChatEncoder, Tokenizer
@@ -46,14 +46,18 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
     """
     from undiced.api.service import check_apart
     from undiced.checkpoint import at_revision
+    from undiced.cli.terminal import loading
     from undiced.engine.pool import pools
     from undiced.text.formats import check_names
 
     refs = [at_revision(model.ref, model.options.revision) for model in models]
     for model in models:
         check_names(model.options.tool_format, model.options.thinking_format)
-    threads = team(len(models))
-    compiled = [_compiled(ref, model.options, threads, quiet=quiet) for ref, model in zip(refs, models, strict=True)]
+    compiled = []
+    for at, (ref, model) in enumerate(zip(refs, models, strict=True), 1):
+        place = f"{at}/{len(models)}" if len(models) > 1 else ""
+        with loading(ref, place=place, quiet=quiet) as bar:
+            compiled.append(_compiled(ref, model.options, team(len(models)), bar))
     names = [model.names or served_names(ref, each) for ref, model, each in zip(refs, models, compiled, strict=True)]
     check_apart(names)
     pages = pools([each.program for each in compiled])
@@ -63,18 +67,16 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
     ]
 
 
-def _compiled(ref: str, options: ModelOptions, threads: int, *, quiet: bool) -> Compiled:
-    from undiced.cli.terminal import loading
+def _compiled(ref: str, options: ModelOptions, threads: int, progress: Progress) -> Compiled:
     from undiced.llm import compile_for_host
 
-    with loading(ref, quiet=quiet) as bar:
-        return compile_for_host(
-            ref,
-            threads=options.threads or threads,
-            max_batch=options.max_batch,
-            max_context=options.max_context,
-            progress=bar,
-        )
+    return compile_for_host(
+        ref,
+        threads=options.threads or threads,
+        max_batch=options.max_batch,
+        max_context=options.max_context,
+        progress=progress,
+    )
 
 
 def team(models: int) -> int:
