@@ -143,14 +143,15 @@ class World:
 
     def act(self, state: twin.State, actor: Actor, step: Step) -> None:
         accounts, fresh = self.accounts, next(self.names)
-        org = _one(state["organizations"], step.org)["name"]
-        project = _one(state["projects"], step.a)["id"]
+        near = actor.org_id if step.org % 4 else None  # mostly its own organization, where more is allowed
+        org = state["organizations"][near]["name"] if near else _one(state["organizations"], step.org)["name"]
+        project = _one(state["projects"], step.a, near)["id"]
         there = project if step.role in twin.IN_A_PROJECT else None
-        person = _one(state["members"], step.b)["id"]
-        key = _one(state["keys"], step.b)["id"]
+        person = _one(state["members"], step.b, near)["id"]
+        key = _one(state["keys"], step.b, near)["id"]
         if step.verb == "create key":
-            place = (None, project)[step.a % 3 > 0]
-            owner = (None, person)[step.b % 2]
+            place = (None, project)[step.kind == "inference" or step.a % 2]
+            owner = (None, None, actor.member_id, person)[step.b % 4]
             scopes = None if step.scopes is None else sorted(step.scopes)
             self.key(KeyOrder(step.kind, (org, None)[step.org % 7 == 6], place, owner, scopes=scopes), actor)
         elif step.verb == "rotate":
@@ -181,7 +182,7 @@ class World:
         elif step.verb == "accept":
             accounts.invitations.accept(self.invited[step.a % len(self.invited)] if self.invited else "")
         elif step.verb == "revoke invitation":
-            chosen = _one(state["invitations"], step.a)["id"] if state["invitations"] else ""
+            chosen = _one(state["invitations"], step.a, near)["id"] if state["invitations"] else ""
             accounts.invitations.revoke(actor, org, chosen)
 
 
@@ -210,6 +211,10 @@ def see_lists(accounts: Accounts, state: twin.State, actor: Actor, holder: twin.
             "keys": _if("keys:read" in scopes, inside["keys"], lambda row: twin.sees_key(state, holder, row)),
             "invitations": _if(("members:read", org, None) in tokens, inside["invitations"], lambda _: True),
         }
+        if listed["members"]:
+            for person in accounts.members.list(actor, org, archived=True):
+                far = {grant.project_id for grant in person.grants if grant.project_id is not None}
+                assert all(twin.reaches_project(state, holder, state["projects"][project]) for project in far)
         entries = _audit(accounts, actor, org)
         assert entries == (
             {row["seq"] for row in state["audit"].values() if row["org_id"] == org}
@@ -321,8 +326,9 @@ def _if(may: bool, rows: list[twin.Row], seen: Callable[[twin.Row], bool]) -> se
     return {row["id"] for row in rows if seen(row)} if may else None
 
 
-def _one(rows: dict[str, twin.Row], number: int) -> twin.Row:
-    names = sorted(rows)
+def _one(rows: dict[str, twin.Row], number: int, org: str | None = None) -> twin.Row:
+    """One of some rows; of an organization, if it is named and has any."""
+    names = sorted(name for name, row in rows.items() if org in (None, row.get("org_id"))) or sorted(rows)
     return rows[names[number % len(names)]]
 
 
@@ -340,7 +346,7 @@ STEPS = st.builds(
     NUMBERS,
     st.sampled_from(ROLES),
     st.sampled_from(KINDS),
-    st.none() | st.frozensets(st.sampled_from(SCOPES), min_size=1, max_size=4),
+    st.none() | st.frozensets(st.sampled_from(SCOPES), min_size=1, max_size=3),
 )
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -351,7 +357,7 @@ def pepper(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(10), pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+    "examples", [pytest.param(6), pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 )
 def test_nobody_reads_changes_or_gains_what_is_not_theirs_on_sqlite(
     sqlite_template: Path,  # noqa: F811
