@@ -88,6 +88,7 @@ class Answer:
             self._end()
             self.cancel()
             self._running.clear()
+            del self._tell  # whoever is told holds this answer
 
     def resume(self) -> None:
         """The reader takes pieces again. The choice that could not say anything for longest goes first."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -69,8 +70,7 @@ class AnswerResponse(Response):
         """Answer the request; returns when the last byte is handed over or the client is gone."""
         task = asyncio.current_task()
         assert task is not None
-        self._clock = asyncio.get_running_loop().time
-        self._written_s = self._clock()
+        self._written_s = monotonic()
         scope["undiced.entry"].answer = self.answer
         self.service.running.add(task)
         self.service.answers[self.writer.head.id] = self.answer
@@ -122,7 +122,7 @@ class AnswerResponse(Response):
                 data += writer.finish(piece, None if self._left else self.answer.tally)
         if not data:
             return True
-        self._written_s = self._clock()
+        self._written_s = monotonic()
         return put(data)
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,11 +170,11 @@ class AnswerResponse(Response):
 
     async def _keep_alive(self, send: Send) -> None:
         """Write a comment whenever the stream was silent for too long."""
-        clock, keepalive_s = self._clock, self.service.settings.keepalive_s
+        keepalive_s = self.service.settings.keepalive_s
         while True:
-            await asyncio.sleep(max(0.01, self._written_s + keepalive_s - clock()))
-            if self._over or clock() - self._written_s < keepalive_s:
+            await asyncio.sleep(max(0.01, self._written_s + keepalive_s - monotonic()))
+            if self._over or monotonic() - self._written_s < keepalive_s:
                 continue
             await self._start(send)
-            self._written_s = clock()
+            self._written_s = monotonic()
             await send({"type": "http.response.body", "body": self.writer.alive(), "more_body": True})
