@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +55,9 @@ def typing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         return Said(status, shown.out, shown.err)
 
     return typed
+
+
+def rows(place: Path) -> list[str]:
+    """Everything in a database, to see that nothing changed."""
+    with closing(sqlite3.connect(place)) as database:
+        return list(database.iterdump())

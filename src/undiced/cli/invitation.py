@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from undiced.cli.gathered import gathered
 from undiced.cli.member import AsRole, Email, OfProject, in_words, project_of, roles_of
 from undiced.cli.options import Json
 from undiced.cli.rows import say
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from undiced.account.accounts import Accounts
 
 _USUAL = "7d"
 
@@ -101,7 +105,9 @@ def accept(
 
 @gathered
 def uninvite(
-    invitation: Annotated[str, typer.Argument(help="Its id, as `undiced member invitations` lists it.", metavar="ID")],
+    invitation: Annotated[
+        str, typer.Argument(help="Its id, or the e-mail address, if there is one alone.", metavar="INVITATION")
+    ],
     *,
     org: Org = None,
     place: Place,
@@ -111,5 +117,18 @@ def uninvite(
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        found = accounts.invitations.revoke(operator(), org_of(accounts, org), invitation)
-    emit(asdict(found)) if as_json else say(f"Ended the invitation of {found.email}.")
+        org = org_of(accounts, org)
+        found = accounts.invitations.revoke(operator(), org, _meant(accounts, org, invitation))
+    emit(asdict(found)) if as_json else say(f"Ended the invitation {found.id} of {found.email}.")
+
+
+def _meant(accounts: Accounts, org: str, ref: str) -> str:
+    """The id of an invitation that is named by its id or by an address.
+
+    Raises:
+        InvalidRequestError: several are open for that address.
+    """
+    found = [each.id for each in accounts.invitations.list(operator(), org) if each.email == ref.lower()]
+    if len(found) > 1:
+        raise InvalidRequestError(f"{ref[:80]} has several invitations: {', '.join(found)}.", remedy="Give an id.")
+    return found[0] if found else ref

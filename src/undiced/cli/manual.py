@@ -65,10 +65,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "member show": ("member show ada@example.com",),
     "member grant": ("member grant ben@example.com --role project_admin --project web",),
     "member withdraw": ("member withdraw ben@example.com --role member --project web",),
-    "member invite": ("member invite eve@example.com --role member --expires 48h > invitation.txt",),
+    "member invite": (
+        "member invite eve@example.com --role member --expires 48h > invitation.txt",
+        "member invite zoe@example.com --role billing --json",
+    ),
     "member invitations": ("member invitations",),
     "member accept": ("member accept < invitation.txt",),
-    "member uninvite": ("member uninvite ID",),
+    "member uninvite": ("member uninvite zoe@example.com",),
     "member archive": ("member archive ben@example.com --yes",),
     "key create": (
         "key create --name ci --expires 90d",
