@@ -6,10 +6,13 @@ import re
 import time
 
 import pytest
+from live import running
 from steps import BUSY, ENDED, answered, ask, fill, open_page, press, text, texts
+from support.installation import installed
 from written import answers, refusals
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
+REASON = "document.querySelector('#key-reason').textContent"
 STATS = ".assistant:last-child .stats"
 LONG = "Tell me a long story about a river, a mill and a miller."  # takes long enough to be seen half done
 
@@ -144,6 +147,20 @@ def test_a_server_that_wants_a_key_gets_one(page, server):
     assert text(page, ".assistant .text").strip() == "Come in."
     open_page(page, server)
     assert page.run("localStorage.getItem('undiced.1.key')") == '"secret"'
+
+
+def test_a_key_that_may_not_do_this_can_be_replaced(browser, tmp_path):
+    with installed(tmp_path) as house:
+        options = ("--auth", "--db", house.url, "--admin-port", "0", "--max-batch", "2", "--max-context", "1024")
+        with running(*options) as server:
+            browser.open(server.url)
+            for key, reason in ((house.key(scopes=["tokens"]), "wants a key"), (house.key(), "'models'")):
+                browser.until(f"document.querySelector('#key').open && {REASON}.includes({reason!r})")
+                browser.run("document.querySelector('#key-field').focus()")
+                browser.type(key)
+                browser.key("Enter", 13)
+            browser.until("document.querySelector('#model').value")
+            answered(browser, "Hi.")
 
 
 def test_an_answer_that_the_limit_cut_goes_on(page):

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -128,14 +129,22 @@ def test_a_revoked_key_ends_on_every_server_that_shares_the_database(house: Inst
 
 
 @pytest.mark.slow
-def test_ctrl_c_and_the_engines_end_close_both_ports(house: Installation, folder: Path) -> None:
-    with guarded(house, folder, "--drain", "1") as server:
+def test_ctrl_c_ends_both_ports_over_tls_whatever_the_engine_does(
+    house: Installation, folder: Path, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    files = ("--tls-cert", str(cert), "--tls-key", str(key))
+    trust = ssl.create_default_context(cafile=cert)
+    with guarded(house, folder, *files) as server, httpx.Client(verify=trust) as client:
         ports = [int(url.split(":")[2].split("/")[0]) for url in (server.url, server.management)]
         for child in engines(server.process.pid):
             os.kill(child, signal.SIGKILL)
-        assert httpx.get(server.management + "/orgs", headers=bearer(house.key(None, "management"))).status_code == 200
+        assert client.get(server.management + "/orgs", headers=bearer(house.key(None, "management"))).status_code == 200
+        assert client.get(server.url + "/v1/models", headers=bearer(house.key())).status_code == 200
         server.process.send_signal(signal.SIGINT)
+        began_s = time.monotonic()
         assert server.process.wait(15) == 0
+        assert time.monotonic() - began_s < 5, "clients that keep their connections hold nothing up"
         for port in ports:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port))

@@ -7,7 +7,6 @@ the application answers, and what it can't know of (no HTTP, too large a head, t
 from __future__ import annotations
 
 import asyncio
-import resource
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +16,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from undiced.api.errors import RequestTimeoutError, error_body, error_response, new_request_id, retry_headers
 from undiced.api.exchange import Exchange
 from undiced.api.http1 import END, Head, Reader
+from undiced.api.open_files import TURNED_AWAY, affordable
 from undiced.api.request_log import Entry, entry_of
 from undiced.core.errors import UnavailableError, UndicedError
 
@@ -28,23 +28,11 @@ if TYPE_CHECKING:
     from undiced.api.budget import Budget
     from undiced.api.settings import Settings
 
-_TURNED_AWAY = 64  # connections over the limit that are told so; more are dropped
 _LINGERING = 512  # connections that may wait for their client's end at once; more are cut
-_FILES_BESIDE = 128  # open files that are no connections
 _AHEAD = 64 << 10  # bytes that may wait to be read or taken before nothing more is read
 _PIECES_A_TURN = 4  # pieces of a body that are read before others get a turn
+_PARTING_S = 0.5  # for clients to take their leave when the server ends
 _Silence = Literal["head", "body", "idle", "linger", ""]
-
-
-def affordable(connections: int) -> int:
-    """Connections that the process may have, after it raised its own limit of open files as far as needed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _TURNED_AWAY + _FILES_BESIDE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = connections if soft == resource.RLIM_INFINITY else soft - _TURNED_AWAY - _FILES_BESIDE
-    return max(1, min(connections, room))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +109,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.server.connections.add(self)  # type: ignore[arg-type]
         count = len(self.server.connections) - len(self.door.lingering)
-        if count > self.door.most + _TURNED_AWAY:
+        if count > self.door.most + TURNED_AWAY:
             transport.abort()
             return
         if count > self.door.most:
@@ -185,8 +173,14 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None or exchange.ended or exchange.gone:
             self.transport.close()
+            self.loop.call_later(_PARTING_S, self._part)
         else:
             exchange.keep_alive = False
+
+    def _part(self) -> None:
+        """Over TLS a close waits for the client's, which may never come. What it still has to read, it may read."""
+        if not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     # From the exchange
 

@@ -13,7 +13,8 @@ from test_server import served
 from uvicorn.server import ServerState
 
 from undiced.api.budget import Budget
-from undiced.api.connection import affordable, connection_class
+from undiced.api.connection import connection_class
+from undiced.api.open_files import affordable
 from undiced.api.settings import Settings
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"

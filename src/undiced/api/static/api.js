@@ -10,25 +10,31 @@ let askKey = async () => null;
 
 export const keyed = () => key !== "";
 
-// Says how to ask the user for a key: a function that resolves to one, or to null where the user gives none.
+// Says how to ask the user for a key: a function that takes the reason and resolves to one, or to null where the user
+// gives none.
 export function whenKeyIsWanted(ask) {
   askKey = ask;
 }
 
-// A response that is fine. A refusal is thrown as an Error with the server's words.
-async function request(path, init = {}) {
+// A response that is fine. A refusal is thrown as an Error with the server's words. For what is `optional` the user is
+// not asked for another key.
+async function request(path, init = {}, optional = false) {
   const headers = { ...init.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(path, { ...init, headers });
   if (response.ok) return response;
-  if (response.status === 401) {
-    const given = await askKey(Boolean(key));
-    if (given !== null) {
-      key = given;
-      write("key", key);
-      return request(path, init);
-    }
-  }
-  throw await refusal(response);
+  const error = await refusal(response);
+  const reason = optional ? "" : wanting(response.status, error);
+  const given = reason ? await askKey(reason) : null;
+  if (given === null) throw error;
+  key = given;
+  write("key", key);
+  return request(path, init);
+}
+
+// Why another key is wanted, in words; nothing where a key would not help.
+function wanting(status, error) {
+  if (status === 401) return key ? "The server refused that key." : "This server wants a key.";
+  return status === 403 && error.code === "permission_denied" ? error.message : "";
 }
 
 // An Error with the server's words, and its `code` where it gave one.
@@ -76,8 +82,9 @@ async function* events(body) {
 }
 
 // Tokens a second of one answer, as the server has measured them since it started, and over how many answers; or null.
+// Few keys may read that.
 export async function measured(model) {
-  const text = await (await request("metrics")).text();
+  const text = await (await request("metrics", {}, true)).text();
   const figure = (end) => {
     const name = `undiced_time_per_output_token_seconds_${end}{model=${JSON.stringify(model)}} `;
     const line = text.split("\n").find((one) => one.startsWith(name));

@@ -1,11 +1,11 @@
 // Asks for the key of a server that wants one.
 import { byId } from "./element.js";
 
-// Resolves to the key, or to null where the user gives none; `refused`: the one before was not right.
-export function askKey(refused) {
+// Resolves to the key, or to null where the user gives none; `reason`: why one is wanted.
+export function askKey(reason) {
   const dialog = byId("key");
   const field = byId("key-field");
-  byId("key-reason").textContent = refused ? "The server refused that key." : "This server wants a key.";
+  byId("key-reason").textContent = reason;
   field.value = "";
   dialog.returnValue = "";
   byId("key-cancel").onclick = () => dialog.close();

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
     from undiced.cli.serving.desk import Desk
 
-_ADMINS = 128  # connections
+_ADMINS = 64  # connections
 _ADMIN_BODY_BYTES = 64 << 10
 
 
