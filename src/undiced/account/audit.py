@@ -73,7 +73,7 @@ class Audit:
                 query = query.where(AUDIT.c.org_id == found.id)
             actor.need("audit:read")
             if before is not None:
-                query = query.where(AUDIT.c.seq < min(before, _LAST))
+                query = query.where(AUDIT.c.seq < max(0, min(before, _LAST)))
             rows = transaction.connection.execute(query).mappings().all()
         return [AuditEntry(**{**row, "before": _read(row["before"]), "after": _read(row["after"])}) for row in rows]
 

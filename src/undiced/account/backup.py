@@ -62,5 +62,6 @@ def backup(database: Database, place: Path, told: Callable[[float], None] = lamb
 
 
 def _for_tools(database: Database) -> str:
-    """The URL of a server as its own tools take it, without the password, which they ask for."""
-    return database.url.set(drivername="postgresql", password=None).render_as_string()
+    """The URL of a server as its own tools take it, without passwords, which they ask for."""
+    bare = database.url.set(drivername="postgresql").difference_update_query(["password", "sslpassword"])
+    return bare._replace(password=None).render_as_string()

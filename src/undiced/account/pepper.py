@@ -21,12 +21,19 @@ _MOST_BYTES = 1024
 _HOW = f"Restore the file from your backup, name it with --pepper-file, or set {VARIABLE} to what it held"
 
 
+class Pepper(bytes):
+    """A pepper that is not shown where variables are."""
+
+    def __repr__(self) -> str:
+        return "Pepper(...)"
+
+
 def fingerprint(pepper: bytes) -> str:
     """Tells one pepper from another, and nothing about it."""
     return hmac.digest(pepper, b"fingerprint", "sha256").hex()[:16]
 
 
-def load_pepper(place: Path, given: str | None, *, create: bool) -> bytes:
+def load_pepper(place: Path, given: str | None, *, create: bool) -> Pepper:
     """The pepper from the environment (`given`) or a file; `create` makes the file where neither is.
 
     Raises:
@@ -51,16 +58,16 @@ def load_pepper(place: Path, given: str | None, *, create: bool) -> bytes:
         raise DatabaseError(f"Cannot read {place}: {error.strerror}.", remedy=f"{_HOW}.") from None
 
 
-def _checked(pepper: bytes, where: str) -> bytes:
+def _checked(pepper: bytes, where: str) -> Pepper:
     if len(pepper) < _LEAST_CHARS:
         remedy = f"{_HOW}; a new one, where there are no keys yet, is made by: openssl rand -hex 32."
         raise DatabaseError(f"The pepper in {where} has less than {_LEAST_CHARS} characters.", remedy=remedy)
-    return pepper
+    return Pepper(pepper)
 
 
-def _made(place: Path) -> bytes:
+def _made(place: Path) -> Pepper:
     """A new one, in a file that appears whole and only if no other process made it first."""
-    pepper = secrets.token_hex(_BYTES).encode()
+    pepper = Pepper(secrets.token_hex(_BYTES).encode())
     scratch = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
