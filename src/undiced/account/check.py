@@ -104,8 +104,8 @@ def _living(transaction: Transaction, alive: Callable[[], None]) -> Iterator[Non
     driver.set_progress_handler(sign, _STEPS)
     try:
         yield
-    except DBAPIError:
-        if interrupted:
+    except DBAPIError as error:
+        if interrupted or "interrupted" in str(error.orig):  # in the callback's own lines, too
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -19,6 +19,7 @@ from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.account.accounts import Accounts
+    from undiced.account.records import Invitation
 
 _USUAL = "7d"
 
@@ -63,21 +64,21 @@ def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json 
     if as_json:
         emit([asdict(each) for each in found])
         return
-    now_s, rows = time.time(), []
+    columns, now_s = ("ID", "EMAIL", "ROLE", "EXPIRES", "STATE")[: 4 + all_], time.time()
+    rows = []
     for each in found:
-        state = (
-            "accepted"
-            if each.accepted is not None
-            else "ended"
-            if each.revoked is not None
-            else "expired"
-            if each.expires <= now_s
-            else "open"
-        )
         role = in_words(Grant(each.role, each.project_id), names)
-        rows.append((each.id, each.email, role, readable(each.expires), *([state] if all_ else [])))
-    columns = ("ID", "EMAIL", "ROLE", "EXPIRES", *(["STATE"] if all_ else []))
+        rows.append((each.id, each.email, role, readable(each.expires), _state(each, now_s))[: len(columns)])
     show_rows(columns, rows, "No open invitation: undiced member invite EMAIL makes one.")
+
+
+def _state(one: Invitation, now_s: float) -> str:
+    """What became of an invitation."""
+    if one.accepted is not None:
+        return "accepted"
+    if one.revoked is not None:
+        return "ended"
+    return "open" if one.expires > now_s else "expired"
 
 
 @gathered

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from undiced.cli.gathered import gathered
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
 from undiced.cli.rows import say
+
+if TYPE_CHECKING:
+    from undiced.account.keys import KeyOrder
 
 WhichKey = Annotated[
     str, typer.Argument(help="Its id, its name if one key alone has it, or the whole key.", metavar="KEY")
@@ -33,23 +36,22 @@ def _scopes(incomplete: str) -> list[str]:
     return [name for scopes in SCOPES.values() for name in scopes if name.startswith(incomplete)]
 
 
-@gathered
-def create(
-    given: typer.Context,
-    *,
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options that say what a new key shall be."""
+
     kind: Annotated[
         Literal["inference", "management"] | None,
         typer.Option(help="For models, or for the management API.", show_default="inference"),
-    ] = None,
-    name: Annotated[str, typer.Option(help="What you call it; not unique.", show_default=False)] = "",
-    org: Org = None,
+    ] = None
+    name: Annotated[str, typer.Option(help="What you call it; not unique.", show_default=False)] = ""
     project: Annotated[
         str | None,
         typer.Option(help="Its project; default for inference, else the whole organization.", show_default=False),
-    ] = None,
+    ] = None
     member: Annotated[
         str | None, typer.Option(help="Whose key it is; it can do no more than that member.", show_default=False)
-    ] = None,
+    ] = None
     scope: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,35 +59,56 @@ def create(
             show_default=False,
             autocompletion=_scopes,
         ),
-    ] = None,
+    ] = None
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model that it may use; several times for several. All by default.", show_default=False),
-    ] = None,
-    expires: Expires = None,
+    ] = None
+    expires: Expires = None
+
+    def until(self) -> int | None:
+        """When it ends; None for never.
+
+        Raises:
+            InvalidRequestError: what is given is no time, or has passed.
+        """
+        from undiced.cli.times import moment_of
+
+        return None if self.expires is None else moment_of(self.expires, "--expires", time.time())
+
+    def order(self, owner: str | None, until: int | None) -> KeyOrder:
+        """The same for an organization, or for the operator."""
+        from undiced.account.keys import KeyOrder
+        from undiced.account.organizations import FIRST_PROJECT
+
+        kind = self.kind or ("management" if owner is None else "inference")
+        first = FIRST_PROJECT if kind == "inference" and owner is not None else None
+        project, scopes, models = self.project or first, self.scope or None, self.model or None
+        return KeyOrder(kind, owner, project, self.member, self.name, scopes, models, until)
+
+
+@gathered
+def create(
+    given: typer.Context,
+    *,
+    wanted: Wanted,
+    org: Org = None,
     operators: Operators = False,
     place: Place,
     as_json: Json = False,
 ) -> None:
     """Make a key, which is shown once. It alone is on the output, as in KEY=$(undiced key create)."""
-    from undiced.account.keys import KeyOrder
-    from undiced.account.organizations import FIRST_PROJECT
     from undiced.cli.key_words import whose
     from undiced.cli.shown_once import show_once
-    from undiced.cli.times import moment_of, readable
+    from undiced.cli.times import readable
 
     _see_place(given, operators)
-    until = None if expires is None else moment_of(expires, "--expires", time.time())
-    kind = kind or ("management" if operators else "inference")
-    if kind == "inference" and project is None and not operators:
-        project = FIRST_PROJECT
+    until = wanted.until()
     with place.opened() as accounts:
-        owner = None if operators else org_of(accounts, org)
-        order = KeyOrder(kind, owner, project, member, name, scope or None, model or None, until)
-        actor = operator()
-        made, text = accounts.keys.create(actor, order)
+        actor, owner = operator(), None if operators else org_of(accounts, org)
+        made, text = accounts.keys.create(actor, wanted.order(owner, until))
         ends = "which never expires" if until is None else f"until {readable(until)}"
-        said = f"Key {made.id} for {kind}, of {whose(accounts, made)}, {ends}."
+        said = f"Key {made.id} for {made.kind}, of {whose(accounts, made)}, {ends}."
         show_once(text, made, said, lambda: accounts.keys.revoke(actor, made.id), as_json=as_json)
 
 
@@ -186,7 +209,7 @@ def revoke(
     _see_place(given, operators)
     with place.opened() as accounts:
         found = found_key(accounts, key, org, operators=operators, replaced=True)
-        agree(f"Revoke the key {called(found)}? It stops to work within 5 s, for good.", yes=yes)
+        agree(f"Revoke the key {called(found)}? It stops working within 5 s, for good.", yes=yes)
         found = accounts.keys.revoke(operator(), found.id)
     emit(asdict(found)) if as_json else say(f"Revoked the key {called(found)}.")
 

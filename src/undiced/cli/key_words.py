@@ -100,7 +100,7 @@ def show_keys(accounts: Accounts, org: str | None, keys: Sequence[Key], *, state
     )
     now_s, rows = time.time(), []
     for key in keys:
-        place = projects[key.project_id] if key.project_id else "-"
+        place = projects.get(key.project_id, key.project_id) if key.project_id else "-"
         cells = [key.id, key.name, key.kind, place, f"...{key.last_four}", readable(end_of(key))]
         cells += [readable(key.last_used)] if not state else [state_of(key, now_s)]
         rows.append(cells)

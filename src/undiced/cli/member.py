@@ -62,7 +62,8 @@ def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json 
         return
     ended = ("ARCHIVED",) if all_ else ()
     rows = [
-        (each.email, roles[each.id], readable(each.created), *(since(each.archived) for _ in ended)) for each in found
+        (each.email, roles[each.id], readable(each.created), readable(each.archived, ""))[: 3 + len(ended)]
+        for each in found
     ]
     show_rows(("EMAIL", "ROLES", "CREATED", *ended), rows, "No member: undiced member create EMAIL makes one.")
 
@@ -116,7 +117,7 @@ def archive(who: Who, *, org: Org = None, yes: Yes = False, place: Place, as_jso
     with place.opened() as accounts:
         actor, org = operator(), org_of(accounts, org)
         found = accounts.members.show(actor, org, who)
-        agree(f"Archive the member {found.email} of {org}? That member's keys stop to work, for good.", yes=yes)
+        agree(f"Archive the member {found.email} of {org}? That member's keys stop working, for good.", yes=yes)
         found = accounts.members.archive(actor, org, found.id)
     emit(asdict(found)) if as_json else say(f"Archived the member {found.email} of {org}.")
 
@@ -136,14 +137,11 @@ def roles_of(accounts: Accounts, org: str, members: Iterable[Member]) -> Mapping
 
 def in_words(grant: Grant, projects: Mapping[str, str]) -> str:
     """A role as it is said."""
-    return grant.role if grant.project_id is None else f"{grant.role} of {projects[grant.project_id]}"
-
-
-def since(at: int | None) -> str:
-    """A time of an end for a table; nothing where there is none."""
-    from undiced.cli.times import readable
-
-    return "" if at is None else readable(at)
+    return (
+        grant.role
+        if grant.project_id is None
+        else f"{grant.role} of {projects.get(grant.project_id, grant.project_id)}"
+    )
 
 
 def _told(one: Member, roles: Mapping[str, str], as_json: bool) -> None:

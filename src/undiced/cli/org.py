@@ -51,13 +51,7 @@ def list_named(found: list[Organization] | list[Project], none: str, *, archived
 
     ended = ("ARCHIVED",) if archived else ()
     rows = [
-        (
-            each.name,
-            each.id,
-            readable(each.created),
-            *(["" if each.archived is None else readable(each.archived)] * len(ended)),
-        )
-        for each in found
+        (each.name, each.id, readable(each.created), readable(each.archived, ""))[: 3 + len(ended)] for each in found
     ]
     show_rows(("NAME", "ID", "CREATED", *ended), rows, none)
 
@@ -102,6 +96,6 @@ def archive(name: Name, *, yes: Yes = False, place: Place, as_json: Json = False
     with place.opened() as accounts:
         actor = operator()
         found = accounts.organizations.show(actor, name)
-        agree(f"Archive the organization {found.name}? Its keys stop to work, for good.", yes=yes)
+        agree(f"Archive the organization {found.name}? Its keys stop working, for good.", yes=yes)
         found = accounts.organizations.archive(actor, found.id)
     emit(asdict(found)) if as_json else say(f"Archived the organization {found.name}.")

@@ -57,6 +57,6 @@ def archive(name: Name, *, org: Org = None, yes: Yes = False, place: Place, as_j
     with place.opened() as accounts:
         actor, org = operator(), org_of(accounts, org)
         found = accounts.projects.show(actor, org, name)
-        agree(f"Archive the project {found.name} of {org}? Its keys stop to work, for good.", yes=yes)
+        agree(f"Archive the project {found.name} of {org}? Its keys stop working, for good.", yes=yes)
         found = accounts.projects.archive(actor, org, found.id)
     emit(asdict(found)) if as_json else say(f"Archived the project {found.name} of {org}.")

@@ -47,10 +47,10 @@ def moment_of(text: str, option: str, now_s: float) -> int:
     return int(at)
 
 
-def readable(at: int | None) -> str:
-    """A time for people, to the minute; `never` where there is none."""
+def readable(at: int | None, none: str = NEVER) -> str:
+    """A time for people, to the minute; `none` where there is none."""
     if at is None:
-        return NEVER
+        return none
     try:
         return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):  # beyond the year 9999
