@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -13,7 +14,7 @@ from scripted import Caller, Reply
 from support.installation import Installation, bearer, installed
 
 from undiced.account.errors import DatabaseError
-from undiced.account.scopes import MANAGEMENT_SCOPES
+from undiced.account.scopes import INFERENCE_SCOPES, MANAGEMENT_SCOPES
 from undiced.api.management.acts import ACTS
 from undiced.api.management.app import build_management
 from undiced.api.management.office import Office
@@ -221,6 +222,7 @@ def test_what_is_of_another_organization_is_not_there(house, app, admin):
         ("orgs", {}, "name"),
         ("orgs", {"name": 1}, "name"),
         ("orgs", {"name": "x", "plan": "gold"}, "plan"),
+        ("orgs", {"nam": "x"}, "nam"),
         ("orgs", b'{"name": "a", "name": "b"}', "name"),
         ("orgs", {"name": "No Name"}, "name"),
         ("orgs", {"name": "acme"}, "name"),
@@ -350,3 +352,9 @@ def test_health_is_open_and_other_paths_say_what_there_is(admin, app):
     error = admin("GET", f"{ROOT}/nothing").json["error"]
     assert error["code"] == "not_found" and "/management/openapi.json" in error["message"]
     assert admin("DELETE", ACME).status == 405
+
+
+def test_the_page_about_accounts_names_every_path_and_scope():
+    page = (Path(__file__).parents[3] / "docs" / "accounts.md").read_text()
+    assert not [act.path for act in ACTS if f"`{act.path.removeprefix(ROOT)}`" not in page]
+    assert not [scope for scope in INFERENCE_SCOPES if f"| `{scope}` |" not in page]

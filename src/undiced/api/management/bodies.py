@@ -103,8 +103,24 @@ def read_body(body: bytes, kind: type[T]) -> T:
     Raises:
         InvalidRequestError: no JSON, a member of another type, missing, given twice, or one that is not known.
     """
-    made, unknown = decode_part(msgspec.Raw(body.strip() or b"{}"), kind, "", _EXAMINERS[kind])
+    sent = msgspec.Raw(body.strip() or b"{}")
+    try:
+        made, unknown = decode_part(sent, kind, "", _EXAMINERS[kind])
+    except InvalidRequestError:
+        _refuse(_unknown(sent, kind), kind)  # a name that is misspelt is why another one is missing
+        raise
+    _refuse(unknown, kind)
+    return made
+
+
+def _unknown(sent: msgspec.Raw, kind: type[Struct]) -> tuple[str, ...]:
+    try:
+        return _EXAMINERS[kind].examine(sent)
+    except (msgspec.MsgspecError, ValueError, InvalidRequestError, RecursionError):
+        return ()
+
+
+def _refuse(unknown: tuple[str, ...], kind: type[Struct]) -> None:
     if unknown:
         shown, known = unknown[0][:64], ", ".join(kind.__struct_fields__)
         raise InvalidRequestError(f"{shown} is not known here.", remedy=f"There are {known}.", param=shown)
-    return made
