@@ -28,6 +28,11 @@ Ask = Callable[[int, str], Awaitable[float]]  # a port and a key: milliseconds
 def make_accounts(folder: Path, keys: int, own: int) -> tuple[str, list[str]]:
     """A SQLite database with so many keys; returns where, and the texts of `own` of them."""
     url = str(folder / "accounts.db")
+    return url, fill(url, keys, own)
+
+
+def fill(url: str, keys: int, own: int) -> list[str]:
+    """Put so many keys of one organization into an empty database; returns the texts of `own` of them."""
     accounts = Accounts(url)
     org = accounts.organizations.create(OPERATOR, "acme")
     made = [accounts.keys.create(OPERATOR, KeyOrder("inference", "acme", "default")) for _ in range(own)]
@@ -38,7 +43,7 @@ def make_accounts(folder: Path, keys: int, own: int) -> tuple[str, list[str]]:
         with accounts.database.write() as transaction:
             transaction.connection.execute(insert(KEYS), rows)
     accounts.close()
-    return url, [text.reveal() for _, text in made]
+    return [text.reveal() for _, text in made]
 
 
 async def open_guard(url: str) -> KeyGuard:

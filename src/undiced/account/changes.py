@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from undiced.account.database import Transaction
 
 _NAME = "changes"
+_COUNTER = select(FACTS.c.value).where(FACTS.c.name == _NAME)
 
 
 def raise_counter(transaction: Transaction) -> None:
@@ -24,4 +25,4 @@ def raise_counter(transaction: Transaction) -> None:
 
 def counter(transaction: Transaction) -> int:
     """What the counter says."""
-    return int(transaction.connection.execute(select(FACTS.c.value).where(FACTS.c.name == _NAME)).scalar_one())
+    return int(transaction.connection.execute(_COUNTER).scalar_one())

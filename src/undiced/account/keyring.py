@@ -13,12 +13,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import bindparam, or_, select, update
 
-from undiced.account import reach
 from undiced.account.actor import Actor, may_have_keys
 from undiced.account.changes import counter
 from undiced.account.errors import ArchivedError, DatabaseAwayError
@@ -36,9 +36,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRUST_S = 5.0
-_MOST = 100_000  # callers remembered, about 100 MB of them
+_MOST = 100_000  # callers remembered, about 100 MB of them (benchmarks/accounts.py)
 _MOST_UNKNOWN = 10_000  # ids of no key; a flood of them drives no caller out
 _USED_STEP_S = 60  # `last_used` is that coarse
+_OWNERS = {"organization": ORGANIZATIONS, "project": PROJECTS, "member": MEMBERS}
+_KEY = (  # a key, and what it belongs to
+    select(
+        KEYS,
+        ORGANIZATIONS.c.name.label("org_name"),
+        *[table.c.archived.label(f"{name}_archived") for name, table in _OWNERS.items()],
+    )
+    .select_from(
+        KEYS.outerjoin(ORGANIZATIONS, KEYS.c.org_id == ORGANIZATIONS.c.id)
+        .outerjoin(PROJECTS, KEYS.c.project_id == PROJECTS.c.id)
+        .outerjoin(MEMBERS, KEYS.c.member_id == MEMBERS.c.id)
+    )
+    .where(KEYS.c.id == bindparam("key"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,21 +253,12 @@ def _put(table: OrderedDict[str, T], key_id: str, value: T, most: int) -> None:
 
 def _entry(transaction: Transaction, key_id: str) -> Entry | None:
     """A key with what decides about it."""
-    ended = [ORGANIZATIONS.c.archived, PROJECTS.c.archived, MEMBERS.c.archived]
-    names = ("organization", "project", "member")
-    columns = [column.label(f"{name}_archived") for name, column in zip(names, ended, strict=True)]
-    joined = (
-        KEYS.outerjoin(ORGANIZATIONS, KEYS.c.org_id == ORGANIZATIONS.c.id)
-        .outerjoin(PROJECTS, KEYS.c.project_id == PROJECTS.c.id)
-        .outerjoin(MEMBERS, KEYS.c.member_id == MEMBERS.c.id)
-    )
-    query = select(KEYS, ORGANIZATIONS.c.name.label("org_name"), *columns).select_from(joined)
-    row = reach.one(transaction, query.where(KEYS.c.id == key_id))
+    row = transaction.connection.execute(_KEY, {"key": key_id}).mappings().one_or_none()
     if row is None:
         return None
     until = min((row[name] for name in ("expires", "revoked", "overlap_until") if row[name] is not None), default=inf)
     caller = _caller(transaction, row)
-    dead = next((name for name in names if row[f"{name}_archived"] is not None), None)
+    dead = next((name for name in _OWNERS if row[f"{name}_archived"] is not None), None)
     barred = f"The {dead} of this key is archived." if dead else ""
     if not barred and caller.project_id and caller.grants is not None:
         allowed = may_have_keys(caller.grants, caller.project_id)
@@ -270,7 +275,13 @@ def _caller(transaction: Transaction, row: RowMapping) -> Caller:
         org_name=row["org_name"] or "",
         project_id=row["project_id"],
         member_id=member_id,
-        scopes=frozenset(json.loads(row["scopes"])),
-        models=None if models is None else frozenset(json.loads(models)),
+        scopes=_words(row["scopes"]),
+        models=None if models is None else _words(models),
         grants=None if member_id is None else grants_of(transaction, [member_id]).get(member_id, ()),
     )
+
+
+@lru_cache(1000)
+def _words(text: str) -> frozenset[str]:
+    """A stored list; most keys share theirs."""
+    return frozenset(json.loads(text))

@@ -242,3 +242,29 @@ def test_uses_are_noted_to_the_minute_and_never_go_back(accounts: Accounts, proc
 
 def facts(accounts: Accounts) -> int:
     return accounts.keyring.look().counter
+
+
+def cpu_us(call: Callable[[], object], calls: int) -> float:
+    """Processor microseconds of a call, at the best of five."""
+    found = []
+    for _ in range(5):
+        began_s = time.process_time()
+        for _ in range(calls):
+            call()
+        found.append((time.process_time() - began_s) / calls * 1e6)
+    return min(found)
+
+
+def test_a_check_costs_little(accounts: Accounts, process: Process) -> None:
+    """The limits are those of a quiet machine with 100,000 keys: see benchmarks/accounts.py."""
+    text = made(accounts)
+    revealed = text.reveal()
+    process.asked(text)
+
+    def check() -> None:
+        parsed = SecretText.parse(revealed, "uk")
+        assert parsed is not None
+        process.ring.judge(parsed, "inference")
+
+    assert cpu_us(check, 2000) <= 20  # 8.5 on a busy one
+    assert cpu_us(lambda: process.ring.fetch(text.id), 40) <= 2000  # 430
