@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+_DEBT_MOST = 1 << 62  # units
 CAPACITY_MOST = 10**10  # times a day in milliseconds it fits a signed 64-bit integer
 
 
@@ -41,7 +42,7 @@ class Bucket:
     def take(self, amount: int) -> Bucket:
         """After an amount was taken, whether it was there or not; a negative one is given back, up to full."""
         level = min(self.capacity * self.window_ms, self.level - amount * self.window_ms)
-        return replace(self, level=level)
+        return replace(self, level=max(level, -_DEBT_MOST))
 
     @property
     def left(self) -> int:

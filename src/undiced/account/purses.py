@@ -68,14 +68,14 @@ class Purse:
         return taken
 
     def expire(self, now: int) -> list[tuple[str, int]]:
-        """End the credits whose time has passed, as far as no running request counts on them; what ended of which."""
+        """End the credits whose time has passed, as far as no running request counts on them; what ended, by names of its own."""
         ended = []
         for credit in self.credits:
             if credit.expires is not None and credit.expires <= now and (lost := min(credit.remaining, self.free)):
                 credit.remaining -= lost
                 credit.changed = True
                 self.balance -= lost
-                ended.append((credit.id, lost))
+                ended.append((f"{credit.id}@{credit.remaining}", lost))  # what remains only falls: each is another name
         return ended
 
     def _spend(self, amount: int) -> None:
@@ -102,8 +102,8 @@ class Purses:
             for row in rows
         }
         for purse in self._all.values():
-            for credit_id, lost in purse.expire(self._now):
-                self._note(purse.org_id, "expiry", -lost, f"{credit_id}@{self._now}")
+            for name, lost in purse.expire(self._now):
+                self._note(purse.org_id, "expiry", -lost, name)
 
     def of(self, org_id: str) -> Purse | None:
         """The balance of an organization, if it has one."""
