@@ -29,15 +29,21 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_ms = START_MS
+        self.rules = True
 
     def rule(self, database: Database) -> None:
         """Let the transactions of a database see this time."""
         begun: Callable[..., Transaction] = database._begun
 
         def at(connection: Connection, **options: bool) -> Transaction:
-            return replace(begun(connection, **options), now_ms=self.now_ms)
+            found = begun(connection, **options)
+            return replace(found, now_ms=self.now_ms) if self.rules else found
 
         database._begun = at  # type: ignore[method-assign]
+
+    def stop(self) -> None:
+        """Let the database's own time count from now on."""
+        self.rules = False
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
-"""Budgets: how much an organization, a project or a key may cost per calendar month in UTC. What goes beyond is refused,
-or only told.
+"""Budgets: how much an organization, a project or a key may cost per calendar month in UTC. What would go beyond is
+refused, or only told.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from undiced.account.errors import DatabaseAwayError, DatabaseError
-from undiced.account.ledger_records import Outcome, Ticket, Work
+from undiced.account.ledger_records import Ask, Outcome, Ticket, Work
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ class Clerk:
         """Have a work done. The future of an ask has a `Ticket`, or the error that refuses it.
 
         Raises:
-            DatabaseAwayError: too many are waiting.
+            DatabaseAwayError: it is an ask, and too many are waiting.
         """
         done: Future[Answer] = Future()
         with self._change:
-            if len(self._works) >= _WAITING_MOST and not isinstance(work, Outcome):
+            if len(self._works) >= _WAITING_MOST and isinstance(work, Ask):
                 raise DatabaseAwayError("The ledger is busy.", remedy="Try again.", retry_after_s=1.0)
             self._works.append((work, done))
             self._change.notify()

@@ -16,6 +16,13 @@ from pathlib import Path
 from undiced.account.errors import DatabaseError
 from undiced.account.ledger_records import Outcome
 
+ENDING = ".journal"
+
+
+def journal_of(folder: Path, instance_id: str) -> Path:
+    """Where an instance's file lies, beside its progress file, which is made before it."""
+    return folder / f"{instance_id}{ENDING}"
+
 
 class Journal:
     """See the file's head. What an earlier process left in the file is there again.

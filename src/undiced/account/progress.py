@@ -20,8 +20,13 @@ _SLOTS = 8192
 _ENDING = ".progress"
 
 
+def progress_of(folder: Path, instance_id: str) -> Path:
+    """Where an instance's file lies."""
+    return folder / f"{instance_id}{_ENDING}"
+
+
 class Progress:
-    """The slots of an instance.
+    """The slots of an instance. Taken and stored to from one thread, given back from any.
 
     Args:
         folder: where the files of all instances of this machine lie. instance_id: whose it is.
@@ -31,7 +36,7 @@ class Progress:
     """
 
     def __init__(self, folder: Path, instance_id: str) -> None:
-        self._path = folder / f"{instance_id}{_ENDING}"
+        self._path = progress_of(folder, instance_id)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -59,10 +64,11 @@ class Progress:
         self._free.append(slot)
 
     def close(self) -> None:
-        """Everything is settled: the file goes."""
+        """Let the file go; it stays where an answer is not settled, for whoever comes next."""
         self._counts.release()
         self._map.close()
-        self._path.unlink(missing_ok=True)
+        if len(self._free) == _SLOTS:
+            self._path.unlink(missing_ok=True)
         os.close(self._file)
 
 

@@ -68,7 +68,7 @@ class Purse:
         return taken
 
     def expire(self, now: int) -> list[tuple[str, int]]:
-        """End the credits whose time has passed, as far as no running request counts on them; what ended, by names of its own."""
+        """End the credits whose time has passed, as far as no running request counts on them; what ended, named."""
         ended = []
         for credit in self.credits:
             if credit.expires is not None and credit.expires <= now and (lost := min(credit.remaining, self.free)):

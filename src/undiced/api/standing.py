@@ -1,5 +1,5 @@
-"""Headers that tell how a caller's limits stand: Cerebras' by window in seconds, OpenAI's of the minute in Go's durations,
-Anthropic's with times. Where several limits count the same, the one with the least left is told.
+"""Headers that tell how a caller's limits stand: Cerebras' by window in seconds, OpenAI's of the minute in Go's
+durations, Anthropic's with times. Where several limits count the same, the one with the least left is told.
 """
 
 from __future__ import annotations
