@@ -67,9 +67,9 @@ class Books:
         key, _ = accounts.keys.create(OPERATOR, KeyOrder("inference", org.id, "default"))
         return cls(accounts, Ledger(accounts.database, instance), clock, org.id, project.id, key.id)
 
-    def ask(self, prompt: int = 10, most: int = 100, expected: int = 20, **others: int | None) -> Ask:
+    def ask(self, prompt: int = 10, most: int = 100, expected: int = 20, **others: object) -> Ask:
         """A request of the key."""
-        return Ask("r", self.org, self.project, self.key, MODEL, prompt, most, expected_tokens=expected, **others)
+        return Ask("r", self.org, self.project, self.key, MODEL, prompt, most, expected_tokens=expected, **others)  # type: ignore[arg-type]
 
     def price(self) -> None:
         """Set the price of the model."""

@@ -111,11 +111,26 @@ def _write_down(database: Database, shown: str) -> str:
     return shown
 
 
+def ledger_folder(database: Database) -> Path:
+    """Where processes of this machine keep what must outlive them until the database has it: beside a SQLite database;
+    for another one in this user's state folder, by the database's name.
+    """
+    if database.file is not None:
+        return database.file.with_name(f"{database.file.name}.ledger")
+    from platformdirs import user_state_path
+
+    return user_state_path("undiced") / f"{_name(database)}.ledger"
+
+
 def usual_pepper_file(database: Database) -> Path:
     """Beside a SQLite database; for another one in this user's data folder, by the database's name."""
     if database.file is not None:
         return database.file.with_name(f"{database.file.name}.pepper")
     from platformdirs import user_data_path
 
+    return user_data_path("undiced") / f"{_name(database)}.pepper"
+
+
+def _name(database: Database) -> str:
     url = database.url
-    return user_data_path("undiced") / f"{url.host or 'local'}-{url.database or 'postgres'}.pepper"
+    return f"{url.host or 'local'}-{url.database or 'postgres'}"

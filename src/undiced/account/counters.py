@@ -166,9 +166,13 @@ class Counters:
             LimitExceededError: one of them has none now; the one that takes longest. InvalidRequestError: one of them
                 never will.
         """
-        refusals = [refusal for refusal in (counter.refusal(ask) for counter in self.of(ask)) if refusal is not None]
+        counters = self.of(ask)
+        refusals = [refusal for refusal in (counter.refusal(ask) for counter in counters) if refusal is not None]
         if refusals:
-            raise max(refusals, key=lambda one: getattr(one, "retry_after_s", inf))
+            worst = max(refusals, key=lambda one: getattr(one, "retry_after_s", inf))
+            if isinstance(worst, LimitExceededError):
+                worst.standings = tuple(counter.standing() for counter in counters)
+            raise worst
 
     def take(self, ask: Ask) -> tuple[str, tuple[Standing, ...]]:
         """Count an ask in all its limits; returns what was taken from which, as it is stored, and how they stand."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from undiced.account.ledger_records import Standing
 from undiced.core.errors import InvalidRequestError, UnavailableError, UndicedError
 
 
@@ -52,7 +53,9 @@ class ArchivedError(UndicedError):
 
 
 class LimitExceededError(UndicedError):
-    """A limit of an organization, project or key is used up for now; `limit` says which and for how long."""
+    """A limit of an organization, project or key is used up for now. `limit`: which, and for how long; `standings`: how
+    all of them stand.
+    """
 
     code = "token_quota_exceeded"
     status = 429
@@ -62,6 +65,7 @@ class LimitExceededError(UndicedError):
         super().__init__(message, remedy=remedy)
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.standings: tuple[Standing, ...] = ()
 
 
 class RequestsExceededError(LimitExceededError):

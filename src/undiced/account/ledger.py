@@ -118,10 +118,11 @@ class _Page:
 
     def _admit(self, ask: Ask) -> Ticket:
         price_id, rates = self._tariff.of(ask.model)
+        permille = rates.permille(ask.tier)
         purse = self._purses.of(ask.org_id)
         if purse is not None and purse.prepaid:
-            ask = _covered(ask, purse.free, rates)
-        worst = rates.charge(ask.prompt_tokens, 0, ask.max_tokens * ask.choices, ask.permille)
+            ask = _covered(ask, purse.free, rates, permille)
+        worst = rates.charge(ask.prompt_tokens, 0, ask.max_tokens * ask.choices, permille)
         self._counters.see_room(ask)
         over = self._spending.reserve(ask, worst)
         held, standings = self._counters.take(ask)
@@ -129,8 +130,9 @@ class _Page:
             purse.reserved += worst
         ticket = Ticket(f"req_{new_id()}", ask.max_tokens, standings, over)
         self._new.append(
-            {name: getattr(ask, name) for name in ("request_id", *_PLACES, "permille", "prompt_tokens", "slot")}
+            {name: getattr(ask, name) for name in ("request_id", *_PLACES, "prompt_tokens", "slot")}
             | {"id": ticket.id, "instance_id": self._instance_id, "state": "open", "price_id": price_id, "held": held}
+            | {"permille": permille}
             | {"held_tokens": ask.expected_tokens, "reserved": worst, "created_ms": self._transaction.now_ms}
             | dict.fromkeys(("cached_tokens", "completion_tokens", "reasoning_tokens", "charge"), 0)
             | {"finish_reason": ""}
@@ -188,13 +190,13 @@ class _Page:
         self._connection.execute(row.on_conflict_do_update(index_elements=(*_PLACES, "day"), set_=more))
 
 
-def _covered(ask: Ask, free: int, rates: Rates) -> Ask:
+def _covered(ask: Ask, free: int, rates: Rates, permille: int) -> Ask:
     """An ask with no longer an answer than a balance covers.
 
     Raises:
         InsufficientCreditError: not even one token of it.
     """
-    most = rates.most_output(free, ask.prompt_tokens, ask.permille) // ask.choices
+    most = rates.most_output(free, ask.prompt_tokens, permille) // ask.choices
     if most < min(1, ask.max_tokens):
         raise InsufficientCreditError(
             "The balance does not cover one token more.", remedy="Add credit to the organization."

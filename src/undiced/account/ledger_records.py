@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from undiced.account.money import PERMILLE
+from undiced.account.money import Tier
 
 Metric = Literal["requests", "tokens", "uncached_tokens", "concurrency"]
 Subject = Literal["organization", "project", "key"]
@@ -22,7 +22,7 @@ class Ask:
         request_id: as the client knows it. slot: of the instance's progress file, if it streams.
         prompt_tokens: exact. max_tokens: the most of each of its `choices` answers.
         expected_tokens: of all answers together, what limits are charged for in advance.
-        permille: the factor of its class of service.
+        tier: its class of service.
     """
 
     request_id: str
@@ -34,7 +34,7 @@ class Ask:
     max_tokens: int
     choices: int = 1
     expected_tokens: int = 0
-    permille: int = PERMILLE
+    tier: Tier = "default"
     slot: int | None = None
 
 

@@ -52,8 +52,12 @@ PRICES = Table(
     Column("input", BigInteger, nullable=False),  # nanos per million tokens
     Column("cached_input", BigInteger, nullable=False),
     Column("output", BigInteger, nullable=False),
+    Column("batch_permille", BigInteger, nullable=False),
+    Column("flex_permille", BigInteger, nullable=False),
+    Column("priority_permille", BigInteger, nullable=False),
     UniqueConstraint("model", "valid_from"),
     CheckConstraint("input >= 0 AND cached_input >= 0 AND output >= 0", name="rates"),
+    CheckConstraint("batch_permille >= 0 AND flex_permille >= 0 AND priority_permille >= 0", name="permille"),
     CheckConstraint("valid_until IS NULL OR valid_until > valid_from", name="time"),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from undiced.core.errors import InvalidRequestError
 
@@ -19,13 +20,26 @@ MOST_NANOS = 1 << 62  # of an amount; sums of two still fit a signed 64-bit inte
 _AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
+Tier = Literal["default", "batch", "flex", "priority"]  # classes of service
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Nanos per million tokens: of the prompt, of what of it was cached, and of the answer, its reasoning included."""
+    """Nanos per million tokens: of the prompt, of what of it was cached, and of the answer, its reasoning included; and
+    the factors of the classes of service.
+    """
 
     input: int
     cached_input: int
     output: int
+    batch_permille: int = 500
+    flex_permille: int = 500
+    priority_permille: int = 1500
+
+    def permille(self, tier: Tier) -> int:
+        """The factor of a class of service."""
+        factors = {"batch": self.batch_permille, "flex": self.flex_permille, "priority": self.priority_permille}
+        return factors.get(tier, PERMILLE)
 
     def charge(self, prompt: int, cached: int, output: int, permille: int = PERMILLE) -> int:
         """Nanos for so many tokens, `cached` of them among `prompt`; `permille` is the class of service's factor."""

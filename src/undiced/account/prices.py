@@ -5,8 +5,7 @@ that was ever valid is never changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
@@ -17,30 +16,32 @@ from undiced.account.ledger_tables import PRICES, WALLETS
 from undiced.account.money import Rates
 from undiced.account.names import FOREVER
 from undiced.account.secret_text import new_id
+from undiced.account.tariff import rates_of
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
 
 _MODEL = re.compile(r"[!-~]{1,200}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _MOST = 10**15  # nanos per million tokens: a million units
+_MOST_PERMILLE = 100_000
 _LATE_S = 300  # a price may begin this long ago: "now", written by hand
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price. Nanos of the currency's unit per million tokens; `valid_until`: None until another is set."""
+    """A price, in nanos of the currency's unit. `valid_until`: None until another is set."""
 
     id: str
     model: str
     currency: str
     valid_from: int
     valid_until: int | None
-    input: int
-    cached_input: int
-    output: int
+    rates: Rates
 
 
 class Prices:
@@ -74,10 +75,9 @@ class Prices:
                 here = PRICES.c.id == last.id
                 transaction.connection.execute(update(PRICES).where(here).values(valid_until=begins))
                 note(transaction, actor, "price.end", None, before=last, after=ended)
-            numbers = (rates.input, rates.cached_input, rates.output)
-            made = Price(f"pri_{new_id()}", model, currency, begins, None, *numbers)
-            values = {column.name: getattr(made, column.name) for column in PRICES.c}
-            transaction.connection.execute(insert(PRICES).values(values))
+            made = Price(f"pri_{new_id()}", model, currency, begins, None, rates)
+            values = {name: getattr(made, name) for name in ("id", "model", "currency", "valid_from", "valid_until")}
+            transaction.connection.execute(insert(PRICES).values(values | asdict(rates)))
             note(transaction, actor, "price.set", None, after=made)
             return made
 
@@ -88,12 +88,17 @@ class Prices:
             if not past:
                 end = PRICES.c.valid_until
                 query = query.where(end.is_(None) | (end > transaction.now))
-            return [Price(**row) for row in transaction.connection.execute(query).mappings()]
+            return [_price(row) for row in transaction.connection.execute(query).mappings()]
 
     def _last(self, transaction: Transaction, model: str) -> Price | None:
         query = select(PRICES).where(PRICES.c.model == model, PRICES.c.valid_until.is_(None)).with_for_update()
         row = transaction.connection.execute(query).mappings().one_or_none()
-        return None if row is None else Price(**row)
+        return None if row is None else _price(row)
+
+
+def _price(row: RowMapping) -> Price:
+    names = ("id", "model", "currency", "valid_from", "valid_until")
+    return Price(**{name: row[name] for name in names}, rates=rates_of(row))
 
 
 def see_currency(transaction: Transaction, currency: str) -> None:
@@ -114,11 +119,11 @@ def see_currency(transaction: Transaction, currency: str) -> None:
 
 
 def _see_rates(rates: Rates) -> None:
-    named: Mapping[str, int] = {"input": rates.input, "cached_input": rates.cached_input, "output": rates.output}
-    for name, number in named.items():
-        if not 0 <= number <= _MOST:
-            remedy = "Give what a million tokens cost, from 0 to a million."
-            raise InvalidRequestError(f"{name} is no price.", remedy=remedy, param=name)
+    for name, number in asdict(rates).items():
+        factor = name.endswith("_permille")
+        if not 0 <= number <= (_MOST_PERMILLE if factor else _MOST):
+            what = "a factor from 0 to 100" if factor else "what a million tokens cost, from 0 to a million"
+            raise InvalidRequestError(f"{name} is no price.", remedy=f"Give {what}.", param=name)
 
 
 def _see_time(begins: int, now: int, last: Price | None) -> None:

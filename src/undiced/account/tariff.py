@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sqlalchemy import BindParameter, and_, bindparam, or_, select
@@ -11,6 +12,8 @@ from undiced.account.ledger_tables import PRICES
 from undiced.account.money import Rates
 
 if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+
     from undiced.account.database import Transaction
 
 FREE = Rates(0, 0, 0)
@@ -20,6 +23,11 @@ _OF_MODELS = and_(PRICES.c.model.in_(bindparam("models", expanding=True)), _VALI
 _READ = select(PRICES).where(or_(_OF_MODELS, PRICES.c.id.in_(bindparam("ids", expanding=True))))
 
 
+def rates_of(row: RowMapping) -> Rates:
+    """The rates of a price's row."""
+    return Rates(**{each.name: row[each.name] for each in fields(Rates)})
+
+
 class Tariff:
     """See the file's head."""
 
@@ -27,7 +35,7 @@ class Tariff:
         now = transaction.now
         wanted = {"now": now, "models": sorted(set(models)), "ids": sorted(set(ids))}
         rows = transaction.connection.execute(_READ, wanted).mappings().all()
-        self._rates = {row["id"]: Rates(row["input"], row["cached_input"], row["output"]) for row in rows}
+        self._rates = {row["id"]: rates_of(row) for row in rows}
         self._now: dict[str, str] = {
             row["model"]: row["id"]
             for row in rows

@@ -8,23 +8,28 @@ with the clerk; what a crash leaves open is settled from the progress file.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
 from undiced.api.standing import standing_headers
 
 if TYPE_CHECKING:
+    from undiced.account.accounts import Accounts
     from undiced.account.clerk import Clerk
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
     from undiced.account.progress import Progress
-    from undiced.api.tally import Tally
 
+Admit = Callable[..., Awaitable["Bill"]]
 MOST_TOKENS = "x-undiced-max-tokens"
 BUDGET = "x-undiced-over-budget"
+_log = logging.getLogger("undiced.accounts")
 _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
 
 
@@ -37,6 +42,16 @@ class Wanted:
     prompt_tokens: int
     max_tokens: int
     choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens of an answer, as it says them itself."""
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -66,17 +81,15 @@ class Bill:
             self._covered += more
             self._clerk.hand_in(TopUp(self._ticket, more))
 
-    def settle(self, tally: Tally) -> None:
-        """The answer has ended, with this account."""
+    def settle(self, counts: Counts, reason: str) -> None:
+        """The answer has ended, with this account. Only the first word about its end counts."""
         estimates, key_id, model = self._learn
-        if tally.completion_tokens:
-            estimates.learn(key_id, model, tally.completion_tokens)
-        reasons = ",".join(sorted({event.finish_reason for event in tally.events}))
-        counts = (tally.prompt_tokens, tally.cached_tokens, tally.completion_tokens, tally.reasoning_tokens)
-        self._close(Outcome(self._ticket, "settled", reasons, *counts))
+        if counts.completion_tokens and not self._closed:
+            estimates.learn(key_id, model, counts.completion_tokens)
+        self._close(Outcome(self._ticket, "settled", reason, *astuple(counts)))
 
     def release(self, reason: str) -> None:
-        """Nothing of the answer reached anybody: it costs nothing."""
+        """Nothing of the answer reached anybody: it costs nothing. Only the first word about its end counts."""
         self._close(Outcome(self._ticket, "released", reason))
 
     def _close(self, outcome: Outcome) -> None:
@@ -142,6 +155,35 @@ class Meter:
             loop = asyncio.get_running_loop()
             estimates.keep(key_id, model, await loop.run_in_executor(self._reader, estimates.fetch, key_id, model))
         return min(most, estimates.expected(key_id, model, most))
+
+
+def open_meter(accounts: Accounts, instance_id: str) -> Meter:
+    """A meter for this process, after what dead ones left open is settled. Waits for the database and the disk.
+
+    Raises:
+        DatabaseError: the ledger's folder or the database can't be written. DatabaseAwayError: it does not answer.
+    """
+    from undiced.account.accounts import ledger_folder
+    from undiced.account.clerk import Clerk
+    from undiced.account.estimates import Estimates
+    from undiced.account.journal import Journal, journal_of
+    from undiced.account.ledger import Ledger
+    from undiced.account.progress import Progress
+    from undiced.account.recovery import recover
+
+    folder, ledger = ledger_folder(accounts.database), Ledger(accounts.database, instance_id)
+    settled = recover(accounts.database, ledger, folder)
+    if settled:
+        _log.warning("The ledger settled %d requests that processes left open when they died.", settled)
+    progress = Progress(folder, instance_id)
+    clerk = Clerk(ledger, Journal(journal_of(folder, instance_id)))
+    clerk.start()
+    return Meter(clerk, Estimates(accounts.database), progress)
+
+
+def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admit | None:
+    """What lets a request begin; None where it is not metered."""
+    return None if meter is None or caller is None else partial(meter.admit, caller, wanted)
 
 
 def _headers(ticket: Ticket, wanted: Wanted, *, anthropic: bool) -> dict[str, str]:

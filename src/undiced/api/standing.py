@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from undiced.account.ledger_records import Standing
 
-_WINDOWS = {60: "minute", 3600: "hour", 86_400: "day"}
+DAY_S = 86_400
+_WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
 _METRICS = {"requests": "requests", "tokens": "tokens"}
 
 

@@ -45,10 +45,13 @@ def upgrade() -> None:
         _number("valid_until", nullable=True),
         _number("input"),
         _number("cached_input"),
-        _number("output"),
+        *map(_number, ("output", "batch_permille", "flex_permille", "priority_permille")),
         sa.PrimaryKeyConstraint("id", name="pk_prices"),
         sa.UniqueConstraint("model", "valid_from", name="uq_prices_model_valid_from"),
         sa.CheckConstraint("input >= 0 AND cached_input >= 0 AND output >= 0", name="ck_prices_rates"),
+        sa.CheckConstraint(
+            "batch_permille >= 0 AND flex_permille >= 0 AND priority_permille >= 0", name="ck_prices_permille"
+        ),
         sa.CheckConstraint("valid_until IS NULL OR valid_until > valid_from", name="ck_prices_time"),
     )
     op.create_table(
