@@ -14,12 +14,12 @@ from undiced.account.audit import note
 from undiced.account.ledger_records import Subject
 from undiced.account.ledger_tables import BUDGETS
 from undiced.account.money import MOST_NANOS
-from undiced.account.subjects import about
+from undiced.account.subjects import About, about
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.account.actor import Actor
-    from undiced.account.database import Database
+    from undiced.account.database import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +48,44 @@ class Budgets:
         self,
         actor: Actor,
         org: str,
-        amount: int | None,
+        amount: int,
         *,
         project: str | None = None,
         key: str | None = None,
         stops: bool = True,
-    ) -> BudgetRule | None:
-        """Set a budget, or take it away where `amount` is None.
+    ) -> BudgetRule:
+        """Set a budget.
 
         Raises:
             InvalidRequestError: an amount that is none. UnknownNameError, PermissionDeniedError.
         """
-        if amount is not None and not 0 < amount <= MOST_NANOS // 4:
+        if not 0 < amount <= MOST_NANOS // 4:
             raise InvalidRequestError("This is no budget.", remedy="Give more than 0.", param="amount")
         with self._database.write() as transaction:
-            place = about(transaction, actor, org, project, key)
-            actor.need("projects:write", place.project_id)
-            here = BUDGETS.c.subject_id == place.id
-            row = reach.one(transaction, select(BUDGETS).where(here).with_for_update())
-            before = None if row is None else BudgetRule(**{**row, "stops": bool(row["stops"])})
-            after = None if amount is None else BudgetRule(place.id, place.org.id, place.subject, amount, stops)
+            place, before = _place(transaction, actor, org, project, key)
+            after = BudgetRule(place.id, place.org.id, place.subject, amount, stops)
             if before == after:
                 return after
-            transaction.connection.execute(delete(BUDGETS).where(here))
-            if after is not None:
-                values = {column.name: getattr(after, column.name) for column in BUDGETS.c} | {"stops": int(stops)}
-                transaction.connection.execute(insert(BUDGETS).values(values))
+            transaction.connection.execute(delete(BUDGETS).where(BUDGETS.c.subject_id == place.id))
+            values = {column.name: getattr(after, column.name) for column in BUDGETS.c} | {"stops": int(stops)}
+            transaction.connection.execute(insert(BUDGETS).values(values))
             note(transaction, actor, "budget.set", place.org.id, before=before, after=after)
             return after
+
+    def remove(self, actor: Actor, org: str, *, project: str | None = None, key: str | None = None) -> BudgetRule:
+        """Take a budget away.
+
+        Raises:
+            InvalidRequestError: there is none. UnknownNameError, PermissionDeniedError.
+        """
+        with self._database.write() as transaction:
+            place, before = _place(transaction, actor, org, project, key)
+            if before is None:
+                remedy = "See: undiced budget list."
+                raise InvalidRequestError(f"This {place.subject} has no budget.", remedy=remedy)
+            transaction.connection.execute(delete(BUDGETS).where(BUDGETS.c.subject_id == place.id))
+            note(transaction, actor, "budget.remove", place.org.id, before=before)
+            return before
 
     def list(self, actor: Actor, org: str) -> list[BudgetRule]:
         """Those of an organization.
@@ -91,3 +101,13 @@ class Budgets:
             )
             rows = transaction.connection.execute(query).mappings()
             return [BudgetRule(**{**row, "stops": bool(row["stops"])}) for row in rows]
+
+
+def _place(
+    transaction: Transaction, actor: Actor, org: str, project: str | None, key: str | None
+) -> tuple[About, BudgetRule | None]:
+    """Whose budget is meant, and what it is now."""
+    place = about(transaction, actor, org, project, key)
+    actor.need("projects:write", place.project_id)
+    row = reach.one(transaction, select(BUDGETS).where(BUDGETS.c.subject_id == place.id).with_for_update())
+    return place, None if row is None else BudgetRule(**{**row, "stops": bool(row["stops"])})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from undiced.account import reach
 from undiced.account.audit import note
 from undiced.account.bucket import CAPACITY_MOST, Bucket
 from undiced.account.counters import DAY_S, Counter
@@ -79,6 +80,10 @@ class Limit:
     window_s: int
     capacity: int
 
+    def measures(self, name: str) -> bool:
+        """Whether it is the one that has a name of `MEASURES`."""
+        return MEASURES[name] == Measure(self.metric, self.window_s)
+
 
 class Limits:
     """See the file's head."""
@@ -121,6 +126,24 @@ class Limits:
             place = about(transaction, actor, org, project, key)
             actor.need("billing:read", place.project_id)
             return _of(transaction, place)
+
+    def remove(self, actor: Actor, org: str, limit_id: str) -> Limit:
+        """Take one away.
+
+        Raises:
+            UnknownNameError. PermissionDeniedError.
+        """
+        with self._database.write() as transaction:
+            found = reach.organization(transaction, actor, org)
+            _see_right(actor)
+            here = (LIMITS.c.id == limit_id) & (LIMITS.c.org_id == found.id)
+            row = reach.one(transaction, select(LIMITS).where(here))
+            if row is None:
+                raise reach.unknown("limit", limit_id, "limit")
+            before = _limit(row)
+            transaction.connection.execute(delete(LIMITS).where(here))
+            note(transaction, actor, "limit.remove", found.id, before=before)
+            return before
 
     def standings(self, org_id: str, project_id: str, key_id: str) -> Sequence[tuple[str, Standing]]:
         """How all limits that bind a key stand, each with its model."""

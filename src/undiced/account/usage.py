@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from undiced.account import reach
 from undiced.account.counters import DAY_S
 from undiced.account.ledger_tables import CHARGES, ENTRIES
+from undiced.account.records import Organization
 from undiced.account.subjects import about
 from undiced.core.errors import InvalidRequestError
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
-    from undiced.account.records import Organization
 
 Grouping = Literal["organization", "project", "key", "model", "day"]
 GROUPINGS: Mapping[Grouping, str] = MappingProxyType(
