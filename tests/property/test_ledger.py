@@ -59,15 +59,18 @@ class Twin:
 
     def __post_init__(self) -> None:
         self.left = {name: Fraction(capacity) for name, capacity in self.capacities.items()}
-        self.latest_ms = self.now_ms
+        self.updated_ms = dict.fromkeys(self.capacities, self.now_ms)
         self.reserved = 0
 
-    def at(self, now_ms: int) -> None:
-        passed, self.latest_ms = max(0, now_ms - self.latest_ms), max(now_ms, self.latest_ms)
-        for name, capacity in self.capacities.items():
-            if WINDOWS[name]:
-                gained = Fraction(capacity * passed, WINDOWS[name] * 1000)
-                self.left[name] = min(Fraction(capacity), self.left[name] + gained)
+    def now(self, name: str) -> Fraction:
+        """What is left of a limit now; a clock that stands before the last change gains nothing."""
+        passed = max(0, self.now_ms - self.updated_ms[name]) if WINDOWS[name] else 0
+        gained = Fraction(self.capacities[name] * passed, (WINDOWS[name] or 1) * 1000)
+        return min(Fraction(self.capacities[name]), self.left[name] + gained)
+
+    def take(self, name: str, amount: int) -> None:
+        self.left[name] = min(Fraction(self.capacities[name]), self.now(name) - amount)
+        self.updated_ms[name] = max(self.updated_ms[name], self.now_ms)
 
     def admit(self, ask: Ask) -> int | None:
         """The most tokens of each answer, or None if it is refused."""
@@ -79,10 +82,10 @@ class Twin:
                 return None
             most, expected = min(most, covered), min(expected, covered * ask.choices)
         amounts = {name: self.amount(name, ask.prompt_tokens + expected) for name in self.capacities}
-        if any(self.left[name] < amount for name, amount in amounts.items()):
+        if any(self.now(name) < amount for name, amount in amounts.items()):
             return None
         for name, amount in amounts.items():
-            self.left[name] -= amount
+            self.take(name, amount)
         worst = RATES.charge(ask.prompt_tokens, 0, most * ask.choices)
         self.reserved += worst
         self.latest = Running(ask.prompt_tokens, most * ask.choices, amounts, worst)
@@ -91,7 +94,7 @@ class Twin:
     def more(self, request: str, tokens: int) -> None:
         if (one := self.running.get(request)) is not None:
             for name in one.held.keys() & {"tpm", "utph"}:
-                self.left[name] -= tokens
+                self.take(name, tokens)
                 one.held[name] += tokens
 
     def end(self, outcome: Outcome) -> None:
@@ -101,7 +104,7 @@ class Twin:
         for name, held in one.held.items():
             total = outcome.prompt_tokens + outcome.completion_tokens - outcome.cached_tokens * (name == "utph")
             final = 0 if released or name == "concurrency" else self.amount(name, total)
-            self.left[name] = min(Fraction(self.capacities[name]), self.left[name] + held - final)
+            self.take(name, final - held)
         self.reserved -= one.reserved
         if self.credit is not None and not released:
             charge = RATES.charge(outcome.prompt_tokens, outcome.cached_tokens, outcome.completion_tokens)
@@ -119,6 +122,7 @@ def outcome_of(kind: Any, request: str, one: Running | None, cached: int, comple
 
 
 def play(books: Books, capacities: dict[str, int], credit: int | None, groups: list[Any]) -> None:
+    books.clock.now_ms += 3_600_000  # so that a clock that goes back does not stand before the price
     books.accounts.limits.set(OPERATOR, books.org, capacities)
     if credit is not None:
         books.accounts.credits.add(OPERATOR, books.org, credit)
@@ -126,7 +130,7 @@ def play(books: Books, capacities: dict[str, int], credit: int | None, groups: l
     ids: list[str] = []
     for passed, steps in groups:
         books.clock.now_ms += passed
-        twin.at(books.clock.now_ms)
+        twin.now_ms = books.clock.now_ms
         works: list[Work] = []
         for step in steps:
             if step[0] == "ask":
@@ -153,13 +157,13 @@ def play(books: Books, capacities: dict[str, int], credit: int | None, groups: l
                     twin.running[answer.id] = twin.latest
                     ids.append(answer.id)
         levels = books.levels()
-        for name, left in twin.left.items():
+        for name in capacities:
             level, updated_ms = levels["organization", METRICS[name], WINDOWS[name]]
             if WINDOWS[name]:
                 bucket = Bucket(capacities[name], WINDOWS[name] * 1000, level, updated_ms).at(books.clock.now_ms)
-                assert Fraction(bucket.level, WINDOWS[name] * 1000) == left, name
+                assert Fraction(bucket.level, WINDOWS[name] * 1000) == twin.now(name), name
             else:
-                assert capacities[name] - level == left
+                assert capacities[name] - level == twin.now(name)
         if credit is not None:
             assert books.balance() == (twin.credit, twin.reserved)
         books.see_that_it_adds_up()

@@ -72,13 +72,13 @@ class Credits:
             InvalidRequestError: an amount, currency, time or note that is none. UnknownNameError, ArchivedError.
             PermissionDeniedError: the actor is not the operator.
         """
-        _see_operator(actor)
         if not 0 < amount <= MOST_NANOS // 4:
             raise InvalidRequestError("This is no amount.", remedy="Give more than 0.", param="amount")
         if not _NOTE.fullmatch(why):
             raise InvalidRequestError("This can't be a note.", remedy="Use up to 200 characters.", param="note")
         with self._database.write() as transaction:
             found = reach.organization(transaction, actor, org, active=True)
+            _see_operator(actor)
             see_currency(transaction, currency)
             until = later(expires, transaction.now, "expires")
             made = CreditGrant(f"crd_{new_id()}", found.id, amount, amount, transaction.now, until, why)
@@ -105,9 +105,9 @@ class Credits:
         Raises:
             InvalidRequestError: it owes something, and can't be prepaid. UnknownNameError, PermissionDeniedError.
         """
-        _see_operator(actor)
         with self._database.write() as transaction:
             found = reach.organization(transaction, actor, org)
+            _see_operator(actor)
             before = _balance(transaction, found.id)
             if before is None:
                 currency = transaction.connection.execute(select(WALLETS.c.currency).limit(1)).scalar() or "USD"
