@@ -38,10 +38,6 @@ $(VENV)/.test: $(STAMP)
 	@$(STEP) "Fetching what the tests need (1 min)" $(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@
 
-$(VENV)/.postgres: $(VENV)/.test
-	@sh tests/postgres.sh
-	@touch $@
-
 $(VENV)/.oracle: $(VENV)/.test
 	@$(STEP) "Fetching what the tests compare with (minutes)" $(INSTALL) --no-build-isolation --editable '.[oracle]'
 	@touch $@
@@ -49,13 +45,13 @@ $(VENV)/.oracle: $(VENV)/.test
 serve: $(STAMP)
 	@exec $(VENV)/bin/undiced serve $(MODEL) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.postgres
+test: $(VENV)/.test
 	$(PY) -m pytest $(TOGETHER) $(ARGS)
 
 test-full: $(VENV)/.oracle
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VENV=$(VENV) sh tests/full.sh
 
-check: $(VENV)/.postgres
+check: $(VENV)/.test
 	$(VENV)/bin/ruff format --check src tests benchmarks examples
 	$(VENV)/bin/ruff check src tests benchmarks examples
 	$(VENV)/bin/mypy

@@ -1,8 +1,9 @@
 """The scheduler over a backend whose tokens are hashes of what its KV pages hold.
 
 Whatever is added, cancelled, finished and preempted: every sequence gets the tokens that it would get alone, ends
-exactly once with one account, pages are conserved, and nobody but the eldest starts before a smaller one. All of it
-holds with several steps in flight, and nothing of a step in flight is given to others.
+exactly once with one account, pages are conserved, and nobody but the eldest starts before a smaller one of its own
+account. All of it holds for one account and for several, with several steps in flight, and nothing of a step in flight
+is given to others.
 """
 
 from __future__ import annotations
@@ -75,6 +76,13 @@ class WatchedRoster(Roster):
 
     exempt: Sequence | None = None
 
+    def may(self, sequence: Sequence) -> bool:
+        """Whether it may start out of turn: as the eldest of all; with several accounts, of its account and class."""
+        if not self.shares.several:
+            return sequence is self.exempt
+        alike = [one for one in self.alive.values() if one.share is sequence.share]
+        return all(sequence.order <= one.order for one in alike if one.state is not State.RUNNING or one.reads)
+
     def start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
         waited, size = sequence.state is State.WAITING, sequence.size
         found = len(self.prefix.found(sequence)) * sequence.page_tokens
@@ -82,10 +90,13 @@ class WatchedRoster(Roster):
         if not super().start(sequence, eldest, now):
             assert all(other.size == size for other, size in sizes.items()), "somebody was put back for nobody"
             return False
-        if waited and sequence is not self.exempt:
+        if waited and not self.may(sequence):
             assert size[1] == len(sequence.tokens) - found, "it started by a size that it no longer has"
-            behind = [other for other in sizes if other.state is State.WAITING]
-            assert all(size < sizes[other] for other in behind), "it started before a smaller one"
+            account = sequence.share.account
+            behind = [other for other in sizes if other.state is State.WAITING and other.share.account is account]
+            assert all(size[0] < other.request.priority or size < sizes[other] for other in behind), (
+                "it started before a smaller one"
+            )
         return True
 
 
@@ -94,16 +105,12 @@ class Watched(Scheduler):
 
     def __init__(self, limits: Limits, policy: Policy) -> None:
         super().__init__(limits, policy)
-        self.watched = self.roster = WatchedRoster(limits.max_batch, self.pool)
+        self.watched = self.roster = self._planner._roster = WatchedRoster(limits.max_batch, self.pool)
         self._prefix = self.roster.prefix
 
     def schedule(self, now: float) -> Plan | None:
-        prompts = [
-            sequence
-            for sequence in self.roster.alive.values()
-            if sequence.state is State.WAITING or sequence.left > (not sequence.scoring)
-        ]
-        self.watched.exempt = min(prompts, key=lambda sequence: sequence.order, default=None)
+        prompts = [one for one in self.roster.alive.values() if one.state is State.WAITING or one.reads]
+        self.watched.exempt = min(prompts, key=lambda one: one.order, default=None)
         return super().schedule(now)
 
 
@@ -116,8 +123,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         batch=st.integers(2, 5),
         stall_s=st.sampled_from([0.0, 1.0]),
         in_flight=st.integers(1, 4),
+        callers=st.integers(1, 3),
     )
-    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float, in_flight: int) -> None:
+    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float, in_flight: int, callers: int) -> None:
+        self.callers = callers
         limits = Limits(
             max_batch=batch,
             max_tokens=max(batch, 10),
@@ -151,6 +160,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         sampling=samplings,
         priority=st.sampled_from(Priority),
         stops=st.booleans(),
+        account=st.integers(0, 3),
     )
     def add(
         self,
@@ -160,6 +170,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         priority: Priority,
         stops: bool,
         scored: int = -1,
+        account: int = 0,
     ) -> None:
         if not self.scheduler.has_room:
             return
@@ -174,6 +185,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             ignore_eos=not stops,
             priority=priority,
             prompt_logprobs=scored,
+            account=f"a{account % self.callers}",
         )
         self.loop.add(request)
         self.requests[request.id] = request
@@ -182,27 +194,28 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.tokens[request.id] = []
         self.scores[request.id] = []
 
-    @rule(prompts=st.lists(prompts, min_size=3, max_size=5), sampling=samplings)
-    def burst(self, prompts: list[tuple[int, ...]], sampling: Sampling) -> None:
+    @rule(prompts=st.lists(prompts, min_size=3, max_size=5), sampling=samplings, account=st.integers(0, 3))
+    def burst(self, prompts: list[tuple[int, ...]], sampling: Sampling, account: int) -> None:
         """Several long answers at once, more than the pages hold."""
         for prompt in prompts:
-            self.add(prompt, 25, sampling, Priority.NORMAL, False)
+            self.add(prompt, 25, sampling, Priority.NORMAL, False, account=account)
         self.steps(12)
 
     @rule()
     def step(self) -> None:
         alone = self.scheduler.limits.in_flight == 1
-        running = [
-            sequence
+        running = {
+            sequence: sequence.preemptions
             for sequence in self.scheduler.roster.running
             if alone and sequence.left == 1 and not (sequence.scoring or sequence.held)
-        ]
+        }
         pages_short = self.scheduler.pool.available < len(self.scheduler.roster.running)  # held ones may run on too
         deltas = self.loop.step()
         self.take(deltas)
         went_on = {delta.request_id for delta in deltas}
-        for sequence in running:  # decoding goes on in every step, unless pages ran out
-            assert sequence.id in went_on or pages_short
+        for sequence, before in running.items():  # decoding goes on in every step, but where somebody has to give way
+            gave_way = self.callers > 1 and sequence.preemptions > before
+            assert sequence.id in went_on or pages_short or gave_way
 
     @rule(times=st.integers(2, 8))
     def steps(self, times: int) -> None:
@@ -285,7 +298,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert {sequence for sequence in scheduler.roster.running if sequence.flights} <= in_flight
         assert set(scheduler.roster.leaving) <= in_flight
         assert all(not sequence.pages for sequence in scheduler.roster.preempted)
-        assert scheduler._held == sum(sequence.held for sequence in scheduler.roster.alive.values())
+        seated = [sequence for sequence in scheduler.roster.alive.values() if sequence.slot >= 0]
+        accounts = {sequence.share.account for sequence in scheduler.roster.alive.values()}
+        assert len(accounts) == len({account.name for account in accounts})
+        for account in accounts:
+            assert account.slots == sum(sequence.share.account is account for sequence in seated)
+        assert scheduler.roster.held == sum(sequence.held for sequence in scheduler.roster.alive.values())
 
     @invariant()
     def same_tokens_as_alone(self) -> None:

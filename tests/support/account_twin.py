@@ -15,14 +15,13 @@ Token = tuple[str, str | None, str | None]
 
 MANAGE = (
     "orgs:read", "orgs:write", "projects:read", "projects:write", "members:read", "members:write",
-    "keys:read", "keys:write", "audit:read", "billing:read",
+    "keys:read", "keys:write", "audit:read",
 )  # fmt: skip
 ROLES = {
     "org_admin": {*MANAGE, "all keys"},
-    "billing": {"orgs:read", "projects:read", "audit:read", "billing:read"},
+    "billing": {"orgs:read", "projects:read", "audit:read"},
     "project_admin": {
-        "orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write",
-        "billing:read", "all keys",
+        "orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write", "all keys",
     },
     "member": {"orgs:read", "projects:read", "keys:read", "keys:write"},
 }  # fmt: skip

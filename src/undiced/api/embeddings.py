@@ -10,6 +10,7 @@ import base64
 import math
 import secrets
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -18,7 +19,6 @@ from undiced.api.call import TAG, holding
 from undiced.api.caller import caller_of, org_of, salted
 from undiced.api.completions import check_ids, prompts_of
 from undiced.api.encoding import encode
-from undiced.api.meter import Counts, Wanted, metering
 from undiced.api.schemas import EmbeddingBody
 from undiced.api.validate import salt_of
 from undiced.core.errors import EngineError, InvalidRequestError
@@ -27,7 +27,6 @@ from undiced.serve import GREEDY, Delta, Request
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
-    from undiced.account.keyring import Caller
     from undiced.api.deployment import Deployment
     from undiced.api.ports import Engine
     from undiced.api.service import Service
@@ -43,19 +42,22 @@ async def embeddings(request: HttpRequest) -> Response:
     """The vectors of a request's texts, in their order."""
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, EmbeddingBody, request.scope["undiced.held"])
-    caller = caller_of(request.scope)
-    deployment = service.admit(wire.model or "", caller)
-    salt = salted(org_of(caller), salt_of(wire.cache_salt, service.settings))
+    deployment = service.admit(wire.model or "", caller_of(request.scope))
+    org_id = org_of(request.scope)
+    salt = salted(org_id, salt_of(wire.cache_salt, service.settings))
     form = wire.encoding_format or "float"
     if form not in _FORMATS:
         raise InvalidRequestError("encoding_format must be float or base64.", param="encoding_format")
     with service.preparing():
         prompts = [await _tokens(deployment, text) for text in prompts_of(wire.input, service.settings, "input", _MOST)]
         name = f"embd-{secrets.token_hex(12)}"
-        requests = [_request(f"{name}.{at}", ids, salt, request.scope.get(TAG, "")) for at, ids in enumerate(prompts)]
+        asked = Request(
+            name, (), 1, GREEDY, cache_salt=salt, account=org_id, tag=request.scope.get(TAG, ""), embeds=True
+        )
+        requests = [replace(asked, id=f"{name}.{at}", prompt=tuple(ids)) for at, ids in enumerate(prompts)]
         tokens = sum(map(len, prompts))
         request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
-        vectors, headers = await _metered(service, caller, request, deployment, requests)
+        vectors = await _vectors(deployment.engine, requests)
     if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
         message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
         raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
@@ -64,24 +66,7 @@ async def embeddings(request: HttpRequest) -> Response:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": rows, "model": deployment.card.id, "usage": usage}
-    return Response(encode(body), headers=headers, media_type="application/json")
-
-
-async def _metered(
-    service: Service, caller: Caller | None, asked: HttpRequest, deployment: Deployment, requests: list[Request]
-) -> tuple[list[list[float]], dict[str, str]]:
-    """The vectors, and what the response tells of the caller's limits; what fails costs nothing."""
-    tokens = sum(len(request.prompt) for request in requests)
-    admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], deployment.card.id, tokens, 0, 1))
-    if admit is None:
-        return await _vectors(deployment.engine, requests), {}
-    bill = await admit()
-    try:
-        vectors = await _vectors(deployment.engine, requests)
-        bill.settle(Counts(tokens), "stop")
-    finally:
-        bill.release("error")
-    return vectors, bill.headers
+    return Response(encode(body), media_type="application/json")
 
 
 async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:
@@ -91,10 +76,6 @@ async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:
         ids = check_ids(text, deployment.tokenizer.vocab_size, "input")
     deployment.prompts.room(len(ids), 1, "input")
     return ids
-
-
-def _request(name: str, ids: list[int], salt: str, tag: str) -> Request:
-    return Request(name, tuple(ids), 1, GREEDY, cache_salt=salt, tag=tag, embeds=True)
 
 
 async def _vectors(engine: Engine, requests: list[Request]) -> list[list[float]]:

@@ -175,13 +175,19 @@ _SERVED = (
         neutral=OFF,
     ),
     *served("vLLM", "up to 256 characters; cached prefixes are shared only among requests with the same", "cache_salt"),
+    *served(
+        "OpenAI, Cerebras",
+        "`priority` goes before others, `flex` after them, see [Who is served next](#who-is-served-next); `auto` is "
+        "`default`. The answer says which one it was",
+        "service_tier",
+    ),
 )
 
 _HARMLESS = (
     *harmless("OpenAI", "books and labels on the client's side", "user", "metadata", "store", "safety_identifier"),
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_key", "prompt_cache_retention"),
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_options"),
-    *harmless("OpenAI", "asks for speed, not for another answer", "service_tier", "prediction"),
+    *harmless("OpenAI", "asks for speed, not for another answer", "prediction"),
     *harmless("OpenAI", "how many calls the tools of a service make", "max_tool_calls"),
     *harmless("vLLM, SGLang", "order, place and names of the work", "priority", "request_id", "rid", "session_id"),
     *harmless("SGLang", "order, place and names of the work", "extra_key", "custom_labels", "data_parallel_rank"),

@@ -175,6 +175,7 @@ class Body(Asking, kw_only=True):
     guided_choice: list[str] | None = None
     guided_grammar: str | None = None
     cache_salt: str | None = None
+    service_tier: str | None = None
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
 from undiced.api.limits import check_numbers, in_range
+from undiced.api.tier import tier_of
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
 from undiced.core.usual import settled
@@ -46,6 +47,7 @@ class Job:
         cache_salt: cached prefixes are shared only within a salt.
         scored: the prompt's tokens get log-probabilities too.
         form: what the answer has to look like, or None.
+        tier: as of `tier.tier_of`.
     """
 
     n: int
@@ -64,6 +66,7 @@ class Job:
     usual_tokens: int | None = None
     scored: bool = False
     form: Form | None = None
+    tier: str = ""
 
     @property
     def scores(self) -> int:
@@ -137,6 +140,7 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, ow
         include_stop=bool(wire.include_stop_str_in_output),
         skip_special=wire.skip_special_tokens is not False,
         cache_salt=salt_of(wire.cache_salt, settings),
+        tier=tier_of(wire.service_tier),
     )
 
 

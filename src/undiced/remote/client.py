@@ -7,6 +7,7 @@ gets an error. Starting, watching and replacing the process is the supervisor's 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from undiced.remote.watch import Patience
 from undiced.serve.delta import EngineStats
 from undiced.serve.failure import failure
 from undiced.serve.request import Request, check
+from undiced.serve.shares import has_place
 from undiced.serve.usage import tell
 
 if TYPE_CHECKING:
@@ -144,15 +146,24 @@ class EngineClient:
         if self._engine.state != "ready":
             raise self._unavailable()
         check(request, self.limits)
-        if len(self._streams) >= self.spec.policy.max_waiting + 2 * self.limits.max_batch:
-            message = f"The queue is full: {len(self._streams)} requests are on their way."
-            raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again later.")
+        self._check_room(request.account)
         if request.id in self._streams:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
         now = time.perf_counter()
         stream = self._streams[request.id] = Stream(request, take, self._engine.send, self._on_usage, now)
         self._engine.send(Submit(request, now))
         return stream
+
+    def _check_room(self, account: str) -> None:
+        """Refuse more than the engine can take, from an account with as many on their way as others may have."""
+        most = self.spec.policy.max_waiting + 2 * self.limits.max_batch
+        if len(self._streams) < most:
+            return
+        counts = Counter(stream.request.account for stream in self._streams.values())
+        own = counts[account]
+        if not has_place(len(self._streams), own, len(counts) + (not own), most):
+            message = f"The queue is full: {len(self._streams)} requests are on their way."
+            raise QueueFullError(message, retry_after_s=_RETRY_S, remedy="Try again later.")
 
     def _unavailable(self) -> UnavailableError:
         engine, whose = self._engine, f"The engine of {self.spec.model}"

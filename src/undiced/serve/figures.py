@@ -58,11 +58,11 @@ class Figures:
         if ran:
             self.lengths.add(generated)
 
-    def retry_after_s(self, running: Sequence[tuple[int, int]]) -> float:
-        """Seconds until a place in a full queue is likely to be free: until the next of the running sequences ends, at
-        the speed of late. Of each (tokens so far, most that may follow).
+    def retry_after_s(self, running: Sequence[tuple[int, int]], places: int = 1) -> float:
+        """Seconds until so many places in a full queue are likely to be free: until the next of the running sequences
+        ends, at the speed of late, as often. Of each (tokens so far, most that may follow).
         """
         if not running or self.rate <= 0.0:
             return _RETRY_DEFAULT_S
-        wait_s = self.lengths.until_next(running) * len(running) / self.rate
+        wait_s = self.lengths.until_next(running) * len(running) / self.rate * places
         return min(max(wait_s, _RETRY_LEAST_S), _RETRY_MOST_S)

@@ -75,10 +75,14 @@ class Plan:
             self.wants_logprobs = self.wants_logprobs or sequence.wants_logprobs
             self.guided = self.guided or sequence.guidance is not None
         if sequence.uncounted:
-            self.given.append((sequence.slot, sequence.uncounted))
-            sequence.uncounted = []
+            self.give(sequence)
         sequence.submitted += count
         sequence.flights += 1
+
+    def give(self, sequence: Sequence) -> None:
+        """Let a sequence's slot count what it has not counted yet."""
+        self.given.append((sequence.slot, sequence.uncounted))
+        sequence.uncounted = []
 
     @property
     def scored_rows(self) -> int:

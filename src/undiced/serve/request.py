@@ -40,6 +40,7 @@ class Request:
         eos_ids: the model's end-of-sequence tokens; `ignore_eos` generates through them.
         stop_token_ids: further tokens that end the sequence.
         cache_salt: requests share cached prefixes only with requests of the same salt.
+        account: who shares are fair between; all requests of one are "" where nobody tells accounts apart.
         prompt_shared: another copy of the same request accounts for the prompt.
         prompt_logprobs: -1 none; else the log-probabilities of the prompt's own tokens from the second one on are told,
             each with that many of the likeliest ones in its place.
@@ -57,6 +58,7 @@ class Request:
     ignore_eos: bool = False
     priority: Priority = Priority.NORMAL
     cache_salt: str = ""
+    account: str = ""
     prompt_shared: bool = False
     tag: str = ""
     prompt_logprobs: int = NO_LOGPROBS

@@ -1,17 +1,25 @@
 """Roster: where every sequence stands, and which slot and pages it holds there. Who can start, and who makes room.
 
-Pages are handed out as tokens arrive; when they run out the youngest running sequence gives its pages back. Knows
-neither steps nor outcomes.
+Pages are handed out as tokens arrive; when they run out a running sequence gives its pages back. That is the youngest;
+with several accounts see `serve.way`. Knows neither steps nor outcomes.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from typing import TYPE_CHECKING
 
 from undiced.serve.pages import NO_PAGE, PagePool
 from undiced.serve.prefix import PrefixCache
 from undiced.serve.queue import WaitingQueue
 from undiced.serve.sequence import NO_SLOT, Sequence, State
+from undiced.serve.shares import Account, Share, Shares
+from undiced.serve.way import Way, yields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from undiced.serve.request import Request
 
 
 class Roster:
@@ -23,7 +31,10 @@ class Roster:
         preempted: have a slot, with the counts that penalties need; oldest first.
         leaving: have ended, and keep slot and pages until the last of their steps has been collected.
         slots: free ones.
+        shares: what the accounts have been served.
+        held: how many sequences are.
         preemptions: how often one was stopped.
+        changes: grows whenever somebody comes, starts, stops or ends.
     """
 
     def __init__(self, slots: int, pool: PagePool) -> None:
@@ -34,22 +45,38 @@ class Roster:
         self.preempted: list[Sequence] = []
         self.leaving: list[Sequence] = []
         self.slots = list(range(slots - 1, -1, -1))
+        self.shares = Shares()
+        self.held = 0
         self.preemptions = 0
+        self.changes = 0
+        self._blocked = -1  # `changes` when nobody's place was enough for those who have too few
         self._pool = pool
         self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
 
     @property
     def short(self) -> bool:
-        """Whether the youngest that runs waits for a page: only the end of an older one can bring it."""
+        """Whether the one that would give way waits for a page: only the end of another one can bring it."""
         if self._pool.available or not self.running:
             return False
-        youngest = self.running[-1]
+        youngest = self._yielding()
         return youngest.left > 0 and youngest.submitted == youngest.room and not youngest.held
+
+    def share(self, request: Request) -> Share:
+        """The share of a request that is about to enter."""
+        wanting = {one.share for one in (*self.running, *self.preempted) if one.state is State.PREEMPTED or one.reads}
+        wanting.update(line.share for line in self.waiting.lines)
+        return self.shares.enter(request.account, request.priority, wanting)
 
     def enter(self, sequence: Sequence) -> None:
         """A new sequence waits."""
+        self.changes += 1
         self.alive[sequence.id] = sequence
         self._wait(sequence)
+
+    def hold(self, sequence: Sequence, *, held: bool) -> None:
+        """Whether the sequence shall rest."""
+        self.held += held - sequence.held
+        sequence.held = held
 
     def take_opened(self) -> list[Sequence]:
         """Those whose slots have to be opened before the next step."""
@@ -59,6 +86,8 @@ class Roster:
     def end(self, sequence: Sequence) -> None:
         """The sequence has ended, wherever it stood."""
         del self.alive[sequence.id]
+        self.changes += 1
+        self.held -= sequence.held
         if sequence.state is State.RUNNING:
             self.running.remove(sequence)
         elif sequence.state is State.PREEMPTED:
@@ -67,6 +96,8 @@ class Roster:
             self.waiting.remove(sequence)
         if sequence in self._opened:
             self._opened.remove(sequence)
+        sequence.share.account.slots -= sequence.slot != NO_SLOT
+        self.shares.leave(sequence.share)
         if sequence.flights:
             self.leaving.append(sequence)
         else:
@@ -92,9 +123,9 @@ class Roster:
         self.prefix.abandon()
 
     def grow(self, sequence: Sequence) -> bool:
-        """One more page, if need be from the youngest sequence; False if that is this one or in flight."""
+        """One more page, if need be from who gives way; False if that is this one or in flight."""
         while (page := self._pool.allocate()) == NO_PAGE:
-            youngest = self.running[-1]
+            youngest = self._yielding()
             if youngest is sequence or youngest.flights:
                 return False
             self._preempt(youngest)
@@ -102,20 +133,36 @@ class Roster:
         sequence.room += self._pool.page_tokens
         return True
 
+    def _yielding(self) -> Sequence:
+        """Who gives pages back when there are none."""
+        if len(self.running) > 1 and self.shares.several:
+            return max(self.running[1:], key=yields)
+        return self.running[-1]
+
+    def in_turn(self) -> list[Sequence]:
+        """Those that run, oldest first; who gives way later if pages are short and there are several accounts."""
+        if self.shares.several and self._pool.available < len(self.running):
+            return self.running[:1] + sorted(self.running[1:], key=yields)
+        return self.running
+
     def _preempt(self, youngest: Sequence) -> None:
-        self.running.pop()
+        self.running.remove(youngest)
         self._stop(youngest)
         youngest.state = State.PREEMPTED
         insort(self.preempted, youngest, key=_order)
 
     def _put_back(self, sequence: Sequence) -> None:
-        """Back into the queue, with a prompt that has been read in part; its full pages stay in the cache for now."""
-        self.running.remove(sequence)
-        self._stop(sequence)
+        """Back into the queue, with what has been read or made; its full pages stay in the cache for now."""
+        if sequence.state is State.RUNNING:
+            self.running.remove(sequence)
+            self._stop(sequence)
+        else:
+            self.preempted.remove(sequence)
         if sequence in self._opened:
             self._opened.remove(sequence)
         self.slots.append(sequence.slot)
-        sequence.slot = NO_SLOT
+        sequence.share.account.slots -= 1
+        sequence.lose_slot()
         sequence.state = State.WAITING
         self._wait(sequence)
 
@@ -124,6 +171,7 @@ class Roster:
         sequence.reset()
         sequence.preemptions += 1
         self.preemptions += 1
+        self.changes += 1
 
     def weigh(self, sequence: Sequence) -> bool:
         """Look up again what one that waits may find in the prefix cache, where pages have come and gone since; returns
@@ -146,21 +194,70 @@ class Roster:
                 return False
             self.waiting.remove(sequence)
             sequence.slot = self.slots.pop()
+            sequence.share.account.slots += 1
             sequence.hoped = 0
             sequence.admitted_s = now if sequence.admitted_s is None else sequence.admitted_s
             self._opened.append(sequence)
         sequence.state = State.RUNNING
         insort(self.running, sequence, key=_order)
+        self.changes += 1
         return True
+
+    def make_way(self, now: float, spared: Sequence | None) -> Iterator[Sequence]:
+        """Start what waits of accounts with too few slots, if need be in the place of those with more; see `serve.way`.
+        Who has started takes over what is cached before it goes on.
+
+        Args:
+            spared: never put back.
+        """
+        while self.changes != self._blocked:
+            way = Way(self.running, self.preempted, spared)
+            tried: set[Account] = set()
+            for share in way.claimants(self.waiting.lines):
+                if share.account in tried:
+                    continue  # its higher class waits for pages
+                tried.add(share.account)
+                sequence = self.waiting.smallest(share)
+                while self.weigh(sequence):
+                    sequence = self.waiting.smallest(share)
+                if (victims := self._victims(way, sequence)) is not None:
+                    break
+            else:
+                self._blocked = self.changes if tried else self._blocked
+                return
+            for victim in victims:
+                self._put_back(victim)
+            if self.start(sequence, None, now):
+                yield sequence
+
+    def _victims(self, way: Way, sequence: Sequence) -> list[Sequence] | None:
+        """Who has to give way to a sequence: nobody if there is room; None if it can't start all the same."""
+        victims: list[Sequence] = []
+        while not ((self.slots or victims) and self._fits(sequence, self._gain(sequence, victims))):
+            victim = way.victim(sequence.share, victims, seat=not (self.slots or victims))
+            if victim is None:
+                return None
+            victims.append(victim)
+        return victims
+
+    def charge(self, sequence: Sequence, count: int) -> None:
+        """The next `count` tokens of a sequence are being computed; its account pays for those of the prompt, once."""
+        end = min(sequence.submitted + count, len(sequence.request.prompt))
+        begin = max(sequence.submitted, sequence.paid)
+        if end > begin:
+            self.shares.charge(sequence.share, end - begin)
+            sequence.paid = end
 
     def _make_room(self, sequence: Sequence, eldest: Sequence | None) -> bool:
         """Put larger prompts under way back into the queue, the largest first, until the sequence has a slot and pages;
-        not the eldest, and only if that helps.
+        not the eldest, of other accounts only those of a lower class, and only if that helps.
         """
         larger = [
             other
             for other in self.running
-            if not (other is eldest or other.flights or other.generated) and other.size > sequence.size
+            if not (other is eldest or other.flights or other.generated)
+            and other.size > sequence.size
+            and (other.share.account is sequence.share.account or other.share.priority > sequence.share.priority)
         ]
         if not (self.slots or larger) or not self._fits(sequence, self._gain(sequence, larger)):
             return False

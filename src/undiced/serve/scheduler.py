@@ -18,20 +18,19 @@ from undiced.serve.failure import GRAMMAR_FAILED
 from undiced.serve.figures import Figures
 from undiced.serve.pace import Pacer
 from undiced.serve.pages import PagePool
-from undiced.serve.plan import Plan
+from undiced.serve.planner import Planner
 from undiced.serve.policy import Policy
 from undiced.serve.request import check
 from undiced.serve.roster import Roster
 from undiced.serve.sequence import Sequence, State
-from undiced.serve.turns import Turns
+from undiced.serve.shares import OUTPUT_WEIGHT, has_place
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
     from undiced.serve.guide import Guidance
+    from undiced.serve.plan import Plan
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
-
-_PATIENCE_S = 10.0  # for so long the eldest may be overtaken while pages are short; then nobody starts before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,10 @@ class Scheduler:
         self.roster = Roster(limits.max_batch, self.pool)
         self._prefix = self.roster.prefix
         self._pacer = Pacer(self.policy)
-        self._held = 0  # sequences that are
         self._serial = 0
         self._latest_s = 0.0
-        self._resting = False  # some sat out the step that was planned last
-        self._odd = 0  # half a token that the eldest prompt is owed
         self._figures = Figures()
+        self._planner = Planner(limits, self.roster, self._pacer, self._figures)
 
     @property
     def idle(self) -> bool:
@@ -76,11 +73,13 @@ class Scheduler:
     @property
     def stalled(self) -> bool:
         """Whether all that is alive waits for its readers."""
-        return 0 < self._held == len(self.roster.alive) and not (self.roster.preempted or len(self.roster.waiting))
+        return 0 < self.roster.held == len(self.roster.alive) and not (
+            self.roster.preempted or len(self.roster.waiting)
+        )
 
     @property
     def has_room(self) -> bool:
-        """Whether `add` will find a place in the queue."""
+        """Whether `add` will find a place in the queue, whoever asks."""
         return len(self.roster.waiting) < self.policy.max_waiting
 
     # add
@@ -98,23 +97,34 @@ class Scheduler:
         check(request, self.limits)
         if request.id in self.roster.alive:
             raise InvalidRequestError(f"A request with id {request.id!r} is already running.", remedy="Use an id once.")
-        if not self.has_room:
-            raise QueueFullError(
-                f"The queue is full: {len(self.roster.waiting)} requests are waiting.",
-                retry_after_s=self.retry_after_s(),
-                remedy="Try again later.",
-            )
+        self._check_room(request.account)
         if not self.roster.alive:
             self._figures.begin(now)
         arrival_s = now if arrival_s is None else min(arrival_s, now)
         self._serial += 1
         self._latest_s = max(self._latest_s, arrival_s)
-        sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens, guidance)
+        share = self.roster.share(request)
+        sequence = Sequence(request, arrival_s, self._latest_s, self._serial, self.limits.page_tokens, share, guidance)
         self.roster.enter(sequence)
 
-    def retry_after_s(self) -> float:
-        """Seconds until the queue is likely to move."""
-        return self._figures.retry_after_s([(one.made, one.max_tokens - one.made) for one in self.roster.running])
+    def _check_room(self, account: str) -> None:
+        """Refuse what the queue has no place for."""
+        counts = self.roster.waiting.counts
+        waiting, own = len(self.roster.waiting), counts.get(account, 0)
+        most = self.policy.max_waiting
+        accounts = len(counts) + (not own)
+        if has_place(waiting, own, accounts, most):
+            return
+        message = f"The queue is full: {waiting} requests are waiting."
+        if accounts > 1:
+            message = f"The queue is full: {waiting} requests are waiting, {own} of them yours."
+        retry_after_s = self.retry_after_s(max(waiting - most, 0) + 1)
+        raise QueueFullError(message, retry_after_s=retry_after_s, remedy="Try again later.")
+
+    def retry_after_s(self, places: int = 1) -> float:
+        """Seconds until the queue is likely to have moved by so many places."""
+        running = [(one.made, one.max_tokens - one.made) for one in self.roster.running]
+        return self._figures.retry_after_s(running, places)
 
     def hold(self, request_id: str, *, held: bool) -> None:
         """Whether the reader of a sequence is so far behind that more tokens would be for nobody. No effect if it has
@@ -124,8 +134,7 @@ class Scheduler:
         """
         sequence = self.roster.alive.get(request_id)
         if sequence is not None:
-            self._held += held - sequence.held
-            sequence.held = held
+            self.roster.hold(sequence, held=held)
 
     # schedule
 
@@ -134,139 +143,7 @@ class Scheduler:
 
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
-        plan = self._plan(now)
-        if not plan.sequences and ((self._held and self.roster.short) or self._resting):
-            plan = self._plan(now, rest=False)  # no page is left, so that held ones go on
-        return plan if plan.sequences else None
-
-    def _plan(self, now: float, *, rest: bool = True) -> Plan:
-        plan = Plan()
-        self._resting = False
-        prompts = self._plan_decodes(plan, rest=rest)
-        if prompts or ((len(self.roster.waiting) and self.roster.slots) or self.roster.preempted):
-            self._plan_prompts(plan, prompts, now)
-        if plan.sequences:
-            plan.opened = self.roster.take_opened()
-        return plan
-
-    def _plan_decodes(self, plan: Plan, *, rest: bool) -> list[Sequence]:
-        """Put in every sequence that has one token left, or a fair part of them if several steps may be in flight;
-        returns those that have more. rest: those whose masks would take too long for the others may sit it out.
-
-        Preemption shortens the list's far end as we go.
-        """
-        sequences, prompts, wants, free, guided = plan.sequences, [], False, False, False
-        most = -(-len(self.roster.running) // self.limits.in_flight)
-        share: float | None = None
-        resting = self._held and not (len(self.roster.waiting) or self.roster.preempted or self.roster.short)
-        for sequence in self.roster.running:
-            left = len(sequence.tokens) - sequence.submitted
-            if left != 1 or sequence.scoring:
-                if left:
-                    prompts.append(sequence)
-                continue
-            if len(sequences) == most or (resting and sequence.held):
-                continue
-            if rest and sequence.guidance is not None:
-                share = self._pacer.mask_share(self.roster.running) if share is None else share
-                if sequence.guidance.rests(share):
-                    self._resting = True
-                    continue
-            if sequence.submitted == sequence.room:
-                if not self.roster.grow(sequence):
-                    continue  # it waits, pages in hand, until an older one ends
-                plan.grown.append(sequence)
-            sequence.submitted += 1
-            sequence.flights += 1
-            sequences.append(sequence)
-            wants = wants or sequence.wants_logprobs
-            if sequence.guidance is None:
-                free = True
-            else:
-                guided = True
-        plan.decodes = len(sequences)
-        plan.counts = [1] * plan.decodes
-        plan.sampled = sequences.copy()
-        plan.wants_logprobs = wants
-        plan.free, plan.guided = free, guided
-        return prompts
-
-    def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
-        budget = self.limits.max_tokens - plan.decodes
-        budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
-        for prompt in prompts:
-            self._adopt(prompt)
-        turns = Turns(prompts, self.roster.preempted, self.roster.waiting)
-        eldest = self._start_eldest(turns, now)
-        reserve = self._reserve(budget, eldest)
-        while budget > 0:
-            sequence = turns.take(eldest) if eldest and 0 < budget <= reserve else turns.next()
-            if sequence is None:
-                break
-            if sequence is eldest:
-                reserve = 0
-            elif sequence.state is not State.RUNNING:
-                if self.roster.weigh(sequence):
-                    continue  # somebody else may be the smallest
-                if not self._start(sequence, eldest, now):
-                    turns.refuse(sequence)
-                    continue
-            budget -= self._plan_chunk(plan, sequence, budget - reserve)
-
-    def _start_eldest(self, turns: Turns, now: float) -> Sequence | None:
-        """The eldest prompt, running; None if there is none, or if it can't start."""
-        eldest = turns.eldest()
-        if eldest is None or eldest.state is State.RUNNING:
-            return eldest
-        self.roster.weigh(eldest)
-        if self._start(eldest, eldest, now):
-            turns.join(eldest)
-            return eldest
-        if now - eldest.order[0] > _PATIENCE_S:
-            turns.close()
-        return None
-
-    def _start(self, sequence: Sequence, eldest: Sequence | None, now: float) -> bool:
-        if started := self.roster.start(sequence, eldest, now):
-            self._adopt(sequence)
-        return started
-
-    def _adopt(self, sequence: Sequence) -> None:
-        """Take over what the prefix cache has, so that the size counts only what has to be computed."""
-        saved = self._prefix.adopt(sequence)
-        if not sequence.preemptions:
-            sequence.cached += saved
-            self._figures.cached_tokens += saved
-
-    def _reserve(self, budget: int, eldest: Sequence | None) -> int:
-        """The eldest's half of the budget; of an odd one the greater half every other time."""
-        if eldest is None:
-            return 0
-        half, self._odd = divmod(budget + self._odd, 2)
-        return min(half, eldest.left)
-
-    def _plan_chunk(self, plan: Plan, sequence: Sequence, budget: int) -> int:
-        """Put in the next tokens of a prompt; returns how many: none if a step in flight computes the same page."""
-        if self._prefix.claimed(sequence):
-            return 0
-        count = min(budget, sequence.left)
-        if plan.free and sequence.follows:
-            count = 1  # tokens without a draw shall not make the others' steps longer than drawn ones would
-        if sequence.scoring:
-            count = min(count, sequence.within(self._score_room(plan)))
-        while sequence.room < sequence.submitted + count and self.roster.grow(sequence):
-            pass
-        count = min(count, sequence.room - sequence.submitted)
-        if count > 0:
-            self._prefix.claim(plan, sequence, count)
-            plan.add(sequence, count)
-        return count
-
-    def _score_room(self, plan: Plan) -> int:
-        """Positions that a prompt may score in this step: a fair part of what is left."""
-        most = self.limits.scored_rows
-        fair = -(-most // max(1, sum(sequence.scoring for sequence in self.roster.running)))
-        return min(most - plan.scored_rows, fair)
+        return self._planner.plan(now)
 
     # update
 
@@ -308,6 +185,7 @@ class Scheduler:
                 continue
             sequence.tokens.append(token)
             sequence.generated = generated = sequence.generated + 1
+            sequence.share.served += OUTPUT_WEIGHT
             delta = Delta(sequence.id, [token])
             deltas.append(delta)
             if sequence.wants_logprobs:
@@ -342,6 +220,7 @@ class Scheduler:
             else sequence.give(guidance.take(token, sequence.max_tokens - sequence.generated))
         )
         delta.tokens = [*sequence.untold, *delta.tokens, *given]
+        sequence.share.served += OUTPUT_WEIGHT * (len(delta.tokens) - 1)
         if sequence.wants_logprobs:
             delta.logprobs = [*[0.0] * len(sequence.untold), *delta.logprobs, *[0.0] * len(given)]
             delta.top = [*[[] for _ in sequence.untold], *delta.top, *[[] for _ in given]]
@@ -419,7 +298,6 @@ class Scheduler:
 
     def _end(self, sequence: Sequence, reason: FinishReason, now: float, delta: Delta) -> Delta:
         self._figures.end(sequence.made, sequence.state is State.RUNNING)
-        self._held -= sequence.held
         self.roster.end(sequence)
         delta.finish_reason = reason
         delta.usage = sequence.usage(reason, now, self.limits.source)

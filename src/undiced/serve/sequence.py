@@ -14,6 +14,7 @@ from undiced.serve.usage import FinishReason, UsageEvent
 if TYPE_CHECKING:
     from undiced.serve.guide import Guidance
     from undiced.serve.request import Request
+    from undiced.serve.shares import Share
 
 NO_SLOT = -1
 # By priority: a class waits as if it had arrived that much later, so that no class waits forever.
@@ -39,6 +40,8 @@ class Sequence:
         tokens: the prompt, then what was generated.
         computed: tokens whose keys and values are in its pages.
         submitted: those, and the tokens that steps in flight compute; the others still have to go through the model.
+        share: whose it is.
+        paid: leading tokens of the prompt that its account has been charged for, whoever computed them.
         held: its reader is behind; it shall make no more tokens meanwhile.
         flights: steps in flight that it takes part in. Until they are collected it keeps its slot and its pages.
         pages, room: its pages in order, and the positions they hold.
@@ -57,8 +60,8 @@ class Sequence:
     __slots__ = (
         "admitted_s", "adopted", "arrival_s", "cached", "computed", "drawn", "first_s", "flights", "generated",
         "guidance", "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens",
-        "pages", "preemptions", "publish_at", "request", "room", "scored", "scoring", "slot", "state", "stops",
-        "submitted", "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
+        "pages", "paid", "preemptions", "publish_at", "request", "room", "scored", "scoring", "share", "slot",
+        "state", "stops", "submitted", "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(
@@ -68,10 +71,12 @@ class Sequence:
         order_s: float,
         serial: int,
         page_tokens: int,
+        share: Share,
         guidance: Guidance | None = None,
     ) -> None:
         self.id = request.id
         self.request = request
+        self.share = share
         self.arrival_s = arrival_s
         self.order = (order_s + _HEAD_START_S[request.priority], serial)
         self.tokens = list(request.prompt)
@@ -88,6 +93,7 @@ class Sequence:
         self.generated = 0
         self.hoped = 0
         self.cached = 0
+        self.paid = 0
         self.preemptions = 0
         self.flights = 0
         self.held = False
@@ -112,6 +118,12 @@ class Sequence:
             self.uncounted += tokens
         return tokens
 
+    def lose_slot(self) -> None:
+        """Its next slot has to count again what was generated, if penalties need that."""
+        self.slot = NO_SLOT
+        if self.request.sampling.penalizes:
+            self.uncounted = self.tokens[len(self.request.prompt) :]
+
     def reset(self) -> None:
         """Forget pages and progress; the tokens stay."""
         self.pages: list[int] = []
@@ -126,6 +138,11 @@ class Sequence:
     def left(self) -> int:
         """Tokens that still have to be submitted before the next one can be sampled; 0 while that one is awaited."""
         return len(self.tokens) - self.submitted
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is not like others that decode: it has more than one token left, or its prompt is scored."""
+        return self.left > (not self.scoring)
 
     @property
     def follows(self) -> bool:

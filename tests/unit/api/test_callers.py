@@ -157,6 +157,7 @@ def test_a_request_is_its_keys(house, server):
         assert server.post(path_, {"model": "fast", **body}, headers=bearer(text)).status == 200, path_
     assert {request.tag for request in server.engine.submitted} == {made.id}
     assert {request.cache_salt for request in server.engine.submitted} == {f"{house.org_id('acme')}/"}
+    assert {request.account for request in server.engine.submitted} == {house.org_id("acme")}, "what shares go by"
     assert {event.tag for event in server.engine.ended if event.tag} == {made.id}
 
 

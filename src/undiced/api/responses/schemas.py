@@ -159,5 +159,6 @@ class ResponseBody(Asking, kw_only=True):
     min_p: float | None = None
     seed: Whole | None = None
     cache_salt: str | None = None
+    service_tier: str | None = None
     stream: bool | None = None
     metadata: dict[str, str] | None = None

@@ -104,6 +104,7 @@ def translated(wire: ResponseBody, efforts: Collection[str], *, gathered: bool =
         min_p=wire.min_p,
         seed=wire.seed,
         cache_salt=wire.cache_salt,
+        service_tier=wire.service_tier,
         stream=wire.stream,
     )
     places = Places({**_NAMES, **names, **offered.names})
