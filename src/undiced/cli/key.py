@@ -83,8 +83,8 @@ class Wanted:
 
         kind = self.kind or ("management" if owner is None else "inference")
         first = FIRST_PROJECT if kind == "inference" and owner is not None else None
-        project, scopes, models = self.project or first, self.scope or None, self.model or None
-        return KeyOrder(kind, owner, project, self.member, self.name, scopes, models, until)
+        project = first if self.project is None else self.project
+        return KeyOrder(kind, owner, project, self.member, self.name, self.scope or None, self.model or None, until)
 
 
 @gathered

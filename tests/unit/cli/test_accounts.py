@@ -177,6 +177,7 @@ REFUSED = [
     ("key create --operator --org acme", 2, "Leave --org out"),
     ("key create --operator --kind inference", 2, "Name an organization"),
     ("key create --model ''", 2, "GET /v1/models"),
+    ("key create --project ''", 1, "undiced project list"),
     ("key rotate nobody", 1, "undiced key list"),
     ("key rotate ci --overlap 31d", 2, "30d at most"),
     ("key rotate ci --overlap 24", 2, "no duration"),
