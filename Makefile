@@ -38,6 +38,10 @@ $(VENV)/.test: $(STAMP)
 	@$(STEP) "Fetching what the tests need (1 min)" $(INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@
 
+$(VENV)/.postgres: $(VENV)/.test
+	@sh tests/postgres.sh
+	@touch $@
+
 $(VENV)/.oracle: $(VENV)/.test
 	@$(STEP) "Fetching what the tests compare with (minutes)" $(INSTALL) --no-build-isolation --editable '.[oracle]'
 	@touch $@
@@ -45,13 +49,13 @@ $(VENV)/.oracle: $(VENV)/.test
 serve: $(STAMP)
 	@exec $(VENV)/bin/undiced serve $(MODEL) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/.test
+test: $(VENV)/.postgres
 	$(PY) -m pytest $(TOGETHER) $(ARGS)
 
 test-full: $(VENV)/.oracle
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VENV=$(VENV) sh tests/full.sh
 
-check: $(VENV)/.test
+check: $(VENV)/.postgres
 	$(VENV)/bin/ruff format --check src tests benchmarks examples
 	$(VENV)/bin/ruff check src tests benchmarks examples
 	$(VENV)/bin/mypy

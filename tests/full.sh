@@ -5,6 +5,8 @@ python="$VENV/bin/python"
 missing=""
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -d /usr/include/simde ] || missing="$missing libsimde-dev"
+command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+export TESTS_NEED_POSTGRES=1 # what would be left out without it fails
 if [ -n "$missing" ]; then
     echo "== installing$missing"
     apt-get update -qq && apt-get install -y -qq $missing

@@ -45,6 +45,10 @@ ELSEWHERE = {
         "test_the_server_greets_as_it_is_shown",
     ("operations.md", "max-context = 4096              # of each"): "tests/unit/cli/test_model_options.py",
     ("accounts.md", "$ undiced org create acme"): "tests/unit/cli/test_accounts.py",
+    **{("accounts.md", begin): "tests/wire/test_front_door.py" for begin in (
+        "$ KEY=$(undiced key create --name ci)", "$ curl -s localhost:8000/v1/models",
+        "$ M=http://127.0.0.1:8001/management/v1",
+    )},
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):

@@ -73,6 +73,9 @@ class World:
                     self.key(KeyOrder("management", org, place, f"{role}@{org}.com", scopes=scopes))
             self.key(KeyOrder("management", org))
             self.key(KeyOrder("management", org, scopes=("keys:read", "keys:write", "projects:read")))
+            self.key(
+                KeyOrder("management", org, scopes=("keys:write", "members:read", "members:write", "projects:read"))
+            )
             self.key(KeyOrder("console", org, "web"))
             self.key(KeyOrder("inference", org, "web", "member@" + org + ".com"))
             self.key(KeyOrder("inference", org, "default", scopes=("inference", "metrics")))

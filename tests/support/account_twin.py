@@ -15,13 +15,14 @@ Token = tuple[str, str | None, str | None]
 
 MANAGE = (
     "orgs:read", "orgs:write", "projects:read", "projects:write", "members:read", "members:write",
-    "keys:read", "keys:write", "audit:read",
+    "keys:read", "keys:write", "audit:read", "billing:read",
 )  # fmt: skip
 ROLES = {
     "org_admin": {*MANAGE, "all keys"},
-    "billing": {"orgs:read", "projects:read", "audit:read"},
+    "billing": {"orgs:read", "projects:read", "audit:read", "billing:read"},
     "project_admin": {
-        "orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write", "all keys",
+        "orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write",
+        "billing:read", "all keys",
     },
     "member": {"orgs:read", "projects:read", "keys:read", "keys:write"},
 }  # fmt: skip

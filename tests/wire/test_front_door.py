@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import socket
 import sqlite3
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +24,7 @@ from cerebras.cloud import sdk
 from folders import make_folder
 from live import Server, engines, running
 from support.installation import Installation, bearer, installed
+from support.markdown import blocks
 from test_serve_command import COMMAND
 
 from undiced.account.keyring import TRUST_S
@@ -216,3 +220,59 @@ def refused(folder: Path, url: str) -> str:
     (line,) = found.stderr.splitlines()
     assert line.startswith("error: ")
     return line
+
+
+VOLATILE = re.compile(
+    r"u[ki]-[\w-]{63,}|(?<=\w_)[0-9A-Za-z]{12}\b|(?<=[\"/:])[0-9A-Za-z]{12}(?=[\":])|(?<=-)[0-9a-f]{24}\b|\b1\d{9}\b"
+    r"|(?<=last_four\":\")[\w-]{4}|(?<=Key )\w{12}|(?<=seq\":)\d+|(?<=after )[\d.]+|\d+(?= threads?| MB)"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_what_the_page_about_accounts_shows_is_what_happens(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "accounts.md"
+    keys, asked, managed = [block for block in blocks(page) if block.language == "console"][-3:]
+    environment = {**os.environ, "UNDICED_DB": str(tmp_path / "accounts.db")}
+    undiced = [sys.executable, "-c", "from undiced.cli import main; main()"]
+    subprocess.run([*undiced, "org", "create", "acme"], env=environment, check=True, capture_output=True)
+    said: list[str] = []
+    for command, shown in typed(keys.text):
+        if "undiced serve" in command:
+            continue
+        words = shlex.split(command.partition("$(undiced")[2].removesuffix(")"))
+        made = subprocess.run([*undiced, *words], env=environment, check=True, capture_output=True, text=True)
+        environment[command.partition("=")[0]] = made.stdout.strip()
+        said.append(compared(made.stderr, shown))
+    options = ("--auth", "--db", environment["UNDICED_DB"], "--admin-port", "0", "--max-context", "1024")
+    with running(*options) as server:
+        ids: list[tuple[str, str]] = [("http://127.0.0.1:8001/management/v1", server.management)]
+        ids.append(("localhost:8000", server.url))
+        for command, shown in (*typed(asked.text), *typed(managed.text)):
+            for known, real in ids:
+                command = command.replace(known, real)
+            if command.startswith("M="):
+                environment["M"] = command.partition("=")[2]
+                continue
+            found = subprocess.run(["bash", "-c", command], env=environment, check=True, capture_output=True, text=True)
+            said.append(compared(found.stdout, shown))
+            for name in (r'"secret":"([^"]+)"', r'"id":"(\w+)"'):  # what commands that follow name again
+                ids += zip(re.findall(name, shown)[:1], re.findall(name, found.stdout)[:1], strict=False)
+    assert len(said) == 11 and not any(said), "\n".join(said)
+
+
+def typed(text: str) -> Iterator[tuple[str, str]]:
+    """Each command of a block, and what it shows."""
+    for part in re.split(r"^\$ ", text.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+        command, _, shown = part.partition("\n")
+        yield command, shown
+
+
+def compared(found: str, shown: str) -> str:
+    """What differs beyond ids, secrets and times, if anything does; dots in the middle or at the end stand for more."""
+    rest = VOLATILE.sub("*", found.replace("\n", ""))
+    for part in filter(None, map(str.strip, VOLATILE.sub("*", shown.replace("\n", "")).split(" ..."))):
+        before, is_there, rest = rest.partition(part)
+        if not is_there:
+            return f"{part!r} is not in {before!r}"
+    return ""

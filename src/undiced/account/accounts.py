@@ -13,17 +13,22 @@ from sqlalchemy.exc import IntegrityError
 
 from undiced.account import schema
 from undiced.account.audit import Audit
+from undiced.account.budgets import Budgets
+from undiced.account.credits import Credits
 from undiced.account.database import Database
 from undiced.account.errors import DatabaseError
 from undiced.account.instances import Instances
 from undiced.account.invitations import Invitations
 from undiced.account.keyring import Keyring
 from undiced.account.keys import Keys
+from undiced.account.limits import Limits
 from undiced.account.members import Members
 from undiced.account.organizations import Organizations
 from undiced.account.pepper import VARIABLE, fingerprint, load_pepper
+from undiced.account.prices import Prices
 from undiced.account.projects import Projects
 from undiced.account.tables import FACTS
+from undiced.account.usage import Usage
 
 _PEPPER = "pepper"
 
@@ -56,6 +61,11 @@ class Accounts:
         self.keyring = Keyring(self.database, pepper)
         self.audit = Audit(self.database)
         self.instances = Instances(self.database)
+        self.limits = Limits(self.database)
+        self.prices = Prices(self.database)
+        self.credits = Credits(self.database)
+        self.budgets = Budgets(self.database)
+        self.usage = Usage(self.database)
 
     def close(self) -> None:
         """Let the database go."""
@@ -101,11 +111,26 @@ def _write_down(database: Database, shown: str) -> str:
     return shown
 
 
+def ledger_folder(database: Database) -> Path:
+    """Where processes of this machine keep what must outlive them until the database has it: beside a SQLite database;
+    for another one in this user's state folder, by the database's name.
+    """
+    if database.file is not None:
+        return database.file.with_name(f"{database.file.name}.ledger")
+    from platformdirs import user_state_path
+
+    return user_state_path("undiced") / f"{_name(database)}.ledger"
+
+
 def usual_pepper_file(database: Database) -> Path:
     """Beside a SQLite database; for another one in this user's data folder, by the database's name."""
     if database.file is not None:
         return database.file.with_name(f"{database.file.name}.pepper")
     from platformdirs import user_data_path
 
+    return user_data_path("undiced") / f"{_name(database)}.pepper"
+
+
+def _name(database: Database) -> str:
     url = database.url
-    return user_data_path("undiced") / f"{url.host or 'local'}-{url.database or 'postgres'}.pepper"
+    return f"{url.host or 'local'}-{url.database or 'postgres'}"

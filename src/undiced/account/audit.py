@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import insert, select
 
@@ -17,9 +17,18 @@ from undiced.account.tables import AUDIT
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
-    from undiced.account.records import Record
+
+    class Record(DataclassInstance, Protocol):
+        """Plain data with an id, as in `records`."""
+
+        @property
+        def id(self) -> str:
+            """What it is called."""
+
 
 LIST_MOST = 1000
 _MOST_CHARS = 200  # of words that come from outside

@@ -5,6 +5,9 @@ Knows codes and statuses; how they are shown is the business of the edge and of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from undiced.account.ledger_records import Standing
 from undiced.core.errors import InvalidRequestError, UnavailableError, UndicedError
 
 
@@ -47,3 +50,39 @@ class ArchivedError(UndicedError):
     code = "permission_denied"
     status = 403
     kind = "permission_error"
+
+
+class LimitExceededError(UndicedError):
+    """A limit of an organization, project or key is used up for now. `limit`: which, and for how long; `standings`: how
+    all of them stand.
+    """
+
+    code = "token_quota_exceeded"
+    status = 429
+    kind = "too_many_requests_error"
+
+    def __init__(self, message: str, *, remedy: str, limit: Mapping[str, object], retry_after_s: float) -> None:
+        super().__init__(message, remedy=remedy)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+        self.standings: tuple[Standing, ...] = ()
+
+
+class RequestsExceededError(LimitExceededError):
+    """Too many requests in a window."""
+
+    code = "request_quota_exceeded"
+
+
+class ConcurrencyExceededError(LimitExceededError):
+    """Too many requests at once."""
+
+    code = "concurrency_exceeded"
+
+
+class InsufficientCreditError(UndicedError):
+    """The balance, or a budget that stops, does not cover one more token."""
+
+    code = "insufficient_credit"
+    status = 402
+    kind = "insufficient_credit_error"

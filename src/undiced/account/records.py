@@ -98,9 +98,6 @@ class Invitation:
     revoked: int | None = None
 
 
-Record = Organization | Project | Member | Key | Invitation
-
-
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """What somebody changed. `before` and `after` are the object then; None if it was not there."""

@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 from undiced.account.database import Database
 from undiced.account.errors import DatabaseError
 
-HEAD = "0001"
+HEAD = "0002"
 _LOCK = 0x756E6469636564  # any number that no other program takes
 _FOLDER = Path(__file__).parent / "migrations"
 

@@ -32,6 +32,7 @@ MANAGEMENT_SCOPES: Mapping[str, str] = MappingProxyType(
         "keys:read": "see keys, without their secrets",
         "keys:write": "make, rotate and revoke keys",
         "audit:read": "read the audit",
+        "billing:read": "see limits, usage, balances and invoices",
     }
 )
 OPERATORS_OWN = frozenset(("metrics",))  # an organization can't give itself these
@@ -49,9 +50,9 @@ USUAL_SCOPES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 ROLES: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
         "org_admin": frozenset(MANAGEMENT_SCOPES),
-        "billing": frozenset(("orgs:read", "projects:read", "audit:read")),
+        "billing": frozenset(("orgs:read", "projects:read", "audit:read", "billing:read")),
         "project_admin": frozenset(
-            ("orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write")
+            ("orgs:read", "projects:read", "projects:write", "members:read", "keys:read", "keys:write", "billing:read")
         ),
         "member": frozenset(("orgs:read", "projects:read", "keys:read", "keys:write")),  # keys: its own alone
     }

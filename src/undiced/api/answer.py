@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.api.errors import ENDS, ClientClosedError
+from undiced.api.meter import Counts
 from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
@@ -68,6 +69,8 @@ class Answer:
         Raises:
             UndicedError: the queue is full, the engine failed, the server shuts down or the client left.
         """
+        if self._cancelled:  # the client left before it began
+            raise ClientClosedError("The request was cancelled.")
         loop = asyncio.get_running_loop()
         self._tell, self._begun, self._over = self._keep, loop.create_future(), loop.create_future()
         try:  # all are submitted before anything is awaited: `cancel` must find them
@@ -115,6 +118,35 @@ class Answer:
         for choice in self.choices:
             if (sequence := self._running.get(choice.index)) is not None:
                 sequence.cancel(choice.fold.tokens)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were folded into pieces."""
+        return sum(choice.fold.tokens for choice in self.choices)
+
+    def shorten(self, max_tokens: int) -> None:
+        """Let no choice be longer than that; before it runs."""
+        self.choices = [
+            replace(choice, request=replace(choice.request, max_tokens=min(choice.request.max_tokens, max_tokens)))
+            for choice in self.choices
+        ]
+
+    def account(self) -> tuple[Counts, str]:
+        """What it used and why it ended. Of a choice that was cut off before its own account came, what was folded
+        counts, and none of its prompt as if it had been computed anew.
+        """
+        tally, told = self.tally, {event.request_id: event for event in self.tally.events}
+        missing = [choice for choice in self.choices if choice.request.id not in told]
+        prompt = sum(len(one.request.prompt) for one in missing if one.fold.tokens and not one.request.prompt_shared)
+        counts = Counts(
+            tally.prompt_tokens + prompt,
+            tally.cached_tokens + prompt,
+            tally.completion_tokens + sum(choice.fold.tokens for choice in missing),
+            tally.reasoning_tokens + sum(choice.fold.reasoning for choice in missing),
+        )
+        reasons = {event.finish_reason for event in told.values()} | {"cancelled" for _ in missing}
+        failed = self._failure is not None and not isinstance(self._failure, ClientClosedError)
+        return counts, "error" if failed or "error" in reasons else ",".join(sorted(reasons))
 
     @property
     def _metrics(self) -> ModelMetrics:

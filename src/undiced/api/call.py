@@ -14,6 +14,7 @@ from undiced.api.answer import Answer
 from undiced.api.caller import caller_of, org_of, salted
 from undiced.api.choice import Choice
 from undiced.api.chunks import Head
+from undiced.api.meter import Wanted, metering
 from undiced.api.schemas import Asking
 from undiced.api.stream import AnswerResponse, Form
 from undiced.api.tier import priority_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
     from starlette.responses import Response
 
+    from undiced.account.keyring import Caller
     from undiced.api.deployment import Deployment
     from undiced.api.schemas import ChatBody
     from undiced.api.service import Service
@@ -69,8 +71,7 @@ class Call(Generic[Wire]):
 
     Attributes:
         unknown: names that nobody knows, of members and of the query.
-        tag: whose request it is; goes with every sequence. org_id: of the organization that asks; empty where nobody
-            has to say who it is.
+        tag: whose request it is; goes with every sequence. caller: who asks; None where nobody has to say it.
         started_s: `time.perf_counter` when it arrived.
     """
 
@@ -80,7 +81,7 @@ class Call(Generic[Wire]):
     unknown: tuple[str, ...]
     request_id: str
     tag: str
-    org_id: str
+    caller: Caller | None
     started_s: float
 
     def choices(self, job: Job, name: str, prompt: Prompt, first: int = 0) -> list[Choice]:
@@ -100,8 +101,8 @@ class Call(Generic[Wire]):
             stop_token_ids=job.stop_ids,
             ignore_eos=job.ignore_eos,
             priority=priority_of(job.tier),
-            cache_salt=salted(self.org_id, job.cache_salt),
-            account=self.org_id,
+            cache_salt=salted(org_of(self.caller), job.cache_salt),
+            account=org_of(self.caller),
             tag=self.tag,
             prompt_logprobs=job.sampling.logprobs if job.scored else -1,
             guide=prompt.guide,
@@ -125,7 +126,7 @@ class Call(Generic[Wire]):
 
     def translated(self, wire: ChatBody, unknown: tuple[str, ...]) -> Call[ChatBody]:
         """The same as a chat request."""
-        asked = (self.request_id, self.tag, self.org_id, self.started_s)
+        asked = (self.request_id, self.tag, self.caller, self.started_s)
         return Call(self.service, self.deployment, wire, unknown, *asked)
 
     def answer(self, job: Job, name: str, choices: list[Choice], writer: Callable[[Head], Writer]) -> AnswerResponse:
@@ -137,8 +138,11 @@ class Call(Generic[Wire]):
         ignored = self.unknown + (() if job.form is None else job.form.ignored)
         headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
         form = Form(self.request_id, headers, stream=job.stream)
-        answer = Answer(self.service, self.deployment, choices, self.started_s, org_id=self.org_id)
-        return AnswerResponse(answer, writer(head), form)
+        answer = Answer(self.service, self.deployment, choices, self.started_s, org_id=org_of(self.caller))
+        wanted = Wanted(
+            self.request_id, card.id, prompt_tokens, max(one.request.max_tokens for one in choices), len(choices)
+        )
+        return AnswerResponse(answer, writer(head), form, metering(self.service.meter, self.caller, wanted))
 
 
 def holding(endpoint: Endpoint) -> Endpoint:
@@ -164,9 +168,10 @@ async def receive(request: HttpRequest, kind: type[Wire]) -> Call[Wire]:
     service: Service = request.app.state.service
     wire, unknown = await service.bodies.load(request, kind, request.scope["undiced.held"])
     scope = request.scope
-    deployment = service.admit(wire.model or "", caller_of(scope))
+    caller = caller_of(scope)
+    deployment = service.admit(wire.model or "", caller)
     unknown += tuple(f"?{name}" for name in request.query_params)
-    asked = (scope["undiced.request_id"], scope.get(TAG, ""), org_of(scope), started_s)
+    asked = (scope["undiced.request_id"], scope.get(TAG, ""), caller, started_s)
     return Call(service, deployment, wire, unknown, *asked)
 
 

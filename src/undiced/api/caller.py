@@ -24,9 +24,8 @@ def caller_of(scope: Scope) -> Caller | None:
     return caller
 
 
-def org_of(scope: Scope) -> str:
+def org_of(caller: Caller | None) -> str:
     """The organization that asks; empty where no keys are asked for."""
-    caller = caller_of(scope)
     return "" if caller is None else caller.org_id or ""
 
 

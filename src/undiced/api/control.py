@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from undiced.api.caller import org_of
+from undiced.api.caller import caller_of, org_of
 from undiced.api.encoding import encode
 from undiced.api.errors import NotFoundError
 from undiced.api.schemas import Control
@@ -30,7 +30,7 @@ async def control(request: Request) -> Response:
     if wire.action != END:
         raise InvalidRequestError(f"action must be {END}.", param="action")
     answer = service.answers.get(wire.id)
-    if answer is None or answer.org_id != org_of(request.scope):
+    if answer is None or answer.org_id != org_of(caller_of(request.scope)):
         raise NotFoundError(f"No answer '{wire.id[:64]}' is running.", remedy="Send the id of its chunks.", param="id")
     told = {"id": wire.id, "action": wire.action, "ended": answer.end_thoughts()}
     return Response(encode(told), media_type="application/json")

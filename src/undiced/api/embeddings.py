@@ -19,6 +19,7 @@ from undiced.api.call import TAG, holding
 from undiced.api.caller import caller_of, org_of, salted
 from undiced.api.completions import check_ids, prompts_of
 from undiced.api.encoding import encode
+from undiced.api.meter import Counts, Wanted, metering
 from undiced.api.schemas import EmbeddingBody
 from undiced.api.validate import salt_of
 from undiced.core.errors import EngineError, InvalidRequestError
@@ -27,6 +28,7 @@ from undiced.serve import GREEDY, Delta, Request
 if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
+    from undiced.account.keyring import Caller
     from undiced.api.deployment import Deployment
     from undiced.api.ports import Engine
     from undiced.api.service import Service
@@ -42,8 +44,9 @@ async def embeddings(request: HttpRequest) -> Response:
     """The vectors of a request's texts, in their order."""
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, EmbeddingBody, request.scope["undiced.held"])
-    deployment = service.admit(wire.model or "", caller_of(request.scope))
-    org_id = org_of(request.scope)
+    caller = caller_of(request.scope)
+    deployment = service.admit(wire.model or "", caller)
+    org_id = org_of(caller)
     salt = salted(org_id, salt_of(wire.cache_salt, service.settings))
     form = wire.encoding_format or "float"
     if form not in _FORMATS:
@@ -57,7 +60,7 @@ async def embeddings(request: HttpRequest) -> Response:
         requests = [replace(asked, id=f"{name}.{at}", prompt=tuple(ids)) for at, ids in enumerate(prompts)]
         tokens = sum(map(len, prompts))
         request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
-        vectors = await _vectors(deployment.engine, requests)
+        vectors, headers = await _metered(service, caller, request, deployment, requests)
     if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
         message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
         raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
@@ -66,7 +69,24 @@ async def embeddings(request: HttpRequest) -> Response:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": rows, "model": deployment.card.id, "usage": usage}
-    return Response(encode(body), media_type="application/json")
+    return Response(encode(body), headers=headers, media_type="application/json")
+
+
+async def _metered(
+    service: Service, caller: Caller | None, asked: HttpRequest, deployment: Deployment, requests: list[Request]
+) -> tuple[list[list[float]], dict[str, str]]:
+    """The vectors, and what the response tells of the caller's limits; what fails costs nothing."""
+    tokens = sum(len(request.prompt) for request in requests)
+    admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], deployment.card.id, tokens, 0, 1))
+    if admit is None:
+        return await _vectors(deployment.engine, requests), {}
+    bill = await admit()
+    try:
+        vectors = await _vectors(deployment.engine, requests)
+        bill.settle(Counts(tokens), "stop")
+    finally:
+        bill.release("error")
+    return vectors, bill.headers
 
 
 async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.account.errors import LimitExceededError
 from undiced.api.anthropic import errors as anthropic
 from undiced.api.encoding import encode
+from undiced.api.standing import DAY_S, standing_headers
 from undiced.core.errors import InvalidRequestError, KeyRefusedError, QueueFullError, UnavailableError, UndicedError
 
 if TYPE_CHECKING:
@@ -120,7 +123,8 @@ def new_request_id() -> str:
 
 def error_object(error: UndicedError, request_id: str) -> dict[str, object]:
     """The `error` member that OpenAI and Cerebras clients read."""
-    return {"message": str(error), "type": error.kind, "param": error.param, "code": error.code, "id": request_id}
+    told = {"message": str(error), "type": error.kind, "param": error.param, "code": error.code, "id": request_id}
+    return told | ({"limit": error.limit} if isinstance(error, LimitExceededError) else {})
 
 
 def error_body(error: UndicedError, request_id: str, path: str = "") -> bytes:
@@ -136,12 +140,23 @@ def error_event(error: UndicedError, request_id: str) -> bytes:
 
 
 def retry_headers(error: UndicedError, default_s: float) -> dict[str, str]:
-    """`retry-after` in whole seconds for errors that pass, nothing for others."""
+    """`retry-after` in whole seconds for errors that pass, nothing for others; of a limit how it stands as well."""
+    if isinstance(error, LimitExceededError):
+        return _limit_headers(error)
     if error.status not in (429, 503):
         return {}
     known_s = error.retry_after_s if isinstance(error, QueueFullError | UnavailableError) else None
     wait_s = default_s if known_s is None else known_s
     return {"retry-after": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(wait_s))))}
+
+
+def _limit_headers(error: LimitExceededError) -> dict[str, str]:
+    """When a limit has room again: the whole truth, and that it is not worth waiting for within a call."""
+    wait_s = max(error.retry_after_s, 0.001)
+    headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
+    if wait_s > MAX_RETRY_AFTER_S or error.limit["window_s"] == DAY_S:
+        headers["x-should-retry"] = "false"
+    return standing_headers(error.standings, time.time()) | headers
 
 
 def error_response(

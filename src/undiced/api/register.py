@@ -63,6 +63,12 @@ class Register:
         )
         self._chores = [asyncio.create_task(self._again(*chore)) for chore in chores]
 
+    @property
+    def instance_id(self) -> str:
+        """What this process is called in the database, once it is open."""
+        assert self._instance is not None
+        return self._instance.id
+
     async def close(self) -> None:
         """Write what is left to be told, and end."""
         for chore in self._chores:

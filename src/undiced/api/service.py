@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from undiced.account.keyring import Caller
     from undiced.api.answer import Answer
     from undiced.api.deployment import Deployment
+    from undiced.api.meter import Meter
 
 State = Literal["ready", "draining", "stopped"]
 _NAME_SHOWN = 200  # characters of a name that is not ours
@@ -35,6 +36,7 @@ class Service:
         deployments: the models, at least one, in the order in which they are listed.
         bodies: reads requests, and knows how much memory they take.
         version: of this software.
+        meter: counts what organizations use; None where nobody has to say who asks.
         running: tasks that still answer a request; drained on shutdown. answers: those that run, by their ids.
 
     Raises:
@@ -46,6 +48,7 @@ class Service:
     metrics: Metrics = field(default_factory=Metrics)
     state: State = "ready"
     version: str = ""
+    meter: Meter | None = None
     running: set[asyncio.Task[object]] = field(default_factory=set)
     answers: dict[str, Answer] = field(default_factory=dict)
     bodies: Bodies = field(init=False)

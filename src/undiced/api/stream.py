@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.api.anthropic.errors import PATHS
 from undiced.api.chunks import Folded
 from undiced.api.errors import ENDS, error_response
 from undiced.api.exchange import OUTLET
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from undiced.api.answer import Answer
     from undiced.api.exchange import Outlet
+    from undiced.api.meter import Admit, Bill
     from undiced.api.writer import Writer
     from undiced.text import Piece
 
@@ -55,11 +57,13 @@ class Form:
 class AnswerResponse(Response):
     """Sends an answer, watches for the client's departure, keeps a silent stream alive."""
 
-    def __init__(self, answer: Answer, writer: Writer, form: Form) -> None:
+    def __init__(self, answer: Answer, writer: Writer, form: Form, admit: Admit | None = None) -> None:
         self.service = answer.service
         self.answer = answer
         self.writer = writer
         self.form = form
+        self._admit = admit
+        self._bill: Bill | None = None
         self._started = False
         self._over = False
         self._starting = asyncio.Lock()
@@ -78,6 +82,8 @@ class AnswerResponse(Response):
         if self.form.stream:
             helpers.append(asyncio.create_task(self._keep_alive(send)))
         try:
+            if self._admit is not None:
+                await self._begin_bill(self._admit, scope)
             await (self._events(scope, send) if self.form.stream else self._object(scope, receive, send))
         except UndicedError as error:
             await self._fail(error, scope, receive, send)
@@ -97,12 +103,30 @@ class AnswerResponse(Response):
                 send,
             )
         finally:
+            if self._bill is not None:
+                self._end_bill(self._bill)
             self._over = True
             self.service.running.discard(task)
             self.service.answers.pop(self.writer.head.id, None)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _begin_bill(self, admit: Admit, scope: Scope) -> None:
+        """Wait until the caller's limits and balance have room; an answer may become shorter by it."""
+        self._bill = await admit(anthropic=scope["path"] in PATHS)
+        self.form = replace(self.form, headers={**self.form.headers, **self._bill.headers})
+        self.answer.shorten(self._bill.max_tokens)
+
+    def _end_bill(self, bill: Bill) -> None:
+        """What was handed over counts, and what was computed for a client that left; an answer that failed by our fault
+        before anything of it was handed over does not.
+        """
+        counts, reason = self.answer.account()
+        if reason == "error" and not (self.form.stream and counts.completion_tokens):
+            bill.release(reason)
+        else:
+            bill.settle(counts, reason)
 
     async def _events(self, scope: Scope, send: Send) -> None:
         outlet: Outlet = scope[OUTLET]
@@ -123,13 +147,18 @@ class AnswerResponse(Response):
         if not data:
             return True
         self._written_s = monotonic()
-        return put(data)
+        goes_on = put(data)
+        if self._bill is not None:
+            self._bill.told(self.answer.tokens)
+        return goes_on
 
     async def _object(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = [choice.request.sampling.logprobs >= 0 for choice in self.answer.choices]
         folded = [Folded(at, logprobs=[] if rows else None) for at, rows in enumerate(asked)]
         await self.answer.run(partial(self._add, folded))
         body = self.writer.whole(folded, self.answer.tally)
+        if self._bill is not None:
+            self._bill.told(self.answer.tokens)
         await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
 
     def _add(self, folded: list[Folded], pieces: list[Piece]) -> bool:

@@ -41,13 +41,13 @@ def audit(
         orgs = {each.id: each.name for each in accounts.organizations.list(actor, archived=True)}
     if as_json:
         emit([asdict(each) for each in found])
-        return
-    rows = [
-        (readable(each.at), each.actor, each.action, orgs.get(each.org_id or "", "-"), _named(each)) for each in found
-    ]
-    show_rows(("TIME", "WHO", "DID", "ORG", "WHAT"), rows, "No entry.")
+    else:
+        rows = [
+            (readable(one.at), one.actor, one.action, orgs.get(one.org_id or "", "-"), _named(one)) for one in found
+        ]
+        show_rows(("TIME", "WHO", "DID", "ORG", "WHAT"), rows, "No entry.")
     if len(found) == limit and found[-1].seq > 1:
-        say(f"More: undiced audit --before {found[-1].seq}", err=True)
+        say(f"There may be more: the same with --before {found[-1].seq}", err=True)
 
 
 def _named(entry: AuditEntry) -> str:

@@ -27,6 +27,9 @@ def agree(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise InvalidRequestError("This can't be taken back, and there is no terminal to ask.", remedy="Add --yes.")
     typer.echo(folded(printable(f"{question} [y/N]"), sys.stderr) + " ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):  # Ctrl-D
+        typer.echo(err=True)
+    if answer.strip().lower() not in ("y", "yes"):
         say("Nothing was changed.", err=True)
         raise typer.Exit(Exit.ERROR)

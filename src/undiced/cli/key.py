@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -120,21 +121,29 @@ def list_all(
     project: Annotated[str | None, typer.Option(help="Those of a project alone.", show_default=False)] = None,
     operators: Operators = False,
     all_: All = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most keys.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(help="Those behind this key: the page that follows.", show_default=False)
+    ] = None,
     place: Place,
     as_json: Json = False,
 ) -> None:
     """List the keys of an organization that work. Of their secrets the last four characters are shown."""
-    from undiced.cli.key_words import keys_of, show_keys
+    from undiced.cli.key_words import show_keys
     from undiced.cli.terminal import emit
 
     _see_place(given, operators)
     with place.opened() as accounts:
-        owner = None if operators else org_of(accounts, org)
-        found = keys_of(accounts, owner, project, ended=all_)
+        actor, owner = operator(), None if operators else org_of(accounts, org)
+        page = partial(accounts.keys.list, actor, owner, project=project, ended=all_)
+        found = page(after=after, limit=limit)
+        more = len(found) == limit and page(after=found[-1].id, limit=1)
         if as_json:
             emit([asdict(each) for each in found])
         else:
             show_keys(accounts, owner, found, state=all_)
+    if more:
+        say(f"There are more: the same with --after {found[-1].id}", err=True)
 
 
 @gathered

@@ -16,20 +16,7 @@ if TYPE_CHECKING:
     from undiced.account.accounts import Accounts
     from undiced.account.records import Key
 
-_PAGE = 1000
-
-
-def keys_of(
-    accounts: Accounts, org: str | None, project: str | None = None, *, name: str | None = None, ended: bool = False
-) -> list[Key]:
-    """All keys of an organization, page by page."""
-    found: list[Key] = []
-    while True:
-        after = found[-1].id if found else None
-        page = accounts.keys.list(operator(), org, project=project, name=name, ended=ended, after=after, limit=_PAGE)
-        found += page
-        if len(page) < _PAGE:
-            return found
+_MANY = 5  # keys of one name that an error lists
 
 
 def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool = False, replaced: bool = False) -> Key:
@@ -39,6 +26,7 @@ def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool 
         UnknownNameError: there is none. InvalidRequestError: several are called that, or it is a mistyped key.
     """
     from undiced.account.errors import UnknownNameError
+    from undiced.account.keys import LIST_MOST
     from undiced.account.secret_text import SecretText
 
     text = SecretText.parse(ref.strip(), "uk")
@@ -50,12 +38,13 @@ def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool 
         if text is not None:
             raise
         place = None if operators else org_of(accounts, org)
-        named = [key for key in keys_of(accounts, place, name=ref) if replaced or key.replaced_by is None]
+        works = accounts.keys.list(operator(), place, name=ref, limit=LIST_MOST)
+        named = [key for key in works if replaced or key.replaced_by is None]
         if len(named) == 1:
             return named[0]
         if not named:
             raise
-    listed = ", ".join(called(key) for key in named[:4])
+    listed = ", ".join(called(key) for key in named[:_MANY])
     raise InvalidRequestError(f"Several keys are called {ref[:40]!r}: {listed}.", remedy="Give the id of one.")
 
 

@@ -11,6 +11,7 @@ from undiced.account.errors import ArchivedError, NameTakenError, PermissionDeni
 from undiced.account.invitations import MOST_S
 from undiced.account.keys import KeyOrder
 from undiced.account.records import Grant
+from undiced.account.scopes import ROLES
 from undiced.account.secret_text import SecretText
 from undiced.core.errors import InvalidRequestError
 
@@ -73,7 +74,7 @@ def test_a_role_in_an_archived_project_can_be_taken_and_not_given(acme: Accounts
 
 def test_a_role_gives_no_more_than_its_giver_has(acme: Accounts) -> None:
     acme.members.create(OPERATOR, "acme", "ada@example.com", "member", "web")
-    insider = holder(acme, scopes=["members:read", "members:write", "orgs:read", "projects:read", "audit:read"])
+    insider = holder(acme, scopes=[*ROLES["billing"], "members:read", "members:write"])
     acme.members.grant(insider, "acme", "ada@example.com", "billing")
     acme.members.withdraw(insider, "acme", "ada@example.com", "billing")
     for give in (

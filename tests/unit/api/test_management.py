@@ -121,9 +121,15 @@ def test_every_way_needs_a_scope_or_is_open_on_purpose(app):
     assert {way.needs for way in app.routes} - {OPEN, ANY_KEY} == set(MANAGEMENT_SCOPES)
 
 
+NAMES = {  # for whatever paths name
+    "org": "acme", "project": "default", "member": "nobody", "invitation": "none", "key": "none", "limit": "none",
+    "month": "2026-11",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("act", [act for act in ACTS if act.needs != OPEN], ids=lambda act: act.name)
 def test_nothing_is_done_without_a_management_key_that_may(house, app, act):
-    path = act.path.format(org="acme", project="default", member="nobody", invitation="none", key="none")
+    path = act.path.format_map(NAMES)
     for key in ("", house.key(), house.key(kind="console")):
         assert Client(app, key).refused(act.method, path, {}) == (401, "wrong_api_key", None)
     others = [scope for scope in MANAGEMENT_SCOPES if scope != act.needs]
@@ -201,10 +207,14 @@ def test_what_is_of_another_organization_is_not_there(house, app, admin):
         "createMember": role,
         "createProject": {"name": "x"},
         "createKey": {"project": "default"},
+        "setLimit": {"limit": "rpm", "capacity": 1},
+        "setBudget": {"amount": 1},
+        "addCredit": {"amount": 1},
+        "setTerms": {"prepaid": True},
     }
     for act in here:
         for org in ("acme", house.org_id("acme"), "nowhere"):
-            path = act.path.format(org=org, project="default", member="ada@example.com", invitation="x", key=key.id)
+            path = act.path.format_map({**NAMES, "org": org, "member": "ada@example.com", "key": key.id})
             assert other.refused(act.method, path, bodies.get(act.name)) == (404, "not_found", "org"), act.name
     for path in (f"{ROOT}/orgs/globex/keys/{key.id}", f"{ROOT}/keys/{key.id}"):
         assert other.refused("GET", path) == (404, "not_found", "key")

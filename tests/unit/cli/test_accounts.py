@@ -99,6 +99,19 @@ def test_a_key_that_can_not_be_printed_is_ended(acme: Typed, monkeypatch: pytest
     assert acme("key list --json").json == [] and "revoked" in acme("key list --all").out
 
 
+def test_lists_go_on_where_a_page_ended(acme: Typed) -> None:
+    made = {acme("key create --json").json["id"] for _ in range(3)}
+    first = acme("key list --limit 2 --json")
+    after = first.json[-1]["id"]
+    assert first.err == f"There are more: the same with --after {after}\n"
+    last = acme(f"key list --limit 1 --after {after} --json")
+    assert {each["id"] for each in first.json + last.json} == made and last.err == ""
+    entries = acme("audit --limit 4 --json")
+    assert f"--before {entries.json[-1]['seq']}\n" in entries.err
+    older = acme(f"audit --before {entries.json[-1]['seq']} --json")
+    assert [each["seq"] for each in entries.json + older.json] == [5, 4, 3, 2, 1] and older.err == ""
+
+
 def test_members_have_roles_of_an_organization_or_of_a_project(acme: Typed) -> None:
     acme("project create web")
     assert acme("member create Ada@example.com --role org_admin").out == "ada@example.com: org_admin.\n"

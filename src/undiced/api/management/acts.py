@@ -22,6 +22,7 @@ from undiced.api.management.bodies import (
     RoleOf,
     Rotation,
 )
+from undiced.api.management.money_acts import MONEY_ACTS
 from undiced.api.management.shapes import shown
 from undiced.api.ways import OPEN
 
@@ -187,7 +188,7 @@ def _fresh(record: Key | Invitation, text: SecretText) -> Shown:
 
 
 def _lists(name: str, path: str, of: str, summary: str, do: Do, makes: type[Record], *query: str) -> Act:
-    return Act("GET", path, f"{of}:read", name, summary, do, makes, query=("limit", "after", *query))
+    return Act("GET", path, f"{of}:read", name, summary, do, makes, query=("limit", "after", *query), many=True)
 
 
 def _shows(name: str, path: str, of: str, summary: str, do: Do, makes: type[Record]) -> Act:
@@ -241,4 +242,5 @@ ACTS = (
     Act("POST", f"{ROOT}/invitations:accept", OPEN, "accept", _INVITED, _accept, Member, Acceptance, status=201),
     *_key_acts(_ORG, "", "an organization", "project"),
     *_key_acts(ROOT, "Operator", "the operator"),
+    *MONEY_ACTS,
 )

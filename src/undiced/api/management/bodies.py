@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from undiced.account.invitations import USUAL_S
 from undiced.api.body import decode_part
 from undiced.api.fields import Examiner, Where, served
+from undiced.api.management.money_bodies import MONEY_BODIES
 from undiced.core.errors import InvalidRequestError
 
 T = TypeVar("T", bound=Struct)
@@ -93,6 +94,7 @@ BODIES: tuple[type[Struct], ...] = (
     Acceptance,
     NewKey,
     Rotation,
+    *MONEY_BODIES,
 )
 _EXAMINERS = {kind: Examiner({"": served("Undiced", "", *kind.__struct_fields__)}, Where.BOTH) for kind in BODIES}
 

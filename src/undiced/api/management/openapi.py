@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from undiced.account.usage import GROUPINGS
 from undiced.api.management.acts import ACTS
 from undiced.api.management.asked import PAGE_MOST, PAGE_USUAL
 from undiced.api.management.bodies import BODIES
@@ -23,6 +24,7 @@ Schema = dict[str, object]
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer", "minimum": 1}
 _SWITCH: Schema = {"enum": ["true", "false"]}
 _QUERY: dict[str, tuple[str, Schema]] = {
     "limit": ("Most objects.", {"type": "integer", "minimum": 1, "maximum": PAGE_MOST, "default": PAGE_USUAL}),
@@ -30,6 +32,11 @@ _QUERY: dict[str, tuple[str, Schema]] = {
     "archived": ("Those too that are archived.", _SWITCH),
     "ended": ("Those too that have ended.", _SWITCH),
     "project": ("Of this project alone, by name or id.", _TEXT),
+    "key": ("Of this key alone, by id.", _TEXT),
+    "since": ("From the day of this time on, in Unix seconds; thirty days ago by default.", _NUMBER),
+    "until": ("Up to this time, in Unix seconds; now by default.", _NUMBER),
+    "month": ("A month instead, in UTC, as 2026-11.", _TEXT),
+    "by": (f"What it is told apart by: some of {','.join(GROUPINGS)}.", _TEXT),
 }
 _PATH = {
     "org": "An organization, by name or id.",
@@ -37,6 +44,8 @@ _PATH = {
     "member": "A member, by e-mail address or id.",
     "invitation": "The id of an invitation.",
     "key": "The id of a key: the twelve characters behind `uk-`.",
+    "limit": "The id of a limit.",
+    "month": "A month in UTC, as 2026-11.",
 }
 
 
@@ -88,7 +97,7 @@ def _asks(act: Act) -> bool:
 
 def _shown(act: Act) -> Schema:
     one = _ref(act.makes.__name__)
-    if act.query:
+    if act.many:
         members: Schema = {
             "object": {"const": "list"},
             "data": {"type": "array", "items": one},

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from undiced.account.budgets import BudgetRule
+from undiced.account.credits import Balance, CreditGrant
+from undiced.account.limits import Limit
+from undiced.account.prices import Price
 from undiced.account.records import AuditEntry, Invitation, Key, Member, Organization, Project
+from undiced.account.usage import Invoice, UsageRow
 
-Record = Organization | Project | Member | Key | Invitation | AuditEntry
+Money = Limit | BudgetRule | CreditGrant | Balance | Price | UsageRow | Invoice
+Record = Organization | Project | Member | Key | Invitation | AuditEntry | Money
 OBJECTS: dict[type[Record], str] = {
     Organization: "organization",
     Project: "project",
@@ -14,6 +20,13 @@ OBJECTS: dict[type[Record], str] = {
     Key: "key",
     Invitation: "invitation",
     AuditEntry: "audit_entry",
+    Limit: "limit",
+    BudgetRule: "budget",
+    CreditGrant: "credit",
+    Balance: "balance",
+    Price: "price",
+    UsageRow: "usage",
+    Invoice: "invoice",
 }
 
 

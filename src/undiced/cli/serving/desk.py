@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from undiced.account.accounts import Accounts
     from undiced.api.key import Guard
+    from undiced.api.meter import Meter
     from undiced.api.server import Site
     from undiced.api.settings import Settings
     from undiced.cli.accounts import Place
@@ -29,14 +31,16 @@ class Desk:
     sock: socket.socket
     settings: Settings
 
-    async def open(self, accounts: Accounts, held: contextlib.AsyncExitStack) -> tuple[Guard, Site]:
-        """What lets requests for models in, and the management API; what they hold is let go at the end.
+    async def open(self, accounts: Accounts, held: contextlib.AsyncExitStack) -> tuple[Guard, Meter, Site]:
+        """What lets requests for models in, what counts them, and the management API; what they hold is let go at the
+        end.
 
         Raises:
             DatabaseError: the database can't be written. DatabaseAwayError: it does not answer.
         """
         from undiced.api.management.app import build_management
         from undiced.api.management.office import Office
+        from undiced.api.meter import open_meter
         from undiced.api.register import KeyGuard, Register
         from undiced.api.server import Site
 
@@ -44,8 +48,10 @@ class Desk:
         held.push_async_callback(register.close)
         held.callback(office.close)
         await register.open()
+        meter = await asyncio.to_thread(open_meter, accounts, register.instance_id)
+        held.push_async_callback(asyncio.to_thread, meter.close)
         app = build_management(office, self.settings, KeyGuard(register, "management"), __version__)
-        return KeyGuard(register, "inference"), Site(app, self.sock, self.settings, office.bodies.budget)
+        return KeyGuard(register, "inference"), meter, Site(app, self.sock, self.settings, office.bodies.budget)
 
 
 def open_accounts(place: Place) -> Accounts:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from undiced.account.accounts import Accounts
     from undiced.api.deployment import Deployment
     from undiced.api.key import Guard
+    from undiced.api.meter import Meter
     from undiced.api.server import Site
     from undiced.api.settings import Settings
     from undiced.cli.announcement import Announcement
@@ -66,9 +67,9 @@ class Life:
         specs = [served.spec for served in self.models]
         engines = [EngineClient(spec, on_usage=[metrics.of(spec.model).ended]) for spec in specs]
         async with contextlib.AsyncExitStack() as held:
-            guard, beside = await self._guarded(held)
+            guard, meter, beside = await self._guarded(held)
             deployments = [await self._start(at, engine, held) for at, engine in enumerate(engines)]
-            service = Service(deployments, self.settings, metrics, version=__version__)
+            service = Service(deployments, self.settings, metrics, version=__version__, meter=meter)
             self.told.cards = [each.card for each in deployments]
             lost = asyncio.create_task(self._all_lost(engines))
             ready, drain = self.told.ready, self.told.drain
@@ -88,11 +89,11 @@ class Life:
             self.told.lost(lost.result())
             return Exit.ENGINE_LOST
 
-    async def _guarded(self, held: contextlib.AsyncExitStack) -> tuple[Guard | None, list[Site]]:
+    async def _guarded(self, held: contextlib.AsyncExitStack) -> tuple[Guard | None, Meter | None, list[Site]]:
         if self.desk is None or self.accounts is None:
-            return None, []
-        guard, site = await self.desk.open(self.accounts, held)
-        return guard, [site]
+            return None, None, []
+        guard, meter, site = await self.desk.open(self.accounts, held)
+        return guard, meter, [site]
 
     async def _start(self, at: int, engine: EngineClient, held: contextlib.AsyncExitStack) -> Deployment:
         """Load a model; what it holds is let go at the end."""

@@ -1,0 +1,215 @@
+"""Counters: the limits that a transaction of the ledger touches, locked, counted in memory, and written back once.
+
+Knows limits and nothing of money. A request is held against all limits of its organization, project and key, for its
+model and for all models together, and counts in all of them or in none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, or_, select, update
+
+from undiced.account.bucket import Bucket
+from undiced.account.errors import ConcurrencyExceededError, LimitExceededError, RequestsExceededError
+from undiced.account.ledger_records import Ask, Metric, Outcome, Standing, Subject
+from undiced.account.ledger_tables import LIMITS
+from undiced.core.errors import InvalidRequestError, UndicedError
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
+    from sqlalchemy.engine import Connection
+
+DAY_S = 86_400
+_HERE = or_(
+    LIMITS.c.subject_id.in_(bindparam("subjects", expanding=True)), LIMITS.c.id.in_(bindparam("ids", expanding=True))
+)
+_READ = select(LIMITS).where(_HERE).order_by(LIMITS.c.id).with_for_update()
+_WRITE = update(LIMITS).where(LIMITS.c.id == bindparam("row"))
+_WRITE = _WRITE.values(level=bindparam("level"), updated_ms=bindparam("updated_ms"))
+_WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
+_WORDS: Mapping[str, str] = {"requests": "requests", "tokens": "tokens", "uncached_tokens": "uncached tokens"}
+
+
+@dataclass(slots=True)
+class Counter:
+    """A limit as it stands. `running`: of concurrency; `bucket`: of everything else."""
+
+    id: str
+    subject: Subject
+    subject_id: str
+    model: str
+    metric: Metric
+    window_s: int
+    capacity: int
+    bucket: Bucket | None
+    running: int = 0
+    changed: bool = False
+
+    @classmethod
+    def read(cls, row: RowMapping, now_ms: int) -> Counter:
+        """From its row, as of now."""
+        names = ("id", "subject", "subject_id", "model", "metric", "window_s", "capacity")
+        known = {name: row[name] for name in names}
+        if row["metric"] == "concurrency":
+            return cls(**known, bucket=None, running=row["level"])
+        bucket = Bucket(row["capacity"], row["window_s"] * 1000, row["level"], row["updated_ms"])
+        return cls(**known, bucket=bucket.at(now_ms))
+
+    def amount(self, ask: Ask) -> int:
+        """What an ask takes of it in advance."""
+        return ask.prompt_tokens + ask.expected_tokens if self._counts_tokens else 1
+
+    def final(self, outcome: Outcome) -> int:
+        """What a request has taken of it in the end."""
+        if outcome.state == "released" or self.metric == "concurrency":
+            return 0
+        if not self._counts_tokens:
+            return 1
+        cached = outcome.cached_tokens if self.metric == "uncached_tokens" else 0
+        return outcome.prompt_tokens - cached + outcome.completion_tokens
+
+    def refusal(self, ask: Ask) -> UndicedError | None:
+        """Why an ask has no room in it, or None."""
+        amount = self.amount(ask)
+        if self.bucket is None:
+            return None if self.running < self.capacity else self._busy()
+        if amount > self.capacity:
+            return InvalidRequestError(
+                f"The request may need {amount} tokens, more than the {self.capacity} that {self._whose} may use per "
+                f"{self._window}.",
+                remedy="Shorten the prompt or lower max_tokens.",
+                param="max_tokens",
+            )
+        wait_ms = self.bucket.wait_ms(amount)
+        return self._exceeded(wait_ms / 1000) if wait_ms else None
+
+    def take(self, amount: int) -> None:
+        """Count an amount; a negative one is given back."""
+        self.changed = True
+        if self.bucket is None:
+            self.running = max(0, self.running + amount)
+        else:
+            self.bucket = self.bucket.take(amount)
+
+    def standing(self) -> Standing:
+        """How it stands."""
+        if self.bucket is None:
+            left = max(0, self.capacity - self.running)
+            return Standing(self.subject, self.metric, 0, self.capacity, left, 0.0)
+        full_s = self.bucket.wait_ms(self.capacity) / 1000
+        return Standing(self.subject, self.metric, self.window_s, self.capacity, self.bucket.left, full_s)
+
+    @property
+    def level(self) -> int:
+        """What is stored."""
+        return self.running if self.bucket is None else self.bucket.level
+
+    @property
+    def _counts_tokens(self) -> bool:
+        return self.metric in ("tokens", "uncached_tokens")
+
+    @property
+    def _window(self) -> str:
+        return _WINDOWS.get(self.window_s, f"{self.window_s} s")
+
+    @property
+    def _whose(self) -> str:
+        return f"this {self.subject}"
+
+    def _busy(self) -> ConcurrencyExceededError:
+        limit = self._told(self.running, 0.0)
+        message = f"{self._whose.capitalize()} runs {self.capacity} requests at once, as many as it may."
+        remedy = "Wait for one of them to end."
+        return ConcurrencyExceededError(message, remedy=remedy, limit=limit, retry_after_s=1.0)
+
+    def _exceeded(self, wait_s: float) -> LimitExceededError:
+        assert self.bucket is not None
+        kind = RequestsExceededError if self.metric == "requests" else LimitExceededError
+        model = f" of {self.model}" if self.model else ""
+        message = f"{self._whose.capitalize()} may use {self.capacity} {_WORDS[self.metric]}{model} per {self._window}."
+        remedy = f"Try again in {wait_s:.1f} seconds."
+        return kind(message, remedy=remedy, limit=self._told(self.bucket.used, wait_s), retry_after_s=wait_s)
+
+    def _told(self, used: int, reset_s: float) -> dict[str, object]:
+        return {
+            "scope": self.subject,
+            "metric": self.metric,
+            "model": self.model or None,
+            "window_s": self.window_s,
+            "capacity": self.capacity,
+            "used": used,
+            "reset_s": round(reset_s, 3),
+        }
+
+
+class Counters:
+    """The limits of some subjects, and those that some requests were counted in, locked until the transaction ends."""
+
+    def __init__(self, connection: Connection, subjects: Iterable[str], ids: Iterable[str], now_ms: int) -> None:
+        self._connection = connection
+        named = {"subjects": sorted(set(subjects)), "ids": sorted(set(ids))}
+        rows = connection.execute(_READ, named).mappings()
+        self._all = {row["id"]: Counter.read(row, now_ms) for row in rows}
+        self._of: dict[str, list[Counter]] = {}
+        for counter in self._all.values():
+            self._of.setdefault(counter.subject_id, []).append(counter)
+
+    def see_room(self, ask: Ask) -> None:
+        """See that an ask has room in all its limits.
+
+        Raises:
+            LimitExceededError: one of them has none now; the one that takes longest. InvalidRequestError: one of them
+                never will.
+        """
+        counters = self.of(ask)
+        refusals = [refusal for refusal in (counter.refusal(ask) for counter in counters) if refusal is not None]
+        if refusals:
+            worst = max(refusals, key=lambda one: getattr(one, "retry_after_s", inf))
+            if isinstance(worst, LimitExceededError):
+                worst.standings = tuple(counter.standing() for counter in counters)
+            raise worst
+
+    def take(self, ask: Ask) -> tuple[str, tuple[Standing, ...]]:
+        """Count an ask in all its limits; returns what was taken from which, as it is stored, and how they stand."""
+        counters = self.of(ask)
+        held = {}
+        for counter in counters:
+            held[counter.id] = counter.amount(ask)
+            counter.take(held[counter.id])
+        return json.dumps(held), tuple(counter.standing() for counter in counters)
+
+    def of(self, ask: Ask) -> list[Counter]:
+        """The limits that an ask is held against."""
+        subjects = (ask.org_id, ask.project_id, ask.key_id)
+        return [one for subject in subjects for one in self._of.get(subject, ()) if one.model in ("", ask.model)]
+
+    def settle(self, held: str, outcome: Outcome) -> None:
+        """Put right what was counted in advance. A limit that was taken away meanwhile needs nothing."""
+        for limit_id, amount in json.loads(held).items():
+            if (counter := self._all.get(limit_id)) is not None:
+                counter.take(counter.final(outcome) - amount)
+
+    def top_up(self, held: str, tokens: int) -> str:
+        """Count further tokens of an answer, whether there is room or not; returns what was taken in all."""
+        taken: dict[str, int] = json.loads(held)
+        for limit_id in taken:
+            counter = self._all.get(limit_id)
+            if counter is not None and counter.metric in ("tokens", "uncached_tokens"):
+                counter.take(tokens)
+                taken[limit_id] += tokens
+        return json.dumps(taken)
+
+    def write(self) -> None:
+        """Store what changed, in the order in which it was locked."""
+        changed = [
+            {"row": one.id, "level": one.level, "updated_ms": one.bucket.updated_ms if one.bucket else 0}
+            for one in self._all.values()
+            if one.changed
+        ]
+        if changed:
+            self._connection.execute(_WRITE, changed)

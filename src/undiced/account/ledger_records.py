@@ -1,0 +1,89 @@
+"""What the ledger is asked and what it answers: asks, outcomes and top-ups in, tickets out. Plain data; knows no
+database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undiced.account.money import Tier
+
+Metric = Literal["requests", "tokens", "uncached_tokens", "concurrency"]
+Subject = Literal["organization", "project", "key"]
+State = Literal["settled", "released", "recovered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request that wants to run.
+
+    Attributes:
+        request_id: as the client knows it. slot: of the instance's progress file, if it streams.
+        prompt_tokens: exact. max_tokens: the most of each of its `choices` answers.
+        expected_tokens: of all answers together, what limits are charged for in advance.
+        tier: its class of service.
+    """
+
+    request_id: str
+    org_id: str
+    project_id: str
+    key_id: str
+    model: str
+    prompt_tokens: int
+    max_tokens: int
+    choices: int = 1
+    expected_tokens: int = 0
+    tier: Tier = "default"
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a limit stands after a request was counted: what is left of it, and seconds until it is full."""
+
+    subject: Subject
+    metric: Metric
+    window_s: int
+    capacity: int
+    left: int
+    reset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request may run.
+
+    Attributes:
+        id: of its row. max_tokens: the most of each answer, lowered to what the balance covers.
+        standings: of the limits that count for it. over_budget: names of budgets that only warn and are used up.
+    """
+
+    id: str
+    max_tokens: int
+    standings: tuple[Standing, ...] = ()
+    over_budget: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """A running answer is longer than was foreseen: so many tokens more are charged to the limits."""
+
+    id: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to. `released`: it never ran, and nothing of it counts."""
+
+    id: str
+    state: State
+    finish_reason: str
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+Work = Ask | TopUp | Outcome

@@ -1,0 +1,143 @@
+"""Purses: the balances that a transaction of the ledger touches, locked, counted in memory, and written back once.
+
+Knows money and nothing of limits. A prepaid balance covers the worst case of everything that runs; a charge is taken
+from the credit that ends first. An organization without a wallet pays nothing in advance and is charged in its rows
+alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BindParameter, bindparam, insert, select, update
+
+from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from undiced.account.database import Transaction
+
+
+_ORGS: BindParameter[str] = bindparam("orgs", expanding=True)
+_READ = select(WALLETS).where(WALLETS.c.org_id.in_(_ORGS)).order_by(WALLETS.c.org_id).with_for_update()
+_END = CREDITS.c.expires
+_CREDITS = (
+    select(CREDITS.c.org_id, CREDITS.c.id, CREDITS.c.remaining, _END)
+    .where(CREDITS.c.org_id.in_(_ORGS), CREDITS.c.remaining > 0)
+    .order_by(CREDITS.c.org_id, _END.is_(None), _END, CREDITS.c.created, CREDITS.c.id)  # what ends first goes first
+)
+_WRITE = update(WALLETS).where(WALLETS.c.org_id == bindparam("row"))
+_WRITE = _WRITE.values(balance=bindparam("balance"), reserved=bindparam("reserved"))
+_SPEND = update(CREDITS).where(CREDITS.c.id == bindparam("row")).values(remaining=bindparam("remaining"))
+
+
+@dataclass(slots=True)
+class Credit:
+    """What is left of a payment or a gift."""
+
+    id: str
+    remaining: int
+    expires: int | None
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Purse:
+    """An organization's balance. `reserved`: the worst case of what runs; a prepaid one lets nothing run beyond."""
+
+    org_id: str
+    prepaid: bool
+    balance: int
+    reserved: int
+    credits: list[Credit]
+
+    @property
+    def free(self) -> int:
+        """What may still be reserved."""
+        return max(0, self.balance - self.reserved)
+
+    def close(self, reserved: int, charge: int) -> int:
+        """End a reservation with a charge; returns what was charged: a prepaid balance never goes below nothing."""
+        self.reserved -= min(reserved, self.reserved)
+        taken = min(charge, self.balance) if self.prepaid else charge
+        self.balance -= taken
+        self._spend(taken)
+        return taken
+
+    def expire(self, now: int) -> list[tuple[str, int]]:
+        """End the credits whose time has passed, as far as no running request counts on them; what ended, named."""
+        ended = []
+        for credit in self.credits:
+            if credit.expires is not None and credit.expires <= now and (lost := min(credit.remaining, self.free)):
+                credit.remaining -= lost
+                credit.changed = True
+                self.balance -= lost
+                ended.append((f"{credit.id}@{credit.remaining}", lost))  # what remains only falls: each is another name
+        return ended
+
+    def _spend(self, amount: int) -> None:
+        for credit in self.credits:
+            taken = min(amount, credit.remaining)
+            credit.remaining -= taken
+            credit.changed = credit.changed or taken > 0
+            amount -= taken
+
+
+class Purses:
+    """The balances of some organizations, locked until the transaction ends."""
+
+    def __init__(self, transaction: Transaction, orgs: Iterable[str]) -> None:
+        self._connection: Connection = transaction.connection
+        self._now = transaction.now
+        self._entries: list[dict[str, object]] = []
+        rows = self._connection.execute(_READ, {"orgs": sorted(set(orgs))}).mappings().all()
+        credits = self._credits([row["org_id"] for row in rows])
+        self._all = {
+            row["org_id"]: Purse(
+                row["org_id"], bool(row["prepaid"]), row["balance"], row["reserved"], credits.get(row["org_id"], [])
+            )
+            for row in rows
+        }
+        for purse in self._all.values():
+            for name, lost in purse.expire(self._now):
+                self._note(purse.org_id, "expiry", -lost, name)
+
+    def of(self, org_id: str) -> Purse | None:
+        """The balance of an organization, if it has one."""
+        return self._all.get(org_id)
+
+    def charge(self, org_id: str, ref: str, reserved: int, charge: int) -> int:
+        """End a request's reservation with a charge; returns what was charged."""
+        purse = self._all.get(org_id)
+        if purse is None:
+            return charge
+        taken = purse.close(reserved, charge)
+        if taken:
+            self._note(org_id, "charge", -taken, ref)
+        return taken
+
+    def write(self) -> None:
+        """Store everything, in the order in which it was locked."""
+        purses = self._all.values()
+        if purses:
+            rows = [{"row": one.org_id, "balance": one.balance, "reserved": one.reserved} for one in purses]
+            self._connection.execute(_WRITE, rows)
+        if spent := [one for purse in purses for one in purse.credits if one.changed]:
+            self._connection.execute(_SPEND, [{"row": one.id, "remaining": one.remaining} for one in spent])
+        if self._entries:
+            self._connection.execute(insert(ENTRIES), self._entries)
+
+    def _credits(self, orgs: list[str]) -> dict[str, list[Credit]]:
+        """What is left of the organizations' credits, those that end first in front."""
+        if not orgs:
+            return {}
+        found: dict[str, list[Credit]] = {}
+        for org_id, credit_id, remaining, expires in self._connection.execute(_CREDITS, {"orgs": orgs}):
+            found.setdefault(org_id, []).append(Credit(credit_id, remaining, expires))
+        return found
+
+    def _note(self, org_id: str, kind: str, amount: int, ref: str) -> None:
+        self._entries.append({"org_id": org_id, "at": self._now, "kind": kind, "amount": amount, "ref": ref})

@@ -1,0 +1,195 @@
+"""Meter: lets an answer begin that its caller's limits and balance cover, counts what of it is handed over, and settles
+it with what it says. Knows the ledger's clerk, and no HTTP but the headers that tell how limits stand.
+
+Only requests of an organization are metered. A row is open from before the engine sees the request until its outcome is
+with the clerk; what a crash leaves open is settled from the progress file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
+from undiced.api.standing import standing_headers
+
+if TYPE_CHECKING:
+    from undiced.account.accounts import Accounts
+    from undiced.account.clerk import Clerk
+    from undiced.account.estimates import Estimates
+    from undiced.account.keyring import Caller
+    from undiced.account.progress import Progress
+
+Admit = Callable[..., Awaitable["Bill"]]
+MOST_TOKENS = "x-undiced-max-tokens"
+BUDGET = "x-undiced-over-budget"
+_log = logging.getLogger("undiced.accounts")
+_TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants, in numbers. `max_tokens`: of each of its `choices`."""
+
+    request_id: str
+    model: str
+    prompt_tokens: int
+    max_tokens: int
+    choices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens of an answer, as it says them itself."""
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Bill:
+    """A running answer as the ledger knows it.
+
+    Attributes:
+        max_tokens: the most of each answer that is covered. headers: of the response.
+    """
+
+    max_tokens: int
+    headers: dict[str, str]
+    _clerk: Clerk
+    _progress: Progress
+    _ticket: str
+    _slot: int | None
+    _learn: tuple[Estimates, str, str]
+    _covered: int  # tokens that the limits were charged for
+    _closed: bool = field(default=False)
+
+    def told(self, tokens: int) -> None:
+        """So many tokens of the answer were handed over."""
+        if self._slot is not None:
+            self._progress.store(self._slot, tokens)
+        if tokens > self._covered:
+            more = max(_TOP_UP_TOKENS, tokens - self._covered)
+            self._covered += more
+            self._clerk.hand_in(TopUp(self._ticket, more))
+
+    def settle(self, counts: Counts, reason: str) -> None:
+        """The answer has ended, with this account. Only the first word about its end counts."""
+        estimates, key_id, model = self._learn
+        if counts.completion_tokens and not self._closed:
+            estimates.learn(key_id, model, counts.completion_tokens)
+        self._close(Outcome(self._ticket, "settled", reason, *astuple(counts)))
+
+    def release(self, reason: str) -> None:
+        """Nothing of the answer reached anybody: it costs nothing. Only the first word about its end counts."""
+        self._close(Outcome(self._ticket, "released", reason))
+
+    def _close(self, outcome: Outcome) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        done, slot = self._clerk.hand_in(outcome), self._slot
+        if slot is not None:  # until the outcome is kept, a crash would be settled from the slot
+            done.add_done_callback(lambda _: self._progress.give(slot))
+
+
+class Meter:
+    """See the file's head."""
+
+    def __init__(self, clerk: Clerk, estimates: Estimates, progress: Progress) -> None:
+        self._clerk, self._estimates, self._progress = clerk, estimates, progress
+        self._reader = ThreadPoolExecutor(1, "estimates")
+
+    async def admit(self, caller: Caller, wanted: Wanted, *, anthropic: bool = False) -> Bill:
+        """Let a request begin.
+
+        Raises:
+            LimitExceededError: a limit has no room now. InvalidRequestError: it never will.
+            InsufficientCreditError: the balance does not cover a token. DatabaseAwayError: that can't be said now.
+        """
+        assert caller.org_id is not None
+        assert caller.project_id is not None
+        most = wanted.max_tokens * wanted.choices
+        expected = await self._expected(caller.key_id, wanted, most)
+        slot = self._progress.take()
+        ask = Ask(
+            wanted.request_id, caller.org_id, caller.project_id, caller.key_id, wanted.model, wanted.prompt_tokens,
+            wanted.max_tokens, wanted.choices, expected, slot=slot,
+        )  # fmt: skip
+        try:
+            ticket = await asyncio.wrap_future(self._clerk.hand_in(ask))
+        except BaseException:
+            if slot is not None:
+                self._progress.give(slot)
+            raise
+        assert isinstance(ticket, Ticket)
+        return Bill(
+            ticket.max_tokens,
+            _headers(ticket, wanted, anthropic=anthropic),
+            self._clerk,
+            self._progress,
+            ticket.id,
+            slot,
+            (self._estimates, caller.key_id, wanted.model),
+            min(expected, ticket.max_tokens * wanted.choices),
+        )
+
+    def close(self) -> None:
+        """Settle what has ended, and let everything go. What still runs is settled by the next process."""
+        self._reader.shutdown(cancel_futures=True)
+        self._clerk.close()
+        self._progress.close()
+
+    async def _expected(self, key_id: str, wanted: Wanted, most: int) -> int:
+        """Tokens that limits are charged for in advance."""
+        estimates, model = self._estimates, wanted.model
+        if not estimates.knows(key_id, model):
+            loop = asyncio.get_running_loop()
+            estimates.keep(key_id, model, await loop.run_in_executor(self._reader, estimates.fetch, key_id, model))
+        return min(most, estimates.expected(key_id, model, most))
+
+
+def open_meter(accounts: Accounts, instance_id: str) -> Meter:
+    """A meter for this process, after what dead ones left open is settled. Waits for the database and the disk.
+
+    Raises:
+        DatabaseError: the ledger's folder or the database can't be written. DatabaseAwayError: it does not answer.
+    """
+    from undiced.account.accounts import ledger_folder
+    from undiced.account.clerk import Clerk
+    from undiced.account.estimates import Estimates
+    from undiced.account.journal import Journal, journal_of
+    from undiced.account.ledger import Ledger
+    from undiced.account.progress import Progress
+    from undiced.account.recovery import recover
+
+    folder, ledger = ledger_folder(accounts.database), Ledger(accounts.database, instance_id)
+    settled = recover(accounts.database, ledger, folder)
+    if settled:
+        _log.warning("The ledger settled %d requests that processes left open when they died.", settled)
+    progress = Progress(folder, instance_id)
+    clerk = Clerk(ledger, Journal(journal_of(folder, instance_id)))
+    clerk.start()
+    return Meter(clerk, Estimates(accounts.database), progress)
+
+
+def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admit | None:
+    """What lets a request begin; None where it is not metered."""
+    return None if meter is None or caller is None else partial(meter.admit, caller, wanted)
+
+
+def _headers(ticket: Ticket, wanted: Wanted, *, anthropic: bool) -> dict[str, str]:
+    headers = standing_headers(ticket.standings, time.time(), anthropic=anthropic)
+    if ticket.max_tokens < wanted.max_tokens:
+        headers[MOST_TOKENS] = str(ticket.max_tokens)
+    if ticket.over_budget:
+        headers[BUDGET] = ",".join(ticket.over_budget)
+    return headers

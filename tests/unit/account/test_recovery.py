@@ -1,0 +1,65 @@
+"""Processes that are killed while answers stream: each request is counted once, with what its client got."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from support.ledgers import Books
+
+from undiced.account.accounts import Accounts
+from undiced.account.ledger import Ledger
+from undiced.account.ledger_tables import REQUESTS
+from undiced.account.recovery import recover
+
+PROGRAM = Path(__file__).parents[2] / "support" / "ledger_process.py"
+KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "4"))
+
+
+def lives(books: Books, url: str, folder: Path, seconds: float) -> dict[str, int]:
+    """Let a process live for a while; what its clients got of each request, by the last line that reached them."""
+    command = [sys.executable, str(PROGRAM), url, str(folder), books.org, books.project, books.key]
+    with (folder / "got").open("w+") as got:
+        process = subprocess.Popen(command, stdout=got, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "ready\n"
+            time.sleep(seconds)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stderr.close()
+        got.seek(0)
+        lines = [line.split() for line in got.read().splitlines() if line.count(" ") == 1]
+    return {request: int(tokens) for request, tokens in lines}
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_process_leaves_each_request_counted_once_with_what_the_client_got(
+    accounts: Accounts, url: str, tmp_path: Path
+) -> None:
+    books = Books.open(accounts)
+    books.price()
+    draw, got = random.Random(1), dict[str, int]()
+    folder = tmp_path / "progress"
+    folder.mkdir()
+    for _ in range(KILLS):
+        got |= lives(books, url, folder, draw.uniform(0.05, 0.6))
+    recover(accounts.database, Ledger(accounts.database, "ins_last"), folder)
+    with accounts.database.read() as transaction:
+        rows = transaction.connection.execute(select(REQUESTS)).mappings().all()
+    assert len(rows) >= KILLS
+    assert {row["state"] for row in rows} <= {"settled", "recovered", "released"}
+    for row in rows:
+        counted = row["completion_tokens"]
+        assert counted - got.get(row["id"], 0) in (0, 1), dict(row)  # the store comes before the write
+    assert not got.keys() - {row["id"] for row in rows}
+    books.see_that_it_adds_up()
+    assert not list(folder.glob("*.progress"))

@@ -1,0 +1,36 @@
+"""Several processes on one database never admit more than a limit holds and gains."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy import func, select
+from support.ledgers import OPERATOR, Books
+
+from undiced.account.accounts import Accounts
+from undiced.account.ledger_tables import REQUESTS
+
+PROGRAM = Path(__file__).parents[2] / "support" / "ledger_rush.py"
+CAPACITY, PROCESSES = 200, 4
+
+
+def test_four_processes_admit_what_the_limit_holds_and_gains_and_no_more(accounts: Accounts, url: str) -> None:
+    books = Books.open(accounts)
+    books.clock.stop()
+    books.accounts.limits.set(OPERATOR, books.org, {"tpm": CAPACITY * 10})
+    command = [sys.executable, str(PROGRAM), url, books.org, books.project, books.key]
+    running = [
+        subprocess.Popen([*command, str(2 + 3 * at)], stdout=subprocess.PIPE, text=True) for at in range(PROCESSES)
+    ]
+    got = sum(int(process.communicate()[0]) for process in running)
+    with accounts.database.read() as transaction:
+        first, last, count = transaction.connection.execute(
+            select(func.min(REQUESTS.c.created_ms), func.max(REQUESTS.c.created_ms), func.count())
+        ).one()
+    assert count == got
+    gained = CAPACITY * (last - first) / 60_000
+    assert CAPACITY <= got <= CAPACITY + gained + 1
+    ((level, updated_ms),) = books.levels().values()
+    assert level / 60_000 >= CAPACITY * 10 + CAPACITY * 10 * (updated_ms - first) / 60_000 - 10 * got - 1
