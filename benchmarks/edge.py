@@ -239,10 +239,8 @@ async def first_token(port: int, key: str) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds that a process has used."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Processor seconds that a process' threads have used."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def measure(port: int, pid: int, engine: str, streams: int, given: Given) -> None:
@@ -271,20 +269,21 @@ def measure_keys(ports: tuple[int, int], pids: tuple[int, int], key: str, stream
     """Measure a server that asks for keys against one that does not, in turn, and print."""
     for path in given.paths:
         speeds: tuple[list[float], list[float]] = ([], [])
-        used_s = [0.0, 0.0]
+        used_s: tuple[list[float], list[float]] = ([], [])
         for at in range(given.rounds):
             for which in (0, 1) if at % 2 else (1, 0):
                 before_s = cpu_s(pids[which])
                 found = read(ports[which], path, streams, given.tokens, key if which else "")
                 speeds[which].append(uvloop.run(found))
-                used_s[which] += cpu_s(pids[which]) - before_s
+                used_s[which].append(cpu_s(pids[which]) - before_s)
         line = {
             "path": path,
             "streams": streams,
             "tokens_per_second": round(statistics.median(speeds[0])),
             "with_keys": round(statistics.median(speeds[1])),
             "speed_ratio": round(statistics.median(b / a for a, b in zip(*speeds, strict=True)), 3),
-            "cpu_ratio": round(used_s[1] / used_s[0], 3),
+            "cpu_us": round(statistics.median(used_s[0]) / given.tokens * 1e6, 2),
+            "cpu_us_with_keys": round(statistics.median(used_s[1]) / given.tokens * 1e6, 2),
         }
         print(json.dumps(line), flush=True)
 
