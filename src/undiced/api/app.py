@@ -62,5 +62,5 @@ def build_app(service: Service, guard: Guard | None = None) -> Starlette:
             requests.labels(path, str(status)).inc()
 
     app = application(WAYS, service.settings, guard, described="/docs", count=count)
-    app.state.service, app.state.asks = service, guard.asks
+    app.state.service, app.state.asks, app.state.parts = service, guard.asks, guard.parts
     return app

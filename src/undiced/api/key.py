@@ -22,7 +22,14 @@ _SCHEME = b"bearer "
 
 
 class Guard(Protocol):
-    """Lets requests in. `asks`: whether they have to carry a key."""
+    """Lets requests in.
+
+    Attributes:
+        asks: whether they have to carry a key. parts: whether there are several callers, who shall not learn of each
+            other, nor strangers of any.
+    """
+
+    parts: bool
 
     @property
     def asks(self) -> bool:
@@ -42,6 +49,8 @@ class Lock:
     Raises:
         InvalidRequestError: the key could not be sent in a header.
     """
+
+    parts = False
 
     def __init__(self, key: str | None) -> None:
         if key is not None and not _SENDABLE.fullmatch(key):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from undiced.account.errors import PermissionDeniedError
 from undiced.api.caller import caller_of, usable
 from undiced.api.encoding import encode
 from undiced.api.errors import NotServedError, retry_headers
@@ -109,19 +110,24 @@ async def health(request: Request) -> Response:
     """GET /health: 200 while requests for every model are taken, 503 while the server drains or an engine is down.
 
     `?model=` asks about that model alone. `status`, `progress` and `detail` are those of `model`, the first that is not
-    ready.
+    ready. Where callers are told apart, nobody has said here who asks, and no model is named.
     """
     service: Service = request.app.state.service
-    asked = request.query_params.get("model")
+    asked, nameless = request.query_params.get("model"), request.app.state.parts
+    if nameless and asked is not None:
+        remedy = "Ask about all, or read /metrics with a key that has that scope."
+        raise PermissionDeniedError("Strangers are told of no model.", remedy=remedy, param="model")
     of = service.deployments if asked is None else [service.deployment(asked)]
     engines = {one.card.id: one.engine.health for one in of}
     name = next((name for name, health in engines.items() if health.state != "ready"), of[0].card.id)
     seen, well = engines[name], engines[name].state == "ready" and service.state == "ready"
-    models = {"models": {name: health.state for name, health in engines.items()}} if len(engines) > 1 else {}
+    names: dict[str, object] = {} if nameless else {"model": name}
+    if len(engines) > 1 and not nameless:
+        names["models"] = {name: health.state for name, health in engines.items()}
     if well:
-        return _json({"status": "ok", "model": name, **models})
+        return _json({"status": "ok", **names})
     state = seen.state if service.state == "ready" else service.state
-    told = {"status": state, "model": name, "progress": seen.progress, "detail": seen.detail, **models}
+    told = {"status": state, **names, "progress": seen.progress, "detail": seen.detail}
     error = UnavailableError(seen.detail, retry_after_s=seen.back_s)
     return _json(told, 503, retry_headers(error, service.settings.retry_after_s))
 

@@ -173,7 +173,7 @@ class KeyGuard:
     and is let in by none of them.
     """
 
-    asks = True
+    asks = parts = True
 
     def __init__(self, register: Register, kind: Kind) -> None:
         self._register = register

@@ -21,6 +21,7 @@ from undiced.api.register import KeyGuard, Register
 from undiced.api.service import Service
 from undiced.api.ways import ANY_KEY, OPEN, Way
 from undiced.core.errors import KeyRefusedError
+from undiced.remote.client import Health
 
 CHAT, CONTROL = "/v1/chat/completions", "/v1/chat/completions/control"
 ASK = {"messages": [{"role": "user", "content": "hi"}]}
@@ -85,6 +86,15 @@ def test_a_way_that_nobody_watched_is_closed(server):
     scope = {"type": "http", "method": "GET", "path": "/v1/models", "root_path": "", "headers": []}
     with pytest.raises(KeyError):
         asyncio.run(WAYS[11].handle(scope, None, None))
+
+
+def test_strangers_are_told_that_the_server_is_well_and_of_no_model(house, server):
+    assert server("GET", "/health").json == {"status": "ok"}
+    server.engine.health = Health("restarting", 0.5, "packing weights", 1)
+    reply = server("GET", "/health")
+    assert (reply.status, reply.json) == (503, {"status": "restarting", "progress": 0.5, "detail": "packing weights"})
+    for name in (b"fast", b"nothing"):
+        assert server("GET", "/health", query=b"model=" + name).status == 403
 
 
 def test_whoever_asks_for_what_is_not_there_shows_a_key_first(house, server):
