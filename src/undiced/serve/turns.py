@@ -14,6 +14,13 @@ the smallest finds no pages, the others wait as well. The size of the one that s
 now. The others' is by what the prefix cache held when they were last looked at: when they came, and whenever they were
 the smallest. So one whose prefix has come into the cache meanwhile may count as larger than it has become, but none
 starts because it counts as smaller than it is. Preempted ones resume by size among the rest, the oldest of them first.
+
+All of that is for one account. With several, each class serves the account first that was served least (`Shares`); one
+with few sequences goes first while it was served no more than a step's tokens beyond that. "The eldest" is then the
+eldest of that account, "the smallest" its smallest, and who finds no pages keeps only its own account waiting. So what
+is said above holds of a prompt and the others of its account, in the steps that are its account's. The eldest of all
+is left out eight steps in a row at most, and is then "the eldest": whoever else comes, a prompt has been read after at
+most nine times the 2 (w + e) / b steps, one more, and one for each that is older, as long as it finds a slot and pages.
 """
 
 from __future__ import annotations

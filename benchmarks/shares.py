@@ -1,0 +1,65 @@
+"""What shares of accounts change: the same tenants on the same engine, told apart and not. One JSON line per scene.
+
+    python benchmarks/shares.py
+
+The engine is a formula (10 ms a step, 1 ms a token of it) on a virtual clock, so the figures are the same everywhere:
+how long a light tenant waits beside a flood, how even the shares of busy ones are, and what all of them get together.
+Waits are of requests that had their first token before the end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.tenants import LIMITS, Tenant, World, jain
+
+FLOOD = Tenant("flood", (100, 400), (100, 400), open=60)
+LIGHT = Tenant("light", (64, 64), (20, 20), every_s=1.0, start_s=1.0)
+EQUAL = {
+    f"{count} equal": [
+        Tenant(f"t{at}", (10 * (at + 1), 300 + 40 * at), (10, 300 - 30 * at), open=20) for at in range(count)
+    ]
+    for count in (2, 4, 8)
+}
+SCENES = {
+    "light alone": [LIGHT],
+    "light beside a flood": [LIGHT, FLOOD],
+    "light beside a flood, few pages": [LIGHT, FLOOD],
+    "long prompts beside long answers": [
+        Tenant("reader", (800, 1200), (5, 20), open=20),
+        Tenant("writer", (10, 30), (200, 400), open=20),
+    ],
+    **EQUAL,
+}
+
+
+def measure(scene: str, *, apart: bool, seconds: float = 100.0) -> dict[str, object]:
+    """Run a scene; waits for the first token of the first tenant, and tokens of all."""
+    tenants = [replace(tenant, waits_s=[]) for tenant in SCENES[scene]]
+    world = World(tenants, replace(LIMITS, pages=50) if "pages" in scene else LIMITS, apart=apart)
+    world.run(30.0 if len(tenants) > 1 and tenants[0].open else seconds)
+    return {
+        "first_token_p50_s": round(tenants[0].wait_s(0.5), 3),
+        "first_token_p99_s": round(tenants[0].wait_s(0.99), 3),
+        "jain": round(jain([tenant.served for tenant in tenants]), 4),
+        "jain_tokens": round(jain([tenant.tokens for tenant in tenants]), 4),
+        "tokens": sum(tenant.tokens for tenant in tenants),
+        "preemptions": world.loop.stats().preemptions,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    for scene in SCENES:
+        told = {"told_apart": measure(scene, apart=True), "not": measure(scene, apart=False)}
+        print(json.dumps({"commit": commit, "scene": scene, "first": SCENES[scene][0].name, **told}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
