@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from support.account_commands import Typed, rows, typing
 
+from undiced.account.schema import HEAD
+
 
 @pytest.mark.parametrize(
     "wrong", ["mysql://x/y", "", "postgresql://u:secret@127.0.0.1:1/x", "/nowhere/accounts.db", "/tmp"]
@@ -50,10 +52,10 @@ def test_another_program_s_file_is_left_alone(typed: Typed, tmp_path: Path) -> N
 def test_a_database_of_another_version_is_told_and_an_older_one_upgraded(
     acme: Typed, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("undiced.account.schema.HEAD", "0002")
-    monkeypatch.setattr("undiced.account.schema.known", lambda: frozenset(("0001", "0002")))
+    monkeypatch.setattr("undiced.account.schema.HEAD", "9998")
+    monkeypatch.setattr("undiced.account.schema.known", lambda: frozenset((HEAD, "9998")))
     said = acme("key list")
-    assert said.status == 1 and "older schema (0001" in said.err and "undiced db upgrade" in said.err
+    assert said.status == 1 and f"older schema ({HEAD}" in said.err and "undiced db upgrade" in said.err
     checked = acme("db check")
     assert (
         checked.status == 1 and "older schema" in checked.out and "undiced db upgrade" in " ".join(checked.out.split())
@@ -180,7 +182,7 @@ def test_an_interrupted_upgrade_changes_nothing(typed: Typed, tmp_path: Path, mo
         assert typed(f"db upgrade --db {new}").status == 130
     assert rows(new) == ["BEGIN TRANSACTION;", "COMMIT;"]
     assert "it was empty" in typed(f"db upgrade --db {new}").out
-    assert typed(f"db upgrade --db {new} --json").json["before"] == "0001"
+    assert typed(f"db upgrade --db {new} --json").json["before"] == HEAD
 
 
 def test_an_interrupted_check_ends(acme: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
