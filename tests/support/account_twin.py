@@ -108,6 +108,18 @@ def reaches_project(state: State, holder: Row, project: Row) -> bool:
     return holder["member_id"] is None or bool(role_rights(state, holder["member_id"], project["id"]))
 
 
+def reaches_member(state: State, holder: Row, member: Row) -> bool:
+    """Whether a member exists for somebody: as itself, in the whole organization, or in a project of both."""
+    if holder["org_id"] not in (None, member["org_id"]):
+        return False
+    person = holder["member_id"]
+    whole = person is None or bool(role_rights(state, person, None))
+    if person == member["id"] or (holder["project_id"] is None and whole):
+        return True
+    grants = [grant for grant in state["grants"].values() if grant["member_id"] == member["id"] and grant["project_id"]]
+    return any(reaches_project(state, holder, state["projects"][grant["project_id"]]) for grant in grants)
+
+
 def sees_member(state: State, holder: Row, member: Row) -> bool:
     if holder["org_id"] not in (None, member["org_id"]):
         return False

@@ -82,11 +82,12 @@ def server_emptied(server: Server) -> Iterator[Callable[[], str]]:
     engine = sqlalchemy.create_engine(url.replace(":", "+psycopg:", 1))
 
     def emptied() -> str:
+        clear = "; ".join(
+            f"DELETE FROM {table}" for table in METADATA.tables
+        )  # faster than TRUNCATE, as they are small
         with engine.begin() as connection:  # the role of a replica runs no triggers, which would keep the audit
-            tables = ", ".join(METADATA.tables)
-            connection.exec_driver_sql(
-                f"SET LOCAL session_replication_role = replica; TRUNCATE {tables} RESTART IDENTITY"
-            )
+            connection.exec_driver_sql(f"SET LOCAL session_replication_role = replica; {clear}")
+            connection.exec_driver_sql("SELECT setval(pg_get_serial_sequence('audit', 'seq'), 1, false)")
             connection.exec_driver_sql("INSERT INTO facts VALUES ('changes', '0')")
         return url
 

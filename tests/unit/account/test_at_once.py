@@ -16,8 +16,8 @@ from undiced.account.keys import KeyOrder
 from undiced.account.records import AuditEntry, Member
 from undiced.core.errors import InvalidRequestError, UndicedError
 
-THREADS = 4
-ROUNDS = 4  # two calls meet in most of them
+THREADS = 3
+ROUNDS = 2  # calls meet in most of them
 
 
 def actions(accounts: Accounts) -> list[AuditEntry]:
@@ -133,7 +133,7 @@ def test_many_at_once_never_hold_each_other_forever(accounts: Accounts) -> None:
 
     def work(seed: int) -> None:
         drawn = random.Random(seed)
-        for step in range(12):
+        for step in range(6):
             org, key = drawn.choice(names), drawn.choice(keys)
             try:
                 drawn.choice(
@@ -150,4 +150,4 @@ def test_many_at_once_never_hold_each_other_forever(accounts: Accounts) -> None:
             except InvalidRequestError:
                 continue
 
-    assert at_once([partial(work, seed) for seed in range(6)]) == [None] * 6
+    assert at_once([partial(work, seed) for seed in range(4)]) == [None] * 4

@@ -245,7 +245,7 @@ def facts(accounts: Accounts) -> int:
 
 
 def cpu_us(call: Callable[[], object], calls: int) -> float:
-    """Processor microseconds of a call, at the best of five."""
+    """Processor microseconds of a call, at the best of five tries."""
     found = []
     for _ in range(5):
         began_s = time.process_time()
@@ -256,7 +256,7 @@ def cpu_us(call: Callable[[], object], calls: int) -> float:
 
 
 def test_a_check_costs_little(accounts: Accounts, process: Process) -> None:
-    """The limits are those of a quiet machine with 100,000 keys: see benchmarks/accounts.py."""
+    """Of these limits, twice those of a quiet machine, benchmarks/accounts.py finds a quarter with 100,000 keys."""
     text = made(accounts)
     revealed = text.reveal()
     process.asked(text)
@@ -266,5 +266,5 @@ def test_a_check_costs_little(accounts: Accounts, process: Process) -> None:
         assert parsed is not None
         process.ring.judge(parsed, "inference")
 
-    assert cpu_us(check, 2000) <= 20  # 8.5 on a busy one
-    assert cpu_us(lambda: process.ring.fetch(text.id), 40) <= 2000  # 430
+    assert cpu_us(check, 500) <= 40
+    assert cpu_us(lambda: process.ring.fetch(text.id), 10) <= 4000
