@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _BLEND = 0.125  # weight of the newest measurement
 _LEAST_MEASURED = 8  # prompt tokens; fewer say nothing about the cost of one
-_NO_LIMIT = 1 << 30
 
 
 class Pacer:
@@ -51,10 +50,6 @@ class Pacer:
         dear = [cost for cost in costs if cost is not None]
         share = max(self._policy.least_masks_s, self._decode_s * self._policy.masks_share) / max(1, len(dear))
         return share if None in costs or min(dear, default=0.0) <= share else math.inf
-
-    def beside(self, tokens: int) -> int:
-        """Prompt tokens that lengthen a step with so many by half at most; no limit until a token's cost is known."""
-        return int((self._decode_s / self._token_s + tokens) / 2) if self._token_s else _NO_LIMIT
 
     def _within(self, budget: int, most_s: float, least: int) -> int:
         if self._token_s * budget <= most_s:

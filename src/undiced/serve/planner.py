@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undiced.serve.guest import Guest
 from undiced.serve.plan import Plan
 from undiced.serve.sequence import Sequence, State
 from undiced.serve.turns import Turns
@@ -117,7 +116,6 @@ class Planner:
         first = turns.eldest()
         eldest = self._start_eldest(turns, first if self._passed >= _PASSES else turns.favored(), now)
         reserve = self._reserve(budget, eldest)
-        guest = Guest(self._pacer, modest)
         while budget > 0:
             if eldest is not None and eldest.state is not State.RUNNING:
                 eldest, reserve = None, 0  # it gave its pages to another account
@@ -132,7 +130,7 @@ class Planner:
                 if not self._start(sequence, eldest, now):
                     turns.refuse(sequence, full=not self._roster.slots)
                     continue
-            budget -= guest.count(self._plan_chunk(plan, sequence, guest.room(sequence, budget - reserve)), sequence)
+            budget -= self._plan_chunk(plan, sequence, budget - reserve)
         self._watch(plan, first)
 
     def _watch(self, plan: Plan, first: Sequence | None) -> None:

@@ -131,6 +131,22 @@ def test_pages_that_run_out_are_those_of_the_account_with_most_slots() -> None:
     assert len(run(loop)) == 4
 
 
+def test_a_lower_class_takes_the_place_of_its_like_where_a_higher_one_runs_too() -> None:
+    loop = make()
+    for name, priority in zip("abcd", (1, 1, 2, 2), strict=True):
+        loop.add(ask(name, "flood", priority=Priority(priority)))
+        run(loop, 2)
+    for name in "xy":
+        loop.add(ask(name, "new", priority=Priority.LOW))
+    run(loop, 10)
+    assert states(loop, "abcdxy") == [State.RUNNING] * 2 + [State.WAITING] * 2 + [State.RUNNING] * 2
+    for name in "zq":
+        loop.add(ask(name, f"another {name}", priority=Priority.LOW))
+    run(loop, 10)
+    assert states(loop, "abxz") == [State.RUNNING] * 4, "z has one of two places of its class"
+    assert states(loop, "yq") == [State.WAITING] * 2, "q has none of the two places of a higher one"
+
+
 # what is charged
 
 
@@ -151,13 +167,16 @@ def test_computed_prompt_tokens_count_once_answers_twice_and_cached_ones_nothing
 
 
 def test_who_gave_way_does_not_pay_twice() -> None:
-    loop = flooded(replace(LIMITS, pages=64))
-    loop.add(ask("x", "new", prompt=60, wanted=2))
-    run(loop, 5)
+    loop = flooded()
+    loop.add(ask("x", "new", wanted=20))
+    run(loop, 3)
+    assert states(loop, "d") == [State.WAITING]
     loop.scheduler.pool.clear()
-    before, made = served(loop, "a"), loop.stats().completion_tokens
+    before, made, read = served(loop, "a"), loop.stats().completion_tokens, loop.stats().prompt_tokens
+    loop.cancel("x")
     run(loop, 10)
     assert states(loop, "abcd") == [State.RUNNING] * 4
+    assert loop.stats().prompt_tokens > read, "it was read again"
     assert served(loop, "a") - before == 2 * (loop.stats().completion_tokens - made)
 
 
