@@ -132,7 +132,7 @@ class Keyring:
         self._counter = -1
         self._learned_s = -inf  # when the counter was
         self._fresh_s = -inf  # what is remembered was so then
-        self._began = 0.0  # the database's clock, less ours
+        self._ahead_s = 0.0  # the database's clock, less ours
         self._used: dict[str, int] = {}
 
     def remembers(self, key_id: str) -> bool:
@@ -154,7 +154,7 @@ class Keyring:
         digest = text.digest(self._pepper)
         if entry is None:
             raise wrong_key() if text.id in self._unknown else _unsure()
-        now = clock + self._began
+        now = clock + self._ahead_s
         if not hmac.compare_digest(entry.digest, digest) or entry.caller.kind != kind or now >= entry.until:
             raise wrong_key()
         if entry.barred:
@@ -208,7 +208,7 @@ class Keyring:
             self._counter, self._learned_s = read.counter, self._clock()
         if read.began_s >= self._fresh_s:
             self._fresh_s = read.began_s
-            self._began = read.now_s - read.began_s
+            self._ahead_s = read.now_s - read.began_s
 
     def used(self) -> dict[str, int]:
         """When keys were used last, to the minute, since this was asked before."""
