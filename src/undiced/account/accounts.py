@@ -12,6 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from undiced.account import schema
+from undiced.account.allowances import Allowances
 from undiced.account.audit import Audit
 from undiced.account.budgets import Budgets
 from undiced.account.credits import Credits
@@ -66,6 +67,7 @@ class Accounts:
         self.credits = Credits(self.database)
         self.budgets = Budgets(self.database)
         self.usage = Usage(self.database)
+        self.allowances = Allowances(self.database)
 
     def close(self) -> None:
         """Let the database go."""

@@ -166,22 +166,21 @@ class Counters:
             LimitExceededError: one of them has none now; the one that takes longest. InvalidRequestError: one of them
                 never will.
         """
-        counters = self.of(ask)
-        refusals = [refusal for refusal in (counter.refusal(ask) for counter in counters) if refusal is not None]
+        refusals = [refusal for refusal in (counter.refusal(ask) for counter in self.of(ask)) if refusal is not None]
         if refusals:
-            worst = max(refusals, key=lambda one: getattr(one, "retry_after_s", inf))
-            if isinstance(worst, LimitExceededError):
-                worst.standings = tuple(counter.standing() for counter in counters)
-            raise worst
+            raise max(refusals, key=lambda one: getattr(one, "retry_after_s", inf))
 
     def take(self, ask: Ask) -> tuple[str, tuple[Standing, ...]]:
         """Count an ask in all its limits; returns what was taken from which, as it is stored, and how they stand."""
-        counters = self.of(ask)
         held = {}
-        for counter in counters:
+        for counter in self.of(ask):
             held[counter.id] = counter.amount(ask)
             counter.take(held[counter.id])
-        return json.dumps(held), tuple(counter.standing() for counter in counters)
+        return json.dumps(held), self.standings(ask)
+
+    def standings(self, ask: Ask) -> tuple[Standing, ...]:
+        """How the limits stand that an ask is held against."""
+        return tuple(counter.standing() for counter in self.of(ask))
 
     def of(self, ask: Ask) -> list[Counter]:
         """The limits that an ask is held against."""

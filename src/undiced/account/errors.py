@@ -81,8 +81,12 @@ class ConcurrencyExceededError(LimitExceededError):
 
 
 class InsufficientCreditError(UndicedError):
-    """The balance, or a budget that stops, does not cover one more token."""
+    """The balance, or a budget that stops, does not cover one more token. `standings`: how all limits stand."""
 
     code = "insufficient_credit"
     status = 402
     kind = "insufficient_credit_error"
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.standings: tuple[Standing, ...] = ()

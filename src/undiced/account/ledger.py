@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from undiced.account.counters import DAY_S, Counters
-from undiced.account.errors import InsufficientCreditError
+from undiced.account.errors import InsufficientCreditError, LimitExceededError
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp, Work
 from undiced.account.ledger_tables import CHARGES, REQUESTS
 from undiced.account.purses import Purses
@@ -113,6 +113,9 @@ class _Page:
         """A row for a request, or why there is none."""
         try:
             return self._admit(ask)
+        except (LimitExceededError, InsufficientCreditError) as refusal:
+            refusal.standings = self._counters.standings(ask)
+            return refusal
         except UndicedError as refusal:
             return refusal
 

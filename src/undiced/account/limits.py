@@ -16,9 +16,9 @@ from sqlalchemy import delete, insert, select, update
 from undiced.account import reach
 from undiced.account.audit import note
 from undiced.account.bucket import CAPACITY_MOST, Bucket
-from undiced.account.counters import DAY_S, Counter
+from undiced.account.counters import DAY_S
 from undiced.account.errors import PermissionDeniedError
-from undiced.account.ledger_records import Metric, Standing, Subject
+from undiced.account.ledger_records import Metric, Subject
 from undiced.account.ledger_tables import LIMITS
 from undiced.account.secret_text import new_id
 from undiced.account.subjects import About, about
@@ -144,15 +144,6 @@ class Limits:
             transaction.connection.execute(delete(LIMITS).where(here))
             note(transaction, actor, "limit.remove", found.id, before=before)
             return before
-
-    def standings(self, org_id: str, project_id: str, key_id: str) -> Sequence[tuple[str, Standing]]:
-        """How all limits that bind a key stand, each with its model."""
-        with self._database.read() as transaction:
-            subjects = (org_id, project_id, key_id)
-            query = select(LIMITS).where(LIMITS.c.subject_id.in_(subjects)).order_by(LIMITS.c.id)
-            rows = transaction.connection.execute(query).mappings()
-            counters = [Counter.read(row, transaction.now_ms) for row in rows]
-        return [(counter.model, counter.standing()) for counter in counters]
 
 
 def _see_right(actor: Actor) -> None:

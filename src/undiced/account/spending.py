@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from undiced.account.database import Transaction
 
 _READ = select(BUDGETS).where(BUDGETS.c.subject_id.in_(bindparam("subjects", expanding=True)))
-_READ = _READ.order_by(BUDGETS.c.subject_id).with_for_update()
+_READ = _READ.order_by(BUDGETS.c.subject_id)
+_LOCK = _READ.with_for_update()
 _COLUMNS = {"organization": "org_id", "project": "project_id", "key": "key_id"}
 
 
@@ -41,7 +42,8 @@ class Spending:
     """The budgets of some subjects."""
 
     def __init__(self, transaction: Transaction, subjects: Iterable[str]) -> None:
-        rows = transaction.connection.execute(_READ, {"subjects": sorted(set(subjects))}).mappings().all()
+        query = _LOCK if transaction.writes else _READ
+        rows = transaction.connection.execute(query, {"subjects": sorted(set(subjects))}).mappings().all()
         since = first_day(transaction.now)
         self._all = {
             row["subject_id"]: Budget(
@@ -56,7 +58,7 @@ class Spending:
         Raises:
             InsufficientCreditError: a budget that stops does not cover it.
         """
-        budgets = [self._all[one] for one in (ask.org_id, ask.project_id, ask.key_id) if one in self._all]
+        budgets = self.of((ask.org_id, ask.project_id, ask.key_id))
         for budget in budgets:
             if budget.stops and budget.spent + worst > budget.amount:
                 message = f"The budget of this {budget.subject}, {shown(budget.amount)} per month, does not cover this."
@@ -65,6 +67,10 @@ class Spending:
         for budget in budgets:
             budget.spent += worst
         return tuple(budget.subject for budget in budgets if budget.spent > budget.amount)
+
+    def of(self, subjects: Iterable[str]) -> list[Budget]:
+        """Those of some subjects, in their order."""
+        return [self._all[one] for one in subjects if one in self._all]
 
 
 def first_day(now: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.api.allowances import own_limits
 from undiced.api.anthropic.endpoints import count_tokens, messages
 from undiced.api.control import control
 from undiced.api.edge import application
@@ -41,6 +42,7 @@ WAYS = (
     Way("POST", "/v1/detokenize", "tokens", detokenize),
     Way("GET", "/v1/models", "models", list_models),
     Way("GET", "/v1/models/{model_id:path}", "models", get_model),
+    Way("GET", "/v1/limits", ANY_KEY, own_limits),  # whatever a key is for, it may know its own limits
     Way("GET", "/v1/tcp_warming", ANY_KEY, tcp_warming),  # clients ask at once, whatever their key is for
     Way("GET", "/health", OPEN, health),  # supervisors look at it
     Way("GET", "/metrics", "metrics", metrics),

@@ -20,6 +20,7 @@ from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error
 from undiced.api.gate import Gate
 from undiced.api.page import is_page
 from undiced.api.request_log import entry_of
+from undiced.api.standing import STANDING
 from undiced.api.ways import Way, open_paths
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
@@ -86,7 +87,8 @@ class _Edge:
                 started, entry.status = True, message["status"]
                 names = (b"x-request-id", b"request-id") if path in PATHS else (b"x-request-id",)
                 ids = [(name, request_id) for name in names]
-                message["headers"] = [*message.get("headers", ()), *ids, *verdict.fields]
+                told = [(name.encode(), value.encode()) for name, value in scope.get(STANDING, {}).items()]
+                message["headers"] = [*message.get("headers", ()), *ids, *told, *verdict.fields]
                 self.count(path, entry.status)
             await send(message)
 

@@ -21,6 +21,7 @@ from undiced.api.completions import check_ids, prompts_of
 from undiced.api.encoding import encode
 from undiced.api.meter import Counts, Wanted, metering
 from undiced.api.schemas import EmbeddingBody
+from undiced.api.standing import STANDING
 from undiced.api.validate import salt_of
 from undiced.core.errors import EngineError, InvalidRequestError
 from undiced.serve import GREEDY, Delta, Request
@@ -60,7 +61,7 @@ async def embeddings(request: HttpRequest) -> Response:
         requests = [replace(asked, id=f"{name}.{at}", prompt=tuple(ids)) for at, ids in enumerate(prompts)]
         tokens = sum(map(len, prompts))
         request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
-        vectors, headers = await _metered(service, caller, request, deployment, requests)
+        vectors = await _metered(service, caller, request, deployment, requests)
     if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
         message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
         raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
@@ -69,24 +70,25 @@ async def embeddings(request: HttpRequest) -> Response:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": rows, "model": deployment.card.id, "usage": usage}
-    return Response(encode(body), headers=headers, media_type="application/json")
+    return Response(encode(body), media_type="application/json")
 
 
 async def _metered(
     service: Service, caller: Caller | None, asked: HttpRequest, deployment: Deployment, requests: list[Request]
-) -> tuple[list[list[float]], dict[str, str]]:
-    """The vectors, and what the response tells of the caller's limits; what fails costs nothing."""
+) -> list[list[float]]:
+    """The vectors, as far as the caller's limits and balance cover them; what fails costs nothing."""
     tokens = sum(len(request.prompt) for request in requests)
     admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], deployment.card.id, tokens, 0, 1))
     if admit is None:
-        return await _vectors(deployment.engine, requests), {}
+        return await _vectors(deployment.engine, requests)
     bill = await admit()
+    asked.scope[STANDING] = bill.headers
     try:
         vectors = await _vectors(deployment.engine, requests)
         bill.settle(Counts(tokens), "stop")
     finally:
         bill.release("error")
-    return vectors, bill.headers
+    return vectors
 
 
 async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from undiced.account.errors import LimitExceededError
+from undiced.account.errors import InsufficientCreditError, LimitExceededError
 from undiced.api.anthropic import errors as anthropic
 from undiced.api.encoding import encode
 from undiced.api.standing import DAY_S, standing_headers
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ENDS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit)  # what ends a task or the process
 MAX_RETRY_AFTER_S = 60  # the official clients ignore a longer wait
+_NEVER = {"x-should-retry": "false"}
 
 
 class BodyTooLargeError(InvalidRequestError):
@@ -139,10 +140,13 @@ def error_event(error: UndicedError, request_id: str) -> bytes:
     return b"data: " + error_body(error, request_id) + b"\n\n"
 
 
-def retry_headers(error: UndicedError, default_s: float) -> dict[str, str]:
-    """`retry-after` in whole seconds for errors that pass, nothing for others; of a limit how it stands as well."""
-    if isinstance(error, LimitExceededError):
-        return _limit_headers(error)
+def retry_headers(error: UndicedError, default_s: float, *, path: str = "") -> dict[str, str]:
+    """`retry-after` in whole seconds for errors that pass, nothing for others. Where limits or money are short also how
+    the limits stand, as clients of that path read it.
+    """
+    if isinstance(error, LimitExceededError | InsufficientCreditError):
+        standings = standing_headers(error.standings, time.time(), anthropic=path in anthropic.PATHS)
+        return standings | (_limit_headers(error) if isinstance(error, LimitExceededError) else _NEVER)
     if error.status not in (429, 503):
         return {}
     known_s = error.retry_after_s if isinstance(error, QueueFullError | UnavailableError) else None
@@ -155,8 +159,8 @@ def _limit_headers(error: LimitExceededError) -> dict[str, str]:
     wait_s = max(error.retry_after_s, 0.001)
     headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
     if wait_s > MAX_RETRY_AFTER_S or error.limit["window_s"] == DAY_S:
-        headers["x-should-retry"] = "false"
-    return standing_headers(error.standings, time.time()) | headers
+        headers |= _NEVER
+    return headers
 
 
 def error_response(
@@ -168,7 +172,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error as an HTTP response."""
-    fields = {**retry_headers(error, retry_after_s), **(headers or {})}
+    fields = {**retry_headers(error, retry_after_s, path=path), **(headers or {})}
     if isinstance(error, RequestTimeoutError):
         fields["connection"] = "close"
     if isinstance(error, KeyRefusedError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import HostError, OriginError
 from undiced.api.page import PAGES
+from undiced.api.standing import BUDGET, HEADER_NAMES, MOST_TOKENS
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ _READ = frozenset((
     b"access-control-request-headers", b"access-control-request-private-network",
 ))  # fmt: skip
 _ALWAYS: Fields = [(b"x-content-type-options", b"nosniff"), (b"x-frame-options", b"DENY")]
-_EXPOSED = (b"access-control-expose-headers", b"x-request-id, request-id, x-undiced-ignored-fields, retry-after")
+_READABLE = (
+    "x-request-id", "request-id", "x-undiced-ignored-fields", MOST_TOKENS, BUDGET, "retry-after", "retry-after-ms",
+    "x-should-retry", *HEADER_NAMES,
+)  # fmt: skip
+_EXPOSED = (b"access-control-expose-headers", ", ".join(_READABLE).encode())
 _PREFLIGHT_S = b"600"
 
 

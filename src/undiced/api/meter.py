@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
-from undiced.api.standing import standing_headers
+from undiced.api.standing import BUDGET, MOST_TOKENS, standing_headers
 
 if TYPE_CHECKING:
     from undiced.account.accounts import Accounts
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
     from undiced.account.progress import Progress
+    from undiced.api.allowances import AllowanceReader
 
 Admit = Callable[..., Awaitable["Bill"]]
-MOST_TOKENS = "x-undiced-max-tokens"
-BUDGET = "x-undiced-over-budget"
 _log = logging.getLogger("undiced.accounts")
 _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
 
@@ -102,10 +101,10 @@ class Bill:
 
 
 class Meter:
-    """See the file's head."""
+    """See the file's head. `allowances`: how limits and balances stand."""
 
-    def __init__(self, clerk: Clerk, estimates: Estimates, progress: Progress) -> None:
-        self._clerk, self._estimates, self._progress = clerk, estimates, progress
+    def __init__(self, clerk: Clerk, estimates: Estimates, progress: Progress, allowances: AllowanceReader) -> None:
+        self._clerk, self._estimates, self._progress, self.allowances = clerk, estimates, progress, allowances
         self._reader = ThreadPoolExecutor(1, "estimates")
 
     async def admit(self, caller: Caller, wanted: Wanted, *, anthropic: bool = False) -> Bill:
@@ -145,6 +144,7 @@ class Meter:
     def close(self) -> None:
         """Settle what has ended, and let everything go. What still runs is settled by the next process."""
         self._reader.shutdown(cancel_futures=True)
+        self.allowances.close()
         self._clerk.close()
         self._progress.close()
 
@@ -170,6 +170,7 @@ def open_meter(accounts: Accounts, instance_id: str) -> Meter:
     from undiced.account.ledger import Ledger
     from undiced.account.progress import Progress
     from undiced.account.recovery import recover
+    from undiced.api.allowances import AllowanceReader
 
     folder, ledger = ledger_folder(accounts.database), Ledger(accounts.database, instance_id)
     settled = recover(accounts.database, ledger, folder)
@@ -178,7 +179,7 @@ def open_meter(accounts: Accounts, instance_id: str) -> Meter:
     progress = Progress(folder, instance_id)
     clerk = Clerk(ledger, Journal(journal_of(folder, instance_id)))
     clerk.start()
-    return Meter(clerk, Estimates(accounts.database), progress)
+    return Meter(clerk, Estimates(accounts.database), progress, AllowanceReader(accounts.allowances))
 
 
 def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admit | None:

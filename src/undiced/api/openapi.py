@@ -108,6 +108,10 @@ _FAULT_SCHEMA: Schema = {
 _READ = {  # what is asked for with GET: (summary, media type)
     "/v1/models": ("The models that are served.", "application/json"),
     "/v1/models/{model_id}": ("One of them.", "application/json"),
+    "/v1/limits": (
+        "Limits, balance and budgets that bind the key, and how they stand; nothing where no key is asked for.",
+        "application/json",
+    ),
     "/v1/tcp_warming": ("Opens a connection early.", "application/json"),
     "/health": (
         "Whether requests are taken; `model` in the query asks about one of several; needs no key.",

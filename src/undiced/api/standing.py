@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from undiced.account.ledger_records import Standing
 
 DAY_S = 86_400
+MOST_TOKENS = "x-undiced-max-tokens"  # the balance covers no longer an answer
+BUDGET = "x-undiced-over-budget"  # budgets that only warn, and are used up
+STANDING = "undiced.standing"  # the member of an ASGI scope with headers that every answer to the request carries
 _WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
-_METRICS = {"requests": "requests", "tokens": "tokens"}
+_METRICS = {"requests": "requests", "tokens": "tokens", "uncached_tokens": "uncached-tokens"}
+_PARTS = ("limit", "remaining", "reset")
+_SHORT = ("requests", "tokens")  # what OpenAI and Anthropic have names for
+HEADER_NAMES = (
+    *(f"x-ratelimit-{part}-{name}-{window}"
+      for name in _METRICS.values() for window in _WINDOWS.values() for part in _PARTS),
+    *(f"x-ratelimit-{part}-{name}" for name in _SHORT for part in _PARTS),
+    *(f"anthropic-ratelimit-{name}-{part}" for name in _SHORT for part in _PARTS),
+)  # fmt: skip
 
 
 def standing_headers(standings: Iterable[Standing], now_s: float, *, anthropic: bool = False) -> dict[str, str]:
@@ -24,17 +35,14 @@ def standing_headers(standings: Iterable[Standing], now_s: float, *, anthropic: 
         now_s: Unix time, for headers that name a time.
     """
     headers: dict[str, str] = {}
-    for (metric, window_s), one in _tightest(standings).items():
-        name = f"{metric}-{_WINDOWS[window_s]}"
-        headers[f"x-ratelimit-limit-{name}"] = str(one.capacity)
-        headers[f"x-ratelimit-remaining-{name}"] = str(one.left)
-        headers[f"x-ratelimit-reset-{name}"] = f"{one.reset_s:.3f}"
-        if window_s == 60:
-            headers[f"x-ratelimit-limit-{metric}"] = str(one.capacity)
-            headers[f"x-ratelimit-remaining-{metric}"] = str(one.left)
-            headers[f"x-ratelimit-reset-{metric}"] = duration(one.reset_s)
+    tightest = _tightest(standings)
+    for (name, window_s), one in tightest.items():
+        headers |= _told(f"{name}-{_WINDOWS[window_s]}", one, f"{one.reset_s:.3f}")
+    for name in _SHORT:
+        if (found := tightest.get((name, 60))) is not None:
+            headers |= _told(name, found, duration(found.reset_s))
             if anthropic:
-                headers |= _anthropic(metric, one, now_s)
+                headers |= _anthropic(name, found, now_s)
     return headers
 
 
@@ -56,6 +64,11 @@ def _tightest(standings: Iterable[Standing]) -> Mapping[tuple[str, int], Standin
         if key[0] and key[1] in _WINDOWS and (key not in found or one.left < found[key].left):
             found[key] = one
     return found
+
+
+def _told(name: str, one: Standing, reset: str) -> dict[str, str]:
+    values = (str(one.capacity), str(one.left), reset)
+    return {f"x-ratelimit-{part}-{name}": value for part, value in zip(_PARTS, values, strict=True)}
 
 
 def _anthropic(metric: str, one: Standing, now_s: float) -> dict[str, str]:

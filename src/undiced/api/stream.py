@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from undiced.api.anthropic.errors import PATHS
 from undiced.api.chunks import Folded
 from undiced.api.errors import ENDS, error_response
 from undiced.api.exchange import OUTLET
+from undiced.api.standing import STANDING
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class AnswerResponse(Response):
     async def _begin_bill(self, admit: Admit, scope: Scope) -> None:
         """Wait until the caller's limits and balance have room; an answer may become shorter by it."""
         self._bill = await admit(anthropic=scope["path"] in PATHS)
-        self.form = replace(self.form, headers={**self.form.headers, **self._bill.headers})
+        scope[STANDING] = self._bill.headers
         self.answer.shorten(self._bill.max_tokens)
 
     def _end_bill(self, bill: Bill) -> None:

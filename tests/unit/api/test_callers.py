@@ -63,7 +63,7 @@ def test_every_way_of_the_application_names_a_scope_or_is_open_on_purpose(server
     assert {way.needs for way in GUARDED} == {*INFERENCE_SCOPES, ANY_KEY}
     free = {way.path for way in WAYS if way.needs == OPEN}
     assert {each for each in free if not each.startswith("/static/")} == {"/health", "/", "/docs"}
-    assert {way.path for way in WAYS if way.needs == ANY_KEY} == {"/v1/tcp_warming", "/version"}
+    assert {way.path for way in WAYS if way.needs == ANY_KEY} == {"/v1/limits", "/v1/tcp_warming", "/version"}
 
 
 @pytest.mark.parametrize("way", SCOPED, ids=lambda way: way.path)

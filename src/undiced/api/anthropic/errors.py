@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from undiced.account.errors import LimitExceededError
 from undiced.api.encoding import encode
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 PATHS = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 _TYPES = {
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",
@@ -29,4 +31,6 @@ def error_body(error: UndicedError, request_id: str) -> bytes:
     found: dict[str, object] = {"type": _TYPES.get(error.status, usual), "message": str(error)}
     if error.param == _THREAD:
         found["details"] = _NO_THREADS
+    if isinstance(error, LimitExceededError):
+        found["limit"] = error.limit
     return encode({"type": "error", "error": found, "request_id": request_id})

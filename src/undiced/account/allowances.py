@@ -1,0 +1,64 @@
+"""Allowances: all that binds a key right now: how its limits stand, its organization's balance, its budgets.
+
+Reads and locks nothing: what it says may have changed by the time it is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from undiced.account import reach
+from undiced.account.counters import Counter
+from undiced.account.credits import Balance
+from undiced.account.ledger_records import Standing
+from undiced.account.ledger_tables import LIMITS, WALLETS
+from undiced.account.spending import Budget, Spending
+
+if TYPE_CHECKING:
+    from undiced.account.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """See the file's head.
+
+    Attributes:
+        limits: each with its model; '' for all together.
+        balance: None if the organization has none and pays nothing in advance.
+    """
+
+    limits: tuple[tuple[str, Standing], ...] = ()
+    balance: Balance | None = None
+    budgets: tuple[Budget, ...] = ()
+
+
+class Allowances:
+    """See the file's head."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, org_id: str, project_id: str, key_id: str) -> Allowance:
+        """That of a key.
+
+        Raises:
+            DatabaseAwayError: the database does not answer. DatabaseError: it can't be read.
+        """
+        subjects = (org_id, project_id, key_id)
+        with self._database.read() as transaction:
+            row = reach.one(transaction, select(WALLETS).where(WALLETS.c.org_id == org_id))
+            balance = None if row is None else Balance(**{**row, "prepaid": bool(row["prepaid"])})
+            budgets = Spending(transaction, subjects).of(subjects)
+            return Allowance(_limits(transaction, subjects), balance, tuple(budgets))
+
+
+def _limits(transaction: Transaction, subjects: tuple[str, ...]) -> tuple[tuple[str, Standing], ...]:
+    order = (LIMITS.c.subject_id, LIMITS.c.model, LIMITS.c.metric, LIMITS.c.window_s)
+    query = select(LIMITS).where(LIMITS.c.subject_id.in_(subjects)).order_by(*order)
+    rows = transaction.connection.execute(query).mappings()
+    counters = [Counter.read(row, transaction.now_ms) for row in rows]
+    counters.sort(key=lambda one: subjects.index(one.subject_id))
+    return tuple((counter.model, counter.standing()) for counter in counters)

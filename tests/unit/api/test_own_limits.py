@@ -1,0 +1,209 @@
+"""What callers see of limits and money: GET /v1/limits, headers of every answer, and refusals in each API's words."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from scripted import Caller, build_caller
+from sqlalchemy import func, select
+from support.installation import OPERATOR, Installation, bearer, installed
+from support.metered import behind_keys, metered
+
+from undiced.account.ledger_tables import REQUESTS
+from undiced.account.money import Rates
+from undiced.api.settings import Settings
+from undiced.api.standing import HEADER_NAMES
+from undiced.core.errors import EngineError
+
+CHAT, MESSAGES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/embeddings"
+MINUTE = ("x-ratelimit-limit-requests-minute", "x-ratelimit-remaining-requests-minute")
+SAY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+
+
+@pytest.fixture
+def house(tmp_path):
+    with installed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def server(house: Installation):
+    made = build_caller()
+    with metered(house, [made.deployment]) as service:
+        made.app, made.service = behind_keys(house, service), service
+        yield made
+
+
+def limit(house: Installation, org: str = "acme", model: str = "", **capacities: int) -> None:
+    place = {name: capacities.pop(name) for name in ("project", "key") if name in capacities}
+    house.accounts.limits.set(OPERATOR, org, capacities, model=model, **place)
+
+
+def own(server: Caller, key: str) -> dict:
+    reply = server("GET", "/v1/limits", headers=bearer(key))
+    assert reply.status == 200 and reply.headers["cache-control"] == "no-store"
+    return reply.json
+
+
+def settled(house: Installation, server: Caller, key: str) -> dict:
+    """The same once nothing runs any more."""
+    running = select(func.count()).where(REQUESTS.c.state == "open")
+    for _ in range(200):
+        with house.accounts.database.read() as transaction:
+            if not transaction.connection.execute(running).scalar_one():
+                return own(server, key)
+        time.sleep(0.01)
+    raise AssertionError("nothing is settled")
+
+
+def test_a_server_without_keys_binds_nobody():
+    reply = build_caller()("GET", "/v1/limits")
+    assert reply.json == {"object": "list", "data": [], "balance": None, "budgets": []}
+
+
+def test_a_key_sees_all_that_binds_it_and_nothing_of_others(house, server):
+    made, key = house.fresh()
+    other, _ = house.fresh()
+    limit(house, rpm=60, concurrency=4)
+    limit(house, model="m", tpm=1000)
+    limit(house, key=made.id, tpd=5000)
+    limit(house, key=other.id, tpd=77)
+    limit(house, "globex", rpd=88)
+    server.post(CHAT, SAY, headers=bearer(key))
+    told = settled(house, server, key)
+    rows = {(row["scope"], row["model"], row["metric"], row["window_s"]): row for row in told["data"]}
+    assert {name: (row["capacity"], row["left"]) for name, row in rows.items()} == {
+        ("organization", None, "requests", 60): (60, 59),
+        ("organization", None, "concurrency", 0): (4, 4),
+        ("organization", "m", "tokens", 60): (1000, rows["organization", "m", "tokens", 60]["left"]),
+        ("key", None, "tokens", 86_400): (5000, rows["key", None, "tokens", 86_400]["left"]),
+    }
+    assert 0 < 1000 - rows["organization", "m", "tokens", 60]["left"] < 40
+    assert 0 < rows["organization", None, "requests", 60]["reset_s"] <= 1
+    text = str(told)
+    assert not any(word in text for word in ("lim_", "org_", "prj_", made.id, other.id, "77", "88"))
+
+
+def test_a_key_for_some_models_does_not_learn_of_others(house, server):
+    limit(house, model="m", tpm=10)
+    limit(house, model="hidden", tpm=11)
+    key = house.key(models=("m",))
+    assert [row["model"] for row in own(server, key)["data"]] == ["m"]
+    assert {row["model"] for row in own(server, house.key())["data"]} == {"m", "hidden"}
+
+
+def test_a_key_sees_the_balance_and_the_budgets_that_bind_it(house, server):
+    house.accounts.prices.set(OPERATOR, "m", Rates(1_000_000_000, 0, 2_000_000_000))
+    house.accounts.credits.add(OPERATOR, "acme", 10**9)
+    house.accounts.budgets.set(OPERATOR, "acme", 5 * 10**8, stops=False)
+    key = house.key()
+    reply = server.post(CHAT, SAY, headers=bearer(key))
+    usage = reply.json["usage"]
+    cost = (usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"]) * 1000
+    cost += usage["completion_tokens"] * 2000
+    told = settled(house, server, key)
+    assert told["balance"] == {
+        "object": "balance", "currency": "USD", "prepaid": True, "balance": 10**9 - cost, "reserved": 0
+    }  # fmt: skip
+    assert told["budgets"] == [
+        {"object": "budget", "scope": "organization", "amount": 5 * 10**8, "spent": cost, "stops": False}
+    ]
+
+
+def test_whatever_a_key_is_for_it_may_ask_for_its_own_limits(house, server):
+    for scope in ("embeddings", "tokens", "models"):
+        assert own(server, house.key(scopes=[scope]))["data"] == []
+    assert server("GET", "/v1/limits").status == 401
+
+
+def test_every_answer_that_was_counted_says_how_limits_stand(house, server):
+    limit(house, rpm=60, tpm=100_000, tpd=1_000_000, utph=50_000)
+    key = bearer(house.key())
+    replies = [
+        server.post(CHAT, SAY, headers=key),
+        server.post(CHAT, SAY | {"stream": True}, headers=key),
+        server.post("/v1/completions", {"model": "m", "prompt": "hi"}, headers=key),
+        server.post("/v1/responses", {"model": "m", "input": "hi"}, headers=key),
+        server.post(EMBEDDINGS, {"model": "m", "input": "hi"}, headers=key),
+        server.post(MESSAGES, SAY, headers=key),
+    ]
+    assert [reply.status for reply in replies] == [200] * 6
+    assert [reply.headers[MINUTE[1]] for reply in replies] == ["59", "58", "57", "56", "55", "54"]
+    for reply in replies:
+        told = reply.headers
+        assert told[MINUTE[0]] == told["x-ratelimit-limit-requests"] == "60"
+        assert told["x-ratelimit-limit-tokens-minute"] == told["x-ratelimit-limit-tokens"] == "100000"
+        assert told["x-ratelimit-limit-tokens-day"] == "1000000"
+        assert told["x-ratelimit-limit-uncached-tokens-hour"] == "50000"
+        float(told["x-ratelimit-reset-tokens-day"])
+        assert told["x-ratelimit-reset-requests"].endswith("s")
+    anthropic = [{name for name in reply.headers if name.startswith("anthropic-")} for reply in replies]
+    assert anthropic[:5] == [set()] * 5 and len(anthropic[5]) == 6
+
+
+def test_an_answer_that_fails_after_it_was_counted_says_so_too(house, server):
+    limit(house, rpm=60)
+    server.engine.error = EngineError("The engine failed.")
+    for path, body in ((CHAT, SAY), (EMBEDDINGS, {"model": "m", "input": "hi"}), (MESSAGES, SAY)):
+        reply = server.post(path, body, headers=bearer(house.key()))
+        assert reply.status == 500
+        assert reply.headers[MINUTE[0]] == "60"
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_a_limit_that_is_used_up_is_told_with_the_time_to_come_back(house, server, path):
+    limit(house, rpm=1)
+    key = bearer(house.key())
+    assert server.post(path, SAY, headers=key).status == 200
+    reply = server.post(path, SAY, headers=key)
+    assert reply.status == 429
+    error = reply.json["error"]
+    reset_s = error["limit"].pop("reset_s")
+    assert error["limit"] == {
+        "scope": "organization", "metric": "requests", "model": None, "window_s": 60, "capacity": 1, "used": 1
+    }  # fmt: skip
+    assert 50 < reset_s <= 60
+    assert 1000 * reset_s == pytest.approx(int(reply.headers["retry-after-ms"]), abs=2)
+    assert reply.headers["retry-after"] == str(-int(-reset_s // 1))
+    assert "x-should-retry" not in reply.headers
+    assert reply.headers[MINUTE[1]] == reply.headers["x-ratelimit-remaining-requests"] == "0"
+    if path == MESSAGES:
+        assert reply.json.keys() == {"type", "error", "request_id"} and error["type"] == "rate_limit_error"
+        assert reply.headers["anthropic-ratelimit-requests-remaining"] == "0"
+    else:
+        assert (error["type"], error["code"]) == ("too_many_requests_error", "request_quota_exceeded")
+
+
+def test_a_limit_of_the_day_is_not_worth_waiting_for(house, server):
+    limit(house, rpd=1)
+    key = bearer(house.key())
+    server.post(CHAT, SAY, headers=key)
+    reply = server.post(CHAT, SAY, headers=key)
+    assert (reply.status, reply.headers["x-should-retry"]) == (429, "false")
+    assert 86_000 < int(reply.headers["retry-after"]) <= 86_400
+
+
+@pytest.mark.parametrize(("path", "kind"), [(CHAT, "insufficient_credit_error"), (MESSAGES, "billing_error")])
+def test_without_credit_nothing_runs_and_limits_are_told_all_the_same(house, server, path, kind):
+    house.accounts.prices.set(OPERATOR, "m", Rates(10**9, 0, 10**9))
+    house.accounts.credits.add(OPERATOR, "acme", 1)
+    limit(house, rpm=60)
+    reply = server.post(path, SAY, headers=bearer(house.key()))
+    assert (reply.status, reply.json["error"]["type"]) == (402, kind)
+    assert reply.headers["x-should-retry"] == "false"
+    assert reply.headers[MINUTE[1]] == "60"
+    assert not server.engine.submitted
+
+
+def test_more_than_a_limit_can_ever_hold_is_refused_at_once(house, server):
+    limit(house, tpm=5)
+    reply = server.post(CHAT, SAY, headers=bearer(house.key()))
+    assert (reply.status, reply.json["error"]["param"]) == (400, "max_tokens")
+
+
+def test_pages_of_other_sites_may_read_all_these_headers(make):
+    reply = make(settings=Settings(origins=("*",)))("GET", "/v1/models", headers={"origin": "https://a.example"})
+    exposed = reply.headers["access-control-expose-headers"].split(", ")
+    assert {*HEADER_NAMES, "retry-after", "retry-after-ms", "x-should-retry", "x-undiced-max-tokens"} <= set(exposed)
+    assert len(set(exposed)) == len(exposed)
