@@ -139,9 +139,8 @@ class Call(Generic[Wire]):
         headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
         form = Form(self.request_id, headers, stream=job.stream)
         answer = Answer(self.service, self.deployment, choices, self.started_s, org_id=org_of(self.caller))
-        wanted = Wanted(
-            self.request_id, card.id, prompt_tokens, max(one.request.max_tokens for one in choices), len(choices)
-        )
+        most = max(one.request.max_tokens for one in choices)
+        wanted = Wanted(self.request_id, card.id, prompt_tokens, most, len(choices), job.tier or "default")
         return AnswerResponse(answer, writer(head), form, metering(self.service.meter, self.caller, wanted))
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from undiced.account.clerk import Clerk
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
+    from undiced.account.money import Tier
     from undiced.account.progress import Progress
     from undiced.api.allowances import AllowanceReader
 
@@ -34,13 +35,14 @@ _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this siz
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request wants, in numbers. `max_tokens`: of each of its `choices`."""
+    """What a request wants, in numbers. `max_tokens`: of each of its `choices`; `tier`: its class of service."""
 
     request_id: str
     model: str
     prompt_tokens: int
     max_tokens: int
     choices: int
+    tier: Tier = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Meter:
         slot = self._progress.take()
         ask = Ask(
             wanted.request_id, caller.org_id, caller.project_id, caller.key_id, wanted.model, wanted.prompt_tokens,
-            wanted.max_tokens, wanted.choices, expected, slot=slot,
+            wanted.max_tokens, wanted.choices, expected, wanted.tier, slot,
         )  # fmt: skip
         try:
             ticket = await asyncio.wrap_future(self._clerk.hand_in(ask))

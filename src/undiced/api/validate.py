@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from undiced.api.ports import Tokenizer
     from undiced.api.schemas import Body, ChatBody, CompletionBody
     from undiced.api.settings import Settings
+    from undiced.api.tier import Asked
     from undiced.core.usual import Numbers
     from undiced.grammar import Form
 
@@ -66,7 +67,7 @@ class Job:
     usual_tokens: int | None = None
     scored: bool = False
     form: Form | None = None
-    tier: str = ""
+    tier: Asked = ""
 
     @property
     def scores(self) -> int:
