@@ -104,6 +104,7 @@ def test_a_plain_answer(caller):
             "cache_read_input_tokens": 3,
             "output_tokens": len(caller.engine.text.encode()) + 1,
             "output_tokens_details": {"thinking_tokens": 0},
+            "service_tier": "standard",
         },
     }
 
