@@ -26,7 +26,7 @@ def main(url: str, place: str, org: str, project: str, key: str) -> None:
     folder, accounts = Path(place), Accounts(url)
     instance = accounts.instances.start().id
     ledger = Ledger(accounts.database, instance)
-    recover(accounts.database, ledger, folder)
+    recover(accounts.database, folder)
     progress, clerk = Progress(folder, instance), Clerk(ledger, Journal(journal_of(folder, instance)))
     clerk.start()
     lock = threading.Lock()

@@ -18,7 +18,7 @@ def main(url: str, org: str, project: str, key: str, at_once: str) -> None:
     accounts, got, refused = Accounts(url), 0, 0
     ledger = Ledger(accounts.database, accounts.instances.start().id)
     while refused < REFUSALS:
-        asks = [Ask("r", org, project, key, "m", 7, 3, expected_tokens=3)] * int(at_once)
+        asks = [Ask("r", org, project, key, "m", 7, 3, expected_tokens=3) for _ in range(int(at_once))]
         tickets = sum(isinstance(answer, Ticket) for answer in ledger.run(asks))
         got, refused = got + tickets, refused + len(asks) - tickets
     print(got)

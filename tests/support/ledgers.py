@@ -90,6 +90,14 @@ class Books:
         (row,) = self._all(select(REQUESTS).where(REQUESTS.c.id == request))
         return dict(row._mapping) | {"held": json.loads(row.held)}
 
+    def rows(self) -> dict[str, dict[str, object]]:
+        """The rows of all requests."""
+        return {row.id: dict(row._mapping) for row in self._all(select(REQUESTS))}
+
+    def balance_spent(self) -> int:
+        """What was charged in all."""
+        return self._one(select(func.coalesce(func.sum(REQUESTS.c.charge), 0)).where(REQUESTS.c.org_id == self.org))
+
     def see_that_it_adds_up(self) -> None:
         """What must be true whenever nothing is being written: every sum is the sum of its parts."""
         entries = self._one(select(func.coalesce(func.sum(ENTRIES.c.amount), 0)).where(ENTRIES.c.org_id == self.org))
@@ -97,7 +105,7 @@ class Books:
             select(func.coalesce(func.sum(CREDITS.c.remaining), 0)).where(CREDITS.c.org_id == self.org)
         )
         reserved = self._one(
-            select(func.coalesce(func.sum(REQUESTS.c.reserved), 0)).where(
+            select(func.coalesce(func.sum(REQUESTS.c.pledged), 0)).where(
                 REQUESTS.c.org_id == self.org, REQUESTS.c.state == "open"
             )
         )

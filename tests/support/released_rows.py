@@ -29,9 +29,9 @@ INSERT INTO wallets (org_id, currency, prepaid, balance, reserved) VALUES ('org_
 INSERT INTO credits (id, org_id, amount, remaining, created, expires, note) VALUES ('crd_A', 'org_A', 100, 90, 1, NULL,
   '');
 INSERT INTO requests (id, request_id, org_id, project_id, key_id, model, instance_id, slot, state, permille, price_id,
-  held, held_tokens, reserved, created_ms, finished_ms, prompt_tokens, cached_tokens, completion_tokens,
+  held, held_tokens, reserved, pledged, created_ms, finished_ms, prompt_tokens, cached_tokens, completion_tokens,
   reasoning_tokens, charge, finish_reason) VALUES ('req_A', 'r', 'org_A', 'prj_A', 'A', 'm', 'ins_A', 1, 'settled',
-  1000, 'pri_A', '{"lim_A": 1}', 5, 0, 1, 2, 10, 0, 5, 0, 10, 'stop');
+  1000, 'pri_A', '{"lim_A": 1}', 5, 0, 0, 1, 2, 10, 0, 5, 0, 10, 'stop');
 INSERT INTO charges (org_id, project_id, key_id, model, day, requests, prompt_tokens, cached_tokens, completion_tokens,
   reasoning_tokens, charge) VALUES ('org_A', 'prj_A', 'A', 'm', 0, 1, 10, 0, 5, 0, 10);
 INSERT INTO entries (org_id, at, kind, amount, ref) VALUES ('org_A', 1, 'credit', 100, 'crd_A');

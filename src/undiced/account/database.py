@@ -119,7 +119,16 @@ class Database:
             else:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_MS}")
             yield self._begun(connection, writes=True)
-            connection.commit()
+            self._commit(connection)
+
+    def _commit(self, connection: Connection) -> None:
+        """Commit. Who loses the connection meanwhile does not know whether it was done, and is told so."""
+        try:
+            with self._failing():
+                connection.commit()
+        except (DatabaseAwayError, DatabaseError) as error:
+            error.unsure = True
+            raise
 
     def close(self) -> None:
         """Close the connections; the next use opens others."""

@@ -16,12 +16,14 @@ class DatabaseError(UndicedError):
 
     code = "accounts_database"
     status = 503
+    unsure = False  # a commit failed: it may have been done
 
 
 class DatabaseAwayError(UnavailableError):
     """The accounts' database does not answer, or is locked by another process for too long; it may come back."""
 
     code = "accounts_unavailable"
+    unsure = False  # a commit failed: it may have been done
 
 
 class PermissionDeniedError(UndicedError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select, update
@@ -18,10 +19,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from undiced.account.counters import DAY_S, Counters
 from undiced.account.errors import InsufficientCreditError, LimitExceededError
-from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp, Work
-from undiced.account.ledger_tables import CHARGES, REQUESTS
+from undiced.account.ledger_records import Ask, Kept, Late, Outcome, Ticket, TopUp, Work
+from undiced.account.ledger_tables import CHARGES, OPEN, REQUESTS
 from undiced.account.purses import Purses
-from undiced.account.secret_text import new_id
 from undiced.account.spending import Spending
 from undiced.account.tariff import Tariff
 from undiced.core.errors import UndicedError
@@ -30,19 +30,23 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
     from undiced.account.database import Database, Transaction
+    from undiced.account.ledger_records import Standing
     from undiced.account.money import Rates
 
 Answer = Ticket | UndicedError | None
 _ADD = insert(REQUESTS)
-_READ = select(REQUESTS).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)), REQUESTS.c.state == "open")
+_READ = select(REQUESTS).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)), OPEN)
 _READ = _READ.order_by(REQUESTS.c.id).with_for_update()
+_KNOWN = select(REQUESTS.c.id).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)))
 _ROW = REQUESTS.c.id == bindparam("row")
 _HOLD = update(REQUESTS).where(_ROW).values(held=bindparam("held"))
 _ENDED = (
     "state", "finish_reason", "finished_ms", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens",
     "charge",
 )  # fmt: skip
-_CLOSE = update(REQUESTS).where(_ROW).values({**{name: bindparam(name) for name in _ENDED}, "reserved": 0})
+_CLOSE = (
+    update(REQUESTS).where(_ROW).values({**{name: bindparam(name) for name in _ENDED}, "reserved": 0, "pledged": 0})
+)
 _SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
 _PLACES = ("org_id", "project_id", "key_id", "model")
 
@@ -81,6 +85,29 @@ class Ledger:
                     answers[place] = page.admit(work)
             page.write()
         return answers
+
+    def forward(self, kept: Sequence[Kept]) -> None:
+        """Bring what was kept while the database was away, in its order. Whatever of it is here already counts once.
+
+        Raises:
+            DatabaseAwayError, DatabaseError: only some of it was done.
+        """
+        late = [one for one in kept if isinstance(one, Late)]
+        for second, asks in groupby(late, lambda one: one.at_ms // 1000):
+            self._let_in(second * 1000, list(asks))
+        if outcomes := [one for one in kept if isinstance(one, Outcome)]:
+            self.run(outcomes)
+
+    def _let_in(self, at_ms: int, late: Sequence[Late]) -> None:
+        """Rows for requests that run or ran already, at the prices of that second."""
+        with self._database.write() as transaction:
+            ids = [one.id for one in late]
+            known = set(transaction.connection.execute(_KNOWN, {"ids": ids}).scalars())
+            asks = [one.ask for one in late if one.id not in known]
+            page = _Page(replace(transaction, now_ms=min(at_ms, transaction.now_ms)), asks, self._instance_id)
+            for ask in asks:
+                page.let_in(ask)
+            page.write()
 
 
 class _Page:
@@ -125,22 +152,33 @@ class _Page:
         purse = self._purses.of(ask.org_id)
         if purse is not None and purse.prepaid:
             ask = _covered(ask, purse.free, rates, permille)
-        worst = rates.charge(ask.prompt_tokens, 0, ask.max_tokens * ask.choices, permille)
+        worst = rates.worst(ask.prompt_tokens, ask.max_tokens * ask.choices, permille)
         self._counters.see_room(ask)
         over = self._spending.reserve(ask, worst)
+        return Ticket(ask.id, ask.max_tokens, self._enter(ask, price_id, permille, worst), over)
+
+    def let_in(self, ask: Ask) -> None:
+        """A row for a request that nobody refuses any more."""
+        price_id, rates = self._tariff.of(ask.model)
+        permille = rates.permille(ask.tier)
+        worst = rates.worst(ask.prompt_tokens, ask.max_tokens * ask.choices, permille)
+        self._enter(ask, price_id, permille, worst)
+
+    def _enter(self, ask: Ask, price_id: str | None, permille: int, worst: int) -> tuple[Standing, ...]:
+        """Count a request and make its row; returns how its limits stand."""
         held, standings = self._counters.take(ask)
+        purse = self._purses.of(ask.org_id)
         if purse is not None:
             purse.reserved += worst
-        ticket = Ticket(f"req_{new_id()}", ask.max_tokens, standings, over)
         self._new.append(
-            {name: getattr(ask, name) for name in ("request_id", *_PLACES, "prompt_tokens", "slot")}
-            | {"id": ticket.id, "instance_id": self._instance_id, "state": "open", "price_id": price_id, "held": held}
-            | {"permille": permille}
-            | {"held_tokens": ask.expected_tokens, "reserved": worst, "created_ms": self._transaction.now_ms}
+            {name: getattr(ask, name) for name in ("id", "request_id", *_PLACES, "prompt_tokens", "slot")}
+            | {"instance_id": self._instance_id, "state": "open", "price_id": price_id, "held": held}
+            | {"permille": permille, "reserved": worst, "pledged": 0 if purse is None else worst}
+            | {"held_tokens": ask.expected_tokens, "created_ms": self._transaction.now_ms}
             | dict.fromkeys(("cached_tokens", "completion_tokens", "reasoning_tokens", "charge"), 0)
             | {"finish_reason": ""}
         )
-        return ticket
+        return standings
 
     def top_up(self, more: TopUp) -> None:
         """Count further tokens of an answer that still runs."""
@@ -156,7 +194,7 @@ class _Page:
         released, tokens = outcome.state == "released", (outcome.prompt_tokens, outcome.cached_tokens)
         rates = self._tariff.rates(row["price_id"])
         charge = 0 if released else rates.charge(*tokens, outcome.completion_tokens, row["permille"])
-        charge = self._purses.charge(row["org_id"], outcome.id, row["reserved"], charge)
+        charge = self._purses.charge(row["org_id"], outcome.id, row["pledged"], charge)
         counts = (*tokens, outcome.completion_tokens, outcome.reasoning_tokens, charge)
         names = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
         self._closed[outcome.id] = {

@@ -4,14 +4,19 @@ database.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from undiced.account.money import Tier
+from undiced.account.secret_text import new_id
 
 Metric = Literal["requests", "tokens", "uncached_tokens", "concurrency"]
 Subject = Literal["organization", "project", "key"]
 State = Literal["settled", "released", "recovered"]
+
+
+def _row_id() -> str:
+    return f"req_{new_id()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Ask:
     """A request that wants to run.
 
     Attributes:
-        request_id: as the client knows it. slot: of the instance's progress file, if it streams.
+        id: of its row. request_id: as the client knows it. slot: of the instance's progress file.
         prompt_tokens: exact. max_tokens: the most of each of its `choices` answers.
         expected_tokens: of all answers together, what limits are charged for in advance.
         tier: its class of service.
@@ -36,6 +41,7 @@ class Ask:
     expected_tokens: int = 0
     tier: Tier = "default"
     slot: int | None = None
+    id: str = field(default_factory=_row_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +92,20 @@ class Outcome:
     reasoning_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An ask that was let in while the database was away, by the operator's will. `at_ms`: when, in Unix milliseconds
+    of this machine's clock.
+    """
+
+    ask: Ask
+    at_ms: int
+
+    @property
+    def id(self) -> str:
+        """Of the request's row."""
+        return self.ask.id
+
+
 Work = Ask | TopUp | Outcome
+Kept = Late | Outcome  # what a journal keeps until the database has it

@@ -102,7 +102,8 @@ REQUESTS = Table(
     Column("price_id", Text, ForeignKey("prices.id")),
     Column("held", Text, nullable=False),  # JSON: what was taken from which limit
     Column("held_tokens", BigInteger, nullable=False),  # of the answer, among it
-    Column("reserved", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),  # the worst case of its charge
+    Column("pledged", BigInteger, nullable=False),  # what of the wallet stands for that
     Column("created_ms", BigInteger, nullable=False),
     Column("finished_ms", BigInteger),
     Column("prompt_tokens", BigInteger, nullable=False),
@@ -116,21 +117,18 @@ REQUESTS = Table(
     Index(None, "org_id", "created_ms"),
     Index(None, "key_id", "model", "created_ms"),
 )
-Index(
-    "ix_requests_open",
-    REQUESTS.c.instance_id,
-    sqlite_where=text("state = 'open'"),
-    postgresql_where=text("state = 'open'"),
-)
+OPEN = text("state = 'open'")  # in words: an index of some rows is not used for a parameter
+for _name in ("instance_id", "org_id"):
+    Index(f"ix_requests_open_{_name}", REQUESTS.c[_name], sqlite_where=OPEN, postgresql_where=OPEN)
 
 CHARGES = Table(  # what settled requests come to per day, so that reports need not read them
     "charges",
     METADATA,
     Column("org_id", Text, primary_key=True),
+    Column("day", BigInteger, primary_key=True),  # since 1970, in UTC
     Column("project_id", Text, primary_key=True),
     Column("key_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),
-    Column("day", BigInteger, primary_key=True),  # since 1970, in UTC
     Column("requests", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),

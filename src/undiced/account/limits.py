@@ -112,6 +112,7 @@ class Limits:
         with self._database.write() as transaction:
             place = about(transaction, actor, org, project, key)
             _see_right(actor)
+            _lock(transaction, place)
             for measure, capacity in wanted.items():
                 _set(transaction, actor, place, model, measure, capacity)
             return _of(transaction, place)
@@ -166,6 +167,12 @@ def _capacity(name: str, number: int | None) -> int | None:
     raise InvalidRequestError(f"{name} can't be {number}.", remedy=remedy, param=name)
 
 
+def _lock(transaction: Transaction, place: About) -> None:
+    """Lock all that a subject has, in the order in which requests lock them."""
+    here = LIMITS.c.subject_id == place.id
+    transaction.connection.execute(select(LIMITS.c.id).where(here).order_by(LIMITS.c.id).with_for_update()).all()
+
+
 def _set(
     transaction: Transaction, actor: Actor, place: About, model: str, measure: Measure, capacity: int | None
 ) -> None:
@@ -185,10 +192,12 @@ def _set(
         transaction.connection.execute(delete(LIMITS).where(LIMITS.c.id == before.id))
         note(transaction, actor, "limit.remove", place.org.id, before=before)
     elif capacity != before.capacity:
-        level = row["level"]
-        if measure.window_s:
-            level += (capacity - before.capacity) * measure.window_s * 1000
-        values = {"capacity": capacity, "level": level}
+        values = {"capacity": capacity}
+        if measure.window_s:  # what it gained until now it gained as it was
+            window_ms = measure.window_s * 1000
+            bucket = Bucket(before.capacity, window_ms, row["level"], row["updated_ms"]).at(transaction.now_ms)
+            level = bucket.level + (capacity - before.capacity) * window_ms
+            values |= {"level": level, "updated_ms": bucket.updated_ms}
         transaction.connection.execute(update(LIMITS).where(LIMITS.c.id == before.id).values(values))
         note(transaction, actor, "limit.set", place.org.id, before=before, after=replace(before, capacity=capacity))
 

@@ -46,6 +46,10 @@ class Rates:
         million = (prompt - cached) * self.input + cached * self.cached_input + output * self.output
         return half_even(million * permille, MILLION * PERMILLE)
 
+    def worst(self, prompt: int, output: int, permille: int = PERMILLE) -> int:
+        """Nanos for so many tokens, whatever of the prompt is cached."""
+        return max(self.charge(prompt, cached, output, permille) for cached in (0, prompt))
+
     def most_output(self, nanos: int, prompt: int, permille: int = PERMILLE) -> int:
         """Tokens of an answer that an amount covers after a prompt without any cached; -1 if not even that."""
         left = nanos * MILLION * PERMILLE - prompt * max(self.input, self.cached_input) * permille

@@ -16,7 +16,7 @@ from pathlib import Path
 from undiced.account.errors import DatabaseError
 
 _BYTES = 8
-_SLOTS = 8192
+_SLOTS = 65_536
 _ENDING = ".progress"
 
 
@@ -39,20 +39,25 @@ class Progress:
         self._path = progress_of(folder, instance_id)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._file, _SLOTS * _BYTES)
+            self._file = _locked(self._path)
             self._map = mmap.mmap(self._file, _SLOTS * _BYTES)
         except OSError as error:
             raise DatabaseError(
-                f"Cannot write {self._path}: {error.strerror}.", remedy="Make the folder writable."
+                f"Cannot write {self._path}: {error.strerror}.",
+                remedy="Make the folder writable, and room on its disk.",
             ) from None
         self._counts = memoryview(self._map).cast("Q")
-        self._free = list(range(_SLOTS - 1, -1, -1))
+        self._free: list[int] = []  # that were given back
+        self._next = 0  # the first that never was taken
 
     def take(self) -> int | None:
         """A slot, at zero; None if all are taken."""
-        return self._free.pop() if self._free else None
+        if self._free:
+            return self._free.pop()
+        if self._next == _SLOTS:
+            return None
+        self._next += 1
+        return self._next - 1
 
     def store(self, slot: int, tokens: int) -> None:
         """So many tokens of the answer in a slot were handed over."""
@@ -67,9 +72,24 @@ class Progress:
         """Let the file go; it stays where an answer is not settled, for whoever comes next."""
         self._counts.release()
         self._map.close()
-        if len(self._free) == _SLOTS:
+        if len(self._free) == self._next:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
+
+
+def _locked(path: Path) -> int:
+    """A new file, whose name nobody sees before it is locked, and whose bytes no full disk can refuse later."""
+    unnamed = path.with_suffix(".new")
+    file = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.posix_fallocate(file, 0, _SLOTS * _BYTES)
+        unnamed.rename(path)
+    except OSError:
+        unnamed.unlink(missing_ok=True)
+        os.close(file)
+        raise
+    return file
 
 
 class LeftBehind:

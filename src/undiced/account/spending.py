@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, select
 
 from undiced.account.errors import InsufficientCreditError
 from undiced.account.ledger_records import Ask
-from undiced.account.ledger_tables import BUDGETS, CHARGES, REQUESTS
+from undiced.account.ledger_tables import BUDGETS, CHARGES, OPEN, REQUESTS
 from undiced.account.money import shown
 
 if TYPE_CHECKING:
@@ -80,12 +80,14 @@ def first_day(now: int) -> int:
 
 
 def _spent(transaction: Transaction, row: RowMapping, since: int) -> int:
+    """In one statement: between two of them a request that ends would be in neither."""
     name, subject_id = _COLUMNS[row["subject"]], row["subject_id"]
     # the organization stands first in both indexes
     charged = select(func.coalesce(func.sum(CHARGES.c.charge), 0)).where(
         CHARGES.c.org_id == row["org_id"], CHARGES.c[name] == subject_id, CHARGES.c.day >= since
     )
     running = select(func.coalesce(func.sum(REQUESTS.c.reserved), 0)).where(
-        REQUESTS.c.state == "open", REQUESTS.c.org_id == row["org_id"], REQUESTS.c[name] == subject_id
+        OPEN, REQUESTS.c.org_id == row["org_id"], REQUESTS.c[name] == subject_id
     )
-    return sum(int(transaction.connection.execute(query).scalar_one()) for query in (charged, running))
+    both = select(charged.scalar_subquery() + running.scalar_subquery())
+    return int(transaction.connection.execute(both).scalar_one())

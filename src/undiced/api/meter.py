@@ -8,7 +8,7 @@ with the clerk; what a crash leaves open is settled from the progress file.
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,20 +16,25 @@ from dataclasses import astuple, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from undiced.account.errors import DatabaseAwayError, DatabaseError
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
 from undiced.api.standing import BUDGET, MOST_TOKENS, standing_headers
+from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from undiced.account.accounts import Accounts
     from undiced.account.clerk import Clerk
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
+    from undiced.account.ledger import Answer
     from undiced.account.money import Tier
     from undiced.account.progress import Progress
+    from undiced.account.recovery import Watch
     from undiced.api.allowances import AllowanceReader
 
 Admit = Callable[..., Awaitable["Bill"]]
-_log = logging.getLogger("undiced.accounts")
 _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
 
 
@@ -61,6 +66,7 @@ class Bill:
 
     Attributes:
         max_tokens: the most of each answer that is covered. headers: of the response.
+        handed: whether any token was handed over.
     """
 
     max_tokens: int
@@ -68,15 +74,16 @@ class Bill:
     _clerk: Clerk
     _progress: Progress
     _ticket: str
-    _slot: int | None
+    _slot: int
     _learn: tuple[Estimates, str, str]
     _covered: int  # tokens that the limits were charged for
+    handed: bool = False
     _closed: bool = field(default=False)
 
     def told(self, tokens: int) -> None:
         """So many tokens of the answer were handed over."""
-        if self._slot is not None:
-            self._progress.store(self._slot, tokens)
+        self._progress.store(self._slot, tokens)
+        self.handed = self.handed or tokens > 0
         if tokens > self._covered:
             more = max(_TOP_UP_TOKENS, tokens - self._covered)
             self._covered += more
@@ -98,15 +105,17 @@ class Bill:
             return
         self._closed = True
         done, slot = self._clerk.hand_in(outcome), self._slot
-        if slot is not None:  # until the outcome is kept, a crash would be settled from the slot
-            done.add_done_callback(lambda _: self._progress.give(slot))
+        done.add_done_callback(lambda _: self._progress.give(slot))  # until then a crash is settled from the slot
 
 
 class Meter:
     """See the file's head. `allowances`: how limits and balances stand."""
 
-    def __init__(self, clerk: Clerk, estimates: Estimates, progress: Progress, allowances: AllowanceReader) -> None:
-        self._clerk, self._estimates, self._progress, self.allowances = clerk, estimates, progress, allowances
+    def __init__(
+        self, clerk: Clerk, estimates: Estimates, progress: Progress, watch: Watch, allowances: AllowanceReader
+    ) -> None:
+        self._clerk, self._estimates, self._progress, self._watch = clerk, estimates, progress, watch
+        self.allowances = allowances
         self._reader = ThreadPoolExecutor(1, "estimates")
 
     async def admit(self, caller: Caller, wanted: Wanted, *, anthropic: bool = False) -> Bill:
@@ -121,17 +130,13 @@ class Meter:
         most = wanted.max_tokens * wanted.choices
         expected = await self._expected(caller.key_id, wanted, most)
         slot = self._progress.take()
+        if slot is None:
+            raise DatabaseAwayError("Too many answers run at once.", remedy="Try again.", retry_after_s=1.0)
         ask = Ask(
             wanted.request_id, caller.org_id, caller.project_id, caller.key_id, wanted.model, wanted.prompt_tokens,
             wanted.max_tokens, wanted.choices, expected, wanted.tier, slot,
         )  # fmt: skip
-        try:
-            ticket = await asyncio.wrap_future(self._clerk.hand_in(ask))
-        except BaseException:
-            if slot is not None:
-                self._progress.give(slot)
-            raise
-        assert isinstance(ticket, Ticket)
+        ticket = await self._ticket(ask, slot)
         return Bill(
             ticket.max_tokens,
             _headers(ticket, wanted, anthropic=anthropic),
@@ -143,24 +148,56 @@ class Meter:
             min(expected, ticket.max_tokens * wanted.choices),
         )
 
+    async def _ticket(self, ask: Ask, slot: int) -> Ticket:
+        """Let the clerk admit an ask. If it is refused, or nobody waits for it any more, the slot is given back: once
+        the database has no open row of it.
+        """
+        try:
+            done = self._clerk.hand_in(ask)
+        except UndicedError:
+            self._progress.give(slot)
+            raise
+        try:
+            ticket = await asyncio.shield(asyncio.wrap_future(done))
+        except BaseException:
+            done.add_done_callback(partial(self._give_back, slot))
+            raise
+        assert isinstance(ticket, Ticket)
+        return ticket
+
+    def _give_back(self, slot: int, done: Future[Answer]) -> None:
+        ticket = None if done.exception() else done.result()
+        if isinstance(ticket, Ticket):
+            done = self._clerk.hand_in(Outcome(ticket.id, "released", "cancelled"))
+            done.add_done_callback(lambda _: self._progress.give(slot))
+        else:
+            self._progress.give(slot)
+
     def close(self) -> None:
         """Settle what has ended, and let everything go. What still runs is settled by the next process."""
         self._reader.shutdown(cancel_futures=True)
         self.allowances.close()
+        self._watch.close()
         self._clerk.close()
         self._progress.close()
 
     async def _expected(self, key_id: str, wanted: Wanted, most: int) -> int:
-        """Tokens that limits are charged for in advance."""
+        """Tokens that limits are charged for in advance. What the database does not tell is assumed: whether anything
+        runs without it is the clerk's business.
+        """
         estimates, model = self._estimates, wanted.model
         if not estimates.knows(key_id, model):
             loop = asyncio.get_running_loop()
-            estimates.keep(key_id, model, await loop.run_in_executor(self._reader, estimates.fetch, key_id, model))
+            with contextlib.suppress(DatabaseAwayError, DatabaseError):
+                estimates.keep(key_id, model, await loop.run_in_executor(self._reader, estimates.fetch, key_id, model))
         return min(most, estimates.expected(key_id, model, most))
 
 
-def open_meter(accounts: Accounts, instance_id: str) -> Meter:
+def open_meter(accounts: Accounts, instance_id: str, *, allow: bool = False) -> Meter:
     """A meter for this process, after what dead ones left open is settled. Waits for the database and the disk.
+
+    Args:
+        allow: requests run while the database is away, and are counted later.
 
     Raises:
         DatabaseError: the ledger's folder or the database can't be written. DatabaseAwayError: it does not answer.
@@ -171,17 +208,15 @@ def open_meter(accounts: Accounts, instance_id: str) -> Meter:
     from undiced.account.journal import Journal, journal_of
     from undiced.account.ledger import Ledger
     from undiced.account.progress import Progress
-    from undiced.account.recovery import recover
+    from undiced.account.recovery import Watch, recover, tell
     from undiced.api.allowances import AllowanceReader
 
-    folder, ledger = ledger_folder(accounts.database), Ledger(accounts.database, instance_id)
-    settled = recover(accounts.database, ledger, folder)
-    if settled:
-        _log.warning("The ledger settled %d requests that processes left open when they died.", settled)
+    database, folder = accounts.database, ledger_folder(accounts.database)
+    tell(recover(database, folder))
     progress = Progress(folder, instance_id)
-    clerk = Clerk(ledger, Journal(journal_of(folder, instance_id)))
+    clerk = Clerk(Ledger(database, instance_id), Journal(journal_of(folder, instance_id)), allow=allow)
     clerk.start()
-    return Meter(clerk, Estimates(accounts.database), progress, AllowanceReader(accounts.allowances))
+    return Meter(clerk, Estimates(database), progress, Watch(database, folder), AllowanceReader(accounts.allowances))
 
 
 def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admit | None:

@@ -121,10 +121,10 @@ class AnswerResponse(Response):
 
     def _end_bill(self, bill: Bill) -> None:
         """What was handed over counts, and what was computed for a client that left; an answer that failed by our fault
-        before anything of it was handed over does not.
+        before anything of it was handed over does not, nor one of which nothing was computed.
         """
         counts, reason = self.answer.account()
-        if reason == "error" and not (self.form.stream and counts.completion_tokens):
+        if (reason == "error" and not bill.handed) or not (counts.prompt_tokens or counts.completion_tokens):
             bill.release(reason)
         else:
             bill.settle(counts, reason)

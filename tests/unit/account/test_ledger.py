@@ -243,6 +243,33 @@ def test_a_postpaid_balance_may_be_owed(books: Books) -> None:
     books.see_that_it_adds_up()
 
 
+def test_what_began_before_there_was_a_balance_frees_nothing_that_others_reserved(books: Books) -> None:
+    books.price()
+    (before,) = admitted(books, books.ask(prompt=0, most=100))
+    books.accounts.credits.add(OPERATOR, books.org, RATES.charge(0, 0, 100))
+    admitted(books, books.ask(prompt=0, most=100))
+    books.ledger.run([Outcome(before.id, "released", "error")])
+    books.see_that_it_adds_up()
+    refusal(books, books.ask(prompt=0, most=1))
+
+
+def test_a_cached_token_that_costs_more_than_another_is_reserved_for(books: Books) -> None:
+    books.accounts.prices.set(OPERATOR, MODEL, type(RATES)(10**9, 2 * 10**9, 0))
+    books.accounts.credits.add(OPERATOR, books.org, 2 * 10**6)
+    (ticket,) = admitted(books, books.ask(prompt=1000, most=0, expected=0))
+    assert books.balance() == (2 * 10**6, 2 * 10**6)
+    books.ledger.run([Outcome(ticket.id, "settled", "stop", 1000, 1000)])
+    assert books.balance() == (0, 0)
+
+
+def test_a_limit_gains_as_it_was_until_it_is_changed(books: Books) -> None:
+    limits(books, tpm=600)
+    admitted(books, books.ask(prompt=600, expected=0))
+    books.clock.now_ms += 1000
+    limits(books, tpm=6000)
+    assert used(books, "tokens") == 590
+
+
 def test_a_request_is_charged_the_price_that_it_began_under(books: Books) -> None:
     books.price()
     (ticket,) = admitted(books, books.ask())

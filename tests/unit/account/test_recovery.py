@@ -15,7 +15,6 @@ from sqlalchemy import select
 from support.ledgers import Books
 
 from undiced.account.accounts import Accounts
-from undiced.account.ledger import Ledger
 from undiced.account.ledger_tables import REQUESTS
 from undiced.account.recovery import recover
 
@@ -52,7 +51,7 @@ def test_a_killed_process_leaves_each_request_counted_once_with_what_the_client_
     folder.mkdir()
     for _ in range(KILLS):
         got |= lives(books, url, folder, draw.uniform(0.05, 0.6))
-    recover(accounts.database, Ledger(accounts.database, "ins_last"), folder)
+    recover(accounts.database, folder)
     with accounts.database.read() as transaction:
         rows = transaction.connection.execute(select(REQUESTS)).mappings().all()
     assert len(rows) >= KILLS

@@ -87,7 +87,7 @@ def upgrade() -> None:
         _number("permille"),
         sa.Column("price_id", sa.Text),
         _text("held"),
-        *map(_number, ("held_tokens", "reserved", "created_ms")),
+        *map(_number, ("held_tokens", "reserved", "pledged", "created_ms")),
         _number("finished_ms", nullable=True),
         *map(_number, ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")),
         _text("finish_reason"),
@@ -99,17 +99,19 @@ def upgrade() -> None:
     op.create_index("ix_requests_org_id_created_ms", "requests", ["org_id", "created_ms"])
     op.create_index("ix_requests_key_id_model_created_ms", "requests", ["key_id", "model", "created_ms"])
     still_open = sa.text("state = 'open'")
-    op.create_index(
-        "ix_requests_open", "requests", ["instance_id"], sqlite_where=still_open, postgresql_where=still_open
-    )
-    places = ("org_id", "project_id", "key_id", "model")
+    for name in ("instance_id", "org_id"):
+        op.create_index(
+            f"ix_requests_open_{name}", "requests", [name], sqlite_where=still_open, postgresql_where=still_open
+        )
+    places = ("project_id", "key_id", "model")
     sums = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
     op.create_table(
         "charges",
-        *map(_text, places),
+        _text("org_id"),
         _number("day"),
+        *map(_text, places),
         *map(_number, sums),
-        sa.PrimaryKeyConstraint(*places, "day", name="pk_charges"),
+        sa.PrimaryKeyConstraint("org_id", "day", *places, name="pk_charges"),
     )
     op.create_table(
         "entries",
