@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,16 +217,20 @@ def _engine(url: URL) -> Engine:
             connect_args=_ALIVE,
             hide_parameters=True,
         )
-    options = {"timeout": _BUSY_MS / 1000, "check_same_thread": False}
+    options, making = {"timeout": _BUSY_MS / 1000, "check_same_thread": False}, threading.Lock()
     engine = sqlalchemy.create_engine(
         url, pool_size=_POOL, pool_timeout=_WAIT_S, connect_args=options, hide_parameters=True
     )
 
     @event.listens_for(engine, "do_connect")
     def private(*_: object) -> None:
-        """A new file is for its owner alone; SQLite gives what it puts beside it the same mode."""
-        with contextlib.suppress(OSError):
-            os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        """A new file is for its owner alone; SQLite gives what it puts beside it the same mode.
+
+        One that is there is never touched: to close a file takes all of this process's locks from it, those of its
+        other connections too (fcntl(2)). Other processes would take the database for unused, and delete its log.
+        """
+        with making, contextlib.suppress(OSError):  # nobody connects to a new one before it is closed
+            os.close(os.open(str(url.database), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @event.listens_for(engine, "connect")
     def prepared(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

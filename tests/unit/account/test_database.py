@@ -6,6 +6,8 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -263,3 +265,18 @@ def test_a_file_of_another_program_is_left_alone(tmp_path: Path, pepper: str) ->
     with closing(sqlite3.connect(place)) as other:
         assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("bookmarks",)]
     assert len(before) == place.stat().st_size
+
+
+def test_a_process_that_leaves_takes_nothing_from_one_with_several_connections(tmp_path: Path, pepper: str) -> None:
+    """The last one to leave deletes the log that is written ahead, so each has to know of the others."""
+    place = tmp_path / "accounts.db"
+    with closing(Accounts(str(place), create=True)) as accounts:
+        with accounts.database.read(), accounts.database.read():
+            pass  # two connections
+        leaves = f"import sqlite3; c = sqlite3.connect({str(place)!r}); c.execute('SELECT 1 FROM facts'); c.close()"
+        subprocess.run([sys.executable, "-c", leaves], check=True)
+        accounts.organizations.create(OPERATOR, "acme")
+        query = "SELECT name FROM organizations"
+        asks = f"import sqlite3; print(sqlite3.connect({str(place)!r}).execute({query!r}).fetchall())"
+        seen = subprocess.run([sys.executable, "-c", asks], check=True, capture_output=True, text=True)
+    assert "acme" in seen.stdout
