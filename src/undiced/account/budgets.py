@@ -4,6 +4,7 @@ refused, or only told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from undiced.account.audit import note
 from undiced.account.ledger_records import Subject
 from undiced.account.ledger_tables import BUDGETS
 from undiced.account.money import MOST_NANOS
+from undiced.account.spending import first_day, spent
 from undiced.account.subjects import About, about
 from undiced.core.errors import InvalidRequestError
 
@@ -87,20 +89,35 @@ class Budgets:
             note(transaction, actor, "budget.remove", place.org.id, before=before)
             return before
 
-    def list(self, actor: Actor, org: str) -> list[BudgetRule]:
+    def state(self, actor: Actor, org: str) -> Sequence[tuple[BudgetRule, int]]:
+        """Those of an organization, each with what was spent in this month and, at the worst, what runs.
+
+        Raises:
+            UnknownNameError. PermissionDeniedError.
+        """
+        with self._database.read() as transaction:
+            since = first_day(transaction.now)
+            return [
+                (rule, spent(transaction, rule.org_id, rule.subject, rule.subject_id, since))
+                for rule in _of(transaction, actor, org)
+            ]
+
+    def list(self, actor: Actor, org: str) -> Sequence[BudgetRule]:
         """Those of an organization.
 
         Raises:
             UnknownNameError. PermissionDeniedError.
         """
         with self._database.read() as transaction:
-            found = reach.organization(transaction, actor, org)
-            actor.need("billing:read")
-            query = (
-                select(BUDGETS).where(BUDGETS.c.org_id == found.id).order_by(BUDGETS.c.subject, BUDGETS.c.subject_id)
-            )
-            rows = transaction.connection.execute(query).mappings()
-            return [BudgetRule(**{**row, "stops": bool(row["stops"])}) for row in rows]
+            return _of(transaction, actor, org)
+
+
+def _of(transaction: Transaction, actor: Actor, org: str) -> list[BudgetRule]:
+    found = reach.organization(transaction, actor, org)
+    actor.need("billing:read")
+    query = select(BUDGETS).where(BUDGETS.c.org_id == found.id).order_by(BUDGETS.c.subject, BUDGETS.c.subject_id)
+    rows = transaction.connection.execute(query).mappings()
+    return [BudgetRule(**{**row, "stops": bool(row["stops"])}) for row in rows]
 
 
 def _place(

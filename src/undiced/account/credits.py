@@ -6,7 +6,7 @@ The first credit makes a balance, and a prepaid one: nothing runs that it does n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
@@ -17,7 +17,8 @@ from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
 from undiced.account.money import MOST_NANOS
 from undiced.account.names import later
-from undiced.account.prices import see_currency
+from undiced.account.prices import USUAL_CURRENCY, known_currency, see_currency
+from undiced.account.purses import Credit, Purse
 from undiced.account.secret_text import new_id
 from undiced.core.errors import InvalidRequestError
 
@@ -64,7 +65,14 @@ class Credits:
         self._database = database
 
     def add(
-        self, actor: Actor, org: str, amount: int, *, currency: str = "USD", expires: int | None = None, why: str = ""
+        self,
+        actor: Actor,
+        org: str,
+        amount: int,
+        *,
+        currency: str = USUAL_CURRENCY,
+        expires: int | None = None,
+        why: str = "",
     ) -> tuple[CreditGrant, Balance]:
         """Add a credit of so many nanos.
 
@@ -110,7 +118,7 @@ class Credits:
             _see_operator(actor)
             before = _balance(transaction, found.id)
             if before is None:
-                currency = transaction.connection.execute(select(WALLETS.c.currency).limit(1)).scalar() or "USD"
+                currency = known_currency(transaction) or USUAL_CURRENCY
                 made = _first(transaction, found.id, currency, prepaid=prepaid)
                 note(transaction, actor, "balance.set", found.id, after=made)
                 return made
@@ -133,10 +141,11 @@ class Credits:
         with self._database.read() as transaction:
             found = reach.organization(transaction, actor, org)
             actor.need("billing:read")
-            return _balance(transaction, found.id, lock=False)
+            stored = _balance(transaction, found.id, lock=False)
+            return None if stored is None else replace(stored, balance=_purse(transaction, stored).balance)
 
     def list(self, actor: Actor, org: str) -> list[CreditGrant]:
-        """Its credits, oldest first.
+        """Its credits, oldest first. Of one that has ended something remains while a running request counts on it.
 
         Raises:
             UnknownNameError. PermissionDeniedError.
@@ -145,7 +154,11 @@ class Credits:
             found = reach.organization(transaction, actor, org)
             actor.need("billing:read")
             query = select(CREDITS).where(CREDITS.c.org_id == found.id).order_by(CREDITS.c.created, CREDITS.c.id)
-            return [CreditGrant(**row) for row in transaction.connection.execute(query).mappings()]
+            stored = _balance(transaction, found.id, lock=False)
+            credits = () if stored is None else _purse(transaction, stored).credits
+            remaining = {one.id: one.remaining for one in credits}
+            rows = transaction.connection.execute(query).mappings()
+            return [CreditGrant(**{**row, "remaining": remaining.get(row["id"], 0)}) for row in rows]
 
 
 def _see_operator(actor: Actor) -> None:
@@ -158,6 +171,18 @@ def _balance(transaction: Transaction, org_id: str, *, lock: bool = True) -> Bal
     query = select(WALLETS).where(WALLETS.c.org_id == org_id)
     row = reach.one(transaction, query.with_for_update() if lock else query)
     return None if row is None else Balance(**{**row, "prepaid": bool(row["prepaid"])})
+
+
+def _purse(transaction: Transaction, stored: Balance) -> Purse:
+    """A balance as of now: without credits whose time has passed, which the next request takes away."""
+    columns = (CREDITS.c.id, CREDITS.c.remaining, CREDITS.c.expires)
+    here = (CREDITS.c.org_id == stored.org_id, CREDITS.c.remaining > 0)
+    order = (CREDITS.c.expires, CREDITS.c.created, CREDITS.c.id)
+    rows = transaction.connection.execute(select(*columns).where(*here).order_by(*order))
+    credits = [Credit(*row) for row in rows]
+    purse = Purse(stored.org_id, stored.prepaid, stored.balance, stored.reserved, credits)
+    purse.expire(transaction.now)
+    return purse
 
 
 def _first(transaction: Transaction, org_id: str, currency: str, *, prepaid: bool) -> Balance:

@@ -16,16 +16,16 @@ from sqlalchemy import delete, insert, select, update
 from undiced.account import reach
 from undiced.account.audit import note
 from undiced.account.bucket import CAPACITY_MOST, Bucket
-from undiced.account.counters import DAY_S
+from undiced.account.counters import DAY_S, Counter
 from undiced.account.errors import PermissionDeniedError
-from undiced.account.ledger_records import Metric, Subject
+from undiced.account.ledger_records import Metric, Standing, Subject
 from undiced.account.ledger_tables import LIMITS
 from undiced.account.secret_text import new_id
 from undiced.account.subjects import About, about
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from sqlalchemy import RowMapping, Select
 
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
@@ -80,9 +80,10 @@ class Limit:
     window_s: int
     capacity: int
 
-    def measures(self, name: str) -> bool:
-        """Whether it is the one that has a name of `MEASURES`."""
-        return MEASURES[name] == Measure(self.metric, self.window_s)
+    @property
+    def name(self) -> str:
+        """What commands and requests call it: by `MEASURES`."""
+        return next(name for name, measure in MEASURES.items() if measure == Measure(self.metric, self.window_s))
 
 
 class Limits:
@@ -145,6 +146,40 @@ class Limits:
             transaction.connection.execute(delete(LIMITS).where(here))
             note(transaction, actor, "limit.remove", found.id, before=before)
             return before
+
+    def state(
+        self, actor: Actor, org: str, *, project: str | None = None, key: str | None = None
+    ) -> Sequence[tuple[Limit, Standing]]:
+        """The same as `list`, each with how it stands now.
+
+        Raises:
+            UnknownNameError. PermissionDeniedError.
+        """
+        with self._database.read() as transaction:
+            place = about(transaction, actor, org, project, key)
+            actor.need("billing:read", place.project_id)
+            rows = transaction.connection.execute(_query(place)).mappings().all()
+            return [(_limit(row), Counter.read(row, transaction.now_ms).standing()) for row in rows]
+
+    def clear(
+        self, actor: Actor, org: str, *, project: str | None = None, key: str | None = None, model: str | None = None
+    ) -> Sequence[Limit]:
+        """Take away all of an organization, or of a project or key of it: for a model ('': for all together), or
+        whatever they are for. Those of what is below it stay. Returns what was taken away.
+
+        Raises:
+            UnknownNameError. PermissionDeniedError.
+        """
+        with self._database.write() as transaction:
+            place = about(transaction, actor, org, project, key)
+            _see_right(actor)
+            ended = [
+                one for one in _of(transaction, place) if one.subject_id == place.id and model in (None, one.model)
+            ]
+            for one in ended:
+                transaction.connection.execute(delete(LIMITS).where(LIMITS.c.id == one.id))
+                note(transaction, actor, "limit.remove", place.org.id, before=one)
+            return ended
 
 
 def _see_right(actor: Actor) -> None:
@@ -223,12 +258,13 @@ def _add(transaction: Transaction, actor: Actor, place: About, model: str, measu
 
 
 def _of(transaction: Transaction, place: About) -> list[Limit]:
-    columns = [column for column in LIMITS.c if column.name not in ("level", "updated_ms")]
+    return [_limit(row) for row in transaction.connection.execute(_query(place)).mappings()]
+
+
+def _query(place: About) -> Select[tuple[object, ...]]:
     here = LIMITS.c.org_id == place.org.id if place.subject == "organization" else LIMITS.c.subject_id == place.id
     order = (LIMITS.c.subject, LIMITS.c.subject_id, LIMITS.c.model, LIMITS.c.metric, LIMITS.c.window_s)
-    return [
-        Limit(**row) for row in transaction.connection.execute(select(*columns).where(here).order_by(*order)).mappings()
-    ]
+    return select(LIMITS).where(here).order_by(*order)
 
 
 def _limit(row: RowMapping) -> Limit:

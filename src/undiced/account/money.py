@@ -7,6 +7,7 @@ is one, so sums are exact and rounded once, half to even.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -77,8 +78,14 @@ def nanos_of(text: str, param: str) -> int:
     return int(Decimal(text) * NANOS)
 
 
-def shown(nanos: int) -> str:
-    """An amount as people read it: at least two decimals, and all that it has."""
+def shown(nanos: int, decimals: int = 2) -> str:
+    """An amount as people read it: at least so many decimals, and all that it has."""
     whole, part = divmod(abs(nanos), NANOS)
-    decimals = f"{part:09d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nanos < 0 else ''}{whole}.{decimals}"
+    digits = f"{part:09d}".rstrip("0").ljust(decimals, "0")
+    return f"{'-' if nanos < 0 else ''}{whole}.{digits}"
+
+
+def column(amounts: Sequence[int]) -> list[str]:
+    """Amounts that stand below each other: all with as many decimals as one of them needs."""
+    most = max((len(shown(one).partition(".")[2]) for one in amounts), default=0)
+    return [shown(one, most) for one in amounts]

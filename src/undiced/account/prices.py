@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from undiced.account.audit import note
 from undiced.account.errors import PermissionDeniedError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MODEL = re.compile(r"[!-~]{1,200}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+USUAL_CURRENCY = "USD"
 _MOST = 10**15  # nanos per million tokens: a million units
 _MOST_PERMILLE = 100_000
 _LATE_S = 300  # a price may begin this long ago: "now", written by hand
@@ -51,7 +52,7 @@ class Prices:
         self._database = database
 
     def set(
-        self, actor: Actor, model: str, rates: Rates, *, currency: str = "USD", valid_from: int | None = None
+        self, actor: Actor, model: str, rates: Rates, *, currency: str = USUAL_CURRENCY, valid_from: int | None = None
     ) -> Price:
         """A price from a time on, now where none is given; the one before it ends then.
 
@@ -59,9 +60,7 @@ class Prices:
             InvalidRequestError: negative or absurd rates, a second currency, a time that has passed or that another
                 price begins at or after. PermissionDeniedError: the actor is not the operator.
         """
-        if actor.org_id is not None:
-            raise PermissionDeniedError("Prices are set by the operator.", remedy="Ask whoever runs the server.")
-        actor.need("orgs:write")
+        _see_operator(actor)
         _see_rates(rates)
         if not _MODEL.fullmatch(model):
             raise InvalidRequestError("This is no name of a model.", remedy="See GET /v1/models.", param="model")
@@ -80,6 +79,29 @@ class Prices:
             transaction.connection.execute(insert(PRICES).values(values | asdict(rates)))
             note(transaction, actor, "price.set", None, after=made)
             return made
+
+    def cancel(self, actor: Actor, model: str) -> Price:
+        """Take back the last price of a model, which has not begun yet; the one before it goes on.
+
+        Raises:
+            InvalidRequestError: there is none. PermissionDeniedError: the actor is not the operator.
+        """
+        _see_operator(actor)
+        with self._database.write() as transaction:
+            last = self._last(transaction, model)
+            if last is None or last.valid_from <= transaction.now:
+                remedy = "A price that has begun stays; set another one from now on."
+                raise InvalidRequestError(f"No price of '{model[:80]}' is to begin.", remedy=remedy, param="model")
+            transaction.connection.execute(delete(PRICES).where(PRICES.c.id == last.id))
+            note(transaction, actor, "price.cancel", None, before=last)
+            here = (PRICES.c.model == model) & (PRICES.c.valid_until == last.valid_from)
+            transaction.connection.execute(update(PRICES).where(here).values(valid_until=None))
+            return last
+
+    def currency(self) -> str | None:
+        """The one that prices and balances are in; None before the first of them."""
+        with self._database.read() as transaction:
+            return known_currency(transaction)
 
     def list(self, *, past: bool = False) -> list[Price]:
         """Those that are or will be valid, by model and time; `past`: those too that were. Prices are no secret."""
@@ -110,12 +132,22 @@ def see_currency(transaction: Transaction, currency: str) -> None:
     if not _CURRENCY.fullmatch(currency):
         remedy = "Use three capital letters, as USD."
         raise InvalidRequestError(f"'{currency[:20]}' is no currency.", remedy=remedy, param="currency")
-    for table in (PRICES, WALLETS):
-        found = transaction.connection.execute(select(table.c.currency).limit(1)).scalar()
-        if found is not None and found != currency:
-            raise InvalidRequestError(
-                f"Prices and balances here are in {found}.", remedy=f"Use {found}.", param="currency"
-            )
+    found = known_currency(transaction)
+    if found not in (None, currency):
+        raise InvalidRequestError(f"Prices and balances here are in {found}.", remedy=f"Use {found}.", param="currency")
+
+
+def known_currency(transaction: Transaction) -> str | None:
+    """The currency that prices and balances are in, if there is one yet."""
+    queries = (select(table.c.currency).limit(1) for table in (PRICES, WALLETS))
+    found = (transaction.connection.execute(query).scalar() for query in queries)
+    return next((one for one in found if one is not None), None)
+
+
+def _see_operator(actor: Actor) -> None:
+    if actor.org_id is not None:
+        raise PermissionDeniedError("Prices are set by the operator.", remedy="Ask whoever runs the server.")
+    actor.need("orgs:write")
 
 
 def _see_rates(rates: Rates) -> None:

@@ -18,8 +18,6 @@ from undiced.account.ledger_tables import BUDGETS, CHARGES, OPEN, REQUESTS
 from undiced.account.money import shown
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
-
     from undiced.account.database import Transaction
 
 _READ = select(BUDGETS).where(BUDGETS.c.subject_id.in_(bindparam("subjects", expanding=True)))
@@ -47,7 +45,10 @@ class Spending:
         since = first_day(transaction.now)
         self._all = {
             row["subject_id"]: Budget(
-                row["subject"], row["amount"], bool(row["stops"]), _spent(transaction, row, since)
+                row["subject"],
+                row["amount"],
+                bool(row["stops"]),
+                spent(transaction, row["org_id"], row["subject"], row["subject_id"], since),
             )
             for row in rows
         }
@@ -79,15 +80,17 @@ def first_day(now: int) -> int:
     return int(datetime(date.year, date.month, 1, tzinfo=UTC).timestamp()) // 86_400
 
 
-def _spent(transaction: Transaction, row: RowMapping, since: int) -> int:
-    """In one statement: between two of them a request that ends would be in neither."""
-    name, subject_id = _COLUMNS[row["subject"]], row["subject_id"]
+def spent(transaction: Transaction, org_id: str, subject: str, subject_id: str, since: int) -> int:
+    """What a subject has spent since a day, in days since 1970, and what runs may cost at the worst. In one statement:
+    between two of them a request that ends would be in neither.
+    """
+    name = _COLUMNS[subject]
     # the organization stands first in both indexes
     charged = select(func.coalesce(func.sum(CHARGES.c.charge), 0)).where(
-        CHARGES.c.org_id == row["org_id"], CHARGES.c[name] == subject_id, CHARGES.c.day >= since
+        CHARGES.c.org_id == org_id, CHARGES.c[name] == subject_id, CHARGES.c.day >= since
     )
     running = select(func.coalesce(func.sum(REQUESTS.c.reserved), 0)).where(
-        OPEN, REQUESTS.c.org_id == row["org_id"], REQUESTS.c[name] == subject_id
+        OPEN, REQUESTS.c.org_id == org_id, REQUESTS.c[name] == subject_id
     )
     both = select(charged.scalar_subquery() + running.scalar_subquery())
     return int(transaction.connection.execute(both).scalar_one())

@@ -16,13 +16,15 @@ from sqlalchemy import func, select
 
 from undiced.account import reach
 from undiced.account.counters import DAY_S
-from undiced.account.ledger_tables import CHARGES, ENTRIES
+from undiced.account.ledger_tables import CHARGES, ENTRIES, WALLETS
+from undiced.account.prices import known_currency
 from undiced.account.records import Organization
 from undiced.account.subjects import about
+from undiced.account.tables import KEYS, ORGANIZATIONS, PROJECTS
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Table
 
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
@@ -31,14 +33,21 @@ Grouping = Literal["organization", "project", "key", "model", "day"]
 GROUPINGS: Mapping[Grouping, str] = MappingProxyType(
     {"organization": "org_id", "project": "project_id", "key": "key_id", "model": "model", "day": "day"}
 )
+_NAMES: Mapping[Grouping, Table] = MappingProxyType({"organization": ORGANIZATIONS, "project": PROJECTS, "key": KEYS})
 _SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What a group used. `group`: by the names of `GROUPINGS`; a day in days since 1970. `charge`: in nanos."""
+    """What a group used, and what it was charged in nanos.
+
+    Attributes:
+        group: its ids by the names of `GROUPINGS`; a day in days since 1970.
+        names: what people call the organization, the project or the key among them.
+    """
 
     group: Mapping[Grouping, str | int]
+    names: Mapping[Grouping, str]
     requests: int
     prompt_tokens: int
     cached_tokens: int
@@ -49,14 +58,26 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """A month of an organization, in nanos. `paid`: what was added as credit; `expired`: what of it was lost."""
+    """A month of an organization, in nanos of a currency.
+
+    Attributes:
+        currency: None while no price is set and no balance kept. made: when it was written, in Unix seconds.
+        charge: of the lines. paid: what was added as credit. expired: what of it was lost.
+        opening, closing: the balance before and after the month; None if none is kept.
+        taken: what requests that ended in the month took from the balance. Lines count a request by when it began.
+    """
 
     org: Organization
     month: str
+    currency: str | None
+    made: int
     lines: tuple[UsageRow, ...]
     charge: int
     paid: int
     expired: int
+    opening: int | None
+    taken: int
+    closing: int | None
 
 
 class Usage:
@@ -100,9 +121,24 @@ class Usage:
             actor.need("billing:read")
             here = [CHARGES.c.org_id == found.id, CHARGES.c.day >= first, CHARGES.c.day < end]
             lines = _sums(transaction, here, ("project", "model"))
+            before = _entries(transaction, found.id, 0, first * DAY_S)
             entries = _entries(transaction, found.id, first * DAY_S, end * DAY_S)
-        charge = sum(line.charge for line in lines)
-        return Invoice(found, month, tuple(lines), charge, entries.get("credit", 0), -entries.get("expiry", 0))
+            kept = transaction.connection.execute(select(WALLETS.c.org_id).where(WALLETS.c.org_id == found.id)).scalar()
+            currency, now = known_currency(transaction), transaction.now
+        opening, change = sum(before.values()), sum(entries.values())
+        return Invoice(
+            found,
+            month,
+            currency,
+            now,
+            tuple(lines),
+            charge=sum(line.charge for line in lines),
+            paid=entries.get("credit", 0),
+            expired=-entries.get("expiry", 0),
+            opening=None if kept is None else opening,
+            taken=-entries.get("charge", 0),
+            closing=None if kept is None else opening + change,
+        )
 
     def _here(
         self, transaction: Transaction, actor: Actor, org: str | None, project: str | None, key: str | None
@@ -114,6 +150,20 @@ class Usage:
         actor.need("billing:read", place.project_id)
         column = CHARGES.c[{"organization": "org_id", "project": "project_id", "key": "key_id"}[place.subject]]
         return (CHARGES.c.org_id == place.org.id) & (column == place.id)
+
+
+def groupings_of(text: str) -> list[Grouping]:
+    """Groupings by their names, with commas between them.
+
+    Raises:
+        InvalidRequestError: a name that is none, or one twice.
+    """
+    names = [name for name in text.split(",") if name]
+    found = [known for name in names for known in GROUPINGS if known == name]
+    if len(set(found)) < len(names):
+        remedy = f"Use some of {','.join(GROUPINGS)}."
+        raise InvalidRequestError("by names no grouping, or one twice.", remedy=remedy, param="by")
+    return found
 
 
 def month_days(month: str) -> tuple[int, int]:
@@ -133,14 +183,23 @@ def month_days(month: str) -> tuple[int, int]:
 
 def _sums(transaction: Transaction, here: Sequence[ColumnElement[bool]], by: Sequence[Grouping]) -> list[UsageRow]:
     columns = [CHARGES.c[GROUPINGS[name]] for name in by]
-    sums = [func.sum(CHARGES.c[name]) for name in _SUMS]
-    query = select(*columns, *sums).where(*here).group_by(*columns).order_by(*columns)
-    rows = transaction.connection.execute(query).all()
-    return [
-        UsageRow(dict(zip(by, row[: len(by)], strict=True)), *(int(number or 0) for number in row[len(by) :]))
-        for row in rows
-        if row[len(by)]
-    ]
+    sums = [func.sum(CHARGES.c[name]).label(name) for name in _SUMS]
+    summed = select(*columns, *sums).where(*here).group_by(*columns).subquery()
+    joined, named = summed.select(), [name for name in by if name in _NAMES]
+    for name in named:
+        table = _NAMES[name]
+        joined = joined.outerjoin(table, table.c.id == summed.c[GROUPINGS[name]]).add_columns(table.c.name)
+    rows = transaction.connection.execute(joined.order_by(*(summed.c[GROUPINGS[name]] for name in by))).all()
+    return [_row(row, by, named) for row in rows if row[len(by)]]
+
+
+def _row(row: Sequence[str | int | None], by: Sequence[Grouping], named: Sequence[Grouping]) -> UsageRow:
+    end = len(by) + len(_SUMS)
+    group, names = zip(by, row, strict=False), zip(named, row[end:], strict=True)
+    counts = (int(number or 0) for number in row[len(by) : end])
+    return UsageRow(
+        {name: one for name, one in group if one is not None}, {name: str(one) for name, one in names if one}, *counts
+    )
 
 
 def _entries(transaction: Transaction, org_id: str, since: int, until: int) -> dict[str, int]:

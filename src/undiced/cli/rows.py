@@ -13,7 +13,7 @@ import typer
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 _LABEL = 15  # columns
 _WHOLE = ("ID", "KIND", "SECRET", "STATE", "DID", "CREATED", "TIME", "EXPIRES", "LAST USED")  # stay on a line
@@ -26,8 +26,19 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo(folded(printable(text), sys.stderr if err else sys.stdout), err=err)
 
 
-def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) -> None:
-    """A table, or on the error stream what to do where there is no row."""
+def show_rows(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    none: str,
+    *,
+    numbers: Container[str] = (),
+    width: int | None = None,
+) -> None:
+    """A table, or on the error stream what to do where there is no row.
+
+    Args:
+        numbers: columns that are right-aligned and stay on a line. width: columns of text, whatever the terminal has.
+    """
     from rich.table import Table
 
     from undiced.cli.terminal import table_console
@@ -38,10 +49,13 @@ def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], none: str) 
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, no_wrap=column in _WHOLE, overflow="fold")
+        counts = column in numbers
+        whole = counts or column in _WHOLE
+        grid.add_column(column, no_wrap=whole, overflow="fold", justify="right" if counts else "left")
     for row in cells:
         grid.add_row(*row)
-    table_console(markup=False, highlight=False).print(grid)
+    console = table_console(markup=False, highlight=False)
+    console.print(grid, width=width)
 
 
 def show_lines(lines: Iterable[tuple[str, str]]) -> None:

@@ -10,20 +10,18 @@ from undiced.account.credits import Balance, CreditGrant
 from undiced.account.limits import Limit
 from undiced.account.money import Rates
 from undiced.account.prices import Price
-from undiced.account.usage import GROUPINGS, Invoice, UsageRow, month_days
+from undiced.account.usage import Invoice, UsageRow, groupings_of, month_days
 from undiced.api.errors import NotFoundError
 from undiced.api.management.act import Act
 from undiced.api.management.asked import Page
 from undiced.api.management.money_bodies import BudgetOf, NewBudget, NewCredit, NewLimit, NewPrice, Terms
 from undiced.api.management.shapes import shown
-from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from msgspec import Struct
 
-    from undiced.account.usage import Grouping
     from undiced.api.management.act import Answer
     from undiced.api.management.asked import Asked
     from undiced.api.management.shapes import Record
@@ -50,7 +48,7 @@ def _set_limit(asked: Asked) -> Shown:
     found = asked.accounts.limits.set(
         asked.actor, asked.path["org"], {new.limit: new.capacity}, **place, model=new.model
     )
-    return shown(next(one for one in found if one.model == new.model and one.measures(new.limit)))
+    return shown(next(one for one in found if one.model == new.model and one.name == new.limit))
 
 
 def _remove_limit(asked: Asked) -> Shown:
@@ -113,7 +111,12 @@ def _usage(asked: Asked) -> Page:
     since, until = _days(asked)
     place = {"project": asked.query.get("project"), "key": asked.query.get("key")}
     found = asked.accounts.usage.report(
-        asked.actor, asked.path.get("org"), since=since, until=until, by=_groupings(asked), **place
+        asked.actor,
+        asked.path.get("org"),
+        since=since,
+        until=until,
+        by=groupings_of(asked.query.get("by", "")),
+        **place,
     )
     return _whole(found)
 
@@ -132,15 +135,6 @@ def _days(asked: Asked) -> tuple[int, int]:
     most = 1 << 40
     since = asked.number("since", (today - 29) * DAY_S, most) // DAY_S
     return since, -(-asked.number("until", (today + 1) * DAY_S, most) // DAY_S)
-
-
-def _groupings(asked: Asked) -> list[Grouping]:
-    names = [name for name in asked.query.get("by", "").split(",") if name]
-    found = [name for name in GROUPINGS if name in names]
-    if len(found) < len(names):
-        remedy = f"Use some of {','.join(GROUPINGS)}."
-        raise InvalidRequestError("by names no grouping, or one twice.", remedy=remedy, param="by")
-    return found
 
 
 def _shows(name: str, path: str, summary: str, do: Do, makes: type[Record]) -> Act:
