@@ -1,7 +1,7 @@
 """Keyring: what requests' keys are held against, from memory where it can be. Knows no HTTP and no thread.
 
 Whoever owns it looks at the counter of changes every second (`look`, `take`). All callers are forgotten when it moved,
-so a revoked key ends everywhere within `TRUST_S` seconds; without an answer of the database for that long nobody is let
+so a revoked key ends everywhere within `TRUST_S` seconds; without an answer of the database for `trust_s` nobody is let
 in. Digests are remembered, secrets never; a check costs one HMAC and one comparison in constant time.
 """
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRUST_S = 5.0
+OUTAGE_TRUST_S = 3600.0  # where the operator lets known callers in without a database
 _MOST = 100_000  # callers remembered, about 100 MB of them (benchmarks/accounts.py)
 _MOST_UNKNOWN = 10_000  # ids of no key; a flood of them drives no caller out
 _USED_STEP_S = 60  # `last_used` is that coarse
@@ -113,6 +114,9 @@ class Keyring:
     """See the file's head. `fetch`, `look` and `write_used` use the database and may run on any thread; everything else
     belongs to one.
 
+    Attributes:
+        trust_s: what is remembered is believed for so long without an answer of the database.
+
     Args:
         clock: never goes back; tells how old what is remembered is, and how far the database's clock has gone since.
     """
@@ -126,6 +130,7 @@ class Keyring:
     ) -> None:
         self._database = database
         self._pepper = pepper
+        self.trust_s = TRUST_S
         self._clock = clock
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._unknown: OrderedDict[str, None] = OrderedDict()
@@ -137,7 +142,7 @@ class Keyring:
 
     def remembers(self, key_id: str) -> bool:
         """Whether a key can be judged without a `fetch` before."""
-        return (key_id in self._entries or key_id in self._unknown) and self._clock() - self._fresh_s <= TRUST_S
+        return (key_id in self._entries or key_id in self._unknown) and self._clock() - self._fresh_s <= self.trust_s
 
     def judge(self, text: SecretText, kind: Kind) -> Caller:
         """Who holds a key that is remembered.
@@ -148,7 +153,7 @@ class Keyring:
             DatabaseAwayError: it is not remembered, or what is remembered is too old.
         """
         clock = self._clock()
-        if clock - self._fresh_s > TRUST_S:
+        if clock - self._fresh_s > self.trust_s:
             raise _unsure()
         entry = self._entries.get(text.id)
         digest = text.digest(self._pepper)

@@ -26,10 +26,11 @@ _PASSWORD = "PGPASSWORD"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """See the file's head. `sock`: of the management API."""
+    """See the file's head. `sock`: of the management API. `allow`: requests run while the database is away."""
 
     sock: socket.socket
     settings: Settings
+    allow: bool = False
 
     async def open(self, accounts: Accounts, held: contextlib.AsyncExitStack) -> tuple[Guard, Meter, Site]:
         """What lets requests for models in, what counts them, and the management API; what they hold is let go at the
@@ -38,17 +39,20 @@ class Desk:
         Raises:
             DatabaseError: the database can't be written. DatabaseAwayError: it does not answer.
         """
+        from undiced.account.keyring import OUTAGE_TRUST_S
         from undiced.api.management.app import build_management
         from undiced.api.management.office import Office
         from undiced.api.meter import open_meter
         from undiced.api.register import KeyGuard, Register
         from undiced.api.server import Site
 
+        if self.allow:
+            accounts.keyring.trust_s = OUTAGE_TRUST_S
         register, office = Register(accounts), Office(accounts, self.settings)
         held.push_async_callback(register.close)
         held.callback(office.close)
         await register.open()
-        meter = await asyncio.to_thread(open_meter, accounts, register.instance_id)
+        meter = await asyncio.to_thread(open_meter, accounts, register.instance_id, allow=self.allow)
         held.push_async_callback(asyncio.to_thread, meter.close)
         app = build_management(office, self.settings, KeyGuard(register, "management"), __version__)
         return KeyGuard(register, "inference"), meter, Site(app, self.sock, self.settings, office.bodies.budget)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
     from undiced.cli.serving.desk import Desk
 
+Outage = Literal["refuse", "allow"]
 _ADMINS = 64  # connections
 _ADMIN_BODY_BYTES = 64 << 10
 
@@ -47,6 +48,10 @@ class Front:
     ] = False
     admin_host: Annotated[str, typer.Option(help="With --auth: the address of the management API.")] = "127.0.0.1"
     admin_port: Annotated[int, typer.Option(min=0, max=65535, help="With --auth: its port; 0 takes a free one.")] = 8001
+    on_outage: Annotated[
+        Outage,
+        typer.Option(help="With --auth, while its database is away: refuse requests, or allow keys known so far."),
+    ] = "refuse"
     open: Annotated[bool, typer.Option("--open", help="Let others than this machine in without a key.")] = False
     tls_cert: Annotated[Path | None, typer.Option(help="A certificate with its chain, as PEM: speak TLS.")] = None
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's key, as PEM.")] = None
@@ -66,6 +71,9 @@ class Front:
         from undiced.api.key import Lock
         from undiced.api.settings import Settings
 
+        if self.on_outage == "allow" and not self.auth:
+            remedy = "Give --auth, or leave it out."
+            raise InvalidRequestError("--on-outage is about the database of --auth.", remedy=remedy)
         if self.auth and self.api_key is not None:
             remedy = "Leave one out; UNDICED_API_KEY may be the other."
             raise InvalidRequestError("--auth and --api-key are two ways to ask for keys.", remedy=remedy)
@@ -111,4 +119,4 @@ class Front:
 
         hosts = (self.admin_host, *(self.allow_host or ()))
         settings = Settings(hosts, drain_s=self.drain_s, max_connections=_ADMINS, max_body_bytes=_ADMIN_BODY_BYTES)
-        return Desk(bind(self.admin_host, self.admin_port, "admin-"), settings)
+        return Desk(bind(self.admin_host, self.admin_port, "admin-"), settings, allow=self.on_outage == "allow")
