@@ -11,8 +11,8 @@ is ever read or written together that belongs to two steps. `process` is a proce
 wait in the socket, and a turn may read several. Tokens are spread over the streams of a measurement; ratios of the wire
 formats are against the first one. `cpu_us` is processor time of the server process per token.
 
-With `--auth` a second server asks for keys, of which its SQLite database has so many; the two are measured in turn, and
-the ratios are of the second to the first.
+With `--auth` the same server has a second port at which it asks for keys, of which its SQLite database has so many; the
+two ports are measured in turn, and the ratios are of the second to the first.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from pathlib import Path
 import uvloop
 from edge_keys import check_keys, first_tokens, make_accounts, open_guard
 
+from undiced.api.app import build_app
 from undiced.api.deployment import Deployment, ModelCard
-from undiced.api.server import bind, serve
+from undiced.api.server import Site, bind, serve
 from undiced.api.service import Service
 from undiced.api.settings import Settings
 from undiced.engine.backend import Limits
@@ -179,7 +180,9 @@ def run_server(tell: Pipe, link: socket.socket | None, accounts: str | None = No
 
 
 async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | None) -> None:
-    """Serve with the engine at the other end of the link, or with `turns`; `accounts`: whose keys are asked for."""
+    """Serve with the engine at the other end of the link, or with `turns`; `accounts`: whose keys are asked for at
+    a second port.
+    """
     client = EngineClient(EngineSpec())
     supervisor = client._engine  # of a process that is there already
     connection = Connection(supervisor._received, lambda: None)
@@ -189,10 +192,13 @@ async def serve_engine(tell: Pipe, link: socket.socket | None, accounts: str | N
         await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=link)
     settings = Settings()
     service = Service([Deployment(ModelCard("m", 0, CONTEXT, "edge"), client, Words(), Talk(), settings)], settings)
-    sock = bind("127.0.0.1", 0)
+    sock, beside = bind("127.0.0.1", 0), []
     tell.send(sock.getsockname()[1])
-    guard = None if accounts is None else await open_guard(accounts)
-    await serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None, guard=guard)
+    if accounts is not None:
+        app = build_app(service, await open_guard(accounts))
+        beside = [Site(app, bind("127.0.0.1", 0), settings, service.bodies.budget)]
+        tell.send(beside[0].sock.getsockname()[1])
+    await serve(service, sock, on_ready=lambda: tell.send("ready"), on_drain=lambda _: None, beside=beside)
 
 
 def request(path: str, tokens: int, key: str = "", connection: str = "close") -> bytes:
@@ -265,17 +271,17 @@ def measure(port: int, pid: int, engine: str, streams: int, given: Given) -> Non
         print(json.dumps(line), flush=True)
 
 
-def measure_keys(ports: tuple[int, int], pids: tuple[int, int], key: str, streams: int, given: Given) -> None:
-    """Measure a server that asks for keys against one that does not, in turn, and print."""
+def measure_keys(ports: tuple[int, int], pid: int, key: str, streams: int, given: Given) -> None:
+    """Measure a port that asks for keys against one that does not, in turn, and print."""
     for path in given.paths:
         speeds: tuple[list[float], list[float]] = ([], [])
         used_s: tuple[list[float], list[float]] = ([], [])
         for at in range(given.rounds):
             for which in (0, 1) if at % 2 else (1, 0):
-                before_s = cpu_s(pids[which])
+                before_s = cpu_s(pid)
                 found = read(ports[which], path, streams, given.tokens, key if which else "")
                 speeds[which].append(uvloop.run(found))
-                used_s[which].append(cpu_s(pids[which]) - before_s)
+                used_s[which].append(cpu_s(pid) - before_s)
         line = {
             "path": path,
             "streams": streams,
@@ -289,27 +295,22 @@ def measure_keys(ports: tuple[int, int], pids: tuple[int, int], key: str, stream
 
 
 def compare_keys(given: Given, folder: Path) -> None:
-    """Two servers with the engine `turns`, of which one asks for keys."""
+    """A server with the engine `turns` and two ports, of which one asks for keys."""
     url, keys = make_accounts(folder, given.auth, 300)
     print(json.dumps({"keys": given.auth, **uvloop.run(check_keys(url, keys))}), flush=True)
     processes = multiprocessing.get_context("spawn")
     here, there = processes.Pipe()
-    started, ports = [], []
+    server = processes.Process(target=run_server, args=(there, None, url), daemon=True)
+    server.start()
     try:
-        for accounts in (None, url):
-            started.append(processes.Process(target=run_server, args=(there, None, accounts), daemon=True))
-            started[-1].start()
-            ports.append(here.recv())
-            assert here.recv() == "ready"
-        first, second = ports
-        print(json.dumps(uvloop.run(first_tokens(first_token, (first, second), keys[0], 400))), flush=True)
-        pids = (started[0].pid or 0, started[1].pid or 0)
+        ports = (here.recv(), here.recv())
+        assert here.recv() == "ready"
+        print(json.dumps(uvloop.run(first_tokens(first_token, ports, keys[0], 400))), flush=True)
         for streams in given.streams:
-            measure_keys((first, second), pids, keys[0], streams, given)
+            measure_keys(ports, server.pid or 0, keys[0], streams, given)
     finally:
-        for process in started:
-            process.terminate()
-            process.join()
+        server.terminate()
+        server.join()
 
 
 def main() -> None:
