@@ -14,10 +14,13 @@ import openai
 import pytest
 from folders import make_folder
 from live import Server, running
+from openai.types.admin.organization import UsageCompletionsResponse
+from openai.types.admin.organization.usage_completions_response import Data as Bucket
 from sqlalchemy import update
 from support.installation import OPERATOR, Installation, installed
 
 from undiced.account.ledger_tables import LIMITS
+from undiced.account.money import Rates
 
 pytestmark = pytest.mark.wire
 ASK = [{"role": "user", "content": "hi"}]
@@ -57,6 +60,59 @@ def ask(server: Server, house: Installation, request: pytest.FixtureRequest) -> 
         else:
             last = held.enter_context(anthropic.Anthropic(base_url=server.url, api_key=key))
             yield (lambda n: last.with_options(max_retries=n).messages.create(**fields), anthropic.RateLimitError)
+
+
+def test_openais_client_reads_usage_and_costs(server: Server, house: Installation) -> None:
+    house.accounts.limits.set(OPERATOR, "globex", {"rpm": 100})
+    house.accounts.prices.set(OPERATOR, server.model, Rates(10**9, 10**9, 2 * 10**9))
+    began, key, rest = int(time.time()), house.fresh("globex"), house.fresh("globex")[1]
+    used = [0, 0]
+    for text in (key[1], key[1], rest):
+        with openai.OpenAI(base_url=server.v1, api_key=text) as client:
+            made = client.chat.completions.create(model=server.model, messages=ASK, max_tokens=3)
+        assert made.usage is not None
+        used = [used[0] + made.usage.prompt_tokens, used[1] + made.usage.completion_tokens]
+    base = server.management.replace("/management", "")
+    with openai.OpenAI(base_url=base, api_key="none", admin_api_key=house.key("globex", "management")) as admin:
+        read = admin.admin.organization.usage
+        for width in ("1m", "1h", "1d"):
+            page = until(lambda w=width: read.completions(start_time=began, bucket_width=w), 3)
+            assert [row for bucket in page.data for row in counted(bucket)] == [(3, *used)], width
+            assert not page.has_more
+        split = read.completions(start_time=began, group_by=["api_key_id", "model"], api_key_ids=[key[0].id])
+        (row,) = split.data[0].results
+        assert (row.api_key_id, row.model, row.num_model_requests) == (key[0].id, server.model, 2)
+        first = read.completions(start_time=began - 2 * 86_400, limit=1)
+        assert (first.has_more, first.data[0].results) == (True, [])
+        seen, page = [first], first
+        while page.next_page is not None:
+            page = read.completions(start_time=began - 2 * 86_400, limit=1, page=page.next_page)
+            seen.append(page)
+        assert len(seen) >= 3 and seen[-1].data[0].end_time > time.time()
+        costs = read.costs(start_time=began, group_by=["line_item"])
+        (cost,) = [row for bucket in costs.data for row in bucket.results]
+        assert (cost.line_item, cost.amount.currency) == (server.model, "usd")
+        assert cost.amount.value == pytest.approx((used[0] * 1000 + used[1] * 2000) / 1e9)
+        with pytest.raises(openai.BadRequestError, match="group_by"):
+            read.completions(start_time=began, group_by=["user_id"])
+
+
+def counted(bucket: Bucket) -> list[tuple[int, int, int]]:
+    """Requests and tokens of its results."""
+    assert bucket.object == "bucket" and bucket.start_time < bucket.end_time
+    rows = [row for row in bucket.results if row.object == "organization.usage.completions.result"]
+    assert rows == bucket.results
+    return [(row.num_model_requests, row.input_tokens, row.output_tokens) for row in rows]
+
+
+def until(read: Callable[[], UsageCompletionsResponse], requests: int) -> UsageCompletionsResponse:
+    """What is read once so many requests are settled: an answer may be read before it is."""
+    for _ in range(200):
+        page = read()
+        if sum(row[0] for bucket in page.data for row in counted(bucket)) == requests:
+            return page
+        time.sleep(0.01)
+    raise AssertionError("they are not all settled")
 
 
 def drain(house: Installation, left: int = 0) -> None:

@@ -26,6 +26,7 @@ from undiced.account.limits import Limits
 from undiced.account.members import Members
 from undiced.account.organizations import Organizations
 from undiced.account.pepper import VARIABLE, fingerprint, load_pepper
+from undiced.account.periods import Periods
 from undiced.account.prices import Prices
 from undiced.account.projects import Projects
 from undiced.account.tables import FACTS
@@ -67,6 +68,7 @@ class Accounts:
         self.credits = Credits(self.database)
         self.budgets = Budgets(self.database)
         self.usage = Usage(self.database)
+        self.periods = Periods(self.database)
         self.allowances = Allowances(self.database)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 from scripted import Caller, Reply
-from support.installation import Installation, bearer, installed
+from support.installation import OPERATOR, Installation, bearer, installed
 
 from undiced.account.errors import DatabaseError
 from undiced.account.scopes import INFERENCE_SCOPES, MANAGEMENT_SCOPES
@@ -40,7 +40,7 @@ class Client:
             name.replace("_", "-"): text for name, text in headers.items()
         }
         reply = caller(method, path, body, headers=fields, query=query.encode())
-        if path.startswith(ROOT) and reply.status != 405:
+        if path.startswith((ROOT, "/v1/")) and reply.status != 405:
             described(method, path, reply)
         return reply
 
@@ -327,6 +327,31 @@ def test_pages_of_other_sites_have_no_business_here(admin):
         reply = admin(method, f"{ROOT}/orgs", origin="http://evil.example", access_control_request_method="GET")
         assert reply.status == 403 and not [name for name in reply.headers if name.startswith("access-control")]
     assert admin("GET", f"{ROOT}/orgs", host="evil.example").status == 403
+
+
+@pytest.mark.parametrize("path", ["/v1/organization/usage/completions", "/v1/organization/costs"])
+def test_openais_usage_says_what_it_does_not_know_and_shows_nobody_elses(house, app, operator, admin, path):
+    def refused(query: str, by: Client = admin) -> str | None:
+        status, _, param = by.refused("GET", f"{path}?{query}")
+        assert status == 400
+        return param
+
+    assert refused("limit=2") == "start_time"
+    assert refused("start_time=9&end_time=8") == refused("start_time=90000&end_time=86400") == "end_time"
+    assert refused("start_time=9&group_by[]=user_id") == "group_by"
+    assert refused("start_time=9&bucket_width=1w") == "bucket_width"
+    assert refused("start_time=9&limit=181") == "limit"
+    for page in ("page_", "page_86401", "86400", "page_99999999999999"):
+        assert refused(f"start_time=9&page={page}") == "page"
+    assert refused("start_time=9&batch=true") == "batch"
+    assert refused("start_time=9&org=globex") == "org"
+    assert refused("start_time=9&project_ids=nowhere") == "project"
+    assert refused("start_time=9&project_ids=default", operator) == "org"
+    assert operator.get(f"{path}?start_time=9&org=acme&project_ids=default&limit=1")["next_page"] == "page_86400"
+    house.accounts.projects.create(OPERATOR, "acme", f"p{len(path)}")
+    own = Client(app, house.key("acme", "management", project=f"p{len(path)}"))
+    assert own.get(f"{path}?start_time={int(time.time())}")["data"][0]["results"] == []
+    assert refused("start_time=9&project_ids=default", own) == "project"
 
 
 def test_without_the_database_changes_are_made_later(house, app, admin, monkeypatch, caplog):

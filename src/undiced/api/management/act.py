@@ -23,7 +23,8 @@ class Act:
 
     Attributes:
         needs: as of a `Way`. name: for programs that are made from the description; summary: for people.
-        makes: what the answer shows; `many`: a page of a list of it. query: names of its members.
+        makes: what the answer shows; `many`: a page of a list of it.
+        query: names of its members; lists: of those that may be given several times.
         body: what is sent; None for nothing.
         status: of the answer. secret: it shows one, for the only time.
     """
@@ -37,6 +38,7 @@ class Act:
     makes: type[Record]
     body: type[Struct] | None = None
     query: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     many: bool = False
     status: int = 200
     secret: bool = False

@@ -23,6 +23,7 @@ from undiced.api.management.bodies import (
     Rotation,
 )
 from undiced.api.management.money_acts import MONEY_ACTS
+from undiced.api.management.openai_acts import OPENAI_ACTS
 from undiced.api.management.shapes import shown
 from undiced.api.ways import OPEN
 
@@ -243,4 +244,5 @@ ACTS = (
     *_key_acts(_ORG, "", "an organization", "project"),
     *_key_acts(ROOT, "Operator", "the operator"),
     *MONEY_ACTS,
+    *OPENAI_ACTS,
 )

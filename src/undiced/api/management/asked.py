@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from undiced.api.management.shapes import shown
@@ -33,13 +33,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """See the file's head. `body`: None where nothing is sent."""
+    """See the file's head. `lists`: members of the query that may be given several times. `body`: None where nothing is
+    sent.
+    """
 
     accounts: Accounts
     actor: Actor
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Struct | None = None
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def sent(self, kind: type[Body]) -> Body:
         """The body."""
@@ -67,6 +70,12 @@ class Asked:
         if text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most:
             return int(text)
         raise InvalidRequestError(f"{name} is '{text[:40]}'.", remedy=f"Use 1 to {most}.", param=name)
+
+    @property
+    def now(self) -> int:
+        """The database's time, in Unix seconds."""
+        with self.accounts.database.read() as transaction:
+            return transaction.now
 
     @property
     def limit(self) -> int:

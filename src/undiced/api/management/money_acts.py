@@ -130,8 +130,7 @@ def _days(asked: Asked) -> tuple[int, int]:
     month = asked.query.get("month")
     if month is not None:
         return month_days(month)
-    with asked.accounts.database.read() as transaction:
-        today = transaction.now // DAY_S
+    today = asked.now // DAY_S
     most = 1 << 40
     since = asked.number("since", (today - 29) * DAY_S, most) // DAY_S
     return since, -(-asked.number("until", (today + 1) * DAY_S, most) // DAY_S)

@@ -65,7 +65,7 @@ class Office:
         return answer
 
     def _asked(self, act: Act, request: Request, body: bytes) -> Asked:
-        query = _query(act, request)
+        query, lists = _query(act, request)
         if act.body is None and body.strip() not in (b"", b"{}"):
             raise InvalidRequestError("Nothing is sent here.", remedy="Leave the body out.")
         caller: Caller | None = request.scope.get(CALLER)
@@ -74,7 +74,7 @@ class Office:
             Actor(_NOBODY, request_id=request_id, scopes=frozenset()) if caller is None else caller.actor(request_id)
         )
         sent = None if act.body is None else read_body(body, act.body)
-        return Asked(self._accounts, actor, dict(request.path_params), query, sent)
+        return Asked(self._accounts, actor, dict(request.path_params), query, sent, lists)
 
     async def _done(self, act: Act, asked: Asked) -> Page | dict[str, object]:
         """Raises what the accounts raise, as clients shall read it."""
@@ -92,17 +92,24 @@ class Office:
             self._inside -= 1
 
 
-def _query(act: Act, request: Request) -> dict[str, str]:
-    """The members of a query, each known and given once."""
-    given = request.query_params.multi_items()
-    for name, _ in given:
-        if name not in act.query:
-            remedy = f"There are {', '.join(act.query)}." if act.query else "Leave it out."
+def _query(act: Act, request: Request) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """The members of a query, each known and given once; and those that may be given several times, whose names clients
+    write with or without `[]`.
+    """
+    query: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
+    for name, value in request.query_params.multi_items():
+        if (plain := name.removesuffix("[]")) in act.lists:
+            lists[plain] = (*lists.get(plain, ()), value)
+        elif name not in act.query:
+            known = ", ".join((*act.query, *act.lists))
+            remedy = f"There are {known}." if known else "Leave it out."
             raise InvalidRequestError(f"{name[:64]} is not known here.", remedy=remedy, param=name[:64])
-    query = dict(given)
-    if len(query) < len(given):
-        raise InvalidRequestError("A member of the query is given twice.", remedy="Send it once.")
-    return query
+        elif name in query:
+            raise InvalidRequestError("A member of the query is given twice.", remedy="Send it once.")
+        else:
+            query[name] = value
+    return query, lists
 
 
 def _unknown(error: UnknownNameError, act: Act, asked: Asked) -> InvalidRequestError:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from undiced.account.periods import WIDTHS
 from undiced.account.usage import GROUPINGS
 from undiced.api.management.acts import ACTS
 from undiced.api.management.asked import PAGE_MOST, PAGE_USUAL
 from undiced.api.management.bodies import BODIES
+from undiced.api.management.openai_acts import BUCKETS, COST_BUCKETS
 from undiced.api.management.shapes import OBJECTS
 from undiced.api.openapi import ERROR, SCHEMES, anything
 from undiced.api.ways import OPEN
@@ -26,6 +28,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "integer", "minimum": 1}
 _SWITCH: Schema = {"enum": ["true", "false"]}
+_MOST = ", ".join(f"{most} of {width}" for width, (_, most) in BUCKETS.items())
 _QUERY: dict[str, tuple[str, Schema]] = {
     "limit": ("Most objects.", {"type": "integer", "minimum": 1, "maximum": PAGE_MOST, "default": PAGE_USUAL}),
     "after": ("What follows the object of this id (of the audit: of this `seq`).", _TEXT),
@@ -37,6 +40,20 @@ _QUERY: dict[str, tuple[str, Schema]] = {
     "until": ("Up to this time, in Unix seconds; now by default.", _NUMBER),
     "month": ("A month instead, in UTC, as 2026-11.", _TEXT),
     "by": (f"What it is told apart by: some of {','.join(GROUPINGS)}.", _TEXT),
+}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_OF_OPENAI: dict[str, tuple[str, Schema]] = {  # of the acts whose shapes are OpenAI's
+    "start_time": ("From the bucket on that holds this time, in Unix seconds.", _NUMBER),
+    "end_time": ("Up to this time, in Unix seconds; now by default.", _NUMBER),
+    "bucket_width": ("Minutes, hours or days, in UTC; of costs days alone.", {"enum": list(WIDTHS), "default": "1d"}),
+    "limit": (f"Most buckets, up to {_MOST}; of costs {COST_BUCKETS[1]}.", _NUMBER),
+    "page": ("`next_page` of the page before.", _TEXT),
+    "org": ("Of this organization alone, by name or id; for keys of the operator.", _TEXT),
+    "project_ids": ("Of these projects alone.", _TEXTS),
+    "api_key_ids": ("Of these keys alone.", _TEXTS),
+    "models": ("Of these models alone.", _TEXTS),
+    "line_items": ("Of these models alone.", _TEXTS),
+    "group_by": ("What it is told apart by: project_id, api_key_id, and model (of costs: line_item).", _TEXTS),
 }
 _PATH = {
     "org": "An organization, by name or id.",
@@ -76,7 +93,7 @@ def _operation(act: Act) -> Schema:
         "summary": act.summary,
         "parameters": [
             *(_parameter(name, "path", _PATH[name], _TEXT) for name in _PARAMETER.findall(act.path)),
-            *(_parameter(name, "query", *_QUERY[name]) for name in act.query),
+            *(_parameter(name, "query", *_member(act, name)) for name in (*act.query, *act.lists)),
         ],
         "responses": _answers(str(act.status), shown),
     }
@@ -88,6 +105,10 @@ def _operation(act: Act) -> Schema:
         content = {"application/json": {"schema": _ref(act.body.__name__)}}
         told["requestBody"] = {"required": _asks(act), "content": content}
     return told
+
+
+def _member(act: Act, name: str) -> tuple[str, Schema]:
+    return _OF_OPENAI.get(name, _QUERY.get(name, ("", {}))) if act.lists else _QUERY[name]
 
 
 def _asks(act: Act) -> bool:

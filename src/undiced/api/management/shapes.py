@@ -10,9 +10,10 @@ from undiced.account.limits import Limit
 from undiced.account.prices import Price
 from undiced.account.records import AuditEntry, Invitation, Key, Member, Organization, Project
 from undiced.account.usage import Invoice, UsageRow
+from undiced.api.management.openai_shapes import CostsPage, UsagePage
 
 Money = Limit | BudgetRule | CreditGrant | Balance | Price | UsageRow | Invoice
-Record = Organization | Project | Member | Key | Invitation | AuditEntry | Money
+Record = Organization | Project | Member | Key | Invitation | AuditEntry | Money | UsagePage | CostsPage
 OBJECTS: dict[type[Record], str] = {
     Organization: "organization",
     Project: "project",
@@ -27,6 +28,8 @@ OBJECTS: dict[type[Record], str] = {
     Price: "price",
     UsageRow: "usage",
     Invoice: "invoice",
+    UsagePage: "page",
+    CostsPage: "page",
 }
 
 
