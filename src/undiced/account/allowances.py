@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from undiced.account import reach
 from undiced.account.counters import Counter
-from undiced.account.credits import Balance
+from undiced.account.credits import Balance, balance_now
 from undiced.account.ledger_records import Standing
-from undiced.account.ledger_tables import LIMITS, WALLETS
+from undiced.account.ledger_tables import LIMITS
 from undiced.account.spending import Budget, Spending
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ class Allowances:
         """
         subjects = (org_id, project_id, key_id)
         with self._database.read() as transaction:
-            row = reach.one(transaction, select(WALLETS).where(WALLETS.c.org_id == org_id))
-            balance = None if row is None else Balance(**{**row, "prepaid": bool(row["prepaid"])})
+            balance = balance_now(transaction, org_id)
             budgets = Spending(transaction, subjects).of(subjects)
             return Allowance(_limits(transaction, subjects), balance, tuple(budgets))
 

@@ -141,8 +141,7 @@ class Credits:
         with self._database.read() as transaction:
             found = reach.organization(transaction, actor, org)
             actor.need("billing:read")
-            stored = _balance(transaction, found.id, lock=False)
-            return None if stored is None else replace(stored, balance=_purse(transaction, stored).balance)
+            return balance_now(transaction, found.id)
 
     def list(self, actor: Actor, org: str) -> list[CreditGrant]:
         """Its credits, oldest first. Of one that has ended something remains while a running request counts on it.
@@ -171,6 +170,12 @@ def _balance(transaction: Transaction, org_id: str, *, lock: bool = True) -> Bal
     query = select(WALLETS).where(WALLETS.c.org_id == org_id)
     row = reach.one(transaction, query.with_for_update() if lock else query)
     return None if row is None else Balance(**{**row, "prepaid": bool(row["prepaid"])})
+
+
+def balance_now(transaction: Transaction, org_id: str) -> Balance | None:
+    """What an organization has; None if it has no balance. Credit whose time has passed is not counted."""
+    stored = _balance(transaction, org_id, lock=False)
+    return None if stored is None else replace(stored, balance=_purse(transaction, stored).balance)
 
 
 def _purse(transaction: Transaction, stored: Balance) -> Purse:

@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 
 from undiced.account import reach
 from undiced.account.counters import DAY_S
-from undiced.account.ledger_tables import CHARGES, ENTRIES, WALLETS
+from undiced.account.credits import balance_now
+from undiced.account.ledger_tables import CHARGES, ENTRIES
 from undiced.account.prices import known_currency
 from undiced.account.records import Organization
 from undiced.account.subjects import about
@@ -123,9 +124,13 @@ class Usage:
             lines = _sums(transaction, here, ("project", "model"))
             before = _entries(transaction, found.id, 0, first * DAY_S)
             entries = _entries(transaction, found.id, first * DAY_S, end * DAY_S)
-            kept = transaction.connection.execute(select(WALLETS.c.org_id).where(WALLETS.c.org_id == found.id)).scalar()
+            balance = balance_now(transaction, found.id)
             currency, now = known_currency(transaction), transaction.now
-        opening, change = sum(before.values()), sum(entries.values())
+        opening = sum(before.values())
+        closing = opening + sum(entries.values())
+        expired = -entries.get("expiry", 0)
+        if balance is not None and first <= now // DAY_S < end:  # what has ended is taken away with the next request
+            expired, closing = expired + closing - balance.balance, balance.balance
         return Invoice(
             found,
             month,
@@ -134,10 +139,10 @@ class Usage:
             tuple(lines),
             charge=sum(line.charge for line in lines),
             paid=entries.get("credit", 0),
-            expired=-entries.get("expiry", 0),
-            opening=None if kept is None else opening,
+            expired=expired,
+            opening=None if balance is None else opening,
             taken=-entries.get("charge", 0),
-            closing=None if kept is None else opening + change,
+            closing=None if balance is None else closing,
         )
 
     def _here(

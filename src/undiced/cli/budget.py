@@ -51,7 +51,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
     with place.opened() as accounts:
         org = org_of(accounts, org)
         found = accounts.budgets.state(operator(), org)
-        calling = Calling.of(accounts, org)
+        calling, currency = Calling.of(accounts, org), accounts.prices.currency()
         names = [calling.words(one.subject, one.subject_id) for one, _ in found]
     if as_json:
         emit([asdict(one) | {"spent": spent} for one, spent in found])
@@ -62,7 +62,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
         (name, *cells, "refused" if one.stops else "told")
         for name, (one, _), cells in zip(names, found, zip(*columns, strict=True), strict=True)
     ]
-    heads = ("OF", "PER MONTH", "SPENT", "LEFT", "BEYOND IT")
+    heads = ("OF", f"{currency or ''} PER MONTH".strip(), "SPENT", "LEFT", "BEYOND IT")
     show_rows(heads, rows, f"No budget: undiced budget set {org} AMOUNT sets one.", numbers=heads[1:4])
 
 

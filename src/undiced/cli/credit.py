@@ -81,7 +81,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
 
     with place.opened() as accounts:
         org = org_of(accounts, org)
-        found = accounts.credits.list(operator(), org)
+        found, currency = accounts.credits.list(operator(), org), accounts.prices.currency()
     if as_json:
         emit([asdict(one) for one in found])
         return
@@ -90,7 +90,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
         (one.id, readable(one.created), readable(one.expires), *cells, one.note)
         for one, cells in zip(found, amounts, strict=True)
     ]
-    columns = ("ID", "CREATED", "EXPIRES", "AMOUNT", "LEFT", "NOTE")
+    columns = ("ID", "CREATED", "EXPIRES", f"{currency} ADDED", "LEFT", "NOTE")
     show_rows(columns, rows, f"No credit: undiced credit add {org} AMOUNT adds some.", numbers=columns[3:5])
 
 
