@@ -18,11 +18,12 @@ from undiced.api.tally import Tally
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from undiced.api.choice import Choice
     from undiced.api.deployment import Deployment
     from undiced.api.metrics import ModelMetrics
+    from undiced.api.organization_metrics import OwnMetrics
     from undiced.api.ports import Running
     from undiced.api.service import Service
     from undiced.serve import Delta, UsageEvent
@@ -86,7 +87,8 @@ class Answer:
             await self._over
             if self._failure is not None:
                 raise self._failure
-            self._metrics.duration.observe(time.perf_counter() - self.started_s)
+            for each in self._figures:
+                each.duration.observe(time.perf_counter() - self.started_s)
         finally:
             self._end()
             self.cancel()
@@ -149,8 +151,15 @@ class Answer:
         return counts, "error" if failed or "error" in reasons else ",".join(sorted(reasons))
 
     @property
-    def _metrics(self) -> ModelMetrics:
-        return self.service.metrics.of(self.deployment.card.id)
+    def own(self) -> OwnMetrics | None:
+        """The metrics of its organization, if it has one."""
+        return self.service.metrics.organizations.of(self.org_id) if self.org_id else None
+
+    @property
+    def _figures(self) -> Iterator[ModelMetrics | OwnMetrics]:
+        yield self.service.metrics.of(self.deployment.card.id)
+        if (own := self.own) is not None:
+            yield own
 
     def _take(self, choice: Choice, found: Delta | UndicedError) -> None:
         """What the engine says of a choice. Whatever goes wrong is this answer's failure, not the engine's."""
@@ -182,7 +191,8 @@ class Answer:
             return
         if not self._told and any(piece.tokens for piece in pieces):
             self._told = True
-            self._metrics.ttft.observe(time.perf_counter() - self.started_s)
+            for each in self._figures:
+                each.ttft.observe(time.perf_counter() - self.started_s)
         if not self._tell(pieces):
             self._pause()
 
@@ -210,6 +220,8 @@ class Answer:
     def _ended(self, choice: Choice, usage: UsageEvent) -> None:
         del self._running[choice.index]
         self.tally.add(usage, choice.fold.reasoning)
+        if (own := self.own) is not None:
+            own.queue.observe(usage.queue_s)
         if usage.finish_reason in ("error", "cancelled"):
             self._failure = self._explain(usage)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.allowances import own_limits
 from undiced.api.anthropic.endpoints import count_tokens, messages
+from undiced.api.caller import CALLER, org_of
 from undiced.api.control import control
 from undiced.api.edge import application
 from undiced.api.embeddings import embeddings
@@ -21,8 +22,10 @@ from undiced.api.ways import ANY_KEY, OPEN, Way
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import Scope
 
     from undiced.api.key import Guard
+    from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
 _COUNTED = frozenset(
@@ -57,11 +60,15 @@ WAYS = (
 def build_app(service: Service, guard: Guard | None = None) -> Starlette:
     """The application that serves a service's models; without another guard its settings say whether there is a key."""
     guard = guard or Lock(service.settings.api_key)
-    requests = service.metrics.requests
+    requests, organizations = service.metrics.requests, service.metrics.organizations
 
-    def count(path: str, status: int) -> None:
-        if path in _COUNTED:
-            requests.labels(path, str(status)).inc()
+    def count(scope: Scope, status: int) -> None:
+        if scope["path"] not in _COUNTED:
+            return
+        requests.labels(scope["path"], str(status)).inc()
+        if org_id := org_of(scope.get(CALLER)):
+            entry: Entry = scope["undiced.entry"]
+            organizations.of(org_id).answered(entry.model, status)
 
     app = application(WAYS, service.settings, guard, described="/docs", count=count)
     app.state.service, app.state.asks, app.state.parts = service, guard.asks, guard.parts

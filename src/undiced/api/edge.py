@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from undiced.api.request_log import Entry
     from undiced.api.settings import Settings
 
-    Count = Callable[[str, int], None]
+    Count = Callable[[Scope, int], None]
 
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = logging.getLogger("undiced.api")
 
 
 def application(
-    ways: Sequence[Way], settings: Settings, guard: Guard, *, described: str, count: Count = lambda path, status: None
+    ways: Sequence[Way], settings: Settings, guard: Guard, *, described: str, count: Count = lambda scope, status: None
 ) -> Starlette:
     """An application behind an edge.
 
     Args:
-        described: the path at which it describes itself. count: told the path and the status of every answer.
+        described: the path at which it describes itself. count: told the request and the status of every answer.
     """
     app = Starlette(
         routes=ways,
@@ -89,7 +89,7 @@ class _Edge:
                 ids = [(name, request_id) for name in names]
                 told = [(name.encode(), value.encode()) for name, value in scope.get(STANDING, {}).items()]
                 message["headers"] = [*message.get("headers", ()), *ids, *told, *verdict.fields]
-                self.count(path, entry.status)
+                self.count(scope, entry.status)
             await send(message)
 
         try:

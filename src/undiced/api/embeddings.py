@@ -86,6 +86,7 @@ async def _metered(
     try:
         vectors = await _vectors(deployment.engine, requests)
         bill.settle(Counts(tokens), "stop")
+        service.metrics.organizations.of(org_of(caller)).charged(deployment.card.id, Counts(tokens))
     finally:
         bill.release("error")
     return vectors

@@ -48,6 +48,11 @@ class Entry:
     began_s: float = field(default_factory=time.perf_counter)
     _written: bool = False
 
+    @property
+    def model(self) -> str:
+        """Whose it is; empty where that is not known."""
+        return str(self.took.get("model", "")) if self.answer is None else self.answer.deployment.card.id
+
     def write(self) -> None:
         """Log it, once: as a warning what failed by our fault, for debugging alone what is routine."""
         if self._written:

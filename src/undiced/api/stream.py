@@ -128,6 +128,8 @@ class AnswerResponse(Response):
             bill.release(reason)
         else:
             bill.settle(counts, reason)
+            if (own := self.answer.own) is not None:
+                own.charged(self.answer.deployment.card.id, counts)
 
     async def _events(self, scope: Scope, send: Send) -> None:
         outlet: Outlet = scope[OUTLET]

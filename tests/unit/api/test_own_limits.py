@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from scripted import Caller, build_caller
 from sqlalchemy import func, select
 from support.installation import OPERATOR, Installation, bearer, installed
@@ -12,6 +13,7 @@ from support.metered import behind_keys, metered
 
 from undiced.account.ledger_tables import REQUESTS
 from undiced.account.money import Rates
+from undiced.api.organization_metrics import MOST, OTHERS, OrganizationMetrics
 from undiced.api.settings import Settings
 from undiced.api.standing import HEADER_NAMES
 from undiced.core.errors import EngineError
@@ -225,6 +227,45 @@ def test_more_than_a_limit_can_ever_hold_is_refused_at_once(house, server):
     limit(house, tpm=5)
     reply = server.post(CHAT, SAY, headers=bearer(house.key()))
     assert (reply.status, reply.json["error"]["param"]) == (400, "max_tokens")
+
+
+def figures(house: Installation, server: Caller) -> dict[str, float]:
+    """What /metrics says of organizations."""
+    text = server("GET", "/metrics", headers=bearer(house.key(scopes=["metrics"]))).body.decode()
+    rows = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("undiced_organization_")]
+    return {name.removeprefix("undiced_organization_"): float(value) for name, value in rows}
+
+
+def test_operators_see_what_each_organization_used_and_how_long_it_waited(house, server):
+    limit(house, "globex", rpm=1)
+    usages, keys = [], [bearer(house.key()), bearer(house.key("globex"))]
+    for key in (*keys, keys[1]):
+        reply = server.post(CHAT, SAY | {"n": 2}, headers=key)
+        usages.append(reply.json.get("usage"))
+    server.post(CHAT, SAY | {"model": "another"}, headers=keys[0])
+    server.post(EMBEDDINGS, {"model": "m", "input": "hi"}, headers=keys[0])
+    found, acme, globex = figures(house, server), house.org_id("acme"), house.org_id("globex")
+    one = f'{{model="m",organization="{acme}"}}'
+    assert found[f"prompt_tokens_total{one}"] == usages[0]["prompt_tokens"] + len("hi")
+    assert found[f"completion_tokens_total{one}"] == usages[0]["completion_tokens"]
+    assert found[f"cached_prompt_tokens_total{one}"] == 3
+    for org, model, code in ((acme, "m", 200), (acme, "", 404), (globex, "m", 200), (globex, "m", 429)):
+        name = f'requests_total{{code="{code}",model="{model}",organization="{org}"}}'
+        assert found[name] == (2 if (org, code) == (acme, 200) else 1), name
+    for name, count in (("queue_seconds", 2), ("time_to_first_token_seconds", 1), ("request_seconds", 1)):
+        assert found[f'{name}_count{{organization="{acme}"}}'] == count
+
+
+def test_series_stay_few_however_many_organizations_there_are():
+    registry = CollectorRegistry()
+    every = OrganizationMetrics(registry, (1.0,))
+    for at in range(MOST + 50):
+        every.of(f"org_{at}").answered("m", 200)
+    text = generate_latest(registry).decode()
+    rows = [line for line in text.splitlines() if line.startswith("undiced_organization_requests_total{")]
+    assert len(rows) == MOST + 1
+    assert f'undiced_organization_requests_total{{code="200",model="m",organization="{OTHERS}"}} 50.0' in rows
+    assert every.of("org_0") is every.of("org_0") is not every.of("org_9999")
 
 
 def test_pages_of_other_sites_may_read_all_these_headers(make):
