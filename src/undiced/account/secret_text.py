@@ -26,6 +26,13 @@ _FORM = re.compile(
     rf"(u[ki]-([0-9A-Za-z]{{{ID_CHARS}}})-[0-9A-Za-z_-]{{{_SECRET_CHARS}}})-([0-9A-Za-z]{{{_CHECK_CHARS}}})"
 )
 
+_WITHIN = re.compile(rf"(u[ki]-[0-9A-Za-z]{{{ID_CHARS}}}-)[0-9A-Za-z_-]{{{_SECRET_CHARS},}}")
+
+
+def masked(text: str) -> str:
+    """A text that may hold keys and invitations, without their secrets: where one was sent at a wrong place."""
+    return _WITHIN.sub(r"\1...", text)
+
 
 def new_id() -> str:
     """Twelve random base62 characters: 71 bits."""

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
+from undiced.account.secret_text import masked
 from undiced.api.anthropic.errors import PATHS
 from undiced.api.call import TAG
 from undiced.api.caller import CALLER
@@ -75,7 +76,7 @@ class _Edge:
             await self.app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given if _CLIENT_ID.fullmatch(given) else new_request_id().encode()
+        request_id = given if _usable(given) else new_request_id().encode()
         scope["undiced.request_id"] = request_id.decode()
         entry: Entry = scope.setdefault("undiced.entry", entry_of(scope, request_id.decode()))
         verdict = self.gate.judge(scope)
@@ -125,6 +126,11 @@ class _Edge:
         if caller is not None:
             scope[TAG] = entry.key = caller.key_id
         return None
+
+
+def _usable(request_id: bytes) -> bool:
+    """Whether a client's id can go into headers and logs; a key can't."""
+    return _CLIENT_ID.fullmatch(request_id) is not None and masked(text := request_id.decode()) == text
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -73,7 +73,8 @@ class Gate:
         self._names = {"localhost", own, f"{own.partition('.')[0]}.local", *patterns}
         self._endings = tuple(pattern[1:] for pattern in patterns if pattern.startswith("*."))
         self._any_host = "*" in patterns
-        self._origins = {_allowed(text) for text in settings.origins}
+        self._origins = {_allowed(text) for text in settings.origins or ()}
+        self._may_allow = settings.origins is not None
         self._any_origin = "*" in self._origins
         self._fields = [*_ALWAYS, (b"vary", b"Origin")] if self._origins - {"*"} else _ALWAYS
 
@@ -89,7 +90,7 @@ class Gate:
         if _place(origin, host):
             return Verdict(self._fields)
         if not self._any_origin and _plain(origin) not in self._origins:
-            return Verdict([*_ALWAYS, (b"vary", b"Origin")], _foreign(origin))
+            return Verdict([*_ALWAYS, (b"vary", b"Origin")], self._foreign(origin))
         return self._shared(scope, read)
 
     def _knows(self, host: str, scope: Scope) -> bool:
@@ -109,7 +110,13 @@ class Gate:
         page = opened and scope["path"] in PAGES and scope["method"] in ("GET", "HEAD")
         if self._any_origin or page or site in (b"none", b"same-origin"):
             return Verdict(self._fields)
-        return Verdict(self._fields, _foreign(""))
+        return Verdict(self._fields, self._foreign(""))
+
+    def _foreign(self, origin: str) -> OriginError:
+        shown = f"'{origin[:100]}'" if origin else "another site"
+        allows = f"--allow-origin {origin[:100]}" if origin else "--allow-origin and its origin"
+        remedy = f"Start it with {allows} to allow them." if self._may_allow else "Use a program that is no web page."
+        return OriginError(f"Pages of {shown} may not use this server.", remedy=remedy, param="origin")
 
     def _shared(self, scope: Scope, read: dict[bytes, bytes]) -> Verdict:
         """A page of another site asks, and may."""
@@ -132,14 +139,6 @@ class Gate:
 def _unknown(host: str) -> HostError:
     remedy = f"Use its address, or start it with --allow-host {host[:100]}."
     return HostError(f"This server is not known as '{host[:100]}'.", remedy=remedy, param="host")
-
-
-def _foreign(origin: str) -> OriginError:
-    shown = f"'{origin[:100]}'" if origin else "another site"
-    remedy = f"--allow-origin {origin[:100]}" if origin else "--allow-origin and its origin"
-    return OriginError(
-        f"Pages of {shown} may not use this server.", remedy=f"Start it with {remedy} to allow them.", param="origin"
-    )
 
 
 def _pattern(text: str) -> str:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from undiced.account.secret_text import masked
 from undiced.api.errors import ClientClosedError
 from undiced.api.page import is_page
 
@@ -29,7 +30,7 @@ class Entry:
     """One request, from its head to the end of its answer.
 
     Attributes:
-        path: as it was sent, without the query, which may hold anything.
+        path: as it was sent, without the secrets of keys, and without the query, which may hold anything.
         status: of the answer; 0 while there is none.
         error: the code of what went wrong, if something did.
         key: the id of the key that it came with, if that is known.
@@ -106,4 +107,4 @@ def entry_of(scope: Scope, request_id: str) -> Entry:
     """The entry of a request that begins now."""
     raw: bytes = scope["raw_path"]
     client = scope.get("client")
-    return Entry(request_id, scope["method"], raw.decode("latin-1"), str(client[0]) if client else "")
+    return Entry(request_id, scope["method"], masked(raw.decode("latin-1")), str(client[0]) if client else "")

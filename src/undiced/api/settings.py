@@ -11,7 +11,8 @@ class Settings:
 
     Attributes:
         hosts: names and addresses that requests may be for, beside this machine's own: `*.` before a name stands for
-            what is below it, `*` for all. origins: of pages that may use the server, beside its own; `*` for all.
+            what is below it, `*` for all. origins: of pages that may use the server, beside its own; `*` for all,
+            None for none at all, whatever the operator says.
         api_key: what every request but those for health and the chat page has to carry; None where nothing is asked.
         max_choices: largest `n`. max_sequences: most sequences (prompts times `n`) in one request. Neither may exceed
             what the engine's queue takes at once: such a request would be sent again for ever.
@@ -39,7 +40,7 @@ class Settings:
     """
 
     hosts: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
+    origins: tuple[str, ...] | None = ()
     api_key: str | None = field(default=None, repr=False)
     max_connections: int = 2048
     max_head_bytes: int = 64 << 10

@@ -326,6 +326,7 @@ def test_pages_of_other_sites_have_no_business_here(admin):
     for method in ("GET", "OPTIONS"):
         reply = admin(method, f"{ROOT}/orgs", origin="http://evil.example", access_control_request_method="GET")
         assert reply.status == 403 and not [name for name in reply.headers if name.startswith("access-control")]
+        assert "--allow-origin" not in reply.json["error"]["message"], "nobody can allow them"
     assert admin("GET", f"{ROOT}/orgs", host="evil.example").status == 403
 
 
@@ -352,6 +353,16 @@ def test_openais_usage_says_what_it_does_not_know_and_shows_nobody_elses(house, 
     own = Client(app, house.key("acme", "management", project=f"p{len(path)}"))
     assert own.get(f"{path}?start_time={int(time.time())}")["data"][0]["results"] == []
     assert refused("start_time=9&project_ids=default", own) == "project"
+
+
+def test_a_key_at_a_wrong_place_is_not_logged(house, admin, caplog):
+    caplog.set_level(logging.DEBUG)
+    secret = house.key()
+    reply = admin("GET", f"{ACME}/keys/{secret}", x_request_id=secret)
+    said = "\n".join(f"{record.getMessage()} {record.__dict__}" for record in caplog.records)
+    assert reply.headers["x-request-id"].startswith("req_")
+    assert secret.split("-", 2)[2] not in said
+    assert f"/keys/{secret[:16]}..." in said
 
 
 def test_without_the_database_changes_are_made_later(house, app, admin, monkeypatch, caplog):

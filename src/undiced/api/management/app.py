@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -36,7 +37,7 @@ def build_management(office: Office, settings: Settings, guard: Guard, version: 
         Way("GET", DESCRIBED, ANY_KEY, describe),
         Way("GET", "/health", OPEN, _health),  # supervisors look at it
     )
-    return application(ways, settings, guard, described=DESCRIBED)
+    return application(ways, replace(settings, origins=None), guard, described=DESCRIBED)
 
 
 async def _health(request: Request) -> Response:
