@@ -80,7 +80,8 @@ class Register:
                 if self._instance is not None:
                     await self._on(self._writer, self._instances.stop, self._instance)
         except Exception as error:  # the server ends, whatever becomes of it
-            _log.warning("the accounts' database did not take the last words: %s", error)
+            why = f"no answer within {_LAST_S:g} s" if isinstance(error, TimeoutError) else error
+            _log.warning("the accounts' database did not take the last words: %s", why)
         for threads in (self._readers, self._watcher, self._writer):
             threads.shutdown(wait=False, cancel_futures=True)
 
