@@ -74,7 +74,7 @@ def nanos_of(text: str, param: str) -> int:
     """
     if not _AMOUNT.fullmatch(text):
         remedy = "Write it as 25 or 0.35, with up to nine decimals."
-        raise InvalidRequestError(f"'{text[:40]}' is no amount.", remedy=remedy, param=param)
+        raise InvalidRequestError(f"{param}: '{text[:40]}' is no amount.", remedy=remedy, param=param)
     return int(Decimal(text) * NANOS)
 
 

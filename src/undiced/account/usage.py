@@ -165,9 +165,11 @@ def groupings_of(text: str) -> list[Grouping]:
     """
     names = [name for name in text.split(",") if name]
     found = [known for name in names for known in GROUPINGS if known == name]
-    if len(set(found)) < len(names):
-        remedy = f"Use some of {','.join(GROUPINGS)}."
-        raise InvalidRequestError("by names no grouping, or one twice.", remedy=remedy, param="by")
+    wrong = [name for at, name in enumerate(names) if name not in found or name in names[:at]]
+    if wrong:
+        told = "named twice" if wrong[0] in found else "nothing that usage is told apart by"
+        remedy = f"Use some of {', '.join(GROUPINGS)}, each once."
+        raise InvalidRequestError(f"'{wrong[0][:40]}' is {told}.", remedy=remedy, param="by")
     return found
 
 

@@ -102,7 +102,9 @@ def _words(price: Price) -> str:
 
     rates = price.rates
     amounts = (money(one, None) for one in (rates.input, rates.cached_input, rates.output))
-    return "{} {} per million tokens, {} cached, {} of answers".format(next(amounts), price.currency, *amounts)
+    return "{} {} per million tokens of prompts, {} of cached ones, {} of answers".format(
+        next(amounts), price.currency, *amounts
+    )
 
 
 @gathered

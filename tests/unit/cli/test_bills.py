@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -11,10 +12,15 @@ from pathlib import Path
 
 import pytest
 from support.account_commands import Typed, rows
+from support.markdown import ROOT, Block, blocks
 from support.screen import seen
 from support.spending import begin, spend
 
 NANOS = 10**9
+DRAWN = re.compile(
+    r"\d{4}-\d\d(-\d\d)?( \d\d:\d\d)?|\b(org_|crd_)?(?=\w*[A-Z0-9])[0-9A-Za-z]{12}\b"
+)  # dates, and ids, which differ each time
+KEPT = re.compile(r"KEY=\$\((.*)\)")
 NOVEMBER = int(datetime(2026, 11, 5, 12, tzinfo=UTC).timestamp())
 
 
@@ -26,14 +32,45 @@ def key(acme: Typed) -> str:
     return acme("key create --name page --project web --json").json["id"]
 
 
+def test_the_page_s_session_shows_what_the_page_says(acme: Typed, place: Path) -> None:
+    acme("project create web")
+    setting, _, reading = blocks_of("## Limits, prices and bills")
+    shown_as_told(acme, setting)
+    (key,) = acme("key list --json").json
+    spend(str(place), key["id"], 35, 0, 22, model="smollm2-135m")
+    shown_as_told(acme, reading)
+
+
+def blocks_of(section: str) -> list[Block]:
+    """The blocks of a section of the accounts' page."""
+    page = (ROOT / "docs" / "accounts.md").read_text().split(section, 1)[1].split("\n## ", 1)[0]
+    return [block for block in blocks(ROOT / "docs" / "accounts.md") if block.text in page]
+
+
+def shown_as_told(typed: Typed, block: Block) -> None:
+    """Each command of a block shows what stands below it, but for dates, ids and secrets."""
+    for command, shown in block.commands():
+        kept = KEPT.fullmatch(command)
+        said = typed(
+            (kept[1] if kept else command).removeprefix("undiced ").replace("2026-11", month(int(time.time())))
+        )
+        assert said.status == 0, said.err
+        assert plain(said.err if kept else said.out + said.err) == plain(shown), command
+
+
+def plain(text: str) -> list[str]:
+    """Lines without what differs each time."""
+    return [DRAWN.sub("#", line.rstrip()) for line in text.splitlines() if line.strip()]
+
+
 def month(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
 
 
 def test_prices_are_set_exactly_and_the_one_before_ends(typed: Typed) -> None:
     said = typed("price set m --input 0.000000001 --output 123456.789 --batch 0.4 --priority 2")
-    assert said.out == "m costs 0.000000001 USD per million tokens, 0.000000001 cached, 123456.789 of answers, " \
-        "from now on.\n"  # fmt: skip
+    assert said.out == "m costs 0.000000001 USD per million tokens of prompts, 0.000000001 of cached ones, " \
+        "123456.789 of answers, from now on.\n"  # fmt: skip
     (first,) = typed("price list --json").json
     assert first["rates"] == {
         "input": 1, "cached_input": 1, "output": 123_456_789_000_000,
@@ -221,7 +258,7 @@ def test_a_request_over_the_turn_of_the_month_is_told(acme: Typed, place: Path, 
 
 
 REFUSED = [
-    ("price set m --input -1 --output 1", 2, "'-1' is no amount"),
+    ("price set m --input -1 --output 1", 2, "--input: '-1' is no amount"),
     ("price set m --input 1e3 --output 1", 2, "is no amount"),
     ("price set m --input 0.0000000001 --output 1", 2, "nine decimals"),
     ("price set m --input 0.1", 2, "--output"),
@@ -248,8 +285,8 @@ REFUSED = [
     ("budget remove", 2, "undiced budget list"),
     ("usage nobody", 1, "undiced org list"),
     ("usage --project web", 2, "Name the organization first"),
-    ("usage --by color", 2, "Use some of organization,project,key,model,day"),
-    ("usage --by day --by day", 2, "one twice"),
+    ("usage --by color", 2, "Use some of organization, project, key, model, day, each once"),
+    ("usage --by day --by day", 2, "'day' is named twice"),
     ("usage --since yesterday", 2, "Give one as 2026-11-01, or 7d"),
     ("usage --since 36h", 2, "is no day"),
     ("usage --since 2026-11-02 --until 2026-11-01", 2, "an earlier --since"),
