@@ -6,12 +6,18 @@ holds would not survive a power cut: nobody needs it then.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 FOLDER = "TESTS_POSTGRES"  # where it lies; set for the processes of a run
 REQUIRED = "TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
@@ -38,6 +44,47 @@ def started() -> str:
         if not folder.exists():
             _start(programs, folder)
     return str(folder)
+
+
+class Own:
+    """A server of one test, that is killed and started again, and loses no commit by that. `url`: of its database."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder = programs, folder
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+
+    def start(self) -> None:
+        """Start it, perhaps after a kill."""
+        self._control("-w", "-t", "60", "-l", str(self._folder / "log"), "-o", f"{_OPTIONS} -k {self._folder}", "start")
+
+    def kill(self) -> None:
+        """SIGKILL its first process; the others see that it is gone, and end."""
+        process = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(process, signal.SIGKILL)
+        while Path(f"/proc/{process}").exists():
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it."""
+        self._control("-m", "immediate", "-w", "stop")
+
+    def _control(self, *words: str) -> None:
+        _run(self._folder, self._programs / "pg_ctl", "-D", str(self._folder / "data"), *words)
+
+
+@contextlib.contextmanager
+def own() -> Iterator[Own]:
+    """A server of one test alone; skips or fails it where PostgreSQL is not installed."""
+    programs, folder = _programs(), Path(tempfile.mktemp(prefix="u", dir="/tmp"))
+    if programs is None:
+        (pytest.fail if REQUIRED in os.environ else pytest.skip)(MISSING)
+    _start(programs, folder)
+    made = Own(programs, folder)
+    try:
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder)
 
 
 def stop() -> None:
