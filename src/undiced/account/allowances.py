@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from undiced.account.absences import Absences
 from undiced.account.counters import Counter
 from undiced.account.credits import Balance, balance_now
 from undiced.account.ledger_records import Standing
@@ -49,7 +50,7 @@ class Allowances:
         subjects = (org_id, project_id, key_id)
         with self._database.read() as transaction:
             balance = balance_now(transaction, org_id)
-            budgets = Spending(transaction, subjects).of(subjects)
+            budgets = Spending(transaction, Absences(), subjects).of(subjects)
             return Allowance(_limits(transaction, subjects), balance, tuple(budgets))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select
 
 from undiced.account import reach
 from undiced.account.audit import note
+from undiced.account.changes import raise_counter
 from undiced.account.ledger_records import Subject
 from undiced.account.ledger_tables import BUDGETS
 from undiced.account.money import MOST_NANOS
@@ -71,6 +72,7 @@ class Budgets:
             transaction.connection.execute(delete(BUDGETS).where(BUDGETS.c.subject_id == place.id))
             values = {column.name: getattr(after, column.name) for column in BUDGETS.c} | {"stops": int(stops)}
             transaction.connection.execute(insert(BUDGETS).values(values))
+            raise_counter(transaction)
             note(transaction, actor, "budget.set", place.org.id, before=before, after=after)
             return after
 

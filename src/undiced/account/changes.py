@@ -1,12 +1,12 @@
-"""The counter of changes: raised by whatever changes what callers may do, in the same transaction. Whoever remembers
-callers looks at it and forgets them when it moved.
+"""The counter of changes: raised by whatever changes what callers may do and what binds them, in the same transaction.
+Whoever remembers some of that looks at it and forgets it when it moved.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Integer, Text, cast, select, update
+from sqlalchemy import Integer, Text, cast, literal_column, select, update
 
 from undiced.account.tables import FACTS
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from undiced.account.database import Transaction
 
 _NAME = "changes"
-_COUNTER = select(FACTS.c.value).where(FACTS.c.name == _NAME)
+COUNTER = select(FACTS.c.value).where(FACTS.c.name == literal_column(f"'{_NAME}'"))
 
 
 def raise_counter(transaction: Transaction) -> None:
@@ -25,4 +25,4 @@ def raise_counter(transaction: Transaction) -> None:
 
 def counter(transaction: Transaction) -> int:
     """What the counter says."""
-    return int(transaction.connection.execute(_COUNTER).scalar_one())
+    return int(transaction.connection.execute(COUNTER).scalar_one())

@@ -18,19 +18,30 @@ from undiced.account.bucket import Bucket
 from undiced.account.errors import ConcurrencyExceededError, LimitExceededError, RequestsExceededError
 from undiced.account.ledger_records import Ask, Metric, Outcome, Standing, Subject
 from undiced.account.ledger_tables import LIMITS
+from undiced.account.statements import ListStatement, Statement, among
 from undiced.core.errors import InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.expression import ClauseElement
+
+    from undiced.account.absences import Absences
 
 DAY_S = 86_400
-_HERE = or_(
-    LIMITS.c.subject_id.in_(bindparam("subjects", expanding=True)), LIMITS.c.id.in_(bindparam("ids", expanding=True))
+
+
+def _of(subjects: int, ids: int) -> ClauseElement:
+    here = or_(among(LIMITS.c.subject_id, 0, subjects), among(LIMITS.c.id, 1, ids))
+    return select(LIMITS).where(here).order_by(LIMITS.c.id).with_for_update()
+
+
+_READ = ListStatement(_of)
+_WRITE = Statement(
+    update(LIMITS)
+    .where(LIMITS.c.id == bindparam("row"))
+    .values(level=bindparam("level"), updated_ms=bindparam("updated_ms"))
 )
-_READ = select(LIMITS).where(_HERE).order_by(LIMITS.c.id).with_for_update()
-_WRITE = update(LIMITS).where(LIMITS.c.id == bindparam("row"))
-_WRITE = _WRITE.values(level=bindparam("level"), updated_ms=bindparam("updated_ms"))
 _WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
 _WORDS: Mapping[str, str] = {"requests": "requests", "tokens": "tokens", "uncached_tokens": "uncached tokens"}
 
@@ -150,14 +161,20 @@ class Counter:
 class Counters:
     """The limits of some subjects, and those that some requests were counted in, locked until the transaction ends."""
 
-    def __init__(self, connection: Connection, subjects: Iterable[str], ids: Iterable[str], now_ms: int) -> None:
+    def __init__(
+        self, connection: Connection, absences: Absences, subjects: Iterable[str], ids: Iterable[str], now_ms: int
+    ) -> None:
         self._connection = connection
-        named = {"subjects": sorted(set(subjects)), "ids": sorted(set(ids))}
-        rows = connection.execute(_READ, named).mappings()
-        self._all = {row["id"]: Counter.read(row, now_ms) for row in rows}
+        self._all: dict[str, Counter] = {}
         self._of: dict[str, list[Counter]] = {}
+        worth, named = absences.worth("limits", subjects), sorted(set(ids))
+        if not worth and not named:
+            return
+        rows = _READ.run(connection, worth, named).mappings()
+        self._all = {row["id"]: Counter.read(row, now_ms) for row in rows}
         for counter in self._all.values():
             self._of.setdefault(counter.subject_id, []).append(counter)
+        absences.learn("limits", worth, self._of)
 
     def see_room(self, ask: Ask) -> None:
         """See that an ask has room in all its limits.
@@ -211,4 +228,4 @@ class Counters:
             if one.changed
         ]
         if changed:
-            self._connection.execute(_WRITE, changed)
+            _WRITE.each(self._connection, changed)

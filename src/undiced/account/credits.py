@@ -13,6 +13,7 @@ from sqlalchemy import insert, select, update
 
 from undiced.account import reach
 from undiced.account.audit import note
+from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
 from undiced.account.money import MOST_NANOS
@@ -194,4 +195,5 @@ def _first(transaction: Transaction, org_id: str, currency: str, *, prepaid: boo
     made = Balance(org_id, currency, prepaid, 0, 0)
     values = {"org_id": org_id, "currency": currency, "prepaid": int(prepaid), "balance": 0, "reserved": 0}
     transaction.connection.execute(insert(WALLETS).values(values))
+    raise_counter(transaction)
     return made

@@ -14,19 +14,24 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from undiced.account.absences import Absences
+from undiced.account.changes import COUNTER
 from undiced.account.counters import DAY_S, Counters
 from undiced.account.errors import InsufficientCreditError, LimitExceededError
 from undiced.account.ledger_records import Ask, Kept, Late, Outcome, Ticket, TopUp, Work
 from undiced.account.ledger_tables import CHARGES, OPEN, REQUESTS
 from undiced.account.purses import Purses
 from undiced.account.spending import Spending
+from undiced.account.statements import ListStatement, Statement, among
 from undiced.account.tariff import Tariff
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from sqlalchemy import RowMapping
 
     from undiced.account.database import Database, Transaction
@@ -34,19 +39,20 @@ if TYPE_CHECKING:
     from undiced.account.money import Rates
 
 Answer = Ticket | UndicedError | None
-_ADD = insert(REQUESTS)
-_READ = select(REQUESTS).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)), OPEN)
-_READ = _READ.order_by(REQUESTS.c.id).with_for_update()
+_ADD = Statement(insert(REQUESTS), [column.name for column in REQUESTS.c if column.name != "finished_ms"])
+_READ = ListStatement(
+    lambda ids: select(REQUESTS).where(among(REQUESTS.c.id, 0, ids), OPEN).order_by(REQUESTS.c.id).with_for_update()
+)
+_COUNTER = Statement(COUNTER)
 _KNOWN = select(REQUESTS.c.id).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)))
 _ROW = REQUESTS.c.id == bindparam("row")
-_HOLD = update(REQUESTS).where(_ROW).values(held=bindparam("held"))
+_HOLD = Statement(update(REQUESTS).where(_ROW).values(held=bindparam("held")))
 _ENDED = (
     "state", "finish_reason", "finished_ms", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens",
     "charge",
 )  # fmt: skip
-_CLOSE = (
-    update(REQUESTS).where(_ROW).values({**{name: bindparam(name) for name in _ENDED}, "reserved": 0, "pledged": 0})
-)
+_NOTHING = dict.fromkeys(("reserved", "pledged"), text("0"))
+_CLOSE = Statement(update(REQUESTS).where(_ROW).values({**{name: bindparam(name) for name in _ENDED}, **_NOTHING}))
 _SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
 _PLACES = ("org_id", "project_id", "key_id", "model")
 
@@ -61,6 +67,7 @@ class Ledger:
     def __init__(self, database: Database, instance_id: str) -> None:
         self._database = database
         self._instance_id = instance_id
+        self._absences = Absences()
 
     def run(self, works: Sequence[Work]) -> list[Answer]:
         """Do all of it, in one transaction: outcomes, then top-ups, then asks in their order.
@@ -72,7 +79,7 @@ class Ledger:
             DatabaseAwayError, DatabaseError: nothing of it was done.
         """
         with self._database.write() as transaction:
-            page = _Page(transaction, works, self._instance_id)
+            page = _Page(transaction, works, self._instance_id, self._absences)
             answers: list[Answer] = [None] * len(works)
             for work in works:
                 if isinstance(work, Outcome):
@@ -104,7 +111,9 @@ class Ledger:
             ids = [one.id for one in late]
             known = set(transaction.connection.execute(_KNOWN, {"ids": ids}).scalars())
             asks = [one.ask for one in late if one.id not in known]
-            page = _Page(replace(transaction, now_ms=min(at_ms, transaction.now_ms)), asks, self._instance_id)
+            page = _Page(
+                replace(transaction, now_ms=min(at_ms, transaction.now_ms)), asks, self._instance_id, self._absences
+            )
             for ask in asks:
                 page.let_in(ask)
             page.write()
@@ -113,19 +122,18 @@ class Ledger:
 class _Page:
     """The rows that one transaction works on."""
 
-    def __init__(self, transaction: Transaction, works: Sequence[Work], instance_id: str) -> None:
+    def __init__(self, transaction: Transaction, works: Sequence[Work], instance_id: str, absences: Absences) -> None:
         self._transaction, self._instance_id = transaction, instance_id
         self._connection = transaction.connection
+        absences.see(int(str(_COUNTER.one(self._connection, {}).scalar_one())))
         asks = [work for work in works if isinstance(work, Ask)]
         self._open = self._rows(sorted({work.id for work in works if not isinstance(work, Ask)}))
         rows = self._open.values()
         subjects = [one for ask in asks for one in (ask.org_id, ask.project_id, ask.key_id)]
-        self._counters = Counters(self._connection, subjects, _limits(rows), transaction.now_ms)
-        self._spending = Spending(transaction, subjects)
-        self._purses = Purses(transaction, [*(ask.org_id for ask in asks), *(row["org_id"] for row in rows)])
-        self._tariff = Tariff(
-            transaction, [ask.model for ask in asks], [row["price_id"] for row in rows if row["price_id"]]
-        )
+        self._counters = Counters(self._connection, absences, subjects, _limits(rows), transaction.now_ms)
+        self._spending = Spending(transaction, absences, subjects)
+        self._purses = Purses(transaction, absences, [*(ask.org_id for ask in asks), *(row["org_id"] for row in rows)])
+        self._tariff = Tariff(transaction, absences, [*(ask.model for ask in asks), *(row["model"] for row in rows)])
         self._new: list[dict[str, object]] = []
         self._held: dict[str, str] = {}
         self._closed: dict[str, dict[str, object]] = {}
@@ -134,7 +142,7 @@ class _Page:
     def _rows(self, ids: Sequence[str]) -> dict[str, RowMapping]:
         if not ids:
             return {}
-        return {row["id"]: row for row in self._connection.execute(_READ, {"ids": ids}).mappings()}
+        return {row["id"]: row for row in _READ.run(self._connection, ids).mappings()}
 
     def admit(self, ask: Ask) -> Ticket | UndicedError:
         """A row for a request, or why there is none."""
@@ -213,22 +221,28 @@ class _Page:
     def write(self) -> None:
         """Store everything."""
         if self._closed:
-            self._connection.execute(_CLOSE, list(self._closed.values()))
+            _CLOSE.each(self._connection, list(self._closed.values()))
         if self._held:
-            self._connection.execute(_HOLD, [{"row": one, "held": held} for one, held in self._held.items()])
+            _HOLD.each(self._connection, [{"row": one, "held": held} for one, held in self._held.items()])
         self._counters.write()
         self._purses.write()
         if self._new:
-            self._connection.execute(_ADD, self._new)
-        for key in sorted(self._sums):
-            self._add(dict(zip((*_PLACES, "day", *_SUMS), (*key, *self._sums[key]), strict=True)))
+            _ADD.each(self._connection, self._new)
+        if self._sums:
+            names = (*_PLACES, "day", *_SUMS)
+            rows = [dict(zip(names, (*key, *self._sums[key]), strict=True)) for key in sorted(self._sums)]
+            _SUM[self._connection.dialect.name].each(self._connection, rows)
 
-    def _add(self, values: dict[str, object]) -> None:
-        """Add to the sums of a day."""
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        row = dialect.insert(CHARGES).values(values)
-        more = {name: CHARGES.c[name] + row.excluded[name] for name in _SUMS}
-        self._connection.execute(row.on_conflict_do_update(index_elements=(*_PLACES, "day"), set_=more))
+
+def _summing(dialect: ModuleType) -> Statement:
+    """Adds to the sums of a day."""
+    row = dialect.insert(CHARGES)
+    more = {name: CHARGES.c[name] + row.excluded[name] for name in _SUMS}
+    upsert = row.on_conflict_do_update(index_elements=(*_PLACES, "day"), set_=more)
+    return Statement(upsert, [column.name for column in CHARGES.c])
+
+
+_SUM = {"sqlite": _summing(sqlite), "postgresql": _summing(postgresql)}
 
 
 def _covered(ask: Ask, free: int, rates: Rates, permille: int) -> Ask:

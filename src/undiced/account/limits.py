@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert, select, update
 from undiced.account import reach
 from undiced.account.audit import note
 from undiced.account.bucket import CAPACITY_MOST, Bucket
+from undiced.account.changes import raise_counter
 from undiced.account.counters import DAY_S, Counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_records import Metric, Standing, Subject
@@ -173,6 +174,7 @@ class Limits:
         with self._database.write() as transaction:
             place = about(transaction, actor, org, project, key)
             _see_right(actor)
+            _lock(transaction, place)
             ended = [
                 one for one in _of(transaction, place) if one.subject_id == place.id and model in (None, one.model)
             ]
@@ -254,6 +256,7 @@ def _add(transaction: Transaction, actor: Actor, place: About, model: str, measu
     columns = [column.name for column in LIMITS.c if column.name not in level]
     values = {**{name: getattr(made, name) for name in columns}, **level}
     transaction.connection.execute(insert(LIMITS).values(values))
+    raise_counter(transaction)
     note(transaction, actor, "limit.set", place.org.id, after=made)
 
 

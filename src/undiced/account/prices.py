@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from undiced.account.audit import note
+from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_tables import PRICES, WALLETS
 from undiced.account.money import Rates
@@ -77,6 +78,7 @@ class Prices:
             made = Price(f"pri_{new_id()}", model, currency, begins, None, rates)
             values = {name: getattr(made, name) for name in ("id", "model", "currency", "valid_from", "valid_until")}
             transaction.connection.execute(insert(PRICES).values(values | asdict(rates)))
+            raise_counter(transaction)
             note(transaction, actor, "price.set", None, after=made)
             return made
 

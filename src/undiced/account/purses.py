@@ -11,27 +11,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BindParameter, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, text, update
 
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
+from undiced.account.statements import ListStatement, Statement, among
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql.expression import ClauseElement
 
+    from undiced.account.absences import Absences
     from undiced.account.database import Transaction
 
 
-_ORGS: BindParameter[str] = bindparam("orgs", expanding=True)
-_READ = select(WALLETS).where(WALLETS.c.org_id.in_(_ORGS)).order_by(WALLETS.c.org_id).with_for_update()
 _END = CREDITS.c.expires
-_CREDITS = (
-    select(CREDITS.c.org_id, CREDITS.c.id, CREDITS.c.remaining, _END)
-    .where(CREDITS.c.org_id.in_(_ORGS), CREDITS.c.remaining > 0)
-    .order_by(CREDITS.c.org_id, _END.is_(None), _END, CREDITS.c.created, CREDITS.c.id)  # what ends first goes first
+
+
+def _of(orgs: int) -> ClauseElement:
+    return select(WALLETS).where(among(WALLETS.c.org_id, 0, orgs)).order_by(WALLETS.c.org_id).with_for_update()
+
+
+def _credits_of(orgs: int) -> ClauseElement:
+    """What ends first goes first."""
+    here = (among(CREDITS.c.org_id, 0, orgs), CREDITS.c.remaining > text("0"))
+    order = (CREDITS.c.org_id, _END.is_(None), _END, CREDITS.c.created, CREDITS.c.id)
+    return select(CREDITS.c.org_id, CREDITS.c.id, CREDITS.c.remaining, _END).where(*here).order_by(*order)
+
+
+_READ, _CREDITS = ListStatement(_of), ListStatement(_credits_of)
+_WRITE = Statement(
+    update(WALLETS)
+    .where(WALLETS.c.org_id == bindparam("row"))
+    .values(balance=bindparam("balance"), reserved=bindparam("reserved"))
 )
-_WRITE = update(WALLETS).where(WALLETS.c.org_id == bindparam("row"))
-_WRITE = _WRITE.values(balance=bindparam("balance"), reserved=bindparam("reserved"))
-_SPEND = update(CREDITS).where(CREDITS.c.id == bindparam("row")).values(remaining=bindparam("remaining"))
+_SPEND = Statement(update(CREDITS).where(CREDITS.c.id == bindparam("row")).values(remaining=bindparam("remaining")))
+_NOTE = Statement(insert(ENTRIES), ("org_id", "at", "kind", "amount", "ref"))
 
 
 @dataclass(slots=True)
@@ -89,11 +103,16 @@ class Purse:
 class Purses:
     """The balances of some organizations, locked until the transaction ends."""
 
-    def __init__(self, transaction: Transaction, orgs: Iterable[str]) -> None:
+    def __init__(self, transaction: Transaction, absences: Absences, orgs: Iterable[str]) -> None:
         self._connection: Connection = transaction.connection
         self._now = transaction.now
         self._entries: list[dict[str, object]] = []
-        rows = self._connection.execute(_READ, {"orgs": sorted(set(orgs))}).mappings().all()
+        self._all: dict[str, Purse] = {}
+        worth = absences.worth("wallets", orgs)
+        if not worth:
+            return
+        rows = _READ.run(self._connection, worth).mappings().all()
+        absences.learn("wallets", worth, (row["org_id"] for row in rows))
         credits = self._credits([row["org_id"] for row in rows])
         self._all = {
             row["org_id"]: Purse(
@@ -124,19 +143,19 @@ class Purses:
         purses = self._all.values()
         if purses:
             rows = [{"row": one.org_id, "balance": one.balance, "reserved": one.reserved} for one in purses]
-            self._connection.execute(_WRITE, rows)
+            _WRITE.each(self._connection, rows)
         if spent := [one for purse in purses for one in purse.credits if one.changed]:
-            self._connection.execute(_SPEND, [{"row": one.id, "remaining": one.remaining} for one in spent])
+            _SPEND.each(self._connection, [{"row": one.id, "remaining": one.remaining} for one in spent])
         if self._entries:
-            self._connection.execute(insert(ENTRIES), self._entries)
+            _NOTE.each(self._connection, self._entries)
 
     def _credits(self, orgs: list[str]) -> dict[str, list[Credit]]:
         """What is left of the organizations' credits, those that end first in front."""
         if not orgs:
             return {}
         found: dict[str, list[Credit]] = {}
-        for org_id, credit_id, remaining, expires in self._connection.execute(_CREDITS, {"orgs": orgs}):
-            found.setdefault(org_id, []).append(Credit(credit_id, remaining, expires))
+        for row in _CREDITS.run(self._connection, orgs).mappings():
+            found.setdefault(row["org_id"], []).append(Credit(row["id"], row["remaining"], row["expires"]))
         return found
 
     def _note(self, org_id: str, kind: str, amount: int, ref: str) -> None:

@@ -18,6 +18,7 @@ from undiced.account.ledger_tables import BUDGETS, CHARGES, OPEN, REQUESTS
 from undiced.account.money import shown
 
 if TYPE_CHECKING:
+    from undiced.account.absences import Absences
     from undiced.account.database import Transaction
 
 _READ = select(BUDGETS).where(BUDGETS.c.subject_id.in_(bindparam("subjects", expanding=True)))
@@ -39,9 +40,14 @@ class Budget:
 class Spending:
     """The budgets of some subjects."""
 
-    def __init__(self, transaction: Transaction, subjects: Iterable[str]) -> None:
+    def __init__(self, transaction: Transaction, absences: Absences, subjects: Iterable[str]) -> None:
+        self._all: dict[str, Budget] = {}
+        worth = absences.worth("budgets", subjects)
+        if not worth:
+            return
         query = _LOCK if transaction.writes else _READ
-        rows = transaction.connection.execute(query, {"subjects": sorted(set(subjects))}).mappings().all()
+        rows = transaction.connection.execute(query, {"subjects": worth}).mappings().all()
+        absences.learn("budgets", worth, (row["subject_id"] for row in rows))
         since = first_day(transaction.now)
         self._all = {
             row["subject_id"]: Budget(

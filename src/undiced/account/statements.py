@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam, false
+
 if TYPE_CHECKING:
-    from sqlalchemy import CursorResult
+    from sqlalchemy import ColumnElement, CursorResult
     from sqlalchemy.engine import Connection, Dialect
     from sqlalchemy.sql.expression import ClauseElement
 
@@ -45,7 +47,7 @@ class Statement:
 
 
 class ListStatement:
-    """A statement about lists of values. `make`: it for lists of such sizes, whose values are named by `names_of`."""
+    """A statement about lists of values. `make`: it for lists of such sizes; see `among`."""
 
     def __init__(self, make: Callable[..., ClauseElement]) -> None:
         self._make = make
@@ -65,9 +67,9 @@ class ListStatement:
         return statement.one(connection, given | values)
 
 
-def names_of(at: int, size: int) -> list[str]:
-    """The names of the values of the list at a place."""
-    return [f"{at}_{place}" for place in range(size)]
+def among(column: ColumnElement[str], at: int, size: int) -> ColumnElement[bool]:
+    """Whether a column has one of the values of the list at a place."""
+    return column.in_([bindparam(f"{at}_{place}") for place in range(size)]) if size else false()
 
 
 def _given(values: Row, order: Sequence[str] | None) -> tuple[object, ...] | dict[str, object]:

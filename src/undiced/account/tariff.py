@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BindParameter, and_, bindparam, or_, select
+from sqlalchemy import bindparam, select
 
 from undiced.account.ledger_tables import PRICES
 from undiced.account.money import Rates
@@ -14,13 +14,11 @@ from undiced.account.money import Rates
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
+    from undiced.account.absences import Absences
     from undiced.account.database import Transaction
 
 FREE = Rates(0, 0, 0)
-_NOW: BindParameter[int] = bindparam("now")
-_VALID = and_(PRICES.c.valid_from <= _NOW, or_(PRICES.c.valid_until.is_(None), PRICES.c.valid_until > _NOW))
-_OF_MODELS = and_(PRICES.c.model.in_(bindparam("models", expanding=True)), _VALID)
-_READ = select(PRICES).where(or_(_OF_MODELS, PRICES.c.id.in_(bindparam("ids", expanding=True))))
+_OF_MODELS = select(PRICES).where(PRICES.c.model.in_(bindparam("models", expanding=True)))
 
 
 def rates_of(row: RowMapping) -> Rates:
@@ -31,10 +29,14 @@ def rates_of(row: RowMapping) -> Rates:
 class Tariff:
     """See the file's head."""
 
-    def __init__(self, transaction: Transaction, models: Iterable[str], ids: Iterable[str]) -> None:
-        now = transaction.now
-        wanted = {"now": now, "models": sorted(set(models)), "ids": sorted(set(ids))}
-        rows = transaction.connection.execute(_READ, wanted).mappings().all()
+    def __init__(self, transaction: Transaction, absences: Absences, models: Iterable[str]) -> None:
+        now, prices = transaction.now, absences.prices
+        wanted = set(models)
+        if new := sorted(wanted - prices.keys()):
+            prices.update({model: [] for model in new})
+            for row in transaction.connection.execute(_OF_MODELS, {"models": new}).mappings():
+                prices[row["model"]].append(row)
+        rows = [row for model in wanted for row in prices[model]]
         self._rates = {row["id"]: rates_of(row) for row in rows}
         self._now: dict[str, str] = {
             row["model"]: row["id"]

@@ -262,6 +262,24 @@ def test_a_cached_token_that_costs_more_than_another_is_reserved_for(books: Book
     assert books.balance() == (0, 0)
 
 
+def test_what_is_set_anew_counts_from_the_next_request_on(books: Books) -> None:
+    """Though the ledger remembers that there was nothing."""
+    admitted(books, books.ask())
+    limits(books, rpm=2)
+    admitted(books, books.ask(), books.ask())
+    refusal(books, books.ask())
+    limits(books, rpm=None)
+    admitted(books, books.ask())
+    books.price()
+    (ticket,) = admitted(books, books.ask())
+    assert books.row(ticket.id)["price_id"] is not None
+    books.accounts.budgets.set(OPERATOR, books.org, 1, project="default")
+    refusal(books, books.ask())
+    books.accounts.budgets.remove(OPERATOR, books.org, project="default")
+    books.accounts.credits.set_prepaid(OPERATOR, books.org, True)
+    refusal(books, books.ask())
+
+
 def test_a_limit_gains_as_it_was_until_it_is_changed(books: Books) -> None:
     limits(books, tpm=600)
     admitted(books, books.ask(prompt=600, expected=0))
