@@ -45,6 +45,10 @@ ELSEWHERE = {
         "test_the_server_greets_as_it_is_shown",
     ("operations.md", "max-context = 4096              # of each"): "tests/unit/cli/test_model_options.py",
     ("accounts.md", "$ undiced org create acme"): "tests/unit/cli/test_accounts.py",
+    ("accounts.md", "$ undiced tier set acme developer"): "tests/unit/cli/test_bills.py",
+    ("accounts.md", '$ curl -s localhost:8000/v1/chat/completions -H "Authorization: Bearer $KEY" \\'):
+        "tests/newcomers/team.txt",
+    ("accounts.md", "$ undiced usage acme --by key --by model"): "tests/unit/cli/test_bills.py",
     **{("accounts.md", begin): "tests/wire/test_front_door.py" for begin in (
         "$ KEY=$(undiced key create --name ci)", "$ curl -s localhost:8000/v1/models",
         "$ M=http://127.0.0.1:8001/management/v1",
