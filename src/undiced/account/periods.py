@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import func, literal_column, select
 
 from undiced.account.counters import DAY_S
-from undiced.account.ledger_tables import CHARGES, PRICES, REQUESTS, WALLETS
+from undiced.account.ledger_tables import CHARGES, REQUESTS
 from undiced.account.subjects import about
 from undiced.account.tables import ORGANIZATIONS
 from undiced.core.errors import InvalidRequestError
@@ -79,15 +79,6 @@ class Periods:
             if choice.models:
                 here.append(table.c.model.in_(choice.models))
             return _read(transaction, table, here, choice.by, WIDTHS[width], since, until)
-
-    def currency(self) -> str:
-        """What everything is charged in."""
-        with self._database.read() as transaction:
-            for table in (PRICES, WALLETS):
-                found = transaction.connection.execute(select(table.c.currency).limit(1)).scalar()
-                if found is not None:
-                    return str(found)
-        return "USD"
 
 
 def _here(transaction: Transaction, actor: Actor, choice: Choice, table: Table) -> list[ColumnElement[bool]]:

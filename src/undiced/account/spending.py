@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, func, select
 
 from undiced.account.errors import InsufficientCreditError
-from undiced.account.ledger_records import Ask
+from undiced.account.ledger_records import Ask, Subject
 from undiced.account.ledger_tables import BUDGETS, CHARGES, OPEN, REQUESTS
 from undiced.account.money import shown
 
@@ -31,7 +31,7 @@ _COLUMNS = {"organization": "org_id", "project": "project_id", "key": "key_id"}
 class Budget:
     """A budget in this month. `spent`: what was charged and, at the worst, what runs."""
 
-    subject: str
+    subject: Subject
     amount: int
     stops: bool
     spent: int

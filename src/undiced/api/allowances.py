@@ -7,24 +7,67 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
 from starlette.responses import Response
 
-from undiced.account.allowances import Allowance
 from undiced.account.errors import DatabaseAwayError, DatabaseError
+from undiced.account.ledger_records import Metric, Subject
 from undiced.api.caller import caller_of, usable
 from undiced.api.encoding import encode
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from undiced.account.allowances import Allowances
+    from undiced.account.allowances import Allowance, Allowances
     from undiced.account.keyring import Caller
     from undiced.api.service import Service
 
 _MOST_READ = 64  # keys whose allowance is read, or waits for it, at once
 _log = logging.getLogger("undiced.accounts")
+
+
+class OwnLimit(Struct, frozen=True):
+    """A limit and how it stands. `scope`: whose it is; `model`: null for all together; `reset_s`: until it is full."""
+
+    object: Literal["limit"]
+    scope: Subject
+    model: str | None
+    metric: Metric
+    window_s: int
+    capacity: int
+    left: int
+    reset_s: float
+
+
+class OwnBalance(Struct, frozen=True):
+    """A balance. Amounts are in billionths of the currency's unit; `reserved`: for what runs."""
+
+    object: Literal["balance"]
+    currency: str
+    prepaid: bool
+    balance: int
+    reserved: int
+
+
+class OwnBudget(Struct, frozen=True):
+    """A budget per calendar month in UTC. `stops`: what goes beyond is refused."""
+
+    object: Literal["budget"]
+    scope: Subject
+    amount: int
+    spent: int
+    stops: bool
+
+
+class OwnLimits(Struct, frozen=True):
+    """All that binds a key."""
+
+    object: Literal["list"]
+    data: list[OwnLimit]
+    balance: OwnBalance | None
+    budgets: list[OwnBudget]
 
 
 class AllowanceReader:
@@ -77,53 +120,29 @@ async def own_limits(request: Request) -> Response:
     """What binds the key that asks; nothing where no keys are asked for."""
     service: Service = request.app.state.service
     caller = caller_of(request.scope)
-    found = Allowance()
+    told = OwnLimits("list", [], None, [])
     if service.meter is not None and caller is not None:
-        found = await service.meter.allowances.of(caller)
-    told = _told(found, _models(service, caller))
+        told = _told(await service.meter.allowances.of(caller), _models(service, caller))
     return Response(encode(told), headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-def _models(service: Service, caller: Caller | None) -> frozenset[str] | None:
+def _models(service: Service, caller: Caller) -> frozenset[str] | None:
     """The models whose limits a caller may see; None for all. Of others it is not even told that they exist."""
-    if caller is None or caller.models is None:
+    if caller.models is None:
         return None
     return caller.models | {each.card.id for each in usable(service.deployments, caller)}
 
 
-def _told(found: Allowance, models: frozenset[str] | None) -> dict[str, object]:
-    limits: list[dict[str, object]] = [
-        {
-            "object": "limit",
-            "scope": one.subject,
-            "model": model or None,
-            "metric": one.metric,
-            "window_s": one.window_s,
-            "capacity": one.capacity,
-            "left": one.left,
-            "reset_s": one.reset_s,
-        }
+def _told(found: Allowance, models: frozenset[str] | None) -> OwnLimits:
+    limits = [
+        OwnLimit("limit", one.subject, model or None, one.metric, one.window_s, one.capacity, one.left, one.reset_s)
         for model, one in found.limits
         if not model or models is None or model in models
     ]
-    budgets = [
-        {"object": "budget", "scope": one.subject, "amount": one.amount, "spent": one.spent, "stops": one.stops}
-        for one in found.budgets
-    ]
-    return {"object": "list", "data": limits, "balance": _balance(found), "budgets": budgets}
-
-
-def _balance(found: Allowance) -> dict[str, object] | None:
+    budgets = [OwnBudget("budget", one.subject, one.amount, one.spent, one.stops) for one in found.budgets]
     one = found.balance
-    if one is None:
-        return None
-    return {
-        "object": "balance",
-        "currency": one.currency,
-        "prepaid": one.prepaid,
-        "balance": one.balance,
-        "reserved": one.reserved,
-    }
+    balance = None if one is None else OwnBalance("balance", one.currency, one.prepaid, one.balance, one.reserved)
+    return OwnLimits("list", limits, balance, budgets)
 
 
 def _away() -> DatabaseAwayError:

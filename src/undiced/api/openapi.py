@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from undiced.api.allowances import OwnLimits
 from undiced.api.anthropic import fields as anthropic
 from undiced.api.anthropic.schemas import CountBody, MessagesBody
 from undiced.api.field_table import TABLE
@@ -170,7 +171,8 @@ def _paths() -> Schema:
         "/v1/completions": {"post": _post("completions", "Continues texts.", "CompletionBody", _TEXT)},
     }
     for path, (summary, kind) in _READ.items():
-        get: Schema = {"summary": summary, "responses": _responses({kind: {"schema": _shown(kind)}})}
+        shown: Schema = {"$ref": _REF.format(name="OwnLimits")} if path == "/v1/limits" else _shown(kind)
+        get: Schema = {"summary": summary, "responses": _responses({kind: {"schema": shown}})}
         if path == "/health":
             get["security"] = [{}]
         if "{" in path:
@@ -206,7 +208,7 @@ def _shown(kind: str) -> Schema:
 
 def _bodies() -> dict[str, Schema]:
     kinds = [ChatBody, CompletionBody, Control, EmbeddingBody, TokenizeBody, DetokenizeBody, MessagesBody, CountBody]
-    kinds += [ResponseBody]
+    kinds += [ResponseBody, OwnLimits]
     _, found = msgspec.json.schema_components(kinds, schema_hook=anything, ref_template=_REF)
     return {name: _described(_lines(name), schema) if _lines(name) else schema for name, schema in found.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from scripted import Caller, build_caller
@@ -13,6 +14,7 @@ from support.metered import behind_keys, metered
 
 from undiced.account.ledger_tables import REQUESTS
 from undiced.account.money import Rates
+from undiced.api.openapi import document
 from undiced.api.organization_metrics import MOST, OTHERS, OrganizationMetrics
 from undiced.api.settings import Settings
 from undiced.api.standing import HEADER_NAMES
@@ -45,6 +47,9 @@ def limit(house: Installation, org: str = "acme", model: str = "", **capacities:
 def own(server: Caller, key: str) -> dict:
     reply = server("GET", "/v1/limits", headers=bearer(key))
     assert reply.status == 200 and reply.headers["cache-control"] == "no-store"
+    whole = document("1", key=True)
+    schema = whole["paths"]["/v1/limits"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(reply.json, {**schema, "components": whole["components"]})
     return reply.json
 
 
@@ -176,6 +181,15 @@ def test_an_answer_that_fails_after_it_was_counted_says_so_too(house, server):
         reply = server.post(path, body, headers=bearer(house.key()))
         assert reply.status == 500
         assert reply.headers[MINUTE[0]] == "60"
+
+
+def test_a_stream_that_no_limit_has_room_for_is_refused_before_it_begins(house, server):
+    limit(house, rpm=1)
+    key = bearer(house.key())
+    replies = [server.post(CHAT, SAY | {"stream": True}, headers=key) for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 429]
+    assert replies[1].headers["content-type"] == "application/json"
+    assert replies[1].json["status_code"] == 429
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])

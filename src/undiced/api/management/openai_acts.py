@@ -64,7 +64,7 @@ def _costs(asked: Asked) -> dict[str, object]:
     _width(asked, only="1d")
     stretch = _stretch(asked, "1d", *COST_BUCKETS)
     rows = _rows(asked, stretch, _COST_GROUPS, asked.lists.get("line_items", ()))
-    currency = asked.accounts.periods.currency().lower()
+    currency = (asked.accounts.prices.currency() or "usd").lower()
     found = _by_start(rows, stretch, lambda row: _cost(row, currency))
     data = [CostsBucket("bucket", start, start + DAY_S, results) for start, results in found.items()]
     return shown(CostsPage(data, stretch.after is not None, stretch.cursor))
