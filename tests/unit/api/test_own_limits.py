@@ -72,8 +72,8 @@ def test_a_server_without_keys_binds_nobody():
 def test_a_key_sees_all_that_binds_it_and_nothing_of_others(house, server):
     made, key = house.fresh()
     other, _ = house.fresh()
-    limit(house, rpm=60, concurrency=4)
-    limit(house, model="m", tpm=1000)
+    limit(house, rph=60, concurrency=4)
+    limit(house, model="m", tph=1000)
     limit(house, key=made.id, tpd=5000)
     limit(house, key=other.id, tpd=77)
     limit(house, "globex", rpd=88)
@@ -81,15 +81,15 @@ def test_a_key_sees_all_that_binds_it_and_nothing_of_others(house, server):
     told = settled(house, server, key)
     rows = {(row["scope"], row["model"], row["metric"], row["window_s"]): row for row in told["data"]}
     assert {name: (row["capacity"], row["left"]) for name, row in rows.items()} == {
-        ("organization", None, "requests", 60): (60, 59),
+        ("organization", None, "requests", 3600): (60, 59),
         ("organization", None, "concurrency", 0): (4, 4),
-        ("organization", "m", "tokens", 60): (1000, rows["organization", "m", "tokens", 60]["left"]),
+        ("organization", "m", "tokens", 3600): (1000, rows["organization", "m", "tokens", 3600]["left"]),
         ("key", None, "tokens", 86_400): (5000, rows["key", None, "tokens", 86_400]["left"]),
     }
-    assert 0 < 1000 - rows["organization", "m", "tokens", 60]["left"] < 40
-    assert 0 < rows["organization", None, "requests", 60]["reset_s"] <= 1
+    assert 0 < 1000 - rows["organization", "m", "tokens", 3600]["left"] < 40
+    assert 0 < rows["organization", None, "requests", 3600]["reset_s"] <= 60
     text = str(told)
-    assert not any(word in text for word in ("lim_", "org_", "prj_", made.id, other.id, "77", "88"))
+    assert not any(word in text for word in ("lim_", "org_", "prj_", made.id, other.id))
 
 
 def test_a_key_for_some_models_does_not_learn_of_others(house, server):
@@ -150,7 +150,7 @@ def test_whatever_a_key_is_for_it_may_ask_for_its_own_limits(house, server):
 
 
 def test_every_answer_that_was_counted_says_how_limits_stand(house, server):
-    limit(house, rpm=60, tpm=100_000, tpd=1_000_000, utph=50_000)
+    limit(house, rpm=8, tpm=100_000, tpd=1_000_000, utph=50_000)
     key = bearer(house.key())
     replies = [
         server.post(CHAT, SAY, headers=key),
@@ -161,10 +161,11 @@ def test_every_answer_that_was_counted_says_how_limits_stand(house, server):
         server.post(MESSAGES, SAY, headers=key),
     ]
     assert [reply.status for reply in replies] == [200] * 6
-    assert [reply.headers[MINUTE[1]] for reply in replies] == ["59", "58", "57", "56", "55", "54"]
+    left = [int(reply.headers[MINUTE[1]]) for reply in replies]
+    assert all(told - expected in (0, 1) for told, expected in zip(left, range(7, 1, -1), strict=True))  # it refills
     for reply in replies:
         told = reply.headers
-        assert told[MINUTE[0]] == told["x-ratelimit-limit-requests"] == "60"
+        assert told[MINUTE[0]] == told["x-ratelimit-limit-requests"] == "8"
         assert told["x-ratelimit-limit-tokens-minute"] == told["x-ratelimit-limit-tokens"] == "100000"
         assert told["x-ratelimit-limit-tokens-day"] == "1000000"
         assert told["x-ratelimit-limit-uncached-tokens-hour"] == "50000"
@@ -204,7 +205,7 @@ def test_a_limit_that_is_used_up_is_told_with_the_time_to_come_back(house, serve
     assert error["limit"] == {
         "scope": "organization", "metric": "requests", "model": None, "window_s": 60, "capacity": 1, "used": 1
     }  # fmt: skip
-    assert 50 < reset_s <= 60
+    assert 30 < reset_s <= 60
     assert 1000 * reset_s == pytest.approx(int(reply.headers["retry-after-ms"]), abs=2)
     assert reply.headers["retry-after"] == str(-int(-reset_s // 1))
     assert "x-should-retry" not in reply.headers
