@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 @dataclass
 class Got:
     """What has reached a customer of one request. `tokens`: of its answer, as far as it was told; `step`: the most that
-    one write told at once; `whole`: its end was told, too.
+    one write told at once; `whole`: its end was told, too; `left`: the customer read no further.
     """
 
     status: int = 0
     tokens: int = 0
     step: int = 0
     whole: bool = False
+    left: bool = False
 
 
 @dataclass
@@ -102,6 +103,7 @@ class Customers:
                 continue
             count += 1
             if count == leave_at:
+                got.left = True
                 return
             event = json.loads(line[6:])
             if "error" in event:

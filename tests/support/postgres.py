@@ -22,7 +22,8 @@ import pytest
 FOLDER = "TESTS_POSTGRES"  # where it lies; set for the processes of a run
 REQUIRED = "TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
 MISSING = "PostgreSQL is not installed, so NOTHING IS TESTED ON IT. As root: apt-get install -y postgresql"
-_OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=80"
+_OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=80"
+_FASTER = "-c synchronous_commit=off"  # loses what was committed lately when it is killed
 
 
 def reserve() -> None:
@@ -42,7 +43,7 @@ def started() -> str:
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _start(programs, folder)
+            _start(programs, folder, _FASTER)
     return str(folder)
 
 
@@ -96,13 +97,13 @@ def stop() -> None:
         shutil.rmtree(folder)
 
 
-def _start(programs: Path, folder: Path) -> None:
+def _start(programs: Path, folder: Path, options: str = "") -> None:
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     data = str(folder / "data")
     _run(folder, programs / "initdb", "-D", data, *"-A trust -U postgres -E UTF8 --locale=C --no-sync".split())
-    log = ("-l", str(folder / "log"), "-o", f"{_OPTIONS} -k {folder}")
+    log = ("-l", str(folder / "log"), "-o", f"{_OPTIONS} {options} -k {folder}")
     _run(folder, programs / "pg_ctl", "-D", data, "-w", *log, "start")
 
 
