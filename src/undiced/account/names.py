@@ -131,9 +131,11 @@ def later(time: int | None, now: int, param: str) -> int | None:
     """
     if time is None or now < time < FOREVER:
         return time
-    remedy = "Give a later one, in Unix seconds."
+    past = time <= now
     raise InvalidRequestError(
-        "This time has passed." if time <= now else "This is no time.", remedy=remedy, param=param
+        "This time has passed." if past else "This time is too far away.",
+        remedy=f"Give {'a later' if past else 'an earlier'} one, or none.",
+        param=param,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import math
 import secrets
 import struct
@@ -27,6 +28,8 @@ from undiced.core.errors import EngineError, InvalidRequestError
 from undiced.serve import GREEDY, Delta, Request
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request as HttpRequest
 
     from undiced.account.keyring import Caller
@@ -61,10 +64,9 @@ async def embeddings(request: HttpRequest) -> Response:
         requests = [replace(asked, id=f"{name}.{at}", prompt=tuple(ids)) for at, ids in enumerate(prompts)]
         tokens = sum(map(len, prompts))
         request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
-        vectors = await _metered(service, caller, request, deployment, requests)
-    if wire.dimensions is not None and wire.dimensions != len(vectors[0]):
-        message = f"dimensions is {wire.dimensions}; this model's vectors have {len(vectors[0])}."
-        raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
+        async with _metered(service, caller, request, deployment.card.id, tokens):
+            vectors = await _vectors(deployment.engine, requests)
+            _see_dimensions(wire.dimensions, len(vectors[0]))
     rows = [
         {"object": "embedding", "index": at, "embedding": _written(vector, form)} for at, vector in enumerate(vectors)
     ]
@@ -73,23 +75,29 @@ async def embeddings(request: HttpRequest) -> Response:
     return Response(encode(body), media_type="application/json")
 
 
+@contextlib.asynccontextmanager
 async def _metered(
-    service: Service, caller: Caller | None, asked: HttpRequest, deployment: Deployment, requests: list[Request]
-) -> list[list[float]]:
-    """The vectors, as far as the caller's limits and balance cover them; what fails costs nothing."""
-    tokens = sum(len(request.prompt) for request in requests)
-    admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], deployment.card.id, tokens, 0, 1))
+    service: Service, caller: Caller | None, asked: HttpRequest, model: str, tokens: int
+) -> AsyncIterator[None]:
+    """What the block computes, as far as the caller's limits and balance cover it; what fails costs nothing."""
+    admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], model, tokens, 0, 1))
     if admit is None:
-        return await _vectors(deployment.engine, requests)
+        yield
+        return
     bill = await admit()
     asked.scope[STANDING] = bill.headers
     try:
-        vectors = await _vectors(deployment.engine, requests)
+        yield
         bill.settle(Counts(tokens), "stop")
-        service.metrics.organizations.of(org_of(caller)).charged(deployment.card.id, Counts(tokens))
+        service.metrics.organizations.of(org_of(caller)).charged(model, Counts(tokens))
     finally:
         bill.release("error")
-    return vectors
+
+
+def _see_dimensions(asked: float | None, there: int) -> None:
+    if asked is not None and asked != there:
+        message = f"dimensions is {asked}; this model's vectors have {there}."
+        raise InvalidRequestError(message, param="dimensions", remedy="Leave it out.")
 
 
 async def _tokens(deployment: Deployment, text: str | list[int]) -> list[int]:

@@ -117,7 +117,8 @@ def test_models_times_and_spans() -> None:
     assert later(None, 10, "expires") is None
     assert later(11, 10, "expires") == 11
     for time in (-1, 0, 10, FOREVER, 1 << 80):
-        refused(lambda time=time: later(time, 10, "expires"), "expires")
+        way = "a later" if time <= 10 else "an earlier"
+        assert f"Give {way} one" in str(refused(lambda time=time: later(time, 10, "expires"), "expires"))
     assert span(0, 0, 5, "overlap_s") == 0
     assert span(5, 1, 5, "overlap_s") == 5
     for seconds in (-1, 0, 6, 1 << 80):

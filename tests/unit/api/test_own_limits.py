@@ -259,12 +259,20 @@ def test_operators_see_what_each_organization_used_and_how_long_it_waited(house,
         usages.append(reply.json.get("usage"))
     server.post(CHAT, SAY | {"model": "another"}, headers=keys[0])
     server.post(EMBEDDINGS, {"model": "m", "input": "hi"}, headers=keys[0])
+    refused = server.post(EMBEDDINGS, {"model": "m", "input": "refused", "dimensions": 1}, headers=bearer(house.key()))
+    assert refused.status == 400, "and costs nothing"
     found, acme, globex = figures(house, server), house.org_id("acme"), house.org_id("globex")
     one = f'{{model="m",organization="{acme}"}}'
     assert found[f"prompt_tokens_total{one}"] == usages[0]["prompt_tokens"] + len("hi")
     assert found[f"completion_tokens_total{one}"] == usages[0]["completion_tokens"]
     assert found[f"cached_prompt_tokens_total{one}"] == 3
-    for org, model, code in ((acme, "m", 200), (acme, "", 404), (globex, "m", 200), (globex, "m", 429)):
+    for org, model, code in (
+        (acme, "m", 200),
+        (acme, "m", 400),
+        (acme, "", 404),
+        (globex, "m", 200),
+        (globex, "m", 429),
+    ):
         name = f'requests_total{{code="{code}",model="{model}",organization="{org}"}}'
         assert found[name] == (2 if (org, code) == (acme, 200) else 1), name
     for name, count in (("queue_seconds", 2), ("time_to_first_token_seconds", 1), ("request_seconds", 1)):
