@@ -118,8 +118,8 @@ def operator() -> Actor:
     return Actor.operator(name)
 
 
-def org_of(accounts: Accounts, org: str | None) -> str:
-    """The organization that is meant: the one that is named, or the only one.
+def org_of(accounts: Accounts, org: str | None, how: str = "Name one with --org.") -> str:
+    """The organization that is meant: the one that is named, or the only one. `how`: several have to be told apart.
 
     Raises:
         InvalidRequestError: none is named, and there is none or are several.
@@ -132,4 +132,4 @@ def org_of(accounts: Accounts, org: str | None) -> str:
     if not known:
         raise InvalidRequestError("There is no organization yet.", remedy="Make one: undiced org create NAME.")
     listed = ", ".join([*known[:_MANY], *["..."][: len(known) > _MANY]])
-    raise InvalidRequestError(f"There are several organizations: {listed}.", remedy="Name one with --org.")
+    raise InvalidRequestError(f"There are several organizations: {listed}.", remedy=how)

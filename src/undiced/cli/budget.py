@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from undiced.cli.accounts import Place, operator, org_of
+from undiced.cli.accounts import Place, operator
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.rows import say
-from undiced.cli.subject import Calling, NamedOrg, Part, WhichOrg
+from undiced.cli.subject import Calling, NamedOrg, Part, WhichOrg, meant
 
 
 @gathered
@@ -49,7 +49,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         found = accounts.budgets.state(operator(), org)
         calling, currency = Calling.of(accounts, org), accounts.prices.currency()
         names = [calling.words(one.subject, one.subject_id) for one, _ in found]
@@ -73,7 +73,7 @@ def remove(*, org: WhichOrg = None, part: Part, place: Place, as_json: Json = Fa
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         part = part.within(accounts, org)
         found = accounts.budgets.remove(operator(), org, project=part.project, key=part.key)
         whose, currency = Calling.of(accounts, org).of_part(part), accounts.prices.currency()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.accounts import Place, operator, org_of
+from undiced.cli.accounts import Place, operator
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.rows import say
-from undiced.cli.subject import NamedOrg, WhichOrg
+from undiced.cli.subject import NamedOrg, WhichOrg, meant
 
 if TYPE_CHECKING:
     from undiced.account.credits import Balance
@@ -80,7 +80,7 @@ def list_all(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> No
     from undiced.cli.times import readable
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         found, currency = accounts.credits.list(operator(), org), accounts.prices.currency()
     if as_json:
         emit([asdict(one) for one in found])
@@ -100,7 +100,7 @@ def balance(*, org: WhichOrg = None, place: Place, as_json: Json = False) -> Non
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         found = accounts.credits.balance(operator(), org)
         name = accounts.organizations.show(operator(), org).name
     if as_json:
@@ -140,7 +140,7 @@ def terms(
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         found = accounts.credits.set_prepaid(operator(), org, prepaid)
         name = accounts.organizations.show(operator(), org).name
     emit(asdict(found)) if as_json else _show(name, found)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.accounts import Place, operator, org_of
+from undiced.cli.accounts import Place, operator
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.rows import say
-from undiced.cli.subject import Calling, Part, WhichOrg
+from undiced.cli.subject import Calling, Part, WhichOrg, meant
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Capacities:
     rpm: Annotated[str | None, _capacity("Requests", "per minute")] = None
     rph: Annotated[str | None, _capacity("Requests", "per hour")] = None
     rpd: Annotated[str | None, _capacity("Requests", "per day")] = None
-    tpm: Annotated[str | None, _capacity("Tokens of prompts and answers", "per minute")] = None
-    tph: Annotated[str | None, _capacity("The same", "per hour")] = None
-    tpd: Annotated[str | None, _capacity("The same", "per day")] = None
-    utpm: Annotated[str | None, _capacity("The same without cached tokens", "per minute")] = None
-    utph: Annotated[str | None, _capacity("The same", "per hour")] = None
-    utpd: Annotated[str | None, _capacity("The same", "per day")] = None
+    tpm: Annotated[str | None, _capacity("Tokens of prompts and answers together", "per minute")] = None
+    tph: Annotated[str | None, _capacity("Tokens", "per hour")] = None
+    tpd: Annotated[str | None, _capacity("Tokens", "per day")] = None
+    utpm: Annotated[str | None, _capacity("Tokens that are not cached", "per minute")] = None
+    utph: Annotated[str | None, _capacity("Tokens that are not cached", "per hour")] = None
+    utpd: Annotated[str | None, _capacity("Tokens that are not cached", "per day")] = None
     concurrency: Annotated[str | None, _capacity("Requests", "at once")] = None
 
     def given(self) -> dict[str, int | None]:
@@ -76,7 +76,7 @@ def set_some(
 
     wanted = capacities.given()
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         part = part.within(accounts, org)
         found = accounts.limits.set(operator(), org, wanted, project=part.project, key=part.key, model=model)
         whose = Calling.of(accounts, org).of_part(part)
@@ -101,7 +101,7 @@ def list_all(*, org: WhichOrg = None, part: Part, place: Place, as_json: Json = 
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         part = part.within(accounts, org)
         found = accounts.limits.state(operator(), org, project=part.project, key=part.key)
         calling = Calling.of(accounts, org)
@@ -143,7 +143,7 @@ def clear(
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        org = org_of(accounts, org)
+        org = meant(accounts, org)
         part = part.within(accounts, org)
         found = accounts.limits.clear(operator(), org, project=part.project, key=part.key, model=model)
         whose = Calling.of(accounts, org).of_part(part)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.accounts import operator
+from undiced.cli.accounts import operator, org_of
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -29,6 +29,15 @@ WhichOrg = Annotated[
     ),
 ]
 NamedOrg = Annotated[str, typer.Argument(help=f"{_ORG}.", metavar="ORG")]
+
+
+def meant(accounts: Accounts, org: str | None) -> str:
+    """The organization that is meant by `WhichOrg`.
+
+    Raises:
+        InvalidRequestError: none is named, and there is none or are several.
+    """
+    return org_of(accounts, org, "Name one as the first word.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def usage(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"A row for each {', '.join(_BY)}; several times for several.",
+            help=f"A row per {', '.join(_BY[:-1])} or {_BY[-1]}; several times for several.",
             show_default="model; organization where none is named",
             metavar="WHAT",
             autocompletion=lambda incomplete: [name for name in _BY if name.startswith(incomplete)],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.account_commands import Typed, typing
-from support.databases import dialect, server, server_emptied, sqlite_template, url  # noqa: F401
+from support.databases import dialect, pepper, server, server_emptied, sqlite_template, url  # noqa: F401
 
 
 @pytest.fixture

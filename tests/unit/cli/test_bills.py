@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.account_commands import Typed, rows
+from support.account_commands import Typed, rows, typing
 from support.markdown import ROOT, Block, blocks
 from support.screen import seen
 from support.spending import begin, spend
@@ -335,3 +335,50 @@ def test_tables_of_money_fit_a_terminal(acme: Typed, place: Path, key: str, monk
                  "usage acme --by key,model", f"invoice acme {month(int(time.time()))}"):  # fmt: skip
         shown = seen(acme(line).out.replace("\n", "\r\n"))
         assert max(map(len, shown.splitlines())) <= 80, shown
+
+
+def test_the_environment_names_the_organization(acme: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme("org create beta")
+    said = acme("credit list")
+    assert said.status == 2 and "acme, beta. Name one as the first word." in said.err
+    monkeypatch.setenv("UNDICED_ORG", "beta")
+    acme("limit set --rpm 5")
+    assert acme("limit list --json").json and acme("limit list acme --json").json == []
+    assert "credit add beta" in acme("credit balance").err
+    assert acme("usage").status == 0
+
+
+SETTING = [
+    "org create acme",
+    "price set m --input 0.35 --output 0.75",
+    "price set m --input 1 --output 1 --from 1d",
+    "price cancel m",
+    "credit add acme 5",
+    "budget set acme 1",
+    "tier set acme free",
+    "limit set --model m --tpd 1M",
+]
+READING = {
+    "limit list": "acme",
+    "price list": "0.35",
+    "credit list": "4.9989",
+    "credit balance": "4.9989 USD",
+    "budget list": "0.9989",
+    "usage acme --by day,key": "0.0011",
+    "invoice acme MONTH": "4.9989 USD",
+    "limit clear": "tpd 1,000,000 of m",
+}
+
+
+@pytest.mark.usefixtures("pepper")
+def test_commands_of_money_work_on_both_databases(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = typing(monkeypatch, capsys, url)
+    for line in SETTING:
+        assert typed(line).status == 0, line
+    spend(url, typed("key create --json").json["id"], 1_000, 0, 1_000)
+    for line, shown in READING.items():
+        said = typed(line.replace("MONTH", month(int(time.time()))))
+        assert said.status == 0 and shown in said.out, (line, said)
+    assert typed("limit list --json").json == []
