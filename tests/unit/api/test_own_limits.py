@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from contextlib import closing
 
 import jsonschema
 import pytest
@@ -12,6 +14,7 @@ from sqlalchemy import func, select
 from support.installation import OPERATOR, Installation, bearer, installed
 from support.metered import behind_keys, metered
 
+from undiced.account.accounts import Accounts
 from undiced.account.ledger_tables import REQUESTS
 from undiced.account.money import Rates
 from undiced.api.openapi import document
@@ -25,10 +28,20 @@ MINUTE = ("x-ratelimit-limit-requests-minute", "x-ratelimit-remaining-requests-m
 SAY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A folder with accounts: making their tables takes longer than a test."""
+    folder = tmp_path_factory.mktemp("template")
+    with installed(folder):
+        return folder
+
+
 @pytest.fixture
-def house(tmp_path):
-    with installed(tmp_path) as made:
-        yield made
+def house(template, tmp_path):
+    shutil.copytree(template, tmp_path / "accounts")
+    url = str(tmp_path / "accounts" / "accounts.db")
+    with closing(Accounts(url)) as accounts:
+        yield Installation(url, accounts, [])
 
 
 @pytest.fixture
