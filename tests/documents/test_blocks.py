@@ -53,6 +53,8 @@ ELSEWHERE = {
         "$ KEY=$(undiced key create --name ci)", "$ curl -s localhost:8000/v1/models",
         "$ M=http://127.0.0.1:8001/management/v1",
     )},
+    ("api.md", '$ curl -s http://127.0.0.1:8000/v1/limits -H "Authorization: Bearer $KEY"'):
+        "tests/unit/api/test_own_limits.py",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from contextlib import closing
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -103,6 +105,18 @@ def test_a_key_sees_all_that_binds_it_and_nothing_of_others(house, server):
     assert 0 < rows["organization", None, "requests", 3600]["reset_s"] <= 60
     text = str(told)
     assert not any(word in text for word in ("lim_", "org_", "prj_", made.id, other.id))
+
+
+def test_the_page_shows_what_is_told(house, server):
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    block = page.partition("/v1/limits -H")[2].partition("```")[0]
+    shown = json.loads(block.partition("\n")[2].replace("\n", ""))
+    limit(house, rpm=2)
+    limit(house, model="smollm2-135m", tpm=5000)
+    told = own(server, house.key())
+    for row in (*shown["data"], *told["data"]):
+        assert row.pop("left") <= row["capacity"] and row.pop("reset_s") >= 0
+    assert told == shown
 
 
 def test_a_key_for_some_models_does_not_learn_of_others(house, server):
