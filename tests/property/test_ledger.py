@@ -193,7 +193,7 @@ def copied(template: Books, folder: Path) -> Books:
     return replace(template, accounts=accounts, clock=clock, ledger=Ledger(accounts.database, "ins_test"))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
 def test_the_ledger_does_as_its_twin(
     template: Books,
@@ -208,3 +208,18 @@ def test_the_ledger_does_as_its_twin(
         play(books, capacities, credit, groups)
     finally:
         books.accounts.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20_000)
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
+def test_the_ledger_does_as_its_twin_in_a_thousand_cases(
+    template: Books,
+    pepper: str,  # noqa: F811
+    tmp_path: Path,
+    capacities: dict[str, int],
+    credit: int | None,
+    groups: list[Any],
+) -> None:
+    test_the_ledger_does_as_its_twin.hypothesis.inner_test(template, pepper, tmp_path, capacities, credit, groups)

@@ -33,11 +33,12 @@ Trouble = DatabaseAwayError | DatabaseError
 
 @dataclass(frozen=True, slots=True)
 class _Keeping:
-    """What must be kept, and the answer that may be given once it is."""
+    """What must be kept, and the answer that may be given once it is. `unsure`: the database may have its row."""
 
     kept: Kept
     done: Future[Answer]
     answer: Answer
+    unsure: bool = False
 
 
 class Clerk:
@@ -165,9 +166,9 @@ class Clerk:
             if isinstance(work, Outcome):
                 keeping.append(_Keeping(work, done, None))
             elif isinstance(work, Ask) and self._allow and trouble is not _BUG:
-                keeping.append(_Keeping(Late(work, now_ms), done, Ticket(work.id, work.max_tokens)))
+                keeping.append(_Keeping(Late(work, now_ms), done, Ticket(work.id, work.max_tokens), unsure))
             elif isinstance(work, Ask) and unsure:
-                keeping.append(_Keeping(Outcome(work.id, "released", "error"), done, _refusal()))
+                keeping.append(_taken_back(work.id, done))
             else:
                 _tell(done, _refusal() if isinstance(work, Ask) else None)
         self._keep(keeping)
@@ -181,9 +182,12 @@ class Clerk:
         except OSError as error:
             if not self._loose:
                 _log.error("the journal can't be written, %d outcomes wait in memory: %s", len(keeping), error)
-            self._loose += [one for one in keeping if isinstance(one.kept, Outcome)]
             for one in keeping:
-                if isinstance(one.kept, Late):
+                if isinstance(one.kept, Outcome):
+                    self._loose.append(one)
+                elif one.unsure:
+                    self._loose.append(_taken_back(one.kept.id, one.done))
+                else:
                     _tell(one.done, _refusal())
             return
         for one in keeping:
@@ -238,6 +242,11 @@ _BUG = DatabaseError("The ledger failed.", remedy="Try again.")
 def _refusal() -> DatabaseAwayError:
     """What a request is told: nothing of the database, and each gets its own, as a raised error keeps where it was."""
     return DatabaseAwayError("Requests can't be counted now.", remedy="Try again.", retry_after_s=1.0)
+
+
+def _taken_back(request: str, done: Future[Answer]) -> _Keeping:
+    """A request that is refused, though the database may have its row."""
+    return _Keeping(Outcome(request, "released", "error"), done, _refusal())
 
 
 def _tell(done: Future[Answer], answer: Answer) -> None:

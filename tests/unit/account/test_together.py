@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 from support.ledgers import OPERATOR, Books
 
@@ -13,16 +14,19 @@ from undiced.account.accounts import Accounts
 from undiced.account.ledger_tables import REQUESTS
 
 PROGRAM = Path(__file__).parents[2] / "support" / "ledger_rush.py"
-CAPACITY, PROCESSES = 200, 4
+CAPACITY = 200
 
 
-def test_four_processes_admit_what_the_limit_holds_and_gains_and_no_more(accounts: Accounts, url: str) -> None:
+@pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_processes_admit_what_the_limit_holds_and_gains_and_no_more(
+    accounts: Accounts, url: str, processes: int
+) -> None:
     books = Books.open(accounts)
     books.clock.stop()
     books.accounts.limits.set(OPERATOR, books.org, {"tpm": CAPACITY * 10})
     command = [sys.executable, str(PROGRAM), url, books.org, books.project, books.key]
     running = [
-        subprocess.Popen([*command, str(2 + 3 * at)], stdout=subprocess.PIPE, text=True) for at in range(PROCESSES)
+        subprocess.Popen([*command, str(2 + 3 * at)], stdout=subprocess.PIPE, text=True) for at in range(processes)
     ]
     got = sum(int(process.communicate()[0]) for process in running)
     with accounts.database.read() as transaction:
