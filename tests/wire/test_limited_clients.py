@@ -24,6 +24,7 @@ from undiced.account.money import Rates
 
 pytestmark = pytest.mark.wire
 ASK = [{"role": "user", "content": "hi"}]
+RETRIES = "x-stainless-retry-count"
 WAIT_S = 0.5  # until a bucket of 120 a minute that is empty has room for one
 Case = tuple[Callable[[int], object], type[Exception]]
 
@@ -40,6 +41,7 @@ def server(house: Installation, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = make_folder(tmp_path_factory.mktemp("model") / "tiny")
     options = ("--auth", "--db", house.url, "--admin-port", "0", "--max-batch", "2")
     with running(*options, model=str(folder)) as started:
+        house.accounts.prices.set(OPERATOR, started.model, Rates(10**9, 10**9, 2 * 10**9))
         yield started
 
 
@@ -62,9 +64,21 @@ def ask(server: Server, house: Installation, request: pytest.FixtureRequest) -> 
             yield (lambda n: last.with_options(max_retries=n).messages.create(**fields), anthropic.RateLimitError)
 
 
+def test_a_client_whose_budget_is_used_up_is_told_once(house: Installation, server: Server, ask: Case) -> None:
+    create, kind = ask
+    house.accounts.budgets.set(OPERATOR, "acme", 1)
+    drain(house, left=10)
+    with pytest.raises(kind.__bases__) as raised:
+        create(1)
+    house.accounts.budgets.remove(OPERATOR, "acme")
+    answer = raised.value.response  # type: ignore[attr-defined]
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (402, "false")
+    assert answer.headers["x-ratelimit-limit-requests"] == "120" and answer.request.headers.get(RETRIES, "0") == "0"
+    assert answer.json()["error"]["type"] in ("billing_error", "insufficient_credit_error")
+
+
 def test_openais_client_reads_usage_and_costs(server: Server, house: Installation) -> None:
     house.accounts.limits.set(OPERATOR, "globex", {"rpm": 100})
-    house.accounts.prices.set(OPERATOR, server.model, Rates(10**9, 10**9, 2 * 10**9))
     began, key, rest = int(time.time()), house.fresh("globex"), house.fresh("globex")[1]
     used = [0, 0]
     for text in (key[1], key[1], rest):

@@ -52,7 +52,7 @@ class OwnBalance(Struct, frozen=True):
 
 
 class OwnBudget(Struct, frozen=True):
-    """A budget per calendar month in UTC. `stops`: what goes beyond is refused."""
+    """A budget per calendar month in UTC. `spent`: with the worst case of what runs. `stops`: more is refused."""
 
     object: Literal["budget"]
     scope: Subject
