@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from undiced.account import reach
 from undiced.account.counters import DAY_S
@@ -122,11 +122,9 @@ class Usage:
             actor.need("billing:read")
             here = [CHARGES.c.org_id == found.id, CHARGES.c.day >= first, CHARGES.c.day < end]
             lines = _sums(transaction, here, ("project", "model"))
-            before = _entries(transaction, found.id, 0, first * DAY_S)
-            entries = _entries(transaction, found.id, first * DAY_S, end * DAY_S)
+            opening, entries = _entries(transaction, found.id, first * DAY_S, end * DAY_S)
             balance = balance_now(transaction, found.id)
             currency, now = known_currency(transaction), transaction.now
-        opening = sum(before.values())
         closing = opening + sum(entries.values())
         expired = -entries.get("expiry", 0)
         if balance is not None and first <= now // DAY_S < end:  # what has ended is taken away with the next request
@@ -181,10 +179,10 @@ def month_days(month: str) -> tuple[int, int]:
     """
     try:
         first = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
     except ValueError:
         remedy = "Write it as 2026-11."
         raise InvalidRequestError(f"'{month[:20]}' is no month.", remedy=remedy, param="month") from None
-    after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
     return int(first.timestamp()) // DAY_S, int(after.timestamp()) // DAY_S
 
 
@@ -209,7 +207,11 @@ def _row(row: Sequence[str | int | None], by: Sequence[Grouping], named: Sequenc
     )
 
 
-def _entries(transaction: Transaction, org_id: str, since: int, until: int) -> dict[str, int]:
-    here = (ENTRIES.c.org_id == org_id, ENTRIES.c.at >= since, ENTRIES.c.at < until)
-    query = select(ENTRIES.c.kind, func.sum(ENTRIES.c.amount)).where(*here).group_by(ENTRIES.c.kind)
-    return {kind: int(amount) for kind, amount in transaction.connection.execute(query)}
+def _entries(transaction: Transaction, org_id: str, since: int, until: int) -> tuple[int, dict[str, int]]:
+    """The balance at a time, and by kind what was added to it until another."""
+    whole, new = func.sum(ENTRIES.c.amount), func.sum(case((ENTRIES.c.at >= since, ENTRIES.c.amount), else_=0))
+    here = (ENTRIES.c.org_id == org_id, ENTRIES.c.at < until)
+    rows = transaction.connection.execute(
+        select(ENTRIES.c.kind, whole, new).where(*here).group_by(ENTRIES.c.kind)
+    ).all()
+    return sum(int(all_) - int(added) for _, all_, added in rows), {kind: int(added) for kind, _, added in rows}

@@ -294,6 +294,7 @@ REFUSED = [
     ("usage --month 2026-11 --since 7d", 2, "Leave --month out"),
     ("usage --csv --json", 2, "Leave one of them out"),
     ("invoice acme november", 2, "Write it as 2026-11"),
+    ("invoice acme 9999-12", 2, "Write it as 2026-11"),
     ("invoice nobody 2026-11", 1, "undiced org list"),
 ]
 
