@@ -193,6 +193,15 @@ def copied(template: Books, folder: Path) -> Books:
     return replace(template, accounts=accounts, clock=clock, ledger=Ledger(accounts.database, "ins_test"))
 
 
+def see(template: Books, folder: Path, capacities: dict[str, int], credit: int | None, groups: list[Any]) -> None:
+    """One case, in books of its own."""
+    books = copied(template, folder)
+    try:
+        play(books, capacities, credit, groups)
+    finally:
+        books.accounts.close()
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
 def test_the_ledger_does_as_its_twin(
@@ -203,11 +212,7 @@ def test_the_ledger_does_as_its_twin(
     credit: int | None,
     groups: list[Any],
 ) -> None:
-    books = copied(template, tmp_path)
-    try:
-        play(books, capacities, credit, groups)
-    finally:
-        books.accounts.close()
+    see(template, tmp_path, capacities, credit, groups)
 
 
 @pytest.mark.slow
@@ -222,4 +227,4 @@ def test_the_ledger_does_as_its_twin_in_a_thousand_cases(
     credit: int | None,
     groups: list[Any],
 ) -> None:
-    test_the_ledger_does_as_its_twin.hypothesis.inner_test(template, pepper, tmp_path, capacities, credit, groups)
+    see(template, tmp_path, capacities, credit, groups)

@@ -5,6 +5,7 @@ headers say, and are let in.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -16,10 +17,10 @@ from folders import make_folder
 from live import Server, running
 from openai.types.admin.organization import UsageCompletionsResponse
 from openai.types.admin.organization.usage_completions_response import Data as Bucket
-from sqlalchemy import update
+from sqlalchemy import select, update
 from support.installation import OPERATOR, Installation, installed
 
-from undiced.account.ledger_tables import LIMITS
+from undiced.account.ledger_tables import LIMITS, REQUESTS
 from undiced.account.money import Rates
 
 pytestmark = pytest.mark.wire
@@ -163,3 +164,22 @@ def test_a_client_does_not_wait_for_a_limit_of_the_day(house: Installation, ask:
     house.accounts.limits.set(OPERATOR, "acme", {"rpd": None})
     assert raised.value.response.headers["x-should-retry"] == "false"
     assert time.monotonic() - began < WAIT_S
+
+
+def test_a_request_that_a_client_sends_again_is_counted_once(house: Installation, ask: Case) -> None:
+    """It was refused the first time: that costs nothing."""
+    create, _ = ask
+    org = house.org_id("acme")
+    before = ends_of(house, org)
+    drain(house)
+    create(1)
+    while (after := ends_of(house, org)) == before or "open" in after:
+        time.sleep(0.01)
+    assert after - before == Counter({"settled": 1})
+
+
+def ends_of(house: Installation, org: str) -> Counter[str]:
+    """How many requests of an organization ended in which way."""
+    with house.accounts.database.read() as transaction:
+        query = select(REQUESTS.c.state).where(REQUESTS.c.org_id == org)
+        return Counter(transaction.connection.execute(query).scalars())

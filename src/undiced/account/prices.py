@@ -98,6 +98,7 @@ class Prices:
             note(transaction, actor, "price.cancel", None, before=last)
             here = (PRICES.c.model == model) & (PRICES.c.valid_until == last.valid_from)
             transaction.connection.execute(update(PRICES).where(here).values(valid_until=None))
+            raise_counter(transaction)
             return last
 
     def currency(self) -> str | None:

@@ -35,7 +35,8 @@ class Statement:
     def each(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Run it for each of some rows, at least one."""
         text, order = self._in_words(connection.dialect)
-        connection.exec_driver_sql(text, [_given(row, order) for row in rows])
+        given = [_given(row, order) for row in rows]
+        connection.exec_driver_sql(text, given[0] if len(given) == 1 else given)  # drivers make much ado about lists
 
     def _in_words(self, dialect: Dialect) -> tuple[str, Sequence[str] | None]:
         """Its text, and the order of its values; None where they have names."""

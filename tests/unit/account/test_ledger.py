@@ -280,6 +280,17 @@ def test_what_is_set_anew_counts_from_the_next_request_on(books: Books) -> None:
     refusal(books, books.ask())
 
 
+def test_a_price_that_is_taken_back_never_holds_though_it_was_seen(books: Books) -> None:
+    books.price()
+    later = books.clock.now_ms // 1000 + 60
+    books.accounts.prices.set(OPERATOR, MODEL, type(RATES)(10**12, 10**12, 10**12), valid_from=later)
+    (first,) = admitted(books, books.ask())
+    books.accounts.prices.cancel(OPERATOR, MODEL)
+    books.clock.now_ms += 61_000
+    (second,) = admitted(books, books.ask())
+    assert books.row(second.id)["price_id"] == books.row(first.id)["price_id"]
+
+
 def test_a_limit_gains_as_it_was_until_it_is_changed(books: Books) -> None:
     limits(books, tpm=600)
     admitted(books, books.ask(prompt=600, expected=0))
