@@ -105,6 +105,8 @@ class Invitations:
             NameTakenError: the address is a member's already. ArchivedError: there is nothing left to belong to.
         """
         parsed = SecretText.parse(text.strip(), "ui")
+        with self._database.read() as transaction:
+            self._opened(transaction, parsed)  # strangers wait for nobody who writes, nor does anybody for them
         try:
             with self._database.write() as transaction:
                 old = self._opened(transaction, parsed)

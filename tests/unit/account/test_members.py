@@ -162,6 +162,13 @@ def test_whatever_is_wrong_with_an_invitation_the_answer_is_one(
         assert (error.value.status, error.value.param) == (400, "invitation")
 
 
+def test_strangers_with_no_invitation_never_write(acme: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acme.database, "write", lambda: pytest.fail("a stranger waits for the lock of who writes"))
+    for text in ("nonsense", SecretText.new("ui").reveal()):
+        with pytest.raises(InvalidRequestError, match="is not valid"):
+            acme.invitations.accept(text)
+
+
 def test_invitations_to_what_is_archived_or_to_members_are_refused(acme: Accounts) -> None:
     _, to_project = acme.invitations.create(OPERATOR, "acme", "ada@example.com", "member", "web")
     _, to_org = acme.invitations.create(OPERATOR, "acme", "bob@example.com", "billing")
