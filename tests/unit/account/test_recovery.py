@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from support.ledgers import Books
+from support.ledgers import OPERATOR, Books
 
+from undiced.account import recovery
 from undiced.account.accounts import Accounts
+from undiced.account.ledger import Ledger
+from undiced.account.ledger_records import Ticket
 from undiced.account.ledger_tables import REQUESTS
+from undiced.account.progress import Progress
 from undiced.account.recovery import recover
 
 PROGRAM = Path(__file__).parents[2] / "support" / "ledger_process.py"
-KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "1000"))
+KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "350"))
 
 
 def lives(books: Books, url: str, folder: Path, seconds: float) -> dict[str, int]:
@@ -63,3 +67,44 @@ def test_a_killed_process_leaves_each_request_counted_once_with_what_the_client_
     assert not got.keys() - {row["id"] for row in rows}
     books.see_that_it_adds_up()
     assert not list(folder.glob("*.progress"))
+
+
+def test_what_a_machine_that_never_comes_back_left_open_is_released_after_a_day(
+    accounts: Accounts, tmp_path: Path
+) -> None:
+    gone, slow = accounts.instances.start(), accounts.instances.start()
+    books = Books.open(accounts, instance=gone.id)
+    books.clock.now_ms = int(time.time() * 1000)
+    accounts.limits.set(OPERATOR, books.org, {"concurrency": 2})
+    (ticket,) = books.ledger.run([books.ask()])
+    (other,) = Ledger(accounts.database, slow.id).run([books.ask()])
+    assert isinstance(ticket, Ticket) and isinstance(other, Ticket)
+    books.clock.now_ms += 86_300_000
+    assert recover(accounts.database, tmp_path) == 0
+    accounts.instances.beat(slow)
+    books.clock.now_ms += 200_000
+    assert recover(accounts.database, tmp_path) == 1
+    assert (books.row(ticket.id)["state"], books.row(other.id)["state"]) == ("released", "open")
+    assert books.levels()["organization", "concurrency", 0][0] == 1
+
+
+def test_a_living_process_settles_what_a_dead_one_left(
+    accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_AGAIN_S", 0.01)
+    books = Books.open(accounts, instance="ins_dead")
+    dead = Progress(tmp_path, "ins_dead")
+    slot = dead.take()
+    assert slot is not None
+    (ticket,) = books.ledger.run([books.ask(slot=slot)])
+    assert isinstance(ticket, Ticket)
+    dead.store(slot, 3)
+    watch = recovery.Watch(accounts.database, tmp_path)
+    time.sleep(0.1)
+    assert books.row(ticket.id)["state"] == "open", "it lives"
+    dead.close()
+    end = time.monotonic() + 20
+    while (row := books.row(ticket.id))["state"] == "open" and time.monotonic() < end:
+        time.sleep(0.01)
+    watch.close()
+    assert (row["state"], row["completion_tokens"], row["cached_tokens"]) == ("recovered", 3, 10)
