@@ -4,6 +4,7 @@ headers say, and are let in.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -139,14 +140,13 @@ def drain(house: Installation, left: int = 0) -> None:
 
 def test_a_client_raises_what_it_has_for_limits_and_comes_back_when_it_is_told(house: Installation, ask: Case) -> None:
     create, kind = ask
-    drain(house, left=1)
-    create(0)
+    drain(house, left=-3)
     with pytest.raises(kind) as raised:
         create(0)
     body, headers = raised.value.body, raised.value.response.headers
     error = body.get("error", body)  # openai and cerebras hand on the object inside
     assert error["limit"]["metric"] == "requests" and error["limit"]["capacity"] == 120
-    assert 0 < int(headers["retry-after-ms"]) <= WAIT_S * 1000
+    assert 0 < int(headers["retry-after-ms"]) <= 4 * WAIT_S * 1000
     assert headers["x-ratelimit-remaining-requests"] == "0"
     drain(house, left=-1)
     began = time.monotonic()
@@ -154,16 +154,25 @@ def test_a_client_raises_what_it_has_for_limits_and_comes_back_when_it_is_told(h
     assert time.monotonic() - began > 2 * WAIT_S * 0.9
 
 
-def test_a_client_does_not_wait_for_a_limit_of_the_day(house: Installation, ask: Case) -> None:
+def test_a_client_does_not_wait_for_a_limit_of_the_day(
+    house: Installation, ask: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create, kind = ask
     house.accounts.limits.set(OPERATOR, "acme", {"rpd": 1000})
     drain(house)
-    began = time.monotonic()
+    slept, sleep, here = list[float](), time.sleep, threading.current_thread()
+
+    def noted(seconds: float) -> None:
+        if threading.current_thread() is here:
+            slept.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", noted)
     with pytest.raises(kind) as raised:
         create(1)
     house.accounts.limits.set(OPERATOR, "acme", {"rpd": None})
     assert raised.value.response.headers["x-should-retry"] == "false"
-    assert time.monotonic() - began < WAIT_S
+    assert not slept
 
 
 def test_a_request_that_a_client_sends_again_is_counted_once(house: Installation, ask: Case) -> None:
