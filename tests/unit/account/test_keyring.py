@@ -11,7 +11,7 @@ from support.databases import OPERATOR
 from undiced.account import keyring as module
 from undiced.account.accounts import Accounts
 from undiced.account.errors import ArchivedError, DatabaseAwayError
-from undiced.account.keyring import TRUST_S, Fetched, Keyring, Read, wrong_key
+from undiced.account.keyring import OUTAGE_TRUST_S, TRUST_S, Fetched, Keyring, Read, wrong_key
 from undiced.account.keys import KeyOrder
 from undiced.account.secret_text import SecretText
 from undiced.core.errors import KeyRefusedError
@@ -268,3 +268,15 @@ def test_a_check_costs_little(accounts: Accounts, process: Process) -> None:
 
     assert cpu_us(check, 500) <= 40
     assert cpu_us(lambda: process.ring.fetch(text.id), 10) <= 4000
+
+
+def test_where_outages_are_allowed_callers_are_believed_for_longer(accounts: Accounts) -> None:
+    now = 0.0
+    ring = Keyring(accounts.database, b"x" * 32, clock=lambda: now)
+    ring.trust_s = OUTAGE_TRUST_S
+    ring.take(ring.look())
+    ring.keep("none", ring.fetch("none"))
+    now = OUTAGE_TRUST_S
+    assert ring.remembers("none")
+    now += 1
+    assert not ring.remembers("none")

@@ -9,6 +9,7 @@ import pytest
 
 from undiced.cli.serving.front import Front
 from undiced.cli.serving.served import served_names, within_queue
+from undiced.core.errors import InvalidRequestError
 
 
 def test_no_request_is_larger_than_the_queue():
@@ -26,3 +27,14 @@ def test_a_model_whose_file_has_a_strange_name_gets_one_that_can_be_written(tmp_
     compiled = SimpleNamespace(checkpoint=SimpleNamespace(path=path, name=path.name))
     shown = served_names(str(path), compiled)[0]  # type: ignore[arg-type]
     assert shown.isprintable() and msgspec.json.encode(shown) and shown.startswith("'m\\")
+
+
+def test_what_happens_in_an_outage_is_said_only_where_there_is_a_database() -> None:
+    with pytest.raises(InvalidRequestError, match="--on-outage"):
+        Front(on_outage="allow").settings()
+    front = Front(auth=True, on_outage="allow", port=0, admin_port=0)
+    front.settings()
+    desk = front.desk()
+    assert desk is not None
+    desk.sock.close()
+    assert desk.allow
