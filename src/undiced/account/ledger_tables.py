@@ -149,6 +149,7 @@ ENTRIES = Table(  # of balances; rows are added and never changed
     CheckConstraint("kind IN ('credit', 'expiry', 'charge')", name="kind"),
     UniqueConstraint("kind", "ref"),  # nothing is counted twice
     Index(None, "org_id", "seq"),
+    Index(None, "org_id", "at", "kind", "amount"),  # a month is read from it alone
     sqlite_autoincrement=True,
 )
 

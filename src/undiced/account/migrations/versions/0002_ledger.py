@@ -127,6 +127,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_entries_org_id_seq", "entries", ["org_id", "seq"])
+    op.create_index("ix_entries_org_id_at_kind_amount", "entries", ["org_id", "at", "kind", "amount"])
     _keep_forever("entries")
     op.create_table(
         "budgets",
