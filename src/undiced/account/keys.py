@@ -163,14 +163,31 @@ class Keys:
             UnknownNameError: none that the actor may see has that id. PermissionDeniedError: it may not.
         """
         with self._database.write() as transaction:
-            before = self._key(transaction, actor, key_id)
-            actor.need("keys:write", before.project_id)
-            if before.revoked is not None:
-                return before
-            after = replace(before, revoked=transaction.now)
-            self._change(transaction, after, revoked=after.revoked)
-            note(transaction, actor, "key.revoke", before.org_id, before=before, after=after)
-            return after
+            return self._end(transaction, actor, self._key(transaction, actor, key_id))
+
+    def take_back(self, actor: Actor, key_id: str) -> None:
+        """End a key that nobody has seen; one that it was made in the place of goes on as before.
+
+        Raises:
+            UnknownNameError, PermissionDeniedError: as `revoke`.
+        """
+        with self._database.write() as transaction:
+            self._end(transaction, actor, self._key(transaction, actor, key_id))
+            row = reach.one(transaction, select(*_SHOWN).where(KEYS.c.replaced_by == key_id))
+            if row is not None:
+                old = _key(row)
+                restored = replace(old, replaced_by=None, overlap_until=None)
+                self._change(transaction, restored, replaced_by=None, overlap_until=None)
+                note(transaction, actor, "key.restore", old.org_id, before=old, after=restored)
+
+    def _end(self, transaction: Transaction, actor: Actor, before: Key) -> Key:
+        actor.need("keys:write", before.project_id)
+        if before.revoked is not None:
+            return before
+        after = replace(before, revoked=transaction.now)
+        self._change(transaction, after, revoked=after.revoked)
+        note(transaction, actor, "key.revoke", before.org_id, before=before, after=after)
+        return after
 
     def _here(
         self, transaction: Transaction, actor: Actor, org: str | None, project: str | None

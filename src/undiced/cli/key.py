@@ -197,7 +197,7 @@ def rotate(
         old = accounts.keys.show(actor, old.id)
         goes = f"which works until {readable(old.overlap_until)}" if overlap_s else "which works no more"
         said = f"Key {made.id} is in the place of {old.id}, {goes}."
-        show_once(text, made, said, lambda: accounts.keys.revoke(actor, made.id), as_json=as_json)
+        show_once(text, made, said, lambda: accounts.keys.take_back(actor, made.id), as_json=as_json)
 
 
 @gathered

@@ -97,6 +97,13 @@ def test_a_key_that_can_not_be_printed_is_ended(acme: Typed, monkeypatch: pytest
         patch.setattr("typer.echo", full)
         assert acme("key create --name lost").status == 1
     assert acme("key list --json").json == [] and "revoked" in acme("key list --all").out
+    acme("key create --name ci")
+    before = acme("key show ci --json").json
+    with monkeypatch.context() as patch:
+        patch.setattr("typer.echo", full)
+        assert acme("key rotate ci").status == 1
+    assert acme("key list --json").json == [before], "it goes on as if nothing had been tried"
+    assert acme("key rotate ci").status == 0
 
 
 def test_lists_go_on_where_a_page_ended(acme: Typed) -> None:
