@@ -15,7 +15,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.ledger_records import Subject
 from undiced.account.ledger_tables import BUDGETS
-from undiced.account.money import MOST_NANOS
+from undiced.account.money import see_amount
 from undiced.account.spending import first_day, spent
 from undiced.account.subjects import About, about
 from undiced.core.errors import InvalidRequestError
@@ -62,8 +62,7 @@ class Budgets:
         Raises:
             InvalidRequestError: an amount that is none. UnknownNameError, PermissionDeniedError.
         """
-        if not 0 < amount <= MOST_NANOS // 4:
-            raise InvalidRequestError("This is no budget.", remedy="Give more than 0.", param="amount")
+        see_amount(amount)
         with self._database.write() as transaction:
             place, before = _place(transaction, actor, org, project, key)
             after = BudgetRule(place.id, place.org.id, place.subject, amount, stops)

@@ -16,7 +16,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
-from undiced.account.money import MOST_NANOS
+from undiced.account.money import MOST_NANOS, see_amount
 from undiced.account.names import later
 from undiced.account.prices import USUAL_CURRENCY, known_currency, see_currency
 from undiced.account.purses import Credit, Purse
@@ -81,8 +81,7 @@ class Credits:
             InvalidRequestError: an amount, currency, time or note that is none. UnknownNameError, ArchivedError.
             PermissionDeniedError: the actor is not the operator.
         """
-        if not 0 < amount <= MOST_NANOS // 4:
-            raise InvalidRequestError("This is no amount.", remedy="Give more than 0.", param="amount")
+        see_amount(amount)
         if not _NOTE.fullmatch(why):
             raise InvalidRequestError("This can't be a note.", remedy="Use up to 200 characters.", param="note")
         with self._database.write() as transaction:

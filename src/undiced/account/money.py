@@ -59,6 +59,13 @@ class Rates:
         return MOST_NANOS if self.output * permille == 0 else left // (self.output * permille)
 
 
+def see_amount(nanos: int, param: str = "amount") -> None:
+    """Raises InvalidRequestError: it is not more than nothing, or more than there is room for."""
+    if not 0 < nanos <= MOST_NANOS // 4:
+        most = f"{MOST_NANOS // 4 // NANOS:,} of the currency's unit"
+        raise InvalidRequestError("This is no amount.", remedy=f"Give more than 0, up to {most}.", param=param)
+
+
 def half_even(number: int, divisor: int) -> int:
     """A division of non-negative integers, rounded; halves to the even neighbor."""
     whole, rest = divmod(number, divisor)

@@ -162,7 +162,9 @@ def _see_rates(rates: Rates) -> None:
 
 
 def _see_time(begins: int, now: int, last: Price | None) -> None:
-    if not now - _LATE_S <= begins < FOREVER:
+    if begins >= FOREVER:
+        raise InvalidRequestError("This time is too far away.", remedy="Give an earlier one.", param="valid_from")
+    if begins < now - _LATE_S:
         remedy = "Prices begin now or later: what was charged stays as it was."
         raise InvalidRequestError("This time has passed.", remedy=remedy, param="valid_from")
     if last is not None and begins <= last.valid_from:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undiced.account.money import MILLION, NANOS, PERMILLE, Rates, half_even, nanos_of, shown
+from undiced.account.money import MILLION, NANOS, PERMILLE, Rates, half_even, nanos_of, see_amount, shown
 from undiced.core.errors import InvalidRequestError
 
 RATE = st.integers(0, 10**12)
@@ -65,6 +65,14 @@ def test_what_is_no_amount_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         nanos_of(text, "input")
     assert caught.value.param == "input"
+
+
+@pytest.mark.parametrize("nanos", [-1, 0, (1 << 60) + 1, 1 << 80])
+def test_an_amount_that_there_is_no_room_for_is_told_the_most(nanos: int) -> None:
+    see_amount(1)
+    see_amount(1 << 60)
+    with pytest.raises(InvalidRequestError, match="more than 0, up to 1,152,921,504 of"):
+        see_amount(nanos)
 
 
 @given(st.integers(0, 10**17))
