@@ -132,9 +132,12 @@ class Counter:
     def _whose(self) -> str:
         return f"this {self.subject}"
 
+    def _much(self, words: str) -> str:
+        return f"{self.capacity} {words.removesuffix('s') if self.capacity == 1 else words}"
+
     def _busy(self) -> ConcurrencyExceededError:
         limit = self._told(self.running, 0.0)
-        message = f"{self._whose.capitalize()} runs {self.capacity} requests at once, as many as it may."
+        message = f"{self._whose.capitalize()} runs {self._much('requests')} at once, as many as it may."
         remedy = "Wait for one of them to end."
         return ConcurrencyExceededError(message, remedy=remedy, limit=limit, retry_after_s=1.0)
 
@@ -142,7 +145,8 @@ class Counter:
         assert self.bucket is not None
         kind = RequestsExceededError if self.metric == "requests" else LimitExceededError
         model = f" of {self.model}" if self.model else ""
-        message = f"{self._whose.capitalize()} may use {self.capacity} {_WORDS[self.metric]}{model} per {self._window}."
+        much = f"{self._much(_WORDS[self.metric])}{model} per {self._window}"
+        message = f"{self._whose.capitalize()} may use {much}."
         remedy = f"Try again in {wait_s:.1f} seconds."
         return kind(message, remedy=remedy, limit=self._told(self.bucket.used, wait_s), retry_after_s=wait_s)
 

@@ -284,6 +284,7 @@ def test_operators_see_what_each_organization_used_and_how_long_it_waited(house,
     for key in (*keys, keys[1]):
         reply = server.post(CHAT, SAY | {"n": 2}, headers=key)
         usages.append(reply.json.get("usage"))
+    assert "may use 1 request per minute." in reply.json["error"]["message"]
     server.post(CHAT, SAY | {"model": "another"}, headers=keys[0])
     server.post(EMBEDDINGS, {"model": "m", "input": "hi"}, headers=keys[0])
     refused = server.post(EMBEDDINGS, {"model": "m", "input": "refused", "dimensions": 1}, headers=bearer(house.key()))
