@@ -148,13 +148,10 @@ def main() -> None:
         os.environ.setdefault("UNDICED_PEPPER", "pepper-of-the-benchmark-" + "x" * 32)
         accounts = Accounts(given.db or str(Path(folder) / "accounts.db"))
         shop = Shop(accounts, bare=given.bare)
+
         def measure() -> dict[str, float]:
-            return (
-                    shop.alone(given.calls)
-                    | shop.together(
-                        given.seconds, Path(folder)
-                    )
-                )
+            return shop.alone(given.calls) | shop.together(given.seconds, Path(folder))
+
         found = measure()
         if given.rows:
             shop.fill(given.rows)

@@ -28,7 +28,7 @@ from undiced.account.tables import METADATA
 from undiced.core.errors import KeyRefusedError, UndicedError
 
 ROLES = ["org_admin", "billing", "project_admin", "member"]
-INFERENCE = ["inference", "models", "metrics"]
+INFERENCE = ["inference", "models", "priority", "metrics"]
 SCOPES = [*twin.MANAGE, *INFERENCE]
 KINDS = ["inference", "management", "console"]
 FAKES = {"org": "org_000000000000", "project": "prj_000000000000", "member": "mem_000000000000", "key": "0" * 12}

@@ -185,8 +185,8 @@ def _gained(state: State, tokens: set[Token], holder: Row, key: Row) -> list[str
     if not own and ("all keys", key["org_id"], key["project_id"]) not in tokens:
         found.append("key of somebody else")
     if key["kind"] == "inference":
-        if "metrics" in key["scopes"] and holder["org_id"] is not None:
-            found.append("metrics")
+        if {"metrics", "priority"} & set(key["scopes"]) and holder["org_id"] is not None:
+            found.append("a scope of the operator's own")
         return found
     if not own and key["member_id"] is not None and ("members:write", key["org_id"], None) not in tokens:
         found.append("another member's identity")

@@ -18,6 +18,7 @@ INFERENCE_SCOPES: Mapping[str, str] = MappingProxyType(
         "embeddings": "embed text",
         "tokens": "tokenize and count",
         "models": "list models and their properties",
+        "priority": "ask to be served before others (`service_tier`); given by the operator alone",
         "metrics": "read the server's metrics, which tell of all organizations; given by the operator alone",
     }
 )
@@ -35,7 +36,7 @@ MANAGEMENT_SCOPES: Mapping[str, str] = MappingProxyType(
         "billing:read": "see limits, usage, balances and invoices",
     }
 )
-OPERATORS_OWN = frozenset(("metrics",))  # an organization can't give itself these
+OPERATORS_OWN = frozenset(("priority", "metrics"))  # an organization can't give itself these
 WIDE = frozenset(
     ("orgs:write", "members:write", "audit:read")
 )  # of a whole organization; in a project they are nothing

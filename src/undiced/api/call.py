@@ -100,7 +100,7 @@ class Call(Generic[Wire]):
             eos_ids=tuple(sorted(tokenizer.eos_ids)),
             stop_token_ids=job.stop_ids,
             ignore_eos=job.ignore_eos,
-            priority=priority_of(job.tier),
+            priority=priority_of(job.tier, self.caller),
             cache_salt=salted(org_of(self.caller), job.cache_salt),
             account=org_of(self.caller),
             tag=self.tag,

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from undiced.account.errors import PermissionDeniedError
 from undiced.core.errors import InvalidRequestError
 from undiced.serve import Priority
 
 if TYPE_CHECKING:
+    from undiced.account.keyring import Caller
     from undiced.account.money import Tier
 
     Asked = Tier | Literal[""]
 
 _TIERS: dict[Tier, Priority] = {"priority": Priority.HIGH, "default": Priority.NORMAL, "flex": Priority.LOW}
+_SCOPE = "priority"  # of keys
 _AUTO = "auto"  # whatever is usual, which is `default`
 
 
@@ -36,6 +39,16 @@ def tier_of(asked: str | None) -> Asked:
     )
 
 
-def priority_of(tier: Asked) -> Priority:
-    """The class of a tier."""
-    return _TIERS[tier or "default"]
+def priority_of(tier: Asked, caller: Caller | None) -> Priority:
+    """The class of a tier.
+
+    Raises PermissionDeniedError where it goes before others, and the caller's key does not say that it may.
+    """
+    priority = _TIERS[tier or "default"]
+    if priority is Priority.HIGH and caller is not None and _SCOPE not in caller.scopes:
+        raise PermissionDeniedError(
+            f"service_tier '{tier}' needs the scope '{_SCOPE}', which the key does not have.",
+            param="service_tier",
+            remedy="Leave it out, or use a key that the operator gave that scope.",
+        )
+    return priority

@@ -159,7 +159,7 @@ def test_a_key_sees_the_balance_and_the_budgets_that_bind_it(house, server):
 def test_a_class_of_service_costs_what_its_price_says_and_is_told(house, server, path, tier, permille):
     house.accounts.prices.set(OPERATOR, "m", Rates(10**9, 10**9, 10**9))
     house.accounts.credits.add(OPERATOR, "acme", 10**9)
-    key = house.key()
+    key = house.key(scopes=["inference", "priority"])
     prompt = {"/v1/completions": {"prompt": "hi"}, "/v1/responses": {"input": "hi"}}.get(path, SAY)
     reply = server.post(path, prompt | ({"service_tier": tier} if tier else {}), headers=bearer(key))
     usage = reply.json["usage"]
@@ -168,6 +168,14 @@ def test_a_class_of_service_costs_what_its_price_says_and_is_told(house, server,
     )
     assert settled(house, server, key)["balance"]["balance"] == 10**9 - tokens * permille
     assert (usage if path == MESSAGES else reply.json).get("service_tier") == ("standard" if path == MESSAGES else tier)
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses"])
+def test_going_before_others_needs_a_scope_of_its_own(house, server, path):
+    prompt = {"/v1/completions": {"prompt": "hi"}, "/v1/responses": {"input": "hi"}}.get(path, SAY)
+    reply = server.post(path, prompt | {"service_tier": "priority"}, headers=bearer(house.key()))
+    error = reply.json["error"]
+    assert (reply.status, error["code"], error["param"]) == (403, "permission_denied", "service_tier")
 
 
 def test_whatever_a_key_is_for_it_may_ask_for_its_own_limits(house, server):
