@@ -147,8 +147,8 @@ class Fold:
 
     __slots__ = (
         "_channel", "_channels", "_detokenizer", "_echo", "_ending", "_held", "_index", "_marks", "_matcher",
-        "_min_tokens", "_named", "_prompt", "_rows", "_stop_row", "_stop_text", "_stop_tokens", "_unmark", "calls",
-        "reasoning", "stopped", "tokens",
+        "_min_tokens", "_named", "_plain", "_prompt", "_rows", "_stop_row", "_stop_text", "_stop_tokens", "_unmark",
+        "calls", "reasoning", "stopped", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +177,8 @@ class Fold:
         self._min_tokens = options.min_tokens
         self._echo = options.echo
         self._channel: Channel = "content"  # of the latest run
+        watched = (self._matcher, self._rows, self._prompt, channels)
+        self._plain = not self._marks and all(each is None for each in watched)  # a token is its text, and no more
         self._held: list[TokenLogprob] = []  # rows of tokens whose channel is not known yet
         self.tokens = self.reasoning = self.calls = 0
         self.stopped = False
@@ -201,6 +203,9 @@ class Fold:
         if self.stopped:
             return []
         tokens, rows = new.tokens, self._rows
+        if self._plain and len(tokens) == 1 and new.finish_reason is None and new.stop_token is None and not self._echo:
+            self.tokens += 1
+            return [Piece(self._index, "content", self._detokenizer.push(tokens[0]), None, self.tokens)]
         pieces = [Piece(self._index, self._channel, self._echo, None if rows is None else [], 0)]
         self._echo = ""
         if self._prompt is not None and (new.prompt_logprobs or not self.tokens):
