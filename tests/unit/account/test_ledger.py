@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from support.ledgers import MODEL, OPERATOR, RATES, Books
 
 from undiced.account.accounts import Accounts
 from undiced.account.errors import (
     ConcurrencyExceededError,
+    DatabaseError,
     InsufficientCreditError,
     LimitExceededError,
     RequestsExceededError,
@@ -370,3 +373,21 @@ def test_a_budget_begins_anew_with_the_month(books: Books) -> None:
     refusal(books, books.ask(prompt=0, most=1))
     books.clock.now_ms += 32 * 86_400_000
     admitted(books, books.ask(prompt=0, most=100))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE entries SET amount = 0",
+        "DELETE FROM entries",
+        "REPLACE INTO entries (seq, org_id, at, kind, amount, ref) SELECT seq, org_id, at, kind, 0, ref FROM entries",
+        "REPLACE INTO entries (org_id, at, kind, amount, ref) SELECT org_id, at, kind, 0, ref FROM entries",
+        "TRUNCATE entries",
+    ],
+)
+def test_nothing_changes_what_a_balance_is_the_sum_of(books: Books, change: str) -> None:
+    books.accounts.credits.add(OPERATOR, books.org, 10**9)
+    with pytest.raises((DBAPIError, DatabaseError)), books.accounts.database.write() as transaction:
+        transaction.connection.execute(text(change))
+    books.see_that_it_adds_up()
+    assert books.balance() == (10**9, 0)

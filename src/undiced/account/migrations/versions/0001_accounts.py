@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from undiced.account.kept import keep_forever
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -124,7 +126,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_org_id_seq", "audit", ["org_id", "seq"])
-    _keep_forever("audit")
+    keep_forever("audit")
     op.create_table(
         "instances",
         sa.Column("id", sa.Text, nullable=False),
@@ -148,31 +150,4 @@ def _of(table: str, owners: str, column: str) -> sa.ForeignKeyConstraint:
     """A reference that holds only inside one organization."""
     return sa.ForeignKeyConstraint(
         [column, "org_id"], [f"{owners}.id", f"{owners}.org_id"], name=f"fk_{table}_{column}_org_id"
-    )
-
-
-def _keep_forever(table: str) -> None:
-    """Rows can be added, and neither changed nor deleted."""
-    if op.get_bind().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are kept as they are'); END"
-            )
-        op.execute(  # REPLACE runs no trigger of DELETE
-            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN NEW.seq IN (SELECT seq FROM {table}) "
-            f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are kept as they are'); END"
-        )
-        return
-    op.execute(
-        f"CREATE FUNCTION {table}_kept() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION 'rows of {table} are kept as they are'; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} "
-        f"FOR EACH ROW EXECUTE FUNCTION {table}_kept()"
-    )
-    op.execute(
-        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_kept()"
     )

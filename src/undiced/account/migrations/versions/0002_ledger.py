@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from undiced.account.kept import keep_forever
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -128,7 +130,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_entries_org_id_seq", "entries", ["org_id", "seq"])
     op.create_index("ix_entries_org_id_at_kind_amount", "entries", ["org_id", "at", "kind", "amount"])
-    _keep_forever("entries")
+    keep_forever("entries", "kind", "ref")
     op.create_table(
         "budgets",
         _text("subject_id"),
@@ -149,23 +151,3 @@ def _text(name: str) -> sa.Column[str]:
 
 def _number(name: str, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=nullable)
-
-
-def _keep_forever(table: str) -> None:
-    """Rows can be added, and neither changed nor deleted."""
-    if op.get_bind().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, 'rows of {table} are kept as they are'); END"
-            )
-        return
-    op.execute(
-        f"CREATE FUNCTION {table}_kept() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION 'rows of {table} are kept as they are'; END $$"
-    )
-    for verb, each in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{verb.split()[0].lower()} BEFORE {verb} ON {table} "
-            f"FOR EACH {each} EXECUTE FUNCTION {table}_kept()"
-        )
