@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def metered(house: Installation, deployments: Sequence[Deployment], **settings: object) -> Iterator[Service]:
-    """A service, with its application as `app`."""
-    meter = open_meter(house.accounts, house.accounts.instances.start().id)
+def metered(
+    house: Installation, deployments: Sequence[Deployment], *, allow: bool = False, **settings: object
+) -> Iterator[Service]:
+    """A service, with its application as `app`. `allow`: requests run while the database is away."""
+    meter = open_meter(house.accounts, house.accounts.instances.start().id, allow=allow)
     service = Service(deployments, meter=meter, **settings)  # type: ignore[arg-type]
     try:
         yield service

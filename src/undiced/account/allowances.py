@@ -26,11 +26,11 @@ class Allowance:
     """See the file's head.
 
     Attributes:
-        limits: each with its model; '' for all together.
+        limits: how each stands.
         balance: None if the organization has none and pays nothing in advance.
     """
 
-    limits: tuple[tuple[str, Standing], ...] = ()
+    limits: tuple[Standing, ...] = ()
     balance: Balance | None = None
     budgets: tuple[Budget, ...] = ()
 
@@ -53,11 +53,16 @@ class Allowances:
             budgets = Spending(transaction, Absences(), subjects).of(subjects)
             return Allowance(_limits(transaction, subjects), balance, tuple(budgets))
 
+    def limits(self, org_id: str, project_id: str, key_id: str) -> tuple[Standing, ...]:
+        """How the limits of a key stand, for all models. Raises as `of`."""
+        with self._database.read() as transaction:
+            return _limits(transaction, (org_id, project_id, key_id))
 
-def _limits(transaction: Transaction, subjects: tuple[str, ...]) -> tuple[tuple[str, Standing], ...]:
+
+def _limits(transaction: Transaction, subjects: tuple[str, ...]) -> tuple[Standing, ...]:
     order = (LIMITS.c.subject_id, LIMITS.c.model, LIMITS.c.metric, LIMITS.c.window_s)
     query = select(LIMITS).where(LIMITS.c.subject_id.in_(subjects)).order_by(*order)
     rows = transaction.connection.execute(query).mappings()
     counters = [Counter.read(row, transaction.now_ms) for row in rows]
     counters.sort(key=lambda one: subjects.index(one.subject_id))
-    return tuple((counter.model, counter.standing()) for counter in counters)
+    return tuple(counter.standing() for counter in counters)

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, or_, select, update
 
 from undiced.account.bucket import Bucket
-from undiced.account.errors import ConcurrencyExceededError, LimitExceededError, RequestsExceededError
+from undiced.account.errors import (
+    ConcurrencyExceededError,
+    LimitExceededError,
+    NeverEnoughError,
+    RequestsExceededError,
+)
 from undiced.account.ledger_records import Ask, Metric, Outcome, Standing, Subject
 from undiced.account.ledger_tables import LIMITS
 from undiced.account.statements import ListStatement, Statement, among
-from undiced.core.errors import InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.expression import ClauseElement
 
     from undiced.account.absences import Absences
+    from undiced.core.errors import UndicedError
 
 DAY_S = 86_400
 
@@ -90,7 +95,7 @@ class Counter:
         if self.bucket is None:
             return None if self.running < self.capacity else self._busy()
         if amount > self.capacity:
-            return InvalidRequestError(
+            return NeverEnoughError(
                 f"The request may need {amount} tokens, more than the {self.capacity} that {self._whose} may use per "
                 f"{self._window}.",
                 remedy="Shorten the prompt or lower max_tokens.",
@@ -111,9 +116,10 @@ class Counter:
         """How it stands."""
         if self.bucket is None:
             left = max(0, self.capacity - self.running)
-            return Standing(self.subject, self.metric, 0, self.capacity, left, 0.0)
+            return Standing(self.subject, self.metric, 0, self.capacity, left, 0.0, self.model)
         full_s = self.bucket.wait_ms(self.capacity) / 1000
-        return Standing(self.subject, self.metric, self.window_s, self.capacity, self.bucket.left, full_s)
+        left = self.bucket.left
+        return Standing(self.subject, self.metric, self.window_s, self.capacity, left, full_s, self.model)
 
     @property
     def level(self) -> int:
@@ -184,8 +190,8 @@ class Counters:
         """See that an ask has room in all its limits.
 
         Raises:
-            LimitExceededError: one of them has none now; the one that takes longest. InvalidRequestError: one of them
-                never will.
+            LimitExceededError: one of them has none now; the one that takes longest.
+            NeverEnoughError: one of them never will.
         """
         refusals = [refusal for refusal in (counter.refusal(ask) for counter in self.of(ask)) if refusal is not None]
         if refusals:

@@ -54,10 +54,14 @@ class ArchivedError(UndicedError):
     kind = "permission_error"
 
 
-class LimitExceededError(UndicedError):
-    """A limit of an organization, project or key is used up for now. `limit`: which, and for how long; `standings`: how
-    all of them stand.
-    """
+class HeldBackError(UndicedError):
+    """A request that was held against limits and money, and refused. `standings`: how all limits stand."""
+
+    standings: tuple[Standing, ...] = ()
+
+
+class LimitExceededError(HeldBackError):
+    """A limit of an organization, project or key is used up for now. `limit`: which, and for how long."""
 
     code = "token_quota_exceeded"
     status = 429
@@ -67,7 +71,6 @@ class LimitExceededError(UndicedError):
         super().__init__(message, remedy=remedy)
         self.limit = limit
         self.retry_after_s = retry_after_s
-        self.standings: tuple[Standing, ...] = ()
 
 
 class RequestsExceededError(LimitExceededError):
@@ -82,13 +85,13 @@ class ConcurrencyExceededError(LimitExceededError):
     code = "concurrency_exceeded"
 
 
-class InsufficientCreditError(UndicedError):
-    """The balance, or a budget that stops, does not cover one more token. `standings`: how all limits stand."""
+class NeverEnoughError(HeldBackError, InvalidRequestError):
+    """A request may need more tokens than a limit can ever hold."""
+
+
+class InsufficientCreditError(HeldBackError):
+    """The balance, or a budget that stops, does not cover one more token."""
 
     code = "insufficient_credit"
     status = 402
     kind = "insufficient_credit_error"
-
-    def __init__(self, message: str, *, remedy: str) -> None:
-        super().__init__(message, remedy=remedy)
-        self.standings: tuple[Standing, ...] = ()

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from undiced.account.absences import Absences
 from undiced.account.changes import COUNTER
 from undiced.account.counters import DAY_S, Counters
-from undiced.account.errors import InsufficientCreditError, LimitExceededError
+from undiced.account.errors import HeldBackError, InsufficientCreditError
 from undiced.account.ledger_records import Ask, Kept, Late, Outcome, Ticket, TopUp, Work
 from undiced.account.ledger_tables import CHARGES, OPEN, REQUESTS
 from undiced.account.purses import Purses
@@ -148,7 +148,7 @@ class _Page:
         """A row for a request, or why there is none."""
         try:
             return self._admit(ask)
-        except (LimitExceededError, InsufficientCreditError) as refusal:
+        except HeldBackError as refusal:
             refusal.standings = self._counters.standings(ask)
             return refusal
         except UndicedError as refusal:

@@ -46,7 +46,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a limit stands after a request was counted: what is left of it, and seconds until it is full."""
+    """How a limit stands after a request was counted: what is left of it, and seconds until it is full.
+
+    Attributes:
+        model: '' for all together.
+    """
 
     subject: Subject
     metric: Metric
@@ -54,6 +58,7 @@ class Standing:
     capacity: int
     left: int
     reset_s: float
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,13 @@ class Ticket:
 
     Attributes:
         id: of its row. max_tokens: the most of each answer, lowered to what the balance covers.
-        standings: of the limits that count for it. over_budget: names of budgets that only warn and are used up.
+        standings: of the limits that count for it; None where that is not known.
+        over_budget: names of budgets that only warn and are used up.
     """
 
     id: str
     max_tokens: int
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[Standing, ...] | None = None
     over_budget: tuple[str, ...] = ()
 
 

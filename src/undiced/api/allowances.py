@@ -135,9 +135,9 @@ def _models(service: Service, caller: Caller) -> frozenset[str] | None:
 
 def _told(found: Allowance, models: frozenset[str] | None) -> OwnLimits:
     limits = [
-        OwnLimit("limit", one.subject, model or None, one.metric, one.window_s, one.capacity, one.left, one.reset_s)
-        for model, one in found.limits
-        if not model or models is None or model in models
+        OwnLimit("limit", one.subject, one.model or None, one.metric, one.window_s, one.capacity, one.left, one.reset_s)
+        for one in found.limits
+        if not one.model or models is None or one.model in models
     ]
     budgets = [OwnBudget("budget", one.subject, one.amount, one.spent, one.stops) for one in found.budgets]
     one = found.balance

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from undiced.api.allowances import own_limits
 from undiced.api.anthropic.endpoints import count_tokens, messages
+from undiced.api.anthropic.errors import PATHS
 from undiced.api.caller import CALLER, org_of
 from undiced.api.control import control
 from undiced.api.edge import application
@@ -17,10 +19,13 @@ from undiced.api.page import page_files
 from undiced.api.reference import show_reference
 from undiced.api.responses.endpoints import input_tokens as response_tokens
 from undiced.api.responses.endpoints import responses
+from undiced.api.standing import standing_headers
 from undiced.api.tokenization import detokenize, tokenize
 from undiced.api.ways import ANY_KEY, OPEN, Way
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.applications import Starlette
     from starlette.types import Scope
 
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from undiced.api.request_log import Entry
     from undiced.api.service import Service
 
-_COUNTED = frozenset(
+_COUNTED = frozenset(  # what costs something
     f"/v1/{name}" for name in ("chat/completions", "completions", "embeddings", "messages", "responses")
 )
 WAYS = (
@@ -70,6 +75,13 @@ def build_app(service: Service, guard: Guard | None = None) -> Starlette:
             entry: Entry = scope["undiced.entry"]
             organizations.of(org_id).answered(entry.model, status)
 
-    app = application(WAYS, service.settings, guard, described="/docs", count=count)
+    async def known(scope: Scope) -> Mapping[str, str]:
+        caller, path = scope.get(CALLER), scope["path"]
+        if service.meter is None or caller is None or path not in _COUNTED:
+            return {}
+        standings = await service.meter.known.of(caller, scope["undiced.entry"].model)
+        return standing_headers(standings, time.time(), anthropic=path in PATHS)
+
+    app = application(WAYS, service.settings, guard, described="/docs", count=count, known=known)
     app.state.service, app.state.asks, app.state.parts = service, guard.asks, guard.parts
     return app

@@ -18,7 +18,7 @@ from undiced.api.anthropic.errors import PATHS
 from undiced.api.call import TAG
 from undiced.api.caller import CALLER
 from undiced.api.errors import ENDS, MethodNotAllowedError, NotFoundError, error_response, new_request_id
-from undiced.api.gate import Gate
+from undiced.api.gate import Fields, Gate
 from undiced.api.page import is_page
 from undiced.api.request_log import entry_of
 from undiced.api.standing import STANDING
@@ -26,7 +26,7 @@ from undiced.api.ways import Way, open_paths
 from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,22 +36,34 @@ if TYPE_CHECKING:
     from undiced.api.settings import Settings
 
     Count = Callable[[Scope, int], None]
+    Known = Callable[[Scope], Awaitable[Mapping[str, str]]]
 
 _CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _log = logging.getLogger("undiced.api")
 
 
+async def _nothing(scope: Scope) -> Mapping[str, str]:
+    return {}
+
+
 def application(
-    ways: Sequence[Way], settings: Settings, guard: Guard, *, described: str, count: Count = lambda scope, status: None
+    ways: Sequence[Way],
+    settings: Settings,
+    guard: Guard,
+    *,
+    described: str,
+    count: Count = lambda scope, status: None,
+    known: Known = _nothing,
 ) -> Starlette:
     """An application behind an edge.
 
     Args:
         described: the path at which it describes itself. count: told the request and the status of every answer.
+        known: headers of an answer to a request, where the answer doesn't say the same itself.
     """
     app = Starlette(
         routes=ways,
-        middleware=[Middleware(_Edge, settings=settings, guard=guard, free=open_paths(ways), count=count)],
+        middleware=[Middleware(_Edge, settings=settings, guard=guard, free=open_paths(ways), count=count, known=known)],
         exception_handlers={UndicedError: _refuse, HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
@@ -64,12 +76,14 @@ class _Edge:
     a usable one, and logs every request. `free`: paths that need no key.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, guard: Guard, free: frozenset[str], count: Count) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, guard: Guard, free: frozenset[str], count: Count, known: Known
+    ) -> None:
         self.app = app
         self.gate = Gate(settings)
         self.guard = guard
         self.free = free
-        self.count = count
+        self.count, self.known = count, known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,8 +102,8 @@ class _Edge:
                 started, entry.status = True, message["status"]
                 names = (b"x-request-id", b"request-id") if path in PATHS else (b"x-request-id",)
                 ids = [(name, request_id) for name in names]
-                told = [(name.encode(), value.encode()) for name, value in scope.get(STANDING, {}).items()]
-                message["headers"] = [*message.get("headers", ()), *ids, *told, *verdict.fields]
+                own = message.get("headers", ())
+                message["headers"] = [*own, *ids, *await self._standing(scope, own), *verdict.fields]
                 self.count(scope, entry.status)
             await send(message)
 
@@ -114,6 +128,15 @@ class _Edge:
                 await error_response(error, scope["undiced.request_id"], path=path)(scope, receive, traced)
         finally:
             entry.write()
+
+    async def _standing(self, scope: Scope, own: Fields) -> Fields:
+        """What an answer says of its caller's limits beside its own headers."""
+        told = scope[STANDING] if STANDING in scope else await self.known(scope)
+        if not told:
+            return []
+        names = {name for name, _ in own}
+        fields = [(name.encode(), value.encode()) for name, value in told.items()]
+        return [field for field in fields if field[0] not in names]
 
     async def _refusal(self, scope: Scope, entry: Entry) -> UndicedError | None:
         """Why a request is not let in, or None; then the scope says who asks."""

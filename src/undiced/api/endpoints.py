@@ -12,6 +12,7 @@ from starlette.responses import Response
 from undiced.api.call import Call, Prompt, holding, receive
 from undiced.api.chat import ChatShape
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
+from undiced.api.countings import count_counting
 from undiced.api.encoding import encode
 from undiced.api.form import form_of
 from undiced.api.guides import guide_of
@@ -39,6 +40,7 @@ async def chat_completions(request: Request) -> Response:
 async def input_tokens(request: Request) -> Response:
     """POST /v1/chat/completions/input_tokens: how long the prompt of a chat request is."""
     call = await receive(request, ChatBody)
+    await count_counting(request, call.deployment.card.id)
     return Response(encode({"input_tokens": await prompt_tokens(call)}), media_type="application/json")
 
 

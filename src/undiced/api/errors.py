@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from undiced.account.errors import InsufficientCreditError, LimitExceededError
+from undiced.account.errors import HeldBackError, InsufficientCreditError, LimitExceededError
 from undiced.api.anthropic import errors as anthropic
 from undiced.api.encoding import encode
 from undiced.api.standing import DAY_S, standing_headers
@@ -144,9 +144,8 @@ def retry_headers(error: UndicedError, default_s: float, *, path: str = "") -> d
     """`retry-after` in whole seconds for errors that pass, nothing for others. Where limits or money are short also how
     the limits stand, as clients of that path read it.
     """
-    if isinstance(error, LimitExceededError | InsufficientCreditError):
-        standings = standing_headers(error.standings, time.time(), anthropic=path in anthropic.PATHS)
-        return standings | (_limit_headers(error) if isinstance(error, LimitExceededError) else _NEVER)
+    if isinstance(error, HeldBackError):
+        return standing_headers(error.standings, time.time(), anthropic=path in anthropic.PATHS) | _again(error)
     if error.status not in (429, 503):
         return {}
     known_s = error.retry_after_s if isinstance(error, QueueFullError | UnavailableError) else None
@@ -154,8 +153,10 @@ def retry_headers(error: UndicedError, default_s: float, *, path: str = "") -> d
     return {"retry-after": str(min(MAX_RETRY_AFTER_S, max(1, math.ceil(wait_s))))}
 
 
-def _limit_headers(error: LimitExceededError) -> dict[str, str]:
+def _again(error: HeldBackError) -> dict[str, str]:
     """When a limit has room again: the whole truth, and that it is not worth waiting for within a call."""
+    if not isinstance(error, LimitExceededError):
+        return _NEVER if isinstance(error, InsufficientCreditError) else {}
     wait_s = max(error.retry_after_s, 0.001)
     headers = {"retry-after": str(math.ceil(wait_s)), "retry-after-ms": str(math.ceil(wait_s * 1000))}
     if wait_s > MAX_RETRY_AFTER_S or error.limit["window_s"] == DAY_S:

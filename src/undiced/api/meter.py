@@ -12,12 +12,15 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from undiced.account.errors import DatabaseAwayError, DatabaseError
+from undiced.account.errors import DatabaseAwayError, DatabaseError, HeldBackError
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
+from undiced.api.allowances import AllowanceReader
+from undiced.api.countings import Countings
+from undiced.api.known_limits import KnownLimits
 from undiced.api.standing import BUDGET, MOST_TOKENS, standing_headers
 from undiced.core.errors import UndicedError
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from undiced.account.accounts import Accounts
+    from undiced.account.allowances import Allowances
     from undiced.account.clerk import Clerk
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
     from undiced.account.money import Tier
     from undiced.account.progress import Progress
     from undiced.account.recovery import Watch
-    from undiced.api.allowances import AllowanceReader
 
 Admit = Callable[..., Awaitable["Bill"]]
 _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
@@ -109,20 +112,27 @@ class Bill:
 
 
 class Meter:
-    """See the file's head. `allowances`: how limits and balances stand."""
+    """See the file's head.
+
+    Attributes:
+        allowances: how limits and balances stand. known: how limits stood when they were last seen. countings: requests
+            that are not metered.
+    """
 
     def __init__(
-        self, clerk: Clerk, estimates: Estimates, progress: Progress, watch: Watch, allowances: AllowanceReader
+        self, clerk: Clerk, estimates: Estimates, progress: Progress, watch: Watch, allowances: Allowances
     ) -> None:
         self._clerk, self._estimates, self._progress, self._watch = clerk, estimates, progress, watch
-        self.allowances = allowances
         self._reader = ThreadPoolExecutor(1, "estimates")
+        self.allowances = AllowanceReader(allowances)
+        self.known = KnownLimits(allowances.limits, self._reader)
+        self.countings = Countings(self.known)
 
     async def admit(self, caller: Caller, wanted: Wanted, *, anthropic: bool = False) -> Bill:
         """Let a request begin.
 
         Raises:
-            LimitExceededError: a limit has no room now. InvalidRequestError: it never will.
+            LimitExceededError: a limit has no room now. NeverEnoughError: it never will.
             InsufficientCreditError: the balance does not cover a token. DatabaseAwayError: that can't be said now.
         """
         assert caller.org_id is not None
@@ -136,7 +146,15 @@ class Meter:
             wanted.request_id, caller.org_id, caller.project_id, caller.key_id, wanted.model, wanted.prompt_tokens,
             wanted.max_tokens, wanted.choices, expected, wanted.tier, slot,
         )  # fmt: skip
-        ticket = await self._ticket(ask, slot)
+        try:
+            ticket = await self._ticket(ask, slot)
+        except HeldBackError as refusal:
+            self.known.saw(caller, wanted.model, refusal.standings)
+            raise
+        if ticket.standings is None:
+            ticket = replace(ticket, standings=self.known.recalled(caller, wanted.model))
+        else:
+            self.known.saw(caller, wanted.model, ticket.standings)
         return Bill(
             ticket.max_tokens,
             _headers(ticket, wanted, anthropic=anthropic),
@@ -209,14 +227,13 @@ def open_meter(accounts: Accounts, instance_id: str, *, allow: bool = False) -> 
     from undiced.account.ledger import Ledger
     from undiced.account.progress import Progress
     from undiced.account.recovery import Watch, recover, tell
-    from undiced.api.allowances import AllowanceReader
 
     database, folder = accounts.database, ledger_folder(accounts.database)
     tell(recover(database, folder))
     progress = Progress(folder, instance_id)
     clerk = Clerk(Ledger(database, instance_id), Journal(journal_of(folder, instance_id)), allow=allow)
     clerk.start()
-    return Meter(clerk, Estimates(database), progress, Watch(database, folder), AllowanceReader(accounts.allowances))
+    return Meter(clerk, Estimates(database), progress, Watch(database, folder), accounts.allowances)
 
 
 def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admit | None:
@@ -225,7 +242,7 @@ def metering(meter: Meter | None, caller: Caller | None, wanted: Wanted) -> Admi
 
 
 def _headers(ticket: Ticket, wanted: Wanted, *, anthropic: bool) -> dict[str, str]:
-    headers = standing_headers(ticket.standings, time.time(), anthropic=anthropic)
+    headers = standing_headers(ticket.standings or (), time.time(), anthropic=anthropic)
     if ticket.max_tokens < wanted.max_tokens:
         headers[MOST_TOKENS] = str(ticket.max_tokens)
     if ticket.over_budget:

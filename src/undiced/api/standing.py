@@ -16,13 +16,13 @@ DAY_S = 86_400
 MOST_TOKENS = "x-undiced-max-tokens"  # the balance covers no longer an answer
 BUDGET = "x-undiced-over-budget"  # budgets that only warn, and are used up
 STANDING = "undiced.standing"  # the member of an ASGI scope with headers that every answer to the request carries
-_WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
+WINDOWS = {60: "minute", 3600: "hour", DAY_S: "day"}
 _METRICS = {"requests": "requests", "tokens": "tokens", "uncached_tokens": "uncached-tokens"}
 _PARTS = ("limit", "remaining", "reset")
 _SHORT = ("requests", "tokens")  # what OpenAI and Anthropic have names for
 HEADER_NAMES = (
     *(f"x-ratelimit-{part}-{name}-{window}"
-      for name in _METRICS.values() for window in _WINDOWS.values() for part in _PARTS),
+      for name in _METRICS.values() for window in WINDOWS.values() for part in _PARTS),
     *(f"x-ratelimit-{part}-{name}" for name in _SHORT for part in _PARTS),
     *(f"anthropic-ratelimit-{name}-{part}" for name in _SHORT for part in _PARTS),
 )  # fmt: skip
@@ -37,7 +37,7 @@ def standing_headers(standings: Iterable[Standing], now_s: float, *, anthropic: 
     headers: dict[str, str] = {}
     tightest = _tightest(standings)
     for (name, window_s), one in tightest.items():
-        headers |= _told(f"{name}-{_WINDOWS[window_s]}", one, f"{one.reset_s:.3f}")
+        headers |= _told(f"{name}-{WINDOWS[window_s]}", one, f"{one.reset_s:.3f}")
     for name in _SHORT:
         if (found := tightest.get((name, 60))) is not None:
             headers |= _told(name, found, duration(found.reset_s))
@@ -61,7 +61,7 @@ def _tightest(standings: Iterable[Standing]) -> Mapping[tuple[str, int], Standin
     found: dict[tuple[str, int], Standing] = {}
     for one in standings:
         key = (_METRICS.get(one.metric, ""), one.window_s)
-        if key[0] and key[1] in _WINDOWS and (key not in found or one.left < found[key].left):
+        if key[0] and key[1] in WINDOWS and (key not in found or one.left < found[key].left):
             found[key] = one
     return found
 

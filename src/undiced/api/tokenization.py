@@ -10,6 +10,7 @@ from starlette.responses import Response
 from undiced.api.call import holding
 from undiced.api.caller import caller_of
 from undiced.api.completions import check_ids, detokenized
+from undiced.api.countings import count_counting
 from undiced.api.encoding import encode
 from undiced.api.schemas import DetokenizeBody, TokenizeBody
 from undiced.core.errors import InvalidRequestError
@@ -26,6 +27,7 @@ async def tokenize(request: Request) -> Response:
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, TokenizeBody, request.scope["undiced.held"])
     deployment = service.admit(wire.model or "", caller_of(request.scope))
+    await count_counting(request, deployment.card.id)
     tokenizer = deployment.tokenizer
     with service.preparing():
         ids = await deployment.prompts.whole(wire.prompt)
@@ -43,6 +45,7 @@ async def detokenize(request: Request) -> Response:
     service: Service = request.app.state.service
     wire, _ = await service.bodies.load(request, DetokenizeBody, request.scope["undiced.held"])
     deployment = service.admit(wire.model or "", caller_of(request.scope))
+    await count_counting(request, deployment.card.id)
     if len(wire.tokens) > deployment.card.context:
         message = f"tokens has {len(wire.tokens)} entries; at most {deployment.card.context} are read."
         raise InvalidRequestError(message, param="tokens", remedy="Send fewer at a time.")

@@ -155,7 +155,7 @@ def test_limits_of_organization_project_and_key_all_bind(books: Books) -> None:
     books.accounts.limits.set(OPERATOR, books.org, {"rpm": 2}, project="default")
     books.accounts.limits.set(OPERATOR, books.org, {"rpm": 1}, key=books.key)
     (ticket,) = admitted(books, books.ask())
-    assert sorted(one.subject for one in ticket.standings) == ["key", "organization", "project"]
+    assert sorted(one.subject for one in ticket.standings or ()) == ["key", "organization", "project"]
     assert refusal(books, books.ask()).limit["scope"] == "key"  # type: ignore[attr-defined]
     books.accounts.limits.set(OPERATOR, books.org, {"rpm": None}, key=books.key)
     admitted(books, books.ask())

@@ -258,7 +258,7 @@ def test_a_limit_is_told_in_the_body_and_in_headers(books: Books, serve) -> None
 
 
 def test_nothing_is_counted_where_nothing_is_generated(books: Books, serve) -> None:
-    limits(books, rpm=1)
+    limits(books, rpm=6)
 
     async def steps(server: Metered) -> None:
         for _ in range(3):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -17,8 +19,12 @@ from support.installation import OPERATOR, Installation, bearer, installed
 from support.metered import behind_keys, metered
 
 from undiced.account.accounts import Accounts
+from undiced.account.errors import DatabaseAwayError, RequestsExceededError
+from undiced.account.keyring import Caller as Holder
+from undiced.account.ledger_records import Standing
 from undiced.account.ledger_tables import REQUESTS
 from undiced.account.money import Rates
+from undiced.api.countings import Countings
 from undiced.api.openapi import document
 from undiced.api.organization_metrics import MOST, OTHERS, OrganizationMetrics
 from undiced.api.settings import Settings
@@ -277,6 +283,131 @@ def test_more_than_a_limit_can_ever_hold_is_refused_at_once(house, server):
     limit(house, tpm=5)
     reply = server.post(CHAT, SAY, headers=bearer(house.key()))
     assert (reply.status, reply.json["error"]["param"]) == (400, "max_tokens")
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_what_is_refused_before_it_is_held_against_limits_tells_them_too(house, server, path):
+    """Also where this server has never seen a request of the key that was."""
+    limit(house, rpm=60, tpm=1000)
+    limit(house, model="m", rpm=7)
+    narrow = bearer(house.key(scopes=["models"]))
+    for key, body, status, left in (
+        (bearer(house.key()), SAY | {"model": "other"}, 404, "60"),
+        (bearer(house.key()), SAY | {"max_tokens": "x"}, 400, "60"),  # not even its model is known
+        (narrow, SAY, 403, "60"),
+    ):
+        reply = server.post(path, body, headers=key)
+        assert (reply.status, reply.headers[MINUTE[1]]) == (status, left), body
+        assert reply.headers["x-ratelimit-limit-tokens"] == "1000"
+        assert ("anthropic-ratelimit-requests-limit" in reply.headers) == (path == MESSAGES)
+    used = bearer(house.key())
+    assert server.post(path, SAY, headers=used).headers[MINUTE[1]] == "6"
+    assert server.post(path, SAY | {"temperature": 9}, headers=used).headers[MINUTE[1]] == "59"
+    assert not any(name.startswith("x-ratelimit") for name in server.post(path, SAY).headers), "of a stranger"
+
+
+def test_more_than_a_limit_ever_holds_is_refused_with_all_limits(house, server):
+    limit(house, tpm=5, rpm=60)
+    reply = server.post(CHAT, SAY, headers=bearer(house.key()))
+    assert (reply.status, reply.headers[MINUTE[1]]) == (400, "60")
+    assert reply.headers["x-ratelimit-remaining-tokens"] == "5"
+    assert "x-should-retry" not in reply.headers and "retry-after" not in reply.headers
+
+
+@contextmanager
+def away(house: Installation) -> Iterator[None]:
+    """Nothing can be read or written."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise DatabaseAwayError("It is away.", remedy="Try again.", retry_after_s=1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(house.accounts.database, "read", gone)
+        patch.setattr(house.accounts.database, "write", gone)
+        yield
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_while_the_database_is_away_limits_are_told_as_they_were_seen_last(house, allow):
+    made = build_caller()
+    with metered(house, [made.deployment], allow=allow) as service:
+        made.app = behind_keys(house, service)
+        limit(house, rpm=60)
+        seen, new = bearer(house.key()), bearer(house.key())
+        assert made.post(CHAT, SAY, headers=seen).headers[MINUTE[1]] == "59"
+        made("GET", "/v1/models", headers=new)  # it is known, its limits are not
+        with away(house):
+            replies = [made.post(CHAT, SAY, headers=key) for key in (seen, new)]
+        assert [reply.status for reply in replies] == [200 if allow else 503] * 2
+        assert [reply.headers.get(MINUTE[1]) for reply in replies] == ["59", None]
+
+
+COUNTING = (
+    ("/v1/tokenize", {"prompt": "hi"}),
+    ("/v1/detokenize", {"tokens": [104]}),
+    ("/v1/chat/completions/input_tokens", {"messages": SAY["messages"]}),
+    ("/v1/responses/input_tokens", {"input": "hi"}),
+    ("/v1/messages/count_tokens", {"messages": SAY["messages"]}),
+)
+
+
+@pytest.mark.parametrize(("path", "body"), COUNTING)
+def test_counting_has_limits_of_its_own_as_large_as_those_on_requests(house, server, path, body):
+    limit(house, rpm=2, tpm=1)
+    key = bearer(house.key())
+    replies = [server.post(path, body, headers=key) for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    assert [reply.headers[MINUTE[1]] for reply in replies] == ["1", "0", "0"]
+    assert not any("tokens" in name for name in replies[0].headers), "tokens are not counted"
+    error = replies[2].json["error"]
+    assert "This organization may count tokens 2 times per minute." in error["message"]
+    assert 20 < error["limit"].pop("reset_s") <= 30
+    assert error["limit"] == {
+        "scope": "organization", "metric": "requests", "model": None, "window_s": 60, "capacity": 2, "used": 2
+    }  # fmt: skip
+    assert 20_000 < int(replies[2].headers["retry-after-ms"]) <= 30_000
+    assert own(server, key["authorization"].split()[1])["data"][0]["left"] == 2, "requests are counted apart"
+    other = [server.post(*COUNTING[0], headers=bearer(house.key())).status, server.post(*COUNTING[0]).status]
+    assert other == [429, 401], "the limit is the organization's"
+
+
+def test_counting_is_held_against_limits_of_the_key_and_of_its_model(house, server):
+    made, text = house.fresh()
+    limit(house, rpm=60, key=made.id, project="default")
+    limit(house, model="m", rpm=1)
+    limit(house, model="other", rpm=2)
+    replies = [server.post("/v1/tokenize", {"prompt": "hi"}, headers=bearer(text)) for _ in range(2)]
+    assert [reply.status for reply in replies] == [200, 429]
+    assert "count tokens once for m per minute" in replies[1].json["error"]["message"]
+    assert server.post("/v1/tokenize", {"prompt": "hi"}, headers=bearer(house.key("globex"))).status == 200
+
+
+async def test_a_limit_that_changes_changes_counting_and_what_was_counted_stays():
+    now, capacity = [0.0], [3]
+
+    async def known(caller: Holder, model: str) -> list[Standing]:
+        return [Standing("key", "requests", 60, capacity[0], 0, 60.0)]
+
+    countings = Countings(SimpleNamespace(of=known), lambda: now[0])
+    caller = Holder("key", "inference", "org", "acme", "project", None, frozenset(), None, None)
+    lefts = [(await countings.take(caller, "m"))[0].left for _ in range(3)]
+    assert lefts == [2, 1, 0]
+    capacity[0] = 5
+    assert (await countings.take(caller, "m"))[0].left == 1
+    now[0] = 12.0  # gains one
+    assert (await countings.take(caller, "m"))[0].left == 1
+    capacity[0] = 1
+    with pytest.raises(RequestsExceededError, match="once per minute"):
+        await countings.take(caller, "m")
+
+
+def test_counting_goes_on_without_the_database(house, server):
+    limit(house, rpm=1)
+    seen, new = bearer(house.key()), bearer(house.key("globex"))
+    assert server.post(*COUNTING[0], headers=seen).status == 200
+    server("GET", "/v1/models", headers=new)
+    with away(house):
+        assert [server.post(*COUNTING[0], headers=key).status for key in (seen, new, new)] == [429, 200, 200]
 
 
 def figures(house: Installation, server: Caller) -> dict[str, float]:

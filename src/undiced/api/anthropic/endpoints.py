@@ -12,6 +12,7 @@ from undiced.api.anthropic.events import MessageWriter
 from undiced.api.anthropic.schemas import CountBody, MessagesBody
 from undiced.api.anthropic.translate import blocks_in, translated
 from undiced.api.call import Call, holding, receive
+from undiced.api.countings import count_counting
 from undiced.api.encoding import encode
 from undiced.api.turn import prompt_tokens, turn_of
 
@@ -39,6 +40,7 @@ async def messages(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """POST /v1/messages/count_tokens: how long the prompt of a message is."""
     call, means = await _received(request, CountBody)
+    await count_counting(request, call.deployment.card.id)
     with means.places.named():
         count = await prompt_tokens(call, mixed=True)
     return Response(encode({"input_tokens": count}), media_type="application/json")

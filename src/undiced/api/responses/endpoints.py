@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.responses import Response
 
 from undiced.api.call import Call, holding, receive
+from undiced.api.countings import count_counting
 from undiced.api.encoding import encode
 from undiced.api.responses.events import ResponseEvents
 from undiced.api.responses.frame import Frame
@@ -50,6 +51,7 @@ async def responses(request: Request) -> Response:
 async def input_tokens(request: Request) -> Response:
     """POST /v1/responses/input_tokens: how long the prompt is; nothing runs."""
     call = await receive(request, ResponseBody)
+    await count_counting(request, call.deployment.card.id)
     count, _ = await _taken(call, lambda chat: prompt_tokens(chat, mixed=True))
     return Response(encode({"object": "response.input_tokens", "input_tokens": count}), media_type="application/json")
 
