@@ -103,6 +103,7 @@ def _queues(inputs: tuple[int, ...], outputs: tuple[int, ...], output_colors: in
     }
     return Queues(
         **depths,
+        router_words=assumed(2, "wavelet", "not published: the fewest that pass a wavelet a cycle", 2, 8),
         reserved=published(2, "1", "[SDK]: the host's copy routines take queues 0 and 1"),
         output_colors=published(output_colors, "1", "[SDK]"),
         rebind_tasks=derived(2, "1", "[SDK]: the task of an empty queue, and the one that goes on"),

@@ -28,6 +28,7 @@ class Queues:
     output_5_words: Annotated[Constant, "depth of output queue 5; 0: it does not exist"]
     output_6_words: Annotated[Constant, "depth of output queue 6; 0: it does not exist"]
     output_7_words: Annotated[Constant, "depth of output queue 7; 0: it does not exist"]
+    router_words: Annotated[Constant, "wavelets of one color that a router holds of each of its ports"]
     reserved: Annotated[Constant, "queues of either kind, from the first, that the host's copy routines take"]
     output_colors: Annotated[Constant, "colors that an output queue serves without being bound again"]
     rebind_tasks: Annotated[
