@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 @dataclass
 class Got:
     """What has reached a customer of one request. `tokens`: of its answer, as far as it was told; `step`: the most that
-    one write told at once; `whole`: its end was told, too; `left`: the customer read no further.
+    one write told at once; `whole`: its end was told, too; `left`: the customer read no further; `over`: nothing more
+    will come.
     """
 
     status: int = 0
@@ -24,17 +25,26 @@ class Got:
     step: int = 0
     whole: bool = False
     left: bool = False
+    over: bool = False
+
+    @property
+    def midway(self) -> bool:
+        """Whether a part of it has reached him, and more is to come."""
+        return self.tokens > 0 and not (self.whole or self.over)
 
 
 @dataclass
 class Customers:
-    """See the file's head. `url`: of the server, which may be another one after a restart."""
+    """See the file's head. `url`: of the server, which may be another one after a restart. `admitted`: names of
+    requests whose answers began, in that order.
+    """
 
     url: str
     key: str
     model: str
     most_tokens: int = 60
     got: dict[str, Got] = field(default_factory=dict)
+    admitted: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -83,6 +93,8 @@ class Customers:
             connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
             response = connection.getresponse()
             got.status = response.status
+            if response.status == 200:
+                self.admitted.append(name)
             if response.status == 200 and stream:
                 self._read_stream(response, got, leave_at=draw.choice((None, None, None, 3)))
             elif response.status == 200:
@@ -92,6 +104,7 @@ class Customers:
                 response.read()
                 self._over.wait(0.02)
         finally:
+            got.over = True
             connection.close()
 
     def _read_stream(self, response: http.client.HTTPResponse, got: Got, leave_at: int | None) -> None:

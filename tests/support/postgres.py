@@ -22,7 +22,8 @@ import pytest
 FOLDER = "TESTS_POSTGRES"  # where it lies; set for the processes of a run
 REQUIRED = "TESTS_NEED_POSTGRES"  # set: tests fail where they would be left out
 MISSING = "PostgreSQL is not installed, so NOTHING IS TESTED ON IT. As root: apt-get install -y postgresql"
-_OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c max_connections=80"
+_START_S = 60.0
+_OPTIONS = "-c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=80"
 _FASTER = "-c synchronous_commit=off"  # loses what was committed lately when it is killed
 
 
@@ -43,7 +44,9 @@ def started() -> str:
     with open(f"{folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _start(programs, folder, _FASTER)
+            _make(programs, folder)
+            log = ("-l", str(folder / "log"), "-o", f"{_OPTIONS} {_FASTER} -k {folder}")
+            _run(folder, programs / "pg_ctl", "-D", str(folder / "data"), "-w", *log, "start")
     return str(folder)
 
 
@@ -52,25 +55,41 @@ class Own:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs, self._folder = programs, folder
+        self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@/postgres?host={folder}"
 
     def start(self) -> None:
         """Start it, perhaps after a kill."""
-        self._control("-w", "-t", "60", "-l", str(self._folder / "log"), "-o", f"{_OPTIONS} -k {self._folder}", "start")
+        end = time.monotonic() + _START_S
+        while not self._started(end):
+            assert time.monotonic() < end, (self._folder / "log").read_text()[-2000:]
+
+    def _started(self, end: float) -> bool:
+        """False if it ended at once, as it does while processes of the one before are still there."""
+        command = [*_as_other(self._folder), self._programs / "postgres", "-D", self._folder / "data"]
+        with (self._folder / "log").open("ab") as log:
+            options = [*_OPTIONS.split(), "-k", str(self._folder)]
+            self._process = subprocess.Popen([*command, *options], cwd="/", stdout=log, stderr=log)
+        while self._process.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(OSError, IndexError):
+                lines = (self._folder / "data" / "postmaster.pid").read_text().splitlines()
+                if (int(lines[0]), lines[7].strip()) == (self._process.pid, "ready"):
+                    return True
+            time.sleep(0.01)
+        return False
 
     def kill(self) -> None:
         """SIGKILL its first process; the others see that it is gone, and end."""
-        process = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
-        os.kill(process, signal.SIGKILL)
-        while Path(f"/proc/{process}").exists():
-            time.sleep(0.01)
+        self._end(signal.SIGKILL)
 
     def stop(self) -> None:
         """End it."""
-        self._control("-m", "immediate", "-w", "stop")
+        self._end(signal.SIGQUIT)
 
-    def _control(self, *words: str) -> None:
-        _run(self._folder, self._programs / "pg_ctl", "-D", str(self._folder / "data"), *words)
+    def _end(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(_START_S)
 
 
 @contextlib.contextmanager
@@ -79,9 +98,10 @@ def own() -> Iterator[Own]:
     programs, folder = _programs(), Path(tempfile.mktemp(prefix="u", dir="/tmp"))
     if programs is None:
         (pytest.fail if REQUIRED in os.environ else pytest.skip)(MISSING)
-    _start(programs, folder)
+    _make(programs, folder)
     made = Own(programs, folder)
     try:
+        made.start()
         yield made
     finally:
         made.stop()
@@ -97,23 +117,25 @@ def stop() -> None:
         shutil.rmtree(folder)
 
 
-def _start(programs: Path, folder: Path, options: str = "") -> None:
+def _make(programs: Path, folder: Path) -> None:
+    """The files of a server."""
     folder.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    data = str(folder / "data")
-    _run(folder, programs / "initdb", "-D", data, *"-A trust -U postgres -E UTF8 --locale=C --no-sync".split())
-    log = ("-l", str(folder / "log"), "-o", f"{_OPTIONS} {options} -k {folder}")
-    _run(folder, programs / "pg_ctl", "-D", data, "-w", *log, "start")
+    options = "-A trust -U postgres -E UTF8 --locale=C --no-sync".split()
+    _run(folder, programs / "initdb", "-D", str(folder / "data"), *options)
 
 
 def _run(folder: Path, *command: str | Path) -> None:
-    """Run one of its programs, which refuse to be run by root."""
-    other = "setpriv --reuid=postgres --regid=postgres --clear-groups env".split() if os.geteuid() == 0 else ["env"]
-    done = subprocess.run(
-        [*other, f"HOME={folder}", *command], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    """Run one of its programs."""
+    done = subprocess.run([*_as_other(folder), *command], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout.decode(errors="replace")
+
+
+def _as_other(folder: Path) -> list[str]:
+    """What comes before a command: its programs refuse to be run by root."""
+    other = "setpriv --reuid=postgres --regid=postgres --clear-groups env" if os.geteuid() == 0 else "env"
+    return [*other.split(), f"HOME={folder}"]
 
 
 def _programs() -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from folders import make_folder
 from live import Server, engines, running
 from sqlalchemy import select
 from support.customers import Customers, Got
+from support.forked import Forks
 from support.ledgers import OPERATOR, RATES, Books
 
 from undiced.account.accounts import Accounts
@@ -26,38 +28,62 @@ _ENGINES_MOST = 4
 
 @dataclass
 class House:
-    """A server that is started again whenever it was killed, and its books."""
+    """A server that is started again whenever it was killed, and its books. `forks`: what starts it, if anything does
+    but Python. `kills`: how many of its processes were.
+    """
 
     folder: Path
     url: str
     books: Books
     key: str
+    forks: Forks | None = None
     options: tuple[str, ...] = ()
     held: ExitStack = field(default_factory=ExitStack)
     server: Server | None = None
     engines_killed: int = 0  # of this server
+    kills: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the server is told."""
+        options = ("--auth", "--db", self.url, "--admin-port", "0", "--max-batch", "4", "--log-level", "error")
+        return (*options, *self.options)
 
     def serve(self) -> str:
         """Start the server; where it is."""
-        options = ("--auth", "--db", self.url, "--admin-port", "0", "--max-batch", "4", "--log-level", "error")
         self.held, self.engines_killed = ExitStack(), 0
-        self.server = self.held.enter_context(running(*options, *self.options, model=str(self.folder)))
+        started = running(*self.words, model=str(self.folder), forks=self.forks)
+        self.server = self.held.enter_context(started)
         return self.server.url
 
     def kill(self) -> None:
+        """Kill the server."""
         assert self.server is not None
         self.server.process.send_signal(signal.SIGKILL)
-        self.server.process.wait()
+        assert self.server.process.wait() == -signal.SIGKILL
         self.held.close()
+        self.kills["server"] += 1
+
+    def kill_while_it_starts(self, after_s: float) -> None:
+        """Start a server, and kill it so soon."""
+        assert self.forks is not None
+        process = self.forks.start("serve", str(self.folder), "--port", "0", "--json", *self.words)
+        time.sleep(after_s)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        self.kills["starting server"] += 1
 
     def kill_engine(self) -> bool:
-        """False where the server would give it up: it starts one again only so often."""
+        """False where there is none just now, or the server would give it up: it starts one again only so often."""
         assert self.server is not None
-        if self.engines_killed == _ENGINES_MOST:
+        found = engines(self.server.process.pid)
+        if self.engines_killed == _ENGINES_MOST or not found:
             return False
         self.engines_killed += 1
-        for process in engines(self.server.process.pid):
+        for process in found:
             os.kill(process, signal.SIGKILL)
+        self.kills["engine"] += 1
         return True
 
     def stop(self) -> None:
@@ -65,7 +91,7 @@ class House:
 
 
 @contextmanager
-def house(url: str, place: Path) -> Iterator[House]:
+def house(url: str, place: Path, forks: Forks | None = None) -> Iterator[House]:
     folder = make_folder(place / "tiny")
     accounts = Accounts(url)
     try:
@@ -77,7 +103,7 @@ def house(url: str, place: Path) -> Iterator[House]:
         accounts.limits.set(OPERATOR, books.org, {"tpd": CAPACITY, "concurrency": 64})
         accounts.prices.set(OPERATOR, "tiny", RATES)
         accounts.credits.add(OPERATOR, books.org, 10**12)
-        yield House(folder, url, books, text.reveal())
+        yield House(folder, url, books, text.reveal(), forks)
     finally:
         accounts.close()
 

@@ -14,9 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from support.forked import Forked, Forks
+
 MODEL = "smollm2-135m"
 _START_S = 120.0  # the first start of all fetches the model
 _END_S = 15.0
+Process = subprocess.Popen[str] | Forked
 
 
 class Server:
@@ -24,7 +27,7 @@ class Server:
     API, where there is one.
     """
 
-    def __init__(self, process: subprocess.Popen[str], ready: dict[str, object]) -> None:
+    def __init__(self, process: Process, ready: dict[str, object]) -> None:
         self.process = process
         self.url = str(ready["url"])
         self.management = str(ready.get("management", ""))
@@ -42,24 +45,31 @@ class Server:
 
 
 @contextmanager
-def running(*options: str, model: str = MODEL, stderr: TextIO | None = None) -> Iterator[Server]:
+def running(
+    *options: str, model: str = MODEL, stderr: TextIO | None = None, forks: Forks | None = None
+) -> Iterator[Server]:
     """Start `undiced serve` on a free port of this machine; a clean end is part of every test."""
-    command = [sys.executable, "-c", "from undiced.cli import main; main()", "serve", model, "--port", "0", "--json"]
-    with _running([*command, *options], stderr) as server:
+    words = ("serve", model, "--port", "0", "--json", *options)
+    command = [sys.executable, "-c", "from undiced.cli import main; main()", *words]
+    with _running(_started(command, stderr) if forks is None else forks.start(*words)) as server:
         yield server
 
 
 @contextmanager
 def scripted() -> Iterator[Server]:
     """Start the server of `scripted_families`."""
-    with _running([sys.executable, str(Path(__file__).with_name("scripted_families.py"))], None) as server:
+    command = [sys.executable, str(Path(__file__).with_name("scripted_families.py"))]
+    with _running(_started(command, None)) as server:
         yield server
 
 
-@contextmanager
-def _running(command: list[str], stderr: TextIO | None) -> Iterator[Server]:
+def _started(command: list[str], stderr: TextIO | None) -> Process:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+
+
+@contextmanager
+def _running(process: Process) -> Iterator[Server]:
     try:
         server = Server(process, _ready(process))
         yield server
@@ -73,7 +83,7 @@ def _running(command: list[str], stderr: TextIO | None) -> Iterator[Server]:
             process.stdout.close()
 
 
-def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
+def _ready(process: Process) -> dict[str, object]:
     assert process.stdout is not None
     end = time.monotonic() + _START_S
     while select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,80 +16,152 @@ from houses import House, house, see_that_each_was_counted_once, see_that_the_bu
 from support import postgres
 from support.customers import Customers
 from support.databases import PEPPER
+from support.forked import Forks, forks
 
 from undiced.account.accounts import ledger_folder
 from undiced.account.errors import DatabaseAwayError
 from undiced.account.recovery import recover
 
 pytestmark = pytest.mark.wire
-KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "100"))
-CUSTOMERS = 4
+KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "1000"))
+FEW, MANY = 20, 100
+CUSTOMERS = 6
+LONG = (pytest.mark.slow, pytest.mark.timeout(20_000))
+SERVED_S = 30.0  # the longest until customers are served again
 
 
-def play(
-    home: House, kills: list[str], kill_database: object = None, pause_s: tuple[float, float] = (0.3, 1.2)
-) -> None:
-    """Serve customers while what is named is killed, and see the books afterwards."""
-    draw = random.Random(1)
-    customers = Customers(home.serve(), home.key, "tiny")
-    customers.come(CUSTOMERS)
-    for what in kills:
-        time.sleep(draw.uniform(*pause_s))
-        if what == "database":
-            kill_database()  # type: ignore[operator]
-        elif what == "server" or not home.kill_engine():
-            home.kill()
-            customers.url = home.serve()
-    time.sleep(pause_s[1])
-    customers.leave()
-    home.stop()
-    recover(home.books.accounts.database, ledger_folder(home.books.accounts.database))
-    assert customers.failures == []
-    seen = see_that_each_was_counted_once(home.books, customers)
-    assert seen["settled"] > len(kills), seen
-    home.books.see_that_it_adds_up()
-    see_that_the_bucket_is_right(home.books)
-    assert list(ledger_folder(home.books.accounts.database).iterdir()) == []
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Forks]:
+    with forks() as made:
+        yield made
 
 
+@dataclass
+class Night:
+    """Customers are served, and now and then something of a house is killed. `database`: what may be, too."""
+
+    home: House
+    draw: random.Random
+    database: postgres.Own | None = None
+    customers: Customers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.customers = Customers(self.home.serve(), self.home.key, "tiny")
+
+    def pass_by(self, kills: int) -> None:
+        """Kill at least so many, see the books afterwards."""
+        self.customers.come(CUSTOMERS)
+        acts: list[Callable[[], None]] = [self.server, self.engine, self.server_twice]
+        if self.database is not None:
+            acts += [self.database_alone, self.database_and_engine, self.database_and_server]
+        while self.home.kills.total() < kills:
+            self.wait_for_load()
+            self.draw.choice(acts)()
+        self.wait_for_load()
+        self.customers.leave()
+        self.home.stop()
+        self.see()
+
+    def wait_for_load(self) -> None:
+        """Until customers are served again, and a bit longer; or until one is in the middle of an answer."""
+        wanted = len(self.customers.admitted) + self.draw.randrange(1, 12)
+        self.wait_until(lambda: len(self.customers.admitted) >= wanted)
+        if self.draw.random() < 0.5:
+            time.sleep(self.draw.uniform(0.0, 0.1))
+        else:
+            self.wait_until(lambda: any(got.midway for got in list(self.customers.got.values())[-CUSTOMERS:]))
+
+    def wait_until(self, happens: Callable[[], bool]) -> None:
+        end = time.monotonic() + SERVED_S
+        while not happens():
+            assert time.monotonic() < end, f"nobody is served after {self.home.kills}"
+            time.sleep(0.002)
+
+    def server(self) -> None:
+        """The server is killed."""
+        self.home.kill()
+        self.customers.url = self.home.serve()
+
+    def server_twice(self) -> None:
+        """The server is killed, and the next one while it starts, or settles what the first one left."""
+        self.home.kill()
+        self.home.kill_while_it_starts(self.draw.uniform(0.0, 0.6))
+        self.customers.url = self.home.serve()
+
+    def engine(self) -> None:
+        """An engine is killed; where there is none to be killed, the server is."""
+        if not self.home.kill_engine():
+            self.server()
+
+    def database_alone(self) -> None:
+        """The database is killed, and is away for a while."""
+        self.lose_database()
+        time.sleep(self.draw.uniform(0.0, 0.8))
+        self.find_database()
+
+    def database_and_engine(self) -> None:
+        """An engine is killed while the database is away."""
+        self.lose_database()
+        time.sleep(self.draw.uniform(0.0, 0.3))
+        self.home.kill_engine()
+        time.sleep(self.draw.uniform(0.0, 0.3))
+        self.find_database()
+
+    def database_and_server(self) -> None:
+        """The server is killed while the database is away: what it has settled meanwhile is in its journal."""
+        self.lose_database()
+        time.sleep(self.draw.uniform(0.0, 0.5))
+        self.home.kill()
+        self.find_database()
+        self.customers.url = self.home.serve()
+
+    def lose_database(self) -> None:
+        assert self.database is not None
+        self.database.kill()
+        self.home.kills["database"] += 1
+
+    def find_database(self) -> None:
+        """Start it, and wait until it answers."""
+        assert self.database is not None
+        self.database.start()
+        for _ in range(100):
+            try:
+                with self.home.books.accounts.database.read():
+                    return
+            except DatabaseAwayError:
+                time.sleep(0.05)
+        raise AssertionError("the database does not come back")
+
+    def see(self) -> None:
+        """What the books say."""
+        database, kills = self.home.books.accounts.database, self.home.kills
+        recover(database, ledger_folder(database))
+        assert self.customers.failures == []
+        seen = see_that_each_was_counted_once(self.home.books, self.customers)
+        assert seen["settled"] > kills.total(), (seen, kills)
+        assert kills.total() < MANY or seen["recovered"] > kills.total() // 4, (seen, kills)
+        self.home.books.see_that_it_adds_up()
+        see_that_the_bucket_is_right(self.home.books)
+        assert list(ledger_folder(database).iterdir()) == []
+        print(f"kills: {dict(kills)}; requests: {dict(seen)}")
+
+
+@pytest.mark.parametrize("kills", [FEW * 3 // 10, pytest.param(KILLS * 3 // 10, marks=LONG)])
 def test_killed_servers_and_engines_leave_each_request_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: Forks, kills: int
 ) -> None:
     monkeypatch.setenv("UNDICED_PEPPER", PEPPER)
-    with house(str(tmp_path / "accounts.db"), tmp_path) as home:
-        play(home, ["server", "engine"], pause_s=(0.3, 0.8))
+    with house(str(tmp_path / "accounts.db"), tmp_path, forked) as home:
+        Night(home, random.Random(kills)).pass_by(kills)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(20_000)
-def test_many_kills_of_server_and_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNDICED_PEPPER", PEPPER)
-    draw = random.Random(2)
-    with house(str(tmp_path / "accounts.db"), tmp_path) as home:
-        play(home, [draw.choice(("server", "engine")) for _ in range(KILLS)])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(20_000)
 @pytest.mark.parametrize("outage", ["refuse", "allow"])
-def test_many_kills_of_server_engine_and_postgresql(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outage: str
+@pytest.mark.parametrize("kills", [FEW * 7 // 20, pytest.param(KILLS * 7 // 20, marks=LONG)])
+def test_killed_servers_engines_and_databases_leave_each_request_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: Forks, outage: str, kills: int
 ) -> None:
     monkeypatch.setenv("UNDICED_PEPPER", PEPPER)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    draw = random.Random(3)
-    with postgres.own() as server, house(server.url, tmp_path) as home:
+    with postgres.own() as server, house(server.url, tmp_path, forked) as home:
         home.options = ("--on-outage", outage)
-
-        def kill_database() -> None:
-            server.kill()
-            time.sleep(draw.uniform(0.2, 1.5))
-            server.start()
-            for _ in range(100):
-                try:
-                    with home.books.accounts.database.read():
-                        return
-                except DatabaseAwayError:
-                    time.sleep(0.1)
-
-        play(home, [draw.choice(("server", "engine", "database")) for _ in range(KILLS)], kill_database)
+        Night(home, random.Random(kills), server).pass_by(kills)
