@@ -15,11 +15,12 @@ from undiced.account import reach
 from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
+from undiced.account.expiry import book
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
 from undiced.account.money import MOST_NANOS, see_amount
 from undiced.account.names import later
 from undiced.account.prices import USUAL_CURRENCY, known_currency, see_currency
-from undiced.account.purses import Credit, Purse
+from undiced.account.purses import Credit, Expiry, Purse
 from undiced.account.secret_text import new_id
 from undiced.core.errors import InvalidRequestError
 
@@ -88,6 +89,7 @@ class Credits:
             found = reach.organization(transaction, actor, org, active=True)
             _see_operator(actor)
             see_currency(transaction, currency)
+            book(transaction, found.id)
             until = later(expires, transaction.now, "expires")
             made = CreditGrant(f"crd_{new_id()}", found.id, amount, amount, transaction.now, until, why)
             balance = _balance(transaction, found.id) or _first(transaction, found.id, currency, prepaid=True)
@@ -102,6 +104,7 @@ class Credits:
             transaction.connection.execute(update(WALLETS).where(here).values(balance=WALLETS.c.balance + amount))
             entry = {"org_id": found.id, "at": transaction.now, "kind": "credit", "amount": amount, "ref": made.id}
             transaction.connection.execute(insert(ENTRIES).values(entry))
+            book(transaction, found.id, late=True)  # what runs may count on the new one instead of one that has ended
             note(transaction, actor, "credit.add", found.id, after=made)
             after = _balance(transaction, found.id)
             assert after is not None
@@ -154,7 +157,7 @@ class Credits:
             actor.need("billing:read")
             query = select(CREDITS).where(CREDITS.c.org_id == found.id).order_by(CREDITS.c.created, CREDITS.c.id)
             stored = _balance(transaction, found.id, lock=False)
-            credits = () if stored is None else _purse(transaction, stored).credits
+            credits = () if stored is None else _purse(transaction, stored)[0].credits
             remaining = {one.id: one.remaining for one in credits}
             rows = transaction.connection.execute(query).mappings()
             return [CreditGrant(**{**row, "remaining": remaining.get(row["id"], 0)}) for row in rows]
@@ -174,20 +177,27 @@ def _balance(transaction: Transaction, org_id: str, *, lock: bool = True) -> Bal
 
 def balance_now(transaction: Transaction, org_id: str) -> Balance | None:
     """What an organization has; None if it has no balance. Credit whose time has passed is not counted."""
+    return balance_and_expiries(transaction, org_id)[0]
+
+
+def balance_and_expiries(transaction: Transaction, org_id: str) -> tuple[Balance | None, list[Expiry]]:
+    """The same, and what of its credit has ended that is not yet written down."""
     stored = _balance(transaction, org_id, lock=False)
-    return None if stored is None else replace(stored, balance=_purse(transaction, stored).balance)
+    if stored is None:
+        return None, []
+    purse, ended = _purse(transaction, stored)
+    return replace(stored, balance=purse.balance), ended
 
 
-def _purse(transaction: Transaction, stored: Balance) -> Purse:
-    """A balance as of now: without credits whose time has passed, which the next request takes away."""
+def _purse(transaction: Transaction, stored: Balance) -> tuple[Purse, list[Expiry]]:
+    """A balance as of now, and what it lost since it was last written."""
     columns = (CREDITS.c.id, CREDITS.c.remaining, CREDITS.c.expires)
     here = (CREDITS.c.org_id == stored.org_id, CREDITS.c.remaining > 0)
     order = (CREDITS.c.expires, CREDITS.c.created, CREDITS.c.id)
     rows = transaction.connection.execute(select(*columns).where(*here).order_by(*order))
     credits = [Credit(*row) for row in rows]
     purse = Purse(stored.org_id, stored.prepaid, stored.balance, stored.reserved, credits)
-    purse.expire(transaction.now)
-    return purse
+    return purse, purse.expire(transaction.now)
 
 
 def _first(transaction: Transaction, org_id: str, currency: str, *, prepaid: bool) -> Balance:

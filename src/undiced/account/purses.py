@@ -58,6 +58,15 @@ class Credit:
     changed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A part of a credit that is lost. `ref`: what it is called in the entries; `due`: when its time passed."""
+
+    ref: str
+    due: int
+    amount: int
+
+
 @dataclass(slots=True)
 class Purse:
     """An organization's balance. `reserved`: the worst case of what runs; a prepaid one lets nothing run beyond."""
@@ -81,15 +90,16 @@ class Purse:
         self._spend(taken)
         return taken
 
-    def expire(self, now: int) -> list[tuple[str, int]]:
-        """End the credits whose time has passed, as far as no running request counts on them; what ended, named."""
+    def expire(self, now: int) -> list[Expiry]:
+        """End the credits whose time has passed, as far as no running request counts on them; what ended."""
         ended = []
         for credit in self.credits:
             if credit.expires is not None and credit.expires <= now and (lost := min(credit.remaining, self.free)):
                 credit.remaining -= lost
                 credit.changed = True
                 self.balance -= lost
-                ended.append((f"{credit.id}@{credit.remaining}", lost))  # what remains only falls: each is another name
+                name = f"{credit.id}@{credit.remaining}"  # what remains only falls: each is another name
+                ended.append(Expiry(name, credit.expires, lost))
         return ended
 
     def _spend(self, amount: int) -> None:
@@ -101,9 +111,15 @@ class Purse:
 
 
 class Purses:
-    """The balances of some organizations, locked until the transaction ends."""
+    """The balances of some organizations, locked until the transaction ends.
 
-    def __init__(self, transaction: Transaction, absences: Absences, orgs: Iterable[str]) -> None:
+    Args:
+        late: credit that ended before, and was counted on until now, ends now.
+    """
+
+    def __init__(
+        self, transaction: Transaction, absences: Absences, orgs: Iterable[str], *, late: bool = False
+    ) -> None:
         self._connection: Connection = transaction.connection
         self._now = transaction.now
         self._entries: list[dict[str, object]] = []
@@ -120,9 +136,7 @@ class Purses:
             )
             for row in rows
         }
-        for purse in self._all.values():
-            for name, lost in purse.expire(self._now):
-                self._note(purse.org_id, "expiry", -lost, name)
+        self._expire(late=late)  # who wrote about it last left nothing to lose, so all that is lost now was then
 
     def of(self, org_id: str) -> Purse | None:
         """The balance of an organization, if it has one."""
@@ -139,7 +153,10 @@ class Purses:
         return taken
 
     def write(self) -> None:
-        """Store everything, in the order in which it was locked."""
+        """Store everything, in the order in which it was locked. Credit that has ended, and that what runs no longer
+        counts on, ends now.
+        """
+        self._expire(late=True)
         purses = self._all.values()
         if purses:
             rows = [{"row": one.org_id, "balance": one.balance, "reserved": one.reserved} for one in purses]
@@ -158,5 +175,11 @@ class Purses:
             found.setdefault(row["org_id"], []).append(Credit(row["id"], row["remaining"], row["expires"]))
         return found
 
-    def _note(self, org_id: str, kind: str, amount: int, ref: str) -> None:
-        self._entries.append({"org_id": org_id, "at": self._now, "kind": kind, "amount": amount, "ref": ref})
+    def _expire(self, *, late: bool) -> None:
+        for purse in self._all.values():
+            for one in purse.expire(self._now):
+                self._note(purse.org_id, "expiry", -one.amount, one.ref, self._now if late else one.due)
+
+    def _note(self, org_id: str, kind: str, amount: int, ref: str, at: int | None = None) -> None:
+        when = self._now if at is None else at
+        self._entries.append({"org_id": org_id, "at": when, "kind": kind, "amount": amount, "ref": ref})

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from undiced.account.errors import DatabaseAwayError, DatabaseError
+from undiced.account.expiry import book_all
 from undiced.account.forwarding import StuckError, forward
 from undiced.account.journal import ENDING, Journal, journal_of
 from undiced.account.ledger import Ledger
@@ -66,7 +67,7 @@ def recover(database: Database, folder: Path) -> int:
 
 class Watch:
     """Recovers again and again, on a thread of its own, until it is closed: a process that died need not come back for
-    its requests to be settled.
+    its requests to be settled. Books what credit has ended, too.
     """
 
     def __init__(self, database: Database, folder: Path) -> None:
@@ -84,10 +85,11 @@ class Watch:
         while not self._closing.wait(_AGAIN_S):
             try:
                 settled = recover(self._database, self._folder)
+                book_all(self._database)
             except (DatabaseAwayError, DatabaseError):
                 continue  # the clerk says so
             except Exception:
-                _log.exception("the ledger can't settle what dead processes left open")
+                _log.exception("the ledger can't settle what dead processes left open, or book what credit has ended")
                 continue
             tell(settled)
 

@@ -16,7 +16,7 @@ from sqlalchemy import case, func, select
 
 from undiced.account import reach
 from undiced.account.counters import DAY_S
-from undiced.account.credits import balance_now
+from undiced.account.credits import balance_and_expiries
 from undiced.account.ledger_tables import CHARGES, ENTRIES
 from undiced.account.prices import known_currency
 from undiced.account.records import Organization
@@ -123,12 +123,11 @@ class Usage:
             here = [CHARGES.c.org_id == found.id, CHARGES.c.day >= first, CHARGES.c.day < end]
             lines = _sums(transaction, here, ("project", "model"))
             opening, entries = _entries(transaction, found.id, first * DAY_S, end * DAY_S)
-            balance = balance_now(transaction, found.id)
+            balance, ended = balance_and_expiries(transaction, found.id)
             currency, now = known_currency(transaction), transaction.now
-        closing = opening + sum(entries.values())
-        expired = -entries.get("expiry", 0)
-        if balance is not None and first <= now // DAY_S < end:  # what has ended is taken away with the next request
-            expired, closing = expired + closing - balance.balance, balance.balance
+        opening -= sum(one.amount for one in ended if one.due < first * DAY_S)
+        expired = sum(one.amount for one in ended if first * DAY_S <= one.due < end * DAY_S) - entries.get("expiry", 0)
+        paid, taken = entries.get("credit", 0), -entries.get("charge", 0)
         return Invoice(
             found,
             month,
@@ -136,11 +135,11 @@ class Usage:
             now,
             tuple(lines),
             charge=sum(line.charge for line in lines),
-            paid=entries.get("credit", 0),
+            paid=paid,
             expired=expired,
             opening=None if balance is None else opening,
-            taken=-entries.get("charge", 0),
-            closing=None if balance is None else closing,
+            taken=taken,
+            closing=None if balance is None else opening + paid - expired - taken,
         )
 
     def _here(

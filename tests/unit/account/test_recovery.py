@@ -108,3 +108,18 @@ def test_a_living_process_settles_what_a_dead_one_left(
         time.sleep(0.01)
     watch.close()
     assert (row["state"], row["completion_tokens"], row["cached_tokens"]) == ("recovered", 3, 10)
+
+
+def test_a_living_process_books_credit_that_has_ended(
+    accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_AGAIN_S", 0.01)
+    books = Books.open(accounts)
+    accounts.credits.add(OPERATOR, books.org, 5, expires=books.clock.now_ms // 1000 + 1)
+    books.clock.now_ms += 1000
+    watch = recovery.Watch(accounts.database, tmp_path)
+    end = time.monotonic() + 20
+    while books.balance() != (0, 0) and time.monotonic() < end:
+        time.sleep(0.01)
+    watch.close()
+    assert books.balance() == (0, 0)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
+
 import pytest
+from sqlalchemy import select
+from support.at_once import at_once
 from support.ledgers import MODEL, OPERATOR, RATES, START_MS, Books
 
 from undiced.account.accounts import Accounts
 from undiced.account.actor import Actor
+from undiced.account.database import Database
 from undiced.account.errors import PermissionDeniedError
+from undiced.account.expiry import book_all
 from undiced.account.ledger_records import Outcome, Ticket
+from undiced.account.ledger_tables import ENTRIES
 from undiced.account.money import NANOS, Rates, column
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, UndicedError
 
 DAY_MS = 86_400_000
 MONTH = "2027-01"  # that of START_MS, on its 15th
@@ -109,10 +117,74 @@ def test_credit_whose_time_has_passed_is_gone_unless_a_running_request_counts_on
     books.ledger.run([Outcome(ticket.id, "settled", "stop", 0, 0, 0)])
     ended = books.accounts.usage.invoice(OPERATOR, org, MONTH)
     assert (ended.paid, ended.expired, ended.closing) == (NANOS + 5, NANOS, 5)
-    assert books.balance() == (350_000_000, 0), "what lies in the table goes with the next request"
+    assert books.balance() == (5, 0), "it went with the request that counted on it"
     books.ledger.run([books.ask(prompt=0, most=0, expected=0)])
     assert books.balance() == (5, 0) and books.accounts.usage.invoice(OPERATOR, org, MONTH) == ended
     assert [one.remaining for one in sorted(credits.list(OPERATOR, org), key=lambda one: one.amount)] == [5, 0]
+
+
+END_OF_MONTH = 1_801_440_000  # 2027-02-01
+
+
+def expiries(books: Books) -> list[tuple[int, int]]:
+    """Time and amount of each that is written down."""
+    query = select(ENTRIES.c.at, ENTRIES.c.amount).where(ENTRIES.c.kind == "expiry").order_by(ENTRIES.c.seq)
+    with books.accounts.database.read() as transaction:
+        return [tuple(row) for row in transaction.connection.execute(query)]
+
+
+def months(books: Books) -> list[tuple[int | None, int, int, int | None]]:
+    """Opening, expired, taken, closing of the month in which it ended, and of the next."""
+    found = [books.accounts.usage.invoice(OPERATOR, books.org, month) for month in (MONTH, "2027-02")]
+    return [(one.opening, one.expired, one.taken, one.closing) for one in found]
+
+
+def test_credit_is_lost_in_the_month_in_which_it_ends_though_nobody_asks_for_anything(books: Books) -> None:
+    credits, org = books.accounts.credits, books.org
+    credits.add(OPERATOR, org, NANOS, expires=END_OF_MONTH - 1), credits.add(OPERATOR, org, 5)
+    assert book_all(books.accounts.database) == 0
+    books.clock.now_ms = END_OF_MONTH * 1000 + 86_400_000
+    read = months(books)
+    assert read == [(0, NANOS, 0, 5), (5, 0, 0, 5)] and expiries(books) == []
+    assert credits.balance(OPERATOR, org).balance == 5
+    assert book_all(books.accounts.database) == 1
+    assert expiries(books) == [(END_OF_MONTH - 1, -NANOS)] and months(books) == read
+    assert book_all(books.accounts.database) == 0 and books.balance() == (5, 0)
+    books.see_that_it_adds_up()
+
+
+def test_processes_that_look_at_once_book_what_has_ended_once(books: Books, url: str) -> None:
+    books.accounts.credits.add(OPERATOR, books.org, NANOS, expires=START_MS // 1000 + 1)
+    books.clock.now_ms += 2000
+    others = [Database(url) for _ in range(3)]
+    for other in others:
+        books.clock.rule(other)
+    every = [*others, books.accounts.database]
+    with ExitStack() as stack:
+        for other in others:
+            stack.callback(other.close)
+        said = at_once([partial(book_all, one) for one in every] + [lambda: books.ledger.run([books.ask()])])
+    assert not any(isinstance(one, UndicedError) for one in said), said
+    assert expiries(books) == [(START_MS // 1000 + 1, -NANOS)] and books.balance() == (0, 0)
+    books.see_that_it_adds_up()
+
+
+def test_what_an_answer_counts_on_over_the_end_of_a_month_is_lost_in_the_next(books: Books) -> None:
+    books.price()
+    credits, org = books.accounts.credits, books.org
+    credits.add(OPERATOR, org, NANOS, expires=END_OF_MONTH - 10)
+    books.clock.now_ms = END_OF_MONTH * 1000 - 20_000
+    (ticket,) = books.ledger.run([books.ask(prompt=1_000_000, most=0, expected=0)])
+    assert isinstance(ticket, Ticket)
+    held, later = 350_000_000, END_OF_MONTH + 5
+    books.clock.now_ms = later * 1000
+    assert months(books) == [(0, NANOS - held, 0, held), (held, 0, 0, held)]
+    credits.add(OPERATOR, org, 100_000_000)  # of which the answer may take instead
+    assert expiries(books) == [(END_OF_MONTH - 10, held - NANOS), (later, -100_000_000)]
+    books.ledger.run([Outcome(ticket.id, "settled", "stop", 1_000_000, 1_000_000, 0)])
+    assert months(books) == [(0, NANOS - held, 0, held), (held, 250_000_000, 100_000_000, 100_000_000)]
+    assert book_all(books.accounts.database) == 0
+    books.see_that_it_adds_up()
 
 
 def test_usage_names_what_people_name(books: Books) -> None:

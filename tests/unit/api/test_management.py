@@ -310,6 +310,18 @@ def test_lists_come_in_pages(house, operator, admin):
     ]
 
 
+def test_a_price_that_has_not_begun_can_be_taken_back(operator, admin):
+    now = operator.post(f"{ROOT}/prices", {"model": "m", "input": 1, "output": 2})
+    later = {"model": "m", "input": 3, "output": 4, "valid_from": now["valid_from"] + 1000}
+    made = operator.post(f"{ROOT}/prices", later)
+    assert admin.refused("POST", f"{ROOT}/prices:cancel", {"model": "m"})[0] == 403
+    assert operator.post(f"{ROOT}/prices:cancel", {"model": "m"})["id"] == made["id"]
+    assert operator.get(f"{ROOT}/prices")["data"] == [now]
+    for model in ("m", "unknown"):
+        assert operator.refused("POST", f"{ROOT}/prices:cancel", {"model": model})[::2] == (400, "model")
+    assert operator.get(f"{ROOT}/audit?limit=1")["data"][0]["action"] == "price.cancel"
+
+
 def test_secrets_are_shown_once_kept_by_nobody_and_logged_nowhere(house, operator, caplog):
     caplog.set_level(logging.DEBUG)
     reply = operator("POST", f"{ACME}/keys", {"project": "default"}, x_request_id="rotate-7")

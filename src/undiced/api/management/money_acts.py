@@ -14,7 +14,7 @@ from undiced.account.usage import Invoice, UsageRow, groupings_of, month_days
 from undiced.api.errors import NotFoundError
 from undiced.api.management.act import Act
 from undiced.api.management.asked import Page
-from undiced.api.management.money_bodies import BudgetOf, NewBudget, NewCredit, NewLimit, NewPrice, Terms
+from undiced.api.management.money_bodies import BudgetOf, NewBudget, NewCredit, NewLimit, NewPrice, PriceOf, Terms
 from undiced.api.management.shapes import shown
 
 if TYPE_CHECKING:
@@ -107,6 +107,10 @@ def _set_price(asked: Asked) -> Shown:
     )
 
 
+def _cancel_price(asked: Asked) -> Shown:
+    return shown(asked.accounts.prices.cancel(asked.actor, asked.sent(PriceOf).model))
+
+
 def _usage(asked: Asked) -> Page:
     since, until = _days(asked)
     place = {"project": asked.query.get("project"), "key": asked.query.get("key")}
@@ -150,7 +154,7 @@ def _sets(
     return Act("POST", path, needs, name, summary, do, makes, body)
 
 
-_LIMITS, _BUDGETS = f"{_ORG}/limits", f"{_ORG}/budgets"
+_LIMITS, _BUDGETS, _PRICES = f"{_ORG}/limits", f"{_ORG}/budgets", f"{_ROOT}/prices"
 _PLACE, _SPAN = ("project", "key"), ("since", "until", "month", "by")
 MONEY_ACTS = (
     _lists("listLimits", _LIMITS, "Limits of an organization.", _list_limits, Limit, *_PLACE),
@@ -168,6 +172,7 @@ MONEY_ACTS = (
     _lists("orgUsage", f"{_ORG}/usage", "What was used and charged.", _usage, UsageRow, *_SPAN, *_PLACE),
     _shows("invoice", f"{_ORG}/invoices/{{month}}", "A month, by project and model.", _invoice, Invoice),
     _lists("usage", f"{_ROOT}/usage", "What was used and charged by all.", _usage, UsageRow, *_SPAN),
-    _lists("listPrices", f"{_ROOT}/prices", "Prices that are or will be valid.", _list_prices, Price, "ended"),
-    _sets("setPrice", f"{_ROOT}/prices", "orgs:write", "Sets a price.", _set_price, Price, NewPrice),
+    _lists("listPrices", _PRICES, "Prices that are or will be valid.", _list_prices, Price, "ended"),
+    _sets("setPrice", _PRICES, "orgs:write", "Sets a price.", _set_price, Price, NewPrice),
+    _sets("cancelPrice", f"{_PRICES}:cancel", "orgs:write", "Takes back one to come.", _cancel_price, Price, PriceOf),
 )

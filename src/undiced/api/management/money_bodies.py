@@ -74,4 +74,10 @@ class NewPrice(Struct):
     priority_permille: Permille = 1500
 
 
-MONEY_BODIES: tuple[type[Struct], ...] = (NewLimit, NewBudget, BudgetOf, NewCredit, Terms, NewPrice)
+class PriceOf(Struct):
+    """Whose price."""
+
+    model: Annotated[str, Meta(description="As GET /v1/models names it.", examples=["smollm2-135m"])]
+
+
+MONEY_BODIES: tuple[type[Struct], ...] = (NewLimit, NewBudget, BudgetOf, NewCredit, Terms, NewPrice, PriceOf)
