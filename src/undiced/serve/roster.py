@@ -7,6 +7,7 @@ with several accounts see `serve.way`. Knows neither steps nor outcomes.
 from __future__ import annotations
 
 from bisect import insort
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from undiced.serve.pages import NO_PAGE, PagePool
@@ -63,9 +64,14 @@ class Roster:
 
     def share(self, request: Request) -> Share:
         """The share of a request that is about to enter."""
+        name, priority = request.account, request.priority
         wanting = {one.share for one in (*self.running, *self.preempted) if one.state is State.PREEMPTED or one.reads}
-        wanting.update(line.share for line in self.waiting.lines)
-        return self.shares.enter(request.account, request.priority, wanting)
+        own, least = self.shares.find(name, priority), self.waiting.least(priority)
+        if own is not None and own in self.waiting:
+            wanting.add(own)
+        if least is not None:
+            wanting.add(least)
+        return self.shares.enter(name, priority, wanting)
 
     def enter(self, sequence: Sequence) -> None:
         """A new sequence waits."""
@@ -212,8 +218,20 @@ class Roster:
         """
         while self.changes != self._blocked:
             way = Way(self.running, self.preempted, spared)
-            tried: set[Account] = set()
-            for share in way.claimants(self.waiting.lines):
+            found = self._claim(way)
+            if found is None:
+                return
+            sequence, victims = found
+            for victim in victims:
+                self._put_back(victim)
+            if self.start(sequence, None, now):
+                yield sequence
+
+    def _claim(self, way: Way) -> tuple[Sequence, list[Sequence]] | None:
+        """Who starts next in whose place; None if nobody does."""
+        tried: set[Account] = set()
+        with closing(way.claimants(self.waiting)) as claimants:
+            for share in claimants:
                 if share.account in tried:
                     continue  # its higher class waits for pages
                 tried.add(share.account)
@@ -221,14 +239,9 @@ class Roster:
                 while self.weigh(sequence):
                     sequence = self.waiting.smallest(share)
                 if (victims := self._victims(way, sequence)) is not None:
-                    break
-            else:
-                self._blocked = self.changes if tried else self._blocked
-                return
-            for victim in victims:
-                self._put_back(victim)
-            if self.start(sequence, None, now):
-                yield sequence
+                    return sequence, victims
+        self._blocked = self.changes if tried else self._blocked
+        return None
 
     def _victims(self, way: Way, sequence: Sequence) -> list[Sequence] | None:
         """Who has to give way to a sequence: nobody if there is room; None if it can't start all the same."""

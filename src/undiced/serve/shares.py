@@ -81,7 +81,8 @@ class Shares:
         """The share of a new sequence.
 
         Args:
-            wanting: shares with sequences that wait or are read. One that isn't among them has been idle.
+            wanting: shares with sequences that wait or are read; of those that wait, its own and the one of its class
+                that was served least are enough. One that isn't among them has been idle.
         """
         account = self._accounts.setdefault(name, Account(name))
         account.alive += 1
@@ -96,6 +97,11 @@ class Shares:
             if share not in floors:
                 share.served = max(share.served, min(floors.values(), default=group.last.served if group.last else 0))
         return share
+
+    def find(self, name: str, priority: int) -> Share | None:
+        """The share of an account in a class, if it has sequences alive there."""
+        group = self._classes.get(priority)
+        return None if group is None else group.shares.get(name)
 
     def charge(self, share: Share, prompt_tokens: int) -> None:
         """Prompt tokens are being computed for it."""

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 from undiced.serve.sequence import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from undiced.serve.queue import Line
+    from undiced.serve.queue import WaitingQueue
     from undiced.serve.sequence import Sequence
     from undiced.serve.shares import Account, Share
+
+_APART = 2  # slots by which accounts may differ before one takes a place of the other
 
 
 def yields(sequence: Sequence) -> tuple[int, int, int, tuple[float, int]]:
@@ -41,23 +43,25 @@ class Way:
     def __init__(self, running: list[Sequence], preempted: list[Sequence], spared: Sequence | None) -> None:
         self._seated = [one for one in (*running[1:], *preempted) if one is not spared and not one.flights]
 
-    def claimants(self, lines: list[Line]) -> Iterator[Share]:
-        """Shares that may take a place, the highest class first, then the one served least."""
-        most, lowest = 0, 0
-        richest: dict[int, int] = {}
-        for one in self._seated:
-            share = one.share
-            most, lowest = max(most, share.account.slots), max(lowest, share.priority)
-            richest[share.priority] = max(richest.get(share.priority, 0), share.served)
-        few = [
-            share
-            for share in (line.share for line in lines)
-            if share.account.slots + 2 <= most
-            and (share.priority < lowest or share.served <= richest.get(share.priority, -1))
-        ]
-        for share in sorted(few, key=lambda share: (share.priority, share.served)):
-            if self.victim(share, [], seat=True) is not None:
-                yield share
+    def claimants(self, waiting: WaitingQueue) -> Generator[Share]:
+        """Shares that may take a place, the highest class first, then the one served least. Looks at those alone, and
+        at accounts that hold slots: however many wait.
+        """
+        most = max((one.share.account.slots for one in self._seated), default=0)
+        if most < _APART:
+            return
+        for priority in waiting.classes:
+            for share in waiting.by_served(priority):
+                if not self._has_better(share, 0):
+                    break  # nor has anybody who was served more
+                if self._has_better(share, share.account.slots):
+                    yield share
+
+    def _has_better(self, share: Share, slots: int) -> bool:
+        """Whether somebody has a place that a share could take if its account held so many."""
+        return any(
+            one.share.account.slots >= slots + _APART and self._outranks(share, one.share) for one in self._seated
+        )
 
     def victim(self, share: Share, others: list[Sequence], *, seat: bool) -> Sequence | None:
         """Who gives way next to a share, after `others` have; if a `seat` is what it needs, and not only pages."""
@@ -69,7 +73,7 @@ class Way:
             for one in self._seated
             if one not in others
             and (seat or one.state is State.RUNNING)
-            and left.get(one.share.account, one.share.account.slots) >= share.account.slots + 2
+            and left.get(one.share.account, one.share.account.slots) >= share.account.slots + _APART
             and self._outranks(share, one.share)
         ]
         return max(able, key=yields, default=None)
