@@ -51,6 +51,10 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "map": _entry(
             "map:map_wafer", "Draw a model on wafers: its layers, time, memory, traffic and a token's time line."
         ),
+        "trace": _entry(
+            "trace:trace",
+            "Write one token's simulated time line, instruction by instruction, for Perfetto and other trace viewers.",
+        ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "org create": _entry("org:create", "Make an organization, with a project named default."),

@@ -49,6 +49,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "map program -o wafer.svg --show time",
         "map llama-3.1-8b --wafers 2 --json",
     ),
+    "trace": ("trace llama-3.1-8b", "trace program -o token.json", "trace llama-3.1-8b --context 8192 --json"),
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "org create": ("org create acme",),

@@ -6,7 +6,6 @@ Knows what is asked and where it is written; what is shown is the atlas's, how i
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,24 +27,18 @@ from undiced.cli.asking import (
     Wafers,
     Weights,
 )
-from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.cli.wafer import CHOICES
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
-    from undiced.cli.terminal import Bar
     from undiced.sim.atlas.atlas import Atlas
-    from undiced.study.program_file import ProgramFile
-    from undiced.study.question import Question
 
 _Show = Literal["layers", "time", "sram", "traffic", "timeline"]
 _Theme = Literal["auto", "light", "dark"]
 _PAGE = ".html"
 _FORMS = (_PAGE, ".svg", ".png")
-_DRAWN = 0.95  # of the work, when drawing begins
 
 
 def map_wafer(
@@ -76,27 +69,21 @@ def map_wafer(
     as_json: Json = False,
 ) -> None:
     """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
+    from undiced.cli.charted import charted
     from undiced.cli.pictures import expect
-    from undiced.cli.terminal import Bar, emit, folded
+    from undiced.cli.terminal import emit, folded
     from undiced.sim.atlas.record import record
     from undiced.sim.views.words import stamp
-    from undiced.study.program_file import is_program, open_program
     from undiced.study.question import Question
 
     if out.suffix.lower() not in _FORMS:
         raise InvalidRequestError(f"{out} is neither .html, .svg nor .png.", remedy="Name the file wafer.html.")
     expect(out)
-    ready = is_program(model)
-    if ready:
-        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock,
     )  # fmt: skip
-    opened = open_program(Path(model), machine) if ready else None
-    with Bar("Placing", quiet=as_json) as bar, opened.computing() if opened else nullcontext():
-        atlas = _of_program(opened, asked) if opened else _of_model(asked, bar)
-        bar.share(_DRAWN, "Drawing")
+    with charted(given, model, asked, machine, "Drawing", quiet=as_json) as atlas:
         drawn = _drawn(atlas, out, show, theme)
     with writing(out):
         out.write_bytes(drawn)
@@ -106,32 +93,6 @@ def map_wafer(
     typer.echo(printable(str(out)))
     if atlas.unfit is not None:
         typer.echo(folded(printable(stamp(atlas)), sys.stderr), err=True)
-
-
-def _of_program(opened: ProgramFile, asked: Question) -> Atlas:
-    """Of a compiled program, which holds so many positions and no more."""
-    from undiced.program.wafer.step import Step
-    from undiced.sim.atlas.atlas import atlas
-    from undiced.sim.outlook import check_phase, is_prompt
-
-    context = asked.context or opened.program.bounds.context
-    check_phase(opened.program, Step(context=context), "prefill" if is_prompt(opened.program) else "decode")
-    return atlas(opened.program, opened.wafer, context, asked.clock_hz)
-
-
-def _of_model(asked: Question, bar: Bar) -> Atlas:
-    """Of a model, placed for this."""
-    from undiced.sim.atlas.atlas import atlas
-    from undiced.study.question import OURS, place
-
-    asked.check()
-    if asked.mapping == OURS and asked.way == "prefill":
-        raise InvalidRequestError(
-            "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
-            remedy="Leave --phase out.",
-        )
-    placed = place(asked, lambda share, what: bar.share(share * _DRAWN, what))
-    return atlas(placed.program, placed.wafer, asked.positions, asked.clock_hz, placed.wafers_given)
 
 
 def _drawn(atlas: Atlas, out: Path, show: _Show, theme: _Theme) -> bytes:

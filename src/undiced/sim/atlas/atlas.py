@@ -13,9 +13,11 @@ from undiced.machine.wafer import Wafer
 from undiced.program.rect import Rect
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.tree import Tree
 from undiced.sim.atlas.contents import Contents, contents
+from undiced.sim.atlas.deeds import Deed, deeds
 from undiced.sim.atlas.fill import Fill, fills
-from undiced.sim.atlas.journey import HandOver, Span, hand_overs, journey
+from undiced.sim.atlas.journey import HandOver, Span, Turn, hand_overs, journey, turns
 from undiced.sim.clock import RegionTime, Timing, stream_paths, time_step
 from undiced.sim.outlook import is_prompt, mapping_of
 
@@ -30,9 +32,20 @@ class Place:
     name: str
     wafer: int
     rect: Rect
+    turned: bool
     contents: Contents
     fill: Fill
     timed: RegionTime
+
+    @property
+    def rows(self) -> int:
+        """Logical rows; they lie side by side along x if the place is turned."""
+        return self.rect.width if self.turned else self.rect.height
+
+    @property
+    def columns(self) -> int:
+        """Logical columns."""
+        return self.rect.height if self.turned else self.rect.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,9 @@ class Atlas:
         mesh: cores of a wafer, x by y. wafers_given: how many might be used, if that was said.
         clock: its provenance; `timing` has its rate.
         assumed: constants of the machine that no measurement tells, by name, of those that the timing depends on.
+        held: positions that the program was compiled for.
+        turns: the token's runs in order; deeds: what a run of each stream does. spans: turns of one layer as one.
+        trees: of the program, by the numbers that deeds name.
         bottlenecks: the places that set the initiation interval; several if they take equally long.
     """
 
@@ -59,6 +75,7 @@ class Atlas:
     mapping: str
     prompt: bool
     streams: int
+    held: int
     mesh: tuple[int, int]
     wafers: int
     wafers_given: int | None
@@ -66,6 +83,9 @@ class Atlas:
     assumed: tuple[tuple[str, Constant], ...]
     timing: Timing
     places: tuple[Place, ...]
+    turns: tuple[Turn, ...]
+    deeds: tuple[tuple[Deed, ...], ...]
+    trees: tuple[Tree, ...]
     spans: tuple[Span, ...]
     hand_overs: tuple[HandOver, ...]
     bottlenecks: tuple[int, ...]
@@ -121,9 +141,10 @@ def atlas(
     paths = stream_paths(program, wafer, step, timing.clock_hz)
     spread = zip(program.places, contents(program), fills(program, wafer), timing.regions, strict=True)
     places = tuple(
-        Place(visits[0].name, timed.wafer, timed.rect, held, fill, timed) for visits, held, fill, timed in spread
+        Place(visits[0].name, timed.wafer, timed.rect, visits[0].turned, held, fill, timed)
+        for visits, held, fill, timed in spread
     )
-    passed = hand_overs(program, paths, step)
+    runs, passed = turns(program, paths), hand_overs(program, paths, step)
     own = clock_hz is None or clock_hz == wafer.system.clock_hz.value
     return Atlas(
         model=program.model,
@@ -131,6 +152,7 @@ def atlas(
         mapping=mapping_of(program),
         prompt=is_prompt(program),
         streams=program.bounds.batch,
+        held=program.bounds.context,
         mesh=wafer.mesh.size,
         wafers=program.wafers,
         wafers_given=wafers_given,
@@ -138,7 +160,10 @@ def atlas(
         assumed=tuple(_assumed(wafer, any(each.off_wafer for each in passed))),
         timing=timing,
         places=places,
-        spans=journey(program, paths),
+        turns=runs,
+        deeds=deeds(program, paths, step),
+        trees=program.trees,
+        spans=journey(runs),
         hand_overs=passed,
         bottlenecks=tuple(n for n, p in enumerate(places) if p.timed.cycles == timing.initiation_interval_cycles),
         unfit=_unfit(program, places),

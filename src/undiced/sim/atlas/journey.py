@@ -39,6 +39,23 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One run of a stream at a place, in cycles from the token's start."""
+
+    place: int
+    stream: int
+    role: Role
+    layer: int
+    start: float
+    cycles: float
+
+    @property
+    def end(self) -> float:
+        """When the next one begins."""
+        return self.start + self.cycles
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """What passes from one place to the next.
 
@@ -59,22 +76,31 @@ class HandOver:
     cycles: float
 
 
-def journey(program: WaferProgram, paths: list[Path]) -> tuple[Span, ...]:
-    """The spans of a token, in order; equal neighbors are one. They add up to the token's cycles."""
+def turns(program: WaferProgram, paths: list[Path]) -> tuple[Turn, ...]:
+    """The runs of a token, in order; each begins where the one before ends."""
     where = _where(program)
-    found: list[Span] = []
+    roles = {of_layer: [role(stream, of_layer) for stream in program.streams] for of_layer in (False, True)}
+    found: list[Turn] = []
     at = 0.0
     for region in program.regions:
-        place = where[region.wafer, region.rect]
         for run in region.runs:
             cycles = paths[run.stream].cost.cycles
-            what = place, role(program.streams[run.stream], run.layer >= 0), run.layer
-            last = found[-1] if found else None
-            if last is not None and (last.place, last.role, last.layer) == what:
-                found[-1] = replace(last, cycles=last.cycles + cycles)
-            elif cycles:
-                found.append(Span(*what, at, cycles))
+            what = roles[run.layer >= 0][run.stream]
+            found.append(Turn(where[region.wafer, region.rect], run.stream, what, run.layer, at, cycles))
             at += cycles
+    return tuple(found)
+
+
+def journey(runs: tuple[Turn, ...]) -> tuple[Span, ...]:
+    """The spans of a token, in order; equal neighbors are one. They add up to the token's cycles."""
+    found: list[Span] = []
+    for turn in runs:
+        what = turn.place, turn.role, turn.layer
+        last = found[-1] if found else None
+        if last is not None and (last.place, last.role, last.layer) == what:
+            found[-1] = replace(last, cycles=last.cycles + turn.cycles)
+        elif turn.cycles:
+            found.append(Span(*what, turn.start, turn.cycles))
     return tuple(found)
 
 

@@ -1,0 +1,66 @@
+"""The atlas of what a command is given: a model, placed for its question, or a program of a file. With a bar meanwhile.
+
+Knows what is refused before anything long begins; neither how an atlas is drawn nor where that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from undiced.cli.given import refuse_given
+from undiced.cli.terminal import Bar
+from undiced.cli.wafer import CHOICES
+from undiced.core.errors import InvalidRequestError
+from undiced.program.wafer.step import Step
+from undiced.sim.atlas.atlas import Atlas, atlas
+from undiced.sim.outlook import check_phase, is_prompt
+from undiced.study.program_file import is_program, open_program
+from undiced.study.question import OURS, Question, place
+
+if TYPE_CHECKING:
+    from undiced.study.program_file import ProgramFile
+
+_PLACED = 0.95  # of the work, when what it is for begins
+
+
+@contextmanager
+def charted(
+    given: typer.Context, model: str, asked: Question, machine: str | None, then: str, *, quiet: bool
+) -> Iterator[Atlas]:
+    """The atlas that answers a question; the bar stands until the caller has made of it what is called `then`.
+
+    Raises:
+        UndicedError: what is asked does not fit, or can't be asked of a program.
+    """
+    opened = None
+    if is_program(model):
+        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
+        opened = open_program(Path(model), machine)
+    with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
+        found = _of_program(opened, asked) if opened else _of_model(asked, bar)
+        bar.share(_PLACED, then)
+        yield found
+
+
+def _of_program(opened: ProgramFile, asked: Question) -> Atlas:
+    """Of a compiled program, which holds so many positions and no more."""
+    context = asked.context or opened.program.bounds.context
+    check_phase(opened.program, Step(context=context), "prefill" if is_prompt(opened.program) else "decode")
+    return atlas(opened.program, opened.wafer, context, asked.clock_hz)
+
+
+def _of_model(asked: Question, bar: Bar) -> Atlas:
+    """Of a model, placed for this."""
+    asked.check()
+    if asked.mapping == OURS and asked.way == "prefill":
+        raise InvalidRequestError(
+            "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
+            remedy="Leave --phase out.",
+        )
+    placed = place(asked, lambda share, what: bar.share(share * _PLACED, what))
+    return atlas(placed.program, placed.wafer, asked.positions, asked.clock_hz, placed.wafers_given)

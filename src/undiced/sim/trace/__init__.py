@@ -1,0 +1,1 @@
+"""Traces: what happened when, as tracks of slices, in a file that trace viewers open. Simulates nothing."""
