@@ -115,15 +115,19 @@ class Planner:
         turns = Turns(prompts, roster.preempted, roster.waiting, modest, self._limits.max_tokens)
         first = turns.eldest()
         eldest = self._start_eldest(turns, first if self._passed >= _PASSES else turns.favored(), now)
-        reserve = self._reserve(budget, eldest)
+        reserve, ended = self._reserve(budget, eldest), False
         while budget > 0:
             if eldest is not None and eldest.state is not State.RUNNING:
                 eldest, reserve = None, 0  # it gave its pages to another account
             sequence = turns.take(eldest) if eldest and 0 < budget <= reserve else turns.next()
             if sequence is None:
                 break
+            few = modest is not None and modest(sequence.share.account)
             if sequence is eldest:
                 reserve = 0
+            elif ended and not few:
+                budget = reserve  # more would keep the first token of one with few sequences waiting
+                continue
             elif sequence.state is not State.RUNNING:
                 if self._roster.weigh(sequence):
                     continue  # somebody else may be the smallest
@@ -131,6 +135,7 @@ class Planner:
                     turns.refuse(sequence, full=not self._roster.slots)
                     continue
             budget -= self._plan_chunk(plan, sequence, budget - reserve)
+            ended = ended or (few and not sequence.left)
         self._watch(plan, first)
 
     def _watch(self, plan: Plan, first: Sequence | None) -> None:

@@ -1,6 +1,6 @@
 """A short question behind long prompts: how long it waits for its first token, and what the long ones lose.
 
-`python benchmarks/fairness.py [--model smollm2-135m] [--prompt 8000] [--long 0 1 4]`. Drives the engine loop in this
+`python benchmarks/prompt_turns.py [--model smollm2-135m] [--prompt 8000] [--long 0 1 4]`. Drives the engine loop in this
 process, without HTTP. Ends in one JSON line; `alone_s` is what each prompt takes with nobody beside it.
 """
 
