@@ -1,6 +1,7 @@
 // The Python module undiced._native: the engine as one class, and what this machine can do.
 // Converts arguments and releases the interpreter's lock; every check of values is the engine's.
 #include "../mesh/bind.h"
+#include "../fabric/bind.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -335,6 +336,7 @@ NB_MODULE(_native, m) {
     m.attr("OPS") = op_codes();
     bind_engine(m);
     mesh::bind(m);
+    fabric::bind(m);
     m.def("decode_instr", &decode_instr, "record"_a, "The fields of one encoded instruction.");
     m.def("isa_detect", [] { return std::string(isa_name(detect())); });
     m.def("isa_supported", &isa_supported, "name"_a);

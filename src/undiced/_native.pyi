@@ -1,6 +1,6 @@
-"""What native/engine/bind.cpp and native/mesh/bind.cpp export; a test holds the names equal. Arrays lie on the CPU."""
+"""What the bind.cpp of native/{engine,mesh,fabric} export; a test holds the names equal. Arrays lie on the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,4 +149,32 @@ def mesh_join(
 ) -> None:
     """Joins vectors of held (lines, places, length) in place, in the order of hops (count, 2), senders and receivers:
     a sum or the largest. What is sent (`wire_half`) and what a receiver holds then (`kept_half`) is rounded to 16 bits.
+    """
+
+def fabric_simulate(
+    width: int,
+    height: int,
+    ops: NDArray[np.uint8],
+    blocks: NDArray[np.int32],
+    sections: list[tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int32]]],
+    colors: list[tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int32]] | None],
+    switches: NDArray[np.uint8],
+    figures: list[int],
+    memory: NDArray[np.uint8],
+    threads: int,
+    limit: int,
+    skew: int,
+    jitter: int,
+    seed: int,
+    watch: list[int],
+    finished: NDArray[np.uint32],
+    loads: NDArray[np.uint32],
+    busy: NDArray[np.uint32],
+    go_on: Callable[[int], bool],
+) -> tuple[
+    int, int, int, int, int, list[tuple[int, ...]], list[tuple[int, int, int, int, int, int, int]], list[int], list[int]
+]:
+    """Runs a program of routers and cores, in the arrays of `sim.fabric.encode`. `memory`, `finished`, `loads` and
+    `busy` have an entry a core and are written. Returns status, cycles, hops, active and worked core-cycles, what
+    waits, events of watched cores, and when each section began and ended.
     """

@@ -18,7 +18,8 @@ class Hardware:
     Attributes:
         ramp, hop: cycles from a core to its router or back, and from one router to the next.
         run, pause: cycles in a row in which a link passes wavelets, and those that it then stands still.
-        router_words: wavelets that a router holds of each color and port. inputs, outputs: depths of queues, 0 for none.
+        router_words: wavelets that a router holds of each color and port.
+        inputs, outputs: depths of queues, 0 for none.
         bound: whether an output queue serves one color until it is bound again.
         colors, threads: how many there are.
     """
@@ -36,7 +37,7 @@ class Hardware:
 
     @classmethod
     def of(cls, wafer: Wafer, *, link_rate: float | None = None) -> Hardware:
-        """The figures of `wafer`; `link_rate`: wavelets a cycle, instead of its own (1.0 as vendors' simulators have)."""
+        """The figures of `wafer`; `link_rate`: wavelets a cycle, instead of its own (1.0: links never pause)."""
         rate = Fraction(link_rate or wafer.link.wavelets_per_cycle.value).limit_denominator(_RATE_TERMS)
         pause = rate.denominator - rate.numerator
         queues = wafer.queues

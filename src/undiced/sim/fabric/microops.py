@@ -87,10 +87,11 @@ class Vector:
     """target = function(a, b, c) element by element, over `extents`, the innermost last.
 
     Attributes:
-        loops: of the outermost extents, how many are loops of the program: each of their iterations pays `setup`, and so
-            does the operation as a whole if there are none. The other extents are the descriptors' own.
+        loops: of the outermost extents, how many are loops of the program: each of their iterations pays `setup`, and
+            so does the operation as a whole if there are none. The other extents are the descriptors' own.
         setup: cycles before an iteration's first element.
-        cycles: of one iteration's elements where no operand is on the fabric; `per_wavelet`: of each wavelet, elsewhere.
+        cycles: of one iteration's elements where no operand is on the fabric.
+        per_wavelet: cycles of each wavelet, where one is.
         rounded: what results are rounded to before the target's own type, if that is narrower than it.
     """
 

@@ -31,7 +31,7 @@ class Event:
     y: int
     thread: int
     section: int
-    operation: int
+    operation: str
     start: int
     end: int
 
@@ -47,8 +47,9 @@ class Outcome:
         loads: [height, width, 5], wavelets that left each router by each port (`routes.Port`).
         busy: [height, width], cycles in which each datapath worked.
         sections: [sections, 2], when the first core began each and when the last ended it.
-        hops: wavelets that moved from one router to the next; active: core-cycles in which a router moved a wavelet or a
-            core handled one; worked: core-cycles of operations on memory alone, and of set-ups.
+        hops: wavelets that moved from one router to the next.
+        active: core-cycles in which a router moved a wavelet or a core handled one; worked: core-cycles of operations
+            on memory alone, and of set-ups.
         seconds: what the simulation took on this machine.
     """
 

@@ -1,0 +1,199 @@
+// A router's cycle: which heads of buffers and output queues move, and where to.
+#include <atomic>
+#include <bit>
+
+#include "worker.h"
+
+namespace undiced::fabric {
+namespace {
+
+constexpr int kOpposite[kPorts] = {0, 2, 1, 4, 3};
+
+std::uint64_t load_popped(Buffer& b) { return std::atomic_ref(b.popped).load(std::memory_order_acquire); }
+std::uint32_t load_tail(Buffer& b) { return std::atomic_ref(b.tail).load(std::memory_order_acquire); }
+std::uint32_t taken(std::uint64_t popped) { return static_cast<std::uint32_t>(popped); }
+
+// Four commands of 6 bits: the first is done once, and dropped when all its times are.
+std::uint32_t spent(std::uint32_t commands) {
+    const std::uint32_t times = commands >> 2 & 15U;
+    if (times == 0) return commands;
+    return times == 1 ? commands >> 6 : commands - 4;
+}
+
+}  // namespace
+
+bool Worker::route(std::uint32_t at, Core& core) {
+    if (core.pending == 0 && core.outs == 0) return false;
+    const Role& role = world_.role(at);
+    const std::uint64_t all = core.pending | static_cast<std::uint64_t>(core.outs) << role.slots;
+    const std::uint64_t before = (std::uint64_t{1} << core.turn) - 1;
+    int first = -1;
+    bool refused = false;
+    for (std::uint64_t heads : {all & ~before, all & before}) {
+        for (; heads != 0; heads &= heads - 1) {
+            const int index = std::countr_zero(heads);
+            Head head;
+            if (!head_of(at, role, index, head)) continue;
+            const Switch* s = role.switches[static_cast<std::size_t>(head.color)];
+            if (s == nullptr) {
+                fail(at, -1, Why::kNoWay, head.queue, head.color);
+                return false;
+            }
+            const Way way = s->ways[core.position[head.color]];
+            if ((way.sources >> head.port & 1) == 0) continue;
+            const unsigned targets = (head.entry.meta & kControl) != 0 ? way.targets & ~1U : way.targets;
+            if (!has_room(at, core, head, targets) || !links_free(core, head, targets, refused)) continue;
+            move(at, core, role, index, head, targets);
+            if (first < 0) first = index;
+        }
+    }
+    if (refused) core.turn = static_cast<std::uint8_t>((first + 1) % (role.slots + kQueues));
+    return first >= 0;
+}
+
+// The wavelet that is next of a buffer or output queue, if it can move already.
+bool Worker::head_of(std::uint32_t at, const Role& role, int index, Head& head) {
+    if (index < role.slots) {
+        Buffer& b = world_.buffer(at, index);
+        const std::uint32_t out = taken(b.popped);
+        if (load_tail(b) == out) return false;
+        head = {b.entries[out & world_.ring], role.color[static_cast<std::size_t>(index)],
+                role.port[static_cast<std::size_t>(index)], -1};
+    } else {
+        const int queue = index - role.slots;
+        const Queue& q = world_.output(at, queue);
+        head = {q.entries[q.head], 0, 0, queue};
+        head.color = static_cast<int>(head.entry.meta >> kColorShift);
+    }
+    if (head.entry.ready <= now_) return true;
+    soon(head.entry.ready);
+    return false;
+}
+
+bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsigned targets) {
+    if ((targets & 1U) != 0) {
+        const int queue = core.hears[head.color] - 1;
+        if (queue < 0 || world_.input(at, queue).count >= world_.room(false, queue)) return false;
+    }
+    for (int port = 1; port < kPorts; ++port) {
+        if ((targets >> port & 1U) == 0) continue;
+        const std::uint32_t next = world_.neighbor(at, port);
+        const std::uint8_t slot =
+            world_.role(next).slot[static_cast<std::size_t>(head.color * kPorts + kOpposite[port])];
+        Buffer& b = world_.buffer(next, slot);
+        const std::uint64_t popped = load_popped(b);
+        const bool just = static_cast<std::uint32_t>(popped >> 32) == now_ + 1;
+        if (b.tail - taken(popped) + (just ? 1 : 0) >= static_cast<std::uint32_t>(world_.machine.router_words))
+            return false;
+    }
+    return true;
+}
+
+bool Worker::links_free(Core& core, const Head& head, unsigned targets, bool& refused) {
+    const Machine& m = world_.machine;
+    bool taken_now = head.port == 0 && core.into == now_ + 1;
+    for (int port = 0; port < kPorts; ++port) {
+        if ((targets >> port & 1U) == 0) continue;
+        const Link& link = core.links[port];
+        taken_now |= link.next == now_ + 1;
+        if (port == 0 || m.run == 0 || link.next > now_) continue;
+        const std::uint32_t idle = now_ - link.next;
+        if (link.row == static_cast<std::uint32_t>(m.run) && idle < static_cast<std::uint32_t>(m.pause)) {
+            soon(link.next + static_cast<std::uint32_t>(m.pause));
+            return false;
+        }
+    }
+    if (!taken_now) return true;
+    refused = true;
+    soon(now_ + 1);
+    return false;
+}
+
+void Worker::pass_link(Core& core, int port) const {
+    Link& link = core.links[port];
+    if (port != 0 && world_.machine.run != 0) {
+        const bool rested = now_ - link.next >= static_cast<std::uint32_t>(world_.machine.pause);
+        link.row = rested ? 1 : link.row + 1;
+    }
+    link.next = now_ + 1;
+    ++core.loads[port];
+}
+
+void Worker::move(std::uint32_t at, Core& core, const Role& role, int index, const Head& head, unsigned targets) {
+    const Machine& m = world_.machine;
+    Entry copy{head.entry.data, head.entry.meta & kControl, 0};
+    const std::uint32_t command = copy.data & 3U;
+    if ((copy.meta & kControl) != 0) copy.data = spent(copy.data);
+    pop(at, core, role, index, head);
+    for (int port = 0; port < kPorts; ++port) {
+        if ((targets >> port & 1U) == 0) continue;
+        pass_link(core, port);
+        if (port == 0) {
+            const int queue = core.hears[head.color] - 1;
+            Queue& q = world_.input(at, queue);
+            const int room = world_.room(false, queue);
+            copy.ready = now_ + static_cast<std::uint32_t>(m.ramp);
+            int place = q.head + q.count;
+            if (place >= room) place -= room;
+            q.entries[place] = copy;
+            ++q.count;
+            soon(copy.ready);
+            continue;
+        }
+        const std::uint32_t next = world_.neighbor(at, port);
+        copy.ready = now_ + static_cast<std::uint32_t>(m.hop);
+        push(next, world_.role(next).slot[static_cast<std::size_t>(head.color * kPorts + kOpposite[port])], copy);
+        ++hops;
+    }
+    const Switch& s = *role.switches[static_cast<std::size_t>(head.color)];
+    if ((head.entry.meta & kControl) != 0) {
+        if (command == 1) advance(core, s, head.color);
+        if (command == 2) core.position[head.color] = 0;
+    } else if ((head.entry.meta & kAdvance) != 0) {
+        advance(core, s, head.color);
+    }
+    soon(now_ + 1);
+    if (last < now_ + 1) last = now_ + 1;
+}
+
+void Worker::advance(Core& core, const Switch& s, int color) {
+    std::uint8_t& position = core.position[color];
+    if (position + 1 < s.count)
+        ++position;
+    else if (s.ring != 0)
+        position = 0;
+}
+
+void Worker::push(std::uint32_t at, int slot, const Entry& entry) {
+    Buffer& b = world_.buffer(at, slot);
+    const std::uint32_t tail = b.tail;
+    b.entries[tail & world_.ring] = entry;
+    std::atomic_ref(b.tail).store(tail + 1, std::memory_order_release);
+    const std::uint32_t owner = shares_.owner(at);
+    if (owner == number_) {
+        world_.core(at).pending |= std::uint64_t{1} << slot;
+        wake(at, entry.ready);
+    } else {
+        outboxes_[owner].push_back({at, entry.ready, static_cast<std::uint8_t>(slot)});
+        mailed = entry.ready < mailed ? entry.ready : mailed;
+    }
+}
+
+void Worker::pop(std::uint32_t at, Core& core, const Role& role, int index, const Head& head) {
+    if (head.queue >= 0) {
+        Queue& q = world_.output(at, head.queue);
+        q.head = static_cast<std::uint8_t>(q.head + 1 == world_.room(true, head.queue) ? 0 : q.head + 1);
+        if (--q.count == 0) core.outs = static_cast<std::uint8_t>(core.outs & ~(1U << head.queue));
+        core.into = now_ + 1;
+        return;
+    }
+    Buffer& b = world_.buffer(at, index);
+    const std::uint32_t out = taken(b.popped);
+    const std::uint32_t held = load_tail(b) - out;
+    std::atomic_ref(b.popped).store(static_cast<std::uint64_t>(now_ + 1) << 32 | (out + 1), std::memory_order_release);
+    if (held == 1) core.pending &= ~(std::uint64_t{1} << index);
+    if (held >= static_cast<std::uint32_t>(world_.machine.router_words))
+        wake(world_.neighbor(at, role.port[static_cast<std::size_t>(index)]), now_ + 1);
+}
+
+}  // namespace undiced::fabric
