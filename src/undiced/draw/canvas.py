@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -70,6 +70,18 @@ class Canvas:
         """A filled circle."""
         attributes = f'cx="{_n(center[0])}" cy="{_n(center[1])}" r="{_n(radius)}"'
         self.parts.append(f"<circle {attributes} {_fill(paint)}{_closed('circle', title)}")
+
+    def ring(self, center: Point, radius: float, paint: str, width: float = 2.0) -> None:
+        """The outline of a circle."""
+        place = f'cx="{_n(center[0])}" cy="{_n(center[1])}" r="{_n(radius)}"'
+        self.parts.append(f'<circle {place} {_stroke(paint)} stroke-width="{_n(width)}"/>')
+
+    def paths(self, painted: Iterable[tuple[str, str]], box: Box, unit: tuple[float, float]) -> None:
+        """Filled areas with sharp edges, each a paint and a path in units from a box's corner on."""
+        place = f"translate({_n(box.x)} {_n(box.y)}) scale({unit[0]:.5g} {unit[1]:.5g})"
+        self.parts.append(f'<g transform="{place}" shape-rendering="crispEdges">')
+        self.parts += [f'<path {_fill(paint)} d="{path}"/>' for paint, path in painted]
+        self.parts.append("</g>")
 
     def text(
         self,

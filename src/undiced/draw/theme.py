@@ -11,7 +11,7 @@ _LIGHT = {
 _DARK = {
     "paper": "#14171a", "ink": "#e6e8ea", "faint": "#a2abb4", "face": "#2b3036", "edge": "#6e7781", "alarm": "#ff7b72",
 }  # fmt: skip
-_LINES = ("ink", "edge", "alarm", "faint")
+_LINES = ("paper", "ink", "edge", "alarm", "faint")
 
 
 def _rules(colors: dict[str, str]) -> str:
