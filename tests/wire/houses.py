@@ -91,8 +91,8 @@ class House:
 
 
 @contextmanager
-def house(url: str, place: Path, forks: Forks | None = None) -> Iterator[House]:
-    folder = make_folder(place / "tiny")
+def house(url: str, place: Path, forks: Forks | None = None, context: int | None = None) -> Iterator[House]:
+    folder = make_folder(place / "tiny", context=context)
     accounts = Accounts(url)
     try:
         books = Books.open(accounts)
