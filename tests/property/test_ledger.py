@@ -1,10 +1,12 @@
 """The ledger against an obvious twin of fractions and dictionaries: whatever is asked, topped up and settled, in groups
-of whatever size and however often, both admit the same requests, and every sum is the sum of its parts.
+of whatever size, through whichever of four processes and however often, both admit the same requests, and every sum is
+the sum of its parts.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
-from support.databases import PEPPER, pepper, sqlite_template  # noqa: F401
+from support.databases import PEPPER, pepper, server, server_emptied, sqlite_template  # noqa: F401
 from support.ledgers import OPERATOR, RATES, Books, Clock
 
 from undiced.account.accounts import Accounts
@@ -36,7 +38,9 @@ MORE = st.tuples(st.just("more"), st.integers(0, 20), st.integers(1, 200))
 END = st.tuples(
     st.sampled_from(("settled", "released", "recovered")), st.integers(0, 20), st.integers(0, 60), st.integers(0, 300)
 )
-GROUPS = st.lists(st.tuples(st.integers(-2000, 90_000), st.lists(NEW | MORE | END, max_size=8)), max_size=12)
+PROCESSES = 4
+GROUP = st.tuples(st.integers(0, PROCESSES - 1), st.integers(-2000, 90_000), st.lists(NEW | MORE | END, max_size=8))
+GROUPS = st.lists(GROUP, max_size=12)
 
 
 @dataclass
@@ -128,7 +132,8 @@ def play(books: Books, capacities: dict[str, int], credit: int | None, groups: l
         books.accounts.credits.add(OPERATOR, books.org, credit)
     twin = Twin(capacities, credit, books.clock.now_ms)
     ids: list[str] = []
-    for passed, steps in groups:
+    ledgers = [Ledger(books.accounts.database, f"ins_{at}") for at in range(PROCESSES)]
+    for process, passed, steps in groups:
         books.clock.now_ms += passed
         twin.now_ms = books.clock.now_ms
         works: list[Work] = []
@@ -142,7 +147,7 @@ def play(books: Books, capacities: dict[str, int], credit: int | None, groups: l
                 works.append(
                     TopUp(name, rest[0]) if kind == "more" else outcome_of(kind, name, twin.running.get(name), *rest)
                 )
-        answers = books.ledger.run(works)
+        answers = ledgers[process].run(works)
         for work in works:
             if isinstance(work, Outcome):
                 twin.end(work)
@@ -193,38 +198,48 @@ def copied(template: Books, folder: Path) -> Books:
     return replace(template, accounts=accounts, clock=clock, ledger=Ledger(accounts.database, "ins_test"))
 
 
-def see(template: Books, folder: Path, capacities: dict[str, int], credit: int | None, groups: list[Any]) -> None:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path, pepper: str) -> Callable[[], Books]:  # noqa: F811
+    """Makes books of one case."""
+    if request.param == "sqlite":
+        template: Books = request.getfixturevalue("template")
+        return lambda: copied(template, tmp_path)
+    emptied: Callable[[], str] = request.getfixturevalue("server_emptied")
+
+    def opened() -> Books:
+        books = Books.open(Accounts(emptied()))
+        books.price()
+        return books
+
+    return opened
+
+
+def see(fresh: Callable[[], Books], capacities: dict[str, int], credit: int | None, groups: list[Any]) -> None:
     """One case, in books of its own."""
-    books = copied(template, folder)
+    books = fresh()
     try:
         play(books, capacities, credit, groups)
     finally:
         books.accounts.close()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
+CASES = (CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
+OWN = [HealthCheck.function_scoped_fixture]  # a case has books of its own
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=OWN)
+@given(*CASES)
 def test_the_ledger_does_as_its_twin(
-    template: Books,
-    pepper: str,  # noqa: F811
-    tmp_path: Path,
-    capacities: dict[str, int],
-    credit: int | None,
-    groups: list[Any],
+    fresh: Callable[[], Books], capacities: dict[str, int], credit: int | None, groups: list[Any]
 ) -> None:
-    see(template, tmp_path, capacities, credit, groups)
+    see(fresh, capacities, credit, groups)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(20_000)
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(CAPACITIES, st.none() | st.integers(1, 400_000), GROUPS)
+@settings(max_examples=1000, deadline=None, suppress_health_check=OWN)
+@given(*CASES)
 def test_the_ledger_does_as_its_twin_in_a_thousand_cases(
-    template: Books,
-    pepper: str,  # noqa: F811
-    tmp_path: Path,
-    capacities: dict[str, int],
-    credit: int | None,
-    groups: list[Any],
+    fresh: Callable[[], Books], capacities: dict[str, int], credit: int | None, groups: list[Any]
 ) -> None:
-    see(template, tmp_path, capacities, credit, groups)
+    see(fresh, capacities, credit, groups)

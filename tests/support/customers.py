@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Got:
-    """What has reached a customer of one request. `tokens`: of its answer, as far as it was told; `step`: the most that
-    one write told at once; `whole`: its end was told, too; `left`: the customer read no further; `over`: nothing more
-    will come.
+    """What has reached a customer of one request.
+
+    Attributes:
+        stream: it comes in parts. tokens: of its answer, as far as it was told; step: the most that one write told.
+        whole: its end was told, too. left: the customer read no further. over: nothing more will come.
     """
 
     status: int = 0
+    stream: bool = False
     tokens: int = 0
     step: int = 0
     whole: bool = False
@@ -78,6 +81,7 @@ class Customers:
 
     def _ask(self, name: str, got: Got, draw: random.Random) -> None:
         stream, parts = draw.random() < 0.7, urlsplit(self.url)
+        got.stream = stream
         body: dict[str, object] = {
             "model": self.model,
             "messages": [{"role": "user", "content": "hi"}],

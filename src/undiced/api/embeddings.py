@@ -28,9 +28,10 @@ from undiced.core.errors import EngineError, InvalidRequestError
 from undiced.serve import GREEDY, Delta, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request as HttpRequest
+    from starlette.types import Receive, Scope, Send
 
     from undiced.account.keyring import Caller
     from undiced.api.deployment import Deployment
@@ -64,34 +65,62 @@ async def embeddings(request: HttpRequest) -> Response:
         requests = [replace(asked, id=f"{name}.{at}", prompt=tuple(ids)) for at, ids in enumerate(prompts)]
         tokens = sum(map(len, prompts))
         request.scope["undiced.entry"].took = {"model": deployment.card.id, "prompt_tokens": tokens}
-        async with _metered(service, caller, request, deployment.card.id, tokens):
+        async with _metered(service, caller, request, deployment.card.id, tokens) as settle:
             vectors = await _vectors(deployment.engine, requests)
             _see_dimensions(wire.dimensions, len(vectors[0]))
-    rows = [
-        {"object": "embedding", "index": at, "embedding": _written(vector, form)} for at, vector in enumerate(vectors)
-    ]
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    body = {"object": "list", "data": rows, "model": deployment.card.id, "usage": usage}
-    return Response(encode(body), media_type="application/json")
+            rows = [
+                {"object": "embedding", "index": at, "embedding": _written(vector, form)}
+                for at, vector in enumerate(vectors)
+            ]
+            usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+            body = encode({"object": "list", "data": rows, "model": deployment.card.id, "usage": usage})
+    return _Settling(body, settle)
+
+
+class _Settling(Response):
+    """An answer that is settled once its bytes have left: what nobody gets costs nothing, though we die before."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: bytes, settle: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._settle = settle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            asyncio.get_running_loop().call_soon(self._settle)
 
 
 @contextlib.asynccontextmanager
 async def _metered(
     service: Service, caller: Caller | None, asked: HttpRequest, model: str, tokens: int
-) -> AsyncIterator[None]:
-    """What the block computes, as far as the caller's limits and balance cover it; what fails costs nothing."""
+) -> AsyncIterator[Callable[[], None]]:
+    """What the block computes, as far as the caller's limits and balance cover it; what fails costs nothing. What the
+    block gets settles it, later.
+    """
     admit = metering(service.meter, caller, Wanted(asked.scope["undiced.request_id"], model, tokens, 0, 1))
     if admit is None:
-        yield
+        yield _do_nothing
         return
     bill = await admit()
     asked.scope[STANDING] = bill.headers
-    try:
-        yield
+
+    def settle() -> None:
         bill.settle(Counts(tokens), "stop")
         service.metrics.organizations.of(org_of(caller)).charged(model, Counts(tokens))
-    finally:
+
+    try:
+        yield settle
+    except BaseException:
         bill.release("error")
+        raise
+
+
+def _do_nothing() -> None:
+    """Nobody counts."""
 
 
 def _see_dimensions(asked: float | None, there: int) -> None:

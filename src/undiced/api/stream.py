@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from undiced.api.anthropic.errors import PATHS
 from undiced.api.chunks import Folded
-from undiced.api.errors import ENDS, error_response
+from undiced.api.errors import ENDS, ClientClosedError, error_response
 from undiced.api.exchange import OUTLET
 from undiced.api.standing import STANDING
 from undiced.core.errors import EngineError, ShuttingDownError, UndicedError
@@ -67,6 +67,8 @@ class AnswerResponse(Response):
         self._bill: Bill | None = None
         self._started = False
         self._over = False
+        self._sent = False  # the whole answer, to the connection
+        self._failed = False  # by our fault
         self._starting = asyncio.Lock()
         self._written_s = 0.0
         self._left = len(answer.choices)
@@ -87,16 +89,19 @@ class AnswerResponse(Response):
                 await self._begin_bill(self._admit, scope)
             await (self._events(scope, send) if self.form.stream else self._object(scope, receive, send))
         except UndicedError as error:
+            self._failed = not isinstance(error, ClientClosedError)
             await self._fail(error, scope, receive, send)
         except asyncio.CancelledError:
             if self.service.state != "stopped":
                 raise
             task.uncancel()
+            self._failed = True
             await self._fail(ShuttingDownError(), scope, receive, send)
         except ENDS:
             raise
         except BaseException:
             _log.exception("request %s failed", self.form.request_id)
+            self._failed = True
             await self._fail(
                 EngineError("The server failed while it worked on this request.", remedy="Try again."),
                 scope,
@@ -104,8 +109,10 @@ class AnswerResponse(Response):
                 send,
             )
         finally:
-            if self._bill is not None:
+            if self._bill is not None and self.form.stream:
                 self._end_bill(self._bill)
+            elif self._bill is not None:  # once its bytes have left: what nobody gets costs nothing, though we die now
+                asyncio.get_running_loop().call_soon(self._end_bill, self._bill)
             self._over = True
             self.service.running.discard(task)
             self.service.answers.pop(self.writer.head.id, None)
@@ -124,7 +131,10 @@ class AnswerResponse(Response):
         before anything of it was handed over does not, nor one of which nothing was computed.
         """
         counts, reason = self.answer.account()
-        if (reason == "error" and not bill.handed) or not (counts.prompt_tokens or counts.completion_tokens):
+        if self._sent:
+            bill.told(counts.completion_tokens)
+        failed = (self._failed or reason == "error") and not bill.handed
+        if failed or not (counts.prompt_tokens or counts.completion_tokens):
             bill.release(reason)
         else:
             bill.settle(counts, reason)
@@ -160,9 +170,8 @@ class AnswerResponse(Response):
         folded = [Folded(at, logprobs=[] if rows else None) for at, rows in enumerate(asked)]
         await self.answer.run(partial(self._add, folded))
         body = self.writer.whole(folded, self.answer.tally)
-        if self._bill is not None:
-            self._bill.told(self.answer.tokens)
         await Response(body, headers=self.form.headers, media_type="application/json")(scope, receive, send)
+        self._sent = True
 
     def _add(self, folded: list[Folded], pieces: list[Piece]) -> bool:
         for piece in pieces:

@@ -375,6 +375,14 @@ def test_a_budget_begins_anew_with_the_month(books: Books) -> None:
     admitted(books, books.ask(prompt=0, most=100))
 
 
+@pytest.mark.parametrize("change", ["balance = balance - 1000000001", "reserved = reserved - 1"])
+def test_no_balance_falls_below_nothing_whatever_program_writes_it(books: Books, change: str) -> None:
+    books.accounts.credits.add(OPERATOR, books.org, 10**9)
+    with pytest.raises((DBAPIError, DatabaseError)), books.accounts.database.write() as transaction:
+        transaction.connection.execute(text(f"UPDATE wallets SET {change}"))
+    assert books.balance() == (10**9, 0)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from scripted import Caller, Reply, build_caller
+from starlette.responses import Response
 from support.databases import OPERATOR, PEPPER, pepper, sqlite_template  # noqa: F401
 from support.ledgers import RATES, Books
 
@@ -22,8 +23,9 @@ from undiced.account.keyring import Caller as Holder
 from undiced.account.ledger import Ledger
 from undiced.account.ledger_records import Work
 from undiced.account.scopes import INFERENCE_SCOPES
-from undiced.api.app import build_app
-from undiced.api.meter import Meter, open_meter
+from undiced.api.app import WAYS, build_app
+from undiced.api.chunks import Chunks
+from undiced.api.meter import Bill, Counts, Meter, open_meter
 from undiced.core.errors import EngineError, QueueFullError
 
 CHAT, TEXT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"
@@ -223,6 +225,92 @@ def test_a_stream_that_breaks_counts_what_its_client_got_and_a_whole_answer_that
         assert (second["state"], second["completion_tokens"]) == ("released", 0)
 
     serve(steps, error=EngineError("It broke."), fail_at=5)
+
+
+def test_a_whole_answer_that_can_not_be_written_costs_nothing(
+    books: Books, serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError("a bug")
+
+    async def steps(server: Metered) -> None:
+        monkeypatch.setattr(Chunks, "whole", broken)
+        assert (await server.post(CHAT, messages=HI)).status == 500
+        await server.ended()
+        assert (server.row()["state"], server.row()["charge"]) == ("released", 0)
+
+    serve(steps)
+
+
+@pytest.mark.parametrize("kind", [0, 4, 5, 8, 10, 12])
+def test_a_whole_answer_is_settled_once_it_was_sent(
+    books: Books, serve, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    """Else a server that dies in between has charged for what nobody got, and its client asks again."""
+    events: list[str] = []
+    send, tell, settle = Response.__call__, Bill.told, Bill.settle
+
+    async def sent(response: Response, *given: object) -> None:
+        await send(response, *given)  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)  # for whatever is done in the next turns
+        events.append("sent")
+
+    def told(bill: Bill, tokens: int) -> None:
+        events.append("told")
+        tell(bill, tokens)
+
+    def settled(bill: Bill, counts: Counts, reason: str) -> None:
+        events.append("settled")
+        settle(bill, counts, reason)
+
+    async def steps(server: Metered) -> None:
+        path, body = KINDS[kind]
+        assert (await server.post(path, **body)).status == 200
+        await server.ended()
+        assert [*events[:1], *events[-1:]] == ["sent", "settled"], events
+
+    monkeypatch.setattr(Response, "__call__", sent)
+    monkeypatch.setattr(Bill, "told", told)
+    monkeypatch.setattr(Bill, "settle", settled)
+    serve(steps)
+
+
+def test_who_leaves_a_stream_pays_for_what_was_sent(books: Books, serve) -> None:
+    books.accounts.prices.set(OPERATOR, "m", RATES)
+
+    async def steps(server: Metered) -> None:
+        await server.post(CHAT, messages=HI, stream=True, max_tokens=500, turns_per_write=3, leave_after=7)
+        await server.ended()
+        row = server.row()
+        assert (row["state"], row["finish_reason"]) == ("settled", "cancelled")
+        assert 5 <= row["completion_tokens"] < 50  # type: ignore[operator]
+        counts = (int(str(row[name])) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
+        assert row["charge"] == RATES.charge(*counts) > 0
+
+    serve(steps, text="word " * 100)
+
+
+def test_of_many_streams_at_once_only_those_begin_that_a_limit_has_room_for(books: Books, serve) -> None:
+    """Their tokens are taken before they begin, and not only known when they have ended."""
+    ask = {"messages": HI, "max_tokens": 9, "stream": True}
+
+    async def steps(server: Metered) -> None:
+        await server.post(CHAT, **ask)
+        await server.ended()
+        used = int(str(server.row()["prompt_tokens"])) + 9
+        limits(books, tpd=5 * used)
+        replies = await asyncio.gather(*(server.post(CHAT, **ask) for _ in range(30)))
+        assert sorted(reply.status for reply in replies) == [200] * 5 + [429] * 25
+
+    serve(steps)
+
+
+def test_no_way_that_computes_is_free() -> None:
+    computing = {path for path, _ in KINDS}
+    free = {way.path for way in WAYS if "POST" in (way.methods or ())} - computing
+    counting = ("/input_tokens", "/count_tokens", "/tokenize", "/detokenize")
+    assert all(path.endswith((*counting, "/control")) for path in free), free
+    assert {way.path for way in WAYS if way.needs in ("inference", "embeddings")} == computing | {f"{CHAT}/control"}
 
 
 def test_a_request_that_the_engines_queue_refuses_costs_nothing(books: Books, serve) -> None:
