@@ -14,6 +14,7 @@ from typing import cast
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.banks import Banks, Loop
+from undiced.program.wafer.elements import at, dims, runs, step
 from undiced.program.wafer.elementwise import along
 from undiced.program.wafer.products import sums_in_memory
 from undiced.program.wafer.program import Stream
@@ -63,46 +64,17 @@ def _unsliced(pair: Pair, slices: dict[str, str], s: Shares) -> Pair:
         return pair
     share = int(s.size(name) * BYTES[s.values[name].dtype])
     values = s.stored(slices[name]).name, pair.values[1]
-    starts = _at(slices[name], 0, s) + pair.starts[0], pair.starts[1]
+    starts = at(slices[name], 0, s) + pair.starts[0], pair.starts[1]
     return Pair(values, starts, (*pair.loops, (s.trees[roots.tree].slices, share, 0)))
 
 
-# Where elements lie
-
-
-def _element(name: str, index: int, s: Shares) -> int:
-    """Which element of the value that has the memory is element `index` of a value."""
-    view = s.values[name].view
-    if view is None:
-        return index
-    start = view.offset if view.offset >= 0 else s.size(view.parent) + view.offset
-    return _element(view.parent, start + index // view.count * view.of + view.pick + index % view.count, s)
-
-
-def _at(name: str, index: int, s: Shares) -> int:
-    """Bytes from the address of the value that has the memory to element `index` of a value."""
-    return int(_element(name, index, s) * BYTES[s.values[name].dtype])
-
-
-def _step(name: str, index: int, s: Shares) -> int:
-    """Bytes from the first element to another."""
-    return _at(name, index, s) - _at(name, 0, s)
+# Pairs of values
 
 
 def _pair(a: str, b: str, loops: tuple[Loop, ...], s: Shares, starts: tuple[int, int] = (0, 0)) -> Pair:
     """Of two values, from elements `starts` on."""
     holders = s.stored(a).name, s.stored(b).name
-    return Pair(holders, (_at(a, starts[0], s), _at(b, starts[1], s)), tuple(loop for loop in loops if loop[0] > 1))
-
-
-def _dims(name: str, s: Shares) -> dict[str, tuple[int, int]]:
-    """Size of each dimension, and the bytes from one of its elements to the next."""
-    shape, unit = s.shape(name), s.size(name)
-    found: dict[str, tuple[int, int]] = {}
-    for dim, size in zip(s.names(name), shape, strict=False):
-        unit //= max(size, 1)
-        found[dim] = size, _step(name, unit, s)
-    return found
+    return Pair(holders, (at(a, starts[0], s), at(b, starts[1], s)), tuple(loop for loop in loops if loop[0] > 1))
 
 
 def _together(a: str, b: str, s: Shares) -> tuple[Loop, ...]:
@@ -110,23 +82,16 @@ def _together(a: str, b: str, s: Shares) -> tuple[Loop, ...]:
     flat = any(len(s.shape(name)) != len(s.names(name)) for name in (a, b))  # at roots
     if flat or s.size(a) == s.size(b):
         return _side_by_side(a, b, s)
-    first, second = _dims(a, s), _dims(b, s)
+    first, second = dims(a, s), dims(b, s)
     sizes = {dim: size for dim, (size, _) in (second | first).items()}
     return tuple((size, first.get(dim, (0, 0))[1], second.get(dim, (0, 0))[1]) for dim, size in sizes.items())
 
 
 def _side_by_side(a: str, b: str, s: Shares) -> tuple[Loop, ...]:
     """Loops over as many elements, cut where either is picked in runs out of what it lies in."""
-    units = sorted({1, *_runs(a, s), *_runs(b, s)})
+    units = sorted({1, *runs(a, s), *runs(b, s)})
     ends = [min(end, s.size(a)) for end in (*units[1:], s.size(a))]
-    return tuple((-(-end // unit), _step(a, unit, s), _step(b, unit, s)) for unit, end in zip(units, ends, strict=True))
-
-
-def _runs(name: str, s: Shares) -> Iterator[int]:
-    """Elements that lie side by side, of a value and of those that it lies in."""
-    while (view := s.values[name].view) is not None:
-        yield view.count
-        name = view.parent
+    return tuple((-(-end // unit), step(a, unit, s), step(b, unit, s)) for unit, end in zip(units, ends, strict=True))
 
 
 # What instructions read
@@ -162,7 +127,7 @@ def _rotate(i: isa.Rotate, s: Shares, banks: Banks) -> Iterator[Pair]:
     if not _as_they_are((i.a, i.cosine, i.sine), i.result, s):
         return
     yield _pair(i.a, i.cosine, _together(i.a, i.cosine, s), s)
-    one, other = _step(i.a, 1, s), _step(i.sine, 1, s)
+    one, other = step(i.a, 1, s), step(i.sine, 1, s)
     loops: list[Loop] = []
     for times, *steps in _together(i.a, i.sine, s):
         innermost = steps == [one, other]
@@ -173,14 +138,14 @@ def _rotate(i: isa.Rotate, s: Shares, banks: Banks) -> Iterator[Pair]:
 def _product(i: isa.Product, s: Shares, banks: Banks) -> Iterator[Pair]:
     """Rows of a tile, and the sums that they are added to. Of stacked weights a token takes any."""
     for tile, vector, result in sums_in_memory(i, s, banks.cache_bytes):
-        sums, size = _dims(result, s), int(BYTES[s.values[result].dtype])
+        sums, size = dims(result, s), int(BYTES[s.values[result].dtype])
         if vector == i.scratch:
             loops = [
-                (tile.length, _step(vector, 1, s), size),
-                (tile.sums * tile.rest, _step(vector, tile.length, s), 0),
+                (tile.length, step(vector, 1, s), size),
+                (tile.sums * tile.rest, step(vector, tile.length, s), 0),
             ]
         else:
-            held = _dims(vector, s)
+            held = dims(vector, s)
             inner = [dim for dim in held if dim in i.inner]
             joined = tile.length // prod(held[dim][0] for dim in inner)  # rows of tiles side by side are one
             last = inner[-1]
@@ -188,7 +153,7 @@ def _product(i: isa.Product, s: Shares, banks: Banks) -> Iterator[Pair]:
             outer = [dim for dim in held if dim not in inner]
             loops += [(held[dim][0], held[dim][1] * joined, sums.get(dim, (0, 0))[1]) for dim in outer]
             sums = {dim: way for dim, way in sums.items() if dim not in held}
-        loops += [(times, 0, step) for dim, (times, step) in sums.items() if dim not in i.inner]
+        loops += [(times, 0, by) for dim, (times, by) in sums.items() if dim not in i.inner]
         yield _pair(vector, result, tuple(loops), s)
 
 

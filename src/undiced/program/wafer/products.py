@@ -26,6 +26,7 @@ class Tile:
     Attributes:
         length: elements of an operation, along `inner`; sums: operations that add to the same ones; rest: the others.
         vector, scalar: names of the operands that are a vector and a scalar of each operation.
+        members: weights and results of the tiles that are multiplied as one.
     """
 
     length: int
@@ -35,16 +36,21 @@ class Tile:
     scalar: str
     result: str
     stride: int
+    members: tuple[tuple[str, str], ...]
 
 
 def product(i: Product, s: Shares) -> Work:
     """One operation an input for all tiles whose results lie side by side; operands of two types are made one first."""
-    tiles = _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
     vectors = _located(i, s)
-    for tile in tiles:
+    for tile in tiles(i, s):
         vectors += _conversions(tile, i, s, vectors)
         vectors.append(_multiply_adds(tile, i, s))
     return Work(tuple(vectors))
+
+
+def tiles(i: Product, s: Shares) -> list[Tile]:
+    """What is multiplied at once."""
+    return _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
 
 
 def _located(i: Product, s: Shares) -> list[Vectors]:
@@ -76,7 +82,8 @@ def _tile(i: Product, s: Shares, weight: str, result: str) -> Tile:
     vector, scalar = _sides(i, s, weight, names, inner, kept)
     lacking = prod(size[d] for d in loops if d not in kept)
     rest = prod(size[d] for d in loops if d in kept and d not in inner)
-    return Tile(prod(size[d] for d in inner), lacking, rest, vector, scalar, result, _stride(s, vector, inner))
+    stride = _stride(s, vector, inner)
+    return Tile(prod(size[d] for d in inner), lacking, rest, vector, scalar, result, stride, ((weight, result),))
 
 
 def _sides(
@@ -110,7 +117,8 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
     for tile in tiles:
         last = out[-1] if out else None
         if last and _beside(last, tile, s) and tile.scalar == i.x and (last.sums, last.rest) == (tile.sums, tile.rest):
-            out[-1] = replace(last, length=last.length + tile.length, result=tile.result)
+            members = last.members + tile.members
+            out[-1] = replace(last, length=last.length + tile.length, result=tile.result, members=members)
         else:
             out.append(tile)
     return out
@@ -132,7 +140,7 @@ def _beside(a: Tile, b: Tile, s: Shares) -> bool:
     return first.stop == second.start
 
 
-def _factor(tile: Tile, s: Shares) -> DType:
+def factor(tile: Tile, s: Shares) -> DType:
     """The type that both operands are multiplied in: 16 bits where the sums have as many, else the wider one's."""
     types = [s.values[name].dtype for name in (tile.result, tile.vector, tile.scalar)]
     wide = [BYTES[dtype] == BYTES[DType.F32] for dtype in types]
@@ -143,7 +151,7 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
     """Rows of integers become 16-bit floats, as many at once as the scratch holds, and x takes their scales; an operand
     of another type is converted once. Of stacked weights that is what the token takes.
     """
-    out, tokens, wanted = [], s.step.size, _factor(tile, s)
+    out, tokens, wanted = [], s.step.size, factor(tile, s)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
         if name == tile.vector and dtype in UNPACKING:
@@ -169,18 +177,18 @@ def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Ti
     With the values where rows and sums begin; rows that are converted into an array without an address are left out.
     """
     first = dict(zip(i.weights, i.results, strict=True))
-    for tile in _joined([_tile(i, s, w, r) for w, r in first.items()], i, s):
+    for tile in tiles(i, s):
         kept = tile.length * BYTES[s.values[tile.result].dtype] <= cache_bytes and not i.unpinned
         if tile.length > 1 and (i.accumulate or (tile.sums > 1 and not kept)):
             dtype, result = s.values[tile.vector].dtype, first.get(tile.vector, tile.result)
             if dtype in UNPACKING and i.scratch:
                 yield tile, i.scratch, result
-            elif dtype not in UNPACKING and BYTES[dtype] == BYTES[_factor(tile, s)]:
+            elif dtype not in UNPACKING and BYTES[dtype] == BYTES[factor(tile, s)]:
                 yield tile, tile.vector, result
 
 
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
-    operand, result = _factor(tile, s), s.values[tile.result].dtype
+    operand, result = factor(tile, s), s.values[tile.result].dtype
     single = tile.sums == 1 and not i.accumulate
     pieces = ceil(tile.length / GROUPS[s.values[tile.vector].dtype]) if _integers(tile, s) else 1
     return Vectors(

@@ -50,9 +50,8 @@ def attention(low: Lowering, node: Node) -> None:
     if w.choices.softmax == "clamped":
         low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
         return
-    shares = w.sent(body, bands.line, "scores.all", (kv, group, where), positions, bands.queries())
-    masked = w.value("scores.masked", (kv, group, where), positions, bands.queries())
-    w.emit(isa.Mask(w.node, masked, shares, node.integer("window"), node.integer("chunk"), _LOWEST))
+    masked = w.sent(body, bands.line, "scores.masked", (kv, group, where), positions, bands.queries())
+    w.emit(isa.Mask(w.node, masked, masked, node.integer("window"), node.integer("chunk"), _LOWEST))
     top = _maximum(low, masked, (kv, group))
     if node.weights:
         sinks = _sinks(low, node, (kv, group))
@@ -74,9 +73,8 @@ def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim,
     kv, group, where, column = dims
     positions = w.values[values].rows
     w.emit(isa.Apply(w.node, "exp", body, body))
-    shares = w.sent(body, bands.line, "weights.all", (kv, group, where), positions, bands.queries())
-    weighed = w.value("weights", (kv, group, where), positions, bands.queries())
-    w.emit(isa.Mask(w.node, weighed, shares, node.integer("window"), node.integer("chunk"), 0.0))
+    weighed = w.sent(body, bands.line, "weights", (kv, group, where), positions, bands.queries())
+    w.emit(isa.Mask(w.node, weighed, weighed, node.integer("window"), node.integer("chunk"), 0.0))
     return _values(low, node, weighed, values, "", (kv, group, column))
 
 

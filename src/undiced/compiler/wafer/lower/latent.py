@@ -92,16 +92,15 @@ def _weights(low: Lowering, shape: Shape, queries: tuple[str, str], caches: tupl
     for number, (query, cache) in enumerate(zip(queries, caches, strict=True)):
         w.emit(isa.Product(w.node, query, (cache,), (terms,), inner, accumulate=number > 0))
     scores = w.joined(terms, line, exact=False, slices=w.choices.row_slices)
-    weighed = w.value("weights", dims, (), shape.positions)
     if w.choices.softmax == "clamped":
         w.emit(isa.Apply(w.node, "exp", scores, scores))
-        shares = w.sent(scores, line, "weights.all", dims, (), shape.positions)
+        weighed = w.sent(scores, line, "weights", dims, (), shape.positions)
     else:
-        shares = w.sent(scores, line, "scores.all", dims, (), shape.positions)
-        w.emit(isa.Mask(w.node, shares, shares, 0, 0, _LOWEST))
-        w.emit(isa.Combine(w.node, "subtract", shares, shares, _maximum(low, shape, shares)))
-        w.emit(isa.Apply(w.node, "exp", shares, shares))
-    w.emit(isa.Mask(w.node, weighed, shares, 0, 0, 0.0))
+        weighed = w.sent(scores, line, "weights", dims, (), shape.positions)
+        w.emit(isa.Mask(w.node, weighed, weighed, 0, 0, _LOWEST))
+        w.emit(isa.Combine(w.node, "subtract", weighed, weighed, _maximum(low, shape, weighed)))
+        w.emit(isa.Apply(w.node, "exp", weighed, weighed))
+    w.emit(isa.Mask(w.node, weighed, weighed, 0, 0, 0.0))
     return weighed
 
 

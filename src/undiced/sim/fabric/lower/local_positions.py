@@ -1,0 +1,70 @@
+"""Lowers what depends on a token's id or position: looked-up rows, caches as rings, masks."""
+
+from __future__ import annotations
+
+from undiced.core.errors import UnsupportedError
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import POSITION, Axis, Shard
+from undiced.program.wafer.value import shard_of
+from undiced.program.wafer.workload import work
+from undiced.sim.fabric.lower import walk
+from undiced.sim.fabric.lower.frame import Frame, size_of
+from undiced.sim.fabric.lower.lowered import Blocks
+from undiced.sim.fabric.lower.operands import At, held, operations
+from undiced.sim.fabric.lower.timed import at_once
+
+
+def lookup(i: isa.Lookup, frame: Frame) -> Blocks:
+    """The owner copies the row that the token's id or position says."""
+    axes = walk.axes(frame, i.result)
+    table = held(frame, axes, i.table, i.result)
+    strides = frame.strides(i.table)
+    first = frame.row(i.result) * strides[frame.row_dim(i.table, i.result)]
+    here = At(
+        table.address + first * size_of(table.dtype), table.dtype, tuple(strides[axis.dim] * axis.part for axis in axes)
+    )
+    group = operations("move", axes, held(frame, axes, i.result, i.result), here)
+    ops = tuple(at_once(frame.wafer.core, work(i, frame.shares), [group]))
+    return tuple((role, ops) for _, role in frame.makers(i.result))
+
+
+def append(i: isa.Append, frame: Frame) -> Blocks:
+    """The owner of the position puts it into its ring."""
+    axes = walk.axes(frame, i.a)
+    strides = frame.strides(i.cache)
+    part, axis, size = _ring(i.cache, frame)
+    local, who = divmod(frame.position % size, part.ways)
+    dtype = frame.value(i.cache).dtype
+    first = frame.address(i.cache) + local * strides[POSITION] * size_of(dtype)
+    there = At(first, dtype, tuple(strides[each.dim] * each.part for each in axes))
+    group = operations("move", axes, there, held(frame, axes, i.a, i.a))
+    extent = frame.region.rows if axis is Axis.ROWS else frame.region.columns
+    places = range(who, extent, part.ways)
+    role = frame.role(places) if axis is Axis.ROWS else frame.role(None, places)
+    return ((role, tuple(at_once(frame.wafer.core, work(i, frame.shares), [group]))),)
+
+
+def _ring(cache: str, frame: Frame) -> tuple[Shard, Axis, int]:
+    value = frame.value(cache)
+    part = shard_of(value, POSITION)
+    assert part is not None, cache
+    axis = Axis.ROWS if part in value.rows else Axis.COLUMNS
+    return part, axis, next(dim.size for dim in value.dims if dim.name == POSITION)
+
+
+def mask(i: isa.Mask, frame: Frame) -> Blocks:
+    """Nothing where every filled position may be attended to: what sums over positions takes the filled ones alone.
+
+    Raises:
+        UnsupportedError: a window or a chunk leaves some out, or the result is not what is masked.
+    """
+    if work(i, frame.shares).vectors:
+        raise UnsupportedError(
+            f"{i.node} masks positions at context {frame.position + 1}, which has no level 2.",
+            remedy="Take a context that is inside the window.",
+        )
+    if i.result != i.a:
+        raise UnsupportedError(
+            f"{i.node} keeps {i.result} apart from {i.a}.", remedy="Compile the program again: masks work in place."
+        )
+    return ()

@@ -1,0 +1,136 @@
+"""Lowers runs of a region to a fabric program, for one token: instruction by instruction, with waits where one needs
+what microthreads of another still write, or overwrites what they still read.
+
+Knows the tables of local instructions and of movers, no instruction by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from undiced.machine.wafer import Wafer
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.lifetimes import own_reads
+from undiced.program.wafer.operands import writes
+from undiced.program.wafer.program import Region, Stream, WaferProgram
+from undiced.program.wafer.share import Shares, values_of
+from undiced.program.wafer.step import Step
+from undiced.sim.fabric.lower import image
+from undiced.sim.fabric.lower.frame import Frame, aligned
+from undiced.sim.fabric.lower.local import local
+from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Running, Span
+from undiced.sim.fabric.lower.plan import plan
+from undiced.sim.fabric.microops import Wait
+from undiced.sim.fabric.program import FabricProgram, Section
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Which sections an instruction became; `frame`: the run by its place, `index`: the place in its stream."""
+
+    frame: int
+    index: int
+    instruction: isa.Instruction
+    sections: range
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Runs of a region at level 2, ready for the simulator.
+
+    Attributes:
+        frames: of each run: where its values lie. pieces: of each instruction, in order.
+    """
+
+    program: FabricProgram
+    frames: tuple[Frame, ...]
+    pieces: tuple[Piece, ...]
+    streams: tuple[Stream, ...]
+
+    def memory(self, bound: Sequence[Mapping[str, image.F32]]) -> image.Bytes:
+        """[height, width, bytes] with what each run's cores hold: weights, tables, caches, states by name."""
+        made = np.zeros((self.program.height, self.program.width, self.program.memory_bytes), dtype=np.uint8)
+        for frame, arrays in zip(self.frames, bound, strict=True):
+            image.fill(made, frame, arrays)
+        return made
+
+
+def lower(
+    program: WaferProgram, region: int, runs: Sequence[int], *, token: int, position: int, wafer: Wafer, most: int = -1
+) -> Run:
+    """Runs of a region for a token at a position.
+
+    Args:
+        region: its number in the program. runs: numbers of its runs, in order.
+        most: instructions in all; -1: all of them.
+
+    Raises:
+        UnsupportedError: an instruction has no level 2.
+    """
+    placed = program.regions[region]
+    frames, streams = _frames(program, placed, region, runs, token, position, wafer)
+    sections, pieces, running = list[Section](), list[Piece](), list[Running]()
+    for number, (frame, stream) in enumerate(zip(frames, streams, strict=True)):
+        for index, instruction in enumerate(stream.instructions):
+            if len(pieces) == most:
+                break
+            made = lowered(instruction, frame)
+            first = len(sections)
+            sections += _waiting(made, running, instruction, frame)
+            running += made.running
+            pieces.append(Piece(number, index, instruction, range(first, len(sections))))
+    top = max(frame.top for frame in frames)
+    width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
+    made_program = FabricProgram(width, height, aligned(top), (), tuple(sections))
+    return Run(made_program, frames, tuple(pieces), streams)
+
+
+def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
+    """One instruction."""
+    return local(instruction, frame)
+
+
+def _frames(
+    program: WaferProgram, placed: Region, region: int, runs: Sequence[int], token: int, position: int, wafer: Wafer
+) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
+    lying, frames = plan(program, region, runs), []
+    streams = tuple(program.streams[placed.runs[number].stream] for number in runs)
+    for stream, homes, joined in zip(streams, lying.homes, lying.joined, strict=True):
+        values = values_of(program, stream)
+        frames.append(
+            Frame(
+                wafer=wafer,
+                region=placed,
+                shares=Shares(values, program.trees, Step(context=position + 1)),
+                full=Shares(values, program.trees),
+                homes=homes,
+                joined=joined,
+                sliced={i.result: i.a for i in stream.instructions if isinstance(i, isa.Slice)},
+                tables={i.result: (i.table, i.index) for i in stream.instructions if isinstance(i, isa.Lookup)},
+                free=lying.end,
+                token=token,
+                position=position,
+                top=lying.end,
+            )
+        )
+    return tuple(frames), streams
+
+
+def _waiting(made: Lowered, running: list[Running], i: isa.Instruction, frame: Frame) -> list[Section]:
+    """The sections of an instruction, with waits for the microthreads that hold it up."""
+    if not made.sections:
+        return []
+    reading, writing = (_spans(names, frame) for names in (own_reads(i), writes(i)))
+    threads = sorted({each.thread for each in running if each.holds_up(reading, writing)})
+    if not threads:
+        return list(made.sections)
+    first, *others = made.sections
+    blocks: Blocks = tuple((role, (Wait(tuple(threads)), *script)) for role, script in first.blocks)
+    return [replace(first, blocks=blocks), *others]
+
+
+def _spans(names: Sequence[str], frame: Frame) -> tuple[Span, ...]:
+    return tuple(frame.span(name) for name in names if name)

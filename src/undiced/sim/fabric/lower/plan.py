@@ -1,0 +1,103 @@
+"""Where values of a region's runs lie in a core's memory at level 2: gaps, code and what other runs keep are left out.
+
+Activations and states lie as the program says, counted from the lowest of them, because they share memory over time; or
+one after the other in programs whose memory is not planned. What lasts follows, run by run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from undiced.core.errors import UnsupportedError
+from undiced.program.wafer.again import kept_elsewhere
+from undiced.program.wafer.memory import LASTING
+from undiced.program.wafer.program import Stream, WaferProgram
+from undiced.program.wafer.share import Shares, values_of
+from undiced.program.wafer.value import Kind, Value
+from undiced.sim.fabric.lower.frame import aligned, size_of
+from undiced.sim.fabric.lower.joined import Row, joined
+
+_UNIT = 8  # bytes that homes are moved by, so that banks stay what they are
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Of each run: homes of its values and its joined weights; and the first byte that nothing has."""
+
+    homes: tuple[Mapping[str, int], ...]
+    joined: tuple[Mapping[str, Row], ...]
+    end: int
+
+
+def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
+    """The memory of these runs of a region.
+
+    Raises:
+        UnsupportedError: a weight that is read again is kept by a run that is not among them.
+    """
+    streams = [program.streams[program.regions[region].runs[number].stream] for number in runs]
+    shares = [Shares(values_of(program, stream), program.trees) for stream in streams]
+    homes, end = _moving(streams, shares)
+    rows = [joined(stream.instructions, each) for stream, each in zip(streams, shares, strict=True)]
+    for mine, stream, each, row in zip(homes, streams, shares, rows, strict=True):
+        for value in _own(stream, each, lasting=True):
+            if value.name not in row or row[value.name].block == value.name:
+                mine[value.name] = end
+                end += _room(value.name, each, row.get(value.name))
+    by_run = dict(zip(runs, homes, strict=True))
+    for site, keeper in kept_elsewhere(program):
+        if site.region == region and site.run in by_run:
+            if keeper is None or keeper.region != region or keeper.run not in by_run:
+                raise UnsupportedError(
+                    f"Run {site.run} reads {site.name} again, which another run keeps.", remedy="Take that run, too."
+                )
+            by_run[site.run][site.name] = by_run[keeper.run][keeper.name]
+    return Plan(tuple(homes), tuple(rows), end)
+
+
+def _own(stream: Stream, shares: Shares, *, lasting: bool) -> list[Value]:
+    """Values with memory of their own, the states of other streams left out."""
+    return [
+        value
+        for value in stream.values
+        if value.view is None and not value.again and (value.kind in LASTING) is lasting and shares.size(value.name)
+    ]
+
+
+def _room(name: str, shares: Shares, row: Row | None = None) -> int:
+    count = shares.size(name) if row is None else shares.size(name) // len(row.places) * row.pitch
+    return aligned(count * size_of(shares.values[name].dtype))
+
+
+def _moving(streams: list[Stream], shares: list[Shares]) -> tuple[list[dict[str, int]], int]:
+    """Homes of activations and states, and where they end."""
+    owned = [_own(stream, each, lasting=False) for stream, each in zip(streams, shares, strict=True)]
+    addresses = [value.address for values in owned for value in values]
+    low = min(addresses, default=0)
+    if low >= 0:
+        homes = [{v.name: v.address - low // _UNIT * _UNIT for v in values} for values in owned]
+    else:
+        homes = _in_turn(owned, shares)
+    ends = (at + _room(name, each) for found, each in zip(homes, shares, strict=True) for name, at in found.items())
+    return homes, max(ends, default=0)
+
+
+def _in_turn(owned: list[list[Value]], shares: list[Shares]) -> list[dict[str, int]]:
+    """States first, which all streams have in one place."""
+    states: dict[str, int] = {}
+    at = 0
+    for values, each in zip(owned, shares, strict=True):
+        for value in values:
+            if value.kind is Kind.STATE and value.name not in states:
+                states[value.name], at = at, at + _room(value.name, each)
+    homes = []
+    for values, each in zip(owned, shares, strict=True):
+        found, end = dict[str, int](), at
+        for value in values:
+            if value.kind is Kind.STATE:
+                found[value.name] = states[value.name]
+            else:
+                found[value.name], end = end, end + _room(value.name, each)
+        homes.append(found)
+    return homes
