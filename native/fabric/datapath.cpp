@@ -70,7 +70,8 @@ bool Worker::execute(std::uint32_t at, Core& core) {
     for (bool again = true; again;) {
         again = false;
         for (int thread = 0; thread < kThreads; ++thread)
-            if ((core.threads >> thread & 1) != 0) again |= progress(at, core, thread);
+            if ((core.threads >> thread & 1) != 0 && (core.held <= now_ || core.holder != thread))
+                again |= progress(at, core, thread);
     }
     if (core.held > now_) {
         soon(core.held);
@@ -388,12 +389,13 @@ void Worker::beat(std::uint32_t at, Core& core, int thread) {
     }
     if (op.per_wavelet > 1) {
         core.held = now_ + static_cast<std::uint32_t>(op.per_wavelet);
+        core.holder = static_cast<std::uint8_t>(thread);
         core.busy += static_cast<std::uint32_t>(op.per_wavelet - 1);
     }
     if (over && op.controls != 0) {
         context.control_left = 1;
     } else if (over) {
-        finish_op(at, core, thread, now_ + 1);
+        finish_op(at, core, thread, now_ + static_cast<std::uint32_t>(op.per_wavelet));
     } else if (turned < op.loops) {
         context.remaining = cycles(static_cast<double>(op.setup));
         context.phase = Phase::kSetup;

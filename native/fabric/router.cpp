@@ -7,6 +7,8 @@
 namespace undiced::fabric {
 namespace {
 
+constexpr std::uint32_t kAdvanceCommand = 1;
+constexpr std::uint32_t kResetCommand = 2;
 constexpr int kOpposite[kPorts] = {0, 2, 1, 4, 3};
 
 std::uint64_t load_popped(Buffer& b) { return std::atomic_ref(b.popped).load(std::memory_order_acquire); }
@@ -29,6 +31,7 @@ bool Worker::route(std::uint32_t at, Core& core) {
     const std::uint64_t before = (std::uint64_t{1} << core.turn) - 1;
     int first = -1;
     bool refused = false;
+    turned_.clear();
     for (std::uint64_t heads : {all & ~before, all & before}) {
         for (; heads != 0; heads &= heads - 1) {
             const int index = std::countr_zero(heads);
@@ -47,6 +50,8 @@ bool Worker::route(std::uint32_t at, Core& core) {
             if (first < 0) first = index;
         }
     }
+    for (const auto& [color, command] : turned_)
+        obey(core, *role.switches[static_cast<std::size_t>(color)], color, command);
     if (refused) core.turn = static_cast<std::uint8_t>((first + 1) % (role.slots + kQueues));
     return first >= 0;
 }
@@ -145,19 +150,19 @@ void Worker::move(std::uint32_t at, Core& core, const Role& role, int index, con
         push(next, world_.role(next).slot[static_cast<std::size_t>(head.color * kPorts + kOpposite[port])], copy);
         ++hops;
     }
-    const Switch& s = *role.switches[static_cast<std::size_t>(head.color)];
-    if ((head.entry.meta & kControl) != 0) {
-        if (command == 1) advance(core, s, head.color);
-        if (command == 2) core.position[head.color] = 0;
-    } else if ((head.entry.meta & kAdvance) != 0) {
-        advance(core, s, head.color);
-    }
+    if ((head.entry.meta & kControl) != 0)
+        turned_.emplace_back(head.color, command);
+    else if ((head.entry.meta & kAdvance) != 0)
+        turned_.emplace_back(head.color, kAdvanceCommand);
     soon(now_ + 1);
     if (last < now_ + 1) last = now_ + 1;
 }
 
-void Worker::advance(Core& core, const Switch& s, int color) {
+// A switch moves on when all heads of the cycle have been looked at.
+void Worker::obey(Core& core, const Switch& s, int color, std::uint32_t command) {
     std::uint8_t& position = core.position[color];
+    if (command == kResetCommand) position = 0;
+    if (command != kAdvanceCommand) return;
     if (position + 1 < s.count)
         ++position;
     else if (s.ring != 0)

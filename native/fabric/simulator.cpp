@@ -160,7 +160,8 @@ class Run {
             for (std::uint32_t at = 0; at < world_.cores && r.waiting.size() < kTold; ++at) tell(at, r.waiting);
             if (!r.waiting.empty()) r.status = over_limit_ ? Status::kLimit : Status::kDeadlock;
         }
-        if (r.status != Status::kFinished) r.cycles = std::max(r.cycles, end_);
+        if (r.status == Status::kDeadlock) r.cycles = std::max(r.cycles, end_);
+        if (r.status == Status::kLimit) r.cycles = options_.limit;
         count(counts);
         return r;
     }

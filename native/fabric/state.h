@@ -61,6 +61,7 @@ struct Core {
     std::uint8_t running;  // the thread that works, plus 1
     std::uint8_t turn;
     std::uint8_t started;
+    std::uint8_t holder;  // the thread whose beat holds the datapath
     std::uint32_t since;
     std::uint32_t held;  // until when a beat holds the datapath
     Link links[kPorts];

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "simulator.h"
@@ -78,7 +79,7 @@ class Worker {
     void push(std::uint32_t at, int slot, const Entry& entry);
     void pop(std::uint32_t at, Core& core, const Role& role, int index, const Head& head);
     void pass_link(Core& core, int port) const;
-    void advance(Core& core, const Switch& s, int color);
+    void obey(Core& core, const Switch& s, int color, std::uint32_t command);
 
     // datapath.cpp
     bool execute(std::uint32_t at, Core& core);
@@ -109,6 +110,7 @@ class Worker {
     std::uint32_t next_ = kNever;
     Wheel wheel_;
     std::vector<std::uint32_t> list_;
+    std::vector<std::pair<int, std::uint32_t>> turned_;  // colors whose switches got a command in this look
     std::vector<std::vector<Mail>> outboxes_;
 };
 

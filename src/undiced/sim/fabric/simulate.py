@@ -101,13 +101,23 @@ def simulate(
         finished=finished.reshape(shape),
         loads=loads.reshape(*shape, len(Port)),
         busy=busy.reshape(shape),
-        sections=np.array([starts, ends], dtype=np.uint32).T,
+        sections=_spans(starts, ends),
         hops=hops,
         active=active,
         worked=worked,
         seconds=time.perf_counter() - began,
         waiting=waiting,
         events=tuple(_event(program, encoded, each) for each in events),
+    )
+
+
+def _spans(starts: Sequence[int], ends: Sequence[int]) -> NDArray[np.uint32]:
+    """[sections, 2]; zeros where no core has any."""
+    never = np.iinfo(np.uint32).max
+    return (
+        np.array([(0, 0) if start == never else (start, end) for start, end in zip(starts, ends, strict=True)])
+        .reshape(-1, 2)
+        .astype(np.uint32)
     )
 
 
