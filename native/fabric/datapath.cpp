@@ -1,5 +1,6 @@
 // A core's cycle: threads that fetch and wait, the one that has the datapath, and what operations compute.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "numbers.h"
@@ -57,7 +58,6 @@ bool Worker::execute(std::uint32_t at, Core& core) {
         core.threads = static_cast<std::uint16_t>(core.threads | 1U << kMain);
         core.contexts[kMain].phase = Phase::kFetch;
         core.contexts[kMain].section = -1;
-        core.contexts[kMain].block = -1;
     }
     if (core.threads == 0) return false;
     if (core.running != 0) {
@@ -69,36 +69,31 @@ bool Worker::execute(std::uint32_t at, Core& core) {
     }
     for (bool again = true; again;) {
         again = false;
-        for (int thread = 0; thread < kThreads; ++thread)
-            if ((core.threads >> thread & 1) != 0 && (core.held <= now_ || core.holder != thread))
-                again |= progress(at, core, thread);
+        for (unsigned left = core.threads; left != 0; left &= left - 1) {
+            const int thread = std::countr_zero(left);
+            if (core.held <= now_ || core.holder != thread) again |= progress(at, core, thread);
+        }
     }
     if (core.held > now_) {
         soon(core.held);
         return false;
     }
-    for (int thread = 0; thread < kThreads; ++thread)
-        if ((core.threads >> thread & 1) != 0 && core.contexts[thread].phase == Phase::kStream &&
-            can_beat(at, core, thread)) {
-            beat(at, core, thread);
-            return true;
-        }
-    for (int thread = 0; thread < kThreads; ++thread) {
+    for (unsigned left = core.threads; left != 0; left &= left - 1) {
+        const int thread = std::countr_zero(left);
+        if (core.contexts[thread].phase != Phase::kStream || !can_beat(at, core, thread)) continue;
+        beat(at, core, thread);
+        return true;
+    }
+    for (unsigned left = core.threads; left != 0; left &= left - 1) {
+        const int thread = std::countr_zero(left);
         const Context& context = core.contexts[thread];
-        if ((core.threads >> thread & 1) == 0 || (context.phase != Phase::kSetup && context.phase != Phase::kWork))
-            continue;
+        if (context.phase != Phase::kSetup && context.phase != Phase::kWork) continue;
         core.running = static_cast<std::uint8_t>(thread + 1);
         core.since = now_;
         soon(now_ + context.remaining);
         break;
     }
     return false;
-}
-
-const Op* Worker::op_of(const Context& context) const {
-    if (context.block < 0) return nullptr;
-    const Block& block = world_.program.blocks[static_cast<std::size_t>(context.block)];
-    return context.op < block.count ? &world_.program.ops[static_cast<std::size_t>(block.first + context.op)] : nullptr;
 }
 
 // Lets a thread go on as far as it can without the datapath; whether it did.
@@ -113,7 +108,7 @@ bool Worker::progress(std::uint32_t at, Core& core, int thread) {
                 break;
             case Phase::kWork:
                 if (context.remaining > 0) return changed;
-                commit(at, core, thread, *op_of(context));
+                commit(at, core, thread, *context.op);
                 finish_op(at, core, thread, now_);
                 break;
             case Phase::kFetch:
@@ -129,8 +124,8 @@ bool Worker::progress(std::uint32_t at, Core& core, int thread) {
 // Starts the next operation, if nothing holds it back; whether anything happened.
 bool Worker::fetch(std::uint32_t at, Core& core, int thread) {
     Context& context = core.contexts[thread];
-    const Op* op = op_of(context);
-    if (op == nullptr) {
+    const Op* op = context.op;
+    if (op == context.end) {
         if (thread == kMain && next_section(at, core, context)) return true;
         end_thread(core, thread);
         return true;
@@ -219,8 +214,7 @@ void Worker::finish_op(std::uint32_t at, Core& core, int thread, std::uint32_t c
     Context& context = core.contexts[thread];
     if (!options_.watch.empty() && std::binary_search(options_.watch.begin(), options_.watch.end(), at))
         events.push_back({at, static_cast<std::uint32_t>(thread), static_cast<std::uint32_t>(context.section),
-                          static_cast<std::uint32_t>(context.block), static_cast<std::uint32_t>(context.op),
-                          context.began, cycle});
+                          static_cast<std::uint32_t>(context.block), place_in_block(context), context.began, cycle});
     ++context.op;
     ++context.ops;
     context.began = cycle;
@@ -257,10 +251,21 @@ bool Worker::next_section(std::uint32_t at, Core&, Context& context) {
     std::uint32_t& start = section_start[static_cast<std::size_t>(section)];
     start = std::min(start, now_);
     context.section = section;
-    context.block = block;
-    context.op = 0;
+    enter(context, block);
     context.began = now_;
     return true;
+}
+
+void Worker::enter(Context& context, std::int32_t number) const {
+    const Block& block = world_.program.blocks[static_cast<std::size_t>(number)];
+    context.block = number;
+    context.op = world_.program.ops.data() + block.first;
+    context.end = context.op + block.count;
+}
+
+std::uint32_t Worker::place_in_block(const Context& context) const {
+    const Block& block = world_.program.blocks[static_cast<std::size_t>(context.block)];
+    return static_cast<std::uint32_t>(context.op - (world_.program.ops.data() + block.first));
 }
 
 // What an operation that needed no fabric leaves behind.
@@ -274,7 +279,7 @@ void Worker::commit(std::uint32_t at, Core& core, int thread, const Op& op) {
             context = Context{};
             context.phase = Phase::kFetch;
             context.section = core.contexts[thread].section;
-            context.block = op.script;
+            enter(context, op.script);
             context.began = now_;
             context.ops = ops;
             core.threads = static_cast<std::uint16_t>(core.threads | 1U << op.threads);
@@ -309,7 +314,7 @@ void Worker::compute_all(std::uint32_t at, const Op& op) {
 
 bool Worker::can_beat(std::uint32_t at, Core& core, int thread) {
     const Context& context = core.contexts[thread];
-    const Op& op = *op_of(context);
+    const Op& op = *context.op;
     if (op.kind == Kind::kSend || context.control_left != 0) {
         const int queue = op.kind == Kind::kSend ? op.queue : op.target.queue;
         return world_.output(at, queue).count < world_.room(true, queue);
@@ -342,7 +347,7 @@ void Worker::emit(std::uint32_t at, Core& core, int queue, Entry entry) {
 // One wavelet of each operand on the fabric, and the elements that it carries.
 void Worker::beat(std::uint32_t at, Core& core, int thread) {
     Context& context = core.contexts[thread];
-    const Op& op = *op_of(context);
+    const Op& op = *context.op;
     ++core.busy;
     soon(now_ + 1);
     if (op.kind == Kind::kSend || context.control_left != 0) {

@@ -121,7 +121,7 @@ void Worker::pass_link(Core& core, int port) const {
         link.row = rested ? 1 : link.row + 1;
     }
     link.next = now_ + 1;
-    ++core.loads[port];
+    ++link.load;
 }
 
 void Worker::move(std::uint32_t at, Core& core, const Role& role, int index, const Head& head, unsigned targets) {

@@ -188,11 +188,12 @@ class Run {
 
     Wait waiting(std::uint32_t at, Core& core, int thread) {
         const Context& c = core.contexts[thread];
-        Wait w{at, thread, c.section, c.block, c.op, Why::kWorking, -1, -1, -1};
-        if (c.block < 0) return w;
-        const Block& block = world_.program.blocks[static_cast<std::size_t>(c.block)];
-        if (c.op >= block.count) return w;
-        const Op& op = world_.program.ops[static_cast<std::size_t>(block.first + c.op)];
+        Wait w{at, thread, c.section, -1, 0, Why::kWorking, -1, -1, -1};
+        if (c.op == c.end) return w;
+        const Op& op = *c.op;
+        w.block = c.block;
+        w.op = static_cast<std::int32_t>(
+            &op - (world_.program.ops.data() + world_.program.blocks[static_cast<std::size_t>(c.block)].first));
         if (c.phase == Phase::kFetch && (op.kind == Kind::kFork || op.kind == Kind::kWait)) w.why = Why::kThreads;
         if (c.phase == Phase::kFetch && op.kind == Kind::kBind) {
             w.why = Why::kNotEmpty;
@@ -225,8 +226,8 @@ class Run {
             const Core& core = world_.core(at);
             if (counts.finished != nullptr) counts.finished[at] = core.finished;
             if (counts.busy != nullptr) counts.busy[at] = core.busy;
-            if (counts.loads != nullptr)
-                std::copy(core.loads, core.loads + kPorts, counts.loads + std::size_t{at} * kPorts);
+            for (int port = 0; counts.loads != nullptr && port < kPorts; ++port)
+                counts.loads[std::size_t{at} * kPorts + static_cast<std::size_t>(port)] = core.links[port].load;
         }
     }
 

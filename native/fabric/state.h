@@ -37,23 +37,26 @@ struct Queue {
 struct Link {
     std::uint32_t next;  // the cycle after the last that passed a wavelet
     std::uint32_t row;   // how many in a row did
+    std::uint32_t load;  // how many in all
 };
 
 enum class Phase : std::uint8_t { kIdle, kFetch, kSetup, kStream, kWork, kEnded };
 
-struct Context {
+struct alignas(64) Context {
+    const Op* op;   // the operation that is next or under way
+    const Op* end;  // behind the last of its block
     Phase phase;
     std::uint8_t control_left;  // whether the data has gone and a control wavelet is left
     std::int32_t section;
     std::int32_t block;
-    std::int32_t op;
     std::uint32_t began;
     std::uint32_t remaining;    // cycles of a set-up or of work
     std::int32_t at[kExtents];  // the element that is next
     std::uint32_t ops;          // ended so far
 };
+static_assert(sizeof(Context) == 64);
 
-struct Core {
+struct alignas(64) Core {
     std::uint32_t done;  // the cycle after the last that was looked at
     std::uint32_t due;   // the earliest cycle that is scheduled, plus 1; 0: none
     std::uint64_t pending;
@@ -61,17 +64,16 @@ struct Core {
     std::uint8_t running;  // the thread that works, plus 1
     std::uint8_t turn;
     std::uint8_t started;
-    std::uint8_t holder;  // the thread whose beat holds the datapath
+    std::uint8_t holder;    // the thread whose beat holds the datapath
+    std::uint16_t threads;  // that run, the main thread as bit 8
     std::uint32_t since;
     std::uint32_t held;  // until when a beat holds the datapath
-    Link links[kPorts];
     std::uint32_t into;  // the cycle after the last in which the ramp into the router passed a wavelet
-    std::uint8_t position[kColors];
-    std::uint8_t hears[kColors];  // input queue plus 1
-    std::uint32_t loads[kPorts];
     std::uint32_t busy;
     std::uint32_t finished;
-    std::uint16_t threads;  // that run, the main thread as bit 8
+    alignas(64) Link links[kPorts];
+    alignas(64) std::uint8_t position[kColors];
+    std::uint8_t hears[kColors];  // input queue plus 1
     Context contexts[kThreads];
 };
 

@@ -66,11 +66,12 @@ void Worker::look(std::uint32_t at, std::uint32_t cycle) {
 void Worker::fail(std::uint32_t at, int thread, Why why, int queue, int color) {
     if (fault_cycle < now_ || (fault_cycle == now_ && fault && fault->core < at)) return;
     fault_cycle = now_;
-    const Context empty{};
-    const Context& context = thread < 0 ? empty : world_.core(at).contexts[thread];
-    fault =
-        Wait{at,    thread, thread < 0 ? -1 : context.section, thread < 0 ? -1 : context.block, context.op, why, queue,
-             color, -1};
+    fault = Wait{at, thread, -1, -1, 0, why, queue, color, -1};
+    if (thread < 0) return;
+    const Context& context = world_.core(at).contexts[thread];
+    fault->section = context.section;
+    fault->block = context.block;
+    fault->op = static_cast<std::int32_t>(place_in_block(context));
 }
 
 }  // namespace undiced::fabric

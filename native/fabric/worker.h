@@ -23,20 +23,19 @@ struct Mail {
 // Who has which cores: rows (or columns of a flat mesh) in strips, in turn.
 class Shares {
   public:
-    Shares(const Program& p, int threads)
-        : width_(static_cast<std::uint32_t>(p.width)),
-          threads_(static_cast<std::uint32_t>(threads)),
-          by_rows_(p.height >= threads * kStrip || p.height >= p.width) {}
-
-    [[nodiscard]] std::uint32_t owner(std::uint32_t core) const {
-        if (threads_ == 1) return 0;
-        return (by_rows_ ? core / width_ : core % width_) / kStrip % threads_;
+    Shares(const Program& p, int threads) : owner_(static_cast<std::size_t>(p.cores())) {
+        const bool by_rows = p.height >= threads * static_cast<int>(kStrip) || p.height >= p.width;
+        const auto width = static_cast<std::size_t>(p.width);
+        for (std::size_t core = 0; core < owner_.size(); ++core)
+            owner_[core] = static_cast<std::uint8_t>((by_rows ? core / width : core % width) / kStrip %
+                                                     static_cast<std::size_t>(threads));
     }
 
+    [[nodiscard]] std::uint32_t owner(std::uint32_t core) const { return owner_[core]; }
+
   private:
-    static constexpr int kStrip = 8;
-    std::uint32_t width_, threads_;
-    bool by_rows_;
+    static constexpr std::size_t kStrip = 8;
+    std::vector<std::uint8_t> owner_;
 };
 
 class Worker {
@@ -96,9 +95,10 @@ class Worker {
     void beat(std::uint32_t at, Core& core, int thread);
     void send_control(std::uint32_t at, Core& core, int queue, int color, std::uint32_t control);
     void emit(std::uint32_t at, Core& core, int queue, Entry entry);
+    void enter(Context& context, std::int32_t number) const;
+    [[nodiscard]] std::uint32_t place_in_block(const Context& context) const;
     [[nodiscard]] std::uint32_t jitter(std::uint32_t at, int thread, std::uint32_t ops) const;
     [[nodiscard]] std::uint32_t start_of(std::uint32_t at) const;
-    [[nodiscard]] const Op* op_of(const Context& context) const;
     void fail(std::uint32_t at, int thread, Why why, int queue, int color);
 
     World& world_;

@@ -119,7 +119,7 @@ Role World::role_at(std::int32_t x, std::int32_t y) const {
             ++role.slots;
         }
     }
-    role.bytes = first_buffer_ + static_cast<std::uint32_t>(role.slots) * buffer_bytes_;
+    role.bytes = (first_buffer_ + static_cast<std::uint32_t>(role.slots) * buffer_bytes_ + kLine - 1) / kLine * kLine;
     return role;
 }
 
@@ -141,8 +141,9 @@ void World::lay_out_roles() {
             offset_[static_cast<std::size_t>(i)] = at;
             at += roles_[number].bytes;
         }
-    state_.reset(static_cast<std::uint8_t*>(std::calloc(at, 1)));
-    if (!state_) throw std::bad_alloc();
+    memory_.reset(static_cast<std::uint8_t*>(std::calloc(at + kLine, 1)));
+    if (!memory_) throw std::bad_alloc();
+    state_ = memory_.get() + (kLine - reinterpret_cast<std::uintptr_t>(memory_.get()) % kLine) % kLine;
 }
 
 void World::lay_out_code() {

@@ -14,6 +14,7 @@ namespace undiced::fabric {
 
 inline constexpr int kSlotsMax = 56;
 inline constexpr std::uint8_t kNoSlot = 255;
+inline constexpr std::uint32_t kLine = 64;  // of a cache
 inline constexpr std::uint32_t kNever32 = 0xffffffffU;
 
 // All routers with the same switches: the buffers they need, in the order of color and port.
@@ -41,7 +42,7 @@ class World {
     [[nodiscard]] Queue& output(std::uint32_t at, int queue) {
         return *reinterpret_cast<Queue*>(state(at) + outputs_[static_cast<std::size_t>(queue)]);
     }
-    [[nodiscard]] const std::uint8_t* first_line(std::uint32_t at) const { return state_.get() + offset_[at]; }
+    [[nodiscard]] const std::uint8_t* first_line(std::uint32_t at) const { return state_ + offset_[at]; }
     [[nodiscard]] int room(bool output, int queue) const {
         return (output ? machine.outputs : machine.inputs)[static_cast<std::size_t>(queue)] + machine.ramp;
     }
@@ -56,7 +57,7 @@ class World {
     std::uint32_t ring = 0;  // entries of a buffer less one: a mask
 
   private:
-    [[nodiscard]] std::uint8_t* state(std::uint32_t at) { return state_.get() + offset_[at]; }
+    [[nodiscard]] std::uint8_t* state(std::uint32_t at) { return state_ + offset_[at]; }
     void lay_out_queues();
     void lay_out_roles();
     void lay_out_code();
@@ -74,7 +75,8 @@ class World {
     std::vector<std::uint32_t> role_of_;
     std::vector<std::uint64_t> offset_;
     std::vector<bool> coded_;
-    std::unique_ptr<std::uint8_t, Free> state_;
+    std::unique_ptr<std::uint8_t, Free> memory_;
+    std::uint8_t* state_ = nullptr;
 };
 
 }  // namespace undiced::fabric
