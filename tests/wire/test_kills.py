@@ -1,5 +1,5 @@
-"""The server, its engine and its database are killed while customers are served: each request is counted once, with
-what its customer got.
+"""The server, its engine and its database are killed, or the server is replaced, while customers are served: each
+request is counted once, with what its customer got.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ def forked() -> Iterator[Forks]:
         yield made
 
 
+def wait_until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + SERVED_S
+    while not happens():
+        assert time.monotonic() < end, "nobody is served"
+        time.sleep(0.002)
+
+
 @dataclass
 class Night:
     """Customers are served, and now and then something of a house is killed. `database`: what may be, too."""
@@ -65,17 +72,11 @@ class Night:
     def wait_for_load(self) -> None:
         """Until customers are served again, and a bit longer; or until one is in the middle of an answer."""
         wanted = len(self.customers.admitted) + self.draw.randrange(1, 12)
-        self.wait_until(lambda: len(self.customers.admitted) >= wanted)
+        wait_until(lambda: len(self.customers.admitted) >= wanted)
         if self.draw.random() < 0.5:
             time.sleep(self.draw.uniform(0.0, 0.1))
         else:
-            self.wait_until(lambda: any(got.midway for got in list(self.customers.got.values())[-CUSTOMERS:]))
-
-    def wait_until(self, happens: Callable[[], bool]) -> None:
-        end = time.monotonic() + SERVED_S
-        while not happens():
-            assert time.monotonic() < end, f"nobody is served after {self.home.kills}"
-            time.sleep(0.002)
+            wait_until(lambda: any(got.midway for got in list(self.customers.got.values())[-CUSTOMERS:]))
 
     def server(self) -> None:
         """The server is killed."""
@@ -165,3 +166,28 @@ def test_killed_servers_engines_and_databases_leave_each_request_counted_once(
     with postgres.own() as server, house(server.url, tmp_path, forked) as home:
         home.options = ("--on-outage", outage)
         Night(home, random.Random(kills), server).pass_by(kills)
+
+
+def test_a_server_that_another_one_replaces_finishes_what_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: Forks
+) -> None:
+    monkeypatch.setenv("UNDICED_PEPPER", PEPPER)
+    with house(str(tmp_path / "accounts.db"), tmp_path, forked, context=1024) as home:
+        customers = Customers(home.serve(), home.key, "tiny", most_tokens=800)
+        old = home.held
+        customers.come(CUSTOMERS)
+        new = home.serve()
+        wait_until(lambda: sum(got.midway for got in list(customers.got.values())) > 1)
+        running = [got for got in list(customers.got.values()) if got.midway]
+        customers.url = new
+        old.close()  # SIGTERM, and a clean end
+        wanted = len(customers.admitted) + CUSTOMERS
+        wait_until(lambda: len(customers.admitted) >= wanted)
+        customers.leave()
+        home.stop()
+        assert running and all(got.whole or got.left for got in customers.got.values() if got.status == 200)
+        assert customers.failures == []
+        seen = see_that_each_was_counted_once(home.books, customers)
+        assert seen["settled"] == len(customers.admitted)
+        home.books.see_that_it_adds_up()
+        see_that_the_bucket_is_right(home.books)

@@ -145,3 +145,14 @@ def test_a_stream_that_breaks_is_charged_as_far_as_it_came(
     assert (row["state"], row["finish_reason"]) == ("settled" if settled else "recovered", "error")
     assert settled or row["cached_tokens"] == row["prompt_tokens"]
     assert 20 < got < LONG and abs(int(str(row["completion_tokens"])) - got) <= step
+
+
+def test_who_does_not_wait_for_an_answer_pays_for_no_more_than_was_computed(place: Place) -> None:
+    """The client asks again by itself; nothing goes on that nobody waits for."""
+    hasty = openai.OpenAI(base_url=f"{place.door.url}/v1", api_key=place.home.key, timeout=0.15)
+    with hasty, pytest.raises(openai.APITimeoutError):
+        hasty.chat.completions.create(**ASK)
+    rows = place.ended()
+    assert 1 <= len(rows) <= 1 + hasty.max_retries
+    assert {row["finish_reason"] for row in rows} == {"cancelled"}
+    assert all(int(str(row["completion_tokens"])) < LONG for row in rows)

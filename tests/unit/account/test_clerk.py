@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from undiced.account.journal import Journal
 from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
 
 WAIT_S = 20.0
+WAITING = 3000
 
 
 class Desk:
@@ -106,6 +108,21 @@ def test_while_the_database_is_away_asks_are_refused_and_outcomes_are_kept_on_th
     desk.ledger.away = False
     assert desk.until(ticket.id, "settled")["completion_tokens"] == 5
     desk.admitted_and_released()
+
+
+def test_what_waits_for_the_database_is_on_the_disk_and_takes_little_memory(desk: Desk) -> None:
+    desk.ledger.away = True
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(WAITING // 500):
+        outcomes = [Outcome(f"req_{at:020}", "settled", "stop", 10, 0, 5) for at in range(500)]
+        for done in [desk.clerk.hand_in(outcome) for outcome in outcomes]:
+            done.result(WAIT_S)
+    del outcomes, done
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert len(desk.journal) == desk.path.read_bytes().count(b"\n") == WAITING
+    assert taken < 1000 * WAITING
 
 
 def test_an_ask_whose_commit_was_lost_leaves_no_open_row(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from undiced.account.errors import DatabaseError
 from undiced.account.scopes import INFERENCE_SCOPES, MANAGEMENT_SCOPES
 from undiced.api.management.acts import ACTS
 from undiced.api.management.app import build_management
+from undiced.api.management.money_bodies import MONEY_BODIES
 from undiced.api.management.office import Office
 from undiced.api.management.openapi import document
 from undiced.api.register import KeyGuard, Register
@@ -320,6 +321,37 @@ def test_a_price_that_has_not_begun_can_be_taken_back(operator, admin):
     for model in ("m", "unknown"):
         assert operator.refused("POST", f"{ROOT}/prices:cancel", {"model": model})[::2] == (400, "model")
     assert operator.get(f"{ROOT}/audit?limit=1")["data"][0]["action"] == "price.cancel"
+
+
+RATES = {
+    "input": 1, "output": 2, "cached_input": 3, "batch_permille": 4, "flex_permille": 5, "priority_permille": 6,
+}  # fmt: skip
+SAVED = [  # what is sent, every field of it but whose it is, and what of it is told otherwise
+    ("limits", {"limit": "tpm", "capacity": 7, "model": "m"}, {"metric": "tokens", "window_s": 60}),
+    ("budgets", {"amount": 8, "stops": False}, {}),
+    ("credits", {"amount": 9, "currency": "USD", "expires": 4_000_000_000, "note": "for May"}, {}),
+    ("prices", {"model": "saved", "currency": "USD", "valid_from": 3_000_000_000, **RATES}, {"rates": RATES}),
+]
+
+
+@pytest.mark.parametrize("of", ["project", "key"])
+@pytest.mark.parametrize(("what", "sent", "otherwise"), SAVED, ids=[what for what, *_ in SAVED])
+def test_every_field_about_limits_and_money_is_saved(house, operator, what, sent, otherwise, of):
+    org = f"{ROOT}/orgs/globex"
+    place, model = (ROOT, f"saved-{of}") if what == "prices" else (org, "m")
+    sent = sent | ({"model": model} if "model" in sent else {})
+    body = next(each for each in MONEY_BODIES if each.__name__ == f"New{what.title()[:-1]}")
+    assert {*sent, "project", "key"} >= {*body.__struct_fields__}
+    if "project" in body.__struct_fields__:
+        projects = {each["name"]: each["id"] for each in operator.get(f"{org}/projects")["data"]}
+        subject = projects["default"] if of == "project" else house.fresh("globex")[0].id
+        sent, otherwise = {**sent, of: subject}, {**otherwise, "subject": of, "subject_id": subject}
+    made = operator.post(f"{place}/{what}", sent)
+    query = f"?{of}={subject}" if what == "limits" else ""
+    (told,) = [each for each in operator.get(f"{place}/{what}{query}")["data"] if each == made]
+    kept = {name: value for name, value in sent.items() if name in told} | otherwise
+    assert told == {**told, **kept}
+    assert sent.keys() - kept.keys() - RATES.keys() <= {"limit", "currency", of}
 
 
 def test_secrets_are_shown_once_kept_by_nobody_and_logged_nowhere(house, operator, caplog):
