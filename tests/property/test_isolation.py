@@ -264,6 +264,7 @@ def see_others(accounts: Accounts, state: twin.State, actor: Actor, holder: twin
         "project": [
             lambda ref: projects.show(actor, own, ref),
             lambda ref: projects.archive(actor, own, ref),
+            lambda ref: projects.list(actor, own, after=ref),
             lambda ref: keys.list(actor, own, project=ref),
             lambda ref: keys.create(actor, KeyOrder(step.kind, own, ref)),
             lambda ref: members.create(actor, own, "a@b.c", "member", ref),
@@ -271,6 +272,7 @@ def see_others(accounts: Accounts, state: twin.State, actor: Actor, holder: twin
         "member": [
             lambda ref: members.show(actor, own, ref),
             lambda ref: members.archive(actor, own, ref),
+            lambda ref: members.list(actor, own, after=ref),
             lambda ref: members.grant(actor, own, ref, "billing"),
             lambda ref: members.withdraw(actor, own, ref, "billing"),
             lambda ref: keys.create(actor, KeyOrder("management", own, member=ref)),

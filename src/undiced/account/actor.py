@@ -75,6 +75,18 @@ class Actor:
             return self.may(scope, self.project_id)
         return any(self.may(scope, grant.project_id) for grant in self.grants)
 
+    def places(self, scope: str) -> frozenset[str] | None:
+        """The projects in which it may do what `scope` names; None: all of its organization."""
+        if self.scopes is not None and scope not in self.scopes:
+            return frozenset()
+        roles = [grant for grant in self.grants or () if scope in ROLES[grant.role]]
+        everywhere = self.grants is None or any(grant.project_id is None for grant in roles)
+        if self.project_id is None and everywhere:
+            return None
+        found = frozenset(grant.project_id for grant in roles if grant.project_id is not None)
+        own = found if self.project_id is None else frozenset({self.project_id})
+        return own if everywhere else own & found
+
     def reaches(self, project_id: str | None) -> bool:
         """Whether a project exists for it, or all of its organization, whatever its key's scopes are."""
         if self.project_id is not None and project_id != self.project_id:

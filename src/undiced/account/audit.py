@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import insert, select
 
+from undiced.account.paging import LIST_MOST
 from undiced.account.reach import organization
 from undiced.account.records import AuditEntry
 from undiced.account.tables import AUDIT
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
             """What it is called."""
 
 
-LIST_MOST = 1000
 _MOST_CHARS = 200  # of words that come from outside
 _LAST = (1 << 63) - 1
 

@@ -8,7 +8,7 @@ import hmac
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import false, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from undiced.account import reach
@@ -17,6 +17,7 @@ from undiced.account.audit import note
 from undiced.account.errors import NameTakenError
 from undiced.account.members import add_member, grant_of
 from undiced.account.names import email_of, span
+from undiced.account.paging import part
 from undiced.account.records import Grant, Invitation
 from undiced.account.secret_text import SecretText
 from undiced.account.tables import INVITATIONS
@@ -61,21 +62,35 @@ class Invitations:
             note(transaction, actor, "invitation.create", found.id, after=made)
             return made, text
 
-    def list(self, actor: Actor, org: str, *, ended: bool = False) -> list[Invitation]:
+    def list(
+        self,
+        actor: Actor,
+        org: str,
+        *,
+        email: str | None = None,
+        ended: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[Invitation]:
         """Those of an organization, oldest first; `ended`: those too that were accepted, revoked or have expired.
 
+        Args:
+            email: those for this address. after, limit: as of `part`.
+
         Raises:
-            UnknownNameError: there is no such organization. PermissionDeniedError: the actor may see none.
+            InvalidRequestError: there is none that `after` names. UnknownNameError: there is no such organization.
+            PermissionDeniedError: the actor may see none.
         """
         table = INVITATIONS
         with self._database.read() as transaction:
             found = reach.organization(transaction, actor, org)
             actor.need("members:read")
-            here = [table.c.org_id == found.id]
+            narrowed = [] if email is None else [table.c.email == email if email.isprintable() else false()]
             if not ended:
-                here += [table.c.accepted.is_(None), table.c.revoked.is_(None), table.c.expires > transaction.now]
-            query = select(*_SHOWN).where(*here).order_by(table.c.created, table.c.id)
-            return [Invitation(**row) for row in transaction.connection.execute(query).mappings()]
+                narrowed += [table.c.accepted.is_(None), table.c.revoked.is_(None), table.c.expires > transaction.now]
+            query = select(*_SHOWN).where(table.c.org_id == found.id)
+            rows = part(transaction, query, (table.c.created, table.c.id), narrowed, after, limit)
+            return [Invitation(**row) for row in rows]
 
     def revoke(self, actor: Actor, org: str, invitation_id: str) -> Invitation:
         """End one. Again changes nothing.

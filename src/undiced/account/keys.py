@@ -18,6 +18,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.names import folded, kind_of, label_of, later, models_of, scopes_of, span
+from undiced.account.paging import LIST_MOST, part
 from undiced.account.records import Key
 from undiced.account.scopes import OPERATORS_OWN
 from undiced.account.secret_text import SecretText
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from undiced.account.records import Member, Organization
     from undiced.account.scopes import Kind
 
-LIST_MOST = 1000
 OVERLAP_MOST_S = 30 * 86_400
 _SHOWN = [column for column in KEYS.c if column.name != "digest"]
 _ENDS = (KEYS.c.revoked, KEYS.c.expires, KEYS.c.overlap_until)
@@ -103,20 +103,18 @@ class Keys:
             after: the last one of the page before.
 
         Raises:
-            UnknownNameError: there is no such organization, project or key. PermissionDeniedError: it may see none.
+            InvalidRequestError: there is none that `after` names. UnknownNameError: there is no such organization or
+                project. PermissionDeniedError: it may see none.
         """
         with self._database.read() as transaction:
-            here = [self._here(transaction, actor, org, project)]
+            narrowed = []
             if name is not None:
-                here.append(KEYS.c.name == name if name.isprintable() else false())
+                narrowed.append(KEYS.c.name == name if name.isprintable() else false())
             if not ended:
-                here += [or_(end.is_(None), end > transaction.now) for end in _ENDS]
-            if after is not None:
-                last = self._key(transaction, actor, after)
-                behind = and_(KEYS.c.created == last.created, KEYS.c.id > last.id)
-                here.append(or_(KEYS.c.created > last.created, behind))
-            query = select(*_SHOWN).where(*here, *_sight(actor)).order_by(KEYS.c.created, KEYS.c.id)
-            rows = transaction.connection.execute(query.limit(max(1, min(limit, LIST_MOST)))).mappings()
+                narrowed += [or_(end.is_(None), end > transaction.now) for end in _ENDS]
+            query = select(*_SHOWN).where(self._here(transaction, actor, org, project), *_sight(actor))
+            most = max(1, min(limit, LIST_MOST))
+            rows = part(transaction, query, (KEYS.c.created, KEYS.c.id), narrowed, after, most)
             return [_key(row) for row in rows]
 
     def show(self, actor: Actor, key_id: str, org: str | None = None) -> Key:

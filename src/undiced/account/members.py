@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import NameTakenError, PermissionDeniedError
 from undiced.account.names import email_of, role_of
+from undiced.account.paging import LIST_MOST, part
 from undiced.account.reach import grants_of, member, organization, project, unknown
 from undiced.account.records import Grant, Member, Organization
 from undiced.account.scopes import OF_PROJECTS, ROLES
@@ -19,6 +20,8 @@ from undiced.account.secret_text import new_id
 from undiced.account.tables import GRANTS, MEMBERS
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from undiced.account.actor import Actor
     from undiced.account.database import Database, Transaction
 
@@ -46,22 +49,38 @@ class Members:
             remedy = "Give that member the role: undiced member grant."
             raise NameTakenError(f"There is a member '{email}' already.", remedy=remedy, param="email") from None
 
-    def list(self, actor: Actor, org: str, *, archived: bool = False) -> list[Member]:
-        """Those of an organization, by address; `archived`: those too that are.
+    def list(
+        self, actor: Actor, org: str, *, archived: bool = False, after: str | None = None, limit: int = LIST_MOST
+    ) -> list[Member]:
+        """Those of an organization that the actor may see, by address; `archived`: those too that are. `after`,
+        `limit`: as of `part`.
 
         Raises:
-            UnknownNameError: there is no such organization. PermissionDeniedError: the actor may see none.
+            InvalidRequestError: there is none that `after` names. UnknownNameError: there is no such organization.
+            PermissionDeniedError: the actor may see none.
         """
-        query = select(MEMBERS).order_by(MEMBERS.c.email)
-        if not archived:
-            query = query.where(MEMBERS.c.archived.is_(None))
+        order, narrowed = (MEMBERS.c.email, MEMBERS.c.id), () if archived else (MEMBERS.c.archived.is_(None),)
         with self._database.read() as transaction:
-            found = organization(transaction, actor, org)
-            actor.need_somewhere("members:read")
-            rows = transaction.connection.execute(query.where(MEMBERS.c.org_id == found.id)).mappings().all()
+            query = self._seen(transaction, actor, org)
+            rows = part(transaction, query, order, narrowed, after, min(limit, LIST_MOST))
             grants = grants_of(transaction, [row["id"] for row in rows])
-        people = [Member(**row, grants=grants.get(row["id"], ())) for row in rows]
-        return [_as_seen(actor, one) for one in people if _sees(actor, one)]
+        return [_as_seen(actor, Member(**row, grants=grants.get(row["id"], ()))) for row in rows]
+
+    def count(self, actor: Actor, org: str) -> int:
+        """How many there are that are not archived. Raises as `list`."""
+        with self._database.read() as transaction:
+            here = self._seen(transaction, actor, org).where(MEMBERS.c.archived.is_(None))
+            return int(transaction.connection.execute(select(func.count()).select_from(here.subquery())).scalar_one())
+
+    def _seen(self, transaction: Transaction, actor: Actor, org: str) -> Select[tuple[object, ...]]:
+        """All whom an actor may see; the same as `_sees`."""
+        found = organization(transaction, actor, org)
+        actor.need_somewhere("members:read")
+        query = select(MEMBERS).where(MEMBERS.c.org_id == found.id)
+        if (places := actor.places("members:read")) is None:
+            return query
+        there = exists().where(GRANTS.c.member_id == MEMBERS.c.id, GRANTS.c.project_id.in_(places))
+        return query.where(or_(MEMBERS.c.id == actor.member_id, there))
 
     def show(self, actor: Actor, org: str, ref: str) -> Member:
         """One of them.

@@ -12,6 +12,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import NameTakenError, PermissionDeniedError
 from undiced.account.names import name_of
+from undiced.account.paging import part
 from undiced.account.projects import add_project
 from undiced.account.reach import organization
 from undiced.account.records import Organization
@@ -57,20 +58,21 @@ class Organizations:
             ) from None
         return made
 
-    def list(self, actor: Actor, *, archived: bool = False) -> list[Organization]:
-        """Those that exist for the actor, by name; `archived`: those too that are.
+    def list(
+        self, actor: Actor, *, archived: bool = False, after: str | None = None, limit: int | None = None
+    ) -> list[Organization]:
+        """Those that exist for the actor, by name; `archived`: those too that are. `after`, `limit`: as of `part`.
 
         Raises:
-            PermissionDeniedError: the actor may see none.
+            InvalidRequestError: there is none that `after` names. PermissionDeniedError: the actor may see none.
         """
         actor.need_somewhere("orgs:read")
-        query = select(ORGANIZATIONS).order_by(ORGANIZATIONS.c.name)
-        if actor.org_id is not None:
-            query = query.where(ORGANIZATIONS.c.id == actor.org_id)
-        if not archived:
-            query = query.where(ORGANIZATIONS.c.archived.is_(None))
+        table = ORGANIZATIONS
+        query = select(table) if actor.org_id is None else select(table).where(table.c.id == actor.org_id)
+        narrowed = () if archived else (table.c.archived.is_(None),)
         with self._database.read() as transaction:
-            return [Organization(**row) for row in transaction.connection.execute(query).mappings()]
+            rows = part(transaction, query, (table.c.name,), narrowed, after, limit)
+            return [Organization(**row) for row in rows]
 
     def show(self, actor: Actor, org: str) -> Organization:
         """One of them.

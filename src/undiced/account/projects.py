@@ -12,6 +12,7 @@ from undiced.account.audit import note
 from undiced.account.changes import raise_counter
 from undiced.account.errors import NameTakenError
 from undiced.account.names import name_of
+from undiced.account.paging import part
 from undiced.account.reach import organization, project
 from undiced.account.records import Organization, Project
 from undiced.account.secret_text import new_id
@@ -46,20 +47,23 @@ class Projects:
                 f"There is a project '{name}' already.", remedy="Choose another name.", param="name"
             ) from None
 
-    def list(self, actor: Actor, org: str, *, archived: bool = False) -> list[Project]:
-        """Those that exist for the actor, by name; `archived`: those too that are.
+    def list(
+        self, actor: Actor, org: str, *, archived: bool = False, after: str | None = None, limit: int | None = None
+    ) -> list[Project]:
+        """Those that exist for the actor, by name; `archived`: those too that are. `after`, `limit`: as of `part`.
 
         Raises:
-            UnknownNameError: there is no such organization. PermissionDeniedError: the actor may see none.
+            InvalidRequestError: there is none that `after` names. UnknownNameError: there is no such organization.
+            PermissionDeniedError: the actor may see none.
         """
-        query = select(PROJECTS).order_by(PROJECTS.c.name)
-        if not archived:
-            query = query.where(PROJECTS.c.archived.is_(None))
+        narrowed = () if archived else (PROJECTS.c.archived.is_(None),)
         with self._database.read() as transaction:
             found = organization(transaction, actor, org)
             actor.need_somewhere("projects:read")
-            rows = transaction.connection.execute(query.where(PROJECTS.c.org_id == found.id)).mappings()
-            return [Project(**row) for row in rows if actor.may("projects:read", row["id"])]
+            query = select(PROJECTS).where(PROJECTS.c.org_id == found.id)
+            if (places := actor.places("projects:read")) is not None:
+                query = query.where(PROJECTS.c.id.in_(places))
+            return [Project(**row) for row in part(transaction, query, (PROJECTS.c.name,), narrowed, after, limit)]
 
     def show(self, actor: Actor, org: str, ref: str) -> Project:
         """One of them.

@@ -126,7 +126,7 @@ def org_of(accounts: Accounts, org: str | None, how: str = "Name one with --org.
     """
     if org is not None:
         return org
-    known = [each.name for each in accounts.organizations.list(operator())]
+    known = [each.name for each in accounts.organizations.list(operator(), limit=_MANY + 1)]
     if len(known) == 1:
         return known[0]
     if not known:

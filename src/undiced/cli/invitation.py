@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.gathered import gathered
 from undiced.cli.member import AsRole, Email, OfProject, in_words, project_of, roles_of
 from undiced.cli.options import Json
+from undiced.cli.paging import Paging, say_more
 from undiced.cli.rows import say
 from undiced.core.errors import InvalidRequestError
 
@@ -51,7 +53,7 @@ def invite(
 
 
 @gathered
-def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json = False) -> None:
+def list_all(*, org: Org = None, all_: All = False, paging: Paging, place: Place, as_json: Json = False) -> None:
     """List invitations that are open."""
     from undiced.cli.rows import show_rows
     from undiced.cli.terminal import emit
@@ -59,17 +61,18 @@ def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json 
 
     with place.opened() as accounts:
         actor, org = operator(), org_of(accounts, org)
-        found = accounts.invitations.list(actor, org, ended=all_)
+        found, more = paging.part(partial(accounts.invitations.list, actor, org, ended=all_))
         names = {each.id: each.name for each in accounts.projects.list(actor, org, archived=True)}
     if as_json:
         emit([asdict(each) for each in found])
-        return
-    columns, now_s = ("ID", "EMAIL", "ROLE", "EXPIRES", "STATE")[: 4 + all_], time.time()
-    rows = []
-    for each in found:
-        role = in_words(Grant(each.role, each.project_id), names)
-        rows.append((each.id, each.email, role, readable(each.expires), _state(each, now_s))[: len(columns)])
-    show_rows(columns, rows, "No open invitation: undiced member invite EMAIL makes one.")
+    else:
+        columns, now_s = ("ID", "EMAIL", "ROLE", "EXPIRES", "STATE")[: 4 + all_], time.time()
+        rows = []
+        for each in found:
+            role = in_words(Grant(each.role, each.project_id), names)
+            rows.append((each.id, each.email, role, readable(each.expires), _state(each, now_s))[: len(columns)])
+        show_rows(columns, rows, "No open invitation: undiced member invite EMAIL makes one.")
+    say_more(more)
 
 
 def _state(one: Invitation, now_s: float) -> str:
@@ -129,7 +132,7 @@ def _meant(accounts: Accounts, org: str, ref: str) -> str:
     Raises:
         InvalidRequestError: several are open for that address.
     """
-    found = [each.id for each in accounts.invitations.list(operator(), org) if each.email == ref.lower()]
+    found = [each.id for each in accounts.invitations.list(operator(), org, email=ref.lower())]
     if len(found) > 1:
         raise InvalidRequestError(f"{ref[:80]} has several invitations: {', '.join(found)}.", remedy="Give an id.")
     return found[0] if found else ref

@@ -15,6 +15,7 @@ from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.given import refuse_given
 from undiced.cli.options import Json
+from undiced.cli.paging import Paging, say_more
 from undiced.cli.rows import say
 
 if TYPE_CHECKING:
@@ -121,10 +122,7 @@ def list_all(
     project: Annotated[str | None, typer.Option(help="Those of a project alone.", show_default=False)] = None,
     operators: Operators = False,
     all_: All = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most keys.")] = 100,
-    after: Annotated[
-        str | None, typer.Option(help="Those behind this key: the page that follows.", show_default=False)
-    ] = None,
+    paging: Paging,
     place: Place,
     as_json: Json = False,
 ) -> None:
@@ -135,15 +133,12 @@ def list_all(
     _see_place(given, operators)
     with place.opened() as accounts:
         actor, owner = operator(), None if operators else org_of(accounts, org)
-        page = partial(accounts.keys.list, actor, owner, project=project, ended=all_)
-        found = page(after=after, limit=limit)
-        more = len(found) == limit and page(after=found[-1].id, limit=1)
+        found, more = paging.part(partial(accounts.keys.list, actor, owner, project=project, ended=all_))
         if as_json:
             emit([asdict(each) for each in found])
         else:
             show_keys(accounts, owner, found, state=all_)
-    if more:
-        say(f"There are more: the same with --after {found[-1].id}", err=True)
+    say_more(more)
 
 
 @gathered

@@ -26,7 +26,7 @@ def found_key(accounts: Accounts, ref: str, org: str | None, *, operators: bool 
         UnknownNameError: there is none. InvalidRequestError: several are called that, or it is a mistyped key.
     """
     from undiced.account.errors import UnknownNameError
-    from undiced.account.keys import LIST_MOST
+    from undiced.account.paging import LIST_MOST
     from undiced.account.secret_text import SecretText
 
     text = SecretText.parse(ref.strip(), "uk")

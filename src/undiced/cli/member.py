@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.paging import Paging, say_more
 from undiced.cli.rows import say
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def create(
 
 
 @gathered
-def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json = False) -> None:
+def list_all(*, org: Org = None, all_: All = False, paging: Paging, place: Place, as_json: Json = False) -> None:
     """List the members of an organization and their roles."""
     from undiced.cli.rows import show_rows
     from undiced.cli.terminal import emit
@@ -55,17 +57,18 @@ def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json 
 
     with place.opened() as accounts:
         org = org_of(accounts, org)
-        found = accounts.members.list(operator(), org, archived=all_)
+        found, more = paging.part(partial(accounts.members.list, operator(), org, archived=all_))
         roles = roles_of(accounts, org, found)
     if as_json:
         emit([asdict(each) for each in found])
-        return
-    ended = ("ARCHIVED",) if all_ else ()
-    rows = [
-        (each.email, roles[each.id], readable(each.created), readable(each.archived, ""))[: 3 + len(ended)]
-        for each in found
-    ]
-    show_rows(("EMAIL", "ROLES", "CREATED", *ended), rows, "No member: undiced member create EMAIL makes one.")
+    else:
+        ended = ("ARCHIVED",) if all_ else ()
+        rows = [
+            (each.email, roles[each.id], readable(each.created), readable(each.archived, ""))[: 3 + len(ended)]
+            for each in found
+        ]
+        show_rows(("EMAIL", "ROLES", "CREATED", *ended), rows, "No member: undiced member create EMAIL makes one.")
+    say_more(more)
 
 
 @gathered

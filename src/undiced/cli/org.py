@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,9 +12,12 @@ from undiced.cli.accounts import All, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.paging import Paging, say_more
 from undiced.cli.rows import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from undiced.account.records import Organization, Project
 
 NewName = Annotated[str, typer.Argument(help="Up to 63 of a-z, 0-9, '.' and '-'.", metavar="NAME")]
@@ -32,19 +36,20 @@ def create(name: NewName, *, place: Place, as_json: Json = False) -> None:
 
 
 @gathered
-def list_all(*, all_: All = False, place: Place, as_json: Json = False) -> None:
+def list_all(*, all_: All = False, paging: Paging, place: Place, as_json: Json = False) -> None:
     """List organizations."""
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        found = accounts.organizations.list(operator(), archived=all_)
+        found, more = paging.part(partial(accounts.organizations.list, operator(), archived=all_))
     if as_json:
         emit([asdict(each) for each in found])
     else:
         list_named(found, "No organization yet: undiced org create NAME makes one.", archived=all_)
+    say_more(more)
 
 
-def list_named(found: list[Organization] | list[Project], none: str, *, archived: bool) -> None:
+def list_named(found: Sequence[Organization] | Sequence[Project], none: str, *, archived: bool) -> None:
     """A table of organizations or projects."""
     from undiced.cli.rows import show_rows
     from undiced.cli.times import readable
@@ -73,11 +78,11 @@ def show(
         actor = operator()
         found = accounts.organizations.show(actor, org_of(accounts, name))
         projects = [each.name for each in accounts.projects.list(actor, found.id)]
-        members = accounts.members.list(actor, found.id)
+        members = accounts.members.count(actor, found.id)
     if as_json:
         emit(asdict(found))
     else:
-        show_lines([*named_lines(found), ("projects", ", ".join(projects)), ("members", str(len(members)))])
+        show_lines([*named_lines(found), ("projects", ", ".join(projects)), ("members", str(members))])
 
 
 def named_lines(found: Organization | Project) -> list[tuple[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 
 from undiced.cli.accounts import All, Org, Place, operator, org_of
 from undiced.cli.consent import Yes, agree
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.org import Name, NewName, list_named, named_lines
+from undiced.cli.paging import Paging, say_more
 from undiced.cli.rows import say
 
 
@@ -24,16 +26,18 @@ def create(name: NewName, *, org: Org = None, place: Place, as_json: Json = Fals
 
 
 @gathered
-def list_all(*, org: Org = None, all_: All = False, place: Place, as_json: Json = False) -> None:
+def list_all(*, org: Org = None, all_: All = False, paging: Paging, place: Place, as_json: Json = False) -> None:
     """List the projects of an organization."""
     from undiced.cli.terminal import emit
 
     with place.opened() as accounts:
-        found = accounts.projects.list(operator(), org_of(accounts, org), archived=all_)
+        listed = partial(accounts.projects.list, operator(), org_of(accounts, org), archived=all_)
+        found, more = paging.part(listed)
     if as_json:
         emit([asdict(each) for each in found])
     else:
         list_named(found, "No project: undiced project create NAME makes one.", archived=all_)
+    say_more(more)
 
 
 @gathered

@@ -139,7 +139,7 @@ def test_a_page_does_not_begin_after_a_key_of_another_organization(acme: Account
     foreign, _ = acme.keys.create(OPERATOR, KeyOrder("inference", "globex", "default"))
     admin = person(acme, "org_admin")
     for ref in (foreign.id, "0" * 12):
-        with pytest.raises(UnknownNameError, match=f"There is no key '{ref}'"):
+        with pytest.raises(InvalidRequestError, match=f"Nothing in the list has the id '{ref}'"):
             acme.keys.list(admin, "acme", after=ref)
 
 

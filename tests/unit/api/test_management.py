@@ -291,7 +291,9 @@ def test_lists_come_in_pages(house, operator, admin):
     for at in range(5):
         operator.post(f"{place}/projects", {"name": f"p{at}"})
         operator.post(f"{place}/keys", {"project": "default"})
-    for what in ("projects", "keys", "audit"):
+        for what in ("members", "invitations"):
+            operator.post(f"{place}/{what}", {"email": f"{what}{at}@x.io", "role": "billing"})
+    for what in ("projects", "keys", "members", "invitations", "audit"):
         whole, seen, after = operator.get(f"{place}/{what}")["data"], [], ""
         while True:
             page = operator.get(f"{place}/{what}?limit=2{after}")

@@ -113,6 +113,26 @@ def test_lists_go_on_where_a_page_ended(acme: Typed) -> None:
     assert first.err == f"There are more: the same with --after {after}\n"
     last = acme(f"key list --limit 1 --after {after} --json")
     assert {each["id"] for each in first.json + last.json} == made and last.err == ""
+    for at in range(3):
+        acme(f"member create m{at}@example.com --role billing")
+        acme(f"member invite i{at}@example.com --role billing")
+        acme(f"project create p{at}")
+    for at in range(2):
+        acme(f"org create org{at}")
+    for listed in ("member list --org acme", "member invitations --org acme", "project list --org acme", "org list"):
+        whole = acme(f"{listed} --json")
+        first = acme(f"{listed} --limit 2 --json")
+        after = first.json[-1]["id"]
+        assert first.err == f"There are more: the same with --after {after}\n" and whole.err == ""
+        rest = acme(f"{listed} --after {after} --json")
+        assert first.json + rest.json == whole.json and len(whole.json) >= 3, listed
+        assert rest.err == ""
+    assert "Nothing in the list" in acme("member list --org acme --after nobody").err
+
+
+def test_the_audit_goes_on_where_a_page_ended(acme: Typed) -> None:
+    for _ in range(3):
+        acme("key create")
     entries = acme("audit --limit 4 --json")
     assert f"--before {entries.json[-1]['seq']}\n" in entries.err
     older = acme(f"audit --before {entries.json[-1]['seq']} --json")

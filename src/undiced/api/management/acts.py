@@ -5,13 +5,13 @@ Nothing is deleted: what has ended is archived or revoked, so that what the audi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from undiced.account.errors import UnknownNameError
 from undiced.account.keys import KeyOrder
 from undiced.account.records import AuditEntry, Invitation, Key, Member, Organization, Project
 from undiced.api.management.act import Act
-from undiced.api.management.asked import Page, unknown_after
+from undiced.api.management.asked import Page
 from undiced.api.management.bodies import (
     Acceptance,
     NewInvitation,
@@ -49,7 +49,7 @@ _SEQ_MOST = 1 << 62
 
 
 def _list_orgs(asked: Asked) -> Page:
-    return asked.page(lambda all_: asked.accounts.organizations.list(asked.actor, archived=all_), "archived")
+    return asked.page(partial(asked.accounts.organizations.list, asked.actor, archived=asked.flag("archived")))
 
 
 def _create_org(asked: Asked) -> Shown:
@@ -65,8 +65,8 @@ def _archive_org(asked: Asked) -> Shown:
 
 
 def _list_projects(asked: Asked) -> Page:
-    org = asked.path["org"]
-    return asked.page(lambda all_: asked.accounts.projects.list(asked.actor, org, archived=all_), "archived")
+    org, archived = asked.path["org"], asked.flag("archived")
+    return asked.page(partial(asked.accounts.projects.list, asked.actor, org, archived=archived))
 
 
 def _create_project(asked: Asked) -> Shown:
@@ -82,8 +82,8 @@ def _archive_project(asked: Asked) -> Shown:
 
 
 def _list_members(asked: Asked) -> Page:
-    org = asked.path["org"]
-    return asked.page(lambda all_: asked.accounts.members.list(asked.actor, org, archived=all_), "archived")
+    org, archived = asked.path["org"], asked.flag("archived")
+    return asked.page(partial(asked.accounts.members.list, asked.actor, org, archived=archived))
 
 
 def _create_member(asked: Asked) -> Shown:
@@ -110,8 +110,8 @@ def _withdraw(asked: Asked) -> Shown:
 
 
 def _list_invites(asked: Asked) -> Page:
-    org = asked.path["org"]
-    return asked.page(lambda all_: asked.accounts.invitations.list(asked.actor, org, ended=all_), "ended")
+    org, ended = asked.path["org"], asked.flag("ended")
+    return asked.page(partial(asked.accounts.invitations.list, asked.actor, org, ended=ended))
 
 
 def _create_invite(asked: Asked) -> Shown:
@@ -129,17 +129,8 @@ def _accept(asked: Asked) -> Shown:
 
 
 def _list_keys(asked: Asked) -> Page:
-    after, limit = asked.query.get("after"), asked.limit
-    place = {"project": asked.query.get("project"), "after": after}
-    try:
-        found = asked.accounts.keys.list(
-            asked.actor, asked.path.get("org"), **place, ended=asked.flag("ended"), limit=limit + 1
-        )
-    except UnknownNameError as error:
-        if error.param == "key" and after is not None:
-            raise unknown_after(after) from None
-        raise
-    return Page([shown(each) for each in found[:limit]], len(found) > limit)
+    org, project, ended = asked.path.get("org"), asked.query.get("project"), asked.flag("ended")
+    return asked.page(partial(asked.accounts.keys.list, asked.actor, org, project=project, ended=ended))
 
 
 def _create_key(asked: Asked) -> Shown:

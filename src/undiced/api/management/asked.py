@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     from undiced.account.accounts import Accounts
     from undiced.account.actor import Actor
-    from undiced.account.records import Invitation, Member, Organization, Project
-
-    Listed = TypeVar("Listed", Organization, Project, Member, Invitation)
+    from undiced.api.management.shapes import Record
 
 PAGE_USUAL, PAGE_MOST = 100, 500
 _FLAGS = {"true": True, "false": False}
@@ -82,25 +80,12 @@ class Asked:
         """How many objects of a list are asked for."""
         return self.number("limit", PAGE_USUAL, PAGE_MOST)
 
-    def page(self, listed: Callable[[bool], list[Listed]], all_: str) -> Page:
-        """The part of a list that is asked for, which follows `after`. `listed(True)` lists everything, in an order
-        that stays; `all_` is the member of the query that asks for that.
+    def page(self, listed: Callable[..., Sequence[Record]]) -> Page:
+        """The part of a list that is asked for; `listed` takes `after` and `limit`.
 
         Raises:
             InvalidRequestError: nothing in the list has the id that `after` says.
         """
-        whole, after = self.flag(all_), self.query.get("after")
-        found = listed(whole)
-        if after is not None:
-            ids = [each.id for each in (found if whole else listed(True))]
-            if after not in ids:
-                raise unknown_after(after)
-            behind = set(ids[ids.index(after) + 1 :])
-            found = [each for each in found if each.id in behind]
-        return Page([shown(each) for each in found[: self.limit]], len(found) > self.limit)
-
-
-def unknown_after(after: str) -> InvalidRequestError:
-    """The error for a page behind what is not in the list."""
-    remedy = "Send the id of the last object of the page before."
-    return InvalidRequestError(f"Nothing in the list has the id '{after[:80]}'.", remedy=remedy, param="after")
+        limit = self.limit
+        found = listed(after=self.query.get("after"), limit=limit + 1)
+        return Page([shown(each) for each in found[:limit]], len(found) > limit)
