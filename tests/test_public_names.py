@@ -18,6 +18,7 @@ FOR_PROGRAMS = {
     PACKAGE / "llm.py",
     PACKAGE / "outputs.py",
     PACKAGE / "params.py",
+    PACKAGE / "sim" / "fabric" / "kernel" / "code.py",
 }  # their users write the programs that call it
 CALLED_BY_LIBRARIES = {
     "connection_made", "connection_lost", "data_received", "eof_received", "pause_writing", "resume_writing",

@@ -52,6 +52,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "trace": ("trace llama-3.1-8b", "trace program -o token.json", "trace llama-3.1-8b --context 8192 --json"),
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
+    "fabric run": (
+        "fabric run chain.py",
+        "fabric run chain.py --set cores=64 --machine wse2 --link-rate 1",
+        "fabric run chain.py --skew 100 --seed 7 --json",
+    ),
     "org create": ("org create acme",),
     "org list": ("org list", "org list --all --json"),
     "org show": ("org show acme",),

@@ -190,3 +190,11 @@ class ShuttingDownError(UnavailableError):
         param: str | None = None,
     ) -> None:
         super().__init__(message, remedy=remedy, param=param)
+
+
+class KernelError(UndicedError):
+    """A kernel for the fabric that breaks a rule: of its language, of the machine, or by never coming to its end."""
+
+    code = "bad_kernel"
+    status = 400
+    kind = "invalid_request_error"

@@ -1,0 +1,178 @@
+"""From a kernel to a fabric program for one machine: sections, queues, memory at the start.
+
+Refuses what breaks a rule, with coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiced.core.errors import KernelError
+from undiced.machine.fabric import fabric
+from undiced.machine.wafer import Wafer
+from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.kernel.cores import Cores
+from undiced.sim.fabric.kernel.costs import Costs
+from undiced.sim.fabric.kernel.kernel import Block, Kernel
+from undiced.sim.fabric.kernel.layout import CORE, check
+from undiced.sim.fabric.kernel.lower import Lowering
+from undiced.sim.fabric.kernel.operation import Color
+from undiced.sim.fabric.kernel.queues import Queues, heard, sent
+from undiced.sim.fabric.microops import Bind, MicroOp
+from undiced.sim.fabric.program import FabricProgram, Paint, Section
+from undiced.sim.fabric.roles import Role
+
+_QUEUES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the simulator takes."""
+
+    program: FabricProgram
+    hardware: Hardware
+    memory: NDArray[np.uint8]
+
+
+def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate: float | None = None) -> Built:
+    """The kernel on a machine.
+
+    Raises:
+        KernelError: it is larger than the machine, or a color leads nowhere, or is used where it is not painted.
+    """
+    _fits(kernel, wafer)
+    check(kernel.paints, kernel.width, kernel.height)
+    _painted(kernel)
+    inputs, outputs = _queues(wafer)
+    inputs.assign((color, block.cores) for block in kernel.blocks for color in heard(block.statements))
+    outputs.assign((color, block.cores) for block in kernel.blocks for color in sent(block.statements))
+    hardware = Hardware.of(wafer, link_rate=link_rate)
+    costs = Costs(wafer, setup)
+    lowering = Lowering(costs, inputs, outputs)
+    binder = _Binder(kernel, outputs, costs.bind()) if hardware.bound and outputs.shared else None
+    sections = []
+    for step, blocks in _steps(kernel.blocks):
+        made = tuple(
+            (block.cores.role, (*(binder.before(block) if binder else ()), *lowering.block(block.statements)))
+            for block in blocks
+        )
+        sections.append(Section(step, made))
+    memory = kernel.memory()
+    paints = tuple(Paint(_role(each.cores), each.color.number, each.switch) for each in kernel.paints if each.cores)
+    program = FabricProgram(kernel.width, kernel.height, memory.shape[2], paints, tuple(sections))
+    return Built(program, hardware, memory)
+
+
+@cache
+def _role(cores: Cores) -> Role:
+    return cores.role
+
+
+def _fits(kernel: Kernel, wafer: Wafer) -> None:
+    width, height = wafer.mesh.size
+    if kernel.width > width or kernel.height > height:
+        raise KernelError(
+            f"{kernel.name} takes {kernel.width} x {kernel.height} cores, and {wafer.name} has {width} x {height}.",
+            remedy="Make it smaller, or take another machine.",
+        )
+    most = int(wafer.core.sram_bytes.value)
+    if kernel.memory_bytes > most:
+        raise KernelError(
+            f"The arrays of {kernel.name} take {kernel.memory_bytes:,} bytes of each core, and {wafer.name} has "
+            f"{most:,}.",
+            remedy="Make them smaller, or spread them over more cores.",
+        )
+    colors = fabric(wafer).colors
+    if len(kernel.colors) > colors:
+        raise KernelError(
+            f"{kernel.name} has {len(kernel.colors)} colors, and {wafer.name} leaves programs {colors}.",
+            remedy="Use a color for several things: at other cores, or with other positions of its switches.",
+        )
+
+
+def _painted(kernel: Kernel) -> None:
+    """See that every color that a core hears or sends goes to or comes from it."""
+    for color in kernel.colors:
+        ends = {way: np.zeros((kernel.height, kernel.width), bool) for way in ("sends", "hears")}
+        for paint in (each for each in kernel.paints if each.color == color):
+            at = np.ix_(paint.cores.y, paint.cores.x)
+            ends["sends"][at] = any(CORE in way.sources for way in paint.switch.ways)
+            ends["hears"][at] = any(CORE in way.targets for way in paint.switch.ways)
+        for block in kernel.blocks:
+            for what, colors in (("sends", sent(block.statements)), ("hears", heard(block.statements))):
+                if color in colors:
+                    _reaches(color, block, what, ends[what])
+
+
+def _reaches(color: Color, block: Block, what: str, there: NDArray[np.bool_]) -> None:
+    missing = np.argwhere(~there[np.ix_(block.cores.y, block.cores.x)])
+    if len(missing):
+        at = block.cores.x[missing[0][1]], block.cores.y[missing[0][0]]
+        way = "way(CORE, to=...)" if what == "sends" else "way(..., to=CORE)"
+        raise KernelError(
+            f"Core {at} {what} color {color} in step {block.step}, and its router has no way for that.",
+            remedy=f"Paint {color} there with a {way}.",
+        )
+
+
+def _queues(wafer: Wafer) -> tuple[Queues, Queues]:
+    """Input and output queues of a core: those that the host's copy routines take come last."""
+    free = fabric(wafer)
+
+    def numbers(way: str, first: tuple[int, ...]) -> tuple[int, ...]:
+        there = (n for n in range(_QUEUES) if getattr(wafer.queues, f"{way}_{n}_words").value > 0)
+        return (*first, *(n for n in there if n not in first))
+
+    return Queues(numbers("input", free.inputs)), Queues(numbers("output", free.outputs))
+
+
+def _steps(blocks: list[Block]) -> list[tuple[str, list[Block]]]:
+    """Blocks of one name and of different cores are one section, where no core has another block between them."""
+    sections: list[tuple[str, list[Block]]] = []
+    for block in blocks:
+        home: list[Block] | None = None
+        for step, gathered in reversed(sections):
+            if any(block.cores.meets(other.cores) for other in gathered):
+                break
+            if step == block.step:
+                home = gathered
+        if home is None:
+            sections.append((block.step, [block]))
+        else:
+            home.append(block)
+    return sections
+
+
+class _Binder:
+    """Gives output queues other colors where a core has more colors than queues."""
+
+    def __init__(self, kernel: Kernel, outputs: Queues, cycles: float) -> None:
+        self._outputs, self._cycles = outputs, cycles
+        shape = (kernel.height, kernel.width)
+        self._bound = {number: np.full(shape, -1, np.int16) for number in outputs.numbers}
+
+    def before(self, block: Block) -> list[MicroOp]:
+        """What comes before a block, so that its queues have its colors.
+
+        Raises:
+            KernelError: the block needs a queue for two colors at once.
+        """
+        out: list[MicroOp] = []
+        taken: dict[int, Color] = {}
+        for color in dict.fromkeys(sent(block.statements)):
+            queue = self._outputs.of[color]
+            if taken.setdefault(queue, color) != color:
+                raise KernelError(
+                    f"Cores {block.cores} send on {color} and {taken[queue]} in step {block.step}, and have one output "
+                    f"queue for both.",
+                    remedy="Write two blocks, so that the queue is bound anew between them, or use fewer colors.",
+                )
+            bound = self._bound[queue][np.ix_(block.cores.y, block.cores.x)]
+            if ((bound >= 0) & (bound != color.number)).any():
+                out.append(Bind(queue, color.number, self._cycles))
+            self._bound[queue][np.ix_(block.cores.y, block.cores.x)] = color.number
+        return out
