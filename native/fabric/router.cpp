@@ -88,8 +88,10 @@ bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsi
         Buffer& b = world_.buffer(next, slot);
         const std::uint64_t popped = load_popped(b);
         const bool just = static_cast<std::uint32_t>(popped >> 32) == now_ + 1;
-        if (b.tail - taken(popped) + (just ? 1 : 0) >= static_cast<std::uint32_t>(world_.machine.router_words))
+        if (b.tail - taken(popped) + (just ? 1 : 0) >= static_cast<std::uint32_t>(world_.machine.router_words)) {
+            if (just) soon(now_ + 1);  // the neighbor's wake for the next cycle may have met one for this cycle
             return false;
+        }
     }
     return true;
 }
