@@ -17,6 +17,7 @@ from undiced.account.ledger import Ledger
 from undiced.account.ledger_records import Ask
 from undiced.account.ledger_tables import CHARGES, CREDITS, ENTRIES, LIMITS, REQUESTS, WALLETS
 from undiced.account.money import Rates
+from undiced.account.statements import Order
 
 OPERATOR = Actor.operator("tests")
 MODEL = "m"
@@ -35,8 +36,8 @@ class Clock:
         """Let the transactions of a database see this time."""
         begun: Callable[..., Transaction] = database._begun
 
-        def at(connection: Connection, **options: bool) -> Transaction:
-            found = begun(connection, **options)
+        def at(connection: Connection, *first: Order, **options: bool) -> Transaction:
+            found = begun(connection, *first, **options)
             return replace(found, now_ms=self.now_ms) if self.rules else found
 
         database._begun = at  # type: ignore[method-assign]

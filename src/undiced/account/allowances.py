@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from undiced.account.absences import Absences
 from undiced.account.counters import Counter
 from undiced.account.credits import Balance, balance_now
 from undiced.account.ledger_records import Standing
@@ -50,7 +49,7 @@ class Allowances:
         subjects = (org_id, project_id, key_id)
         with self._database.read() as transaction:
             balance = balance_now(transaction, org_id)
-            budgets = Spending(transaction, Absences(), subjects).of(subjects)
+            budgets = Spending.read(transaction, subjects).of(subjects)
             return Allowance(_limits(transaction, subjects), balance, tuple(budgets))
 
     def limits(self, org_id: str, project_id: str, key_id: str) -> tuple[Standing, ...]:

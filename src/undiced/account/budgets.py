@@ -16,7 +16,7 @@ from undiced.account.changes import raise_counter
 from undiced.account.ledger_records import Subject
 from undiced.account.ledger_tables import BUDGETS
 from undiced.account.money import see_amount
-from undiced.account.spending import first_day, spent
+from undiced.account.spending import Spending
 from undiced.account.subjects import About, about
 from undiced.core.errors import InvalidRequestError
 
@@ -97,11 +97,10 @@ class Budgets:
             UnknownNameError. PermissionDeniedError.
         """
         with self._database.read() as transaction:
-            since = first_day(transaction.now)
-            return [
-                (rule, spent(transaction, rule.org_id, rule.subject, rule.subject_id, since))
-                for rule in _of(transaction, actor, org)
-            ]
+            rules = _of(transaction, actor, org)
+            ids = [rule.subject_id for rule in rules]
+            spent = [budget.spent for budget in Spending.read(transaction, ids).of(ids)]
+            return list(zip(rules, spent, strict=True))
 
     def list(self, actor: Actor, org: str) -> Sequence[BudgetRule]:
         """Those of an organization.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from undiced.account.database import Transaction
 
 _NAME = "changes"
-COUNTER = select(FACTS.c.value).where(FACTS.c.name == literal_column(f"'{_NAME}'"))
+_COUNTER = select(FACTS.c.value).where(FACTS.c.name == literal_column(f"'{_NAME}'"))
 
 
 def raise_counter(transaction: Transaction) -> None:
@@ -23,6 +23,11 @@ def raise_counter(transaction: Transaction) -> None:
     transaction.connection.execute(update(FACTS).where(FACTS.c.name == _NAME).values(value=higher))
 
 
+def lock(transaction: Transaction) -> None:
+    """Let nobody else raise the counter until this transaction ends: for what must hold for all together."""
+    transaction.connection.execute(_COUNTER.with_for_update()).all()
+
+
 def counter(transaction: Transaction) -> int:
     """What the counter says."""
-    return int(transaction.connection.execute(COUNTER).scalar_one())
+    return int(transaction.connection.execute(_COUNTER).scalar_one())

@@ -7,12 +7,12 @@ model and for all models together, and counts in all of them or in none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 
 from undiced.account.bucket import Bucket
 from undiced.account.errors import (
@@ -23,25 +23,23 @@ from undiced.account.errors import (
 )
 from undiced.account.ledger_records import Ask, Metric, Outcome, Standing, Subject
 from undiced.account.ledger_tables import LIMITS
-from undiced.account.statements import ListStatement, Statement, among
+from undiced.account.statements import Order, Statement, among
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
-    from sqlalchemy.engine import Connection
-    from sqlalchemy.sql.expression import ClauseElement
 
-    from undiced.account.absences import Absences
+    from undiced.account.exchange import Rows
     from undiced.core.errors import UndicedError
 
 DAY_S = 86_400
 
 
-def _of(subjects: int, ids: int) -> ClauseElement:
-    here = or_(among(LIMITS.c.subject_id, 0, subjects), among(LIMITS.c.id, 1, ids))
-    return select(LIMITS).where(here).order_by(LIMITS.c.id).with_for_update()
-
-
-_READ = ListStatement(_of)
+LOCKED = Statement(
+    select(LIMITS)
+    .where(among(LIMITS.c.subject_id, "subjects"), among(LIMITS.c.model, "models"))
+    .order_by(LIMITS.c.id)
+    .with_for_update()
+)
 _WRITE = Statement(
     update(LIMITS)
     .where(LIMITS.c.id == bindparam("row"))
@@ -169,22 +167,13 @@ class Counter:
 
 
 class Counters:
-    """The limits of some subjects, and those that some requests were counted in, locked until the transaction ends."""
+    """Limits as they were `LOCKED`, until the transaction ends."""
 
-    def __init__(
-        self, connection: Connection, absences: Absences, subjects: Iterable[str], ids: Iterable[str], now_ms: int
-    ) -> None:
-        self._connection = connection
-        self._all: dict[str, Counter] = {}
-        self._of: dict[str, list[Counter]] = {}
-        worth, named = absences.worth("limits", subjects), sorted(set(ids))
-        if not worth and not named:
-            return
-        rows = _READ.run(connection, worth, named).mappings()
+    def __init__(self, rows: Rows, now_ms: int) -> None:
         self._all = {row["id"]: Counter.read(row, now_ms) for row in rows}
+        self._of: dict[str, list[Counter]] = {}
         for counter in self._all.values():
             self._of.setdefault(counter.subject_id, []).append(counter)
-        absences.learn("limits", worth, self._of)
 
     def see_room(self, ask: Ask) -> None:
         """See that an ask has room in all its limits.
@@ -230,12 +219,11 @@ class Counters:
                 taken[limit_id] += tokens
         return json.dumps(taken)
 
-    def write(self) -> None:
-        """Store what changed, in the order in which it was locked."""
+    def changes(self) -> list[Order]:
+        """What stores whatever changed, in the order in which it was locked."""
         changed = [
             {"row": one.id, "level": one.level, "updated_ms": one.bucket.updated_ms if one.bucket else 0}
             for one in self._all.values()
             if one.changed
         ]
-        if changed:
-            _WRITE.each(self._connection, changed)
+        return _WRITE.each(changed)

@@ -19,7 +19,7 @@ from undiced.account.expiry import book
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
 from undiced.account.money import MOST_NANOS, see_amount
 from undiced.account.names import later
-from undiced.account.prices import USUAL_CURRENCY, known_currency, see_currency
+from undiced.account.prices import USUAL_CURRENCY, first_currency, see_currency
 from undiced.account.purses import Credit, Expiry, Purse
 from undiced.account.secret_text import new_id
 from undiced.core.errors import InvalidRequestError
@@ -121,7 +121,7 @@ class Credits:
             _see_operator(actor)
             before = _balance(transaction, found.id)
             if before is None:
-                currency = known_currency(transaction) or USUAL_CURRENCY
+                currency = first_currency(transaction) or USUAL_CURRENCY
                 made = _first(transaction, found.id, currency, prepaid=prepaid)
                 note(transaction, actor, "balance.set", found.id, after=made)
                 return made

@@ -11,30 +11,46 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy
-from sqlalchemy import event
+from sqlalchemy import BigInteger, event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from undiced.account.errors import DatabaseAwayError, DatabaseError
+from undiced.account.exchange import Rows, exchange
+from undiced.account.statements import Order, Statement
 
 _BUSY_MS = 5000
 _POOL = 4
 _WAIT_S = 5  # for a connection of the pool
 _PSYCOPG = "postgresql+psycopg"
 _FORMS = "Give a file, as accounts.db, or postgresql://USER@HOST/NAME."
-_CLOCKS = {  # Unix milliseconds
-    "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
-    "postgresql": "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+_CLOCKS = {  # Unix milliseconds; with PostgreSQL's also how long a lock is waited for: a question less
+    "sqlite": "CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) AS now_ms",
+    "postgresql": "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint) AS now_ms, "
+    f"set_config('lock_timeout', '{_BUSY_MS}', true)",
 }
-_PATIENCE = f", set_config('lock_timeout', '{_BUSY_MS}', true)"  # with the clock: a question less
-_ALIVE = {  # libpq's: a server that is gone without a word is noticed
-    "connect_timeout": 5,
+_CLOCK = {
+    kind: Statement(sqlalchemy.text(f"SELECT {words}").columns(now_ms=BigInteger)).of()
+    for kind, words in _CLOCKS.items()
+}
+_READ, _WRITE = (
+    {kind: Statement(sqlalchemy.text(f"BEGIN {how}")).of() for kind, how in hows.items()}
+    for hows in (
+        {"sqlite": "", "postgresql": "ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+        {"sqlite": "IMMEDIATE", "postgresql": "ISOLATION LEVEL READ COMMITTED"},
+    )
+)
+_COMMIT = Statement(sqlalchemy.text("COMMIT")).of()
+_PSYCOPGS = {
+    "prepare_threshold": None,  # at each rollback it would have the server forget all, and ours, too
+    "client_encoding": "utf8",
+    "connect_timeout": 5,  # and a server that is gone without a word is noticed
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -46,12 +62,22 @@ _LOCKED = ("locked", "busy", "lock timeout")
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """An open transaction. `now_ms`: the database's clock when it began, in Unix milliseconds. `writes`: it may change
-    rows.
+    rows. `first`: the rows of what was run with its beginning; `last`: what is run with its commit.
     """
 
     connection: Connection
     now_ms: int
     writes: bool
+    first: list[Rows]
+    last: list[Order] = field(default_factory=list)
+
+    def run(self, *orders: Order) -> list[Rows]:
+        """Run statements, one after another and in one trip; returns the rows of each."""
+        return exchange(self.connection, orders)
+
+    def leave(self, *orders: Order) -> None:
+        """Have statements run at the end, in one trip with the commit."""
+        self.last.extend(orders)
 
     @property
     def now(self) -> int:
@@ -74,6 +100,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         try:
             self.engine = _engine(self.url)
+            self._driver = self.engine.dialect.loaded_dbapi
         except ModuleNotFoundError:
             raise DatabaseError(
                 "PostgreSQL needs a driver that is not installed.", remedy="Run: pip install 'undiced[postgres]'."
@@ -99,33 +126,34 @@ class Database:
         Raises:
             DatabaseAwayError: it does not answer. DatabaseError: it can't be used as it is.
         """
-        with self._failing(), self.engine.connect() as connection:
-            if self.dialect == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with self._connected() as connection:
             yield self._begun(connection, writes=False)
             connection.rollback()
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *first: Order) -> Iterator[Transaction]:
         """A transaction that is committed at the end of the block, or rolled back by an error.
+
+        Args:
+            first: what is run in one trip with its beginning.
 
         Raises:
             DatabaseAwayError: it does not answer, or another process holds its lock too long.
             DatabaseError: it can't be written.
         """
-        with self._failing(), self.engine.connect() as connection:
-            if self.dialect == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield self._begun(connection, writes=True)
-            self._commit(connection)
+        with self._connected() as connection:
+            transaction = self._begun(connection, *first, writes=True)
+            yield transaction
+            self._commit(transaction)
 
-    def _commit(self, connection: Connection) -> None:
-        """Commit. Who loses the connection meanwhile does not know whether it was done, and is told so."""
+    def _commit(self, transaction: Transaction) -> None:
+        """Run what was left, and commit. Who loses the connection meanwhile does not know whether it was done, and is
+        told so.
+        """
         try:
             with self._failing():
-                connection.commit()
+                exchange(transaction.connection, [*transaction.last, _COMMIT])
+                transaction.connection.commit()
         except (DatabaseAwayError, DatabaseError) as error:
             error.unsure = True
             raise
@@ -134,28 +162,50 @@ class Database:
         """Close the connections; the next use opens others."""
         self.engine.dispose()
 
-    def _begun(self, connection: Connection, *, writes: bool) -> Transaction:
-        words = _CLOCKS[self.dialect] + (_PATIENCE if writes and self.dialect == "postgresql" else "")
-        now_ms = int(connection.exec_driver_sql(words).scalar_one())
-        return Transaction(connection, now_ms, writes)
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection. One that is lost meanwhile is not used again."""
+        with self._failing(), self.engine.connect() as connection:
+            try:
+                yield connection
+            except BaseException:
+                if _lost(connection):
+                    connection.invalidate()
+                raise
+
+    def _begun(self, connection: Connection, *first: Order, writes: bool) -> Transaction:
+        """Begin a transaction. A connection that was idle may be lost: then on a new one, as nothing was done yet."""
+        orders = ((_WRITE if writes else _READ)[self.dialect], _CLOCK[self.dialect], *first)
+        try:
+            _, (now,), *rows = exchange(connection, orders)
+        except self._driver.Error:
+            if not _lost(connection):
+                raise
+            connection.invalidate()
+            self.engine.dispose()  # the others are lost as well
+            _, (now,), *rows = exchange(connection, orders)
+        connection.begin()
+        return Transaction(connection, now["now_ms"], writes, rows)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
         """The driver's errors as ours. What breaks a rule of a table, or is no value, is the caller's to catch."""
+        driver = self._driver
         try:
             yield
-        except (IntegrityError, DataError):
+        except (IntegrityError, DataError, driver.IntegrityError, driver.DataError):
             raise
         except DBAPIError as error:
-            raise self._told(str(error.orig), away=error.connection_invalidated or _unreached(error)) from error
-        except sqlite3.Error as error:  # while a connection is prepared
-            raise self._told(str(error), away=False) from error
+            raise self._told(error.orig, lost=error.connection_invalidated) from error
+        except driver.Error as error:
+            raise self._told(error) from error
         except PoolTimeoutError as error:
             words = "all connections are in use"
             raise DatabaseAwayError(f"{self.shown}: {words}.", remedy="Try again.", retry_after_s=1.0) from error
 
-    def _told(self, words: str, *, away: bool) -> DatabaseError | DatabaseAwayError:
-        words = words.strip().partition("\n")[0][:200].removesuffix(".")
+    def _told(self, error: BaseException | None, *, lost: bool = False) -> DatabaseError | DatabaseAwayError:
+        away = lost or (self.dialect == "postgresql" and isinstance(error, self._driver.OperationalError))
+        words = str(error).strip().partition("\n")[0][:200].removesuffix(".")
         if any(sign in words for sign in _LOCKED):
             message = f"Another process holds a lock of {self.shown}."
             return DatabaseAwayError(message, remedy="Try again.", retry_after_s=1.0)
@@ -201,9 +251,9 @@ def _read(text: str) -> URL:
     raise DatabaseError(f"{url.drivername[:40]!r} is no database of ours.", remedy=_FORMS)
 
 
-def _unreached(error: DBAPIError) -> bool:
-    """Whether a server failed, and not what was asked of it."""
-    return isinstance(error, OperationalError) and not isinstance(error.orig, sqlite3.Error)
+def _lost(connection: Connection) -> bool:
+    """Whether a connection was closed under our hands."""
+    return not connection.invalidated and bool(getattr(connection.connection.driver_connection, "closed", False))
 
 
 def _engine(url: URL) -> Engine:
@@ -212,9 +262,7 @@ def _engine(url: URL) -> Engine:
             url,
             pool_size=_POOL,
             pool_timeout=_WAIT_S,
-            pool_pre_ping=True,
-            isolation_level="READ COMMITTED",
-            connect_args=_ALIVE,
+            connect_args=_PSYCOPGS,
             hide_parameters=True,
         )
     options, making = {"timeout": _BUSY_MS / 1000, "check_same_thread": False}, threading.Lock()

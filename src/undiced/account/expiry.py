@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from undiced.account.absences import Absences
 from undiced.account.ledger_tables import CREDITS, WALLETS
-from undiced.account.purses import Purses
+from undiced.account.purses import CREDITS_LEFT, LOCKED, Purses
 
 if TYPE_CHECKING:
     from undiced.account.database import Database, Transaction
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 def book(transaction: Transaction, org_id: str, *, late: bool = False) -> None:
     """Take from the balance of an organization what has ended of its credit. `late`: it was counted on until now."""
-    Purses(transaction, Absences(), [org_id], late=late).write()
+    wallets, credits = transaction.run(LOCKED.of(orgs=[org_id]), CREDITS_LEFT.of(orgs=[org_id]))
+    transaction.run(*Purses(wallets, credits, transaction.now, late=late).changes())
 
 
 def book_all(database: Database) -> int:

@@ -8,8 +8,7 @@ never for ever.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -17,34 +16,30 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from undiced.account.absences import Absences
-from undiced.account.changes import COUNTER
 from undiced.account.counters import DAY_S, Counters
+from undiced.account.counters import LOCKED as LIMITS_LOCKED
 from undiced.account.errors import HeldBackError, InsufficientCreditError
 from undiced.account.ledger_records import Ask, Kept, Late, Outcome, Ticket, TopUp, Work
 from undiced.account.ledger_tables import CHARGES, OPEN, REQUESTS
-from undiced.account.purses import Purses
+from undiced.account.purses import CREDITS_LEFT, Purses
+from undiced.account.purses import LOCKED as WALLETS_LOCKED
+from undiced.account.spending import LOCKED as BUDGETS_LOCKED
 from undiced.account.spending import Spending
-from undiced.account.statements import ListStatement, Statement, among
+from undiced.account.statements import Order, Statement, among
+from undiced.account.tariff import OF_MODELS as PRICES_OF_MODELS
 from undiced.account.tariff import Tariff
 from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sqlalchemy import RowMapping
-
     from undiced.account.database import Database, Transaction
-    from undiced.account.ledger_records import Standing
-    from undiced.account.money import Rates
+    from undiced.account.exchange import Rows
 
 Answer = Ticket | UndicedError | None
 _ADD = Statement(insert(REQUESTS), [column.name for column in REQUESTS.c if column.name != "finished_ms"])
-_READ = ListStatement(
-    lambda ids: select(REQUESTS).where(among(REQUESTS.c.id, 0, ids), OPEN).order_by(REQUESTS.c.id).with_for_update()
-)
-_COUNTER = Statement(COUNTER)
-_KNOWN = select(REQUESTS.c.id).where(REQUESTS.c.id.in_(bindparam("ids", expanding=True)))
+_READ = Statement(select(REQUESTS).where(among(REQUESTS.c.id, "ids"), OPEN).order_by(REQUESTS.c.id).with_for_update())
+_KNOWN = Statement(select(REQUESTS.c.id).where(among(REQUESTS.c.id, "ids")))
 _ROW = REQUESTS.c.id == bindparam("row")
 _HOLD = Statement(update(REQUESTS).where(_ROW).values(held=bindparam("held")))
 _ENDED = (
@@ -54,7 +49,8 @@ _ENDED = (
 _NOTHING = dict.fromkeys(("reserved", "pledged"), text("0"))
 _CLOSE = Statement(update(REQUESTS).where(_ROW).values({**{name: bindparam(name) for name in _ENDED}, **_NOTHING}))
 _SUMS = ("requests", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charge")
-_PLACES = ("org_id", "project_id", "key_id", "model")
+_SUBJECTS = ("org_id", "project_id", "key_id")
+_PLACES = (*_SUBJECTS, "model")
 
 
 class Ledger:
@@ -67,7 +63,6 @@ class Ledger:
     def __init__(self, database: Database, instance_id: str) -> None:
         self._database = database
         self._instance_id = instance_id
-        self._absences = Absences()
 
     def run(self, works: Sequence[Work]) -> list[Answer]:
         """Do all of it, in one transaction: outcomes, then top-ups, then asks in their order.
@@ -78,8 +73,9 @@ class Ledger:
         Raises:
             DatabaseAwayError, DatabaseError: nothing of it was done.
         """
-        with self._database.write() as transaction:
-            page = _Page(transaction, works, self._instance_id, self._absences)
+        ids = sorted({work.id for work in works if not isinstance(work, Ask)})
+        with self._database.write(_READ.of(ids=ids)) as transaction:
+            page = _Page(transaction, works, transaction.first[0], self._instance_id)
             answers: list[Answer] = [None] * len(works)
             for work in works:
                 if isinstance(work, Outcome):
@@ -90,7 +86,7 @@ class Ledger:
             for place, work in enumerate(works):
                 if isinstance(work, Ask):
                     answers[place] = page.admit(work)
-            page.write()
+            transaction.leave(*page.changes())
         return answers
 
     def forward(self, kept: Sequence[Kept]) -> None:
@@ -107,42 +103,41 @@ class Ledger:
 
     def _let_in(self, at_ms: int, late: Sequence[Late]) -> None:
         """Rows for requests that run or ran already, at the prices of that second."""
-        with self._database.write() as transaction:
-            ids = [one.id for one in late]
-            known = set(transaction.connection.execute(_KNOWN, {"ids": ids}).scalars())
+        with self._database.write(_KNOWN.of(ids=[one.id for one in late])) as transaction:
+            known = {row["id"] for row in transaction.first[0]}
             asks = [one.ask for one in late if one.id not in known]
-            page = _Page(
-                replace(transaction, now_ms=min(at_ms, transaction.now_ms)), asks, self._instance_id, self._absences
-            )
+            then = replace(transaction, now_ms=min(at_ms, transaction.now_ms))
+            page = _Page(then, asks, (), self._instance_id)
             for ask in asks:
                 page.let_in(ask)
-            page.write()
+            transaction.leave(*page.changes())
 
 
 class _Page:
     """The rows that one transaction works on."""
 
-    def __init__(self, transaction: Transaction, works: Sequence[Work], instance_id: str, absences: Absences) -> None:
+    def __init__(self, transaction: Transaction, works: Sequence[Work], opened: Rows, instance_id: str) -> None:
         self._transaction, self._instance_id = transaction, instance_id
-        self._connection = transaction.connection
-        absences.see(int(str(_COUNTER.one(self._connection, {}).scalar_one())))
-        asks = [work for work in works if isinstance(work, Ask)]
-        self._open = self._rows(sorted({work.id for work in works if not isinstance(work, Ask)}))
-        rows = self._open.values()
-        subjects = [one for ask in asks for one in (ask.org_id, ask.project_id, ask.key_id)]
-        self._counters = Counters(self._connection, absences, subjects, _limits(rows), transaction.now_ms)
-        self._spending = Spending(transaction, absences, subjects)
-        self._purses = Purses(transaction, absences, [*(ask.org_id for ask in asks), *(row["org_id"] for row in rows)])
-        self._tariff = Tariff(transaction, absences, [*(ask.model for ask in asks), *(row["model"] for row in rows)])
+        self._open = {row["id"]: row for row in opened}
+        asks = [{name: getattr(work, name) for name in _PLACES} for work in works if isinstance(work, Ask)]
+        rows = [{name: row[name] for name in _PLACES} for row in opened]
+        orgs, models = _all(asks + rows, "org_id"), _all(asks + rows, "model")
+        askers, subjects = _all(asks, *_SUBJECTS), _all(asks + rows, *_SUBJECTS)
+        limits, budgets, wallets, credits, prices = transaction.run(
+            LIMITS_LOCKED.of(subjects=subjects, models=["", *models]),
+            BUDGETS_LOCKED.of(subjects=askers),
+            WALLETS_LOCKED.of(orgs=orgs),
+            CREDITS_LEFT.of(orgs=orgs),
+            PRICES_OF_MODELS.of(models=models),
+        )
+        self._counters = Counters(limits, transaction.now_ms)
+        self._spending = Spending.read(transaction, askers) if budgets else Spending({})
+        self._purses = Purses(wallets, credits, transaction.now)
+        self._tariff = Tariff(prices, transaction.now)
         self._new: list[dict[str, object]] = []
         self._held: dict[str, str] = {}
         self._closed: dict[str, dict[str, object]] = {}
         self._sums: dict[tuple[object, ...], list[int]] = {}
-
-    def _rows(self, ids: Sequence[str]) -> dict[str, RowMapping]:
-        if not ids:
-            return {}
-        return {row["id"]: row for row in _READ.run(self._connection, ids).mappings()}
 
     def admit(self, ask: Ask) -> Ticket | UndicedError:
         """A row for a request, or why there is none."""
@@ -155,38 +150,29 @@ class _Page:
             return refusal
 
     def _admit(self, ask: Ask) -> Ticket:
-        price_id, rates = self._tariff.of(ask.model)
-        permille = rates.permille(ask.tier)
-        purse = self._purses.of(ask.org_id)
+        terms, purse = self._tariff.terms(ask), self._purses.of(ask.org_id)
         if purse is not None and purse.prepaid:
-            ask = _covered(ask, purse.free, rates, permille)
-        worst = rates.worst(ask.prompt_tokens, ask.max_tokens * ask.choices, permille)
+            ask = _covered(ask, terms.longest(ask, purse.free))
         self._counters.see_room(ask)
-        over = self._spending.reserve(ask, worst)
-        return Ticket(ask.id, ask.max_tokens, self._enter(ask, price_id, permille, worst), over)
+        over = self._spending.reserve(ask, terms.worst(ask))
+        return replace(self.let_in(ask), over_budget=over)
 
-    def let_in(self, ask: Ask) -> None:
-        """A row for a request that nobody refuses any more."""
-        price_id, rates = self._tariff.of(ask.model)
-        permille = rates.permille(ask.tier)
-        worst = rates.worst(ask.prompt_tokens, ask.max_tokens * ask.choices, permille)
-        self._enter(ask, price_id, permille, worst)
-
-    def _enter(self, ask: Ask, price_id: str | None, permille: int, worst: int) -> tuple[Standing, ...]:
-        """Count a request and make its row; returns how its limits stand."""
+    def let_in(self, ask: Ask) -> Ticket:
+        """Count a request, which nobody refuses any more, and make its row."""
+        terms, purse = self._tariff.terms(ask), self._purses.of(ask.org_id)
+        worst = terms.worst(ask)
         held, standings = self._counters.take(ask)
-        purse = self._purses.of(ask.org_id)
         if purse is not None:
             purse.reserved += worst
         self._new.append(
             {name: getattr(ask, name) for name in ("id", "request_id", *_PLACES, "prompt_tokens", "slot")}
-            | {"instance_id": self._instance_id, "state": "open", "price_id": price_id, "held": held}
-            | {"permille": permille, "reserved": worst, "pledged": 0 if purse is None else worst}
+            | {"instance_id": self._instance_id, "state": "open", "price_id": terms.price_id, "held": held}
+            | {"permille": terms.permille, "reserved": worst, "pledged": 0 if purse is None else worst}
             | {"held_tokens": ask.expected_tokens, "created_ms": self._transaction.now_ms}
             | dict.fromkeys(("cached_tokens", "completion_tokens", "reasoning_tokens", "charge"), 0)
             | {"finish_reason": ""}
         )
-        return standings
+        return Ticket(ask.id, ask.max_tokens, standings)
 
     def top_up(self, more: TopUp) -> None:
         """Count further tokens of an answer that still runs."""
@@ -218,20 +204,18 @@ class _Page:
             for place, count in enumerate((1, *counts)):
                 sums[place] += count
 
-    def write(self) -> None:
-        """Store everything."""
-        if self._closed:
-            _CLOSE.each(self._connection, list(self._closed.values()))
-        if self._held:
-            _HOLD.each(self._connection, [{"row": one, "held": held} for one, held in self._held.items()])
-        self._counters.write()
-        self._purses.write()
-        if self._new:
-            _ADD.each(self._connection, self._new)
-        if self._sums:
-            names = (*_PLACES, "day", *_SUMS)
-            rows = [dict(zip(names, (*key, *self._sums[key]), strict=True)) for key in sorted(self._sums)]
-            _SUM[self._connection.dialect.name].each(self._connection, rows)
+    def changes(self) -> list[Order]:
+        """What stores everything."""
+        names = (*_PLACES, "day", *_SUMS)
+        sums = [dict(zip(names, (*key, *self._sums[key]), strict=True)) for key in sorted(self._sums)]
+        return [
+            *_CLOSE.each(list(self._closed.values())),
+            *_HOLD.each([{"row": one, "held": held} for one, held in self._held.items()]),
+            *self._counters.changes(),
+            *self._purses.changes(),
+            *_ADD.each(self._new),
+            *_SUM[self._transaction.connection.dialect.name].each(sums),
+        ]
 
 
 def _summing(dialect: ModuleType) -> Statement:
@@ -245,13 +229,12 @@ def _summing(dialect: ModuleType) -> Statement:
 _SUM = {"sqlite": _summing(sqlite), "postgresql": _summing(postgresql)}
 
 
-def _covered(ask: Ask, free: int, rates: Rates, permille: int) -> Ask:
-    """An ask with no longer an answer than a balance covers.
+def _covered(ask: Ask, most: int) -> Ask:
+    """An ask whose answers are no longer than a balance covers.
 
     Raises:
-        InsufficientCreditError: not even one token of it.
+        InsufficientCreditError: not even one token of them.
     """
-    most = rates.most_output(free, ask.prompt_tokens, permille) // ask.choices
     if most < min(1, ask.max_tokens):
         raise InsufficientCreditError(
             "The balance does not cover one token more.", remedy="Add credit to the organization."
@@ -260,6 +243,6 @@ def _covered(ask: Ask, free: int, rates: Rates, permille: int) -> Ask:
     return replace(ask, max_tokens=min(ask.max_tokens, most), expected_tokens=expected)
 
 
-def _limits(rows: Iterable[RowMapping]) -> set[str]:
-    """The limits that open requests were counted in."""
-    return {limit_id for row in rows for limit_id in json.loads(row["held"])}
+def _all(places: Sequence[Mapping[str, str]], *names: str) -> list[str]:
+    """All that stands under some names."""
+    return sorted({place[name] for place in places for name in names})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from undiced.account.audit import note
-from undiced.account.changes import raise_counter
+from undiced.account.changes import lock, raise_counter
 from undiced.account.errors import PermissionDeniedError
 from undiced.account.ledger_tables import PRICES, WALLETS
 from undiced.account.money import Rates
@@ -90,6 +90,7 @@ class Prices:
         """
         _see_operator(actor)
         with self._database.write() as transaction:
+            lock(transaction)  # before the price: in the same order as `set`
             last = self._last(transaction, model)
             if last is None or last.valid_from <= transaction.now:
                 remedy = "A price that has begun stays; set another one from now on."
@@ -127,7 +128,7 @@ def _price(row: RowMapping) -> Price:
 
 
 def see_currency(transaction: Transaction, currency: str) -> None:
-    """See that a currency is the only one here.
+    """See that a currency is the only one here, until this transaction ends.
 
     Raises:
         InvalidRequestError: it is another one than that of prices or balances, or none.
@@ -135,9 +136,17 @@ def see_currency(transaction: Transaction, currency: str) -> None:
     if not _CURRENCY.fullmatch(currency):
         remedy = "Use three capital letters, as USD."
         raise InvalidRequestError(f"'{currency[:20]}' is no currency.", remedy=remedy, param="currency")
-    found = known_currency(transaction)
+    found = first_currency(transaction)
     if found not in (None, currency):
         raise InvalidRequestError(f"Prices and balances here are in {found}.", remedy=f"Use {found}.", param="currency")
+
+
+def first_currency(transaction: Transaction) -> str | None:
+    """The same as `known_currency`, and no other one until this transaction ends: a first price or balance may be made
+    now.
+    """
+    lock(transaction)
+    return known_currency(transaction)
 
 
 def known_currency(transaction: Transaction) -> str | None:

@@ -7,38 +7,25 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, insert, select, text, update
 
 from undiced.account.ledger_tables import CREDITS, ENTRIES, WALLETS
-from undiced.account.statements import ListStatement, Statement, among
+from undiced.account.statements import Order, Statement, among
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
-    from sqlalchemy.sql.expression import ClauseElement
-
-    from undiced.account.absences import Absences
-    from undiced.account.database import Transaction
+    from undiced.account.exchange import Rows
 
 
 _END = CREDITS.c.expires
-
-
-def _of(orgs: int) -> ClauseElement:
-    return select(WALLETS).where(among(WALLETS.c.org_id, 0, orgs)).order_by(WALLETS.c.org_id).with_for_update()
-
-
-def _credits_of(orgs: int) -> ClauseElement:
-    """What ends first goes first."""
-    here = (among(CREDITS.c.org_id, 0, orgs), CREDITS.c.remaining > text("0"))
-    order = (CREDITS.c.org_id, _END.is_(None), _END, CREDITS.c.created, CREDITS.c.id)
-    return select(CREDITS.c.org_id, CREDITS.c.id, CREDITS.c.remaining, _END).where(*here).order_by(*order)
-
-
-_READ, _CREDITS = ListStatement(_of), ListStatement(_credits_of)
+LOCKED = Statement(select(WALLETS).where(among(WALLETS.c.org_id, "orgs")).order_by(WALLETS.c.org_id).with_for_update())
+CREDITS_LEFT = Statement(  # what ends first goes first
+    select(CREDITS.c.org_id, CREDITS.c.id, CREDITS.c.remaining, _END)
+    .where(among(CREDITS.c.org_id, "orgs"), CREDITS.c.remaining > text("0"))
+    .order_by(CREDITS.c.org_id, _END.is_(None), _END, CREDITS.c.created, CREDITS.c.id)
+)
 _WRITE = Statement(
     update(WALLETS)
     .where(WALLETS.c.org_id == bindparam("row"))
@@ -111,31 +98,22 @@ class Purse:
 
 
 class Purses:
-    """The balances of some organizations, locked until the transaction ends.
+    """Balances as they were `LOCKED`, until the transaction ends, with their `CREDITS_LEFT`.
 
     Args:
         late: credit that ended before, and was counted on until now, ends now.
     """
 
-    def __init__(
-        self, transaction: Transaction, absences: Absences, orgs: Iterable[str], *, late: bool = False
-    ) -> None:
-        self._connection: Connection = transaction.connection
-        self._now = transaction.now
+    def __init__(self, wallets: Rows, credits: Rows, now: int, *, late: bool = False) -> None:
+        self._now = now
         self._entries: list[dict[str, object]] = []
-        self._all: dict[str, Purse] = {}
-        worth = absences.worth("wallets", orgs)
-        if not worth:
-            return
-        rows = _READ.run(self._connection, worth).mappings().all()
-        absences.learn("wallets", worth, (row["org_id"] for row in rows))
-        credits = self._credits([row["org_id"] for row in rows])
         self._all = {
-            row["org_id"]: Purse(
-                row["org_id"], bool(row["prepaid"]), row["balance"], row["reserved"], credits.get(row["org_id"], [])
-            )
-            for row in rows
+            row["org_id"]: Purse(row["org_id"], bool(row["prepaid"]), row["balance"], row["reserved"], [])
+            for row in wallets
         }
+        for row in credits:
+            if (owner := self._all.get(row["org_id"])) is not None:  # if not, it was made between the two statements
+                owner.credits.append(Credit(row["id"], row["remaining"], row["expires"]))
         self._expire(late=late)  # who wrote about it last left nothing to lose, so all that is lost now was then
 
     def of(self, org_id: str) -> Purse | None:
@@ -152,28 +130,18 @@ class Purses:
             self._note(org_id, "charge", -taken, ref)
         return taken
 
-    def write(self) -> None:
-        """Store everything, in the order in which it was locked. Credit that has ended, and that what runs no longer
-        counts on, ends now.
+    def changes(self) -> list[Order]:
+        """What stores everything, in the order in which it was locked. Credit that has ended, and that what runs no
+        longer counts on, ends now.
         """
         self._expire(late=True)
         purses = self._all.values()
-        if purses:
-            rows = [{"row": one.org_id, "balance": one.balance, "reserved": one.reserved} for one in purses]
-            _WRITE.each(self._connection, rows)
-        if spent := [one for purse in purses for one in purse.credits if one.changed]:
-            _SPEND.each(self._connection, [{"row": one.id, "remaining": one.remaining} for one in spent])
-        if self._entries:
-            _NOTE.each(self._connection, self._entries)
-
-    def _credits(self, orgs: list[str]) -> dict[str, list[Credit]]:
-        """What is left of the organizations' credits, those that end first in front."""
-        if not orgs:
-            return {}
-        found: dict[str, list[Credit]] = {}
-        for row in _CREDITS.run(self._connection, orgs).mappings():
-            found.setdefault(row["org_id"], []).append(Credit(row["id"], row["remaining"], row["expires"]))
-        return found
+        spent = [one for purse in purses for one in purse.credits if one.changed]
+        return [
+            *_WRITE.each([{"row": one.org_id, "balance": one.balance, "reserved": one.reserved} for one in purses]),
+            *_SPEND.each([{"row": one.id, "remaining": one.remaining} for one in spent]),
+            *_NOTE.each(self._entries),
+        ]
 
     def _expire(self, *, late: bool) -> None:
         for purse in self._all.values():

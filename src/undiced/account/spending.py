@@ -5,26 +5,44 @@ Knows budgets and what they are held against; months are calendar months in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, case, func, select, text
 
 from undiced.account.errors import InsufficientCreditError
 from undiced.account.ledger_records import Ask, Subject
 from undiced.account.ledger_tables import BUDGETS, CHARGES, OPEN, REQUESTS
 from undiced.account.money import shown
+from undiced.account.statements import Statement, among
 
 if TYPE_CHECKING:
-    from undiced.account.absences import Absences
+    from sqlalchemy import ColumnElement, Table
+
     from undiced.account.database import Transaction
 
-_READ = select(BUDGETS).where(BUDGETS.c.subject_id.in_(bindparam("subjects", expanding=True)))
-_READ = _READ.order_by(BUDGETS.c.subject_id)
-_LOCK = _READ.with_for_update()
-_COLUMNS = {"organization": "org_id", "project": "project_id", "key": "key_id"}
+_MINE = among(BUDGETS.c.subject_id, "subjects")
+
+
+def _of(table: Table) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The rows of a table that count for a budget; the organization stands first in the indexes of both."""
+    names = {"organization": table.c.org_id, "project": table.c.project_id, "key": table.c.key_id}
+    named = case(*((BUDGETS.c.subject == text(f"'{subject}'"), column) for subject, column in names.items()))
+    return table.c.org_id == BUDGETS.c.org_id, named == BUDGETS.c.subject_id
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(column), text("0"))
+
+
+_CHARGED = select(_sum(CHARGES.c.charge)).where(*_of(CHARGES), CHARGES.c.day >= bindparam("since"))
+_RUNNING = select(_sum(REQUESTS.c.reserved)).where(*_of(REQUESTS), OPEN)
+_SPENT = (_CHARGED.scalar_subquery() + _RUNNING.scalar_subquery()).label("spent")
+LOCKED = Statement(select(BUDGETS.c.subject_id).where(_MINE).order_by(BUDGETS.c.subject_id).with_for_update())
+# in one statement: between two of them a request that ends would be in neither
+_READ = Statement(select(BUDGETS, _SPENT).where(_MINE))
 
 
 @dataclass(slots=True)
@@ -38,26 +56,18 @@ class Budget:
 
 
 class Spending:
-    """The budgets of some subjects."""
+    """The budgets of some subjects. Two transactions that reserve must not read what is spent at once: see `LOCKED`."""
 
-    def __init__(self, transaction: Transaction, absences: Absences, subjects: Iterable[str]) -> None:
-        self._all: dict[str, Budget] = {}
-        worth = absences.worth("budgets", subjects)
-        if not worth:
-            return
-        query = _LOCK if transaction.writes else _READ
-        rows = transaction.connection.execute(query, {"subjects": worth}).mappings().all()
-        absences.learn("budgets", worth, (row["subject_id"] for row in rows))
-        since = first_day(transaction.now)
-        self._all = {
-            row["subject_id"]: Budget(
-                row["subject"],
-                row["amount"],
-                bool(row["stops"]),
-                spent(transaction, row["org_id"], row["subject"], row["subject_id"], since),
-            )
-            for row in rows
-        }
+    def __init__(self, budgets: Mapping[str, Budget]) -> None:
+        self._all = budgets
+
+    @classmethod
+    def read(cls, transaction: Transaction, subjects: Iterable[str]) -> Spending:
+        """As of this month."""
+        (rows,) = transaction.run(_READ.of(subjects=sorted(subjects), since=_first_day(transaction.now)))
+        return cls(
+            {row["subject_id"]: Budget(row["subject"], row["amount"], bool(row["stops"]), row["spent"]) for row in rows}
+        )
 
     def reserve(self, ask: Ask, worst: int) -> tuple[str, ...]:
         """Count the worst case of a request; returns the subjects whose budget warns and is used up.
@@ -80,23 +90,7 @@ class Spending:
         return [self._all[one] for one in subjects if one in self._all]
 
 
-def first_day(now: int) -> int:
+def _first_day(now: int) -> int:
     """The first day of the month of a time, in days since 1970."""
     date = datetime.fromtimestamp(now, UTC)
     return int(datetime(date.year, date.month, 1, tzinfo=UTC).timestamp()) // 86_400
-
-
-def spent(transaction: Transaction, org_id: str, subject: str, subject_id: str, since: int) -> int:
-    """What a subject has spent since a day, in days since 1970, and what runs may cost at the worst. In one statement:
-    between two of them a request that ends would be in neither.
-    """
-    name = _COLUMNS[subject]
-    # the organization stands first in both indexes
-    charged = select(func.coalesce(func.sum(CHARGES.c.charge), 0)).where(
-        CHARGES.c.org_id == org_id, CHARGES.c[name] == subject_id, CHARGES.c.day >= since
-    )
-    running = select(func.coalesce(func.sum(REQUESTS.c.reserved), 0)).where(
-        OPEN, REQUESTS.c.org_id == org_id, REQUESTS.c[name] == subject_id
-    )
-    both = select(charged.scalar_subquery() + running.scalar_subquery())
-    return int(transaction.connection.execute(both).scalar_one())

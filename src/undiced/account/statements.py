@@ -1,23 +1,47 @@
-"""Statements that a ledger runs for every request: put into words once per database, and handed to its driver as they
-are. SQLAlchemy looks at a statement anew each time, and takes longer for that than SQLite takes to do it.
+"""Statements that are run for every request: put into words once per database, for its driver and not for SQLAlchemy,
+which takes longer to look at a statement than SQLite takes to do it.
 
-Only for numbers and texts: what a driver takes and gives needs no change.
+Only for numbers, texts and lists of texts: what a driver takes and gives needs no change. `exchange` runs them.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, false
+from sqlalchemy import ColumnElement, Integer, Text, bindparam
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.engine.result import result_tuple
+from sqlalchemy.ext.compiler import compiles
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, CursorResult
-    from sqlalchemy.engine import Connection, Dialect
+    from sqlalchemy import Row
+    from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.expression import ClauseElement
 
-_SIZES_MOST = 256  # of lists, for which the words are remembered
-Row = Mapping[str, object]
+Value = int | str | None
+_DIALECTS = {"sqlite": sqlite_dialect(), "postgresql": PGDialect(paramstyle="numeric_dollar")}  # type: ignore[no-untyped-call]
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A statement in the words of one database.
+
+    Attributes:
+        name: of the statement among all. order: of its values, by name.
+        readers: of the columns of its rows, from text; none if it has no rows. row: makes a row of its columns.
+    """
+
+    name: str
+    text: str
+    order: tuple[str, ...]
+    readers: Sequence[Callable[[bytes], Value]]
+    row: Callable[[tuple[object, ...]], Row[tuple[object, ...]]]
 
 
 class Statement:
@@ -25,53 +49,65 @@ class Statement:
 
     def __init__(self, clause: ClauseElement, columns: Sequence[str] | None = None) -> None:
         self._clause, self._columns = clause, columns
-        self._words: dict[str, tuple[str, Sequence[str] | None]] = {}
+        self._name = f"undiced_{next(_NUMBERS)}"
+        self._words: dict[str, Words] = {}
 
-    def one(self, connection: Connection, values: Row) -> CursorResult[tuple[object, ...]]:
-        """Run it once."""
-        text, order = self._in_words(connection.dialect)
-        return connection.exec_driver_sql(text, _given(values, order))
+    def of(self, **values: Value | list[str]) -> Order:
+        """To be run once. A list is one of those that `among` takes."""
+        given = {name: json.dumps(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Order(self, (given,))
 
-    def each(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Run it for each of some rows, at least one."""
-        text, order = self._in_words(connection.dialect)
-        given = [_given(row, order) for row in rows]
-        connection.exec_driver_sql(text, given[0] if len(given) == 1 else given)  # drivers make much ado about lists
+    def each(self, rows: Sequence[Mapping[str, object]]) -> list[Order]:
+        """To be run for each of some rows; nothing if there are none."""
+        return [Order(self, rows)] if rows else []
 
-    def _in_words(self, dialect: Dialect) -> tuple[str, Sequence[str] | None]:
-        """Its text, and the order of its values; None where they have names."""
-        found = self._words.get(dialect.name)
+    def words(self, kind: str) -> Words:
+        """It in the words of a database."""
+        found = self._words.get(kind)
         if found is None:
-            made = self._clause.compile(dialect=dialect, column_keys=self._columns)
-            found = self._words[dialect.name] = (str(made), getattr(made, "positiontup", None))
+            made = self._clause.compile(dialect=_DIALECTS[kind], column_keys=self._columns)
+            order = tuple(getattr(made, "positiontup", None) or ())
+            columns = list(getattr(self._clause, "selected_columns", ()))
+            row = result_tuple([column.name for column in columns])
+            found = self._words[kind] = Words(self._name, str(made), order, [_reader(one) for one in columns], row)
         return found
 
 
-class ListStatement:
-    """A statement about lists of values. `make`: it for lists of such sizes; see `among`."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A statement with its values; one that has rows has one set of values."""
 
-    def __init__(self, make: Callable[..., ClauseElement]) -> None:
-        self._make = make
-        self._made: dict[tuple[int, ...], Statement] = {}
+    statement: Statement
+    rows: Sequence[Mapping[str, object]]
 
-    def run(
-        self, connection: Connection, *lists: Sequence[object], **values: object
-    ) -> CursorResult[tuple[object, ...]]:
-        """Run it."""
-        sizes = tuple(map(len, lists))
-        statement = self._made.get(sizes)
-        if statement is None:
-            if len(self._made) >= _SIZES_MOST:
-                self._made.clear()
-            statement = self._made[sizes] = Statement(self._make(*sizes))
-        given = {f"{at}_{place}": value for at, some in enumerate(lists) for place, value in enumerate(some)}
-        return statement.one(connection, given | values)
+    def values(self, words: Words) -> list[tuple[object, ...]]:
+        """They, in the order of its words."""
+        return [tuple([row[name] for name in words.order]) for row in self.rows]
 
 
-def among(column: ColumnElement[str], at: int, size: int) -> ColumnElement[bool]:
-    """Whether a column has one of the values of the list at a place."""
-    return column.in_([bindparam(f"{at}_{place}") for place in range(size)]) if size else false()
+Step = tuple[Words, list[tuple[object, ...]]]  # an order as a driver takes it
 
 
-def _given(values: Row, order: Sequence[str] | None) -> tuple[object, ...] | dict[str, object]:
-    return dict(values) if order is None else tuple(values[name] for name in order)
+class among(ColumnElement[bool]):
+    """Whether a column has one of the values of a list, which is given under a name."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[str], name: str) -> None:
+        self.column, self.values = column, bindparam(name, type_=Text())
+
+
+@compiles(among, "sqlite")
+def _in_sqlite(element: among, compiler: SQLCompiler, **how: object) -> str:
+    column, values = compiler.process(element.column, **how), compiler.process(element.values, **how)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(among, "postgresql")
+def _in_postgresql(element: among, compiler: SQLCompiler, **how: object) -> str:
+    column, values = compiler.process(element.column, **how), compiler.process(element.values, **how)
+    return f"{column} = ANY (ARRAY(SELECT json_array_elements_text({values})))"
+
+
+def _reader(column: ColumnElement[object]) -> Callable[[bytes], Value]:
+    return int if isinstance(column.type, Integer) else bytes.decode

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from undiced.account.ledger_tables import PRICES
 from undiced.account.money import Rates
+from undiced.account.statements import Statement, among
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
-    from undiced.account.absences import Absences
-    from undiced.account.database import Transaction
+    from undiced.account.exchange import Rows
+    from undiced.account.ledger_records import Ask
 
-FREE = Rates(0, 0, 0)
-_OF_MODELS = select(PRICES).where(PRICES.c.model.in_(bindparam("models", expanding=True)))
+OF_MODELS = Statement(select(PRICES).where(among(PRICES.c.model, "models")))
+_FREE = Rates(0, 0, 0)
 
 
 def rates_of(row: RowMapping) -> Rates:
@@ -26,17 +26,27 @@ def rates_of(row: RowMapping) -> Rates:
     return Rates(**{each.name: row[each.name] for each in fields(Rates)})
 
 
-class Tariff:
-    """See the file's head."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request will cost. `permille`: its class of service's factor; `price_id`: None if it costs nothing."""
 
-    def __init__(self, transaction: Transaction, absences: Absences, models: Iterable[str]) -> None:
-        now, prices = transaction.now, absences.prices
-        wanted = set(models)
-        if new := sorted(wanted - prices.keys()):
-            prices.update({model: [] for model in new})
-            for row in transaction.connection.execute(_OF_MODELS, {"models": new}).mappings():
-                prices[row["model"]].append(row)
-        rows = [row for model in wanted for row in prices[model]]
+    price_id: str | None
+    rates: Rates
+    permille: int
+
+    def worst(self, ask: Ask) -> int:
+        """Nanos at most: answers as long as may be, and whatever of the prompt is cached."""
+        return self.rates.worst(ask.prompt_tokens, ask.max_tokens * ask.choices, self.permille)
+
+    def longest(self, ask: Ask, nanos: int) -> int:
+        """Tokens of each answer that an amount covers; -1 if not even the prompt."""
+        return self.rates.most_output(nanos, ask.prompt_tokens, self.permille) // ask.choices
+
+
+class Tariff:
+    """The prices `OF_MODELS`."""
+
+    def __init__(self, rows: Rows, now: int) -> None:
         self._rates = {row["id"]: rates_of(row) for row in rows}
         self._now: dict[str, str] = {
             row["model"]: row["id"]
@@ -44,11 +54,12 @@ class Tariff:
             if row["valid_from"] <= now and (row["valid_until"] is None or row["valid_until"] > now)
         }
 
-    def of(self, model: str) -> tuple[str | None, Rates]:
-        """The price of a model now, its id and its rates; one without a price costs nothing."""
-        price_id = self._now.get(model)
-        return price_id, self.rates(price_id)
+    def terms(self, ask: Ask) -> Terms:
+        """Those of now."""
+        price_id = self._now.get(ask.model)
+        rates = self.rates(price_id)
+        return Terms(price_id, rates, rates.permille(ask.tier))
 
     def rates(self, price_id: str | None) -> Rates:
         """The rates that a request began under."""
-        return FREE if price_id is None else self._rates[price_id]
+        return _FREE if price_id is None else self._rates[price_id]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import threading
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 from support.at_once import at_once
 from support.databases import OPERATOR
+from support.ledgers import RATES
 
+from undiced.account import credits, prices
 from undiced.account.accounts import Accounts
+from undiced.account.audit import note
 from undiced.account.errors import ArchivedError, DatabaseAwayError, NameTakenError
 from undiced.account.keys import KeyOrder
+from undiced.account.ledger_tables import PRICES, WALLETS
+from undiced.account.money import NANOS
 from undiced.account.records import AuditEntry, Member
 from undiced.core.errors import InvalidRequestError, UndicedError
 
@@ -151,3 +159,34 @@ def test_many_at_once_never_hold_each_other_forever(accounts: Accounts) -> None:
                 continue
 
     assert at_once([partial(work, seed) for seed in range(4)]) == [None] * 4
+
+
+@pytest.mark.parametrize("other", ["price", "credit", "balance"])
+def test_prices_and_balances_are_in_one_currency_whoever_is_first(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Both see that there is none yet, if they can."""
+    accounts.organizations.create(OPERATOR, "acme")
+    both = threading.Barrier(2)
+
+    def noted(*given: object, **named: object) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.1)
+        note(*given, **named)  # type: ignore[arg-type]
+
+    for module in (prices, credits):
+        monkeypatch.setattr(module, "note", noted)
+    second = {
+        "price": partial(accounts.prices.set, OPERATOR, "n", RATES, currency="USD"),
+        "credit": partial(accounts.credits.add, OPERATOR, "acme", NANOS, currency="USD"),
+        "balance": partial(accounts.credits.set_prepaid, OPERATOR, "acme", True),
+    }
+    answers = at_once([partial(accounts.prices.set, OPERATOR, "m", RATES, currency="EUR"), second[other]])
+    refused = [answer for answer in answers if isinstance(answer, Exception)]
+    assert all(
+        isinstance(answer, InvalidRequestError) and "Prices and balances here" in str(answer) for answer in refused
+    )
+    with accounts.database.read() as transaction:
+        found = [set(transaction.connection.execute(select(table.c.currency)).scalars()) for table in (PRICES, WALLETS)]
+    assert len(set.union(*found)) == 1
+    assert len(refused) == 1 or (other, found) == ("balance", [{"EUR"}, {"EUR"}])
