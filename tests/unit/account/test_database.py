@@ -210,6 +210,21 @@ def test_a_server_that_comes_back_is_used_again(server: Server, server_emptied: 
     accounts.close()
 
 
+def test_connections_that_were_lost_while_nobody_used_them_are_replaced(
+    server: Server, server_emptied: Callable[[], str], pepper: str
+) -> None:
+    accounts = Accounts(server_emptied())
+    for write in (True, False):
+        with accounts.database.read() as one, accounts.database.read() as other:
+            pids = [each.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for each in (one, other)]
+        for pid in pids:
+            server.run(f"SELECT pg_terminate_backend({pid})")
+        if write:
+            accounts.organizations.create(OPERATOR, "acme")
+        assert [org.name for org in accounts.organizations.list(OPERATOR)] == ["acme"]
+    accounts.close()
+
+
 def test_two_processes_write_one_file_in_turns(url: str, pepper: str) -> None:
     accounts, others = Accounts(url), Accounts(url)
     calls = [partial(each.organizations.create, OPERATOR, f"o{number}") for number in range(4) for each in (accounts,)]

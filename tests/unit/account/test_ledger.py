@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -399,3 +401,33 @@ def test_nothing_changes_what_a_balance_is_the_sum_of(books: Books, change: str)
         transaction.connection.execute(text(change))
     books.see_that_it_adds_up()
     assert books.balance() == (10**9, 0)
+
+
+def test_more_at_once_than_a_connection_takes_at_one_time(books: Books) -> None:
+    long = "r" * 2_000_000
+    tickets = admitted(books, *(replace(books.ask(prompt=at), request_id=f"{long}{at}") for at in range(4)))
+    books.ledger.run([Outcome(ticket.id, "settled", "stop", at, 0, at) for at, ticket in enumerate(tickets)])
+    found = {(row["request_id"], row["completion_tokens"]) for row in books.rows().values()}
+    assert found == {(f"{long}{at}", at) for at in range(4)}
+    books.see_that_it_adds_up()
+
+
+def test_what_breaks_a_rule_of_the_tables_leaves_nothing_and_hinders_nobody(books: Books, dialect: str) -> None:
+    limits(books, rpm=10)
+    ask = books.ask()
+    broken = "UNIQUE constraint failed" if dialect == "sqlite" else "duplicate key value"
+    with pytest.raises(Exception, match=broken):
+        books.ledger.run([ask, ask])
+    assert books.rows() == {}
+    assert used(books, "requests") == 0
+    admitted(books, ask)
+
+
+def test_names_of_models_may_hold_whatever_names_may(books: Books) -> None:
+    for model in ('a"b', "a'b", "a\\b", "{a,b}", "%s", ":a", "$1", "NULL", "[1]"):
+        books.accounts.limits.set(OPERATOR, books.org, {"rpm": 1}, model=model)
+        books.accounts.prices.set(OPERATOR, model, RATES)
+        ask = replace(books.ask(), model=model)
+        (ticket,) = admitted(books, ask)
+        assert books.row(ticket.id)["price_id"] is not None
+        assert isinstance(refusal(books, replace(ask, id="another")), RequestsExceededError)
