@@ -76,6 +76,7 @@ nb::object run(std::int32_t width, std::int32_t height, Array<const std::uint8_t
     p.height = height;
     p.memory_bytes = static_cast<std::int64_t>(memory.shape(1));
     p.ops = records<Op>(ops, "operations have another size");
+    for (Op& op : p.ops) prepare(op);
     require(blocks.shape(1) == 2, "a block has a first operation and a count");
     for (std::size_t i = 0; i < blocks.shape(0); ++i) p.blocks.push_back({blocks(i, 0), blocks(i, 1)});
     for (const nb::handle each : sections) p.sections.push_back(chart(each));

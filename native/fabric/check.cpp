@@ -22,6 +22,8 @@ std::string text(const Parts&... parts) {
 
 std::string place(std::int32_t x, std::int32_t y) { return text("(", x, ", ", y, ")"); }
 
+constexpr std::int64_t kElements = 1 << 24;  // ours: of one operation
+
 std::int64_t size_of(Type type) { return type == Type::kF32 ? 4 : 2; }
 
 void check_memory(const Op& op, const Operand& operand, std::int64_t bytes, const std::string& where) {
@@ -52,9 +54,9 @@ void check_vector(const Op& op, const Program& p, const Machine& m, const std::s
             where + ": unknown type");
     std::int64_t elements = 1;
     for (const std::int32_t extent : op.extents) {
-        require(extent >= 1 && extent <= 1 << 24, text(where, ": an extent of ", extent));
+        require(extent >= 1, text(where, ": an extent of ", extent));
         elements *= extent;
-        require(elements <= std::int64_t{1} << 40, where + ": too many elements");
+        require(elements <= kElements, text(where, ": more than ", kElements, " elements"));
     }
     require(op.target.place == Place::kMemory || op.target.place == Place::kFabric, where + ": has no target");
     require(op.a.place != Place::kNone, where + ": has no first operand");
@@ -120,7 +122,6 @@ void check_chart(const Chart& chart, const Program& p, std::size_t entries) {
         require(entry >= -1 && entry < static_cast<std::int32_t>(entries), "a chart's entry is out of range");
 }
 
-constexpr int kOpposite[kPorts] = {0, 2, 1, 4, 3};
 constexpr std::int32_t kStepX[kPorts] = {0, 0, 0, 1, -1};
 constexpr std::int32_t kStepY[kPorts] = {0, -1, 1, 0, 0};
 constexpr const char* kNames[kPorts] = {"core", "north", "south", "east", "west"};
@@ -167,6 +168,15 @@ void check_ways(const Program& p, int color) {
 }
 
 }  // namespace
+
+void prepare(Op& op) {
+    op.listens = op.a.place == Place::kFabric || op.b.place == Place::kFabric || op.c.place == Place::kFabric;
+    op.fabric = op.listens != 0 || op.target.place == Place::kFabric;
+    op.elements = 1;
+    if (op.loops == kExtents) return;
+    for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
+        if (operand->place == Place::kFabric) op.elements = static_cast<std::uint8_t>(4 / size_of(operand->type));
+}
 
 void check(const Program& p, const Machine& m) {
     require(p.width >= 1 && p.height >= 1 && p.width <= 4096 && p.height <= 4096, "a mesh has 1 to 4096 cores a side");

@@ -11,12 +11,6 @@ namespace {
 
 std::uint32_t cycles(double exact) { return static_cast<std::uint32_t>(std::min(std::ceil(exact), 4e9)); }
 
-int elements_of(const Op& op) {
-    for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
-        if (operand->place == Place::kFabric) return op.loops == kExtents ? 1 : 4 / bytes_of(operand->type);
-    return 1;
-}
-
 float half_of(std::uint32_t data, int which, Type type) {
     if (type == Type::kF32) return bits_to_float(data);
     const auto half = static_cast<std::uint16_t>(data >> 16 * which);
@@ -164,7 +158,7 @@ bool Worker::fetch(std::uint32_t at, Core& core, int thread) {
 bool Worker::begin_vector(std::uint32_t at, Core& core, int thread, const Op& op) {
     Context& context = core.contexts[thread];
     std::fill(std::begin(context.at), std::end(context.at), 0);
-    if (!op.on_fabric()) {
+    if (op.fabric == 0) {
         double iterations = 1;
         for (int i = 0; i < op.loops; ++i) iterations *= op.extents[i];
         context.remaining = cycles(iterations * (static_cast<double>(op.setup) + static_cast<double>(op.cycles))) +
@@ -319,7 +313,7 @@ bool Worker::can_beat(std::uint32_t at, Core& core, int thread) {
         const int queue = op.kind == Kind::kSend ? op.queue : op.target.queue;
         return world_.output(at, queue).count < world_.room(true, queue);
     }
-    for (const Operand* in : {&op.a, &op.b, &op.c}) {
+    for (const Operand* in = op.listens != 0 ? &op.a : &op.c + 1; in <= &op.c; ++in) {
         if (in->place != Place::kFabric) continue;
         const Queue& queue = world_.input(at, in->queue);
         if (queue.count == 0) return false;
@@ -356,17 +350,14 @@ void Worker::beat(std::uint32_t at, Core& core, int thread) {
         emit(at, core, alone ? op.queue : op.target.queue, {op.control, kControl | color << kColorShift, 0});
         return finish_op(at, core, thread, now_ + 1);
     }
-    const int count = std::min(elements_of(op), op.extents[kExtents - 1] - context.at[kExtents - 1]);
+    const int count = std::min<int>(op.elements, op.extents[kExtents - 1] - context.at[kExtents - 1]);
     std::uint32_t heard[3] = {};
-    int which = 0;
-    for (const Operand* in : {&op.a, &op.b, &op.c}) {
-        if (in->place == Place::kFabric) {
-            Queue& q = world_.input(at, in->queue);
-            heard[which] = q.entries[q.head].data;
-            q.head = static_cast<std::uint8_t>(q.head + 1 == world_.room(false, in->queue) ? 0 : q.head + 1);
-            --q.count;
-        }
-        ++which;
+    for (const Operand* in = op.listens != 0 ? &op.a : &op.c + 1; in <= &op.c; ++in) {
+        if (in->place != Place::kFabric) continue;
+        Queue& q = world_.input(at, in->queue);
+        heard[in - &op.a] = q.entries[q.head].data;
+        q.head = static_cast<std::uint8_t>(q.head + 1 == world_.room(false, in->queue) ? 0 : q.head + 1);
+        --q.count;
     }
     std::uint8_t* memory = memory_ + static_cast<std::int64_t>(at) * world_.program.memory_bytes;
     std::uint32_t sent = 0;

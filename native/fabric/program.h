@@ -11,6 +11,7 @@ namespace undiced::fabric {
 
 inline constexpr int kPorts = 5;
 inline constexpr int kColors = 24;
+inline constexpr int kOpposite[kPorts] = {0, 2, 1, 4, 3};  // core, north, south, east, west
 inline constexpr int kQueues = 8;
 inline constexpr int kThreads = 9;  // microthreads, and the main thread as the last
 inline constexpr int kMain = kThreads - 1;
@@ -74,13 +75,16 @@ struct Op {
     std::int32_t threads;  // kFork: the microthread; kWait: a mask of them
     std::int32_t position;
     std::uint32_t control;  // four commands of 6 bits, the first lowest: 2 bits what, 4 bits for how many routers
-
-    [[nodiscard]] bool on_fabric() const {
-        return target.place == Place::kFabric || a.place == Place::kFabric || b.place == Place::kFabric ||
-               c.place == Place::kFabric;
-    }
+    // Derived by `prepare`:
+    std::uint8_t fabric;    // whether an operand is on the fabric
+    std::uint8_t listens;   // whether a source is
+    std::uint8_t elements;  // of a wavelet
+    std::uint8_t unused;
 };
-static_assert(sizeof(Op) == 164);
+static_assert(sizeof(Op) == 168);
+
+// Fills in what follows from the rest of an operation.
+void prepare(Op& op);
 
 struct Way {
     std::uint8_t sources;  // masks of ports

@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::uint32_t kAdvanceCommand = 1;
 constexpr std::uint32_t kResetCommand = 2;
-constexpr int kOpposite[kPorts] = {0, 2, 1, 4, 3};
 
 std::uint64_t load_popped(Buffer& b) { return std::atomic_ref(b.popped).load(std::memory_order_acquire); }
 std::uint32_t load_tail(Buffer& b) { return std::atomic_ref(b.tail).load(std::memory_order_acquire); }
@@ -29,8 +28,8 @@ bool Worker::route(std::uint32_t at, Core& core) {
     const Role& role = world_.role(at);
     const std::uint64_t all = core.pending | static_cast<std::uint64_t>(core.outs) << role.slots;
     const std::uint64_t before = (std::uint64_t{1} << core.turn) - 1;
-    int first = -1;
-    bool refused = false;
+    bool moved = false;
+    contested_ = -1;
     turned_.clear();
     for (std::uint64_t heads : {all & ~before, all & before}) {
         for (; heads != 0; heads &= heads - 1) {
@@ -45,15 +44,15 @@ bool Worker::route(std::uint32_t at, Core& core) {
             const Way way = s->ways[core.position[head.color]];
             if ((way.sources >> head.port & 1) == 0) continue;
             const unsigned targets = (head.entry.meta & kControl) != 0 ? way.targets & ~1U : way.targets;
-            if (!has_room(at, core, head, targets) || !links_free(core, head, targets, refused)) continue;
+            if (!has_room(at, core, head, targets) || !links_free(core, head, targets)) continue;
             move(at, core, role, index, head, targets);
-            if (first < 0) first = index;
+            moved = true;
         }
     }
     for (const auto& [color, command] : turned_)
         obey(core, *role.switches[static_cast<std::size_t>(color)], color, command);
-    if (refused) core.turn = static_cast<std::uint8_t>((first + 1) % (role.slots + kQueues));
-    return first >= 0;
+    if (contested_ >= 0) core.turn = static_cast<std::uint8_t>((contested_ + 1) % (role.slots + kQueues));
+    return moved;
 }
 
 // The wavelet that is next of a buffer or output queue, if it can move already.
@@ -80,8 +79,8 @@ bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsi
         const int queue = core.hears[head.color] - 1;
         if (queue < 0 || world_.input(at, queue).count >= world_.room(false, queue)) return false;
     }
-    for (int port = 1; port < kPorts; ++port) {
-        if ((targets >> port & 1U) == 0) continue;
+    for (unsigned left = targets & ~1U; left != 0; left &= left - 1) {
+        const int port = std::countr_zero(left);
         const std::uint32_t next = world_.neighbor(at, port);
         const std::uint8_t slot =
             world_.role(next).slot[static_cast<std::size_t>(head.color * kPorts + kOpposite[port])];
@@ -96,13 +95,14 @@ bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsi
     return true;
 }
 
-bool Worker::links_free(Core& core, const Head& head, unsigned targets, bool& refused) {
+// Whether all links stand free; else the first refusal of a cycle remembers who took the link.
+bool Worker::links_free(Core& core, const Head& head, unsigned targets) {
     const Machine& m = world_.machine;
-    bool taken_now = head.port == 0 && core.into == now_ + 1;
-    for (int port = 0; port < kPorts; ++port) {
-        if ((targets >> port & 1U) == 0) continue;
+    int taker = head.port == 0 && core.into == now_ + 1 ? takers_[kPorts] : -1;
+    for (unsigned left = targets; left != 0; left &= left - 1) {
+        const int port = std::countr_zero(left);
         const Link& link = core.links[port];
-        taken_now |= link.next == now_ + 1;
+        if (taker < 0 && link.next == now_ + 1) taker = takers_[port];
         if (port == 0 || m.run == 0 || link.next > now_) continue;
         const std::uint32_t idle = now_ - link.next;
         if (link.row == static_cast<std::uint32_t>(m.run) && idle < static_cast<std::uint32_t>(m.pause)) {
@@ -110,8 +110,8 @@ bool Worker::links_free(Core& core, const Head& head, unsigned targets, bool& re
             return false;
         }
     }
-    if (!taken_now) return true;
-    refused = true;
+    if (taker < 0) return true;
+    if (contested_ < 0) contested_ = taker;
     soon(now_ + 1);
     return false;
 }
@@ -132,9 +132,10 @@ void Worker::move(std::uint32_t at, Core& core, const Role& role, int index, con
     const std::uint32_t command = copy.data & 3U;
     if ((copy.meta & kControl) != 0) copy.data = spent(copy.data);
     pop(at, core, role, index, head);
-    for (int port = 0; port < kPorts; ++port) {
-        if ((targets >> port & 1U) == 0) continue;
+    for (unsigned left = targets; left != 0; left &= left - 1) {
+        const int port = std::countr_zero(left);
         pass_link(core, port);
+        takers_[port] = index;
         if (port == 0) {
             const int queue = core.hears[head.color] - 1;
             Queue& q = world_.input(at, queue);
@@ -192,6 +193,7 @@ void Worker::pop(std::uint32_t at, Core& core, const Role& role, int index, cons
         q.head = static_cast<std::uint8_t>(q.head + 1 == world_.room(true, head.queue) ? 0 : q.head + 1);
         if (--q.count == 0) core.outs = static_cast<std::uint8_t>(core.outs & ~(1U << head.queue));
         core.into = now_ + 1;
+        takers_[kPorts] = index;
         return;
     }
     Buffer& b = world_.buffer(at, index);

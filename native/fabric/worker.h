@@ -73,7 +73,7 @@ class Worker {
     bool route(std::uint32_t at, Core& core);
     bool head_of(std::uint32_t at, const Role& role, int index, Head& head);
     bool has_room(std::uint32_t at, const Core& core, const Head& head, unsigned targets);
-    bool links_free(Core& core, const Head& head, unsigned targets, bool& refused);
+    bool links_free(Core& core, const Head& head, unsigned targets);
     void move(std::uint32_t at, Core& core, const Role& role, int index, const Head& head, unsigned targets);
     void push(std::uint32_t at, int slot, const Entry& entry);
     void pop(std::uint32_t at, Core& core, const Role& role, int index, const Head& head);
@@ -110,6 +110,8 @@ class Worker {
     std::uint32_t next_ = kNever;
     Wheel wheel_;
     std::vector<std::uint32_t> list_;
+    int contested_ = -1;        // the head that took the first link that another wanted in this look
+    int takers_[kPorts + 1]{};  // who took each link in this look, and the ramp into the router
     std::vector<std::pair<int, std::uint32_t>> turned_;  // colors whose switches got a command in this look
     std::vector<std::vector<Mail>> outboxes_;
 };

@@ -68,6 +68,7 @@ _OP = np.dtype(
         ("threads", "<i4"),
         ("position", "<i4"),
         ("control", "<u4"),
+        ("derived", "<u4"),  # by the native simulator
     ]
 )
 _KINDS = (Vector, Fork, Wait, Send, Turn, Bind, Delay)
@@ -290,7 +291,7 @@ class _Code:
         control = _control(op.control) if isinstance(op, Send) else 0
         color = _within(getattr(op, "color", 0), _COLORS, "color")
         head = (kind, 0, _NO_ROUNDING, 0, 0, 0, _within(queue, _BYTE, "queue"), color, (1,) * EXTENTS_MAX)
-        return (*head, *(_NO_OPERAND,) * 4, getattr(op, "cycles", 0.0), 0.0, 1, script, threads, position, control)
+        return (*head, *(_NO_OPERAND,) * 4, getattr(op, "cycles", 0.0), 0.0, 1, script, threads, position, control, 0)
 
 
 def _vector(op: Vector, kind: int) -> _Record:
@@ -314,4 +315,4 @@ def _vector(op: Vector, kind: int) -> _Record:
         (*(1,) * missing, *op.extents),
     )
     operands = (_operand(each, count) for each in (op.target, op.a, op.b, op.c))
-    return (*head, *operands, op.setup, op.cycles, op.per_wavelet, 0, 0, 0, _control(control))
+    return (*head, *operands, op.setup, op.cycles, op.per_wavelet, 0, 0, 0, _control(control), 0)
