@@ -10,7 +10,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from undiced.account.errors import DatabaseAwayError, DatabaseError
 from undiced.account.exchange import Rows, exchange
 from undiced.account.statements import Order, Statement
 
-_BUSY_MS = 5000
+_BUSY_MS = 5000  # for a lock
+_LAST_MS = 250  # for one of SQLite when this process ends
 _POOL = 4
 _WAIT_S = 5  # for a connection of the pool
 _PSYCOPG = "postgresql+psycopg"
@@ -97,6 +99,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = _read(url)
+        self._ends = threading.Event()
         self.dialect = self.url.get_backend_name()
         try:
             self.engine = _engine(self.url)
@@ -158,6 +161,10 @@ class Database:
             error.unsure = True
             raise
 
+    def hurry(self) -> None:
+        """This process ends: who waits for a lock of SQLite gives up within a quarter of a second from now on."""
+        self._ends.set()
+
     def close(self) -> None:
         """Close the connections; the next use opens others."""
         self.engine.dispose()
@@ -177,7 +184,7 @@ class Database:
         """Begin a transaction. A connection that was idle may be lost: then on a new one, as nothing was done yet."""
         orders = ((_WRITE if writes else _READ)[self.dialect], _CLOCK[self.dialect], *first)
         try:
-            _, (now,), *rows = exchange(connection, orders)
+            _, (now,), *rows = self._locked(connection, orders, writes=writes)
         except self._driver.Error:
             if not _lost(connection):
                 raise
@@ -186,6 +193,19 @@ class Database:
             _, (now,), *rows = exchange(connection, orders)
         connection.begin()
         return Transaction(connection, now["now_ms"], writes, rows)
+
+    def _locked(self, connection: Connection, orders: Sequence[Order], *, writes: bool) -> list[Rows]:
+        """Run what begins a transaction. SQLite waits for its lock in short pieces, so that it can end between them."""
+        if self.dialect != "sqlite":
+            return exchange(connection, orders)
+        _wait(connection, _LAST_MS if writes else _BUSY_MS)
+        end_s = time.monotonic() + _BUSY_MS / 1000
+        while True:
+            try:
+                return exchange(connection, orders)
+            except sqlite3.OperationalError as error:
+                if not (writes and _is_locked(str(error))) or self._ends.is_set() or time.monotonic() >= end_s:
+                    raise
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -206,7 +226,7 @@ class Database:
     def _told(self, error: BaseException | None, *, lost: bool = False) -> DatabaseError | DatabaseAwayError:
         away = lost or (self.dialect == "postgresql" and isinstance(error, self._driver.OperationalError))
         words = str(error).strip().partition("\n")[0][:200].removesuffix(".")
-        if any(sign in words for sign in _LOCKED):
+        if _is_locked(words):
             message = f"Another process holds a lock of {self.shown}."
             return DatabaseAwayError(message, remedy="Try again.", retry_after_s=1.0)
         if away:
@@ -254,6 +274,17 @@ def _read(text: str) -> URL:
 def _lost(connection: Connection) -> bool:
     """Whether a connection was closed under our hands."""
     return not connection.invalidated and bool(getattr(connection.connection.driver_connection, "closed", False))
+
+
+def _is_locked(words: str) -> bool:
+    return any(sign in words for sign in _LOCKED)
+
+
+def _wait(connection: Connection, milliseconds: int) -> None:
+    """Let statements of a connection to SQLite wait so long for a lock."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
 def _engine(url: URL) -> Engine:

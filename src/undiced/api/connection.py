@@ -7,21 +7,22 @@ the application answers, and what it can't know of (no HTTP, too large a head, t
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
-from undiced.api.errors import RequestTimeoutError, error_body, error_response, new_request_id, retry_headers
+from undiced.api.door import Door, too_many, turn_away
+from undiced.api.errors import RequestTimeoutError, error_body, new_request_id, retry_headers
 from undiced.api.exchange import Exchange
 from undiced.api.http1 import END, Head, Reader
 from undiced.api.open_files import TURNED_AWAY, affordable
 from undiced.api.request_log import Entry, entry_of
-from undiced.core.errors import UnavailableError, UndicedError
+from undiced.api.strangers import Strangers
+from undiced.core.errors import ShuttingDownError, UndicedError
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Scope
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
@@ -35,37 +36,13 @@ _PARTING_S = 0.5  # for clients to take their leave when the server ends
 _Silence = Literal["head", "body", "idle", "linger", ""]
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What the connections of one server share.
-
-    Attributes:
-        most: connections at once.
-        lingering: connections that only wait for their clients' end; they don't count.
-    """
-
-    limits: Settings
-    budget: Budget
-    most: int
-    lingering: set[Connection] = field(default_factory=set)
-
-
 def connection_class(settings: Settings, budget: Budget) -> type[Connection]:
     """The protocol of a server with these limits; what its connections hold is counted in the budget."""
 
     class Bounded(Connection):
-        door = Door(settings, budget, affordable(settings.max_connections))
+        door = Door(settings, budget, affordable(settings.max_connections), Strangers(settings.max_strangers))
 
     return Bounded
-
-
-async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
-    """The whole application of a connection over the limit."""
-    error = UnavailableError("The server has too many connections.", remedy="Try again in a few seconds.")
-    entry = entry_of(scope, new_request_id())
-    entry.status, entry.error = error.status, error.code
-    entry.write()
-    await error_response(error, entry.request_id, headers={"connection": "close"})(scope, receive, send)
 
 
 class Connection(asyncio.Protocol):
@@ -91,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.writable.set()
         self._reader = Reader(self.limits.max_head_bytes)
         self._held = self.door.budget.hold()
-        self._exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
         self._scope: Scope = {}
         self._silence: _Silence = ""
         self._timer: asyncio.TimerHandle | None = None
@@ -113,7 +90,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         if count > self.door.most:
-            self.app = _turn_away
+            self.app = turn_away
         self._scope = {
             "type": "http",
             "asgi": {"version": self.config.asgi_version, "spec_version": "2.3"},
@@ -122,20 +99,22 @@ class Connection(asyncio.Protocol):
             "scheme": "https" if transport.get_extra_info("sslcontext") else "http",
             "root_path": self.config.root_path,
         }
+        self.door.strangers.came(self)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything."""
         self.server.connections.discard(self)
         self.door.lingering.discard(self)
+        self.door.strangers.left(self)
         for handle in (self._timer, self._unread, self._turn):
             if handle is not None:
                 handle.cancel()
         self._timer = self._unread = self._turn = None
-        if self._exchange is not None:
-            self._exchange.leave()
-            self._exchange.body = bytearray()
-            self._exchange = None
+        if self.exchange is not None:
+            self.exchange.leave()
+            self.exchange.body = bytearray()
+            self.exchange = None
         self.writable.set()
         self._reader = Reader(0)
         self._held.resize(0)
@@ -163,19 +142,34 @@ class Connection(asyncio.Protocol):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        if self._exchange is not None:
-            self._exchange.ready()
+        if self.exchange is not None:
+            self.exchange.ready()
 
     # From the server
 
     def shutdown(self) -> None:
-        """The server ends: now if nothing runs here, else after the answer."""
-        exchange = self._exchange
+        """The server ends: now if nothing runs here, else after the answer. Nobody waits for the rest of a request."""
+        exchange = self.exchange
         if exchange is None or exchange.ended or exchange.gone:
-            self.transport.close()
-            self.loop.call_later(_PARTING_S, self._part)
-        else:
+            self._close()
+        elif exchange.complete or exchange.started:
             exchange.keep_alive = False
+        else:
+            self.refuse(ShuttingDownError())
+            self.loop.call_later(_PARTING_S, self._part)
+
+    def give_way(self) -> None:
+        """Another connection wants this one's place: what it has begun to send is refused, an idle one is closed."""
+        exchange = self.exchange
+        arrives = exchange is not None and not exchange.complete and not exchange.started
+        if arrives or (self._silence == "head" and self._reader.in_head):
+            self.refuse(too_many())
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self.loop.call_later(_PARTING_S, self._part)
 
     def _part(self) -> None:
         """Over TLS a close waits for the client's, which may never come. What it still has to read, it may read."""
@@ -197,6 +191,7 @@ class Connection(asyncio.Protocol):
     def answered(self, exchange: Exchange) -> None:
         """An answer's last byte was written; its request may still be coming in."""
         self.server.total_requests += 1
+        self.door.strangers.answered(self)
         if self.transport.is_closing():
             return
         if not exchange.keep_alive:
@@ -205,7 +200,7 @@ class Connection(asyncio.Protocol):
         self._dropped = len(exchange.body)
         exchange.body = bytearray()
         if exchange.complete:
-            self._exchange = None
+            self.exchange = None
         if self._turn is None and self._reader.held:
             self._turn = self.loop.call_soon(self._read_on)
         self.taken()
@@ -215,7 +210,7 @@ class Connection(asyncio.Protocol):
         """Answer without the application, and close."""
         if self.transport.is_closing() or self in self.door.lingering:
             return
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None:
             exchange.leave()
         if exchange is not None and exchange.started and not exchange.ended:
@@ -260,7 +255,7 @@ class Connection(asyncio.Protocol):
                 self._turn = self._turn or self.loop.call_soon(self._read_on)
             self._account()
         except UndicedError as error:
-            exchange = self._exchange
+            exchange = self.exchange
             if exchange is not None and exchange.complete and not exchange.ended:
                 self._overrun(exchange)
             else:
@@ -270,11 +265,11 @@ class Connection(asyncio.Protocol):
 
     def _read_next(self) -> bool:
         """Read one head, or one piece of a body; False if there is none or it has to wait for an answer."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None and exchange.complete:
             if not exchange.ended:
                 return False
-            exchange = self._exchange = None
+            exchange = self.exchange = None
         event = self._reader.next()
         if event is None or self in self.door.lingering or self.transport.is_closing():
             return False
@@ -300,11 +295,11 @@ class Connection(asyncio.Protocol):
             "state": self.app_state.copy(),
         }
         self._new, self._dropped = False, 0
-        self._exchange = Exchange(self, head, scope, self.server.default_headers)
+        self.exchange = Exchange(self, head, scope, self.server.default_headers)
         if head.length == 0:
-            self._exchange.finish()
+            self.exchange.finish()
             self._reader.next()
-        task = self.loop.create_task(self._exchange.run(self.app))
+        task = self.loop.create_task(self.exchange.run(self.app))
         self.server.tasks.add(task)
         task.add_done_callback(self.server.tasks.discard)
 
@@ -315,14 +310,14 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
 
     def _account(self) -> None:
-        waiting = len(self._exchange.body) if self._exchange is not None else 0
+        waiting = len(self.exchange.body) if self.exchange is not None else 0
         self._held.resize(self._reader.held + waiting)
 
     def _pace(self) -> None:
         """Read no more while too much of a body waits. During an answer reading goes on, or nobody would notice that
         the client left; what it sends ahead then is bounded otherwise.
         """
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None and exchange.complete and not exchange.ended:
             much = False
             if self._reader.held > self.limits.max_head_bytes + self.limits.max_body_bytes:
@@ -369,14 +364,15 @@ class Connection(asyncio.Protocol):
             self._timer = self.loop.call_later(self._patience_s(now), self._late)
 
     def _patience_s(self, silence: _Silence) -> float:
-        if silence == "head":
-            return self.limits.head_timeout_s
-        return float(self.config.timeout_keep_alive) if silence == "idle" else self.limits.linger_s
+        if silence in ("linger", "body"):
+            return self.limits.linger_s
+        usual = self.limits.head_timeout_s if silence == "head" else float(self.config.timeout_keep_alive)
+        return min(usual, self.limits.stranger_s) if self in self.door.strangers else usual
 
     def _reason(self) -> _Silence:
         if self in self.door.lingering:
             return "linger"
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None and not exchange.ended:
             return ""  # somebody works on an answer
         if exchange is not None and not exchange.complete:

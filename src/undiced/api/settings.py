@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -20,6 +21,8 @@ class Settings:
         max_body_bytes: largest request body, after decompression too.
         max_held_bytes: of all requests together, as sent, unpacked and decoded, until their prompts are tokens.
         free_held_bytes: the beginning of every request that does not count for that.
+        max_strangers, stranger_s: of those, connections that have not sent a request that was let in, at once (None: as
+            many as there are connections); and how long such a one may keep silent, where others may for longer.
         head_timeout_s, body_timeout_s: how long a request's headers and body may take to arrive.
         read_timeout_s: how long a client may leave what was written unread, once buffers are full.
         linger_s, linger_bytes: how long, and how much of, the rest of a refused request is read and thrown away.
@@ -47,6 +50,8 @@ class Settings:
     max_body_bytes: int = 4 << 20
     max_held_bytes: int = 256 << 20
     free_held_bytes: int = 16 << 10
+    max_strangers: int | None = None
+    stranger_s: float = math.inf
     head_timeout_s: float = 20.0
     body_timeout_s: float = 60.0
     read_timeout_s: float = 120.0

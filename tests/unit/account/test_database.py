@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -128,6 +130,30 @@ def test_a_lock_that_another_process_holds_too_long(
             assert mine.connection.execute(text("SELECT count(*) FROM organizations")).scalar_one() == 1
         waiting.close()
     other.close()
+
+
+def test_who_waits_for_a_lock_gives_up_when_its_process_ends(tmp_path: Path, pepper: str) -> None:
+    accounts = Accounts(str(tmp_path / "a.db"))
+    accounts.organizations.create(OPERATOR, "acme")
+    other = Database(str(tmp_path / "a.db"))
+    change = text("UPDATE organizations SET created = created")
+
+    def write() -> None:
+        with accounts.database.write() as mine:
+            mine.connection.execute(change)
+
+    with other.write() as transaction, ThreadPoolExecutor(1) as threads:
+        transaction.connection.execute(change)
+        waiting = threads.submit(write)
+        time.sleep(0.4)
+        accounts.database.hurry()
+        began = time.monotonic()
+        for outcome in (waiting, threads.submit(write)):
+            assert isinstance(outcome.exception(5), DatabaseAwayError)
+        assert time.monotonic() - began < 2
+    write()
+    other.close()
+    accounts.close()
 
 
 def test_a_write_that_fails_leaves_nothing(accounts: Accounts) -> None:

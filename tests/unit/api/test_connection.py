@@ -260,6 +260,105 @@ async def test_a_flood_of_connections_is_dropped(make):
     await wired(make, scenario, settings=Settings(max_connections=2))
 
 
+KEY = b"authorization: Bearer sesame\r\n"
+KEYED = GOOD.replace(b"\r\n", b"\r\n" + KEY, 1)
+GUARDED = {"api_key": "sesame", "max_connections": 6, "max_strangers": 3}
+
+
+async def closings(wires):
+    """Which of them the server has closed."""
+
+    async def is_closed(wire):
+        try:
+            async with asyncio.timeout(0.2):
+                await wire.reader.read()
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+        return True
+
+    return await asyncio.gather(*map(is_closed, wires))
+
+
+HEALTH = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", HEAD + b"content-length: 500\r\n\r\n{", GOOD, HEALTH])
+async def test_who_shows_no_key_leaves_room_for_who_does(make, sent):
+    """Whether it is silent, slow, let in nowhere, or asks for what is everybody's."""
+
+    async def scenario(client, dial, caller):
+        wires = []
+        for _ in range(20):
+            wires.append(await dial())
+            await wires[-1].send(sent)
+        keyed = await dial()
+        await keyed.send(KEYED)
+        assert (await keyed.answer())[0] == 200
+        assert sum(await closings(wires)) >= 17
+
+    await wired(make, scenario, settings=Settings(**GUARDED))
+
+
+async def test_whose_place_another_one_gets_is_told_so_if_it_had_begun_to_speak(make):
+    async def scenario(client, dial, caller):
+        begun, silent = await dial(), await dial()
+        await begun.send(b"GET / HT")
+        await asyncio.sleep(0.05)
+        for _ in range(3):
+            await dial()
+        status, headers, body = await begun.answer()
+        assert (status, headers["connection"]) == (503, "close")
+        assert body["error"]["message"] == "The server has too many connections. Try again in a few seconds."
+        assert await silent.closed()
+
+    await wired(make, scenario, settings=Settings(**GUARDED))
+
+
+async def test_who_has_shown_its_key_keeps_its_place(make):
+    async def scenario(client, dial, caller):
+        keyed = [await dial() for _ in range(3)]
+        for wire in keyed:
+            await wire.send(KEYED)
+            assert (await wire.answer())[0] == 200
+        wires = [await dial() for _ in range(30)]
+        assert (await closings(keyed), (await closings(wires)).count(False)) == ([False] * 3, 3)
+        for wire in keyed:
+            await wire.send(KEYED)
+            assert (await wire.answer())[0] == 200
+
+    await wired(make, scenario, settings=Settings(**GUARDED))
+
+
+async def test_who_waits_for_an_answer_is_not_driven_away(make):
+    async def scenario(client, dial, caller):
+        working = []
+        for _ in range(4):
+            working.append(await dial())
+            await working[-1].send(KEYED)
+            await asyncio.sleep(0.02)
+        wires = [await dial() for _ in range(30)]
+        for wire in working:
+            assert (await wire.answer())[0] == 200
+        assert (await closings(wires)).count(False) <= 3
+
+    await wired(make, scenario, settings=Settings(**{**GUARDED, "max_connections": 8}), delay_s=0.02)
+
+
+async def test_who_shows_no_key_may_be_silent_for_a_short_time_alone(make):
+    async def scenario(client, dial, caller):
+        silent, refused, keyed = await dial(), await dial(), await dial()
+        await refused.send(GOOD)
+        await keyed.send(KEYED)
+        assert ((await refused.answer())[0], (await keyed.answer())[0]) == (401, 200)
+        assert await silent.closed() and await refused.closed()
+        await keyed.send(KEYED)
+        assert (await keyed.answer())[0] == 200
+
+    await wired(make, scenario, settings=Settings(api_key="sesame", stranger_s=0.2))
+
+
 class Pipe(asyncio.Transport):
     """A transport that only notes its end."""
 

@@ -189,6 +189,22 @@ async def test_a_closed_connection_cancels_the_sequence(make):
     await served(make, scenario, hang_at=5)
 
 
+async def test_a_request_that_has_half_arrived_keeps_no_server_from_ending(make):
+    async def scenario(client, caller, server, drained):
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 500\r\n\r\n{")
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        told = await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(server, 5)
+        assert time.monotonic() - began < 2
+        assert told.startswith(b"HTTP/1.1 503 ") and b"shutting down" in told
+        writer.close()
+
+    await served(make, scenario)
+
+
 async def test_half_requests_and_rubbish_do_no_harm(make):
     async def scenario(client, caller, server, drained):
         address = ("127.0.0.1", client.base_url.port)

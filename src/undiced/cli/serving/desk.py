@@ -54,6 +54,7 @@ class Desk:
         await register.open()
         meter = await asyncio.to_thread(open_meter, accounts, register.instance_id, allow=self.allow)
         held.push_async_callback(asyncio.to_thread, meter.close)
+        held.callback(accounts.database.hurry)  # first of all: what the database does not take now, the journal has
         app = build_management(office, self.settings, KeyGuard(register, "management"), __version__)
         return KeyGuard(register, "inference"), meter, Site(app, self.sock, self.settings, office.bodies.budget)
 

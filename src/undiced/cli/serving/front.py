@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Outage = Literal["refuse", "allow"]
 _ADMINS = 64  # connections
 _ADMIN_BODY_BYTES = 64 << 10
+_STRANGER_S = 5.0  # for who has not shown a key that is good for something
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +119,12 @@ class Front:
         from undiced.cli.serving.desk import Desk
 
         hosts = (self.admin_host, *(self.allow_host or ()))
-        settings = Settings(hosts, drain_s=self.drain_s, max_connections=_ADMINS, max_body_bytes=_ADMIN_BODY_BYTES)
+        settings = Settings(
+            hosts,
+            max_connections=_ADMINS,
+            max_strangers=_ADMINS // 2,
+            stranger_s=_STRANGER_S,
+            max_body_bytes=_ADMIN_BODY_BYTES,
+            drain_s=self.drain_s,
+        )
         return Desk(bind(self.admin_host, self.admin_port, "admin-"), settings, allow=self.on_outage == "allow")
