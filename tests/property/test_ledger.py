@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 from support.databases import PEPPER, pepper, server, server_emptied, sqlite_template  # noqa: F401
-from support.ledgers import OPERATOR, RATES, Books, Clock
+from support.ledgers import OPERATOR, RATES, Books
 
 from undiced.account.accounts import Accounts
 from undiced.account.bucket import Bucket
@@ -186,24 +185,12 @@ def template(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return books
 
 
-def copied(template: Books, folder: Path) -> Books:
-    """The same books once more, of their own, and not safe against power cuts."""
-    file = template.accounts.database.file
-    assert file is not None
-    accounts = Accounts(str(shutil.copy(file, folder / "accounts.db")))
-    event.listen(accounts.database.engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
-    accounts.close()
-    clock = Clock()
-    clock.rule(accounts.database)
-    return replace(template, accounts=accounts, clock=clock, ledger=Ledger(accounts.database, "ins_test"))
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, pepper: str) -> Callable[[], Books]:  # noqa: F811
     """Makes books of one case."""
     if request.param == "sqlite":
         template: Books = request.getfixturevalue("template")
-        return lambda: copied(template, tmp_path)
+        return lambda: template.copied(tmp_path)
     emptied: Callable[[], str] = request.getfixturevalue("server_emptied")
 
     def opened() -> Books:

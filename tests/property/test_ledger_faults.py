@@ -9,14 +9,12 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 from support.databases import PEPPER, sqlite_template  # noqa: F401
 from support.ledger_world import World, clerks_clock
-from support.ledgers import OPERATOR, RATES, Books, Clock
+from support.ledgers import OPERATOR, RATES, Books
 
 from undiced.account.accounts import Accounts
 
@@ -50,14 +48,7 @@ def folder() -> Iterator[Path]:
 
 def play(template: Books, place: Path, seed: int) -> Counter[str]:
     """One world; how its requests ended."""
-    file = template.accounts.database.file
-    assert file is not None
-    accounts = Accounts(str(shutil.copy(file, place / "accounts.db")))
-    event.listen(accounts.database.engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
-    accounts.close()
-    clock = Clock()
-    clock.rule(accounts.database)
-    books = replace(template, accounts=accounts, clock=clock)
+    books = template.copied(place)
     try:
         with clerks_clock(books):
             world = World(books, place / "ledger", seed)
@@ -65,7 +56,7 @@ def play(template: Books, place: Path, seed: int) -> Counter[str]:
             world.end()
             return see(world)
     finally:
-        accounts.close()
+        books.accounts.close()
         for left in place.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 

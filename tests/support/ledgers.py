@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection
 
 from undiced.account.accounts import Accounts
@@ -67,6 +69,17 @@ class Books:
         project = accounts.projects.show(OPERATOR, org.id, "default")
         key, _ = accounts.keys.create(OPERATOR, KeyOrder("inference", org.id, "default"))
         return cls(accounts, Ledger(accounts.database, instance), clock, org.id, project.id, key.id)
+
+    def copied(self, folder: Path) -> Books:
+        """The same books once more, of their own, on their own clock, and not safe against power cuts; of a file."""
+        file = self.accounts.database.file
+        assert file is not None
+        accounts = Accounts(str(shutil.copy(file, folder / "accounts.db")))
+        event.listen(accounts.database.engine, "connect", lambda made, _: made.execute("PRAGMA synchronous = OFF"))
+        accounts.close()  # what it has connected before
+        clock = Clock()
+        clock.rule(accounts.database)
+        return replace(self, accounts=accounts, clock=clock, ledger=Ledger(accounts.database, "ins_test"))
 
     def ask(self, prompt: int = 10, most: int = 100, expected: int = 20, **others: object) -> Ask:
         """A request of the key."""
