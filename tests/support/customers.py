@@ -39,7 +39,7 @@ class Got:
 @dataclass
 class Customers:
     """See the file's head. `url`: of the server, which may be another one after a restart. `admitted`: names of
-    requests whose answers began, in that order.
+    requests whose answers began, in that order; `now`: what each customer is at.
     """
 
     url: str
@@ -48,6 +48,7 @@ class Customers:
     most_tokens: int = 60
     got: dict[str, Got] = field(default_factory=dict)
     admitted: list[str] = field(default_factory=list)
+    now: dict[int, Got] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -71,7 +72,7 @@ class Customers:
         while not self._over.is_set():
             count += 1
             name = f"customer-{seed}-{count}"
-            got = self.got[name] = Got()
+            got = self.got[name] = self.now[seed] = Got()
             try:
                 self._ask(name, got, draw)
             except (OSError, http.client.HTTPException):
@@ -106,7 +107,7 @@ class Customers:
                 got.tokens, got.step, got.whole = told, told, True
             else:
                 response.read()
-                self._over.wait(0.02)
+                self._over.wait(0.1)  # as clients do that are refused
         finally:
             got.over = True
             connection.close()

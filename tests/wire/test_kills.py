@@ -27,7 +27,7 @@ KILLS = int(os.environ.get("UNDICED_TESTS_KILLS", "1000"))
 FEW, MANY = 20, 100
 CUSTOMERS = 6
 LONG = (pytest.mark.slow, pytest.mark.timeout(20_000))
-SERVED_S = 30.0  # the longest until customers are served again
+SERVED_S = 60.0  # the longest until customers are served again
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ class Night:
         if self.draw.random() < 0.5:
             time.sleep(self.draw.uniform(0.0, 0.1))
         else:
-            wait_until(lambda: any(got.midway for got in list(self.customers.got.values())[-CUSTOMERS:]))
+            wait_until(lambda: any(got.midway for got in list(self.customers.now.values())))
 
     def server(self) -> None:
         """The server is killed."""
@@ -177,8 +177,8 @@ def test_a_server_that_another_one_replaces_finishes_what_it_began(
         old = home.held
         customers.come(CUSTOMERS)
         new = home.serve()
-        wait_until(lambda: sum(got.midway for got in list(customers.got.values())) > 1)
-        running = [got for got in list(customers.got.values()) if got.midway]
+        wait_until(lambda: sum(got.midway for got in list(customers.now.values())) > 1)
+        running = [got for got in list(customers.now.values()) if got.midway]
         customers.url = new
         old.close()  # SIGTERM, and a clean end
         wanted = len(customers.admitted) + CUSTOMERS

@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).parents[2] / "support" / "ledger_rush.py"
 CAPACITY = 200
 
 
-SOME = pytest.mark.parametrize("processes", [4, pytest.param(8, marks=pytest.mark.slow)])
+MANY = pytest.param(8, marks=pytest.mark.slow)
 
 
 def rush(books: Books, url: str, processes: int) -> int:
@@ -29,7 +29,7 @@ def rush(books: Books, url: str, processes: int) -> int:
     return sum(int(process.communicate()[0]) for process in running)
 
 
-@SOME
+@pytest.mark.parametrize("processes", [4, MANY])
 def test_processes_admit_what_the_limit_holds_and_gains_and_no_more(
     accounts: Accounts, url: str, processes: int
 ) -> None:
@@ -48,7 +48,7 @@ def test_processes_admit_what_the_limit_holds_and_gains_and_no_more(
     assert level / 60_000 >= CAPACITY * 10 + CAPACITY * 10 * (updated_ms - first) / 60_000 - 10 * got - 1
 
 
-@SOME
+@pytest.mark.parametrize("processes", [2, MANY])
 def test_processes_spend_what_a_balance_or_a_budget_covers_and_no_more(
     accounts: Accounts, url: str, processes: int
 ) -> None:
