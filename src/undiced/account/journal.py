@@ -104,8 +104,14 @@ def _read(path: Path) -> tuple[list[Kept], int]:
     for line in data[:size].split(b"\n"):
         with contextlib.suppress(ValueError, TypeError, KeyError):  # cut off by a crash
             told = json.loads(line)
-            found.append(Late(Ask(**told["ask"]), told["at_ms"]) if "ask" in told else Outcome(**told))
+            found.append(Late(_ask(told["ask"]), told["at_ms"]) if "ask" in told else Outcome(**told))
     return found, size
+
+
+def _ask(told: dict[str, object]) -> Ask:
+    """An ask as this version or an earlier one wrote it."""
+    names = {"tier": "service_class"}
+    return Ask(**{names.get(name, name): value for name, value in told.items()})  # type: ignore[arg-type]
 
 
 def _sync_folder(folder: Path) -> None:

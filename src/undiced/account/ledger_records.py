@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from undiced.account.money import Tier
+from undiced.account.money import ServiceClass
 from undiced.account.secret_text import new_id
 
 Metric = Literal["requests", "tokens", "uncached_tokens", "concurrency"]
@@ -27,7 +27,7 @@ class Ask:
         id: of its row. request_id: as the client knows it. slot: of the instance's progress file.
         prompt_tokens: exact. max_tokens: the most of each of its `choices` answers.
         expected_tokens: of all answers together, what limits are charged for in advance.
-        tier: its class of service.
+        service_class: its class of service.
     """
 
     request_id: str
@@ -39,7 +39,7 @@ class Ask:
     max_tokens: int
     choices: int = 1
     expected_tokens: int = 0
-    tier: Tier = "default"
+    service_class: ServiceClass = "default"
     slot: int | None = None
     id: str = field(default_factory=_row_id)
 

@@ -21,7 +21,7 @@ MOST_NANOS = 1 << 62  # of an amount; sums of two still fit a signed 64-bit inte
 _AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
-Tier = Literal["default", "batch", "flex", "priority"]  # classes of service
+ServiceClass = Literal["default", "batch", "flex", "priority"]  # classes of service
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Rates:
     flex_permille: int = 500
     priority_permille: int = 1500
 
-    def permille(self, tier: Tier) -> int:
+    def permille(self, service_class: ServiceClass) -> int:
         """The factor of a class of service."""
         factors = {"batch": self.batch_permille, "flex": self.flex_permille, "priority": self.priority_permille}
-        return factors.get(tier, PERMILLE)
+        return factors.get(service_class, PERMILLE)
 
     def charge(self, prompt: int, cached: int, output: int, permille: int = PERMILLE) -> int:
         """Nanos for so many tokens, `cached` of them among `prompt`; `permille` is the class of service's factor."""

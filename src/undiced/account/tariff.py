@@ -58,7 +58,7 @@ class Tariff:
         """Those of now."""
         price_id = self._now.get(ask.model)
         rates = self.rates(price_id)
-        return Terms(price_id, rates, rates.permille(ask.tier))
+        return Terms(price_id, rates, rates.permille(ask.service_class))
 
     def rates(self, price_id: str | None) -> Rates:
         """The rates that a request began under."""

@@ -16,8 +16,8 @@ from undiced.api.choice import Choice
 from undiced.api.chunks import Head
 from undiced.api.meter import Wanted, metering
 from undiced.api.schemas import Asking
+from undiced.api.service_class import priority_of
 from undiced.api.stream import AnswerResponse, Form
-from undiced.api.tier import priority_of
 from undiced.serve import Request
 from undiced.text import Fold, FoldOptions
 
@@ -100,7 +100,7 @@ class Call(Generic[Wire]):
             eos_ids=tuple(sorted(tokenizer.eos_ids)),
             stop_token_ids=job.stop_ids,
             ignore_eos=job.ignore_eos,
-            priority=priority_of(job.tier, self.caller),
+            priority=priority_of(job.service_class, self.caller),
             cache_salt=salted(org_of(self.caller), job.cache_salt),
             account=org_of(self.caller),
             tag=self.tag,
@@ -134,13 +134,13 @@ class Call(Generic[Wire]):
         card = self.deployment.card
         prompt_tokens = sum(len(choice.request.prompt) for choice in choices[:: job.n])
         usage = (job.include_usage, job.continuous_usage)
-        head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage, job.tier)
+        head = Head(name, card.id, card.fingerprint, time.time(), prompt_tokens, *usage, job.service_class)
         ignored = self.unknown + (() if job.form is None else job.form.ignored)
         headers = {IGNORED_HEADER: ignored_header(ignored)} if ignored else {}
         form = Form(self.request_id, headers, stream=job.stream)
         answer = Answer(self.service, self.deployment, choices, self.started_s, org_id=org_of(self.caller))
         most = max(one.request.max_tokens for one in choices)
-        wanted = Wanted(self.request_id, card.id, prompt_tokens, most, len(choices), job.tier or "default")
+        wanted = Wanted(self.request_id, card.id, prompt_tokens, most, len(choices), job.service_class or "default")
         return AnswerResponse(answer, writer(head), form, metering(self.service.meter, self.caller, wanted))
 
 

@@ -24,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 
 class Head(msgspec.Struct, frozen=True):
     """What every chunk and answer of one request repeats. `created` is Unix time in seconds, `created_s` the same with
-    its fraction; `tier` is the one that was asked for.
+    its fraction; `service_class` is the one that was asked for.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Head(msgspec.Struct, frozen=True):
     prompt_tokens: int
     include_usage: bool = False
     continuous_usage: bool = False
-    tier: str = ""
+    service_class: str = ""
 
     def opening(self, kind: str) -> bytes:
         """The members before `choices`, and the beginning of that list."""
@@ -45,8 +45,8 @@ class Head(msgspec.Struct, frozen=True):
             "model": self.model,
             "system_fingerprint": self.system_fingerprint,
         }
-        if self.tier:
-            members["service_tier"] = self.tier
+        if self.service_class:
+            members["service_tier"] = self.service_class
         return encode(members)[:-1] + b',"choices":['
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from undiced.account.estimates import Estimates
     from undiced.account.keyring import Caller
     from undiced.account.ledger import Answer
-    from undiced.account.money import Tier
+    from undiced.account.money import ServiceClass
     from undiced.account.progress import Progress
     from undiced.account.recovery import Watch
 
@@ -43,14 +43,14 @@ _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this siz
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request wants, in numbers. `max_tokens`: of each of its `choices`; `tier`: its class of service."""
+    """What a request wants, in numbers. `max_tokens`: of each of its `choices`; `service_class`: its class of service."""
 
     request_id: str
     model: str
     prompt_tokens: int
     max_tokens: int
     choices: int
-    tier: Tier = "default"
+    service_class: ServiceClass = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Meter:
             raise DatabaseAwayError("Too many answers run at once.", remedy="Try again.", retry_after_s=1.0)
         ask = Ask(
             wanted.request_id, caller.org_id, caller.project_id, caller.key_id, wanted.model, wanted.prompt_tokens,
-            wanted.max_tokens, wanted.choices, expected, wanted.tier, slot,
+            wanted.max_tokens, wanted.choices, expected, wanted.service_class, slot,
         )  # fmt: skip
         try:
             ticket = await self._ticket(ask, slot)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from undiced.api.errors import NotServedError
 from undiced.api.limits import check_numbers, in_range
-from undiced.api.tier import tier_of
+from undiced.api.service_class import class_of
 from undiced.core.errors import InvalidRequestError
 from undiced.core.sampling import BIAS, TOP_LOGPROBS_MAX, Range, Sampling, random_seed
 from undiced.core.usual import settled
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from undiced.api.ports import Tokenizer
     from undiced.api.schemas import Body, ChatBody, CompletionBody
+    from undiced.api.service_class import Asked
     from undiced.api.settings import Settings
-    from undiced.api.tier import Asked
     from undiced.core.usual import Numbers
     from undiced.grammar import Form
 
@@ -48,7 +48,7 @@ class Job:
         cache_salt: cached prefixes are shared only within a salt.
         scored: the prompt's tokens get log-probabilities too.
         form: what the answer has to look like, or None.
-        tier: as of `tier.tier_of`.
+        service_class: as of `service_class.class_of`.
     """
 
     n: int
@@ -67,7 +67,7 @@ class Job:
     usual_tokens: int | None = None
     scored: bool = False
     form: Form | None = None
-    tier: Asked = ""
+    service_class: Asked = ""
 
     @property
     def scores(self) -> int:
@@ -141,7 +141,7 @@ def _job(wire: Body, logprobs: int, tokenizer: Tokenizer, settings: Settings, ow
         include_stop=bool(wire.include_stop_str_in_output),
         skip_special=wire.skip_special_tokens is not False,
         cache_salt=salt_of(wire.cache_salt, settings),
-        tier=tier_of(wire.service_tier),
+        service_class=class_of(wire.service_tier),
     )
 
 

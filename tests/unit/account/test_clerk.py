@@ -17,7 +17,7 @@ from undiced.account.accounts import Accounts
 from undiced.account.clerk import Clerk
 from undiced.account.errors import DatabaseAwayError
 from undiced.account.journal import Journal
-from undiced.account.ledger_records import Ask, Outcome, Ticket, TopUp
+from undiced.account.ledger_records import Ask, Late, Outcome, Ticket, TopUp
 
 WAIT_S = 20.0
 WAITING = 3000
@@ -255,3 +255,13 @@ def test_a_line_that_was_cut_off_takes_no_other_with_it(folder: Path) -> None:
     again.append([second])
     assert Journal(folder / "x.journal").waiting(9) == [first, second]
     assert not again.holds(late.id)
+
+
+def test_a_journal_that_an_earlier_version_wrote_is_read(tmp_path: Path) -> None:
+    late = Late(Ask("r", "org", "project", "key", "m", 10, 20, service_class="flex"), 1_800_000_000_000)
+    path = tmp_path / "x.journal"
+    journal = Journal(path)
+    journal.append([late])
+    journal.close()
+    path.write_text(path.read_text().replace('"service_class"', '"tier"'))
+    assert Journal(path).waiting(9) == [late]

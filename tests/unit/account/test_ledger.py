@@ -318,7 +318,7 @@ def test_a_request_is_charged_the_price_that_it_began_under(books: Books) -> Non
 
 def test_the_class_of_service_changes_the_charge(books: Books) -> None:
     books.price()
-    (ticket,) = admitted(books, books.ask(tier="flex"))
+    (ticket,) = admitted(books, books.ask(service_class="flex"))
     books.ledger.run([Outcome(ticket.id, "settled", "stop", 1000, 0, 500)])
     assert books.row(ticket.id)["charge"] == RATES.charge(1000, 0, 500) // 2
 

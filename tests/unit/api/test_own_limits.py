@@ -152,7 +152,7 @@ def test_a_key_sees_the_balance_and_the_budgets_that_bind_it(house, server):
 
 
 @pytest.mark.parametrize(
-    ("path", "tier", "permille"),
+    ("path", "asked", "permille"),
     [
         (CHAT, None, 1000),
         (CHAT, "flex", 500),
@@ -162,18 +162,20 @@ def test_a_key_sees_the_balance_and_the_budgets_that_bind_it(house, server):
         (MESSAGES, "auto", 1000),
     ],
 )
-def test_a_class_of_service_costs_what_its_price_says_and_is_told(house, server, path, tier, permille):
+def test_a_class_of_service_costs_what_its_price_says_and_is_told(house, server, path, asked, permille):
     house.accounts.prices.set(OPERATOR, "m", Rates(10**9, 10**9, 10**9))
     house.accounts.credits.add(OPERATOR, "acme", 10**9)
     key = house.key(scopes=["inference", "priority"])
     prompt = {"/v1/completions": {"prompt": "hi"}, "/v1/responses": {"input": "hi"}}.get(path, SAY)
-    reply = server.post(path, prompt | ({"service_tier": tier} if tier else {}), headers=bearer(key))
+    reply = server.post(path, prompt | ({"service_tier": asked} if asked else {}), headers=bearer(key))
     usage = reply.json["usage"]
     tokens = usage.get("total_tokens") or sum(
         usage[name] for name in ("input_tokens", "cache_read_input_tokens", "output_tokens")
     )
     assert settled(house, server, key)["balance"]["balance"] == 10**9 - tokens * permille
-    assert (usage if path == MESSAGES else reply.json).get("service_tier") == ("standard" if path == MESSAGES else tier)
+    assert (usage if path == MESSAGES else reply.json).get("service_tier") == (
+        "standard" if path == MESSAGES else asked
+    )
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/responses"])

@@ -33,7 +33,7 @@ _BEFORE = {  # what stands before the text in a delta of a channel
     "reasoning": b'{"type":"thinking_delta","thinking":',
     "tool_call": b'{"type":"input_json_delta","partial_json":',
 }
-_TIER = {"service_tier": "standard"}  # whichever of the two that clients of this API know was asked for
+_STANDARD = {"service_tier": "standard"}  # whichever of the two that clients of this API know was asked for
 _CACHED, _MADE = "cache_read_input_tokens", "cache_creation_input_tokens"
 
 
@@ -104,7 +104,7 @@ class MessageWriter(Writer):
         if self._begun:
             return PING
         self._begun = True
-        usage = {"input_tokens": self.head.prompt_tokens, _MADE: 0, _CACHED: 0, "output_tokens": 0, **_TIER}
+        usage = {"input_tokens": self.head.prompt_tokens, _MADE: 0, _CACHED: 0, "output_tokens": 0, **_STANDARD}
         message = self._message([]) | {"stop_reason": None, "stop_sequence": None, "usage": usage}
         return _event(b"message_start", b'"message":' + encode(message))
 
@@ -185,5 +185,5 @@ def _usage(tally: Tally) -> dict[str, object]:
         _CACHED: tally.cached_tokens,
         "output_tokens": tally.completion_tokens,
         "output_tokens_details": {"thinking_tokens": tally.reasoning_tokens},
-        **_TIER,
+        **_STANDARD,
     }

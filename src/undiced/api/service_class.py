@@ -1,5 +1,5 @@
-"""Tier: what a request's `service_tier` asks for, and which class of the engine's queue that is. What it costs is said
-by prices, which call it the same.
+"""Service class: what a request's `service_tier` asks for, and which class of the engine's queue that is. What it costs
+is said by prices, which call it the same. Clients alone call it a tier; for us that is a set of limits.
 """
 
 from __future__ import annotations
@@ -12,26 +12,30 @@ from undiced.serve import Priority
 
 if TYPE_CHECKING:
     from undiced.account.keyring import Caller
-    from undiced.account.money import Tier
+    from undiced.account.money import ServiceClass
 
-    Asked = Tier | Literal[""]
+    Asked = ServiceClass | Literal[""]
 
-_TIERS: dict[Tier, Priority] = {"priority": Priority.HIGH, "default": Priority.NORMAL, "flex": Priority.LOW}
+_PRIORITIES: dict[ServiceClass, Priority] = {
+    "priority": Priority.HIGH,
+    "default": Priority.NORMAL,
+    "flex": Priority.LOW,
+}
 _SCOPE = "priority"  # of keys
 _AUTO = "auto"  # whatever is usual, which is `default`
 
 
-def tier_of(asked: str | None) -> Asked:
-    """The tier that a request is served in; empty where it asks for none, which is served as `default` is.
+def class_of(asked: str | None) -> Asked:
+    """The class of service of a request; empty where it asks for none, which is served as `default` is.
 
     Raises InvalidRequestError for one that there is not.
     """
     if asked is None:
         return ""
     named = "default" if asked == _AUTO else asked
-    for tier in _TIERS:
-        if tier == named:
-            return tier
+    for known in _PRIORITIES:
+        if known == named:
+            return known
     raise InvalidRequestError(
         f"service_tier is '{asked[:40]}'; it must be auto, default, flex or priority.",
         param="service_tier",
@@ -39,15 +43,15 @@ def tier_of(asked: str | None) -> Asked:
     )
 
 
-def priority_of(tier: Asked, caller: Caller | None) -> Priority:
-    """The class of a tier.
+def priority_of(asked: Asked, caller: Caller | None) -> Priority:
+    """Its class in the queue.
 
     Raises PermissionDeniedError where it goes before others, and the caller's key does not say that it may.
     """
-    priority = _TIERS[tier or "default"]
+    priority = _PRIORITIES[asked or "default"]
     if priority is Priority.HIGH and caller is not None and _SCOPE not in caller.scopes:
         raise PermissionDeniedError(
-            f"service_tier '{tier}' needs the scope '{_SCOPE}', which the key does not have.",
+            f"service_tier '{asked}' needs the scope '{_SCOPE}', which the key does not have.",
             param="service_tier",
             remedy="Leave it out, or use a key that the operator gave that scope.",
         )

@@ -21,7 +21,7 @@ def classes(caller: Caller, count: int) -> list[Priority]:
 
 
 @pytest.mark.parametrize(("asked", "priority", "served"), ASKED)
-def test_a_tier_reaches_the_queue_and_the_answer_tells_it(caller, asked, priority, served):
+def test_a_class_of_service_reaches_the_queue_and_the_answer_tells_it(caller, asked, priority, served):
     replies = [caller.chat(service_tier=asked, n=2), caller.complete(service_tier=asked)]
     assert [reply.json["service_tier"] for reply in replies] == [served, served]
     replies.append(caller.post("/v1/responses", {"input": "hi", "service_tier": asked}))
@@ -44,7 +44,7 @@ def test_who_asks_for_none_is_served_as_usual_and_told_nothing(caller):
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
 @pytest.mark.parametrize("asked", ["fastest", "", "PRIORITY", 1])
-def test_a_tier_that_there_is_not_is_refused(caller, path, asked):
+def test_a_class_that_there_is_not_is_refused(caller, path, asked):
     own = {"messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "input": "hi"}
     member = {"/v1/chat/completions": "messages", "/v1/completions": "prompt", "/v1/responses": "input"}[path]
     reply = caller.post(path, {member: own[member], "service_tier": asked})
