@@ -22,7 +22,7 @@ import undiced
 
 _LEFT_OUT = ("undiced.sim", "undiced.study", "undiced.account.migrations", "undiced.__main__")
 _OTHERS = "alembic.command numpy.random sqlalchemy.dialects.postgresql.psycopg tokenizers uvloop".split()
-_LINE_BYTES = 65_536
+_LINE_BYTES = 200_000  # an environment, too
 
 
 class Forked:

@@ -82,6 +82,16 @@ class Own:
         """SIGKILL its first process; the others see that it is gone, and end."""
         self._end(signal.SIGKILL)
 
+    def connections(self) -> list[int]:
+        """Its processes that serve a connection each. If one is killed, it ends all, and starts again by itself."""
+        assert self._process is not None
+        found = []
+        for name in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):  # gone meanwhile
+                if b"[local]" in Path(f"/proc/{name}/cmdline").read_bytes():
+                    found.append(int(name))
+        return found
+
     def stop(self) -> None:
         """End it."""
         self._end(signal.SIGQUIT)

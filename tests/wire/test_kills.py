@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Night:
         self.customers.come(CUSTOMERS)
         acts: list[Callable[[], None]] = [self.server, self.engine, self.server_twice]
         if self.database is not None:
-            acts += [self.database_alone, self.database_and_engine, self.database_and_server]
+            acts += [self.database_alone, self.connection, self.database_and_engine, self.database_and_server]
         while self.home.kills.total() < kills:
             self.wait_for_load()
             self.draw.choice(acts)()
@@ -100,6 +101,14 @@ class Night:
         time.sleep(self.draw.uniform(0.0, 0.8))
         self.find_database()
 
+    def connection(self) -> None:
+        """A process of the database that serves a connection is killed, perhaps while it commits."""
+        assert self.database is not None
+        if found := self.database.connections():
+            os.kill(self.draw.choice(found), signal.SIGKILL)
+            self.home.kills["connection"] += 1
+            self.await_database()
+
     def database_and_engine(self) -> None:
         """An engine is killed while the database is away."""
         self.lose_database()
@@ -122,10 +131,13 @@ class Night:
         self.home.kills["database"] += 1
 
     def find_database(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it."""
         assert self.database is not None
         self.database.start()
-        for _ in range(100):
+        self.await_database()
+
+    def await_database(self) -> None:
+        for _ in range(200):
             try:
                 with self.home.books.accounts.database.read():
                     return
