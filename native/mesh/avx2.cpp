@@ -1,4 +1,4 @@
-// The AVX2 level (with FMA and F16C): a block of a tile's sums stays in registers over all of its inputs.
+// The AVX2 level (with F16C): a block of a tile's sums stays in registers over all of its inputs.
 #include <immintrin.h>
 
 #include "sums.h"
@@ -15,10 +15,10 @@ inline __m256i mask_of(std::int64_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// A product of 16-bit numbers is exact in 32 bits, so that fusing it with the addition changes nothing there.
+// The product is rounded before it is added, as on every level.
 template <bool half>
 inline __m256 multiply_add(__m256 x, __m256 w, __m256 sum) {
-    const __m256 made = _mm256_fmadd_ps(x, w, sum);
+    const __m256 made = _mm256_add_ps(sum, _mm256_mul_ps(x, w));
     return half ? as_half(made) : made;
 }
 

@@ -1,4 +1,4 @@
-"""Where elements of values and views lie, counted from the address of the value that has the memory. Knows no address."""
+"""Where elements of values and views lie, counted from the address of what has the memory. Knows no address."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.value import DType, local_shape
-from undiced.program.wafer.work import BYTES, Arithmetic, Vectors, Work
+from undiced.program.wafer.work import BYTES, Arithmetic, Vectors, Work, wide, widest
 
 _ARITHMETIC: dict[str, Arithmetic] = {
     "add": "add",
@@ -31,17 +31,9 @@ _ARITHMETIC: dict[str, Arithmetic] = {
 _HALF_STRIDE = 2  # halves of 32-bit elements: every other 16-bit one
 
 
-def _wide(dtype: DType) -> bool:
-    return BYTES[dtype] == BYTES[DType.F32]
-
-
-def _widest(*dtypes: DType) -> DType:
-    return next((dtype for dtype in dtypes if _wide(dtype)), dtypes[0])
-
-
 def converted(s: Shares, source: DType, target: DType, length: int) -> tuple[Vectors, ...]:
     """What it takes to have `length` elements in another width; nothing where it is the same."""
-    if _wide(source) == _wide(target):
+    if wide(source) == wide(target):
         return ()
     return (Vectors("convert", source, target, length, s.step.size, 1, BYTES[source], BYTES[target]),)
 
@@ -50,17 +42,17 @@ def combine(i: isa.Combine, s: Shares) -> Work:
     """Vectors by vectors, or by scalars along the last dimensions that b lacks, one operation for each of the rest."""
     length, vector = along(i, s)
     kinds = [s.values[name].dtype for name in (i.a, i.b, i.result)]
-    widest = _widest(*kinds)
+    common = widest(*kinds)
     mixed = () if i.operation in ("add", "subtract") else kinds[:2]  # 16 bits may be added to 32 as they are
     before = tuple(
-        v for name, kind in zip((i.a, i.b), mixed, strict=False) for v in converted(s, kind, widest, s.size(name))
+        v for name, kind in zip((i.a, i.b), mixed, strict=False) for v in converted(s, kind, common, s.size(name))
     )
     reads = BYTES[kinds[0]] + (BYTES[kinds[1]] if vector else 0)
-    narrow = _wide(widest) and not _wide(kinds[2])
-    result = widest if narrow else kinds[2]
+    narrow = wide(common) and not wide(kinds[2])
+    result = common if narrow else kinds[2]
     done = Vectors(
         _ARITHMETIC[i.operation],
-        widest,
+        common,
         result,
         length,
         s.size(i.a) // max(length, 1) * s.step.size,
@@ -91,14 +83,14 @@ def scale(i: isa.Scale, s: Shares) -> Work:
 
 def copy(i: isa.Copy, s: Shares) -> Work:
     """A move, or a conversion."""
-    same = _wide(s.values[i.a].dtype) == _wide(s.values[i.result].dtype)
+    same = wide(s.values[i.a].dtype) == wide(s.values[i.result].dtype)
     return _unary(s, "move" if same else "convert", i.a, i.result)
 
 
 def _unary(s: Shares, arithmetic: Arithmetic, a: str, result: str) -> Work:
     source, target = s.values[a].dtype, s.values[result].dtype
     stride = max(s.stride(a), s.stride(result))
-    made = target if arithmetic == "convert" else _widest(source, target)
+    made = target if arithmetic == "convert" else widest(source, target)
     done = Vectors(arithmetic, source, made, s.size(a), s.step.size, 1, BYTES[source], BYTES[made], stride)
     return Work((done, *converted(s, made, target, s.size(a))))
 
@@ -150,15 +142,15 @@ def fold(i: isa.Fold, s: Shares) -> Work:
 def rotate(i: isa.Rotate, s: Shares) -> Work:
     """Two products of vectors and their sum; pairs are exchanged by how the second is read."""
     source, target = s.values[i.a].dtype, s.values[i.result].dtype
-    widest = _widest(source, target, s.values[i.cosine].dtype, s.values[i.sine].dtype)
-    length, size = s.size(i.a), BYTES[widest]
+    common = widest(source, target, s.values[i.cosine].dtype, s.values[i.sine].dtype)
+    length, size = s.size(i.a), BYTES[common]
     before = (
-        *converted(s, source, widest, length),
-        *(v for name in (i.cosine, i.sine) for v in converted(s, s.values[name].dtype, widest, s.size(name))),
+        *converted(s, source, common, length),
+        *(v for name in (i.cosine, i.sine) for v in converted(s, s.values[name].dtype, common, s.size(name))),
     )
-    one = Vectors("multiply", widest, widest, length, s.step.size, 1, 2 * size, size)
-    both = Vectors("add", widest, widest, length, s.step.size, 1, 2 * size, size)
-    return Work((*before, one, one, both, *converted(s, widest, target, length)))
+    one = Vectors("multiply", common, common, length, s.step.size, 1, 2 * size, size)
+    both = Vectors("add", common, common, length, s.step.size, 1, 2 * size, size)
+    return Work((*before, one, one, both, *converted(s, common, target, length)))
 
 
 def mask(i: isa.Mask, s: Shares) -> Work:
@@ -187,7 +179,7 @@ def lookup(i: isa.Lookup, s: Shares) -> Work:
         row = Vectors("unpack", source, DType.F16, size, s.step.size, 1, BYTES[source], 2, stride)
         scaled = Vectors("multiply", DType.F16, target, size, s.step.size, 1, 4, BYTES[target])
         return Work((*[row] * UNPACKING[source], scaled), scalars=s.step.size)
-    arithmetic: Arithmetic = "move" if _wide(source) == _wide(target) else "convert"
+    arithmetic: Arithmetic = "move" if wide(source) == wide(target) else "convert"
     row = Vectors(arithmetic, source, target, size, s.step.size, 1, BYTES[source], BYTES[target], stride)
     return Work((row,), scalars=s.step.size)
 
@@ -197,7 +189,7 @@ def append(i: isa.Append, s: Shares) -> Work:
     source, target = s.values[i.a].dtype, s.values[i.cache].dtype
     at = s.names(i.cache).index(POSITION)
     innermost = at == len(s.names(i.cache)) - 1
-    arithmetic: Arithmetic = "move" if _wide(source) == _wide(target) else "convert"
+    arithmetic: Arithmetic = "move" if wide(source) == wide(target) else "convert"
     stride = local_shape(s.values[i.cache])[at] if innermost else 1
     return Work(
         (Vectors(arithmetic, source, target, s.size(i.a), s.step.size, 1, BYTES[source], BYTES[target], stride),)

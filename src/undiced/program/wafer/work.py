@@ -35,6 +35,16 @@ BYTES: dict[DType, float] = {  # an element in a core's memory, without the scal
 }
 
 
+def wide(dtype: DType) -> bool:
+    """Whether elements have 32 bits."""
+    return BYTES[dtype] == BYTES[DType.F32]
+
+
+def widest(*dtypes: DType) -> DType:
+    """The first type of 32 bits, else the first."""
+    return next((dtype for dtype in dtypes if wide(dtype)), dtypes[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Vectors:
     """Equal vector operations.

@@ -8,6 +8,8 @@ import numpy as np
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.sequences import CLAMP
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import widest
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.functions import run_function, run_library
 from undiced.sim.mesh.rounding import F32
@@ -64,16 +66,22 @@ def apply(cores: Cores, i: isa.Apply) -> None:
 
 
 def fold(cores: Cores, i: isa.Fold) -> None:
-    """Over the dimensions that the result lacks."""
-    keep = cores.values.dims(i.result)
-    over = tuple(3 + n for n, name in enumerate(cores.values.dims(i.a)) if name not in keep)
-    a = cores.read(i.a)
-    made: F32 = np.sum(a, axis=over) if i.operation == "sum" else np.max(a, axis=over)
-    cores.keep(i.result, made if over else made.copy())
+    """Over the dimensions that the result lacks, one element after the other, in the result's type."""
+    keep, dtype = cores.values.dims(i.result), cores.values[i.result].dtype
+    a, names = cores.read(i.a), cores.values.dims(i.a)
+    kept, over = ([3 + n for n, name in enumerate(names) if (name in keep) is which] for which in (True, False))
+    turned = a.transpose(*over, 0, 1, 2, *kept).reshape(-1, *a.shape[:3], *(a.shape[axis] for axis in kept))
+    made = np.full(turned.shape[1:], 0.0 if i.operation == "sum" else -np.inf, dtype=np.float32)
+    for each in turned:
+        made = cores.rounded(made + each, dtype) if i.operation == "sum" else np.maximum(made, each)
+    cores.keep(i.result, made, dtype if i.operation == "sum" else DType.F32)
 
 
 def rotate(cores: Cores, i: isa.Rotate) -> None:
     """Pairs are neighbors: the last dimension, or every two elements of a flat value."""
-    a = cores.read(i.a)
+    a, names = cores.read(i.a), (i.a, i.result, i.cosine, i.sine)
+    dtype = widest(*(cores.values[name].dtype for name in names))
     exchanged = a.reshape(*a.shape[:-1], -1, 2)[..., ::-1].reshape(a.shape)
-    cores.keep(i.result, a * aligned(cores, i.cosine, i.a) + exchanged * aligned(cores, i.sine, i.a))
+    sides = (a * aligned(cores, i.cosine, i.a), exchanged * aligned(cores, i.sine, i.a))
+    first, second = (cores.rounded(side, dtype) for side in sides)
+    cores.keep(i.result, first + second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,16 +95,20 @@ _STEPS: dict[StepKind, Callable[[F32, Operand, float], F32]] = {
 
 
 def _sigmoid(x: F32) -> F32:
-    made: F32 = np.reciprocal(1 + np.exp(-x))
-    return made
+    return _precisely(lambda a: 1 / (1 + np.exp(-a)), x)
+
+
+def _precisely(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], x: F32) -> F32:
+    """A function in 64 bits, rounded once: the same bits wherever it is computed."""
+    return function(x.astype(np.float64)).astype(np.float32)
 
 
 _LIBRARY: dict[str, Callable[[F32], F32]] = {
-    "exp": np.exp,
-    "reciprocal": np.reciprocal,
-    "inverse_root": lambda x: np.reciprocal(np.sqrt(x)),
+    "exp": partial(_precisely, np.exp),
+    "reciprocal": partial(_precisely, np.reciprocal),
+    "inverse_root": partial(_precisely, lambda a: 1 / np.sqrt(a)),
     "sigmoid": _sigmoid,
-    "tanh": np.tanh,
+    "tanh": partial(_precisely, np.tanh),
     "silu": lambda x: x * _sigmoid(x),
     "quick_gelu": lambda x: x * _sigmoid(np.float32(1.702) * x),
     "gelu_tanh": lambda x: x * _sigmoid(np.float32(1.5957691) * (x + np.float32(0.044715) * x * x * x)),

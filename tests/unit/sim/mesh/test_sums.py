@@ -23,14 +23,18 @@ def numbers(seed, *shape, scale=1.0):
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(1, 7, 70), (4, 3, 17), (6, 1, 8), (5, 12, 3), (1, 0, 4)])
 def test_products_are_added_input_by_input(isa, half, rows, inner, columns):
-    x, w, start = numbers(1, 6, rows, inner), numbers(2, 6, inner, columns), numbers(3, 6, rows, columns)
+    random = np.random.default_rng(1)
+    shapes = (6, rows, inner), (6, inner, columns), (6, rows, columns)
+    x, w, start = (random.standard_normal(shape).astype(np.float32) for shape in shapes)
+    if half:
+        x, w, start = (rounded(each, DType.F16) for each in (x, w, start))
     total = start.copy()
     _native.mesh_multiply_add(x, w, total, half, 2, isa)
     wanted = start
     for k in range(inner):
-        exact = wanted.astype(np.float64) + x[..., k, None].astype(np.float64) * w[:, k, None, :]
-        wanted = rounded(exact.astype(np.float32), DType.F16) if half else exact.astype(np.float32)
-    np.testing.assert_array_equal(total, wanted) if half else np.testing.assert_allclose(total, wanted, 1e-5, 1e-6)
+        wanted = wanted + x[..., k, None] * w[:, k, None, :]
+        wanted = rounded(wanted, DType.F16) if half else wanted
+    np.testing.assert_array_equal(total, wanted)
 
 
 def test_numpy_and_native_code_multiply_alike(monkeypatch):

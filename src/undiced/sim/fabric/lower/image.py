@@ -99,12 +99,12 @@ def _fill_rows(memory: Bytes, frame: Frame, name: str, array: F32) -> None:
 
 
 def read(memory: Bytes, frame: Frame, name: str) -> F32:
-    """[rows, columns, *share] of a value or a view as every core has it; of roots and owners, where they are none of
-    them, whatever lies there. A slice is read at the root of each."""
-    size = frame.shares.size(name)
-    places = [frame.step(name, index) for index in range(size)]
+    """[rows, columns, *share] of a value or a view as every core has it, caches with all positions that they have room
+    for; where a core has no part in it, whatever lies there. Of a root's slice, what lies at the first."""
+    lying = frame.lying(name)
+    places = [frame.step(name, index) for index in range(lying.size(name))]
     low, high = min(places), max(places)
     dtype = frame.value(name).dtype
     first = frame.address(name) + low * size_of(dtype)
     held = elements(memory, frame, first, high - low + 1, dtype)[:, :, [place - low for place in places]]
-    return decoded(held, dtype).reshape(*held.shape[:2], *frame.shares.shape(name))
+    return decoded(held, dtype).reshape(*held.shape[:2], *lying.shape(name))

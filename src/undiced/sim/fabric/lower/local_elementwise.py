@@ -6,9 +6,10 @@ import numpy as np
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import wide, widest
 from undiced.sim.fabric.lower import walk
 from undiced.sim.fabric.lower.frame import Frame, Scratch, size_of
-from undiced.sim.fabric.lower.operands import At, copied, held, operations, wide, widest
+from undiced.sim.fabric.lower.operands import At, copied, held, operations
 from undiced.sim.fabric.lower.walk import Axis
 from undiced.sim.fabric.microops import Function, Immediate, Vector
 

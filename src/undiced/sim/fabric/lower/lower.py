@@ -15,7 +15,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.lifetimes import own_reads
 from undiced.program.wafer.operands import writes
-from undiced.program.wafer.program import Region, Stream, WaferProgram
+from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.sim.fabric.lower import image
@@ -70,10 +70,9 @@ def lower(
     Raises:
         UnsupportedError: an instruction has no level 2.
     """
-    placed = program.regions[region]
-    frames, streams = _frames(program, placed, region, runs, token, position, wafer)
+    placed, (built, streams) = program.regions[region], frames(program, region, runs, token, position, wafer)
     sections, pieces, running = list[Section](), list[Piece](), list[Running]()
-    for number, (frame, stream) in enumerate(zip(frames, streams, strict=True)):
+    for number, (frame, stream) in enumerate(zip(built, streams, strict=True)):
         for index, instruction in enumerate(stream.instructions):
             if len(pieces) == most:
                 break
@@ -82,10 +81,10 @@ def lower(
             sections += _waiting(made, running, instruction, frame)
             running += made.running
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
-    top = max(frame.top for frame in frames)
+    top = max(frame.top for frame in built)
     width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
     made_program = FabricProgram(width, height, aligned(top), (), tuple(sections))
-    return Run(made_program, frames, tuple(pieces), streams)
+    return Run(made_program, built, tuple(pieces), streams)
 
 
 def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
@@ -93,14 +92,15 @@ def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
     return local(instruction, frame)
 
 
-def _frames(
-    program: WaferProgram, placed: Region, region: int, runs: Sequence[int], token: int, position: int, wafer: Wafer
+def frames(
+    program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int, wafer: Wafer
 ) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
-    lying, frames = plan(program, region, runs), []
+    """The frame of each run, and its stream."""
+    placed, lying, made = program.regions[region], plan(program, region, runs), list[Frame]()
     streams = tuple(program.streams[placed.runs[number].stream] for number in runs)
     for stream, homes, joined in zip(streams, lying.homes, lying.joined, strict=True):
         values = values_of(program, stream)
-        frames.append(
+        made.append(
             Frame(
                 wafer=wafer,
                 region=placed,
@@ -116,7 +116,7 @@ def _frames(
                 top=lying.end,
             )
         )
-    return tuple(frames), streams
+    return tuple(made), streams
 
 
 def _waiting(made: Lowered, running: list[Running], i: isa.Instruction, frame: Frame) -> list[Section]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from undiced.program.wafer.value import DType
-from undiced.program.wafer.work import BYTES
 from undiced.sim.fabric.lower import walk
 from undiced.sim.fabric.lower.frame import Frame, Scratch, size_of
 from undiced.sim.fabric.lower.walk import Axis, Loop
@@ -20,16 +19,6 @@ class At:
     address: int
     dtype: DType
     strides: tuple[int, ...]
-
-
-def wide(dtype: DType) -> bool:
-    """Whether elements have 32 bits."""
-    return BYTES[dtype] == BYTES[DType.F32]
-
-
-def widest(*dtypes: DType) -> DType:
-    """The first type of 32 bits, else the first."""
-    return next((dtype for dtype in dtypes if wide(dtype)), dtypes[0])
 
 
 def held(frame: Frame, axes: Iterable[Axis], name: str, like: str, which: int = 0) -> At:
