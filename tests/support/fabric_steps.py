@@ -7,6 +7,7 @@ from support.mesh_models import tiny
 from support.meshes import compile_mesh
 
 from undiced.machine import wse3
+from undiced.program.wafer.elements import element
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.operands import writes
 from undiced.program.wafer.value import Kind
@@ -76,14 +77,22 @@ def alone(program, before, moment, token, position, wafer=None):
     region = frame.region
     width, height = (region.rows, region.columns) if region.turned else (region.columns, region.rows)
     memory = np.zeros((height, width, aligned(frame.top)), np.uint8)
-    image.fill(memory, frame, {**before.lasting, **before.arrays})
+    image.fill(memory, frame, _there(before, moment, frame))
     one = FabricProgram(width, height, memory.shape[2], (), made.sections)
     return frame, simulate(one, Hardware.of(wafer), memory=memory, threads=1)
 
 
-def differing(frame, outcome, moment):
+def _there(before, moment, frame):
+    """What cores hold before an instruction: at the start of a run, what lasts and states."""
+    if before.run == moment.run:
+        return {**before.lasting, **before.arrays}
+    states = {name: array for name, array in before.arrays.items() if frame.homes.get(name) is not None}
+    return {**moment.lasting, **{n: array for n, array in states.items() if frame.value(n).kind is Kind.STATE}}
+
+
+def differing(frame, memory, moment):
     """Names of values that the instruction wrote and whose bits are not those of level 1."""
-    return [name for name in writes(moment.instruction) if name and not same(frame, outcome.memory, moment, name)]
+    return [name for name in writes(moment.instruction) if name and not same(frame, memory, moment, name)]
 
 
 def same(frame, memory, moment, name):
@@ -105,8 +114,6 @@ def level1(frame, moment, name):
         array = array[(slice(None), slice(None), *(slice(size) for size in shape))]
         flat = array.reshape(*array.shape[:2], -1)
     assert flat.shape[-1] == kept
-    from undiced.program.wafer.elements import element
-
     places = [element(name, index, frame.shares) for index in range(frame.shares.size(name))]
     full = np.broadcast_to(flat, (frame.region.rows, frame.region.columns, kept))[:, :, places]
     return np.ascontiguousarray(full).reshape(*full.shape[:2], *frame.shares.shape(name))

@@ -45,6 +45,7 @@ def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
             if value.name not in row or row[value.name].block == value.name:
                 mine[value.name] = end
                 end += _room(value.name, each, row.get(value.name))
+        mine |= {name: mine[other.block] for name, other in row.items()}
     by_run = dict(zip(runs, homes, strict=True))
     for site, keeper in kept_elsewhere(program):
         if site.region == region and site.run in by_run:

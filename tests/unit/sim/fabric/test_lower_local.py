@@ -1,0 +1,115 @@
+"""Local instructions at level 2: each alone has the numbers of level 1, and together they take the clock's time."""
+
+from itertools import pairwise
+
+import pytest
+from support.fabric_steps import alone, differing, recorded
+from support.mesh_models import prompt
+
+from undiced.compiler.wafer.lower.choices import EXACT, LEAN
+from undiced.core.errors import UnsupportedError
+from undiced.machine import wse3
+from undiced.machine.cost import repriced
+from undiced.machine.timeline import critical_path
+from undiced.program import Bounds, Rect
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.layout import POSITION, Dim, Shard
+from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
+from undiced.program.wafer.value import DType, Kind, Value, View, Weights
+from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.lower.local import LOCAL
+from undiced.sim.fabric.lower.lower import lower
+from undiced.sim.fabric.simulate import simulate
+
+ADDRESSES = (isa.Mask, isa.Slice)  # become nothing
+
+
+def locals_of(moments, streams):
+    """Each local instruction of the first run of each stream, with the moment before it."""
+    seen = set()
+    for before, moment in pairwise(moments):
+        key = streams(moment.run), moment.index
+        if type(moment.instruction) in LOCAL and not isinstance(moment.instruction, ADDRESSES) and key not in seen:
+            seen.add(key)
+            yield before, moment
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "choices", "tokens"),
+    [("llama-bias-linear-tied", 5, 7, LEAN, 6), ("qwen3", 3, 4, EXACT, 7), ("gpt2", 2, 3, LEAN, 1)],
+)
+def test_an_instruction_alone_has_the_bits_of_level_1(name, rows, columns, choices, tokens):
+    given = prompt(name, tokens)
+    program, moments = recorded(name, rows, columns, choices, given)
+    kinds = set()
+    for before, moment in locals_of(moments, lambda run: program.regions[0].runs[run].stream):
+        frame, outcome = alone(program, before, moment, given[-1], tokens - 1)
+        assert outcome.status == "finished"
+        assert not differing(frame, outcome.memory, moment), moment.instruction
+        kinds.add(type(moment.instruction))
+    assert len(kinds) >= 9
+
+
+def test_experts_are_refused_by_name():
+    given = prompt("mixtral", 2)
+    program, moments = recorded("mixtral", 2, 2, LEAN, given)
+    with pytest.raises(UnsupportedError, match="takes experts") as refusal:
+        for before, moment in locals_of(moments, lambda run: program.regions[0].runs[run].stream):
+            alone(program, before, moment, given[-1], 1)
+    assert "dense" in str(refusal.value)
+
+
+def _values():
+    """Of one core or more: a hidden state, two weights side by side, a cache, and what is made of them."""
+    hidden, feature, half = Dim("hidden", 12), Dim("feature", 10), DType.F16
+    rows = (Shard("hidden", 2),)
+    payload = (Dim("flat", 20),)
+
+    def weight(name):
+        held = Weights(name, (feature, hidden), layer=False)
+        return Value(name, (hidden, feature), half, rows, (), Kind.WEIGHT, weights=held)
+
+    return (
+        Value("hidden", (hidden,), DType.F32, rows, (), Kind.STATE),
+        Value("squares", (hidden,), DType.F32, rows),
+        Value("square", (), DType.F32),
+        weight("gate"),
+        weight("up"),
+        Value("payload", payload, half),
+        Value("gated", (feature,), half, view=View("payload")),
+        Value("upped", (feature,), half, view=View("payload", 10)),
+        Value("active", (feature,), DType.F32),
+        Value("keys", (feature, Dim(POSITION, 8)), half, (Shard(POSITION, 2, "cyclic"),), (), Kind.CACHE),
+        Value("scores", (Dim(POSITION, 8),), DType.F32, (Shard(POSITION, 2, "cyclic"),)),
+    )
+
+
+_INSTRUCTIONS = (
+    isa.Fill("n", "hidden", 0.5),
+    isa.Combine("n", "multiply", "squares", "hidden", "hidden"),
+    isa.Fold("n", "sum", "square", "squares"),
+    isa.Scale("n", "multiply_add", "square", "square", 0.1, 1e-5),
+    isa.Apply("n", "inverse_root", "square", "square"),
+    isa.Combine("n", "multiply", "hidden", "hidden", "square"),
+    isa.Product("n", "hidden", ("gate", "up"), ("gated", "upped"), ("feature",)),
+    isa.Apply("n", "silu", "active", "gated"),
+    isa.Combine("n", "multiply", "active", "active", "upped"),
+    isa.Append("n", "keys", "gated"),
+    isa.Product("n", "gated", ("keys",), ("scores",), (POSITION,)),
+    isa.Apply("n", "gelu_tanh", "active", "active", by="library"),
+)
+
+OPERATIONS = 52  # each is rounded up to whole cycles
+
+
+@pytest.mark.parametrize("rounding", [False, True])
+def test_a_stream_of_local_instructions_takes_what_the_clock_says(rounding):
+    wafer = wse3() if rounding else repriced(wse3(), {"vector_setup": 4, "straight_setup": 30, "loop_iteration": 7})
+    stream = Stream("locals", _values(), _INSTRUCTIONS)
+    region = Region("r", 0, Rect(0, 0, 1, 2), (Run(0),))
+    program = WaferProgram("m", "toy", "", "", Bounds(1, 8), (region,), (stream,), (), (), 1)
+    made = lower(program, 0, [0], token=0, position=6, wafer=wafer)
+    outcome = simulate(made.program, Hardware.of(wafer), memory=made.memory([{}]), threads=1)
+    path = critical_path(wafer, _INSTRUCTIONS, made.frames[0].shares, 1e9)
+    apart = outcome.cycles - path.cost.cycles
+    assert 0 <= apart < OPERATIONS if rounding else apart == 0
