@@ -187,6 +187,21 @@ def test_a_request_that_a_client_sends_again_is_counted_once(house: Installation
     assert after - before == Counter({"settled": 1})
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_may_run_one_request_at_once_sends_the_next_as_soon_as_it_has_ended(
+    house: Installation, server: Server, stream: bool
+) -> None:
+    drain(house, left=60)
+    house.accounts.limits.set(OPERATOR, "acme", {"concurrency": 1})
+    try:
+        with openai.OpenAI(base_url=server.v1, api_key=house.key(), max_retries=0) as client:
+            for _ in range(10):
+                answer = client.chat.completions.create(model=server.model, messages=ASK, max_tokens=2, stream=stream)
+                assert not stream or list(answer)
+    finally:
+        house.accounts.limits.set(OPERATOR, "acme", {"concurrency": None})
+
+
 def ends_of(house: Installation, org: str) -> Counter[str]:
     """How many requests of an organization ended in which way."""
     with house.accounts.database.read() as transaction:

@@ -7,7 +7,7 @@ longer than was foreseen goes into debt and is not cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _DEBT_MOST = 1 << 62  # units
 CAPACITY_MOST = 10**10  # times a day in milliseconds it fits a signed 64-bit integer
@@ -37,12 +37,12 @@ class Bucket:
         if now_ms <= self.updated_ms:
             return self
         level = min(self.capacity * self.window_ms, self.level + self.capacity * (now_ms - self.updated_ms))
-        return replace(self, level=level, updated_ms=now_ms)
+        return Bucket(self.capacity, self.window_ms, level, now_ms)
 
     def take(self, amount: int) -> Bucket:
         """After an amount was taken, whether it was there or not; a negative one is given back, up to full."""
         level = min(self.capacity * self.window_ms, self.level - amount * self.window_ms)
-        return replace(self, level=max(level, -_DEBT_MOST))
+        return Bucket(self.capacity, self.window_ms, max(level, -_DEBT_MOST), self.updated_ms)
 
     @property
     def left(self) -> int:

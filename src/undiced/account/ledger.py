@@ -155,10 +155,10 @@ class _Page:
             ask = _covered(ask, terms.longest(ask, purse.free))
         self._counters.see_room(ask)
         over = self._spending.reserve(ask, terms.worst(ask))
-        return replace(self.let_in(ask), over_budget=over)
+        return self.let_in(ask, over)
 
-    def let_in(self, ask: Ask) -> Ticket:
-        """Count a request, which nobody refuses any more, and make its row."""
+    def let_in(self, ask: Ask, over: tuple[str, ...] = ()) -> Ticket:
+        """Count a request, which nobody refuses any more, and make its row. `over`: budgets that are used up."""
         terms, purse = self._tariff.terms(ask), self._purses.of(ask.org_id)
         worst = terms.worst(ask)
         held, standings = self._counters.take(ask)
@@ -172,7 +172,7 @@ class _Page:
             | dict.fromkeys(("cached_tokens", "completion_tokens", "reasoning_tokens", "charge"), 0)
             | {"finish_reason": ""}
         )
-        return Ticket(ask.id, ask.max_tokens, standings)
+        return Ticket(ask.id, ask.max_tokens, standings, over)
 
     def top_up(self, more: TopUp) -> None:
         """Count further tokens of an answer that still runs."""

@@ -36,7 +36,11 @@ def masked(text: str) -> str:
 
 def new_id() -> str:
     """Twelve random base62 characters: 71 bits."""
-    return "".join(secrets.choice(_DIGITS) for _ in range(ID_CHARS))
+    number, pairs = secrets.randbelow(len(_DIGITS) ** ID_CHARS), list[str]()
+    while len(pairs) < ID_CHARS // 2:
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    return "".join(pairs)
 
 
 @dataclass(frozen=True, slots=True)
