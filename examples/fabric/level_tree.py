@@ -1,7 +1,7 @@
 """Sum by a tree of two levels in slices: chains inside of groups, a star of their roots, a root of its own per slice.
 
-A vector is cut into slices. Each slice has a tree of its own, whose roots are spread over the groups, so that slices use
-different links. Sums come to a root from both sides. A microthread per slice lets slices run beside each other.
+A vector is cut into slices. Each slice has a tree of its own, whose roots are spread over the groups, so that slices
+use different links. Sums come to a root from both sides. A microthread per slice lets slices run beside each other.
 """
 
 import numpy as np
@@ -79,7 +79,7 @@ def star(kernel, data, piece, members):
 
 def check(result):
     data = result.kernel.arrays["data"]
-    slices, group = data.shape[0], 4
+    slices = data.shape[0]
     after, before = result[data], result.before(data)
     sums = before.sum(axis=1)
     for piece in range(slices):

@@ -1,6 +1,6 @@
 """Matrix-vector product: y = A x. Every core has a tile of A; x comes down the columns, y adds up along the rows.
 
-The cores of the top row have the parts of x. Products are sums of columns: y += A[:, j] * x[j], a vector times an element.
+The cores of the top row have the parts of x. Products are sums of columns: y += A[:, j] * x[j], a vector by an element.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Sum by a star: every core sends its vector to the one at the west end, the nearest first.
 
-One color is enough. A router first lets its own core send, then the farther ones pass: its switch moves on when the last
-wavelet of its core has gone by. B wavelets of P cores take B (P - 1) + 5 cycles, set-ups apart.
+One color is enough. A router first lets its own core send, then the farther ones pass: its switch moves on when the
+last wavelet of its core has gone by. B wavelets of P cores take B (P - 1) + 6 cycles, set-ups apart.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Sum in two phases: chains inside of groups, then a chain over the cores that end up with the groups' sums.
 
-Groups of sqrt(P) cores make the longest way 2 sqrt(P) - 2 steps instead of P - 1. Each phase has two colors; those of the
-second pass over the cores between two roots.
+Groups of sqrt(P) cores make the longest way 2 sqrt(P) - 2 steps instead of P - 1. Each phase has two colors; those of
+the second pass over the cores between two roots.
 """
 
 import numpy as np
