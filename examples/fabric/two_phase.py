@@ -1,7 +1,7 @@
 """Sum in two phases: chains inside of groups, then a chain over the cores that end up with the groups' sums.
 
 Groups of sqrt(P) cores make the longest way 2 sqrt(P) - 2 steps instead of P - 1. Each phase has two colors; those of
-the second pass over the cores between two roots.
+the second pass over the cores between two roots. The root of the last group passes its group's sum on as it comes in.
 """
 
 import numpy as np
@@ -12,38 +12,43 @@ from undiced.fabric import CORE, EAST, WEST, Kernel, way
 def kernel(cores: int = 16, group: int = 4, wavelets: int = 64) -> Kernel:
     kernel = Kernel(cores, name="two_phase")
     data = kernel.array("data", wavelets)
-    for phase in chains(cores, group):
-        chain(kernel, data, *phase)
+    groups = [range(first, min(first + group, cores)) for first in range(0, cores, group)]
+    inside = chains(kernel, "groups", groups)
+    across = chains(kernel, "roots", [range(0, cores, group)])
+
+    # pe: what
+    for line in groups:
+        for at in range(1, len(line)):
+            with kernel.on(kernel[line[at]], "groups") as pe:
+                if at == len(line) - 1:
+                    pe.move(inside[at % 2], data)
+                else:
+                    pe.add(inside[at % 2], inside[1 - at % 2], data)
+    for at, line in enumerate(groups):
+        with kernel.on(kernel[line[0]], "roots") as pe:
+            if at == len(groups) - 1 and at > 0:
+                pe.add(across[at % 2], inside[1], data) if len(line) > 1 else pe.move(across[at % 2], data)
+                continue
+            if len(line) > 1:
+                pe.add(data, inside[1], data)
+            if at > 0:
+                pe.add(across[at % 2], across[1 - at % 2], data)
+            elif len(groups) > 1:
+                pe.add(data, across[1], data)
+
     kernel.scatter(data, np.random.default_rng(0).integers(-9, 9, (1, cores, wavelets)))
     return kernel
 
 
-def chains(cores, group):
-    """Each phase: its name, and its chains as places from the root on."""
-    yield "groups", [range(first, min(first + group, cores)) for first in range(0, cores, group)]
-    yield "roots", [range(0, cores, group)]
-
-
-def chain(kernel, data, name, lines):
+def chains(kernel, name, lines):
+    """layout: where. Members of each line send to the one before, on two colors that take turns."""
     colors = kernel.color(f"{name} even"), kernel.color(f"{name} odd")
-    for turn in 0, 1:  # members take turns on the two colors
-        senders = [line[at] for line in lines for at in range(1, len(line)) if at % 2 == turn]
-        receivers = [line[at - 1] for line in lines for at in range(1, len(line)) if at % 2 == turn]
-        between = [place for a, b in zip(receivers, senders, strict=True) for place in range(a + 1, b)]
-        kernel.paint(colors[turn], kernel[senders], way(CORE, to=WEST))
-        kernel.paint(colors[turn], kernel[between], way(EAST, to=WEST))
-        kernel.paint(colors[turn], kernel[receivers], way(EAST, to=CORE))
-
     for turn in 0, 1:
-        mine, other = colors[turn], colors[1 - turn]
-        inner = [line[at] for line in lines for at in range(1, len(line) - 1) if at % 2 == turn]
-        ends = [line[-1] for line in lines if len(line) > 1 and (len(line) - 1) % 2 == turn]
-        with kernel.on(kernel[inner], name) as pe:
-            pe.add(mine, other, data)
-        with kernel.on(kernel[ends], name) as pe:
-            pe.move(mine, data)
-    with kernel.on(kernel[[line[0] for line in lines if len(line) > 1]], name) as pe:
-        pe.add(data, colors[1], data)
+        pairs = [(line[at - 1], line[at]) for line in lines for at in range(1, len(line)) if at % 2 == turn]
+        kernel.paint(colors[turn], kernel[[sender for _, sender in pairs]], way(CORE, to=WEST))
+        kernel.paint(colors[turn], kernel[[at for a, b in pairs for at in range(a + 1, b)]], way(EAST, to=WEST))
+        kernel.paint(colors[turn], kernel[[receiver for receiver, _ in pairs]], way(EAST, to=CORE))
+    return colors
 
 
 def check(result):

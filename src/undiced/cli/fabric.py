@@ -5,7 +5,6 @@ What is printed as cycles is simulated; the speed beside it is this machine's.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +53,7 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of skew and jitter.")] = 0,
     clock: Annotated[float | None, typer.Option(min=1e-3, max=100, help="GHz.", show_default="the machine's")] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; all by default.")
+        int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=(1 << 32) - 2, help="Cycles after which to give up.")] = 1 << 31,
     as_json: Json = False,
@@ -84,17 +83,17 @@ def run(
             progress=lambda cycle: bar.share(0.0, f"Simulating {kernel.name}, cycle {cycle:,}"),
         )
     if not as_json:
-        _show(result, _hertz(result, clock), threads)
+        _show(result, _hertz(result, clock))
     passed = checked(module, file, result)
     if passed is False:
         raise KernelError(f"check() of {file} is not content.", remedy="The results are wrong, or the check is.")
     if as_json:
-        emit({"file": str(file), **_found(result, _hertz(result, clock), threads), "check": passed and "passed"})
+        emit({"file": str(file), **_found(result, _hertz(result, clock)), "check": passed and "passed"})
     else:
         _say("check", "passed" if passed else "none: the file has no check()")
 
 
-def _found(result: Result, clock_hz: float, threads: int | None) -> dict[str, object]:
+def _found(result: Result, clock_hz: float) -> dict[str, object]:
     """What scripts read."""
     outcome, kernel = result.outcome, result.kernel
     cores = kernel.width * kernel.height
@@ -115,15 +114,14 @@ def _found(result: Result, clock_hz: float, threads: int | None) -> dict[str, ob
         "memory_bytes_per_core": kernel.memory_bytes,
         "steps": [{"name": name, "start": start, "end": end} for name, (start, end) in _spans(result).items()],
         "simulation_s": round(outcome.seconds, 6),
-        "simulation_threads": threads or os.cpu_count() or 1,
         "simulated_active_pe_cycles_per_s": outcome.active / seconds,
         "simulated_pe_cycles_per_s": outcome.cycles * cores / seconds,
         "simulated_wavelet_hops_per_s": outcome.hops / seconds,
     }
 
 
-def _show(result: Result, clock_hz: float, threads: int | None) -> None:
-    found = _found(result, clock_hz, threads)
+def _show(result: Result, clock_hz: float) -> None:
+    found = _found(result, clock_hz)
     rate = f"{result.link_rate:.4g} wavelets per cycle and link"
     typer.echo(
         printable(f"{found['kernel']} on {found['columns']} x {found['rows']} cores of {result.machine}, {rate}")

@@ -26,13 +26,4 @@ MISSING: tuple[MissingRow, ...] = (
     MissingRow("PF-256", "prefill of 8,192 tokens, chunk 256", "1,101,615,635 cycles", _PREFILL),
     MissingRow("PF-256r", "the same with 24 of 32 chunks there", "604,117,559 cycles", _PREFILL),
     MissingRow("SR-P", "bytes of a prefill core, chunk 512, 768", "45,078, 47,846 bytes", _PREFILL),
-    MissingRow(
-        "ST",
-        "fp32 stencil, tiles of 1 x 1 to 86 x 14",
-        "125 to 7,741 cycles",
-        "needs a program of stencils, which no model has",
-    ),
-    MissingRow(
-        "V10", "vertical copy, naive reduce", "35, 32; 3,920, 3,090 cycles", "needs a description of the kernels"
-    ),
 )

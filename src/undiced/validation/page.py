@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from undiced.validation.claims import Claims
 from undiced.validation.outcome import Outcome
-from undiced.validation.table import Cells, ablation_table, claim_table, kept_line, missing_table, row_table
+from undiced.validation.table import (
+    Cells,
+    ablation_table,
+    claim_table,
+    fabric_table,
+    kept_line,
+    missing_table,
+    row_table,
+)
 
 _INTRO = """# Validation of the wafer simulator
 
@@ -15,6 +23,11 @@ fitted on the calibration rows alone. `undiced validate --calibrate` prints what
 Parameters that no row determines are assumed, with a range. Open rows are never fitted on.
 """
 _MISSING_INTRO = """Published rows without a simulated value beside them, and what is missing to replay them."""
+_FABRIC_INTRO = """Published points of collectives beside what the fabric simulator finds, wavelet by wavelet,
+for kernels written by hand ([fabric.md](fabric.md)); cycles. Nothing of it is fitted: wires and elements alone, and
+with the machine's set-ups where kernels were run whole. `[NOWR]` are formulas of a model of lines that was measured on
+WSE-2; V10 and ST are points of the vendor's simulator. There and in the formulas a link passes one wavelet per cycle,
+in the measured points 8 in 9."""
 _CLAIMS_INTRO = """`undiced validate --claims`: every assumed parameter is drawn over its whole range at once, what is
 fitted is fitted again under each draw, and only draws under which the calibration rows are met within their noise are
 kept. Printed are the value under the presets' parameters, and 5 %, 50 % and 95 % of the samples. Programs are those
@@ -37,6 +50,7 @@ def whole_page(outcomes: list[Outcome], found: Claims) -> str:
             _INTRO,
             _section("Calibration rows", "", row_table(calibration)),
             _section("Open rows", "", row_table(others)),
+            _section("The fabric, wavelet by wavelet", _FABRIC_INTRO, fabric_table()),
             _section("Not replayed yet", _MISSING_INTRO, missing_table()),
             _section("Claims of the undiced mapping", f"{_CLAIMS_INTRO}\n\n{kept_line(found)}.", claim_table(found)),
             _section("From the baseline to undiced, one step at a time", _ABLATION_INTRO, ablation_table(found)),

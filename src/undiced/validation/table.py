@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from undiced.validation.calibration import Fit
 from undiced.validation.claims import Claims
+from undiced.validation.fabric_rows import FABRIC_ROWS
 from undiced.validation.joint import assumed
 from undiced.validation.missing import MISSING
 from undiced.validation.outcome import Outcome
@@ -39,6 +40,21 @@ def row_table(outcomes: list[Outcome]) -> list[Cells]:
 def missing_table() -> list[Cells]:
     """What can't be replayed yet."""
     return [("id", "what", "published", "why not"), *((r.id, r.what, r.published, r.needs) for r in MISSING)]
+
+
+def fabric_table() -> list[Cells]:
+    """Points of the fabric beside kernels by hand."""
+
+    def cycles(value: int | None) -> str:
+        return "-" if value is None else f"{value:,}"
+
+    lines: list[Cells] = [
+        ("id", "what", "machine", "published", "wires and elements", "with set-ups", "the difference")
+    ]
+    for row in FABRIC_ROWS:
+        both = cycles(row.wires), cycles(row.whole)
+        lines.append((row.id, row.what, row.machine, f"{row.published:,.0f}", *both, row.why))
+    return lines
 
 
 def claim_table(found: Claims) -> list[Cells]:

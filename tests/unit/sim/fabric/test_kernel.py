@@ -179,7 +179,7 @@ def mixed_types(kernel: Kernel, data: Array) -> None:
 REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (off_mesh, "Column 3 lies off a mesh of 3 x 1 cores. Columns are 0 to 2, or -3 to -1 counted from the end."),
     (off_mesh_row, "Row -2 lies off a mesh of 3 x 1 cores."),
-    (painted_twice, "Router (1, 0) is painted twice with color red: as one of [0:2, 0] and of [1:3, 0]."),
+    (painted_twice, "Router (1, 0) is painted twice with color red, now as one of [1:3, 0]."),
     (no_target, "A way of color red at cores [0, 0] goes from CORE to nowhere."),
     (five_positions, "Color red was given 5 switch positions at cores [0, 0]. A router has 1 to 4."),
     (off_the_edge, "Color red leads off the mesh to the east of router (2, 0)."),

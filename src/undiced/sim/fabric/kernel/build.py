@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from undiced.core.errors import KernelError
 from undiced.machine.fabric import fabric
 from undiced.machine.wafer import Wafer
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.kernel.cores import Cores
+from undiced.sim.fabric.kernel.cores import Area, Cores
 from undiced.sim.fabric.kernel.costs import Costs
 from undiced.sim.fabric.kernel.kernel import Block, Kernel
 from undiced.sim.fabric.kernel.layout import CORE, check
@@ -47,7 +48,7 @@ def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate
     _fits(kernel, wafer)
     check(kernel.paints, kernel.width, kernel.height)
     _painted(kernel)
-    inputs, outputs = _queues(wafer)
+    inputs, outputs = _queues(wafer, kernel)
     inputs.assign((color, block.cores) for block in kernel.blocks for color in heard(block.statements))
     outputs.assign((color, block.cores) for block in kernel.blocks for color in sent(block.statements))
     hardware = Hardware.of(wafer, link_rate=link_rate)
@@ -55,7 +56,7 @@ def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate
     lowering = Lowering(costs, inputs, outputs)
     binder = _Binder(kernel, outputs, costs.bind()) if hardware.bound and outputs.shared else None
     sections = []
-    for step, blocks in _steps(kernel.blocks):
+    for step, blocks in _steps(kernel):
         made = tuple(
             (block.cores.role, (*(binder.before(block) if binder else ()), *lowering.block(block.statements)))
             for block in blocks
@@ -96,30 +97,29 @@ def _fits(kernel: Kernel, wafer: Wafer) -> None:
 
 def _painted(kernel: Kernel) -> None:
     """See that every color that a core hears or sends goes to or comes from it."""
-    for color in kernel.colors:
-        ends = {way: np.zeros((kernel.height, kernel.width), bool) for way in ("sends", "hears")}
-        for paint in (each for each in kernel.paints if each.color == color):
-            at = np.ix_(paint.cores.y, paint.cores.x)
-            ends["sends"][at] = any(CORE in way.sources for way in paint.switch.ways)
-            ends["hears"][at] = any(CORE in way.targets for way in paint.switch.ways)
-        for block in kernel.blocks:
-            for what, colors in (("sends", sent(block.statements)), ("hears", heard(block.statements))):
-                if color in colors:
-                    _reaches(color, block, what, ends[what])
+    sends, hears = _ends(kernel, "sources"), _ends(kernel, "targets")
+    for block in kernel.blocks:
+        for what, ends, colors in (("sends", sends, sent(block.statements)), ("hears", hears, heard(block.statements))):
+            for color in dict.fromkeys(colors):
+                at = ends[color].without(block.cores)
+                if at is not None:
+                    way = "way(CORE, to=...)" if what == "sends" else "way(..., to=CORE)"
+                    raise KernelError(
+                        f"Core {at} {what} color {color} in step {block.step}, and its router has no way for that.",
+                        remedy=f"Paint {color} there with a {way}.",
+                    )
 
 
-def _reaches(color: Color, block: Block, what: str, there: NDArray[np.bool_]) -> None:
-    missing = np.argwhere(~there[np.ix_(block.cores.y, block.cores.x)])
-    if len(missing):
-        at = block.cores.x[missing[0][1]], block.cores.y[missing[0][0]]
-        way = "way(CORE, to=...)" if what == "sends" else "way(..., to=CORE)"
-        raise KernelError(
-            f"Core {at} {what} color {color} in step {block.step}, and its router has no way for that.",
-            remedy=f"Paint {color} there with a {way}.",
-        )
+def _ends(kernel: Kernel, side: Literal["sources", "targets"]) -> dict[Color, Area]:
+    """Of each color, the cores that some way of it comes from, or goes to."""
+    out = {color: Area(kernel.width, kernel.height) for color in kernel.colors}
+    for paint in kernel.paints:
+        if any(CORE in getattr(way, side) for way in paint.switch.ways):
+            out[paint.color].add(paint.cores)
+    return out
 
 
-def _queues(wafer: Wafer) -> tuple[Queues, Queues]:
+def _queues(wafer: Wafer, kernel: Kernel) -> tuple[Queues, Queues]:
     """Input and output queues of a core: those that the host's copy routines take come last."""
     free = fabric(wafer)
 
@@ -127,24 +127,26 @@ def _queues(wafer: Wafer) -> tuple[Queues, Queues]:
         there = (n for n in range(_QUEUES) if getattr(wafer.queues, f"{way}_{n}_words").value > 0)
         return (*first, *(n for n in there if n not in first))
 
-    return Queues(numbers("input", free.inputs)), Queues(numbers("output", free.outputs))
+    size = kernel.width, kernel.height
+    return Queues(numbers("input", free.inputs), *size), Queues(numbers("output", free.outputs), *size)
 
 
-def _steps(blocks: list[Block]) -> list[tuple[str, list[Block]]]:
+def _steps(kernel: Kernel) -> list[tuple[str, list[Block]]]:
     """Blocks of one name and of different cores are one section, where no core has another block between them."""
-    sections: list[tuple[str, list[Block]]] = []
-    for block in blocks:
-        home: list[Block] | None = None
-        for step, gathered in reversed(sections):
-            if any(block.cores.meets(other.cores) for other in gathered):
+    sections: list[tuple[str, list[Block], Area]] = []
+    for block in kernel.blocks:
+        home: tuple[str, list[Block], Area] | None = None
+        for section in reversed(sections):
+            if section[2].meets(block.cores):
                 break
-            if step == block.step:
-                home = gathered
+            if section[0] == block.step:
+                home = section
         if home is None:
-            sections.append((block.step, [block]))
-        else:
-            home.append(block)
-    return sections
+            home = block.step, [], Area(kernel.width, kernel.height)
+            sections.append(home)
+        home[1].append(block)
+        home[2].add(block.cores)
+    return [(step, blocks) for step, blocks, _ in sections]
 
 
 class _Binder:
@@ -171,8 +173,8 @@ class _Binder:
                     f"queue for both.",
                     remedy="Write two blocks, so that the queue is bound anew between them, or use fewer colors.",
                 )
-            bound = self._bound[queue][np.ix_(block.cores.y, block.cores.x)]
+            bound = self._bound[queue][block.cores.at]
             if ((bound >= 0) & (bound != color.number)).any():
                 out.append(Bind(queue, color.number, self._cycles))
-            self._bound[queue][np.ix_(block.cores.y, block.cores.x)] = color.number
+            self._bound[queue][block.cores.at] = color.number
         return out

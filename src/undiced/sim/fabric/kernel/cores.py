@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undiced.core.errors import KernelError
 from undiced.sim.fabric.roles import Places, Role, progressions
@@ -41,10 +42,35 @@ class Cores:
         """The same for a fabric program."""
         return Role(progressions(list(self.x)), progressions(list(self.y)))
 
-    def meets(self, other: Cores) -> tuple[int, int] | None:
-        """The first core that both have, if there is one."""
-        columns, rows = set(self.x) & set(other.x), set(self.y) & set(other.y)
-        return (min(columns), min(rows)) if columns and rows else None
+    @property
+    def at(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Subscripts of an array [height, width]."""
+        return np.array(self.y, np.intp)[:, None], np.array(self.x, np.intp)[None, :]
+
+
+class Area:
+    """Cores of a mesh as they are gathered from several sets."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._there = np.zeros((height, width), bool)
+
+    def add(self, cores: Cores) -> None:
+        """These belong to it, too."""
+        self._there[cores.at] = True
+
+    def meets(self, cores: Cores) -> tuple[int, int] | None:
+        """The first of these that belongs to it."""
+        found = np.argwhere(self._there[cores.at])
+        return (cores.x[found[0][1]], cores.y[found[0][0]]) if len(found) else None
+
+    def overlaps(self, other: Area) -> bool:
+        """Whether a core belongs to both."""
+        return bool((self._there & other._there).any())
+
+    def without(self, cores: Cores) -> tuple[int, int] | None:
+        """The first of these that does not belong to it."""
+        found = np.argwhere(~self._there[cores.at])
+        return (cores.x[found[0][1]], cores.y[found[0][0]]) if len(found) else None
 
 
 def chosen(index: Index | tuple[Index, Index], width: int, height: int) -> Cores:

@@ -19,7 +19,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.kernel.array import BYTES, Array, f32, whole
 from undiced.sim.fabric.kernel.code import Code
-from undiced.sim.fabric.kernel.cores import Cores, Index, chosen
+from undiced.sim.fabric.kernel.cores import Area, Cores, Index, chosen
 from undiced.sim.fabric.kernel.layout import Painted, painted
 from undiced.sim.fabric.kernel.memory import ALIGN_BYTES, start
 from undiced.sim.fabric.kernel.operation import Color, Statement
@@ -27,6 +27,7 @@ from undiced.sim.fabric.kernel.result import Result
 from undiced.sim.fabric.routes import Way
 
 _SIDE_MAX = 4096
+_ALONE_MAX = 1 << 14  # cores that one thread simulates sooner than several, which meet every cycle
 _RULES = "docs/fabric.md lists the rules of kernels."
 
 
@@ -53,6 +54,7 @@ class Kernel:
         self.paints: list[Painted] = []
         self.blocks: list[Block] = []
         self.given: list[tuple[Array, Cores, NDArray[np.generic]]] = []
+        self._painted: dict[Color, Area] = {}
         self._bytes = 0
         self._loops = count()
 
@@ -96,7 +98,8 @@ class Kernel:
         Raises:
             KernelError: more ways than a switch has, or a router that has this color already.
         """
-        self.paints.append(painted(cores, color, ways, ring, self.paints))
+        before = self._painted.setdefault(color, Area(self.width, self.height))
+        self.paints.append(painted(cores, color, ways, ring, before))
 
     @contextmanager
     def on(self, cores: Cores, step: str = "main") -> Iterator[Code]:
@@ -143,11 +146,14 @@ class Kernel:
     ) -> Result:
         """Simulate it, cycle by cycle.
 
-        machine: whose core, links and queues it gets: wse1, wse2, wse3, toy-8x8, a .toml file. link_rate: wavelets per
-        cycle instead of the machine's. setup: cycles of every operation's set-up instead of the machine's; software of
-        tasks and loops is then free. skew: cores start up to so many cycles late; jitter: set-ups take up to so
-        many more; seed: which. threads: of this host. limit: cycles after which it is given up. progress:
-        is told the cycle now and then.
+        Args:
+            machine: whose core, links and queues it gets: wse1, wse2, wse3, toy-8x8, a .toml file.
+            link_rate: wavelets per cycle, instead of the machine's.
+            setup: cycles of every operation's set-up, instead of the machine's; software of loops and tasks is then free.
+            skew: cores start up to so many cycles late. jitter: set-ups take up to so many more. seed: of both.
+            threads: of this host; 0 for as many as help.
+            limit: cycles after which it is given up.
+            progress: is told the cycle now and then.
 
         Raises:
             KernelError: it breaks a rule, does not fit the machine, or does not end.
@@ -164,7 +170,7 @@ class Kernel:
                 made.program,
                 made.hardware,
                 memory=made.memory,
-                threads=threads,
+                threads=threads or int(self.width * self.height <= _ALONE_MAX),
                 limit=limit,
                 skew=skew,
                 jitter=jitter,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from undiced.core.errors import KernelError
-from undiced.sim.fabric.kernel.cores import Cores
+from undiced.sim.fabric.kernel.cores import Area, Cores
 from undiced.sim.fabric.kernel.operation import Color
 from undiced.sim.fabric.routes import OPPOSITE, POSITIONS_MAX, STEP, Port, Switch, Way
 
@@ -29,8 +29,8 @@ class Painted:
     switch: Switch
 
 
-def painted(cores: Cores, color: Color, ways: tuple[Way, ...], ring: bool, before: list[Painted]) -> Painted:
-    """A new paint beside those before.
+def painted(cores: Cores, color: Color, ways: tuple[Way, ...], ring: bool, before: Area) -> Painted:
+    """A new paint. `before`: routers that have this color.
 
     Raises:
         KernelError: no ways or too many, a way without an end, or cores that have this color already.
@@ -46,12 +46,12 @@ def painted(cores: Cores, color: Color, ways: tuple[Way, ...], ring: bool, befor
                 f"A way of color {color} at cores {cores} goes from {_ports(each.sources)} to {_ports(each.targets)}.",
                 remedy="Name at least one port to come from, and each port to go to once: way(EAST, to=CORE).",
             )
-    for other in before:
-        if other.color == color and (met := cores.meets(other.cores)):
-            raise KernelError(
-                f"Router {met} is painted twice with color {color}: as one of {other.cores} and of {cores}.",
-                remedy="A router has one switch of a color: give all its ways at once, or take another color.",
-            )
+    if met := before.meets(cores):
+        raise KernelError(
+            f"Router {met} is painted twice with color {color}, now as one of {cores}.",
+            remedy="A router has one switch of a color: give all its ways at once, or take another color.",
+        )
+    before.add(cores)
     return Painted(cores, color, Switch(ways, ring))
 
 
@@ -66,7 +66,7 @@ def check(paints: list[Painted], width: int, height: int) -> None:
         takes = {port: np.zeros((height, width), bool) for port in Port}
         for paint in of_color:
             for port in {port for each in paint.switch.ways for port in each.sources}:
-                takes[port][np.ix_(paint.cores.y, paint.cores.x)] = True
+                takes[port][paint.cores.at] = True
         for paint in of_color:
             for port in {port for each in paint.switch.ways for port in each.targets} - {CORE}:
                 _leads(paint, port, takes[OPPOSITE[port]])

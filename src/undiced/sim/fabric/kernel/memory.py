@@ -17,7 +17,7 @@ def start(
     """Memory before the first cycle: zero, but for what is given."""
     memory = np.zeros((height, width, max(ALIGN_BYTES, size_bytes)), np.uint8)
     for array, cores, values in given:
-        values_of(memory, array)[np.ix_(cores.y, cores.x)] = values
+        values_of(memory, array)[cores.at] = values
     return memory
 
 

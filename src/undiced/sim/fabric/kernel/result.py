@@ -48,7 +48,7 @@ class Result:
 
     def gather(self, array: Array, cores: Cores) -> NDArray[np.generic]:
         """An array of some cores, [rows, columns, ...]; a number for a column or a row drops that axis."""
-        found = self[array][np.ix_(cores.y, cores.x)]
+        found = self[array][cores.at]
         one_column, one_row = cores.single
         if one_column:
             found = found[:, 0]
