@@ -1,13 +1,19 @@
-"""The page of `undiced map` in a browser: tabs, sorting, marking, widths, contrast, and no request to anywhere."""
+"""The page of `undiced map` in a browser: tabs, sorting, marking, widths, contrast, the token's way as time passes, and
+no request to anywhere.
+"""
 
 from __future__ import annotations
 
+import statistics
+import time
 from pathlib import Path
 
 import pytest
 from chromium import Chromium
 from support.atlases import mapped
 
+from undiced.sim.atlas.atlas import Atlas
+from undiced.sim.atlas.journey import Turn
 from undiced.sim.views.page import page
 from undiced.sim.views.picture import VIEWS
 
@@ -99,3 +105,169 @@ def test_letters_stay_within_their_regions_as_the_browser_measures_them(browser:
               || word.bottom > box.bottom + 1).map(([word]) => word);
         }})""")
         assert outside == [], show
+
+
+REGIONAL = [show for show, view in VIEWS.items() if view.regional]
+FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+@pytest.fixture(scope="module")
+def wafers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a model on several wafers."""
+    path = tmp_path_factory.mktemp("map") / "wafers.html"
+    path.write_text(page(mapped("several wafers"), "layers"))
+    return path
+
+
+def at(browser: Chromium, file: Path, show: str, cycle: float) -> None:
+    """Open a page at a view and a moment."""
+    browser.open("about:blank")
+    browser.open(f"{file.as_uri()}#{show}&cycle={cycle:.0f}")
+    browser.run(FRAME)
+
+
+def happening(browser: Chromium) -> str:
+    return str(browser.run("document.querySelector('#happens').innerText"))
+
+
+def running(atlas: Atlas, cycle: float) -> Turn:
+    return next(turn for turn in atlas.turns if turn.start <= cycle < turn.end)
+
+
+def painted(browser: Chromium) -> list[list[int]]:
+    """Of every place: how many pixels of it the overlay has painted, and how many there are."""
+    return list(
+        browser.run("""(() => {
+      const [canvas, film] = [document.querySelector('.overlay'), JSON.parse(document.querySelector('#film').text)];
+      const matrix = canvas.parentNode.querySelector('svg').getScreenCTM(), box = canvas.getBoundingClientRect();
+      const context = canvas.getContext('2d'), ratio = canvas.width / box.width;
+      return film.places.map(({ box: [x, y, width, height] }) => {
+        const [left, top] = [matrix.a * x + matrix.e - box.left, matrix.d * y + matrix.f - box.top];
+        const size = [matrix.a * width, matrix.d * height].map((side) => Math.max(Math.round(side * ratio), 1));
+        const { data } = context.getImageData(Math.round(left * ratio), Math.round(top * ratio), ...size);
+        return [data.filter((value, at) => at % 4 === 3 && value > 0).length, data.length / 4];
+      });
+    })()""")
+    )
+
+
+@pytest.mark.parametrize("show", REGIONAL)
+def test_the_region_under_the_slider_is_lit_and_told(browser: Chromium, wafers: Path, show: str) -> None:
+    found = mapped("several wafers")
+    for share in (0.1, 0.5, 0.9):
+        cycle = share * found.timing.token_cycles
+        at(browser, wafers, show, cycle)
+        turn = running(found, cycle)
+        shares = [lit / whole for lit, whole in painted(browser)]
+        assert shares.index(max(shares)) == turn.place, (show, cycle)
+        told = happening(browser)
+        assert f"Region {found.places[turn.place].name}" in told and f"layer {turn.layer}: {turn.role}" in told
+        for deed in found.deeds[turn.stream]:
+            if deed.start <= cycle - turn.start < deed.end:
+                assert str(deed.who) in told and deed.node in told
+    assert [said for said in browser.complaints() if "getImageData" not in said] == []
+
+
+def test_the_slider_the_time_line_and_keys_move_the_moment(browser: Chromium, file: Path) -> None:
+    found = mapped("one wafer")
+    at(browser, file, "layers", 0)
+    cycle = "Number(document.querySelector('#slider').value)"
+    browser.run("(s => { s.value = 100000; s.dispatchEvent(new Event('input')) })(document.querySelector('#slider'))")
+    browser.run(FRAME)
+    assert "cycle 100,000 of" in browser.run("document.querySelector('#now').textContent")
+    box = browser.run("(b => [b.left, b.top, b.width])(document.querySelector('#whole').getBoundingClientRect())")
+    thumb = 96 + 8  # where the time line begins, as the slider does
+    for kind in ("mousePressed", "mouseReleased"):
+        x = box[0] + thumb + (box[2] - thumb - 8) / 2
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=box[1] + 10, button="left", clickCount=1)
+    browser.run(FRAME)
+    assert browser.run(cycle) == pytest.approx(found.timing.token_cycles / 2, rel=0.01)
+    assert f"cycle={browser.run(f'Math.round({cycle})')}" in browser.run("location.hash")
+    before = browser.run(cycle)
+    browser.run("document.body.focus(), document.activeElement.blur()")
+    browser.key("ArrowRight", 39)
+    browser.run(FRAME)
+    turn, after = running(found, before), browser.run(cycle)
+    edges = [turn.end, *(turn.start + e for deed in found.deeds[turn.stream] for e in (deed.start, deed.end))]
+    assert before < after and min(abs(after - edge) for edge in edges) < 1
+    browser.key("ArrowLeft", 37)
+    browser.run(FRAME)
+    assert browser.run(cycle) < after
+    for name, code, wanted in (("End", 35, found.timing.token_cycles), ("Home", 36, 0)):
+        browser.key(name, code)
+        browser.run(FRAME)
+        assert browser.run(cycle) == pytest.approx(wanted, abs=1)
+    browser.key("3", 51)
+    assert browser.run(SEEN) == ["view-sram"]
+
+
+def test_a_token_plays_and_pauses_and_frames_are_short(browser: Chromium, wafers: Path) -> None:
+    at(browser, wafers, "layers", 0)
+    browser.run("""(() => {
+      const real = requestAnimationFrame;
+      window.took = [];
+      window.requestAnimationFrame = (f) => real((now) => {
+        const start = performance.now();
+        f(now);
+        took.push(performance.now() - start);
+      });
+    })()""")
+    browser.key(" ", 32)
+    browser.until("took.length > 30")
+    assert browser.run("document.querySelector('#play').ariaLabel") == "Pause"
+    browser.key(" ", 32)
+    browser.run(FRAME)
+    stopped = browser.run("document.querySelector('#slider').value")
+    assert float(stopped) > 0 and statistics.median(browser.run("took")) < 16, "milliseconds"
+    time.sleep(0.1)
+    assert browser.run("document.querySelector('#slider').value") == stopped
+    assert browser.run("document.querySelector('#play').ariaLabel") == "Play"
+
+
+def test_the_tokens_wafer_is_followed(browser: Chromium, wafers: Path) -> None:
+    found = mapped("several wafers")
+    view = "document.querySelector('#view-layers svg').getAttribute('viewBox').split(' ').map(Number)"
+    at(browser, wafers, "layers", 0)
+    whole = browser.run(view)
+    assert not browser.run("document.querySelector('#follow').hidden")
+    browser.key("z", 90)
+    seen = []
+    for wafer in found.drawn:
+        turn = next(turn for turn in found.turns if found.places[turn.place].wafer == wafer)
+        browser.run(f"(s => {{ s.value = {turn.start + 1}; s.dispatchEvent(new Event('input')) }})(slider)")
+        browser.run(FRAME)
+        seen.append(browser.run(view))
+        left, top, width, height = browser.run(f"JSON.parse(film.text).places[{turn.place}].box")
+        assert seen[-1][0] <= left and left + width <= seen[-1][0] + seen[-1][2] < whole[2]
+        assert seen[-1][1] <= top and top + height <= seen[-1][1] + seen[-1][3] <= whole[3] + 30
+    assert len({tuple(each) for each in seen}) == len(found.drawn)
+    browser.key("z", 90)
+    browser.run(FRAME)
+    assert browser.run(view) == whole
+
+
+def test_pointing_at_a_region_tells_what_a_core_of_it_holds_and_does(browser: Chromium, file: Path) -> None:
+    at(browser, file, "layers", 0)
+    place = mapped("one wafer").places[5]
+    region = "document.querySelector('#view-layers .place[data-place=\"5\"]')"
+    browser.run(f"{region}.dispatchEvent(new PointerEvent('pointerover', {{ bubbles: true }}))")
+    browser.run(FRAME)
+    told = browser.run("document.querySelector('#region').innerText")
+    assert "; ".join(place.contents.lines) in told and f"{place.fill.used:,} of 49,152 bytes" in told
+    assert f"weights {place.fill.weights:,}" in told and "slowest stage" in told
+    assert f"A token takes {place.timed.cycles:,.0f} cycles here" in told
+    browser.run("document.body.dispatchEvent(new PointerEvent('pointerover', { bubbles: true }))")
+    browser.run(FRAME)
+    assert "Region 0" in browser.run("document.querySelector('#region').innerText"), "the token's again"
+
+
+def test_what_does_not_fit_is_stamped_above_everything(browser: Chromium, tmp_path: Path) -> None:
+    path = tmp_path / "wafer.html"
+    path.write_text(page(mapped("waferllm"), "time"))
+    browser.size(1280, 800)
+    at(browser, path, "time", 1000)
+    stamp = "document.querySelector('[role=alert]').getBoundingClientRect()"
+    drawing = "document.querySelector('#view-time .drawing').getBoundingClientRect()"
+    assert browser.run(f"0 < {stamp}.bottom && {stamp}.bottom < {drawing}.top")
+    assert "Does not fit" in browser.run("document.querySelector('[role=alert]').innerText")
+    assert browser.complaints() == []

@@ -30,6 +30,7 @@ SHOWN = [
     ("wafer.md", "$ undiced simulate llama-3.1-8b --machine wse2 --mapping waferllm --region 420x420 --groups 20 "
      "--context 4200 --layers 32"),
     ("wafer.md", "$ undiced map llama-3.3-70b -o wafer.html"),
+    ("wafer.md", "$ undiced trace llama-3.1-8b -o trace.json"),
     ("wafer.md", "$ undiced sweep llama-3.1-8b --wafers 1,2,4 --context 1k,4k,32k"),
     ("wafer.md", '$ undiced run smollm2-135m --machine toy-24x24 --prompt "The capital of France is" --tokens 24'),
     ("wafer.md", "$ undiced diff graph host --model smollm2-135m --tokens 6 --tolerance 0.02"),

@@ -35,7 +35,7 @@ from undiced.core.printable import printable
 if TYPE_CHECKING:
     from undiced.sim.atlas.atlas import Atlas
 
-_Show = Literal["layers", "time", "sram", "traffic", "timeline"]
+_Show = Literal["layers", "time", "sram", "traffic", "trees", "timeline"]
 _Theme = Literal["auto", "light", "dark"]
 _PAGE = ".html"
 _FORMS = (_PAGE, ".svg", ".png")

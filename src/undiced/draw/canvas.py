@@ -28,13 +28,14 @@ class Canvas:
     parts: list[str] = field(default_factory=list)
     dropped: int = 0
 
-    def rect(self, box: Box, paint: str, title: str = "") -> None:
+    def rect(self, box: Box, paint: str, title: str = "", *, radius: float = 0.0) -> None:
         """A filled rectangle, with words for whoever points at it."""
-        self.parts.append(f"<rect {_at(box)} {_fill(paint)}{_closed('rect', title)}")
+        self.parts.append(f"<rect {_at(box)}{_round(radius)} {_fill(paint)}{_closed('rect', title)}")
 
-    def frame(self, box: Box, paint: str, width: float = 1.0) -> None:
+    def frame(self, box: Box, paint: str, width: float = 1.0, *, radius: float = 0.0) -> None:
         """The outline of a rectangle, inside it."""
-        self.parts.append(f'<rect {_at(box.inset(width / 2))} {_stroke(paint)} stroke-width="{_n(width)}"/>')
+        place = f"{_at(box.inset(width / 2))}{_round(radius)}"
+        self.parts.append(f'<rect {place} {_stroke(paint)} stroke-width="{_n(width)}"/>')
 
     def line(
         self, points: Sequence[Point], paint: str, width: float = 1.0, *, dashed: bool = False, title: str = ""
@@ -70,6 +71,13 @@ class Canvas:
         """A filled circle."""
         attributes = f'cx="{_n(center[0])}" cy="{_n(center[1])}" r="{_n(radius)}"'
         self.parts.append(f"<circle {attributes} {_fill(paint)}{_closed('circle', title)}")
+
+    def strokes(self, segments: Iterable[tuple[Point, Point]], paint: str, width: float = 1.0) -> None:
+        """Many straight lines of one look; those of no length are dots."""
+        path = "".join(f"M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}" for (x0, y0), (x1, y1) in segments)
+        if path:
+            look = f'{_stroke(paint)} stroke-width="{_n(width)}" stroke-linecap="round"'
+            self.parts.append(f'<path d="{path}" {look}/>')
 
     def ring(self, center: Point, radius: float, paint: str, width: float = 2.0) -> None:
         """The outline of a circle."""
@@ -116,6 +124,13 @@ class Canvas:
         yield
         self.parts.append("</g>")
 
+    @contextmanager
+    def part(self, name: str, number: int) -> Iterator[None]:
+        """What a page may light up: the part of a name and number."""
+        self.parts.append(f'<g class="{name}" data-{name}="{number}">')
+        yield
+        self.parts.append("</g>")
+
     def document(self, theme: Theme = "auto") -> str:
         """A file of its own, on paper."""
         size = f'width="{_n(self.width)}" height="{_n(self.height)}"'
@@ -141,6 +156,10 @@ def _n(value: float) -> str:
 
 def _at(box: Box) -> str:
     return f'x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}"'
+
+
+def _round(radius: float) -> str:
+    return f' rx="{_n(radius)}"' if radius else ""
 
 
 def _fill(paint: str) -> str:

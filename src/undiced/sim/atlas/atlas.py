@@ -15,7 +15,7 @@ from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
 from undiced.sim.atlas.contents import Contents, contents
-from undiced.sim.atlas.deeds import Deed, deeds
+from undiced.sim.atlas.deeds import Deed, Who, covered, deeds
 from undiced.sim.atlas.fill import Fill, fills
 from undiced.sim.atlas.journey import HandOver, Span, Turn, hand_overs, journey, turns
 from undiced.sim.clock import RegionTime, Timing, stream_paths, time_step
@@ -117,6 +117,19 @@ class Atlas:
     def busy(self, number: int) -> float:
         """Of the initiation interval, what a place computes while the pipeline is full."""
         return self.places[number].timed.cycles / self.timing.initiation_interval_cycles
+
+    def spent(self, number: int, whose: tuple[Who, ...]) -> float:
+        """Of a token's cycles at a place, those in which somebody of `whose` is at work, overlaps counted once."""
+        return sum(covered(self.deeds[turn.stream], whose) for turn in self.turns if turn.place == number)
+
+    @property
+    def idle(self) -> float:
+        """Of all core-cycles that used wafers have in one token's time, those in which a core works on nothing of it.
+
+        What roots, owners and keepers alone do is left out.
+        """
+        worked = sum(self.spent(n, (Who.CORES,)) * place.rect.cores for n, place in enumerate(self.places))
+        return 1 - worked / (self.timing.token_cycles * len(self.drawn) * self.mesh[0] * self.mesh[1])
 
     @property
     def covered(self) -> float:

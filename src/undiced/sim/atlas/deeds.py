@@ -31,6 +31,9 @@ class Who(StrEnum):
     BETWEEN = "between regions"
 
 
+WIRES = (Who.SUMS, Who.CASTS, Who.BETWEEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """One instruction of a run, in cycles from the run's start.

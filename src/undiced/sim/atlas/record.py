@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from undiced.sim.atlas.atlas import Atlas, Place
+from undiced.program.wafer.tree import roots
+from undiced.sim.atlas.deeds import WIRES, Who
 from undiced.sim.atlas.fill import Fill
 
 _FILL = ("weights", "cache", "tables", "code", "scratch", "replayed", "needed", "free", "sram")
@@ -31,6 +33,17 @@ def record(atlas: Atlas) -> dict[str, object]:
         "cycles_per_token": timing.token_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
         "bottlenecks": atlas.bottlenecks,
+        "compiled_for_context": atlas.held,
+        "idle_core_cycles": atlas.idle,
+        "trees": [
+            {
+                "span": tree.span,
+                "slices": tree.slices,
+                "levels": [{"size": level.size, "star": level.star} for level in tree.levels],
+                "roots": roots(tree),
+            }
+            for tree in atlas.trees
+        ],
         "places": [_place(atlas, number, place) for number, place in enumerate(atlas.places)],
         "hand_overs": [
             {
@@ -75,6 +88,8 @@ def _place(atlas: Atlas, number: int, place: Place) -> dict[str, object]:
         "cycles": place.timed.cycles,
         "share_of_token": atlas.share(number),
         "busy_when_full": atlas.busy(number),
+        "cores_at_work_cycles": atlas.spent(number, (Who.CORES,)),
+        "wires_in_use_cycles": atlas.spent(number, WIRES),
         "cycles_by_kind": place.timed.cost.as_dict(),
         "longest_collective": {"node": node, "cycles": cycles},
         "sram_bytes": _fill(place.fill),

@@ -98,7 +98,8 @@ def _told(loads: Loads, cycles: int, found: Busiest) -> list[str]:
 def _block(loads: Loads, most: int) -> int:
     """Routers along a side of a cell, for at most so many cells."""
     height, width = loads.shape[:2]
-    return max(ceil(max(height, width) / most), 1)
+    height, width, *_ = loads.shape
+    return max(ceil(int(max(height, width)) / most), 1)
 
 
 def _box(loads: Loads, room: Box) -> Box:

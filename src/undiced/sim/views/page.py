@@ -1,9 +1,12 @@
-"""Page: all views of an atlas with their tables, as one file that needs no network. Its script only shows and sorts."""
+"""Page: all views of an atlas with their tables, and a token's way through them as time passes, as one file that needs
+no network. Its script moves, shows and sorts; every figure is the atlas's.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from functools import cache
 from html import escape
@@ -12,39 +15,84 @@ from pathlib import Path
 from undiced.core.printable import printable
 from undiced.draw.theme import Theme, style
 from undiced.sim.atlas.atlas import Atlas
-from undiced.sim.views.picture import VIEWS, Show, panel
+from undiced.sim.views.film import film
+from undiced.sim.views.picture import PANEL_TOP, VIEWS, Show, panel
+from undiced.sim.views.sheet import PAGE
 from undiced.sim.views.table import Cell, Column, Table
-from undiced.sim.views.words import assumptions, facts, heading, stamp
+from undiced.sim.views.trees import lens
+from undiced.sim.views.words import assumptions, figures, heading, notes, source, stamp
 
 _HERE = Path(__file__).parent
+_SCRIPTS = ("film", "player", "brush", "overlay", "strip", "cards", "zoom", "tabs")
 _OPTION = re.compile(r"--[\w-]+ \w+")
 _ROOT = (
     ":root{{--paper:{paper};--ink:{ink};--faint:{faint};--face:{face};--edge:{edge};--alarm:{alarm};"
     "color-scheme:light dark}}"
 )
+_KEYS = (
+    "Space plays and pauses. Arrows go from event to event, with Shift by a fiftieth of the token. + and - change "
+    "the speed, Home and End go to the ends, 1 to 6 choose a view, Z follows the token's wafer, Escape unmarks."
+)
+_DOCK = """<div class="dock">
+<div class="controls"><button id="play" aria-label="Play">&#9658;</button><span id="now" role="status"></span>
+<button id="slower" aria-label="Slower">&#8722;</button><button id="faster" aria-label="Faster">+</button>
+<span id="speed"></span><button id="follow" aria-pressed="false">Follow the token's wafer</button></div>
+<canvas id="whole" aria-hidden="true"></canvas>
+<input id="slider" type="range" min="0" max="1" value="0" step="any" aria-label="Moment of the token">
+<canvas id="near" aria-hidden="true"></canvas></div>"""
 
 
 def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
     """The page, with the view `first` in front."""
-    css, script = style(theme, _ROOT) + _asset("page.css"), _asset("page.js")
+    css = style(theme, _ROOT) + _asset("page.css")
+    script = '"use strict";\n{\n' + "\n".join(_asset(f"script/{name}.js") for name in _SCRIPTS) + "}\n"
     own = f"style-src '{_digest(css)}'; script-src '{_digest(script)}'"
     policy = f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
-    tabs = "".join(_tab(show, show == first) for show in VIEWS)
-    warning = f'<p class="stamp" role="alert">{_stamped(atlas)}</p>' if atlas.unfit is not None else ""
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{_words(heading(atlas))}</title>\n<style>{css}</style>\n</head>\n<body>",
-            f"<header><h1>{_words(heading(atlas))}</h1>{warning}",
-            *(f"<p>{_words(fact)}</p>" for fact in facts(atlas)),
-            f'</header>\n<div role="tablist" aria-label="Views">{tabs}</div>\n<main>',
+            _header(atlas),
+            "<noscript><p>The views follow each other below; the time line needs its script.</p></noscript>",
+            f'<div class="stage">\n<main>{_tabs(first)}',
             *(_panel(atlas, show) for show in VIEWS),
-            f"</main>\n<footer><p>{_words(assumptions(atlas))}</p></footer>",
+            f"</main>\n{_aside(atlas)}</div>\n{_DOCK}",
+            f"<footer><p>{_words(_KEYS)}</p><p>{_words(assumptions(atlas))}</p></footer>",
+            f'<script type="application/json" id="film">{_data(atlas)}</script>',
             f"<script>{script}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _header(atlas: Atlas) -> str:
+    warning = f'<p class="stamp" role="alert">{_stamped(atlas)}</p>' if atlas.unfit is not None else ""
+    told = "".join(f"<div><dd>{_words(figure)}</dd><dt>{_words(of)}</dt></div>" for figure, of in figures(atlas))
+    more = "".join(f'<p class="more">{_words(note)}</p>' for note in notes(atlas))
+    title = f"<h1>{_words(heading(atlas))}</h1><p>{_words(source(atlas))}</p>"
+    return f"<header><div>{title}</div><dl>{told}</dl></header>{warning}{more}"
+
+
+def _tabs(first: Show) -> str:
+    tabs = "".join(_tab(show, show == first) for show in VIEWS)
+    return f'<div role="tablist" aria-label="Views">{tabs}</div>'
+
+
+def _aside(atlas: Atlas) -> str:
+    """What happens, the trees of the region where it does, and what a region holds."""
+    lenses = "".join(
+        f'<div class="lens" data-places="{" ".join(map(str, places))}" hidden>'
+        f"{canvas.inline('trees of this region')}</div>"
+        for canvas, places in lens(atlas)
+    )
+    return f'<aside><div id="happens"></div>{lenses}<div id="region"></div></aside>'
+
+
+def _data(atlas: Atlas) -> str:
+    """As JSON that no markup can be in."""
+    text = json.dumps(film(atlas, PAGE, PANEL_TOP), separators=(",", ":"))
+    return printable(text).replace("<", "\\u003c")
 
 
 def _stamped(atlas: Atlas) -> str:
@@ -74,11 +122,11 @@ def _tab(show: Show, chosen: bool) -> str:
 def _panel(atlas: Atlas, show: Show) -> str:
     view = VIEWS[show]
     drawing = panel(atlas, show).inline(f"{view.name} of {heading(atlas)}")
+    wafers = " data-regional" if view.regional else ""
     return (
-        f'<section role="tabpanel" id="view-{show}" aria-labelledby="tab-{show}">'
+        f'<section role="tabpanel" id="view-{show}" aria-labelledby="tab-{show}"{wafers}>'
         f'<p class="note">{_words(view.note)}</p>'
-        f'<div class="both"><div class="drawing" tabindex="0">{drawing}</div>\n'
-        f"{_table(view.table(atlas))}</div></section>"
+        f'<div class="drawing" tabindex="0">{drawing}</div>\n{_table(view.table(atlas))}</section>'
     )
 
 

@@ -10,12 +10,13 @@ from typing import Literal
 from undiced.draw.canvas import Canvas
 from undiced.draw.lettering import shortened, text_width, wrapped
 from undiced.sim.atlas.atlas import Atlas
-from undiced.sim.views import layers, sram, time, timeline, traffic
-from undiced.sim.views.sheet import MARGIN, WIDTH, Sheet
+from undiced.sim.views import layers, sram, time, timeline, traffic, trees
+from undiced.sim.views.sheet import MARGIN, PAGE, PICTURE, WIDTH, Room, Sheet
 from undiced.sim.views.table import Table
 from undiced.sim.views.words import facts, heading, stamp
 
-Show = Literal["layers", "time", "sram", "traffic", "timeline"]
+Show = Literal["layers", "time", "sram", "traffic", "trees", "timeline"]
+PANEL_TOP = 4.0
 _SIZE, _LINE = 11.0, 15.0
 _PANEL_LEAST, _GROUPS_MOST = 560.0, 8
 _LIST_LEAST, _LIST_GAP, _CELL_GAP, _LIST_DOWN = 330.0, 24.0, 10.0, 12
@@ -29,13 +30,15 @@ class View:
     Attributes:
         draw: onto a canvas from a height on; returns the sheet of wafers, or where the drawing ends.
         key: the legend, likewise; returns where it ends.
+        regional: whether it draws wafers with their regions.
     """
 
     name: str
     note: str
-    draw: Callable[[Atlas, Canvas, float], Sheet | float]
+    draw: Callable[[Atlas, Canvas, Room, float], Sheet | float]
     key: Callable[[Atlas, Canvas, float], float]
     table: Callable[[Atlas], Table]
+    regional: bool = True
 
 
 VIEWS: dict[Show, View] = {
@@ -43,16 +46,17 @@ VIEWS: dict[Show, View] = {
     "time": View("time", time.NOTE, time.draw, time.key, time.table),
     "sram": View("SRAM", sram.NOTE, sram.draw, sram.key, sram.table),
     "traffic": View("traffic", traffic.NOTE, traffic.draw, traffic.key, traffic.table),
-    "timeline": View("time line", timeline.NOTE, timeline.draw, timeline.key, timeline.table),
+    "trees": View("trees", trees.NOTE, trees.draw, trees.key, trees.table, regional=False),
+    "timeline": View("time line", timeline.NOTE, timeline.draw, timeline.key, timeline.table, regional=False),
 }
 
 
 def panel(atlas: Atlas, show: Show) -> Canvas:
     """A view for a page that has words and tables around it."""
-    canvas, view = Canvas(WIDTH), VIEWS[show]
-    drawn = view.draw(atlas, canvas, 4.0)
+    canvas, view = Canvas(PAGE.width), VIEWS[show]
+    drawn = view.draw(atlas, canvas, PAGE, PANEL_TOP)
     if isinstance(drawn, Sheet):
-        canvas.width = min(max(drawn.right + MARGIN, _PANEL_LEAST), WIDTH)
+        canvas.width = min(max(drawn.right + MARGIN, _PANEL_LEAST), PAGE.width)
     canvas.height = view.key(atlas, canvas, (drawn.bottom if isinstance(drawn, Sheet) else drawn) + 8) + 8
     return canvas
 
@@ -62,7 +66,7 @@ def picture(atlas: Atlas, show: Show) -> Canvas:
     canvas, view = Canvas(WIDTH), VIEWS[show]
     y = _head(atlas, canvas, view)
     y = view.key(atlas, canvas, y + 6) + 4
-    drawn = view.draw(atlas, canvas, y)
+    drawn = view.draw(atlas, canvas, PICTURE, y)
     bottom = drawn.bottom if isinstance(drawn, Sheet) else drawn
     listed = view.table(atlas)
     if len(listed.rows) > _LISTED_MOST and not canvas.dropped:

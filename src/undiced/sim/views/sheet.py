@@ -12,9 +12,22 @@ from undiced.sim.atlas.atlas import Atlas, Place
 
 WIDTH = 1200.0  # of every picture: readable as it is on a small screen
 MARGIN = 24.0
+_RADIUS = 3.0  # of a wafer's corners
 _GAP, _CAPTION = 14.0, 18.0
 _HEIGHTS = ((1, 540.0), (12, 620.0))  # of all wafers, for so many of them
 _MOST = 860.0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a view may take, in pixels; without a height as much as so many wafers need."""
+
+    width: float
+    height: float | None = None
+
+
+PICTURE = Room(WIDTH)
+PAGE = Room(900.0, 470.0)  # of a page that has words, a time line and figures around it
 _EDGE = 0.75  # pixels that neighboring regions leave between them, on each side
 
 
@@ -27,21 +40,23 @@ class Sheet:
     """
 
     atlas: Atlas
+    room: Room
     order: dict[int, int]
     top: float
     columns: int
     scale: float
 
     @classmethod
-    def of(cls, atlas: Atlas, top: float) -> Sheet:
+    def of(cls, atlas: Atlas, room: Room, top: float) -> Sheet:
         """The grid in which wafers are largest."""
         order = {wafer: number for number, wafer in enumerate(atlas.drawn)}
-        room = next((height for most, height in _HEIGHTS if len(order) <= most), _MOST)
+        high = room.height or next((height for most, height in _HEIGHTS if len(order) <= most), _MOST)
         sizes = {
-            columns: _scale(atlas, columns, ceil(len(order) / columns), room) for columns in range(1, len(order) + 1)
+            columns: _scale(atlas, (columns, ceil(len(order) / columns)), (room.width, high))
+            for columns in range(1, len(order) + 1)
         }
         best = max(sizes, key=lambda columns: (round(sizes[columns], 6), -columns))
-        return cls(atlas, order, top, best, sizes[best])
+        return cls(atlas, room, order, top, best, sizes[best])
 
     @property
     def right(self) -> float:
@@ -80,15 +95,16 @@ class Sheet:
             chip = self.wafer(number)
             caption = next((w for w in (f"wafer {number}", f"{number}") if text_width(w, 11) <= chip.width), "")
             canvas.text((chip.x, chip.y - 5), caption, 11, "faint")
-            canvas.rect(chip, "face")
+            canvas.rect(Box(chip.x - 2, chip.y - 2, chip.width + 4, chip.height + 4), "face", radius=_RADIUS)
             for index, place in self.atlas.of_wafer(number):
                 yield index, place, self.region(place)
-            canvas.frame(Box(chip.x - 1, chip.y - 1, chip.width + 2, chip.height + 2), "edge")
+            around = Box(chip.x - 2.5, chip.y - 2.5, chip.width + 5, chip.height + 5)
+            canvas.frame(around, "edge", 0.8, radius=_RADIUS)
 
 
-def _scale(atlas: Atlas, columns: int, rows: int, room: float) -> float:
-    wide = (WIDTH - 2 * MARGIN) / columns - _GAP
-    high = room / rows - _GAP - _CAPTION
+def _scale(atlas: Atlas, grid: tuple[int, int], room: tuple[float, float]) -> float:
+    wide = (room[0] - 2 * MARGIN) / grid[0] - _GAP
+    high = room[1] / grid[1] - _GAP - _CAPTION
     return max(min(wide / atlas.mesh[0], high / atlas.mesh[1]), 1e-4)
 
 

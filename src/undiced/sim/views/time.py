@@ -8,7 +8,8 @@ from undiced.draw.legend import legend, outlined, ramped
 from undiced.draw.lettering import alike
 from undiced.machine.cost import Cost
 from undiced.sim.atlas.atlas import Atlas
-from undiced.sim.views.sheet import MARGIN, Sheet, title
+from undiced.sim.atlas.deeds import WIRES, Who
+from undiced.sim.views.sheet import MARGIN, Room, Sheet, title
 from undiced.sim.views.table import Column, Table
 from undiced.sim.views.words import slowest
 
@@ -20,9 +21,9 @@ _WITHIN = 2.0  # pixels that the frame of the bottleneck takes of a region
 _KINDS = ("compute", "collective", "overhead", "hops", "io")
 
 
-def draw(atlas: Atlas, canvas: Canvas, top: float) -> Sheet:
+def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
     """Regions by their share of the slowest one's cycles."""
-    sheet, most = Sheet.of(atlas, top), atlas.timing.initiation_interval_cycles
+    sheet, most = Sheet.of(atlas, room, top), atlas.timing.initiation_interval_cycles
     told = [_labels(place.name, place.timed.cycles, atlas.share(n)) for n, place in enumerate(atlas.places)]
     boxes = [sheet.region(place).inset(_WITHIN) for place in atlas.places]
     level, sizes = alike(list(zip(told, boxes, strict=True)))
@@ -70,8 +71,8 @@ def table(atlas: Atlas) -> Table:
     """Cycles of every region, by what they are spent on."""
     columns = (
         Column("region"), Column("holds"), Column("cycles", ",.0f"), Column("of a token", ".1%"),
-        Column("busy when full", ".0%"), *(Column(kind, ",.0f") for kind in _KINDS), Column("longest collective"),
-        Column("its cycles", ",.0f"),
+        Column("busy when full", ".0%"), Column("cores at work", ".0%"), Column("wires in use", ".0%"),
+        *(Column(kind, ",.0f") for kind in _KINDS), Column("longest collective"), Column("its cycles", ",.0f"),
     )  # fmt: skip
     return Table(columns, tuple((number, _cells(atlas, number)) for number in range(len(atlas.places))), (0, 1, 2))
 
@@ -81,4 +82,6 @@ def _cells(atlas: Atlas, number: int) -> tuple[str | float, ...]:
     cost: Cost = place.timed.cost
     spent = (getattr(cost, kind) for kind in _KINDS)
     held = "; ".join(place.contents.lines)
-    return (place.name, held, cost.cycles, atlas.share(number), atlas.busy(number), *spent, *place.timed.hottest)
+    shares = (atlas.spent(number, whose) / max(cost.cycles, 1.0) for whose in ((Who.CORES,), WIRES))
+    shown = atlas.share(number), atlas.busy(number), *shares
+    return (place.name, held, cost.cycles, *shown, *spent, *place.timed.hottest)

@@ -12,7 +12,7 @@ from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.contents import Role
 from undiced.sim.atlas.journey import Span, busiest
 from undiced.sim.views.roles import PAINT
-from undiced.sim.views.sheet import MARGIN, WIDTH
+from undiced.sim.views.sheet import MARGIN, Room
 from undiced.sim.views.table import Cell, Column, Table
 
 NOTE = "One token from region to region. Every stretch is what a region does for it; rows are regions."
@@ -21,10 +21,10 @@ _NAMES, _AXIS, _SIZE = 108.0, 22.0, 10.5
 _TICKS = 8
 
 
-def draw(atlas: Atlas, canvas: Canvas, top: float) -> float:
+def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> float:
     """Rows of spans between an axis in cycles and one in seconds; returns where it ends."""
-    row = max(min(_HEIGHT / len(atlas.places), _ROW_MOST), _ROW_LEAST)
-    body = Box(MARGIN + _NAMES, top + _AXIS, WIDTH - 2 * MARGIN - _NAMES, row * len(atlas.places))
+    row = max(min((room.height or _HEIGHT) / len(atlas.places), _ROW_MOST), _ROW_LEAST)
+    body = Box(MARGIN + _NAMES, top + _AXIS, room.width - 2 * MARGIN - _NAMES, row * len(atlas.places))
     axis = Axis(0.0, max(atlas.timing.token_cycles, 1.0))
     _grid(atlas, canvas, body, axis)
     for number in _named(atlas, row):

@@ -10,11 +10,11 @@ from undiced.draw.legend import arrowed, legend
 from undiced.draw.lettering import Box, text_width
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.journey import HandOver
-from undiced.sim.views.sheet import MARGIN, Sheet, title
+from undiced.sim.views.sheet import MARGIN, Room, Sheet, title
 from undiced.sim.views.table import Column, Table
 
 NOTE = "A token's path. An arrow is a hand-over: what a region sends to the next, once a token."
-_SIZE, _SHORTEST = 10.0, 36.0
+_SIZE, _SHORTEST, _ASIDE = 10.0, 36.0, 22.0  # pixels of letters, of an arrow with words, that these keep from names
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ def _way(passed: HandOver) -> _Way:
     return _BACK if passed.returns else _OFF if passed.off_wafer else _WITHIN
 
 
-def draw(atlas: Atlas, canvas: Canvas, top: float) -> Sheet:
+def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
     """Regions in outline, and the arrows between their middles."""
-    sheet = Sheet.of(atlas, top)
+    sheet = Sheet.of(atlas, room, top)
     boxes = {}
     for number, place, box in sheet.wafers(canvas):
         boxes[number] = box
         with canvas.group(title(place), number):
             canvas.rect(box, "paper")
             canvas.frame(box, "edge")
-            corner = Box(box.x, box.y, min(box.width / 2 - 4, 72), min(box.height / 2, 17))
+            corner = Box(box.x, box.y, max(min(box.width / 2 - _ASIDE, 72), 0), min(box.height / 2, 17))
             canvas.label(corner, [(f"region {place.name}",), (place.name,)], "faint")
     for passed in atlas.hand_overs:
         points = _path(sheet, boxes[passed.source], boxes[passed.target], passed)

@@ -1,19 +1,26 @@
 """Pictures and pages show what the atlas holds: every region once, labels within them, nothing from anywhere else."""
 
+import json
 import re
+from fractions import Fraction
 from xml.etree import ElementTree
 
 import pytest
-from support.atlases import MADE, mapped
+from support.atlases import MADE, made, mapped
 
 from undiced.draw.lettering import text_width
+from undiced.sim.atlas.atlas import atlas
+from undiced.sim.atlas.deeds import WIRES, Who
+from undiced.sim.views.film import film
+from undiced.sim.views.layers import blocks, rows
 from undiced.sim.views.page import page
-from undiced.sim.views.picture import VIEWS, panel, picture
+from undiced.sim.views.picture import PANEL_TOP, VIEWS, panel, picture
+from undiced.sim.views.sheet import PAGE
 from undiced.sim.views.table import Column, Table
 
 EVERY = pytest.mark.parametrize("name", sorted(MADE))
 SVG = "{http://www.w3.org/2000/svg}"
-REGIONAL = ("layers", "time", "sram", "traffic")
+REGIONAL = [show for show, view in VIEWS.items() if view.regional]
 
 
 def drawn(name, show):
@@ -113,7 +120,10 @@ def test_names_out_of_files_are_words_and_nothing_more():
 
     evil = replace(mapped("waferengine"), model="<script>alert(1)</script>\x1b[31m", machine='"><img src=x>')
     text = page(evil, "layers")
-    assert text.count("<script") == 1 and "<img" not in text and "\x1b" not in text
+    assert text.count("<script") == 2 and "<img" not in text and "\x1b" not in text
+    odd = replace(mapped("waferengine").places[0], name="</script><b>")
+    text = page(replace(evil, places=(odd, *evil.places[1:])), "layers")
+    assert text.count("</script>") == 2 and "<b>" not in text and "\\u003c/script>" in text
     ElementTree.fromstring(picture(evil, "time").document())
 
 
@@ -132,3 +142,88 @@ def test_wafers_that_stay_empty_are_told_and_not_drawn():
         ElementTree.fromstring(picture(replace(mapped("one wafer"), wafers_given=3), "layers").document()).itertext()
     )
     assert "3 wafers given, 1 used: 2 stay empty" in words and "wafer 1" not in words
+
+
+@EVERY
+def test_rows_of_layers_cover_every_block_once_and_in_order(name):
+    found, ends = mapped(name), {}
+    for place in rows(found):
+        for each in place:
+            for cell in each.cells:
+                number = blocks(found)[int(each.name)].index(cell.role) if each.name.isdigit() else 0
+                length = Fraction(1, len(blocks(found)[int(each.name)])) if each.name.isdigit() else 1
+                assert cell.start == ends.get((each.name, cell.role), number * length), "where the one before ended"
+                ends[each.name, cell.role] = cell.start + cell.length
+                assert ends[each.name, cell.role] <= (number + 1) * length
+    for layer, parts in blocks(found).items():
+        for number, role in enumerate(parts):
+            assert ends[str(layer), role] == Fraction(number + 1, len(parts))
+
+
+def test_parts_of_a_shared_block_lie_side_by_side():
+    first, second = rows(mapped("one wafer"))[:2]
+    assert [(each.name, *((cell.start, cell.length) for cell in each.cells)) for each in (first[-1], second[0])] == [
+        ("2", (0, Fraction(1, 2)), (Fraction(1, 2), Fraction(3, 8))),
+        ("2", (Fraction(7, 8), Fraction(1, 8))),
+    ]
+
+
+@EVERY
+def test_trees_end_at_lines_through_the_region_where_their_roots_are(name):
+    root = drawn(name, "trees")
+    found = mapped(name)
+    used = {deed.tree for deeds in found.deeds for deed in deeds if deed.tree >= 0 and str(deed.who) == "sums"}
+    groups = root.findall(f".//{SVG}g[@class='tree']")
+    assert {int(group.get("data-tree")) for group in groups} == used
+    kinds = len({(place.rect.width, place.rect.height) for place in found.places})
+    for group in groups:
+        tree = found.trees[int(group.get("data-tree"))]
+        levels = group.findall(f"{SVG}g[@class='level']")
+        assert len(levels) == len(tree.levels)
+        through = [shape for shape in group.findall(f"{SVG}polyline") if shape.get("stroke-width") == "1.2"]
+        assert len(through) % tree.slices == 0 and through
+        dots = re.findall(r"M([\d.]+) ([\d.]+)L\1 \2", levels[-1].findall(f"{SVG}path")[1].get("d"))
+        ends = [shape.get("points").split() for shape in through[:: tree.slices]]
+        assert len(dots) == len(ends), "the last level has one root on each stretch, where its line begins"
+        for (x, y), (start, _) in zip(dots, ends, strict=True):
+            at = start.split(",")
+            assert float(x) == pytest.approx(float(at[0]), abs=0.2) or float(y) == pytest.approx(float(at[1]), abs=0.2)
+    assert len(groups) >= kinds * (len(used) > 0)
+
+
+@EVERY
+def test_the_film_is_the_atlas_and_lies_on_what_is_drawn(name):
+    found = mapped(name)
+    shown = json.loads(json.dumps(film(found, PAGE, PANEL_TOP)))
+    assert sum(cycles for *_, cycles in shown["turns"]) == pytest.approx(found.timing.token_cycles, rel=1e-3)
+    for number, place in enumerate(found.places):
+        told = shown["places"][number]
+        assert sum(told["kinds"]) == pytest.approx(told["cycles"], abs=0.5)
+        assert 0 < told["working"] <= told["cycles"] and 0 <= told["wires"] <= told["cycles"]
+        assert sum(told["fill"]) == max(place.fill.sram, place.fill.needed)
+    for show in REGIONAL:
+        root = ElementTree.fromstring(panel(found, show).document())
+        for group in root.findall(f".//{SVG}g[@class='place']"):
+            x, y, width, height = shown["places"][int(group.get("data-place"))]["box"]
+            assert box(group.find(f"{SVG}rect")) == pytest.approx((x, y, x + width, y + height), abs=0.31)
+    tree = {deed[7] for deeds in shown["streams"] for deed in deeds if deed[7] >= 0}
+    assert all(shown["trees"][number]["span"] == found.trees[number].span for number in tree)
+
+
+def test_a_program_that_is_drawn_at_another_context_says_so():
+    program, wafer = made("one wafer")
+    words = page(atlas(program, wafer, 1000), "layers")
+    assert "compiled for 4,096 positions and is drawn at 1,000" in words
+    assert "compiled for" not in page(mapped("one wafer"), "layers").split("<main>")[0]
+    assert "compiled for 4,096 positions" in " ".join(
+        ElementTree.fromstring(picture(atlas(program, wafer, 1000), "time").document()).itertext()
+    )
+
+
+def test_idle_cores_are_those_that_no_instruction_of_all_cores_keeps_busy():
+    found = mapped("one wafer")
+    busy = sum(found.spent(n, (Who.CORES,)) * place.rect.cores for n, place in enumerate(found.places))
+    assert found.idle == pytest.approx(1 - busy / (found.timing.token_cycles * 755 * 1170))
+    assert f"{found.idle:.1%}" in page(found, "layers")
+    for number, place in enumerate(found.places):
+        assert found.spent(number, (Who.CORES,)) + found.spent(number, WIRES) >= 0.5 * place.timed.cycles

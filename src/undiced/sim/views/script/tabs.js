@@ -1,4 +1,5 @@
-"use strict";
+// Which view is shown, what is marked in all of them, and how their tables are sorted; what the address remembers.
+let remember; // puts view and moment into the address
 {
   const tabs = [...document.querySelectorAll("[role=tab]")];
 
@@ -11,14 +12,39 @@
       const chosen = viewed(tab) === name;
       tab.setAttribute("aria-selected", String(chosen));
       tab.tabIndex = chosen ? 0 : -1;
-      document.getElementById(tab.getAttribute("aria-controls")).hidden = !chosen;
+      const panel = document.getElementById(tab.getAttribute("aria-controls"));
+      panel.hidden = !chosen;
+      if (chosen) lieOn(panel);
     }
+    fill();
   }
+
+  // Drawings are as high as the window lets them be beside the time line.
+  function fill() {
+    const drawing = document.querySelector("section:not([hidden]) .drawing");
+    const dock = document.querySelector(".dock");
+    const above = drawing.getBoundingClientRect().top + scrollY;
+    const room = Math.max(innerHeight - above - dock.offsetHeight - 10, 240);
+    document.documentElement.style.setProperty("--room", `${room}px`);
+    document.documentElement.style.setProperty("--dock", `${dock.offsetHeight}px`);
+    changed();
+  }
+  new ResizeObserver(fill).observe(document.documentElement);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    mix();
+    changed();
+  });
+
+  remember = () => {
+    const name = viewed(tabs.find((tab) => tab.getAttribute("aria-selected") === "true"));
+    const at = player.cycle ? `&cycle=${Math.round(player.cycle)}` : "";
+    history.replaceState(null, "", `#${name}${at}`);
+  };
 
   for (const [at, tab] of tabs.entries()) {
     tab.addEventListener("click", () => {
       show(viewed(tab));
-      history.replaceState(null, "", `#${viewed(tab)}`);
+      remember();
     });
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -28,6 +54,10 @@
       next.click();
     });
   }
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input")) return;
+    tabs[Number(event.key) - 1]?.click();
+  });
 
   function value(row, column) {
     const cell = row.cells[column];
@@ -63,7 +93,8 @@
     one.addEventListener("click", () => choose(one.dataset.place, one));
   }
 
-  const asked = location.hash.slice(1);
+  const [asked, ...more] = location.hash.slice(1).split("&");
   const first = tabs.find((tab) => tab.getAttribute("aria-selected") === "true");
   show(viewed(tabs.find((tab) => viewed(tab) === asked) ?? first));
+  seek(Number(new URLSearchParams(more.join("&")).get("cycle")) || 0);
 }

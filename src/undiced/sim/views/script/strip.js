@@ -1,0 +1,150 @@
+// The token's time line: all of it, a row a region, and below it the instructions around the moment that is shown.
+{
+  const GUTTER = 96, LANE = 13, RULER = 14, BEFORE = 0.4, EDGE = 8; // EDGE: half of the slider's thumb
+  const whole = document.getElementById("whole");
+  const near = document.getElementById("near");
+  const kept = document.createElement("canvas"); // the whole, as long as it stays the same
+  let keptFor = "";
+  let span = Math.max(Math.min(film.interval / 4, film.cycles), 1); // cycles that the lanes show
+
+  const lanes = ["layers", ...film.who];
+
+  function ticks(cycles, most) {
+    const unit = film.clockHz / 1e6; // cycles a microsecond
+    const rough = cycles / unit / most;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].find((each) => each * power >= rough) * power;
+    return { step: step * unit, name: (at) => `${Number((at / unit).toPrecision(6)).toLocaleString("en-US")} µs` };
+  }
+
+  const across = (cycle, width) => GUTTER + EDGE + (cycle / film.cycles) * (width - GUTTER - 2 * EDGE);
+
+  function drawWhole(context, width, height) {
+    const body = height - RULER;
+    const row = body / film.places.length;
+    context.clearRect(0, 0, width, height);
+    context.font = "11px system-ui, sans-serif";
+    context.fillStyle = paint.face;
+    context.fillRect(GUTTER + EDGE, 0, width - GUTTER - 2 * EDGE, body);
+    for (const number of film.slowest) {
+      context.globalAlpha = 0.14;
+      context.fillStyle = paint.alarm;
+      context.fillRect(GUTTER + EDGE, number * row, width - GUTTER - 2 * EDGE, Math.max(row, 1.5));
+    }
+    context.globalAlpha = 1;
+    for (const turn of turns) {
+      const x = across(turn.start, width);
+      context.fillStyle = turn.role.paint;
+      context.fillRect(x, turn.place * row, Math.max(across(turn.end, width) - x, 0.5), Math.max(row - 0.5, 2));
+    }
+    for (const number of film.slowest) {
+      const stay = stays.filter((each) => each.place === number).sort((a, b) => b.end - b.start - a.end + a.start)[0];
+      const [x, end] = [across(stay.start, width), across(stay.end, width)];
+      context.strokeStyle = paint.alarm;
+      context.lineWidth = 1.5;
+      context.strokeRect(x - 1, number * row - 1, end - x + 2, Math.max(row, 2) + 2);
+    }
+    context.fillStyle = paint.faint;
+    context.textAlign = "right";
+    context.fillText("regions", GUTTER - 6, 11);
+    context.fillText("time", GUTTER - 6, height - 3);
+    context.textAlign = "center";
+    const { step, name } = ticks(film.cycles, Math.max(width / 130, 2));
+    for (let at = 0; at <= film.cycles; at += step) {
+      const x = across(at, width);
+      context.fillRect(x, body, 1, 3);
+      const half = wide(context, name(at)) / 2;
+      context.fillText(name(at), Math.max(Math.min(x, width - half - 1), GUTTER + half), height - 2);
+    }
+  }
+
+  function showWhole() {
+    const context = sharp(whole);
+    const [width, height] = [whole.clientWidth, whole.clientHeight];
+    const wanted = `${whole.width} ${whole.height} ${paint.ink}`;
+    if (keptFor !== wanted) {
+      [kept.width, kept.height, keptFor] = [whole.width, whole.height, wanted];
+      const hidden = kept.getContext("2d");
+      hidden.setTransform(whole.width / width, 0, 0, whole.height / height, 0, 0);
+      drawWhole(hidden, width, height);
+    }
+    context.clearRect(0, 0, width, height);
+    context.drawImage(kept, 0, 0, width, height);
+    const x = across(player.cycle, width);
+    context.fillStyle = paint.ink;
+    context.globalAlpha = 0.1;
+    const left = across(Math.max(player.cycle - span * BEFORE, 0), width);
+    const right = across(Math.min(player.cycle + span * (1 - BEFORE), film.cycles), width);
+    context.fillRect(left, 0, right - left, height - RULER);
+    context.globalAlpha = 1;
+    context.fillRect(x - 0.75, 0, 1.5, height - RULER);
+  }
+
+  function bar(context, lane, left, right, color, words, width) {
+    const [from, to] = [Math.max(left, GUTTER), Math.min(right, width)];
+    if (to <= from) return;
+    const y = RULER + lane * LANE;
+    context.fillStyle = color;
+    context.fillRect(from, y + 1, Math.max(to - from - 0.6, 0.6), LANE - 2);
+    if (to - from > 24 && wide(context, words) < to - from - 6) {
+      context.fillStyle = lane === 1 + FEW || lane === 1 + CASTS ? "#000" : "#fff";
+      if (lane === 0) context.fillStyle = "#000";
+      context.fillText(words, from + 3, y + LANE - 3);
+    }
+  }
+
+  function showNear() {
+    const context = sharp(near);
+    const [width, height] = [near.clientWidth, near.clientHeight];
+    const scale = (width - GUTTER) / span;
+    const first = player.cycle - span * BEFORE;
+    const at = (cycle) => GUTTER + (cycle - first) * scale;
+    context.clearRect(0, 0, width, height);
+    context.font = "10px system-ui, sans-serif";
+    context.textAlign = "left";
+    context.fillStyle = paint.face;
+    context.fillRect(GUTTER, RULER, width - GUTTER, lanes.length * LANE);
+    for (let number = lastFrom(turns, Math.max(first, 0)); number < turns.length; number++) {
+      const turn = turns[number];
+      if (at(turn.start) > width) break;
+      bar(context, 0, at(turn.start), at(turn.end), turn.role.paint, called(turn), width);
+      for (const deed of streams[turn.stream]) {
+        const [left, right] = [at(turn.start + deed.start), at(turn.start + deed.end)];
+        if (right > GUTTER && left < width) bar(context, 1 + deed.who, left, right, WHO_PAINT[deed.who], deed.node, width);
+      }
+    }
+    context.fillStyle = paint.faint;
+    const { step, name } = ticks(span, Math.max(width / 150, 2));
+    for (let tick = Math.max(Math.ceil(first / step), 0) * step; at(tick) < width && tick <= film.cycles; tick += step) {
+      context.fillRect(at(tick), RULER - 3, 1, 3);
+      context.fillText(name(tick), at(tick) + 3, RULER - 4);
+    }
+    context.textAlign = "right";
+    for (const [lane, words] of lanes.entries()) context.fillText(words, GUTTER - 6, RULER + lane * LANE + LANE - 3);
+    context.fillStyle = paint.ink;
+    context.fillRect(at(player.cycle) - 0.75, RULER, 1.5, lanes.length * LANE);
+  }
+
+  listeners.push(showWhole, showNear);
+
+  function grab(canvas, cycleAt) {
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      const [from, before] = [event.offsetX, player.cycle];
+      const move = (moved) => seek(cycleAt(moved.offsetX, from, before));
+      move(event);
+      canvas.onpointermove = move;
+      canvas.onpointerup = canvas.onpointercancel = () => {
+        canvas.onpointermove = null;
+        remember();
+      };
+    });
+  }
+  grab(whole, (x) => ((x - GUTTER - EDGE) / (whole.clientWidth - GUTTER - 2 * EDGE)) * film.cycles);
+  grab(near, (x, from, before) => before - ((x - from) * span) / (near.clientWidth - GUTTER));
+  near.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    span = Math.min(Math.max(span * 1.0015 ** event.deltaY, 200), film.cycles);
+    changed();
+  }, { passive: false });
+}
