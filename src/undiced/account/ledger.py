@@ -20,7 +20,7 @@ from undiced.account.counters import DAY_S, Counters
 from undiced.account.counters import LOCKED as LIMITS_LOCKED
 from undiced.account.errors import HeldBackError, InsufficientCreditError
 from undiced.account.ledger_records import Ask, Kept, Late, Outcome, Ticket, TopUp, Work
-from undiced.account.ledger_tables import CHARGES, OPEN, REQUESTS
+from undiced.account.ledger_tables import CHARGES, REQUESTS
 from undiced.account.purses import CREDITS_LEFT, Purses
 from undiced.account.purses import LOCKED as WALLETS_LOCKED
 from undiced.account.spending import LOCKED as BUDGETS_LOCKED
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 Answer = Ticket | UndicedError | None
 _ADD = Statement(insert(REQUESTS), [column.name for column in REQUESTS.c if column.name != "finished_ms"])
-_READ = Statement(select(REQUESTS).where(among(REQUESTS.c.id, "ids"), OPEN).order_by(REQUESTS.c.id).with_for_update())
+# whether they are open is seen here: told so, planners read the index of all that are
+_READ = Statement(select(REQUESTS).where(among(REQUESTS.c.id, "ids")).order_by(REQUESTS.c.id).with_for_update())
 _KNOWN = Statement(select(REQUESTS.c.id).where(among(REQUESTS.c.id, "ids")))
 _ROW = REQUESTS.c.id == bindparam("row")
 _HOLD = Statement(update(REQUESTS).where(_ROW).values(held=bindparam("held")))
@@ -116,11 +117,11 @@ class Ledger:
 class _Page:
     """The rows that one transaction works on."""
 
-    def __init__(self, transaction: Transaction, works: Sequence[Work], opened: Rows, instance_id: str) -> None:
+    def __init__(self, transaction: Transaction, works: Sequence[Work], named: Rows, instance_id: str) -> None:
         self._transaction, self._instance_id = transaction, instance_id
-        self._open = {row["id"]: row for row in opened}
+        self._open = {row["id"]: row for row in named if row["state"] == "open"}
         asks = [{name: getattr(work, name) for name in _PLACES} for work in works if isinstance(work, Ask)]
-        rows = [{name: row[name] for name in _PLACES} for row in opened]
+        rows = [{name: row[name] for name in _PLACES} for row in self._open.values()]
         orgs, models = _all(asks + rows, "org_id"), _all(asks + rows, "model")
         askers, subjects = _all(asks, *_SUBJECTS), _all(asks + rows, *_SUBJECTS)
         limits, budgets, wallets, credits, prices = transaction.run(
