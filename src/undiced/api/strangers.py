@@ -1,5 +1,5 @@
-"""Strangers: connections that have not yet sent a request that was let in. They have a part of a server's places at most:
-when more come, the one that has kept silent longest makes room, so that who has a key always finds a place.
+"""Strangers: connections that have not yet sent a request that was let in. They have a part of a server's places at
+most: when more come, the one that has kept silent longest makes room, so that who has a key always finds a place.
 
 Knows no bytes: connections say when somebody comes, was answered, or leaves.
 """

@@ -99,18 +99,19 @@ def trace(
     tokens: Sequence[int],
     machine: str,
     sum_bits: int,
-    mapping: str = "undiced",
+    mapping: Mapping = "undiced",
 ) -> Trace:
     """The values of one executor by its name."""
     from undiced.cli import traces
-    from undiced.cli.run import meshed_on
+    from undiced.cli.run import Layout
     from undiced.program import Bounds
 
     if name == "graph":
         return traces.trace_graph(graph, checkpoint, tokens)
     if name == "host":
         return traces.trace_host(checkpoint, graph, tokens)
-    meshed = meshed_on(checkpoint, graph, machine, Bounds(1, max(len(tokens), 2)), None, "auto", sum_bits, mapping)
+    layout, bounds = Layout(sum_bits=sum_bits, mapping=mapping), Bounds(1, max(len(tokens), 2))
+    meshed = layout.meshed(checkpoint, graph, machine, bounds)
     return traces.trace_mesh(meshed, "wafer" if name == "wafer-numbers" else "fp32", tokens)
 
 

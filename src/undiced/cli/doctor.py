@@ -156,7 +156,8 @@ def _huge_pages() -> str:
 def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float | None]:
     """Bytes of weights per token, and tokens per second; None for what would need a download or is not wanted."""
     from undiced.checkpoint import CATALOG, is_cached
-    from undiced.llm import LLM, SamplingParams, compile_for_host
+    from undiced.compiled import compile_for_host
+    from undiced.llm import LLM, SamplingParams
 
     packaged = CATALOG.get(model.casefold())
     if packaged is not None and not is_cached(packaged):

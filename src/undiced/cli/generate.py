@@ -7,48 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.options import (
-    DEFAULT_MODEL,
-    Asked,
-    Json,
-    MaxContext,
-    MaxTokens,
-    Question,
-    RepeatPenalty,
-    Revision,
-    Schema,
-    Seed,
-    Temperature,
-    Threads,
-    TopK,
-    TopP,
-    asked,
-)
+from undiced.cli.answer_options import AnswerOptions
+from undiced.cli.gathered import gathered
+from undiced.cli.opening import Opening
+from undiced.cli.options import DEFAULT_MODEL, Asked, Json, Question, asked
 from undiced.core.errors import InvalidRequestError
 from undiced.core.usual import TEXT_TOKENS
 
 if TYPE_CHECKING:
     from undiced.llm import LLM
     from undiced.outputs import Completion
-
+    from undiced.params import SamplingParams
 
 _BASE = "The model has no chat template."
 
 
+@gathered
 def generate(
+    *,
     model: Asked = DEFAULT_MODEL,
     question: Question = None,
     prompt: Annotated[
         str | None,
         typer.Option("--prompt", "-p", help="The question; without one, or as -, it is read from the input."),
     ] = None,
-    max_tokens: MaxTokens = None,
-    temperature: Temperature = None,
-    top_p: TopP = None,
-    top_k: TopK = None,
-    repeat_penalty: RepeatPenalty = None,
-    seed: Seed = None,
-    schema: Schema = None,
+    answering: AnswerOptions,
     stop: Annotated[list[str] | None, typer.Option(help="A string that ends the answer; may be repeated.")] = None,
     chat: Annotated[
         bool | None,
@@ -58,48 +41,25 @@ def generate(
             help=f"Answer as a chat, or continue the raw text by the likeliest tokens, {TEXT_TOKENS} at most.",
         ),
     ] = None,
-    threads: Threads = None,
-    max_context: MaxContext = None,
-    revision: Revision = None,
+    opening: Opening,
     as_json: Json = False,
 ) -> None:
     """Answer a question, or continue a text with --raw. Says how fast."""
-    from undiced.cli.opening import opened
-    from undiced.cli.schema_file import structured
-    from undiced.cli.showing import showing, thinking
-    from undiced.cli.terminal import emit, folded, typed
-    from undiced.params import USUAL_LIMIT, SamplingParams
+    from undiced.cli.terminal import emit, folded
+    from undiced.params import USUAL_LIMIT
 
     model, question = asked(model, question)
     if prompt is not None and question is not None:
         raise InvalidRequestError("The question stands there twice.", remedy="Leave --prompt out.")
     text = question if question is not None else prompt if prompt is not None else "-"
-    params = SamplingParams(
-        max_tokens=max_tokens or USUAL_LIMIT,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        repetition_penalty=repeat_penalty,
-        seed=seed,
-        structured_outputs=structured(schema),
-        stop=tuple(stop or ()),
-    )
-    with opened(model, revision, threads, max_context, quiet=as_json) as llm:
+    params = answering.params(USUAL_LIMIT, tuple(stop or ()))
+    with opening.opened(model, quiet=as_json) as llm:
         if text == "-":  # asked for once it is known that there is such a model
-            if sys.stdin.isatty():
-                typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
-            text = typed()
+            text = _typed()
         if not text.strip():
             raise InvalidRequestError("The prompt is empty.", remedy="Give a text with --prompt, or on the input.")
-        answer = None
         talk = llm.can_chat if chat is None else chat
-        told = [{"role": "user", "content": text.strip()}] if talk else text
-        with showing(silent=as_json, markdown=talk) as write, thinking(silent=as_json) as think:
-            for piece, so_far in llm.stream(told, params):
-                answer = so_far
-                think(so_far.reasoning, piece)
-                write(piece)
-        assert answer is not None  # the last delta carries the account, so there is at least one
+        answer = _streamed(llm, text, params, talk=talk, silent=as_json)
         note = advice(llm, answer, talk=talk)
         if chat is None and not talk:
             note = f"Continued, not answered. {llm.chat_problem or _BASE} {note}".strip()
@@ -108,6 +68,29 @@ def generate(
     else:
         notes = "\n".join(filter(None, (figures(answer), note)))
         typer.secho(folded(notes, sys.stderr), fg="bright_black", err=True)
+
+
+def _typed() -> str:
+    from undiced.cli.terminal import typed
+
+    if sys.stdin.isatty():
+        typer.secho("The text, then Ctrl-D:", fg="bright_black", err=True)
+    return typed()
+
+
+def _streamed(llm: LLM, text: str, params: SamplingParams, *, talk: bool, silent: bool) -> Completion:
+    """The answer, shown as it comes."""
+    from undiced.cli.showing import showing, thinking
+
+    answer = None
+    told = [{"role": "user", "content": text.strip()}] if talk else text
+    with showing(silent=silent, markdown=talk) as write, thinking(silent=silent) as think:
+        for piece, so_far in llm.stream(told, params):
+            answer = so_far
+            think(so_far.reasoning, piece)
+            write(piece)
+    assert answer is not None  # the last delta carries the account, so there is at least one
+    return answer
 
 
 def advice(llm: LLM, answer: Completion, *, talk: bool) -> str:

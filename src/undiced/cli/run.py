@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from undiced.cli.asking import Mapping, Weights
+from undiced.cli.gathered import gathered
 from undiced.cli.given import chosen, refuse_given
 from undiced.cli.options import DEFAULT_MODEL, Json
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError
@@ -79,8 +80,46 @@ class Timing:
 _COMPILED = {"machine", "wafers", "region", "sum_bits", "mapping", "weights"}  # what a program has decided
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The options that say how a model is laid on a mesh."""
+
+    wafers: Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest by default.")] = None
+    region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto"
+    sum_bits: SumBits = 16
+    mapping: Mapping = "undiced"
+    weights: Weights = "fp16"
+
+    def meshed(self, checkpoint: Checkpoint, graph: Graph, machine: str, bounds: Bounds) -> Meshed:
+        """The model, compiled for a machine by its name.
+
+        Raises:
+            CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
+        """
+        from undiced.cli.emulation import mesh_model
+        from undiced.machine import find_machine
+        from undiced.study.words import parse_region
+
+        if self.sum_bits not in (16, 32):
+            raise CompileError(f"Sums can't have {self.sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
+        sides = parse_region(self.region)
+        return mesh_model(
+            checkpoint,
+            graph,
+            find_machine(machine),
+            bounds,
+            wafers=self.wafers,
+            region=None if sides == "auto" else sides,
+            sum_bits=self.sum_bits,
+            mapping=self.mapping,
+            weights=self.weights,
+        )
+
+
+@gathered
 def run(
     given: typer.Context,
+    *,
     model: Runnable = DEFAULT_MODEL,
     machine: Mesh = "toy-24x24",
     prompt: Annotated[
@@ -88,11 +127,7 @@ def run(
     ] = None,
     count: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Most tokens to generate.")] = 16,
     numbers: NumbersOption = "fp32",
-    wafers: Annotated[int | None, typer.Option(min=1, help="Wafers in a pipeline; the fewest by default.")] = None,
-    region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
-    sum_bits: SumBits = 16,
-    mapping: Mapping = "undiced",
-    weights: Weights = "fp16",
+    layout: Layout,
     source: Annotated[
         str | None,
         typer.Option(
@@ -102,53 +137,62 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Execute a model's wafer program core by core. An emulation with its weights, at this machine's speed."""
-    from undiced.checkpoint import open_checkpoint
     from undiced.cli.emulation import meshed_program
-    from undiced.cli.terminal import emit, loading
-    from undiced.model import build
+    from undiced.cli.terminal import emit
     from undiced.program import Bounds
     from undiced.sim.outlook import mapping_of
-    from undiced.text import load_tokenizer
 
     program = _program(given, model) if is_program(model) else None
     if program is None:
         refuse_given(given, {"source"}, "goes with a compiled program")
     texts = prompt or [_typed()]
-    name = model if program is None else source or program.model
-    with loading(name, quiet=as_json) as bar:
-        checkpoint = open_checkpoint(name, progress=bar)
-    tokenizer = load_tokenizer(checkpoint)
-    graph = build(checkpoint)
+    checkpoint, graph, tokenizer = _opened(model if program is None else source or program.model, quiet=as_json)
     answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
     if not all(answer.prompt for answer in answers):
         raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
     if program is None:
-        meshed = meshed_on(checkpoint, graph, machine, bounds, wafers, region, sum_bits, mapping, weights)
+        meshed, mapping = layout.meshed(checkpoint, graph, machine, bounds), str(layout.mapping)
     else:
-        meshed, machine = meshed_program(checkpoint, graph, program), program.machine
+        meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
         _fits(program, bounds)
     executor = placed(meshed, numbers, quiet=as_json)
     timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
     if as_json:
-        emit(
-            {
-                "model": checkpoint.name,
-                "machine": machine,
-                "mapping": mapping if program is None else mapping_of(program),
-                "regions": len(meshed.program.regions),
-                "wafers": meshed.program.wafers,
-                "numbers": numbers,
-                "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
-                "clamped_scores": executor.clamped,
-                "emulation": timing.summary(),
-            }
-        )
+        what = {"model": checkpoint.name, "machine": machine, "mapping": mapping}
+        emit(what | _summary(meshed, numbers, answers, executor, timing))
         return
     if len(answers) > 1:
         for text, answer in zip(texts, answers, strict=True):
             typer.echo(printable(f"{text}{answer.text}\n"))
     _tell(f"Emulated {machine}, {numbers} numbers", executor, timing)
+
+
+def _opened(name: str, *, quiet: bool) -> tuple[Checkpoint, Graph, Tokenizer]:
+    """A model's weights, operators and tokenizer."""
+    from undiced.checkpoint import open_checkpoint
+    from undiced.cli.terminal import loading
+    from undiced.model import build
+    from undiced.text import load_tokenizer
+
+    with loading(name, quiet=quiet) as bar:
+        checkpoint = open_checkpoint(name, progress=bar)
+    tokenizer = load_tokenizer(checkpoint)
+    return checkpoint, build(checkpoint), tokenizer
+
+
+def _summary(
+    meshed: Meshed, numbers: Numbers, answers: list[Answer], executor: MeshExecutor, timing: Timing
+) -> dict[str, object]:
+    """What scripts read of the run."""
+    return {
+        "regions": len(meshed.program.regions),
+        "wafers": meshed.program.wafers,
+        "numbers": numbers,
+        "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
+        "clamped_scores": executor.clamped,
+        "emulation": timing.summary(),
+    }
 
 
 def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
@@ -213,44 +257,6 @@ def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
         raise ContextLengthError(
             f"The context holds {most} tokens, but the prompt has more than {error.count}.", remedy="Shorten it."
         ) from None
-
-
-def meshed_on(
-    checkpoint: Checkpoint,
-    graph: Graph,
-    machine: str,
-    bounds: Bounds,
-    wafers: int | None,
-    region: str,
-    sum_bits: int,
-    mapping: str = "undiced",
-    weights: str = "fp16",
-) -> Meshed:
-    """The model, compiled for a machine by its name.
-
-    Raises:
-        CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
-    """
-    from undiced.cli.emulation import mesh_model
-    from undiced.machine import find_machine
-    from undiced.study.words import parse_region
-
-    if sum_bits not in (16, 32):
-        raise CompileError(f"Sums can't have {sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
-    sides = parse_region(region)
-    fixed = None if sides == "auto" else sides
-    wafer = find_machine(machine)
-    return mesh_model(
-        checkpoint,
-        graph,
-        wafer,
-        bounds,
-        wafers=wafers,
-        region=fixed,
-        sum_bits=sum_bits,
-        mapping=mapping,
-        weights=weights,
-    )
 
 
 def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:

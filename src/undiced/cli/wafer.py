@@ -38,7 +38,7 @@ from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
-    from undiced.llm import Compiled
+    from undiced.compiled import Compiled
     from undiced.program import HostProgram
     from undiced.program.wafer.program import WaferProgram
     from undiced.study.question import Placed, Question
@@ -80,7 +80,7 @@ def compile(
     program: HostProgram | WaferProgram
     if machine == "host":
         refuse_given(given, CHOICES | {"phase", "clock"}, "has no effect on a host program")
-        from undiced.llm import compile_for_host
+        from undiced.compiled import compile_for_host
 
         compiled = compile_for_host(model, max_batch=batch, max_context=context)
         program, summary = compiled.program, partial(_host_summary, compiled)

@@ -99,8 +99,8 @@ def compile(
 
 
 def _for_host(asked: Question, machine: Host | None) -> HostProgram:
+    from undiced.compiled import compile_for_host
     from undiced.compiler.host import compile_host
-    from undiced.llm import compile_for_host
     from undiced.machine.host import host
     from undiced.model import ModelConfig, build_config
 

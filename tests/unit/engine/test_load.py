@@ -13,9 +13,9 @@ from support.meshes import compile_mesh
 
 from undiced.checkpoint.identity import identity
 from undiced.cli.serving.served import engine_spec
+from undiced.compiled import Compiled, compile_for_host
 from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 from undiced.engine.load import BackendOptions, open_host
-from undiced.llm import Compiled, compile_for_host
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support.engines import step_of
 
+from undiced.compiled import compile_for_host
 from undiced.engine.host import HostBackend
-from undiced.llm import compile_for_host
 
 
 def rate(backend: HostBackend, seconds: float = 0.6) -> float:

@@ -9,9 +9,9 @@ import pytest
 from support import tiny_models
 
 from undiced.checkpoint import open_checkpoint
+from undiced.compiled import compile_for_host
 from undiced.compiler import compile
 from undiced.core.errors import ModelNotFoundError, UnsupportedError
-from undiced.llm import compile_for_host
 from undiced.machine.host import host
 from undiced.model import FAMILIES, PRESETS, build, build_config
 from undiced.program import Bounds

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from undiced.api.deployment import Deployment, ModelCard, ModelFacts
     from undiced.api.settings import Settings
     from undiced.cli.serving.model_options import ModelOptions, Wanted
+    from undiced.compiled import Compiled, Progress
     from undiced.engine.backend import Limits
-    from undiced.llm import Compiled, Progress
     from undiced.remote.client import EngineClient
     from undiced.remote.spec import EngineSpec
     from undiced.text import ChatEncoder, Tokenizer
@@ -68,7 +68,7 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
 
 
 def _compiled(ref: str, options: ModelOptions, threads: int, progress: Progress) -> Compiled:
-    from undiced.llm import compile_for_host
+    from undiced.compiled import compile_for_host
 
     return compile_for_host(
         ref,

