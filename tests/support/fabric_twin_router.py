@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.routes import COMMANDS_MAX, OPPOSITE, Command, Port, Switch, Way
 
+_PORTS = tuple(Port)
 Commands = tuple[tuple[Command, int], ...]
 
 
@@ -67,7 +68,7 @@ class Router:
         self.neighbors: dict[Port, Router] = {}
         self.links = {port: Link() for port in Port if port is not Port.CORE}
         self.loads = dict.fromkeys(Port, 0)
-        self.first_color = 0  # which is tried first
+        self.served: dict[int, int] = {}  # when a color last moved
         self.first_port: dict[int, int] = {}
 
     def paint(self, color: int, switch: Switch) -> None:
@@ -85,26 +86,23 @@ class Router:
         return any(self.buffers.values()) or any(self.core.outputs)
 
     def choose(self, now: int) -> list[Move]:
-        """What moves in this cycle: colors by turns, at most one wavelet of each. Moves nothing yet."""
-        colors, taken = self.hardware.colors, set[Port]()
-        moves, ramp_used, first = list[Move](), False, None
-        for color in sorted(self.switches, key=lambda color: (color - self.first_color) % colors):
+        """What moves in this cycle: one wavelet of a color at most, those first that moved longest ago. Moves none yet."""
+        moves, taken, ramp_used = list[Move](), set[Port](), False
+        for color in sorted(self.switches, key=lambda color: (self.served.get(color, -1), color)):
             move = self._move(color, now, taken, ramp_used)
             if move is not None:
                 moves.append(move)
                 taken |= set(move.targets)
                 ramp_used |= move.port is Port.CORE
-                first = color if first is None else first
-        if first is not None:
-            self.first_color = (first + 1) % colors
+                self.served[color] = now
         return moves
 
     def _move(self, color: int, now: int, taken: set[Port], ramp_used: bool) -> Move | None:
         way = self.way(color)
         if way is None:
             return None
-        for n in range(len(Port)):
-            port = Port((self.first_port.get(color, 0) + n) % len(Port))
+        first = self.first_port.get(color, 0)
+        for port in (*_PORTS[first:], *_PORTS[:first]):
             if port not in way.sources or (port is Port.CORE and ramp_used):
                 continue
             source = self._source(color, port, now)
@@ -112,7 +110,7 @@ class Router:
                 continue
             targets = tuple(to for to in way.targets if source[0].commands is None or to is not Port.CORE)
             if all(to not in taken and self._open(color, to, now) for to in targets):
-                self.first_port[color] = (port + 1) % len(Port)
+                self.first_port[color] = (port + 1) % len(_PORTS)
                 return Move(source, port, targets)
         return None
 

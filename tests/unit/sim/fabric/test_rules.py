@@ -126,12 +126,13 @@ def test_links_stand_still_after_so_many_wavelets_in_a_row(
     assert outcome.cycles == broadcast_line(count, cores) + pause * ((count - 1) // run)
 
 
-def test_an_idle_cycle_counts_as_a_pause(simulate: Simulate) -> None:
-    """4 wavelets, 1 idle cycle of the sender, 4 wavelets: a link that passes 4 of 5 adds nothing."""
-    scripts: list[Script] = [(send(4), Delay(1), send(4, address=16)), (receive(8, address=64),)]
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_an_idle_cycle_counts_as_a_pause(simulate: Simulate, count: int) -> None:
+    """Up to 4 wavelets, 1 idle cycle of the sender, as many wavelets: a link that passes 4 of 5 adds nothing."""
+    scripts: list[Script] = [(send(count), Delay(1), send(count)), (receive(2 * count, address=64),)]
     slow = simulate(line(scripts, eastward(2)), plain(run=4, pause=1))
     fast = simulate(line(scripts, eastward(2)), plain())
-    assert slow.cycles == fast.cycles == broadcast_line(8, 2) + 1
+    assert slow.cycles == fast.cycles == broadcast_line(2 * count, 2) + 1
 
 
 def test_a_machine_of_8_of_9_passes_8_of_9(simulate: Simulate) -> None:
@@ -278,13 +279,6 @@ def test_the_sender_s_switch_moves_on_behind_its_last_wavelet(simulate: Simulate
 # Links and turns
 
 
-def merge(counts: dict[int, int]) -> FabricProgram:
-    """Core 0 sends colors over one link to core 1, each by a thread and queue of its own, and waits for no other."""
-    forks = tuple(Fork(color, (send(count, color, color),)) for color, count in counts.items())
-    heard = tuple(Fork(color, (receive(count, color, color),)) for color, count in counts.items())
-    return line([forks, heard], [{c: switch("C>E") for c in counts}, {c: switch("W>C") for c in counts}])
-
-
 def test_colors_that_want_one_link_take_turns(simulate: Simulate) -> None:
     """Two senders, 12 wavelets each, meet at a link: both end within a wavelet of each other, and nothing is lost."""
     east, west = (receive(12), receive(12, 1)), (send(12),)
@@ -304,31 +298,50 @@ def test_colors_that_want_one_link_take_turns(simulate: Simulate) -> None:
 
 
 def test_a_color_that_has_a_link_to_itself_starves_no_other(simulate: Simulate) -> None:
-    """Colors 0, 1 and 2 of the middle router want east, color 3 always goes west: all three advance alike."""
-    count = 12
+    """Colors 0, 1 and 2 of a router want east, color 3 goes west all the time: the three advance alike."""
+    count = 20
     paints = [
-        ((0, 0), 0, switch("C>E")),
-        ((0, 0), 3, switch("E>C")),
-        ((1, 0), 0, switch("W>E")),
-        ((1, 0), 1, switch("S>E")),
-        ((1, 0), 2, switch("C>E")),
-        ((1, 0), 3, switch("E>W")),
-        ((1, 1), 1, switch("C>N")),
-        *[((2, 0), color, switch("W>C")) for color in (0, 1, 2)],
-        ((2, 0), 3, switch("C>W")),
+        ((0, 1), 0, switch("C>E")),
+        ((1, 1), 0, switch("W>E")),
+        ((1, 1), 3, switch("E>C")),
+        ((2, 1), 0, switch("W>E")),
+        ((2, 1), 1, switch("S>E")),
+        ((2, 1), 2, switch("N>E")),
+        ((2, 1), 3, switch("C>W")),
+        ((2, 0), 2, switch("C>S")),
+        ((2, 2), 1, switch("C>N")),
+        *[((3, 1), color, switch("W>C")) for color in (0, 1, 2)],
     ]
-    sinks = tuple(Fork(c, (receive(count, c, c, 64 * c),)) for c in (0, 1, 2))
     section: dict[tuple[int, int], Script] = {
-        (0, 0): (Fork(0, (receive(36, 3),)), send(count)),
-        (1, 1): (send(count, 1),),
-        (1, 0): (send(count, 2),),
-        (2, 0): (Fork(3, (send(36, 3, 3),)), *sinks),
+        (0, 1): (send(count),),
+        (2, 2): (send(count, 1),),
+        (2, 0): (send(count, 2),),
+        (2, 1): (send(3 * count, 3),),
+        (1, 1): (receive(3 * count, 3),),
+        (3, 1): tuple(Fork(color, (receive(count, color, color),)) for color in (0, 1, 2)),
     }
-    outcome = simulate(program(3, 2, paints, section), plain(depth=2))
-    ends = [int(outcome.finished[y, x]) for x, y in ((1, 0), (1, 1))]
+    outcome = simulate(program(4, 3, paints, section), plain(depth=2))
+    ends = [int(outcome.finished[y, x]) for x, y in ((0, 1), (2, 2), (2, 0))]
     assert outcome.status == "finished"
-    assert abs(ends[0] - ends[1]) <= 3 * 2  # what a router holds more of one, at a third of the link's rate
-    assert outcome.loads[0, 1, EAST] == 3 * count
+    assert max(ends) - min(ends) <= 3 * 3  # one more router of two words, at a third of the link's rate
+
+
+def test_ports_of_one_color_take_turns(simulate: Simulate) -> None:
+    """The middle core's wavelets and its neighbor's leave by one way, one of each after the other."""
+    scripts: list[Script] = [(send(20),), (send(20),), (receive(40),)]
+    outcome = simulate(line(scripts, [{0: switch("C>E")}, {0: switch("WC>E")}, {0: switch("W>C")}]), plain(depth=2))
+    assert outcome.cycles == broadcast_line(40, 2)
+    assert abs(int(outcome.finished[0, 0]) - int(outcome.finished[0, 1])) <= 2 * 3
+
+
+def test_a_core_s_queues_share_its_ramp(simulate: Simulate) -> None:
+    """8 wavelets wait in two queues for both switches to open; they leave in 8 cycles, though not by the same link."""
+    opens = (Turn(0, 1, cycles=20), Turn(1, 1))
+    sends = (Fork(0, (send(4),)), Fork(1, (send(4, 1, 1),)), *opens)
+    paints = [{0: switch("E>C")}, {0: switch("E>W", "C>W"), 1: switch("W>E", "C>E")}, {1: switch("W>C")}]
+    outcome = simulate(line([(receive(4),), sends, (receive(4, 1),)], paints), plain())
+    assert outcome.busy[0, 1] == 28
+    assert outcome.cycles == 28 + 8 + 1 + 2
 
 
 def test_a_ramp_passes_one_wavelet_a_cycle(simulate: Simulate) -> None:
