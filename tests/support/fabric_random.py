@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from support.fabric_programs import Script
 from support.fabric_random_chores import HALF_BYTES, Chores, Number, Payload, Place
 
-from undiced.program.wafer.value import DType
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.microops import In, MicroOp, Out, Turn
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
@@ -144,10 +143,9 @@ class _Writer(Chores):
         self.does(path[at], written)
 
     def _chain(self, path: list[Place]) -> None:
-        """Each core joins its own with what comes, and passes it on, in the type that it came in or the other."""
+        """Each core joins its own with what comes, and passes it on."""
         payload, colors = self.payload(), (self._color(), self._color())
         for n, place in enumerate(path):
-            came, payload = payload, replace(payload, dtype=self.pick(payload.dtype, DType.F32, DType.F16))
             out, into = colors[n % 2], colors[(n + 1) % 2]
             if n:
                 self._paint(place, into, Switch((Way((_from(path, n),), (Port.CORE,)),)))
@@ -156,9 +154,9 @@ class _Writer(Chores):
             if n == 0:
                 self.sends(place, out, payload)
             elif n < len(path) - 1:
-                self.passes(place, (into, came), (out, payload))
+                self.passes(place, into, out, payload)
             else:
-                self.receives(place, into, came)
+                self.receives(place, into, payload)
 
     def _star(self, path: list[Place]) -> None:
         """All cores send to the last, the nearest first, for one or two rounds: switches let the next pass."""

@@ -94,14 +94,12 @@ class Chores:
 
         self.does(place, written)
 
-    def passes(self, place: Place, into: tuple[int, Payload], out: tuple[int, Payload]) -> None:
-        """Colors with what comes and what goes; the rows of both are those of pairs if either has pairs."""
-        (heard, came), (color, goes) = into, out
-        shape = min(came, goes, key=lambda payload: payload.dtype is DType.F32)
+    def passes(self, place: Place, into: int, out: int, payload: Payload) -> None:
+        """What comes by one color goes by another."""
 
         def written(thread: int) -> list[MicroOp]:
-            bind = self._bind(place, thread, color)
-            return [*bind, self.vector(shape, Out(thread, color, goes.dtype), In(thread, heard, came.dtype))]
+            target = Out(thread, out, payload.dtype)
+            return [*self._bind(place, thread, out), self.vector(payload, target, In(thread, into, payload.dtype))]
 
         self.does(place, written)
 

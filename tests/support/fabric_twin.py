@@ -93,7 +93,7 @@ class _Mesh:
             self.latest = max(self.latest, core.latest)
 
     def _ended(self) -> bool:
-        return all(core.done() and not core.router.holds() for core in self.cores.values())
+        return all(core.done() and not core.router.holds() and not any(core.inputs) for core in self.cores.values())
 
     def _cycles(self) -> int:
         return max(self.moved + 1, *(self._finished(core) for core in self.cores.values()))
@@ -124,14 +124,15 @@ class _Mesh:
         return made.reshape(self.program.height, self.program.width, *made.shape[1:])
 
     def _waiting(self) -> list[Waiting]:
-        """Threads that have not ended, and the heads of what routers hold."""
+        """Threads that have not ended, heads of what routers hold, and what nobody has read."""
         found = list[Waiting]()
         for (x, y), core in self.cores.items():
             for number, thread in enumerate(core.threads):
                 if thread.life is not None:
-                    name = "main" if number == MAIN else f"microthread {number}"
+                    name = "the main thread" if number == MAIN else f"microthread {number}"
                     section = self.program.sections[thread.section].name
                     found.append(Waiting(x, y, name, section, type(thread.operation).__name__, ""))
-            heads = [queue[0].color for queue in [*core.router.buffers.values(), *core.outputs] if queue]
-            found += [Waiting(x, y, "router", "", "", f"color {color}") for color in heads]
+            unread = core.inputs if core.done() else []
+            heads = [queue[0].color for queue in [*core.router.buffers.values(), *core.outputs, *unread] if queue]
+            found += [Waiting(x, y, "the router", "", "", f"color {color}") for color in heads]
         return found

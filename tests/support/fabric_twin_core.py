@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from math import ceil, prod
 
@@ -227,6 +226,8 @@ class TwinCore(Core):
             yield from self._work(prod(wide) * (op.setup + op.cycles), lambda: self._in_memory(op))
             return
         readers = {operand: Reader(self, operand) for operand in (op.a, op.b, op.c) if isinstance(operand, In)}
+        for operand in readers:
+            yield from self._hear(operand.queue, operand.color)
         writer = Writer(self, op.target) if isinstance(op.target, Out) else None
         turns = list(product(*map(range, wide)))
         for turn in turns:
@@ -244,35 +245,24 @@ class TwinCore(Core):
             self._element(op, index, {}, None)
 
     def _row(
-        self,
-        op: Vector,
-        row: Index,
-        columns: list[int],
-        readers: dict[In, Reader],
-        writer: Writer | None,
-        last: bool,
+        self, op: Vector, row: Index, columns: list[int], readers: dict[In, Reader], writer: Writer | None, last: bool
     ) -> Life:
-        """The elements of a row, in pairs where all wavelets hold two; `last`: of the operation."""
+        """The elements of a row, in pairs where wavelets hold two; `last`: of the operation."""
         fabric: list[In | Out] = [*readers, *([writer.out] if writer else [])]
-        pairs = all(operand.dtype in _HALVES for operand in fabric)
-        step = 2 if pairs else 1
-        for first in range(0, len(columns), step):
-            now, end = columns[first : first + step], first + step >= len(columns)
-            yield Beat(partial(self._ready, readers, writer, len(now), end), op.per_wavelet)
+        [size] = {2 if operand.dtype in _HALVES else 1 for operand in fabric}
+        for first in range(0, len(columns), size):
+            yield Beat(lambda: self._ready(readers, writer), op.per_wavelet)
             for reader in readers.values():
                 reader.take()
-            for column in now:
+            for column in columns[first : first + size]:
                 self._element(op, (*row, column), readers, writer)
             if writer is not None:
-                writer.put(end, advance=last and end)
+                writer.put(advance=last and first + size >= len(columns))
             yield Rest(self.now + op.per_wavelet)
-        for reader in readers.values():
-            reader.numbers.clear()  # the upper half of an odd row
 
-    def _ready(self, readers: dict[In, Reader], writer: Writer | None, elements: int, end: bool) -> bool:
-        return all(reader.ready() for reader in readers.values()) and (
-            writer is None or not writer.full(elements, end) or self.room(writer.out.queue)
-        )
+    def _ready(self, readers: dict[In, Reader], writer: Writer | None) -> bool:
+        room = writer is None or self.room(writer.out.queue)
+        return room and all(reader.ready() for reader in readers.values())
 
     def _element(self, op: Vector, index: Index, readers: dict[In, Reader], writer: Writer | None) -> None:
         a, b, c = (self._number(operand, index, readers) for operand in (op.a, op.b, op.c))
@@ -296,8 +286,9 @@ class TwinCore(Core):
 
     # Queues
 
-    def hear(self, queue: int, color: int) -> None:
-        """The queue hears this color from now on, and no other; no other queue does."""
+    def _hear(self, queue: int, color: int) -> Life:
+        """The queue hears this color alone from now on, as no other does; it has to be empty to change."""
+        yield Until(lambda: self.hears.get(color) == queue or not self.inputs[queue])
         self.hears = {heard: by for heard, by in self.hears.items() if by != queue} | {color: queue}
 
     def room(self, queue: int) -> bool:
@@ -322,44 +313,34 @@ class TwinCore(Core):
 
 
 class Reader:
-    """An In operand under way: numbers that came and are not used yet."""
+    """An In operand under way: the elements of the wavelet that it has taken."""
 
     def __init__(self, core: TwinCore, operand: In) -> None:
         self.core, self.operand = core, operand
         self.numbers = deque[Number]()
-        core.hear(operand.queue, operand.color)
 
     def ready(self) -> bool:
-        """Whether the next element is there."""
+        """Whether the next wavelet is there."""
         queue = self.core.inputs[self.operand.queue]
-        return bool(self.numbers) or bool(
-            queue and queue[0].free <= self.core.now and queue[0].color == self.operand.color
-        )
+        return bool(queue) and queue[0].free <= self.core.now
 
     def take(self) -> None:
-        """Takes a wavelet, if the last has been used up."""
-        if self.numbers:
-            return
+        """Takes a wavelet; the upper half of an odd row's last is lost."""
         bits, dtype = self.core.inputs[self.operand.queue].popleft().bits, self.operand.dtype
         parts = (bits & 0xFFFF, bits >> 16) if dtype in _HALVES else (bits,)
-        self.numbers.extend(decoded(part, dtype) for part in parts)
+        self.numbers = deque(decoded(part, dtype) for part in parts)
 
 
 class Writer:
-    """An Out operand under way: the bits of elements that no wavelet holds yet."""
+    """An Out operand under way: the bits of the elements that the next wavelet holds."""
 
     def __init__(self, core: TwinCore, out: Out) -> None:
         self.core, self.out = core, out
         self.bits: list[int] = []
         core.claim(out.queue, out.color)
 
-    def full(self, more: int, end: bool) -> bool:
-        """Whether a wavelet leaves with so many more elements."""
-        return end or len(self.bits) + more == (2 if self.out.dtype in _HALVES else 1)
-
-    def put(self, end: bool, advance: bool) -> None:
-        """Sends a wavelet if it is full, or the row at its end."""
-        if self.full(0, end):
-            held = sum(bits << 16 * n for n, bits in enumerate(self.bits))
-            self.core.emit(self.out.queue, self.out.color, held, advance=advance and self.out.advance)
-            self.bits.clear()
+    def put(self, advance: bool) -> None:
+        """Sends them, the first in the lower half."""
+        held = sum(bits << 16 * n for n, bits in enumerate(self.bits))
+        self.core.emit(self.out.queue, self.out.color, held, advance=advance and self.out.advance)
+        self.bits.clear()

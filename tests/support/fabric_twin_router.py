@@ -33,9 +33,11 @@ class Wavelet:
 
 @dataclass(slots=True)
 class Link:
-    """One direction of a link: how many cycles in a row it has passed wavelets, and until when it stands still."""
+    """One direction of a link: how many wavelets it has passed without a pause between them, for how long it has been
+    idle, and until when it stands still."""
 
     row: int = 0
+    idle: int = 0
     still: int = 0
 
 
@@ -86,7 +88,7 @@ class Router:
         return any(self.buffers.values()) or any(self.core.outputs)
 
     def choose(self, now: int) -> list[Move]:
-        """What moves in this cycle: one wavelet of a color at most, those first that moved longest ago. Moves none yet."""
+        """What moves in this cycle, at most one wavelet of a color, those first that moved longest ago."""
         moves, taken, ramp_used = list[Move](), set[Port](), False
         for color in sorted(self.switches, key=lambda color: (self.served.get(color, -1), color)):
             move = self._move(color, now, taken, ramp_used)
@@ -155,11 +157,13 @@ class Router:
         return free
 
     def _rest(self, link: Link, used: bool, now: int) -> int:
-        link.row = link.row + 1 if used else 0
-        if self.hardware.pause and link.row == self.hardware.run:
-            link.row, link.still = 0, now + 1 + self.hardware.pause
-            return link.still
-        return now
+        pause = self.hardware.pause
+        link.row, link.idle = link.row + used, 0 if used else link.idle + 1
+        if link.idle >= pause:
+            link.row = 0
+        if pause and link.row == self.hardware.run:
+            link.row, link.still = 0, now + 1 + pause
+        return max(now, link.still)
 
     def turn(self, color: int, command: Command) -> None:
         """Moves a switch on, or back to its first position."""

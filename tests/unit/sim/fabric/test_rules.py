@@ -442,20 +442,6 @@ def test_16_bit_elements_travel_in_pairs_and_rows_begin_anew(simulate: Simulate)
     assert outcome.memory[0, 1, :20].view(np.float16).tolist() == list(range(1, 11))
 
 
-def test_32_bit_wavelets_beside_16_bit_ones_take_an_element_a_beat(simulate: Simulate) -> None:
-    """The middle core widens: pairs come in, single numbers go out, an element a cycle."""
-    count = 7
-    out = Vector("move", Out(0, 0, DType.F16), Memory(0, (1,), DType.F16), extents=(count,))
-    widen = Vector("move", Out(0, 1), In(0, 0, DType.F16), extents=(count,))
-    memory = np.zeros((1, 3, 64), np.uint8)
-    memory[0, 0, :14] = np.arange(count, dtype=np.float16).view(np.uint8)
-    paints = [{0: switch("C>E")}, {0: switch("W>C"), 1: switch("C>E")}, {1: switch("W>C")}]
-    outcome = simulate(line([(out,), (widen,), (receive(count, 1),)], paints, 64), plain(), memory=memory)
-    assert outcome.hops == ceil(count / 2) + count
-    assert outcome.finished[0].tolist() == [4, 6 + count, 12 + count]
-    assert words(outcome, 2, 0, count) == list(range(count))
-
-
 def test_products_are_rounded_before_they_are_added(simulate: Simulate) -> None:
     a, c = np.float32(1 + 2**-12), np.float32(-1 - 2**-11)
     memory = np.zeros((1, 1, 64), np.uint8)
