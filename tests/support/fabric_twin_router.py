@@ -70,8 +70,7 @@ class Router:
         self.neighbors: dict[Port, Router] = {}
         self.links = {port: Link() for port in Port if port is not Port.CORE}
         self.loads = dict.fromkeys(Port, 0)
-        self.served: dict[int, int] = {}  # when a color last moved
-        self.first_port: dict[int, int] = {}
+        self.first = 0  # the head that is looked at first
 
     def paint(self, color: int, switch: Switch) -> None:
         """Gives a color its switch, at the first position."""
@@ -88,47 +87,50 @@ class Router:
         return any(self.buffers.values()) or any(self.core.outputs)
 
     def choose(self, now: int) -> list[Move]:
-        """What moves in this cycle, at most one wavelet of a color, those first that moved longest ago."""
-        moves, taken, ramp_used = list[Move](), set[Port](), False
-        for color in sorted(self.switches, key=lambda color: (self.served.get(color, -1), color)):
-            move = self._move(color, now, taken, ramp_used)
-            if move is not None:
+        """What moves in this cycle. Of heads that want one link, the one behind the winner is the first to be next."""
+        heads = self._heads()
+        moves, taken, refused = list[Move](), dict[Port | None, int](), False
+        for n in [*range(self.first, len(heads)), *range(self.first)]:
+            source, port = heads[n]
+            move = self._ready(source, port, now)
+            if move is None:
+                continue
+            links: list[Port | None] = [*([None] if move.port is Port.CORE else []), *sorted(move.targets)]
+            stop = next((link for link in links if link in taken or self._still(link, now)), Ellipsis)
+            if stop is Ellipsis:
                 moves.append(move)
-                taken |= set(move.targets)
-                ramp_used |= move.port is Port.CORE
-                self.served[color] = now
+                taken.update(dict.fromkeys(links, n))
+            elif stop in taken and not refused:
+                refused, self.first = True, (taken[stop] + 1) % len(heads)
         return moves
 
-    def _move(self, color: int, now: int, taken: set[Port], ramp_used: bool) -> Move | None:
-        way = self.way(color)
-        if way is None:
+    def _heads(self) -> list[tuple[deque[Wavelet], Port]]:
+        """What may hold the next wavelet: all buffers by color and port, then the output queues of the core."""
+        ports = {
+            (color, port) for color, switch in self.switches.items() for way in switch.ways for port in way.sources
+        }
+        buffers = [(self.buffers[at], at[1]) for at in sorted(ports) if at[1] is not Port.CORE]
+        return [*buffers, *[(queue, Port.CORE) for queue in self.core.outputs]]
+
+    def _ready(self, source: deque[Wavelet], port: Port, now: int) -> Move | None:
+        """How its first wavelet moves, if its switch accepts it and there is room at all its targets."""
+        if not source or source[0].free > now:
             return None
-        first = self.first_port.get(color, 0)
-        for port in (*_PORTS[first:], *_PORTS[:first]):
-            if port not in way.sources or (port is Port.CORE and ramp_used):
-                continue
-            source = self._source(color, port, now)
-            if source is None:
-                continue
-            targets = tuple(to for to in way.targets if source[0].commands is None or to is not Port.CORE)
-            if all(to not in taken and self._open(color, to, now) for to in targets):
-                self.first_port[color] = (port + 1) % len(_PORTS)
-                return Move(source, port, targets)
-        return None
+        way = self.way(source[0].color)
+        if way is None or port not in way.sources:
+            return None
+        targets = tuple(to for to in way.targets if source[0].commands is None or to is not Port.CORE)
+        return Move(source, port, targets) if all(self._room(source[0].color, to) for to in targets) else None
 
-    def _source(self, color: int, port: Port, now: int) -> deque[Wavelet] | None:
-        """The queue whose head of that color came by that port and may move."""
-        held = self.core.outputs if port is Port.CORE else [self.buffers[color, port]]
-        return next((q for q in held if q and q[0].color == color and q[0].free <= now), None)
-
-    def _open(self, color: int, to: Port, now: int) -> bool:
-        """Whether a wavelet can go there: a link that does not stand still, and room behind it."""
+    def _room(self, color: int, to: Port) -> bool:
         if to is Port.CORE:
             queue = self.core.hears.get(color)
-            depth = 0 if queue is None else self.hardware.inputs[queue] + self.hardware.ramp
-            return queue is not None and len(self.core.inputs[queue]) < depth
-        there = self.neighbors[to].buffers[color, OPPOSITE[to]]
-        return now >= self.links[to].still and len(there) < self.hardware.router_words
+            return queue is not None and len(self.core.inputs[queue]) < self.hardware.inputs[queue] + self.hardware.ramp
+        return len(self.neighbors[to].buffers[color, OPPOSITE[to]]) < self.hardware.router_words
+
+    def _still(self, link: Port | None, now: int) -> bool:
+        """Whether a link pauses; ramps never do."""
+        return link in self.links and now < self.links[link].still
 
     def carry_out(self, moves: list[Move], now: int) -> int:
         """Moves the wavelets, turns switches and lets links rest; the latest cycle that something now waits for."""
@@ -139,7 +141,7 @@ class Router:
             command, left = passed(wavelet.commands)
             for to in move.targets:
                 latest = max(latest, self._deliver(wavelet, left, to, now))
-            if move.port is Port.CORE and wavelet.advance:
+            if wavelet.advance:
                 command = Command.ADVANCE
             self.turn(wavelet.color, command)
         for port, link in self.links.items():

@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support.fabric_programs import (
     CORE,
     DEPTH,
@@ -34,10 +35,20 @@ from undiced.machine.presets import PRESETS
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.microops import Bind, Delay, Fork, Immediate, In, Memory, Out, Send, Turn, Vector, Wait
+from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.program import FabricProgram
 from undiced.sim.fabric.routes import Command, Control, Switch
+from undiced.sim.fabric.simulate import simulate
 
-pytestmark = pytest.mark.parametrize("simulate", [pytest.param(twin, id="twin")])
+
+def native(
+    program: FabricProgram, hardware: Hardware, memory: NDArray[np.uint8] | None = None, limit: int = 1 << 20
+) -> Outcome:
+    """The native simulator, which works in the memory that it is given, on a copy of that."""
+    return simulate(program, hardware, memory=None if memory is None else memory.copy(), limit=limit)
+
+
+pytestmark = pytest.mark.parametrize("simulate", [twin, native])
 RAMPS = (1, 2, 3)
 SIZES = [(2, 1), (2, 9), (5, 1), (7, 16), (12, 5)]
 

@@ -1,0 +1,50 @@
+"""The native simulator of the fabric and its obvious twin agree on random programs, field by field and cycle by cycle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from support.fabric_random import Case, cases, seeded
+from support.fabric_twin import twin
+
+from undiced.sim.fabric.outcome import Outcome
+from undiced.sim.fabric.simulate import simulate
+
+LIMIT = 20_000
+SEEDS = [pytest.param(range(30)), pytest.param(range(30, 5_000), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+
+
+def differences(ours: Outcome, theirs: Outcome) -> list[str]:
+    """Names of the fields that differ; the cycles of what does not end may."""
+    ended = ours.status == "finished"
+    plain = ["status", "hops", "active", "worked", *(["cycles"] if ended else [])]
+    found = [name for name in plain if getattr(ours, name) != getattr(theirs, name)]
+    arrays = ["memory", "loads", "busy", *(["finished", "sections"] if ended else [])]
+    found += [name for name in arrays if not np.array_equal(getattr(ours, name), getattr(theirs, name))]
+    return found if waiting(ours) == waiting(theirs) else [*found, "waiting"]
+
+
+def waiting(outcome: Outcome) -> set[tuple[int, int, str]]:
+    """Who waits, and where."""
+    return {(w.x, w.y, w.thread) for w in outcome.waiting}
+
+
+def check(case: Case) -> None:
+    """Holds one, two and three threads of the native simulator to the twin."""
+    slow = twin(case.program, case.hardware, memory=case.memory, limit=LIMIT)
+    for threads in (1, 2, 3):
+        fast = simulate(case.program, case.hardware, memory=case.memory.copy(), threads=threads, limit=LIMIT)
+        assert differences(fast, slow) == [], (threads, fast, slow)
+
+
+@given(case=cases())
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_small_programs_have_one_outcome(case: Case) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_programs_have_one_outcome(seeds: range) -> None:
+    for seed in seeds:
+        check(seeded(seed))
