@@ -210,13 +210,12 @@ class TwinCore(Core):
         yield from self._work(cycles, lambda: self.bound.update({queue: color}))
 
     def _work(self, cycles: float, effect: Callable[[], object] = lambda: None) -> Life:
-        """So many cycles of the datapath, rounded up; the effect is at their end."""
+        """So many cycles of the datapath, rounded up; the effect is there in the cycle behind them."""
         for _ in range(ceil(cycles)):
             yield Work()
-            last = self.now
-        effect()
         if ceil(cycles):
-            yield Rest(last + 1)
+            yield Rest(self.now + 1)
+        effect()
 
     # Vector operations
 
