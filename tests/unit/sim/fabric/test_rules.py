@@ -337,14 +337,6 @@ def test_a_color_that_has_a_link_to_itself_starves_no_other(simulate: Simulate) 
     assert max(ends) - min(ends) <= 3 * 3  # one more router of two words, at a third of the link's rate
 
 
-def test_ports_of_one_color_take_turns(simulate: Simulate) -> None:
-    """The middle core's wavelets and its neighbor's leave by one way, one of each after the other."""
-    scripts: list[Script] = [(send(20),), (send(20),), (receive(40),)]
-    outcome = simulate(line(scripts, [{0: switch("C>E")}, {0: switch("WC>E")}, {0: switch("W>C")}]), plain(depth=2))
-    assert outcome.cycles == broadcast_line(40, 2)
-    assert abs(int(outcome.finished[0, 0]) - int(outcome.finished[0, 1])) <= 2 * 3
-
-
 def test_a_core_s_queues_share_its_ramp(simulate: Simulate) -> None:
     """8 wavelets wait in two queues for both switches to open; they leave in 8 cycles, though not by the same link."""
     opens = (Turn(0, 1, cycles=20), Turn(1, 1))
