@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.program.wafer.tree import roots
+from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.sim.atlas.deeds import WIRES, Who
 from undiced.sim.atlas.fill import Fill
 

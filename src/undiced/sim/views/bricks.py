@@ -79,10 +79,14 @@ class Names:
     gutter: float
 
 
-def names(found: Sequence[tuple[Sequence[Row], Box]]) -> Names | None:
-    """How the names of all rows of all regions fit, the same everywhere; None if they don't."""
-    most = max(len(rows) for rows, _ in found)
-    boxes = [box for rows, where in found for box in Grid.of(most, where).boxes(len(rows), where)]
+def names(found: Sequence[tuple[Sequence[Row], Box]], usual: int) -> Names | None:
+    """How the names of all rows of all regions fit, the same everywhere; None if they don't.
+
+    Args:
+        usual: rows that a region has room for, though it may have fewer.
+    """
+    grids = ((rows, where, Grid.of(max(usual, len(rows)), where)) for rows, where in found)
+    boxes = [box for rows, where, grid in grids for box in grid.boxes(len(rows), where)]
     wide, high = (min((getattr(box, side) for box in boxes), default=0.0) for side in ("width", "height"))
     for least, above in ((_BESIDE, False), (_ABOVE, True)):
         for size in SIZES:

@@ -21,6 +21,7 @@ NOTE = (
     "What every region holds, a layer a row: its attention on the left, its feed-forward block on the right. Where "
     "regions share a layer, each has a part of the row."
 )
+_USUAL = 0.9  # of the regions, which have rows of one height
 _PAD, _HEAD = 4.0, 16.0  # pixels around a region's rows; of its name
 
 
@@ -33,13 +34,14 @@ def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
     names = [((f"region {place.name}",), (place.name,)) for place in atlas.places]
     level, sizes = alike(list(zip(names, heads, strict=True)))
     bodies = [_below(box, head) for box, head in zip(boxes, heads, strict=True)]
-    told = row_names(list(zip(held, bodies, strict=True)))
+    usual = sorted(map(len, held))[int(_USUAL * (len(held) - 1))]
+    told = row_names(list(zip(held, bodies, strict=True)), usual)
     canvas.dropped += told is None
     for number, place, box in sheet.wafers(canvas):
         with canvas.group(title(place), number):
             canvas.rect(box, "paper", radius=2)
             canvas.label(heads[number], names[number][level:], "ink", sizes)
-            bricks(canvas, held[number], bodies[number], max(map(len, held)), told)
+            bricks(canvas, held[number], bodies[number], max(usual, len(held[number])), told)
             canvas.frame(box, "edge", 0.6, radius=2)
     return sheet
 

@@ -24,6 +24,8 @@ from undiced.sim.views.words import assumptions, figures, heading, notes, source
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("film", "player", "brush", "overlay", "strip", "cards", "zoom", "tabs")
+_FEW = 2  # wafers that leave room for more beside them
+_LENS_FEW, _LENS = 380.0, 180.0  # pixels that a region's trees are high, beside few wafers or many
 _OPTION = re.compile(r"--[\w-]+ \w+")
 _ROOT = (
     ":root{{--paper:{paper};--ink:{ink};--faint:{faint};--face:{face};--edge:{edge};--alarm:{alarm};"
@@ -56,7 +58,7 @@ def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
             f"<title>{_words(heading(atlas))}</title>\n<style>{css}</style>\n</head>\n<body>",
             _header(atlas),
             "<noscript><p>The views follow each other below; the time line needs its script.</p></noscript>",
-            f'<div class="stage">\n<main>{_tabs(first)}',
+            f'<div class="stage{" few" * _few(atlas)}">\n<main>{_tabs(first)}',
             *(_panel(atlas, show) for show in VIEWS),
             f"</main>\n{_aside(atlas)}</div>\n{_DOCK}",
             f"<footer><p>{_words(_KEYS)}</p><p>{_words(assumptions(atlas))}</p></footer>",
@@ -64,6 +66,10 @@ def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
             f"<script>{script}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _few(atlas: Atlas) -> bool:
+    return len(atlas.drawn) <= _FEW
 
 
 def _header(atlas: Atlas) -> str:
@@ -84,7 +90,7 @@ def _aside(atlas: Atlas) -> str:
     lenses = "".join(
         f'<div class="lens" data-places="{" ".join(map(str, places))}" hidden>'
         f"{canvas.inline('trees of this region')}</div>"
-        for canvas, places in lens(atlas)
+        for canvas, places in lens(atlas, _LENS_FEW if _few(atlas) else _LENS)
     )
     return f'<aside><div id="happens"></div>{lenses}<div id="region"></div></aside>'
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from undiced.draw.canvas import Canvas, Point
 from undiced.draw.color import KINDS
 from undiced.draw.legend import legend, swatch
-from undiced.draw.lettering import Box, shortened
+from undiced.draw.lettering import Box, shortened, wrapped
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.tree import Join, Tree, joins, roots
 from undiced.sim.atlas.atlas import Atlas, Place
@@ -27,7 +27,7 @@ NOTE = (
     "the cores at which the sums of all its lines end."
 )
 _HEIGHT = 420.0
-_LENS = 284.0, 185.0
+_LENS = 284.0  # pixels across
 _BESIDE = 16.0  # a lens, for a letter
 _KINDS_MOST = 3  # of regions that are drawn; tables have all
 _STEP, _STEP_LENS, _APART, _DOT = 15.0, 8.0, 10.0, 2.2  # pixels a level, of a lens too; between trees; of a root
@@ -73,16 +73,18 @@ def _kinds(atlas: Atlas) -> dict[_Kind, list[int]]:
 
 
 def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> float:
-    """Every kind of region with its trees, one below the other; returns where they end."""
-    for kind, places in list(_kinds(atlas).items())[:_KINDS_MOST]:
-        canvas.text((MARGIN, top + 12), shortened(_called(atlas, kind, places), room.width - 2 * MARGIN, 12), 12)
-        where = Box(MARGIN, top + 24, room.width - 2 * MARGIN, room.height or _HEIGHT)
-        top = _region(atlas, canvas, kind, where, _STEP) + 16
-        for use in kind.uses:
-            words = f"{_letter(kind, use)}: {_told(atlas, use)}"
-            canvas.text((MARGIN, top), shortened(words, room.width - 2 * MARGIN, _SIZE), _SIZE, "faint")
-            top += 16
-    return top
+    """Every kind of region with its trees, side by side; returns where they end."""
+    drawn = list(_kinds(atlas).items())[:_KINDS_MOST]
+    wide, bottom = (room.width - MARGIN) / max(len(drawn), 1) - MARGIN, top
+    for number, (kind, places) in enumerate(drawn):
+        x = MARGIN + number * (wide + MARGIN)
+        canvas.text((x, top + 12), shortened(_called(atlas, kind, places), wide, 12), 12)
+        y = _region(atlas, canvas, kind, Box(x, top + 24, wide, room.height or _HEIGHT), _STEP) + 16
+        for line in (line for use in kind.uses for line in wrapped(_told(atlas, kind, use), wide, _SIZE)):
+            canvas.text((x, y), line, _SIZE, "faint")
+            y += 16
+        bottom = max(bottom, y)
+    return bottom
 
 
 def _called(atlas: Atlas, kind: _Kind, places: list[int]) -> str:
@@ -95,11 +97,11 @@ def _letter(kind: _Kind, use: _Use) -> str:
     return "ABCDEFGHIJKLMNOP"[kind.uses.index(use) % 16]
 
 
-def _told(atlas: Atlas, use: _Use) -> str:
+def _told(atlas: Atlas, kind: _Kind, use: _Use) -> str:
     tree = atlas.trees[use.number]
     axis = "rows" if use.axis is Axis.ROWS else "columns"
     ends = "one root" if tree.slices == 1 else f"{tree.slices} slices with a root each"
-    return f"sums over {tree.span} {axis}: {levels(tree)}; {ends}"
+    return f"{_letter(kind, use)}: sums over {tree.span} {axis}: {levels(tree)}; {ends}"
 
 
 def levels(tree: Tree) -> str:
@@ -248,9 +250,9 @@ def _cells(atlas: Atlas, place: Place, use: _Use) -> tuple[str | float, ...]:
     return place.name, use.number, over, levels(tree), tree.slices, ends
 
 
-def lens(atlas: Atlas) -> Iterator[tuple[Canvas, list[int]]]:
-    """Each kind of region by itself, small, with the places that it stands for."""
+def lens(atlas: Atlas, height: float) -> Iterator[tuple[Canvas, list[int]]]:
+    """Each kind of region by itself, no higher than that, with the places that it stands for."""
     for kind, places in _kinds(atlas).items():
-        canvas = Canvas(_LENS[0] + _BESIDE)
-        canvas.height = _region(atlas, canvas, kind, Box(_BESIDE, 12, *_LENS), _STEP_LENS) + 6
+        canvas = Canvas(_LENS + _BESIDE)
+        canvas.height = _region(atlas, canvas, kind, Box(_BESIDE, 12, _LENS, height), _STEP_LENS) + 6
         yield canvas, places

@@ -21,7 +21,7 @@
   }
 
   function doing(deed) {
-    const words = element("span", "", `${deed.kind} ${deed.node}`);
+    const words = element("span", "", `${deed.kind} ${deed.who === BETWEEN ? deed.value : deed.node}`);
     const line = element("p", "deed");
     const over = deed.span ? ` over ${spelled(deed.span)} ${deed.axis === 1 ? "columns" : "rows"}` : "";
     line.append(spot(WHO_PAINT[deed.who]), element("b", "", film.who[deed.who] + over), words);

@@ -80,16 +80,19 @@
     context.fillRect(x - 0.75, 0, 1.5, height - RULER);
   }
 
-  function bar(context, lane, left, right, color, words, width) {
-    const [from, to] = [Math.max(left, GUTTER), Math.min(right, width)];
-    if (to <= from) return;
+  // The bars of a lane, and their words as far as the next bar leaves them room.
+  function lay(context, lane, bars, width) {
     const y = RULER + lane * LANE;
-    context.fillStyle = color;
-    context.fillRect(from, y + 1, Math.max(to - from - 0.6, 0.6), LANE - 2);
-    if (to - from > 24 && wide(context, words) < to - from - 6) {
-      context.fillStyle = lane === 1 + FEW || lane === 1 + CASTS ? "#000" : "#fff";
-      if (lane === 0) context.fillStyle = "#000";
-      context.fillText(words, from + 3, y + LANE - 3);
+    for (const { left, right, color } of bars) {
+      const from = Math.max(left, GUTTER);
+      context.fillStyle = color;
+      context.fillRect(from, y + 1, Math.max(Math.min(right, width) - from - 0.6, 0.6), LANE - 2);
+    }
+    context.fillStyle = [0, 1 + FEW, 1 + CASTS].includes(lane) ? "#000" : "#fff";
+    for (const [number, { left, right, words }] of bars.entries()) {
+      const from = Math.max(left, GUTTER);
+      const room = Math.min(right, width, bars[number + 1]?.left ?? width) - from - 6;
+      if (room > 18 && wide(context, words) < room) context.fillText(words, from + 3, y + LANE - 3);
     }
   }
 
@@ -104,15 +107,20 @@
     context.textAlign = "left";
     context.fillStyle = paint.face;
     context.fillRect(GUTTER, RULER, width - GUTTER, lanes.length * LANE);
+    const bars = lanes.map(() => []);
+    const put = (lane, start, end, color, words) => {
+      const [left, right] = [at(start), at(end)];
+      if (right > GUTTER && left < width) bars[lane].push({ left, right, color, words });
+    };
     for (let number = lastFrom(turns, Math.max(first, 0)); number < turns.length; number++) {
       const turn = turns[number];
       if (at(turn.start) > width) break;
-      bar(context, 0, at(turn.start), at(turn.end), turn.role.paint, called(turn), width);
-      for (const deed of streams[turn.stream]) {
-        const [left, right] = [at(turn.start + deed.start), at(turn.start + deed.end)];
-        if (right > GUTTER && left < width) bar(context, 1 + deed.who, left, right, WHO_PAINT[deed.who], deed.node, width);
+      put(0, turn.start, turn.end, turn.role.paint, called(turn));
+      for (const { who, start, end, node } of streams[turn.stream]) {
+        put(1 + who, turn.start + start, turn.start + end, WHO_PAINT[who], node);
       }
     }
+    for (const [lane, found] of bars.entries()) lay(context, lane, found, width);
     context.fillStyle = paint.faint;
     const { step, name } = ticks(span, Math.max(width / 150, 2));
     for (let tick = Math.max(Math.ceil(first / step), 0) * step; at(tick) < width && tick <= film.cycles; tick += step) {
