@@ -7,6 +7,7 @@ What is older than ten seconds is read anew, if the database answers soon. Knows
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ _PATIENCE_S = 0.5
 _PAUSE_S = 5.0  # after a look at the database that failed or took longer
 _MOST = 10_000  # keys, of which the ones that asked last are remembered
 _MOST_READ = 64  # of them at once
+_log = logging.getLogger("undiced.accounts")
 
 
 @dataclass(slots=True)
@@ -107,8 +109,10 @@ class KnownLimits:
         subjects = (caller.org_id, caller.project_id, caller.key_id)
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, *subjects)
-        except (DatabaseAwayError, DatabaseError, RuntimeError):  # the last one: the server ends
+        except Exception as error:  # no answer fails because it can't say how limits stand
             self._again_s = self._clock() + _PAUSE_S
+            if not isinstance(error, DatabaseAwayError | DatabaseError):
+                _log.exception("limits can't be read")
             return
         self._again_s = -inf
         key.read_s = self._clock()

@@ -21,6 +21,8 @@ eldest of that account, "the smallest" its smallest, and who finds no pages keep
 is said above holds of a prompt and the others of its account, in the steps that are its account's. The eldest of all
 is left out eight steps in a row at most, and is then "the eldest": whoever else comes, a prompt has been read after at
 most nine times the 2 (w + e) / b steps, one more, and one for each that is older, as long as it finds a slot and pages.
+When the last of a prompt of one with few sequences is read, the step takes on no more of those with many but the
+eldest's half: the first token comes with its end.
 """
 
 from __future__ import annotations

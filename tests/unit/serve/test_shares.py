@@ -150,6 +150,20 @@ def test_a_lower_class_takes_the_place_of_its_like_where_a_higher_one_runs_too()
     assert states(loop, "yq") == [State.WAITING] * 2, "q has none of the two places of a higher one"
 
 
+def test_a_step_that_reads_the_end_of_a_newcomers_prompt_reads_nothing_of_the_flood_behind_it() -> None:
+    loop = make(replace(LIMITS, pages=200))
+    loop.add(ask("a", "flood"))
+    loop.add(ask("b", "flood", prompt=200))
+    run(loop, 3)
+    loop.add(ask("x", "new", prompt=5))
+    before = loop.stats().prompt_tokens
+    run(loop, 1)
+    assert (states(loop, "x"), loop.stats().prompt_tokens - before) == ([State.RUNNING], 5)
+    before = loop.stats().prompt_tokens
+    run(loop, 1)
+    assert loop.stats().prompt_tokens - before > 20, "the flood goes on with the next one"
+
+
 # what is charged
 
 
