@@ -115,13 +115,17 @@ def _import_all() -> None:
 
 
 def _attend(line: socket.socket) -> None:
-    """Fork, and tell how forks ended, until nobody asks any more."""
+    """Fork, and tell how forks ended, until nobody asks any more; what runs then is ended."""
+    living = set[int]()
     while True:
         asked, descriptors, _, _ = socket.recv_fds(line, _LINE_BYTES, 1)
         if not asked:
+            for left in living:
+                os.kill(left, signal.SIGKILL)
             return
         if not descriptors:
             pid, status = os.waitpid(json.loads(asked), os.WNOHANG)
+            living.discard(pid)
             line.send(json.dumps(os.waitstatus_to_exitcode(status) if pid else None).encode())
             continue
         words, environment = json.loads(asked)
@@ -130,6 +134,7 @@ def _attend(line: socket.socket) -> None:
             line.close()
             _become(descriptors[0], words, environment)
         os.close(descriptors[0])
+        living.add(pid)
         line.send(str(pid).encode())
 
 
