@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.options import Json
-from undiced.core.errors import KernelError
+from undiced.cli.report import writing
+from undiced.core.errors import InvalidRequestError, KernelError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def run(
         int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=(1 << 32) - 2, help="Cycles after which to give up.")] = 1 << 31,
+    load_out: Annotated[
+        Path | None,
+        typer.Option("--loads", help="Draw how many wavelets each link carried, to this .svg or .png.", metavar="FILE"),
+    ] = None,
+    trace_out: Annotated[
+        Path | None,
+        typer.Option("--trace", help="Write steps and operations of cores to this .json for Perfetto.", metavar="FILE"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a kernel of your own, cycle by cycle. Prints its cycles and what moved, and runs its check().
@@ -66,7 +75,9 @@ def run(
     from undiced.cli.kernel_file import checked, load, made
     from undiced.cli.terminal import Bar, emit
     from undiced.machine import find_machine
+    from undiced.sim.trace.fabric import watched
 
+    _expect(load_out, trace_out)
     wafer = find_machine(machine)
     module = load(file)
     kernel = made(module, file, given or [])
@@ -80,8 +91,13 @@ def run(
             seed=seed,
             threads=threads or 0,
             limit=limit,
+            watch=watched(kernel.width, kernel.height) if trace_out is not None else (),
             progress=lambda cycle: bar.share(0.0, f"Simulating {kernel.name}, cycle {cycle:,}"),
         )
+    if load_out is not None:
+        _draw(result, load_out)
+    if trace_out is not None:
+        _trace(result, _hertz(result, clock), trace_out)
     if not as_json:
         _show(result, _hertz(result, clock))
     passed = checked(module, file, result)
@@ -91,6 +107,36 @@ def run(
         emit({"file": str(file), **_found(result, _hertz(result, clock)), "check": passed and "passed"})
     else:
         _say("check", "passed" if passed else "none: the file has no check()")
+
+
+def _expect(load_out: Path | None, trace_out: Path | None) -> None:
+    """What is asked for can be written."""
+    from undiced.cli.pictures import expect
+
+    if load_out is not None and load_out.suffix.lower() not in (".svg", ".png"):
+        raise InvalidRequestError(f"{load_out} is neither .svg nor .png.", remedy="Name the file loads.svg.")
+    for path in filter(None, (load_out, trace_out)):
+        expect(path)
+
+
+def _draw(result: Result, out: Path) -> None:
+    from undiced.cli.pictures import encoded
+    from undiced.sim.views.load import load
+
+    rate = f"{result.link_rate:.4g} wavelets per cycle and link"
+    picture = load(result.outcome.loads, result.cycles, f"{result.kernel.name} on {result.machine}: links", (rate,))
+    with writing(out):
+        out.write_bytes(encoded(picture, out))
+
+
+def _trace(result: Result, clock_hz: float, out: Path) -> None:
+    from undiced.sim.trace.chrome import document
+    from undiced.sim.trace.fabric import groups
+
+    told = {"source": "simulated, not measured", "kernel": result.kernel.name, "machine": result.machine}
+    tracks = list(groups(result.steps, result.outcome))
+    with writing(out):
+        out.write_text("".join(document(tracks, [], clock_hz, {**told, "clock_hz": clock_hz})), encoding="utf-8")
 
 
 def _found(result: Result, clock_hz: float) -> dict[str, object]:

@@ -56,6 +56,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "fabric run chain.py",
         "fabric run chain.py --set cores=64 --machine wse2 --link-rate 1",
         "fabric run chain.py --skew 100 --seed 7 --json",
+        "fabric run chain.py --loads loads.svg --trace trace.json",
     ),
     "org create": ("org create acme",),
     "org list": ("org list", "org list --all --json"),

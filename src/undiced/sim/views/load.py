@@ -64,7 +64,7 @@ def load(loads: Loads, cycles: int, heading: str, notes: tuple[str, ...] = ()) -
         name = "to the core" if port is Port.CORE else f"to the {port.name.lower()}"
         _Heat(most, _MOST_SMALL).draw(canvas, box, loads[:, :, port], name, found if port is found.port else None)
         x, small = x + box.width + _GAP, max(small, top + box.height)
-    low = _table(canvas, loads, left, small + 2 * _GAP)
+    low = _table(canvas, loads, min(left, WIDTH - MARGIN - sum(_WIDTHS)), small + 2 * _GAP)
     _scale(canvas, most, large.y + large.height + 10)
     canvas.height = max(large.y + large.height + 40, low) + MARGIN / 2
     return canvas

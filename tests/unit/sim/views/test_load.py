@@ -8,6 +8,7 @@ import pytest
 
 from undiced.draw.cells import LEVELS, level
 from undiced.draw.color import ramp
+from undiced.draw.lettering import text_width
 from undiced.sim.fabric.routes import Port
 from undiced.sim.views.load import Busiest, load
 
@@ -79,7 +80,7 @@ def test_links_that_carry_nothing_are_bare_and_any_wavelet_shows():
     assert [(0, 0, 1, 1)] in cells.values()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (755, 1170), (401, 3)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (16, 1), (755, 1170), (401, 3)])
 def test_a_mesh_of_any_shape_is_a_small_file_with_every_hot_spot(shape):
     width, height = shape
     rng = np.random.default_rng(1)
@@ -92,6 +93,9 @@ def test_a_mesh_of_any_shape_is_a_small_file_with_every_hot_spot(shape):
     ((x, y, *_),) = cells[HOTTEST]
     assert (x, y) == ((width - 1) // block, (height - 1) // block), "the hottest one is not averaged away"
     paper = float(root.get("width")), float(root.get("height"))
+    for text in root.iter(f"{SVG}text"):
+        wide, x = text_width(text.text, float(text.get("font-size"))), float(text.get("x"))
+        assert x + wide * {"start": 1, "middle": 0.5, "end": 0}[text.get("text-anchor")] <= paper[0], text.text
     for (left, top, across, down), cells in maps(root):
         for x, y, wide, high in (box for boxes in cells.values() for box in boxes):
             assert left + (x + wide) * across <= paper[0] and top + (y + high) * down <= paper[1]

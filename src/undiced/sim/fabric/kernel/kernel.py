@@ -5,7 +5,7 @@ It is made once for any machine; `run` gives it one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -142,6 +142,7 @@ class Kernel:
         seed: int = 0,
         threads: int = 0,
         limit: int = 1 << 31,
+        watch: Sequence[tuple[int, int]] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Result:
         """Simulate it, cycle by cycle.
@@ -153,6 +154,7 @@ class Kernel:
             skew: cores start up to so many cycles late. jitter: set-ups take up to so many more. seed: of both.
             threads: of this host; 0 for as many as help.
             limit: cycles after which it is given up.
+            watch: cores (x, y) whose operations the outcome tells one by one.
             progress: is told the cycle now and then.
 
         Raises:
@@ -175,6 +177,7 @@ class Kernel:
                 skew=skew,
                 jitter=jitter,
                 seed=seed,
+                watch=watch,
                 progress=progress,
             )
         except ProgramFileError as error:
