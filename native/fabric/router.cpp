@@ -74,10 +74,12 @@ bool Worker::head_of(std::uint32_t at, const Role& role, int index, Head& head) 
     return false;
 }
 
+// Whether all targets had room at the cycle's start, whatever other heads have sent there since.
 bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsigned targets) {
+    const auto sent = [&](int port) { return core.links[port].next == now_ + 1 && sent_[port] == head.color ? 1 : 0; };
     if ((targets & 1U) != 0) {
         const int queue = core.hears[head.color] - 1;
-        if (queue < 0 || world_.input(at, queue).count >= world_.room(false, queue)) return false;
+        if (queue < 0 || world_.input(at, queue).count - sent(0) >= world_.room(false, queue)) return false;
     }
     for (unsigned left = targets & ~1U; left != 0; left &= left - 1) {
         const int port = std::countr_zero(left);
@@ -87,7 +89,8 @@ bool Worker::has_room(std::uint32_t at, const Core& core, const Head& head, unsi
         Buffer& b = world_.buffer(next, slot);
         const std::uint64_t popped = load_popped(b);
         const bool just = static_cast<std::uint32_t>(popped >> 32) == now_ + 1;
-        if (b.tail - taken(popped) + (just ? 1 : 0) >= static_cast<std::uint32_t>(world_.machine.router_words)) {
+        const std::uint32_t held = b.tail - taken(popped) - static_cast<std::uint32_t>(sent(port));
+        if (held + (just ? 1 : 0) >= static_cast<std::uint32_t>(world_.machine.router_words)) {
             if (just) soon(now_ + 1);  // the neighbor's wake for the next cycle may have met one for this cycle
             return false;
         }
@@ -136,6 +139,7 @@ void Worker::move(std::uint32_t at, Core& core, const Role& role, int index, con
         const int port = std::countr_zero(left);
         pass_link(core, port);
         takers_[port] = index;
+        sent_[port] = head.color;
         if (port == 0) {
             const int queue = core.hears[head.color] - 1;
             Queue& q = world_.input(at, queue);

@@ -112,6 +112,7 @@ class Worker {
     std::vector<std::uint32_t> list_;
     int contested_ = -1;        // the head that took the first link that another wanted in this look
     int takers_[kPorts + 1]{};  // who took each link in this look, and the ramp into the router
+    int sent_[kPorts]{};        // the color that each link passed in this look
     std::vector<std::pair<int, std::uint32_t>> turned_;  // colors whose switches got a command in this look
     std::vector<std::vector<Mail>> outboxes_;
 };
