@@ -150,7 +150,7 @@ class Kernel:
         Args:
             machine: whose core, links and queues it gets: wse1, wse2, wse3, toy-8x8, a .toml file.
             link_rate: wavelets per cycle, instead of the machine's.
-            setup: cycles of every operation's set-up, instead of the machine's; software of loops and tasks is then free.
+            setup: cycles of every operation's set-up, instead of the machine's; loops and tasks are then free.
             skew: cores start up to so many cycles late. jitter: set-ups take up to so many more. seed: of both.
             threads: of this host; 0 for as many as help.
             limit: cycles after which it is given up.
