@@ -10,24 +10,26 @@ from undiced.fabric import CORE, EAST, WEST, Kernel, way
 
 
 def kernel(cores: int = 16, rows: int = 1, group: int = 4, slices: int = 2, wavelets: int = 16) -> Kernel:
-    if cores % group or slices > group:
-        raise ValueError(f"{cores} cores make no groups of {group} with {slices} roots")
+    if not 0 < slices <= group:
+        raise ValueError(f"groups of {group} cores have no room for {slices} roots")
     kernel = Kernel(cores, rows, name="level_tree")
     data = kernel.array("data", (slices, wavelets))
-    groups = [range(first, first + group) for first in range(0, cores, group)]
+    groups = [range(first, min(first + group, cores)) for first in range(0, cores, group)]  # the last may be smaller
     places = [(2 * piece + 1) * group // (2 * slices) for piece in range(slices)]  # of roots in their groups
     for piece, place in enumerate(places):
-        chains(kernel, data[piece], piece, groups, place)
+        # The last hop into a root is on the first color from the west, and on the second from the east.
+        colors = kernel.color(f"chain {piece} a"), kernel.color(f"chain {piece} b")
+        for size in {len(line) for line in groups}:
+            alike = [line for line in groups if len(line) == size]
+            chains(kernel, data[piece], piece, colors, alike, min(place, size - 1))
     for piece, place in enumerate(places):
-        star(kernel, data[piece], piece, [line[place] for line in groups])
+        star(kernel, data[piece], piece, [line[min(place, len(line) - 1)] for line in groups])
     kernel.scatter(data, np.random.default_rng(0).integers(-9, 9, (rows, cores, slices, wavelets)))
     return kernel
 
 
-def chains(kernel, data, piece, groups, place):
+def chains(kernel, data, piece, colors, groups, place):
     """The first level: in every group both arms add up towards the core at `place`."""
-    # The last hop into a root is on the first color from the west, and on the second from the east.
-    colors = kernel.color(f"chain {piece} a"), kernel.color(f"chain {piece} b")
     size, step = len(groups[0]), f"chains {piece}"
 
     def at(places):

@@ -25,7 +25,9 @@ def kernel(cores: int = 16, wavelets: int = 16) -> Kernel:
 
     # pe: what
     for place in range(cores):
-        partners = [number for number in range(len(rounds)) if place % 2 ** (number + 1) == 0 and place + 2**number < cores]
+        partners = [
+            number for number in range(len(rounds)) if place % 2 ** (number + 1) == 0 and place + 2**number < cores
+        ]
         mine = (place & -place).bit_length() - 1  # the round in which it sends; the first core never does
         with kernel.on(kernel[place]) as pe:
             for number in partners[:-1] if place else partners:

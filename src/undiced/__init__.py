@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from undiced import fabric as fabric
     from undiced.llm import LLM as LLM
     from undiced.machine import presets as presets
     from undiced.outputs import Completion as Completion
@@ -27,11 +28,13 @@ __all__ = [
     "StructuredOutputsParams",
     "__version__",
     "compile",
+    "fabric",
     "presets",
     "simulate",
     "to_csv",
 ]
 
+_MODULES = {"fabric": "undiced.fabric", "presets": "undiced.machine.presets"}
 _HOMES = {
     "LLM": "undiced.llm",
     "Completion": "undiced.outputs",
@@ -47,8 +50,8 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name == "presets":
-        return importlib.import_module("undiced.machine.presets")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'undiced' has no attribute {name!r}")

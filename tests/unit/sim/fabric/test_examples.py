@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.fabric_examples import NAMES, example
+from support.fabric_examples import CYCLES, NAMES, example
 from support.fabric_twin import twin
 
 from undiced.core.errors import KernelError
@@ -12,20 +12,6 @@ from undiced.fabric import CORE, EAST, WEST, Kernel, way
 from undiced.machine.presets import wse3
 from undiced.sim.fabric.kernel.build import built
 
-# Cycles of the kernels as they stand: wires alone (no set-ups, 1 wavelet per cycle), then on WSE-2 and WSE-3.
-CYCLES = {
-    "chain": (154, 184, 192),
-    "copy_line": (12, 42, 43),
-    "gather": (2464, 2494, 2495),
-    "level_tree": (154, 310, 315),
-    "matmul": (448, 1416, 1408),
-    "matvec": (106, 213, 212),
-    "multicast": (36, 66, 68),
-    "star": (66, 180, 181),
-    "stencil": (192, 1118, 1146),
-    "tree": (88, 194, 200),
-    "two_phase": (173, 230, 247),
-}
 # The least and some larger sizes.
 SIZES: dict[str, list[dict[str, int]]] = {
     "chain": [{"cores": 2, "wavelets": 1}, {"cores": 3}, {"cores": 101, "wavelets": 7}],
@@ -35,6 +21,8 @@ SIZES: dict[str, list[dict[str, int]]] = {
         {"cores": 4, "group": 4, "slices": 1},
         {"cores": 60, "rows": 3, "group": 6, "slices": 3, "wavelets": 40},
         {"cores": 16, "group": 2, "slices": 2},
+        {"cores": 29, "rows": 2, "group": 7, "slices": 2},
+        {"cores": 30, "group": 7, "slices": 3},
     ],
     "matmul": [{"side": 4, "tile": 1}, {"side": 10, "tile": 3}],
     "matvec": [

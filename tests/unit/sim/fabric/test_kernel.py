@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -33,6 +35,13 @@ def after(kernel: Kernel, array: Array) -> np.ndarray:
     outcome = twin(made.program, made.hardware, memory=made.memory)
     assert outcome.status == "finished", outcome.waiting
     return np.array(values_of(outcome.memory, array))
+
+
+def test_the_language_is_found_at_one_place_and_costs_nothing_before() -> None:
+    script = "import sys, undiced; before = set(sys.modules); undiced.fabric.Kernel(2); print('numpy' in before)"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+    )
 
 
 def test_cores_are_named_as_parts_of_a_numpy_array_are() -> None:
