@@ -155,6 +155,35 @@ def test_ctrl_c_ends_both_ports_over_tls_whatever_the_engine_does(
                 socket.create_connection(("127.0.0.1", port))
 
 
+@pytest.mark.slow
+def test_neither_half_a_request_nor_a_lock_keeps_a_server_from_ending_and_nothing_is_lost(
+    house: Installation, folder: Path
+) -> None:
+    body = {"model": "tiny", "prompt": "hi", "max_tokens": 60, "ignore_eos": True, "stream": True}
+    with guarded(house, folder) as server, sqlite3.connect(house.url, isolation_level=None) as database:
+        half = socket.create_connection(("127.0.0.1", int(server.management.split(":")[2].split("/")[0])))
+        half.sendall(
+            f"POST /management/v1/orgs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n"
+            f"authorization: Bearer {house.key(None, 'management')}\r\n\r\n{{".encode()
+        )
+        with httpx.stream("POST", f"{server.v1}/completions", json=body, headers=bearer(house.key())) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            database.execute("BEGIN IMMEDIATE")
+            assert [line for line in lines if line][-1] == "data: [DONE]"
+        server.process.send_signal(signal.SIGTERM)
+        began_s = time.monotonic()
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - began_s < 4
+        assert half.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
+        half.close()
+        database.execute("ROLLBACK")
+        states = "SELECT state, completion_tokens FROM requests"
+        assert database.execute(states).fetchall() == [("open", 0)]
+        with guarded(house, folder):
+            assert database.execute(states).fetchall() == [("settled", 60)]
+
+
 def newer(house: Installation) -> None:
     stamp(house, "9999")
 
