@@ -124,9 +124,12 @@ def test_switch_positions_are_counted_along_the_path(positions: int, needs: str)
     assert (needs in " ".join(found)) if needs else not found
 
 
-def test_a_tree_with_five_positions_is_refused() -> None:
+def test_a_tree_whose_routers_need_more_positions_than_there_are_is_refused() -> None:
     levels = (Level(2), Level(4, star=True), Level(5), Level(2))
     program = compiled(rows=43, columns=4)
     trees = tuple(Tree(43, levels, tree.slices) if tree.span == 43 else tree for tree in program.trees)
-    assert not faults(program, HAS)
-    assert any("need 5 switch positions" in fault for fault in faults(replace(program, trees=trees), HAS))
+    few = Fabric(21, 3, HAS.inputs, HAS.outputs, True)
+    assert not faults(program, few)
+    assert not faults(replace(program, trees=trees), HAS)
+    found = faults(replace(program, trees=trees), few)
+    assert any("sums over 43 rows" in fault and "switch positions of a color" in fault for fault in found)

@@ -13,7 +13,7 @@ from math import ceil, inf
 from undiced.machine import lines
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.paths import positions_most
+from undiced.program.wafer.paths import fits
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
@@ -82,8 +82,8 @@ class TreeFinder:
                 if total >= best:
                     break
             else:
-                fits = positions_most(tuple(levels)) <= self._positions
-                if fits and separate(Tree(span, tuple(levels), slices)):
+                tree = Tree(span, tuple(levels), slices)
+                if separate(tree) and fits(tree, self._positions):
                     best, chosen = total, tuple(levels)
         return Tree(span, chosen, slices)
 

@@ -19,6 +19,7 @@ from undiced.program.wafer.share import Shares
 Use = Literal["sums", "shares", "owner", "regions", "return"]
 COLORS_A_SLICE = 2  # neighbors alternate: who receives on one sends on the other
 COLORS_BETWEEN_REGIONS = 2  # a region receives on one and sends on the other
+_SHARES = {1: 1, 2: 3, 3: 4}  # switch positions where so many roots, or more, send back
 _AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
 
 
@@ -54,8 +55,9 @@ class Channel:
 
     @property
     def switches(self) -> int:
-        """Switch positions of a color, those of sums apart: a router hears from below, sends, hears from above."""
-        return 3 if self.use == "owner" else min(self.slices, 3) if self.use == "shares" else 1
+        """Switch positions of a color, those of sums apart: a router hears from below, sends, hears from above; a root
+        that others follow also hands on to the next."""
+        return 3 if self.use == "owner" else _SHARES[min(self.slices, 3)] if self.use == "shares" else 1
 
     @property
     def pool(self) -> Pool:

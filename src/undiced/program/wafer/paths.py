@@ -1,10 +1,12 @@
 """Paths: which ways wavelets pass a router on their line, as functions of its place. Never a list of cores.
 
-Sums take two colors a slice. The last hop into a root comes on the first color from below and on the second from above;
-along an arm colors alternate. In a star all members below the root share the first color and those above it the
-second: each sends, then lets the farther ones pass. What roots send back has one color: a router hears those below it,
-sends if it is a root, and then hears those above. Levels follow each other at every router in this order, so that a
-switch goes through its positions and starts again.
+Sums take two colors a slice: neighbors in a group alternate, so that a core hears all that it hears of a slice on one
+color and sends on the other. What comes on one color is in order, whoever is late: a router lets one after the other
+pass. A root hears those below it before those above; after them where it is itself below the root of the next level, so
+that it goes on to hear from the side that it heard from last. In a star each sends, then lets the farther ones pass.
+What roots send back has one color: a router hears those below it, sends if it is a root, hands on to the next root, and
+then hears those above. Levels follow each other at every router in this order, so that a switch goes through its
+positions and starts again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from undiced.program.wafer.tree import Level, Tree, root_place, roots
+from undiced.program.wafer.switching import switching
+from undiced.program.wafer.tree import Tree, root_place, roots
 
 
 class Port(StrEnum):
@@ -22,6 +25,9 @@ class Port(StrEnum):
     CORE = "core"
     LOWER = "lower"
     HIGHER = "higher"
+
+
+_FOUR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,22 @@ def _place(levels: tuple[_Groups, ...], number: int, member: int) -> int:
     return member
 
 
+def _hears_on(levels: tuple[_Groups, ...], number: int, member: int) -> int:
+    """The color on which a member of a level hears: that of its group's root if it is an even number of steps away."""
+    color = 0
+    for groups in levels[number:]:
+        group = member // groups.size
+        apart = abs(member - groups.root(group))
+        color += min(apart, 1) if groups.tree.levels[groups.number].star else apart
+        member = group
+    return color % 2
+
+
+def _upper_first(levels: tuple[_Groups, ...], number: int, group: int) -> bool:
+    """Whether a group's root hears the members above it first: it then hears from below, where it hears at all."""
+    return number + 1 < len(levels) and group < levels[number + 1].root(group // levels[number + 1].size)
+
+
 def sum_path(tree: Tree, which: int, place: int) -> tuple[Passage, ...]:
     """What passes the router at a place of the line in the sum of slice `which`, in order."""
     levels = _levels(tree, which)
@@ -91,11 +113,15 @@ def sum_path(tree: Tree, which: int, place: int) -> tuple[Passage, ...]:
         root, first, last = groups.root(group), group * groups.size, groups.last(group)
         at = _place(levels, number, member)
         way = _star if tree.levels[number].star else _chain
-        out += (Passage(number, *each) for each in way(member, (place > at) - (place < at), root, first, last))
+        ways = way(member, (place > at) - (place < at), root, first, last)
+        turned = place == at and member == root and _upper_first(levels, number, group)
+        for receiver, source, targets in ways[::-1] if turned else ways:
+            out.append(Passage(number, _hears_on(levels, number, receiver), source, targets))
     return tuple(out)
 
 
 _Way = tuple[int, Port, tuple[Port, ...]]
+"""Who receives, among the members of the level, and the way to there."""
 _UP, _DOWN = (Port.LOWER, (Port.HIGHER,)), (Port.HIGHER, (Port.LOWER,))
 
 
@@ -105,16 +131,16 @@ def _chain(member: int, side: int, root: int, first: int, last: int) -> list[_Wa
         low, high = (member, member + 1) if side > 0 else (member - 1, member)
         if low < first or high > last:
             return []
-        return [((root - high) % 2, *_UP)] if high <= root else [((low - root + 1) % 2, *_DOWN)]
+        return [(high, *_UP)] if high <= root else [(low, *_DOWN)]
     out: list[_Way] = []
     if first < member <= root:
-        out.append(((root - member) % 2, Port.LOWER, (Port.CORE,)))
+        out.append((member, Port.LOWER, (Port.CORE,)))
     if root <= member < last:
-        out.append(((member + 1 - root) % 2, Port.HIGHER, (Port.CORE,)))
+        out.append((member, Port.HIGHER, (Port.CORE,)))
     if member < root:
-        out.append(((root - 1 - member) % 2, Port.CORE, (Port.HIGHER,)))
+        out.append((member + 1, Port.CORE, (Port.HIGHER,)))
     if member > root:
-        out.append(((member - root) % 2, Port.CORE, (Port.LOWER,)))
+        out.append((member - 1, Port.CORE, (Port.LOWER,)))
     return out
 
 
@@ -123,19 +149,27 @@ def _star(member: int, side: int, root: int, first: int, last: int) -> list[_Way
     low, high = member - (side < 0), member + (side > 0)  # members at and beyond the router on both of its sides
     out: list[_Way] = []
     if not side and member == root:
-        out += [(0, Port.LOWER, (Port.CORE,))] * (first < root) + [(1, Port.HIGHER, (Port.CORE,))] * (root < last)
+        out += [(root, Port.LOWER, (Port.CORE,))] * (first < root)
+        out += [(root, Port.HIGHER, (Port.CORE,))] * (root < last)
     elif high <= root:
-        out += [(0, Port.CORE, (Port.HIGHER,))] * (not side)
-        out += [(0, *_UP)] * (low - (not side) >= first)
+        out += [(root, Port.CORE, (Port.HIGHER,))] * (not side)
+        out += [(root, *_UP)] * (low - (not side) >= first)
     elif low >= root:
-        out += [(1, Port.CORE, (Port.LOWER,))] * (not side)
-        out += [(1, *_DOWN)] * (high + (not side) <= last)
+        out += [(root, Port.CORE, (Port.LOWER,))] * (not side)
+        out += [(root, *_DOWN)] * (high + (not side) <= last)
     return out
 
 
 def shares_path(tree: Tree, place: int) -> tuple[Passage, ...]:
-    """What passes the router at a place when the roots of all slices send to their line, the lowest root first."""
-    return tuple(heard(root, tree.span, place) for root in dict.fromkeys(roots(tree)))
+    """What passes the router at a place when the roots of all slices send to their line, the lowest root first.
+
+    Behind what it sends both ways, a root tells the routers up to the next one that they are to hear that one.
+    """
+    senders = tuple(dict.fromkeys(roots(tree)))
+    out = [heard(root, tree.span, place) for root in senders]
+    if place in senders[:-1]:
+        out.insert(senders.index(place) + 1, Passage(0, 0, Port.CORE, (Port.HIGHER,)))
+    return tuple(out)
 
 
 def heard(sender: int, span: int, place: int) -> Passage:
@@ -148,21 +182,27 @@ def heard(sender: int, span: int, place: int) -> Passage:
     return Passage(0, 0, Port.HIGHER, (Port.CORE, *down))
 
 
-def positions(passages: tuple[Passage, ...]) -> int:
+def positions(passages: tuple[Passage, ...], most: int) -> int:
     """Switch positions that a router needs for the color of these passages that needs most."""
     found: dict[int, list[tuple[Port, tuple[Port, ...]]]] = {}
     for passage in passages:
-        ways = found.setdefault(passage.color, [])
-        if not ways or ways[-1] != (passage.source, passage.targets):
-            ways.append((passage.source, passage.targets))
-    return max(map(len, found.values()), default=0)
+        found.setdefault(passage.color, []).append((passage.source, passage.targets))
+    return max((len(switching(ways, most).positions) for ways in found.values()), default=0)
 
 
-def positions_most(levels: tuple[Level, ...]) -> int:
-    """The most switch positions that a router needs for a color of a tree of these levels; few trees need as many.
+def always_fits(tree: Tree, most: int) -> bool:
+    """Whether `most` switch positions reach for a color of any sums by a tree of so many levels.
 
-    A core is the root of its groups up to one level, where each color comes in from one side alone; there it receives
-    or sends, in a star sends and lets others pass; then the levels above pass.
+    Four do for up to four levels: two for what a root hears before it is a member, what it then hears is from the side
+    that it heard from last, and levels above pass in two ways at most.
     """
-    above = len(levels) - 1
-    return max((min(n, 1) + 1 + level.star + above - n for n, level in enumerate(levels)), default=0)
+    return len(tree.levels) <= _FOUR <= most
+
+
+@lru_cache(maxsize=256)
+def fits(tree: Tree, most: int) -> bool:
+    """Whether no router of a tree's line needs more than `most` switch positions for a color of its sums."""
+    places = ((which, place) for which in range(tree.slices) for place in range(tree.span))
+    return always_fits(tree, most) or all(
+        positions(sum_path(tree, which, place), most) <= most for which, place in places
+    )

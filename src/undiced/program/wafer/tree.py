@@ -7,7 +7,7 @@ root each: first-level roots are spread over their group, where it has members e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
@@ -71,12 +71,18 @@ def joins(tree: Tree, which: int) -> tuple[tuple[Join, ...], ...]:
         groups = [members[i : i + level.size] for i in range(0, len(members), level.size)]
         out.append(tuple(_join(group, min(place, len(group) - 1), level.star) for group in groups))
         members = tuple(join.root for join in out[-1])
-    return tuple(out)
+    return tuple(_ordered(level, out[number + 1 :]) for number, level in enumerate(out))
 
 
 def _join(group: tuple[int, ...], place: int, star: bool) -> Join:
     lower, upper = group[:place], group[:place:-1]
     return Join(group[place], tuple(arm for arm in (lower, upper) if arm), star)
+
+
+def _ordered(level: tuple[Join, ...], above: list[tuple[Join, ...]]) -> tuple[Join, ...]:
+    """With the upper arm first where a root is below that of its next group: it then hears from below only."""
+    below = {m for join in above[0] for arm in join.arms for m in arm if m < join.root} if above else set()
+    return tuple(replace(join, arms=join.arms[::-1]) if join.root in below else join for join in level)
 
 
 @lru_cache(maxsize=1024)
@@ -123,10 +129,9 @@ def hops(tree: Tree, which: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _sends(join: Join) -> list[tuple[int, int]]:
-    """What one group sends, one after the other: along each arm, or each member to the root, the nearest first."""
+    """What one group sends, one arm after the other: along it, or each member to the root, the nearest first."""
     if join.star:
-        members = sorted((m for arm in join.arms for m in arm), key=lambda m: (abs(m - join.root), m))
-        return [(member, join.root) for member in members]
+        return [(member, join.root) for arm in join.arms for member in reversed(arm)]
     return [
         (sender, receiver) for arm in join.arms for sender, receiver in zip(arm, (*arm[1:], join.root), strict=True)
     ]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.channel import Channel, channel, queue_color
 from undiced.program.wafer.fabric import Fabric
-from undiced.program.wafer.paths import Passage, heard, positions, positions_most, shares_path, sum_path
+from undiced.program.wafer.paths import Passage, always_fits, heard, positions, shares_path, sum_path
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.share import Shares, values_of
@@ -40,11 +40,12 @@ def path(used: Channel, tree: Tree | None, which: int, place: int) -> tuple[Pass
 
 
 @lru_cache(maxsize=256)
-def switches(used: Channel, tree: Tree | None) -> int:
-    """The most switch positions that a router needs for a color of a channel."""
+def switches(used: Channel, tree: Tree | None, most: int) -> int:
+    """Switch positions that a router needs for a color of a channel, where it may have `most`."""
     span = used.line.span if used.line is not None else 0
     slices = range(used.slices if used.use == "sums" else 1)
-    return max((positions(path(used, tree, which, place)) for which in slices for place in range(span)), default=1)
+    needed = (positions(path(used, tree, which, place), most) for which in slices for place in range(span))
+    return max(needed, default=1)
 
 
 def routes(program: WaferProgram, fabric: Fabric | None) -> Faults:
@@ -166,13 +167,11 @@ def _switched(program: WaferProgram, taken: Routes, fabric: Fabric) -> Iterator[
     """No router needs more positions for a color than it has."""
     for used in taken:
         tree = program.trees[used.tree] if used.tree >= 0 else None
-        most = positions_most(tree.levels) if tree is not None and used.use == "sums" else used.switches
-        if most <= fabric.positions:
-            continue
-        span = used.line.span if used.line is not None else 1
-        needed = switches(used, tree) if span * used.slices <= _WALKED else most
-        if needed > fabric.positions:
-            yield f"{used} need {needed} switch positions of a color, and routers have {fabric.positions}"
+        span, most, needed = used.line.span if used.line is not None else 1, fabric.positions, used.switches
+        if used.use == "sums" and tree is not None and not always_fits(tree, most):
+            needed = switches(used, tree, most) if span * used.slices <= _WALKED else most + 1
+        if needed > most:
+            yield f"{used} need {needed} switch positions of a color, and routers have {most}"
 
 
 def _bound(places: Places, taken: Routes) -> Iterator[str]:

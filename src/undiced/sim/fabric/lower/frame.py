@@ -20,6 +20,7 @@ from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import roots
 from undiced.program.wafer.value import DType, Kind, Value, shard_of
 from undiced.program.wafer.work import BYTES
+from undiced.sim.fabric.lower.channels import Channels
 from undiced.sim.fabric.lower.joined import Row
 from undiced.sim.fabric.lower.lowered import Span
 from undiced.sim.fabric.roles import Role, progressions
@@ -66,6 +67,7 @@ class Frame:
         homes: the first byte of every value that has memory of its own. joined: weights whose rows lie beside others'.
         sliced: what is a root's slice: the value that it is an address in.
         tables: what is looked up: its table, and what says which row.
+        channels: what colors and queues movers have.
         free: the first byte of memory that nothing has; top: where what instructions have taken of it ends.
     """
 
@@ -80,6 +82,7 @@ class Frame:
     free: int
     token: int
     position: int
+    channels: Channels
     top: int = 0
 
     def value(self, name: str) -> Value:

@@ -19,9 +19,12 @@ from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.sim.fabric.lower import image
+from undiced.sim.fabric.lower.channels import Channels
 from undiced.sim.fabric.lower.frame import Frame, aligned
 from undiced.sim.fabric.lower.local import local
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Running, Span
+from undiced.sim.fabric.lower.movers import moved
+from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.plan import plan
 from undiced.sim.fabric.microops import Wait
 from undiced.sim.fabric.program import FabricProgram, Section
@@ -83,13 +86,13 @@ def lower(
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
     top = max(frame.top for frame in built)
     width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
-    made_program = FabricProgram(width, height, aligned(top), (), tuple(sections))
+    made_program = FabricProgram(width, height, aligned(top), paints(built[0]), tuple(sections))
     return Run(made_program, built, tuple(pieces), streams)
 
 
 def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
     """One instruction."""
-    return local(instruction, frame)
+    return moved(instruction, frame) or local(instruction, frame)
 
 
 def frames(
@@ -97,6 +100,7 @@ def frames(
 ) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
     """The frame of each run, and its stream."""
     placed, lying, made = program.regions[region], plan(program, region, runs), list[Frame]()
+    channels = Channels.of(program.streams, program.trees)
     streams = tuple(program.streams[placed.runs[number].stream] for number in runs)
     for stream, homes, joined in zip(streams, lying.homes, lying.joined, strict=True):
         values = values_of(program, stream)
@@ -113,6 +117,7 @@ def frames(
                 free=lying.end,
                 token=token,
                 position=position,
+                channels=channels,
                 top=lying.end,
             )
         )

@@ -1,0 +1,22 @@
+"""Movers at level 2: which function lowers which instruction. Knows none by itself."""
+
+from __future__ import annotations
+
+from undiced.program.wafer import instruction as isa
+from undiced.sim.fabric.lower.frame import Frame
+from undiced.sim.fabric.lower.lowered import Lowered
+from undiced.sim.fabric.lower.passing import rebind
+from undiced.sim.fabric.lower.shares import multicast
+from undiced.sim.fabric.lower.sums import reduce
+
+
+def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
+    """What an instruction becomes that moves something between cores, or prepares that; None for any other."""
+    match i:
+        case isa.Reduce():
+            return reduce(i, frame)
+        case isa.Multicast():
+            return multicast(i, frame)
+        case isa.Rebind():
+            return rebind(i, frame)
+    return None

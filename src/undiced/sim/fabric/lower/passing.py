@@ -1,0 +1,59 @@
+"""Queues that change their color, at level 2: who binds which, and what has to have been sent before.
+
+Knows channels and courses, no payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from undiced.machine.fabric import fabric, rebinding
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.channel import Channel
+from undiced.program.wafer.tree import roots
+from undiced.sim.fabric.lower.channels import sum_color
+from undiced.sim.fabric.lower.courses import Pass, sum_course
+from undiced.sim.fabric.lower.frame import Frame
+from undiced.sim.fabric.lower.lines import Lines, alike
+from undiced.sim.fabric.lower.lowered import Lowered
+from undiced.sim.fabric.lower.shares import SENDING
+from undiced.sim.fabric.microops import Bind, Wait
+from undiced.sim.fabric.program import Section
+from undiced.sim.fabric.roles import Role
+
+
+def rebind(i: isa.Rebind, frame: Frame) -> Lowered:
+    """Every core waits for what sends by the queue, and gives it the color that it sends on next."""
+    waits = Wait(_senders(*frame.channels.queue(i.before), frame))
+    cycles = rebinding(frame.wafer).cycles
+    used, which = frame.channels.queue(i.after)
+    blocks = tuple((role, (waits, Bind(i.queue, color, cycles))) for color, role in _colors(used, which, frame))
+    return Lowered((Section(f"rebind of {i.node}", blocks),))
+
+
+def _senders(used: Channel, which: int, frame: Frame) -> tuple[int, ...]:
+    """The microthreads that send by a queue."""
+    route = frame.channels.routes[used]
+    if used.tree < 0 or used.line is None:
+        return (route.input_queue,)
+    return (route.input_queue + which, SENDING[used.line.axis])
+
+
+def _colors(used: Channel, which: int, frame: Frame) -> Iterator[tuple[int, Role]]:
+    """The color that the cores at each place send on by a queue: in the sums of its slice, or as the slice's root."""
+    route = frame.channels.routes[used]
+    if used.tree < 0 or used.line is None:
+        yield route.color, frame.role()
+        return
+    tree, lines = frame.channels.trees[used.tree], Lines(frame, used.line)
+    sums, shares = frame.channels.sums(used), frame.channels.shares(used)
+    deeds = sum_course(tree, which, int(fabric(frame.wafer).positions)).deeds
+    found: list[tuple[int, int]] = []
+    for place in range(tree.span):
+        sent = next((deed.departure.color for deed in deeds[place] if isinstance(deed, Pass)), None)
+        if place == roots(tree)[which] and shares is not None:
+            found.append((place, shares.color))
+        elif sums is not None and sent is not None:
+            found.append((place, sum_color(sums, which, sent)))
+    for color, places in alike(found):
+        yield color, lines.role(places)
