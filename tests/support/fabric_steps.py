@@ -10,7 +10,7 @@ from undiced.machine import wse3
 from undiced.program.wafer.elements import element
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.operands import writes
-from undiced.program.wafer.value import Kind
+from undiced.program.wafer.value import Kind, local_shape
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower import image
 from undiced.sim.fabric.lower.frame import aligned
@@ -69,7 +69,14 @@ def watched(program, weights, tokens):
     return record.moments
 
 
-def alone(program, before, moment, token, position, wafer=None):
+def before(moments, run, frame):
+    """What cores hold before a run of the first region."""
+    first = next(moment for moment in moments if (moment.region, moment.run) == (0, run))
+    last = next((moment for moment in reversed(moments) if (moment.region, moment.run) == (0, run - 1)), None)
+    return dict(first.lasting) if last is None else _there(last, first, frame)
+
+
+def alone(program, earlier, moment, token, position, wafer=None):
     """The frame and the outcome of one instruction by itself, with what level 1 has before it."""
     wafer = wafer or wse3()
     (frame,), _ = frames(program, moment.region, [moment.run], token, position, wafer)
@@ -77,29 +84,30 @@ def alone(program, before, moment, token, position, wafer=None):
     region = frame.region
     width, height = (region.rows, region.columns) if region.turned else (region.columns, region.rows)
     memory = np.zeros((height, width, aligned(frame.top)), np.uint8)
-    image.fill(memory, frame, _there(before, moment, frame))
+    image.fill(memory, frame, _there(earlier, moment, frame))
     one = FabricProgram(width, height, memory.shape[2], (), made.sections)
     return frame, simulate(one, Hardware.of(wafer), memory=memory, threads=1)
 
 
-def _there(before, moment, frame):
+def _there(earlier, moment, frame):
     """What cores hold before an instruction: at the start of a run, what lasts and states."""
-    if before.run == moment.run:
-        return {**before.lasting, **before.arrays}
-    states = {name: array for name, array in before.arrays.items() if frame.homes.get(name) is not None}
+    if earlier.run == moment.run:
+        return {**earlier.lasting, **earlier.arrays}
+    states = {name: array for name, array in earlier.arrays.items() if frame.homes.get(name) is not None}
     return {**moment.lasting, **{n: array for n, array in states.items() if frame.value(n).kind is Kind.STATE}}
 
 
 def differing(frame, memory, moment):
     """Names of values that the instruction wrote and whose bits are not those of level 1."""
-    return [name for name in writes(moment.instruction) if name and not same(frame, memory, moment, name)]
+    names = [name for name in writes(moment.instruction) if name and frame.shares.stored(name).name not in frame.sliced]
+    return [name for name in names if not same(frame, memory, moment, name)]
 
 
 def same(frame, memory, moment, name):
     """Whether a value's bits are level 1's wherever that has numbers, on cores that have it."""
     found, wanted = image.read(memory, frame, name), level1(frame, moment, name)
     found = np.ascontiguousarray(found[tuple(slice(size) for size in wanted.shape)])
-    seen = ~np.isnan(wanted) & _having(frame, name) & _filled(frame, name)
+    seen = ~np.isnan(wanted) & _having(frame, name) & _filled(frame, name) & _sliced(frame, name)
     return seen.any() and bool((found.view(np.uint32) == wanted.view(np.uint32))[seen].all())
 
 
@@ -126,6 +134,22 @@ def _having(frame, name):
         for _, columns in frame.places(name, Axis.COLUMNS):
             having[np.ix_(rows, columns)] = True
     return having.reshape(*having.shape, *(1,) * len(frame.shares.shape(name)))
+
+
+def _sliced(frame, name):
+    """Elements of a root's share that are not beyond the last of what is shared out."""
+    stored, part = frame.shares.stored(name), frame.shares.roots(name)
+    seen = np.ones((frame.region.rows, frame.region.columns, *frame.shares.shape(name)), bool)
+    if part is None or part.whole:
+        return seen
+    share = frame.shares.size(stored.name) - part.riders
+    length = np.prod(local_shape(stored, frame.position + 1)) - part.riders
+    places = np.array([element(name, n, frame.shares) for n in range(frame.shares.size(name))])
+    for axis in Axis:
+        for which, at in frame.places(name, axis) if len(frame.places(name, axis)) > 1 else ():
+            mine = ((places >= share) | (which * share + places < length)).reshape(frame.shares.shape(name))
+            seen[(at,) if axis is Axis.ROWS else (slice(None), at)] = mine
+    return seen
 
 
 def _filled(frame, name):

@@ -22,10 +22,11 @@ from undiced.sim.fabric.lower import image
 from undiced.sim.fabric.lower.channels import Channels
 from undiced.sim.fabric.lower.frame import Frame, aligned
 from undiced.sim.fabric.lower.local import local
-from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Running, Span
+from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.plan import plan
+from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
 from undiced.sim.fabric.program import FabricProgram, Section
 
@@ -53,6 +54,10 @@ class Run:
     pieces: tuple[Piece, ...]
     streams: tuple[Stream, ...]
 
+    def before(self, piece: int) -> FabricProgram:
+        """The program without what becomes of the instruction of a piece and of all later ones."""
+        return replace(self.program, sections=self.program.sections[: self.pieces[piece].sections.start])
+
     def memory(self, bound: Sequence[Mapping[str, image.F32]]) -> image.Bytes:
         """[height, width, bytes] with what each run's cores hold: weights, tables, caches, states by name."""
         made = np.zeros((self.program.height, self.program.width, self.program.memory_bytes), dtype=np.uint8)
@@ -62,27 +67,27 @@ class Run:
 
 
 def lower(
-    program: WaferProgram, region: int, runs: Sequence[int], *, token: int, position: int, wafer: Wafer, most: int = -1
+    program: WaferProgram, region: int, runs: Sequence[int], *, token: int, position: int, wafer: Wafer, upto: int = -1
 ) -> Run:
     """Runs of a region for a token at a position.
 
     Args:
         region: its number in the program. runs: numbers of its runs, in order.
-        most: instructions in all; -1: all of them.
+        upto: how many instructions of the last run are lowered; -1: all of them.
 
     Raises:
         UnsupportedError: an instruction has no level 2.
     """
     placed, (built, streams) = program.regions[region], frames(program, region, runs, token, position, wafer)
-    sections, pieces, running = list[Section](), list[Piece](), list[Running]()
+    sections, pieces, threads = list[Section](), list[Piece](), Threads(placed)
     for number, (frame, stream) in enumerate(zip(built, streams, strict=True)):
-        for index, instruction in enumerate(stream.instructions):
-            if len(pieces) == most:
-                break
+        frame.free = max(frame.free, *(other.free for other in built[:number]), 0)  # what movers before still keep
+        some = stream.instructions[:upto] if upto >= 0 and number == len(runs) - 1 else stream.instructions
+        for index, instruction in enumerate(some):
             made = lowered(instruction, frame)
             first = len(sections)
-            sections += _waiting(made, running, instruction, frame)
-            running += made.running
+            sections += _waiting(made, threads, instruction, frame)
+            threads.start(made)
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
     top = max(frame.top for frame in built)
     width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
@@ -124,16 +129,15 @@ def frames(
     return tuple(made), streams
 
 
-def _waiting(made: Lowered, running: list[Running], i: isa.Instruction, frame: Frame) -> list[Section]:
+def _waiting(made: Lowered, threads: Threads, i: isa.Instruction, frame: Frame) -> list[Section]:
     """The sections of an instruction, with waits for the microthreads that hold it up."""
     if not made.sections:
         return []
-    reading, writing = (_spans(names, frame) for names in (own_reads(i), writes(i)))
-    threads = sorted({each.thread for each in running if each.holds_up(reading, writing)})
-    if not threads:
+    found = threads.holding_up(*(_spans(names, frame) for names in (own_reads(i), writes(i))))
+    if not found:
         return list(made.sections)
     first, *others = made.sections
-    blocks: Blocks = tuple((role, (Wait(tuple(threads)), *script)) for role, script in first.blocks)
+    blocks: Blocks = tuple((role, (Wait(found), *script)) for role, script in first.blocks)
     return [replace(first, blocks=blocks), *others]
 
 

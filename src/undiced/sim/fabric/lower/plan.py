@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from undiced.core.errors import UnsupportedError
-from undiced.program.wafer.again import kept_elsewhere
+from undiced.program.wafer.again import Site, kept_elsewhere
 from undiced.program.wafer.memory import LASTING
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
@@ -31,11 +30,7 @@ class Plan:
 
 
 def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
-    """The memory of these runs of a region.
-
-    Raises:
-        UnsupportedError: a weight that is read again is kept by a run that is not among them.
-    """
+    """The memory of these runs of a region. What another run keeps that is not among them is there again."""
     streams = [program.streams[program.regions[region].runs[number].stream] for number in runs]
     shares = [Shares(values_of(program, stream), program.trees) for stream in streams]
     homes, end = _moving(streams, shares)
@@ -46,15 +41,22 @@ def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
                 mine[value.name] = end
                 end += _room(value.name, each, row.get(value.name))
         mine |= {name: mine[other.block] for name, other in row.items()}
-    by_run = dict(zip(runs, homes, strict=True))
     for site, keeper in kept_elsewhere(program):
-        if site.region == region and site.run in by_run:
-            if keeper is None or keeper.region != region or keeper.run not in by_run:
-                raise UnsupportedError(
-                    f"Run {site.run} reads {site.name} again, which another run keeps.", remedy="Take that run, too."
-                )
-            by_run[site.run][site.name] = by_run[keeper.run][keeper.name]
+        if site.region == region and site.run in runs:
+            mine, at = homes[runs.index(site.run)], _kept(keeper, region, runs, homes, rows)
+            mine[site.name] = end if at is None else at
+            end += _room(site.name, shares[runs.index(site.run)]) if at is None else 0
     return Plan(tuple(homes), tuple(rows), end)
+
+
+def _kept(
+    keeper: Site | None, region: int, runs: Sequence[int], homes: list[dict[str, int]], rows: list[dict[str, Row]]
+) -> int | None:
+    """Where a run among these keeps a weight as it is declared."""
+    if keeper is None or keeper.region != region or keeper.run not in runs:
+        return None
+    index = list(runs).index(keeper.run)
+    return None if keeper.name in rows[index] else homes[index][keeper.name]
 
 
 def _own(stream: Stream, shares: Shares, *, lasting: bool) -> list[Value]:
