@@ -197,6 +197,14 @@ def test_the_slider_the_time_line_and_keys_move_the_moment(browser: Chromium, fi
         browser.key(name, code)
         browser.run(FRAME)
         assert browser.run(cycle) == pytest.approx(wanted, abs=1)
+    for name, code, chosen in (("n", 78, 1), ("n", 78, 2), ("p", 80, 1)):
+        browser.key(name, code)
+        browser.run(FRAME)
+        assert running(found, browser.run(cycle) + 1).place == chosen
+    browser.run("document.querySelector('#slowest').click()")
+    browser.run(FRAME)
+    assert running(found, browser.run(cycle) + 1).place in found.bottlenecks
+    browser.run("document.activeElement.blur()")
     browser.key("3", 51)
     assert browser.run(SEEN) == ["view-sram"]
 

@@ -32,13 +32,15 @@ _ROOT = (
     "color-scheme:light dark}}"
 )
 _KEYS = (
-    "Space plays and pauses. Arrows go from event to event, with Shift by a fiftieth of the token. + and - change "
-    "the speed, Home and End go to the ends, 1 to 6 choose a view, Z follows the token's wafer, Escape unmarks."
+    "Space plays and pauses. Arrows go from event to event, with Shift by a fiftieth of the token; N and P to the next "
+    "region and back, S to the slowest stage, Home and End to the ends. + and - change the speed, 1 to 6 choose a "
+    "view, Z follows the token's wafer, Escape unmarks."
 )
 _DOCK = """<div class="dock">
-<div class="controls"><button id="play" aria-label="Play">&#9658;</button><span id="now" role="status"></span>
+<div class="controls"><button id="play" aria-label="Play">&#9658;</button><span id="now"></span>
 <button id="slower" aria-label="Slower">&#8722;</button><button id="faster" aria-label="Faster">+</button>
-<span id="speed"></span><button id="follow" aria-pressed="false">Follow the token's wafer</button></div>
+<span id="speed"></span><button id="slowest">Slowest stage</button>
+<button id="follow" aria-pressed="false">Follow the token's wafer</button></div>
 <canvas id="whole" aria-hidden="true"></canvas>
 <input id="slider" type="range" min="0" max="1" value="0" step="any" aria-label="Moment of the token">
 <canvas id="near" aria-hidden="true"></canvas></div>"""
@@ -131,7 +133,7 @@ def _panel(atlas: Atlas, show: Show) -> str:
     wafers = " data-regional" if view.regional else ""
     return (
         f'<section role="tabpanel" id="view-{show}" aria-labelledby="tab-{show}"{wafers}>'
-        f'<p class="note">{_words(view.note)}</p>'
+        f'<p class="note" title="{_words(view.note)}">{_words(view.note)}</p>'
         f'<div class="drawing" tabindex="0">{drawing}</div>\n{_table(view.table(atlas))}</section>'
     )
 

@@ -27,6 +27,7 @@ NOTE = (
     "the cores at which the sums of all its lines end."
 )
 _HEIGHT = 420.0
+_BELOW = 12.0  # a region, for a letter
 _LENS = 284.0  # pixels across
 _BESIDE = 16.0  # a lens, for a letter
 _KINDS_MOST = 3  # of regions that are drawn; tables have all
@@ -74,7 +75,7 @@ def _kinds(atlas: Atlas) -> dict[_Kind, list[int]]:
 
 def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> float:
     """Every kind of region with its trees, side by side; returns where they end."""
-    drawn = list(_kinds(atlas).items())[:_KINDS_MOST]
+    drawn = [found for found in _kinds(atlas).items() if found[0].uses][:_KINDS_MOST]
     wide, bottom = (room.width - MARGIN) / max(len(drawn), 1) - MARGIN, top
     for number, (kind, places) in enumerate(drawn):
         x = MARGIN + number * (wide + MARGIN)
@@ -114,7 +115,7 @@ def _region(atlas: Atlas, canvas: Canvas, kind: _Kind, room: Box, step: float) -
     above = [use for use in kind.uses if kind.along_x(use.axis)]
     aside = [use for use in kind.uses if not kind.along_x(use.axis)]
     high, wide = (sum(_depth(atlas, use, step) for use in uses) for uses in (above, aside))
-    scale = min((room.width - wide) / kind.across, (room.height - high) / kind.down)
+    scale = min((room.width - wide) / kind.across, (room.height - high - _BELOW) / kind.down)
     body = Box(room.x + wide, room.y + high, kind.across * scale, kind.down * scale)
     canvas.rect(body, "face", radius=2)
     for uses, along_x in ((above, True), (aside, False)):
@@ -126,7 +127,7 @@ def _region(atlas: Atlas, canvas: Canvas, kind: _Kind, room: Box, step: float) -
                 line.letter(_letter(kind, use), len(atlas.trees[use.number].levels))
             out += _depth(atlas, use, step)
     canvas.frame(body, "edge", 0.8, radius=2)
-    return body.y + body.height
+    return body.y + body.height + (_BELOW + 2 if aside else 0)
 
 
 def _depth(atlas: Atlas, use: _Use, step: float) -> float:
@@ -171,10 +172,13 @@ class _Line:
         self.canvas.line(ends, paint, 1.2)
 
     def letter(self, letter: str, level: int) -> None:
-        """At the beginning of the tree."""
-        x, y = self.at(-0.5, level - 0.5)
-        at = (x - 6, y + 4) if self.along_x else (x, y - 3)
-        self.canvas.text(at, letter, _SIZE, "ink", "end" if self.along_x else "middle", bold=True)
+        """Beside the tree, or below it."""
+        if self.along_x:
+            x, y = self.at(-0.5, level - 0.5)
+            self.canvas.text((x - 6, y + 4), letter, _SIZE, "ink", "end", bold=True)
+        else:
+            x, y = self.at(0, level - 0.5)
+            self.canvas.text((x, self.body.y + self.body.height + _BELOW), letter, _SIZE, "ink", "middle", bold=True)
 
 
 def _tree(line: _Line, tree: Tree, cores: int) -> None:
@@ -220,7 +224,7 @@ def key(atlas: Atlas, canvas: Canvas, top: float) -> float:
     """What the colors stand for."""
     most = max((tree.slices for tree in atlas.trees), default=0)
     entries = [(swatch(_SLICES[n]), f"slice {n + 1}, its roots") for n in range(min(most, len(_SLICES)))]
-    if not entries:
+    if not any(kind.uses for kind in _kinds(atlas)):
         canvas.text((MARGIN, top + 10), "This program has no trees.", 12)
         return top + 20
     return legend(canvas, entries, MARGIN, top)

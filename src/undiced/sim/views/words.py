@@ -49,7 +49,7 @@ def figures(atlas: Atlas) -> list[tuple[str, str]]:
         (lasts, f"a {_unit(atlas)}, {timing.token_cycles:,.0f} cycles"),
         (f"{timing.initiation_interval_cycles:,.0f}", f"cycles, slowest: {slowest(atlas)}"),
         (f"{len(atlas.places)}", f"region{'s' * (len(atlas.places) != 1)}, {atlas.covered:.0%} of cores"),
-        (f"{atlas.idle:.1%}", f"of core-cycles idle, one {_unit(atlas)}"),
+        (f"{atlas.idle:.1%}", "of core-cycles idle"),
     ]
 
 

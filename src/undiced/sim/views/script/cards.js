@@ -79,7 +79,9 @@
     const slow = film.slowest.includes(number) ? element("p", "alarm", "slowest stage: sets the initiation interval") : "";
     regionCard.replaceChildren(
       head, holds, slow,
-      element("h3", "", `A core holds ${spelled(full)} of ${spelled(where.sram)} bytes`),
+      full > where.sram
+        ? element("h3", "alarm", `A core would have to hold ${spelled(full)} bytes; it has ${spelled(where.sram)}`)
+        : element("h3", "", `A core holds ${spelled(full)} of ${spelled(where.sram)} bytes`),
       bar(parts, Math.max(full, where.sram)), list,
       element("h3", "", `A token takes ${spelled(where.cycles)} cycles here`),
       share("of the token", where.cycles, film.cycles),

@@ -21,6 +21,11 @@ for (const [number, turn] of turns.entries()) {
   turn.number = number;
 }
 
+// Cycles that are seen at once and well: two runs of a layer, the longest ones.
+const layered = turns.filter((turn) => turn.layer >= 0);
+const runs = (layered.length ? layered : turns).map((turn) => turn.end - turn.start);
+const NEAR = Math.min(2.2 * Math.max(...runs), film.cycles);
+
 function lastFrom(list, cycle) {
   let [low, high] = [0, list.length - 1];
   while (low < high) {
@@ -59,4 +64,11 @@ const spelled = (value) => Math.round(value).toLocaleString("en-US");
 function seconds(cycles) {
   const micro = (cycles / film.clockHz) * 1e6;
   return film.cycles / film.clockHz >= 1e-3 ? `${(micro / 1e3).toFixed(3)} ms` : `${micro.toFixed(1)} µs`;
+}
+
+// The next stay of the token at a place, or the one before.
+function stayFrom(cycle, forward) {
+  const at = turnAt(cycle).stay;
+  if (forward) return stays[Math.min(at + 1, stays.length - 1)];
+  return stays[cycle > stays[at].start + 1 ? at : Math.max(at - 1, 0)];
 }

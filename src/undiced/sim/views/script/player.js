@@ -5,8 +5,7 @@ let drawn = 0; // of the last frame, its time
 let asked = 0;
 
 const STEP = 2 ** 0.5;
-const USUAL = Math.max(film.interval / 4, film.cycles / 60); // cycles a second
-player.rate = USUAL;
+player.rate = Math.max(NEAR / 1.5, film.cycles / 60); // cycles a second
 
 function changed() {
   if (!asked) asked = requestAnimationFrame(frame);
@@ -41,6 +40,12 @@ function faster(steps) {
   changed();
 }
 
+// The longest stay at the stage that sets the initiation interval.
+function slowest() {
+  const there = stays.filter(({ place }) => film.slowest.includes(place));
+  return there.reduce((best, stay) => (stay.end - stay.start > best.end - best.start ? stay : best));
+}
+
 // Tells what the controls show.
 {
   const slider = document.getElementById("slider");
@@ -51,6 +56,10 @@ function faster(steps) {
   button.addEventListener("click", () => play());
   document.getElementById("slower").addEventListener("click", () => faster(-2));
   document.getElementById("faster").addEventListener("click", () => faster(2));
+  document.getElementById("slowest").addEventListener("click", () => {
+    seek(slowest().start);
+    remember();
+  });
 
   listeners.push(() => {
     slider.value = player.cycle;
@@ -66,6 +75,9 @@ function faster(steps) {
     k: () => play(),
     ArrowRight: (event) => seek(event.shiftKey ? player.cycle + film.cycles / 50 : edge(player.cycle, true)),
     ArrowLeft: (event) => seek(event.shiftKey ? player.cycle - film.cycles / 50 : edge(player.cycle, false)),
+    n: () => seek(stayFrom(player.cycle, true).start),
+    p: () => seek(stayFrom(player.cycle, false).start),
+    s: () => seek(slowest().start),
     Home: () => seek(0),
     End: () => seek(film.cycles),
     "+": () => faster(2),

@@ -5,7 +5,7 @@
   const near = document.getElementById("near");
   const kept = document.createElement("canvas"); // the whole, as long as it stays the same
   let keptFor = "";
-  let span = Math.max(Math.min(film.interval / 4, film.cycles), 1); // cycles that the lanes show
+  let span = Math.max(NEAR, 1); // cycles that the lanes show
 
   const lanes = ["layers", ...film.who];
 
@@ -14,7 +14,9 @@
     const rough = cycles / unit / most;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].find((each) => each * power >= rough) * power;
-    return { step: step * unit, name: (at) => `${Number((at / unit).toPrecision(6)).toLocaleString("en-US")} µs` };
+    const [size, name] = cycles / unit >= 5000 ? [1000, "ms"] : [1, "µs"];
+    const words = (at) => Number((at / unit / size).toPrecision(6)).toLocaleString("en-US");
+    return { step: step * unit, name: (at) => `${words(at)} ${name}` };
   }
 
   const across = (cycle, width) => GUTTER + EDGE + (cycle / film.cycles) * (width - GUTTER - 2 * EDGE);
