@@ -135,7 +135,7 @@ class AnswerResponse(Response):
             bill.told(counts.completion_tokens)
         failed = (self._failed or reason == "error") and not bill.handed
         if failed or not (counts.prompt_tokens or counts.completion_tokens):
-            bill.release(reason)
+            bill.release("error" if failed else reason)
         else:
             bill.settle(counts, reason)
             if (own := self.answer.own) is not None:

@@ -237,7 +237,8 @@ def test_a_whole_answer_that_can_not_be_written_costs_nothing(
         monkeypatch.setattr(Chunks, "whole", broken)
         assert (await server.post(CHAT, messages=HI)).status == 500
         await server.ended()
-        assert (server.row()["state"], server.row()["charge"]) == ("released", 0)
+        row = server.row()
+        assert (row["state"], row["finish_reason"], row["charge"]) == ("released", "error", 0)
 
     serve(steps)
 
