@@ -88,6 +88,7 @@ class _Writer(Chores):
             self._chain,
             self._star,
             self._addressed,
+            self._merge,
             self._gate,
         )
         self.pick(*kinds)(self._path())

@@ -146,6 +146,12 @@ def test_an_idle_cycle_counts_as_a_pause(simulate: Simulate, count: int) -> None
     assert slow.cycles == fast.cycles == broadcast_line(2 * count, 2) + 1
 
 
+def test_an_idle_cycle_is_no_pause_of_two(simulate: Simulate) -> None:
+    """2 wavelets, 1 idle cycle, 2 wavelets: of a link that rests for 2 cycles after 3, the last still waits."""
+    scripts: list[Script] = [(send(2), Delay(1), send(2)), (receive(4, address=64),)]
+    assert simulate(line(scripts, eastward(2)), plain(run=3, pause=2)).cycles == broadcast_line(4, 2) + 1 + 2
+
+
 def test_a_machine_of_8_of_9_passes_8_of_9(simulate: Simulate) -> None:
     outcome = simulate(multicast(4, 64), Hardware.of(PRESETS["wse3"]()))
     assert outcome.cycles == broadcast_line(64, 4) + 7
@@ -217,6 +223,21 @@ def test_a_multicast_waits_for_the_slowest_of_its_targets(simulate: Simulate) ->
     assert outcome.finished[0].tolist() == [3, 56, 57]
 
 
+def test_a_queue_that_holds_wavelets_of_a_color_hears_no_other(simulate: Simulate) -> None:
+    """A microthread is set up for 30 cycles while its wavelets lie in a queue that the main thread wants for others."""
+    later = (receive(1, 2, 2, 64), receive(2, 1, 0, 32))
+    scripts: list[Script] = [
+        (send(3), send(1, 2, 2), send(2, 1, 1)),
+        (Fork(0, (receive(3, setup=30),)), *later),
+    ]
+    colors = (0, 1, 2)
+    paints = [{color: switch("C>E") for color in colors}, {color: switch("W>C") for color in colors}]
+    outcome = simulate(line(scripts, paints), plain(), memory=numbers(2, 1))
+    empty = 30 + 1 + 3  # when the queue hears the other color: the set-up has lost a cycle to the wavelet of color 2
+    assert outcome.cycles == empty + 1 + 2 + 2
+    assert words(outcome, 1, 0, 3) == words(outcome, 0, 0, 3)
+
+
 # Switches and control wavelets
 
 
@@ -280,11 +301,12 @@ def test_a_reset_goes_back_to_the_first_way(simulate: Simulate) -> None:
 
 
 def test_the_sender_s_switch_moves_on_behind_its_last_wavelet(simulate: Simulate) -> None:
-    """What was sent goes east, and what is sent next goes west, with no cycle between them."""
-    scripts: list[Script] = [(receive(3),), (send(3, advance=True), send(3)), (receive(3),)]
+    """What was sent goes east, all rows of it, and what is sent next goes west, with no cycle between them."""
+    rows = Vector("move", Out(0, 0, advance=True), Memory(0, (2, 1)), extents=(2, 2))
+    scripts: list[Script] = [(receive(3),), (rows, send(3)), (receive(4),)]
     outcome = simulate(line(scripts, [{0: switch("E>C")}, {0: switch("C>E", "C>W")}, {0: switch("W>C")}]), plain())
-    assert outcome.finished[0].tolist() == [broadcast_line(6, 2), 6, broadcast_line(3, 2)]
-    assert (outcome.loads[0, 1, EAST], outcome.loads[0, 1, WEST]) == (3, 3)
+    assert outcome.finished[0].tolist() == [broadcast_line(7, 2), 7, broadcast_line(4, 2)]
+    assert (outcome.loads[0, 1, EAST], outcome.loads[0, 1, WEST]) == (4, 3)
 
 
 # Links and turns
@@ -337,6 +359,14 @@ def test_a_color_that_has_a_link_to_itself_starves_no_other(simulate: Simulate) 
     assert max(ends) - min(ends) <= 3 * 3  # one more router of two words, at a third of the link's rate
 
 
+def test_ports_of_one_color_take_turns(simulate: Simulate) -> None:
+    """The middle core's wavelets and its neighbor's leave by one way, one of each after the other."""
+    scripts: list[Script] = [(send(20),), (send(20),), (receive(40),)]
+    outcome = simulate(line(scripts, [{0: switch("C>E")}, {0: switch("WC>E")}, {0: switch("W>C")}]), plain(depth=2))
+    assert outcome.cycles == broadcast_line(40, 2)
+    assert abs(int(outcome.finished[0, 0]) - int(outcome.finished[0, 1])) <= 2 * 3
+
+
 def test_a_core_s_queues_share_its_ramp(simulate: Simulate) -> None:
     """8 wavelets wait in two queues for both switches to open; they leave in 8 cycles, though not by the same link."""
     opens = (Turn(0, 1, cycles=20), Turn(1, 1))
@@ -348,11 +378,10 @@ def test_a_core_s_queues_share_its_ramp(simulate: Simulate) -> None:
 
 
 def test_a_ramp_passes_one_wavelet_a_cycle(simulate: Simulate) -> None:
-    """Two colors come from two sides at once, to one core."""
-    scripts: list[Script] = [(send(9),), (Fork(0, (receive(9),)), Fork(1, (receive(9, 1, 1, 64),))), (send(9, 1),)]
-    outcome = simulate(
-        line(scripts, [{0: switch("C>E")}, {0: switch("W>C"), 1: switch("E>C")}, {1: switch("C>W")}]), plain()
-    )
+    """An operation takes a wavelet from each side in every beat; they come by one ramp."""
+    both = Vector("add", floats(9), In(0, 0), In(1, 1), extents=(9,))
+    paints = [{0: switch("C>E")}, {0: switch("W>C"), 1: switch("E>C")}, {1: switch("C>W")}]
+    outcome = simulate(line([(send(9),), (both,), (send(9, 1),)], paints), plain())
     assert outcome.cycles == broadcast_line(18, 2)
 
 
@@ -391,23 +420,26 @@ def test_wavelets_go_before_work_on_memory(simulate: Simulate) -> None:
 
 
 def test_a_wait_lasts_until_its_microthreads_have_ended(simulate: Simulate) -> None:
-    scripts: list[Script] = [
-        (send(4),),
-        (Fork(0, (receive(4),)), Fork(1, (Delay(3), Delay(4))), Wait((1,)), Delay(1), Wait((0, 1), cycles=5), Delay(2)),
-    ]
-    outcome = simulate(line(scripts, eastward(2)), plain())
-    assert outcome.finished[0, 1] == outcome.busy[0, 1] == 4 + 7 + 1 + 5 + 2  # the datapath never rests
+    waits = (Fork(0, (receive(4),)), Fork(1, (Delay(1),)), Wait((1,)), Delay(1), Wait((0, 1), cycles=5), Delay(2))
+    outcome = simulate(line([(send(4),), waits], eastward(2)), plain())
+    assert outcome.finished[0, 1] == broadcast_line(4, 2) + 5 + 2
+    assert outcome.busy[0, 1] == 4 + 1 + 1 + 5 + 2
 
 
-def test_microthreads_go_by_number(simulate: Simulate) -> None:
-    """Both have wavelets to send from the start on, the first goes first; the main thread last."""
-    forks = (Fork(1, (send(5, 1, 1),)), Fork(0, (send(5, 0, 0),)), send(5, 2, 2))
-    heard = tuple(Fork(n, (receive(5, n, n, 32 * n),)) for n in range(3))
-    outcome = simulate(
-        line([forks, heard], [{n: switch("C>E") for n in range(3)}, {n: switch("W>C") for n in range(3)}]), plain()
-    )
-    assert outcome.finished[0, 0] == 15
-    assert outcome.cycles == broadcast_line(15, 2)
+def test_a_fork_of_a_busy_microthread_waits_for_it(simulate: Simulate) -> None:
+    """The microthread works for 5 cycles and for 3; the main thread, which is last, for one at the end."""
+    outcome = simulate(line([(Fork(0, (Delay(5),)), Fork(0, (Delay(3),)), Delay(1))], [{}]), plain())
+    assert outcome.cycles == outcome.busy[0, 0] == 5 + 3 + 1
+
+
+def test_microthreads_go_by_number_and_the_main_thread_last(simulate: Simulate) -> None:
+    """All have wavelets to send from the start on, each to a neighbor of its own."""
+    scripts = (Fork(1, (send(5, 1, 1),)), Fork(0, (send(5, 0, 0),)), send(5, 2, 2))
+    paints = [((1, 0), 0, switch("C>E")), ((1, 0), 1, switch("C>W")), ((1, 0), 2, switch("C>S"))]
+    paints += [((2, 0), 0, switch("W>C")), ((0, 0), 1, switch("E>C")), ((1, 1), 2, switch("N>C"))]
+    heard: dict[tuple[int, int], Script] = {at: (receive(5, c),) for at, c in (((2, 0), 0), ((0, 0), 1), ((1, 1), 2))}
+    outcome = simulate(program(3, 2, paints, {(1, 0): scripts, **heard}), plain())
+    assert [int(outcome.finished[y, x]) for x, y in heard] == [broadcast_line(5 * n, 2) for n in (1, 2, 3)]
 
 
 def test_sections_follow_each_other_on_each_core_alone(simulate: Simulate) -> None:
