@@ -29,7 +29,6 @@ WORKLOADS = ("multicast", "level_tree", "idle")
 def kernel_of(workload: str, machine: str, wavelets: int) -> fabric.Kernel:
     """A whole wafer at work, or all but two of its cores idle."""
     sys.path.insert(0, str(EXAMPLES))
-    import copy_line
     import level_tree
     import multicast
 
@@ -38,8 +37,19 @@ def kernel_of(workload: str, machine: str, wavelets: int) -> fabric.Kernel:
         return multicast.kernel(columns, rows, wavelets)
     if workload == "level_tree":
         return level_tree.kernel(columns, rows, GROUP, 2, wavelets // 2)
-    kernel = copy_line.kernel(2, wavelets)
-    kernel.width, kernel.height = columns, rows
+    return idle(columns, rows, wavelets)
+
+
+def idle(columns: int, rows: int, wavelets: int) -> fabric.Kernel:
+    """The first core sends to its neighbor, and nobody else does anything."""
+    kernel = fabric.Kernel(columns, rows, name="idle")
+    data, red = kernel.array("data", wavelets), kernel.color("red")
+    kernel.paint(red, kernel[0, 0], fabric.way(fabric.CORE, to=fabric.EAST))
+    kernel.paint(red, kernel[1, 0], fabric.way(fabric.WEST, to=fabric.CORE))
+    with kernel.on(kernel[0, 0]) as pe:
+        pe.move(red, data)
+    with kernel.on(kernel[1, 0]) as pe:
+        pe.move(data, red)
     return kernel
 
 

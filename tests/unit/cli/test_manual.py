@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,8 @@ def test_only_the_command_that_is_meant_is_imported() -> None:
 def test_examples_work_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "question.txt").write_text("Why is the sky blue?")
+    (tmp_path / "cat.json").write_text('{"type": "object", "properties": {"name": {"type": "string"}}}')
+    shutil.copy(Path(__file__).parents[3] / "examples" / "fabric" / "chain.py", tmp_path)
     for name, line in LINES:
         if name not in ELSEWHERE and "org/name" not in line:  # tests need no network
             command = f"{shlex.join(UNDICED)} {line}"

@@ -103,7 +103,7 @@ def unpainted_hearer(kernel: Kernel, data: Array) -> None:
 
 
 def too_wide(kernel: Kernel, data: Array) -> None:
-    kernel.width = 9
+    built(Kernel(9, name="k"), toy(8, 8, 48 << 10))
 
 
 def too_large(kernel: Kernel, data: Array) -> None:
@@ -185,6 +185,45 @@ def mixed_types(kernel: Kernel, data: Array) -> None:
         pe.add(data, red, half)
 
 
+def foreign_array(kernel: Kernel, data: Array) -> None:
+    other = Kernel(3).array("other", 4)
+    with kernel.on(kernel[0], "talk") as pe, pe.thread():
+        pe.move(data, other)
+
+
+def foreign_color(kernel: Kernel, data: Array) -> None:
+    red = Kernel(3).color("red")
+    with kernel.on(kernel[1], "talk") as pe:
+        pe.move(red, data)
+
+
+def color_twice(kernel: Kernel, data: Array) -> None:
+    red = kernel.color("red")
+    with kernel.on(kernel[0]) as pe:
+        pe.add(data, red, red)
+
+
+def negative_setup(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[0]) as pe:
+        pe.move(data, 1.0, setup=-1)
+
+
+def endless_delay(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[0]) as pe:
+        pe.delay(float("inf"))
+
+
+def no_array(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[0]) as pe:
+        pe.emit_each(kernel.color("red"), kernel.color("blue"))  # type: ignore[arg-type]
+
+
+def far_rows(kernel: Kernel, data: Array) -> None:
+    wide = kernel.array("wide", (4, 200))
+    with kernel.on(kernel[0]) as pe:
+        pe.move(wide[:, :3], 0.0)
+
+
 REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (off_mesh, "Column 3 lies off a mesh of 3 x 1 cores. Columns are 0 to 2, or -3 to -1 counted from the end."),
     (off_mesh_row, "Row -2 lies off a mesh of 3 x 1 cores."),
@@ -212,6 +251,13 @@ REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (nested_threads, "A microthread with the number 1 inside another."),
     (ninth_thread, "A microthread with the number 8."),
     (long_loop, "A loop of 100000 iterations around 2 statements would be written out."),
+    (foreign_array, "Step talk at cores [0, 0] uses an array other of another kernel."),
+    (foreign_color, "Step talk at cores [1, 0] uses a color red of another kernel."),
+    (color_twice, "data = add(red, red), setup=None, count=None. An operation takes each color once"),
+    (negative_setup, "data = move(1.0), setup=-1"),
+    (endless_delay, "A delay of inf cycles. Give 0 to 1,000,000,000."),
+    (no_array, "Neither red nor blue is an array."),
+    (far_rows, "wide = move(0.0) goes over 4 elements with a stride of 200; descriptors hold 32,767 and 127."),
     (mixed_types, "data = add(red, half) has arrays of f16, f32 beside wavelets."),
 ]
 

@@ -16,18 +16,20 @@ from undiced.core.errors import KernelError
 from undiced.machine.fabric import fabric
 from undiced.machine.wafer import Wafer
 from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.kernel.array import Array
 from undiced.sim.fabric.kernel.cores import Area, Cores
 from undiced.sim.fabric.kernel.costs import Costs
 from undiced.sim.fabric.kernel.kernel import Block, Kernel
 from undiced.sim.fabric.kernel.layout import CORE, check
 from undiced.sim.fabric.kernel.lower import Lowering
 from undiced.sim.fabric.kernel.operation import Color
-from undiced.sim.fabric.kernel.queues import Queues, heard, sent
+from undiced.sim.fabric.kernel.queues import Queues, heard, operations, sent
 from undiced.sim.fabric.microops import Bind, MicroOp
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
 from undiced.sim.fabric.roles import Role
 
 _QUEUES = 8
+_OWN = "Make it with kernel.array or kernel.color of this one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _painted(kernel: Kernel) -> None:
     """See that every color that a core hears or sends goes to or comes from it."""
     sends, hears = _ends(kernel, "sources"), _ends(kernel, "targets")
     for block in kernel.blocks:
+        _owned(kernel, block)
         for what, ends, colors in (("sends", sends, sent(block.statements)), ("hears", hears, heard(block.statements))):
             for color in dict.fromkeys(colors):
                 at = ends[color].without(block.cores)
@@ -108,6 +111,22 @@ def _painted(kernel: Kernel) -> None:
                         f"Core {at} {what} color {color} in step {block.step}, and its router has no way for that.",
                         remedy=f"Paint {color} there with a {way}.",
                     )
+
+
+def _owned(kernel: Kernel, block: Block) -> None:
+    """See that a block uses arrays and colors of its own kernel."""
+    used = [operand for each in operations(block.statements) for operand in each.operands]
+    for each in used:
+        mine = kernel.arrays.get(each.name) if isinstance(each, Array) else None
+        if isinstance(each, Array) and (mine is None or (mine.address, mine.dtype) != (each.address, each.dtype)):
+            raise KernelError(
+                f"Step {block.step} at cores {block.cores} uses an array {each} of another kernel.", remedy=_OWN
+            )
+    for color in (*heard(block.statements), *sent(block.statements)):
+        if color not in kernel.colors:
+            raise KernelError(
+                f"Step {block.step} at cores {block.cores} uses a color {color} of another kernel.", remedy=_OWN
+            )
 
 
 def _ends(kernel: Kernel, side: Literal["sources", "targets"]) -> dict[Color, Area]:

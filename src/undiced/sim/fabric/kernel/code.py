@@ -32,6 +32,7 @@ from undiced.sim.fabric.microops import EXTENTS_MAX, Function
 from undiced.sim.fabric.routes import Control
 
 THREADS = 8
+_DELAY_MAX = 1_000_000_000  # ours
 _WRITTEN_OUT_MAX = 1 << 16  # statements that loops are written out to
 
 
@@ -132,6 +133,8 @@ class Code:
 
     def delay(self, cycles: float) -> None:
         """Software that touches nothing that others see."""
+        if not 0 <= cycles < _DELAY_MAX:
+            raise KernelError(f"A delay of {cycles} cycles.", remedy=f"Give 0 to {_DELAY_MAX:,}.")
         self._say(Idle(cycles))
 
     @contextmanager
@@ -185,6 +188,12 @@ class Code:
         self, function: Function, target: Target, sources: tuple[Source, ...], count: int | None, setup: float | None
     ) -> None:
         shape = shape_of(function, target, sources, count)
+        heard = [source for source in sources if isinstance(source, Color)]
+        if len(set(heard)) < len(heard) or (setup or 0) < 0 or (count or 0) < 0:
+            raise KernelError(
+                f"{target} = {function}({', '.join(map(str, sources))}), setup={setup}, count={count}.",
+                remedy="An operation takes each color once, and numbers that are not negative.",
+            )
         if isinstance(target, Array) and target.shape != shape and target not in sources:
             raise KernelError(
                 f"The target {target} of {function} is one element, and its sources are {shape}.",
@@ -194,7 +203,11 @@ class Code:
 
     def _single(self, software: Software, target: Target, source: Source) -> None:
         array = target if isinstance(target, Array) else source
-        assert isinstance(array, Array)
+        if not isinstance(array, Array):
+            raise KernelError(
+                f"Neither {target} nor {source} is an array.",
+                remedy="Name one, which says how many wavelets there are.",
+            )
         shape = array.shape
         loops = tuple(Loop(next(self._numbers), size) for size in shape)
         if len(self._open) + len(loops) >= EXTENTS_MAX:

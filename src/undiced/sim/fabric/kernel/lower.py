@@ -65,6 +65,7 @@ class Lowering:
                 f"{operation} has {len(operation.loops)} loops and {len(rows)} dimensions.",
                 remedy=f"Descriptors and loops have {ops.EXTENTS_MAX} together; take a part of fewer dimensions.",
             )
+        self._descriptors(operation, rows, strides)
         dtype = on_fabric(operation) if fabric else DType.F32
 
         def memory(array: Array) -> ops.Memory:
@@ -95,6 +96,19 @@ class Lowering:
             cycles=0.0 if fabric else self.costs.elements(operation),
             per_wavelet=self.costs.wavelet(operation) if fabric else 1,
         )
+
+    def _descriptors(
+        self, operation: Operation, extents: tuple[int, ...], strides: dict[Array, tuple[int, ...]]
+    ) -> None:
+        """See that descriptors hold the extents and strides of an operation; loops have no such bounds."""
+        core = self.costs.wafer.core
+        longest, farthest = max(extents), max((abs(stride) for each in strides.values() for stride in each), default=0)
+        if longest > core.extent_max.value or farthest > core.stride_max.value:
+            raise KernelError(
+                f"{operation} goes over {longest:,} elements with a stride of {farthest:,}; descriptors hold "
+                f"{core.extent_max.value:,.0f} and {core.stride_max.value:,.0f}.",
+                remedy="Loop over parts of the array.",
+            )
 
     def _sending(self, target: Color | Sending, dtype: DType) -> ops.Out:
         sending = Sending(target) if isinstance(target, Color) else target

@@ -48,13 +48,19 @@ class Queues:
                 self.shared.add(color)
 
 
-def heard(statements: Iterable[Statement]) -> Iterator[Color]:
-    """Colors from which a program takes wavelets."""
+def operations(statements: Iterable[Statement]) -> Iterator[Operation]:
+    """All of a program, those of its microthreads too."""
     for each in statements:
         if isinstance(each, Operation):
-            yield from each.hears
+            yield each
         elif isinstance(each, Begin):
-            yield from heard(each.operations)
+            yield from operations(each.operations)
+
+
+def heard(statements: Iterable[Statement]) -> Iterator[Color]:
+    """Colors from which a program takes wavelets."""
+    for each in operations(statements):
+        yield from each.hears
 
 
 def sent(statements: Iterable[Statement]) -> Iterator[Color]:
