@@ -55,7 +55,7 @@ class Grid:
         """For `count` rows: the fewest columns in which they are high enough, if any are."""
         most = max(min(_COLUMNS_MOST, int(box.width // _WIDE_LEAST)), 1)
         for columns in range(1, most + 1):
-            rows = ceil(count / columns)
+            rows = max(ceil(count / columns), 1)
             height = box.height / rows
             if height >= _ROW_LEAST + _GAP or columns == most:
                 return cls(rows, columns, min(height, _ROW_MOST))

@@ -27,7 +27,7 @@ NOTE = (
     "the cores at which the sums of all its lines end."
 )
 _HEIGHT = 420.0
-_BELOW = 12.0  # a region, for a letter
+_BELOW, _LEAST = 12.0, 24.0  # a region, for a letter; of a region's sides, however many trees it has
 _LENS = 284.0  # pixels across
 _BESIDE = 16.0  # a lens, for a letter
 _KINDS_MOST = 3  # of regions that are drawn; tables have all
@@ -115,7 +115,8 @@ def _region(atlas: Atlas, canvas: Canvas, kind: _Kind, room: Box, step: float) -
     above = [use for use in kind.uses if kind.along_x(use.axis)]
     aside = [use for use in kind.uses if not kind.along_x(use.axis)]
     high, wide = (sum(_depth(atlas, use, step) for use in uses) for uses in (above, aside))
-    scale = min((room.width - wide) / kind.across, (room.height - high - _BELOW) / kind.down)
+    left = max(room.width - wide, _LEAST), max(room.height - high - _BELOW, _LEAST)
+    scale = min(left[0] / kind.across, left[1] / kind.down)
     body = Box(room.x + wide, room.y + high, kind.across * scale, kind.down * scale)
     canvas.rect(body, "face", radius=2)
     for uses, along_x in ((above, True), (aside, False)):
@@ -215,7 +216,7 @@ def _level(line: _Line, groups: tuple[Join, ...], number: int, stretches: range,
                 drawn.append((line.at(first + ends[0], upper), line.at(first + ends[1], upper)))
             dots.append((root, root))
     line.canvas.strokes(drawn, paint, 0.8)
-    apart = line.length / len(dots)
+    apart = line.length / max(len(dots), 1)
     dot = _DOT * line.step / _STEP
     line.canvas.strokes(dots, paint, 2 * dot if apart > 3 * dot else dot)
 

@@ -8,15 +8,17 @@ from xml.etree import ElementTree
 import pytest
 from support.atlases import MADE, made, mapped
 
-from undiced.draw.lettering import text_width
+from undiced.draw.lettering import Box, text_width
 from undiced.sim.atlas.atlas import atlas
 from undiced.sim.atlas.deeds import WIRES, Who
+from undiced.sim.views.bricks import Grid
 from undiced.sim.views.film import film
 from undiced.sim.views.layers import blocks, rows
 from undiced.sim.views.page import page
 from undiced.sim.views.picture import PANEL_TOP, VIEWS, panel, picture
 from undiced.sim.views.sheet import PAGE
 from undiced.sim.views.table import Column, Table
+from undiced.sim.views.trees import lens
 
 EVERY = pytest.mark.parametrize("name", sorted(MADE))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -166,6 +168,26 @@ def test_parts_of_a_shared_block_lie_side_by_side():
         ("2", (0, Fraction(1, 2)), (Fraction(1, 2), Fraction(3, 8))),
         ("2", (Fraction(7, 8), Fraction(1, 8))),
     ]
+
+
+def test_rows_fit_into_any_box():
+    for count in (0, 1, 5, 40, 200):
+        for width, height in ((10, 10), (30, 300), (300, 30), (900, 500)):
+            where = Box(3, 4, width, height)
+            boxes = list(Grid.of(count, where).boxes(count, where))
+            assert len(boxes) == count
+            for one in boxes:
+                assert one.width > 0 and one.height > 0
+                assert one.x + one.width <= 3 + width + 1e-6 and one.y + one.height <= 4 + height + 1e-6
+
+
+@EVERY
+def test_every_region_has_a_lens_on_its_trees(name):
+    found = list(lens(mapped(name), 60.0))
+    assert sorted(n for _, places in found for n in places) == list(range(len(mapped(name).places)))
+    for canvas, _ in found:
+        root = ElementTree.fromstring(canvas.document())
+        assert canvas.width <= 300 and all(float(rect.get("width")) >= 0 for rect in root.iter(f"{SVG}rect"))
 
 
 @EVERY
