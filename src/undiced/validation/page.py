@@ -27,7 +27,7 @@ _FABRIC_INTRO = """Published points of collectives beside what the fabric simula
 for kernels written by hand ([fabric.md](fabric.md)); cycles. Nothing of it is fitted: wires and elements alone, and
 with the machine's set-ups where kernels were run whole. `[NOWR]` are formulas of a model of lines that was measured on
 WSE-2; V10 and ST are points of the vendor's simulator. There and in the formulas a link passes one wavelet per cycle,
-in the measured points 8 in 9."""
+in the measured points 8 in 9. These hold a pair of time stamps, which their source puts at about 18 cycles."""
 _CLAIMS_INTRO = """`undiced validate --claims`: every assumed parameter is drawn over its whole range at once, what is
 fitted is fitted again under each draw, and only draws under which the calibration rows are met within their noise are
 kept. Printed are the value under the presets' parameters, and 5 %, 50 % and 95 % of the samples. Programs are those
