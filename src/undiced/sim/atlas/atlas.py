@@ -122,6 +122,17 @@ class Atlas:
         """Of a token's cycles at a place, those in which somebody of `whose` is at work, overlaps counted once."""
         return sum(covered(self.deeds[turn.stream], whose) for turn in self.turns if turn.place == number)
 
+    def carried(self, number: int, who: Who) -> tuple[int, int]:
+        """Sums, or whatever `who` names, of a token at a place: how many, and their bytes along one line."""
+        found = [
+            deed.size_bytes
+            for turn in self.turns
+            if turn.place == number
+            for deed in self.deeds[turn.stream]
+            if deed.who is who
+        ]
+        return len(found), sum(found)
+
     @property
     def idle(self) -> float:
         """Of all core-cycles that used wafers have in one token's time, those in which a core works on nothing of it.

@@ -16,6 +16,7 @@ from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.workload import work
 
 _SENT_ON = (isa.Transfer, isa.Return)
 _SWITCHED = (isa.Rebind, isa.Repaint)
@@ -42,6 +43,7 @@ class Deed:
         node: of the graph. kind: of instruction. made: the value that it makes, or sends.
         axis: along which lines of cores it moves something; None for what moves nothing along lines.
         tree: number of the tree that it goes up or down; -1 where there is none.
+        size_bytes: what passes along every line, all slices together; of a hand-over, along the busiest way.
         off_wafer: whether it leaves the wafer.
     """
 
@@ -54,6 +56,7 @@ class Deed:
     axis: Axis | None = None
     span: int = 0
     tree: int = -1
+    size_bytes: int = 0
     off_wafer: bool = False
 
     @property
@@ -78,15 +81,19 @@ def _deeds(stream: Stream, spans: tuple[Span, ...], shares: Shares) -> Iterable[
 def _deed(span: Span, shares: Shares) -> Deed:
     i = span.instruction
     told = i.node, type(i).__name__, _made(i), span.start, span.end
-    if isinstance(i, isa.Reduce):
-        part = shares.roots(i.result)
-        return Deed(Who.SUMS, *told, i.line.axis, i.line.span, part.tree if part is not None else -1)
-    if isinstance(i, isa.Multicast):
-        part = shares.roots(i.a)
-        return Deed(Who.CASTS, *told, i.line.axis, i.line.span, part.tree if part is not None else -1)
+    if isinstance(i, isa.Reduce | isa.Multicast):
+        sums = isinstance(i, isa.Reduce)
+        part = shares.roots(i.result if sums else i.a)
+        tree = part.tree if part is not None else -1
+        return Deed(Who.SUMS if sums else Who.CASTS, *told, i.line.axis, i.line.span, tree, _carried(i, shares))
     if isinstance(i, _SENT_ON):
-        return Deed(Who.BETWEEN, *told, off_wafer=i.off_wafer)
+        return Deed(Who.BETWEEN, *told, size_bytes=_carried(i, shares), off_wafer=i.off_wafer)
     return Deed(Who.CORES if isinstance(i, _SWITCHED) or _by_all(i, shares) else Who.FEW, *told)
+
+
+def _carried(i: isa.Instruction, shares: Shares) -> int:
+    haul = work(i, shares).haul
+    return sum(haul.pieces) if haul is not None else 0
 
 
 def _made(i: isa.Instruction) -> str:

@@ -90,6 +90,10 @@ def _place(atlas: Atlas, number: int, place: Place) -> dict[str, object]:
         "busy_when_full": atlas.busy(number),
         "cores_at_work_cycles": atlas.spent(number, (Who.CORES,)),
         "wires_in_use_cycles": atlas.spent(number, WIRES),
+        "carried": {
+            str(who).replace(" ", "_"): dict(zip(("count", "bytes_per_line"), atlas.carried(number, who), strict=True))
+            for who in WIRES
+        },
         "cycles_by_kind": place.timed.cost.as_dict(),
         "longest_collective": {"node": node, "cycles": cycles},
         "sram_bytes": _fill(place.fill),

@@ -85,8 +85,9 @@ def _lane(deed: Deed) -> str:
 
 
 def _slice(deed: Deed, turn: Turn) -> Slice:
-    line = {"line_cores": deed.span} if deed.span else {}
-    details: dict[str, Detail] = {"instruction": deed.kind, "value": deed.made, "layer": turn.layer, **line}
+    details: dict[str, Detail] = {"instruction": deed.kind, "value": deed.made, "layer": turn.layer}
+    if deed.span:
+        details |= {"line_cores": deed.span, "line_bytes": deed.size_bytes}
     return Slice(deed.node, turn.start + deed.start, turn.start + deed.end, str(deed.who), details)
 
 

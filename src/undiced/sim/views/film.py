@@ -57,6 +57,8 @@ def _place(atlas: Atlas, sheet: Sheet, number: int, place: Place) -> dict[str, o
         "kinds": [_brief(getattr(cost, kind)) for kind in _KINDS],
         "working": _brief(atlas.spent(number, (Who.CORES,))),
         "wires": _brief(atlas.spent(number, WIRES)),
+        "sums": atlas.carried(number, Who.SUMS),
+        "casts": atlas.carried(number, Who.CASTS),
         "fill": [getattr(place.fill, part) for part in PARTS],
         "sram": place.fill.sram,
     }

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 
 from undiced.draw.canvas import Canvas, Point
 from undiced.draw.color import KINDS
-from undiced.draw.legend import arrowed, legend
+from undiced.draw.legend import Mark, arrowed, legend, swatch
 from undiced.draw.lettering import Box, text_width
 from undiced.sim.atlas.atlas import Atlas
+from undiced.sim.atlas.deeds import WIRES
 from undiced.sim.atlas.journey import HandOver
 from undiced.sim.views.sheet import MARGIN, Room, Sheet, title
 from undiced.sim.views.table import Column, Table
 
-NOTE = "A token's path. An arrow is a hand-over: what a region sends to the next, once a token."
-_SIZE, _SHORTEST, _ASIDE = 10.0, 36.0, 22.0  # pixels of letters, of an arrow with words, that these keep from names
+NOTE = (
+    "A token's path. An arrow is a hand-over: what a region sends to the next, once a token. The bar in a corner is how "
+    "much of the token's time there something is on the region's wires."
+)
+_SIZE, _SHORTEST, _ASIDE = 10.0, 36.0, 15.0  # pixels of letters, of an arrow with words, that these keep from names
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class _Way:
     dashed: bool = False
 
 
+_BAR, _INSET, _WIRES = (64.0, 6.0), 5.0, KINDS[5]  # pixels: of a bar, and from a region's edges
 _WITHIN = _Way("to the next region", KINDS[0])
 _OFF = _Way("to the next wafer", KINDS[1])
 _BACK = _Way("back to the first region", KINDS[4], True)
@@ -43,6 +48,7 @@ def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
         boxes[number] = box
         with canvas.group(title(place), number):
             canvas.rect(box, "paper")
+            _used(canvas, box, atlas.spent(number, WIRES) / max(place.timed.cycles, 1.0))
             canvas.frame(box, "edge")
             corner = Box(box.x, box.y, max(min(box.width / 2 - _ASIDE, 72), 0), min(box.height / 2, 17))
             canvas.label(corner, [(f"region {place.name}",), (place.name,)], "faint")
@@ -52,6 +58,17 @@ def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
         canvas.arrow(points, way.paint, 2.0, dashed=way.dashed, title=_told(atlas, passed))
         _cycles(canvas, points, passed, boxes[passed.source])
     return sheet
+
+
+def _used(canvas: Canvas, box: Box, share: float) -> None:
+    """How much the wires are in use, as a bar in a corner of a region that has room beside the arrows."""
+    wide = min(box.width / 2 - _ASIDE - _INSET, _BAR[0])
+    if wide < _BAR[1] or box.height < 4 * _BAR[1]:
+        return
+    bar = Box(box.x + _INSET, box.y + box.height - _BAR[1] - _INSET, wide, _BAR[1])
+    canvas.rect(bar, "face")
+    canvas.rect(Box(bar.x, bar.y, wide * min(share, 1.0), bar.height), _WIRES)
+    canvas.frame(bar, "edge", 0.6)
 
 
 def _path(sheet: Sheet, source: Box, target: Box, passed: HandOver) -> list[Point]:
@@ -92,7 +109,7 @@ def _told(atlas: Atlas, passed: HandOver) -> str:
 
 def key(atlas: Atlas, canvas: Canvas, top: float) -> float:
     """Kinds of hand-overs, how many there are, and what they take."""
-    entries = []
+    entries: list[tuple[Mark, str]] = []
     for way in (_WITHIN, _OFF, _BACK):
         found = [passed for passed in atlas.hand_overs if _way(passed) is way]
         if found:
@@ -101,9 +118,9 @@ def key(atlas: Atlas, canvas: Canvas, top: float) -> float:
             total = sum(passed.cycles for passed in found) / atlas.timing.token_cycles
             words = f"{way.words}: {len(found)} of {each} cycles, {total:.1%} of a token"
             entries.append((arrowed(way.paint, dashed=way.dashed), words))
-    if not entries:
-        canvas.text((MARGIN, top + 10), "There is one region: nothing passes from region to region.", 12)
-        return top + 20
+    shares = [atlas.spent(n, WIRES) / max(place.timed.cycles, 1.0) for n, place in enumerate(atlas.places)]
+    words = f"wires in use: {min(shares):.0%} to {max(shares):.0%} of a region's time"
+    entries.append((swatch(_WIRES), words))
     return legend(canvas, entries, MARGIN + 6, top)
 
 

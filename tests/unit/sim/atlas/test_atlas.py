@@ -5,8 +5,13 @@ from itertools import pairwise
 import pytest
 from support.atlases import MADE, made, mapped
 
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.share import Shares, values_of
+from undiced.program.wafer.step import Step
+from undiced.program.wafer.workload import work
 from undiced.sim.atlas.atlas import atlas
 from undiced.sim.atlas.contents import Role
+from undiced.sim.atlas.deeds import WIRES, Who
 from undiced.sim.atlas.journey import busiest
 from undiced.sim.atlas.record import record
 from undiced.sim.clock import time_step
@@ -75,6 +80,19 @@ def test_a_head_that_shares_its_matrix_is_on_the_first_region():
     assert found.places[0].contents.embedding and found.places[0].contents.head
     back = found.hand_overs[-1]
     assert back.returns and back.target == 0 and "hidden" in back.carried
+
+
+def test_what_passes_along_a_line_is_what_the_clock_charges():
+    program, _ = made("several wafers")
+    found, step = mapped("several wafers"), Step(context=mapped("several wafers").context)
+    for stream, deeds in zip(program.streams, found.deeds, strict=True):
+        shares = Shares(values_of(program, stream), program.trees, step)
+        movers = [work(i, shares).haul for i in stream.instructions if isinstance(i, isa.MOVERS)]
+        assert [sum(haul.pieces) for haul in movers] == [deed.size_bytes for deed in deeds if deed.who in WIRES]
+    counts = [found.carried(number, Who.SUMS) for number in range(len(found.places))]
+    assert sum(count for count, _ in counts) == sum(
+        isinstance(i, isa.Reduce) for turn in found.turns for i in program.streams[turn.stream].instructions
+    )
 
 
 def test_experts_have_a_name_of_their_own():

@@ -221,6 +221,7 @@ def test_the_film_is_the_atlas_and_lies_on_what_is_drawn(name):
     for number, place in enumerate(found.places):
         told = shown["places"][number]
         assert sum(told["kinds"]) == pytest.approx(told["cycles"], abs=0.5)
+        assert (told["sums"][0] > 0) == (told["sums"][1] > 0) and (told["casts"][0] > 0) == (told["casts"][1] > 0)
         assert 0 < told["working"] <= told["cycles"] and 0 <= told["wires"] <= told["cycles"]
         assert sum(told["fill"]) == max(place.fill.sram, place.fill.needed)
     for show in REGIONAL:

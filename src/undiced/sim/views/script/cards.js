@@ -57,6 +57,12 @@
     return line;
   }
 
+  function moved(words, [count, bytes]) {
+    const line = element("p", "share");
+    line.append(element("span", "", `${spelled(count)} ${words}`), element("b", "", `${spelled(bytes)} bytes a line`));
+    return line;
+  }
+
   function tellRegion(number) {
     const where = film.places[number];
     const [x, y, width, height] = where.cores;
@@ -84,6 +90,8 @@
         : element("h3", "", `A core holds ${spelled(full)} of ${spelled(where.sram)} bytes`),
       bar(parts, Math.max(full, where.sram)), list,
       element("h3", "", `A token takes ${spelled(where.cycles)} cycles here`),
+      moved("sums", where.sums),
+      moved("multicasts", where.casts),
       share("of the token", where.cycles, film.cycles),
       share("cores at work", where.working, where.cycles),
       share("wires in use", where.wires, where.cycles),
