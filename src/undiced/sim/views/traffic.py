@@ -15,8 +15,8 @@ from undiced.sim.views.sheet import MARGIN, Room, Sheet, title
 from undiced.sim.views.table import Column, Table
 
 NOTE = (
-    "A token's path. An arrow is a hand-over: what a region sends to the next, once a token. The bar in a corner is how "
-    "much of the token's time there something is on the region's wires."
+    "A token's path. An arrow is a hand-over: what a region sends to the next, once a token. The bar in a corner is "
+    "how much of the token's time there something is on the region's wires."
 )
 _SIZE, _SHORTEST, _ASIDE = 10.0, 36.0, 15.0  # pixels of letters, of an arrow with words, that these keep from names
 
