@@ -26,7 +26,7 @@ NOTE = (
     "adds from core to core, in a star all send to the root. Dots are roots of groups; lines through the region are "
     "the cores at which the sums of all its lines end."
 )
-_HEIGHT = 420.0
+_HEIGHT = 600.0
 _BELOW, _LEAST = 12.0, 24.0  # a region, for a letter; of a region's sides, however many trees it has
 _LENS = 284.0  # pixels across
 _BESIDE = 16.0  # a lens, for a letter
