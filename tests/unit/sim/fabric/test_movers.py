@@ -13,10 +13,10 @@ from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.tree import Level, Tree, separate
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.lower.courses import share_departures, sum_course
+from undiced.sim.fabric.lower.courses import Pass, share_departures, sum_course
 from undiced.sim.fabric.lower.sums import reduce
 from undiced.sim.fabric.microops import Fork, In, Out
-from undiced.sim.fabric.routes import POSITIONS_MAX
+from undiced.sim.fabric.routes import COMMANDS_MAX, POSITIONS_MAX
 from undiced.sim.fabric.simulate import simulate
 
 WAFERS = {name: PRESETS[name]() for name in ("wse2", "wse3")}
@@ -154,6 +154,15 @@ def test_a_join_that_level_2_does_not_do_is_refused_by_name() -> None:
     movers = Movers(Tree(4, (Level(4),)), size=2, whole=True, operation="two")
     with pytest.raises(UnsupportedError, match="'two'"):
         reduce(movers.instructions[0], movers.frame())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tree", [Tree(512, (Level(8),) * 3), Tree(755, (Level(9), Level(12), Level(7, star=True)))])
+def test_what_passes_many_routers_tells_all_of_them_how_to_move_on(tree: Tree) -> None:
+    """A command is for 15 routers at most, or for all that follow."""
+    deeds = [deed for deeds in sum_course(tree, 0, POSITIONS_MAX).deeds for deed in deeds]
+    controls = [deed.departure.control for deed in deeds if isinstance(deed, Pass) and deed.departure.control]
+    assert all(len(control.commands) <= COMMANDS_MAX for control in controls)
+    assert any(control.commands[-1][1] == 0 for control in controls)
 
 
 def test_five_levels_may_need_more_positions_than_there_are() -> None:

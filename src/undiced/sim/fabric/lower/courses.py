@@ -113,7 +113,7 @@ def _arm(number: int, join: Join, arm: tuple[int, ...], routers: list[_Router], 
     for at, (sender, receiver) in enumerate(zip(arm, ends, strict=True)):
         color = _color(number, sender, routers)
         way = range(sender, receiver, 1 if receiver > sender else -1)
-        moves = [_move(number, color, place, way, routers) for place in (*way, receiver)]
+        moves = [_moves(number, color, place, way, routers) for place in (*way, receiver)]
         # in a star farther ones pass once it has sent; what the farthest sends moves all switches on
         departure = _departure(color, moves[:1] if join.star and at else moves, f"place {sender} to {receiver}")
         deeds[sender].append(Pass(None if join.star else heard_on, departure))
@@ -128,21 +128,20 @@ def _color(number: int, sender: int, routers: list[_Router]) -> int:
     return next(p.color for p in passages if p.level == number and p.source is Port.CORE)
 
 
-def _move(number: int, color: int, place: int, way: range, routers: list[_Router]) -> Move | None:
-    """What the switch of a router on a way does behind what passes; None if it has one position."""
+def _moves(number: int, color: int, place: int, way: range, routers: list[_Router]) -> frozenset[Move]:
+    """What the switch of a router on a way may do behind what passes."""
     ahead, behind = (Port.HIGHER, Port.LOWER) if way.step > 0 else (Port.LOWER, Port.HIGHER)
     stop = (Port.CORE if place == way.start else behind, (ahead if place in way else Port.CORE,))
     passages, known = routers[place][color]
-    at = next(n for n, p in enumerate(passages) if p.level == number and _stop(p) == stop)
-    return known.moves[at] if len(known.positions) > 1 else None
+    return known.moves[next(n for n, p in enumerate(passages) if p.level == number and _stop(p) == stop)]
 
 
 _COMMANDS = {Move.ADVANCE: Command.ADVANCE, Move.STAY: Command.NOTHING, Move.RESET: Command.RESET}
 
 
-def _departure(color: int, moves: list[Move | None], what: str) -> Departure:
+def _departure(color: int, moves: list[frozenset[Move]], what: str) -> Departure:
     """With what makes the routers on the way move; one alone advances by itself."""
-    if moves == [Move.ADVANCE]:
+    if len(moves) == 1 and Move.ADVANCE in moves[0]:
         return Departure(color, advance=True)
     commands = _commands(moves)
     if len(commands) > COMMANDS_MAX:
@@ -153,19 +152,21 @@ def _departure(color: int, moves: list[Move | None], what: str) -> Departure:
     return Departure(color, control=Control(commands) if commands else None)
 
 
-def _commands(moves: list[Move | None]) -> tuple[tuple[Command, int], ...]:
-    """What each router on a way is told, as counts; none where no switch has to move."""
-    runs: list[tuple[Move, int]] = []
-    for move in moves:
-        known = move or (runs[-1][0] if runs else next((m for m in moves if m), Move.STAY))
-        if runs and runs[-1][0] is known:
-            runs[-1] = known, runs[-1][1] + 1
+def _commands(moves: list[frozenset[Move]]) -> tuple[tuple[Command, int], ...]:
+    """What each router on a way is told, as counts: as few runs as there can be; none where no switch has to move."""
+    runs: list[tuple[frozenset[Move], int]] = []
+    for options in moves:
+        if runs and runs[-1][0] & options:
+            runs[-1] = runs[-1][0] & options, runs[-1][1] + 1
         else:
-            runs.append((known, 1))
-    if runs[-1][0] is Move.STAY:
-        return tuple(piece for move, count in runs[:-1] for piece in _split(_COMMANDS[move], count))
-    pieces = [piece for move, count in runs[:-1] for piece in _split(_COMMANDS[move], count)]
-    return (*pieces, (_COMMANDS[runs[-1][0]], 0))
+            runs.append((options, 1))
+    last = runs.pop()[0]
+    pieces = [piece for options, count in runs for piece in _split(_command(options), count)]
+    return tuple(pieces) if Move.STAY in last else (*pieces, (_command(last), 0))
+
+
+def _command(options: frozenset[Move]) -> Command:
+    return next(command for move, command in _COMMANDS.items() if move in options)
 
 
 def _split(command: Command, count: int) -> Iterator[tuple[Command, int]]:

@@ -7,8 +7,9 @@ another's. A root or an owner does not hear itself, but copies its own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
@@ -38,9 +39,9 @@ def multicast(i: isa.Multicast, frame: Frame) -> Lowered:
     sent = _Sent(i, frame, route_of(i))
     scripts = (_from_roots if frame.shares.roots(i.a) is not None else _from_owner)(sent)
     blocks = [(Lines(frame, i.line).role(places), ops) for ops, places in alike(scripts) if ops]
-    heard = Running(sent.route.input_queue, (frame.span(i.a),), (frame.span(i.result),))
-    running = (heard, Running(SENDING[i.line.axis], heard.reads, heard.writes))
-    return Lowered((Section(f"multicast of {i.node}", tuple(blocks)),), running)
+    threads = sorted({op.thread for _, ops in blocks for op in ops if isinstance(op, Fork)})
+    running = (Running(thread, (frame.span(i.a),), (frame.span(i.result),)) for thread in threads)
+    return Lowered((Section(f"multicast of {i.node}", tuple(blocks)),), tuple(running))
 
 
 def _from_roots(sent: _Sent) -> Iterable[tuple[int, tuple[MicroOp, ...]]]:
@@ -56,11 +57,12 @@ def _from_roots(sent: _Sent) -> Iterable[tuple[int, tuple[MicroOp, ...]]]:
     places, departures = roots(tree)[:count], share_departures(tree, count)
     for place in range(tree.span):
         own = places.index(place) if place in places else count
-        hearing = (*sent.heard(pieces[:own]), *sent.heard(pieces[own + 1 :]))
-        forks: list[MicroOp] = [Fork(sent.route.input_queue, hearing)] if hearing else []
-        if own < count:
-            forks.insert(0, Fork(SENDING[i.line.axis], sent.sending(pieces[own], departures[own], own)))
-        yield place, tuple(forks)
+        hearing, sending = sent.heard([*pieces[:own], *pieces[own + 1 :]]), tuple[MicroOp, ...]()
+        if own < count:  # its own copy is the last that anybody waits for
+            hearing += (sent.copied(pieces[own]),)
+            sending = sent.sending(pieces[own], departures[own], own)
+        forks = ((SENDING[i.line.axis], sending), (sent.route.input_queue, hearing))
+        yield place, tuple(Fork(thread, script) for thread, script in forks if script)
 
 
 def _from_owner(sent: _Sent) -> Iterable[tuple[int, tuple[MicroOp, ...]]]:
@@ -72,7 +74,12 @@ def _from_owner(sent: _Sent) -> Iterable[tuple[int, tuple[MicroOp, ...]]]:
     owner = frame.owner(sent.i.a)
     for place in range(sent.i.line.span):
         if place == owner:
-            script: tuple[MicroOp, ...] = (turn(_HERE), *sent.sending(whole, Departure(0), 0), flushed)
+            script: tuple[MicroOp, ...] = (
+                turn(_HERE),
+                *sent.sending(whole, Departure(0), 0),
+                flushed,
+                sent.copied(whole),
+            )
         else:
             script = (turn(_BELOW if owner < place else _ABOVE), *sent.heard([whole]))
         yield place, (Fork(route.input_queue, script),)
@@ -111,23 +118,27 @@ class _Sent:
             raise UnsupportedError(f"{self.i.result} lies in rows.", remedy="Compile the program again.")
         return _Share(piece(self.frame, self.i.a, 0, count, which), made.memory.address)
 
-    def sending(self, share: _Share, departure: Departure, which: int) -> tuple[MicroOp, ...]:
-        """A root's script: out to the line, then its own copy."""
-        held = share.held
+    def sending(self, share: _Share, departure: Departure, which: int) -> tuple[Vector, ...]:
+        """What goes out to the line: both ways at once, or to one end after the other."""
         out = Out(self.route.output_queue + which, self.route.color, self.wire, departure.advance, departure.control)
-        wait = per_wavelet(self.frame.wafer.core, "move", self.wire, held.memory.dtype)
-        made = held.beside(share.address, self.made).memory
-        cycles = moving(self.frame.wafer.core, held.memory.dtype, self.made, held.count)
-        setup = self.frame.wafer.core.straight_setup_cycles.value
-        copied = Vector("move", made, held.memory, extents=held.extents, setup=setup, cycles=cycles, rounded=self.wire)
-        return (*self._outs(out, held, setup, wait), copied)
-
-    def _outs(self, out: Out, held: Piece, setup: float, wait: int) -> tuple[Vector, ...]:
-        """Both ways at once, or to one end after the other."""
-        ends = 2 if self.i.apart and 0 < self._root < self.i.line.span - 1 else 1
-        outs = (Out(out.queue, out.color, out.dtype, advance=True),) * 2 if ends > 1 else (out,)
+        outs = [replace(out, advance=True)] * 2 if self.i.apart and 0 < self._root < self.i.line.span - 1 else [out]
+        held, core = share.held, self.frame.wafer.core
+        wait, setup = per_wavelet(core, "move", self.wire, held.memory.dtype), core.straight_setup_cycles.value
         return tuple(
             Vector("move", each, held.memory, extents=held.extents, setup=setup, per_wavelet=wait) for each in outs
+        )
+
+    def copied(self, share: _Share) -> Vector:
+        """A sender's own part of the result."""
+        held, core = share.held, self.frame.wafer.core
+        return Vector(
+            "move",
+            held.beside(share.address, self.made).memory,
+            held.memory,
+            extents=held.extents,
+            setup=core.straight_setup_cycles.value,
+            cycles=moving(core, held.memory.dtype, self.made, held.count),
+            rounded=self.wire,
         )
 
     @property
@@ -139,29 +150,42 @@ class _Sent:
         """What others send one after the other, in as few operations as its rows allow."""
         groups = list[list[_Share]]()
         for share in shares:
-            if groups and self._together(groups[-1][-1], share):
+            if groups and (self._in_a_row([*groups[-1], share]) or _spaced([*groups[-1], share])):
                 groups[-1].append(share)
             else:
                 groups.append([share])
         return tuple(map(self._hearing, groups))
 
-    def _together(self, one: _Share, two: _Share) -> bool:
-        """Whether one operation hears both: no row ends amid a wavelet, or rows are alike."""
-        return (self._full(one) and self._full(two)) or one.held.extents[-1] == two.held.extents[-1]
-
-    def _full(self, share: _Share) -> bool:
-        return share.held.extents[-1] * size_of(self.wire) % size_of(DType.F32) == 0
+    def _in_a_row(self, group: list[_Share]) -> bool:
+        """Whether shares lie behind each other, and no row ends amid a wavelet, or all rows are alike."""
+        rows = {share.held.extents[-1] for share in group}
+        full = all(row * size_of(self.wire) % size_of(DType.F32) == 0 for row in rows)
+        beside = all(one.address + one.held.count * size_of(self.made) == two.address for one, two in pairwise(group))
+        return beside and (full or len(rows) == 1)
 
     def _hearing(self, group: list[_Share]) -> Vector:
-        count, row = sum(share.held.count for share in group), group[0].held.extents[-1]
-        extents = (count,) if all(map(self._full, group)) or count == row else (count // row, row)
-        heard = In(self.route.input_queue, self.route.color, self.wire)
+        first, row = group[0], group[0].held.extents[-1]
+        count = sum(share.held.count for share in group)
+        extents: tuple[int, ...]
+        if self._in_a_row(group):
+            full = row * size_of(self.wire) % size_of(DType.F32) == 0
+            extents = (count,) if full or count == row else (count // row, row)
+            strides = dense(extents)
+        else:
+            extents = (len(group), *first.held.extents)
+            strides = ((group[1].address - first.address) // size_of(self.made), *dense(first.held.extents))
         core = self.frame.wafer.core
         return Vector(
             "move",
-            Memory(group[0].address, dense(extents), self.made),
-            heard,
+            Memory(first.address, strides, self.made),
+            In(self.route.input_queue, self.route.color, self.wire),
             extents=extents,
             setup=core.straight_setup_cycles.value,
             per_wavelet=per_wavelet(core, "move", self.wire, self.made),
         )
+
+
+def _spaced(group: list[_Share]) -> bool:
+    """Whether shares are alike and lie equally far apart, as those on both sides of a root's own do."""
+    steps = {two.address - one.address for one, two in pairwise(group)}
+    return len(steps) == 1 and len({share.held.extents for share in group}) == 1
