@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from support.commands import run
+from support.trace_events import read
 
 from undiced.core.errors import (
     CannotWriteError,
@@ -64,8 +65,14 @@ def test_a_program_survives_the_disk_and_is_drawn(tmp_path):
     with pytest.raises(CompileError, match="holds 4096 positions, and 100000 are asked for") as refused:
         run("map", str(file), "-o", str(page), "--context", "100000")
     assert "context=100000" in refused.value.remedy
-    with pytest.raises(UndicedError, match="was decided when the program was compiled"):
-        run("map", str(file), "--wafers", "2")
+    trace = tmp_path / "trace.json"
+    traced = json.loads(run("trace", str(file), "-o", str(trace), "--json"))
+    assert traced["cycles_per_token"] == pytest.approx(compiled["cycles_per_token"], abs=0.1)
+    assert traced["source"] == "simulated, not measured" and traced["clock_hz"] == compiled["clock_hz"]
+    assert sum(map(len, read(trace.read_text()).slices.values())) == traced["slices"]
+    for command in ("map", "trace"):
+        with pytest.raises(UndicedError, match="was decided when the program was compiled"):
+            run(command, str(file), "--wafers", "2")
     text = run("compile", "smollm2-135m", *REGION, "--dump")
     assert "reduce" in text and json.loads(run("compile", "smollm2-135m", *REGION, "--dump", "--json")) == {
         "dump": text
@@ -121,6 +128,8 @@ def test_a_host_program(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM[:4], "--region", "0x5"), CompileError, "WxH"),
         (("map", "absent"), ModelNotFoundError, "absent"),
         (("map", "llama-3.1-8b", "-o", "/absent/wafer.html"), CannotWriteError, "Cannot write /absent/wafer.html"),
+        (("trace", "absent"), ModelNotFoundError, "absent"),
+        (("trace", "absent", "-o", "/absent/trace.json"), CannotWriteError, "Cannot write /absent/trace.json"),
         (("map", "absent", "-o", "wafer.jpg"), InvalidRequestError, "neither .html, .svg nor .png"),
         (("compile", "smollm2-135m", *REGION, "-o", "/absent/program"), CannotWriteError, "Cannot write"),
         (("compile", "llama-3.1-8b", "--layers", "100000"), CheckpointError, "1 to 512"),
