@@ -132,6 +132,24 @@ def test_a_deadlock_names_cores_operations_and_colors() -> None:
     assert "of color 'red' has no room" in found.value.message and found.value.remedy
 
 
+def test_cores_that_wait_for_each_other_are_both_named() -> None:
+    kernel = Kernel(2)
+    data, there, back = kernel.array("data", 4), kernel.color("there"), kernel.color("back")
+    kernel.paint(there, kernel[0], way(CORE, to=EAST))
+    kernel.paint(there, kernel[1], way(WEST, to=CORE))
+    kernel.paint(back, kernel[1], way(CORE, to=WEST))
+    kernel.paint(back, kernel[0], way(EAST, to=CORE))
+    for cores, mine, other in (kernel[0], there, back), (kernel[1], back, there):
+        with kernel.on(cores, f"turn of {mine}") as pe:
+            pe.move(data, other)
+            pe.move(mine, data)
+    with pytest.raises(KernelError) as found:
+        kernel.run(setup=0.0)
+    for x, mine, other in (0, "there", "back"), (1, "back", "there"):
+        waits = f"({x}, 0) the main thread, in move of step 'turn of {mine}': nothing has come on color '{other}'"
+        assert waits in found.value.message
+
+
 def test_an_endless_program_ends_at_its_limit() -> None:
     with pytest.raises(KernelError, match="Not at its end after 20 cycles") as found:
         example("chain").kernel().run(limit=20)

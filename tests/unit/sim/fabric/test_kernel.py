@@ -246,7 +246,10 @@ REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (many_subscripts, "data has 1 dimensions, and 2 subscripts were given."),
     (name_taken, "There is an array data already."),
     (empty_array, "Array nothing of shape (3, 0)"),
-    (other_values, "Values of shape (3, 4) for data at cores [0:2, 0]. [rows, columns, elements] are (1, 2, 4)"),
+    (
+        other_values,
+        "Values of shape (3, 4) for data at cores [0:2, 0]. Numbers by [rows, columns, elements] are (1, 2, 4)",
+    ),
     (deep_loops, "A loop of 1 iterations, 3 loops deep."),
     (nested_threads, "A microthread with the number 1 inside another."),
     (ninth_thread, "A microthread with the number 8."),
@@ -271,6 +274,26 @@ def test_what_breaks_a_rule_is_refused_with_its_place_and_a_remedy(
         wrong(kernel, data)
         built(kernel, toy(8, 8, 48 << 10))
     assert said in str(refused.value) and refused.value.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "choice", [{"link_rate": 0.0}, {"link_rate": 1.5}, {"setup": -1.0}, {"skew": -1}, {"jitter": 1 << 40}, {"limit": 0},
+               {"threads": 1000}, {"setup": float("nan")}],
+)  # fmt: skip
+def test_absurd_choices_of_a_run_are_refused(choice: dict[str, float]) -> None:
+    [(name, value)] = choice.items()
+    with pytest.raises(KernelError, match=f"{name}={value} is no choice") as refused:
+        Kernel(2).run(**choice)  # type: ignore[arg-type]
+    assert refused.value.remedy.startswith("Give ")
+
+
+def test_nothing_is_filled_where_no_core_is_named() -> None:
+    kernel, data = line()
+    kernel.scatter(data, 1.0, kernel[5:])
+    kernel.scatter(data, [1, 2, 3, 4], kernel[1])
+    assert values_of(kernel.memory(), data)[0].tolist() == [[0] * 4, [1, 2, 3, 4], [0] * 4]
+    with pytest.raises(KernelError, match="for data at cores"):
+        kernel.scatter(data, "words")
 
 
 @pytest.mark.parametrize("size", [(0, 1), (1, 5000)])

@@ -6,7 +6,6 @@ Refuses what breaks a rule, with coordinates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from undiced.machine.fabric import fabric
 from undiced.machine.wafer import Wafer
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.kernel.array import Array
-from undiced.sim.fabric.kernel.cores import Area, Cores
+from undiced.sim.fabric.kernel.cores import Area
 from undiced.sim.fabric.kernel.costs import Costs
 from undiced.sim.fabric.kernel.kernel import Block, Kernel
 from undiced.sim.fabric.kernel.layout import CORE, check
@@ -26,7 +25,6 @@ from undiced.sim.fabric.kernel.operation import Color
 from undiced.sim.fabric.kernel.queues import Queues, heard, operations, sent
 from undiced.sim.fabric.microops import Bind, MicroOp
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
-from undiced.sim.fabric.roles import Role
 
 _QUEUES = 8
 _OWN = "Make it with kernel.array or kernel.color of this one."
@@ -65,14 +63,9 @@ def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate
         )
         sections.append(Section(step, made))
     memory = kernel.memory()
-    paints = tuple(Paint(_role(each.cores), each.color.number, each.switch) for each in kernel.paints if each.cores)
+    paints = tuple(Paint(each.cores.role, each.color.number, each.switch) for each in kernel.paints if each.cores)
     program = FabricProgram(kernel.width, kernel.height, memory.shape[2], paints, tuple(sections))
     return Built(program, hardware, memory)
-
-
-@cache
-def _role(cores: Cores) -> Role:
-    return cores.role
 
 
 def _fits(kernel: Kernel, wafer: Wafer) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from undiced.core.errors import KernelError, ProgramFileError
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.value import DType
-from undiced.sim.fabric.kernel.array import BYTES, Array, f32, whole
+from undiced.sim.fabric.kernel.array import BYTES, NUMPY, Array, f32, whole
 from undiced.sim.fabric.kernel.code import Code
 from undiced.sim.fabric.kernel.cores import Area, Cores, Index, chosen
 from undiced.sim.fabric.kernel.layout import Painted, painted
@@ -28,6 +28,7 @@ from undiced.sim.fabric.routes import Way
 
 _SIDE_MAX = 4096
 _ALONE_MAX = 1 << 14  # cores that one thread simulates sooner than several, which meet every cycle
+_RATE_MIN, _CYCLES_MAX, _THREADS_MAX, _LIMIT_MAX = 1 / 64, 1 << 30, 256, (1 << 32) - 2
 _RULES = "docs/fabric.md lists the rules of kernels."
 
 
@@ -115,15 +116,14 @@ class Kernel:
         Raises:
             KernelError: values of another shape.
         """
-        cores = cores or self[:, :]
+        cores = self[:, :] if cores is None else cores
         shape = (len(cores.y), len(cores.x), *array.shape)
-        given = np.asarray(values)
         try:
-            spread = np.broadcast_to(given, shape)
-        except ValueError:
+            spread = np.broadcast_to(np.asarray(values, NUMPY[array.dtype]), shape)
+        except (ValueError, TypeError):
             raise KernelError(
-                f"Values of shape {given.shape} for {array} at cores {cores}.",
-                remedy=f"[rows, columns, elements] are {shape}; without the first axes, all cores get the same.",
+                f"Values of shape {np.shape(values)} for {array} at cores {cores}.",
+                remedy=f"Numbers by [rows, columns, elements] are {shape}; without the first axes, all get the same.",
             ) from None
         self.given.append((array, cores, spread))
 
@@ -165,6 +165,8 @@ class Kernel:
         from undiced.sim.fabric.kernel.ending import ended, named
         from undiced.sim.fabric.simulate import simulate
 
+        _reasonable(link_rate=(link_rate, _RATE_MIN, 1), setup=(setup, 0, _CYCLES_MAX), skew=(skew, 0, _CYCLES_MAX))
+        _reasonable(jitter=(jitter, 0, _CYCLES_MAX), threads=(threads, 0, _THREADS_MAX), limit=(limit, 1, _LIMIT_MAX))
         wafer = find_machine(machine) if isinstance(machine, str) else machine
         made = built(self, wafer, setup=setup, link_rate=link_rate)
         try:
@@ -185,3 +187,14 @@ class Kernel:
         rate = link_rate or wafer.link.wavelets_per_cycle.value
         steps = tuple(section.name for section in made.program.sections)
         return Result(self, steps, ended(outcome, self.colors), wafer.name, wafer.system.clock_hz.value, rate)
+
+
+def _reasonable(**given: tuple[float | None, float, float]) -> None:
+    """Each number lies between its bounds.
+
+    Raises:
+        KernelError: one does not.
+    """
+    for name, (value, low, high) in given.items():
+        if value is not None and not low <= value <= high:
+            raise KernelError(f"{name}={value} is no choice.", remedy=f"Give {low:g} to {high:,.10g}.")
