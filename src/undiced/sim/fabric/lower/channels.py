@@ -14,7 +14,7 @@ from undiced.program.wafer.channel import COLORS_A_SLICE, Channel, channel, queu
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
-from undiced.program.wafer.value import Kind
+from undiced.program.wafer.value import Kind, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,21 @@ class Channels:
     trees: tuple[Tree, ...]
 
     @classmethod
-    def of(cls, streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> Channels:
-        """Those of all streams of a program.
+    def of(
+        cls, streams: tuple[Stream, ...], trees: tuple[Tree, ...], running: tuple[Stream, ...] | None = None
+    ) -> Channels:
+        """Those of all streams of a program, as movers of those that run use them (by default of all).
 
         Raises:
             UnsupportedError: a channel's movers send in two ways.
         """
         routes: dict[Channel, isa.Route] = {}
         ways: dict[Channel, set[bool]] = {}
-        for used, mover in _movers(streams, trees):
+        states = {v.name: v for stream in streams for v in stream.values if v.kind is Kind.STATE}
+        for used, mover in _movers(streams, trees, states):
             if mover.route is not None:
                 routes[used] = mover.route
+        for used, mover in _movers(streams if running is None else running, trees, states):
             ways.setdefault(used, set()).add(getattr(mover, "apart", False))
         mixed = next((used for used, found in ways.items() if len(found) > 1), None)
         if mixed is not None:
@@ -78,8 +82,9 @@ def sum_color(route: isa.Route, which: int, color: int) -> int:
 _Mover = isa.Reduce | isa.Multicast | isa.Transfer | isa.Return
 
 
-def _movers(streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> Iterator[tuple[Channel, _Mover]]:
-    states = {v.name: v for stream in streams for v in stream.values if v.kind is Kind.STATE}
+def _movers(
+    streams: tuple[Stream, ...], trees: tuple[Tree, ...], states: dict[str, Value]
+) -> Iterator[tuple[Channel, _Mover]]:
     for stream in streams:
         shares = Shares(states | {v.name: v for v in stream.values}, trees)
         for i in stream.instructions:

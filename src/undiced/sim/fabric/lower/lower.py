@@ -86,8 +86,9 @@ def lower(
         for index, instruction in enumerate(some):
             made = lowered(instruction, frame)
             first = len(sections)
-            sections += _waiting(made, threads, instruction, frame)
-            threads.start(made)
+            sections += _waiting(_ended(made) if stream.synchronous else made, threads, instruction, frame)
+            if not stream.synchronous:
+                threads.start(made)
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
     top = max(frame.top for frame in built)
     width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
@@ -105,8 +106,8 @@ def frames(
 ) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
     """The frame of each run, and its stream."""
     placed, lying, made = program.regions[region], plan(program, region, runs), list[Frame]()
-    channels = Channels.of(program.streams, program.trees)
     streams = tuple(program.streams[placed.runs[number].stream] for number in runs)
+    channels = Channels.of(program.streams, program.trees, streams)
     for stream, homes, joined in zip(streams, lying.homes, lying.joined, strict=True):
         values = values_of(program, stream)
         made.append(
@@ -127,6 +128,14 @@ def frames(
             )
         )
     return tuple(made), streams
+
+
+def _ended(made: Lowered) -> Lowered:
+    """With cores that wait for the microthreads that they started."""
+    waiting = (Wait(tuple(sorted({each.thread for each in made.running}))),) if made.running else ()
+    *others, last = made.sections or (Section("", ()),)
+    blocks = tuple((role, (*script, *waiting)) for role, script in last.blocks)
+    return Lowered((*others, replace(last, blocks=blocks)) if made.sections else ())
 
 
 def _waiting(made: Lowered, threads: Threads, i: isa.Instruction, frame: Frame) -> list[Section]:
