@@ -50,10 +50,11 @@ def seeded(seed: int) -> Case:
 
 
 def drawn(number: Number) -> Case:
-    """A program of one to four flows, each of a color or two."""
+    """A program of one to four flows, each of a color or two; or of up to eight that crowd on few cores."""
     hardware = _hardware(number)
-    writer = _Writer(number, number(2, 5), number(1, 5), hardware)
-    for _ in range(number(1, 4)):
+    side, flows = ((5, 4), (3, 8))[number(0, 1)]
+    writer = _Writer(number, number(2, side), number(1, side), hardware)
+    for _ in range(number(1, flows)):
         writer.flow()
     numbers = np.random.default_rng(number(0, 99))
     shape = (writer.height, writer.width)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.routes import COMMANDS_MAX, OPPOSITE, Command, Port, Switch, Way
 
-_PORTS = tuple(Port)
+_RAMP = -1  # from the core into the router, among its links
 Commands = tuple[tuple[Command, int], ...]
 
 
@@ -89,19 +89,22 @@ class Router:
     def choose(self, now: int) -> list[Move]:
         """What moves in this cycle. Of heads that want one link, the one behind the winner is the first to be next."""
         heads = self._heads()
-        moves, taken, refused = list[Move](), dict[Port | None, int](), False
+        moves, taken, refused = list[Move](), dict[int, int](), False
         for n in [*range(self.first, len(heads)), *range(self.first)]:
             source, port = heads[n]
             move = self._ready(source, port, now)
             if move is None:
                 continue
-            links: list[Port | None] = [*([None] if move.port is Port.CORE else []), *sorted(move.targets)]
-            stop = next((link for link in links if link in taken or self._still(link, now)), Ellipsis)
-            if stop is Ellipsis:
+            ramp = [_RAMP] if move.port is Port.CORE else []
+            stop = [to for to in sorted(move.targets) if to in taken or self._still(to, now)][:1]
+            if stop and stop[0] not in taken:
+                continue  # it pauses, which is nobody's turn
+            winners = [taken[link] for link in [*ramp, *stop] if link in taken]
+            if not winners:
                 moves.append(move)
-                taken.update(dict.fromkeys(links, n))
-            elif stop in taken and not refused:
-                refused, self.first = True, (taken[stop] + 1) % len(heads)
+                taken.update(dict.fromkeys([*ramp, *move.targets], n))
+            elif not refused:
+                refused, self.first = True, (winners[0] + 1) % len(heads)
         return moves
 
     def _heads(self) -> list[tuple[deque[Wavelet], Port]]:
@@ -128,9 +131,9 @@ class Router:
             return queue is not None and len(self.core.inputs[queue]) < self.hardware.inputs[queue] + self.hardware.ramp
         return len(self.neighbors[to].buffers[color, OPPOSITE[to]]) < self.hardware.router_words
 
-    def _still(self, link: Port | None, now: int) -> bool:
+    def _still(self, to: Port, now: int) -> bool:
         """Whether a link pauses; ramps never do."""
-        return link in self.links and now < self.links[link].still
+        return to is not Port.CORE and now < self.links[to].still
 
     def carry_out(self, moves: list[Move], now: int) -> int:
         """Moves the wavelets, turns switches and lets links rest; the latest cycle that something now waits for."""
