@@ -166,7 +166,7 @@ class Chores:
         width, start = (4, 0) if dtype is DType.F32 else (2, HALF_BYTES)
         strides = tuple(prod(extents[n + 1 :]) for n in range(len(extents)))
         if self.pick(True, False):
-            strides = tuple(self.number(-2, 3) for _ in extents)
+            strides = tuple(self.number(-2, 2) for _ in extents)
         reach = [(extent - 1) * stride for extent, stride in zip(extents, strides, strict=True)]
         low, high = sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach)
         return Memory(start + width * self.number(-low, HALF_BYTES // width - 1 - high), strides, dtype)
