@@ -12,15 +12,20 @@ from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
 LIMIT = 20_000
-SEEDS = [pytest.param(range(20)), pytest.param(range(20, 5_000), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+SEEDS = [pytest.param(range(12)), pytest.param(range(12, 5_000), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
 def differences(ours: Outcome, theirs: Outcome) -> list[str]:
-    """Names of the fields that differ; the cycles of what does not end may."""
-    ended = ours.status == "finished"
-    plain = ["status", "hops", "active", "worked", *(["cycles"] if ended else [])]
-    found = [name for name in plain if getattr(ours, name) != getattr(theirs, name)]
-    arrays = ["memory", "loads", "busy", *(["finished", "sections"] if ended else [])]
+    """Names of the fields that differ.
+
+    When a deadlock is seen is free. At a limit, work that has begun may be counted to its end.
+    """
+    numbers, arrays = ["status", "hops", "active"], ["memory", "loads"]
+    if ours.status != "limit":
+        numbers, arrays = [*numbers, "worked"], [*arrays, "busy"]
+    if ours.status != "deadlock":
+        numbers, arrays = [*numbers, "cycles"], [*arrays, "finished", "sections"]
+    found = [name for name in numbers if getattr(ours, name) != getattr(theirs, name)]
     found += [name for name in arrays if not np.array_equal(getattr(ours, name), getattr(theirs, name))]
     return found if waiting(ours) == waiting(theirs) else [*found, "waiting"]
 
@@ -31,16 +36,18 @@ def waiting(outcome: Outcome) -> set[tuple[int, int, str]]:
 
 
 def check(case: Case) -> None:
-    """Holds one, two and three threads of the native simulator to the twin."""
-    slow = twin(case.program, case.hardware, memory=case.memory, limit=LIMIT)
-    for threads in (1, 2, 3):
-        fast = simulate(case.program, case.hardware, memory=case.memory.copy(), threads=threads, limit=LIMIT)
-        assert differences(fast, slow) == [], (threads, fast, slow)
+    """Holds one, two and three threads of the native simulator to the twin, at the end and half-way."""
+    end = twin(case.program, case.hardware, memory=case.memory, limit=LIMIT)
+    half = twin(case.program, case.hardware, memory=case.memory, limit=end.cycles // 2)
+    for slow, limit in ((end, LIMIT), (half, end.cycles // 2)):
+        for threads in (1, 2, 3):
+            fast = simulate(case.program, case.hardware, memory=case.memory.copy(), threads=threads, limit=limit)
+            assert differences(fast, slow) == [], (threads, limit, fast, slow)
 
 
 @pytest.mark.timeout(600)  # what fails is made small first
 @given(case=cases())
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_small_programs_have_one_outcome(case: Case) -> None:
     check(case)
 

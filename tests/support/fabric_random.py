@@ -66,9 +66,9 @@ def drawn(number: Number) -> Case:
 def _hardware(number: Number) -> Hardware:
     """A machine of any kind."""
     pauses = [(0, 0), (0, 0), (8, 1), (3, 1), (1, 1), (3, 2)][number(0, 5)]
-    ramp, words = number(1, 3), number(1, 3)
+    ramp, hop, words = number(1, 3), number(1, 2), number(1, 3)
     depths = [tuple(number(1, 6) for _ in range(8)) for _ in range(2)]
-    return Hardware(ramp, 1, *pauses, words, depths[0], depths[1], number(0, 1) == 1, _COLORS, 8)
+    return Hardware(ramp, hop, *pauses, words, depths[0], depths[1], number(0, 1) == 1, _COLORS, 8)
 
 
 class _Writer(Chores):

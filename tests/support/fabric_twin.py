@@ -70,15 +70,13 @@ class _Mesh:
     def run(self, limit: int) -> Outcome:
         """Cycle by cycle until all has ended, nothing can happen, or the limit is reached."""
         start = perf_counter()
-        for now in range(limit):
+        for now in range(limit + 1):
             self._cycle(now)
-            if self._ended():
+            if self._ended() and self._cycles() <= limit:
                 return self._outcome("finished", self._cycles(), start)
             if now > max(self.moved, self.stepped) and now >= self.latest:
                 return self._outcome("deadlock", max(self.moved, self.stepped) + 1, start)
-        for core in self.cores.values():
-            core.settle(limit)
-        return self._outcome("finished" if self._ended() else "limit", limit, start)
+        return self._outcome("limit", limit, start)
 
     def _cycle(self, now: int) -> None:
         moves = {place: core.router.choose(now) for place, core in self.cores.items()}
