@@ -24,16 +24,18 @@ def kernel(cores: int = 16, group: int = 4, wavelets: int = 64) -> Kernel:
                     pe.move(inside[at % 2], data)
                 else:
                     pe.add(inside[at % 2], inside[1 - at % 2], data)
+    last = len(groups) - 1
     for at, line in enumerate(groups):
         with kernel.on(kernel[line[0]], "roots") as pe:
-            if at == len(groups) - 1 and at > 0:
-                pe.add(across[at % 2], inside[1], data) if len(line) > 1 else pe.move(across[at % 2], data)
-                continue
-            if len(line) > 1:
+            if len(line) > 1 and (at < last or last == 0):
                 pe.add(data, inside[1], data)
-            if at > 0:
+            if at == last > 0 and len(line) > 1:
+                pe.add(across[at % 2], inside[1], data)
+            elif at == last > 0:
+                pe.move(across[at % 2], data)
+            elif at > 0:
                 pe.add(across[at % 2], across[1 - at % 2], data)
-            elif len(groups) > 1:
+            elif last > 0:
                 pe.add(data, across[1], data)
 
     kernel.scatter(data, np.random.default_rng(0).integers(-9, 9, (1, cores, wavelets)))

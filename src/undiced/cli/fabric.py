@@ -73,7 +73,8 @@ def run(
     AssertionError where results are wrong. docs/fabric.md says how kernels are written.
     """
     from undiced.cli.kernel_file import checked, load, made
-    from undiced.cli.terminal import Bar, emit
+    from undiced.cli.terminal import emit
+    from undiced.cli.ticking import Ticking
     from undiced.machine import find_machine
     from undiced.sim.trace.fabric import watched
 
@@ -81,7 +82,7 @@ def run(
     wafer = find_machine(machine)
     module = load(file)
     kernel = made(module, file, given or [])
-    with Bar(f"Simulating {kernel.name}", quiet=as_json) as bar:
+    with Ticking(quiet=as_json) as tell:
         result = kernel.run(
             wafer,
             link_rate=link_rate,
@@ -92,7 +93,7 @@ def run(
             threads=threads or 0,
             limit=limit,
             watch=watched(kernel.width, kernel.height) if trace_out is not None else (),
-            progress=lambda cycle: bar.share(0.0, f"Simulating {kernel.name}, cycle {cycle:,}"),
+            progress=lambda cycle: tell(f"Simulating {kernel.name}: cycle {cycle:,}"),
         )
     if load_out is not None:
         _draw(result, load_out)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from support.fabric_examples import FOLDER
+from support.pseudo_terminal import PseudoTerminal
 from typer.testing import CliRunner
 
 from undiced.cli import app as command_line
@@ -138,17 +137,11 @@ def test_a_file_finds_its_neighbors_and_the_standard_library_before_them(tmp_pat
     assert "7 x 1 cores" in capsys.readouterr().out
 
 
-def test_ctrl_c_ends_it_at_once(tmp_path):
-    (tmp_path / "k.py").write_text(
-        f"import runpy\ndef kernel():\n    made = runpy.run_path({str(FOLDER / 'gather.py')!r})['kernel'](200, 3000)\n"
-        "    print('made', flush=True)\n    return made"
-    )
-    command = [sys.executable, "-m", "undiced", "fabric", "run", str(tmp_path / "k.py")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"made\n"
-        time.sleep(0.5)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+def test_what_takes_long_tells_how_far_it_is_and_ends_at_ctrl_c():
+    kernel = ["--set", "cores=100", "--set", "words=20000", "--machine", "toy-1x100"]
+    with PseudoTerminal("-m", "undiced", "fabric", "run", str(FOLDER / "gather.py"), *kernel) as terminal:
+        terminal.wait_for("Simulating gather: cycle ")
         began = time.monotonic()
-        said, _ = process.communicate(timeout=20)
-    assert process.returncode == 130 and not said and time.monotonic() - began < 5
+        terminal.type("\x03")
+        assert terminal.end() == 130 and time.monotonic() - began < 5
+    assert "Traceback" not in terminal.shown
