@@ -3,9 +3,9 @@
     python benchmarks/fabric.py [--machine wse2 wse3] [--threads 1 2] [--wavelets N] [--rounds N]
 
 Kernels are those of examples/fabric: every row of the wafer sends a vector from its first core to all others, and sums
-one up by a level tree in two slices; 512 tiles of a stencil are a mesh as small as others simulate. A router that moves a wavelet, or a core that executes, is active in that cycle.
-Each measurement runs in a process of its own; of several rounds the fastest counts. The memory of an idle core is that
-of a whole wafer in which two cores talk.
+one up by a level tree in two slices; 512 tiles of a stencil are a mesh as small as others simulate. A router that moves
+a wavelet, or a core that executes, is active in that cycle. Each measurement runs in a process of its own; of several
+rounds the fastest counts. The memory of an idle core is that of a whole wafer in which two cores talk.
 """
 
 from __future__ import annotations
