@@ -22,15 +22,13 @@ from undiced.sim.fabric.lower.local import LOCAL
 from undiced.sim.fabric.lower.lower import frames, lower, lowered
 from undiced.sim.fabric.simulate import simulate
 
-ADDRESSES = (isa.Mask, isa.Slice)  # become nothing
-
 
 def locals_of(moments, streams):
     """Each local instruction of the first run of each stream, with the moment before it."""
     seen = set()
     for before, moment in pairwise(moments):
         key = streams(moment.run), moment.index
-        if type(moment.instruction) in LOCAL and not isinstance(moment.instruction, ADDRESSES) and key not in seen:
+        if type(moment.instruction) in LOCAL and not isinstance(moment.instruction, isa.Slice) and key not in seen:
             seen.add(key)
             yield before, moment
 
@@ -54,6 +52,20 @@ def test_an_instruction_alone_has_the_bits_of_level_1(name, rows, columns, choic
         assert not differing(frame, outcome.memory, moment), moment.instruction
         kinds.add(type(moment.instruction))
     assert len(kinds) >= 9
+
+
+@pytest.mark.parametrize(("name", "masks"), [("mistral", 3), pytest.param("llama4", 3, marks=pytest.mark.slow)])
+def test_positions_out_of_a_window_or_a_chunk_are_masked_as_level_1_masks_them(name, masks):
+    given = prompt(name, 12)
+    program, moments = recorded(name, 3, 4, LEAN, given, chunk=6)
+    found = []
+    for earlier, moment in pairwise(moments):
+        if isinstance(moment.instruction, isa.Mask) and (moment.instruction.window or moment.instruction.chunk):
+            frame, outcome = alone(program, earlier, moment, given[-1], 11)
+            assert not differing(frame, outcome.memory, moment)
+            found.append(outcome.cycles)
+    assert len(found) == masks
+    assert min(found) > 0
 
 
 def test_experts_are_refused_by_name():

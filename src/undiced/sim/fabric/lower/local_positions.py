@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis, Shard
@@ -12,6 +14,7 @@ from undiced.sim.fabric.lower.frame import Frame, size_of
 from undiced.sim.fabric.lower.lowered import Blocks
 from undiced.sim.fabric.lower.operands import At, held, operations
 from undiced.sim.fabric.lower.timed import at_once
+from undiced.sim.fabric.microops import Immediate, Vector
 
 
 def lookup(i: isa.Lookup, frame: Frame) -> Blocks:
@@ -53,18 +56,50 @@ def _ring(cache: str, frame: Frame) -> tuple[Shard, Axis, int]:
 
 
 def mask(i: isa.Mask, frame: Frame) -> Blocks:
-    """Nothing where every filled position may be attended to: what sums over positions takes the filled ones alone.
+    """Slots of positions that may not be attended to are overwritten; cores with the same slots have one role.
+
+    Nothing where every filled position may be attended to: what sums over positions takes the filled ones alone.
 
     Raises:
-        UnsupportedError: a window or a chunk leaves some out, or the result is not what is masked.
+        UnsupportedError: the result is not what is masked.
     """
-    if work(i, frame.shares).vectors:
-        raise UnsupportedError(
-            f"{i.node} masks positions at context {frame.position + 1}, which has no level 2.",
-            remedy="Take a context that is inside the window.",
-        )
-    if i.result != i.a:
+    if frame.address(i.result) != frame.address(i.a):
         raise UnsupportedError(
             f"{i.node} keeps {i.result} apart from {i.a}.", remedy="Compile the program again: masks work in place."
         )
-    return ()
+    done = work(i, frame.shares)
+    if not done.vectors:
+        return ()
+    part, axis, size = _ring(i.a, frame)
+    share = frame.shares.shape(i.a)[frame.shares.names(i.a).index(POSITION)]
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place in range(frame.region.rows if axis is Axis.ROWS else frame.region.columns):
+        slots = (place % part.ways + local * part.ways for local in range(share))
+        hidden = tuple(n for n, slot in enumerate(slots) if not _seen(i, slot, size, frame.position))
+        places.setdefault(hidden, []).append(place)
+    return tuple(
+        (
+            frame.role(at) if axis is Axis.ROWS else frame.role(None, at),
+            tuple(at_once(frame.wafer.core, done, [[], _overwritten(i, hidden, frame)])),
+        )
+        for hidden, at in places.items()
+    )
+
+
+def _seen(i: isa.Mask, slot: int, size: int, at: int) -> bool:
+    """Whether the position in a slot of the ring may be attended to from position `at`, the newest."""
+    held = at - (at - slot) % size
+    if slot >= size or held < 0:
+        return False
+    return not ((i.window and held <= at - i.window) or (i.chunk and held // i.chunk != at // i.chunk))
+
+
+def _overwritten(i: isa.Mask, hidden: tuple[int, ...], frame: Frame) -> list[Vector]:
+    """`otherwise` in some slots of every head."""
+    axes = [axis for axis in walk.axes(frame, i.a) if axis.dim != POSITION]
+    held_, by, size = held(frame, axes, i.a, i.a), frame.strides(i.a)[POSITION], size_of(frame.value(i.a).dtype)
+    otherwise = Immediate(float(np.float32(i.otherwise)))
+    out: list[Vector] = []
+    for slot in hidden:
+        out += operations("move", axes, At(held_.address + slot * by * size, held_.dtype, held_.strides), otherwise)
+    return out
