@@ -132,6 +132,13 @@ def test_a_deadlock_names_cores_operations_and_colors() -> None:
     assert "of color 'red' has no room" in found.value.message and found.value.remedy
 
 
+def test_wavelets_that_nobody_reads_are_told() -> None:
+    with pytest.raises(
+        KernelError, match=r"\(3, 0\) the router: wavelets of color 'red' in input queue 2 were never read"
+    ):
+        deaf(4, 6, 4).run(setup=0.0)
+
+
 def test_cores_that_wait_for_each_other_are_both_named() -> None:
     kernel = Kernel(2)
     data, there, back = kernel.array("data", 4), kernel.color("there"), kernel.color("back")
