@@ -186,10 +186,7 @@ def _show(result: Result, clock_hz: float) -> None:
     if len(steps) > _STEPS_SHOWN:
         _say("", f"and {len(steps) - _STEPS_SHOWN} steps more; --json has all")
     per_s = float(str(found["simulated_active_pe_cycles_per_s"]))
-    _say(
-        "this machine",
-        f"{result.outcome.seconds:.3f} s of simulation, {per_s / 1e6:,.2f} M active PE-cycles per second",
-    )
+    _say("simulation took", f"{result.outcome.seconds:.3f} s: {per_s / 1e6:,.2f} M active PE-cycles per second")
 
 
 def _spans(result: Result) -> dict[str, tuple[int, int]]:

@@ -25,7 +25,7 @@ def kernel():
         pe.move(data, red)
     return kernel
 """
-SPEED = re.compile(r"[\d.]+ s of simulation, [\d.]+ M")
+SPEED = re.compile(r"[\d.]+ s: [\d.]+ M")
 
 
 def test_what_the_page_types_shows_what_it_shows(tmp_path: Path) -> None:
