@@ -93,16 +93,13 @@ class Router:
         for n in [*range(self.first, len(heads)), *range(self.first)]:
             source, port = heads[n]
             move = self._ready(source, port, now)
-            if move is None:
+            if move is None or any(self._still(to, now) for to in move.targets):
                 continue
-            ramp = [_RAMP] if move.port is Port.CORE else []
-            stop = [to for to in sorted(move.targets) if to in taken or self._still(to, now)][:1]
-            if stop and stop[0] not in taken:
-                continue  # it pauses, which is nobody's turn
-            winners = [taken[link] for link in [*ramp, *stop] if link in taken]
+            links = [*([_RAMP] if port is Port.CORE else []), *sorted(move.targets)]
+            winners = [taken[link] for link in links if link in taken]
             if not winners:
                 moves.append(move)
-                taken.update(dict.fromkeys([*ramp, *move.targets], n))
+                taken.update(dict.fromkeys(links, n))
             elif not refused:
                 refused, self.first = True, (winners[0] + 1) % len(heads)
         return moves
