@@ -185,6 +185,18 @@ def no_array(kernel: Kernel, data: Array) -> None:
         pe.emit_each(kernel.color("red"), kernel.color("blue"))  # type: ignore[arg-type]
 
 
+def outside_its_loop(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[0]) as pe:
+        with pe.loop(2) as i:
+            pe.move(data[i], 0.0)
+        pe.move(data[i], 1.0)
+
+
+def numpy_values(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[0]) as pe:
+        pe.add(data, data, np.ones(4))  # type: ignore[arg-type]
+
+
 def far_rows(kernel: Kernel, data: Array) -> None:
     wide = kernel.array("wide", (4, 200))
     with kernel.on(kernel[0]) as pe:
@@ -227,6 +239,8 @@ REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (negative_setup, "data = move(1.0), setup=-1"),
     (endless_delay, "A delay of inf cycles. Give 0 to 1,000,000,000."),
     (no_array, "Neither red nor blue is an array."),
+    (outside_its_loop, "A part of data goes with a loop, and move stands outside of it."),
+    (numpy_values, "add takes no ndarray. Give an array of the kernel, a color or a number; numpy's values are filled"),
     (far_rows, "wide = move(0.0) goes over 4 elements with a stride of 200; descriptors hold 32,767 and 127."),
     (mixed_types, "data = add(red, half) has arrays of f16, f32 beside wavelets."),
 ]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from undiced.core.errors import KernelError
 from undiced.sim.fabric.kernel.array import Array, At, Loop
 from undiced.sim.fabric.kernel.operation import (
@@ -187,6 +189,8 @@ class Code:
     def _add(
         self, function: Function, target: Target, sources: tuple[Source, ...], count: int | None, setup: float | None
     ) -> None:
+        for operand in (target, *sources):
+            self._usable(function, operand)
         shape = shape_of(function, target, sources, count)
         heard = [source for source in sources if isinstance(source, Color)]
         if len(set(heard)) < len(heard) or (setup or 0) < 0 or (count or 0) < 0:
@@ -200,6 +204,19 @@ class Code:
                 remedy="Give the target as a source, too, to reduce to it; or take a target of that shape.",
             )
         self._say(Operation(function, target, sources, shape, tuple(self._open), setup))
+
+    def _usable(self, function: str, operand: object) -> None:
+        """An array where its loops are open, a color, or a number."""
+        if not isinstance(operand, Array | Color | Sending | int | float | np.number):
+            raise KernelError(
+                f"{function} takes no {type(operand).__name__}.",
+                remedy="Give an array of the kernel, a color or a number; numpy's values are filled in by scatter.",
+            )
+        if isinstance(operand, Array) and not {loop for loop, _ in operand.loops} <= set(self._open):
+            raise KernelError(
+                f"A part of {operand} goes with a loop, and {function} stands outside of it.",
+                remedy="Use a loop's variable inside the loop.",
+            )
 
     def _single(self, software: Software, target: Target, source: Source) -> None:
         array = target if isinstance(target, Array) else source
