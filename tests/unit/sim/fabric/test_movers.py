@@ -88,6 +88,14 @@ def test_late_cores_change_no_bit() -> None:
         assert not movers.differences(frame, outcome)
 
 
+@pytest.mark.parametrize("levels", [(2, 2, 2, 4), (3, -4, 3), (-2, 5, -4), (32,), (-32,)])
+def test_payloads_that_no_buffers_hold_pass_every_tree(levels: tuple[int, ...]) -> None:
+    """A core that sends on while it hears is held up by those before it, who may wait for it. Negative: stars."""
+    tree = Tree(32, tuple(Level(abs(size), size < 0) for size in levels))
+    for slices in (1, 2):
+        agrees(Movers(Tree(32, tree.levels, slices), size=120, across=1, times=2))
+
+
 def test_sums_that_follow_each_other_need_nothing_between_them() -> None:
     """Who is done sends again while its root still hears others: what comes waits its turn in the routers."""
     movers = Movers(Tree(13, (Level(13),)), size=6, riders=1, across=1, times=6)
@@ -123,14 +131,23 @@ def test_roles_are_few_and_paint_no_router_twice() -> None:
     assert counts[0] == counts[1] < 70
 
 
-def test_a_star_is_heard_by_one_operation_an_arm() -> None:
-    movers = Movers(Tree(9, (Level(9, star=True),)), size=6)
+def test_a_root_hears_all_its_arms_and_levels_in_one_operation() -> None:
+    movers = Movers(Tree(27, (Level(9, star=True), Level(3))), size=6)
+    blocks = reduce(movers.instructions[0], movers.frame()).sections[0].blocks  # type: ignore[arg-type]
+    [root] = [script for role, script in blocks if (13, 0) in role]
+    moved, heard = root[0].script  # type: ignore[union-attr]
+    assert moved.extents == (6,)
+    assert heard.extents == (8 + 2, 6)
+    assert heard.b.strides == heard.target.strides == (0, 1)
+
+
+def test_what_a_root_hears_last_goes_on_as_it_comes() -> None:
+    movers = Movers(Tree(27, (Level(9), Level(3))), size=6)
     blocks = reduce(movers.instructions[0], movers.frame()).sections[0].blocks  # type: ignore[arg-type]
     [root] = [script for role, script in blocks if (4, 0) in role]
-    moved, lower, upper = root[0].script  # type: ignore[union-attr]
-    assert lower.extents == upper.extents == (4, 6)
-    assert lower.b.strides == (0, 1)
-    assert moved.extents == (6,)
+    [first, last] = root[0].script  # type: ignore[union-attr]
+    assert first.extents == last.extents == (6,)
+    assert isinstance(last.a, In) and isinstance(last.target, Out)
 
 
 def test_fewer_senders_than_roots_leave_switches_as_they_were() -> None:

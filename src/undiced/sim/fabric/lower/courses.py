@@ -7,7 +7,7 @@ at the first again when all has passed: each position is left because the last w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -37,18 +37,24 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """A root adds what `members` cores send, one after the other on one color, to what it holds."""
+    """A root adds what `members` cores send, of any arms and levels, one after the other on one color.
+
+    Attributes:
+        above: whether the last of them are above it.
+    """
 
     color: int
     members: int
+    above: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A core sends what it holds; if it hears a color, added to what comes."""
+    """A core sends what it holds; if it hears a color, added to what comes. `up`: to higher places."""
 
     heard: int | None
     departure: Departure
+    up: bool
 
 
 Deed = Gather | Pass
@@ -81,7 +87,25 @@ def sum_course(tree: Tree, which: int, most: int) -> Course:
             for arm in join.arms:
                 _arm(number, join, arm, routers, deeds)
     switches = tuple({color: known.positions for color, (_, known) in router.items()} for router in routers)
-    return Course(switches, tuple(map(tuple, deeds)))
+    return Course(switches, tuple(map(_together, deeds)))
+
+
+def _together(deeds: list[Deed]) -> tuple[Deed, ...]:
+    """In as few steps as there can be: what comes in a row is on one color, and the last of it goes on as it comes.
+
+    But not where it came from: routers there would not let it pass before all has come, and that waits for room here.
+    """
+    out = list[Deed]()
+    for deed in deeds:
+        before = out[-1] if out else None
+        if isinstance(deed, Gather) and isinstance(before, Gather):
+            out[-1] = replace(deed, members=before.members + deed.members)
+        elif isinstance(deed, Pass) and deed.heard is None and isinstance(before, Gather) and before.above != deed.up:
+            rest = [replace(before, members=before.members - 1)] * (before.members > 1)
+            out[-1:] = [*rest, replace(deed, heard=before.color)]
+        else:
+            out.append(deed)
+    return tuple(out)
 
 
 _Router = dict[int, tuple[list[Passage], Switching[Stop]]]
@@ -116,10 +140,10 @@ def _arm(number: int, join: Join, arm: tuple[int, ...], routers: list[_Router], 
         moves = [_moves(number, color, place, way, routers) for place in (*way, receiver)]
         # in a star farther ones pass once it has sent; what the farthest sends moves all switches on
         departure = _departure(color, moves[:1] if join.star and at else moves, f"place {sender} to {receiver}")
-        deeds[sender].append(Pass(None if join.star else heard_on, departure))
+        deeds[sender].append(Pass(None if join.star else heard_on, departure, receiver > sender))
         heard_on = color
     assert heard_on is not None
-    deeds[join.root].append(Gather(heard_on, len(arm) if join.star else 1))
+    deeds[join.root].append(Gather(heard_on, len(arm) if join.star else 1, arm[0] > join.root))
 
 
 def _color(number: int, sender: int, routers: list[_Router]) -> int:

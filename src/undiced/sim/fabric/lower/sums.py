@@ -1,7 +1,7 @@
 """Reductions at level 2: what the core at each place of a line receives, adds and sends, slice by slice.
 
-Knows courses and payloads. A slice is a microthread's script. A member of a chain adds its own terms to what passes in
-one operation; a root adds arm after arm in the result's memory, its own terms first.
+Knows courses and payloads. A slice is a microthread's script. A root adds what the arms of all its levels send, in one
+operation, in the result's memory, to its own terms; what comes last it adds as it sends on, as a chain's members do.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class _Slice:
             self.held[number] = made
 
     def _gather(self, deed: Gather) -> None:
-        """Add what each member of an arm sends: in one operation, if it travels in one."""
+        """Add what each member sends: in one operation, if it travels in one."""
         if deed.members > 1 and self.held != [self._made(number) for number in range(len(self.parts))]:
             self._settle()
         together = deed.members if len(self.parts) == 1 else 1
