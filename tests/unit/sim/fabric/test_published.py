@@ -39,7 +39,11 @@ def cycles(row: FabricRow, setup: float | None) -> int:
 
 
 ROWS = [
-    pytest.param(row, id=f"{row.id}, {row.what}, {row.machine}", marks=[pytest.mark.slow] * (row.what in LARGE))
+    pytest.param(
+        row,
+        id=f"{row.id}, {row.what}, {row.machine}",
+        marks=[pytest.mark.slow] * (row.what in LARGE or row.published > 1e6),
+    )
     for row in FABRIC_ROWS
 ]
 
