@@ -157,6 +157,12 @@ def test_fewer_senders_than_roots_leave_switches_as_they_were() -> None:
     agrees(Movers(tree, size=8, whole=True, times=3))
 
 
+def test_a_line_of_one_core_sends_nothing() -> None:
+    movers = Movers(Tree(1, (Level(1),)), size=3, lines=3)
+    agrees(movers)
+    assert not movers.program()[1].paints
+
+
 def test_a_root_that_other_slices_pass_has_memory_for_each() -> None:
     """In a last group of one core all slices have that root."""
     agrees(Movers(Tree(10, (Level(3), Level(4)), 3), size=7, times=2))

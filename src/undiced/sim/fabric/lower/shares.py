@@ -72,6 +72,9 @@ def _from_owner(sent: _Sent) -> Iterable[tuple[int, tuple[MicroOp, ...]]]:
     turn = partial(Turn, route.color, cycles=frame.wafer.link.route_write_cycles.value)
     flushed = Bind(route.output_queue, route.color, frame.wafer.core.local_task_cycles.value)
     owner = frame.owner(sent.i.a)
+    if sent.i.line.span == 1:
+        yield 0, (Fork(route.input_queue, (sent.copied(whole),)),)
+        return
     for place in range(sent.i.line.span):
         if place == owner:
             script: tuple[MicroOp, ...] = (
@@ -119,7 +122,9 @@ class _Sent:
         return _Share(piece(self.frame, self.i.a, 0, count, which), made.memory.address)
 
     def sending(self, share: _Share, departure: Departure, which: int) -> tuple[Vector, ...]:
-        """What goes out to the line: both ways at once, or to one end after the other."""
+        """What goes out to the line, if there is one: both ways at once, or to one end after the other."""
+        if self.i.line.span == 1:
+            return ()
         out = Out(self.route.output_queue + which, self.route.color, self.wire, departure.advance, departure.control)
         outs = [replace(out, advance=True)] * 2 if self.i.apart and 0 < self._root < self.i.line.span - 1 else [out]
         held, core = share.held, self.frame.wafer.core
