@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.fabric_random import Case, cases, seeded
+from support.fabric_simulators import native
 from support.fabric_twin import twin
 
 from undiced.sim.fabric.outcome import Outcome
-from undiced.sim.fabric.simulate import simulate
 
 LIMIT = 20_000
 SEEDS = [pytest.param(range(12)), pytest.param(range(12, 5_000), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
@@ -41,7 +41,7 @@ def check(case: Case) -> None:
     half = twin(case.program, case.hardware, memory=case.memory, limit=end.cycles // 2)
     for slow, limit in ((end, LIMIT), (half, end.cycles // 2)):
         for threads in (1, 2, 3):
-            fast = simulate(case.program, case.hardware, memory=case.memory.copy(), threads=threads, limit=limit)
+            fast = native(case.program, case.hardware, memory=case.memory, threads=threads, limit=limit)
             assert differences(fast, slow) == [], (threads, limit, fast, slow)
 
 

@@ -116,7 +116,7 @@ class TwinCore(Core):
     def step(self, now: int) -> bool:
         """Its part of a cycle; whether anything happened."""
         self.now, self.handled = now, False
-        happened = self.settle(now)
+        happened = self._settle()
         if now < self.taken:
             return happened
         for kind in (Beat, Work):
@@ -126,9 +126,9 @@ class TwinCore(Core):
                     return True
         return happened
 
-    def settle(self, now: int) -> bool:
+    def _settle(self) -> bool:
         """Takes all steps that cost nothing; whether there were any."""
-        self.now, happened = now, False
+        happened = False
         while sum(self._resumed(thread) for thread in self.threads):
             happened = True
         return happened

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.fabric_programs import Simulate, line, plain
-from support.fabric_twin import twin
+from support.fabric_simulators import SIMULATORS
 
 from undiced.program.wafer.sequences import SEQUENCES, Step
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.microops import Function, Immediate, Memory, Source, Vector
-from undiced.sim.fabric.simulate import simulate
 from undiced.sim.mesh.functions import run_function, run_library
 from undiced.sim.mesh.rounding import rounded
 
-pytestmark = pytest.mark.parametrize("simulate", [twin, simulate])
+pytestmark = pytest.mark.parametrize("simulate", SIMULATORS)
 COUNT = 64
 BYTES = 4 * COUNT
 LIBRARY: tuple[Function, ...] = ("exp", "reciprocal", "inverse_root", "sigmoid", "tanh")
