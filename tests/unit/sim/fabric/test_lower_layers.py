@@ -9,6 +9,7 @@ from support.mesh_models import prompt, tiny
 
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
+from undiced.core.errors import InvalidRequestError
 from undiced.machine import find_machine
 from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
@@ -78,3 +79,21 @@ def test_a_token_from_its_embedding_to_its_logits_has_the_bits_of_level_1(name):
     found, memory = lowered(name, runs, last)
     assert same(found.frames[-1], ran(name, found.program, memory), moments[last - 1], "logits")
     assert np.isfinite(moments[last - 1].arrays["logits"]).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"runs": [99]}, "run 99"),
+        ({"runs": []}, "run -1"),
+        ({"token": 10**6}, "token 1000000"),
+        ({"position": 64}, "position 64"),
+        ({"region": 1}, "region 1"),
+    ],
+)
+def test_what_a_program_lacks_is_refused_by_name(asked, what):
+    wafer, program, *_ = made("llama")
+    how = {"region": 0, "runs": [0], "token": 0, "position": 0, **asked}
+    with pytest.raises(InvalidRequestError, match=f"no {what}") as refusal:
+        lower(program, how.pop("region"), how.pop("runs"), wafer=wafer, **how)
+    assert "0 to" in refusal.value.remedy

@@ -135,16 +135,16 @@ class Frame:
     def keep(self, size: int) -> int:
         """The address of so many bytes that nobody else takes in this run."""
         at = self.scratch().take(size)
-        self.free = self.top = at + aligned(size)
+        self.free = at + aligned(size)
         return at
 
     # Cores
 
     def role(self, rows: Iterable[int] | None = None, columns: Iterable[int] | None = None) -> Role:
         """The cores at these logical rows and columns; None: at all of them."""
-        y = progressions(sorted(range(self.region.rows) if rows is None else rows))
-        x = progressions(sorted(range(self.region.columns) if columns is None else columns))
-        return Role(y, x) if self.region.turned else Role(x, y)
+        down = progressions(sorted(set(range(self.region.rows) if rows is None else rows)))
+        across = progressions(sorted(set(range(self.region.columns) if columns is None else columns)))
+        return Role(down, across) if self.region.turned else Role(across, down)
 
     def places(self, name: str, axis: Axis) -> list[tuple[int, tuple[int, ...]]]:
         """Who has a value along an axis: (slice, places) of roots, else (0, places)."""
@@ -164,7 +164,7 @@ class Frame:
         rows, columns = self.places(name, Axis.ROWS), self.places(name, Axis.COLUMNS)
         if not any(self.shares.stored(other).name in self.sliced for other in read):
             rows, columns = ([(0, tuple(at for _, each in found for at in each))] for found in (rows, columns))
-        return [(max(a, b), self.role(y, x)) for a, y in rows for b, x in columns]
+        return [(max(a, b), self.role(down, across)) for a, down in rows for b, across in columns]
 
     def owner(self, name: str) -> int:
         """The place along its axis of the core that has what is looked up."""

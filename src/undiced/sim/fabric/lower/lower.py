@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from undiced.core.errors import InvalidRequestError
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.lifetimes import own_reads
@@ -76,8 +77,9 @@ def lower(
         upto: how many instructions of the last run are lowered; -1: all of them.
 
     Raises:
-        UnsupportedError: an instruction has no level 2.
+        UnsupportedError: an instruction has no level 2. InvalidRequestError: no run, token or position of the program.
     """
+    _check(program, region, runs, token, position)
     placed, (built, streams) = program.regions[region], frames(program, region, runs, token, position, wafer)
     sections, pieces, threads = list[Section](), list[Piece](), Threads(placed)
     for number, (frame, stream) in enumerate(zip(built, streams, strict=True)):
@@ -94,6 +96,23 @@ def lower(
     width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
     made_program = FabricProgram(width, height, aligned(top), paints(built[0]), tuple(sections))
     return Run(made_program, built, tuple(pieces), streams)
+
+
+def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int) -> None:
+    """What is asked for is there."""
+    regions = len(program.regions)
+    count = len(program.regions[region].runs) if 0 <= region < regions else 0
+    asked = (
+        ("region", (region,), regions),
+        ("run", tuple(runs) or (-1,), count),
+        ("token", (token,), program.vocab),
+        ("position", (position,), program.bounds.context),
+    )
+    for what, numbers, most in asked:
+        if not all(0 <= number < most for number in numbers):
+            raise InvalidRequestError(
+                f"The program has no {what} {', '.join(map(str, numbers))}.", remedy=f"Use 0 to {most - 1}."
+            )
 
 
 def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:

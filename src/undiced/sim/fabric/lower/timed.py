@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil
 
 from undiced.machine.arithmetic import local_cost, vector_cost
 from undiced.machine.core import Core
@@ -33,9 +32,3 @@ def at_once(core: Core, work: Work, operations: Sequence[Sequence[Vector]]) -> l
 def timed_calls(core: Core, work: Work, operations: Sequence[Vector]) -> list[MicroOp]:
     """Scalar code that does what these operations do, in the time of its calls."""
     return [*operations[:-1], replace(operations[-1], cycles=local_cost(core, work).cycles)]
-
-
-def cycles(core: Core, work: Work) -> int:
-    """What a core takes for local work: every operation in whole cycles."""
-    scalar = local_cost(core, replace(work, vectors=())).cycles
-    return ceil(scalar) + sum(ceil(vector_cost(core, v).cycles) for v in work.vectors)
