@@ -151,10 +151,11 @@ def frames(
 
 def _ended(made: Lowered) -> Lowered:
     """With cores that wait for the microthreads that they started."""
-    waiting = (Wait(tuple(sorted({each.thread for each in made.running}))),) if made.running else ()
-    *others, last = made.sections or (Section("", ()),)
-    blocks = tuple((role, (*script, *waiting)) for role, script in last.blocks)
-    return Lowered((*others, replace(last, blocks=blocks)) if made.sections else ())
+    if not made.running:
+        return made
+    *others, last = made.sections
+    waiting = Wait(tuple(sorted({each.thread for each in made.running})))
+    return Lowered((*others, replace(last, blocks=tuple((role, (*script, waiting)) for role, script in last.blocks))))
 
 
 def _waiting(made: Lowered, threads: Threads, i: isa.Instruction, frame: Frame) -> list[Section]:
