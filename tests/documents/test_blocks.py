@@ -78,6 +78,8 @@ REASONS = {
      "# a wheel of `make wheel`"): "needs systemd and its administrator; tests/unit/cli/test_deploy.py reads the unit",
     ("operations.md", "docker build -f deploy/Dockerfile -t undiced ."):
         "needs docker; tests/unit/cli/test_deploy.py reads the Dockerfile and the options",
+    ("wafer.md", "$ undiced compile llama-3.1-8b -o program"):
+        "takes minutes and 2 GiB; tests/unit/sim/fabric/test_lower_layers.py does the same on small wafers",
 }  # fmt: skip
 # What differs from time to time and from machine to machine: speeds, durations, times of day, ids, colons of a prompt.
 VOLATILE = re.compile(r"\d+(\.\d+)?(?= s\b| tokens/s)|(?<=after )[\d.]+|\b(fp|req)_[0-9a-f]+|\d{4}-\d\d-\d\dT[\d:.]+Z")
