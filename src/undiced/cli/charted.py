@@ -23,6 +23,8 @@ from undiced.study.program_file import is_program, open_program
 from undiced.study.question import OURS, Question, place
 
 if TYPE_CHECKING:
+    from undiced.machine.wafer import Wafer
+    from undiced.program.wafer.program import WaferProgram
     from undiced.study.program_file import ProgramFile
 
 _PLACED = 0.95  # of the work, when what it is for begins
@@ -45,6 +47,27 @@ def charted(
         found = _of_program(opened, asked) if opened else _of_model(asked, bar)
         bar.share(_PLACED, then)
         yield found
+
+
+@contextmanager
+def compiled(
+    given: typer.Context, model: str, asked: Question, machine: str | None, then: str, *, quiet: bool
+) -> Iterator[tuple[WaferProgram, Wafer, Bar]]:
+    """The program of a question, or of a file, and its machine; as `charted`."""
+    opened = None
+    if is_program(model):
+        refuse_given(given, CHOICES | {"batch"}, "was decided when the program was compiled")
+        opened = open_program(Path(model), machine)
+    with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
+        if opened:
+            check_phase(opened.program, Step(context=opened.program.bounds.context), "decode")
+            program, wafer = opened.program, opened.wafer
+        else:
+            asked.check()
+            placed = place(asked, lambda share, what: bar.share(share * _PLACED, what))
+            program, wafer = placed.program, placed.wafer
+        bar.share(_PLACED, then)
+        yield program, wafer, bar
 
 
 def _of_program(opened: ProgramFile, asked: Question) -> Atlas:

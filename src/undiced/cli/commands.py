@@ -58,6 +58,10 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "fabric run": _entry("fabric:run", "Simulate a kernel of your own, cycle by cycle."),
+        "fabric layer": _entry(
+            "fabric_layer:layer",
+            "Simulate one layer of a model on its region, wavelet by wavelet, beside the closed forms.",
+        ),
         "org create": _entry("org:create", "Make an organization, with a project named default."),
         "org list": _entry("org:list_all", "List organizations."),
         "org show": _entry("org:show", "Show an organization."),
@@ -109,7 +113,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
 # Commands of two words begin with one of these.
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
-        "fabric": "Kernels for the wafer's fabric, written by hand: run them.",
+        "fabric": "The wafer's fabric, wavelet by wavelet: kernels written by hand, layers of models.",
         "org": "Organizations: make, list, show and archive them.",
         "project": "Projects of an organization: make, list, show, archive.",
         "member": "Members of an organization, their roles, invitations.",

@@ -78,7 +78,7 @@ def run(
     from undiced.machine import find_machine
     from undiced.sim.trace.fabric import watched
 
-    _expect(load_out, trace_out)
+    expect(load_out, trace_out)
     wafer = find_machine(machine)
     module = load(file)
     kernel = made(module, file, given or [])
@@ -107,10 +107,10 @@ def run(
     if as_json:
         emit({"file": str(file), **_found(result, _hertz(result, clock)), "check": passed and "passed"})
     else:
-        _say("check", "passed" if passed else "none: the file has no check()")
+        say("check", "passed" if passed else "none: the file has no check()")
 
 
-def _expect(load_out: Path | None, trace_out: Path | None) -> None:
+def expect(load_out: Path | None, trace_out: Path | None) -> None:
     """What is asked for can be written."""
     from undiced.cli.pictures import expect
 
@@ -173,20 +173,20 @@ def _show(result: Result, clock_hz: float) -> None:
     typer.echo(
         printable(f"{found['kernel']} on {found['columns']} x {found['rows']} cores of {result.machine}, {rate}")
     )
-    _say("cycles", f"{result.cycles:,} (simulated: {result.cycles / clock_hz * 1e6:,.3f} us at {clock_hz / 1e9:g} GHz)")
-    _say("wavelet-hops", f"{found['wavelet_hops']:,}; busiest link {found['busiest_link_wavelets']:,} wavelets")
-    _say(
+    say("cycles", f"{result.cycles:,} (simulated: {result.cycles / clock_hz * 1e6:,.3f} us at {clock_hz / 1e9:g} GHz)")
+    say("wavelet-hops", f"{found['wavelet_hops']:,}; busiest link {found['busiest_link_wavelets']:,} wavelets")
+    say(
         "active PE-cycles",
         f"{found['active_pe_cycles']:,}, and {found['computing_pe_cycles']:,} of set-ups and memory alone",
     )
-    _say("memory", f"{found['memory_bytes_per_core']:,} bytes of arrays per core")
+    say("memory", f"{found['memory_bytes_per_core']:,} bytes of arrays per core")
     steps = _spans(result)
     for name, (start, end) in list(steps.items())[:_STEPS_SHOWN] if len(steps) > 1 else ():
-        _say(f"  {name}", f"cycles {start:,} to {end:,}")
+        say(f"  {name}", f"cycles {start:,} to {end:,}")
     if len(steps) > _STEPS_SHOWN:
-        _say("", f"and {len(steps) - _STEPS_SHOWN} steps more; --json has all")
+        say("", f"and {len(steps) - _STEPS_SHOWN} steps more; --json has all")
     per_s = float(str(found["simulated_active_pe_cycles_per_s"]))
-    _say("simulation took", f"{result.outcome.seconds:.3f} s: {per_s / 1e6:,.2f} M active PE-cycles per second")
+    say("simulation took", f"{result.outcome.seconds:.3f} s: {per_s / 1e6:,.2f} M active PE-cycles per second")
 
 
 def _spans(result: Result) -> dict[str, tuple[int, int]]:
@@ -202,5 +202,6 @@ def _hertz(result: Result, clock: float | None) -> float:
     return result.clock_hz if clock is None else clock * 1e9
 
 
-def _say(label: str, words: str) -> None:
+def say(label: str, words: str) -> None:
+    """One line of a report."""
     typer.echo(printable(f"  {label:<{_LABEL}}{words}"))

@@ -58,6 +58,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "fabric run chain.py --skew 100 --seed 7 --json",
         "fabric run chain.py --loads loads.svg --trace trace.json",
     ),
+    "fabric layer": (
+        "fabric layer llama-3.1-8b",
+        "fabric layer smollm2-135m --machine toy-24x24 --context 64 --loads loads.svg",
+    ),
     "org create": ("org create acme",),
     "org list": ("org list", "org list --all --json"),
     "org show": ("org show acme",),

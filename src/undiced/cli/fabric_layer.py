@@ -1,0 +1,189 @@
+"""`undiced fabric layer`: a layer of a compiled model, simulated wavelet by wavelet, beside the clock.
+
+What is printed as cycles is simulated; the speed beside it is this machine's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.asking import Batch, Clock, Groups, Layers, Mapping, Objective, Region, Stages, Sums, Timed, Wafers
+from undiced.cli.fabric import expect, say
+from undiced.cli.options import Json
+from undiced.cli.report import writing
+from undiced.core.errors import KernelError
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.machine.wafer import Wafer
+    from undiced.sim.fabric.layer import Layer
+
+_MOVES = ("reduce", "multicast", "transfer", "return")
+_NODE = 34  # columns
+
+
+def layer(
+    given: typer.Context,
+    model: Timed,
+    number: Annotated[
+        int | None,
+        typer.Option("--layer", min=0, help="Of the model.", show_default="the first that a region has whole"),
+    ] = None,
+    part: Annotated[
+        int | None, typer.Option("--region-number", min=0, help="Of the program's regions.", show_default="as --layer")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    wafers: Wafers = None,
+    sum_bits: Sums = 16,
+    mapping: Mapping = "undiced",
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
+    ] = None,
+    batch: Batch = 1,
+    region: Region = "auto",
+    groups: Groups = None,
+    stages: Stages = None,
+    layers: Layers = None,
+    objective: Objective = "latency",
+    clock: Clock = None,
+    link_rate: Annotated[
+        float | None,
+        typer.Option(min=1 / 64, max=1, help="Wavelets that a link passes per cycle.", show_default="the machine's"),
+    ] = None,
+    skew: Annotated[int, typer.Option(min=0, max=1 << 30, help="Cores start up to so many cycles late.")] = 0,
+    jitter: Annotated[int, typer.Option(min=0, max=1 << 30, help="Set-ups take up to so many cycles more.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of skew and jitter.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
+    ] = None,
+    load_out: Annotated[
+        Path | None,
+        typer.Option("--loads", help="Draw how many wavelets each link carried, to this .svg or .png.", metavar="FILE"),
+    ] = None,
+    trace_out: Annotated[
+        Path | None,
+        typer.Option("--trace", help="Write steps and operations of cores to this .json for Perfetto.", metavar="FILE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate one layer of a model on its region, wavelet by wavelet, beside the closed forms.
+
+    The closed forms are those of `undiced simulate`. Cores hold zeros: wavelets and cycles are those of any numbers.
+    """
+    from undiced.cli.charted import compiled
+    from undiced.cli.terminal import emit
+    from undiced.sim.fabric.layer import pick, simulate_layer
+    from undiced.sim.trace.fabric import watched
+    from undiced.study.question import Question
+
+    expect(load_out, trace_out)
+    asked = Question(
+        model, machine or "wse3", wafers, context, batch, "fp16", sum_bits, mapping, objective, "decode", region,
+        groups, stages, layers, None, clock,
+    )  # fmt: skip
+    with compiled(given, model, asked, machine, "Simulating", quiet=as_json) as (program, wafer, bar):
+        at, _, runs = pick(program, part, number)
+        found = simulate_layer(
+            program, wafer, at, runs, position=(context or program.bounds.context) - 1, link_rate=link_rate, skew=skew,
+            jitter=jitter, seed=seed, threads=threads or 0, watch=watched if trace_out is not None else None,
+            progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
+        )  # fmt: skip
+    if found.outcome.status != "finished":
+        raise KernelError(_stuck(found), remedy="This is a fault of ours: routes of a compiled program must not wait.")
+    clock_hz = asked.clock_hz or wafer.system.clock_hz.value
+    if load_out is not None:
+        _draw(found, wafer, load_out)
+    if trace_out is not None:
+        _trace(found, wafer, clock_hz, trace_out)
+    if as_json:
+        emit(_found(found, wafer, clock_hz))
+        return
+    _show(found, wafer, clock_hz)
+
+
+def _stuck(found: Layer) -> str:
+    from undiced.sim.fabric.simulate import told
+
+    first = f": {told(found.outcome.waiting[0])}" if found.outcome.waiting else ""
+    return f"The layer ended in a {found.outcome.status} after {found.outcome.cycles:,} cycles{first}."
+
+
+def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
+    """What scripts read."""
+    outcome, program = found.outcome, found.run.program
+    return {
+        "machine": wafer.name,
+        "region": found.region,
+        "layer": found.number,
+        "columns": program.width,
+        "rows": program.height,
+        "clock_hz": clock_hz,
+        "cycles": outcome.cycles,
+        "closed_form_cycles": found.clock_cycles,
+        "wavelet_hops": outcome.hops,
+        "active_pe_cycles": outcome.active,
+        "computing_pe_cycles": outcome.worked,
+        "busiest_link_wavelets": int(outcome.loads[:, :, 1:].max()),
+        "instructions": [
+            {
+                "stream": each.stream,
+                "operation": each.operation,
+                "node": each.node,
+                "closed_form": list(each.clock),
+                "fabric": list(each.fabric),
+            }
+            for each in found.beside
+        ],
+        "simulation_s": round(outcome.seconds, 3),
+        "simulated_active_pe_cycles_per_s": outcome.active / max(outcome.seconds, 1e-9),
+    }
+
+
+def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
+    outcome, program = found.outcome, found.run.program
+    typer.echo(
+        printable(
+            f"layer {found.number} in region {found.region!r}: {program.width} x {program.height} cores of {wafer.name}"
+        )
+    )
+    apart = outcome.cycles / found.clock_cycles - 1
+    say(
+        "cycles", f"{outcome.cycles:,} (simulated: {outcome.cycles / clock_hz * 1e6:,.3f} us at {clock_hz / 1e9:g} GHz)"
+    )
+    say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
+    say("wavelet-hops", f"{outcome.hops:,}; busiest link {int(outcome.loads[:, :, 1:].max()):,} wavelets")
+    rate = outcome.active / max(outcome.seconds, 1e-9) / 1e6
+    say("this machine", f"{outcome.seconds:.1f} s of simulation, {rate:,.2f} M active PE-cycles per second")
+    typer.echo(f"  {'cycles from start to end of':<{_NODE + 12}} {'closed form':>14} {'fabric':>16}")
+    for each in found.beside:
+        if each.operation in _MOVES:
+            clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))
+            typer.echo(printable(f"  {each.operation:<10} {each.node[:_NODE]:<{_NODE}} {clock:>14} {fabric:>16}"))
+
+
+def _draw(found: Layer, wafer: Wafer, out: Path) -> None:
+    from undiced.cli.pictures import encoded
+    from undiced.sim.views.load import load
+
+    heading = f"layer {found.number} on {wafer.name}: links"
+    picture = load(found.outcome.loads, found.outcome.cycles, heading, (f"region {found.region}",))
+    with writing(out):
+        out.write_bytes(encoded(picture, out))
+
+
+def _trace(found: Layer, wafer: Wafer, clock_hz: float, out: Path) -> None:
+    from undiced.sim.trace.chrome import document
+    from undiced.sim.trace.fabric import groups
+
+    told: dict[str, str | int | float] = {
+        "source": "simulated, not measured",
+        "layer": found.number,
+        "machine": wafer.name,
+        "clock_hz": clock_hz,
+    }
+    tracks = list(groups([section.name for section in found.run.program.sections], found.outcome))
+    with writing(out):
+        out.write_text("".join(document(tracks, [], clock_hz, told)), encoding="utf-8")

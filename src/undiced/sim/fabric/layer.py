@@ -1,0 +1,131 @@
+"""One layer of a compiled program on its real region, wavelet by wavelet, beside the clock's closed forms.
+
+Cores hold zeros: wavelets, operations and cycles are those of any numbers. Knows no model and no command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from undiced.core.errors import InvalidRequestError
+from undiced.machine.timeline import Span, critical_path
+from undiced.machine.wafer import Wafer
+from undiced.program.wafer.program import WaferProgram
+from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.lower.lower import Run, lower
+from undiced.sim.fabric.outcome import Outcome
+from undiced.sim.fabric.simulate import simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One instruction: when it began and ended by the clock and in the fabric, in cycles from its run's start."""
+
+    stream: str
+    operation: str
+    node: str
+    clock: tuple[float, float]
+    fabric: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a layer took.
+
+    Attributes:
+        region, number: which region of the program, and which of the model's layers.
+        clock_cycles: by closed forms, of its runs one after the other.
+        outcome: of the simulation, which runs them one after the other, too.
+    """
+
+    region: str
+    number: int
+    run: Run
+    outcome: Outcome
+    clock_cycles: float
+    beside: tuple[Beside, ...]
+
+
+def pick(program: WaferProgram, region: int | None, layer: int | None) -> tuple[int, int, tuple[int, ...]]:
+    """A region, a layer and its runs there: those that are asked for, else the first layer that a region has whole.
+
+    Raises:
+        InvalidRequestError: there is no such region or layer.
+    """
+    regions = range(len(program.regions)) if region is None else [region]
+    if region is not None and not 0 <= region < len(program.regions):
+        raise InvalidRequestError(
+            f"The program has no region {region}.", remedy=f"Use 0 to {len(program.regions) - 1}."
+        )
+    found: list[tuple[int, int, tuple[int, ...]]] = []
+    for number in regions:
+        runs = program.regions[number].runs
+        for one in dict.fromkeys(run.layer for run in runs if run.layer >= 0):
+            if layer in (None, one):
+                found.append((number, one, tuple(at for at, run in enumerate(runs) if run.layer == one)))
+    if not found:
+        where = "the program" if region is None else f"region {region}"
+        raise InvalidRequestError(f"No layer {layer} in {where}.", remedy="undiced compile ... --dump lists the runs.")
+    fullest = max(len(runs) for _, _, runs in found)
+    return next(each for each in found if len(each[2]) == fullest)
+
+
+def simulate_layer(
+    program: WaferProgram,
+    wafer: Wafer,
+    region: int,
+    runs: Sequence[int],
+    *,
+    position: int,
+    token: int = 0,
+    link_rate: float | None = None,
+    threads: int = 0,
+    limit: int = 1 << 31,
+    skew: int = 0,
+    jitter: int = 0,
+    seed: int = 0,
+    watch: Callable[[int, int], Sequence[tuple[int, int]]] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Layer:
+    """The runs, one after the other, for a token at a position.
+
+    Args:
+        watch: the cores of a mesh (width, height) whose operations are told. Others: as for `simulate`.
+
+    Raises:
+        UnsupportedError: an instruction has no level 2, or a tree no routes. InvalidRequestError: no such position.
+    """
+    if not 0 <= position < program.bounds.context:
+        raise InvalidRequestError(
+            f"The program holds {program.bounds.context} positions.", remedy="Ask for a shorter context."
+        )
+    made = lower(program, region, runs, token=token, position=position, wafer=wafer)
+    width, height = made.program.width, made.program.height
+    outcome = simulate(
+        made.program, Hardware.of(wafer, link_rate=link_rate), memory=made.memory([{}] * len(runs)), threads=threads,
+        limit=limit, skew=skew, jitter=jitter, seed=seed, watch=watch(width, height) if watch else (),
+        progress=progress,
+    )  # fmt: skip
+    paths = [
+        critical_path(wafer, s.instructions, f.shares, wafer.system.clock_hz.value, synchronous=s.synchronous)
+        for f, s in zip(made.frames, made.streams, strict=True)
+    ]
+    beside = tuple(_beside(made, outcome, [path.spans for path in paths]))
+    placed = program.regions[region]
+    clock = sum(path.cost.cycles for path in paths)
+    return Layer(placed.name, placed.runs[runs[0]].layer, made, outcome, clock, beside)
+
+
+def _beside(made: Run, outcome: Outcome, spans: list[tuple[Span, ...]]) -> Iterator[Beside]:
+    for number, stream in enumerate(made.streams):
+        pieces = [piece for piece in made.pieces if piece.frame == number]
+        begun = [int(outcome.sections[at][0]) for piece in pieces for at in piece.sections]
+        first = min(begun, default=0)
+        for piece, span in zip(pieces, spans[number], strict=True):
+            found = outcome.sections[piece.sections.start : piece.sections.stop]
+            if not len(found):
+                continue
+            fabric = int(found[:, 0].min()) - first, int(found[:, 1].max()) - first
+            name = type(piece.instruction).__name__.lower()
+            yield Beside(stream.name, name, piece.instruction.node, (span.start, span.end), fabric)
