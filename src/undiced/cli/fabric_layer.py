@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from undiced.sim.fabric.layer import Layer
 
 _MOVES = ("reduce", "multicast", "transfer", "return")
-_NODE = 34  # columns
+_NODE = 32  # columns
 
 
 def layer(
@@ -156,8 +156,8 @@ def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
     say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
     say("wavelet-hops", f"{outcome.hops:,}; busiest link {int(outcome.loads[:, :, 1:].max()):,} wavelets")
     rate = outcome.active / max(outcome.seconds, 1e-9) / 1e6
-    say("this machine", f"{outcome.seconds:.1f} s of simulation, {rate:,.2f} M active PE-cycles per second")
-    typer.echo(f"  {'cycles from start to end of':<{_NODE + 12}} {'closed form':>14} {'fabric':>16}")
+    say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")
+    typer.echo(f"  {'cycles from start to end of':<{_NODE + 11}} {'closed form':>14} {'fabric':>16}")
     for each in found.beside:
         if each.operation in _MOVES:
             clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))

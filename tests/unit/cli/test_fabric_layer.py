@@ -1,0 +1,72 @@
+"""`undiced fabric layer`: a layer of a compiled program, wavelet by wavelet, beside the closed forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from support.commands import run
+from support.mesh_models import tiny
+from support.trace_events import read
+
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
+from undiced.core.errors import InvalidRequestError
+from undiced.machine import find_machine
+from undiced.program import Bounds
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model on a wafer that it just fills."""
+    graph, _ = tiny("llama")
+    wafer = find_machine("toy-7x5")
+    made = compile_graph(graph, wafer, Options(bounds=Bounds(1, 64), region=(7, 5)))
+    file = tmp_path_factory.mktemp("programs") / "tiny.wafer"
+    made.save(file)
+    return file
+
+
+def test_a_layer_is_told_beside_the_closed_forms_and_drawn_and_traced(program: Path, tmp_path: Path) -> None:
+    loads, trace = tmp_path / "loads.svg", tmp_path / "trace.json"
+    options = ("--context", "20", "--loads", str(loads), "--trace", str(trace), "--json")
+    found = json.loads(run("fabric", "layer", str(program), *options))
+    assert (found["columns"], found["rows"], found["layer"]) == (7, 5, 0)
+    assert 0.5 < found["cycles"] / found["closed_form_cycles"] < 2
+    moves = [each for each in found["instructions"] if each["operation"] in ("reduce", "multicast")]
+    assert len(moves) > 8 and all(each["fabric"][0] <= each["fabric"][1] <= found["cycles"] for each in moves)
+    assert f"{found['wavelet_hops']:,} wavelets passed" in " ".join(ElementTree.parse(loads).getroot().itertext())
+    told = read(trace.read_text())
+    assert told.about["source"] == "simulated, not measured"
+    assert "core (0, 0)" in told.processes.values()
+
+
+def test_what_is_printed_names_both_and_every_mover(program: Path) -> None:
+    lines = run("fabric", "layer", str(program), "--layer", "1", "--threads", "2").splitlines()
+    assert lines[0].startswith("layer 1 in region '0': 7 x 5 cores of toy-7x5")
+    assert any("closed forms" in line and "%" in line for line in lines)
+    assert sum(line.strip().startswith(("reduce", "multicast")) for line in lines) > 8
+    assert max(map(len, lines)) <= 80
+
+
+def test_any_number_of_threads_finds_the_same(program: Path) -> None:
+    both = [json.loads(run("fabric", "layer", str(program), "--threads", str(n), "--json")) for n in (1, 3)]
+    for found in both:
+        found.pop("simulation_s"), found.pop("simulated_active_pe_cycles_per_s")
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--layer", "7"), "No layer 7 in the program."),
+        (("--region-number", "3"), "The program has no region 3."),
+        (("--context", "65"), "The program holds 64 positions."),
+    ],
+)
+def test_what_is_not_there_is_refused_with_a_remedy(program: Path, options: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        run("fabric", "layer", str(program), *options)
+    assert str(refused.value).startswith(words) and refused.value.remedy
