@@ -1,5 +1,6 @@
 """Local instructions at level 2: each alone has the numbers of level 1, and together they take the clock's time."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -76,6 +77,23 @@ def test_experts_are_refused_by_name():
     with pytest.raises(UnsupportedError, match="takes experts") as refusal:
         lowered(next(filter(_chosen, stream.instructions)), frame)
     assert "dense" in refusal.value.remedy
+
+
+def test_integer_weights_are_refused_by_name():
+    program = compile_mesh(tiny("llama")[0], 2, 2, context=8, choices=replace(LEAN, weights=DType.I8))
+    with pytest.raises(UnsupportedError, match="i8 weights") as refusal:
+        lower(program, 0, [2], token=0, position=0, wafer=wse3())
+    assert "fp16" in refusal.value.remedy
+
+
+def test_the_choice_of_a_token_is_refused_by_name():
+    program = compile_mesh(tiny("llama")[0], 2, 2, context=8)
+    number = len(program.regions[0].runs) - 1
+    (frame,), (stream,) = frames(program, 0, [number], 0, 0, wse3())
+    choice = next(i for i in stream.instructions if isinstance(i, isa.Select))
+    with pytest.raises(UnsupportedError, match="Select of logits") as refusal:
+        lowered(choice, frame)
+    assert refusal.value.remedy
 
 
 def _chosen(instruction):
