@@ -30,7 +30,7 @@ def routed_model(name, rows, columns, choices, tokens):
     return program, given, watched(program, weights, given)
 
 
-def whole_run(program, given, moments, run, **how):
+def whole_run(program, given, moments, run):
     """A run of the first region by itself, on what level 1 has before it: its frame and the outcome."""
     made = lower(program, 0, [run], token=given[-1], position=len(given) - 1, wafer=wse3())
     frame, before = made.frames[0], [moment for moment in moments if moment.run < run]
@@ -38,7 +38,7 @@ def whole_run(program, given, moments, run, **how):
     states = {name: held[name] for name in held if name in frame.homes and frame.value(name).kind is Kind.STATE}
     lasting = next(moment.lasting for moment in moments if moment.run == run)
     memory = made.memory([{**lasting, **states}])
-    return frame, simulate(made.program, Hardware.of(wse3()), memory=memory, **how)
+    return frame, simulate(made.program, Hardware.of(wse3()), memory=memory)
 
 
 def differing_values(frame, outcome, moments, run):

@@ -2,8 +2,13 @@
 
 import pytest
 from support.fabric_runs import FEW, differing_values, routed_model, whole_run
+from support.fabric_steps import same
 
 from undiced.compiler.wafer.lower.choices import EXACT
+from undiced.machine import wse3
+from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.lower.lower import lower
+from undiced.sim.fabric.simulate import simulate
 
 
 @pytest.mark.parametrize(
@@ -24,10 +29,13 @@ def test_a_run_leaves_the_bits_of_level_1(name, rows, columns, choices, tokens):
         assert right
 
 
-def test_late_cores_change_no_bit_of_a_layer():
+@pytest.mark.parametrize(("skew", "jitter"), [(300, 50), (5000, 0)])
+def test_late_cores_change_no_bit_of_a_token(skew, jitter):
+    """All layers one after the other, with nothing between them that holds cores together."""
     program, given, moments = routed_model("llama", 5, 7, FEW, 5)
-    number = next(n for n, run in enumerate(program.regions[0].runs) if run.layer == 0)
-    for seed in range(3):
-        frame, outcome = whole_run(program, given, moments, number, skew=400, jitter=30, seed=seed)
-        assert outcome.status == "finished", outcome.waiting
-        assert differing_values(frame, outcome, moments, number)[0] == []
+    runs = [n for n, run in enumerate(program.regions[0].runs) if program.streams[run.stream].name != "logits"]
+    made = lower(program, 0, runs, token=given[-1], position=4, wafer=wse3())
+    memory = made.memory([next(moment.lasting for moment in moments if moment.run == run) for run in runs])
+    outcome = simulate(made.program, Hardware.of(wse3()), memory=memory, skew=skew, jitter=jitter, seed=1)
+    assert outcome.status == "finished", outcome.waiting
+    assert same(made.frames[-1], outcome.memory, [m for m in moments if m.run == runs[-1]][-1], "hidden")
