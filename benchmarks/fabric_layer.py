@@ -1,10 +1,10 @@
-"""Runs of a compiled program on their real region: every wavelet at level 2, beside the clock and the mesh executor.
+"""A layer of a compiled program on its real region, every wavelet of it, with the numbers of the mesh executor.
 
-python benchmarks/fabric_layer.py PROGRAM [--region 1] [--layer 3] [--position 4095] [--values]
+python benchmarks/fabric_layer.py PROGRAM [--region 1] [--layer 3] [--position 4095]
 
 PROGRAM is what `undiced compile -o` wrote. Weights, states, and past keys and values are random numbers of the right
-shapes, from a seed. It prints how long each instruction took at level 2 and takes in the clock; with `--values` whether
-each state and cache has the bits of level 1; and one JSON line.
+shapes, from a seed. It prints how many of the numbers that each run leaves have the bits of level 1, and one JSON line
+with cycles beside the clock's. `undiced fabric layer` tells instructions apart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 
 from undiced.machine import find_machine
 from undiced.machine.timeline import critical_path
-from undiced.machine.wafer import Wafer
 from undiced.program.file import load
 from undiced.program.wafer.program import Region, WaferProgram
-from undiced.program.wafer.tree import Level, Tree
 from undiced.program.wafer.value import Kind, Value
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower import image
-from undiced.sim.fabric.lower.lower import Run, lower
+from undiced.sim.fabric.lower.frame import Frame
+from undiced.sim.fabric.lower.lower import lower
 from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 from undiced.sim.mesh.batch import Batch
@@ -107,28 +106,14 @@ class Given:
         return {**{name: np.array(array[:, :, 0]) for name, array in cores.arrays.items()}, **past}
 
 
-def spans(made: Run, outcome: Outcome, wafer: Wafer) -> Iterator[tuple[str, float, float, int, int]]:
-    """Of each instruction its name, start and end in the clock, and at level 2, all in cycles of its run."""
-    for number, (frame, stream) in enumerate(zip(made.frames, made.streams, strict=True)):
-        pieces = [piece for piece in made.pieces if piece.frame == number]
-        path = critical_path(wafer, stream.instructions, frame.shares, 1e9, synchronous=stream.synchronous)
-        begun = [int(outcome.sections[s][0]) for piece in pieces for s in piece.sections]
-        first = min(begun, default=0)
-        for piece, span in zip(pieces, path.spans, strict=True):
-            found = outcome.sections[piece.sections.start : piece.sections.stop]
-            if len(found):
-                start, end = int(found[:, 0].min()) - first, int(found[:, 1].max()) - first
-                name = f"{stream.name} {piece.index:2} {type(piece.instruction).__name__.lower()}"
-                yield f"{name} {piece.instruction.node}", span.start, span.end, start, end
-
-
-def trees(known: tuple[Tree, ...], asked: list[str]) -> Iterator[Tree]:
-    """Trees with other levels, where that is asked."""
-    levels = dict(each.split("=") for each in asked)
-    for number, tree in enumerate(known):
-        sizes = levels.get(str(number), "")
-        made = tuple(Level(int(size.rstrip("*")), size.endswith("*")) for size in sizes.split(",") if size)
-        yield structs.replace(tree, levels=made) if made else tree
+def alike(outcome: Outcome, frame: Frame, name: str, wanted: F32) -> tuple[int, int]:
+    """How many numbers of a value have the bits of level 1, of how many; of a cache those that it has room for."""
+    found = image.read(outcome.memory, frame, name)
+    wanted = np.broadcast_to(wanted, (*found.shape[:2], *wanted.shape[2:]))
+    some = tuple(slice(min(sizes)) for sizes in zip(found.shape, wanted.shape, strict=True))
+    bits = (np.ascontiguousarray(each[some]).view(np.uint32) for each in (found, wanted))
+    same = np.equal(*bits)
+    return int(same.sum()), same.size
 
 
 def main() -> None:
@@ -136,50 +121,33 @@ def main() -> None:
     parser.add_argument("program", type=Path)
     parser.add_argument("--region", type=int, default=1)
     parser.add_argument("--layer", type=int, default=3)
-    parser.add_argument("--stream", default="", help="of the layer's streams this one alone")
     parser.add_argument("--position", type=int, default=4095)
-    parser.add_argument("--values", action="store_true", help="compute level 1, too, and compare")
-    parser.add_argument("--zeros", action="store_true", help="all numbers are 0: less memory, the same cycles")
-    parser.add_argument("--tree", action="append", default=[], help="N=8,13,5*: other levels of tree N, * for a star")
     asked = parser.parse_args()
     program = load(asked.program)
     assert isinstance(program, WaferProgram)
-    program = structs.replace(program, trees=tuple(trees(program.trees, asked.tree)))
     wafer, region = find_machine(program.machine), program.regions[asked.region]
-    names = [program.streams[run.stream].name for run in region.runs if run.layer == asked.layer]
-    first = next(n for n, run in enumerate(region.runs) if run.layer == asked.layer)
-    runs = [first + n for n, name in enumerate(names) if name not in names[:n] and asked.stream in ("", name)]
-    states, totals = Bound(), dict[str, float]()
-    cycles = clock = 0.0
+    streams = [run.stream for run in region.runs]
+    runs = [n for n, run in enumerate(region.runs) if run.layer == asked.layer]
+    runs = [n for n in runs if streams[n] not in streams[runs[0] : n]]  # a benchmark repeats one layer
+    states, cycles, clock = Bound(), dict[str, int](), 0.0
     for number in runs:
         made = lower(program, asked.region, [number], token=0, position=asked.position, wafer=wafer)
-        given = None if asked.zeros else Given(program, region, number, asked.position, states)
-        memory = made.memory([given.arrays if given else {}])
-        wanted = given.level1(0) if given and asked.values else {}
+        (frame,), (stream,) = made.frames, made.streams
+        given = Given(program, region, number, asked.position, states)
+        memory, wanted = made.memory([given.arrays]), given.level1(0)
         del given
         start = time.perf_counter()
         outcome = simulate(made.program, Hardware.of(wafer), memory=memory)
-        print(f"{outcome.status} after {outcome.cycles} cycles, {time.perf_counter() - start:.1f} s of this machine")
-        frame = made.frames[0]
-        path = critical_path(
-            wafer, made.streams[0].instructions, frame.shares, 1e9, synchronous=made.streams[0].synchronous
-        )
-        for name, a, b, c, d in spans(made, outcome, wafer):
-            print(f"{name[:60]:60} clock {a:8.0f} {b:8.0f} {b - a:7.0f}   fabric {c:8} {d:8} {d - c:7}")
-        for name, array in ((n, a) for n, a in wanted.items() if n in frame.homes):
-            found = image.read(outcome.memory, frame, name)
-            array = np.broadcast_to(array, (*found.shape[:2], *array.shape[2:]))
-            some = tuple(slice(min(a, b)) for a, b in zip(found.shape, array.shape, strict=True))
-            same = np.ascontiguousarray(found[some]).view(np.uint32) == np.ascontiguousarray(array[some]).view(
-                np.uint32
-            )
-            print(f"{name}: {same.mean():.6f} of {same.size} numbers have the bits of level 1")
-            if name in states:
-                states[name] = np.array(array)
-        cycles, clock = cycles + outcome.cycles, clock + path.cost.cycles
-        totals[made.streams[0].name] = outcome.cycles
+        cycles[stream.name], seconds = outcome.cycles, time.perf_counter() - start
+        print(f"{stream.name}: {outcome.status} after {outcome.cycles} cycles, {seconds:.1f} s of this machine")
+        for name in (name for name in wanted if name in frame.homes):
+            same, count = alike(outcome, frame, name, wanted[name])
+            print(f"  {name}: {same} of {count} numbers have the bits of level 1")
+        states |= {name: array for name, array in wanted.items() if name in states}
+        path = critical_path(wafer, stream.instructions, frame.shares, 1e9, synchronous=stream.synchronous)
+        clock += path.cost.cycles
         del memory, outcome
-    print(json.dumps({"cycles": cycles, "clock": round(clock, 1), "runs": totals}))
+    print(json.dumps({"cycles": sum(cycles.values()), "clock": round(clock, 1), "runs": cycles}))
 
 
 if __name__ == "__main__":
