@@ -58,6 +58,7 @@ _PSYCOPGS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_POOLED = "Have the pooler in front of it keep a connection per client, as pool_mode = session does."
 _LOCKED = ("locked", "busy", "lock timeout")
 
 
@@ -230,7 +231,7 @@ class Database:
             message = f"Another process holds a lock of {self.shown}."
             return DatabaseAwayError(message, remedy="Try again.", retry_after_s=1.0)
         if away:
-            remedy = "See that the server runs and that --db names it."
+            remedy = _POOLED if "prepared statement" in words else "See that the server runs and that --db names it."
             return DatabaseAwayError(f"{self.shown} does not answer: {words}.", remedy=remedy, retry_after_s=1.0)
         if "readonly" in words or "read-only" in words or "permission denied" in words:
             remedy = "Give this user the right to write it, and the folder of a file."

@@ -140,7 +140,7 @@ class Limits:
             found = reach.organization(transaction, actor, org)
             _see_right(actor)
             here = (LIMITS.c.id == limit_id) & (LIMITS.c.org_id == found.id)
-            row = reach.one(transaction, select(LIMITS).where(here))
+            row = reach.one(transaction, select(LIMITS).where(here)) if limit_id.isprintable() else None
             if row is None:
                 raise reach.unknown("limit", limit_id, "limit")
             before = _limit(row)

@@ -77,7 +77,7 @@ class Periods:
         with self._database.read() as transaction:
             here = _here(transaction, actor, choice, table)
             if choice.models:
-                here.append(table.c.model.in_(choice.models))
+                here.append(table.c.model.in_([model for model in choice.models if model.isprintable()]))
             return _read(transaction, table, here, choice.by, WIDTHS[width], since, until)
 
 

@@ -8,7 +8,7 @@ import select
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from psycopg import OperationalError, errors, pq
+from psycopg import DataError, Error, OperationalError, errors, pq
 
 from undiced.account.statements import Step, Value
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+_SILENT_S = 20  # longer than locks are waited for; who tells nothing for so long is taken for gone
+_STALE = ("26000", "42P05", "0A000")  # a statement is not there, is there already, or has rows of another form by now
+_Asked = list[tuple[str, int | None]]
 
 
 def trip(
@@ -28,11 +31,11 @@ def trip(
         prepared: names of those that this connection knows already; it learns the others.
 
     Raises:
-        psycopg.Error: a statement failed, or the connection is gone, and closed.
+        psycopg.Error: a statement failed, or the connection is gone, or has forgotten what it knew, and closed.
     """
-    pgconn = driver.pgconn
+    pgconn, written = driver.pgconn, [[_written(row) for row in values] for _, values in steps]
     try:
-        asked = _send(pgconn, prepared, steps)
+        asked = _send(pgconn, prepared, steps, written)
         results = _receive(pgconn, len(asked))
     except BaseException:
         driver.close()  # nobody can go on in the midst of it
@@ -40,29 +43,52 @@ def trip(
     found: list[list[tuple[object, ...]]] = [[] for _ in steps]
     for (name, place), result in zip(asked, results, strict=True):
         if result.status not in _DONE:
-            raise errors.error_from_result(result, "utf-8")
+            raise _failure(driver, result)
         if place is None:
             prepared.add(name)
         elif readers := steps[place][0].readers:
             found[place] = _rows(result, readers)
+        elif result.command_status == b"ROLLBACK":  # what a COMMIT does after a failure; we ask for no other
+            raise errors.InFailedSqlTransaction("the transaction had failed, and was rolled back")
     return found
 
 
-def _send(pgconn: PGconn, prepared: set[str], steps: Sequence[Step]) -> list[tuple[str, int | None]]:
+def _written(row: Sequence[object]) -> list[bytes | None]:
+    """Values as libpq takes them: each ends at its first NUL."""
+    written = [None if value is None else str(value).encode() for value in row]
+    if any(value is not None and b"\0" in value for value in written):
+        raise DataError("a text with a NUL can't be stored")
+    return written
+
+
+def _failure(driver: Connection[tuple[object, ...]], result: PGresult) -> Error:
+    """Why a statement failed. A connection that does not know what we think it knows is no good any more: a pooler, or
+    somebody who changed the tables, came in between.
+    """
+    error = errors.error_from_result(result, "utf-8")
+    if error.sqlstate not in _STALE:
+        return error
+    driver.close()
+    return OperationalError(str(error))
+
+
+def _send(
+    pgconn: PGconn, prepared: set[str], steps: Sequence[Step], written: Sequence[Sequence[list[bytes | None]]]
+) -> _Asked:
     """Ask for everything at once. Returns what a result is expected of: names, each with its step, or without one where
     a statement is only prepared.
     """
-    asked: list[tuple[str, int | None]] = []
+    asked: _Asked = []
     new: set[str] = set()
     pgconn.enter_pipeline_mode()
-    for place, (words, values) in enumerate(steps):
+    for place, (words, _) in enumerate(steps):
         name = words.name.encode()
         if words.name not in prepared and words.name not in new:
             new.add(words.name)
             pgconn.send_prepare(name, words.text.encode())
             asked.append((words.name, None))
-        for row in values:
-            pgconn.send_query_prepared(name, [None if value is None else str(value).encode() for value in row])
+        for row in written[place]:
+            pgconn.send_query_prepared(name, row)
             asked.append((words.name, place))
     pgconn.pipeline_sync()
     return asked
@@ -74,7 +100,7 @@ def _receive(pgconn: PGconn, count: int) -> list[PGresult]:
     arrivals.register(pgconn.socket, select.POLLIN)
     departures.register(pgconn.socket, select.POLLIN | select.POLLOUT)
     while pgconn.flush():
-        departures.poll()
+        _wait(departures)
         pgconn.consume_input()  # a server that can't get rid of its answers takes no more questions
     results = []
     for _ in range(count):
@@ -90,9 +116,14 @@ def _receive(pgconn: PGconn, count: int) -> list[PGresult]:
 def _next(pgconn: PGconn, arrivals: select.poll) -> PGresult | None:
     """What comes next. It is waited for here: within libpq all other threads would wait, too."""
     while pgconn.is_busy():
-        arrivals.poll()
+        _wait(arrivals)
         pgconn.consume_input()
     return pgconn.get_result()
+
+
+def _wait(poll: select.poll) -> None:
+    if not poll.poll(_SILENT_S * 1000):
+        raise OperationalError(f"no word for {_SILENT_S} seconds")
 
 
 def _rows(result: PGresult, readers: Sequence[Callable[[bytes], Value]]) -> list[tuple[object, ...]]:

@@ -91,7 +91,7 @@ class Prices:
         _see_operator(actor)
         with self._database.write() as transaction:
             lock(transaction)  # before the price: in the same order as `set`
-            last = self._last(transaction, model)
+            last = self._last(transaction, model) if model.isprintable() else None
             if last is None or last.valid_from <= transaction.now:
                 remedy = "A price that has begun stays; set another one from now on."
                 raise InvalidRequestError(f"No price of '{model[:80]}' is to begin.", remedy=remedy, param="model")

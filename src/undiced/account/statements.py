@@ -6,7 +6,7 @@ Only for numbers, texts and lists of texts: what a driver takes and gives needs 
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Value = int | str | None
 _DIALECTS = {"sqlite": sqlite_dialect(), "postgresql": PGDialect(paramstyle="numeric_dollar")}  # type: ignore[no-untyped-call]
-_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,8 @@ class Words:
     """A statement in the words of one database.
 
     Attributes:
-        name: of the statement among all. order: of its values, by name.
+        name: made of the text, so that where connections are shared nobody runs another one under it. order: of its
+            values, by name.
         readers: of the columns of its rows, from text; none if it has no rows. row: makes a row of its columns.
     """
 
@@ -49,7 +49,6 @@ class Statement:
 
     def __init__(self, clause: ClauseElement, columns: Sequence[str] | None = None) -> None:
         self._clause, self._columns = clause, columns
-        self._name = f"undiced_{next(_NUMBERS)}"
         self._words: dict[str, Words] = {}
 
     def of(self, **values: Value | list[str]) -> Order:
@@ -69,7 +68,8 @@ class Statement:
             order = tuple(getattr(made, "positiontup", None) or ())
             columns = list(getattr(self._clause, "selected_columns", ()))
             row = result_tuple([column.name for column in columns])
-            found = self._words[kind] = Words(self._name, str(made), order, [_reader(one) for one in columns], row)
+            words, readers = str(made), [_reader(one) for one in columns]
+            found = self._words[kind] = Words(_named(words), words, order, readers, row)
         return found
 
 
@@ -107,6 +107,10 @@ def _in_sqlite(element: among, compiler: SQLCompiler, **how: object) -> str:
 def _in_postgresql(element: among, compiler: SQLCompiler, **how: object) -> str:
     column, values = compiler.process(element.column, **how), compiler.process(element.values, **how)
     return f"{column} = ANY (ARRAY(SELECT json_array_elements_text({values})))"
+
+
+def _named(words: str) -> str:
+    return f"undiced_{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
 
 def _reader(column: ColumnElement[object]) -> Callable[[bytes], Value]:

@@ -38,7 +38,7 @@ def about(
     found = reach.organization(transaction, actor, org)
     if key is not None:
         query = select(KEYS.c.id, KEYS.c.project_id).where(KEYS.c.id == key, KEYS.c.org_id == found.id)
-        row = reach.one(transaction, query)
+        row = reach.one(transaction, query) if key.isprintable() else None
         if row is None or not actor.may("keys:read", row["project_id"]):
             raise reach.unknown("key", key, "key")
         return About(found, "key", key, row["project_id"])

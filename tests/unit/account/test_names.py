@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.databases import OPERATOR
 
+from undiced.account.accounts import Accounts
+from undiced.account.errors import UnknownNameError
 from undiced.account.names import (
     FOREVER,
     email_of,
@@ -21,6 +24,7 @@ from undiced.account.names import (
     scopes_of,
     span,
 )
+from undiced.account.periods import Choice
 from undiced.core.errors import InvalidRequestError
 
 ODD = ["\x00", "a\nb", "\ud800", "a\u2028b", "\u202eabc", "\x7f", "\x9b"]
@@ -123,3 +127,20 @@ def test_models_times_and_spans() -> None:
     assert span(5, 1, 5, "overlap_s") == 5
     for seconds in (-1, 0, 6, 1 << 80):
         refused(lambda seconds=seconds: span(seconds, 1, 5, "overlap_s"), "overlap_s")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_can_not_be_stored_names_nothing_of_limits_budgets_prices_and_usage(accounts: Accounts, name: str) -> None:
+    org = accounts.organizations.create(OPERATOR, "acme").name
+    unknown: list[Callable[[], object]] = [
+        lambda: accounts.limits.list(OPERATOR, org, key=name),
+        lambda: accounts.limits.set(OPERATOR, org, {"rpm": 1}, key=name),
+        lambda: accounts.limits.remove(OPERATOR, org, name),
+        lambda: accounts.budgets.set(OPERATOR, org, 1, key=name),
+        lambda: accounts.budgets.remove(OPERATOR, org, key=name),
+    ]
+    for call in unknown:
+        with pytest.raises(UnknownNameError):
+            call()
+    refused(lambda: accounts.prices.cancel(OPERATOR, name), "model")
+    assert accounts.periods.sums(OPERATOR, Choice(models=(name,)), "1h", 0, 3600) == []
