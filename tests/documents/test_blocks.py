@@ -57,6 +57,8 @@ ELSEWHERE = {
     ("api.md", '$ curl -s http://127.0.0.1:8000/v1/limits -H "Authorization: Bearer $KEY"'):
         "tests/unit/api/test_own_limits.py",
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
+    ("wafer.md", "$ undiced fabric layer smollm2-135m --machine toy-24x24 --context 64"):
+        "tests/unit/cli/test_fabric_layer.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):
         "tests/wire/test_claude_code.py",
