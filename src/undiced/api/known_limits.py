@@ -108,16 +108,22 @@ class KnownLimits:
         assert caller.project_id is not None
         subjects = (caller.org_id, caller.project_id, caller.key_id)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, *subjects)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, self._look, *subjects)
         except Exception as error:  # no answer fails because it can't say how limits stand
             self._again_s = self._clock() + _PAUSE_S
             if not isinstance(error, DatabaseAwayError | DatabaseError):
                 _log.exception("limits can't be read")
             return
+        if found is None:
+            return
         self._again_s = -inf
         key.read_s = self._clock()
         key.by_model.clear()
         self._keep(key, {"", *(one.model for one in found)}, found)
+
+    def _look(self, *subjects: str) -> tuple[Standing, ...] | None:
+        """On the thread: who has waited for it while looks began to fail or to take long makes nobody wait any more."""
+        return None if self._clock() < self._again_s else self._read(*subjects)
 
 
 def _later(standing: Standing, seconds: float) -> Standing:

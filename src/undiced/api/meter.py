@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from undiced.account.recovery import Watch
 
 Admit = Callable[..., Awaitable["Bill"]]
+_PATIENCE_S = 0.5  # for lengths of earlier answers
 _TOP_UP_TOKENS = 256  # at least: a long answer is charged in pieces of this size
 
 
@@ -200,14 +201,14 @@ class Meter:
         self._progress.close()
 
     async def _expected(self, key_id: str, wanted: Wanted, most: int) -> int:
-        """Tokens that limits are charged for in advance. What the database does not tell is assumed: whether anything
-        runs without it is the clerk's business.
+        """Tokens that limits are charged for in advance. What the database does not tell soon is assumed: whether
+        anything runs without it is the clerk's business.
         """
         estimates, model = self._estimates, wanted.model
         if not estimates.knows(key_id, model):
-            loop = asyncio.get_running_loop()
-            with contextlib.suppress(DatabaseAwayError, DatabaseError):
-                estimates.keep(key_id, model, await loop.run_in_executor(self._reader, estimates.fetch, key_id, model))
+            fetched = asyncio.get_running_loop().run_in_executor(self._reader, estimates.fetch, key_id, model)
+            with contextlib.suppress(DatabaseAwayError, DatabaseError, TimeoutError):
+                estimates.keep(key_id, model, await asyncio.wait_for(fetched, _PATIENCE_S))
         return min(most, estimates.expected(key_id, model, most))
 
 
