@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         if count > self.door.most + TURNED_AWAY:
             transport.abort()
             return
-        if count > self.door.most:
+        if count > self.door.most and not self.door.strangers.make_room():
             self.app = turn_away
         self._scope = {
             "type": "http",

@@ -1,14 +1,16 @@
 """Strangers: connections that have not yet sent a request that was let in. They have a part of a server's places at
-most: when more come, the one that has kept silent longest makes room, so that who has a key always finds a place.
+most: when more come, the one that has kept silent longest makes room, so that who has a key always finds a place. Nor
+does one organization keep more than that part of the places while others want them.
 
 Knows no bytes: connections say when somebody comes, was answered, or leaves.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
-from undiced.api.caller import CALLER
+from undiced.api.caller import CALLER, org_of
 
 if TYPE_CHECKING:
     from undiced.api.exchange import Exchange
@@ -31,6 +33,7 @@ class Strangers:
     def __init__(self, most: int | None) -> None:
         self._most = most
         self._all: dict[Stranger, None] = {}  # whoever has kept silent longest comes first
+        self._known: dict[Stranger, str] = {}  # the same of the others, with the organization; '' is the operator's
 
     def __contains__(self, one: Stranger) -> bool:
         return one in self._all
@@ -40,8 +43,7 @@ class Strangers:
         self._all[one] = None
         if self._most is None or len(self._all) <= self._most:
             return
-        for known in [each for each in self._all if _let_in(each)]:
-            self.left(known)
+        self._meet()
         silent = [each for each in self._all if each is not one and not _waits(each)]
         for each in silent[: max(0, len(self._all) - self._most)]:
             self.left(each)
@@ -49,14 +51,43 @@ class Strangers:
 
     def answered(self, one: Stranger) -> None:
         """A request was answered: it was let in, or its sender is heard of now."""
-        if self._all.pop(one, self) is self:
-            return
-        if not _let_in(one):
+        if _let_in(one):
+            self._know(one)
+        elif self._all.pop(one, self) is None:
             self._all[one] = None
 
+    def make_room(self) -> bool:
+        """There is no place for somebody who comes: a stranger will go if they have their part; else one of an
+        organization that has more than that gives way. Who waits for an answer stays. False if nobody goes.
+        """
+        if self._most is None:
+            return False
+        self._meet()
+        if len(self._all) >= self._most:
+            return not all(_waits(each) for each in self._all)
+        (holder, count), *_ = Counter(self._known.values()).most_common(1) or [("", 0)]
+        idle = (each for each, whose in self._known.items() if whose == holder and not _waits(each))
+        if count <= self._most or (one := next(idle, None)) is None:
+            return False
+        self.left(one)
+        one.give_way()
+        return True
+
     def left(self, one: Stranger) -> None:
-        """It is gone, or no stranger any more."""
+        """It is gone."""
         self._all.pop(one, None)
+        self._known.pop(one, None)
+
+    def _meet(self) -> None:
+        """Whoever was let in meanwhile is no stranger any more."""
+        for each in [each for each in self._all if _let_in(each)]:
+            self._know(each)
+
+    def _know(self, one: Stranger) -> None:
+        """It was let in, and is heard of now."""
+        self.left(one)
+        if self._most is not None and one.exchange is not None:
+            self._known[one] = org_of(one.exchange.scope[CALLER])
 
 
 def _let_in(one: Stranger) -> bool:
