@@ -46,7 +46,7 @@ void Worker::work(std::uint32_t cycle) {
     list_.clear();
     wheel_.take(cycle, list_);
     for (std::size_t i = 0; i < list_.size(); ++i) {
-        if (i + kAhead < list_.size()) __builtin_prefetch(world_.first_line(list_[i + kAhead]));
+        if (i + kAhead < list_.size()) world_.prefetch(list_[i + kAhead]);
         look(list_[i], cycle);
     }
 }

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <map>
 #include <new>
@@ -91,6 +92,10 @@ void World::lay_out_queues() {
         if (out[q]) at += queue_bytes(room(true, q));
     }
     first_buffer_ = at;
+    lines_ = {0, offsetof(Core, links), offsetof(Core, position),
+              static_cast<std::uint32_t>(offsetof(Core, contexts) + kMain * sizeof(Context)), first_buffer_};
+    for (std::size_t q = 0; q < kQueues && lines_.size() < 7; ++q)
+        if (in[q]) lines_.push_back(inputs_[q]);
     buffer_bytes_ = aligned(static_cast<std::uint32_t>(sizeof(Buffer) + sizeof(Entry) * ring));
 }
 
