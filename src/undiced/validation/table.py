@@ -8,10 +8,12 @@ from undiced.validation.calibration import Fit
 from undiced.validation.claims import Claims
 from undiced.validation.fabric_rows import FABRIC_ROWS
 from undiced.validation.joint import assumed
+from undiced.validation.judgement import Judged, Spread, kinds, worst
 from undiced.validation.missing import MISSING
 from undiced.validation.outcome import Outcome
 
 Cells = tuple[str, ...]
+JUDGED = ("wires alone", "set-ups alike", "constants as they stand")
 _TOLD = 0.05  # a smaller share of a row in telling a parameter is not worth a word
 
 
@@ -54,6 +56,30 @@ def fabric_table() -> list[Cells]:
     for row in FABRIC_ROWS:
         both = cycles(row.wires), cycles(row.whole)
         lines.append((row.id, row.what, row.machine, f"{row.published:,.0f}", *both, row.why))
+    return lines
+
+
+def judged_table(found: list[Judged]) -> list[Cells]:
+    """Errors of closed forms by kind of collective: 5 %, 50 %, 95 % and the mean, three times."""
+    lines: list[Cells] = [("collectives", "points", *JUDGED)]
+    for kind, points in kinds(found).items():
+        sides = ([each.wires for each in points], [each.alike for each in points], [each.whole for each in points])
+        spreads = (Spread.of([one.error for one in side]) for side in sides)
+        lines.append((kind, str(len(points)), *map(_spread, spreads)))
+    return lines
+
+
+def _spread(found: Spread) -> str:
+    return " ".join(f"{error:+.0%}" for error in (found.low, found.median, found.high)) + f" ({found.mean:+.1%})"
+
+
+def worst_table(found: list[Judged]) -> list[Cells]:
+    """Points whose wires differ most."""
+    lines: list[Cells] = [("machine", "collective", "closed form", "fabric", "error", "why")]
+    for each in worst(found):
+        one = each.wires
+        cycles = f"{one.closed:,.0f}", f"{one.fabric:,}"
+        lines.append((one.collective.machine, one.collective.what, *cycles, f"{one.error:+.0%}", each.reason))
     return lines
 
 
