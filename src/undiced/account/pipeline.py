@@ -48,17 +48,17 @@ def trip(
             prepared.add(name)
         elif readers := steps[place][0].readers:
             found[place] = _rows(result, readers)
-        elif result.command_status == b"ROLLBACK":  # what a COMMIT does after a failure; we ask for no other
-            raise errors.InFailedSqlTransaction("the transaction had failed, and was rolled back")
+    if results and results[-1].command_status == b"ROLLBACK":  # what a COMMIT does after a failure; we ask for no other
+        raise errors.InFailedSqlTransaction("the transaction had failed, and was rolled back")
     return found
 
 
 def _written(row: Sequence[object]) -> list[bytes | None]:
     """Values as libpq takes them: each ends at its first NUL."""
-    written = [None if value is None else str(value).encode() for value in row]
-    if any(value is not None and b"\0" in value for value in written):
-        raise DataError("a text with a NUL can't be stored")
-    return written
+    for value in row:
+        if type(value) is str and "\0" in value:
+            raise DataError("a text with a NUL can't be stored")
+    return [None if value is None else str(value).encode() for value in row]
 
 
 def _failure(driver: Connection[tuple[object, ...]], result: PGresult) -> Error:

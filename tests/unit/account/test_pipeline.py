@@ -104,3 +104,8 @@ def test_a_server_that_says_nothing_for_long_is_taken_for_gone(
         finally:
             os.kill(row["pid"], signal.SIGCONT)
     assert noted(database) == []
+
+
+def test_a_trip_with_nothing_to_ask_is_one(database: Database) -> None:
+    with database.write() as transaction:
+        assert transaction.run() == []
