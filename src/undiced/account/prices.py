@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from undiced.account.audit import note
 from undiced.account.changes import lock, raise_counter
@@ -89,18 +90,23 @@ class Prices:
             InvalidRequestError: there is none. PermissionDeniedError: the actor is not the operator.
         """
         _see_operator(actor)
-        with self._database.write() as transaction:
-            lock(transaction)  # before the price: in the same order as `set`
-            last = self._last(transaction, model) if model.isprintable() else None
-            if last is None or last.valid_from <= transaction.now:
-                remedy = "A price that has begun stays; set another one from now on."
-                raise InvalidRequestError(f"No price of '{model[:80]}' is to begin.", remedy=remedy, param="model")
-            transaction.connection.execute(delete(PRICES).where(PRICES.c.id == last.id))
-            note(transaction, actor, "price.cancel", None, before=last)
-            here = (PRICES.c.model == model) & (PRICES.c.valid_until == last.valid_from)
-            transaction.connection.execute(update(PRICES).where(here).values(valid_until=None))
-            raise_counter(transaction)
-            return last
+        try:
+            with self._database.write() as transaction:
+                return self._cancel(transaction, actor, model)
+        except IntegrityError:  # it began while this waited for its turn, and requests have begun under it
+            raise _begun(model) from None
+
+    def _cancel(self, transaction: Transaction, actor: Actor, model: str) -> Price:
+        lock(transaction)  # before the price: in the same order as `set`
+        last = self._last(transaction, model) if model.isprintable() else None
+        if last is None or last.valid_from <= transaction.now:
+            raise _begun(model)
+        transaction.connection.execute(delete(PRICES).where(PRICES.c.id == last.id))
+        note(transaction, actor, "price.cancel", None, before=last)
+        here = (PRICES.c.model == model) & (PRICES.c.valid_until == last.valid_from)
+        transaction.connection.execute(update(PRICES).where(here).values(valid_until=None))
+        raise_counter(transaction)
+        return last
 
     def currency(self) -> str | None:
         """The one that prices and balances are in; None before the first of them."""
@@ -120,6 +126,11 @@ class Prices:
         query = select(PRICES).where(PRICES.c.model == model, PRICES.c.valid_until.is_(None)).with_for_update()
         row = transaction.connection.execute(query).mappings().one_or_none()
         return None if row is None else _price(row)
+
+
+def _begun(model: str) -> InvalidRequestError:
+    remedy = "A price that has begun stays; set another one from now on."
+    return InvalidRequestError(f"No price of '{model[:80]}' is to begin.", remedy=remedy, param="model")
 
 
 def _price(row: RowMapping) -> Price:

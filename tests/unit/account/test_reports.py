@@ -79,6 +79,19 @@ def test_only_a_price_that_has_not_begun_can_be_taken_back(books: Books) -> None
     assert books.accounts.usage.invoice(OPERATOR, books.org, MONTH).charge == 1
 
 
+def test_a_price_that_begins_while_somebody_takes_it_back_stays_where_it_has_requests(books: Books) -> None:
+    prices, now = books.accounts.prices, START_MS // 1000
+    prices.set(OPERATOR, MODEL, RATES)
+    later = prices.set(OPERATOR, MODEL, Rates(1, 1, 1), valid_from=now + 100)
+    books.clock.now_ms += 100_000
+    (ticket,) = books.ledger.run([books.ask()])
+    assert isinstance(ticket, Ticket)
+    books.clock.now_ms -= 100_000  # as it was when the taking back began to wait
+    with pytest.raises(InvalidRequestError, match="is to begin"):
+        prices.cancel(OPERATOR, MODEL)
+    assert prices.list()[-1] == later
+
+
 def test_a_wallet_takes_the_currency_of_the_prices(books: Books) -> None:
     assert books.accounts.prices.currency() is None
     books.accounts.prices.set(OPERATOR, MODEL, RATES, currency="EUR")
