@@ -113,7 +113,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
 # Commands of two words begin with one of these.
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
-        "fabric": "The fabric, wavelet by wavelet: kernels by hand, layers of models.",
+        "fabric": "The fabric, wavelet by wavelet: kernels, layers.",
         "org": "Organizations: make, list, show and archive them.",
         "project": "Projects of an organization: make, list, show, archive.",
         "member": "Members of an organization, their roles, invitations.",
