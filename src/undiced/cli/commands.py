@@ -58,10 +58,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "fabric run": _entry("fabric:run", "Simulate a kernel of your own, cycle by cycle."),
-        "fabric layer": _entry(
-            "fabric_layer:layer",
-            "Simulate one layer of a model on its region, wavelet by wavelet, beside the closed forms.",
-        ),
+        "fabric layer": _entry("fabric_layer:layer", "Simulate one layer of a model, wavelet by wavelet."),
         "org create": _entry("org:create", "Make an organization, with a project named default."),
         "org list": _entry("org:list_all", "List organizations."),
         "org show": _entry("org:show", "Show an organization."),

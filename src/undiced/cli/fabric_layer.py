@@ -69,9 +69,9 @@ def layer(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Simulate one layer of a model on its region, wavelet by wavelet, beside the closed forms.
+    """Simulate one layer of a model, wavelet by wavelet. On its region, beside the closed forms of `undiced simulate`.
 
-    The closed forms are those of `undiced simulate`. Cores hold zeros: wavelets and cycles are those of any numbers.
+    Cores hold zeros: wavelets and cycles are those of any numbers.
     """
     from undiced.cli.charted import compiled
     from undiced.cli.terminal import emit
