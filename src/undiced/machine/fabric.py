@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from undiced.machine.cost import Cost
 from undiced.machine.queues import Queues
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.verify import Hardware
-
-_QUEUES = 8
 
 
 def fabric(wafer: Wafer) -> Fabric:
@@ -40,7 +40,7 @@ def repainting(wafer: Wafer) -> Cost:
     return Cost(overhead=wafer.link.route_write_cycles.value)
 
 
-def _there(queues: Queues, way: str) -> tuple[int, ...]:
+def _there(queues: Queues, way: Literal["input", "output"]) -> tuple[int, ...]:
     """Numbers of the queues that exist, without those that are reserved."""
-    numbers = range(int(queues.reserved.value), _QUEUES)
-    return tuple(n for n in numbers if getattr(queues, f"{way}_{n}_words").value > 0)
+    first = int(queues.reserved.value)
+    return tuple(n for n, depth in enumerate(queues.depths(way)) if n >= first and depth > 0)

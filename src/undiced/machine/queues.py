@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from undiced.machine.constant import Constant
+
+_QUEUES = 8  # of each kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,7 @@ class Queues:
         Constant, "tasks of giving an output queue another color: one once it is empty, and one that goes on"
     ]
     rebind_writes: Annotated[Constant, "registers written then"]
+
+    def depths(self, way: Literal["input", "output"]) -> tuple[int, ...]:
+        """Wavelets that each queue of a kind holds, by its number; 0: there is none."""
+        return tuple(int(getattr(self, f"{way}_{number}_words").value) for number in range(_QUEUES))

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from undiced.machine.wafer import Wafer
 
-_QUEUES = 8
 _RATE_TERMS = 64
 
 
@@ -47,8 +46,8 @@ class Hardware:
             run=rate.numerator if pause else 0,
             pause=pause,
             router_words=int(queues.router_words.value),
-            inputs=tuple(int(getattr(queues, f"input_{n}_words").value) for n in range(_QUEUES)),
-            outputs=tuple(int(getattr(queues, f"output_{n}_words").value) for n in range(_QUEUES)),
+            inputs=queues.depths("input"),
+            outputs=queues.depths("output"),
             bound=queues.output_colors.value < wafer.mesh.colors.value,
             colors=int(wafer.mesh.colors.value),
             threads=int(wafer.core.microthreads.value),

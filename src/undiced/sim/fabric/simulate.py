@@ -20,7 +20,7 @@ from undiced.sim.fabric.routes import Port
 
 LIMIT = 1 << 31  # ours: cycles
 _STATUS: tuple[Status, ...] = ("finished", "deadlock", "limit")
-_FAULT, _STOPPED = 3, 4
+_FAULT = 3
 _MAIN = 8
 _WHY = (
     "nothing has come on color {color} for input queue {queue}",

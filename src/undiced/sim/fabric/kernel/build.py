@@ -26,7 +26,6 @@ from undiced.sim.fabric.kernel.queues import Queues, heard, operations, sent
 from undiced.sim.fabric.microops import Bind, MicroOp
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
 
-_QUEUES = 8
 _OWN = "Make it with kernel.array or kernel.color of this one."
 
 
@@ -135,8 +134,8 @@ def _queues(wafer: Wafer, kernel: Kernel) -> tuple[Queues, Queues]:
     """Input and output queues of a core: those that the host's copy routines take come last."""
     free = fabric(wafer)
 
-    def numbers(way: str, first: tuple[int, ...]) -> tuple[int, ...]:
-        there = (n for n in range(_QUEUES) if getattr(wafer.queues, f"{way}_{n}_words").value > 0)
+    def numbers(way: Literal["input", "output"], first: tuple[int, ...]) -> tuple[int, ...]:
+        there = (n for n, depth in enumerate(wafer.queues.depths(way)) if depth > 0)
         return (*first, *(n for n in there if n not in first))
 
     size = kernel.width, kernel.height
