@@ -18,6 +18,7 @@ Timed = Annotated[
     ),
 ]
 Machine = Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, a .toml file, or host.")]
+TimedMachine = Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")]
 Wafers = Annotated[
     int | None, typer.Option(min=1, help="Wafers in a pipeline; by default the fewest that the search finds.")
 ]
@@ -25,6 +26,9 @@ Weights = Annotated[asked.Weights, typer.Option(help="How cores keep weights.")]
 Sums = Annotated[int, typer.Option("--sum-bits", help="16 or 32 bits a partial sum, in cores and on wires.")]
 Mapping = Annotated[asked.Mappings, typer.Option(help="How a model is laid out: ours, or a published way.")]
 Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new one included (prefill: the prompt).")]
+TimedContext = Annotated[
+    int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
+]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
 Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
 Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]

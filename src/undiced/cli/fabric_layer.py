@@ -5,15 +5,43 @@ What is printed as cycles is simulated; the speed beside it is this machine's.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Batch, Clock, Groups, Layers, Mapping, Objective, Region, Stages, Sums, Timed, Wafers
-from undiced.cli.fabric import expect, say
+from undiced.cli.asking import (
+    Batch,
+    Clock,
+    Groups,
+    Layers,
+    Mapping,
+    Objective,
+    Region,
+    Stages,
+    Sums,
+    Timed,
+    TimedContext,
+    TimedMachine,
+    Wafers,
+)
+from undiced.cli.moved import (
+    Jitter,
+    LinkRate,
+    LoadsOut,
+    Seed,
+    Skew,
+    Threads,
+    TraceOut,
+    counts,
+    draw,
+    expect,
+    per_second,
+    say,
+    say_cycles,
+    say_hops,
+    trace,
+)
 from undiced.cli.options import Json
-from undiced.cli.report import writing
 from undiced.core.errors import KernelError
 from undiced.core.printable import printable
 
@@ -35,13 +63,11 @@ def layer(
     part: Annotated[
         int | None, typer.Option("--region-number", min=0, help="Of the program's regions.", show_default="as --layer")
     ] = None,
-    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    machine: TimedMachine = None,
     wafers: Wafers = None,
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
-    ] = None,
+    context: TimedContext = None,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,
@@ -49,24 +75,13 @@ def layer(
     layers: Layers = None,
     objective: Objective = "latency",
     clock: Clock = None,
-    link_rate: Annotated[
-        float | None,
-        typer.Option(min=1 / 64, max=1, help="Wavelets that a link passes per cycle.", show_default="the machine's"),
-    ] = None,
-    skew: Annotated[int, typer.Option(min=0, max=1 << 30, help="Cores start up to so many cycles late.")] = 0,
-    jitter: Annotated[int, typer.Option(min=0, max=1 << 30, help="Set-ups take up to so many cycles more.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of skew and jitter.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
-    ] = None,
-    load_out: Annotated[
-        Path | None,
-        typer.Option("--loads", help="Draw how many wavelets each link carried, to this .svg or .png.", metavar="FILE"),
-    ] = None,
-    trace_out: Annotated[
-        Path | None,
-        typer.Option("--trace", help="Write steps and operations of cores to this .json for Perfetto.", metavar="FILE"),
-    ] = None,
+    link_rate: LinkRate = None,
+    skew: Skew = 0,
+    jitter: Jitter = 0,
+    seed: Seed = 0,
+    threads: Threads = None,
+    load_out: LoadsOut = None,
+    trace_out: TraceOut = None,
     as_json: Json = False,
 ) -> None:
     """Simulate one layer of a model, wavelet by wavelet. On its region, beside the closed forms of `undiced simulate`.
@@ -95,9 +110,10 @@ def layer(
         raise KernelError(_stuck(found), remedy="This is a fault of ours: routes of a compiled program must not wait.")
     clock_hz = asked.clock_hz or wafer.system.clock_hz.value
     if load_out is not None:
-        _draw(found, wafer, load_out)
+        draw(found.outcome, f"layer {found.number} on {wafer.name}: links", f"region {found.region}", load_out)
     if trace_out is not None:
-        _trace(found, wafer, clock_hz, trace_out)
+        steps = [section.name for section in found.run.program.sections]
+        trace(found.outcome, steps, {"layer": found.number, "machine": wafer.name}, clock_hz, trace_out)
     if as_json:
         emit(_found(found, wafer, clock_hz))
         return
@@ -123,10 +139,7 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
         "clock_hz": clock_hz,
         "cycles": outcome.cycles,
         "closed_form_cycles": found.clock_cycles,
-        "wavelet_hops": outcome.hops,
-        "active_pe_cycles": outcome.active,
-        "computing_pe_cycles": outcome.worked,
-        "busiest_link_wavelets": int(outcome.loads[:, :, 1:].max()),
+        **counts(outcome),
         "instructions": [
             {
                 "stream": each.stream,
@@ -138,7 +151,7 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
             for each in found.beside
         ],
         "simulation_s": round(outcome.seconds, 3),
-        "simulated_active_pe_cycles_per_s": outcome.active / max(outcome.seconds, 1e-9),
+        "simulated_active_pe_cycles_per_s": per_second(outcome, outcome.active),
     }
 
 
@@ -150,40 +163,13 @@ def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
         )
     )
     apart = outcome.cycles / found.clock_cycles - 1
-    say(
-        "cycles", f"{outcome.cycles:,} (simulated: {outcome.cycles / clock_hz * 1e6:,.3f} us at {clock_hz / 1e9:g} GHz)"
-    )
+    say_cycles(outcome, clock_hz)
     say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
-    say("wavelet-hops", f"{outcome.hops:,}; busiest link {int(outcome.loads[:, :, 1:].max()):,} wavelets")
-    rate = outcome.active / max(outcome.seconds, 1e-9) / 1e6
+    say_hops(outcome)
+    rate = per_second(outcome, outcome.active) / 1e6
     say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")
     typer.echo(f"  {'cycles from start to end of':<{_NODE + 11}} {'closed form':>14} {'fabric':>16}")
     for each in found.beside:
         if each.operation in _MOVES:
             clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))
             typer.echo(printable(f"  {each.operation:<10} {each.node[:_NODE]:<{_NODE}} {clock:>14} {fabric:>16}"))
-
-
-def _draw(found: Layer, wafer: Wafer, out: Path) -> None:
-    from undiced.cli.pictures import encoded
-    from undiced.sim.views.load import load
-
-    heading = f"layer {found.number} on {wafer.name}: links"
-    picture = load(found.outcome.loads, found.outcome.cycles, heading, (f"region {found.region}",))
-    with writing(out):
-        out.write_bytes(encoded(picture, out))
-
-
-def _trace(found: Layer, wafer: Wafer, clock_hz: float, out: Path) -> None:
-    from undiced.sim.trace.chrome import document
-    from undiced.sim.trace.fabric import groups
-
-    told: dict[str, str | int | float] = {
-        "source": "simulated, not measured",
-        "layer": found.number,
-        "machine": wafer.name,
-        "clock_hz": clock_hz,
-    }
-    tracks = list(groups([section.name for section in found.run.program.sections], found.outcome))
-    with writing(out):
-        out.write_text("".join(document(tracks, [], clock_hz, told)), encoding="utf-8")

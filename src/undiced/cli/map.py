@@ -24,6 +24,8 @@ from undiced.cli.asking import (
     Stages,
     Sums,
     Timed,
+    TimedContext,
+    TimedMachine,
     Wafers,
     Weights,
 )
@@ -49,14 +51,12 @@ def map_wafer(
     ] = Path("wafer.html"),
     show: Annotated[_Show, typer.Option(help="The view of an .svg or .png, and the first one of an .html.")] = "layers",
     theme: Annotated[_Theme, typer.Option(help="Colors; auto follows the reader's (a .png is light).")] = "auto",
-    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    machine: TimedMachine = None,
     wafers: Wafers = None,
     weights: Weights = "fp16",
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
-    ] = None,
+    context: TimedContext = None,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,

@@ -24,6 +24,8 @@ from undiced.cli.asking import (
     Stages,
     Sums,
     Timed,
+    TimedContext,
+    TimedMachine,
     Wafers,
     Weights,
 )
@@ -36,14 +38,12 @@ def trace(
     given: typer.Context,
     model: Timed,
     out: Annotated[Path, typer.Option("--output", "-o", help="Write the trace to this file.")] = Path("trace.json"),
-    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    machine: TimedMachine = None,
     wafers: Wafers = None,
     weights: Weights = "fp16",
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
-    context: Annotated[
-        int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
-    ] = None,
+    context: TimedContext = None,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,

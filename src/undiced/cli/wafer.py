@@ -28,6 +28,7 @@ from undiced.cli.asking import (
     Subject,
     Sums,
     Timed,
+    TimedMachine,
     Wafers,
     Weights,
 )
@@ -112,7 +113,7 @@ def compile(
 def simulate(
     given: typer.Context,
     model: Timed,
-    machine: Annotated[str | None, typer.Option(help="As for compile; a program file knows its own.")] = None,
+    machine: TimedMachine = None,
     wafers: Wafers = None,
     weights: Weights = "fp16",
     sum_bits: Sums = 16,

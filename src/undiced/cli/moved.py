@@ -1,0 +1,102 @@
+"""What commands that move every wavelet share: options of a simulation, and what is counted, drawn, traced of it.
+
+Knows outcomes, neither kernels nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.report import writing
+from undiced.core.errors import InvalidRequestError
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.sim.fabric.outcome import Outcome
+
+_LABEL = 24  # columns
+
+LinkRate = Annotated[
+    float | None,
+    typer.Option(min=1 / 64, max=1, help="Wavelets that a link passes per cycle.", show_default="the machine's"),
+]
+Skew = Annotated[int, typer.Option(min=0, max=1 << 30, help="Cores start up to so many cycles late.")]
+Jitter = Annotated[int, typer.Option(min=0, max=1 << 30, help="Set-ups take up to so many cycles more.")]
+Seed = Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of skew and jitter.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
+]
+LoadsOut = Annotated[
+    Path | None,
+    typer.Option("--loads", help="Draw how many wavelets each link carried, to this .svg or .png.", metavar="FILE"),
+]
+TraceOut = Annotated[
+    Path | None,
+    typer.Option("--trace", help="Write steps and operations of cores to this .json for Perfetto.", metavar="FILE"),
+]
+
+
+def expect(load_out: Path | None, trace_out: Path | None) -> None:
+    """What is asked for can be written."""
+    from undiced.cli.pictures import expect
+
+    if load_out is not None and load_out.suffix.lower() not in (".svg", ".png"):
+        raise InvalidRequestError(f"{load_out} is neither .svg nor .png.", remedy="Name the file loads.svg.")
+    for path in filter(None, (load_out, trace_out)):
+        expect(path)
+
+
+def draw(outcome: Outcome, heading: str, note: str, out: Path) -> None:
+    """Link loads as a heat map."""
+    from undiced.cli.pictures import encoded
+    from undiced.sim.views.load import load
+
+    picture = load(outcome.loads, outcome.cycles, heading, (note,))
+    with writing(out):
+        out.write_bytes(encoded(picture, out))
+
+
+def trace(outcome: Outcome, steps: Sequence[str], about: Mapping[str, str | int], clock_hz: float, out: Path) -> None:
+    """Steps and watched cores for a trace viewer; `about`: what was simulated."""
+    from undiced.sim.trace.chrome import document
+    from undiced.sim.trace.fabric import groups
+
+    told = {"source": "simulated, not measured", **about, "clock_hz": clock_hz}
+    with writing(out):
+        out.write_text("".join(document(list(groups(steps, outcome)), [], clock_hz, told)), encoding="utf-8")
+
+
+def counts(outcome: Outcome) -> dict[str, int]:
+    """What moved and worked, as scripts read it."""
+    return {
+        "wavelet_hops": outcome.hops,
+        "active_pe_cycles": outcome.active,
+        "computing_pe_cycles": outcome.worked,
+        "busiest_link_wavelets": int(outcome.loads[:, :, 1:].max()),
+    }
+
+
+def per_second(outcome: Outcome, count: int) -> float:
+    """So many of this simulation, by a second of this machine."""
+    return count / max(outcome.seconds, 1e-9)
+
+
+def say_cycles(outcome: Outcome, clock_hz: float) -> None:
+    """Cycles at a clock."""
+    us = outcome.cycles / clock_hz * 1e6
+    say("cycles", f"{outcome.cycles:,} (simulated: {us:,.3f} us at {clock_hz / 1e9:g} GHz)")
+
+
+def say_hops(outcome: Outcome) -> None:
+    """Wavelets."""
+    found = counts(outcome)
+    say("wavelet-hops", f"{found['wavelet_hops']:,}; busiest link {found['busiest_link_wavelets']:,} wavelets")
+
+
+def say(label: str, words: str) -> None:
+    """One line of a report."""
+    typer.echo(printable(f"  {label:<{_LABEL}}{words}"))
