@@ -123,8 +123,10 @@ def _of(transaction: Transaction, actor: Actor, org: str) -> list[BudgetRule]:
 def _place(
     transaction: Transaction, actor: Actor, org: str, project: str | None, key: str | None
 ) -> tuple[About, BudgetRule | None]:
-    """Whose budget is meant, and what it is now."""
+    """Whose budget is meant, and what it is now. A project's is for its organization to change, so nobody loosens what
+    holds them.
+    """
     place = about(transaction, actor, org, project, key)
-    actor.need("projects:write", place.project_id)
+    actor.need("projects:write", place.project_id if place.subject == "key" else None)
     row = reach.one(transaction, select(BUDGETS).where(BUDGETS.c.subject_id == place.id).with_for_update())
     return place, None if row is None else BudgetRule(**{**row, "stops": bool(row["stops"])})

@@ -27,7 +27,7 @@ MANAGEMENT_SCOPES: Mapping[str, str] = MappingProxyType(
         "orgs:read": "see organizations",
         "orgs:write": "archive organizations; with the operator's keys, make them",
         "projects:read": "see projects",
-        "projects:write": "make and archive projects, set budgets",
+        "projects:write": "make and archive projects, set budgets of keys; of a whole organization: of projects, too",
         "members:read": "see members and invitations",
         "members:write": "invite, make and archive members, give and take roles",
         "keys:read": "see keys, without their secrets",

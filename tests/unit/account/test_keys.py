@@ -214,3 +214,14 @@ def test_an_operators_key_is_good_for_all_organizations_within_its_scopes(acme: 
     assert [key.id for key in acme.keys.list(operator, None)] == [text.id]
     with pytest.raises(PermissionDeniedError, match="keys:write"):
         acme.keys.create(operator, KeyOrder("inference", "acme", "web"))
+
+
+def test_a_project_s_admin_sets_the_budgets_of_its_keys_and_not_the_one_that_holds_itself(acme: Accounts) -> None:
+    whole, insider = person(acme, "org_admin"), person(acme, "project_admin", project="web")
+    key, _ = acme.keys.create(OPERATOR, KeyOrder("inference", "acme", "web"))
+    acme.budgets.set(whole, "acme", 100, project="web")
+    acme.budgets.set(insider, "acme", 50, key=key.id)
+    for act in (acme.budgets.set, acme.budgets.remove):
+        with pytest.raises(PermissionDeniedError, match="projects:write"):
+            act(insider, "acme", *([1_000] if act == acme.budgets.set else []), project="web")
+    assert {(one.subject, one.amount) for one in acme.budgets.list(OPERATOR, "acme")} == {("project", 100), ("key", 50)}
