@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "numbers.h"
 #include "program.h"
 
 namespace undiced::fabric {
@@ -24,19 +25,15 @@ std::string place(std::int32_t x, std::int32_t y) { return text("(", x, ", ", y,
 
 constexpr std::int64_t kElements = 1 << 24;  // ours: of one operation
 
-std::int64_t size_of(Type type) { return type == Type::kF32 ? 4 : 2; }
-
 void check_memory(const Op& op, const Operand& operand, std::int64_t bytes, const std::string& where) {
-    std::int64_t low = operand.address;
-    std::int64_t high = operand.address;
-    for (int i = 0; i < kExtents; ++i) {
-        const std::int64_t reach =
-            static_cast<std::int64_t>(op.extents[i] - 1) * operand.strides[i] * size_of(operand.type);
-        (reach < 0 ? low : high) += reach;
-    }
-    if (low < 0 || high + size_of(operand.type) > bytes)
-        throw std::invalid_argument(text(where, ": bytes ", low, " to ", high + size_of(operand.type),
-                                         " are not within the ", bytes, " of a core"));
+    const auto [first, last] = reach(op, operand);
+    const std::int64_t low = operand.address + bytes_to(first, operand.type);
+    const std::int64_t high = operand.address + bytes_to(last, operand.type) + width_of(operand.type);
+    if (low < 0 || high > bytes)
+        throw std::invalid_argument(
+            text(where, ": bytes ", low, " to ", high, " are not within the ", bytes, " of a core"));
+    if (operand.index < -1 || (operand.index >= 0 && operand.index + 4 > bytes))
+        throw std::invalid_argument(text(where, ": byte ", operand.index, " holds no number of a core"));
 }
 
 void check_queue(const Operand& operand, bool target, const Machine& m, const std::string& where) {
@@ -50,7 +47,7 @@ void check_queue(const Operand& operand, bool target, const Machine& m, const st
 void check_vector(const Op& op, const Program& p, const Machine& m, const std::string& where) {
     require(op.function < Function::kCount, where + ": unknown function");
     require(op.loops <= kExtents && op.per_wavelet >= 1, where + ": loops or cycles out of range");
-    require(op.rounded == kNoRounding || op.rounded < static_cast<std::uint8_t>(Type::kCount),
+    require(op.rounded == kNoRounding || op.rounded <= static_cast<std::uint8_t>(Type::kBf16),
             where + ": unknown type");
     std::int64_t elements = 1;
     for (const std::int32_t extent : op.extents) {
@@ -60,14 +57,17 @@ void check_vector(const Op& op, const Program& p, const Machine& m, const std::s
     }
     require(op.target.place == Place::kMemory || op.target.place == Place::kFabric, where + ": has no target");
     require(op.a.place != Place::kNone, where + ": has no first operand");
+    require(op.picks == 0 || op.fabric == 0, where + ": a number says where elements lie, beside wavelets");
     Type wire = Type::kCount;
     bool target = true;
     for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c}) {
         require(operand->place < Place::kCount && operand->type < Type::kCount, where + ": unknown operand");
         if (operand->place == Place::kMemory) check_memory(op, *operand, p.memory_bytes, where);
+        require(!integer(operand->type) || (operand->place == Place::kMemory && !target),
+                where + ": integers are read from memory alone");
         if (operand->place == Place::kFabric) {
             check_queue(*operand, target, m, where);
-            require(wire == Type::kCount || size_of(wire) == size_of(operand->type),
+            require(wire == Type::kCount || width_of(wire) == width_of(operand->type),
                     where + ": wavelets of two element sizes");
             wire = operand->type;
         }
@@ -173,9 +173,12 @@ void prepare(Op& op) {
     op.listens = op.a.place == Place::kFabric || op.b.place == Place::kFabric || op.c.place == Place::kFabric;
     op.fabric = op.listens != 0 || op.target.place == Place::kFabric;
     op.elements = 1;
+    op.picks = 0;
+    for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
+        if (operand->place == Place::kMemory && operand->index >= 0) op.picks = 1;
     if (op.loops == kExtents) return;
     for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
-        if (operand->place == Place::kFabric) op.elements = static_cast<std::uint8_t>(4 / size_of(operand->type));
+        if (operand->place == Place::kFabric) op.elements = static_cast<std::uint8_t>(4 / width_of(operand->type));
 }
 
 void check(const Program& p, const Machine& m) {

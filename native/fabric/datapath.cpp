@@ -17,10 +17,34 @@ float half_of(std::uint32_t data, int which, Type type) {
     return type == Type::kF16 ? f16_to_float(half) : bits_to_float(static_cast<std::uint32_t>(half) << 16);
 }
 
-std::int64_t address(const Operand& operand, const std::int32_t (&at)[kExtents]) {
-    std::int64_t element = 0;
-    for (int i = 0; i < kExtents; ++i) element += static_cast<std::int64_t>(at[i]) * operand.strides[i];
-    return operand.address + element * bytes_of(operand.type);
+std::int64_t element(const Operand& operand, const std::int32_t (&at)[kExtents]) {
+    std::int64_t found = 0;
+    for (int i = 0; i < kExtents; ++i) found += static_cast<std::int64_t>(at[i]) * operand.strides[i];
+    return found;
+}
+
+float read(const Operand& operand, const std::uint8_t* memory, const std::int32_t (&at)[kExtents]) {
+    const std::int64_t n = element(operand, at);
+    const std::uint8_t* there = memory + operand.address + bytes_to(n, operand.type);
+    if (operand.type == Type::kU4) return static_cast<float>(*there >> 4 * (n & 1) & 15);
+    return load(there, operand.type);
+}
+
+void write(const Operand& operand, std::uint8_t* memory, const std::int32_t (&at)[kExtents], float value) {
+    store(memory + operand.address + bytes_to(element(operand, at), operand.type), operand.type, value);
+}
+
+// Moves an operand to where a number in memory says; whether that is within the memory.
+bool place(Operand& operand, const Op& op, const std::uint8_t* memory, std::int64_t bytes) {
+    if (operand.place != Place::kMemory || operand.index < 0) return true;
+    const float number = load(memory + operand.index, Type::kF32);
+    if (!(std::abs(number) < 1e9F)) return false;
+    const std::int64_t moved = static_cast<std::int64_t>(number) * operand.pitch + operand.address;
+    const auto [first, last] = reach(op, operand);
+    if (moved + bytes_to(first, operand.type) < 0) return false;
+    if (moved + bytes_to(last, operand.type) + width_of(operand.type) > bytes) return false;
+    operand.address = static_cast<std::int32_t>(moved);
+    return true;
 }
 
 // Moves on to the next element; the outermost extent that turned over, or -1 behind the last.
@@ -266,7 +290,7 @@ std::uint32_t Worker::place_in_block(const Context& context) const {
 void Worker::commit(std::uint32_t at, Core& core, int thread, const Op& op) {
     switch (op.kind) {
         case Kind::kVector:
-            return compute_all(at, op);
+            return compute_all(at, thread, op);
         case Kind::kFork: {
             Context& context = core.contexts[op.threads];
             const std::uint32_t ops = context.ops;
@@ -293,16 +317,24 @@ void Worker::commit(std::uint32_t at, Core& core, int thread, const Op& op) {
     }
 }
 
-void Worker::compute_all(std::uint32_t at, const Op& op) {
+void Worker::compute_all(std::uint32_t at, int thread, const Op& given) {
+    if (given.picks == 0) return compute_elements(at, given);
+    const std::uint8_t* memory = memory_ + static_cast<std::int64_t>(at) * world_.program.memory_bytes;
+    Op op = given;
+    for (Operand* operand : {&op.target, &op.a, &op.b, &op.c})
+        if (!place(*operand, op, memory, world_.program.memory_bytes)) return fail(at, thread, Why::kNoRow, -1, -1);
+    compute_elements(at, op);
+}
+
+void Worker::compute_elements(std::uint32_t at, const Op& op) {
     std::uint8_t* memory = memory_ + static_cast<std::int64_t>(at) * world_.program.memory_bytes;
     std::int32_t index[kExtents] = {};
     const auto value = [&](const Operand& operand) {
-        if (operand.place == Place::kMemory) return load(memory + address(operand, index), operand.type);
-        return operand.value;
+        return operand.place == Place::kMemory ? read(operand, memory, index) : operand.value;
     };
     do {
         const float made = compute(op.function, value(op.a), value(op.b), value(op.c));
-        store(memory + address(op.target, index), op.target.type, rounded(made, op.rounded));
+        write(op.target, memory, index, rounded(made, op.rounded));
     } while (following(index, op) >= 0);
 }
 
@@ -364,13 +396,13 @@ void Worker::beat(std::uint32_t at, Core& core, int thread) {
     int turned = kExtents - 1;
     for (int i = 0; i < count; ++i) {
         const auto value = [&](const Operand& operand, std::uint32_t data) {
-            if (operand.place == Place::kMemory) return load(memory + address(operand, context.at), operand.type);
+            if (operand.place == Place::kMemory) return read(operand, memory, context.at);
             return operand.place == Place::kFabric ? half_of(data, i, operand.type) : operand.value;
         };
         const float made = rounded(
             compute(op.function, value(op.a, heard[0]), value(op.b, heard[1]), value(op.c, heard[2])), op.rounded);
         if (op.target.place == Place::kMemory)
-            store(memory + address(op.target, context.at), op.target.type, made);
+            write(op.target, memory, context.at, made);
         else if (op.target.type == Type::kF32)
             sent = float_to_bits(made);
         else

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/half.h"
 #include "program.h"
@@ -17,7 +18,26 @@ inline std::uint16_t float_to_bf16_even(float value) {
     return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-inline std::int32_t bytes_of(Type type) { return type == Type::kF32 ? 4 : 2; }
+inline bool integer(Type type) { return type == Type::kI8 || type == Type::kU4; }
+
+// Bytes that an element takes, or shares.
+inline std::int64_t width_of(Type type) { return type == Type::kF32 ? 4 : integer(type) ? 1 : 2; }
+
+// Bytes from an address to an element so many behind it.
+inline std::int64_t bytes_to(std::int64_t element, Type type) {
+    if (type == Type::kU4) return element >> 1;
+    return element * width_of(type);
+}
+
+// The first and the last element of an operand, counted from its address.
+inline std::pair<std::int64_t, std::int64_t> reach(const Op& op, const Operand& operand) {
+    std::pair<std::int64_t, std::int64_t> found{0, 0};
+    for (int i = 0; i < kExtents; ++i) {
+        const std::int64_t by = static_cast<std::int64_t>(op.extents[i] - 1) * operand.strides[i];
+        (by < 0 ? found.first : found.second) += by;
+    }
+    return found;
+}
 
 inline float load(const std::uint8_t* at, Type type) {
     if (type == Type::kF32) {
@@ -25,6 +45,7 @@ inline float load(const std::uint8_t* at, Type type) {
         std::memcpy(&value, at, 4);
         return value;
     }
+    if (type == Type::kI8) return static_cast<float>(static_cast<std::int8_t>(*at));
     std::uint16_t half;
     std::memcpy(&half, at, 2);
     return type == Type::kF16 ? f16_to_float(half) : bits_to_float(static_cast<std::uint32_t>(half) << 16);
@@ -94,6 +115,8 @@ inline float compute(Function function, float a, float b, float c) {
             return static_cast<float>(1.0 / (1.0 + std::exp(-static_cast<double>(a))));
         case Function::kTanh:
             return static_cast<float>(std::tanh(static_cast<double>(a)));
+        case Function::kEqual:
+            return a == b ? 1.0F : 0.0F;
         default:
             return a;
     }

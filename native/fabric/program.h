@@ -22,7 +22,8 @@ inline constexpr int kQueueWords = 32;  // the most of a queue, what is on its r
 
 enum class Kind : std::uint8_t { kVector, kFork, kWait, kSend, kTurn, kBind, kDelay, kCount };
 enum class Place : std::uint8_t { kNone, kMemory, kImmediate, kFabric, kCount };
-enum class Type : std::uint8_t { kF32, kF16, kBf16, kCount };
+// Integers lie in memory alone, and are read alone: bytes with a sign, and nibbles 0 to 15, the lower of a byte first.
+enum class Type : std::uint8_t { kF32, kF16, kBf16, kI8, kU4, kCount };
 enum class Function : std::uint8_t {
     kMove,
     kAdd,
@@ -42,6 +43,7 @@ enum class Function : std::uint8_t {
     kInverseRoot,
     kSigmoid,
     kTanh,
+    kEqual,
     kCount
 };
 inline constexpr std::uint8_t kNoRounding = 255;
@@ -54,8 +56,10 @@ struct Operand {
     std::int32_t address;  // bytes
     std::int32_t strides[kExtents];
     float value;
+    std::int32_t index;  // byte of a 32-bit number n, or -1: elements lie n * `pitch` bytes further on
+    std::int32_t pitch;
 };
-static_assert(sizeof(Operand) == 28);
+static_assert(sizeof(Operand) == 36);
 
 struct Op {
     Kind kind;
@@ -79,9 +83,9 @@ struct Op {
     std::uint8_t fabric;    // whether an operand is on the fabric
     std::uint8_t listens;   // whether a source is
     std::uint8_t elements;  // of a wavelet
-    std::uint8_t unused;
+    std::uint8_t picks;     // whether a number says where an operand lies
 };
-static_assert(sizeof(Op) == 168);
+static_assert(sizeof(Op) == 200);
 
 // Fills in what follows from the rest of an operation.
 void prepare(Op& op);

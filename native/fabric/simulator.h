@@ -37,6 +37,7 @@ enum class Why : std::uint8_t {
     kUnread,         // a wavelet in an input queue
     kBound,          // fault: an output queue serves another color
     kNoWay,          // fault: a router has no switch for the color
+    kNoRow,          // fault: a number that says where elements lie names a place beyond the memory
 };
 
 struct Wait {

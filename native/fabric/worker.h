@@ -90,7 +90,8 @@ class Worker {
     void end_thread(Core& core, int thread);
     bool next_section(std::uint32_t at, Core& core, Context& context);
     void commit(std::uint32_t at, Core& core, int thread, const Op& op);
-    void compute_all(std::uint32_t at, const Op& op);
+    void compute_all(std::uint32_t at, int thread, const Op& op);
+    void compute_elements(std::uint32_t at, const Op& op);
     bool can_beat(std::uint32_t at, Core& core, int thread);
     void beat(std::uint32_t at, Core& core, int thread);
     void send_control(std::uint32_t at, Core& core, int queue, int color, std::uint32_t control);

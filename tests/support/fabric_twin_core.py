@@ -13,7 +13,7 @@ from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
-from support.fabric_twin_numbers import Number, decoded, encoded, load, result, store
+from support.fabric_twin_numbers import Number, decoded, encoded, load, moved, result, store
 from support.fabric_twin_router import Commands, Core, Router, Wavelet
 
 from undiced.program.wafer.value import DType
@@ -240,8 +240,9 @@ class TwinCore(Core):
             yield from self._send(writer.out.queue, writer.out.color, writer.out.control.commands)
 
     def _in_memory(self, op: Vector) -> None:
+        there = {operand: moved(self.memory, operand) for operand in _lying(op)}
         for index in product(*map(range, op.extents)):
-            self._element(op, index, {}, None)
+            self._element(op, index, {}, None, there)
 
     def _row(
         self, op: Vector, row: Index, columns: list[int], readers: dict[In, Reader], writer: Writer | None, last: bool
@@ -263,23 +264,34 @@ class TwinCore(Core):
         room = writer is None or self.room(writer.out.queue)
         return room and all(reader.ready() for reader in readers.values())
 
-    def _element(self, op: Vector, index: Index, readers: dict[In, Reader], writer: Writer | None) -> None:
-        a, b, c = (self._number(operand, index, readers) for operand in (op.a, op.b, op.c))
+    def _element(
+        self,
+        op: Vector,
+        index: Index,
+        readers: dict[In, Reader],
+        writer: Writer | None,
+        there: dict[Memory, int] | None = None,
+    ) -> None:
+        """`there`: how far numbers in memory have moved operands."""
+        there = there or {}
+        a, b, c = (self._number(operand, index, readers, there) for operand in (op.a, op.b, op.c))
         made = result(op.function, a, b, c, op.rounded)
         if isinstance(op.target, Memory):
-            store(self.memory, op.target, index, made)
+            store(self.memory, op.target, index, made, there.get(op.target, 0))
         else:
             assert writer is not None
             writer.bits.append(encoded(made, op.target.dtype))
 
-    def _number(self, operand: Source | None, index: Index, readers: dict[In, Reader]) -> Number:
+    def _number(
+        self, operand: Source | None, index: Index, readers: dict[In, Reader], there: dict[Memory, int]
+    ) -> Number:
         match operand:
             case None:
                 return np.float32(0)
             case Immediate(value):
                 return np.float32(value)
             case Memory():
-                return load(self.memory, operand, index)
+                return load(self.memory, operand, index, there.get(operand, 0))
             case In():
                 return readers[operand].numbers.popleft()
 
@@ -309,6 +321,10 @@ class TwinCore(Core):
         yield Beat(lambda: self.room(queue))
         self.emit(queue, color, 0, commands)
         yield Rest(self.now + 1)
+
+
+def _lying(op: Vector) -> list[Memory]:
+    return [operand for operand in (op.target, op.a, op.b, op.c) if isinstance(operand, Memory)]
 
 
 class Reader:

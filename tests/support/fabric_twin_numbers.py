@@ -14,7 +14,7 @@ from undiced.program.wafer.value import DType
 from undiced.sim.fabric.microops import Function, Memory
 
 Number = np.float32
-WIDTHS = {DType.F32: 4, DType.I32: 4, DType.F16: 2, DType.BF16: 2}  # bytes
+WIDTHS = {DType.F32: 4, DType.I32: 4, DType.F16: 2, DType.BF16: 2, DType.I8: 1, DType.I4: 1}  # bytes
 
 
 def encoded(value: Number, dtype: DType) -> int:
@@ -32,24 +32,36 @@ def decoded(bits: int, dtype: DType) -> Number:
     """The number that these bits hold; integers keep their bits."""
     if dtype is DType.F16:
         return np.float32(np.uint16(bits).view(np.float16))
+    if dtype is DType.I8:
+        return np.float32(bits - 256 if bits > 127 else bits)
     return np.uint32(bits << 16 if dtype is DType.BF16 else bits).view(np.float32)
 
 
-def at(operand: Memory, index: tuple[int, ...]) -> int:
-    """The address of an element."""
+def at(operand: Memory, index: tuple[int, ...], moved: int = 0) -> int:
+    """The address of an element, `moved` bytes beyond what the operand says."""
     steps = sum(i * stride for i, stride in zip(index, operand.strides, strict=True))
-    return operand.address + steps * WIDTHS[operand.dtype]
+    return operand.address + moved + (steps // 2 if operand.dtype is DType.I4 else steps * WIDTHS[operand.dtype])
 
 
-def load(memory: NDArray[np.uint8], operand: Memory, index: tuple[int, ...]) -> Number:
+def moved(memory: NDArray[np.uint8], operand: Memory) -> int:
+    """How many bytes further on a number in memory puts an operand."""
+    if operand.index < 0:
+        return 0
+    return int(memory[operand.index : operand.index + 4].view(np.float32)[0]) * operand.pitch
+
+
+def load(memory: NDArray[np.uint8], operand: Memory, index: tuple[int, ...], moved: int = 0) -> Number:
     """An element of a core's memory."""
-    start, width = at(operand, index), WIDTHS[operand.dtype]
+    start, width = at(operand, index, moved), WIDTHS[operand.dtype]
+    if operand.dtype is DType.I4:
+        steps = sum(i * stride for i, stride in zip(index, operand.strides, strict=True))
+        return np.float32(int(memory[start]) >> 4 * (steps % 2) & 15)
     return decoded(int.from_bytes(memory[start : start + width].tobytes(), "little"), operand.dtype)
 
 
-def store(memory: NDArray[np.uint8], operand: Memory, index: tuple[int, ...], value: Number) -> None:
+def store(memory: NDArray[np.uint8], operand: Memory, index: tuple[int, ...], value: Number, moved: int = 0) -> None:
     """An element into a core's memory, rounded to its type."""
-    start, width = at(operand, index), WIDTHS[operand.dtype]
+    start, width = at(operand, index, moved), WIDTHS[operand.dtype]
     held = encoded(value, operand.dtype).to_bytes(width, "little")
     memory[start : start + width] = np.frombuffer(held, np.uint8)
 
@@ -104,4 +116,5 @@ _FUNCTIONS: dict[str, Callable[[Number, Number, Number], Number]] = {
     "inverse_root": lambda a, b, c: _ONE / np.sqrt(a),
     "sigmoid": lambda a, b, c: _sigmoid(a),
     "tanh": lambda a, b, c: np.tanh(a),
+    "equal": lambda a, b, c: np.float32(a == b),
 }

@@ -44,6 +44,8 @@ _OPERAND = np.dtype(
         ("address", "<i4"),
         ("strides", "<i4", (EXTENTS_MAX,)),
         ("value", "<f4"),
+        ("index", "<i4"),
+        ("pitch", "<i4"),
     ]
 )
 _OP = np.dtype(
@@ -72,7 +74,7 @@ _OP = np.dtype(
     ]
 )
 _KINDS = (Vector, Fork, Wait, Send, Turn, Bind, Delay)
-_TYPES = {DType.F32: 0, DType.F16: 1, DType.BF16: 2}
+_TYPES = {DType.F32: 0, DType.F16: 1, DType.BF16: 2, DType.I8: 3, DType.I4: 4}
 _FUNCTIONS = (
     "move",
     "add",
@@ -92,6 +94,7 @@ _FUNCTIONS = (
     "inverse_root",
     "sigmoid",
     "tanh",
+    "equal",
 )
 _NO_ROUNDING = 255
 _MEMORY, _IMMEDIATE, _FABRIC = 1, 2, 3
@@ -222,7 +225,7 @@ def _mask(ports: tuple[Port, ...]) -> int:
 # Operations
 
 _Record = tuple[object, ...]
-_NO_OPERAND: _Record = (0, 0, 0, 0, 0, (0,) * EXTENTS_MAX, 0.0)
+_NO_OPERAND: _Record = (0, 0, 0, 0, 0, (0,) * EXTENTS_MAX, 0.0, -1, 0)
 
 
 def _control(control: Control | None) -> int:
@@ -242,19 +245,22 @@ def _operand(operand: Source | Target | None, extents: int) -> _Record:
         case None:
             return _NO_OPERAND
         case Immediate():
-            return (_IMMEDIATE, 0, 0, 0, 0, none, operand.value)
+            return (_IMMEDIATE, 0, 0, 0, 0, none, operand.value, -1, 0)
         case Memory():
             if len(operand.strides) != extents:
                 raise ProgramFileError(f"{len(operand.strides)} strides of an operation of {extents} extents.")
             strides = (*none[extents:], *operand.strides)
-            return (_MEMORY, _type(operand.dtype), 0, 0, operand.address, strides, 0.0)
+            place = operand.address, strides, 0.0, operand.index, operand.pitch
+            return (_MEMORY, _type(operand.dtype), 0, 0, *place)
     queue, color = _within(operand.queue, _BYTE, "queue"), _within(operand.color, _COLORS, "color")
-    return (_FABRIC, _type(operand.dtype), queue, color, 0, none, 0.0)
+    return (_FABRIC, _type(operand.dtype), queue, color, 0, none, 0.0, -1, 0)
 
 
 def _type(dtype: DType) -> int:
     if dtype not in _TYPES:
-        raise ProgramFileError(f"Cores compute with no {dtype.value} here.", remedy="Use f32, f16 or bf16.")
+        raise ProgramFileError(
+            f"Cores compute with no {dtype.value} here.", remedy="Use f32, f16 or bf16; i8 and i4 to read."
+        )
     return _TYPES[dtype]
 
 

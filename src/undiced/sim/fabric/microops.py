@@ -32,17 +32,27 @@ Function = Literal[
     "inverse_root",
     "sigmoid",
     "tanh",
+    "equal",  # 1 where a is b, else 0
 ]
 EXTENTS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Elements of a core's memory: of `dtype` from `address` (bytes) on, `strides` elements apart along each extent."""
+    """Elements of a core's memory: of `dtype` from `address` (bytes) on, `strides` elements apart along each extent.
+
+    Integers are read alone: `I8` bytes with a sign; of `I4` two in a byte, the lower half first, as 0 to 15.
+
+    Attributes:
+        index: the byte of a 32-bit float n: elements lie n times `pitch` bytes further on; -1: where they say. In
+            operations on memory alone.
+    """
 
     address: int
     strides: tuple[int, ...]
     dtype: DType = DType.F32
+    index: int = -1
+    pitch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

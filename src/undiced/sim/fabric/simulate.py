@@ -34,6 +34,7 @@ _WHY = (
     "wavelets of color {color} in input queue {queue} were never read",
     "output queue {queue} serves another color than {color}",
     "the router has no such position for color {color}",
+    "a number that says where elements lie names a place beyond the core's memory",
 )
 
 
