@@ -55,6 +55,11 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "trace:trace",
             "Write one token's simulated time line, instruction by instruction, for Perfetto and other trace viewers.",
         ),
+        "power": _entry(
+            "power:power",
+            "Say what power a model takes on wafers: joules a token, watts, the densest square centimeter, current, "
+            "coolant.",
+        ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "fabric run": _entry("fabric:run", "Simulate a kernel of your own, cycle by cycle."),

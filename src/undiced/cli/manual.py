@@ -50,6 +50,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "map llama-3.1-8b --wafers 2 --json",
     ),
     "trace": ("trace llama-3.1-8b", "trace program -o token.json", "trace llama-3.1-8b --context 8192 --json"),
+    "power": (
+        "power llama-3.1-8b",
+        "power llama-3.1-8b --batch 6 -o power.svg",
+        "power program --sources",
+    ),
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "fabric run": (

@@ -74,10 +74,14 @@ def vector_cost(core: Core, v: Vectors) -> Cost:
     if v.length <= 0 or v.count <= 0:
         return ZERO
     if v.sums:
-        ways = (_in_memory,) if v.unpinned else (_in_memory, _beside_datapath)
-        return min((way(core, v) for way in ways), key=lambda cost: cost.cycles)
+        return (_beside_datapath if stays_beside(core, v) else _in_memory)(core, v)
     each = elements_cycles(core, v, v.length, v.read, v.written)
     return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops))
+
+
+def stays_beside(core: Core, v: Vectors) -> bool:
+    """Whether sums that operations add to stay beside the datapath: they may, and it is faster."""
+    return bool(v.sums) and not v.unpinned and _beside_datapath(core, v).cycles < _in_memory(core, v).cycles
 
 
 def _in_memory(core: Core, v: Vectors) -> Cost:

@@ -213,11 +213,14 @@ def toy(columns: int, rows: int, sram_bytes: int = _TOY_SRAM_BYTES) -> Wafer:
         return assumed(value, unit, why, value, value)
 
     suffix = "" if sram_bytes == _TOY_SRAM_BYTES else f":{sram_bytes // _KIB}K"
+    mesh, share = _mesh(*map(count, (columns, rows, columns * rows, columns * rows))), columns * rows
+    area, power = base.mesh.die_area_mm2.value / base.mesh.cores_built.value, base.system.power_w.value
     return replace(
         base,
         name=f"toy-{columns}x{rows}{suffix}",
         core=replace(base.core, sram_bytes=count(sram_bytes, "byte")),
-        mesh=_mesh(count(columns), count(rows), count(columns * rows), count(columns * rows)),
+        mesh=replace(mesh, die_area_mm2=count(area * share, "mm^2")),
+        system=replace(base.system, power_w=count(power * share / base.mesh.cores_enabled.value, "W")),
     )
 
 

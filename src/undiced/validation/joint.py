@@ -9,31 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from math import exp, log
 
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel, repriced
+from undiced.machine.ranges import Assumed, draws
 from undiced.machine.wafer import Wafer
 from undiced.validation.calibration import Problem, Values, fitted, problems
 
-_SEED = 1
-_WIDE = 10.0  # a range of this ratio is sampled by its logarithm
 _SYSTEM = ("wafer_to_wafer_s", "io_bytes_per_s")
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """A parameter that no row identifies: its name in `CostModel`, or in `System`, and its range."""
-
-    name: str
-    low: float
-    high: float
-
-    def at(self, share: float) -> float:
-        """The value at a share of the range, from 0 to 1."""
-        if self.low > 0 and self.high / self.low >= _WIDE:
-            return exp(log(self.low) + share * (log(self.high) - log(self.low)))
-        return self.low + share * (self.high - self.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +49,6 @@ def samples(machine: str, count: int) -> Iterator[Sample | None]:
     mine = [problem for problem in problems() if problem.machine == machine]
     for drawn in draws(assumed(machine), count):
         yield _refitted(machine, mine, drawn)
-
-
-def draws(parameters: tuple[Assumed, ...], count: int) -> Iterator[Values]:
-    """Stratified: each parameter takes every one of `count` equal parts of its range once, in an order of its own."""
-    import numpy as np
-
-    rng = np.random.default_rng(_SEED)
-    strata = np.array([rng.permutation(count) for _ in parameters]).reshape(len(parameters), count)
-    shares = (strata + rng.random(strata.shape)) / max(1, count)
-    for column in shares.T:
-        yield {parameter.name: parameter.at(float(s)) for parameter, s in zip(parameters, column, strict=True)}
 
 
 def _refitted(machine: str, mine: list[Problem], drawn: Values) -> Sample | None:
