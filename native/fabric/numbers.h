@@ -117,6 +117,10 @@ inline float compute(Function function, float a, float b, float c) {
             return static_cast<float>(std::tanh(static_cast<double>(a)));
         case Function::kEqual:
             return a == b ? 1.0F : 0.0F;
+        case Function::kAbove:
+            return a > b ? 1.0F : 0.0F;
+        case Function::kChoose:
+            return c != 0 ? a : b;
         default:
             return a;
     }

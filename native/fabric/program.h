@@ -44,6 +44,8 @@ enum class Function : std::uint8_t {
     kSigmoid,
     kTanh,
     kEqual,
+    kAbove,
+    kChoose,
     kCount
 };
 inline constexpr std::uint8_t kNoRounding = 255;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ class Movers:
     operation: str = "sum"
     apart: bool = False
     times: int = 1
+    shape: tuple[int, ...] = ()
     wafer: Wafer = field(default=PRESETS["wse3"](), repr=False)
 
     @property
@@ -69,7 +71,8 @@ class Movers:
 
     @property
     def values(self) -> tuple[Value, ...]:
-        span, dims = self.tree.span, (Dim("flat", self.size),)
+        span, sizes = self.tree.span, self.shape or (self.size,)
+        dims = tuple(Dim(f"dim {n}", size) for n, size in enumerate(sizes))
         lead = (Replicate(self.lines),) if self.lines > 1 else ()
         parts = {
             "a": (*lead, Partial("sum" if self.operation == "sum" else "max", span)),
@@ -110,13 +113,32 @@ class Movers:
 
     def terms_of(self, seed: int = 0) -> NDArray[np.float32]:
         """[rows, columns, size]."""
+        if self.operation == "top":
+            return self._lists(seed)
         drawn = np.random.default_rng(seed).normal(0, 1, (*self.grid, self.size))
         return drawn.astype(_NUMPY[self.terms]).astype(np.float32)
+
+    def _lists(self, seed: int) -> NDArray[np.float32]:
+        """Lists in order, with few different values, ids in any order, and nothing at the end of some."""
+        rng, (rows, *_, length) = np.random.default_rng(seed), self.shape
+        lists = self.size // rows // length
+        made = rng.normal(0, 1, (*self.grid, rows, lists, length)).astype(np.float32)
+        ids = np.argsort(rng.random((*self.grid, lists, length)), axis=-1) + 100 * np.arange(prod(self.grid)).reshape(
+            *self.grid, 1, 1
+        )
+        values = rng.integers(-3, 4, ids.shape).astype(np.float32)
+        empty = np.arange(length) >= length - rng.integers(0, 2, (*self.grid, 1, 1)) * (length // 2)
+        values[np.broadcast_to(empty, values.shape)] = -np.inf
+        order = np.lexsort((ids, -values), axis=-1)
+        made[:, :, 0], made[:, :, 1] = np.take_along_axis(values, order, -1), np.take_along_axis(ids, order, -1)
+        made[:, :, 1][np.isneginf(made[:, :, 0])] = -1
+        made[:, :, 2:][np.isneginf(made[:, :, :1]).repeat(rows - 2, axis=2)] = 0
+        return made.reshape(*self.grid, self.size)
 
     def level_1(self, seed: int = 0) -> dict[str, NDArray[np.float32]]:
         """What the executor makes of them: [rows, columns, share]."""
         made = cores(*self.grid, self.values, {}, trees=(self.tree,), numbers="wafer")
-        made.arrays["a"] = self.terms_of(seed)[:, :, None]
+        made.arrays["a"] = self.terms_of(seed).reshape(*self.grid, 1, *(self.shape or (self.size,)))
         execute(made, *self.instructions)
         names = [name for name in ("sum", "all") if name in made.arrays]
         return {name: made.full(made.read(name)).reshape(*self.grid, -1) for name in names}

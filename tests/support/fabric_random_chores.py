@@ -37,7 +37,7 @@ Place = tuple[int, int]
 HALF_BYTES = 256
 _MAIN = 3  # the threads of a core here: three microthreads and the main one
 _FLAWED = 9  # of 10 programs one
-_BINARY: tuple[Function, ...] = ("add", "subtract", "subtract_from", "maximum", "minimum", "multiply")
+_BINARY: tuple[Function, ...] = ("add", "subtract", "subtract_from", "maximum", "minimum", "multiply", "above")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,7 @@ class Chores:
             (self.pick(*_BINARY), first, other, None),
             (self.pick(*_BINARY), other, first, None),
             ("multiply_add", self._memory(extents), Immediate(0.5), first),
+            ("choose", self._memory(extents), other, first),
         ]
         function, a, b, c = self.pick(*forms)
         loops = self.number(0, len(extents) - (payload.dtype is DType.F16))

@@ -89,7 +89,7 @@ def _joined(high: int, low: int = 0) -> Number:
     return np.uint32((high & 0xFFFF) << 16 | low).view(np.float32)
 
 
-_ONE = np.float32(1)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 def _sigmoid(a: Number) -> Number:
@@ -117,4 +117,6 @@ _FUNCTIONS: dict[str, Callable[[Number, Number, Number], Number]] = {
     "sigmoid": lambda a, b, c: _sigmoid(a),
     "tanh": lambda a, b, c: np.tanh(a),
     "equal": lambda a, b, c: np.float32(a == b),
+    "above": lambda a, b, c: _ONE if a > b else _ZERO,
+    "choose": lambda a, b, c: a if c != 0 else b,
 }

@@ -95,6 +95,8 @@ _FUNCTIONS = (
     "sigmoid",
     "tanh",
     "equal",
+    "above",
+    "choose",
 )
 _NO_ROUNDING = 255
 _MEMORY, _IMMEDIATE, _FABRIC = 1, 2, 3

@@ -33,6 +33,8 @@ Function = Literal[
     "sigmoid",
     "tanh",
     "equal",  # 1 where a is b, else 0
+    "above",  # 1 where a > b, else 0
+    "choose",  # a where c is not 0, else b
 ]
 EXTENTS_MAX = 4
 

@@ -1,5 +1,7 @@
 """Reductions and multicasts at level 2: the bits of level 1, whatever the tree, the payload and the region."""
 
+from dataclasses import replace
+from math import prod
 from random import Random
 
 import numpy as np
@@ -173,10 +175,27 @@ def test_roots_too_far_apart_are_refused() -> None:
         share_departures(Tree(140, (Level(140),), 2), 2)
 
 
-def test_a_join_that_level_2_does_not_do_is_refused_by_name() -> None:
-    movers = Movers(Tree(4, (Level(4),)), size=2, whole=True, operation="two")
-    with pytest.raises(UnsupportedError, match="'two'"):
-        reduce(movers.instructions[0], movers.frame())  # type: ignore[arg-type]
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("operation", "shape"), [("two", (3, 2)), ("top", (2, 1)), ("top", (3, 5)), ("top", (3, 2, 4))])
+def test_pairs_and_lists_are_joined_as_level_1_joins_them(seed: int, operation: str, shape: tuple[int, ...]) -> None:
+    """Of equal values the lower id goes first, and nothing comes behind everything."""
+    r = Random(seed)
+    movers = replace(
+        any_movers(r), operation=operation, shape=shape, size=prod(shape), whole=True, riders=0, granule=1,
+        kept=DType.F32, wire="f32", terms=DType.F32,
+    )  # fmt: skip
+    agrees(movers, seed)
+
+
+def test_joining_a_list_takes_a_scalar_step_an_entry() -> None:
+    def cycles(count: int) -> int:
+        return Movers(Tree(2, (Level(2),)), 2 * count, across=1, operation="top", shape=(2, count), whole=True).run(
+            simulate
+        )[1].cycles
+
+    step = WAFERS["wse3"].core.scalar_step_cycles.value
+    wavelets = 2 * 2 * 8  # of both movers
+    assert cycles(12) - cycles(4) == pytest.approx(8 * step + wavelets, abs=wavelets)
 
 
 @pytest.mark.parametrize("tree", [Tree(512, (Level(8),) * 3), Tree(755, (Level(9), Level(12), Level(7, star=True)))])

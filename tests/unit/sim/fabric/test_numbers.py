@@ -83,6 +83,18 @@ def test_what_is_no_number_stays_none(simulate: Simulate, function: Function) ->
 
 
 @BOTH
+def test_comparisons_are_strict_and_choices_keep_every_bit(simulate: Simulate) -> None:
+    a, b = arguments(), arguments()[::-1].copy()
+    a[:6] = [np.inf, -np.inf, -0.0, 1, np.nan, 3]
+    b[:6] = [np.inf, -3e38, 0.0, 1, 1, np.nan]
+    above = Vector("above", vector(2), vector(0), vector(1), extents=(COUNT,))
+    chosen = Vector("choose", vector(3), vector(0), vector(1), vector(2), extents=(COUNT,))
+    assert np.array_equal(made(simulate, (above,), 3, a, b), (a > b).astype(np.float32))
+    found, wanted = made(simulate, (above, chosen), 4, a, b), np.where(a > b, a, b)
+    assert found.view(np.uint32).tolist() == wanted.view(np.uint32).tolist()
+
+
+@BOTH
 @pytest.mark.parametrize("dtype", [DType.F16, DType.BF16])
 def test_16_bit_results_are_rounded_to_even(simulate: Simulate, dtype: DType) -> None:
     """Numbers half-way between two, subnormal ones, too large ones, and what is no number."""

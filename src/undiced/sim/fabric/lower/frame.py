@@ -7,8 +7,11 @@ the fabric. Memory is counted in bytes, strides in elements.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
 
 from undiced.core.errors import UnsupportedError
 from undiced.machine.wafer import Wafer
@@ -58,6 +61,14 @@ class Scratch:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Numbers of its own that every core is loaded with: [rows, columns, count] of them, from a byte on."""
+
+    address: int
+    numbers: NDArray[np.float32]
+
+
 @dataclass(slots=True)
 class Frame:
     """One run of a stream on one region, for one token.
@@ -69,6 +80,7 @@ class Frame:
         tables: what is looked up: its table, and what says which row.
         channels: what colors and queues movers have.
         free: the first byte of memory that nothing has; top: where what instructions have taken of it ends.
+        constants: what code is loaded with, by the result that it makes with it.
     """
 
     wafer: Wafer
@@ -84,6 +96,7 @@ class Frame:
     position: int
     channels: Channels
     top: int = 0
+    constants: dict[str, Constant] = field(default_factory=dict)
 
     def value(self, name: str) -> Value:
         """What is declared of a value."""

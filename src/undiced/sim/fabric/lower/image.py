@@ -58,7 +58,10 @@ def elements(memory: Bytes, frame: Frame, first: int, count: int, dtype: DType) 
 
 
 def fill(memory: Bytes, frame: Frame, bound: Mapping[str, F32]) -> None:
-    """Put weights and tables, caches and states where they lie; those that the run lacks are left out."""
+    """Put weights and tables, caches and states where they lie, and what code is loaded with; those that the run lacks
+    are left out."""
+    for constant in frame.constants.values():
+        elements(memory, frame, constant.address, constant.numbers.shape[2], DType.F32)[...] = constant.numbers
     for name, array in bound.items():
         if name in frame.joined:
             _fill_rows(memory, frame, name, array)

@@ -16,7 +16,7 @@ from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.value import shard_of
 from undiced.program.wafer.work import Work
 from undiced.program.wafer.workload import work
-from undiced.sim.fabric.lower import local_elementwise, local_functions, local_positions
+from undiced.sim.fabric.lower import local_elementwise, local_functions, local_positions, selects
 from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.local_elementwise import Groups
 from undiced.sim.fabric.lower.local_folds import fold
@@ -128,6 +128,8 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
         (isa.Mask, local_positions.mask),
         (isa.Lookup, local_positions.lookup),
         (isa.Append, local_positions.append),
+        (isa.Select, selects.select),
+        (isa.Draw, selects.draw),
         (isa.Slice, _nothing),
         (isa.Repaint, _repaint),
     )

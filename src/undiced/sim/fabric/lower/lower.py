@@ -19,14 +19,16 @@ from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower import image
 from undiced.sim.fabric.lower.channels import Channels
-from undiced.sim.fabric.lower.frame import Frame, aligned
+from undiced.sim.fabric.lower.frame import Constant, Frame, aligned, size_of
 from undiced.sim.fabric.lower.local import local
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.plan import plan
+from undiced.sim.fabric.lower.selects import first_ids
 from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
 from undiced.sim.fabric.program import FabricProgram, Section
@@ -146,7 +148,20 @@ def frames(
                 top=lying.end,
             )
         )
+    _load(made, streams, lying.end)
     return tuple(made), streams
+
+
+def _load(made: Sequence[Frame], streams: Sequence[Stream], end: int) -> None:
+    """Room for what the code of all runs is loaded with, before memory that instructions take for a time."""
+    for frame, stream in zip(made, streams, strict=True):
+        for i in stream.instructions:
+            if isinstance(i, isa.Select):
+                numbers = first_ids(i, frame)
+                frame.constants[i.result] = Constant(end, numbers)
+                end += aligned(numbers.shape[2] * size_of(DType.F32))
+    for frame in made:
+        frame.free = frame.top = end
 
 
 def _ended(made: Lowered) -> Lowered:

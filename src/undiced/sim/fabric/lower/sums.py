@@ -2,42 +2,36 @@
 
 Knows courses and payloads. A slice is a microthread's script. A root adds what the arms of all its levels send, in one
 operation, in the result's memory, to its own terms; what comes last it adds as it sends on, as a chain's members do.
+Pairs and lists are joined in memory, one after the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from undiced.core.errors import UnsupportedError
 from undiced.machine.fabric import fabric
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Roots
 from undiced.program.wafer.tree import Tree, roots
 from undiced.program.wafer.value import DType
-from undiced.program.wafer.work import BYTES, Arithmetic
+from undiced.program.wafer.work import BYTES
 from undiced.sim.fabric.lower.channels import route_of, sum_color
 from undiced.sim.fabric.lower.courses import Course, Deed, Gather, Pass, sum_course
 from undiced.sim.fabric.lower.frame import Frame, size_of
+from undiced.sim.fabric.lower.joins import AS_IT_COMES, Joining
 from undiced.sim.fabric.lower.lines import Lines, alike
 from undiced.sim.fabric.lower.lowered import Lowered, Running, Span
 from undiced.sim.fabric.lower.payload import Piece, moving, per_wavelet, piece
-from undiced.sim.fabric.microops import Fork, Function, In, MicroOp, Out, Target, Vector
+from undiced.sim.fabric.microops import Fork, In, MicroOp, Out, Target, Vector
 from undiced.sim.fabric.program import Section
-
-_FUNCTIONS: dict[str, tuple[Function, Arithmetic]] = {"sum": ("add", "add"), "max": ("maximum", "maximum")}
 
 
 def reduce(i: isa.Reduce, frame: Frame) -> Lowered:
     """Every core of the lines that sends or receives has a block that starts a microthread for each slice.
 
     Raises:
-        UnsupportedError: a join that is no sum or maximum, or a tree without routes.
+        UnsupportedError: a tree without routes.
     """
-    if i.operation not in _FUNCTIONS:
-        raise UnsupportedError(
-            f"{i.node} joins {i.result} by {i.operation!r}, which level 2 does not do.",
-            remedy="Simulate sums and maxima alone.",
-        )
     sums = _Sums.of(i, frame)
     lines = Lines(frame, i.line)
     blocks = [
@@ -55,6 +49,7 @@ class _Sums:
 
     Attributes:
         kept: the type of sums. own: the result's memory; more: other memory for cores that are roots of several slices.
+        heard: of each slice where pairs and lists that come lie.
     """
 
     i: isa.Reduce
@@ -66,6 +61,8 @@ class _Sums:
     courses: tuple[Course, ...]
     own: int
     more: tuple[int, ...]
+    joining: Joining
+    heard: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, i: isa.Reduce, frame: Frame) -> _Sums:
@@ -73,10 +70,12 @@ class _Sums:
         assert part is not None
         tree, most = frame.shares.trees[part.tree], int(fabric(frame.wafer).positions)
         courses = tuple(sum_course(tree, which, most) for which in range(tree.slices))
-        made = cls(i, frame, route_of(i), tree, part, kept, courses, frame.address(i.result), ())
+        joining = Joining.of(i, frame.shares)
+        made = cls(i, frame, route_of(i), tree, part, kept, courses, frame.address(i.result), (), joining)
         extra = max(len(made.adding(place)) for place in range(tree.span)) - 1
         size = size_of(kept) * frame.shares.size(i.result)
-        return replace(made, more=tuple(frame.keep(size) for _ in range(extra)))
+        heard = tuple(frame.keep(joining.bytes) for _ in range(tree.slices if joining.in_memory else 0))
+        return replace(made, more=tuple(frame.keep(size) for _ in range(extra)), heard=heard)
 
     def thread(self, which: int) -> int:
         """The microthread of a slice."""
@@ -99,7 +98,12 @@ class _Sums:
 
     def _adds(self, deed: Deed) -> bool:
         """Terms that are wider than sums are rounded before anything is added to them."""
-        return isinstance(deed, Gather) or (self.rounds and deed.heard is not None)
+        return isinstance(deed, Gather) or (self.settles and deed.heard is not None)
+
+    @property
+    def settles(self) -> bool:
+        """Whether terms are taken to where they are added up before anything is."""
+        return self.rounds or self.joining.in_memory
 
     @property
     def rounds(self) -> bool:
@@ -158,7 +162,7 @@ class _Slice:
         """All of it; `ends`: the core is the slice's last root, and has the sum even of one term."""
         self.held = [part.terms for part in self.parts]
         adds = any(isinstance(deed, Gather) or deed.heard is not None for deed in deeds)
-        if (self.sums.rounds and adds) or (ends and not deeds):
+        if (self.sums.settles and adds) or (ends and not deeds):
             self._settle()
         for deed in deeds:
             if isinstance(deed, Gather):
@@ -184,6 +188,10 @@ class _Slice:
 
     def _gather(self, deed: Gather) -> None:
         """Add what each member sends: in one operation, if it travels in one."""
+        if self.sums.joining.in_memory:
+            for _ in range(deed.members):
+                self._join(deed.color)
+            return
         if deed.members > 1 and self.held != [self._made(number) for number in range(len(self.parts))]:
             self._settle()
         together = deed.members if len(self.parts) == 1 else 1
@@ -198,6 +206,9 @@ class _Slice:
     def _pass(self, deed: Pass) -> None:
         """Send what it has, or what comes with it added."""
         sums = self.sums
+        if deed.heard is not None and sums.joining.in_memory:
+            self._join(deed.heard)
+            deed = replace(deed, heard=None)
         queue, color = sums.route.output_queue + self.which, self._color(deed.departure.color)
         for number, held in enumerate(self.held):
             last = number == len(self.held) - 1
@@ -209,9 +220,17 @@ class _Slice:
             else:
                 self._do(self._joined(out, held, deed.heard, sums.kept))
 
+    def _join(self, color: int) -> None:
+        """Hear what one member sends, then join it to what it has."""
+        sums, core, (held,) = self.sums, self.sums.frame.wafer.core, self.held
+        come, wire = held.beside(sums.heard[self.which], sums.kept), DType(sums.i.wire)
+        heard, cycles = In(sums.thread(self.which), self._color(color), wire), per_wavelet(core, "move", wire, sums.kept)
+        self._do(Vector("move", come.memory, heard, extents=held.extents, per_wavelet=cycles))
+        self.out += sums.joining.ops(core, held.memory.address, come.memory.address)
+
     def _joined(self, target: Target, held: Piece, color: int, rounded: DType) -> Vector:
         sums = self.sums
-        function, arithmetic = _FUNCTIONS[sums.i.operation]
+        function, arithmetic = AS_IT_COMES[sums.i.operation]
         heard = In(sums.thread(self.which), self._color(color), DType(sums.i.wire))
         cycles = per_wavelet(sums.frame.wafer.core, arithmetic, heard.dtype, held.memory.dtype)
         return Vector(function, target, heard, held.memory, extents=held.extents, per_wavelet=cycles, rounded=rounded)
