@@ -13,7 +13,8 @@ from undiced.sim.mesh.rounding import F32
 
 
 def select(cores: Cores, i: isa.Select) -> None:
-    """Of equal values the one of lowest index comes first; padding comes last, with index -1."""
+    """Of equal values the one of lowest index comes first; padding comes last, with index -1,
+    and carries 0."""
     dims, result = cores.values[i.a].dims, cores.values[i.result].dims
     kept, count = len(result) - 2, result[-1].size
     a, ids = _listed(cores.read(i.a), kept), _last_ids(cores, i.a, len(dims) - kept)
@@ -25,7 +26,8 @@ def select(cores: Cores, i: isa.Select) -> None:
     chosen = np.take_along_axis(np.broadcast_to(ids, valued.shape), order, -1).astype(np.float32)
     rows = [(np.take_along_axis(valued, order, -1), -np.inf), (chosen, -1.0)]
     if i.carried:
-        rows.append((np.take_along_axis(_listed(cores.read(i.carried), kept), order, -1), 0.0))
+        carried = np.where(ids >= 0, _listed(cores.read(i.carried), kept), np.float32(0))
+        rows.append((np.take_along_axis(carried, order, -1), 0.0))
     more = [(0, 0)] * (a.ndim - 1) + [(0, count - order.shape[-1])]
     cores.keep(i.result, np.stack([np.pad(row, more, constant_values=empty) for row, empty in rows], axis=3))
 

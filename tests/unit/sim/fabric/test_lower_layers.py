@@ -72,13 +72,14 @@ def test_after_each_instruction_values_have_the_bits_of_level_1(name, stream):
 
 
 @pytest.mark.parametrize("name", ["llama", pytest.param("qwen3", marks=pytest.mark.slow)])
-def test_a_token_from_its_embedding_to_its_logits_has_the_bits_of_level_1(name):
+def test_a_token_from_its_embedding_to_the_next_has_the_bits_of_level_1(name):
     number, moments = runs_of(name, "logits")
-    runs = list(range(number + 1))
-    last = next(n for n, moment in enumerate(moments) if isinstance(moment.instruction, isa.Select))
-    found, memory = lowered(name, runs, last)
-    assert same(found.frames[-1], ran(name, found.program, memory), moments[last - 1], "logits")
-    assert np.isfinite(moments[last - 1].arrays["logits"]).all()
+    found, memory = lowered(name, list(range(number + 1)))
+    left = ran(name, found.program, memory)
+    logits = next(moment for moment in moments if isinstance(moment.instruction, isa.Select))
+    assert np.isfinite(logits.arrays["logits"]).all()
+    for value in ("hidden", "token"):
+        assert same(found.frames[-1], left, moments[-1], value)
 
 
 @pytest.mark.parametrize(

@@ -86,14 +86,39 @@ def test_integer_weights_are_refused_by_name():
     assert "fp16" in refusal.value.remedy
 
 
-def test_the_choice_of_a_token_is_refused_by_name():
-    program = compile_mesh(tiny("llama")[0], 2, 2, context=8)
-    number = len(program.regions[0].runs) - 1
-    (frame,), (stream,) = frames(program, 0, [number], 0, 0, wse3())
-    choice = next(i for i in stream.instructions if isinstance(i, isa.Select))
-    with pytest.raises(UnsupportedError, match="Select of logits") as refusal:
-        lowered(choice, frame)
-    assert refusal.value.remedy
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "kinds"),
+    [
+        ("llama", 2, 7, {"largest.own"}),
+        ("mixtral", 3, 4, {"largest.own", "moe.best.own"}),
+        ("deepseek-v3", 3, 7, {"largest.own", "moe.best.own", "moe.pairs.own", "moe.groups"}),
+    ],
+)
+def test_the_largest_of_a_share_are_those_of_level_1(name, rows, columns, kinds):
+    """One or several, of one list or of each group's, with what they carry; on some cores of nothing."""
+    given = prompt(name, 3)
+    program, moments = recorded(name, rows, columns, LEAN, given)
+    found = set()
+    for earlier, moment in pairwise(moments):
+        i = moment.instruction
+        if isinstance(i, isa.Select) and i.result not in found:
+            found.add(i.result)
+            frame, outcome = alone(program, earlier, moment, given[-1], 2)
+            assert not differing(frame, outcome.memory, moment), i
+    assert found == kinds
+
+
+def test_a_token_is_drawn_from_lists_as_level_1_draws_it():
+    given = prompt("llama", 3)
+    program, moments = recorded("llama", 2, 3, replace(LEAN, candidates=4), given)
+    found = set()
+    for earlier, moment in pairwise(moments):
+        if isinstance(moment.instruction, isa.Select | isa.Draw):
+            frame, outcome = alone(program, earlier, moment, given[-1], 2)
+            assert not differing(frame, outcome.memory, moment)
+            found.add(type(moment.instruction))
+    assert found == {isa.Select, isa.Draw}
+    assert outcome.cycles == wse3().core.draw_cycles.value
 
 
 def _chosen(instruction):

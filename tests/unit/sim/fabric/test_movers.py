@@ -176,7 +176,9 @@ def test_roots_too_far_apart_are_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("operation", "shape"), [("two", (3, 2)), ("top", (2, 1)), ("top", (3, 5)), ("top", (3, 2, 4))])
+@pytest.mark.parametrize(
+    ("operation", "shape"), [("two", (3, 2)), ("top", (2, 1)), ("top", (3, 5)), ("top", (3, 2, 4))]
+)
 def test_pairs_and_lists_are_joined_as_level_1_joins_them(seed: int, operation: str, shape: tuple[int, ...]) -> None:
     """Of equal values the lower id goes first, and nothing comes behind everything."""
     r = Random(seed)
@@ -189,9 +191,11 @@ def test_pairs_and_lists_are_joined_as_level_1_joins_them(seed: int, operation: 
 
 def test_joining_a_list_takes_a_scalar_step_an_entry() -> None:
     def cycles(count: int) -> int:
-        return Movers(Tree(2, (Level(2),)), 2 * count, across=1, operation="top", shape=(2, count), whole=True).run(
-            simulate
-        )[1].cycles
+        return (
+            Movers(Tree(2, (Level(2),)), 2 * count, across=1, operation="top", shape=(2, count), whole=True)
+            .run(simulate)[1]
+            .cycles
+        )
 
     step = WAFERS["wse3"].core.scalar_step_cycles.value
     wavelets = 2 * 2 * 8  # of both movers

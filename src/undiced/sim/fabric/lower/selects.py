@@ -76,7 +76,9 @@ def select(i: isa.Select, frame: Frame) -> Blocks:
     held, done, core = Held.of(i, frame), work(i, frame.shares), frame.wafer.core
     blocks: list[tuple[Role, tuple[MicroOp, ...]]] = []
     for count, role in _roles(held, i, frame):
-        ops = [op for number in range(prod(_lists(i, frame))) for op in _Chooser.of(i, frame, number, held, count).ops()]
+        ops = [
+            op for number in range(prod(_lists(i, frame))) for op in _Chooser.of(i, frame, number, held, count).ops()
+        ]
         blocks.append((role, tuple(at_once(core, done, [ops]))))
     return tuple(blocks)
 

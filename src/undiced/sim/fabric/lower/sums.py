@@ -224,7 +224,10 @@ class _Slice:
         """Hear what one member sends, then join it to what it has."""
         sums, core, (held,) = self.sums, self.sums.frame.wafer.core, self.held
         come, wire = held.beside(sums.heard[self.which], sums.kept), DType(sums.i.wire)
-        heard, cycles = In(sums.thread(self.which), self._color(color), wire), per_wavelet(core, "move", wire, sums.kept)
+        heard, cycles = (
+            In(sums.thread(self.which), self._color(color), wire),
+            per_wavelet(core, "move", wire, sums.kept),
+        )
         self._do(Vector("move", come.memory, heard, extents=held.extents, per_wavelet=cycles))
         self.out += sums.joining.ops(core, held.memory.address, come.memory.address)
 
