@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from chromium import Chromium
-from support.atlases import mapped
+from support.atlases import linked, mapped
 
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.journey import Turn
 from undiced.sim.views.page import page
-from undiced.sim.views.picture import VIEWS
+from undiced.sim.views.picture import VIEWS, shown
 
 pytestmark = [pytest.mark.browser]
 SEEN = "[...document.querySelectorAll('[role=tabpanel]')].filter((e) => !e.hidden).map((e) => e.id)"
@@ -32,7 +32,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tabs_show_one_view_each_by_mouse_keys_and_address(browser: Chromium, file: Path) -> None:
     browser.open(file.as_uri())
     assert browser.run(SEEN) == ["view-layers"]
-    for show in VIEWS:
+    for show in shown(mapped("one wafer")):
         browser.run(f"document.querySelector('#tab-{show}').click()")
         assert browser.run(SEEN) == [f"view-{show}"]
         assert browser.run("location.hash") == f"#{show}"
@@ -83,7 +83,7 @@ def test_the_page_is_no_wider_than_the_window_and_can_be_read(
     browser: Chromium, file: Path, width: int, dark: bool
 ) -> None:
     browser.size(width, 800, dark=dark)
-    for show in VIEWS:
+    for show in shown(mapped("one wafer")):
         browser.open("about:blank")
         browser.open(f"{file.as_uri()}#{show}")
         assert browser.run("document.documentElement.scrollWidth <= innerWidth"), show
@@ -107,7 +107,7 @@ def test_letters_stay_within_their_regions_as_the_browser_measures_them(browser:
         assert outside == [], show
 
 
-REGIONAL = [show for show, view in VIEWS.items() if view.regional]
+REGIONAL = [show for show, view in VIEWS.items() if view.regional and show != "links"]
 FRAME = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
@@ -279,3 +279,91 @@ def test_what_does_not_fit_is_stamped_above_everything(browser: Chromium, tmp_pa
     assert browser.run(f"0 < {stamp}.bottom && {stamp}.bottom < {drawing}.top")
     assert "Does not fit" in browser.run("document.querySelector('[role=alert]').innerText")
     assert browser.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a model of which a layer was simulated, opened at its link loads."""
+    path = tmp_path_factory.mktemp("map") / "loads.html"
+    path.write_text(page(linked("several wafers"), "links"))
+    return path
+
+
+SHOWN = "[...document.querySelectorAll('#view-links tr.shown')].map((row) => row.sectionRowIndex)"
+
+
+def choose(browser: Chromium, number: int, value: int) -> None:
+    """Take one of the choices above link loads."""
+    select = f"document.querySelectorAll('#view-links select')[{number}]"
+    browser.run(f"(s => {{ s.value = {value}; s.dispatchEvent(new Event('change')) }})({select})")
+    browser.run(FRAME)
+
+
+def colored(browser: Chromium, place: int) -> set[tuple[int, ...]]:
+    """Colors of the middle of a region, without what lies around it."""
+    found = browser.run(f"""(() => {{
+      const [canvas, film] = [document.querySelector('.overlay'), JSON.parse(document.querySelector('#film').text)];
+      const matrix = canvas.parentNode.querySelector('svg').getScreenCTM(), around = canvas.getBoundingClientRect();
+      const ratio = canvas.width / around.width, [x, y, width, height] = film.places[{place}].box;
+      const [left, top] = [matrix.e - around.left, matrix.f - around.top];
+      const at = [matrix.a * (x + width / 8) + left, matrix.d * (y + height / 8) + top];
+      const size = [matrix.a * width * 0.75, matrix.d * height * 0.75].map((side) => Math.round(side * ratio));
+      const {{ data }} = canvas.getContext('2d').getImageData(at[0] * ratio, at[1] * ratio, ...size);
+      return [...new Set(Array.from({{ length: data.length / 4 }}, (_, n) => data.slice(4 * n, 4 * n + 4).join()))];
+    }})()""")
+    return {tuple(map(int, color.split(","))) for color in found}
+
+
+def test_link_loads_are_shown_by_collective_way_and_moment(browser: Chromium, loads: Path) -> None:
+    found = linked("several wafers")
+    assert found.links is not None
+    at(browser, loads, "links", 0)
+    count = len(found.links.links.carried)
+    assert browser.run("document.querySelectorAll('#view-links tbody tr').length") == count + 1
+    assert browser.run(SHOWN) == [0]
+    together = colored(browser, 2)
+    cast = next(n for n, each in enumerate(found.links.links.carried) if each.value == "range")
+    choose(browser, 0, cast + 1)
+    assert browser.run(SHOWN) == [cast + 1]
+    assert browser.run("document.querySelector('#view-links [data-scale]').textContent").endswith("1 wavelet\n")
+    assert (253, 231, 37, 255) in colored(browser, 2) != together, "one wavelet on every link that it passes"
+    choose(browser, 1, 0)
+    north = found.links.links.carried[cast].loads[:, :, 1]
+    assert (len(colored(browser, 2)) > 1) == bool(north[3:-3, 3:-3].any())
+    choose(browser, 1, 4)
+    browser.run("document.querySelectorAll('#view-links tbody tr')[1].click()")
+    assert browser.run(SHOWN) == [1]
+    assert [said for said in browser.complaints() if "getImageData" not in said] == []
+
+
+def test_what_is_at_work_is_the_heat_of_the_tokens_region_alone(browser: Chromium, loads: Path) -> None:
+    found = linked("several wafers")
+    assert found.links is not None
+    streams = found.links.links.streams
+    turn = next(turn for turn in found.turns if turn.place == 1 and turn.stream == streams[0])
+    one = next(each for each in found.links.links.carried if each.run == 0)
+    deed = next(deed for deed in found.deeds[turn.stream] if deed.made == one.value)
+    at(browser, loads, "links", turn.start + (deed.start + deed.end) / 2)
+    choose(browser, 0, -1)
+    assert browser.run(SHOWN) == [1 + found.links.links.carried.index(one)]
+    assert len(colored(browser, 1)) > 1 and len(colored(browser, 2)) == 1
+    assert [said for said in browser.complaints() if "getImageData" not in said] == []
+
+
+def test_the_simulated_region_is_shown_alone_and_read_by_pointing(browser: Chromium, loads: Path) -> None:
+    found = linked("several wafers")
+    assert found.links is not None
+    browser.size(1280, 800)
+    at(browser, loads, "links", 0)
+    browser.run("[...document.querySelectorAll('#view-links button')].find((b) => /alone/.test(b.textContent)).click()")
+    browser.run(FRAME)
+    x, y, width, height = browser.run("JSON.parse(film.text).places[0].box")
+    view = browser.run("document.querySelector('#view-links svg').getAttribute('viewBox').split(' ').map(Number)")
+    assert view == pytest.approx([x, y, width, height])
+    spot = browser.run(f"""(() => {{
+      const matrix = document.querySelector('#view-links svg').getScreenCTM();
+      return [{x + width * 5.5 / 24} * matrix.a + matrix.e, {y + height * 7.5 / 24} * matrix.d + matrix.f];
+    }})()""")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=spot[0], y=spot[1])
+    told = browser.run("document.querySelector('.reading').textContent")
+    assert told == f"core 5, 7: {found.links.links.loads[7, 5, 1:].max():,} wavelets"

@@ -16,6 +16,7 @@ from undiced.machine import find_machine
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.sim.atlas.atlas import Atlas, atlas
+from undiced.sim.atlas.links import measure
 
 
 def ours(config, machine, context=256, **options):
@@ -50,3 +51,10 @@ def made(name):
 def mapped(name) -> Atlas:
     """Its atlas."""
     return atlas(*made(name))
+
+
+@cache
+def linked(name) -> Atlas:
+    """Its atlas with what links carry for a layer."""
+    program, wafer = made(name)
+    return atlas(program, wafer, links=measure(program, wafer, program.bounds.context))

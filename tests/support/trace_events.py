@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-PHASES = {"X", "M", "s", "f"}
+PHASES = {"X", "M", "C", "s", "f"}
 METADATA = {
     "process_name": ("name", str),
     "process_labels": ("labels", str),
@@ -16,13 +16,15 @@ METADATA = {
 
 @dataclass
 class Read:
-    """What a file holds: names of processes and threads, slices of each thread, flows by number."""
+    """What a file holds: names of processes and threads, slices of each thread, flows by number, and amounts from
+    times on by process and name."""
 
     about: dict
     processes: dict = field(default_factory=dict)
     threads: dict = field(default_factory=dict)
     slices: dict = field(default_factory=lambda: defaultdict(list))
     flows: dict = field(default_factory=dict)
+    counters: dict = field(default_factory=lambda: defaultdict(list))
 
     def named(self, process: str, thread: str) -> list:
         """Slices of a thread by names."""
@@ -53,6 +55,12 @@ def read(text: str) -> Read:
         if event["ph"] == "X":
             assert event["dur"] >= 0, event
             found.slices[where].append(event)
+        elif event["ph"] == "C":
+            ((unit, amount),) = event["args"].items()
+            assert unit and amount >= 0 and event["pid"] in found.processes, event
+            points = found.counters[event["pid"], event["name"]]
+            assert not points or points[-1][0] <= event["ts"], f"{event} comes late"
+            points.append((event["ts"], amount))
         else:
             flows[event["id"]].append(event)
     _nested(found)

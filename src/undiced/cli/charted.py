@@ -5,7 +5,7 @@ Knows what is refused before anything long begins; neither how an atlas is drawn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,16 +25,29 @@ from undiced.study.question import OURS, Question, place
 if TYPE_CHECKING:
     from undiced.machine.wafer import Wafer
     from undiced.program.wafer.program import WaferProgram
+    from undiced.sim.atlas.links import Links
     from undiced.study.program_file import ProgramFile
 
 _PLACED = 0.95  # of the work, when what it is for begins
+_PLACED_FIRST = 0.15  # where links are measured between
+Measure = Callable[["WaferProgram", "Wafer", int, Callable[[float, str], None]], "Links"]
 
 
 @contextmanager
 def charted(
-    given: typer.Context, model: str, asked: Question, machine: str | None, then: str, *, quiet: bool
+    given: typer.Context,
+    model: str,
+    asked: Question,
+    machine: str | None,
+    then: str,
+    *,
+    quiet: bool,
+    measure: Measure | None = None,
 ) -> Iterator[Atlas]:
     """The atlas that answers a question; the bar stands until the caller has made of it what is called `then`.
+
+    Args:
+        measure: finds what links carried, for an atlas that tells it.
 
     Raises:
         UndicedError: what is asked does not fit, or can't be asked of a program.
@@ -44,7 +57,7 @@ def charted(
         refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
     with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
-        found = _of_program(opened, asked) if opened else _of_model(asked, bar)
+        found = _of_program(opened, asked, bar, measure) if opened else _of_model(asked, bar, measure)
         bar.share(_PLACED, then)
         yield found
 
@@ -70,14 +83,15 @@ def compiled(
         yield program, wafer, bar
 
 
-def _of_program(opened: ProgramFile, asked: Question) -> Atlas:
+def _of_program(opened: ProgramFile, asked: Question, bar: Bar, measure: Measure | None) -> Atlas:
     """Of a compiled program, which holds so many positions and no more."""
-    context = asked.context or opened.program.bounds.context
-    check_phase(opened.program, Step(context=context), "prefill" if is_prompt(opened.program) else "decode")
-    return atlas(opened.program, opened.wafer, context, asked.clock_hz)
+    program, wafer, context = opened.program, opened.wafer, asked.context or opened.program.bounds.context
+    check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
+    links = measure(program, wafer, context, bar.share) if measure else None
+    return atlas(program, wafer, context, asked.clock_hz, links=links)
 
 
-def _of_model(asked: Question, bar: Bar) -> Atlas:
+def _of_model(asked: Question, bar: Bar, measure: Measure | None) -> Atlas:
     """Of a model, placed for this."""
     asked.check()
     if asked.mapping == OURS and asked.way == "prefill":
@@ -85,5 +99,13 @@ def _of_model(asked: Question, bar: Bar) -> Atlas:
             "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
             remedy="Leave --phase out.",
         )
-    placed = place(asked, lambda share, what: bar.share(share * _PLACED, what))
-    return atlas(placed.program, placed.wafer, asked.positions, asked.clock_hz, placed.wafers_given)
+    most = _PLACED_FIRST if measure else _PLACED
+    placed = place(asked, lambda share, what: bar.share(share * most, what))
+    program, wafer = placed.program, placed.wafer
+    links = None
+    if measure:
+        rest = _PLACED - _PLACED_FIRST
+        links = measure(
+            program, wafer, asked.positions, lambda share, what: bar.share(_PLACED_FIRST + share * rest, what)
+        )
+    return atlas(program, wafer, asked.positions, asked.clock_hz, placed.wafers_given, links)

@@ -5,6 +5,7 @@ What is printed as cycles is simulated; the speed beside it is this machine's.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,6 @@ from undiced.cli.asking import (
 from undiced.cli.moved import (
     Jitter,
     LinkRate,
-    LoadsOut,
     Seed,
     Skew,
     Threads,
@@ -42,11 +42,16 @@ from undiced.cli.moved import (
     trace,
 )
 from undiced.cli.options import Json
+from undiced.cli.report import writing
 from undiced.core.errors import KernelError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from undiced.cli.terminal import Bar
     from undiced.machine.wafer import Wafer
+    from undiced.program.wafer.program import WaferProgram
     from undiced.sim.fabric.layer import Layer
 
 _MOVES = ("reduce", "multicast", "transfer", "return")
@@ -80,7 +85,15 @@ def layer(
     jitter: Jitter = 0,
     seed: Seed = 0,
     threads: Threads = None,
-    load_out: LoadsOut = None,
+    load_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--loads",
+            help="Draw what each link carried, to this .svg or .png; or write it by collective to this .npz, which "
+            "`undiced map --loads` shows.",
+            metavar="FILE",
+        ),
+    ] = None,
     trace_out: TraceOut = None,
     as_json: Json = False,
 ) -> None:
@@ -90,26 +103,30 @@ def layer(
     """
     from undiced.cli.charted import compiled
     from undiced.cli.terminal import emit
+    from undiced.sim.atlas.links_file import SUFFIX
     from undiced.sim.fabric.layer import pick, simulate_layer
     from undiced.sim.trace.fabric import watched
     from undiced.study.question import Question
 
-    expect(load_out, trace_out)
+    expect(load_out, trace_out, SUFFIX)
     asked = Question(
         model, machine or "wse3", wafers, context, batch, "fp16", sum_bits, mapping, objective, "decode", region,
         groups, stages, layers, None, clock,
     )  # fmt: skip
     with compiled(given, model, asked, machine, "Simulating", quiet=as_json) as (program, wafer, bar):
-        at, _, runs = pick(program, part, number)
+        at, which, runs = pick(program, part, number)
+        positions = context or program.bounds.context
         found = simulate_layer(
-            program, wafer, at, runs, position=(context or program.bounds.context) - 1, link_rate=link_rate, skew=skew,
-            jitter=jitter, seed=seed, threads=threads or 0, watch=watched if trace_out is not None else None,
+            program, wafer, at, runs, position=positions - 1, link_rate=link_rate, skew=skew, jitter=jitter, seed=seed,
+            threads=threads or 0, watch=watched if trace_out is not None else None,
             progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
         )  # fmt: skip
+        if load_out is not None and load_out.suffix.lower() == SUFFIX and found.outcome.status == "finished":
+            _write(program, wafer, found, (at, which, runs), positions, threads or 0, bar, load_out)
     if found.outcome.status != "finished":
         raise KernelError(_stuck(found), remedy="This is a fault of ours: routes of a compiled program must not wait.")
     clock_hz = asked.clock_hz or wafer.system.clock_hz.value
-    if load_out is not None:
+    if load_out is not None and load_out.suffix.lower() != SUFFIX:
         draw(found.outcome, f"layer {found.number} on {wafer.name}: links", f"region {found.region}", load_out)
     if trace_out is not None:
         steps = [section.name for section in found.run.program.sections]
@@ -118,6 +135,29 @@ def layer(
         emit(_found(found, wafer, clock_hz))
         return
     _show(found, wafer, clock_hz)
+
+
+def _write(
+    program: WaferProgram,
+    wafer: Wafer,
+    found: Layer,
+    where: tuple[int, int, Sequence[int]],
+    context: int,
+    threads: int,
+    bar: Bar,
+    out: Path,
+) -> None:
+    """Loads by collective, which must be those of the whole layer."""
+    from undiced.sim.atlas.links import links_of
+    from undiced.sim.atlas.links_file import encoded
+
+    links = links_of(program, wafer, found.run, where, context, threads=threads, progress=bar.share)
+    if (links.loads != found.outcome.loads).any():
+        raise KernelError(
+            "Collectives by themselves do not add up to the layer.", remedy="This is a fault of ours: tell us of it."
+        )
+    with writing(out):
+        out.write_bytes(encoded(links, program))
 
 
 def _stuck(found: Layer) -> str:

@@ -35,9 +35,10 @@ from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
+    from undiced.cli.charted import Measure
     from undiced.sim.atlas.atlas import Atlas
 
-_Show = Literal["layers", "time", "sram", "traffic", "trees", "timeline"]
+_Show = Literal["layers", "time", "sram", "traffic", "links", "trees", "timeline"]
 _Theme = Literal["auto", "light", "dark"]
 _PAGE = ".html"
 _FORMS = (_PAGE, ".svg", ".png")
@@ -50,6 +51,18 @@ def map_wafer(
         Path, typer.Option("--output", "-o", help="FILE.html has all views and tables, FILE.svg and FILE.png one view.")
     ] = Path("wafer.html"),
     show: Annotated[_Show, typer.Option(help="The view of an .svg or .png, and the first one of an .html.")] = "layers",
+    links: Annotated[
+        bool,
+        typer.Option(
+            "--links", help="Simulate a layer wavelet by wavelet before: a view of what links carry. Minutes."
+        ),
+    ] = False,
+    loads: Annotated[
+        Path | None,
+        typer.Option(
+            "--loads", help="The same from an .npz of `undiced fabric layer --loads`, at once.", metavar="FILE"
+        ),
+    ] = None,
     theme: Annotated[_Theme, typer.Option(help="Colors; auto follows the reader's (a .png is light).")] = "auto",
     machine: TimedMachine = None,
     wafers: Wafers = None,
@@ -83,7 +96,8 @@ def map_wafer(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock,
     )  # fmt: skip
-    with charted(given, model, asked, machine, "Drawing", quiet=as_json) as atlas:
+    measure = _measuring(loads, links or show == "links")
+    with charted(given, model, asked, machine, "Drawing", quiet=as_json, measure=measure) as atlas:
         drawn = _drawn(atlas, out, show, theme)
     with writing(out):
         out.write_bytes(drawn)
@@ -93,6 +107,20 @@ def map_wafer(
     typer.echo(printable(str(out)))
     if atlas.unfit is not None:
         typer.echo(folded(printable(stamp(atlas)), sys.stderr), err=True)
+
+
+def _measuring(loads: Path | None, simulated: bool) -> Measure | None:
+    """How link loads are found: in a file, by simulating, or not at all."""
+    if loads is not None:
+        from undiced.sim.atlas.links_file import read
+
+        held = read(loads)
+        return lambda *_: held
+    if simulated:
+        from undiced.sim.atlas.links import measure
+
+        return measure
+    return None
 
 
 def _drawn(atlas: Atlas, out: Path, show: _Show, theme: _Theme) -> bytes:

@@ -40,12 +40,15 @@ TraceOut = Annotated[
 ]
 
 
-def expect(load_out: Path | None, trace_out: Path | None) -> None:
-    """What is asked for can be written."""
+def expect(load_out: Path | None, trace_out: Path | None, *others: str) -> None:
+    """What is asked for can be written; `others`: forms of loads that are no pictures."""
     from undiced.cli.pictures import expect
 
-    if load_out is not None and load_out.suffix.lower() not in (".svg", ".png"):
-        raise InvalidRequestError(f"{load_out} is neither .svg nor .png.", remedy="Name the file loads.svg.")
+    forms = (".svg", ".png", *others)
+    if load_out is not None and load_out.suffix.lower() not in forms:
+        raise InvalidRequestError(
+            f"{load_out} is neither {', '.join(forms[:-1])} nor {forms[-1]}.", remedy="Name the file loads.svg."
+        )
     for path in filter(None, (load_out, trace_out)):
         expect(path)
 

@@ -18,6 +18,7 @@ from undiced.sim.atlas.contents import Contents, contents
 from undiced.sim.atlas.deeds import Deed, Who, covered, deeds
 from undiced.sim.atlas.fill import Fill, fills
 from undiced.sim.atlas.journey import HandOver, Span, Turn, hand_overs, journey, turns
+from undiced.sim.atlas.links import Links, Measured, measured
 from undiced.sim.clock import RegionTime, Timing, stream_paths, time_step
 from undiced.sim.outlook import is_prompt, mapping_of
 
@@ -68,6 +69,7 @@ class Atlas:
         turns: the token's runs in order; deeds: what a run of each stream does. spans: turns of one layer as one.
         trees: of the program, by the numbers that deeds name.
         bottlenecks: the places that set the initiation interval; several if they take equally long.
+        links: what links of one place carried for one layer, if that was simulated.
     """
 
     model: str
@@ -90,6 +92,7 @@ class Atlas:
     hand_overs: tuple[HandOver, ...]
     bottlenecks: tuple[int, ...]
     unfit: Unfit | None
+    links: Measured | None = None
 
     @property
     def context(self) -> int:
@@ -154,11 +157,13 @@ def atlas(
     context: int | None = None,
     clock_hz: float | None = None,
     wafers_given: int | None = None,
+    links: Links | None = None,
 ) -> Atlas:
     """The atlas of a program, for one token of one sequence at a context; by default the longest that it holds.
 
     Raises:
         CompileError: a program that was compiled for another machine, or that breaks a rule of it.
+        InvalidRequestError: links of another program or context.
     """
     step = Step(context=context or program.bounds.context)
     timing = time_step(program, wafer, step, clock_hz)
@@ -191,6 +196,7 @@ def atlas(
         hand_overs=passed,
         bottlenecks=tuple(n for n, p in enumerate(places) if p.timed.cycles == timing.initiation_interval_cycles),
         unfit=_unfit(program, places),
+        links=measured(program, links, step.context) if links is not None else None,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.tree import roots
 from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.sim.atlas.deeds import WIRES, Who
 from undiced.sim.atlas.fill import Fill
+from undiced.sim.atlas.links import Measured
 
 _FILL = ("weights", "cache", "tables", "code", "scratch", "replayed", "needed", "free", "sram")
 
@@ -44,6 +46,7 @@ def record(atlas: Atlas) -> dict[str, object]:
             }
             for tree in atlas.trees
         ],
+        **({} if atlas.links is None else {"link_loads": _links(atlas.links)}),
         "places": [_place(atlas, number, place) for number, place in enumerate(atlas.places)],
         "hand_overs": [
             {
@@ -67,6 +70,28 @@ def record(atlas: Atlas) -> dict[str, object]:
                 "cycles": span.cycles,
             }
             for span in atlas.spans
+        ],
+    }
+
+
+def _links(found: Measured) -> dict[str, object]:
+    """What was simulated, without the loads of each link, which a file has."""
+    return {
+        "place": found.place,
+        "layer": found.links.layer,
+        "alike": found.alike,
+        "collectives": [
+            {
+                "for": each.node,
+                "makes": each.value,
+                "kind": "sums" if each.sums else "multicasts",
+                "over": "rows" if each.axis is Axis.ROWS else "columns",
+                "line_cores": each.span,
+                "cycles_by_itself": each.cycles,
+                "wavelet_hops": int(each.loads[:, :, 1:].sum()),
+                "busiest_link_wavelets": int(each.loads[:, :, 1:].max()),
+            }
+            for each in found.links.carried
         ],
     }
 

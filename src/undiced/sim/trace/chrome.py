@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from undiced.sim.trace.track import Arrow, Detail, End, Group, Slice
+from undiced.sim.trace.track import Arrow, Counter, Detail, End, Group, Slice
 
 Event = dict[str, object]
 _APART = 1000  # from one process's number to the next: more threads than one has
@@ -58,6 +58,8 @@ def _events(groups: Sequence[Group], arrows: Sequence[Arrow], clock: _Clock) -> 
                 yield _named(process, thread, "thread_name", "name", name)
                 yield _named(process, thread, "thread_sort_index", "sort_index", thread - process)
                 yield from (_slice(one, process, thread, clock) for one in slices)
+        for counter in group.counters:
+            yield from _counted(counter, process, clock)
     for number, arrow in enumerate(arrows):
         for phase, end in (("s", arrow.source), ("f", arrow.target)):
             yield _end(arrow, number, phase, end, where[end.group, end.track], clock)
@@ -80,6 +82,12 @@ def _slice(one: Slice, process: int, thread: int, clock: _Clock) -> Event:
         **({"cat": one.category} if one.category else {}),
         "args": {**exact, **one.details},
     }
+
+
+def _counted(counter: Counter, process: int, clock: _Clock) -> Iterator[Event]:
+    for cycle, amount in counter.points:
+        at, told = clock.microseconds(cycle), {counter.unit: round(amount, 4)}
+        yield {"ph": "C", "pid": process, "tid": process, "ts": at, "name": counter.name, "args": told}
 
 
 def _end(arrow: Arrow, number: int, phase: str, end: End, where: tuple[int, int], clock: _Clock) -> Event:

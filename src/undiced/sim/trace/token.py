@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from undiced.program.wafer.instruction import Return
 from undiced.program.wafer.layout import Axis
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.deeds import Deed, Who
 from undiced.sim.atlas.journey import Turn
-from undiced.sim.trace.track import Arrow, Detail, End, Group, Slice, Track
+from undiced.sim.trace.track import Arrow, Counter, Detail, End, Group, Slice, Track
 
 _TOKEN, _RUNS, _WAFERS = "token", "runs", "between wafers"
 _AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
@@ -39,6 +39,7 @@ def groups(atlas: Atlas) -> tuple[Group, ...]:
     whole = Group(f"{atlas.model} on {atlas.wafers} x {atlas.machine}", (Track(_TOKEN, tuple(_token(atlas))),), clock)
     found: dict[int, dict[str, list[Slice]]] = {n: {_RUNS: []} for n in range(len(atlas.places))}
     crossing: dict[str, list[Slice]] = defaultdict(list)
+    carried: dict[int, dict[Axis, dict[float, float]]] = defaultdict(_per_axis)
     came = here = atlas.turns[0].place if atlas.turns else 0
     for turn in atlas.turns:
         came, here = (came, here) if turn.place == here else (here, turn.place)
@@ -46,14 +47,36 @@ def groups(atlas: Atlas) -> tuple[Group, ...]:
         tracks[_RUNS].append(_run(turn))
         for deed in atlas.deeds[turn.stream]:
             tracks.setdefault(_lane(deed), []).append(_slice(deed, turn))
+            if deed.axis is not None:
+                rate = deed.size_bytes / deed.cycles
+                carried[here][deed.axis][turn.start + deed.start] += rate
+                carried[here][deed.axis][turn.start + deed.end] -= rate
             if deed.off_wafer:
                 crossing[_crossed(atlas, came, here, deed)].append(_slice(deed, turn))
     regions = (
-        Group(_name(atlas, number), tuple(_ordered(tracks)), "; ".join(atlas.places[number].contents.lines))
+        Group(
+            _name(atlas, number),
+            tuple(_ordered(tracks)),
+            "; ".join(atlas.places[number].contents.lines),
+            tuple(_counters(carried[number])),
+        )
         for number, tracks in found.items()
     )
     ways = tuple(Track(way, tuple(slices)) for way, slices in crossing.items())
     return whole, *regions, *((Group(_WAFERS, ways),) if ways else ())
+
+
+def _per_axis() -> dict[Axis, dict[float, float]]:
+    return {axis: defaultdict(float) for axis in Axis}
+
+
+def _counters(carried: dict[Axis, dict[float, float]]) -> Iterator[Counter]:
+    """What links of a line carry, evenly over each sum and multicast; the changes at every cycle are added up."""
+    for axis, changes in carried.items():
+        times = sorted(changes)
+        amounts = accumulate(changes[cycle] for cycle in times)
+        points = tuple((cycle, max(amount, 0.0)) for cycle, amount in zip(times, amounts, strict=True))
+        yield Counter(f"links over {_AXES[axis]}", "bytes per cycle", points)
 
 
 def _name(atlas: Atlas, number: int) -> str:

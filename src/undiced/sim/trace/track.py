@@ -51,6 +51,15 @@ def _takes(ends: list[float], one: Slice) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Counter:
+    """An amount that changes at some cycles: what it is from each of them on, in order."""
+
+    name: str
+    unit: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Tracks of one place: a region, a core, what lies between wafers.
 
@@ -61,6 +70,7 @@ class Group:
     name: str
     tracks: tuple[Track, ...]
     note: str = ""
+    counters: tuple[Counter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

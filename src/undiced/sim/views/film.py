@@ -11,6 +11,7 @@ from undiced.program.wafer.tree import roots
 from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.sim.atlas.contents import Role
 from undiced.sim.atlas.deeds import WIRES, Deed, Who
+from undiced.sim.views.heat_film import heat_film
 from undiced.sim.views.roles import PAINT
 from undiced.sim.views.sheet import Room, Sheet
 from undiced.sim.views.sram import PART_PAINT, PART_WORDS, PARTS
@@ -41,6 +42,7 @@ def film(atlas: Atlas, room: Room, top: float) -> dict[str, object]:
             for turn in atlas.turns
             if turn.cycles
         ],
+        "heat": heat_film(atlas),
     }
 
 

@@ -21,7 +21,7 @@ from undiced.sim.views.sheet import MARGIN, WIDTH
 
 Loads = NDArray[np.integer]
 _MOST, _MOST_SMALL = 200, 80  # cells along a side of the large map and of the others
-_LINKS = (Port.NORTH, Port.SOUTH, Port.EAST, Port.WEST)
+LINKS = (Port.NORTH, Port.SOUTH, Port.EAST, Port.WEST)
 _LARGE, _SMALL = (600.0, 620.0), (160.0, 250.0)  # the most pixels across and down
 _GAP, _CAPTION, _LINE = 20.0, 16.0, 18.0
 _RING = 8.0
@@ -41,9 +41,9 @@ class Busiest:
     @classmethod
     def of(cls, loads: Loads) -> Busiest:
         """Of all links between routers, the first one if several carried as much."""
-        links = loads[:, :, list(_LINKS)]
+        links = loads[:, :, list(LINKS)]
         y, x, port = (int(n) for n in np.unravel_index(int(np.argmax(links)), links.shape))
-        return cls(x, y, _LINKS[port], int(links[y, x, port]))
+        return cls(x, y, LINKS[port], int(links[y, x, port]))
 
 
 def load(loads: Loads, cycles: int, heading: str, notes: tuple[str, ...] = ()) -> Canvas:
@@ -52,11 +52,11 @@ def load(loads: Loads, cycles: int, heading: str, notes: tuple[str, ...] = ()) -
     y = _head(canvas, heading, (*notes, *_told(loads, cycles, found)))
     most = max(found.wavelets, int(loads[:, :, Port.CORE].max()), 1)
     large = _box(loads, Box(MARGIN, y + _CAPTION, *_LARGE))
-    links = loads[:, :, list(_LINKS)].max(axis=2)
+    links = loads[:, :, list(LINKS)].max(axis=2)
     _Heat(most, _MOST).draw(canvas, large, links, "busiest link of each router", found)
     left = x = large.x + large.width + 2 * _GAP
     top = small = y + _CAPTION
-    for port in (*_LINKS, Port.CORE):
+    for port in (*LINKS, Port.CORE):
         box = _box(loads, Box(x, top, *_SMALL))
         if x > left and x + box.width > WIDTH - MARGIN:
             x, top = left, top + box.height + _CAPTION + _GAP
@@ -81,7 +81,7 @@ def _head(canvas: Canvas, heading: str, notes: tuple[str, ...]) -> float:
 
 def _told(loads: Loads, cycles: int, found: Busiest) -> list[str]:
     height, width, _ = loads.shape
-    moved = int(loads[:, :, list(_LINKS)].sum(dtype=np.int64))
+    moved = int(loads[:, :, list(LINKS)].sum(dtype=np.int64))
     share = f", {found.wavelets / cycles:.1%} of {cycles:,} cycles" if cycles else ""
     block = _block(loads, _MOST)
     told = [
@@ -97,7 +97,6 @@ def _told(loads: Loads, cycles: int, found: Busiest) -> list[str]:
 
 def _block(loads: Loads, most: int) -> int:
     """Routers along a side of a cell, for at most so many cells."""
-    height, width = loads.shape[:2]
     height, width, *_ = loads.shape
     return max(ceil(int(max(height, width)) / most), 1)
 
@@ -120,17 +119,28 @@ class _Heat:
         """A map with its name above, and a ring around one router."""
         canvas.text((box.x, box.y - 5), name, 11, "faint")
         canvas.rect(box, "face")
-        block = _block(amounts, self.finest)
-        rows, columns = (np.arange(0, side, block) for side in amounts.shape)
-        hottest = np.maximum.reduceat(np.maximum.reduceat(amounts, rows, axis=0), columns, axis=1)
+        heat(canvas, box, amounts, self.most, self.finest)
         unit = box.width / amounts.shape[1]
-        ends = Box(box.x, box.y, unit * block * len(columns), unit * block * len(rows))
-        cells(canvas, ends, [[level(value / self.most) for value in row] for row in hottest.tolist()], within=box)
         if marked is not None and marked.wavelets:
             at = box.x + (marked.x + 0.5) * unit, box.y + (marked.y + 0.5) * unit
             canvas.ring(at, _RING, "paper", 6.0)
             canvas.ring(at, _RING, "alarm", 3.0)
         canvas.frame(Box(box.x - 1, box.y - 1, box.width + 2, box.height + 2), "edge")
+
+
+def pooled(amounts: Loads, finest: int) -> tuple[int, Loads]:
+    """Routers along a side of a cell, and the most of each cell, for at most so many cells along a side."""
+    block = _block(amounts, finest)
+    rows, columns = (np.arange(0, side, block) for side in amounts.shape)
+    return block, np.maximum.reduceat(np.maximum.reduceat(amounts, rows, axis=0), columns, axis=1)
+
+
+def heat(canvas: Canvas, box: Box, amounts: Loads, most: int, finest: int) -> None:
+    """Amounts of routers in a box that has their sides' proportions; `most` is the hottest."""
+    block, hottest = pooled(amounts, finest)
+    unit = box.width / amounts.shape[1], box.height / amounts.shape[0]
+    ends = Box(box.x, box.y, unit[0] * block * hottest.shape[1], unit[1] * block * hottest.shape[0])
+    cells(canvas, ends, [[level(value / most) for value in row] for row in hottest.tolist()], within=box)
 
 
 def _scale(canvas: Canvas, most: int, top: float) -> None:
@@ -146,7 +156,7 @@ def _scale(canvas: Canvas, most: int, top: float) -> None:
 def _table(canvas: Canvas, loads: Loads, left: float, top: float) -> float:
     """Figures of each way; returns where they end."""
     lines = [_HEADS]
-    for port in _LINKS:
+    for port in LINKS:
         amounts = loads[:, :, port].astype(np.int64)
         used = amounts[amounts > 0]
         mean = f"{used.mean():,.1f}" if used.size else "-"

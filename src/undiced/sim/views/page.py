@@ -16,14 +16,14 @@ from undiced.core.printable import printable
 from undiced.draw.theme import Theme, style
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.views.film import film
-from undiced.sim.views.picture import PANEL_TOP, VIEWS, Show, panel
+from undiced.sim.views.picture import PANEL_TOP, VIEWS, Show, panel, shown
 from undiced.sim.views.sheet import PAGE
 from undiced.sim.views.table import Cell, Column, Table
 from undiced.sim.views.trees import lens
 from undiced.sim.views.words import assumptions, figures, heading, notes, source, stamp
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("film", "player", "brush", "overlay", "strip", "cards", "zoom", "tabs")
+_SCRIPTS = ("film", "player", "brush", "overlay", "strip", "cards", "links", "zoom", "tabs")
 _FEW = 2  # wafers that leave room for more beside them
 _LENS_FEW, _LENS = 380.0, 180.0  # pixels that a region's trees are high, beside few wafers or many
 _OPTION = re.compile(r"--[\w-]+ \w+")
@@ -33,7 +33,7 @@ _ROOT = (
 )
 _KEYS = (
     "Space plays and pauses. Arrows go from event to event, with Shift by a fiftieth of the token; N and P to the next "
-    "region and back, S to the slowest stage, Home and End to the ends. + and - change the speed, 1 to 6 choose a "
+    "region and back, S to the slowest stage, Home and End to the ends. + and - change the speed, 1 to 7 choose a "
     "view, Z follows the token's wafer, Escape unmarks."
 )
 _DOCK = """<div class="dock">
@@ -60,8 +60,8 @@ def page(atlas: Atlas, first: Show, theme: Theme = "auto") -> str:
             f"<title>{_words(heading(atlas))}</title>\n<style>{css}</style>\n</head>\n<body>",
             _header(atlas),
             "<noscript><p>The views follow each other below; the time line needs its script.</p></noscript>",
-            f'<div class="stage{" few" * _few(atlas)}">\n<main>{_tabs(first)}',
-            *(_panel(atlas, show) for show in VIEWS),
+            f'<div class="stage{" few" * _few(atlas)}">\n<main>{_tabs(atlas, first)}',
+            *(_panel(atlas, show) for show in shown(atlas)),
             f"</main>\n{_aside(atlas)}</div>\n{_DOCK}",
             f"<footer><p>{_words(_KEYS)}</p><p>{_words(assumptions(atlas))}</p></footer>",
             f'<script type="application/json" id="film">{_data(atlas)}</script>',
@@ -82,8 +82,8 @@ def _header(atlas: Atlas) -> str:
     return f"<header><div>{title}</div><dl>{told}</dl></header>{warning}{more}"
 
 
-def _tabs(first: Show) -> str:
-    tabs = "".join(_tab(show, show == first) for show in VIEWS)
+def _tabs(atlas: Atlas, first: Show) -> str:
+    tabs = "".join(_tab(show, show == first) for show in shown(atlas))
     return f'<div role="tablist" aria-label="Views">{tabs}</div>'
 
 

@@ -10,12 +10,12 @@ from typing import Literal
 from undiced.draw.canvas import Canvas
 from undiced.draw.lettering import shortened, text_width, wrapped
 from undiced.sim.atlas.atlas import Atlas
-from undiced.sim.views import layers, sram, time, timeline, traffic, trees
+from undiced.sim.views import layers, links, sram, time, timeline, traffic, trees
 from undiced.sim.views.sheet import MARGIN, PAGE, PICTURE, WIDTH, Room, Sheet
 from undiced.sim.views.table import Table
 from undiced.sim.views.words import facts, heading, stamp
 
-Show = Literal["layers", "time", "sram", "traffic", "trees", "timeline"]
+Show = Literal["layers", "time", "sram", "traffic", "links", "trees", "timeline"]
 PANEL_TOP = 4.0
 _SIZE, _LINE = 11.0, 15.0
 _PANEL_LEAST, _GROUPS_MOST = 560.0, 8
@@ -31,6 +31,7 @@ class View:
         draw: onto a canvas from a height on; returns the sheet of wafers, or where the drawing ends.
         key: the legend, likewise; returns where it ends.
         regional: whether it draws wafers with their regions.
+        below: what a picture has below the drawing, from a height on; returns where it ends.
     """
 
     name: str
@@ -39,6 +40,7 @@ class View:
     key: Callable[[Atlas, Canvas, float], float]
     table: Callable[[Atlas], Table]
     regional: bool = True
+    below: Callable[[Atlas, Canvas, float], float] | None = None
 
 
 VIEWS: dict[Show, View] = {
@@ -46,9 +48,15 @@ VIEWS: dict[Show, View] = {
     "time": View("time", time.NOTE, time.draw, time.key, time.table),
     "sram": View("SRAM", sram.NOTE, sram.draw, sram.key, sram.table),
     "traffic": View("traffic", traffic.NOTE, traffic.draw, traffic.key, traffic.table),
+    "links": View("link load", links.NOTE, links.draw, links.key, links.table, below=links.below),
     "trees": View("trees", trees.NOTE, trees.draw, trees.key, trees.table, regional=False),
     "timeline": View("time line", timeline.NOTE, timeline.draw, timeline.key, timeline.table, regional=False),
 }
+
+
+def shown(atlas: Atlas) -> dict[Show, View]:
+    """The views that an atlas has; link loads take a simulation that it may be without."""
+    return {show: view for show, view in VIEWS.items() if show != "links" or atlas.links is not None}
 
 
 def panel(atlas: Atlas, show: Show) -> Canvas:
@@ -75,6 +83,8 @@ def picture(atlas: Atlas, show: Show) -> Canvas:
         end = max(bottom, _list(canvas, listed, drawn.right + _LIST_GAP, y + 18))
     else:
         end = _list(canvas, listed, MARGIN, bottom + 16)
+    if view.below is not None:
+        end = view.below(atlas, canvas, end + MARGIN / 2)
     canvas.height = end + MARGIN / 2
     return canvas
 

@@ -58,6 +58,25 @@ def test_every_instruction_that_takes_time_is_there_once_for_each_run(name):
 
 
 @EVERY
+def test_what_lines_carry_over_time_adds_up_to_the_bytes_of_sums_and_multicasts(name):
+    atlas, found = mapped(name), traced(name)
+    region = f"region {atlas.places[0].name}"
+    process = next(number for number, each in found.processes.items() if each.split(",")[0] == region)
+    for axis, lines in (("rows", 0), ("columns", 1)):
+        points = found.counters[process, f"links over {axis}"]
+        area = sum(amount * (end - start) for (start, amount), (end, _) in pairwise(points))
+        carried = sum(
+            deed.size_bytes
+            for turn in atlas.turns
+            if turn.place == 0
+            for deed in atlas.deeds[turn.stream]
+            if deed.axis is not None and deed.axis == lines
+        )
+        assert area * atlas.timing.clock_hz / 1e6 == pytest.approx(carried, rel=0.01)
+        assert not points or points[-1][1] == 0
+
+
+@EVERY
 def test_deeds_are_the_clocks_and_end_with_their_run(name):
     atlas = mapped(name)
     for turn in atlas.turns:

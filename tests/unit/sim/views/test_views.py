@@ -6,7 +6,7 @@ from fractions import Fraction
 from xml.etree import ElementTree
 
 import pytest
-from support.atlases import MADE, made, mapped
+from support.atlases import MADE, linked, made, mapped
 
 from undiced.draw.lettering import Box, text_width
 from undiced.sim.atlas.atlas import atlas
@@ -22,11 +22,14 @@ from undiced.sim.views.trees import lens
 
 EVERY = pytest.mark.parametrize("name", sorted(MADE))
 SVG = "{http://www.w3.org/2000/svg}"
-REGIONAL = [show for show, view in VIEWS.items() if view.regional]
+ALWAYS = [show for show in VIEWS if show != "links"]
+PAIRS = [*((name, show) for name in sorted(MADE) for show in ALWAYS), ("several wafers", "links")]
+REGIONAL = [(name, show) for name, show in PAIRS if VIEWS[show].regional]
 
 
 def drawn(name, show):
-    return ElementTree.fromstring(picture(mapped(name), show).document())
+    found = linked(name) if show == "links" else mapped(name)
+    return ElementTree.fromstring(picture(found, show).document())
 
 
 def box(shape):
@@ -51,8 +54,7 @@ def inside(small, large, slack=0.2):
     )
 
 
-@EVERY
-@pytest.mark.parametrize("show", REGIONAL)
+@pytest.mark.parametrize(("name", "show"), REGIONAL)
 def test_every_region_is_drawn_and_its_words_stay_within_it(name, show):
     root = drawn(name, show)
     groups = root.findall(f".//{SVG}g[@class='place']")
@@ -66,8 +68,7 @@ def test_every_region_is_drawn_and_its_words_stay_within_it(name, show):
             assert inside(box(rect), region)
 
 
-@EVERY
-@pytest.mark.parametrize("show", VIEWS)
+@pytest.mark.parametrize(("name", "show"), PAIRS)
 def test_nothing_leaves_the_paper(name, show):
     root = drawn(name, show)
     paper = 0.0, 0.0, float(root.get("width")), float(root.get("height"))
@@ -91,7 +92,7 @@ def test_the_bottleneck_is_framed_and_named(name):
     assert f"bottleneck, which sets the initiation interval: region{'s' * (len(names) > 1)} {', '.join(names)}" in words
 
 
-@pytest.mark.parametrize("show", VIEWS)
+@pytest.mark.parametrize("show", ALWAYS)
 def test_what_does_not_fit_is_stamped(show):
     words = " ".join(drawn("waferllm", show).itertext())
     assert "Does not fit" in words and "--layers 6" in words and "--mapping undiced" in words
@@ -109,8 +110,8 @@ def test_the_page_takes_nothing_from_outside():
 @EVERY
 def test_the_page_has_every_view_with_a_table_of_all_places(name):
     text = page(mapped(name), "layers")
-    assert text.count('role="tabpanel"') == text.count('role="tab" ') == len(VIEWS)
-    for show, view in VIEWS.items():
+    assert text.count('role="tabpanel"') == text.count('role="tab" ') == len(ALWAYS)
+    for show, view in ((show, VIEWS[show]) for show in ALWAYS):
         section = text.split(f'id="view-{show}"')[1].split("</section>")[0]
         rows = re.findall(r"<tr data-place=", section)
         assert len(rows) == len(view.table(mapped(name)).rows)

@@ -112,8 +112,12 @@ function lieOn(panel) {
 
   function draw(context, turn) {
     const where = film.places[turn.place];
+    const hot = heatPanel?.contains(under);
+    if (hot) heated(context);
+    if (under.dataset.alone) return;
     trail(context, turn.stay);
     glow(context, where, turn.role.paint);
+    if (hot) return;
     for (const deed of deedsAt(turn, player.cycle)) {
       const progress = (player.cycle - turn.start - deed.start) / (deed.end - deed.start);
       if (deed.who === CORES || deed.who === FEW) {

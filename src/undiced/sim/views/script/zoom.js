@@ -1,4 +1,5 @@
-// Which wafers the drawings show: all of them, or the one where the token is, which is followed.
+// Which wafers the drawings show: all of them, or the one where the token is, which is followed; or one region alone.
+let rezoom; // shows what is wanted now
 {
   const button = document.getElementById("follow");
   const drawings = [...document.querySelectorAll("[data-regional] .drawing svg")];
@@ -7,14 +8,20 @@
   let following = false;
 
   function show(wafer) {
-    if (wafer === followed) return;
+    if (wafer !== followed) zoom(wafer);
+  }
+
+  function zoom(wafer) {
     followed = wafer;
     const found = film.wafers.find(([number]) => number === wafer);
     for (const svg of drawings) {
-      if (!found) svg.setAttribute("viewBox", whole.get(svg));
+      if (svg.dataset.alone) svg.setAttribute("viewBox", svg.dataset.alone);
+      else if (!found) svg.setAttribute("viewBox", whole.get(svg));
       else svg.setAttribute("viewBox", [found[1] - 8, found[2] - 20, found[3] + 16, found[4] + 28].join(" "));
     }
   }
+
+  rezoom = () => zoom(followed);
 
   function toggle() {
     following = !following;
