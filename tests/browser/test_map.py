@@ -12,6 +12,8 @@ import pytest
 from chromium import Chromium
 from support.atlases import linked, mapped
 
+from undiced.draw.cells import LEVELS
+from undiced.draw.color import ramp
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.journey import Turn
 from undiced.sim.views.page import page
@@ -326,7 +328,8 @@ def test_link_loads_are_shown_by_collective_way_and_moment(browser: Chromium, lo
     choose(browser, 0, cast + 1)
     assert browser.run(SHOWN) == [cast + 1]
     assert browser.run("document.querySelector('#view-links [data-scale]').textContent").endswith("1 wavelet\n")
-    assert (253, 231, 37, 255) in colored(browser, 2) != together, "one wavelet on every link that it passes"
+    hottest = bytes.fromhex(ramp((LEVELS - 0.5) / LEVELS)[1:])
+    assert colored(browser, 2) == {(*hottest, 255)} != together, "one wavelet on every link that it passes"
     choose(browser, 1, 0)
     north = found.links.links.carried[cast].loads[:, :, 1]
     assert (len(colored(browser, 2)) > 1) == bool(north[3:-3, 3:-3].any())

@@ -13,7 +13,7 @@ from support.trace_events import read
 
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, ProgramFileError
 from undiced.machine import find_machine
 from undiced.program import Bounds
 
@@ -56,6 +56,31 @@ def test_any_number_of_threads_finds_the_same(program: Path) -> None:
     for found in both:
         found.pop("simulation_s"), found.pop("simulated_active_pe_cycles_per_s")
     assert both[0] == both[1]
+
+
+def test_a_file_of_loads_is_shown_by_the_map_and_is_what_the_map_finds_itself(program: Path, tmp_path: Path) -> None:
+    file, page = tmp_path / "loads.npz", tmp_path / "wafer.html"
+    run("fabric", "layer", str(program), "--loads", str(file), "--json")
+    told = [
+        json.loads(run("map", str(program), "-o", str(page), *options, "--json"))["link_loads"]
+        for options in (("--loads", str(file)), ("--links",))
+    ]
+    assert told[0] == told[1] and told[0]["layer"] == 0 and len(told[0]["collectives"]) > 8
+    assert 'id="view-links"' in page.read_text()
+    drawing = tmp_path / "links.svg"
+    run("map", str(program), "-o", str(drawing), "--show", "links")
+    words = " ".join(ElementTree.parse(drawing).getroot().itertext())
+    assert "Each collective by itself" in words and "simulated: layer 0 in region 0" in words
+    for wrong, options in ((InvalidRequestError, ("--context", "20")), (ProgramFileError, ())):
+        with pytest.raises(wrong) as refused:
+            run("map", str(program), "-o", str(page), "--loads", str(file), *options)
+        assert refused.value.remedy
+        file.write_bytes(b"else")
+
+
+def test_the_map_simulates_nothing_unless_it_is_asked_to(program: Path, tmp_path: Path) -> None:
+    found = json.loads(run("map", str(program), "-o", str(tmp_path / "wafer.html"), "--json"))
+    assert "link_loads" not in found and 'id="view-links"' not in (tmp_path / "wafer.html").read_text()
 
 
 @pytest.mark.parametrize(

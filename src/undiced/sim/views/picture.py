@@ -136,5 +136,6 @@ def _cells(
     for cell, width, column in zip(cells, widths, table.told, strict=True):
         figure = bool(table.columns[column].form)
         words = shortened(cell, width - _CELL_GAP, _SIZE)
-        canvas.text((x + width - _CELL_GAP if figure else x, y), words, _SIZE, paint, "end" if figure else "start")
+        if words:
+            canvas.text((x + width - _CELL_GAP if figure else x, y), words, _SIZE, paint, "end" if figure else "start")
         x += width
