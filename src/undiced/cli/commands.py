@@ -60,6 +60,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
             "Say what power a model takes on wafers: joules a token, watts, the densest square centimeter, current, "
             "coolant.",
         ),
+        "cost": _entry(
+            "cost:cost", "Say what a million tokens cost on wafers, and how many systems a number of users takes."
+        ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "fabric run": _entry("fabric:run", "Simulate a kernel of your own, cycle by cycle."),

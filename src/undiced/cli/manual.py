@@ -55,6 +55,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "power llama-3.1-8b --batch 6 -o power.svg",
         "power program --sources",
     ),
+    "cost": (
+        "cost llama-3.1-8b",
+        "cost llama-3.1-8b --users 1000 --speed 500 --context 4096",
+        "cost program --system-price 2M-3M --utilization 0.5 --json",
+    ),
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "fabric run": (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
-from undiced.core.errors import CompileError
+from undiced.core.errors import CompileError, InvalidRequestError
 from undiced.core.mapping import Phase, Region, require_choice
+from undiced.core.option import option
 
+_AMOUNT = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)([kMG]?)")
+_SCALES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _CLOCK_MIN_GHZ, _CLOCK_MAX_GHZ = 0.001, 100.0
 
 
@@ -34,6 +38,22 @@ def parse_stages(text: str) -> tuple[int, ...]:
     if len(parts) > 4096 or not all(p.isdecimal() and len(p) <= 6 and int(p) for p in parts):
         raise CompileError(f"{text[:40]!r} are no stages.", remedy="Use positive numbers, for example 2,4,4,2.")
     return tuple(map(int, parts))
+
+
+def parse_range(name: str, text: str) -> tuple[float, float]:
+    """`2.5M`, or a range `2M-3M`; k, M and G are thousands, millions and billions.
+
+    Raises:
+        InvalidRequestError: anything else.
+    """
+    low, dash, high = text.strip().partition("-")
+    ends = [_AMOUNT.fullmatch(part.strip()) for part in ((low, high) if dash else (low,))]
+    if not all(ends):
+        raise InvalidRequestError(
+            f"{option(name, text[:40])} is no amount.", remedy="Use a number as 2.5M, or a range as 2M-3M."
+        )
+    found = [float(end[1]) * _SCALES[end[2]] for end in ends if end is not None]
+    return found[0], found[-1]
 
 
 def parse_phase(text: str) -> Phase:

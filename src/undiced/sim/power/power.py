@@ -133,6 +133,13 @@ def power(program: WaferProgram, wafer: Wafer, context: int, clock_hz: float | N
     )
 
 
+def counts_of(program: WaferProgram, wafer: Wafer, context: int) -> Numbers:
+    """Counts of a token at a context, on all wafers, in the order of `COUNTS`."""
+    timing = time_step(program, wafer, Step(1, 1, context))
+    found: Numbers = sum((place.total for place in _places(program, wafer, timing)), np.zeros(len(COUNTS)))
+    return found
+
+
 def _places(program: WaferProgram, wafer: Wafer, timing: Timing) -> tuple[Done, ...]:
     """One token's; streams that regions of one shape share are counted once."""
     token, lanes = replace(timing.step, sequences=1), timing.step.sequences

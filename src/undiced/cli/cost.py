@@ -1,0 +1,164 @@
+"""`undiced cost`: what a million tokens cost on wafers, and how many systems so many users take."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.asking import Batch, Clock, Layers, Objective, Sums, Timed, TimedContext, TimedMachine, Wafers, Weights
+from undiced.cli.options import Json
+from undiced.core.errors import InvalidRequestError
+from undiced.core.printable import printable
+
+if TYPE_CHECKING:
+    from undiced.machine.interval import Interval
+    from undiced.machine.prices import Prices
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.study.cost import Capacity, Cost
+
+_NAME = 32
+_RANGE = "; a number or a range"
+
+
+def _option(name: str, words: str, usual: str) -> object:
+    return typer.Option(name, help=words + _RANGE + ".", show_default=usual, metavar="RANGE")
+
+
+def cost(
+    given: typer.Context,
+    model: Timed,
+    streams: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sequences in flight on each copy of the program.", show_default="all that fit"),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Say what so many users at once take; goes with --speed.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="Tokens per second that each of them is to have.")] = None,
+    system_price: Annotated[str | None, _option("--system-price", "US$ for a system with a wafer", "2M-3M")] = None,
+    power_price: Annotated[str | None, _option("--power-price", "US$ a kWh", "0.04-0.15")] = None,
+    utilization: Annotated[
+        str | None, _option("--utilization", "Share of its capacity that is used", "0.2-0.8")
+    ] = None,
+    years: Annotated[str | None, _option("--years", "Years after which it is written off", "3-6")] = None,
+    surround: Annotated[
+        str | None, _option("--surround", "Hosts and network, of the system's price", "0.1-0.35")
+    ] = None,
+    overhead: Annotated[str | None, _option("--overhead", "Power of the room over the systems'", "1.1-1.5")] = None,
+    machine: TimedMachine = None,
+    wafers: Wafers = None,
+    weights: Weights = "fp16",
+    sum_bits: Sums = 16,
+    context: TimedContext = None,
+    batch: Batch = 1,
+    layers: Layers = None,
+    objective: Objective = "latency",
+    clock: Clock = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a million tokens cost on wafers, and how many systems a number of users takes. As intervals.
+
+    Drawn together are the clock (0.85 to 1.1 GHz unless one is named), energies, and prices. All are assumptions; name
+    those that you know.
+    """
+    from undiced.cli.charted import compiled
+    from undiced.cli.terminal import emit
+    from undiced.study.cost import capacity, cost_answer, load_of
+    from undiced.study.cost import cost as priced
+    from undiced.study.question import Question
+
+    if (users is None) != (speed is None):
+        raise InvalidRequestError("Users and their speed go together.", remedy="Give --users and --speed, or neither.")
+    told = {
+        "system_price": system_price, "power_price": power_price, "utilization": utilization, "years": years,
+        "surround": surround, "overhead": overhead,
+    }  # fmt: skip
+    prices = prices_of(told)
+    asked = Question(
+        model, machine or "wse3", wafers, context, batch, weights, sum_bits, objective=objective, layers=layers,
+        clock=clock, frontier=True,
+    )  # fmt: skip
+    with compiled(given, model, asked, machine, "Pricing", quiet=as_json) as (program, wafer, _):
+        load = load_of(program, wafer, context or program.bounds.context, streams, asked.clock_hz)
+        found = priced(program, wafer, load, prices)
+        target = None
+        if users is not None and speed is not None:
+            target = capacity(program, wafer, load, prices, users=users, speed=speed)
+    if as_json:
+        emit(cost_answer(program, found, prices, target))
+        return
+    _show(program, found, prices, target)
+
+
+def prices_of(told: dict[str, str | None]) -> Prices:
+    """The usual prices, but for those that are told.
+
+    Raises:
+        InvalidRequestError: one that is no range, or makes no sense.
+    """
+    from undiced.machine.prices import PRICES
+    from undiced.study.words import parse_range
+
+    found = PRICES
+    for name, text in told.items():
+        if text is not None:
+            found = found.given(name, *parse_range(name, text))
+    return found
+
+
+def _show(program: WaferProgram, found: Cost, prices: Prices, target: Capacity | None) -> None:
+    load = found.load
+    clocks = " to ".join(dict.fromkeys(f"{clock / 1e9:g}" for clock in load.clocks_hz))
+    typer.secho(printable(f"{program.model} on {found.wafers} x {program.machine}"), bold=True)
+    typer.echo(
+        f"simulated at {clocks} GHz, context {load.context}, {load.streams} sequences in flight, {found.held} fit"
+    )
+    _say("US$ a million tokens", _told(found.expense.total))
+    _say("of it systems", _told(found.expense.capital))
+    _say("of it energy", _told(found.expense.energy))
+    _say("tokens a US$", _told(found.expense.tokens_per_usd))
+    _say("tokens per second, in all", _told(found.tokens_per_second))
+    _say("tokens per second, each", _told(found.user_tokens_per_second))
+    _say("joules a token, as used", _told(found.token_j))
+    if target is not None:
+        _capacity(target)
+    typer.echo("assumed")
+    for name, each in prices.constants():
+        low, high = each.span
+        _say(name.replace("_", " "), f"{_range(low, high)}{_unit(each.unit)}: {each.source}")
+
+
+def _range(low: float, high: float) -> str:
+    return _plain(low) if low == high else f"{_plain(low)} to {_plain(high)}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _unit(unit: str) -> str:
+    return "" if unit == "1" else f" {unit}"
+
+
+def _capacity(target: Capacity) -> None:
+    each = f"{target.tokens_per_second:,.0f} tokens per second each, {target.context:,} positions"
+    typer.echo(f"{target.users:,} users at once, {each}")
+    slow, fast = target.streams
+    _say("users on a copy", f"{slow:,}" if slow == fast else f"{slow:,} to {fast:,}, by the clock")
+    _say("copies; systems", "; ".join(_both(pair) for pair in (target.copies, target.systems)))
+    _say("power, the room's", f"{_told(target.power_kw)} kW at the slow clock")
+    _say("to buy, with what surrounds it", f"{_told(target.price_usd)} US$")
+
+
+def _both(pair: tuple[int, int]) -> str:
+    return f"{pair[0]:,}" if pair[0] == pair[1] else f"{pair[0]:,} to {pair[1]:,}"
+
+
+def _told(value: Interval) -> str:
+    return f"{_plain(value.median)} ({_plain(value.low)} to {_plain(value.high)})"
+
+
+def _say(name: str, words: str) -> None:
+    typer.echo(printable(f"  {name:<{_NAME}}{words}"), file=sys.stdout)
