@@ -59,7 +59,9 @@ def product(cores: Cores, i: isa.Product) -> None:
         start = cores.read(result) if i.accumulate else None
         operands = _visited(cores, i, weight) if i.expert else _operands(cores, weight)
         parts = []
+        narrowed = halves(cores, result) and cores.values[weight].dtype is DType.F32
         for span, w, w_dims, visit in operands:
+            w = rounded(w, DType.F16) if narrowed else w
             met = visit.only(x[:, :, span], cores.values.dims(i.x), 0.0) if visit else x[:, :, span]
             part = tile(cores, i.x, result, met, w, w_dims, start if start is None else start[:, :, span])
             parts.append(visit.only(part, cores.values.dims(result), np.nan) if visit else part)

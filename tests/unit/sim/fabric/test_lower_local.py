@@ -1,5 +1,6 @@
 """Local instructions at level 2: each alone has the numbers of level 1, and together they take the clock's time."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -69,14 +70,28 @@ def test_positions_out_of_a_window_or_a_chunk_are_masked_as_level_1_masks_them(n
     assert min(found) > 0
 
 
-def test_experts_are_refused_by_name():
-    program = compile_mesh(tiny("mixtral")[0], 2, 2, context=8)
-    runs = program.regions[0].runs
-    number = next(n for n, run in enumerate(runs) if any(map(_chosen, program.streams[run.stream].instructions)))
-    (frame,), (stream,) = frames(program, 0, [number], 0, 0, wse3())
-    with pytest.raises(UnsupportedError, match="takes experts") as refusal:
-        lowered(next(filter(_chosen, stream.instructions)), frame)
-    assert "dense" in refusal.value.remedy
+@pytest.mark.parametrize(
+    ("name", "choices", "groups", "kinds"),
+    [
+        ("mixtral", LEAN, 1, {"Product": 2}),
+        ("gpt-oss", LEAN, 1, {"Product": 2, "Mark": 2}),
+        ("deepseek-v3", LEAN, 1, {"Product": 2, "Mark": 1, "Place": 10}),
+        pytest.param("mixtral", EXACT, 1, {"Product": 2}, marks=pytest.mark.slow),
+        pytest.param("qwen3-moe", LEAN, 2, {"Product": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_chosen_experts_and_elements_have_the_bits_of_level_1(name, choices, groups, kinds):
+    """Products with experts where ids in memory say, marks of ids, copies of what cores hold and need."""
+    given = prompt(name, 6)
+    program, moments = recorded(name, 3, 4, choices, given, groups=groups)
+    found = Counter()
+    for before, moment in locals_of(moments, lambda run: program.regions[0].runs[run].stream):
+        if type(moment.instruction) in (isa.Mark, isa.Place) or _chosen(moment.instruction):
+            frame, outcome = alone(program, before, moment, given[-1], 5)
+            assert outcome.status == "finished"
+            assert not differing(frame, outcome.memory, moment), moment.instruction
+            found[type(moment.instruction).__name__] += 1
+    assert found == kinds
 
 
 def test_integer_weights_are_refused_by_name():

@@ -33,7 +33,7 @@ def joined(instructions: Iterable[isa.Instruction], shares: Shares) -> dict[str,
     """The weights of a stream whose rows are joined with those of others."""
     found: dict[str, Row] = {}
     for i in instructions:
-        if isinstance(i, isa.Product) and not i.expert:
+        if isinstance(i, isa.Product):
             for tile in tiles(i, shares):
                 if len(tile.members) > 1 and shares.stored(tile.vector).kind is Kind.WEIGHT:
                     found |= _rows(tile, i, shares)

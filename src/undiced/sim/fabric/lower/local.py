@@ -18,7 +18,9 @@ from undiced.program.wafer.work import Work
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower import local_elementwise, local_functions, local_positions, selects
 from undiced.sim.fabric.lower.frame import Frame
+from undiced.sim.fabric.lower.local_choices import mark, place
 from undiced.sim.fabric.lower.local_elementwise import Groups
+from undiced.sim.fabric.lower.local_experts import experts
 from undiced.sim.fabric.lower.local_folds import fold
 from undiced.sim.fabric.lower.local_products import product
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered
@@ -76,6 +78,8 @@ def _fold(i: isa.Fold, frame: Frame) -> Blocks:
 
 
 def _product(i: isa.Product, frame: Frame) -> Blocks:
+    if i.expert:
+        return experts(i, frame)
     caches = [w for w in i.weights if POSITION in frame.shares.names(w)]
     if not caches or POSITION in frame.shares.names(i.results[0]):
         return _alike(cast(Grouped, product))(i, frame)
@@ -130,6 +134,8 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
         (isa.Append, local_positions.append),
         (isa.Select, selects.select),
         (isa.Draw, selects.draw),
+        (isa.Mark, mark),
+        (isa.Place, place),
         (isa.Slice, _nothing),
         (isa.Repaint, _repaint),
     )

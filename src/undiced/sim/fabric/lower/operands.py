@@ -14,11 +14,17 @@ from undiced.sim.fabric.microops import Function, Immediate, Memory, Vector
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Elements of memory from `address` on, and how far it is to the next along each axis."""
+    """Elements of memory from `address` on, and how far it is to the next along each axis.
+
+    Attributes:
+        index, pitch: the byte of a number that says how many times so many bytes further on they lie; -1: none does.
+    """
 
     address: int
     dtype: DType
     strides: tuple[int, ...]
+    index: int = -1
+    pitch: int = 0
 
 
 def held(frame: Frame, axes: Iterable[Axis], name: str, like: str, which: int = 0) -> At:
@@ -40,7 +46,13 @@ def operations(function: Function, axes: Iterable[Axis], target: At, *sources: A
     out = []
     for starts, inner in walk.pieces(walk.merged(loops) if loops else walk.merged([Loop(1, (0,) * len(lying))])):
         places = iter(
-            Memory(each.address + start * size_of(each.dtype), tuple(loop.strides[n] for loop in inner), each.dtype)
+            Memory(
+                each.address + start * size_of(each.dtype),
+                tuple(loop.strides[n] for loop in inner),
+                each.dtype,
+                each.index,
+                each.pitch,
+            )
             for n, (each, start) in enumerate(zip(lying, starts, strict=True))
         )
         to = next(places)
