@@ -206,6 +206,8 @@ void Attention::attend_pages(const AttentionCall& call, const StepInput& in, con
         const int id = in.pages_of(unit.sequence)[page];
         args.k = kv_.keys(call.layer, id, kv_head);
         args.v = kv_.values(call.layer, id, kv_head);
+        args.next =
+            page + 1 < unit.end_page ? kv_.keys(call.layer, in.pages_of(unit.sequence)[page + 1], kv_head) : nullptr;
         kernels_.attend(args);
     }
 }

@@ -1,7 +1,6 @@
 // The Python module undiced._native: the engine as one class, and what this machine can do.
 // Converts arguments and releases the interpreter's lock; every check of values is the engine's.
 #include "../mesh/bind.h"
-#include "../fabric/bind.h"
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -16,6 +15,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "../fabric/bind.h"
 #include "engine.h"
 
 namespace nb = nanobind;
@@ -102,8 +102,8 @@ class PyEngine {
              int barrier_spin_us, int idle_spin_us, int max_samples) {
         EngineSpec spec{};
         spec.stream = decode_stream(stream);
-        for (const auto& [width, samples, planes, own] : buffers)
-            spec.buffers.push_back({width, samples != 0, planes, own != 0});
+        for (const auto& [width, samples, code_bytes, own] : buffers)
+            spec.buffers.push_back({width, samples != 0, code_bytes, own != 0});
         for (const auto& [rows, columns, format, experts] : slots)
             spec.slots.push_back({rows, columns, format, experts});
         for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
@@ -287,8 +287,9 @@ void bind_engine(nb::module_& m) {
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0,
-             "Check the program and reserve memory; buffers (width, samples, int8 planes, own), slots (rows, columns, "
-             "format, experts), kv (kv_heads, head_dim, window); max_samples: sampled rows in a step, 0 for max_batch. "
+             "Check the program and reserve memory; buffers (width, samples, bytes a code or 0, own), slots (rows, "
+             "columns, format, experts), kv (kv_heads, head_dim, window); max_samples: sampled rows in a step, 0 for "
+             "max_batch. "
              "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
              "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "

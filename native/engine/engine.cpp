@@ -204,7 +204,8 @@ std::pair<int, int> Engine::read_buffer(int index, std::vector<float>& values) {
     if (index < 0 || static_cast<std::size_t>(index) >= state_->buffers.size())
         throw std::invalid_argument("no buffer " + std::to_string(index));
     const Buffer& buffer = state_->buffer(index);
-    if (buffer.spec.planes > 0) throw std::invalid_argument("buffer " + std::to_string(index) + " holds int8 blocks");
+    if (buffer.spec.code_bytes > 0)
+        throw std::invalid_argument("buffer " + std::to_string(index) + " holds blocks of codes");
     const int rows = buffer.spec.samples ? last_samples_ : last_tokens_, width = buffer.spec.width;
     values.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(width));
     for (int row = 0; row < rows; ++row)

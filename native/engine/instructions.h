@@ -154,7 +154,7 @@ struct Layernorm {
 };
 static_assert(sizeof(Layernorm) == 28);
 
-// dst = int8 blocks of 32 columns of a, each with scale max|a|/127; twice for a destination of two planes
+// dst = blocks of 32 columns of a, int8 or int16, each with scale max|a|/127 or max|a|/32767
 struct Quantize {
     static constexpr Op kOp = Op::QUANTIZE;
     static constexpr std::uint16_t kFlags = 0;  // that it takes

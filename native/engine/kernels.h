@@ -17,29 +17,43 @@ namespace undiced {
 
 enum class Isa : std::int32_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
 
-// 32 activations: value = scale * code, code in [-127, 127], scale = max|x| / 127, rounded to nearest even.
+// 32 activations: value = scale * code, scale = max|x| / most, code in [-most, most], rounded to nearest even; most is
+// 127 for 8 bits and 32767 for 16.
 // A block that holds infinity or NaN gets a scale that is not finite, so that its products are not.
 // The sums (of the values, f32) carry zero points and minimums: whole block, columns 0..15, columns 16..31.
-struct QuantBlock {
-    std::int8_t code[kBlockCols];
+template <class Code>
+struct Block {
+    Code code[kBlockCols];
     float scale;
     float sum;
     float half_sum[2];
 };
-static_assert(sizeof(QuantBlock) == 48);
+using QuantBlock = Block<std::int8_t>;
+// Of each four columns the second and the third change places: `place_of` says where a column's code lies. So the even
+// and the odd bytes of four weights meet pairs of codes that lie side by side.
+using WideBlock = Block<std::int16_t>;
+constexpr int place_of(int column) { return column % 4 == 1 ? column + 1 : column % 4 == 2 ? column - 1 : column; }
+static_assert(sizeof(QuantBlock) == 48 && sizeof(WideBlock) == 80);
 
-// With one token a level may read a run of tiles as two streams, which begin at the first tile and at the middle one.
-constexpr std::int64_t middle_tile(std::int64_t begin, std::int64_t end) { return begin + (end - begin + 1) / 2; }
+// With one token a run of tiles is read as so many streams side by side, which gets more of the memory than one does
+// (docs/LOG.md). They differ by one tile at most, the first ones being longer; this is where stream number `stream`
+// begins.
+inline constexpr int kWeightStreams = 4;
+constexpr std::int64_t stream_tile(std::int64_t begin, std::int64_t end, std::int64_t stream) {
+    const std::int64_t tiles = end - begin, extra = tiles % kWeightStreams;
+    return begin + stream * (tiles / kWeightStreams) + (stream < extra ? stream : extra);
+}
 
 // out[t * ldo + r] (+)= sum over k of W[r][k] * x[t][k] (+ bias[r]), for the rows r of tiles [tile_begin, tile_end).
-// Quantized layouts read qx (tokens x blocks_of(cols), dense); dense layouts read x (row t at x + t * ldx).
-// Rows beyond w->rows are not written. `next`: what this thread streams afterwards, its first tile and its middle one
+// Quantized layouts read wx, or qx if that is nullptr (tokens x blocks_of(cols), dense); dense layouts read x (row t at
+// x + t * ldx). Rows beyond w->rows are not written. `next`: what this thread streams afterwards, stream by stream
 // (nullptr if that follows the last tile directly): first KiBs that are prefetched while the last tiles are multiplied.
 struct MatmulArgs {
     const PackedMatrix* w = nullptr;
     std::int64_t tile_begin = 0;
     std::int64_t tile_end = 0;
     const QuantBlock* qx = nullptr;
+    const WideBlock* wx = nullptr;
     const float* x = nullptr;
     std::int64_t ldx = 0;
     std::int64_t tokens = 0;
@@ -47,7 +61,7 @@ struct MatmulArgs {
     std::int64_t ldo = 0;
     bool accumulate = false;
     const float* bias = nullptr;
-    const std::uint8_t* next[2] = {nullptr, nullptr};
+    const std::uint8_t* next[kWeightStreams] = {};
 };
 
 // KV pages. A page holds 32 tokens of one layer; a kv head owns two blocks of it, both f16:
@@ -60,7 +74,8 @@ inline constexpr std::int64_t kPageTokens = 32;
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by
 // `scale` inside; scores are softcap * tanh(s / softcap) if softcap > 0. Row i sees slots [begin[i], end[i]) of the
 // page, 0 <= begin <= end <= 32; a row with begin == end is left as it is. Running state of the online softmax, a row:
-// max[i] (start at -infinity), sum[i] (start at 0), out[i * ldo .. + value_dim) unnormalized (start at 0).
+// max[i] (start at -infinity), sum[i] (start at 0), out[i * ldo .. + value_dim) unnormalized (start at 0). `next`: the
+// keys of the block that this thread reads afterwards, or nullptr; the values lie behind them as here.
 struct AttendArgs {
     const float* q = nullptr;  // rows x key_dim, row i at q + i * ldq
     std::int64_t ldq = 0;
@@ -69,6 +84,7 @@ struct AttendArgs {
     std::int64_t value_dim = 0;  // a multiple of 8
     const std::uint16_t* k = nullptr;
     const std::uint16_t* v = nullptr;
+    const std::uint16_t* next = nullptr;
     const std::int32_t* begin = nullptr;
     const std::int32_t* end = nullptr;
     float scale = 1.0f;
@@ -91,6 +107,7 @@ struct Kernels {
     void (*matmul)(const MatmulArgs& args);
     // x[0..cols) to blocks_of(cols) blocks; the tail of the last one is zero.
     void (*quantize)(const float* x, std::int64_t cols, QuantBlock* out);
+    void (*quantize_wide)(const float* x, std::int64_t cols, WideBlock* out);
 
     // Writes one token's key and value of one kv head to a slot of a page.
     void (*kv_write)(const float* key, const float* value, std::int64_t key_dim, std::int64_t value_dim,

@@ -1,4 +1,5 @@
 // The KV cache: a pool of pages that all layers share by number, so one page table a sequence serves every layer.
+// All layers of a page lie together, so memory is touched page by page as it is used.
 // Knows sizes and addresses; knows neither who owns a page nor what attention does with it.
 #pragma once
 
@@ -23,23 +24,26 @@ class KvCache {
     const KvSpec& spec(int layer) const { return specs_[static_cast<std::size_t>(layer)]; }
     const Region& memory() const { return memory_; }
 
-    // The key block of one page of one head; its value block follows directly.
+    // The key block of one page of one head; its value block follows directly, and the next head's after that.
     std::uint16_t* keys(int layer, int page, int head) const {
-        const KvSpec& s = spec(layer);
-        const auto block =
-            static_cast<std::size_t>(page) * static_cast<std::size_t>(s.kv_heads) + static_cast<std::size_t>(head);
-        return bases_[static_cast<std::size_t>(layer)] + block * block_values(s);
+        const Place& place = places_[static_cast<std::size_t>(layer)];
+        return reinterpret_cast<std::uint16_t*>(memory_.data()) + static_cast<std::size_t>(page) * page_values_ +
+               place.offset + static_cast<std::size_t>(head) * place.block;
     }
     std::uint16_t* values(int layer, int page, int head) const {
         return keys(layer, page, head) + static_cast<std::size_t>(spec(layer).head_dim) * kPageTokens;
     }
 
   private:
-    static std::size_t block_values(const KvSpec& s) { return 2 * static_cast<std::size_t>(s.head_dim) * kPageTokens; }
+    // Where a layer lies in a page, and the size of a head's keys and values; both in values.
+    struct Place {
+        std::size_t offset, block;
+    };
 
     std::vector<KvSpec> specs_;
+    std::vector<Place> places_;
+    std::size_t page_values_ = 0;
     Region memory_;
-    std::vector<std::uint16_t*> bases_;
 };
 
 }  // namespace undiced

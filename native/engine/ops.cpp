@@ -53,13 +53,13 @@ const Buffer& Checker::any(int buffer, const char* operand) const {
 
 const Buffer& Checker::floats(int buffer, const char* operand) const {
     const Buffer& b = any(buffer, operand);
-    if (b.spec.planes > 0) refuse(std::string(operand) + " must be an f32 buffer");
+    if (b.spec.code_bytes > 0) refuse(std::string(operand) + " must be an f32 buffer");
     return b;
 }
 
-const Buffer& Checker::int8(int buffer, const char* operand) const {
+const Buffer& Checker::codes(int buffer, const char* operand) const {
     const Buffer& b = any(buffer, operand);
-    if (b.spec.planes == 0) refuse(std::string(operand) + " must be an int8 buffer");
+    if (b.spec.code_bytes == 0) refuse(std::string(operand) + " must be a buffer of codes");
     return b;
 }
 

@@ -45,7 +45,7 @@ class Checker {
         if (!condition) refuse(what);
     }
     const Buffer& floats(int buffer, const char* operand) const;
-    const Buffer& int8(int buffer, const char* operand) const;
+    const Buffer& codes(int buffer, const char* operand) const;
     // Columns [start, start + count) of a float buffer exist.
     const Buffer& columns(int buffer, const char* operand, std::int64_t start, std::int64_t count) const;
     const Slot& matrix(int slot) const;

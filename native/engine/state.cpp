@@ -10,8 +10,12 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 constexpr int kMostRows = 1 << 20;
-constexpr std::size_t kCopyBytes = 192;  // three cache lines or four blocks: copies share no line and cut no block
-static_assert(kCopyBytes % 64 == 0 && kCopyBytes % sizeof(QuantBlock) == 0);
+constexpr std::size_t kCopyBytes = 960;  // cache lines and blocks: copies share no line and cut no block
+static_assert(kCopyBytes % 64 == 0 && kCopyBytes % sizeof(QuantBlock) == 0 && kCopyBytes % sizeof(WideBlock) == 0);
+
+std::size_t block_bytes(const BufferSpec& buffer) {
+    return buffer.code_bytes == 1 ? sizeof(QuantBlock) : sizeof(WideBlock);
+}
 
 void check_limit(const char* name, int value, int most) {
     if (value < 1 || value > most)
@@ -29,7 +33,8 @@ Limits checked(const EngineSpec& spec) {
     check_limit("vocab", spec.limits.vocab, 1 << 24);
     for (const BufferSpec& buffer : spec.buffers) {
         check_limit("a buffer's width", buffer.width, 1 << 26);
-        if (buffer.planes < 0 || buffer.planes > 2) throw std::invalid_argument("a buffer has 0, 1 or 2 int8 planes");
+        if (buffer.code_bytes < 0 || buffer.code_bytes > 2)
+            throw std::invalid_argument("a buffer has floats, or codes of 1 or 2 bytes");
     }
     return spec.limits;
 }
@@ -48,18 +53,17 @@ State::State(const EngineSpec& spec, const Kernels& table)
       counters(std::make_unique<Counter[]>(spec.stream.size())),
       team(spec.threads, spec.spin) {
     allocate_buffers(spec);
-    const bool planes = std::any_of(buffers.begin(), buffers.end(), [](const Buffer& b) { return b.spec.planes == 2; });
-    for (int member = 0; planes && member < team.size(); ++member)
-        sums.push_back(std::make_unique<float[]>(2 * kPlaneTokens * kPlaneTiles * kTileRows));
 }
 
 Buffer State::buffer(int index, int member) const {
     Buffer seen = buffer(index);
     const std::size_t offset = small && seen.spec.own ? static_cast<std::size_t>(member) * seen.copy_bytes : 0;
-    if (seen.spec.planes > 0)
+    if (seen.spec.code_bytes == 0)
+        seen.values += offset / sizeof(float);
+    else if (seen.spec.code_bytes == 1)
         seen.blocks += offset / sizeof(QuantBlock);
     else
-        seen.values += offset / sizeof(float);
+        seen.wide += offset / sizeof(WideBlock);
     return seen;
 }
 
@@ -70,8 +74,8 @@ void State::allocate_buffers(const EngineSpec& spec) {
     for (const BufferSpec& b : spec.buffers) {
         Buffer buffer{b};
         const auto rows = static_cast<std::size_t>(b.samples ? limits.max_samples : limits.max_tokens);
-        std::size_t row = static_cast<std::size_t>(b.planes * blocks_of(b.width)) * sizeof(QuantBlock);
-        if (b.planes == 0) {
+        std::size_t row = static_cast<std::size_t>(blocks_of(b.width)) * block_bytes(b);
+        if (b.code_bytes == 0) {
             row = align64(static_cast<std::size_t>(b.width) * sizeof(float));
             buffer.stride = static_cast<std::ptrdiff_t>(row / sizeof(float));
         }
@@ -85,10 +89,12 @@ void State::allocate_buffers(const EngineSpec& spec) {
     buffer_memory = Region(total, "the activation buffers");
     for (std::size_t i = 0; i < buffers.size(); ++i) {
         std::byte* at = buffer_memory.data() + offsets[i];
-        if (buffers[i].spec.planes > 0)
+        if (buffers[i].spec.code_bytes == 0)
+            buffers[i].values = reinterpret_cast<float*>(at);
+        else if (buffers[i].spec.code_bytes == 1)
             buffers[i].blocks = reinterpret_cast<QuantBlock*>(at);
         else
-            buffers[i].values = reinterpret_cast<float*>(at);
+            buffers[i].wide = reinterpret_cast<WideBlock*>(at);
     }
     check_fits(checked_product(static_cast<std::size_t>(team.size()), static_cast<std::size_t>(widest) * sizeof(float)),
                "rows in the making");

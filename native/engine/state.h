@@ -21,17 +21,18 @@
 namespace undiced {
 
 struct BufferSpec {
-    int width;     // columns
-    bool samples;  // one row per sampled row, instead of one per token
-    int planes;    // 0: floats; 1 or 2: int8 blocks of 32, a second plane holding what the first one's rounding lost
-    bool own;      // in a small step every member has a copy of its own
+    int width;       // columns
+    bool samples;    // one row per sampled row, instead of one per token
+    int code_bytes;  // 0: floats; 1 or 2: blocks of 32 codes of so many bytes
+    bool own;        // in a small step every member has a copy of its own
 };
 
 struct Buffer {
     BufferSpec spec;
     std::ptrdiff_t stride = 0;     // floats from row to row
     float* values = nullptr;       // rows x stride
-    QuantBlock* blocks = nullptr;  // rows x planes x blocks of the columns that were quantized, dense
+    QuantBlock* blocks = nullptr;  // rows x blocks of the columns that were quantized, dense: of one byte a code,
+    WideBlock* wide = nullptr;     // or of two
     std::size_t copy_bytes = 0;    // from one member's copy to the next one's, if it is their own
 
     float* row(int index) const { return values + index * stride; }
@@ -53,9 +54,6 @@ struct EngineSpec {
     SpinTimes spin;
 };
 
-// Tokens of two planes, and tiles of weights, that are multiplied at once.
-inline constexpr int kPlaneTokens = 32, kPlaneTiles = 16;
-
 class State {
   public:
     State(const EngineSpec& spec, const Kernels& kernels);
@@ -71,7 +69,6 @@ class State {
     Region buffer_memory;
     std::vector<Buffer> buffers;
     std::vector<std::unique_ptr<float[]>> lines;  // one per member: room for the widest row
-    std::vector<std::unique_ptr<float[]>> sums;   // one per member, if any buffer has two planes: their products
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;

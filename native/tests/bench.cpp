@@ -210,6 +210,7 @@ void run_attention(const Options& options, const Limits& limits, std::int64_t qu
                                   .value_dim = dims,
                                   .k = &kv[at],
                                   .v = &kv[at],
+                                  .next = page + 1 < pages ? &kv[at + static_cast<std::size_t>(page_values)] : nullptr,
                                   .begin = &begin[r],
                                   .end = &end[r],
                                   .scale = 0.125f,

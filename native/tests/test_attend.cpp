@@ -55,6 +55,7 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
                         .value_dim = c.value_dim,
                         .k = k.data() + page * kPageTokens * c.key_dim,
                         .v = v.data() + page * kPageTokens * c.value_dim,
+                        .next = page + 1 < pages ? k.data() + (page + 1) * kPageTokens * c.key_dim : nullptr,
                         .begin = begin.data(),
                         .end = end.data(),
                         .scale = scale,

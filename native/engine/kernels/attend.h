@@ -15,13 +15,15 @@ namespace {
 
 inline constexpr int kLaneVectors = 4;                            // vectors of lanes and
 inline constexpr int kRowGroup = simd::kRegisters == 32 ? 6 : 3;  // rows whose sums stay in registers
+inline constexpr std::int64_t kLineValues = 32;                   // f16 values of a cache line
 inline constexpr std::int64_t kScoreVectors = kPageTokens / simd::kLanes;
 
 // c = c * keep[row] + a x b for R rows and V vectors of lanes, over i in [begin, end). keep == nullptr starts at zero.
-// `partial` > 0: the only vector has that many lanes.
-template <int R, int V, bool Partial>
+// `partial` > 0: the only vector has that many lanes. Ahead: what lies `ahead` values behind B is prefetched.
+template <int R, int V, bool Partial, bool Ahead>
 void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb, std::int64_t begin,
-                   std::int64_t end, const float* keep, float* c, std::int64_t ldc, std::int64_t partial) {
+                   std::int64_t end, const float* keep, float* c, std::int64_t ldc, std::int64_t partial,
+                   std::ptrdiff_t ahead) {
     simd::F acc[R][V];
     for (int r = 0; r < R; ++r)
         for (int v = 0; v < V; ++v) {
@@ -38,6 +40,7 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
             const std::uint16_t* at = b + i * ldb + v * simd::kLanes;
+            if (Ahead && v * simd::kLanes % kLineValues == 0) __builtin_prefetch(at + ahead);
             const simd::F lanes = Partial ? simd::load_f16_first(at, partial) : simd::load_f16(at);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) acc[r][v] = simd::fma(factors[r], lanes, acc[r][v]);
@@ -54,12 +57,12 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
 }
 
 // The same for any number of lanes.
-template <int R>
+template <int R, bool Ahead>
 void multiply_lanes(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t lanes, std::int64_t begin,
-                    std::int64_t end, const float* keep, float* c, std::int64_t ldc) {
+                    std::int64_t end, const float* keep, float* c, std::int64_t ldc, std::ptrdiff_t ahead) {
     std::int64_t at = 0;
     const auto step = [&]<int V, bool Partial>(std::int64_t partial) {
-        multiply_page<R, V, Partial>(a, lda, b + at, lanes, begin, end, keep, c + at, ldc, partial);
+        multiply_page<R, V, Partial, Ahead>(a, lda, b + at, lanes, begin, end, keep, c + at, ldc, partial, ahead);
         at += V * simd::kLanes;
     };
     while (lanes - at >= kLaneVectors * simd::kLanes) step.template operator()<kLaneVectors, false>(0);
@@ -120,8 +123,8 @@ inline float soften(const AttendArgs& args, std::int64_t row, float* scores) {
     return keep;
 }
 
-template <int R>
-void attend_rows(const AttendArgs& args, std::int64_t row) {
+template <int R, bool Ahead>
+void attend_rows_of(const AttendArgs& args, std::int64_t row) {
     std::int64_t begin = kPageTokens, end = 0;
     for (std::int64_t r = row; r < row + R; ++r) {
         if (args.begin[r] >= args.end[r]) continue;
@@ -131,11 +134,18 @@ void attend_rows(const AttendArgs& args, std::int64_t row) {
     if (begin >= end) return;
     alignas(64) float scores[R * kPageTokens];
     float keep[R];
-    multiply_lanes<R>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores,
-                      kPageTokens);
+    const std::ptrdiff_t ahead = Ahead ? args.next - args.k : 0;
+    multiply_lanes<R, Ahead>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores,
+                             kPageTokens, ahead);
     for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
-    multiply_lanes<R>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo,
-                      args.ldo);
+    multiply_lanes<R, Ahead>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo,
+                             args.ldo, ahead);
+}
+
+// The first rows of a block prefetch the next one.
+template <int R>
+void attend_rows(const AttendArgs& args, std::int64_t row) {
+    row == 0 && args.next != nullptr ? attend_rows_of<R, true>(args, row) : attend_rows_of<R, false>(args, row);
 }
 
 void attend(const AttendArgs& args) {

@@ -22,6 +22,7 @@ const Kernels kAvx2Kernels = {
     .name = "avx2",
     .matmul = matmul,
     .quantize = quantize_avx2,
+    .quantize_wide = quantize_avx2,
     .kv_write = kv_write,
     .attend = attend,
     .attend_finish = attend_finish,

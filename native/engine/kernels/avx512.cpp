@@ -22,6 +22,7 @@ const Kernels kAvx512Kernels = {
     .name = "avx512",
     .matmul = matmul,
     .quantize = quantize_avx512,
+    .quantize_wide = quantize_avx512,
     .kv_write = kv_write,
     .attend = attend,
     .attend_finish = attend_finish,

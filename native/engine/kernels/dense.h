@@ -40,7 +40,8 @@ void multiply_dense(const std::uint8_t* tile, std::int64_t cols, const float* x,
             for (simd::F& a : row) a = simd::zero();
     std::int64_t k = 0;
     for (; k + 2 <= cols; k += 2) {
-        if (stream != nullptr) stream->prefetch(tile + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
+        if (stream != nullptr)
+            stream->prefetch<kAheadBytes>(tile + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
         simd::Pair w[kParts];
         for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(tile, k, part);
 #pragma GCC unroll 16

@@ -27,7 +27,8 @@ float scale_at(const Format& format, const std::uint8_t* scales, std::int64_t in
 }
 
 // The product of 32 columns of one row: integer sums a group, scales in f32.
-float dot_block(const Format& format, const std::uint8_t* block, std::int64_t row, const QuantBlock& x) {
+template <class Code>
+float dot_block(const Format& format, const std::uint8_t* block, std::int64_t row, const Block<Code>& x) {
     const bool nibbles = format.layout == Layout::kNibbles;
     const std::uint8_t* scales = block + (nibbles ? 256 : 512);
     const std::int64_t groups = kBlockCols / format.group;
@@ -38,7 +39,7 @@ float dot_block(const Format& format, const std::uint8_t* block, std::int64_t ro
             const std::int64_t stored = nibbles ? k % 16 : k;
             int code = block[stored / 4 * 64 + row * 4 + stored % 4];
             if (nibbles) code = k < 16 ? code & 15 : code >> 4;
-            sum += code * x.code[k];
+            sum += code * x.code[sizeof(Code) == 1 ? k : place_of(static_cast<int>(k))];
         }
         const float x_sum = groups == 1 ? x.sum : x.half_sum[group];
         const float scale = scale_at(format, scales, group * kTileRows + row);
@@ -64,8 +65,11 @@ void matmul(const MatmulArgs& args) {
             for (std::int64_t row = 0; row < kTileRows; ++row) {
                 float sum = 0.0f;
                 if (w.format->group > 0) {
-                    for (std::int64_t b = 0; b < blocks; ++b)
-                        sum += dot_block(*w.format, w.tile(tile) + b * w.block_bytes, row, args.qx[token * blocks + b]);
+                    for (std::int64_t b = 0; b < blocks; ++b) {
+                        const std::uint8_t* block = w.tile(tile) + b * w.block_bytes;
+                        sum += args.wx != nullptr ? dot_block(*w.format, block, row, args.wx[token * blocks + b])
+                                                  : dot_block(*w.format, block, row, args.qx[token * blocks + b]);
+                    }
                 } else {
                     for (std::int64_t col = 0; col < w.cols; ++col)
                         sum += dense_at(w.format->layout, w.tile(tile), row, col) * args.x[token * args.ldx + col];
@@ -76,7 +80,9 @@ void matmul(const MatmulArgs& args) {
     }
 }
 
-void quantize(const float* x, std::int64_t cols, QuantBlock* out) {
+template <class Code>
+void quantize(const float* x, std::int64_t cols, Block<Code>* out) {
+    constexpr float kMost = std::numeric_limits<Code>::max();
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
         const std::int64_t count = std::min(kBlockCols, cols - begin);
         float largest = 0.0f;
@@ -85,14 +91,15 @@ void quantize(const float* x, std::int64_t cols, QuantBlock* out) {
             largest = std::max(largest, std::fabs(x[begin + k]));
             finite = finite && std::isfinite(x[begin + k]);
         }
-        const float inverse = finite && largest > kSmallestActivation ? 127.0f / largest : 0.0f;
-        out->scale = largest > kSmallestActivation ? largest / 127.0f : 0.0f;
+        const float inverse = finite && largest > kSmallestActivation ? kMost / largest : 0.0f;
+        out->scale = largest > kSmallestActivation ? largest / kMost : 0.0f;
         if (!finite) out->scale = std::numeric_limits<float>::quiet_NaN();
         std::int32_t sums[2] = {0, 0};
         for (std::int64_t k = 0; k < kBlockCols; ++k) {
             const float scaled = k < count && finite ? x[begin + k] * inverse : 0.0f;
-            out->code[k] = static_cast<std::int8_t>(std::nearbyint(std::clamp(scaled, -127.0f, 127.0f)));
-            sums[k / 16] += out->code[k];
+            const auto code = static_cast<Code>(std::nearbyint(std::clamp(scaled, -kMost, kMost)));
+            out->code[sizeof(Code) == 1 ? k : place_of(static_cast<int>(k))] = code;
+            sums[k / 16] += code;
         }
         for (int half = 0; half < 2; ++half) out->half_sum[half] = out->scale * static_cast<float>(sums[half]);
         out->sum = out->scale * static_cast<float>(sums[0] + sums[1]);
@@ -261,6 +268,7 @@ const Kernels kPortableKernels = {
     .name = "portable",
     .matmul = matmul,
     .quantize = quantize,
+    .quantize_wide = quantize,
     .kv_write = kv_write,
     .attend = attend,
     .attend_finish = attend_finish,

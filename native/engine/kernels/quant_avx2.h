@@ -2,7 +2,8 @@
 // are added in 16 bits, and as many pairs as cannot overflow are added there too before one vpmaddwd widens them:
 //   4-bit codes  15 * 127 * 2 * 8 = 30480: a whole block;   5-bit codes  31 * 127 * 2 * 4 = 31496: half a block;
 //   6-bit codes  63 * 127 * 2 * 2 = 32004: two vectors;     8-bit codes  are two planes of 4 bits, 16 * high + low.
-// Peak on a core with two such units: 64 multiply-adds per cycle.
+// Peak on a core with two such units: 64 multiply-adds per cycle. Activations of 16 bits meet codes widened to 16 bits
+// in vpmaddwd, whose sums of a block stay below 255 * 32767 * 32 = 2^28: half that peak, for any format.
 #pragma once
 
 #include <immintrin.h>
@@ -10,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include "levels.h"
 #include "quant_matmul.h"
@@ -27,6 +30,13 @@ UNDICED_INLINE __m256i broadcast_codes(const QuantBlock& x, int quad) {
     std::int32_t four;
     std::memcpy(&four, x.code + 4 * quad, 4);
     return _mm256_set1_epi32(four);
+}
+
+// The codes that meet the even (0) or the odd (1) bytes of four weights.
+UNDICED_INLINE __m256i broadcast_codes(const WideBlock& x, int quad, int odd) {
+    std::int32_t two;
+    std::memcpy(&two, x.code + 4 * quad + 2 * odd, 4);
+    return _mm256_set1_epi32(two);
 }
 
 UNDICED_INLINE __m256i low_nibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
@@ -97,6 +107,31 @@ UNDICED_INLINE void multiply_wide(const Source& codes, const QuantBlock* x, std:
         }
 }
 
+// sums = products of quads [Begin, End) with 16-bit activations in 32 bits.
+template <int NT, int Begin, int End, class Source>
+UNDICED_INLINE void multiply_words(const Source& codes, const WideBlock* x, std::int64_t stride, Sums<NT>& sums) {
+    const __m256i low = _mm256_set1_epi16(255);
+#pragma GCC unroll 8
+    for (int quad = Begin; quad < End; ++quad) {
+        const __m256i w0 = codes(quad, 0), w1 = codes(quad, 1);
+        const __m256i even0 = _mm256_and_si256(w0, low), even1 = _mm256_and_si256(w1, low);
+        const __m256i odd0 = _mm256_srli_epi16(w0, 8), odd1 = _mm256_srli_epi16(w1, 8);
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) {
+            const __m256i a = broadcast_codes(x[t * stride], quad, 0), b = broadcast_codes(x[t * stride], quad, 1);
+            const __m256i p0 = _mm256_madd_epi16(even0, a), p1 = _mm256_madd_epi16(even1, a);
+            sums[t][0] = quad == Begin ? p0 : _mm256_add_epi32(sums[t][0], p0);
+            sums[t][1] = quad == Begin ? p1 : _mm256_add_epi32(sums[t][1], p1);
+            pin(sums[t][0]);
+            pin(sums[t][1]);
+            sums[t][0] = _mm256_add_epi32(sums[t][0], _mm256_madd_epi16(odd0, b));
+            sums[t][1] = _mm256_add_epi32(sums[t][1], _mm256_madd_epi16(odd1, b));
+            pin(sums[t][0]);
+            pin(sums[t][1]);
+        }
+    }
+}
+
 // Scales and biases of one half tile; bias is what multiplies the sum of the activations: minimum - zero * scale.
 struct Factors {
     __m256 scale, bias;
@@ -125,7 +160,6 @@ UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, 
 template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
     static constexpr int kGroup = 4;
-    static constexpr bool kPairs = true;
     static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
     static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
 
@@ -148,8 +182,16 @@ struct Avx2Policy {
     }
 
     template <int NT, int Group>
-    static UNDICED_INLINE void add_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
-                                         __m256 minus_zero, __m256 (&total)[NT][2]) {
+    static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const WideBlock* x, std::int64_t stride,
+                                              Sums<NT>& sums) {
+        constexpr int kQuads = 8 / kGroups<C>;
+        using Source = std::conditional_t<C == Codes::kFour, Nibbles, Bytes>;
+        multiply_words<NT, kQuads * Group, kQuads*(Group + 1)>(Source{block}, x, stride, sums);
+    }
+
+    template <int NT, int Group, class X>
+    static UNDICED_INLINE void add_group(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
+                                         __m256 (&total)[NT][2]) {
         Sums<NT> sums;
         multiply_group<NT, Group>(block, x, stride, sums);
 #pragma GCC unroll 2
@@ -157,63 +199,95 @@ struct Avx2Policy {
             const Factors factors = load_factors<kGroups<C>, Wide, Min>(block + kCodeBytes, Group, half, minus_zero);
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {
-                const QuantBlock& a = x[t * stride];
+                const X& a = x[t * stride];
                 total[t][half] =
                     apply(total[t][half], sums[t][half], factors, a.scale, kGroups<C> == 1 ? a.sum : a.half_sum[Group]);
             }
         }
     }
 
+    template <int NT, class X>
+    static UNDICED_INLINE void add_block(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
+                                         __m256 (&total)[NT][2]) {
+        add_group<NT, 0>(block, x, stride, minus_zero, total);
+        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, x, stride, minus_zero, total);
+    }
+
     // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
-    template <int NT>
-    static void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const QuantBlock* x,
+    template <int NT, class X>
+    static void multiply(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t blocks, const X* x,
                          const Stream* stream, float* out) {
         __m256 total[NT][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
         for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
-            if (stream != nullptr) stream->prefetch(tile, kBlockBytes);
-            add_group<NT, 0>(tile, x + b, blocks, minus_zero, total);
-            if constexpr (kGroups<C> == 2) add_group<NT, 1>(tile, x + b, blocks, minus_zero, total);
+            if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
+            add_block(tile, x + b, blocks, minus_zero, total);
         }
         for (int t = 0; t < NT; ++t)
             for (int half = 0; half < 2; ++half) _mm256_store_ps(out + t * 16 + half * 8, total[t][half]);
     }
 
-    // The same for one token and two tiles of two streams side by side.
-    static void multiply_pair(const std::uint8_t* left, const std::uint8_t* right, const PackedMatrix& w,
-                              const QuantBlock* x, const Stream& first, const Stream& second,
-                              float (&out)[2][kTileRows]) {
-        __m256 total[2][1][2] = {};
+    // The same for one token and the tiles `at` of several streams side by side.
+    template <int N, class X>
+    static void multiply_streams(const PackedMatrix& w, const std::uint8_t* (&at)[N], const X* x, const Stream* streams,
+                                 float (&out)[N][kTileRows]) {
+        __m256 total[N][1][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
         const std::int64_t blocks = blocks_of(w.cols);
-        for (std::int64_t b = 0; b < blocks; ++b, left += kBlockBytes, right += kBlockBytes) {
-            first.prefetch_next(left, kBlockBytes);
-            second.prefetch_next(right, kBlockBytes);
-            add_group<1, 0>(left, x + b, blocks, minus_zero, total[0]);
-            if constexpr (kGroups<C> == 2) add_group<1, 1>(left, x + b, blocks, minus_zero, total[0]);
-            add_group<1, 0>(right, x + b, blocks, minus_zero, total[1]);
-            if constexpr (kGroups<C> == 2) add_group<1, 1>(right, x + b, blocks, minus_zero, total[1]);
+        for (std::int64_t b = 0; b < blocks; ++b) {
+#pragma GCC unroll 4
+            for (int s = 0; s < N; ++s) {
+                streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);
+                add_block(at[s], x + b, blocks, minus_zero, total[s]);
+                at[s] += kBlockBytes;
+            }
         }
-        for (int i = 0; i < 2; ++i)
-            for (int half = 0; half < 2; ++half) _mm256_store_ps(out[i] + half * 8, total[i][0][half]);
+        for (int s = 0; s < N; ++s)
+            for (int half = 0; half < 2; ++half) _mm256_store_ps(out[s] + half * 8, total[s][0][half]);
     }
 };
 
-// The scale of a block of codes and its sums times that, as they lie behind each other.
-inline void store_sums(__m256i codes, float scale, QuantBlock& out) {
-    static_assert(offsetof(QuantBlock, sum) == offsetof(QuantBlock, scale) + 4);
-    static_assert(offsetof(QuantBlock, half_sum) == offsetof(QuantBlock, scale) + 8);
-    __m256i sums = widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes));
-    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
-    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
-    // Every lane of `first` holds the sum of columns 0..15, every lane of `second` that of the others.
-    const __m128i first = _mm256_castsi256_si128(sums), second = _mm256_extracti128_si256(sums, 1);
+// The scale of a block of codes and the sums of their halves, in every lane, times that, as they lie behind each other.
+template <class Code>
+inline void store_sums(__m128i first, __m128i second, float scale, Block<Code>& out) {
+    static_assert(offsetof(Block<Code>, sum) == offsetof(Block<Code>, scale) + 4);
+    static_assert(offsetof(Block<Code>, half_sum) == offsetof(Block<Code>, scale) + 8);
     const __m128i all = _mm_blend_epi32(_mm_unpacklo_epi32(first, second), _mm_add_epi32(first, second), 2);
     const __m128 factor = _mm_set1_ps(scale);
     _mm_storeu_ps(&out.scale, _mm_blend_ps(_mm_mul_ps(_mm_cvtepi32_ps(all), factor), factor, 1));
 }
 
-inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
+// The sums of both halves of a register, each in every lane of its half.
+inline __m256i sum_halves(__m256i sums) {
+    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4e));
+    return _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xb1));
+}
+
+// Columns 8 a + 0..3 of four vectors, then 8 a + 4..7.
+inline void store_codes(const __m256i (&code)[4], float scale, QuantBlock& out) {
+    const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
+    const __m256i bytes =
+        _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.code), bytes);
+    const __m256i sums = sum_halves(widen(_mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes)));
+    store_sums(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1), scale, out);
+}
+
+inline void store_codes(const __m256i (&code)[4], float scale, WideBlock& out) {
+    __m128i sums[2];
+    for (int half = 0; half < 2; ++half) {
+        const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(code[2 * half], code[2 * half + 1]), 0xd8);
+        const __m256i placed = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.code + 16 * half), placed);
+        const __m256i both = sum_halves(widen(words));
+        sums[half] = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    }
+    store_sums(sums[0], sums[1], scale, out);
+}
+
+template <class Code>
+inline void quantize_avx2(const float* x, std::int64_t cols, Block<Code>* out) {
+    constexpr float kMost = std::numeric_limits<Code>::max();
     alignas(32) float tail[kBlockCols];
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
         const float* from = x + begin;
@@ -229,18 +303,14 @@ inline void quantize_avx2(const float* x, std::int64_t cols, QuantBlock* out) {
         }
         const float largest = simd::largest_unsigned(
             simd::larger_unsigned(simd::larger_unsigned(size[0], size[1]), simd::larger_unsigned(size[2], size[3])));
-        const float inverse = largest <= kSmallestActivation ? 0.0f : 127.0f / largest;
-        const float scale = largest <= kSmallestActivation ? 0.0f : largest / 127.0f;
+        const float inverse = largest <= kSmallestActivation ? 0.0f : kMost / largest;
+        const float scale = largest <= kSmallestActivation ? 0.0f : largest / kMost;
         __m256i code[4];
-        for (int i = 0; i < 4; ++i) {  // what is finite rounds to 127 at most, either way; NaN becomes 127
+        for (int i = 0; i < 4; ++i) {  // what is finite rounds to kMost at most, either way; NaN becomes kMost
             const __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
-            code[i] = _mm256_cvtps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(127.0f)));
+            code[i] = _mm256_cvtps_epi32(_mm256_min_ps(scaled, _mm256_set1_ps(kMost)));
         }
-        const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
-        const __m256i bytes =
-            _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->code), bytes);
-        store_sums(bytes, scale, *out);
+        store_codes(code, scale, *out);
     }
 }
 

@@ -18,24 +18,19 @@ enum class Codes { kFour, kFive, kSix, kEight };  // bits of a code; six-bit cod
 template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
 
-inline constexpr std::int64_t kAheadBytes = 4096;  // software prefetch distance of a weight stream
-inline constexpr std::int64_t kNextBytes = 2048;   // the same, where only the beginning of a stream is prefetched
-inline constexpr std::int64_t kTokenBlock = 64;    // tokens whose activations stay in the second-level cache
+inline constexpr std::int64_t kAheadBytes = 4096;   // software prefetch distance of a single weight stream
+inline constexpr std::int64_t kStreamAhead = 1024;  // the same of each of several
+inline constexpr std::int64_t kTokenBlock = 64;     // tokens whose activations stay in the second-level cache
 
 // A weight stream and what the thread reads after it.
 struct Stream {
     const std::uint8_t* end;
     const std::uint8_t* next;
 
-    // Prefetches the beginning of what comes next, when the end is near: within a stream the processor does it.
-    void prefetch_next(const std::uint8_t* at, std::int64_t bytes) const {
-        const std::int64_t beyond = at - end + kNextBytes;
-        if (beyond < 0 || next == nullptr) return;
-        for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + beyond + i);
-    }
-
+    // Prefetches what is read `Ahead` bytes after the `bytes` at `at`.
+    template <std::int64_t Ahead>
     void prefetch(const std::uint8_t* at, std::int64_t bytes) const {
-        const std::uint8_t* ahead = at + kAheadBytes;
+        const std::uint8_t* ahead = at + Ahead;
         if (next != nullptr && ahead >= end) ahead = next + (ahead - end);
         for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i);
     }
@@ -81,43 +76,52 @@ inline void for_token_groups(std::int64_t tokens, Body&& body) {
                                        [&]<int N>(std::int64_t first) { body.template operator()<N>(token + first); });
 }
 
-// One token: memory is what counts, and two streams at a time get more of it than one (on Zen 3 a fifth in a bare read,
-// without software prefetch within a stream; docs/LOG.md).
-template <class Policy>
-void matmul_pairs(const MatmulArgs& args) {
+// One token: memory is what counts.
+template <class Policy, class X>
+void matmul_streams(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
-    const std::int64_t middle = middle_tile(args.tile_begin, args.tile_end);
-    const Stream first{w.tile(middle), args.next[0]}, second{w.tile(args.tile_end), args.next[1]};
-    alignas(64) float sums[2][kTileRows];
-    std::int64_t tile = args.tile_begin;
-    for (std::int64_t other = middle; other < args.tile_end; ++tile, ++other) {
-        Policy::multiply_pair(w.tile(tile), w.tile(other), w, args.qx, first, second, sums);
-        write_tile(args, tile, 0, 1, sums[0]);
-        write_tile(args, other, 0, 1, sums[1]);
-    }
-    if (tile == middle) return;
-    Policy::template multiply<1>(w, w.tile(tile), blocks_of(w.cols), args.qx, &first, sums[0]);
-    write_tile(args, tile, 0, 1, sums[0]);
+    const std::int64_t tiles = args.tile_end - args.tile_begin, rounds = tiles / kWeightStreams;
+    std::int64_t first[kWeightStreams + 1];
+    for (int s = 0; s <= kWeightStreams; ++s) first[s] = stream_tile(args.tile_begin, args.tile_end, s);
+    Stream streams[kWeightStreams];
+    for (int s = 0; s < kWeightStreams; ++s) streams[s] = {w.tile(first[s + 1]), args.next[s]};
+    // The tiles number `round` of N streams from stream `from` on.
+    const auto multiply = [&]<int N>(int from, std::int64_t round) {
+        alignas(64) float sums[N][kTileRows];
+        const std::uint8_t* at[N];
+        for (int s = 0; s < N; ++s) at[s] = w.tile(first[from + s] + round);
+        Policy::template multiply_streams<N>(w, at, x, streams + from, sums);
+        for (int s = 0; s < N; ++s) write_tile(args, first[from + s] + round, 0, 1, sums[s]);
+    };
+    for (std::int64_t round = 0; round < rounds; ++round) multiply.template operator()<kWeightStreams>(0, round);
+    const int rest = static_cast<int>(tiles % kWeightStreams);  // the first streams have a tile more
+    if (rest >= 2) multiply.template operator()<2>(0, rounds);
+    if (rest % 2 == 1) multiply.template operator()<1>(rest - 1, rounds);
 }
 
-template <class Policy>
-void matmul_quantized(const MatmulArgs& args) {
+template <class Policy, class X>
+void matmul_quantized(const MatmulArgs& args, const X* x) {
     const PackedMatrix& w = *args.w;
     const std::int64_t blocks = blocks_of(w.cols);
-    if constexpr (Policy::kPairs)
-        if (args.tokens == 1) return matmul_pairs<Policy>(args);
+    if (args.tokens == 1) return matmul_streams<Policy>(args, x);
     const Stream stream{w.tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kTokenBlock) {
         const std::int64_t count = std::min(kTokenBlock, args.tokens - first);
         for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
             for_token_groups<Policy::kGroup>(count, [&]<int N>(std::int64_t token) {
                 alignas(64) float sums[N * kTileRows];
-                Policy::template multiply<N>(w, w.tile(tile), blocks, args.qx + (first + token) * blocks,
+                Policy::template multiply<N>(w, w.tile(tile), blocks, x + (first + token) * blocks,
                                              token == 0 ? &stream : nullptr, sums);
                 write_tile(args, tile, first + token, N, sums);
             });
         }
     }
+}
+
+template <class Policy>
+void matmul_either(const MatmulArgs& args) {
+    if (args.wx != nullptr) return matmul_quantized<Policy>(args, args.wx);
+    matmul_quantized<Policy>(args, args.qx);
 }
 
 // The policy of a format: Policy<codes, scales are f32, has minimum>.
@@ -126,17 +130,17 @@ void matmul_by_format(const MatmulArgs& args) {
     const Format& format = *args.w->format;
     const bool wide = format.scale_bytes == 4;
     if (format.layout == Layout::kNibbles) {
-        if (wide) return matmul_quantized<Policy<Codes::kFour, true, true>>(args);
-        if (format.has_min) return matmul_quantized<Policy<Codes::kFour, false, true>>(args);
-        return matmul_quantized<Policy<Codes::kFour, false, false>>(args);
+        if (wide) return matmul_either<Policy<Codes::kFour, true, true>>(args);
+        if (format.has_min) return matmul_either<Policy<Codes::kFour, false, true>>(args);
+        return matmul_either<Policy<Codes::kFour, false, false>>(args);
     }
     if (format.code_max == 31) {
-        if (wide) return matmul_quantized<Policy<Codes::kFive, true, true>>(args);
-        if (format.has_min) return matmul_quantized<Policy<Codes::kFive, false, true>>(args);
-        return matmul_quantized<Policy<Codes::kFive, false, false>>(args);
+        if (wide) return matmul_either<Policy<Codes::kFive, true, true>>(args);
+        if (format.has_min) return matmul_either<Policy<Codes::kFive, false, true>>(args);
+        return matmul_either<Policy<Codes::kFive, false, false>>(args);
     }
-    if (format.code_max == 63) return matmul_quantized<Policy<Codes::kSix, true, false>>(args);
-    return matmul_quantized<Policy<Codes::kEight, false, false>>(args);
+    if (format.code_max == 63) return matmul_either<Policy<Codes::kSix, true, false>>(args);
+    return matmul_either<Policy<Codes::kEight, false, false>>(args);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.pool import pools
+from undiced.engine.record import greedy
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
 from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
-_PLANES = {"f32": 0, "int8": 1, "int8x2": 2}
+_CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
 
 
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
@@ -84,7 +85,7 @@ class HostBackend:
         try:
             self._engine = _native.Engine(
                 encode(program.instrs),
-                [(b.width, int(b.rows == "samples"), _PLANES[b.kind], int(b.own)) for b in program.buffers],
+                [(b.width, int(b.rows == "samples"), _CODE_BYTES[b.kind], int(b.own)) for b in program.buffers],
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window) for k in program.kv],
                 [np.array(c, dtype=np.float32) for c in program.constants],
@@ -150,6 +151,13 @@ class HostBackend:
             index,
             [(np.frombuffer(p.raw, np.uint8), p.format, p.rows, p.columns, p.row_index, p.transposed) for p in parts],
         )
+
+    def warm_up(self) -> None:
+        """Run a step for nobody: the system provides what memory the first sequence needs before that one waits."""
+        zero = np.zeros(1, np.int32)
+        first = StepInput(zero, zero, np.array([0, 1], np.int32), zero, zero.reshape(1, 1), zero, greedy(zero))
+        self.open_slot(0, SlotState())
+        self.collect(self.submit(first))
 
     def open_slot(self, slot: int, state: SlotState) -> None:
         """Reset a slot for a new sequence."""

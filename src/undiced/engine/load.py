@@ -67,7 +67,7 @@ def open_host(options: BackendOptions, progress: Progress) -> Backend:
     checkpoint = open_checkpoint(options.checkpoint)
     if options.checkpoint_digest not in ("", checkpoint.digest):
         raise _changed(checkpoint.name)
-    backend: Backend = HostBackend(
+    backend = HostBackend(
         program,
         checkpoint,
         threads=options.threads,
@@ -77,6 +77,7 @@ def open_host(options: BackendOptions, progress: Progress) -> Backend:
         progress=lambda done, total: progress(done / max(1, total), "packing weights"),
     )
     _check_files(options)  # somebody may have written to them meanwhile
+    backend.warm_up()
     return backend
 
 

@@ -217,7 +217,14 @@ def test_doctor_tells_of_other_work_on_the_machine():
     assert share is not None and share > 0.1
     (said,) = disturbed(share, 0.4)
     assert "when the machine is idle" in said and disturbed(0.01, 0.8) == disturbed(None, None) == ()
-    assert "small share" in disturbed(0.01, 0.4)[0]
+    assert "small share" in disturbed(0.01, 0.3)[0]
+
+
+def test_doctor_does_not_call_a_limit_reached_that_the_engine_misses():
+    from undiced.cli.doctor import verdict
+
+    assert verdict(0.95) == verdict(None) == "Nothing to improve."
+    assert verdict(0.7) == "No setting would help: the engine itself leaves 30% of the limit."
 
 
 def test_doctor_names_remedies():

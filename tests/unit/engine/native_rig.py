@@ -74,7 +74,7 @@ class Rig:
     """An engine whose slots are loaded with `weights` (vectors and F32 matrices as arrays, others by `load`)."""
 
     stream: tuple[Instr, ...]
-    buffers: list[tuple[int, ...]]  # width, samples, planes and, unless it is 0, own
+    buffers: list[tuple[int, ...]]  # width, samples, bytes a code or 0 and, unless it is 0, own
     weights: list[F32]
     kv: list[tuple[int, int, int]] = field(default_factory=list)
     constants: list[F32] = field(default_factory=list)

@@ -44,7 +44,7 @@ def test_what_was_promised_is_opened_and_its_progress_told(options: BackendOptio
     backend = open_host(options, lambda fraction, what: told.append((fraction, what)))
     try:
         assert told[-1] == (1.0, "packing weights")
-        assert backend.progress() == 0
+        assert backend.progress() > 0  # a step has been run before anyone waits for one
     finally:
         backend.close()
 

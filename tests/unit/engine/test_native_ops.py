@@ -215,7 +215,7 @@ def test_quantized_matmul(threads: int, partition: Partition) -> None:
 
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("count", [1, 7, 64])
-def test_a_second_plane_holds_what_rounding_lost(threads: int, count: int) -> None:
+def test_sixteen_bits_hold_what_rounding_to_eight_loses(threads: int, count: int) -> None:
     raw, weight = q8_0(RNG.normal(size=(80, WIDTH)).astype(np.float32))
     bias = RNG.normal(size=80).astype(np.float32)
     product = Matmul(dst=1, a=2, weight=1, bias=2, start=0, rows=80, columns=WIDTH)

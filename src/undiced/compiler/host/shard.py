@@ -243,14 +243,14 @@ def _linear(draft: Draft, node: Node, target: Spot | None = None) -> None:
 
 
 def _quantized(draft: Draft, node: Node, source: Spot) -> int:
-    """The int8 twin of a value's buffer, made on first use, by whoever owns its columns if that needs no barrier.
+    """The twin of a value's buffer in codes, made on first use, by whoever owns its columns if that needs no barrier.
 
-    The head's input gets a second plane: of all roundings of activations this one costs the most quality; undoing it
-    costs nothing while memory is what a step waits for (docs/LOG.md has the figures).
+    The head's input gets 16 bits: of all roundings of activations this one costs the most quality; undoing it costs
+    nothing while memory is what a step waits for (docs/LOG.md has the figures).
     """
     if source.buffer not in draft.quantized:
         rows = draft.virtual[source.buffer].rows
-        kind: Form = "int8x2" if node.layer < 0 else "int8"
+        kind: Form = "int16" if node.layer < 0 else "int8"
         twin = draft.new_buffer(kind, source.width, rows, kind)
         made = next(i for i in reversed(draft.instrs) if any(s.buffer == source.buffer for s in i.writes()))
         by = Partition.COLUMNS if isinstance(made, (Glu, Activate)) else Partition.TOKENS

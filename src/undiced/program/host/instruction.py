@@ -172,7 +172,7 @@ class Layernorm(Instr, frozen=True, kw_only=True, tag=3):
 
 
 class Quantize(Instr, frozen=True, kw_only=True, tag=4):
-    """dst = int8 blocks of 32 columns of a, each with scale max|a|/127; twice for a destination of two planes"""
+    """dst = blocks of 32 columns of a, int8 or int16, each with scale max|a|/127 or max|a|/32767"""
 
     dst: Codes
     a: Floats

@@ -13,7 +13,7 @@ from undiced.program.artifact import Artifact
 from undiced.program.host.instruction import Instruction
 
 Rows = Literal["tokens", "samples"]
-Form = Literal["f32", "int8", "int8x2"]
+Form = Literal["f32", "int8", "int16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,7 @@ class Buffer:
     Attributes:
         width: float32 columns per row.
         rows: "tokens" (one row a token of the step) or "samples" (one a sampled row).
-        kind: "f32"; "int8" blocks of 32 columns with a float scale each; or "int8x2", where a second int8 plane holds
-            what rounding to the first one lost (about 15 bits).
+        kind: "f32"; or "int8" or "int16" blocks of 32 columns with a float scale each.
         own: in a small step (instruction.py) every core writes and reads a copy of its own.
     """
 
