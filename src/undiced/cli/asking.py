@@ -40,6 +40,12 @@ Objective = Annotated[
     typer.Option(help="What is kept short: one user's token, or the time between tokens of a full pipeline."),
 ]
 Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
+Defects = Annotated[
+    str | None,
+    typer.Option(help="Place around defects: a seed that draws them, or files of them, one a wafer: a.csv,b.csv."),
+]
+Density = Annotated[float | None, typer.Option(help="Of a seed's defects, per mm^2; the published 0.001 by default.")]
+Clusters = Annotated[bool, typer.Option("--clusters", help="Let a seed's defects gather, as assumed.")]
 CodeBytes = Annotated[
     int | None, typer.Option(min=0, max=1 << 20, help="Take a core's code for this large instead of counting it.")
 ]

@@ -55,6 +55,7 @@ def show(found: dict[str, object]) -> None:
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         *_longest(found),
+        *_defects(found),
         ("reads that meet in banks", _meeting(cast(dict[str, int], found["bank_pairs"]))),
     ]
     for name, text in rows:
@@ -91,6 +92,22 @@ def _longest(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     yield "longest context, as placed", f"{found['max_context_tokens']:,} tokens"
     if "machine_max_context_tokens" in found:
         yield "longest on these wafers", f"{found['machine_max_context_tokens']:,} tokens, placed for them"
+
+
+def _defects(found: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """What is broken on the wafers that it lies on, and what passing it takes."""
+    defects = cast(dict[str, object] | None, found.get("defects"))
+    if defects is None:
+        return
+    maps = cast(list[dict[str, int]], defects["maps"])
+    dead, cut, moved = (sum(one[name] for one in maps) for name in ("dead_cores", "cut_links", "cores_moved"))
+    yield "defects", f"{dead:,} dead cores, {cut:,} cut links: {moved:,} cores moved, {_maps(maps)}"
+    yield "cycles around defects", f"{defects['cycles_per_token']:,.0f} of a token's"
+
+
+def _maps(maps: list[dict[str, int]]) -> str:
+    names = [str(one["map"]) for one in maps]
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} to {names[-1]}"
 
 
 def _together(found: dict[str, object]) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from undiced.cli.asking import Mapping, Weights
+from undiced.cli.asking import Clusters, Defects, Density, Mapping, Weights
 from undiced.cli.gathered import gathered
 from undiced.cli.given import chosen, refuse_given
 from undiced.cli.options import DEFAULT_MODEL, Json
@@ -24,6 +24,7 @@ from undiced.study.program_file import is_program
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
     from undiced.cli.emulation import Meshed
+    from undiced.machine.wafer import Wafer
     from undiced.model import Graph
     from undiced.program import Bounds
     from undiced.program.wafer.program import WaferProgram
@@ -77,7 +78,9 @@ class Timing:
         }
 
 
-_COMPILED = {"machine", "wafers", "region", "sum_bits", "mapping", "weights"}  # what a program has decided
+_COMPILED = {
+    "machine", "wafers", "region", "sum_bits", "mapping", "weights", "defects", "defect_density", "clusters",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,9 @@ class Layout:
     sum_bits: SumBits = 16
     mapping: Mapping = "undiced"
     weights: Weights = "fp16"
+    defects: Defects = None
+    defect_density: Density = None
+    clusters: Clusters = False
 
     def meshed(self, checkpoint: Checkpoint, graph: Graph, machine: str, bounds: Bounds) -> Meshed:
         """The model, compiled for a machine by its name.
@@ -98,15 +104,18 @@ class Layout:
         """
         from undiced.cli.emulation import mesh_model
         from undiced.machine import find_machine
+        from undiced.study.maps import check_defects
         from undiced.study.words import parse_region
 
+        check_defects(self.defects, self.defect_density, self.clusters)
         if self.sum_bits not in (16, 32):
             raise CompileError(f"Sums can't have {self.sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
         sides = parse_region(self.region)
-        return mesh_model(
+        wafer = find_machine(machine)
+        meshed = mesh_model(
             checkpoint,
             graph,
-            find_machine(machine),
+            wafer,
             bounds,
             wafers=self.wafers,
             region=None if sides == "auto" else sides,
@@ -114,6 +123,15 @@ class Layout:
             mapping=self.mapping,
             weights=self.weights,
         )
+        return meshed if self.defects is None else replace(meshed, program=self._settled(meshed.program, wafer))
+
+    def _settled(self, program: WaferProgram, wafer: Wafer) -> WaferProgram:
+        from undiced.compiler.wafer.settle import settle
+        from undiced.study.maps import maps_of, process_of
+
+        assert self.defects is not None
+        process = process_of(self.defect_density, self.clusters)
+        return settle(program, wafer, maps_of(self.defects, wafer, process, program.wafers))
 
 
 @gathered

@@ -15,8 +15,11 @@ import typer
 from undiced.cli.asking import (
     Batch,
     Clock,
+    Clusters,
     CodeBytes,
     Context,
+    Defects,
+    Density,
     Groups,
     Layers,
     Machine,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 # What is decided once, when a model is compiled for wafers.
 CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
+    "defects", "defect_density", "clusters",
 }  # fmt: skip
 
 
@@ -68,6 +72,9 @@ def compile(
     objective: Objective = "latency",
     clock: Clock = None,
     code_bytes: CodeBytes = None,
+    defects: Defects = None,
+    defect_density: Density = None,
+    clusters: Clusters = False,
     out: Annotated[Path | None, typer.Option("--output", "-o", help="Write the program to this file.")] = None,
     dump: Annotated[bool, typer.Option(help="Print the whole program as text.")] = False,
     as_json: Json = False,
@@ -88,7 +95,8 @@ def compile(
     else:
         asked = Question(
             model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
-            stages, layers, code_bytes, clock,
+            stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
+            clusters=clusters,
         )  # fmt: skip
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
@@ -130,6 +138,9 @@ def simulate(
     objective: Objective = "latency",
     clock: Clock = None,
     code_bytes: CodeBytes = None,
+    defects: Defects = None,
+    defect_density: Density = None,
+    clusters: Clusters = False,
     draft: Annotated[
         str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
     ] = None,
@@ -149,7 +160,8 @@ def simulate(
         refuse_given(given, {"acceptance"}, "has no effect without --draft")
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
-        stages, layers, code_bytes, clock, draft, acceptance, frontier,
+        stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
+        defect_density, clusters,
     )  # fmt: skip
     if not is_program(model):
         _show(_answer(_placed(asked, quiet=as_json), asked), as_json)

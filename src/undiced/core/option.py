@@ -10,7 +10,7 @@ import re
 _NAMES = (
     "machine", "wafers", "weights", "sum_bits", "mapping", "context", "batch", "region", "groups", "stages", "layers",
     "phase", "objective", "clock", "code_bytes", "draft", "acceptance", "max_batch", "max_context",
-    "streams", "speed", "system_price", "surround", "years", "power_price", "overhead", "utilization",
+    "streams", "speed", "system_price", "surround", "years", "power_price", "overhead", "utilization", "defects",
 )  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 

@@ -1,7 +1,8 @@
 """From a name or a TOML file to a machine. The only place that parses machine descriptions, and trusts none of them.
 
-A machine file has tables [core], [mesh], [link], [queues] and [system] with the fields of those dataclasses. A field
-is a number, or a table {value, provenance, source, low, high}; `base = "wse3"` takes what is not given from a preset.
+A machine file has tables [core], [mesh], [link], [queues], [spares] and [system] with the fields of those
+dataclasses. A field is a number, or a table {value, provenance, source, low, high}; `base = "wse3"` takes what is not
+given from a preset.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
 from undiced.machine.presets import PRESETS, parse_toy, wse3
 from undiced.machine.queues import Queues
-from undiced.machine.wafer import System, Wafer
+from undiced.machine.spares import Spares
+from undiced.machine.wafer import PARTS, System, Wafer
 
 _FILE_MAX_BYTES = 1 << 20
-_SECTIONS = ("core", "mesh", "link", "queues", "system")
-Part = TypeVar("Part", Core, Mesh, Link, Queues, System)
+Part = TypeVar("Part", Core, Mesh, Link, Queues, Spares, System)
 
 # Fields whose plausible range is narrower than "positive and finite": smallest, largest.
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -42,12 +43,13 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "core.read_bank_modulus": (4, 64),
     "link.wavelet_bytes": (1, 256),
     "link.wavelets_per_cycle": (1e-3, 256),
+    "spares.columns": (0, 16384),
     "system.clock_hz": (1e6, 1e11),
 }
 # Counts: a fraction of one would be cut off in silence.
 _WHOLE = frozenset({
     "core.sram_bytes", "core.sram_banks", "core.read_bank_modulus", "mesh.width", "mesh.height", "mesh.colors",
-    "mesh.reserved_colors", "mesh.switch_positions",
+    "mesh.reserved_colors", "mesh.switch_positions", "spares.columns",
 })  # fmt: skip
 _READ_BANKS = 4  # banks of two reads of 32 bits
 _MAY_BE_ZERO = 0.0
@@ -94,11 +96,9 @@ def load_machine(path: Path) -> Wafer:
 
 def parse_machine(data: dict[str, object], name: str, where: str) -> Wafer:
     """A machine from parsed TOML. `where` names the file in errors and sources."""
-    unknown = sorted(set(data) - {*_SECTIONS, "name", "base"})
+    unknown = sorted(set(data) - {*PARTS, "name", "base"})
     if unknown:
-        raise CompileError(
-            f"{where}: unknown entry {unknown[0]!r}.", remedy=f"Known: name, base, {', '.join(_SECTIONS)}."
-        )
+        raise CompileError(f"{where}: unknown entry {unknown[0]!r}.", remedy=f"Known: name, base, {', '.join(PARTS)}.")
     base = None
     if "base" in data:
         preset = PRESETS.get(str(data["base"]))
@@ -112,6 +112,7 @@ def parse_machine(data: dict[str, object], name: str, where: str) -> Wafer:
         mesh=_section(data, "mesh", template.mesh, base is not None, where),
         link=_section(data, "link", template.link, base is not None, where),
         queues=_section(data, "queues", template.queues, base is not None, where),
+        spares=_section(data, "spares", template.spares, base is not None, where),
         system=_section(data, "system", template.system, base is not None, where),
     )
     _check_together(wafer, where)

@@ -1,7 +1,8 @@
 """The machines that come with the package: WSE-1, WSE-2, WSE-3 and toy meshes. Every figure with its source.
 
 Short names of sources: [SDK] vendor SDK documentation · [HC34] Hot Chips 34 architecture deep dive · [NOWR] arXiv
-2404.15888 · [WLLM] arXiv 2502.04563 · [AM] device logs of github.com/happyandslow/agent-memory.
+2404.15888 · [WLLM] arXiv 2502.04563 · [AM] device logs of github.com/happyandslow/agent-memory · [SA26] an
+analysts' report of 2026.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from undiced.machine.host import host as host
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
 from undiced.machine.queues import Queues
+from undiced.machine.spares import Spares
 from undiced.machine.wafer import System, Wafer
 
 _KIB = 1024
@@ -111,6 +113,15 @@ def _queues(inputs: tuple[int, ...], outputs: tuple[int, ...], output_colors: in
     )
 
 
+def _spares(columns: Constant) -> Spares:
+    why = "not published: such wires are at most twice as long, and wires of a millimeter keep the clock [SA26]"
+    return Spares(
+        columns=columns,
+        skip_cycles=assumed(1, "cycle", why, 0, 1),
+        diagonal_cycles=assumed(1, "cycle", why, 0, 1),
+    )
+
+
 def _system(clock_hz: Constant, power_w: Constant) -> System:
     return System(
         clock_hz=clock_hz,
@@ -138,6 +149,7 @@ def wse2() -> Wafer:
         ),
         link=_link2(),
         queues=_queues((6, 6, 4, 4, 2, 2, 2, 2), (2, 2, 6, 6, 2, 2, 0, 0), 24),
+        spares=_spares(derived(66, "1", "built less enabled cores, over 994 rows")),
         system=_system(
             published(1.1e9, "Hz", "[WLLM]; 0.85 GHz in [SDK] and [NOWR]"),
             published(15_000, "W", "vendor: 15 to 20 kW"),
@@ -177,6 +189,7 @@ def wse3() -> Wafer:
             multicast_start_cycles=fitted.WSE3_MULTICAST_START,
         ),
         queues=_queues((8, 8, 4, 4, 4, 4, 4, 4), (8,) * 8, 1),
+        spares=_spares(derived(59, "1", "970,000 built less 900,000 enabled cores, over 1170 rows")),
         system=_system(
             published(1.1e9, "Hz", "published clocks are 0.75, 0.85, 0.875 and 1.1 GHz"),
             published(23_000, "W", "vendor"),
@@ -198,6 +211,7 @@ def wse1() -> Wafer:
             published(400_000, "1", "vendor"),
             derived(400_000 * 1.0125, "1", "Hot Chips 31: 1 to 1.5 % spares"),
         ),
+        spares=_spares(derived(7, "1", "1.25 % of 400,000 cores, over 632 rows")),
         system=_system(
             assumed(0.85e9, "Hz", "as the slower clock of WSE-2", 0.75e9, 1.1e9), published(15_000, "W", "vendor")
         ),
@@ -205,21 +219,24 @@ def wse1() -> Wafer:
 
 
 def toy(columns: int, rows: int, sram_bytes: int = _TOY_SRAM_BYTES) -> Wafer:
-    """A small mesh of WSE-3 cores, columns (x) by rows (y), for tests and the interpreter."""
+    """A small mesh of WSE-3 cores, columns (x) by rows (y), with its share of spares, for tests and the interpreter."""
     base = wse3()
     why = "a toy"
 
     def count(value: float, unit: str = "1") -> Constant:
         return assumed(value, unit, why, value, value)
 
+    spares = -(-columns * int(base.spares.columns.value) // int(base.mesh.width.value))
+    built = (columns + spares) * rows
     suffix = "" if sram_bytes == _TOY_SRAM_BYTES else f":{sram_bytes // _KIB}K"
-    mesh, share = _mesh(*map(count, (columns, rows, columns * rows, columns * rows))), columns * rows
+    mesh, share = _mesh(*map(count, (columns, rows, columns * rows, built))), columns * rows
     area, power = base.mesh.die_area_mm2.value / base.mesh.cores_built.value, base.system.power_w.value
     return replace(
         base,
         name=f"toy-{columns}x{rows}{suffix}",
         core=replace(base.core, sram_bytes=count(sram_bytes, "byte")),
-        mesh=replace(mesh, die_area_mm2=count(area * share, "mm^2")),
+        mesh=replace(mesh, die_area_mm2=count(area * built, "mm^2")),
+        spares=_spares(count(spares)),
         system=replace(base.system, power_w=count(power * share / base.mesh.cores_enabled.value, "W")),
     )
 

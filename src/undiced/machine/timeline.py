@@ -8,8 +8,9 @@ knows what it waited for, so the critical path can be walked back: nothing is ma
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from undiced.machine import lines
 from undiced.machine.arithmetic import local_cost
@@ -60,6 +61,9 @@ class Path:
         return sum(self.shares.values(), ZERO)
 
 
+_AS_MADE: Mapping[tuple[Axis, int], float] = MappingProxyType({})
+
+
 def critical_path(
     wafer: Wafer,
     instructions: Iterable[isa.Instruction],
@@ -67,9 +71,15 @@ def critical_path(
     clock_hz: float,
     *,
     synchronous: bool = False,
+    longer: Mapping[tuple[Axis, int], float] = _AS_MADE,
 ) -> Path:
-    """The critical path of a stream that starts on idle cores; `synchronous`: cores wait for every mover's end."""
-    timeline = _Timeline(wafer, shares, clock_hz, synchronous)
+    """The critical path of a stream that starts on idle cores.
+
+    Args:
+        synchronous: cores wait for every mover's end.
+        longer: cycles beyond its hops of a line along an axis, of so many cores, where a wafer has defects.
+    """
+    timeline = _Timeline(wafer, shares, clock_hz, synchronous, longer)
     spans = tuple(timeline.issue(instruction) for instruction in instructions)
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
     moment: Moment | None = timeline.end()
@@ -107,6 +117,7 @@ class _Timeline:
     shares: Shares
     clock_hz: float
     synchronous: bool = False
+    longer: Mapping[tuple[Axis, int], float] = field(default_factory=dict)
     free: Moment = field(default_factory=Moment)
     at_roots: dict[tuple[int, int], Moment] = field(default_factory=dict)
     ready: dict[str, _Ready] = field(default_factory=dict)
@@ -270,6 +281,14 @@ class _Timeline:
     def _claim(self, start: Moment, *routes: Route) -> Moment:
         return _latest([start, *(self.taken[route] for route in routes if route in self.taken)])
 
+    def _around(self, line: isa.Line) -> Cost:
+        """What defects add to the hops of a line."""
+        return Cost(hops=self.longer.get((line.axis, line.span), 0.0))
+
+    def _farthest(self, axis: Axis) -> float:
+        """What defects add to any line along an axis, at most."""
+        return max((cycles for (along, _), cycles in self.longer.items() if along is axis), default=0.0)
+
     def _converted(self, i: isa.Instruction, name: str, cost: Cost) -> Moment:
         """When all cores have a value in the wire's type: conversions take their datapath."""
         if not cost.cycles:
@@ -290,7 +309,8 @@ class _Timeline:
         ends: dict[int, Moment] = {}
         for which in range(len(haul.pieces)):
             begin = start = _latest([start, self._terms(i, which, len(haul.pieces))])
-            ends[which] = self._after(begin, lines.slice_cost(link, haul.tree, which, count, joining), i)
+            cost = lines.slice_cost(link, haul.tree, which, count, joining) + self._around(i.line)
+            ends[which] = self._after(begin, cost, i)
             self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
             start = self.taken[links] = self._after(begin, lines.pace(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
@@ -330,10 +350,10 @@ class _Timeline:
                 sent = _latest([sent, self._after(path, lines.turn(link, hops), i)])
             path = self._after(sent, lines.payload(link, lines.wavelets(link, size)), i)
             far, near = sorted((place, line.span - 1 - place), reverse=True)
-            there = self._after(path, lines.arrival(link, far), i)
+            there = self._after(path, lines.arrival(link, far) + self._around(line), i)
             if i.apart:
                 path = self._after(path, lines.pace(link, lines.wavelets(link, size)), i)
-                there = _latest([there, self._after(path, lines.arrival(link, near), i)])
+                there = _latest([there, self._after(path, lines.arrival(link, near) + self._around(line), i)])
             stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
             self._write(Extent(target.value, at, stop), there)
             at = stop
@@ -358,6 +378,7 @@ class _Timeline:
             seconds += system.wafer_to_wafer_s.value + haul.off_wafer_bytes / system.io_bytes_per_s.value
         io = Cost(io=seconds * self.clock_hz)
         wire = lines.payload(link, lines.wavelets(link, haul.pieces[0])) + lines.arrival(link, haul.hops)
+        wire += Cost(hops=sum(self._farthest(axis) for axis in Axis))
         there = self._after(start, io + lines.dispatch(link) + wire, i)
         self.gone.append(there)
         self._occupy(i, there, there)

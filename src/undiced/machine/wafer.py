@@ -12,6 +12,9 @@ from undiced.machine.core import Core
 from undiced.machine.link import Link
 from undiced.machine.mesh import Mesh
 from undiced.machine.queues import Queues
+from undiced.machine.spares import Spares
+
+PARTS = ("core", "mesh", "link", "queues", "spares", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,18 @@ class Wafer:
     mesh: Mesh
     link: Link
     queues: Queues
+    spares: Spares
     system: System
+
+    @property
+    def built(self) -> tuple[int, int]:
+        """Cores along x, spares included, and along y."""
+        width, height = self.mesh.size
+        return width + self.spares.count, height
 
     def constants(self) -> Iterator[tuple[str, Constant]]:
         """Every figure with its dotted name, in declaration order."""
-        for part in ("core", "mesh", "link", "queues", "system"):
+        for part in PARTS:
             section = getattr(self, part)
             for field in fields(section):
                 yield f"{part}.{field.name}", getattr(section, field.name)

@@ -13,14 +13,13 @@ from undiced.core.errors import CompileError
 from undiced.machine.bare import bare
 from undiced.machine.cost import ZERO, Cost
 from undiced.machine.fabric import hardware
-from undiced.machine.timeline import Path, critical_path
 from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
-from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.verify import verify
+from undiced.sim.paths import Paths
 
 _MOVERS = frozenset(kind.__name__ for kind in isa.MOVERS)
 
@@ -134,15 +133,6 @@ class Timing:
         return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def stream_paths(program: WaferProgram, wafer: Wafer, step: Step, clock_hz: float) -> list[Path]:
-    """The critical path of every stream, each once."""
-    out = []
-    for stream in program.streams:
-        shares = Shares(values_of(program, stream), program.trees, step)
-        out.append(critical_path(wafer, stream.instructions, shares, clock_hz, synchronous=stream.synchronous))
-    return out
-
-
 def time_step(
     program: WaferProgram,
     wafer: Wafer,
@@ -173,7 +163,7 @@ def time_step(
     clock = clock_hz or wafer.system.clock_hz.value
     lanes = int(dict(program.facts).get("lanes", step.sequences))
     together = replace(step, sequences=min(step.sequences, max(lanes, 1)))
-    paths = stream_paths(program, varied or wafer, together, clock)
+    paths = Paths(program, varied or wafer, together, clock)
     regions = tuple(_region_time(program, visits, paths) for visits in program.places)
     held = frozenset[int]().union(*(region.layers for region in regions))
     timing = _timing(wafer, together, clock, regions, int(dict(program.facts).get("layers", len(held))))
@@ -192,14 +182,15 @@ def time_floor(
     return time_step(program, wafer, step, clock_hz, varied=bare(varied or wafer))
 
 
-def _region_time(program: WaferProgram, visits: list[Region], paths: list[Path]) -> RegionTime:
+def _region_time(program: WaferProgram, visits: list[Region], paths: Paths) -> RegionTime:
     found: dict[tuple[str, str], Cost] = defaultdict(lambda: ZERO)
     layers = serving = 0.0
     region, runs = visits[0], [run for visit in visits for run in visit.runs]
     for (stream, of_layer), times in Counter((run.stream, run.layer >= 0) for run in runs).items():
-        for key, cost in paths[stream].shares.items():
+        path = paths.of(region, stream)
+        for key, cost in path.shares.items():
             found[key] += cost * times
-        cycles = paths[stream].cost.cycles * times
+        cycles = path.cost.cycles * times
         layers += cycles * of_layer
         serving += cycles * (not of_layer and all(map(_serves, program.streams[stream].instructions)))
     held = frozenset(run.layer for run in runs if run.layer >= 0)

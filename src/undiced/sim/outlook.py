@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from math import ceil
 
+from msgspec.structs import replace as with_fields
+
 from undiced.core.errors import CompileError
 from undiced.core.mapping import PREFILL, Phase
 from undiced.core.option import option
@@ -56,6 +58,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "bank_pairs": meetings(program, banks(wafer.core)),
         "digest": program.digest,
         "utilization": _utilization(program, wafer, timing),
+        **_defects(program, wafer, timing),
         "breakdown": {
             "kind": timing.by_kind(),
             "operator": dict(list(timing.by_operator().items())[:_OPERATORS]),
@@ -64,6 +67,27 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
             "wafer": {str(wafer): cycles for wafer, cycles in timing.by_wafer().items()},
         },
     }
+
+
+def _defects(program: WaferProgram, wafer: Wafer, timing: Timing) -> dict[str, object]:
+    """The maps that it was placed for, and what a token takes longer for them."""
+    if not program.individuals:
+        return {}
+    plain = time_step(with_fields(program, individuals=()), wafer, timing.step, timing.clock_hz)
+    maps = [
+        {
+            "wafer": one.wafer,
+            "map": one.map,
+            "digest": one.digest,
+            "dead_cores": len(one.dead),
+            "cut_links": len(one.cuts),
+            "rows_moved": len({shift.row for shift in one.shifts}),
+            "cores_moved": sum(shift.stop - shift.start for shift in one.shifts),
+            "first_row": one.first,
+        }
+        for one in program.individuals
+    ]
+    return {"defects": {"maps": maps, "cycles_per_token": timing.token_cycles - plain.token_cycles}}
 
 
 def is_prompt(program: WaferProgram) -> bool:

@@ -48,6 +48,9 @@ def compile(
     layers: int | None = None,
     code_bytes: int | None = None,
     frontier: bool = False,
+    defects: str | None = None,
+    defect_density: float | None = None,
+    clusters: bool = False,
 ) -> WaferProgram: ...
 def compile(
     model: Model,
@@ -68,6 +71,9 @@ def compile(
     layers: int | None = None,
     code_bytes: int | None = None,
     frontier: bool = False,
+    defects: str | None = None,
+    defect_density: float | None = None,
+    clusters: bool = False,
 ) -> HostProgram | WaferProgram:
     """A model's program for a machine.
 
@@ -87,7 +93,8 @@ def compile(
         "model": model, "machine": "host" if isinstance(machine, Host) else machine, "wafers": wafers,
         "context": context, "batch": batch, "weights": weights, "sum_bits": sum_bits, "mapping": mapping,
         "objective": objective, "phase": phase, "region": region, "groups": groups, "stages": stages, "layers": layers,
-        "code_bytes": code_bytes, "frontier": frontier,
+        "code_bytes": code_bytes, "frontier": frontier, "defects": defects, "defect_density": defect_density,
+        "clusters": clusters,
     }  # fmt: skip
     if lists := [name for name, value in given.items() if _is_list(name, value)]:
         raise InvalidRequestError(f"One program has one {lists[0]}.", remedy="Give lists to undiced.simulate.")
@@ -136,6 +143,9 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     draft: str | None = None,
     acceptance: float = 0.8,
     frontier: bool = False,
+    defects: str | None = None,
+    defect_density: float | None = None,
+    clusters: bool = False,
     progress: None = None,
 ) -> Answer: ...
 @overload
@@ -160,6 +170,9 @@ def simulate(
     draft: None = None,
     acceptance: float = 0.8,
     frontier: Literal[False] = False,
+    defects: Some[str | None] = None,
+    defect_density: Some[float | None] = None,
+    clusters: Some[bool] = False,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]: ...
 def simulate(
@@ -183,6 +196,9 @@ def simulate(
     draft: str | None = None,
     acceptance: float = 0.8,
     frontier: bool = False,
+    defects: Some[str | None] = None,
+    defect_density: Some[float | None] = None,
+    clusters: Some[bool] = False,
     progress: Callable[[Row], None] | None = None,
 ) -> Answer | list[Row]:
     """How fast a model would be on a machine, and where its cycles go. Simulated, at the clock that is told with it.
@@ -208,7 +224,8 @@ def simulate(
         "model": model, "machine": machine, "wafers": wafers, "context": context, "batch": batch, "weights": weights,
         "sum_bits": sum_bits, "mapping": mapping, "objective": objective, "phase": phase, "region": region,
         "groups": groups, "stages": stages, "layers": layers, "code_bytes": code_bytes, "clock": clock, "draft": draft,
-        "acceptance": acceptance, "frontier": frontier,
+        "acceptance": acceptance, "frontier": frontier, "defects": defects, "defect_density": defect_density,
+        "clusters": clusters,
     }  # fmt: skip
     if isinstance(model, WaferProgram) or (isinstance(model, str | Path) and is_program(str(model))):
         return _of_program(model, machine if isinstance(machine, str | Wafer) else None, _question(given))

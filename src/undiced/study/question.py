@@ -51,6 +51,9 @@ class Question:
         draft: a model to speculate with, on a wafer of its own; acceptance: probability that its token is accepted,
             an assumption.
         frontier: also how many streams of which context the same memory holds.
+        defects: a seed, or files of defects, one a wafer with commas between them; None is wafers without any.
+        defect_density: of a seed's defects, per square millimeter; None is the published one.
+        clusters: whether they gather.
     """
 
     model: Model
@@ -72,6 +75,9 @@ class Question:
     draft: str | None = None
     acceptance: float = 0.8
     frontier: bool = False
+    defects: str | None = None
+    defect_density: float | None = None
+    clusters: bool = False
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -133,6 +139,7 @@ class Question:
         """
         from undiced.compiler.wafer.asked import options_of
         from undiced.compiler.wafer.published.build import MAPPINGS, unknown_mapping
+        from undiced.study.maps import check_defects
 
         options = self.options
         if self.mapping == OURS:
@@ -140,6 +147,7 @@ class Question:
         elif self.mapping not in MAPPINGS:
             raise unknown_mapping(self.mapping)
         _ = self.clock_hz
+        check_defects(self.defects, self.defect_density, self.clusters)
         if self.draft is not None and (self.way != "decode" or self.batch != 1):
             raise InvalidRequestError(
                 "Only one decoding sequence speculates.", remedy="Leave the draft or the others out."
@@ -183,8 +191,19 @@ def place(asked: Question, progress: Progress | None = None) -> Placed:
     wafer = find_machine(asked.machine) if isinstance(asked.machine, str) else asked.machine
     about = Subject(asked.model.config) if isinstance(asked.model, Graph) else subject(asked.model, progress)
     made = _ours(asked, about, wafer, progress) if asked.mapping == OURS else _published(asked, about, wafer)
-    free = asked.mapping == OURS and asked.region == "auto"
+    if asked.defects is not None:
+        made = _settled(asked, made, wafer)
+    free = asked.mapping == OURS and asked.region == "auto" and asked.defects is None
     return Placed(made, wafer, about, asked.wafers, (lambda: _longest(asked, about, made, wafer)) if free else None)
+
+
+def _settled(asked: Question, made: WaferProgram, wafer: Wafer) -> WaferProgram:
+    from undiced.compiler.wafer.settle import settle
+    from undiced.study.maps import maps_of, process_of
+
+    assert asked.defects is not None
+    process = process_of(asked.defect_density, asked.clusters)
+    return settle(made, wafer, maps_of(asked.defects, wafer, process, made.wafers))
 
 
 def _longest(asked: Question, about: Subject, made: WaferProgram, wafer: Wafer) -> int:

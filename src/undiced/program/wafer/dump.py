@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from undiced.program.wafer.individual import Individual
 from undiced.program.wafer.instruction import Instruction, Line, Route
 from undiced.program.wafer.layout import FLAT, Axis, Dim, Spread
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
@@ -19,12 +20,20 @@ from undiced.program.wafer.value import Growth, Kind, Table, Value, View, Weight
 
 def lines(program: WaferProgram) -> Iterator[str]:
     """What a program consists of, but its head and its slots."""
+    yield from map(_individual, program.individuals)
     for region in program.regions:
         yield _region(region)
         yield from (f"  {_run(run, program)}" for run in region.runs)
     yield from (f"tree {number}: {_tree(tree)}" for number, tree in enumerate(program.trees))
     for stream in program.streams:
         yield from _stream(stream)
+
+
+def _individual(one: Individual) -> str:
+    moved = ", ".join(f"row {s.row} {s.start}..{s.stop - 1} by {s.by}" for s in one.shifts)
+    cuts = ", ".join(f"{cut.x},{cut.y} {cut.way}" for cut in one.cuts)
+    dead = ", ".join(f"{x},{y}" for x, y in one.dead)
+    return f"wafer {one.wafer} of map {one.map!r}: dead [{dead}], cut [{cuts}], moved [{moved}]"
 
 
 def _region(region: Region) -> str:

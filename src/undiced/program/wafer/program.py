@@ -11,6 +11,7 @@ from msgspec import Struct
 from undiced.core.manifest import WeightSlot
 from undiced.program import Bounds, Rect
 from undiced.program.artifact import sealed
+from undiced.program.wafer.individual import Individual
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Value
@@ -69,6 +70,7 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     Attributes:
         kv: (layer, window) of every cache's ring; 0 keeps the whole context.
         facts: numbers that reports need and executors do not (name, value).
+        individuals: the wafers that it was placed for, where they have defects; others are whole.
     """
 
     model: str
@@ -82,6 +84,7 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     slots: tuple[WeightSlot, ...]
     vocab: int
     facts: tuple[tuple[str, float], ...] = ()
+    individuals: tuple[Individual, ...] = ()
 
     def __repr__(self) -> str:
         return f"<WaferProgram: {self.model} for {self.machine}, {len(self.regions)} regions, {self.bounds}>"
@@ -90,6 +93,10 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     def wafers(self) -> int:
         """As many as its regions lie on."""
         return 1 + max(region.wafer for region in self.regions)
+
+    def individual(self, wafer: int) -> Individual | None:
+        """The wafer of that number, if the program was placed around its defects."""
+        return next((one for one in self.individuals if one.wafer == wafer), None)
 
     @property
     def places(self) -> list[list[Region]]:

@@ -15,7 +15,7 @@ from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.program import Region, Stream, WaferProgram
-from undiced.program.wafer.rules import addresses, hand_overs, limits, regions, routes, sources, values
+from undiced.program.wafer.rules import addresses, hand_overs, individuals, limits, regions, routes, sources, values
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.flow import Flow, handed_on, ordered
 from undiced.program.wafer.rules.scope import Scope
@@ -52,6 +52,7 @@ def _verify(program: WaferProgram, hardware: Hardware | None) -> None:
     _raise("", limits.numbers(program))
     _raise("", regions.trees(program))
     _raise("", regions.regions(program, hardware.mesh if hardware else None))
+    _raise("", individuals.individuals(program))
     for stream, fault in values.declared(program):
         _raise(f"Stream {stream.name!r}: ", [fault])
     scopes = [Scope.of(program, stream, ran) for stream, ran in zip(program.streams, _running(program), strict=True)]

@@ -19,8 +19,9 @@ from undiced.sim.atlas.deeds import Deed, Who, covered, deeds
 from undiced.sim.atlas.fill import Fill, fills
 from undiced.sim.atlas.journey import HandOver, Span, Turn, hand_overs, journey, turns
 from undiced.sim.atlas.links import Links, Measured, measured
-from undiced.sim.clock import RegionTime, Timing, stream_paths, time_step
+from undiced.sim.clock import RegionTime, Timing, time_step
 from undiced.sim.outlook import is_prompt, mapping_of
+from undiced.sim.paths import Paths
 
 _ON_WAFER = ("core.", "link.")
 _OFF_WAFER = ("system.wafer_to_wafer_s", "system.io_bytes_per_s")
@@ -167,7 +168,7 @@ def atlas(
     """
     step = Step(context=context or program.bounds.context)
     timing = time_step(program, wafer, step, clock_hz)
-    paths = stream_paths(program, wafer, step, timing.clock_hz)
+    paths = Paths(program, wafer, step, timing.clock_hz)
     spread = zip(program.places, contents(program), fills(program, wafer), timing.regions, strict=True)
     places = tuple(
         Place(visits[0].name, timed.wafer, timed.rect, visits[0].turned, held, fill, timed)

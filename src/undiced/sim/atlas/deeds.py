@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from undiced.machine.timeline import Path, Span
+from undiced.machine.timeline import Span
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Keeper, Owner
 from undiced.program.wafer.operands import writes
@@ -17,6 +17,7 @@ from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.workload import work
+from undiced.sim.paths import Paths
 
 _SENT_ON = (isa.Transfer, isa.Return)
 _SWITCHED = (isa.Rebind, isa.Repaint)
@@ -65,11 +66,11 @@ class Deed:
         return self.end - self.start
 
 
-def deeds(program: WaferProgram, paths: list[Path], step: Step) -> tuple[tuple[Deed, ...], ...]:
-    """Of every stream, in the order of its instructions; what takes no time is left out."""
+def deeds(program: WaferProgram, paths: Paths, step: Step) -> tuple[tuple[Deed, ...], ...]:
+    """Of every path, in the order of its instructions; what takes no time is left out."""
     return tuple(
         tuple(_deeds(stream, path.spans, Shares(values_of(program, stream), program.trees, step)))
-        for stream, path in zip(program.streams, paths, strict=True)
+        for stream, path in ((program.streams[number], path) for number, path in paths.found)
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
-from undiced.machine.timeline import Path
 from undiced.program.rect import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import Region, WaferProgram
@@ -18,6 +17,7 @@ from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import BITS, DType
 from undiced.sim.atlas.contents import Role, role
+from undiced.sim.paths import Paths
 
 _IDS = DType.I32  # a token's number, as it returns
 
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One run of a stream at a place, in cycles from the token's start."""
+    """One run at a place, in cycles from the token's start; `stream`: which of the paths it takes."""
 
     place: int
     stream: int
@@ -76,7 +76,7 @@ class HandOver:
     cycles: float
 
 
-def turns(program: WaferProgram, paths: list[Path]) -> tuple[Turn, ...]:
+def turns(program: WaferProgram, paths: Paths) -> tuple[Turn, ...]:
     """The runs of a token, in order; each begins where the one before ends."""
     where = _where(program)
     roles = {of_layer: [role(stream, of_layer) for stream in program.streams] for of_layer in (False, True)}
@@ -84,9 +84,11 @@ def turns(program: WaferProgram, paths: list[Path]) -> tuple[Turn, ...]:
     at = 0.0
     for region in program.regions:
         for run in region.runs:
-            cycles = paths[run.stream].cost.cycles
+            cycles = paths.of(region, run.stream).cost.cycles
             what = roles[run.layer >= 0][run.stream]
-            found.append(Turn(where[region.wafer, region.rect], run.stream, what, run.layer, at, cycles))
+            found.append(
+                Turn(where[region.wafer, region.rect], paths.number(region, run.stream), what, run.layer, at, cycles)
+            )
             at += cycles
     return tuple(found)
 
@@ -104,7 +106,7 @@ def journey(runs: tuple[Turn, ...]) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def hand_overs(program: WaferProgram, paths: list[Path], step: Step) -> tuple[HandOver, ...]:
+def hand_overs(program: WaferProgram, paths: Paths, step: Step) -> tuple[HandOver, ...]:
     """Everything that passes between places, in the order of a token."""
     where = _where(program)
     places = [where[region.wafer, region.rect] for region in program.regions]
@@ -118,13 +120,13 @@ def hand_overs(program: WaferProgram, paths: list[Path], step: Step) -> tuple[Ha
                 hops, off = max(i.distance for i in returned), any(i.off_wafer for i in returned)
                 size = len(returned) * step.size * int(BITS[_IDS] // 8)
                 names = tuple(i.a for i in returned)
-                cycles = paths[run.stream].cost.cycles
+                cycles = paths.of(region, run.stream).cost.cycles
                 out.append(HandOver(places[number], places[0], True, names, size, hops, off, cycles))
     return tuple(out)
 
 
 def _arriving(
-    program: WaferProgram, paths: list[Path], step: Step, region: Region, ends: tuple[int, int]
+    program: WaferProgram, paths: Paths, step: Step, region: Region, ends: tuple[int, int]
 ) -> Iterator[HandOver]:
     for run in region.runs:
         stream = program.streams[run.stream]
@@ -138,7 +140,7 @@ def _arriving(
                 sum(_bytes(i, shares) for i in transfers),
                 max(i.distance for i in transfers),
                 any(i.off_wafer for i in transfers),
-                paths[run.stream].cost.cycles,
+                paths.of(region, run.stream).cost.cycles,
             )
 
 

@@ -17,6 +17,7 @@ from undiced.program.wafer.value import DType, Kind
 from undiced.sim.mesh.batch import Batch, Ints
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.declarations import Declarations, Shape
+from undiced.sim.mesh.ground import Ground
 from undiced.sim.mesh.rounding import F32, Numbers, narrower, rounded
 
 
@@ -24,7 +25,7 @@ class Cores:
     """One region's cores, stream after stream.
 
     Attributes:
-        before: the region that hands on to this one.
+        before: the region that hands on to this one. ground: where its cores lie on a wafer with defects.
         filled: positions of the longest sequence once the step is done.
         values: what the running stream declares.
         bound: weights and tables of the run.
@@ -34,8 +35,17 @@ class Cores:
         clamped: exponents that were held at the ends of what an exponential by vectors takes.
     """
 
-    def __init__(self, rows: int, columns: int, numbers: Numbers, batch: Batch, before: Cores | None = None) -> None:
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        numbers: Numbers,
+        batch: Batch,
+        before: Cores | None = None,
+        ground: Ground | None = None,
+    ) -> None:
         self.rows, self.columns, self.numbers, self.batch, self.before = rows, columns, numbers, batch, before
+        self.ground = ground
         self.filled = batch.filled
         self.values = Declarations((), ())
         self.bound: Mapping[str, F32] = {}
@@ -99,11 +109,14 @@ class Cores:
         value = self.values[name]
         array = self.rounded(array, value.dtype, held)
         if value.view is None:
-            self.arrays[name] = np.ascontiguousarray(self._with_tokens(array))
+            self.arrays[name] = self._settled(np.ascontiguousarray(self._with_tokens(array)))
             return
         holder = self.values.holder(name)
         self._open(holder.name, array.shape[:2])
-        self.read(name)[...] = self.rounded(array, holder.dtype, narrower(held, value.dtype))
+        self.read(name)[...] = self._settled(self.rounded(array, holder.dtype, narrower(held, value.dtype)))
+
+    def _settled(self, array: F32) -> F32:
+        return array if self.ground is None else self.ground.settled(array)
 
     def rounded(self, array: F32, dtype: DType, held: DType = DType.F32) -> F32:
         """`array`, of numbers of type `held`, as `dtype` holds it, where numbers are the wafer's."""

@@ -16,7 +16,7 @@ from undiced.core.errors import ContextLengthError, EngineError, InvalidRequestE
 from undiced.core.memory import main_memory_bytes
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.lifetimes import last_uses
-from undiced.program.wafer.program import Run, WaferProgram
+from undiced.program.wafer.program import Region, Run, WaferProgram
 from undiced.program.wafer.value import Kind
 from undiced.program.wafer.verify import verify
 from undiced.sim.mesh import choices, elementwise, movers, positions, products, shifts
@@ -25,6 +25,7 @@ from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_byt
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.declarations import Declarations
+from undiced.sim.mesh.ground import Ground
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
 
@@ -115,12 +116,14 @@ class MeshExecutor:
         self._ended = [
             last_uses(stream, values.holder) for stream, values in zip(program.streams, self._values, strict=True)
         ]
+        self._grounds = [_ground(program, region) for region in program.regions]
+        bounds = bind(program, read_slot, numbers, progress)
         self._sites = [
             [
-                _Site(bound, Caches(region.rows, region.columns, self._values[run.stream]))
-                for run, bound in zip(region.runs, bounds, strict=True)
+                _Site(_settled(bound, ground), Caches(region.rows, region.columns, self._values[run.stream]))
+                for run, bound in zip(region.runs, each, strict=True)
             ]
-            for region, bounds in zip(program.regions, bind(program, read_slot, numbers, progress), strict=True)
+            for region, each, ground in zip(program.regions, bounds, self._grounds, strict=True)
         ]
 
     @property
@@ -172,8 +175,8 @@ class MeshExecutor:
         batch = self._prompt(work) if self._kept else self._batch(work)
         before: Cores | None = None
         result: Result | None = None
-        for region, sites in zip(self.program.regions, self._sites, strict=True):
-            cores = Cores(region.rows, region.columns, self.numbers, batch, before)
+        for region, sites, ground in zip(self.program.regions, self._sites, self._grounds, strict=True):
+            cores = Cores(region.rows, region.columns, self.numbers, batch, before, ground)
             for run, site in zip(region.runs, sites, strict=True):
                 self._run(cores, run, site, watch)
                 result = _result(cores) or result
@@ -227,6 +230,16 @@ class MeshExecutor:
         if not len(batch) or batch[:, 0].min() < 0 or batch[:, 0].max() >= self.program.vocab:
             raise InvalidRequestError(f"A step takes token ids from 0 to {self.program.vocab - 1}, at least one.")
         return Batch(*batch.T)
+
+
+def _ground(program: WaferProgram, region: Region) -> Ground | None:
+    one = program.individual(region.wafer)
+    return None if one is None else Ground(one, region)
+
+
+def _settled(bound: Bound, ground: Ground | None) -> Bound:
+    """Weights and tables as cores find them where they lie."""
+    return bound if ground is None else {name: ground.settled(array) for name, array in bound.items()}
 
 
 def _result(cores: Cores) -> Result | None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, UnsupportedError
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.individual import touched
 from undiced.program.wafer.lifetimes import own_reads
 from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
@@ -79,7 +80,8 @@ def lower(
         upto: how many instructions of the last run are lowered; -1: all of them.
 
     Raises:
-        UnsupportedError: an instruction has no level 2. InvalidRequestError: no run, token or position of the program.
+        UnsupportedError: an instruction has no level 2, or the region lies around defects.
+        InvalidRequestError: no run, token or position of the program.
     """
     _check(program, region, runs, token, position)
     placed, (built, streams) = program.regions[region], frames(program, region, runs, token, position, wafer)
@@ -115,6 +117,13 @@ def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, 
             raise InvalidRequestError(
                 f"The program has no {what} {', '.join(map(str, numbers))}.", remedy=f"Use 0 to {most - 1}."
             )
+    placed = program.regions[region]
+    one = program.individual(placed.wafer)
+    if one is not None and next(touched(one, placed.rect), None) is not None:
+        raise UnsupportedError(
+            f"Region {placed.name!r} lies around defects of map {one.map}; the fabric has no skip and diagonal links.",
+            remedy="Compile it without defects, or name a region whose cores are not moved.",
+        )
 
 
 def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
