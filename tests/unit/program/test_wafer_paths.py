@@ -138,3 +138,9 @@ def test_routers_hear_the_roots_in_their_order_by_four_positions_at_most() -> No
                 wanted.insert(places.index(place) + 1, Passage(0, 0, Port.CORE, (Port.HIGHER,)))
             assert list(path) == wanted
             assert positions(path, 4) <= 4
+
+
+def test_roots_are_where_the_last_level_joins() -> None:
+    r = Random(7)
+    for tree in (any_tree(r) for _ in range(300)):
+        assert roots(tree) == tuple(joins(tree, which)[-1][0].root for which in range(tree.slices))

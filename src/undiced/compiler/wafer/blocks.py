@@ -22,7 +22,7 @@ def blocks_of(draft: Draft) -> tuple[Block, ...]:
     parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
     out = []
     for number, segment in enumerate(draft.task.segments[:-1] if draft.task.tied else draft.task.segments):
-        grain = grain_of(draft, number)
+        grain = draft.grains[number]
         together = _together(draft, number)
         whole = sum(draft.cycles[parts[each, PARTS]] for each in together) if draft.cycles else 0.0
         held = sum(draft.lasting[parts[each, grain]].bytes(sequences) for each in together)
@@ -33,11 +33,6 @@ def blocks_of(draft: Draft) -> tuple[Block, ...]:
 def _together(draft: Draft, segment: int) -> tuple[int, ...]:
     """A segment, and the head beside the embedding that it shares its matrix with."""
     return (0, len(draft.task.segments) - 1) if draft.task.tied and segment == 0 else (segment,)
-
-
-def grain_of(draft: Draft, segment: int) -> int:
-    """Eighths of a segment that regions do not cut further."""
-    return min(eighths for (number, eighths), _ in draft.parts if number == segment)
 
 
 def contents(blocks: tuple[Block, ...], ends: tuple[int, ...]) -> Iterator[tuple[Block, ...]]:
@@ -52,7 +47,7 @@ def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
     """(segment, eighths) that a region runs: parts of one segment that lie together run as one, a head last."""
     counts = Counter(block.kind for block in blocks)
     runs = [
-        (each, count * grain_of(draft, each)) for kind, count in counts.items() for each in _together(draft, int(kind))
+        (each, count * draft.grains[each]) for kind, count in counts.items() for each in _together(draft, int(kind))
     ]
     return sorted(runs)
 
@@ -76,7 +71,7 @@ def _part_cycles(draft: Draft, parts: dict[tuple[int, int], int], segment: int, 
     """As written, or on the line between the smallest part and the whole."""
     if (segment, eighths) in parts:
         return draft.cycles[parts[segment, eighths]]
-    grain = grain_of(draft, segment)
+    grain = draft.grains[segment]
     low, high = draft.cycles[parts[segment, grain]], draft.cycles[parts[segment, PARTS]]
     return low + (high - low) * (eighths - grain) / (PARTS - grain)
 
@@ -92,7 +87,7 @@ def prices(draft: Draft) -> tuple[float, ...]:
             done = 0
             out.append(0.0)
             continue
-        done += grain_of(draft, segment)
+        done += draft.grains[segment]
         pieces = (_part_cycles(draft, parts, segment, eighths) for eighths in (done, PARTS - done))
         out.append(sum(pieces) - _part_cycles(draft, parts, segment, PARTS))
     return tuple(out)

@@ -23,6 +23,7 @@ class Draft:
         slices: trees that share the payload of a column of cores, and of a band, at most; None: as the choices say.
         others: more of such slices that colors reach for, to be tried, too.
         written: the streams with what writes them; parts: stream of (segment, eighths).
+        grains: eighths of each segment that regions do not cut further.
         streams, trees: as they are routed. cycles: of each stream, one token at the bounds' context.
         lasting: what each stream keeps in memory. room: bytes of a core for that.
         blocks, ends: the model in order, and where regions end.
@@ -36,6 +37,7 @@ class Draft:
     others: tuple[tuple[int, int], ...] = ()
     written: Streams | None = None
     parts: tuple[tuple[tuple[int, int], int], ...] = ()
+    grains: tuple[int, ...] = ()
     streams: tuple[Stream, ...] = ()
     trees: tuple[Tree, ...] = ()
     cycles: tuple[float, ...] = ()

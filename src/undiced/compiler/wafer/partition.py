@@ -111,15 +111,12 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
     work = tuple(accumulate((b.cycles for b in blocks), initial=0.0))
     last = len(blocks)
     longest = max(block.cycles for block in blocks)
+    lows = [max(bisect_right(size, size[j] - capacity - 1) for size in sizes) for j in range(last + 1)]
     best = [0.0] + [inf] * last  # slowest region of the first j blocks
     cuts: list[list[int]] = []
     for _ in range(min(regions, last)):
-        row, cut = [inf] * (last + 1), [0] * (last + 1)
-        row[0] = 0.0
-        for j in range(1, last + 1):
-            row[j], cut[j] = _best_cut(best, sizes, work, j, capacity)
+        best, cut = _round(best, lows, work)
         cuts.append(cut)
-        best = row
         if best[last] <= longest:
             break  # no cut makes it faster than its longest block
     if best[last] == inf:
@@ -133,23 +130,26 @@ def partition(blocks: tuple[Block, ...], capacity: int, regions: int) -> tuple[i
     return tuple(reversed(ends))
 
 
-def _best_cut(
-    best: list[float], sizes: tuple[tuple[int, ...], ...], work: tuple[float, ...], j: int, capacity: int
-) -> tuple[float, int]:
-    """The last region's first block: `best` grows with the cut, the region's work falls; they meet at the optimum."""
-    low = max(bisect_right(size, size[j] - capacity - 1) for size in sizes)
-    if low >= j:
-        return inf, 0
-    left, right = low, j - 1
-    while left < right:  # the first cut at which `best` is at least the last region's work
-        middle = (left + right) // 2
-        if best[middle] >= work[j] - work[middle]:
-            right = middle
-        else:
-            left = middle + 1
-    value = max(best[left], work[j] - work[left])
-    if left > low:
-        before = max(best[left - 1], work[j] - work[left - 1])
-        if before <= value:
-            return before, left - 1
-    return value, left
+def _round(best: list[float], lows: list[int], work: tuple[float, ...]) -> tuple[list[float], list[int]]:
+    """The slowest region of every prefix with a region more, and where that region's first block is.
+
+    `best` grows with the cut, the region's work falls: they meet at the optimum, which moves up as the prefix grows.
+
+    Args:
+        lows: the first block that the last region of each prefix has room for.
+    """
+    last = len(lows) - 1
+    row, cut, at = [0.0] + [inf] * last, [0] * (last + 1), 0
+    for j in range(1, last + 1):
+        low = lows[j]
+        if low >= j:
+            continue
+        at, all_work = max(at, low), work[j]
+        while at < j - 1 and best[at] < all_work - work[at]:
+            at += 1
+        row[j], cut[j] = max(best[at], all_work - work[at]), at
+        if at > low:
+            before = max(best[at - 1], all_work - work[at - 1])
+            if before <= row[j]:
+                row[j], cut[j] = before, at - 1
+    return row, cut

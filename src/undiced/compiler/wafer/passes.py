@@ -55,8 +55,8 @@ def lower(draft: Draft) -> Draft:
     choices = replace(choices, row_slices=rows, band_slices=bands, once=task.tied)
     written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk)
     parts = {}
-    for number, segment in enumerate(task.segments):
-        grain = grain_for(segment, task.graph.config, grid)
+    grains = tuple(grain_for(segment, task.graph.config, grid) for segment in task.segments)
+    for number, (segment, grain) in enumerate(zip(task.segments, grains, strict=True)):
         for eighths in {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain):
             parts[number, eighths] = written.lowered(segment, eighths).stream
     if any(segment.splits for segment in task.segments):
@@ -71,7 +71,8 @@ def lower(draft: Draft) -> Draft:
         written.entering(far, draft.wafers > 1, back=True)
     else:
         written.returning(far, draft.wafers > 1)
-    return replace(draft, written=written, parts=tuple(parts.items()), streams=tuple(written.made))
+    streams = tuple(written.made)
+    return replace(draft, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
 
 
 def color(draft: Draft) -> Draft:

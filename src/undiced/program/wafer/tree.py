@@ -87,8 +87,19 @@ def _ordered(level: tuple[Join, ...], above: list[tuple[Join, ...]]) -> tuple[Jo
 
 @lru_cache(maxsize=1024)
 def roots(tree: Tree) -> tuple[int, ...]:
-    """Where each slice ends: places on the line."""
-    return tuple(joins(tree, which)[-1][0].root for which in range(tree.slices))
+    """Where each slice ends: places on the line; that of the last level's first group, as `joins` has it."""
+    return tuple(_root(tree, which) for which in range(tree.slices))
+
+
+def _root(tree: Tree, which: int) -> int:
+    counts = [tree.span]  # members of each level
+    for level in tree.levels:
+        counts.append(-(-counts[-1] // level.size))
+    at = 0  # a group of the level above, which is a member there
+    for number, level in reversed(list(enumerate(tree.levels))):
+        place = root_place(min(level.size, counts[number]), tree.slices, which, number)
+        at = at * level.size + min(place, min(level.size, counts[number] - at * level.size) - 1)
+    return at
 
 
 def separate(tree: Tree) -> bool:

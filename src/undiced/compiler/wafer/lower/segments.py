@@ -30,23 +30,18 @@ _UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward b
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Nodes from one hidden state to the next, which read `source` and make `result`; equal keys, equal streams."""
+    """Nodes from one hidden state to the next, which read `source` and make `result`; equal keys, equal streams.
+
+    Attributes:
+        splits: whether regions may cut it by its width: a feed-forward block whose parts add up, with no bias or norm
+            behind.
+    """
 
     nodes: tuple[Node, ...]
     source: str
     result: str
     key: str
-
-    @property
-    def splits(self) -> bool:
-        """Whether regions may cut it by its width: a feed-forward block whose parts add up, no bias or norm behind."""
-        made = {node.out: node for node in self.nodes}
-        if self.layer < 0 or any(node.op in ("attention", "mla_attention") for node in self.nodes):
-            return False
-        terms = [made[name] for name in self.nodes[-1].ins if name in made]
-        if terms[0].op == "add":
-            terms = [made[name] for name in terms[0].ins]
-        return all(term.op in _UNBIASED and len(term.weights) == _UNBIASED[term.op] for term in terms)
+    splits: bool
 
     @property
     def layer(self) -> int:
@@ -54,11 +49,23 @@ class Segment:
         return self.nodes[-1].layer
 
 
+def _splits(nodes: tuple[Node, ...]) -> bool:
+    made = {node.out: node for node in nodes}
+    if nodes[-1].layer < 0 or any(node.op in ("attention", "mla_attention") for node in nodes):
+        return False
+    terms = [made[name] for name in nodes[-1].ins if name in made]
+    if terms[0].op == "add":
+        terms = [made[name] for name in terms[0].ins]
+    return all(term.op in _UNBIASED and len(term.weights) == _UNBIASED[term.op] for term in terms)
+
+
 def grain_for(segment: Segment, config: ModelConfig, grid: Grid) -> int:
     """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut.
 
     Experts that lie on columns of their own have at most one column a core, of which there are no parts.
     """
+    if not segment.splits:
+        return PARTS
     mixture = any(node.op == "moe_ffn" for node in segment.nodes)
     if mixture and grid.groups > 1:
         return PARTS
@@ -67,8 +74,8 @@ def grain_for(segment: Segment, config: ModelConfig, grid: Grid) -> int:
     def columns(eighths: int) -> int:
         return PARTS // eighths * ceil(ceil(width / PARTS) * eighths / grid.columns)
 
-    grains = [g for g in (1, 2, 4) if columns(g) <= _FILLED * columns(PARTS)]
-    return grains[0] if segment.splits and grains else PARTS
+    most = _FILLED * columns(PARTS)
+    return next((grain for grain in (1, 2, 4) if columns(grain) <= most), PARTS)
 
 
 def segments(graph: Graph) -> list[Segment]:
@@ -80,7 +87,7 @@ def segments(graph: Graph) -> list[Segment]:
         live = {name for name in live if last.get(name, len(graph.nodes)) > index}
         if live == {node.out} and graph.nodes[taken : index + 1] and _whole(graph, node):
             nodes = graph.nodes[taken : index + 1]
-            out.append(Segment(nodes, source, node.out, _key(nodes, source)))
+            out.append(Segment(nodes, source, node.out, _key(nodes, source), _splits(nodes)))
             taken, source = index + 1, node.out
     return out
 
