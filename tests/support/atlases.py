@@ -16,7 +16,7 @@ from undiced.machine import find_machine
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.sim.atlas.atlas import Atlas, atlas
-from undiced.sim.atlas.links import measure
+from undiced.sim.atlas.links import simulate_links
 
 
 def ours(config, machine, context=256, **options):
@@ -57,4 +57,4 @@ def mapped(name) -> Atlas:
 def linked(name) -> Atlas:
     """Its atlas with what links carry for a layer."""
     program, wafer = made(name)
-    return atlas(program, wafer, links=measure(program, wafer, program.bounds.context))
+    return atlas(program, wafer, links=simulate_links(program, wafer, program.bounds.context))

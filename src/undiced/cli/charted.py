@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from undiced.study.program_file import ProgramFile
 
 _PLACED = 0.95  # of the work, when what it is for begins
-_PLACED_FIRST = 0.15  # where links are measured between
-Measure = Callable[["WaferProgram", "Wafer", int, Callable[[float, str], None]], "Links"]
+_PLACED_FIRST = 0.15  # where links are simulated in between
+Linking = Callable[["WaferProgram", "Wafer", int, Callable[[float, str], None]], "Links"]
 
 
 @contextmanager
@@ -42,12 +42,12 @@ def charted(
     then: str,
     *,
     quiet: bool,
-    measure: Measure | None = None,
+    linking: Linking | None = None,
 ) -> Iterator[Atlas]:
     """The atlas that answers a question; the bar stands until the caller has made of it what is called `then`.
 
     Args:
-        measure: finds what links carried, for an atlas that tells it.
+        linking: finds what links carried, for an atlas that tells it.
 
     Raises:
         UndicedError: what is asked does not fit, or can't be asked of a program.
@@ -57,7 +57,7 @@ def charted(
         refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
     with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
-        found = _of_program(opened, asked, bar, measure) if opened else _of_model(asked, bar, measure)
+        found = _of_program(opened, asked, bar, linking) if opened else _of_model(asked, bar, linking)
         bar.share(_PLACED, then)
         yield found
 
@@ -83,15 +83,15 @@ def compiled(
         yield program, wafer, bar
 
 
-def _of_program(opened: ProgramFile, asked: Question, bar: Bar, measure: Measure | None) -> Atlas:
+def _of_program(opened: ProgramFile, asked: Question, bar: Bar, linking: Linking | None) -> Atlas:
     """Of a compiled program, which holds so many positions and no more."""
     program, wafer, context = opened.program, opened.wafer, asked.context or opened.program.bounds.context
     check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
-    links = measure(program, wafer, context, bar.share) if measure else None
+    links = linking(program, wafer, context, bar.share) if linking else None
     return atlas(program, wafer, context, asked.clock_hz, links=links)
 
 
-def _of_model(asked: Question, bar: Bar, measure: Measure | None) -> Atlas:
+def _of_model(asked: Question, bar: Bar, linking: Linking | None) -> Atlas:
     """Of a model, placed for this."""
     asked.check()
     if asked.mapping == OURS and asked.way == "prefill":
@@ -99,13 +99,13 @@ def _of_model(asked: Question, bar: Bar, measure: Measure | None) -> Atlas:
             "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
             remedy="Leave --phase out.",
         )
-    most = _PLACED_FIRST if measure else _PLACED
+    most = _PLACED_FIRST if linking else _PLACED
     placed = place(asked, lambda share, what: bar.share(share * most, what))
     program, wafer = placed.program, placed.wafer
     links = None
-    if measure:
+    if linking:
         rest = _PLACED - _PLACED_FIRST
-        links = measure(
+        links = linking(
             program, wafer, asked.positions, lambda share, what: bar.share(_PLACED_FIRST + share * rest, what)
         )
     return atlas(program, wafer, asked.positions, asked.clock_hz, placed.wafers_given, links)

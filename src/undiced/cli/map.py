@@ -35,7 +35,7 @@ from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
-    from undiced.cli.charted import Measure
+    from undiced.cli.charted import Linking
     from undiced.sim.atlas.atlas import Atlas
 
 _Show = Literal["layers", "time", "sram", "traffic", "links", "trees", "timeline"]
@@ -96,8 +96,8 @@ def map_wafer(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock,
     )  # fmt: skip
-    measure = _measuring(loads, links or show == "links")
-    with charted(given, model, asked, machine, "Drawing", quiet=as_json, measure=measure) as atlas:
+    linking = _linking(loads, links or show == "links")
+    with charted(given, model, asked, machine, "Drawing", quiet=as_json, linking=linking) as atlas:
         drawn = _drawn(atlas, out, show, theme)
     with writing(out):
         out.write_bytes(drawn)
@@ -109,7 +109,7 @@ def map_wafer(
         typer.echo(folded(printable(stamp(atlas)), sys.stderr), err=True)
 
 
-def _measuring(loads: Path | None, simulated: bool) -> Measure | None:
+def _linking(loads: Path | None, simulated: bool) -> Linking | None:
     """How link loads are found: in a file, by simulating, or not at all."""
     if loads is not None:
         from undiced.sim.atlas.links_file import read
@@ -117,9 +117,9 @@ def _measuring(loads: Path | None, simulated: bool) -> Measure | None:
         held = read(loads)
         return lambda *_: held
     if simulated:
-        from undiced.sim.atlas.links import measure
+        from undiced.sim.atlas.links import simulate_links
 
-        return measure
+        return simulate_links
     return None
 
 

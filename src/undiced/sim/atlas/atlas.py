@@ -18,7 +18,7 @@ from undiced.sim.atlas.contents import Contents, contents
 from undiced.sim.atlas.deeds import Deed, Who, covered, deeds
 from undiced.sim.atlas.fill import Fill, fills
 from undiced.sim.atlas.journey import HandOver, Span, Turn, hand_overs, journey, turns
-from undiced.sim.atlas.links import Links, Measured, measured
+from undiced.sim.atlas.links import LinkMap, Links, link_map
 from undiced.sim.clock import RegionTime, Timing, time_step
 from undiced.sim.outlook import is_prompt, mapping_of
 from undiced.sim.paths import Paths
@@ -93,7 +93,7 @@ class Atlas:
     hand_overs: tuple[HandOver, ...]
     bottlenecks: tuple[int, ...]
     unfit: Unfit | None
-    links: Measured | None = None
+    links: LinkMap | None = None
 
     @property
     def context(self) -> int:
@@ -197,7 +197,7 @@ def atlas(
         hand_overs=passed,
         bottlenecks=tuple(n for n, p in enumerate(places) if p.timed.cycles == timing.initiation_interval_cycles),
         unfit=_unfit(program, places),
-        links=measured(program, links, step.context) if links is not None else None,
+        links=link_map(program, links, step.context) if links is not None else None,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from undiced.core.errors import InvalidRequestError
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
+from undiced.program.wafer.individual import touched
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.sim.fabric.carried import Carried, carried
 from undiced.sim.fabric.layer import pick
@@ -45,11 +46,12 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LinkMap:
     """Links beside the places that they are told of.
 
     Attributes:
-        place: the one that was simulated. alike: all places of its shape that run the same streams for a layer.
+        place: the one that was simulated. alike: all places of its shape that run the same streams for a layer, and do
+            not lie around defects.
     """
 
     links: Links
@@ -78,7 +80,7 @@ def links_of(
     return Links(program.digest, context, region, layer, streams, found)
 
 
-def measure(
+def simulate_links(
     program: WaferProgram, wafer: Wafer, context: int, progress: Callable[[float, str], None] | None = None
 ) -> Links:
     """Simulate the first layer that a region has whole, for a token that attends `context` positions.
@@ -91,7 +93,7 @@ def measure(
     return links_of(program, wafer, made, where, context, progress=progress)
 
 
-def measured(program: WaferProgram, links: Links, context: int) -> Measured:
+def link_map(program: WaferProgram, links: Links, context: int) -> LinkMap:
     """Where in a program links are told of.
 
     Raises:
@@ -112,9 +114,10 @@ def measured(program: WaferProgram, links: Links, context: int) -> Measured:
     for number, visits in enumerate(program.places):
         if (visits[0].wafer, visits[0].rect) == (region.wafer, region.rect):
             own = number
-        if _shape(visits[0]) == _shape(region) and any(_runs(visit, links.streams) for visit in visits):
+        same = _shape(visits[0]) == _shape(region) and any(_runs(visit, links.streams) for visit in visits)
+        if same and not _moved(program, visits[0]):
             alike.append(number)
-    return Measured(links, own, tuple(alike))
+    return LinkMap(links, own, tuple(alike))
 
 
 def _belongs(program: WaferProgram, links: Links) -> bool:
@@ -130,6 +133,12 @@ def _belongs(program: WaferProgram, links: Links) -> bool:
 
 def _shape(region: Region) -> tuple[int, int, bool]:
     return region.rows, region.columns, region.turned
+
+
+def _moved(program: WaferProgram, region: Region) -> bool:
+    """Whether it lies around defects, so that wavelets take other links."""
+    one = program.individual(region.wafer)
+    return one is not None and next(touched(one, region.rect), None) is not None
 
 
 def _runs(region: Region, streams: tuple[int, ...]) -> bool:

@@ -7,7 +7,7 @@ from undiced.program.wafer.tree import roots
 from undiced.sim.atlas.atlas import Atlas, Place
 from undiced.sim.atlas.deeds import WIRES, Who
 from undiced.sim.atlas.fill import Fill
-from undiced.sim.atlas.links import Measured
+from undiced.sim.atlas.links import LinkMap
 
 _FILL = ("weights", "cache", "tables", "code", "scratch", "replayed", "needed", "free", "sram")
 
@@ -74,7 +74,7 @@ def record(atlas: Atlas) -> dict[str, object]:
     }
 
 
-def _links(found: Measured) -> dict[str, object]:
+def _links(found: LinkMap) -> dict[str, object]:
     """What was simulated, without the loads of each link, which a file has."""
     return {
         "place": found.place,

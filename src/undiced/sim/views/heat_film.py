@@ -16,7 +16,7 @@ from undiced.draw.color import ramp
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.deeds import Who
 from undiced.sim.fabric.routes import Port
-from undiced.sim.views.links import Told, measured_links, told
+from undiced.sim.views.links import Told, link_map_of, told
 from undiced.sim.views.load import LINKS, pooled
 
 _FINEST = 256  # cells along a side
@@ -28,7 +28,7 @@ def heat_film(atlas: Atlas) -> dict[str, object] | None:
     """Everything that was simulated of links; nothing where nothing was. The first entry is all of them together."""
     if atlas.links is None:
         return None
-    found = measured_links(atlas)
+    found = link_map_of(atlas)
     streams = found.links.streams
     height, width = found.links.loads.shape[:2]
     return {

@@ -18,7 +18,7 @@ from undiced.draw.lettering import alike as lettered
 from undiced.program.wafer.layout import Axis
 from undiced.sim.atlas.atlas import Atlas
 from undiced.sim.atlas.deeds import Who
-from undiced.sim.atlas.links import Measured
+from undiced.sim.atlas.links import LinkMap
 from undiced.sim.fabric.carried import Carried
 from undiced.sim.views.load import LINKS, Busiest, heat
 from undiced.sim.views.sheet import MARGIN, Room, Sheet, title
@@ -58,7 +58,7 @@ class Told:
         return int(self.loads[:, :, list(LINKS)].sum(dtype=np.int64))
 
 
-def told(found: Measured) -> Iterator[Told]:
+def told(found: LinkMap) -> Iterator[Told]:
     """All collectives together, and then each."""
     loads = found.links.loads
     yield Told(ALL, "", loads, Busiest.of(loads), None)
@@ -67,7 +67,7 @@ def told(found: Measured) -> Iterator[Told]:
         yield Told(name, one.value, one.loads, Busiest.of(one.loads), one)
 
 
-def measured_links(atlas: Atlas) -> Measured:
+def link_map_of(atlas: Atlas) -> LinkMap:
     """What was simulated for an atlas that has this view."""
     assert atlas.links is not None, "there is such a view of no other atlas"
     return atlas.links
@@ -75,7 +75,7 @@ def measured_links(atlas: Atlas) -> Measured:
 
 def draw(atlas: Atlas, canvas: Canvas, room: Room, top: float) -> Sheet:
     """All wafers, with the loads of all collectives in every region that is alike to the one that was simulated."""
-    sheet, found = Sheet.of(atlas, room, top), measured_links(atlas)
+    sheet, found = Sheet.of(atlas, room, top), link_map_of(atlas)
     everything = next(told(found))
     links, most = everything.links, max(everything.busiest.wavelets, 1)
     names = [((f"region {place.name}",), (place.name,)) for place in atlas.places]
@@ -103,7 +103,7 @@ def _plate(canvas: Canvas, box: Box, names: Sequence[tuple[str, ...]], sizes: Se
     canvas.label(box, names, "ink", sizes)
 
 
-def _standing(found: Measured, number: int) -> str:
+def _standing(found: LinkMap, number: int) -> str:
     if number == found.place:
         return f"simulated, for layer {found.links.layer}"
     return "alike to the one that was simulated" if number in found.alike else "not simulated"
@@ -111,18 +111,18 @@ def _standing(found: Measured, number: int) -> str:
 
 def key(atlas: Atlas, canvas: Canvas, top: float) -> float:
     """The ramp, and which regions tell what."""
-    found = measured_links(atlas)
+    found = link_map_of(atlas)
     everything = next(told(found))
     with canvas.part("scale", 0):
         right = ramped(canvas, "0", f"{everything.busiest.wavelets:,} wavelets", MARGIN, top)
     return legend(canvas, [(outlined("ink"), _where(atlas, found)), *_others(atlas, found)], right, top)
 
 
-def _where(atlas: Atlas, found: Measured) -> str:
+def _where(atlas: Atlas, found: LinkMap) -> str:
     return f"simulated: layer {found.links.layer} in region {atlas.places[found.place].name}"
 
 
-def _others(atlas: Atlas, found: Measured) -> Iterator[tuple[Mark, str]]:
+def _others(atlas: Atlas, found: LinkMap) -> Iterator[tuple[Mark, str]]:
     alike, rest = len(found.alike) - 1, len(atlas.places) - len(found.alike)
     if rest:
         yield swatch("paper"), f"not simulated: {rest} of other shape or code"
@@ -132,7 +132,7 @@ def _others(atlas: Atlas, found: Measured) -> Iterator[tuple[Mark, str]]:
 
 def below(atlas: Atlas, canvas: Canvas, top: float) -> float:
     """Every collective by itself, as a small map with the most that a link carries; returns where they end."""
-    found = measured_links(atlas)
+    found = link_map_of(atlas)
     rect = atlas.places[found.place].rect
     scale = min(_SMALL[0] / rect.width, _SMALL[1] / rect.height)
     box = Box(0, 0, rect.width * scale, rect.height * scale)
@@ -162,7 +162,7 @@ def table(atlas: Atlas) -> Table:
         Column("from"), Column("mean of used links", ",.1f"), Column("unused links", ".0%"),
         Column("cycles by itself", ",d"),
     )  # fmt: skip
-    found = measured_links(atlas)
+    found = link_map_of(atlas)
     cycles = sum(each.cycles for each in found.links.carried)
     return Table(columns, tuple((found.place, _cells(each, cycles)) for each in told(found)), (0, 1, 3, 4))
 

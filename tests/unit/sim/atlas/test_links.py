@@ -11,7 +11,7 @@ import pytest
 from support.atlases import linked, made, mapped
 
 from undiced.core.errors import InvalidRequestError, ProgramFileError
-from undiced.sim.atlas.links import measured
+from undiced.sim.atlas.links import link_map
 from undiced.sim.atlas.links_file import encoded, read
 from undiced.sim.atlas.record import record
 from undiced.sim.fabric.layer import pick, simulate_layer
@@ -51,7 +51,7 @@ def test_regions_of_one_shape_and_code_are_alike_and_others_are_not(links):
     program, _ = made(NAME)
     assert linked(NAME).links.place == 0 and linked(NAME).links.alike == (0, 1, 2)
     other = replace(links, streams=tuple(reversed(links.streams)))
-    assert measured(program, other, links.context).alike == ()
+    assert link_map(program, other, links.context).alike == ()
     assert mapped(NAME).links is None and "link_loads" not in record(mapped(NAME))
     told = record(linked(NAME))["link_loads"]
     assert told["alike"] == (0, 1, 2) and len(told["collectives"]) == len(links.carried)
@@ -68,7 +68,7 @@ def test_regions_of_one_shape_and_code_are_alike_and_others_are_not(links):
 )
 def test_loads_of_something_else_are_refused(links, change, words):
     with pytest.raises(InvalidRequestError, match=words) as refused:
-        measured(made(NAME)[0], replace(links, **change), 4096)
+        link_map(made(NAME)[0], replace(links, **change), 4096)
     assert refused.value.remedy
 
 
