@@ -3,7 +3,7 @@
 from dataclasses import replace as changed
 
 from msgspec.structs import replace
-from support.fabric_steps import same, watched
+from support.fabric_steps import same, watched, written
 from support.mesh_models import prompt, tiny
 from support.meshes import compile_mesh
 
@@ -12,7 +12,6 @@ from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.machine import wse3
 from undiced.machine.fabric import fabric
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.operands import writes
 from undiced.program.wafer.value import Kind
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower.lower import lower
@@ -46,6 +45,6 @@ def differing_values(frame, outcome, moments, run):
     last = {}
     for moment in moments:
         if moment.run == run and not isinstance(moment.instruction, isa.Slice):
-            last |= {frame.shares.stored(name).name: (moment, name) for name in writes(moment.instruction) if name}
+            last |= {frame.shares.stored(name).name: (moment, name) for name in written(moment.instruction)}
     wrong = [name for moment, name in last.values() if not same(frame, outcome.memory, moment, name)]
     return wrong, len(last) - len(wrong)

@@ -99,8 +99,13 @@ def _there(earlier, moment, frame):
 
 def differing(frame, memory, moment):
     """Names of values that the instruction wrote and whose bits are not those of level 1."""
-    names = [name for name in writes(moment.instruction) if name and frame.shares.stored(name).name not in frame.sliced]
+    names = [name for name in written(moment.instruction) if frame.shares.stored(name).name not in frame.sliced]
     return [name for name in names if not same(frame, memory, moment, name)]
+
+
+def written(instruction):
+    """What an instruction writes that level 1 has, too."""
+    return [name for name in writes(instruction) if name and name != getattr(instruction, "scratch", "")]
 
 
 def same(frame, memory, moment, name):

@@ -159,7 +159,7 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             at_once = max(1, min(rows, s.size(i.scratch) // tile.length)) if i.scratch else 1
             pieces = ceil(rows / at_once) * tokens
             row = Vectors("unpack", dtype, DType.F16, tile.length * at_once, pieces, 0, BYTES[dtype], 2)
-            scales = tile.sums * ceil(tile.length / GROUPS[dtype])
+            scales = tile.sums * tile.rest * ceil(tile.length / GROUPS[dtype])
             scaled = Vectors("multiply", DType.F16, DType.F16, scales, tokens, 0, 4, 2)
             out += [*[row] * UNPACKING[dtype], scaled]
             dtype = DType.F16

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from undiced.core.errors import CheckpointError
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer import integers
 from undiced.program.wafer.again import kept_elsewhere
 from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
@@ -78,7 +79,10 @@ def bind(
                 _quantize(program.streams[run.stream], bound)
     for site, keeper in kept_elsewhere(program):
         assert keeper is not None, site
-        made[site.region][site.run][site.name] = made[keeper.region][keeper.run][keeper.name]
+        mine, kept = made[site.region][site.run], made[keeper.region][keeper.run]
+        mine[site.name] = kept[keeper.name]
+        if integers.scales(keeper.name) in kept:
+            mine[integers.scales(site.name)] = kept[integers.scales(keeper.name)]
     return made
 
 
@@ -112,22 +116,29 @@ def _quantize(stream: Stream, bound: Bound) -> None:
     for i in stream.instructions:
         if isinstance(i, isa.Product) and left.issuperset(i.weights):
             arrays = [bound[name] for name in i.weights]
-            rows = [_rows(array, _row(values[name], i.inner)) for array, name in zip(arrays, i.weights, strict=True)]
-            if len({each.shape[2] for each in rows}) == 1:
-                rows = _split(quantized(np.concatenate(rows, axis=-1), values[i.weights[0]].dtype), rows)
-            else:
-                rows = [quantized(each, values[i.weights[0]].dtype) for each in rows]
-            for name, array, made in zip(i.weights, arrays, rows, strict=True):
-                bound[name] = np.ascontiguousarray(made).reshape(array.shape)
+            rows = [
+                _rows(array, integers.row_length(values[name], i.inner))
+                for array, name in zip(arrays, i.weights, strict=True)
+            ]
+            for name, array, made in zip(i.weights, arrays, _held(i, rows, values), strict=True):
+                bound[name] = np.ascontiguousarray(made[0]).reshape(array.shape)
+                bound[integers.scales(name)] = made[1]
             left -= set(i.weights)
     for name in left:
         array = bound[name]
-        bound[name] = quantized(_rows(array, prod(array.shape[3:])), values[name].dtype).reshape(array.shape)
+        held, bound[integers.scales(name)] = quantized(_rows(array, prod(array.shape[3:])), values[name].dtype)
+        bound[name] = held.reshape(array.shape)
 
 
-def _row(value: Value, inner: tuple[str, ...]) -> int:
-    """Elements of a core's share along the dimensions that operations run along, which come last."""
-    return prod(size for dim, size in zip(value.dims, local_shape(value), strict=True) if dim.name in inner)
+def _held(i: isa.Product, rows: list[F32], values: dict[str, Value]) -> Iterator[tuple[F32, F32]]:
+    """Of each weight of a product what its rows hold, and the scales of their parts."""
+    dtype, parts = values[i.weights[0]].dtype, integers.parts(i, values)
+    if not integers.beside(i, values):
+        yield from (quantized(each, dtype) for each in rows)
+        return
+    made, scales = quantized(np.concatenate(rows, axis=-1), dtype)
+    for name, each in zip(i.weights, _split(made, rows), strict=True):
+        yield each, scales[..., [part.scale for part in parts[name]]]
 
 
 def _rows(array: F32, row: int) -> F32:

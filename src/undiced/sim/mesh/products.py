@@ -9,7 +9,9 @@ from math import prod
 
 import numpy as np
 
+from undiced.core.errors import ProgramFileError
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.integers import parts, scales
 from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.value import DType, Kind
 from undiced.sim.mesh.cores import Cores
@@ -17,6 +19,7 @@ from undiced.sim.mesh.experts import Names, Visit, visits
 from undiced.sim.mesh.rounding import F32, rounded
 from undiced.sim.mesh.sums import multiply_add
 
+_ROW = "row"  # stands for all dimensions of a row
 Operand = tuple[slice, F32, Names, Visit | None]  # tokens, what they meet [rows, columns, *dims], of which experts
 
 
@@ -63,7 +66,11 @@ def product(cores: Cores, i: isa.Product) -> None:
         for span, w, w_dims, visit in operands:
             w = rounded(w, DType.F16) if narrowed else w
             met = visit.only(x[:, :, span], cores.values.dims(i.x), 0.0) if visit else x[:, :, span]
-            part = tile(cores, i.x, result, met, w, w_dims, start if start is None else start[:, :, span])
+            began = start if start is None else start[:, :, span]
+            if scales(weight) in cores.bound:
+                part = _of_integers(cores, i, weight, result, met, w, w_dims, visit, began)
+            else:
+                part = tile(cores, i.x, result, met, w, w_dims, began)
             parts.append(visit.only(part, cores.values.dims(result), np.nan) if visit else part)
         made = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         cores.keep(result, made, cores.values[result].dtype if halves(cores, result) else DType.F32)
@@ -95,8 +102,13 @@ def _filled(cores: Cores, cache: str, sequence: int) -> F32:
 
 def tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names, start: F32 | None) -> F32:
     """[rows, columns, tokens, *result's dims]; `start` is what the sums begin with."""
-    x_dims = cores.values.dims(x_name)
-    how = contraction(x_dims, w_dims, cores.values.dims(result))
+    half = halves(cores, result)
+    x = rounded(x, DType.F16) if half and cores.values[x_name].dtype is not DType.F16 else x
+    return _contracted(x, cores.values.dims(x_name), w, w_dims, cores.values.dims(result), start, half=half)
+
+
+def _contracted(x: F32, x_dims: Names, w: F32, w_dims: Names, r_dims: Names, start: F32 | None, *, half: bool) -> F32:
+    how = contraction(x_dims, w_dims, r_dims)
     size = {**dict(zip(x_dims, x.shape[3:], strict=True)), **dict(zip(w_dims, w.shape[2:], strict=True))}
     lead, left, right = ([size[d] for d in names] for names in (how.batch, how.left, how.right))
     inner = prod(size[d] for d in how.inner)
@@ -106,10 +118,54 @@ def tile(cores: Cores, x_name: str, result: str, x: F32, w: F32, w_dims: Names, 
     if start is not None:
         back = start.transpose([how.r_axes.index(axis) for axis in range(start.ndim)])
         began = back.reshape(*start.shape[:2], *lead, x.shape[2] * prod(left), prod(right))
-    half = halves(cores, result)
-    xs = rounded(xs, DType.F16) if half and cores.values[x_name].dtype is not DType.F16 else xs
     made = multiply_add(xs, ws, began, half=half)
     return made.reshape(*made.shape[:2], *lead, x.shape[2], *left, *right).transpose(how.r_axes)
+
+
+def _of_integers(
+    cores: Cores, i: isa.Product, weight: str, result: str, x: F32, w: F32, w_dims: Names, visit: Visit | None,
+    start: F32 | None,
+) -> F32:  # fmt: skip
+    """Part by part of a row: x times the part's scale, rounded as cores do, by its integers."""
+    r_dims, values = cores.values.dims(result), cores.values
+    half, wide = halves(cores, result), values[result].dtype is values[i.x].dtype is DType.F32
+    x = rounded(x, DType.F16) if half and values[i.x].dtype is not DType.F16 else x
+    outer = tuple(dim for dim in w_dims if dim not in i.inner)
+    own, inner = cores.bound[scales(weight)], len(set(i.inner) & set(w_dims))
+    own = own.reshape(*own.shape[:2], *cores.shape(weight)[: len(values.dims(weight)) - inner], own.shape[-1])
+    own, w_shape = visit.taken(own) if visit else own, w.shape
+    kept = r_dims[: len(r_dims) - inner]
+    if r_dims[len(kept) :] != w_dims[len(outer) :]:
+        raise ProgramFileError(f"A row of {weight} is no row of {result}.")
+    w, out = w.reshape(*w.shape[: 2 + len(outer)], -1), list[F32]()
+    begun = None if start is None else start.reshape(*start.shape[: 3 + len(kept)], -1)
+    for number, part in enumerate(parts(i, values.all)[weight]):
+        scale, columns = own[..., number], np.s_[..., part.start : part.stop]
+        xs, xs_dims = _scaled(x, values.dims(i.x), scale, outer)
+        xs = xs if wide else rounded(xs, DType.F16)
+        first = None if begun is None else begun[columns]
+        held = _integers(w[columns], scale)
+        out.append(_contracted(xs, xs_dims, held, (*outer, _ROW), (*kept, _ROW), first, half=half))
+    made = np.concatenate(out, axis=-1)
+    return made.reshape(*made.shape[:-1], *w_shape[2 + len(outer) :])
+
+
+def _integers(w: F32, scale: F32) -> F32:
+    """What a scale was multiplied by."""
+    by = np.broadcast_to(scale[..., None], w.shape)
+    made: F32 = np.rint(np.divide(w, by, out=np.zeros_like(w), where=by > 0))
+    return made
+
+
+def _scaled(x: F32, x_dims: Names, scale: F32, dims: Names) -> tuple[F32, Names]:
+    """x times the scales of rows, over the dimensions of both, those of x first."""
+    more = tuple(dim for dim in dims if dim not in x_dims)
+    every = (*x_dims, *more)
+    order = sorted(range(len(dims)), key=lambda n: every.index(dims[n]))
+    scale = scale.transpose(0, 1, *(2 + n for n in order))
+    lacking = [3 + n for n, dim in enumerate(every) if dim not in dims]
+    made: F32 = x.reshape(*x.shape, *(1,) * len(more)) * np.expand_dims(scale, (2, *lacking))
+    return made, every
 
 
 def halves(cores: Cores, result: str) -> bool:

@@ -35,8 +35,9 @@ def rounded(value: F32, dtype: DType) -> F32:
     return value
 
 
-def quantized(rows: F32, dtype: DType) -> F32:
-    """What integers and 16-bit scales hold of every core's rows, [rows, columns, rows of a share, elements].
+def quantized(rows: F32, dtype: DType) -> tuple[F32, F32]:
+    """What integers and 16-bit scales hold of every core's rows, [rows, columns, rows of a share, elements]; and the
+    scales of each row, [rows, columns, rows of a share, scales].
 
     A group is a part of a row, or as many whole rows as fit into one; its scale makes its largest element the largest
     integer.
@@ -48,11 +49,12 @@ def quantized(rows: F32, dtype: DType) -> F32:
     else:
         groups = np.pad(rows, ((0, 0), (0, 0), (0, 0), (0, -row % size))).reshape(*grid, count, -1, size)
     scale = rounded(np.abs(groups).max(axis=-1, keepdims=True) / np.float32(INTEGERS[dtype]), DType.F16)
-    held = np.rint(np.divide(groups, scale, out=np.zeros_like(groups), where=scale > 0))
+    held = np.rint(np.divide(groups, scale, out=np.zeros_like(groups), where=scale > 0)) + np.float32(0)  # no -0
     made = (np.clip(held, -INTEGERS[dtype], INTEGERS[dtype]) * scale).astype(np.float32)
     if row < size:
-        return made.reshape(*grid, -1, row)[:, :, :count]
-    return made.reshape(*grid, count, -1)[..., :row]
+        every = np.repeat(scale[..., 0], together, axis=-1)[..., :count, None]
+        return made.reshape(*grid, -1, row)[:, :, :count], np.ascontiguousarray(every)
+    return made.reshape(*grid, count, -1)[..., :row], scale[..., 0]
 
 
 def narrower(a: DType, b: DType) -> DType:

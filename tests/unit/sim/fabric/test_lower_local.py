@@ -6,12 +6,11 @@ from itertools import pairwise
 
 import pytest
 from support.fabric_steps import alone, differing, recorded
-from support.mesh_models import prompt, tiny
-from support.meshes import compile_mesh
+from support.mesh_models import prompt
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
-from undiced.core.errors import UnsupportedError
 from undiced.machine import wse3
+from undiced.machine.arithmetic import local_cost
 from undiced.machine.cost import repriced
 from undiced.machine.timeline import critical_path
 from undiced.program import Bounds, Rect
@@ -19,9 +18,10 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Dim, Shard
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.value import DType, Kind, Value, View, Weights
+from undiced.program.wafer.workload import work
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower.local import LOCAL
-from undiced.sim.fabric.lower.lower import frames, lower, lowered
+from undiced.sim.fabric.lower.lower import lower
 from undiced.sim.fabric.simulate import simulate
 
 
@@ -94,21 +94,39 @@ def test_chosen_experts_and_elements_have_the_bits_of_level_1(name, choices, gro
     assert found == kinds
 
 
-def test_integer_weights_are_refused_by_name():
-    program = compile_mesh(tiny("llama")[0], 2, 2, context=8, choices=replace(LEAN, weights=DType.I8))
-    with pytest.raises(UnsupportedError, match="i8 weights") as refusal:
-        lower(program, 0, [2], token=0, position=0, wafer=wse3())
-    assert "fp16" in refusal.value.remedy
-
-
 @pytest.mark.parametrize(
-    ("name", "rows", "columns", "kinds"),
+    ("name", "dtype", "choices", "groups"),
     [
-        ("llama", 2, 7, {"largest.own"}),
-        ("mixtral", 3, 4, {"largest.own", "moe.best.own"}),
-        ("deepseek-v3", 3, 7, {"largest.own", "moe.best.own", "moe.pairs.own", "moe.groups"}),
+        ("llama", DType.I8, LEAN, 1),
+        ("llama", DType.I4, LEAN, 1),
+        pytest.param("qwen3", DType.I8, EXACT, 1, marks=pytest.mark.slow),
+        pytest.param("mixtral", DType.I4, LEAN, 2, marks=pytest.mark.slow),
+        pytest.param("deepseek-v3", DType.I8, LEAN, 1, marks=pytest.mark.slow),
     ],
 )
+def test_rows_of_integers_are_widened_and_scaled_as_level_1_does(name, dtype, choices, groups):
+    """Products and the embedding; in the clock's time."""
+    given = prompt(name, 6)
+    program, moments = recorded(name, 3, 4, replace(choices, weights=dtype), given, groups=groups)
+    kinds = set()
+    for before, moment in locals_of(moments, lambda run: program.regions[0].runs[run].stream):
+        if type(moment.instruction) in (isa.Lookup, isa.Product):
+            frame, outcome = alone(program, before, moment, given[-1], 5)
+            assert outcome.status == "finished"
+            assert not differing(frame, outcome.memory, moment), moment.instruction
+            whole = work(moment.instruction, frame.shares)
+            if frame.value(_weight(moment.instruction)).dtype is dtype:
+                assert outcome.cycles == pytest.approx(
+                    local_cost(wse3().core, whole).cycles, abs=len(whole.vectors) + 1
+                )
+                kinds.add(type(moment.instruction))
+    assert kinds == {isa.Lookup, isa.Product}
+
+
+def _weight(instruction):
+    return instruction.table if isinstance(instruction, isa.Lookup) else instruction.weights[0]
+
+
 def test_the_largest_of_a_share_are_those_of_level_1(name, rows, columns, kinds):
     """One or several, of one list or of each group's, with what they carry; on some cores of nothing."""
     given = prompt(name, 3)

@@ -1,4 +1,9 @@
-"""Whole runs of a region at level 2, movers beside local instructions: every value has the bits of level 1."""
+"""Whole runs of a region at level 2, movers beside local instructions: every value has the bits of level 1.
+
+Dense layers, experts that a router chooses, latent attention, and weights of integers.
+"""
+
+from dataclasses import replace
 
 import pytest
 from support.fabric_runs import FEW, differing_values, routed_model, whole_run
@@ -6,21 +11,34 @@ from support.fabric_steps import same
 
 from undiced.compiler.wafer.lower.choices import EXACT
 from undiced.machine import wse3
+from undiced.program.wafer.value import DType
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower.lower import lower
 from undiced.sim.fabric.simulate import simulate
 
+INT8, INT4 = (replace(FEW, weights=dtype) for dtype in (DType.I8, DType.I4))
+
 
 @pytest.mark.parametrize(
-    ("name", "rows", "columns", "choices", "tokens"), [("llama", 8, 6, EXACT, 9), ("qwen3", 5, 4, FEW, 6)]
+    ("name", "rows", "columns", "choices", "tokens"),
+    [
+        ("llama", 8, 6, EXACT, 9),
+        ("qwen3", 5, 4, FEW, 6),
+        ("mixtral", 5, 4, FEW, 5),
+        pytest.param("gpt-oss", 5, 4, FEW, 5, marks=pytest.mark.slow),
+        pytest.param("deepseek-v3", 5, 4, FEW, 5, marks=pytest.mark.slow),
+        pytest.param("qwen3-moe", 6, 8, FEW, 5, marks=pytest.mark.slow),
+        pytest.param("llama", 4, 5, INT8, 5, marks=pytest.mark.slow),
+        pytest.param("qwen3-moe", 4, 5, INT4, 5, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_leaves_the_bits_of_level_1(name, rows, columns, choices, tokens):
     program, given, moments = routed_model(name, rows, columns, choices, tokens)
-    runs = [run for run in program.regions[0].runs if run.layer <= 0]
+    runs = [run for run in program.regions[0].runs if run.layer <= 1]
     streams = {program.streams[run.stream].name for run in runs}
     assert {"tables", "embedded", "attn.sum", "ffn.sum"} <= streams
     for number, run in enumerate(program.regions[0].runs):
-        if run.layer > 0 or program.streams[run.stream].name not in streams - {"logits"}:
+        if run.layer > 1 or program.streams[run.stream].name not in streams - {"logits"}:
             continue
         frame, outcome = whole_run(program, given, moments, number)
         assert outcome.status == "finished", outcome.waiting

@@ -7,6 +7,7 @@ from math import prod
 from msgspec.structs import replace
 
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.integers import row_length
 from undiced.program.wafer.layout import Dim
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.value import GROUPS, DType, Value, local_shape
@@ -32,8 +33,3 @@ def _with_scratch(i: isa.Product, values: dict[str, Value]) -> isa.Product:
         name += "'"
     values[name] = Value(name, (Dim("flat", size),), DType.F16)
     return replace(i, scratch=name)
-
-
-def row_length(value: Value, inner: tuple[str, ...]) -> int:
-    """Elements of a core's share along the dimensions that operations run along."""
-    return prod(size for dim, size in zip(value.dims, local_shape(value), strict=True) if dim.name in inner)

@@ -21,7 +21,7 @@ from undiced.program.wafer.program import Region
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import roots
-from undiced.program.wafer.value import DType, Kind, Value, shard_of
+from undiced.program.wafer.value import GROUPS, DType, Kind, Value, shard_of
 from undiced.program.wafer.work import BYTES
 from undiced.sim.fabric.lower.channels import Channels
 from undiced.sim.fabric.lower.joined import Row
@@ -32,13 +32,8 @@ _ALIGNMENT = 8
 
 
 def size_of(dtype: DType) -> int:
-    """Bytes of an element.
-
-    Raises:
-        UnsupportedError: of integers, whose elements share scales.
-    """
-    if dtype in (DType.I8, DType.I4):
-        raise UnsupportedError(f"{dtype.value} weights have no level 2.", remedy="Compile with --weights fp16.")
+    """Bytes of an element that is not of integers, whose rows know where they lie."""
+    assert dtype not in GROUPS, dtype
     return int(BYTES[dtype])
 
 
@@ -133,6 +128,8 @@ class Frame:
         stored = self.shares.stored(name).name
         if stored in self.sliced:
             return self.span(self.sliced[stored])
+        if self.value(name).dtype in GROUPS:  # nothing writes them
+            return Span(0, 0)
         last, size = self.lying(name).size(name) - 1, size_of(self.value(name).dtype)
         start = self.address(name)
         return Span(start, start + size * (self.step(name, last) + 1))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.core.errors import UnsupportedError
+from undiced.program.wafer.integers import NIBBLES, scales
 from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower.frame import Frame, size_of
@@ -63,9 +64,11 @@ def fill(memory: Bytes, frame: Frame, bound: Mapping[str, F32]) -> None:
     for constant in frame.constants.values():
         elements(memory, frame, constant.address, constant.numbers.shape[2], DType.F32)[...] = constant.numbers
     for name, array in bound.items():
-        if name in frame.joined:
+        if name in frame.homes and scales(name) in frame.homes:
+            _fill_integers(memory, frame, name, array, bound[scales(name)])
+        elif name in frame.joined:
             _fill_rows(memory, frame, name, array)
-        elif name in frame.homes:
+        elif name in frame.homes and name in frame.shares.values:
             put(memory, frame, name, array)
 
 
@@ -87,6 +90,32 @@ def _resized(array: F32, shape: tuple[int, ...], axis: int) -> F32:
     some = (slice(None),) * (2 + axis) + (slice(count),)
     made[some] = array[some]
     return made
+
+
+def _fill_integers(memory: Bytes, frame: Frame, name: str, array: F32, scale: F32) -> None:
+    """A weight's rows as integers, nibbles two in a byte from 0 on, and the scales of their parts."""
+    row, dtype, cores = frame.joined[name], frame.value(name).dtype, grid(memory, frame)
+    rows = array.reshape(*array.shape[:2], -1, len(row.places))
+    for number, part in enumerate(row.parts):
+        by = np.broadcast_to(scale[..., number, None], rows[..., part.start : part.stop].shape)
+        held = np.rint(
+            np.divide(rows[..., part.start : part.stop], by, out=np.zeros(by.shape, np.float32), where=by > 0)
+        )
+        for place, column in zip(row.places[part.start : part.stop], np.moveaxis(held, -1, 0), strict=True):
+            _put_integers(cores, frame.homes[row.block], row.bytes(dtype), place, column, dtype)
+    first = frame.homes[scales(name)]
+    flat = encoded(scale, DType.F16).reshape(*scale.shape[:2], -1)
+    elements(memory, frame, first, flat.shape[-1], DType.F16)[...] = flat
+
+
+def _put_integers(cores: Bytes, first: int, pitch: int, place: int, column: F32, dtype: DType) -> None:
+    """One element of each row."""
+    at = first + (place if dtype is DType.I8 else place // 2)
+    there = cores[:, :, at : at + (column.shape[-1] - 1) * pitch + 1 : pitch]
+    if dtype is DType.I8:
+        there[...] = column.astype(np.int8).view(np.uint8)
+    else:
+        there |= ((column + NIBBLES).astype(np.uint8) << np.uint8(4 * (place % 2))).astype(np.uint8)
 
 
 def _fill_rows(memory: Bytes, frame: Frame, name: str, array: F32) -> None:

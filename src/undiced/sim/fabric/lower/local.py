@@ -13,7 +13,7 @@ from undiced.machine.fabric import repainting
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.operands import reads, writes
-from undiced.program.wafer.value import shard_of
+from undiced.program.wafer.value import GROUPS, shard_of
 from undiced.program.wafer.work import Work
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower import local_elementwise, local_functions, local_positions, selects
@@ -22,6 +22,7 @@ from undiced.sim.fabric.lower.local_choices import mark, place
 from undiced.sim.fabric.lower.local_elementwise import Groups
 from undiced.sim.fabric.lower.local_experts import experts
 from undiced.sim.fabric.lower.local_folds import fold
+from undiced.sim.fabric.lower.local_integers import Widened
 from undiced.sim.fabric.lower.local_products import product
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered
 from undiced.sim.fabric.lower.timed import at_once, timed_calls
@@ -80,6 +81,10 @@ def _fold(i: isa.Fold, frame: Frame) -> Blocks:
 def _product(i: isa.Product, frame: Frame) -> Blocks:
     if i.expert:
         return experts(i, frame)
+    if frame.value(i.weights[0]).dtype in GROUPS:
+        return tuple(
+            (role, tuple(Widened.of(i, frame, which).ops())) for which, role in frame.makers(writes(i)[0], *reads(i))
+        )
     caches = [w for w in i.weights if POSITION in frame.shares.names(w)]
     if not caches or POSITION in frame.shares.names(i.results[0]):
         return _alike(cast(Grouped, product))(i, frame)

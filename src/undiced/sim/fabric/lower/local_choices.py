@@ -17,7 +17,7 @@ from undiced.sim.fabric.lower.local_elementwise import Groups, immediate
 from undiced.sim.fabric.lower.lowered import Blocks
 from undiced.sim.fabric.lower.operands import At, held, operations
 from undiced.sim.fabric.lower.timed import at_once
-from undiced.sim.fabric.lower.walk import Axis, axes
+from undiced.sim.fabric.lower.walk import Axis, Places, axes, runs
 from undiced.sim.fabric.microops import Immediate, Vector
 from undiced.sim.fabric.roles import Role
 from undiced.sim.mesh.batch import Ints
@@ -64,27 +64,15 @@ def place(i: isa.Place, frame: Frame) -> Blocks:
 def _moved(i: isa.Place, frame: Frame, given: tuple[int, ...], wanted: tuple[int, ...]) -> list[Vector]:
     at = {each: n for n, each in reversed(list(enumerate(given)))}
     pairs = [(at[each], n) for n, each in enumerate(wanted) if each >= 0 and each in at]
-    steps = [(frame.step(i.a, source), frame.step(i.result, target)) for source, target in pairs]
+    steps: list[Places] = [(frame.step(i.a, source), frame.step(i.result, target)) for source, target in pairs]
     out = list[Vector]()
-    for first, by, size in _runs(steps):
+    for first, by, size in runs(steps):
         places = (
             At(frame.address(name) + start * size_of(frame.value(name).dtype), frame.value(name).dtype, (step,))
             for name, start, step in zip((i.result, i.a), reversed(first), reversed(by), strict=True)
         )
         out += operations("move", [Axis("", size, 1)], *places)
     return out
-
-
-def _runs(steps: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], tuple[int, int], int]]:
-    """Of pairs of places: the first, the step of both and how many, as few runs as follow each other."""
-    left = steps
-    while left:
-        by = (left[1][0] - left[0][0], left[1][1] - left[0][1]) if len(left) > 1 else (0, 0)
-        size = 1
-        while size < len(left) and (left[size][0] - left[size - 1][0], left[size][1] - left[size - 1][1]) == by:
-            size += 1
-        yield left[0], by, size
-        left = left[size:]
 
 
 def _zeros(name: str, frame: Frame, otherwise: float = 0.0) -> list[Vector]:

@@ -7,34 +7,31 @@ times what others have. Knows frames and products, no routing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis as Side
 from undiced.program.wafer.layout import indices
 from undiced.program.wafer.products import Tile, factor, tiles
-from undiced.program.wafer.value import DType, shard_of
+from undiced.program.wafer.value import GROUPS, DType, shard_of
 from undiced.program.wafer.work import BYTES
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower import walk
 from undiced.sim.fabric.lower.frame import Frame, Scratch, size_of
 from undiced.sim.fabric.lower.local_elementwise import Groups, immediate
-from undiced.sim.fabric.lower.local_products import Factors, Operand, factors, packed
+from undiced.sim.fabric.lower.local_integers import Choice, Widened
+from undiced.sim.fabric.lower.local_products import Factors, Operand, factors, packed, where
 from undiced.sim.fabric.lower.lowered import Blocks
 from undiced.sim.fabric.lower.operands import At, copied, held, operations
 from undiced.sim.fabric.lower.timed import at_once
 from undiced.sim.fabric.lower.walk import Axis
-from undiced.sim.fabric.microops import Vector
+from undiced.sim.fabric.microops import MicroOp, Vector
 from undiced.sim.fabric.roles import Role
 
 
 def experts(i: isa.Product, frame: Frame) -> Blocks:
     """A block for the cores of each group."""
-    done = work(i, frame.shares)
-    return tuple(
-        (role, tuple(at_once(frame.wafer.core, done, _Chosen.of(i, frame, held).groups())))
-        for held, role in _groups(i, frame)
-    )
+    return tuple((role, tuple(_Chosen.of(i, frame, held).ops())) for held, role in _groups(i, frame))
 
 
 def _groups(i: isa.Product, frame: Frame) -> Iterator[tuple[tuple[int, ...] | None, Role]]:
@@ -87,12 +84,18 @@ class _Chosen:
         """What a token's experts run along."""
         return self.frame.shares.names(self.i.expert)[0]
 
-    def groups(self) -> Groups:
-        """As `work` counts them: what finds the core's own experts, then tile by tile."""
-        found = self._located()
+    def ops(self) -> list[MicroOp]:
+        """In the time that `work` counts: what finds the core's own experts, then tile by tile."""
+        core, done, found = self.frame.wafer.core, work(self.i, self.frame.shares), self._located()
+        if self.frame.value(self.i.weights[0]).dtype in GROUPS:
+            located = replace(done, vectors=done.vectors[: len(found)])
+            x = self.copies.get(self.i.x) or where(self.frame, self.i.x, 0, {})
+            choices = [Choice(self.dim, n, self.ids[0] + n * self.ids[1]) for n in range(self.choices)]
+            widened = Widened(self.i, self.frame, self.scratch, x, choices)
+            return [*at_once(core, located, found), *widened.ops(done.vectors[len(found) :])]
         for tile in tiles(self.i, self.frame.shares):
             found += [*self._conversions(tile), self._tile(tile)]
-        return found
+        return at_once(core, done, found)
 
     # Experts that lie with groups of cores
 

@@ -7,10 +7,11 @@ import numpy as np
 from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis, Shard
-from undiced.program.wafer.value import shard_of
+from undiced.program.wafer.value import GROUPS, shard_of
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower import walk
 from undiced.sim.fabric.lower.frame import Frame, size_of
+from undiced.sim.fabric.lower.local_tables import integers
 from undiced.sim.fabric.lower.lowered import Blocks
 from undiced.sim.fabric.lower.operands import At, held, operations
 from undiced.sim.fabric.lower.timed import at_once
@@ -19,6 +20,9 @@ from undiced.sim.fabric.microops import Immediate, Vector
 
 def lookup(i: isa.Lookup, frame: Frame) -> Blocks:
     """The owner copies the row that the token's id or position says."""
+    if frame.value(i.table).dtype in GROUPS:
+        made = tuple(at_once(frame.wafer.core, work(i, frame.shares), integers(i, frame)))
+        return tuple((role, made) for _, role in frame.makers(i.result))
     axes = walk.axes(frame, i.result)
     table = held(frame, axes, i.table, i.result)
     strides = frame.strides(i.table)

@@ -106,7 +106,7 @@ def packed(frame: Frame, name: str) -> dict[str, int]:
     return {dim: prod(shape[n + 1 :]) for n, dim in enumerate(names)}
 
 
-def _where(frame: Frame, name: str, which: int, copies: dict[str, Operand]) -> Operand:
+def where(frame: Frame, name: str, which: int, copies: dict[str, Operand]) -> Operand:
     """An operand, or the copy that was made of it."""
     if name in copies:
         return copies[name]
@@ -129,7 +129,7 @@ def factors(
         return [_joined(i, tile, frame, joined, copies, positions)]
     out = list[Factors]()
     for weight, result in tile.members:
-        to, x, w = (_where(frame, name, which, copies) for name in (result, i.x, weight))
+        to, x, w = (where(frame, name, which, copies) for name in (result, i.x, weight))
         kept = [Axis(dim, size, 1) for dim, size in _sizes(frame, i.x, weight).items() if dim in to.strides]
         kept.sort(key=lambda axis: frame.shares.names(result).index(axis.dim))
         out.append(Factors(to, x, w, tuple(kept), _sums(frame, i.x, weight, result, positions)))
@@ -149,7 +149,7 @@ def _joined(
     w = Operand(here.address, here.dtype, {**strides, _ROW: 1})
     sizes = _sizes(frame, i.x, weight)
     kept = [*(Axis(dim, sizes[dim], 1) for dim in outer if dim in sizes), Axis(_ROW, joined.pitch, 1)]
-    x = _where(frame, i.x, 0, copies)
+    x = where(frame, i.x, 0, copies)
     return Factors(to, x, w, tuple(kept), _sums(frame, i.x, weight, result, positions))
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from undiced.program.wafer.again import Site, kept_elsewhere
+from undiced.program.wafer.integers import scales
 from undiced.program.wafer.memory import LASTING
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.share import Shares, values_of
-from undiced.program.wafer.value import Kind, Value
+from undiced.program.wafer.value import DType, Kind, Value
 from undiced.sim.fabric.lower.frame import aligned, size_of
 from undiced.sim.fabric.lower.joined import Row, joined
 
@@ -40,12 +41,15 @@ def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
             if value.name not in row or row[value.name].block == value.name:
                 mine[value.name] = end
                 end += _room(value.name, each, row.get(value.name))
+            end = _scaled(mine, value.name, each, row.get(value.name), end)
         mine |= {name: mine[other.block] for name, other in row.items()}
     for site, keeper in kept_elsewhere(program):
         if site.region == region and site.run in runs:
-            mine, at = homes[runs.index(site.run)], _kept(keeper, region, runs, homes, rows)
+            number = runs.index(site.run)
+            mine, at, lying = homes[number], _kept(keeper, region, runs, homes, rows), rows[number].get(site.name)
             mine[site.name] = end if at is None else at
-            end += _room(site.name, shares[runs.index(site.run)]) if at is None else 0
+            end += _room(site.name, shares[number], lying) if at is None else 0
+            end = _scaled(mine, site.name, shares[number], lying, end)
     return Plan(tuple(homes), tuple(rows), end)
 
 
@@ -68,7 +72,18 @@ def _own(stream: Stream, shares: Shares, *, lasting: bool) -> list[Value]:
     ]
 
 
+def _scaled(homes: dict[str, int], name: str, shares: Shares, row: Row | None, end: int) -> int:
+    """Room for the scales of integers, row by row; where it ends."""
+    if row is None or not row.parts:
+        return end
+    homes[scales(name)] = end
+    rows = shares.size(name) // len(row.places)
+    return end + aligned(rows * len(row.parts) * size_of(DType.F16))
+
+
 def _room(name: str, shares: Shares, row: Row | None = None) -> int:
+    if row is not None and row.parts:
+        return aligned(shares.size(name) // len(row.places) * row.bytes(shares.values[name].dtype))
     count = shares.size(name) if row is None else shares.size(name) // len(row.places) * row.pitch
     return aligned(count * size_of(shares.values[name].dtype))
 

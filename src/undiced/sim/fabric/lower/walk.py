@@ -102,6 +102,27 @@ def pieces(loops: list[Loop]) -> Iterator[tuple[tuple[int, ...], list[Loop]]]:
         yield tuple(starts), inner
 
 
+Places = tuple[int, ...]
+Run = tuple[Places, Places, int]
+"""Places of several operands that follow each other: the first ones, how far it is to the next, and how many."""
+
+
+def runs(places: list[Places]) -> Iterator[Run]:
+    """As few as there are: each as long as all operands go on equally far."""
+    left = places
+    while left:
+        by = _apart(left[0], left[1]) if len(left) > 1 else (0,) * len(left[0])
+        size = 1
+        while size < len(left) and _apart(left[size - 1], left[size]) == by:
+            size += 1
+        yield left[0], by, size
+        left = left[size:]
+
+
+def _apart(one: Places, two: Places) -> Places:
+    return tuple(b - a for a, b in zip(one, two, strict=True))
+
+
 def limited(axes: list[Axis], dim: str, count: int) -> list[Axis]:
     """With `count` iterations along a dimension; -1: as they are."""
     return [replace(axis, size=count) if axis.dim == dim and count >= 0 else axis for axis in axes]
