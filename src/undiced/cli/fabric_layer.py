@@ -1,4 +1,4 @@
-"""`undiced fabric layer`: a layer of a compiled model, simulated wavelet by wavelet, beside the clock.
+"""`undiced fabric layer`: a layer of a compiled model, or a token, simulated wavelet by wavelet, beside the clock.
 
 What is printed as cycles is simulated; the speed beside it is this machine's.
 """
@@ -43,7 +43,7 @@ from undiced.cli.moved import (
 )
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.core.errors import KernelError
+from undiced.core.errors import InvalidRequestError, KernelError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ def layer(
     part: Annotated[
         int | None, typer.Option("--region-number", min=0, help="Of the program's regions.", show_default="as --layer")
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option("--token", help="A whole token instead: its embedding, all layers on one wafer, the next token."),
+    ] = False,
     machine: TimedMachine = None,
     wafers: Wafers = None,
     sum_bits: Sums = 16,
@@ -99,35 +103,46 @@ def layer(
 ) -> None:
     """Simulate one layer of a model, wavelet by wavelet. On its region, beside the closed forms of `undiced simulate`.
 
-    Cores hold zeros: wavelets and cycles are those of any numbers.
+    Cores hold zeros: wavelets and cycles are those of any numbers. What has no level 2 is refused by name: a
+    token on several wafers.
     """
     from undiced.cli.charted import compiled
     from undiced.cli.terminal import emit
     from undiced.sim.atlas.links_file import SUFFIX
-    from undiced.sim.fabric.layer import pick, simulate_layer
+    from undiced.sim.fabric.layer import Manner, pick, simulate_layer, simulate_token
     from undiced.sim.trace.fabric import watched
     from undiced.study.question import Question
 
     expect(load_out, trace_out, SUFFIX)
+    by_collective = load_out is not None and load_out.suffix.lower() == SUFFIX
+    if whole and (number is not None or part is not None or by_collective):
+        raise InvalidRequestError(
+            "A token has all layers and regions, and no loads by collective.",
+            remedy="Leave out --layer and --region-number; let --loads end in .svg or .png.",
+        )
     asked = Question(
         model, machine or "wse3", wafers, context, batch, "fp16", sum_bits, mapping, objective, "decode", region,
         groups, stages, layers, None, clock,
     )  # fmt: skip
     with compiled(given, model, asked, machine, "Simulating", quiet=as_json) as (program, wafer, bar):
-        at, which, runs = pick(program, part, number)
-        positions = context or program.bounds.context
-        found = simulate_layer(
-            program, wafer, at, runs, position=positions - 1, link_rate=link_rate, skew=skew, jitter=jitter, seed=seed,
-            threads=threads or 0, watch=watched if trace_out is not None else None,
+        how = Manner(
+            link_rate=link_rate, skew=skew, jitter=jitter, seed=seed, threads=threads or 0,
+            watch=watched if trace_out is not None else None,
             progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
         )  # fmt: skip
-        if load_out is not None and load_out.suffix.lower() == SUFFIX and found.outcome.status == "finished":
-            _write(program, wafer, found, (at, which, runs), positions, threads or 0, bar, load_out)
+        positions = context or program.bounds.context
+        if whole:
+            found = simulate_token(program, wafer, how, position=positions - 1)
+        else:
+            where = pick(program, part, number)
+            found = simulate_layer(program, wafer, where[0], where[2], how, position=positions - 1)
+            if load_out is not None and by_collective and found.outcome.status == "finished":
+                _write(program, wafer, found, where, positions, threads or 0, bar, load_out)
     if found.outcome.status != "finished":
         raise KernelError(_stuck(found), remedy="This is a fault of ours: routes of a compiled program must not wait.")
     clock_hz = asked.clock_hz or wafer.system.clock_hz.value
-    if load_out is not None and load_out.suffix.lower() != SUFFIX:
-        draw(found.outcome, f"layer {found.number} on {wafer.name}: links", f"region {found.region}", load_out)
+    if load_out is not None and not by_collective:
+        draw(found.outcome, f"{_name(found)} on {wafer.name}: links", _where(found), load_out)
     if trace_out is not None:
         steps = [section.name for section in found.run.program.sections]
         trace(found.outcome, steps, {"layer": found.number, "machine": wafer.name}, clock_hz, trace_out)
@@ -160,11 +175,22 @@ def _write(
         out.write_bytes(encoded(links, program))
 
 
+def _name(found: Layer) -> str:
+    return "a token" if found.number < 0 else f"layer {found.number}"
+
+
+def _where(found: Layer) -> str:
+    regions = len({frame.region.rect for frame in found.run.frames})
+    return f"region {found.region!r}" if found.region else f"{regions} region{'s' * (regions > 1)}"
+
+
 def _stuck(found: Layer) -> str:
     from undiced.sim.fabric.simulate import told
 
     first = f": {told(found.outcome.waiting[0])}" if found.outcome.waiting else ""
-    return f"The layer ended in a {found.outcome.status} after {found.outcome.cycles:,} cycles{first}."
+    return (
+        f"{_name(found).capitalize()} ended in a {found.outcome.status} after {found.outcome.cycles:,} cycles{first}."
+    )
 
 
 def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
@@ -172,8 +198,8 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
     outcome, program = found.outcome, found.run.program
     return {
         "machine": wafer.name,
-        "region": found.region,
-        "layer": found.number,
+        "region": found.region or None,
+        "layer": found.number if found.number >= 0 else None,
         "columns": program.width,
         "rows": program.height,
         "clock_hz": clock_hz,
@@ -198,9 +224,7 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
 def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
     outcome, program = found.outcome, found.run.program
     typer.echo(
-        printable(
-            f"layer {found.number} in region {found.region!r}: {program.width} x {program.height} cores of {wafer.name}"
-        )
+        printable(f"{_name(found)} in {_where(found)}: {program.width} x {program.height} cores of {wafer.name}")
     )
     apart = outcome.cycles / found.clock_cycles - 1
     say_cycles(outcome, clock_hz)

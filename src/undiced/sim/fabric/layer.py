@@ -1,4 +1,4 @@
-"""One layer of a compiled program on its real region, wavelet by wavelet, beside the clock's closed forms.
+"""One layer of a compiled program on its real region, or a token on all, wavelet by wavelet, beside the clock's forms.
 
 Cores hold zeros: wavelets, operations and cycles are those of any numbers. Knows no model and no command.
 """
@@ -13,7 +13,7 @@ from undiced.machine.timeline import Span, critical_path
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.lower.lower import Run, lower
+from undiced.sim.fabric.lower.lower import Run, lower, lower_token
 from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
@@ -31,10 +31,10 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What a layer took.
+    """What a layer took, or a token.
 
     Attributes:
-        region, number: which region of the program, and which of the model's layers.
+        region, number: which region of the program, and which of the model's layers; "" and -1 of a whole token.
         clock_cycles: by closed forms, of its runs one after the other.
         outcome: of the simulation, which runs them one after the other, too.
     """
@@ -71,50 +71,71 @@ def pick(program: WaferProgram, region: int | None, layer: int | None) -> tuple[
     return next(each for each in found if len(each[2]) == fullest)
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a program is simulated: as `simulate` takes it.
+
+    Attributes:
+        watch: the cores of a mesh (width, height) whose operations are told.
+    """
+
+    link_rate: float | None = None
+    threads: int = 0
+    limit: int = 1 << 31
+    skew: int = 0
+    jitter: int = 0
+    seed: int = 0
+    watch: Callable[[int, int], Sequence[tuple[int, int]]] | None = None
+    progress: Callable[[int], None] | None = None
+
+
 def simulate_layer(
-    program: WaferProgram,
-    wafer: Wafer,
-    region: int,
-    runs: Sequence[int],
-    *,
-    position: int,
-    token: int = 0,
-    link_rate: float | None = None,
-    threads: int = 0,
-    limit: int = 1 << 31,
-    skew: int = 0,
-    jitter: int = 0,
-    seed: int = 0,
-    watch: Callable[[int, int], Sequence[tuple[int, int]]] | None = None,
-    progress: Callable[[int], None] | None = None,
+    program: WaferProgram, wafer: Wafer, region: int, runs: Sequence[int], how: Manner, *, position: int, token: int = 0
 ) -> Layer:
     """The runs, one after the other, for a token at a position.
-
-    Args:
-        watch: the cores of a mesh (width, height) whose operations are told. Others: as for `simulate`.
 
     Raises:
         UnsupportedError: an instruction has no level 2, or a tree no routes. InvalidRequestError: no such position.
     """
+    _check(program, position)
+    made = lower(program, region, runs, token=token, position=position, wafer=wafer)
+    placed = program.regions[region]
+    return _simulated(made, wafer, how, placed.name, placed.runs[runs[0]].layer)
+
+
+def simulate_token(program: WaferProgram, wafer: Wafer, how: Manner, *, position: int, token: int = 0) -> Layer:
+    """A whole token at a position: all runs of all regions, from its embedding to the next token, which is back where
+    embeddings are.
+
+    Raises:
+        UnsupportedError: an instruction has no level 2, or regions lie on several wafers. InvalidRequestError: no such
+            position.
+    """
+    _check(program, position)
+    return _simulated(lower_token(program, token=token, position=position, wafer=wafer), wafer, how, "", -1)
+
+
+def _check(program: WaferProgram, position: int) -> None:
     if not 0 <= position < program.bounds.context:
         raise InvalidRequestError(
             f"The program holds {program.bounds.context} positions.", remedy="Ask for a shorter context."
         )
-    made = lower(program, region, runs, token=token, position=position, wafer=wafer)
+
+
+def _simulated(made: Run, wafer: Wafer, how: Manner, region: str, number: int) -> Layer:
     width, height = made.program.width, made.program.height
     outcome = simulate(
-        made.program, Hardware.of(wafer, link_rate=link_rate), memory=made.memory([{}] * len(runs)), threads=threads,
-        limit=limit, skew=skew, jitter=jitter, seed=seed, watch=watch(width, height) if watch else (),
-        progress=progress,
+        made.program, Hardware.of(wafer, link_rate=how.link_rate), memory=made.memory([{}] * len(made.frames)),
+        threads=how.threads, limit=how.limit, skew=how.skew, jitter=how.jitter, seed=how.seed,
+        watch=how.watch(width, height) if how.watch else (), progress=how.progress,
     )  # fmt: skip
     paths = [
         critical_path(wafer, s.instructions, f.shares, wafer.system.clock_hz.value, synchronous=s.synchronous)
         for f, s in zip(made.frames, made.streams, strict=True)
     ]
     beside = tuple(_beside(made, outcome, [path.spans for path in paths]))
-    placed = program.regions[region]
     clock = sum(path.cost.cycles for path in paths)
-    return Layer(placed.name, placed.runs[runs[0]].layer, made, outcome, clock, beside)
+    return Layer(region, number, made, outcome, clock, beside)
 
 
 def _beside(made: Run, outcome: Outcome, spans: list[tuple[Span, ...]]) -> Iterator[Beside]:

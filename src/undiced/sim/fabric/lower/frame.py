@@ -1,7 +1,7 @@
 """The frame of a run: where values of its stream lie in the cores' memory, and which cores take part in what.
 
-Knows one region, one token and its position. Places are logical rows and columns; the region begins at core (0, 0) of
-the fabric. Memory is counted in bytes, strides in elements.
+Knows one region, one token and its position. Places are logical rows and columns. Memory is counted in bytes, strides
+in elements.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ class Frame:
         channels: what colors and queues movers have.
         free: the first byte of memory that nothing has; top: where what instructions have taken of it ends.
         constants: what code is loaded with, by the result that it makes with it.
+        origin: x and y of the region's first core on the mesh.
+        regions: those of the program that are simulated, of which the region is the one of this number.
+        before: a frame of the region that hands over to this one; first: of the one where embeddings are.
     """
 
     wafer: Wafer
@@ -92,6 +95,11 @@ class Frame:
     channels: Channels
     top: int = 0
     constants: dict[str, Constant] = field(default_factory=dict)
+    origin: tuple[int, int] = (0, 0)
+    regions: tuple[Region, ...] = ()
+    number: int = 0
+    before: Frame | None = None
+    first: Frame | None = None
 
     def value(self, name: str) -> Value:
         """What is declared of a value."""
@@ -152,8 +160,9 @@ class Frame:
 
     def role(self, rows: Iterable[int] | None = None, columns: Iterable[int] | None = None) -> Role:
         """The cores at these logical rows and columns; None: at all of them."""
-        down = progressions(sorted(set(range(self.region.rows) if rows is None else rows)))
-        across = progressions(sorted(set(range(self.region.columns) if columns is None else columns)))
+        x, y = self.origin[::-1] if self.region.turned else self.origin
+        across = progressions(sorted({x + at for at in (range(self.region.columns) if columns is None else columns)}))
+        down = progressions(sorted({y + at for at in (range(self.region.rows) if rows is None else rows)}))
         return Role(down, across) if self.region.turned else Role(across, down)
 
     def places(self, name: str, axis: Axis) -> list[tuple[int, tuple[int, ...]]]:

@@ -22,8 +22,10 @@ _STORED: dict[DType, type[np.generic]] = {DType.F32: np.float32, DType.F16: np.f
 
 
 def grid(memory: Bytes, frame: Frame) -> Bytes:
-    """[rows, columns, bytes] of [height, width, bytes]."""
-    return memory.swapaxes(0, 1) if frame.region.turned else memory
+    """[rows, columns, bytes] of a region, of [height, width, bytes] of the mesh."""
+    (x, y), rect = frame.origin, frame.region.rect
+    held = memory[y : y + rect.height, x : x + rect.width]
+    return held.swapaxes(0, 1) if frame.region.turned else held
 
 
 def encoded(array: F32, dtype: DType) -> NDArray[np.generic]:

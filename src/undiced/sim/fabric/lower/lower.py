@@ -1,12 +1,12 @@
-"""Lowers runs of a region to a fabric program, for one token: instruction by instruction, with waits where one needs
-what microthreads of another still write, or overwrites what they still read.
+"""Lowers runs of a region, or all regions of a wafer, to a fabric program for one token: instruction by instruction,
+with waits where one needs what microthreads of another still write, or overwrites what they still read.
 
 Knows the tables of local instructions and of movers, no instruction by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,21 +18,18 @@ from undiced.program.wafer.individual import touched
 from undiced.program.wafer.lifetimes import own_reads
 from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
-from undiced.program.wafer.share import Shares, values_of
-from undiced.program.wafer.step import Step
-from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower import image
-from undiced.sim.fabric.lower.channels import Channels
-from undiced.sim.fabric.lower.frame import Constant, Frame, aligned, size_of
+from undiced.sim.fabric.lower.frame import Frame, aligned
+from undiced.sim.fabric.lower.frames import framed, frames
+from undiced.sim.fabric.lower.handing import Part, handed, passing
 from undiced.sim.fabric.lower.local import local
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
-from undiced.sim.fabric.lower.plan import plan
-from undiced.sim.fabric.lower.selects import first_ids
+from undiced.sim.fabric.lower.passing import rebound
 from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
-from undiced.sim.fabric.program import FabricProgram, Section
+from undiced.sim.fabric.program import FabricProgram, Paint, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +81,80 @@ def lower(
         InvalidRequestError: no run, token or position of the program.
     """
     _check(program, region, runs, token, position)
-    placed, (built, streams) = program.regions[region], frames(program, region, runs, token, position, wafer)
-    sections, pieces, threads = list[Section](), list[Piece](), Threads(placed)
+    _intact(program, [region])
+    built, streams = frames(program, region, runs, token, position, wafer)
+    placed = program.regions[region].rect
+    return _assembled(built, streams, (placed.width, placed.height), upto)
+
+
+def lower_token(program: WaferProgram, *, token: int, position: int, wafer: Wafer) -> Run:
+    """A whole token at a position, from region to region: its embedding, all layers, the choice of the next and its way
+    back. The mesh reaches as far as the regions do.
+
+    Raises:
+        UnsupportedError: an instruction has no level 2, or regions lie on several wafers or around defects.
+        InvalidRequestError: no token or position of the program.
+    """
+    _check(program, 0, [0], token, position)
+    if program.wafers > 1:
+        raise UnsupportedError(
+            f"{program.model} lies on {program.wafers} wafers, and level 2 simulates one.",
+            remedy="Compile for a machine whose one wafer holds it, or simulate one region's layers.",
+        )
+    _intact(program, range(len(program.regions)))
+    sites = [(number, run) for number, region in enumerate(program.regions) for run in range(len(region.runs))]
+    built, streams = framed(program, sites, token, position, wafer, whole=True)
+    rects = [region.rect for region in program.regions]
+    size = max(rect.x + rect.width for rect in rects), max(rect.y + rect.height for rect in rects)
+    return _assembled(built, streams, size, -1)
+
+
+def _assembled(built: tuple[Frame, ...], streams: tuple[Stream, ...], size: tuple[int, int], upto: int) -> Run:
+    """All instructions of runs, one after the other; `size`: of the mesh."""
+    sections, pieces, ways = list[Section](), list[Piece](), list[Paint]()
+    threads = {frame.region.rect: Threads(frame.region, frame.origin) for frame in built}
     for number, (frame, stream) in enumerate(zip(built, streams, strict=True)):
-        frame.free = max(frame.free, *(other.free for other in built[:number]), 0)  # what movers before still keep
-        some = stream.instructions[:upto] if upto >= 0 and number == len(runs) - 1 else stream.instructions
+        for other in _before(built, number):
+            frame.free = max(frame.free, other.free)  # what movers before still keep
+        some = stream.instructions[:upto] if upto >= 0 and number == len(built) - 1 else stream.instructions
         for index, instruction in enumerate(some):
-            made = lowered(instruction, frame)
             first = len(sections)
-            sections += _waiting(_ended(made) if stream.synchronous else made, threads, instruction, frame)
-            if not stream.synchronous:
-                threads.start(made)
+            for where, made in _parts(instruction, frame, stream):
+                mine = threads[where.region.rect]
+                spans = _touched(instruction, where, made)
+                sections += _waiting(_ended(made) if stream.synchronous else made, mine.holding_up(*spans))
+                if not stream.synchronous:
+                    mine.start(made)
+            if isinstance(instruction, isa.Transfer | isa.Return):
+                way = passing(instruction, frame)
+                ways += way.paints if way is not None else ()
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
-    top = max(frame.top for frame in built)
-    width, height = (placed.rows, placed.columns) if placed.turned else (placed.columns, placed.rows)
-    made_program = FabricProgram(width, height, aligned(top), paints(built[0]), tuple(sections))
+    places = {frame.region.rect: frame for frame in built}
+    painted = [paint for frame in places.values() for paint in paints(frame)]
+    all_ways = tuple(dict.fromkeys((*painted, *ways)))
+    made_program = FabricProgram(*size, aligned(max(frame.top for frame in built)), all_ways, tuple(sections))
     return Run(made_program, built, tuple(pieces), streams)
+
+
+def _before(built: tuple[Frame, ...], number: int) -> Iterator[Frame]:
+    """Frames of earlier runs on the same cores."""
+    return (other for other in built[:number] if other.region.rect == built[number].region.rect)
+
+
+def _parts(i: isa.Instruction, frame: Frame, stream: Stream) -> tuple[Part, ...]:
+    """What the cores of the region do; and those of the region at the other end of a hand-over."""
+    if isinstance(i, isa.Transfer | isa.Return):
+        return handed(i, frame)
+    if isinstance(i, isa.Rebind):
+        return rebound(i, frame, stream)
+    return ((frame, lowered(i, frame)),)
+
+
+def _touched(i: isa.Instruction, where: Frame, made: Lowered) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """The memory that is read and written."""
+    if isinstance(i, isa.Transfer | isa.Return):
+        return made.running[0].reads, made.running[0].writes
+    return _spans(own_reads(i), where), _spans(writes(i), where)
 
 
 def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int) -> None:
@@ -117,60 +172,23 @@ def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, 
             raise InvalidRequestError(
                 f"The program has no {what} {', '.join(map(str, numbers))}.", remedy=f"Use 0 to {most - 1}."
             )
-    placed = program.regions[region]
-    one = program.individual(placed.wafer)
-    if one is not None and next(touched(one, placed.rect), None) is not None:
-        raise UnsupportedError(
-            f"Region {placed.name!r} lies around defects of map {one.map}; the fabric has no skip and diagonal links.",
-            remedy="Compile it without defects, or name a region whose cores are not moved.",
-        )
+
+
+def _intact(program: WaferProgram, regions: Sequence[int]) -> None:
+    """Regions lie on cores that are where they belong."""
+    for placed in (program.regions[number] for number in regions):
+        one = program.individual(placed.wafer)
+        if one is not None and next(touched(one, placed.rect), None) is not None:
+            where = f"Region {placed.name!r} lies around defects of map {one.map}"
+            raise UnsupportedError(
+                f"{where}; the fabric has no skip and diagonal links.",
+                remedy="Compile it without defects, or name a region whose cores are not moved.",
+            )
 
 
 def lowered(instruction: isa.Instruction, frame: Frame) -> Lowered:
     """One instruction."""
     return moved(instruction, frame) or local(instruction, frame)
-
-
-def frames(
-    program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int, wafer: Wafer
-) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
-    """The frame of each run, and its stream."""
-    placed, lying, made = program.regions[region], plan(program, region, runs), list[Frame]()
-    streams = tuple(program.streams[placed.runs[number].stream] for number in runs)
-    channels = Channels.of(program.streams, program.trees, streams)
-    for stream, homes, joined in zip(streams, lying.homes, lying.joined, strict=True):
-        values = values_of(program, stream)
-        made.append(
-            Frame(
-                wafer=wafer,
-                region=placed,
-                shares=Shares(values, program.trees, Step(context=position + 1)),
-                full=Shares(values, program.trees),
-                homes=homes,
-                joined=joined,
-                sliced={i.result: i.a for i in stream.instructions if isinstance(i, isa.Slice)},
-                tables={i.result: (i.table, i.index) for i in stream.instructions if isinstance(i, isa.Lookup)},
-                free=lying.end,
-                token=token,
-                position=position,
-                channels=channels,
-                top=lying.end,
-            )
-        )
-    _load(made, streams, lying.end)
-    return tuple(made), streams
-
-
-def _load(made: Sequence[Frame], streams: Sequence[Stream], end: int) -> None:
-    """Room for what the code of all runs is loaded with, before memory that instructions take for a time."""
-    for frame, stream in zip(made, streams, strict=True):
-        for i in stream.instructions:
-            if isinstance(i, isa.Select):
-                numbers = first_ids(i, frame)
-                frame.constants[i.result] = Constant(end, numbers)
-                end += aligned(numbers.shape[2] * size_of(DType.F32))
-    for frame in made:
-        frame.free = frame.top = end
 
 
 def _ended(made: Lowered) -> Lowered:
@@ -182,15 +200,12 @@ def _ended(made: Lowered) -> Lowered:
     return Lowered((*others, replace(last, blocks=tuple((role, (*script, waiting)) for role, script in last.blocks))))
 
 
-def _waiting(made: Lowered, threads: Threads, i: isa.Instruction, frame: Frame) -> list[Section]:
+def _waiting(made: Lowered, threads: tuple[int, ...]) -> list[Section]:
     """The sections of an instruction, with waits for the microthreads that hold it up."""
-    if not made.sections:
-        return []
-    found = threads.holding_up(*(_spans(names, frame) for names in (own_reads(i), writes(i))))
-    if not found:
+    if not made.sections or not threads:
         return list(made.sections)
     first, *others = made.sections
-    blocks: Blocks = tuple((role, (Wait(found), *script)) for role, script in first.blocks)
+    blocks: Blocks = tuple((role, (Wait(threads), *script)) for role, script in first.blocks)
     return [replace(first, blocks=blocks), *others]
 
 

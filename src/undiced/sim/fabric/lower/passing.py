@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from undiced.machine.fabric import fabric, rebinding
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.channel import Channel
+from undiced.program.wafer.program import Stream
 from undiced.program.wafer.tree import roots
 from undiced.sim.fabric.lower.channels import sum_color
 from undiced.sim.fabric.lower.courses import Pass, sum_course
 from undiced.sim.fabric.lower.frame import Frame
+from undiced.sim.fabric.lower.handing import Part, passing
 from undiced.sim.fabric.lower.lines import Lines, alike
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.shares import SENDING
@@ -22,12 +24,27 @@ from undiced.sim.fabric.program import Section
 from undiced.sim.fabric.roles import Role
 
 
-def rebind(i: isa.Rebind, frame: Frame) -> Lowered:
-    """Every core waits for what sends by the queue, and gives it the color that it sends on next."""
+def rebound(i: isa.Rebind, frame: Frame, stream: Stream) -> tuple[Part, ...]:
+    """What the cores of a region do; and, where a stream begins with what another region hands over, those of that."""
+    over = next((each for each in stream.instructions if isinstance(each, isa.Transfer | isa.Return)), None)
+    ways = None if over is None else passing(over, frame)
+    if over is None or ways is None:
+        return ((frame, rebind(i, frame)),)
+    sent = ways.senders[0].color
+    if isinstance(over, isa.Return) or frame.before is None:
+        return ((frame, rebind(i, frame, sent)),)
+    onward = next((each.onward for each in ways.hearers if each.onward >= 0), sent)
+    return (frame.before, rebind(i, frame.before, sent)), (frame, rebind(i, frame, onward))
+
+
+def rebind(i: isa.Rebind, frame: Frame, between: int = -1) -> Lowered:
+    """Every core waits for what sends by the queue, and gives it the color that it sends on next; `between`: what that
+    is for other regions."""
     waits = Wait(_senders(*frame.channels.queue(i.before), frame))
     cycles = rebinding(frame.wafer).cycles
     used, which = frame.channels.queue(i.after)
-    blocks = tuple((role, (waits, Bind(i.queue, color, cycles))) for color, role in _colors(used, which, frame))
+    colors = [(between, frame.role())] if used.line is None and between >= 0 else _colors(used, which, frame)
+    blocks = tuple((role, (waits, Bind(i.queue, color, cycles))) for color, role in colors)
     return Lowered((Section(f"rebind of {i.node}", blocks),))
 
 

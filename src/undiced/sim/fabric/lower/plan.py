@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from undiced.program.wafer.again import Site, kept_elsewhere
 from undiced.program.wafer.integers import scales
 from undiced.program.wafer.memory import LASTING
-from undiced.program.wafer.program import Stream, WaferProgram
+from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.share import Shares, values_of
 from undiced.program.wafer.value import DType, Kind, Value
 from undiced.sim.fabric.lower.frame import aligned, size_of
@@ -30,23 +30,23 @@ class Plan:
     end: int
 
 
-def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
-    """The memory of these runs of a region. What another run keeps that is not among them is there again."""
-    streams = [program.streams[program.regions[region].runs[number].stream] for number in runs]
+def plan(program: WaferProgram, sites: Sequence[tuple[int, int]]) -> Plan:
+    """The memory of runs (region, run) on the same cores. What a run keeps that is not among them is there again."""
+    streams = [program.streams[program.regions[region].runs[run].stream] for region, run in sites]
     shares = [Shares(values_of(program, stream), program.trees) for stream in streams]
-    homes, end = _moving(streams, shares)
+    homes, end = _moving(shares)
     rows = [joined(stream.instructions, each) for stream, each in zip(streams, shares, strict=True)]
-    for mine, stream, each, row in zip(homes, streams, shares, rows, strict=True):
-        for value in _own(stream, each, lasting=True):
+    for mine, each, row in zip(homes, shares, rows, strict=True):
+        for value in _own(each, lasting=True):
             if value.name not in row or row[value.name].block == value.name:
                 mine[value.name] = end
                 end += _room(value.name, each, row.get(value.name))
             end = _scaled(mine, value.name, each, row.get(value.name), end)
         mine |= {name: mine[other.block] for name, other in row.items()}
     for site, keeper in kept_elsewhere(program):
-        if site.region == region and site.run in runs:
-            number = runs.index(site.run)
-            mine, at, lying = homes[number], _kept(keeper, region, runs, homes, rows), rows[number].get(site.name)
+        if (site.region, site.run) in sites:
+            number = sites.index((site.region, site.run))
+            mine, at, lying = homes[number], _kept(keeper, sites, homes, rows), rows[number].get(site.name)
             mine[site.name] = end if at is None else at
             end += _room(site.name, shares[number], lying) if at is None else 0
             end = _scaled(mine, site.name, shares[number], lying, end)
@@ -54,20 +54,20 @@ def plan(program: WaferProgram, region: int, runs: Sequence[int]) -> Plan:
 
 
 def _kept(
-    keeper: Site | None, region: int, runs: Sequence[int], homes: list[dict[str, int]], rows: list[dict[str, Row]]
+    keeper: Site | None, sites: Sequence[tuple[int, int]], homes: list[dict[str, int]], rows: list[dict[str, Row]]
 ) -> int | None:
     """Where a run among these keeps a weight as it is declared."""
-    if keeper is None or keeper.region != region or keeper.run not in runs:
+    if keeper is None or (keeper.region, keeper.run) not in sites:
         return None
-    index = list(runs).index(keeper.run)
+    index = sites.index((keeper.region, keeper.run))
     return None if keeper.name in rows[index] else homes[index][keeper.name]
 
 
-def _own(stream: Stream, shares: Shares, *, lasting: bool) -> list[Value]:
-    """Values with memory of their own, the states of other streams left out."""
+def _own(shares: Shares, *, lasting: bool) -> list[Value]:
+    """Values with memory of their own, states of other streams among them: regions hand on what they don't compute."""
     return [
         value
-        for value in stream.values
+        for value in shares.values.values()
         if value.view is None and not value.again and (value.kind in LASTING) is lasting and shares.size(value.name)
     ]
 
@@ -88,9 +88,9 @@ def _room(name: str, shares: Shares, row: Row | None = None) -> int:
     return aligned(count * size_of(shares.values[name].dtype))
 
 
-def _moving(streams: list[Stream], shares: list[Shares]) -> tuple[list[dict[str, int]], int]:
+def _moving(shares: list[Shares]) -> tuple[list[dict[str, int]], int]:
     """Homes of activations and states, and where they end."""
-    owned = [_own(stream, each, lasting=False) for stream, each in zip(streams, shares, strict=True)]
+    owned = [_own(each, lasting=False) for each in shares]
     addresses = [value.address for values in owned for value in values]
     low = min(addresses, default=0)
     if low >= 0:

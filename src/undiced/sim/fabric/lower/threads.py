@@ -22,9 +22,8 @@ Cores = NDArray[np.bool_]  # [height, width]
 class Threads:
     """What runs on a region's cores."""
 
-    def __init__(self, region: Region) -> None:
-        turned = region.turned
-        self._shape = (region.columns, region.rows) if turned else (region.rows, region.columns)
+    def __init__(self, region: Region, origin: tuple[int, int] = (0, 0)) -> None:
+        self._shape, self._origin = (region.rect.height, region.rect.width), origin[::-1]
         self._running: list[tuple[Running, Cores]] = []
 
     def start(self, made: Lowered) -> None:
@@ -48,7 +47,7 @@ class Threads:
         return found
 
     def _at(self, places: tuple[Places, ...], axis: int) -> list[int]:
-        return sorted({at for each in places for at in each if at < self._shape[axis]})
+        return sorted({at - self._origin[axis] for each in places for at in each})
 
 
 def _roles(made: Lowered, thread: int) -> Iterator[Role]:
