@@ -145,7 +145,7 @@ if (film.heat) {
   function tell() {
     const shown = entry === NOW ? working : [entry];
     const most = Math.max(0, ...shown.map((one) => cellsOf(one, way).most));
-    scale.textContent = counting(most);
+    scale.textContent = shown.length ? counting(most) : "no simulated collective is at work";
     for (const [number, row] of rows.entries()) row.classList.toggle("shown", shown.includes(number));
   }
 
