@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "compile": _entry("wafer:compile", "Place a model on wafers, or on this host."),
         "simulate": _entry("wafer:simulate", "Time a model on wafers."),
         "sweep": _entry("sweep:sweep", "Time every combination of models, machines and choices."),
+        "yield": _entry("yields:yield_", "Say how many wafers work in spite of defects, beside dies of a GPU's size."),
         "validate": _entry("validate:validate", "Simulate published measurements."),
         "map": _entry(
             "map:map_wafer", "Draw a model on wafers: its layers, time, memory, traffic and a token's time line."

@@ -43,6 +43,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "sweep llama-3.1-8b --batch 1,8 -o rows.csv",
         "sweep llama-3.1-8b --context 1k,2k,4k,8k --plot",
     ),
+    "yield": ("yield", "yield llama-3.1-8b --wafers 1000", "yield --clusters --spares 1,2,4,8 --plot yield.svg"),
     "validate": ("validate", "validate --verbose"),
     "map": (
         "map llama-3.1-8b",

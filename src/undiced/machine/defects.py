@@ -55,8 +55,3 @@ class DefectMap:
         """sha256 over size and defects: says exactly which map a program was placed for."""
         text = f"{self.columns}x{self.rows}|{self.cores}|{self.links}"
         return hashlib.sha256(text.encode()).hexdigest()
-
-    @property
-    def count(self) -> int:
-        """Broken parts."""
-        return len(self.cores) + len(self.links)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from undiced.core.errors import CompileError
 from undiced.machine.defects import DefectMap
-from undiced.machine.shifting import Broken, Moves, least
+from undiced.machine.shifting import FARTHEST, Broken, Moves, least
 from undiced.machine.spares import spare_places
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.individual import Individual, Shift, homes
@@ -148,7 +148,7 @@ def _beside(lines: Lines, spares: int, first: int, last: int) -> Iterator[_Fault
     """Rows with two dead cores side by side, farther from their begin than a row can begin later."""
     for row in sorted(row for row in lines if first <= row <= last):
         dead = sorted({x for x, what in lines[row] if what == "dead"})
-        pairs = [(x, x + 1) for x, after in pairwise(dead) if after == x + 1 and x + 2 > spares]
+        pairs = [(x, x + 1) for x, after in pairwise(dead) if after == x + 1 and x + 2 > min(spares, FARTHEST)]
         if pairs:
             yield _Fault(row, tuple(sorted({x for pair in pairs for x in pair})), 0)
 

@@ -6,7 +6,7 @@ the middle by a power of the distance; a defect may have others around it; flaws
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, isfinite
 
 import numpy as np
@@ -57,15 +57,18 @@ def scatter(process: Process, wafer: Wafer, seed: int, number: int = 0) -> Defec
     if not 0 <= seed <= SEED_MAX:
         raise CompileError(f"A seed can't be {seed}.", remedy=f"Use a whole number from 0 to {SEED_MAX}.")
     fallen = fall(process, wafer, 1, np.random.default_rng([seed, number]), np.random.default_rng([seed]))
+    return replace(as_map(fallen, wafer, 0), name=f"seed {seed}, wafer {number}")
+
+
+def as_map(fallen: Fallen, wafer: Wafer, number: int) -> DefectMap:
+    """The map of one wafer of a lot."""
     columns, rows = wafer.built
-    cores = {(int(x), int(y)) for x, y, kind in zip(fallen.x, fallen.y, fallen.kind, strict=True) if kind < FIRST_LINK}
-    links = {
-        Cut(int(x), int(y), _WAYS[kind - FIRST_LINK])
-        for x, y, kind in zip(fallen.x, fallen.y, fallen.kind, strict=True)
-        if kind >= FIRST_LINK
-    }
+    here = fallen.wafer == number
+    parts = list(zip(fallen.x[here].tolist(), fallen.y[here].tolist(), fallen.kind[here].tolist(), strict=True))
+    cores = {(x, y) for x, y, kind in parts if kind < FIRST_LINK}
+    links = {Cut(x, y, _WAYS[kind - FIRST_LINK]) for x, y, kind in parts if kind >= FIRST_LINK}
     inside = [cut for cut in links if _leads(cut, columns, rows)]
-    return DefectMap(f"seed {seed}, wafer {number}", columns, rows, tuple(sorted(cores)), tuple(sorted(inside)))
+    return DefectMap(f"wafer {number}", columns, rows, tuple(sorted(cores)), tuple(sorted(inside)))
 
 
 def _leads(cut: Cut, columns: int, rows: int) -> bool:

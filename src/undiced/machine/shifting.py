@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FARTHEST = 8  # ours: cores that a core is moved by at most, so that what is far away has no part in a repair
 Moves = NDArray[np.int16]
 Flags = NDArray[np.bool_]
 
@@ -38,7 +39,7 @@ def least(home: Moves, broken: Broken, most: int) -> tuple[Moves, Flags]:
 
     Args:
         home: [1 or window, 1 or row, column], where cores would lie without defects: physical less logical column.
-        most: physical columns less logical ones, which no core can be moved beyond.
+        most: physical columns less logical ones, which no core can be moved beyond; nor by more than `FARTHEST`.
     """
     windows, rows, physical = broken.dead.shape
     columns = home.shape[-1]
@@ -48,12 +49,17 @@ def least(home: Moves, broken: Broken, most: int) -> tuple[Moves, Flags]:
     while len(left):
         part = Broken(*(getattr(broken, name)[left] for name in Broken.__slots__))
         made = _raised(moves[left], part, physical)
-        lost = made.max(axis=(1, 2)) > most
+        lost = (made.max(axis=(1, 2)) > most) | ((made - _home(home, left)).max(axis=(1, 2)) > FARTHEST)
         failed[left[lost]] = True
         going = (made != moves[left]).any(axis=(1, 2)) & ~lost
         moves[left[~lost]] = made[~lost]
         left = left[going]
     return moves, failed
+
+
+def _home(home: Moves, windows: NDArray[np.intp]) -> Moves:
+    """The homes of some windows, where windows have homes of their own."""
+    return home if len(home) == 1 else home[windows]
 
 
 def _raised(s: Moves, broken: Broken, physical: int) -> Moves:

@@ -1,0 +1,129 @@
+"""`undiced yield`: how many wafers work against density and spares, beside dies of a GPU's size; a model's speed there.
+
+Everything printed here is drawn at random or simulated, and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from undiced.cli.asking import Clusters
+from undiced.cli.options import Json
+from undiced.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from undiced.machine.wafer import Wafer
+    from undiced.study.yields import Progress, Row, Speed
+
+_CONTEXT = 4096
+
+
+def yield_(
+    model: Annotated[
+        str | None, typer.Argument(help="A model whose speed on such wafers is simulated, too.", metavar="MODEL")
+    ] = None,
+    machine: Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, or a .toml file.")] = "wse3",
+    wafers: Annotated[int, typer.Option(min=1, help="Wafers that are drawn for each row.")] = 10_000,
+    density: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--defect-density", help="Per mm^2; several give rows. By default 0 to 10 times the published 0.001."
+        ),
+    ] = None,
+    spares: Annotated[
+        str | None, typer.Option(help="Spare columns in percent of a row, as in 1,2,4; the machine's own by default.")
+    ] = None,
+    clusters: Clusters = False,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the same wafers again.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the shares to an .svg or .png file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say how many wafers work in spite of defects, beside dies of a GPU's size. Drawn at random, for every density."""
+    from undiced.cli.pictures import encoded, expect
+    from undiced.cli.report import writing
+    from undiced.cli.terminal import Bar, emit
+    from undiced.machine import find_machine
+    from undiced.machine.silicon import DENSITY
+    from undiced.study.maps import process_of
+    from undiced.study.yields import MULTIPLES, chart, yields
+
+    wafer = find_machine(machine)
+    densities = sorted(set(density)) if density else [DENSITY.value * each for each in MULTIPLES]
+    for each in densities:
+        process_of(each, clusters)
+    columns = _columns(spares, wafer)
+    if plot is not None:
+        expect(plot)
+    with Bar("Drawing wafers", quiet=as_json) as bar:
+        rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
+        found = _speeds(model, wafer, densities, seed, bar.share) if model is not None else []
+    if plot is not None:
+        from undiced.draw.chart import draw
+
+        with writing(plot):
+            plot.write_bytes(encoded(draw(chart(rows, wafer, clusters)), plot))
+    if as_json:
+        told = {"machine": wafer.name, "clusters": clusters, "seed": seed, "provenance": "drawn at random, simulated"}
+        more = {"model": model, "speeds": [each.as_dict() for each in found]} if model is not None else {}
+        emit({**told, "rows": [row.as_dict() for row in rows], **more})
+        return
+    _tell(rows, wafer, clusters)
+    if model is not None:
+        _tell_speeds(found, model)
+
+
+def _columns(spares: str | None, wafer: Wafer) -> list[int]:
+    """Numbers of spare columns."""
+    if spares is None:
+        return [wafer.spares.count]
+    try:
+        shares = [float(each) for each in spares.split(",")]
+    except ValueError:
+        shares = [-1.0]
+    if not all(0 <= share <= 100 for share in shares):
+        raise InvalidRequestError(f"Spares can't be {spares!r:.40}.", remedy="Use percents from 0 to 100, as in 1,2,4.")
+    return sorted({round(wafer.mesh.size[0] * share / 100) for share in shares})
+
+
+def _speeds(model: str, wafer: Wafer, densities: list[float], seed: int, progress: Progress) -> list[Speed]:
+    from undiced.study.question import Question, place
+    from undiced.study.yields import speeds
+
+    asked = Question(model, wafer, context=_CONTEXT)
+    asked.check()
+    return speeds(place(asked, progress).program, wafer, densities, seed, _CONTEXT, progress)
+
+
+def _tell(rows: list[Row], wafer: Wafer, clusters: bool) -> None:
+    how = "gathered as assumed" if clusters else "independent of each other"
+    drawn = f"{rows[0].lot.wafers:,} wafers drawn a row, defects {how}"
+    typer.secho(f"{wafer.name}, {drawn}; dies of 814 mm^2 beside them", bold=True)
+    typer.echo(
+        f"{'per mm^2':>9}{'spares':>8}{'defects':>9}{'wafers good':>13}{'95 %':>16}{'dies whole':>12}{'harvested':>11}"
+        f"{'US$ a good mm^2: wafer, whole, harvested':>44}"
+    )
+    for row in rows:
+        found = row.as_dict()
+        dies = found["dies"]
+        assert isinstance(dies, dict)
+        low, high = row.lot.interval
+        costs = [row.wafer_usd_per_mm2, dies["usd_per_good_mm2"], dies["usd_per_harvested_mm2"]]
+        told = "".join(f"{'none' if cost is None else f'{cost:.2f}':>9}" for cost in costs)
+        typer.echo(
+            f"{row.density:>9g}{row.spares:>8}{row.lot.defects:>9.1f}{row.lot.share:>13.2%}"
+            f"{f'{low:.2%} to {high:.2%}':>19}{dies['whole_share']:>9.1%}{dies['harvested_share']:>11.1%}{told:>44}"
+        )
+
+
+def _tell_speeds(found: list[Speed], model: str) -> None:
+    typer.secho(f"{model}, tokens per second of one user, on wafers that can be repaired (simulated)", bold=True)
+    for each in found:
+        how = "gathered" if each.clusters else "independent"
+        speed = "none" if each.tokens_per_second is None else f"{each.tokens_per_second:,.0f}"
+        slowest = "" if each.slowest is None else f", slowest {each.slowest:,.0f}"
+        typer.echo(
+            f"{each.density:>9g} {how:<12}{speed:>8}{slowest}; {each.refused} of {each.sets} sets of wafers refused"
+        )
