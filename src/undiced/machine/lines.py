@@ -2,8 +2,8 @@
 
 Every dependent step costs two ramps, one cycle, its hops and the software of a step; a reduction as a whole its entry,
 a multicast its start and skew. A root takes its arms one after the other, so that a payload crosses its ramp twice a
-level. A core works for one slice after the other: slices follow each other at the pace of one payload and one step's
-software.
+level. Slices follow each other at the pace of one payload, and are held up once a level by another slice's root. The
+fabric simulator judges these forms wire by wire.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from math import ceil
 from undiced.machine.cost import ZERO, Cost, longest
 from undiced.machine.link import Link
 from undiced.program.wafer.tree import Tree, root_place
+
+_HELD = 8  # wavelets for a core that its queue, the ramp and its router hold
 
 
 def wavelets(link: Link, size_bytes: float) -> int:
@@ -37,31 +39,36 @@ def distance(link: Link, hops: float) -> Cost:
 
 
 def _step(link: Link, hops: float) -> Cost:
+    """From a core's adder to the next one's."""
     return Cost(collective=2 * link.ramp_cycles.value + 1) + software(link) + distance(link, hops)
 
 
-def _chain(link: Link, place: int, size: int, hops: int, count: int, joining: Cost) -> Cost:
-    """Both arms of a chain of `size` members, `hops` apart, into the one at `place`, one arm after the other."""
-    short, long = sorted((place, size - 1 - place))
+def _chain(link: Link, arms: tuple[int, int], hops: int, count: int, joining: Cost) -> Cost:
+    """Two arms of members, `hops` apart, into a root: one after the other."""
+    first, second = arms
     step = _step(link, hops) + joining
-    if not short:
-        return step * long + payload(link, count)
-    near, far = step * short, step * long
-    return longest(near + payload(link, count), far) + payload(link, count) + software(link) + joining
+    if not (first and second):
+        return step * max(arms) + payload(link, count)
+    near = step * first + payload(link, count) + software(link) + joining
+    return longest(near, step * second) + payload(link, count)
 
 
-def _star(link: Link, place: int, size: int, hops: int, count: int, slices: int, joining: Cost) -> Cost:
-    """Every member sends to the root: a control wavelet frees the path, the root adds each by itself.
+def _star(link: Link, arms: tuple[int, int], hops: int, count: int, slices: int, joining: Cost) -> Cost:
+    """Every member sends to the root, the nearest first; the root adds an arm by one operation.
 
     Beside each other, `slices` trees share the links.
     """
-    farthest = max(place, size - 1 - place)
-    setup = joining + Cost(overhead=0.0 if count == 1 else link.star_member_cycles.value)
-    one = payload(link, count) + Cost(collective=1.0)
-    ramp_bound = (one + setup) * (size - 1) + distance(link, hops)
-    distance_bound = payload(link, count) + setup + distance(link, farthest * hops)
-    link_bound = one * crossings(size, hops, slices) + distance(link, hops)
-    return longest(ramp_bound, distance_bound, link_bound) + _step(link, 0)
+    member = joining + Cost(overhead=0.0 if count == 1 else link.star_member_cycles.value)
+    first, second = (_arm(link, members, hops, payload(link, count), member) for members in arms)
+    beside = payload(link, count) * crossings(sum(arms) + 1, hops, slices) + _step(link, hops)
+    if not all(arms):
+        return longest(first, second, beside)
+    return longest(first + software(link) + (payload(link, count) + member) * arms[1], second, beside)
+
+
+def _arm(link: Link, members: int, hops: int, wire: Cost, member: Cost) -> Cost:
+    """The members of one arm of a star: one payload after the other, or the way of the farthest."""
+    return longest((wire + member) * members + _step(link, hops), wire + member + _step(link, members * hops))
 
 
 @lru_cache(maxsize=4096)
@@ -86,18 +93,40 @@ def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = 
     Levels share two colors by switching routes: one control wavelet each. `joining` is what a core does for each
     payload that it receives beside adding it as it comes.
     """
-    out, hops, members = [], 1, tree.span
+    out, levels = list[Cost](), _levels(tree, which)
+    for number, (size, hops, place, star) in enumerate(levels):
+        following = levels[number + 1][:3:2] if number + 1 < len(levels) else None
+        arms = in_turn(size, place, following)
+        cost = Cost(collective=1.0)
+        if star:
+            cost += _star(link, arms, hops, count, tree.slices, joining) + (ZERO if number else copied(link, count))
+        else:
+            cost += _chain(link, arms, hops, count, joining)
+        out.append(cost + (payload(link, count) if tree.slices > 1 else ZERO))
+    return tuple(out)
+
+
+def in_turn(size: int, place: int, following: tuple[int, int] | None) -> tuple[int, int]:
+    """Members of a root's arms, the one first that it hears first; `following`: size and root's place a level above.
+
+    From below, but in those groups that are below the root of the next level: the ones that it waits for longest, as
+    long as its lower arm is not the shorter one.
+    """
+    lower, upper = place, size - 1 - place
+    if following is not None and following[1] >= following[0] - 1 - following[1]:
+        return upper, lower
+    return lower, upper
+
+
+def _levels(tree: Tree, which: int) -> list[tuple[int, int, int, bool]]:
+    """Of each level that joins anything: members of a full group, hops between them, the root's place, star or not."""
+    out, hops, members = list[tuple[int, int, int, bool]](), 1, tree.span
     for number, level in enumerate(tree.levels):
         size = min(level.size, members)
         if size > 1:
-            place = root_place(size, tree.slices, which, number)
-            if level.star:
-                cost = _star(link, place, size, hops, count, tree.slices, joining)
-            else:
-                cost = _chain(link, place, size, hops, count, joining)
-            out.append(cost + Cost(collective=1.0))
+            out.append((size, hops, root_place(size, tree.slices, which, number), level.star))
         hops, members = hops * size, ceil(members / size)
-    return tuple(out)
+    return out
 
 
 def slice_cost(link: Link, tree: Tree, which: int, count: int, joining: Cost = ZERO) -> Cost:
@@ -106,13 +135,17 @@ def slice_cost(link: Link, tree: Tree, which: int, count: int, joining: Cost = Z
 
 
 def engaged(link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
-    """How long a reduction of `count` wavelets a slice keeps the next one out of its tree.
+    """How long a reduction of `count` wavelets a slice keeps the next one waiting: what its last root does for it.
 
-    Levels take two colors in turn: a router has the color back for a level once the level after the next has passed.
+    What the next one's members send waits in the routers meanwhile, as near as it comes.
     """
-    costs = level_costs(link, tree, 0, count, joining)
-    turns = [sum(costs[first : first + 3], ZERO) for first in range(max(len(costs) - 2, 0))]
-    return longest(ZERO, *costs, *turns)
+    out = ZERO
+    for size, _, place, star in _levels(tree, 0):
+        arms = min(place, 1) + min(size - 1 - place, 1)
+        own = size - 1 if star else arms
+        out += (payload(link, count) + joining) * own + _step(link, 1) * arms
+        out += payload(link, count) if tree.slices > 1 else ZERO
+    return out
 
 
 def entry(link: Link) -> Cost:
@@ -125,14 +158,23 @@ def dispatch(link: Link) -> Cost:
     return Cost(overhead=link.multicast_skew_cycles.value)
 
 
-def pace(link: Link, count: int) -> Cost:
-    """From a slice of `count` wavelets to the next: what each core does for it."""
+def again(link: Link, count: int) -> Cost:
+    """What a core sends a second time."""
     return payload(link, count) + software(link)
 
 
-def turn(link: Link, hops: int) -> Cost:
-    """A sender that is done frees the path for the next one, `hops` away, by a control wavelet."""
-    return Cost(collective=link.ramp_cycles.value + 1) + distance(link, hops)
+def copied(link: Link, count: int) -> Cost:
+    """So many wavelets from memory to memory, two at a time: what a sender keeps for itself."""
+    return Cost(collective=ceil(count / 2)) + software(link)
+
+
+def turn(link: Link, hops: int, count: int, *, first: bool) -> Cost:
+    """A sender that is done frees the path for the next one, `hops` away, by a control wavelet.
+
+    The first one copies its own before it hears the next one, for whom all then wait; queues take what is short.
+    """
+    late = software(link) * 2 if first and count > _HELD else ZERO
+    return Cost(collective=link.ramp_cycles.value + 1) + distance(link, hops) + late
 
 
 def arrival(link: Link, hops: int) -> Cost:

@@ -19,7 +19,7 @@ from undiced.machine.fabric import rebinding, repainting
 from undiced.machine.ring import ring_cost
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.channel import Pool, channel
+from undiced.program.wafer.channel import Channel, channel
 from undiced.program.wafer.layout import Axis, Roots
 from undiced.program.wafer.operands import reads, writes
 from undiced.program.wafer.share import Extent, Shares
@@ -126,7 +126,7 @@ class _Timeline:
     gone: list[Moment] = field(default_factory=list)
     sources: list[tuple[Value, Moment]] = field(default_factory=list)
     sending: dict[int, Moment] = field(default_factory=dict)
-    hearing: dict[int, tuple[Pool, Moment]] = field(default_factory=dict)
+    hearing: dict[int, tuple[Channel, Moment]] = field(default_factory=dict)
 
     def end(self) -> Moment:
         """When everything is done."""
@@ -248,13 +248,13 @@ class _Timeline:
     # Queues
 
     def _admitted(self, i: isa.Instruction) -> Moment:
-        """When a mover's input queues hear no other pool's movers any more."""
+        """When a mover's input queues hear no other channel's movers any more."""
         used = channel(i, self.shares)
         if used is None or i.route is None:  # type: ignore[union-attr]
             return Moment()
         queues = range(i.route.input_queue, i.route.input_queue + used.inputs)  # type: ignore[union-attr]
         heard = [self.hearing[queue] for queue in queues if queue in self.hearing]
-        return _latest([Moment(), *(until for pool, until in heard if pool != used.pool)])
+        return _latest([Moment(), *(until for other, until in heard if other != used)])
 
     def _occupy(self, i: isa.Instruction, sent: Moment, heard: Moment) -> None:
         """A mover's queues are its own until it has sent and heard everything."""
@@ -264,7 +264,7 @@ class _Timeline:
         for queue in range(route.output_queue, route.output_queue + used.queues):
             self.sending[queue] = sent
         for queue in range(route.input_queue, route.input_queue + used.inputs):
-            self.hearing[queue] = used.pool, heard
+            self.hearing[queue] = used, heard
 
     def _rebind(self, i: isa.Rebind, cost: Cost) -> Span:
         """Once the queue's last wavelet has left; both tasks take the datapath."""
@@ -312,7 +312,7 @@ class _Timeline:
             cost = lines.slice_cost(link, haul.tree, which, count, joining) + self._around(i.line)
             ends[which] = self._after(begin, cost, i)
             self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
-            start = self.taken[links] = self._after(begin, lines.pace(link, count) + joining, i)
+            start = self.taken[links] = self._after(begin, lines.payload(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
         last = _latest(ends.values())
         self._sends(i.a, last)
@@ -342,18 +342,19 @@ class _Timeline:
         started: list[Moment] = []
         at, vacant = target.start, _latest([self._vacant(i), self._admitted(i)])
         for which, (place, size) in enumerate(zip(places, haul.pieces, strict=True)):
-            start = _latest([self._sender_ready(i, part, which), vacant])
+            start, count = _latest([self._sender_ready(i, part, which), vacant]), lines.wavelets(link, size)
             started.append(start)
             sent = self._after(start, lines.dispatch(link), i)
             if path is not None:
                 hops = abs(place - places[which - 1]) if which else 0
-                sent = _latest([sent, self._after(path, lines.turn(link, hops), i)])
-            path = self._after(sent, lines.payload(link, lines.wavelets(link, size)), i)
+                sent = _latest([sent, self._after(path, lines.turn(link, hops, count, first=which == 1), i)])
+            path = self._after(sent, lines.payload(link, count), i)
             far, near = sorted((place, line.span - 1 - place), reverse=True)
             there = self._after(path, lines.arrival(link, far) + self._around(line), i)
             if i.apart:
-                path = self._after(path, lines.pace(link, lines.wavelets(link, size)), i)
+                path = self._after(path, lines.again(link, count), i)
                 there = _latest([there, self._after(path, lines.arrival(link, near) + self._around(line), i)])
+            there = _latest([there, self._after(path, lines.copied(link, count), i)])
             stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
             self._write(Extent(target.value, at, stop), there)
             at = stop

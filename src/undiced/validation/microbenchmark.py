@@ -37,7 +37,7 @@ def line_allreduce(link: Link, tree: Tree, wavelets: int) -> Cost:
     """Joined by a tree, then sent one way and the other."""
     joined = lines.entry(link) + lines.slice_cost(link, tree, 0, wavelets)
     there = lines.dispatch(link) + lines.payload(link, wavelets) + lines.arrival(link, tree.span // 2)
-    return joined + there + lines.pace(link, wavelets)
+    return joined + there + lines.again(link, wavelets)
 
 
 def column_round_trip(wafer: Wafer, cores: int, words: int) -> float:

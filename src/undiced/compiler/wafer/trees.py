@@ -60,7 +60,7 @@ class TreeFinder:
         self._positions = int(wafer.mesh.switch_positions.value)
         self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
-        self._levels: dict[tuple[int, int, int, int, Payloads], tuple[float, bool]] = {}
+        self._levels: dict[tuple[int, int, int, int, bool, Payloads], tuple[float, bool]] = {}
 
     def best(self, span: int, slices: int, payloads: Payloads) -> Tree:
         """The levels with the fewest cycles over all payloads (wavelets of a slice, and how often they travel)."""
@@ -76,8 +76,10 @@ class TreeFinder:
                 continue
             total, hops, members, levels = 0.0, 1, span, []
             for number, size in enumerate(sizes):
-                cycles, star = self._level(min(size, members), hops, slices, min(number, 1), payloads)
-                total, hops, members = total + cycles, hops * size, ceil(members / size)
+                left = ceil(members / size)
+                turned = left > 1 and _turned(min(sizes[min(number + 1, len(sizes) - 1)], left))
+                cycles, star = self._level(min(size, members), hops, slices, min(number, 1), turned, payloads)
+                total, hops, members = total + cycles, hops * size, left
                 levels.append(Level(size, star))
                 if total >= best:
                     break
@@ -87,33 +89,56 @@ class TreeFinder:
                     best, chosen = total, tuple(levels)
         return Tree(span, chosen, slices)
 
-    def _level(self, size: int, hops: int, slices: int, number: int, payloads: Payloads) -> tuple[float, bool]:
+    def _level(
+        self, size: int, hops: int, slices: int, number: int, turned: bool, payloads: Payloads
+    ) -> tuple[float, bool]:
         """Once sizes are fixed levels cost independently, so each takes the better of chain and star."""
-        key = size, hops, slices, number, payloads
+        key = size, hops, slices, number, turned, payloads
         if key not in self._levels:
             self._levels[key] = min((self._cycles(Level(size, star), *key[1:]), star) for star in (False, True))
         return self._levels[key]
 
-    def _cycles(self, level: Level, hops: int, slices: int, number: int, payloads: Payloads) -> float:
-        return sum(often * self.level_cycles(level, hops, slices, number, count) for count, often in payloads)
+    def _cycles(
+        self, level: Level, hops: int, slices: int, number: int, turned: bool, payloads: Payloads
+    ) -> float:
+        return sum(often * self.level_cycles(level, hops, slices, number, count, turned) for count, often in payloads)
 
-    def level_cycles(self, level: Level, hops: int, slices: int, number: int, count: int) -> float:
-        """`lines.level_cost` in plain arithmetic; a test holds them equal."""
+    def level_cycles(
+        self, level: Level, hops: int, slices: int, number: int, count: int, turned: bool = False
+    ) -> float:
+        """`lines.level_costs` in plain arithmetic, `turned` where roots hear from above first; a test holds them
+        equal."""
         size = level.size
         if size <= 1:
             return 0.0
         place = root_place(size, slices, 0, number)
-        payload, each = count / self._rate, hops * self._hop
+        first, second = (size - 1 - place, place) if turned else (place, size - 1 - place)
+        wire = count / self._rate
+        always = 1 + (wire if slices > 1 else 0.0)
         if level.star:
-            setup = 0.0 if count == 1 else self._setup
-            ramp_bound = (payload + 1 + setup) * (size - 1) + each
-            distance_bound = payload + setup + max(place, size - 1 - place) * each
-            link_bound = (payload + 1) * lines.crossings(size, hops, slices) + each
-            return max(ramp_bound, distance_bound, link_bound) + self._step + 1
-        short, long = sorted((place, size - 1 - place))
-        if not short:
-            return (self._step + each) * long + payload + 1
-        return max((self._step + each) * short + payload, (self._step + each) * long) + payload + self._software + 1
+            kept = 0.0 if number else ceil(count / 2) + self._software
+            return always + kept + self._star(first, second, hops, slices, count)
+        step = self._step + hops * self._hop
+        if not (first and second):
+            return always + step * max(first, second) + wire
+        return always + max(step * first + wire + self._software, step * second) + wire
+
+    def _star(self, first: int, second: int, hops: int, slices: int, count: int) -> float:
+        wire, each = count / self._rate, hops * self._hop
+        member = wire + (0.0 if count == 1 else self._setup)
+        near, far = (
+            max(member * members + self._step + each, member + self._step + members * each)
+            for members in (first, second)
+        )
+        beside = wire * lines.crossings(first + second + 1, hops, slices) + self._step + each
+        if first and second:
+            near += self._software + member * second
+        return max(near, far, beside)
+
+
+def _turned(following: int) -> bool:
+    """Whether groups whose roots are joined in groups of `following` hear from above first, where it counts."""
+    return lines.in_turn(2, 0, (following, root_place(following, 1, 0, 1)))[0] == 1
 
 
 @lru_cache(maxsize=2048)
