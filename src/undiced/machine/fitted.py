@@ -13,9 +13,9 @@ _DECODE2 = f"{_HOW} V14, V18a, V21a"
 _MULTICAST = f"{_HOW} V01, V03"
 _COLUMN = f"{_HOW} V07"
 
-WSE2_VECTOR_SETUP = derived(4.785, "cycle", _DECODE2)
-WSE2_TRANSCENDENTAL = derived(72.06, "cycle", _DECODE2)
-WSE2_STEP_SOFTWARE = derived(3.6, "cycle", _DECODE2)
+WSE2_VECTOR_SETUP = derived(4.783, "cycle", _DECODE2)
+WSE2_TRANSCENDENTAL = derived(75.36, "cycle", _DECODE2)
+WSE2_STEP_SOFTWARE = derived(3.753, "cycle", _DECODE2)
 WSE2_STRAIGHT_SETUP = assumed(30.0, "cycle", "as on WSE-3: no row of WSE-2 tells it apart", 5.0, 35.0)
 LOCAL_TASK = assumed(43.0, "cycle", "as a data task, [AM]: the only kind of task that was measured", 20.0, 80.0)
 
@@ -25,9 +25,9 @@ LOOP_ITERATION = assumed(8.0, "cycle", "three descriptors loaded; K1 sees only i
 WSE3_TRANSCENDENTAL = assumed(
     73.0, "cycle", "as fitted on WSE-2; [AM]: about 90 for an exponential of an older build", 25.0, 90.0
 )
-WSE3_STEP_SOFTWARE = derived(10.01, "cycle", f"{_HOW} S29")
+WSE3_STEP_SOFTWARE = derived(11.41, "cycle", f"{_HOW} S29")
 SCALAR_STEP = assumed(44.0, "cycle", "as a pass of the emit loop, [AM]: nothing tells it from the draw", 20.0, 88.0)
-DRAW = derived(12112.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
+DRAW = derived(11924.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
 
 _ONE_SUM = "rows see only its sum with the software of steps"
 WSE2_COLLECTIVE_ENTRY = assumed(80.0, "cycle", _ONE_SUM, 0.0, 160.0)

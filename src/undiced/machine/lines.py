@@ -43,32 +43,28 @@ def _step(link: Link, hops: float) -> Cost:
     return Cost(collective=2 * link.ramp_cycles.value + 1) + software(link) + distance(link, hops)
 
 
-def _chain(link: Link, arms: tuple[int, int], hops: int, count: int, joining: Cost) -> Cost:
-    """Two arms of members, `hops` apart, into a root: one after the other."""
+def _chain(link: Link, arms: tuple[int, int], hops: int, count: int, joining: Cost, before: Cost) -> Cost:
+    """Two arms of members, `hops` apart, into a root: until the last one's first wavelet can go on.
+
+    `before`: how long the root is still busy when members begin to send.
+    """
     first, second = arms
     step = _step(link, hops) + joining
     if not (first and second):
-        return step * max(arms) + payload(link, count)
-    near = step * first + payload(link, count) + software(link) + joining
-    return longest(near, step * second) + payload(link, count)
+        return longest(before, step * max(arms))
+    near = longest(before, step * first) + payload(link, count) + joining
+    return longest(near, step * second)
 
 
-def _star(link: Link, arms: tuple[int, int], hops: int, count: int, slices: int, joining: Cost) -> Cost:
-    """Every member sends to the root, the nearest first; the root adds an arm by one operation.
+def _star(link: Link, arms: tuple[int, int], hops: int, count: int, slices: int, joining: Cost, before: Cost) -> Cost:
+    """Every member sends to the root, the nearest first; the root adds one after the other. As a chain until the last.
 
     Beside each other, `slices` trees share the links.
     """
-    member = joining + Cost(overhead=0.0 if count == 1 else link.star_member_cycles.value)
-    first, second = (_arm(link, members, hops, payload(link, count), member) for members in arms)
-    beside = payload(link, count) * crossings(sum(arms) + 1, hops, slices) + _step(link, hops)
-    if not all(arms):
-        return longest(first, second, beside)
-    return longest(first + software(link) + (payload(link, count) + member) * arms[1], second, beside)
-
-
-def _arm(link: Link, members: int, hops: int, wire: Cost, member: Cost) -> Cost:
-    """The members of one arm of a star: one payload after the other, or the way of the farthest."""
-    return longest((wire + member) * members + _step(link, hops), wire + member + _step(link, members * hops))
+    one = payload(link, count) + joining + Cost(overhead=0.0 if count == 1 else link.star_member_cycles.value)
+    members = one * (sum(arms) - 1) + longest(before, _step(link, hops))
+    beside = payload(link, count) * (crossings(sum(arms) + 1, hops, slices) - 1) + _step(link, hops)
+    return longest(members, _step(link, max(arms) * hops), beside)
 
 
 @lru_cache(maxsize=4096)
@@ -97,12 +93,13 @@ def level_costs(link: Link, tree: Tree, which: int, count: int, joining: Cost = 
     for number, (size, hops, place, star) in enumerate(levels):
         following = levels[number + 1][:3:2] if number + 1 < len(levels) else None
         arms = in_turn(size, place, following)
-        cost = Cost(collective=1.0)
+        cost, last = Cost(collective=1.0), number == len(levels) - 1
+        before = payload(link, count) if number else copied(link, count)
         if star:
-            cost += _star(link, arms, hops, count, tree.slices, joining) + (ZERO if number else copied(link, count))
+            cost += _star(link, arms, hops, count, tree.slices, joining, before)
         else:
-            cost += _chain(link, arms, hops, count, joining)
-        out.append(cost + (payload(link, count) if tree.slices > 1 else ZERO))
+            cost += _chain(link, arms, hops, count, joining, before if number or min(arms) else ZERO)
+        out.append(cost + payload(link, count) * (last + (tree.slices > 1)))
     return tuple(out)
 
 

@@ -60,7 +60,7 @@ class TreeFinder:
         self._positions = int(wafer.mesh.switch_positions.value)
         self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
-        self._levels: dict[tuple[int, int, int, int, bool, Payloads], tuple[float, bool]] = {}
+        self._levels: dict[tuple[int, int, int, int, bool, bool, Payloads], tuple[float, bool]] = {}
 
     def best(self, span: int, slices: int, payloads: Payloads) -> Tree:
         """The levels with the fewest cycles over all payloads (wavelets of a slice, and how often they travel)."""
@@ -78,7 +78,9 @@ class TreeFinder:
             for number, size in enumerate(sizes):
                 left = ceil(members / size)
                 turned = left > 1 and _turned(min(sizes[min(number + 1, len(sizes) - 1)], left))
-                cycles, star = self._level(min(size, members), hops, slices, min(number, 1), turned, payloads)
+                cycles, star = self._level(
+                    min(size, members), hops, slices, min(number, 1), turned, left <= 1, payloads
+                )
                 total, hops, members = total + cycles, hops * size, left
                 levels.append(Level(size, star))
                 if total >= best:
@@ -90,21 +92,23 @@ class TreeFinder:
         return Tree(span, chosen, slices)
 
     def _level(
-        self, size: int, hops: int, slices: int, number: int, turned: bool, payloads: Payloads
+        self, size: int, hops: int, slices: int, number: int, turned: bool, last: bool, payloads: Payloads
     ) -> tuple[float, bool]:
         """Once sizes are fixed levels cost independently, so each takes the better of chain and star."""
-        key = size, hops, slices, number, turned, payloads
+        key = size, hops, slices, number, turned, last, payloads
         if key not in self._levels:
             self._levels[key] = min((self._cycles(Level(size, star), *key[1:]), star) for star in (False, True))
         return self._levels[key]
 
     def _cycles(
-        self, level: Level, hops: int, slices: int, number: int, turned: bool, payloads: Payloads
+        self, level: Level, hops: int, slices: int, number: int, turned: bool, last: bool, payloads: Payloads
     ) -> float:
-        return sum(often * self.level_cycles(level, hops, slices, number, count, turned) for count, often in payloads)
+        return sum(
+            often * self.level_cycles(level, hops, slices, number, count, turned, last) for count, often in payloads
+        )
 
     def level_cycles(
-        self, level: Level, hops: int, slices: int, number: int, count: int, turned: bool = False
+        self, level: Level, hops: int, slices: int, number: int, count: int, turned: bool = False, last: bool = True
     ) -> float:
         """`lines.level_costs` in plain arithmetic, `turned` where roots hear from above first; a test holds them
         equal."""
@@ -113,27 +117,17 @@ class TreeFinder:
             return 0.0
         place = root_place(size, slices, 0, number)
         first, second = (size - 1 - place, place) if turned else (place, size - 1 - place)
-        wire = count / self._rate
-        always = 1 + (wire if slices > 1 else 0.0)
+        wire, step = count / self._rate, self._step + hops * self._hop
+        always = 1 + wire * (last + (slices > 1))
+        before = wire if number else ceil(count / 2) + self._software
         if level.star:
-            kept = 0.0 if number else ceil(count / 2) + self._software
-            return always + kept + self._star(first, second, hops, slices, count)
-        step = self._step + hops * self._hop
+            one = wire + (0.0 if count == 1 else self._setup)
+            members = one * (size - 2) + max(before, step)
+            beside = wire * (lines.crossings(size, hops, slices) - 1) + step
+            return always + max(members, self._step + max(first, second) * hops * self._hop, beside)
         if not (first and second):
-            return always + step * max(first, second) + wire
-        return always + max(step * first + wire + self._software, step * second) + wire
-
-    def _star(self, first: int, second: int, hops: int, slices: int, count: int) -> float:
-        wire, each = count / self._rate, hops * self._hop
-        member = wire + (0.0 if count == 1 else self._setup)
-        near, far = (
-            max(member * members + self._step + each, member + self._step + members * each)
-            for members in (first, second)
-        )
-        beside = wire * lines.crossings(first + second + 1, hops, slices) + self._step + each
-        if first and second:
-            near += self._software + member * second
-        return max(near, far, beside)
+            return always + max(before if number else 0.0, step * max(first, second))
+        return always + max(max(before, step * first) + wire, step * second)
 
 
 def _turned(following: int) -> bool:
