@@ -136,11 +136,10 @@ def engaged(link: Link, tree: Tree, count: int, joining: Cost = ZERO) -> Cost:
 
     What the next one's members send waits in the routers meanwhile, as near as it comes.
     """
-    out = ZERO
+    out = _step(link, 1)
     for size, _, place, star in _levels(tree, 0):
-        arms = min(place, 1) + min(size - 1 - place, 1)
-        own = size - 1 if star else arms
-        out += (payload(link, count) + joining) * own + _step(link, 1) * arms
+        own = size - 1 if star else min(place, 1) + min(size - 1 - place, 1)
+        out += (payload(link, count) + joining) * own + Cost(collective=link.ramp_cycles.value)
         out += payload(link, count) if tree.slices > 1 else ZERO
     return out
 
