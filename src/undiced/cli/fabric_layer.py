@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.fabric.layer import Layer
 
-_MOVES = ("reduce", "multicast", "transfer", "return")
 _NODE = 32  # columns
 
 
@@ -205,6 +204,7 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
         "clock_hz": clock_hz,
         "cycles": outcome.cycles,
         "closed_form_cycles": found.clock_cycles,
+        "moving_share": {"closed_form": found.moving[0], "fabric": found.moving[1]},
         **counts(outcome),
         "instructions": [
             {
@@ -222,6 +222,8 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
 
 
 def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
+    from undiced.sim.fabric.layer import MOVERS
+
     outcome, program = found.outcome, found.run.program
     typer.echo(
         printable(f"{_name(found)} in {_where(found)}: {program.width} x {program.height} cores of {wafer.name}")
@@ -229,11 +231,13 @@ def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
     apart = outcome.cycles / found.clock_cycles - 1
     say_cycles(outcome, clock_hz)
     say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
+    form, fabric = (100 * share for share in found.moving)
+    say("collectives", f"{fabric:.0f} % of its cycles, their waits included; by closed forms {form:.0f} %")
     say_hops(outcome)
     rate = per_second(outcome, outcome.active) / 1e6
     say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")
     typer.echo(f"  {'cycles from start to end of':<{_NODE + 11}} {'closed form':>14} {'fabric':>16}")
     for each in found.beside:
-        if each.operation in _MOVES:
+        if each.operation in MOVERS:
             clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))
             typer.echo(printable(f"  {each.operation:<10} {each.node[:_NODE]:<{_NODE}} {clock:>14} {fabric:>16}"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from undiced.machine import find_machine
-from undiced.program.wafer.tree import roots
+from undiced.program.wafer.tree import Tree, roots
 from undiced.validation.collective_points import MODELS, compiled, drawn
 from undiced.validation.collectives import Collective, Found, judged, mechanisms, wires
 
@@ -110,11 +110,22 @@ def _reason(found: Found) -> str:
         return "cores do one after the other" if short else "what comes next waits in the routers, near the root"
     if slices and short:
         return "slices hold each other up, at roots" + " and on links that stars share" * stars
-    if stars and not short and len(point.tree.levels) == 1:
-        return "an arm of a star follows the other without a pause"
     if short:
         return "a root takes its own terms to where it adds"
-    return "a root passes its last arm on as it comes"
+    if _uneven(point.tree):
+        return "a smaller group at the line's end is done earlier"
+    return "slices hold each other up less than once a level" if slices else "no single reason"
+
+
+def _uneven(tree: Tree) -> bool:
+    """Whether the last group of some level has fewer members than the others."""
+    members = tree.span
+    for level in tree.levels:
+        size = min(level.size, members)
+        if members % size:
+            return True
+        members //= size
+    return False
 
 
 def _of_a_multicast(point: Collective, short: bool) -> str:

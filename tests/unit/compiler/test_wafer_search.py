@@ -69,6 +69,14 @@ def test_the_interval_may_be_asked_for():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_fewest_wafers_get_the_program_that_they_get_when_asked_for():
+    graph = build_config(preset("llama-3.1-8b"))
+    found = compile_graph(graph, wse3(), Options(bounds=Bounds(1, 4096)))
+    assert found == compile_graph(graph, wse3(), Options(bounds=Bounds(1, 4096), wafers=wafers(found)))
+
+
+@pytest.mark.slow
 def test_more_wafers_are_never_slower():
     for machine in (TOY, TIGHT):
         few = compiled(machine=machine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from math import cbrt, ceil, sqrt
 
 from undiced.compiler.wafer.colors import NoRoutes
@@ -33,6 +34,7 @@ _UNROUTED = 4  # shapes from which it is told that colors are what lacks
 _DENSE = 16  # shapes that waste least memory, where none of the promising ones holds the model
 _TRIED = 80  # shapes at most, those included that turn out not to hold the model
 Told = Callable[[float, str], None]  # the share that is done, and of what
+Needed = Callable[[Shape], int]  # wafers that a shape takes, 0 if it can't hold the model
 _RANKED = PASSES[: [p.name for p in PASSES].index("place")]
 
 
@@ -170,43 +172,66 @@ def _silent(share: float, what: str) -> None:
 
 def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
     """The best draft on exactly the wafers asked for, or on the fewest that hold the model."""
+
+    @cache
+    def needed(shape: Shape) -> int:
+        return wafers_needed(task, shape)
+
     asked = task.options.wafers
     if asked is not None:
-        found = _best(task, sized, asked, told)
-        with suppress(NoRoutes):
-            found = found or _best(task, _dense(task, sized), asked, told)
-        return found
+        within = [each for each in sized if each.wafers <= asked]
+        return _on(task, sized, asked, needed, told) or _best(task, within[:_UNROUTED], asked, told)
     least = min((s.wafers for s in sized), default=1)
     near = least + least // 4 + 1
     tried = sorted(sized, key=lambda s: (s.wafers > near, s.estimate))[:_TRIED]
-    roomy = sorted(sized, key=lambda s: -s.shape.grid.rows * s.shape.grid.columns)[:_ROOMY]
     some = False
-    for pool in (tried, roomy):
-        needed = _holding(task, pool, told)
-        some = some or bool(needed)
-        for wafers in sorted({count for count, _ in needed})[:_MORE]:
-            found = _best(task, [each for count, each in needed if count <= wafers], wafers, told)
+    for pool in (tried, _roomy(sized)):
+        counts = _counts(pool, needed, told)
+        some = some or bool(counts)
+        for wafers in counts[:_MORE]:
+            found = _on(task, sized, wafers, needed, told)
             if found is not None:
                 return found
     return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX, told)
 
 
-def _holding(task: Task, sized: list[_Sized], told: Told) -> list[tuple[int, _Sized]]:
-    """The shapes that hold the model, each with the wafers that it takes."""
-    found = []
-    for done, each in enumerate(sized):
-        told(0.3 * done / len(sized), "Counting wafers")
-        if count := wafers_needed(task, each.shape):
-            found.append((count, each))
-    return found
+def _counts(pool: list[_Sized], needed: Needed, told: Told) -> list[int]:
+    """The numbers of wafers that shapes take, of those that hold the model."""
+    counts = set()
+    for done, each in enumerate(pool):
+        told(0.3 * done / len(pool), "Counting wafers")
+        counts.add(needed(each.shape))
+    return sorted(counts - {0})
 
 
-def _best(task: Task, sized: list[_Sized], wafers: int, told: Told) -> Draft | None:
+def _on(task: Task, sized: list[_Sized], wafers: int, needed: Needed, told: Told) -> Draft | None:
+    """The best draft on so many wafers at most: the same, whether they were asked for or are the fewest."""
+    within = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
+    for pool in (within[:_TRIED], _roomy(sized)):
+        found = _best(task, (each for each in pool if 0 < needed(each.shape) <= wafers), wafers, told)
+        if found is not None:
+            return found
+    with suppress(NoRoutes):
+        return _best(task, _dense(task, sized), wafers, told)
+    return None
+
+
+def _roomy(sized: list[_Sized]) -> list[_Sized]:
+    """The shapes with the most cores."""
+    return sorted(sized, key=lambda s: -s.shape.grid.rows * s.shape.grid.columns)[:_ROOMY]
+
+
+def _best(task: Task, pool: Iterable[_Sized], wafers: int, told: Told) -> Draft | None:
+    """The best of the first shapes of a pool that can be made.
+
+    Raises:
+        NoRoutes: if colors are what all of them lack.
+    """
     drafts: list[Draft] = []
     lacking: list[NoRoutes] = []
-    promising = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
-    for done, each in enumerate(promising[:_TRIED]):
-        told(0.3 + 0.4 * max(done / min(len(promising), _TRIED), len(drafts) / _WRITTEN), "Timing region shapes")
+    tried = 0
+    for tried, each in enumerate(pool, 1):
+        told(0.3 + 0.4 * len(drafts) / _WRITTEN, "Timing region shapes")
         try:
             draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)
         except NoRoutes as error:
@@ -216,16 +241,19 @@ def _best(task: Task, sized: list[_Sized], wafers: int, told: Told) -> Draft | N
             drafts.append(draft)
         if len(drafts) == _WRITTEN:
             break
-    if not drafts:
-        if lacking and len(lacking) == len(promising[:_TRIED]):
-            raise lacking[0]
-        return None
+    if lacking and len(lacking) == tried:
+        raise lacking[0]
+    return _finest(drafts, told)
+
+
+def _finest(drafts: list[Draft], told: Told) -> Draft | None:
+    """The best of the most promising drafts once their cuts are fine, which may take more memory."""
     finished: list[Draft] = []
     for coarse in sorted(drafts, key=_rank):
         told(0.7 + 0.3 * len(finished) / _FINISHED, "Cutting the best finely")
         used = replace(coarse, coarse=False, wafers=wafers_of(coarse))  # from one alone no token returns to another
         whole = run_passes(used) or run_passes(replace(coarse, coarse=False))
-        if whole is not None:  # parts of blocks that a coarse draft leaves out take memory, too
+        if whole is not None:
             finished.append(whole)
         if len(finished) == _FINISHED:
             break

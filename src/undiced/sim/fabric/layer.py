@@ -18,6 +18,9 @@ from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
 
+MOVERS = ("reduce", "multicast", "transfer", "return")  # operations that go over wires
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """One instruction: when it began and ended by the clock and in the fabric, in cycles from its run's start."""
@@ -45,6 +48,28 @@ class Layer:
     outcome: Outcome
     clock_cycles: float
     beside: tuple[Beside, ...]
+
+    @property
+    def moving(self) -> tuple[float, float]:
+        """The share of its cycles in which a mover is under way: by the clock, and in the fabric.
+
+        There from the first core that begins to the last that ends, what either waits for included.
+        """
+        clock, fabric = 0.0, 0.0
+        for stream in dict.fromkeys(each.stream for each in self.beside):
+            movers = [each for each in self.beside if each.stream == stream and each.operation in MOVERS]
+            clock += _covered([each.clock for each in movers])
+            fabric += _covered([each.fabric for each in movers])
+        return clock / self.clock_cycles, fabric / self.outcome.cycles
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """What spans cover together, where they overlap only once."""
+    length, until = 0.0, 0.0
+    for start, end in sorted(spans):
+        length += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return length
 
 
 def pick(program: WaferProgram, region: int | None, layer: int | None) -> tuple[int, int, tuple[int, ...]]:
