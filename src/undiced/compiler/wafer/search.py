@@ -230,7 +230,8 @@ def _best(task: Task, pool: Iterable[_Sized], wafers: int, told: Told) -> Draft 
     drafts: list[Draft] = []
     lacking: list[NoRoutes] = []
     tried = 0
-    for tried, each in enumerate(pool, 1):
+    for each in pool:
+        tried += 1
         told(0.3 + 0.4 * len(drafts) / _WRITTEN, "Timing region shapes")
         try:
             draft = run_passes(Draft(task, each.shape, wafers, coarse=True), _RANKED)

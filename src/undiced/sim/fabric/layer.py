@@ -17,7 +17,6 @@ from undiced.sim.fabric.lower.lower import Run, lower, lower_token
 from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
-
 MOVERS = ("reduce", "multicast", "transfer", "return")  # operations that go over wires
 
 
