@@ -9,6 +9,7 @@ import typer
 
 from undiced.cli.options import Json
 from undiced.cli.report import writing
+from undiced.cli.tornado import draw_moved, expect_plot
 from undiced.core.errors import InvalidRequestError
 from undiced.core.exits import Exit
 
@@ -37,6 +38,9 @@ def validate(
     samples: Annotated[
         int | None, typer.Option(min=1, max=_SAMPLES_MAX, help="Samples of each machine, for --claims and --write.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw what moves the first claim to this .svg or .png, with --claims.")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every row by itself, with provenance, source and clock.")
     ] = False,
@@ -47,12 +51,17 @@ def validate(
         raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims, --fabric or --write.")
     if samples is not None and not (claims or write is not None):
         raise InvalidRequestError("--samples has no effect without --claims or --write.", remedy="Leave it out.")
+    if plot is not None:
+        expect_plot(plot, claims)
     if verbose and (calibrate or claims or fabric or write is not None or as_json):
         raise InvalidRequestError("--verbose has no effect here.", remedy="Leave it out.")
     if calibrate:
         _print_calibration(as_json)
     elif claims:
-        _print_claims(_claims(samples, as_json), as_json)
+        found_claims = _claims(samples, as_json)
+        if plot is not None:
+            draw_moved(found_claims, plot)
+        _print_claims(found_claims, as_json)
     elif fabric:
         _print_judged(_judged(as_json), as_json)
     elif write is not None:
@@ -121,13 +130,14 @@ def _print_calibration(as_json: bool) -> None:
 
 def _print_claims(found: Claims, as_json: bool) -> None:
     from undiced.cli.terminal import emit
-    from undiced.validation.table import ablation_table, claim_table, kept_line
+    from undiced.validation.table import ablation_table, claim_table, kept_line, moved_table
 
     if as_json:
         emit(found.as_dict())
         return
     _titled("Claims of the undiced mapping, over everything assumed at once", claim_table(found))
     typer.echo(f"{kept_line(found)}; all figures are simulated.")
+    _titled("What moves the first of them, the largest first", moved_table(found))
     _titled("From the published baseline to undiced, one step at a time", ablation_table(found))
 
 

@@ -26,6 +26,12 @@ class Assumed:
             return exp(log(self.low) + share * (log(self.high) - log(self.low)))
         return self.low + share * (self.high - self.low)
 
+    def share(self, value: float) -> float:
+        """Where a value lies in the range: what `at` takes."""
+        if self.low > 0 and self.high / self.low >= _WIDE:
+            return log(value / self.low) / log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
 
 def draws(parameters: tuple[Assumed, ...], count: int) -> Iterator[dict[str, float]]:
     """Stratified: each parameter takes every one of `count` equal parts of its range once, in an order of its own."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import median
 
 from undiced.validation.outcome import Outcome
-from undiced.validation.table import Cells, number
+from undiced.validation.table import Cells, aim_of, number
 
 HEAD: Cells = ("id", "what", "published", "simulated", "unit", "error", "aim")
 
@@ -28,9 +29,10 @@ _SECTIONS: tuple[tuple[str, Callable[[Outcome], bool]], ...] = (
     ("Open rows, judged (nothing is fitted on them)", lambda each: not each.row.calibration and each.passed is True),
     ("Open rows, reported without an aim", lambda each: not each.row.calibration and each.passed is None),
     (
-        "Calibration rows (parameters are fitted on them)",
-        lambda each: each.row.calibration and each.passed is not False,
+        "Calibration rows (more of them than constants are fitted on them)",
+        lambda each: each.row.calibration and each.can_fail and each.passed is not False,
     ),
+    ("Calibration rows that can't fail (as many constants as rows)", lambda each: not each.can_fail),
 )
 
 
@@ -59,7 +61,7 @@ def _line(each: Outcome, what: str = "") -> Cells:
         number(each.simulated),
         row.unit,
         "-" if each.error is None else f"{each.error:+.1%}",
-        "-" if row.tolerance is None else f"{row.tolerance:.0%}",
+        aim_of(each),
     )
 
 
@@ -68,23 +70,27 @@ def _off(each: Outcome) -> float:
 
 
 def summary(found: list[Outcome]) -> Iterator[str]:
-    """How many rows were fitted, judged and reported, and how far off each kind is."""
-    fitted = [each for each in found if each.row.calibration]
+    """How many rows were fitted, how many can fail, which are judged and reported, and how far off each kind is."""
+    fitted = [each for each in found if each.row.calibration and each.can_fail]
+    bound = [each for each in found if not each.can_fail]
     others = [each for each in found if not each.row.calibration]
     judged = [each for each in others if each.passed is not None]
     reported = [each for each in others if each.passed is None]
-    yield f"Fitted: {_within(fitted)}"
+    yield f"Met by construction: {len(bound)} rows, with as many constants as rows; {len(found) - len(bound)} can fail"
+    yield f"Fitted, fewer constants: {_within(fitted)}"
     yield f"Open and judged: {_within(judged)}"
     silent = sum(each.error is None for each in reported)
-    without = f"; {silent} have no published value" if silent else ""
+    without = f"; {silent} have nothing published" if silent else ""
     yield f"Open and reported: {len(reported)} rows, {_errors(reported)}{without}"
 
 
 def _within(found: list[Outcome]) -> str:
     aimed = [each.passed for each in found if each.passed is not None]
-    return f"{len(found)} rows, {sum(aimed)} of {len(aimed)} within their aim, {_errors(found)}"
+    return f"{len(found)} rows, {sum(aimed)} of {len(aimed)} within aim, {_errors(found)}"
 
 
 def _errors(found: list[Outcome]) -> str:
     errors = [each.error for each in found if each.error is not None]
-    return f"errors {min(errors):+.1%} to {max(errors):+.1%}" if errors else "no errors known"
+    if not errors:
+        return "no errors known"
+    return f"errors {min(errors):+.1%} to {max(errors):+.1%}, half within {median(map(abs, errors)):.1%}"

@@ -27,6 +27,7 @@ _ITERATIONS = 40
 _RANK_TOLERANCE = 1e-6
 _SLOPES_LAST = 6  # iterations for which a Jacobian is used before it is taken again
 _CONVERGED = 1e-8
+_READ_OFF = frozenset({"K2"})  # the preset of straight-line set-up is read off it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Fit:
         rank: of the Jacobian over fitted and assumed parameters; condition: of the one over fitted parameters alone,
             each by its own relative change.
         identified_by: for each fitted parameter, each row's share in telling it; shares add up to one.
+        deviations: standard deviation of each fitted parameter that the noise of its rows leaves, all else given.
     """
 
     problem: Problem
@@ -57,6 +59,7 @@ class Fit:
     rank: int
     condition: float
     identified_by: dict[str, tuple[float, ...]]
+    deviations: dict[str, float]
 
 
 def problems() -> tuple[Problem, ...]:
@@ -84,6 +87,12 @@ def problems() -> tuple[Problem, ...]:
             pick("S29", "S27"),
         ),
     )
+
+
+def met_by_construction() -> frozenset[str]:
+    """Ids of calibration rows that can't fail: fitted with as many constants as rows, or a preset is what they say."""
+    exact = (problem for problem in problems() if len(problem.fitted) >= len(problem.rows))
+    return _READ_OFF | {row.id for problem in exact for row in problem.rows}
 
 
 def presets(machine: str) -> CostModel:
@@ -144,7 +153,10 @@ def solve(problem: Problem, given: Values) -> Fit:
     every = np.linalg.svd(slopes, compute_uv=False)
     mine = slopes[:, : len(problem.fitted)]
     singular = np.linalg.svd(mine, compute_uv=False)
-    shares = np.linalg.pinv(mine) * mine.T  # the diagonal of the resolution, row by row
+    inverse = np.linalg.pinv(mine)
+    shares = inverse * mine.T  # the diagonal of the resolution, row by row
+    noise = np.array([row.noise or 0.0 for row in problem.rows])
+    spread = np.sqrt(((inverse * noise) ** 2).sum(axis=1))
     return Fit(
         problem,
         {name: values[name] for name in names},
@@ -152,6 +164,7 @@ def solve(problem: Problem, given: Values) -> Fit:
         int((every > _RANK_TOLERANCE * every[0]).sum()),
         float(singular[0] / singular[-1]),
         {name: tuple(map(float, row)) for name, row in zip(problem.fitted, shares, strict=True)},
+        {n: float(s) * max(abs(values[n]), 1.0) for n, s in zip(problem.fitted, spread, strict=True)},
     )
 
 
@@ -178,6 +191,7 @@ def as_dict(fit: Fit) -> dict[str, object]:
         "rank": fit.rank,
         "parameters": len(fit.values),
         "condition": fit.condition,
+        "deviations": fit.deviations,
         "identified_by": {n: dict(zip(ids, shares, strict=True)) for n, shares in fit.identified_by.items()},
         "errors": [
             {"id": row.id, "what": row.what, "error": error}

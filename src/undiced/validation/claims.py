@@ -20,7 +20,9 @@ from undiced.program.wafer.value import DType
 from undiced.sim.clock import Timing, time_floor, time_step
 from undiced.sim.speculation import speculate
 from undiced.validation.ablation import Rung, ladder
-from undiced.validation.joint import Sample, samples
+from undiced.validation.calibration import Values
+from undiced.validation.joint import Sample, assumed, samples
+from undiced.validation.tornado import Effect, effects
 
 CONTEXT = 4096
 STEP = Step(1, 1, CONTEXT)
@@ -79,6 +81,7 @@ class Interval:
     low: float
     median: float
     high: float
+    effects: tuple[Effect, ...] = ()  # of assumptions, the one first that moves it most
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +124,25 @@ def claims(count: int = SAMPLES, progress: Progress | None = None) -> Claims:
     for index, machine in enumerate(machines):
         mine = [claim for claim in found if claim.machine == machine]
         columns: list[list[float]] = [[] for _ in mine]
+        drawn: list[Values] = []
         for done, sample in enumerate(samples(machine, count)):
             tell((index + done / count) / len(machines), f"Sampling {machine}")
             if sample is not None:
                 timer = Timer(sample)
+                drawn.append(sample.drawn)
                 for claim, column in zip(mine, columns, strict=True):
                     column.append(claim.measure(timer))
-        kept[machine] = len(columns[0])
-        intervals += [_interval(claim, column) for claim, column in zip(mine, columns, strict=True)]
+        kept[machine] = len(drawn)
+        for claim, column in zip(mine, columns, strict=True):
+            intervals.append(_interval(claim, column, effects(assumed(machine), drawn, column)))
     cycles = tuple(rung.cycles_per_layer(wse2) for rung in rungs)
     return Claims(tuple(intervals), rungs, cycles, count, kept)
 
 
-def _interval(claim: Claim, values: list[float]) -> Interval:
+def _interval(claim: Claim, values: list[float], moved: tuple[Effect, ...]) -> Interval:
     value = claim.measure(Timer(Sample(find_machine(claim.machine))))
     low, median, high = _quantiles(values or [value])
-    return Interval(claim.what, claim.unit, claim.clock_ghz, value, low, median, high)
+    return Interval(claim.what, claim.unit, claim.clock_ghz, value, low, median, high, moved)
 
 
 def _quantiles(values: list[float]) -> tuple[float, float, float]:

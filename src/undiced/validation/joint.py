@@ -8,7 +8,7 @@ dropped. Seeded: the same number of samples gives the same samples.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 from undiced.machine import find_machine
 from undiced.machine.cost import CostModel, repriced
@@ -21,9 +21,14 @@ _SYSTEM = ("wafer_to_wafer_s", "io_bytes_per_s")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One machine that the calibration rows allow: the published one with other constants."""
+    """One machine that the calibration rows allow: the published one with other constants.
+
+    Attributes:
+        drawn: what was assumed, by name; nothing for the published machine itself.
+    """
 
     wafer: Wafer
+    drawn: Values = field(default_factory=dict)
 
     @property
     def costs(self) -> CostModel:
@@ -61,4 +66,4 @@ def _refitted(machine: str, mine: list[Problem], drawn: Values) -> Sample | None
             return None
     wafer = repriced(find_machine(machine), values)
     around = {name: replace(getattr(wafer.system, name), value=drawn[name]) for name in _SYSTEM}
-    return Sample(replace(wafer, system=replace(wafer.system, **around)))
+    return Sample(replace(wafer, system=replace(wafer.system, **around)), drawn)

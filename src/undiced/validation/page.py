@@ -13,6 +13,7 @@ from undiced.validation.table import (
     judged_table,
     kept_line,
     missing_table,
+    moved_table,
     row_table,
     worst_table,
 )
@@ -47,6 +48,8 @@ made under the presets, each executable as it is timed. Context 4,096, batch 1, 
 streams, the fewest wafers that hold it. Partial sums are of 16 bits, those of exponentials and what they weigh of 32,
 unless the claim says otherwise; wafer.md says what that does to a model. Straight-line vector operations cost 26 to 35
 cycles before their first element, as K2 and K3 leave it. Tokens are the likeliest: none is drawn."""
+_MOVED_INTRO = """The first claim at both ends of each assumption's range, in the mean over everything else, which is
+fitted again. The largest first; `undiced validate --claims --plot FILE` draws it."""
 _ABLATION_INTRO = """Padded one-head 8B on WSE-2 under the presets' parameters, without embedding and lm_head, 4,096
 positions. The baseline runs one layer, fp16 throughout; steps of ours hold all layers, and what lies between regions
 and wafers is shared out over layers. The baseline is its benchmark's program, by the same costs: it activates fewer
@@ -67,6 +70,7 @@ def whole_page(outcomes: list[Outcome], judged: list[Judged], found: Claims) -> 
             _section("The worst ten of them", _WORST_INTRO, worst_table(judged)),
             _section("Not replayed yet", _MISSING_INTRO, missing_table()),
             _section("Claims of the undiced mapping", f"{_CLAIMS_INTRO}\n\n{kept_line(found)}.", claim_table(found)),
+            _section("What moves the first of them", _MOVED_INTRO, moved_table(found)),
             _section("From the baseline to undiced, one step at a time", _ABLATION_INTRO, ablation_table(found)),
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undiced.validation.calibration import Fit
-from undiced.validation.claims import Claims
+from undiced.validation.claims import CLOCKS_GHZ, Claims, Interval
 from undiced.validation.fabric_rows import FABRIC_ROWS
 from undiced.validation.joint import assumed
 from undiced.validation.judgement import Judged, Spread, kinds, worst
@@ -22,7 +22,6 @@ def row_table(outcomes: list[Outcome]) -> list[Cells]:
     lines: list[Cells] = [("id", "what", "published", "simulated", "error", "aim", "provenance", "source", "clock")]
     for outcome in outcomes:
         row = outcome.row
-        aim = "report only" if row.tolerance is None else f"{row.tolerance:.0%}"
         lines.append(
             (
                 row.id,
@@ -30,13 +29,20 @@ def row_table(outcomes: list[Outcome]) -> list[Cells]:
                 "-" if row.published is None else f"{number(row.published)} {row.unit}",
                 f"{number(outcome.simulated)} {row.unit}",
                 "-" if outcome.error is None else f"{outcome.error:+.1%}",
-                aim,
+                aim_of(outcome, "report only"),
                 row.provenance,
                 row.source,
                 row.clock,
             )
         )
     return lines
+
+
+def aim_of(outcome: Outcome, none: str = "-") -> str:
+    """A row's aim; `none` is said where it has none."""
+    if not outcome.can_fail:
+        return "fitted"
+    return none if outcome.row.tolerance is None else f"{outcome.row.tolerance:.0%}"
 
 
 def missing_table() -> list[Cells]:
@@ -84,12 +90,30 @@ def worst_table(found: list[Judged]) -> list[Cells]:
 
 
 def claim_table(found: Claims) -> list[Cells]:
-    """Every claim with its interval."""
-    lines: list[Cells] = [("claim", "clock", "presets", "5 %", "50 %", "95 %", "unit")]
-    for claim in found.intervals:
-        clock = f"{claim.clock_ghz} GHz" if claim.clock_ghz else "-"
-        values = (f"{value:,.4g}" for value in (claim.value, claim.low, claim.median, claim.high))
-        lines.append((claim.what, clock, *values, claim.unit))
+    """Every claim with its interval, both clocks side by side."""
+    lines: list[Cells] = [("claim", "unit", *(f"{clock} GHz: presets (5 %, 50 %, 95 %)" for clock in CLOCKS_GHZ))]
+    for what in dict.fromkeys(claim.what for claim in found.intervals):
+        mine = {claim.clock_ghz: claim for claim in found.intervals if claim.what == what}
+        first = next(iter(mine.values()))
+        cells = (_interval(mine[clock]) if clock in mine else "-" for clock in CLOCKS_GHZ)
+        lines.append((what, first.unit, *((_interval(first), "the same") if None in mine else cells)))
+    return lines
+
+
+def _interval(claim: Interval) -> str:
+    low, median, high = (f"{value:,.4g}" for value in (claim.low, claim.median, claim.high))
+    return f"{claim.value:,.4g} ({low}, {median}, {high})"
+
+
+def moved_table(found: Claims) -> list[Cells]:
+    """What moves the first claim, both clocks side by side: from one end of an assumption's range to the other."""
+    mine = {claim.clock_ghz: claim for claim in found.intervals if claim.what == found.intervals[0].what}
+    lines: list[Cells] = [("assumed", "range", *(f"{clock} GHz" for clock in mine))]
+    last = {clock: {effect.name: effect for effect in claim.effects} for clock, claim in mine.items()}
+    for effect in max(mine.items(), key=lambda pair: pair[0] or 0.0)[1].effects:
+        both = (named[effect.name] for named in last.values())
+        moves = (f"{one.at_low:,.0f} to {one.at_high:,.0f} ({one.at_high - one.at_low:+,.0f})" for one in both)
+        lines.append((effect.name, f"{effect.low:g} to {effect.high:g}", *moves))
     return lines
 
 
@@ -116,7 +140,8 @@ def fit_lines(fit: Fit) -> Iterator[str]:
     for name in problem.fitted:
         shares = zip(problem.rows, fit.identified_by[name], strict=True)
         told = ", ".join(f"{row.id} {share:+.2f}" for row, share in shares if abs(share) >= _TOLD)
-        yield f"  {name:<22} {fit.values[name]:10.4f}  fitted; told by {told}"
+        known = f"fitted, to {fit.deviations[name]:.2g}; told by {told}"
+        yield f"  {name:<22} {fit.values[name]:10.4f}  {known}"
     ranges = {parameter.name: parameter for parameter in assumed(problem.machine)}
     for name in problem.assumed:
         ends = f"{ranges[name].low:g} to {ranges[name].high:g}"

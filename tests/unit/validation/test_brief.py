@@ -23,7 +23,7 @@ def outcomes(**off):
 def test_failures_come_first_and_rows_of_a_kind_are_one_line():
     found = outcomes(V16=1.2, V02=1.3, V10=1.7)
     titles = [section.title for section in sections(found)]
-    assert titles[0] == "Outside their aim" and titles[-1].startswith("Calibration rows")
+    assert titles[0] == "Outside their aim" and titles[-1].startswith("Calibration rows that can't fail")
     failed, *_ = sections(found)
     assert {row[0] for row in failed.rows} == {"V16", "V02"} and "+30.0%" in failed.rows[0]
     multicasts = [row for section in sections(found) for row in section.rows if "multicast" in row[1]]
@@ -34,10 +34,17 @@ def test_failures_come_first_and_rows_of_a_kind_are_one_line():
 
 def test_every_row_is_counted_once_by_the_summary():
     found = outcomes(V16=1.2)
-    fitted, judged, reported = summary(found)
-    count = [int(line.split(":")[1].split()[0]) for line in (fitted, judged, reported)]
-    assert sum(count) == len(found) and count[0] == len(calibration_rows())
-    assert f"{count[1] - 1} of {count[1]} within their aim, errors +1.0% to +20.0%" in judged
+    bound, fitted, judged, reported = summary(found)
+    count = [int(line.split(":")[1].split()[0]) for line in (bound, fitted, judged, reported)]
+    assert sum(count) == len(found) and sum(count[:2]) == len(calibration_rows())
+    assert f"{len(found) - count[0]} can fail" in bound and count[1] == 11, "ten multicasts, and K3 that checks K2"
+    assert f"{count[2] - 1} of {count[2]} within aim, errors +1.0% to +20.0%, half within 1.0%" in judged
+
+
+def test_what_can_t_fail_has_no_aim_however_far_off_it_is():
+    off = {outcome.row.id: outcome for outcome in outcomes(S29=2.0, K2=2.0, V16=2.0)}
+    assert (off["S29"].passed, off["K2"].passed, off["V16"].passed) == (None, None, False)
+    assert [off[name].as_dict()["can_fail"] for name in ("S29", "K2", "K3", "V01", "V16")] == [False, False, *[True] * 3]
 
 
 @pytest.mark.parametrize(("off", "status"), [({}, 0), ({"V16": 1.2}, 1)])

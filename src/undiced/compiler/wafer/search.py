@@ -32,6 +32,7 @@ _MORE = 8  # numbers of wafers that are tried, the fewest first
 _ROOMY = 40  # shapes with the most cores, where none of those holds the model
 _UNROUTED = 4  # shapes from which it is told that colors are what lacks
 _DENSE = 16  # shapes that waste least memory, where none of the promising ones holds the model
+_WITHIN = 160  # shapes of which those are taken that hold the model on so many wafers
 _TRIED = 80  # shapes at most, those included that turn out not to hold the model
 Told = Callable[[float, str], None]  # the share that is done, and of what
 Needed = Callable[[Shape], int]  # wafers that a shape takes, 0 if it can't hold the model
@@ -207,7 +208,7 @@ def _counts(pool: list[_Sized], needed: Needed, told: Told) -> list[int]:
 def _on(task: Task, sized: list[_Sized], wafers: int, needed: Needed, told: Told) -> Draft | None:
     """The best draft on so many wafers at most: the same, whether they were asked for or are the fewest."""
     within = sorted((s for s in sized if s.wafers <= wafers), key=lambda s: s.estimate)
-    for pool in (within[:_TRIED], _roomy(sized)):
+    for pool in (within[:_WITHIN], _roomy(sized)):
         found = _best(task, (each for each in pool if 0 < needed(each.shape) <= wafers), wafers, told)
         if found is not None:
             return found
