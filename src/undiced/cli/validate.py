@@ -130,7 +130,7 @@ def _print_calibration(as_json: bool) -> None:
 
 def _print_claims(found: Claims, as_json: bool) -> None:
     from undiced.cli.terminal import emit
-    from undiced.validation.table import ablation_table, claim_table, kept_line, moved_table
+    from undiced.validation.table import claim_table, kept_line, ladder_table, moved_table
 
     if as_json:
         emit(found.as_dict())
@@ -138,7 +138,8 @@ def _print_claims(found: Claims, as_json: bool) -> None:
     _titled("Claims of the undiced mapping, over everything assumed at once", claim_table(found))
     typer.echo(f"{kept_line(found)}; all figures are simulated.")
     _titled("What moves the first of them, the largest first", moved_table(found))
-    _titled("From the published baseline to undiced, one step at a time", ablation_table(found))
+    _titled("From the published baseline to undiced, one step at a time", ladder_table(found.ladders[0]))
+    _titled("From the published engine on WSE-3 to undiced", ladder_table(found.ladders[1]))
 
 
 def _print_judged(found: list[Judged], as_json: bool) -> None:

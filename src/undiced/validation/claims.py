@@ -5,13 +5,14 @@ Programs are made once, with the presets' parameters; every sample of `joint` th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.machine import find_machine
+from undiced.machine.wafer import Wafer
 from undiced.model import build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
@@ -19,9 +20,10 @@ from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import DType
 from undiced.sim.clock import Timing, time_floor, time_step
 from undiced.sim.speculation import speculate
-from undiced.validation.ablation import Rung, ladder
+from undiced.validation.ablation import Rung, engine_ladder, ladder
 from undiced.validation.calibration import Values
 from undiced.validation.joint import Sample, assumed, samples
+from undiced.validation.published_runs import forced
 from undiced.validation.tornado import Effect, effects
 
 CONTEXT = 4096
@@ -85,17 +87,37 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Ladder:
+    """Rungs from a published mapping to ours, and cycles of a layer of each under the presets."""
+
+    rungs: tuple[Rung, ...]
+    cycles: tuple[float, ...]
+
+    @classmethod
+    def of(cls, rungs: Iterable[Rung], wafer: Wafer) -> Ladder:
+        """Timed on a machine as it stands."""
+        held = tuple(rungs)
+        return cls(held, tuple(rung.cycles_per_layer(wafer) for rung in held))
+
+    def as_dict(self) -> list[dict[str, object]]:
+        """For JSON."""
+        return [
+            {"what": rung.what, "region": rung.region, "cycles_per_layer": cycles, "evidence": rung.evidence}
+            for rung, cycles in zip(self.rungs, self.cycles, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Claims:
-    """Every claim, the ablation, and how many samples of each machine the calibration rows allowed.
+    """Every claim, how we come from published mappings to ours, and how many samples the calibration rows allowed.
 
     Attributes:
-        cycles_per_layer: of each rung, under the presets.
+        ladders: from the baseline on WSE-2, and from the engine on WSE-3.
         kept: by machine; drawn: of each machine.
     """
 
     intervals: tuple[Interval, ...]
-    rungs: tuple[Rung, ...]
-    cycles_per_layer: tuple[float, ...]
+    ladders: tuple[Ladder, Ladder]
     drawn: int
     kept: dict[str, int]
 
@@ -104,10 +126,8 @@ class Claims:
         return {
             "samples": {"drawn": self.drawn, "kept": self.kept},
             "claims": [asdict(interval) for interval in self.intervals],
-            "ablation": [
-                {"what": rung.what, "region": rung.region, "cycles_per_layer": cycles}
-                for rung, cycles in zip(self.rungs, self.cycles_per_layer, strict=True)
-            ],
+            "ablation": self.ladders[0].as_dict(),
+            "from_the_engine": self.ladders[1].as_dict(),
         }
 
 
@@ -135,8 +155,15 @@ def claims(count: int = SAMPLES, progress: Progress | None = None) -> Claims:
         kept[machine] = len(drawn)
         for claim, column in zip(mine, columns, strict=True):
             intervals.append(_interval(claim, column, effects(assumed(machine), drawn, column)))
-    cycles = tuple(rung.cycles_per_layer(wse2) for rung in rungs)
-    return Claims(tuple(intervals), rungs, cycles, count, kept)
+    return Claims(tuple(intervals), (Ladder.of(rungs, wse2), from_the_engine()), count, kept)
+
+
+def from_the_engine() -> Ladder:
+    """The model that the engine was measured with, at the context of the row that it is fitted on."""
+    run = forced(True, 1024)
+    assert isinstance(run.model, str) and run.stages is not None
+    wafer = find_machine(run.machine)
+    return Ladder.of(engine_ladder(run.model, wafer, run.stages, run.context), wafer)
 
 
 def _interval(claim: Claim, values: list[float], moved: tuple[Effect, ...]) -> Interval:

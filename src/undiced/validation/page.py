@@ -7,11 +7,11 @@ from undiced.validation.judgement import Judged
 from undiced.validation.outcome import Outcome
 from undiced.validation.table import (
     Cells,
-    ablation_table,
     claim_table,
     fabric_table,
     judged_table,
     kept_line,
+    ladder_table,
     missing_table,
     moved_table,
     row_table,
@@ -54,12 +54,16 @@ _ABLATION_INTRO = """Padded one-head 8B on WSE-2 under the presets' parameters, 
 positions. The baseline runs one layer, fp16 throughout; steps of ours hold all layers, and what lies between regions
 and wafers is shared out over layers. The baseline is its benchmark's program, by the same costs: it activates fewer
 elements than a layer has."""
+_ENGINE_INTRO = """Qwen3 1.7B, the model that `waferengine` was measured with, on WSE-3 at 1,536 positions, the mean of
+S29, under the presets' parameters, without embedding and head. What services say of the catalog's models stands beside our
+figures under V36 and SV above, faster and slower ones alike."""
 
 
 def whole_page(outcomes: list[Outcome], judged: list[Judged], found: Claims) -> str:
     """The text of docs/validation.md."""
     calibration = [outcome for outcome in outcomes if outcome.row.calibration]
     others = [outcome for outcome in outcomes if not outcome.row.calibration]
+    baseline, engine = found.ladders
     return "\n".join(
         (
             _INTRO,
@@ -71,7 +75,10 @@ def whole_page(outcomes: list[Outcome], judged: list[Judged], found: Claims) -> 
             _section("Not replayed yet", _MISSING_INTRO, missing_table()),
             _section("Claims of the undiced mapping", f"{_CLAIMS_INTRO}\n\n{kept_line(found)}.", claim_table(found)),
             _section("What moves the first of them", _MOVED_INTRO, moved_table(found)),
-            _section("From the baseline to undiced, one step at a time", _ABLATION_INTRO, ablation_table(found)),
+            _section(
+                "From the baseline to undiced, one step at a time", _ABLATION_INTRO, ladder_table(found.ladders[0])
+            ),
+            _section("From the engine on WSE-3 to undiced", _ENGINE_INTRO, ladder_table(engine)),
         )
     )
 

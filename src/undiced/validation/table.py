@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undiced.validation.calibration import Fit
-from undiced.validation.claims import CLOCKS_GHZ, Claims, Interval
+from undiced.validation.claims import CLOCKS_GHZ, Claims, Interval, Ladder
 from undiced.validation.fabric_rows import FABRIC_ROWS
 from undiced.validation.joint import assumed
 from undiced.validation.judgement import Judged, Spread, kinds, worst
@@ -117,12 +117,12 @@ def moved_table(found: Claims) -> list[Cells]:
     return lines
 
 
-def ablation_table(found: Claims) -> list[Cells]:
-    """Every step from the baseline to our mapping."""
-    lines: list[Cells] = [("step", "region", "cycles per layer", "gain")]
-    for rung, cycles in zip(found.rungs, found.cycles_per_layer, strict=True):
-        gain = found.cycles_per_layer[0] / cycles
-        lines.append((rung.what, f"{rung.region[0]} x {rung.region[1]}", f"{cycles:,.0f}", f"{gain:.2f}x"))
+def ladder_table(found: Ladder) -> list[Cells]:
+    """Every step from a published mapping to ours."""
+    lines: list[Cells] = [("step", "region", "cycles per layer", "gain", "evidence")]
+    for rung, cycles in zip(found.rungs, found.cycles, strict=True):
+        gain, region = f"{found.cycles[0] / cycles:.2f}x", f"{rung.region[0]} x {rung.region[1]}"
+        lines.append((rung.what, region, f"{cycles:,.0f}", gain, rung.evidence))
     return lines
 
 
