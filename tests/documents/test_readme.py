@@ -45,7 +45,7 @@ CLAIMS = {
     "Gemma 3 270M Q4_K_M: Undiced / llama.cpp | 0.0018 / 0.0052 | 0.0099 / 0.0261 | 97.6 / 95.7 % | 99.2 / 97.8 %":
         "mean KL 0.0018, llama.cpp 0.0052",
     "The 70B figure is 906 at 0.85 GHz": "test_the_other_clock",
-    "90 % of the samples lie between 967 and 1,180 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
+    "90 % of the samples lie between 979 and 1,204 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
     "in 32-bit numbers they get SmolLM2's tokens": "tests/unit/cli/test_published_mappings.py",
     "AVX-512 in emulation": "tests/full.sh",
     "twenty thousand damaged files of every kind": "test_so_many_damaged_files",
@@ -178,10 +178,11 @@ def test_the_measured_ratio_of_decode_is_in_the_log() -> None:
 def test_the_range_of_the_70b_figure_is_the_page_s() -> None:
     row = next(
         line for line in (ROOT / "docs" / "validation.md").read_text().splitlines()
-        if line.startswith("| llama-3.3-70b on 8 wse3, one user | 1.1 GHz ")
+        if line.startswith("| llama-3.3-70b on 8 wse3, one user ")
     )  # fmt: skip
-    figures = [float(cell.replace(",", "")) for cell in row.split("|")[3:7]]
-    assert [round(figure) for figure in (figures[1], figures[3])] == [967, 1180] and "1,159" in README
+    figures = [float(figure.replace(",", "")) for figure in re.findall(r"\d[\d,.]*\d", row.split("|")[4])]
+    value, low, _, high = map(round, figures)
+    assert (value, low, high) == (1175, 979, 1204) and "1,175" in README
 
 
 def test_so_many_damaged_files() -> None:
@@ -195,4 +196,4 @@ def test_so_many_damaged_files() -> None:
 def test_the_other_clock() -> None:
     command = [sys.executable, "-m", "undiced", "simulate", "llama-3.3-70b", "--clock", "0.85", "--json"]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert round(found["tokens_per_second"]) == 906
+    assert round(found["tokens_per_second"]) == 918
