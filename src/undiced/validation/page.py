@@ -55,8 +55,8 @@ positions. The baseline runs one layer, fp16 throughout; steps of ours hold all 
 and wafers is shared out over layers. The baseline is its benchmark's program, by the same costs: it activates fewer
 elements than a layer has."""
 _ENGINE_INTRO = """Qwen3 1.7B, the model that `waferengine` was measured with, on WSE-3 at 1,536 positions, the mean of
-S29, under the presets' parameters, without embedding and head; the search of the last step weighs whole tokens. What services
-say of the catalog's models stands beside our figures under V36 and SV above, faster and slower ones alike."""
+S29, under the presets' parameters, without embedding and head; the search of the last step weighs whole tokens. What
+services say of the catalog's models stands beside our figures under V36 and SV above, faster and slower ones alike."""
 
 
 def whole_page(outcomes: list[Outcome], judged: list[Judged], found: Claims) -> str:

@@ -44,7 +44,11 @@ def test_every_row_is_counted_once_by_the_summary():
 def test_what_can_t_fail_has_no_aim_however_far_off_it_is():
     off = {outcome.row.id: outcome for outcome in outcomes(S29=2.0, K2=2.0, V16=2.0)}
     assert (off["S29"].passed, off["K2"].passed, off["V16"].passed) == (None, None, False)
-    assert [off[name].as_dict()["can_fail"] for name in ("S29", "K2", "K3", "V01", "V16")] == [False, False, *[True] * 3]
+    assert [off[name].as_dict()["can_fail"] for name in ("S29", "K2", "K3", "V01", "V16")] == [
+        False,
+        False,
+        *[True] * 3,
+    ]
 
 
 @pytest.mark.parametrize(("off", "status"), [({}, 0), ({"V16": 1.2}, 1)])
