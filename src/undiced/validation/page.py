@@ -75,9 +75,7 @@ def whole_page(outcomes: list[Outcome], judged: list[Judged], found: Claims) -> 
             _section("Not replayed yet", _MISSING_INTRO, missing_table()),
             _section("Claims of the undiced mapping", f"{_CLAIMS_INTRO}\n\n{kept_line(found)}.", claim_table(found)),
             _section("What moves the first of them", _MOVED_INTRO, moved_table(found)),
-            _section(
-                "From the baseline to undiced, one step at a time", _ABLATION_INTRO, ladder_table(found.ladders[0])
-            ),
+            _section("From the baseline to undiced, one step at a time", _ABLATION_INTRO, ladder_table(baseline)),
             _section("From the engine on WSE-3 to undiced", _ENGINE_INTRO, ladder_table(engine)),
         )
     )

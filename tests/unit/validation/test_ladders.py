@@ -23,9 +23,8 @@ def test_from_the_measured_engine_to_ours_every_choice_on_its_region_helps() -> 
 def test_the_first_rung_is_the_row_that_is_fitted_on_shared_out_over_its_layers() -> None:
     run, wafer = runs.forced(True, 1024), find_machine("wse3")
     first = next(engine_ladder("qwen3-1.7b", wafer, run.stages, run.context))
-    timed = Lab().report(run)
-    stages = [region for region in timed.regions if region.layers]
-    expected = sum(region.layer_cycles + region.serving_cycles for region in stages) / 28
+    regions = Lab().report(run).regions
+    expected = sum(region.layer_cycles + region.serving_cycles for region in regions) / 28
     assert first.cycles_per_layer(wafer) == pytest.approx(expected)
     assert first.region == (256, 256) and "S29" in first.evidence
     table = ladder_table(Ladder.of([first], wafer))
