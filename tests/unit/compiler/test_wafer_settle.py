@@ -32,10 +32,10 @@ def test_a_map_of_no_defects_changes_no_cycle():
     assert time_step(empty, MACHINE).token_cycles == time_step(whole(), MACHINE).token_cycles
 
 
-def test_a_token_takes_longer_by_hops_alone():
+def test_a_token_takes_longer_by_hops_that_hide_what_runs_beside_them():
     before, after = time_step(whole(), MACHINE), time_step(around(), MACHINE)
     longer = {kind: after.by_kind()[kind] - cycles for kind, cycles in before.by_kind().items()}
-    assert longer.pop("hops") > 0 and not any(longer.values())
+    assert longer.pop("hops") > -sum(longer.values()) >= 0
 
 
 def test_links_that_cost_nothing_make_nothing_longer():
