@@ -168,12 +168,43 @@ def test_claims_as_json(monkeypatch):
     from undiced.validation import claims
 
     interval = claims.Interval("speed", "tokens/s", 0.85, 2.0, 1.0, 2.0, 3.0)
-    told = claims.Claims((interval,), (), (), 5, {"wse3": 4})
+    told = claims.Claims((interval,), (claims.Ladder((), ()), claims.Ladder((), ())), 5, {"wse3": 4})
     monkeypatch.setattr(claims, "claims", lambda count, progress: told if count == 5 else None)
     found = json.loads(run("validate", "--claims", "--samples", "5", "--json"))
     assert found["samples"] == {"drawn": 5, "kept": {"wse3": 4}}
     assert found["claims"][0]["median"] == 2.0 and found["claims"][0]["clock_ghz"] == 0.85
     assert "samples kept: 4 of 5 of wse3" in run("validate", "--claims", "--samples", "5")
+
+
+def test_what_moves_a_claim_is_told_and_drawn_at_both_clocks(monkeypatch, tmp_path):
+    from undiced.validation import claims
+    from undiced.validation.tornado import Effect
+
+    moved = Effect("skew", 0.0, 59.0, 12.0, 8.0), Effect("timer", 10.0, 20.0, 9.5, 10.5)
+    both = tuple(claims.Interval("speed", "tokens/s", clock, 10.0, 8.0, 9.0, 11.0, moved) for clock in (0.85, 1.1))
+    ladders = claims.Ladder((), ()), claims.Ladder((), ())
+    monkeypatch.setattr(claims, "claims", lambda count, progress: claims.Claims(both, ladders, 9, {"wse3": 9}))
+    file = tmp_path / "moved.svg"
+    lines = run("validate", "--claims", "--plot", str(file)).splitlines()
+    rows = [line for line in lines if line.startswith(("skew", "timer"))]
+    assert [row.split()[0] for row in rows] == ["skew", "timer"] and rows[0].count("12 to 8 (-4)") == 2
+    drawn = file.read_text()
+    assert "skew, 0 to 59" in drawn and "0.85 GHz" in drawn and drawn.count("12 to 8") >= 2
+
+
+def test_a_plot_without_claims_of_too_few_samples_or_of_another_kind_is_refused(monkeypatch, tmp_path):
+    from undiced.validation import claims
+
+    few = claims.Claims((claims.Interval("speed", "x", 1.1, 1, 1, 1, 1),), (), 2, {})
+    monkeypatch.setattr(claims, "claims", lambda count, progress: few)
+    for options, words in (
+        (("--plot", str(tmp_path / "a.svg")), "--plot has no effect"),
+        (("--claims", "--plot", str(tmp_path / "a.gif")), "neither .svg nor .png"),
+        (("--claims", "--plot", str(tmp_path / "a.svg")), "2 samples don't tell"),
+    ):
+        with pytest.raises(InvalidRequestError, match=words) as refused:
+            run("validate", *options)
+        assert refused.value.remedy
 
 
 def test_samples_without_claims_are_refused():

@@ -97,7 +97,8 @@ def test_constants_may_be_varied_without_compiling_anew() -> None:
     link = WAFER.link
     far = with_fields(WAFER, link=with_fields(link, hop_cycles=with_fields(link.hop_cycles, value=3.0)))
     once, thrice = (time_step(program((0,)), WAFER, varied=wafer) for wafer in (WAFER, far))
-    assert thrice.by_kind()["hops"] == pytest.approx(3 * once.by_kind()["hops"])
+    near, apart = once.by_kind()["hops"], thrice.by_kind()["hops"] / 3  # of the longest way, which may be another one
+    assert 2 * near <= thrice.token_cycles - once.token_cycles <= 2 * apart and near > 0
 
 
 def test_a_floor_is_arithmetic_wires_and_distance() -> None:
