@@ -231,8 +231,8 @@ def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
     apart = outcome.cycles / found.clock_cycles - 1
     say_cycles(outcome, clock_hz)
     say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
-    form, fabric = (100 * share for share in found.moving)
-    say("collectives", f"{fabric:.0f} % of its cycles, their waits included; by closed forms {form:.0f} %")
+    form, moving = (100 * share for share in found.moving)
+    say("collectives, with waits", f"{moving:.0f} % of its cycles; by closed forms {form:.0f} %")
     say_hops(outcome)
     rate = per_second(outcome, outcome.active) / 1e6
     say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")

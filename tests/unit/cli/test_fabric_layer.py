@@ -48,6 +48,9 @@ def test_what_is_printed_names_both_and_every_mover(program: Path) -> None:
     assert lines[0].startswith("layer 1 in region '0': 7 x 5 cores of toy-7x5")
     assert any("closed forms" in line and "%" in line for line in lines)
     assert sum(line.strip().startswith(("reduce", "multicast")) for line in lines) > 8
+    (share,) = (line for line in lines if line.startswith("  collectives"))
+    fabric, form = (int(word) for word in share.split() if word.isdigit())
+    assert 20 < form < 95 and 20 < fabric <= 100
     assert max(map(len, lines)) <= 80
 
 
