@@ -61,6 +61,8 @@ class LLM:
         tool_format: str = "",
         thinking_format: str = "",
     ) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         from undiced.checkpoint import own_sampling
         from undiced.engine.host import HostBackend
         from undiced.serve.loop import EngineLoop
@@ -74,12 +76,19 @@ class LLM:
             model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
         )
         self.config = compiled.graph.config
-        self.tokenizer = load_tokenizer(compiled.checkpoint)
-        template = load_chat_template(compiled.checkpoint)
-        self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
         self._own_sampling = own_sampling(compiled.checkpoint)
         self.program = compiled.program
-        self._engine = EngineLoop(HostBackend(compiled.program, compiled.checkpoint, progress=progress))
+        with ThreadPoolExecutor(1) as helper:  # the tokenizer is made while the team packs weights
+            tokenizer = helper.submit(load_tokenizer, compiled.checkpoint)
+            backend = HostBackend(compiled.program, compiled.checkpoint, progress=progress)
+        self._engine = EngineLoop(backend)
+        try:
+            self.tokenizer = tokenizer.result()
+            template = load_chat_template(compiled.checkpoint)
+            self._chat = None if template is None else ChatEncoder(template, self.tokenizer)
+        except BaseException:
+            self._engine.close()
+            raise
         self._loop = SharedLoop(self._engine)
         self._opening = threading.Lock()
         self._ids = itertools.count()
