@@ -15,8 +15,13 @@ from undiced.cli.options import Json
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
+    from undiced.machine.availability import Availability
     from undiced.machine.wafer import Wafer
+    from undiced.program.wafer.program import WaferProgram
+    from undiced.study.recovery import Lost
     from undiced.study.yields import Progress, Row, Speed
+
+    Year = tuple[Lost, float, tuple[Availability, ...]]
 
 _CONTEXT = 4096
 
@@ -48,7 +53,8 @@ def yield_(
     from undiced.machine import find_machine
     from undiced.machine.silicon import DENSITY
     from undiced.study.maps import process_of
-    from undiced.study.yields import MULTIPLES, chart, yields
+    from undiced.study.recovery import year
+    from undiced.study.yields import MULTIPLES, chart, speeds, yields
 
     wafer = find_machine(machine)
     densities = sorted(set(density)) if density else [DENSITY.value * each for each in MULTIPLES]
@@ -59,7 +65,9 @@ def yield_(
         expect(plot)
     with Bar("Drawing wafers", quiet=as_json) as bar:
         rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
-        found = _speeds(model, wafer, densities, seed, bar.share) if model is not None else []
+        program = None if model is None else _program(model, wafer, bar.share)
+        found = [] if program is None else speeds(program, wafer, densities, seed, _CONTEXT, bar.share)
+        years = None if program is None else year(program, wafer, _CONTEXT)
     if plot is not None:
         from undiced.draw.chart import draw
 
@@ -67,12 +75,13 @@ def yield_(
             plot.write_bytes(encoded(draw(chart(rows, wafer, clusters)), plot))
     if as_json:
         told = {"machine": wafer.name, "clusters": clusters, "seed": seed, "provenance": "drawn at random, simulated"}
-        more = {"model": model, "speeds": [each.as_dict() for each in found]} if model is not None else {}
+        more = {"model": model, "speeds": [each.as_dict() for each in found], **_year(years)} if years else {}
         emit({**told, "rows": [row.as_dict() for row in rows], **more})
         return
     _tell(rows, wafer, clusters)
-    if model is not None:
+    if model is not None and years is not None:
         _tell_speeds(found, model)
+        _tell_year(years)
 
 
 def _columns(spares: str | None, wafer: Wafer) -> list[int]:
@@ -88,13 +97,52 @@ def _columns(spares: str | None, wafer: Wafer) -> list[int]:
     return sorted({round(wafer.mesh.size[0] * share / 100) for share in shares})
 
 
-def _speeds(model: str, wafer: Wafer, densities: list[float], seed: int, progress: Progress) -> list[Speed]:
+def _program(model: str, wafer: Wafer, progress: Progress) -> WaferProgram:
     from undiced.study.question import Question, place
-    from undiced.study.yields import speeds
 
     asked = Question(model, wafer, context=_CONTEXT)
     asked.check()
-    return speeds(place(asked, progress).program, wafer, densities, seed, _CONTEXT, progress)
+    return place(asked, progress).program
+
+
+def _year(found: Year) -> dict[str, object]:
+    """Under stable keys, for scripts."""
+    took, checks, years = found
+    each = [
+        {
+            "spare_wafers": number,
+            "core_failures": one.failures,
+            "wafers_replaced": one.replaced,
+            "hours_lost": one.lost_h,
+            "availability": one.share,
+        }
+        for number, one in enumerate(years)
+    ]
+    lost = {
+        "detect_s": took.detect_s,
+        "remap_s": took.remap_s,
+        "reload_s": took.reload_s,
+        "rebuild_s": took.rebuild_s,
+        "total_s": took.total_s,
+    }
+    return {"core_failure": {"lost": lost, "check_cycles_per_token": checks, "years": each}}
+
+
+def _tell_year(found: Year) -> None:
+    from undiced.machine.availability import CORE_MTBF_HOURS
+
+    took, checks, years = found
+    typer.secho(f"a core fails, at one failure in {CORE_MTBF_HOURS.value:.0e} hours of a core (assumed)", bold=True)
+    typer.echo(
+        f"  lost {took.total_s * 1e3:,.0f} ms: seen {took.detect_s * 1e3:.1f}, placed anew {took.remap_s * 1e3:,.0f} "
+        f"(assumed), weights {took.reload_s * 1e3:.1f}, {_CONTEXT:,} positions read again {took.rebuild_s * 1e3:,.1f}"
+    )
+    typer.echo(f"  checks of all sums take {checks:,.0f} cycles of a token at most")
+    for number, one in enumerate(years):
+        typer.echo(
+            f"  {one.failures:,.1f} failures per year, {one.replaced:.4f} wafers replaced: available "
+            f"{one.share:.5%} with {number} spare wafers"
+        )
 
 
 def _tell(rows: list[Row], wafer: Wafer, clusters: bool) -> None:

@@ -85,7 +85,8 @@ def yields(
     for columns in spares:
         if not 0 <= columns <= width:
             raise CompileError(f"A row can't have {columns} spares.", remedy=f"Use 0 to {width}.")
-    found, parts = [], len(densities) * len(spares)
+    found: list[Row] = []
+    parts = len(densities) * len(spares)
     for density in densities:
         process = process_of(density, clusters)
         chips = dies(process, wafers, seed)
@@ -138,7 +139,7 @@ def speeds(
 ) -> list[Speed]:
     """The speed of a program on sets of wafers, without clusters and with them."""
     points = [(density, clusters) for clusters in (False, True) for density in densities]
-    out = []
+    out: list[Speed] = []
     for density, clusters in points:
         progress(len(out) / len(points), "Timing a token around defects")
         out.append(_speed(program, wafer, density, clusters, seed, context))

@@ -25,6 +25,7 @@ from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_byt
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.declarations import Declarations
+from undiced.sim.mesh.failing import Failure, checked_reduce
 from undiced.sim.mesh.ground import Ground
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
@@ -95,6 +96,7 @@ class MeshExecutor:
         read_slot: the float32 array of a weight slot by its name in the graph.
         numbers: "fp32" rounds nothing; "wafer" rounds every result and every hop to its element type.
         progress: called with (slots bound, slots in all).
+        failing: says at every sum which core of a wafer with a map fails by now; sums are then checked.
 
     Raises:
         CompileError: the program breaks a rule. CheckpointError: a weight is no finite number.
@@ -102,10 +104,15 @@ class MeshExecutor:
     """
 
     def __init__(
-        self, program: WaferProgram, read_slot: ReadSlot, numbers: Numbers = "fp32", progress: Progress | None = None
+        self,
+        program: WaferProgram,
+        read_slot: ReadSlot,
+        numbers: Numbers = "fp32",
+        progress: Progress | None = None,
+        failing: Callable[[], Failure | None] | None = None,
     ) -> None:
         verify(program)
-        self.program, self.numbers = program, numbers
+        self.program, self.numbers, self.failing = program, numbers, failing
         _refuse_giants(program)
         reads = (i for stream in program.streams for i in stream.instructions if isinstance(i, isa.Read))
         self._kept = {i.slot: read_slot(i.slot) for i in reads}  # by the host
@@ -169,7 +176,8 @@ class MeshExecutor:
             watch: called after every instruction.
 
         Raises:
-            InvalidRequestError: no tokens, ids beyond the vocabulary, a sequence twice, or more tokens of one than a
+            CoreFailureError: a sum shows that a core fails; the step left no tokens.
+        InvalidRequestError: no tokens, ids beyond the vocabulary, a sequence twice, or more tokens of one than a
                 ring of past positions allows. ContextLengthError: more positions than the program holds.
         """
         batch = self._prompt(work) if self._kept else self._batch(work)
@@ -178,7 +186,7 @@ class MeshExecutor:
         for region, sites, ground in zip(self.program.regions, self._sites, self._grounds, strict=True):
             cores = Cores(region.rows, region.columns, self.numbers, batch, before, ground)
             for run, site in zip(region.runs, sites, strict=True):
-                self._run(cores, run, site, watch)
+                self._run(cores, run, site, watch, region.wafer)
                 result = _result(cores) or result
                 cores.leave_states()
             self.clamped += cores.clamped
@@ -188,13 +196,13 @@ class MeshExecutor:
         self._lengths.update({sequence: int(batch.lengths[span][0]) for sequence, span in batch.spans()})
         return result
 
-    def _run(self, cores: Cores, run: Run, site: _Site, watch: Watch | None) -> None:
+    def _run(self, cores: Cores, run: Run, site: _Site, watch: Watch | None, wafer: int) -> None:
         cores.begin(self._values[run.stream], site.bound, site.caches)
         instructions = self.program.streams[run.stream].instructions
         for instruction, ended in zip(instructions, self._ended[run.stream], strict=True):
             try:
                 with np.errstate(over="ignore", invalid="ignore"):  # as cores do: logits show it
-                    EXECUTORS[type(instruction)](cores, instruction)
+                    self._execute(cores, instruction, wafer)
             except (ValueError, LookupError, AssertionError) as error:
                 stream, op = self.program.streams[run.stream].name, type(instruction).__name__
                 raise ProgramFileError(
@@ -204,6 +212,13 @@ class MeshExecutor:
                 watch(run, instruction, cores)
             for name in ended:
                 cores.arrays.pop(name, None)
+
+    def _execute(self, cores: Cores, instruction: isa.Instruction, wafer: int) -> None:
+        if self.failing is not None and isinstance(instruction, isa.Reduce):
+            failure = self.failing()
+            checked_reduce(cores, instruction, failure if failure is not None and failure.wafer == wafer else None)
+            return
+        EXECUTORS[type(instruction)](cores, instruction)
 
     def _prompt(self, work: Sequence[tuple[int, Sequence[int]]]) -> Batch:
         """One prompt, whose tokens lie over cores."""

@@ -54,3 +54,8 @@ class Ground:
         memory[self.y - self._first, self.x] = array
         memory[self._broken] = np.nan
         return np.ascontiguousarray(memory[self.y - self._first, self.x])
+
+    def logical(self, x: int, y: int) -> tuple[int, int] | None:
+        """The row and column of the region's core that lies on a physical one; None: none does."""
+        found = np.argwhere((self.x == x) & (self.y == y))
+        return None if not len(found) else (int(found[0][0]), int(found[0][1]))
