@@ -3,7 +3,6 @@
 #include "../mesh/bind.h"
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "../fabric/bind.h"
+#include "arrays.h"
 #include "engine.h"
 
 namespace nb = nanobind;
@@ -24,8 +24,6 @@ using namespace nb::literals;
 namespace undiced {
 namespace {
 
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
 using Ints = Array<const std::int32_t, 1>;
 using Floats = Array<const float, 1>;
 using Bytes = Array<const std::uint8_t, 1>;

@@ -2,15 +2,14 @@
 // lock.
 #include "bind.h"
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 #include <vector>
 
+#include "arrays.h"
 #include "simulator.h"
 
 namespace nb = nanobind;
@@ -18,13 +17,6 @@ using namespace nb::literals;
 
 namespace undiced::fabric {
 namespace {
-
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
-
-void require(bool fits, const char* what) {
-    if (!fits) throw std::invalid_argument(what);
-}
 
 template <class T, class Bytes>
 std::vector<T> records(const Bytes& bytes, const char* what) {

@@ -57,7 +57,7 @@ void check_vector(const Op& op, const Program& p, const Machine& m, const std::s
     }
     require(op.target.place == Place::kMemory || op.target.place == Place::kFabric, where + ": has no target");
     require(op.a.place != Place::kNone, where + ": has no first operand");
-    require(op.picks == 0 || op.fabric == 0, where + ": a number says where elements lie, beside wavelets");
+    require((op.form & kPicks) == 0 || op.fabric == 0, where + ": a number says where elements lie, beside wavelets");
     Type wire = Type::kCount;
     bool target = true;
     for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c}) {
@@ -170,15 +170,22 @@ void check_ways(const Program& p, int color) {
 }  // namespace
 
 void prepare(Op& op) {
-    op.listens = op.a.place == Place::kFabric || op.b.place == Place::kFabric || op.c.place == Place::kFabric;
-    op.fabric = op.listens != 0 || op.target.place == Place::kFabric;
+    const Operand* operands[] = {&op.target, &op.a, &op.b, &op.c};
+    op.listens = 0;
     op.elements = 1;
-    op.picks = 0;
-    for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
-        if (operand->place == Place::kMemory && operand->index >= 0) op.picks = 1;
-    if (op.loops == kExtents) return;
-    for (const Operand* operand : {&op.target, &op.a, &op.b, &op.c})
-        if (operand->place == Place::kFabric) op.elements = static_cast<std::uint8_t>(4 / width_of(operand->type));
+    op.form = op.extents[0] == 1 && op.extents[1] == 1 && op.extents[2] == 1 ? kFlat : 0;
+    bool plain = op.rounded == kNoRounding;
+    for (int i = 0; i < 4; ++i) {
+        const Operand& operand = *operands[i];
+        const bool fabric = operand.place == Place::kFabric;
+        const bool memory = operand.place == Place::kMemory;
+        plain &= (!fabric && !memory) || operand.type == Type::kF32;
+        if (memory && operand.index >= 0) op.form |= kPicks;
+        if (fabric && i > 0) op.listens = static_cast<std::uint8_t>(op.listens | 1U << (i - 1));
+        if (fabric && op.loops != kExtents) op.elements = static_cast<std::uint8_t>(4 / width_of(operand.type));
+    }
+    op.fabric = op.listens != 0 || op.target.place == Place::kFabric;
+    if (plain) op.form |= kPlain;
 }
 
 void check(const Program& p, const Machine& m) {
@@ -190,7 +197,7 @@ void check(const Program& p, const Machine& m) {
             "a router holds 1 to 8 wavelets of a color and port");
     for (const auto* depths : {&m.inputs, &m.outputs})
         for (const std::int32_t depth : *depths)
-            require(depth >= 0 && depth + m.ramp <= kQueueWords, "a queue is too deep");
+            require(depth >= 0 && depth <= kQueueWords - m.ramp, "a queue is too deep");
     for (const Block& b : p.blocks)
         require(b.first >= 0 && b.count >= 0 &&
                     static_cast<std::int64_t>(b.first) + b.count <= static_cast<std::int64_t>(p.ops.size()),

@@ -1,7 +1,8 @@
-// Element types and functions of cores' datapaths: every result is rounded once, in 32 bits, and again where it is kept
-// in 16. Compiled without contraction, so that a product is rounded before it is added.
+// Element types, functions and cycles of cores' datapaths: every result is rounded once, in 32 bits, and again where it
+// is kept in 16. Compiled without contraction, so that a product is rounded before it is added.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +12,8 @@
 #include "program.h"
 
 namespace undiced::fabric {
+
+inline std::uint32_t whole_cycles(double exact) { return static_cast<std::uint32_t>(std::min(std::ceil(exact), 4e9)); }
 
 inline std::uint16_t float_to_bf16_even(float value) {
     const std::uint32_t bits = float_to_bits(value);

@@ -83,11 +83,15 @@ struct Op {
     std::uint32_t control;  // four commands of 6 bits, the first lowest: 2 bits what, 4 bits for how many routers
     // Derived by `prepare`:
     std::uint8_t fabric;    // whether an operand is on the fabric
-    std::uint8_t listens;   // whether a source is
+    std::uint8_t listens;   // which sources are, as a mask
     std::uint8_t elements;  // of a wavelet
-    std::uint8_t picks;     // whether a number says where an operand lies
+    std::uint8_t form;      // kFlat, kPlain, kPicks
 };
 static_assert(sizeof(Op) == 200);
+
+inline constexpr std::uint8_t kFlat = 1;   // the innermost extent is the only one
+inline constexpr std::uint8_t kPlain = 2;  // floats of 32 bits alone, which nothing rounds any further
+inline constexpr std::uint8_t kPicks = 4;  // a number in memory says where an operand lies
 
 // Fills in what follows from the rest of an operation.
 void prepare(Op& op);

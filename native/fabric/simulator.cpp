@@ -1,26 +1,29 @@
-// Threads that work on the same cycle side by side, and what is told when nothing goes on any more.
+// Rounds of several cycles, in which threads share the mesh out, and what is told when nothing goes on any more.
 #include "simulator.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <thread>
 #include <tuple>
 
+#include "agenda.h"
+#include "outcome.h"
+#include "sweep.h"
 #include "worker.h"
 
 namespace undiced::fabric {
 namespace {
 
-constexpr std::size_t kTold = 64;  // waiting threads and wavelets that a result names
-constexpr std::uint32_t kAskEvery = 1 << 12;
+constexpr std::chrono::milliseconds kAskEvery{50};
+constexpr std::uint32_t kLast = kNever - 1024;  // a cycle from which a round, a hop or a pause leads to no other era
 
-// All threads meet here once a round; the last lets the others go on.
+// All threads meet here; the last lets the others go on.
 class Barrier {
   public:
-    explicit Barrier(int count) : count_(count) {}
+    explicit Barrier(std::uint32_t count) : count_(count) {}
 
     void meet() {
         if (count_ == 1) return;
@@ -35,13 +38,46 @@ class Barrier {
     }
 
   private:
-    int count_;
-    std::atomic<int> arrived_{0};
+    std::uint32_t count_;
+    std::atomic<std::uint32_t> arrived_{0};
     std::atomic<std::uint32_t> round_{0};
 };
 
-struct alignas(64) Said {
-    std::uint32_t next[2] = {kNever, kNever};
+// Numbers from 0 to `count`, each given out once: a thread takes those of its own share first, then others'.
+class Tickets {
+  public:
+    Tickets(std::uint32_t count, std::uint32_t threads) : count_(count), shares_(threads) { renew(); }
+
+    void renew() {
+        for (std::uint32_t i = 0; i < shares_.size(); ++i) shares_[i].next.store(first(i), std::memory_order_relaxed);
+    }
+
+    // kNever: none is left.
+    std::uint32_t take(std::uint32_t thread) {
+        const auto threads = static_cast<std::uint32_t>(shares_.size());
+        for (std::uint32_t i = 0; i < threads; ++i) {
+            const std::uint32_t share = (thread + i) % threads;
+            if (shares_[share].next.load(std::memory_order_relaxed) >= first(share + 1)) continue;
+            const std::uint32_t taken = shares_[share].next.fetch_add(1, std::memory_order_relaxed);
+            if (taken < first(share + 1)) return taken;
+        }
+        return kNever;
+    }
+
+  private:
+    [[nodiscard]] std::uint32_t first(std::uint32_t share) const {
+        return static_cast<std::uint32_t>(std::uint64_t{count_} * share / shares_.size());
+    }
+
+    struct alignas(kLine) Share {
+        std::atomic<std::uint32_t> next;
+    };
+    std::uint32_t count_;
+    std::vector<Share> shares_;
+};
+
+struct alignas(kLine) Said {
+    std::uint32_t next[2] = {kNever, kNever};  // in even rounds, and in odd ones
     bool stop[2] = {false, false};
 };
 
@@ -49,200 +85,166 @@ class Run {
   public:
     Run(const Program& program, const Machine& machine, std::uint8_t* memory, const Options& options,
         const std::function<bool(std::uint32_t)>& go_on)
-        : world_(program, machine),
-          shares_(program, options.threads),
-          options_(options),
+        : limit_(std::min(options.limit, kLast)),
           go_on_(go_on),
-          barrier_(options.threads),
-          said_(static_cast<std::size_t>(options.threads)),
-          boxes_(static_cast<std::size_t>(options.threads)) {
-        for (int i = 0; i < options.threads; ++i)
-            workers_.push_back(std::make_unique<Worker>(world_, shares_, i, memory, options));
-        for (auto& box : boxes_)
-            for (auto& parity : box) parity.resize(static_cast<std::size_t>(options.threads));
+          world_(program, machine),
+          agenda_(world_.mesh.rows, world_.mesh.columns),
+          sweep_(world_.mesh.rows, world_.bytes / world_.mesh.rows, static_cast<std::uint32_t>(options.threads)),
+          threads_(std::min(static_cast<std::uint32_t>(options.threads), sweep_.chunks())),
+          barrier_(threads_),
+          chunks_(sweep_.chunks(), threads_),
+          gaps_(sweep_.gaps(), threads_),
+          said_(threads_) {
+        for (std::uint32_t i = 0; i < threads_; ++i)
+            workers_.push_back(std::make_unique<Worker>(world_, agenda_, memory, options));
     }
 
     Result result(const Counts& counts) {
-        std::vector<std::jthread> others;
-        for (int i = 1; i < options_.threads; ++i) others.emplace_back([this, i] { loop(i); });
-        loop(0);
-        others.clear();
+        for (std::uint32_t row = 0; row < world_.mesh.rows; ++row) {
+            workers_[0]->begin(row);
+            from_ = std::min(from_, agenda_.next(row, 0));
+        }
+        if (asked(0)) {
+            std::vector<std::jthread> others;
+            for (std::uint32_t i = 1; i < threads_; ++i) others.emplace_back([this, i] { loop(i); });
+            loop(0);
+        }
         if (failure_) std::rethrow_exception(failure_);
         return told(counts);
     }
 
   private:
-    void loop(int number) {
-        Worker& worker = *workers_[static_cast<std::size_t>(number)];
-        worker.begin();
-        std::uint32_t now = 0;
-        for (std::uint32_t round = 0;; ++round) {
-            const std::size_t parity = round & 1U;
-            receive(worker, number, parity ^ 1U, now);
-            worker.mailed = kNever;
-            worker.work(now);
-            send(worker, number, parity);
-            Said& said = said_[static_cast<std::size_t>(number)];
-            said.next[parity] = std::min(worker.next(now), worker.mailed);
-            said.stop[parity] = worker.fault.has_value() || (number == 0 && round % kAskEvery == 0 && stopped(now));
+    void loop(std::uint32_t number) {
+        Worker& worker = *workers_[number];
+        std::uint32_t from = from_;
+        bool stop = false;
+        for (std::size_t parity = 0; from <= limit_ && !stop; parity ^= 1) {
+            Said& said = said_[number];
+            said.next[parity] = round(worker, number, from, std::min(from + sweep_.cycles(), limit_ + 1));
+            said.stop[parity] = worker.fault.has_value() || (number == 0 && !asked(from));
             barrier_.meet();
-            std::uint32_t next = kNever;
-            bool stop = false;
+            from = kNever;
             for (const Said& each : said_) {
-                next = std::min(next, each.next[parity]);
+                from = std::min(from, each.next[parity]);
                 stop |= each.stop[parity];
             }
-            if (number == 0) end_ = now;
-            if (stop || next == kNever || next > options_.limit) {
-                if (number == 0) over_limit_ = !stop && next != kNever;
-                return;
-            }
-            now = next;
+        }
+        if (number == 0) over_limit_ = from != kNever && from > limit_;
+    }
+
+    // The cycles from `from` to `end`: what of them this thread gets. The first behind them that has something to do.
+    std::uint32_t round(Worker& worker, std::uint32_t number, std::uint32_t from, std::uint32_t end) {
+        std::uint32_t next = kNever;
+        if (number == 0) gaps_.renew();
+        for (std::uint32_t i = chunks_.take(number); i != kNever; i = chunks_.take(number)) {
+            run(worker, sweep_.chunk(i, 0), from, end, [&](std::uint32_t cycle) { return sweep_.chunk(i, cycle); });
+            next = std::min(next, first_of(sweep_.left(i), end));
+        }
+        barrier_.meet();
+        if (number == 0) chunks_.renew();
+        for (std::uint32_t i = gaps_.take(number); i != kNever; i = gaps_.take(number)) {
+            run(worker, sweep_.touched(i), from, end, [&](std::uint32_t cycle) { return sweep_.gap(i, cycle); });
+            next = std::min(next, first_of(sweep_.touched(i), end));
+        }
+        return next;
+    }
+
+    template <class Rows>
+    void run(Worker& worker, Span all, std::uint32_t from, std::uint32_t end, Rows rows) {
+        if (first_of(all, from) >= end) return;
+        for (std::uint32_t cycle = from; cycle < end; ++cycle) {
+            const Span span = rows(cycle - from);
+            for (std::uint32_t row = span.first; row < span.last; ++row)
+                if (agenda_.has(row, cycle)) worker.work(row, cycle);
         }
     }
 
-    bool stopped(std::uint32_t now) {
+    [[nodiscard]] std::uint32_t first_of(Span rows, std::uint32_t from) const {
+        std::uint32_t first = kNever;
+        for (std::uint32_t row = rows.first; row < rows.last; ++row) first = std::min(first, agenda_.next(row, from));
+        return first;
+    }
+
+    // Whether the caller wants to go on; it is asked now and then.
+    bool asked(std::uint32_t now) {
+        const auto time = std::chrono::steady_clock::now();
+        if (time < ask_) return true;
+        ask_ = time + kAskEvery;
         try {
             stopped_ = !go_on_(now);
         } catch (...) {
             failure_ = std::current_exception();
             stopped_ = true;
         }
-        return stopped_;
-    }
-
-    void send(Worker& worker, int number, std::size_t parity) {
-        for (int to = 0; to < options_.threads; ++to) {
-            auto& out = worker.outbox(static_cast<std::uint32_t>(to));
-            auto& box = boxes_[static_cast<std::size_t>(number)][parity][static_cast<std::size_t>(to)];
-            box.clear();
-            box.swap(out);
-        }
-    }
-
-    void receive(Worker& worker, int number, std::size_t parity, std::uint32_t now) {
-        for (int from = 0; from < options_.threads; ++from)
-            for (const Mail& mail : boxes_[static_cast<std::size_t>(from)][parity][static_cast<std::size_t>(number)])
-                worker.receive(mail, now);
+        return !stopped_;
     }
 
     Result told(const Counts& counts) {
         Result r;
         r.section_start.assign(world_.program.sections.size(), kNever);
         r.section_end.assign(world_.program.sections.size(), 0);
-        const Wait* fault = nullptr;
-        std::uint32_t first = kNever;
+        std::uint32_t acted = 0;
         for (const auto& worker : workers_) {
-            r.hops += worker->hops;
-            r.active += worker->active;
-            r.worked += worker->worked;
-            r.cycles = std::max(r.cycles, worker->last);
-            r.events.insert(r.events.end(), worker->events.begin(), worker->events.end());
-            for (std::size_t i = 0; i < r.section_start.size(); ++i) {
-                r.section_start[i] = std::min(r.section_start[i], worker->section_start[i]);
-                r.section_end[i] = std::max(r.section_end[i], worker->section_end[i]);
-            }
-            if (worker->fault && (fault == nullptr || worker->fault_cycle < first ||
-                                  (worker->fault_cycle == first && worker->fault->core < fault->core))) {
-                fault = &*worker->fault;
-                first = worker->fault_cycle;
-            }
+            join(*worker, r);
+            acted = std::max(acted, worker->acted);
         }
         std::sort(r.events.begin(), r.events.end(), [](const Event& a, const Event& b) {
             return std::tie(a.core, a.start, a.thread, a.end, a.op) < std::tie(b.core, b.start, b.thread, b.end, b.op);
         });
-        if (fault != nullptr) {
+        if (const Wait* fault = first_fault(); fault != nullptr) {
             r.status = Status::kFault;
             r.waiting.push_back(*fault);
         } else if (stopped_) {
             r.status = Status::kStopped;
         } else {
-            for (std::uint32_t at = 0; at < world_.cores && r.waiting.size() < kTold; ++at) tell(at, r.waiting);
+            r.waiting = waiting(world_);
             if (!r.waiting.empty()) r.status = over_limit_ ? Status::kLimit : Status::kDeadlock;
         }
-        if (r.status == Status::kDeadlock) r.cycles = std::max(r.cycles, end_);
-        if (r.status == Status::kLimit) r.cycles = options_.limit;
-        count(counts);
+        if (r.status == Status::kDeadlock) r.cycles = acted;
+        if (r.status == Status::kLimit) {
+            r.cycles = limit_;
+            cut_short(world_, limit_, r);
+        }
+        count(world_, counts);
         return r;
     }
 
-    void tell(std::uint32_t at, std::vector<Wait>& out) {
-        Core& core = world_.core(at);
-        for (int thread = 0; thread < kThreads; ++thread)
-            if ((core.threads >> thread & 1) != 0) out.push_back(waiting(at, core, thread));
-        const Role& role = world_.role(at);
-        for (int slot = 0; slot < role.slots; ++slot)
-            if ((core.pending >> slot & 1U) != 0)
-                out.push_back({at, -1, -1, -1, -1, Why::kWavelet, -1, role.color[static_cast<std::size_t>(slot)],
-                               role.port[static_cast<std::size_t>(slot)]});
-        for (int queue = 0; queue < kQueues; ++queue)
-            if ((core.outs >> queue & 1) != 0) {
-                const Queue& q = world_.output(at, queue);
-                out.push_back({at, -1, -1, -1, -1, Why::kUnsent, queue,
-                               static_cast<std::int32_t>(q.entries[q.head].meta >> kColorShift), 0});
-            }
-        for (int color = 0; color < kColors; ++color)
-            if (core.hears[color] != 0 && world_.input(at, core.hears[color] - 1).count > 0 && core.threads == 0)
-                out.push_back({at, -1, -1, -1, -1, Why::kUnread, core.hears[color] - 1, color, 0});
-    }
-
-    Wait waiting(std::uint32_t at, Core& core, int thread) {
-        const Context& c = core.contexts[thread];
-        Wait w{at, thread, c.section, -1, 0, Why::kWorking, -1, -1, -1};
-        if (c.op == c.end) return w;
-        const Op& op = *c.op;
-        w.block = c.block;
-        w.op = static_cast<std::int32_t>(
-            &op - (world_.program.ops.data() + world_.program.blocks[static_cast<std::size_t>(c.block)].first));
-        if (c.phase == Phase::kFetch && (op.kind == Kind::kFork || op.kind == Kind::kWait)) w.why = Why::kThreads;
-        if (c.phase == Phase::kFetch && op.kind == Kind::kBind) {
-            w.why = Why::kNotEmpty;
-            w.queue = op.queue;
-        }
-        if (c.phase == Phase::kFetch && op.kind == Kind::kVector) {
-            w.why = Why::kOtherWavelets;
-            for (const Operand* in : {&op.a, &op.b, &op.c})
-                if (in->place == Place::kFabric && world_.input(at, in->queue).count > 0) {
-                    w.queue = in->queue;
-                    w.color = in->color;
-                }
-        }
-        if (c.phase != Phase::kStream) return w;
-        w.why = Why::kFullQueue;
-        w.queue = op.kind == Kind::kSend ? op.queue : op.target.queue;
-        w.color = op.kind == Kind::kSend ? op.color : op.target.color;
-        if (op.kind == Kind::kSend || c.control_left != 0) return w;
-        for (const Operand* in : {&op.a, &op.b, &op.c})
-            if (in->place == Place::kFabric && world_.input(at, in->queue).count == 0) {
-                w.why = Why::kEmptyQueue;
-                w.queue = in->queue;
-                w.color = in->color;
-            }
-        return w;
-    }
-
-    void count(const Counts& counts) {
-        for (std::uint32_t at = 0; at < world_.cores; ++at) {
-            const Core& core = world_.core(at);
-            if (counts.finished != nullptr) counts.finished[at] = core.finished;
-            if (counts.busy != nullptr) counts.busy[at] = core.busy;
-            for (int port = 0; counts.loads != nullptr && port < kPorts; ++port)
-                counts.loads[std::size_t{at} * kPorts + static_cast<std::size_t>(port)] = core.links[port].load;
+    static void join(const Worker& worker, Result& r) {
+        r.hops += worker.hops;
+        r.active += worker.active;
+        r.worked += worker.worked;
+        r.cycles = std::max(r.cycles, worker.last);
+        r.events.insert(r.events.end(), worker.events.begin(), worker.events.end());
+        for (std::size_t i = 0; i < r.section_start.size(); ++i) {
+            r.section_start[i] = std::min(r.section_start[i], worker.section_start[i]);
+            r.section_end[i] = std::max(r.section_end[i], worker.section_end[i]);
         }
     }
 
-    World world_;
-    Shares shares_;
-    const Options& options_;
+    [[nodiscard]] const Wait* first_fault() const {
+        const Worker* first = nullptr;
+        for (const auto& worker : workers_)
+            if (worker->fault && (first == nullptr || std::tuple(worker->fault_cycle, worker->fault->core) <
+                                                          std::tuple(first->fault_cycle, first->fault->core)))
+                first = worker.get();
+        return first == nullptr ? nullptr : &*first->fault;
+    }
+
+    std::uint32_t limit_;
     const std::function<bool(std::uint32_t)>& go_on_;
+    World world_;
+    Agenda agenda_;
+    Sweep sweep_;
+    std::uint32_t threads_;
     Barrier barrier_;
+    Tickets chunks_, gaps_;
     std::vector<Said> said_;
-    std::vector<std::array<std::vector<std::vector<Mail>>, 2>> boxes_;  // by sender, parity, receiver
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::chrono::steady_clock::time_point ask_;
     std::exception_ptr failure_;
+    std::uint32_t from_ = kNever;
     bool stopped_ = false;
     bool over_limit_ = false;
-    std::uint32_t end_ = 0;
 };
 
 }  // namespace

@@ -1,21 +1,18 @@
 #include "world.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdlib>
+#include <bit>
 #include <map>
-#include <new>
 #include <stdexcept>
 #include <string>
 
 namespace undiced::fabric {
 namespace {
 
-std::uint32_t aligned(std::uint32_t bytes) { return (bytes + 7U) & ~7U; }
+constexpr std::uint32_t kNone = 0xffffffffU;
+constexpr std::size_t kSwitches = 0xffff;  // ours: different ones
 
-std::uint32_t queue_bytes(std::int32_t words) {
-    return aligned(static_cast<std::uint32_t>(sizeof(Queue) + sizeof(Entry) * static_cast<std::size_t>(words - 1)));
-}
+std::uint32_t aligned(std::size_t bytes) { return static_cast<std::uint32_t>((bytes + 7U) & ~std::size_t{7}); }
 
 // A number for each place along an axis: equal where all charts have the same class.
 std::vector<std::uint32_t> signatures(const std::vector<const std::vector<std::uint16_t>*>& classes, std::size_t places,
@@ -32,138 +29,193 @@ std::vector<std::uint32_t> signatures(const std::vector<const std::vector<std::u
     return out;
 }
 
-struct Grid {
-    std::vector<std::uint32_t> x, y;
-    std::uint32_t rows = 0, columns = 0;
+// For each place of a mesh what `made` says of it, asked once where all charts have the same classes.
+class Kinds {
+  public:
+    template <class Charts>
+    Kinds(const Charts& charts, const Program& p) {
+        std::vector<const std::vector<std::uint16_t>*> along_x;
+        std::vector<const std::vector<std::uint16_t>*> along_y;
+        for (const Chart& chart : charts)
+            if (!chart.table.empty()) {
+                along_x.push_back(&chart.x);
+                along_y.push_back(&chart.y);
+            }
+        std::uint32_t count = 0;
+        x_ = signatures(along_x, static_cast<std::size_t>(p.width), count);
+        y_ = signatures(along_y, static_cast<std::size_t>(p.height), columns_);
+        known_.assign(std::size_t{count} * columns_, kNone);
+    }
+
+    template <class Make>
+    std::uint32_t at(std::int32_t x, std::int32_t y, Make made) {
+        std::uint32_t& number =
+            known_[std::size_t{x_[static_cast<std::size_t>(x)]} * columns_ + y_[static_cast<std::size_t>(y)]];
+        if (number == kNone) number = made(x, y);
+        return number;
+    }
+
+  private:
+    std::vector<std::uint32_t> x_, y_, known_;
+    std::uint32_t columns_ = 0;
 };
 
-template <class Charts>
-Grid grid(const Charts& charts, const Program& p) {
-    std::vector<const std::vector<std::uint16_t>*> along_x;
-    std::vector<const std::vector<std::uint16_t>*> along_y;
-    for (const Chart& chart : charts)
-        if (!chart.table.empty()) {
-            along_x.push_back(&chart.x);
-            along_y.push_back(&chart.y);
-        }
-    Grid g;
-    g.x = signatures(along_x, static_cast<std::size_t>(p.width), g.rows);
-    g.y = signatures(along_y, static_cast<std::size_t>(p.height), g.columns);
-    return g;
-}
+// Threads and queues that some code uses, as masks.
+struct Uses {
+    std::uint16_t threads = 0;
+    std::uint8_t inputs = 0;
+    std::uint8_t outputs = 0;
 
-// Queues that some operation names.
-void used(const Program& p, bool (&inputs)[kQueues], bool (&outputs)[kQueues]) {
-    for (const Op& op : p.ops) {
-        if (op.kind == Kind::kVector) {
-            if (op.target.place == Place::kFabric) outputs[op.target.queue] = true;
-            for (const Operand* in : {&op.a, &op.b, &op.c})
-                if (in->place == Place::kFabric) inputs[in->queue] = true;
-        }
-        if (op.kind == Kind::kSend || op.kind == Kind::kBind) outputs[op.queue] = true;
+    auto operator<=>(const Uses&) const = default;
+    void add(const Uses& other) {
+        threads = static_cast<std::uint16_t>(threads | other.threads);
+        inputs = static_cast<std::uint8_t>(inputs | other.inputs);
+        outputs = static_cast<std::uint8_t>(outputs | other.outputs);
     }
-}
+};
 
-}  // namespace
-
-void World::Free::operator()(std::uint8_t* at) const { std::free(at); }
-
-World::World(const Program& p, const Machine& m)
-    : program(p),
-      machine(m),
-      cores(static_cast<std::uint32_t>(p.cores())),
-      ring(std::bit_ceil(static_cast<std::uint32_t>(m.router_words)) - 1),
-      step_{0, -p.width, p.width, 1, -1} {
-    lay_out_queues();
-    lay_out_roles();
-    lay_out_code();
-}
-
-void World::lay_out_queues() {
-    bool in[kQueues] = {};
-    bool out[kQueues] = {};
-    used(program, in, out);
-    std::uint32_t at = aligned(sizeof(Core));
-    for (int q = 0; q < kQueues; ++q) {
-        const auto i = static_cast<std::size_t>(q);
-        inputs_[i] = at;
-        if (in[q]) at += queue_bytes(room(false, q));
-        outputs_[i] = at;
-        if (out[q]) at += queue_bytes(room(true, q));
+Uses used(const Op& op) {
+    Uses u;
+    if (op.kind == Kind::kVector) {
+        if (op.target.place == Place::kFabric) u.outputs = static_cast<std::uint8_t>(1U << op.target.queue);
+        for (const Operand* in : {&op.a, &op.b, &op.c})
+            if (in->place == Place::kFabric) u.inputs = static_cast<std::uint8_t>(u.inputs | 1U << in->queue);
     }
-    first_buffer_ = at;
-    lines_ = {0, offsetof(Core, links), offsetof(Core, position),
-              static_cast<std::uint32_t>(offsetof(Core, contexts) + kMain * sizeof(Context)), first_buffer_};
-    for (std::size_t q = 0; q < kQueues && lines_.size() < 7; ++q)
-        if (in[q]) lines_.push_back(inputs_[q]);
-    buffer_bytes_ = aligned(static_cast<std::uint32_t>(sizeof(Buffer) + sizeof(Entry) * ring));
+    if (op.kind == Kind::kSend || op.kind == Kind::kBind) u.outputs = static_cast<std::uint8_t>(1U << op.queue);
+    if (op.kind == Kind::kFork) u.threads = static_cast<std::uint16_t>(1U << op.threads);
+    return u;
 }
 
-Role World::role_at(std::int32_t x, std::int32_t y) const {
-    Role role;
-    role.slot.fill(kNoSlot);
-    role.switches.fill(nullptr);
-    for (int color = 0; color < kColors; ++color) {
-        const Chart& chart = program.colors[static_cast<std::size_t>(color)];
-        const std::int32_t found = chart.table.empty() ? -1 : chart.at(x, y);
-        if (found < 0) continue;
-        const Switch& s = program.switches[static_cast<std::size_t>(found)];
-        role.switches[static_cast<std::size_t>(color)] = &s;
+// Of all blocks, scripts that they start included, to any depth.
+std::vector<Uses> used(const Program& p) {
+    std::vector<Uses> uses(p.blocks.size());
+    for (bool again = true; again;) {
+        again = false;
+        for (std::size_t i = 0; i < uses.size(); ++i) {
+            const Uses before = uses[i];
+            for (std::int32_t at = 0; at < p.blocks[i].count; ++at) {
+                const Op& op = p.ops[static_cast<std::size_t>(p.blocks[i].first + at)];
+                uses[i].add(used(op));
+                if (op.kind == Kind::kFork) uses[i].add(uses[static_cast<std::size_t>(op.script)]);
+            }
+            again |= uses[i] != before;
+        }
+    }
+    return uses;
+}
+
+Code code_of(const Uses& uses, const Machine& m) {
+    Code code;
+    code.contexts.fill(0);
+    code.inputs.fill(0);
+    code.outputs.fill(0);
+    std::size_t at = 0;
+    const auto lay = [&](std::uint16_t& offset, std::size_t bytes) {
+        offset = static_cast<std::uint16_t>(at);
+        at += aligned(bytes);
+    };
+    lay(code.contexts[kMain], sizeof(Context));
+    const auto words = [&](const auto& depths, std::size_t queue) {
+        return static_cast<std::size_t>(depths[queue] + m.ramp - 1);
+    };
+    for (std::size_t q = 0; q < kQueues; ++q) {
+        if ((uses.inputs >> q & 1U) != 0) lay(code.inputs[q], sizeof(Input) + words(m.inputs, q) * sizeof(Wavelet));
+        if ((uses.outputs >> q & 1U) != 0)
+            lay(code.outputs[q], sizeof(Output) + words(m.outputs, q) * sizeof(Outgoing));
+    }
+    for (std::size_t thread = 0; thread < kMain; ++thread)
+        if ((uses.threads >> thread & 1U) != 0) lay(code.contexts[thread], sizeof(Context));
+    code.bytes = static_cast<std::uint32_t>(at);
+    return code;
+}
+
+Role role_at(const Program& p, std::uint32_t buffer_bytes, std::int32_t x, std::int32_t y) {
+    Role role{};
+    for (std::size_t color = 0; color < kColors; ++color) {
+        const Chart& chart = p.colors[color];
+        const std::int32_t number = chart.table.empty() ? -1 : chart.at(x, y);
+        role.switches[color] = static_cast<std::uint16_t>(number < 0 ? p.switches.size() : std::size_t(number));
+        role.first[color] = static_cast<std::uint8_t>(role.slots);
+        if (number < 0) continue;
+        const Switch& s = p.switches[static_cast<std::size_t>(number)];
         unsigned sources = 0;
-        for (int i = 0; i < s.count; ++i) sources |= s.ways[i].sources;
-        for (int port = 1; port < kPorts; ++port) {
-            if ((sources >> port & 1U) == 0) continue;
-            if (role.slots == kSlotsMax - kQueues)
+        for (std::size_t i = 0; i < s.count; ++i) sources |= s.ways[i].sources;
+        role.ports[color] = static_cast<std::uint8_t>(sources & ~1U);
+        for (unsigned left = sources & ~1U; left != 0; left &= left - 1) {
+            if (role.slots == kSlotsMax)
                 throw std::invalid_argument(std::string("a router hears too many colors and ports at x = ")
                                                 .append(std::to_string(x))
                                                 .append(", y = ")
                                                 .append(std::to_string(y)));
-            role.slot[static_cast<std::size_t>(color * kPorts + port)] = static_cast<std::uint8_t>(role.slots);
-            role.color[static_cast<std::size_t>(role.slots)] = static_cast<std::uint8_t>(color);
-            role.port[static_cast<std::size_t>(role.slots)] = static_cast<std::uint8_t>(port);
-            ++role.slots;
+            role.heads[role.slots++] =
+                static_cast<std::uint8_t>(color * 8 + static_cast<unsigned>(std::countr_zero(left)));
         }
     }
-    role.bytes = (first_buffer_ + static_cast<std::uint32_t>(role.slots) * buffer_bytes_ + kLine - 1) / kLine * kLine;
+    role.bytes = aligned(sizeof(Core) + std::size_t{role.slots} * buffer_bytes);
     return role;
 }
 
-void World::lay_out_roles() {
-    const Grid g = grid(program.colors, program);
-    std::vector<std::uint32_t> known(static_cast<std::size_t>(g.rows) * g.columns, kNever32);
-    role_of_.resize(cores);
-    offset_.resize(cores);
-    std::uint64_t at = 0;
-    for (std::int32_t y = 0, i = 0; y < program.height; ++y)
-        for (std::int32_t x = 0; x < program.width; ++x, ++i) {
-            std::uint32_t& number = known[static_cast<std::size_t>(g.x[static_cast<std::size_t>(x)]) * g.columns +
-                                          g.y[static_cast<std::size_t>(y)]];
-            if (number == kNever32) {
-                number = static_cast<std::uint32_t>(roles_.size());
-                roles_.push_back(role_at(x, y));
-            }
-            role_of_[static_cast<std::size_t>(i)] = number;
-            offset_[static_cast<std::size_t>(i)] = at;
-            at += roles_[number].bytes;
-        }
-    memory_.reset(static_cast<std::uint8_t*>(std::calloc(at + kLine, 1)));
-    if (!memory_) throw std::bad_alloc();
-    state_ = memory_.get() + (kLine - reinterpret_cast<std::uintptr_t>(memory_.get()) % kLine) % kLine;
+}  // namespace
+
+World::World(const Program& p, const Machine& m) : program(p), machine(m) {
+    mesh.rows = static_cast<std::uint32_t>(p.height);
+    mesh.columns = static_cast<std::uint32_t>(p.width);
+    mesh.hop = static_cast<std::uint32_t>(m.hop);
+    mesh.ramp = static_cast<std::uint32_t>(m.ramp);
+    mesh.run = static_cast<std::uint32_t>(m.run);
+    mesh.pause = static_cast<std::uint32_t>(m.pause);
+    mesh.words = static_cast<std::uint32_t>(m.router_words);
+    mesh.ring = std::bit_ceil(mesh.words) - 1;
+    mesh.buffer_bytes = aligned(sizeof(Buffer) + sizeof(Wavelet) * mesh.ring);
+    const std::int32_t steps[kPorts] = {0, -p.width, p.width, 1, -1};
+    std::copy(std::begin(steps), std::end(steps), mesh.step);
+    for (std::size_t queue = 0; queue < kQueues; ++queue) {
+        mesh.in_room[queue] = static_cast<std::uint32_t>(m.inputs[queue] + m.ramp);
+        mesh.out_room[queue] = static_cast<std::uint32_t>(m.outputs[queue] + m.ramp);
+    }
+    lay_out();
 }
 
-void World::lay_out_code() {
-    const Grid g = grid(program.sections, program);
-    std::vector<std::int8_t> known(static_cast<std::size_t>(g.rows) * g.columns, -1);
-    coded_.resize(cores);
+void World::lay_out() {
+    if (program.switches.size() > kSwitches) throw std::invalid_argument("there are more than 65,535 switches");
+    switches_ = program.switches;
+    switches_.push_back(Switch{});
+    Kinds of_colors(program.colors, program);
+    Kinds of_sections(program.sections, program);
+    std::map<Uses, std::uint32_t> numbers;
+    const std::vector<Uses> blocks = used(program);
+    codes_.push_back(Code{});
+    const auto role = [&](std::int32_t x, std::int32_t y) {
+        roles_.push_back(role_at(program, mesh.buffer_bytes, x, y));
+        return static_cast<std::uint32_t>(roles_.size() - 1);
+    };
+    const auto code = [&](std::int32_t x, std::int32_t y) {
+        Uses uses;
+        for (const Chart& section : program.sections)
+            if (const std::int32_t block = section.at(x, y); block >= 0) {
+                uses.add(blocks[static_cast<std::size_t>(block)]);
+                uses.add({1U << kMain, 0, 0});
+            }
+        if (uses.threads == 0) return 0U;
+        const auto [found, fresh] = numbers.emplace(uses, static_cast<std::uint32_t>(codes_.size()));
+        if (fresh) codes_.push_back(code_of(uses, machine));
+        return found->second;
+    };
+    lots_.resize(static_cast<std::size_t>(program.cores()));
+    std::uint64_t lines = 0;
     for (std::int32_t y = 0, i = 0; y < program.height; ++y)
         for (std::int32_t x = 0; x < program.width; ++x, ++i) {
-            std::int8_t& has = known[static_cast<std::size_t>(g.x[static_cast<std::size_t>(x)]) * g.columns +
-                                     g.y[static_cast<std::size_t>(y)]];
-            if (has < 0)
-                has = static_cast<std::int8_t>(std::any_of(program.sections.begin(), program.sections.end(),
-                                                           [&](const Chart& chart) { return chart.at(x, y) >= 0; }));
-            coded_[static_cast<std::size_t>(i)] = has > 0;
+            Lot& lot = lots_[static_cast<std::size_t>(i)];
+            lot = {static_cast<std::uint32_t>(lines), of_colors.at(x, y, role), of_sections.at(x, y, code)};
+            lines += (roles_[lot.role].bytes + codes_[lot.code].bytes + kLine - 1) / kLine;
         }
+    bytes = lines * kLine;
+    state_ = Zeroed(bytes);
+    mesh.lots = lots_.data();
+    mesh.roles = roles_.data();
+    mesh.codes = codes_.data();
+    mesh.switches = switches_.data();
+    mesh.state = state_.data();
 }
 
 }  // namespace undiced::fabric

@@ -1,87 +1,119 @@
-// A program laid out over a mesh: the role of each router, where each core's state lies, and which cores have code.
+// A program laid out over a mesh: what each router and each core's code needs, and where each core's record lies.
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "program.h"
 #include "state.h"
+#include "zeroed.h"
 
 namespace undiced::fabric {
 
-inline constexpr int kSlotsMax = 56;
-inline constexpr std::uint8_t kNoSlot = 255;
-inline constexpr std::uint32_t kLine = 64;  // of a cache
-inline constexpr std::uint32_t kNever32 = 0xffffffffU;
 
-// All routers with the same switches: the buffers they need, in the order of color and port.
+// All routers with the same switches: what they do with a color, and the buffers that they need, by color and port.
 struct Role {
-    std::array<std::uint8_t, kColors * kPorts> slot;  // of a color and port
-    std::array<std::uint8_t, kSlotsMax> color;
-    std::array<std::uint8_t, kSlotsMax> port;
-    std::array<const Switch*, kColors> switches;
-    int slots = 0;
+    std::array<std::uint16_t, kColors> switches;  // Mesh::switches; the last one, which has no position, for none
+    std::array<std::uint8_t, kColors> ports;      // those that some position of its switch accepts, as a mask
+    std::array<std::uint8_t, kColors> first;      // the first of its buffers
+    std::array<std::uint8_t, kSlotsMax> heads;    // color * 8 + port of each buffer
+    std::uint32_t slots;
+    std::uint32_t bytes;  // of a record's first part
+
+    // The buffer of a color from a port that is not the core's.
+    [[nodiscard]] int slot(int color, int port) const {
+        const auto at = static_cast<std::size_t>(color);
+        return first[at] + kBits[(ports[at] & ((1U << port) - 1U)) >> 1];
+    }
+
+  private:
+    static constexpr std::uint8_t kBits[8] = {0, 1, 1, 2, 1, 2, 2, 3};
+};
+
+// All cores that use the same threads and queues: where these are behind a record's first part.
+struct Code {
+    std::array<std::uint16_t, kThreads> contexts;
+    std::array<std::uint16_t, kQueues> inputs;
+    std::array<std::uint16_t, kQueues> outputs;
     std::uint32_t bytes = 0;
+};
+
+struct Lot {
+    std::uint32_t line;  // of the record
+    std::uint32_t role;
+    std::uint32_t code;  // 0: none
+};
+
+// One core and what belongs to it.
+struct Here {
+    std::uint32_t at, row, column;
+    std::uint8_t* record;
+    std::uint8_t* second;  // its second part
+    const Role* role;
+    const Code* code;
+
+    [[nodiscard]] Core& core() const { return *reinterpret_cast<Core*>(record); }
+    [[nodiscard]] Context& context(int thread) const { return *part<Context>(code->contexts, thread); }
+    [[nodiscard]] Input& input(int queue) const { return *part<Input>(code->inputs, queue); }
+    [[nodiscard]] Output& output(int queue) const { return *part<Output>(code->outputs, queue); }
+
+  private:
+    template <class Part, class Offsets>
+    [[nodiscard]] Part* part(const Offsets& offsets, int index) const {
+        return reinterpret_cast<Part*>(second + offsets[static_cast<std::size_t>(index)]);
+    }
+};
+
+// Where everything lies, for those who look at cores: plain figures and pointers into a World.
+struct Mesh {
+    const Lot* lots;
+    const Role* roles;
+    const Code* codes;
+    const Switch* switches;
+    std::uint8_t* state;
+    std::uint32_t rows, columns;
+    std::uint32_t hop, ramp, run, pause, words;  // of Machine
+    std::uint32_t ring;                          // places of a buffer less one: a mask
+    std::uint32_t buffer_bytes;
+    std::uint32_t step[kPorts];      // from a core to its neighbors
+    std::uint32_t in_room[kQueues];  // wavelets that a queue holds at most, those on its ramp included
+    std::uint32_t out_room[kQueues];
+
+    [[nodiscard]] std::uint8_t* record(std::uint32_t at) const { return state + lots[at].line * kLine; }
+    [[nodiscard]] const Switch& switch_of(const Role& role, int color) const {
+        return switches[role.switches[static_cast<std::size_t>(color)]];
+    }
+    [[nodiscard]] bool coded(std::uint32_t at) const { return lots[at].code != 0; }
+    [[nodiscard]] Buffer& buffer(std::uint8_t* record, int slot) const {
+        return *reinterpret_cast<Buffer*>(record + sizeof(Core) + static_cast<std::uint32_t>(slot) * buffer_bytes);
+    }
+    [[nodiscard]] Here here(std::uint32_t row, std::uint32_t column) const {
+        const std::uint32_t at = row * columns + column;
+        const Lot& lot = lots[at];
+        const Role& role = roles[lot.role];
+        std::uint8_t* first = state + lot.line * kLine;
+        return {at, row, column, first, first + role.bytes, &role, &codes[lot.code]};
+    }
 };
 
 class World {
   public:
     World(const Program& program, const Machine& machine);
 
-    [[nodiscard]] Core& core(std::uint32_t at) { return *reinterpret_cast<Core*>(state(at)); }
-    [[nodiscard]] const Role& role(std::uint32_t at) const { return roles_[role_of_[at]]; }
-    [[nodiscard]] Buffer& buffer(std::uint32_t at, int slot) {
-        return *reinterpret_cast<Buffer*>(state(at) + first_buffer_ + static_cast<std::size_t>(slot) * buffer_bytes_);
-    }
-    [[nodiscard]] Queue& input(std::uint32_t at, int queue) {
-        return *reinterpret_cast<Queue*>(state(at) + inputs_[static_cast<std::size_t>(queue)]);
-    }
-    [[nodiscard]] Queue& output(std::uint32_t at, int queue) {
-        return *reinterpret_cast<Queue*>(state(at) + outputs_[static_cast<std::size_t>(queue)]);
-    }
-    // Asks for the lines of a core's state that a look at it reads first.
-    void prefetch(std::uint32_t at) const {
-        const std::uint8_t* first = state_ + offset_[at];
-        for (const std::uint32_t line : lines_) __builtin_prefetch(first + line);
-    }
-    [[nodiscard]] int room(bool output, int queue) const {
-        return (output ? machine.outputs : machine.inputs)[static_cast<std::size_t>(queue)] + machine.ramp;
-    }
-    [[nodiscard]] bool coded(std::uint32_t at) const { return coded_[at]; }
-    [[nodiscard]] std::uint32_t neighbor(std::uint32_t at, int port) const {
-        return at + static_cast<std::uint32_t>(step_[static_cast<std::size_t>(port)]);
-    }
-
     const Program& program;
     const Machine& machine;
-    std::uint32_t cores = 0;
-    std::uint32_t ring = 0;  // entries of a buffer less one: a mask
+    Mesh mesh{};
+    std::uint64_t bytes = 0;  // of all records
 
   private:
-    [[nodiscard]] std::uint8_t* state(std::uint32_t at) { return state_ + offset_[at]; }
-    void lay_out_queues();
-    void lay_out_roles();
-    void lay_out_code();
-    [[nodiscard]] Role role_at(std::int32_t x, std::int32_t y) const;
+    void lay_out();
 
-    struct Free {
-        void operator()(std::uint8_t* at) const;
-    };
-    std::array<std::int32_t, kPorts> step_{};
-    std::array<std::uint32_t, kQueues> inputs_{};
-    std::array<std::uint32_t, kQueues> outputs_{};
-    std::vector<std::uint32_t> lines_;
-    std::uint32_t first_buffer_ = 0;
-    std::uint32_t buffer_bytes_ = 0;
     std::vector<Role> roles_;
-    std::vector<std::uint32_t> role_of_;
-    std::vector<std::uint64_t> offset_;
-    std::vector<bool> coded_;
-    std::unique_ptr<std::uint8_t, Free> memory_;
-    std::uint8_t* state_ = nullptr;
+    std::vector<Code> codes_;
+    std::vector<Lot> lots_;
+    std::vector<Switch> switches_;
+    Zeroed state_;
 };
 
 }  // namespace undiced::fabric

@@ -1,15 +1,14 @@
 // Converts arguments, checks that sizes agree, shares work out to threads and releases the interpreter's lock.
 #include "bind.h"
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "arrays.h"
 #include "sums.h"
 
 namespace nb = nanobind;
@@ -18,14 +17,7 @@ using namespace nb::literals;
 namespace undiced::mesh {
 namespace {
 
-template <class T, int Dimensions>
-using Array = nb::ndarray<T, nb::ndim<Dimensions>, nb::c_contig, nb::device::cpu>;
-
 constexpr double kShareWork = 100000;  // elements that a thread takes at least: starting one costs tens of microseconds
-
-void require(bool fits, const char* what) {
-    if (!fits) throw std::invalid_argument(what);
-}
 
 // Shares `items` of `work` elements in all out to at most `threads` threads, this one included.
 template <class Function>
