@@ -46,7 +46,7 @@ class Sweep {
 
   private:
     static constexpr std::uint64_t kHeld = 10 << 20;  // ours: bytes of state that a thread works on for a round
-    static constexpr std::uint32_t kLongest = 16;    // ours: cycles of a round
+    static constexpr std::uint32_t kLongest = 16;     // ours: cycles of a round
 
     static constexpr std::uint32_t least(std::uint32_t cycles) { return 2 * cycles + 2; }  // rows of a chunk
     [[nodiscard]] std::uint32_t inner(std::uint32_t number, std::uint32_t rows) const {

@@ -11,7 +11,6 @@
 
 namespace undiced::fabric {
 
-
 // All routers with the same switches: what they do with a color, and the buffers that they need, by color and port.
 struct Role {
     std::array<std::uint16_t, kColors> switches;  // Mesh::switches; the last one, which has no position, for none

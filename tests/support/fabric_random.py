@@ -53,7 +53,7 @@ def drawn(number: Number) -> Case:
     """A program of one to four flows, each of a color or two; or of up to eight that crowd on few cores, or on a mesh
     that threads share."""
     hardware = _hardware(number)
-    width, height, flows = ((5, 5, 4), (3, 3, 8), (2, 18, 8))[number(0, 2)]
+    width, height, flows = ((5, 5, 4), (3, 3, 8), (2, 40, 8))[number(0, 2)]
     writer = _Writer(number, number(2, width), number(1, height), hardware)
     for _ in range(number(1, flows)):
         writer.flow()
