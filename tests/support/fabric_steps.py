@@ -73,7 +73,7 @@ def before(moments, run, frame):
     """What cores hold before a run of the first region."""
     first = next(moment for moment in moments if (moment.region, moment.run) == (0, run))
     last = next((moment for moment in reversed(moments) if (moment.region, moment.run) == (0, run - 1)), None)
-    return dict(first.lasting) if last is None else _there(last, first, frame)
+    return dict(first.lasting) if last is None else before_one(last, first, frame)
 
 
 def alone(program, earlier, moment, token, position, wafer=None):
@@ -84,12 +84,12 @@ def alone(program, earlier, moment, token, position, wafer=None):
     region = frame.region
     width, height = (region.rows, region.columns) if region.turned else (region.columns, region.rows)
     memory = np.zeros((height, width, aligned(frame.top)), np.uint8)
-    image.fill(memory, frame, _there(earlier, moment, frame))
+    image.fill(memory, frame, before_one(earlier, moment, frame))
     one = FabricProgram(width, height, memory.shape[2], (), made.sections)
     return frame, simulate(one, Hardware.of(wafer), memory=memory, threads=1)
 
 
-def _there(earlier, moment, frame):
+def before_one(earlier, moment, frame):
     """What cores hold before an instruction: at the start of a run, what lasts and states."""
     if earlier.run == moment.run:
         return {**earlier.lasting, **earlier.arrays}

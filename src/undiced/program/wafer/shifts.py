@@ -17,6 +17,11 @@ ALIGN_TASKS = 2
 HOPS = 2  # of a step: neighbors of the order are interleaved on the line
 
 
+def ring(side: int) -> tuple[int, ...]:
+    """Places of a line in the order in which they are neighbors: two apart, one way and then the other."""
+    return (*range(0, side, 2), *range(side - 1 - side % 2, 0, -2))
+
+
 def shift_product(i: isa.ShiftProduct, s: Shares) -> Work:
     """A step multiplies two tiles by one looped vector operation an element of the passing `a`."""
     steps = _cores(i.x, s)

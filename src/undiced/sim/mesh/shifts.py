@@ -7,6 +7,7 @@ import numpy as np
 from undiced.core.errors import ProgramFileError
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Shard
+from undiced.program.wafer.shifts import ring
 from undiced.program.wafer.value import DType
 from undiced.sim.mesh.batch import Ints
 from undiced.sim.mesh.cores import Cores
@@ -16,13 +17,15 @@ from undiced.sim.mesh.spreading import spread
 
 
 def _passing(cores: Cores, step: int) -> tuple[Ints, Ints, Ints]:
-    """Rows, columns, and the block of the summed dimension that each core has in a step."""
+    """Rows, columns, and the block of the summed dimension that each core has in a step, all by their places."""
     rows, columns = np.arange(cores.rows)[:, None], np.arange(cores.columns)[None, :]
-    return rows, columns, (rows + columns + step) % cores.rows
+    order = np.array(ring(cores.rows))
+    number = np.argsort(order)
+    return rows, columns, order[(number[rows] + number[columns] + step) % cores.rows]
 
 
 def shift_product(cores: Cores, i: isa.ShiftProduct) -> None:
-    """In step s core (r, c) multiplies block r + c + s of its row's x and of its column's other operand."""
+    """In step s core (r, c) of the rings multiplies block r + c + s of its row's x and its column's other operand."""
     x, other = cores.full(cores.read(i.x)), _tiles(cores, i.a)
     total: F32 | None = None
     for step in range(cores.rows):
@@ -48,7 +51,8 @@ def shift_scores(cores: Cores, i: isa.ShiftScores) -> None:
     made: F32 | None = None
     for step in range(cores.rows):
         rows, columns, _ = _passing(cores, step)
-        root = (rows + step) % cores.rows
+        order = np.array(ring(cores.rows))
+        root = order[(np.argsort(order)[rows] + step) % cores.rows]
         terms = tile(cores, i.x, i.result, x, other[root, columns], cores.values.dims(i.a), None)
         joined = _chained(cores, i.result, terms, root[:, 0])
         if made is None:

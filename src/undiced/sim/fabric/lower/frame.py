@@ -74,6 +74,7 @@ class Frame:
         sliced: what is a root's slice: the value that it is an address in.
         tables: what is looked up: its table, and what says which row.
         channels: what colors and queues movers have.
+        shifted: weights whose tiles lie where the first step of a product by shifts wants them.
         free: the first byte of memory that nothing has; top: where what instructions have taken of it ends.
         constants: what code is loaded with, by the result that it makes with it.
         origin: x and y of the region's first core on the mesh.
@@ -94,6 +95,7 @@ class Frame:
     position: int
     channels: Channels
     top: int = 0
+    shifted: frozenset[str] = frozenset()
     constants: dict[str, Constant] = field(default_factory=dict)
     origin: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()

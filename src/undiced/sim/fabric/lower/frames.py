@@ -67,6 +67,7 @@ def _together(
                 full=Shares(values, program.trees),
                 homes=homes,
                 joined=joined,
+                shifted=frozenset(i.a for i in stream.instructions if isinstance(i, isa.ShiftProduct)),
                 sliced={i.result: i.a for i in stream.instructions if isinstance(i, isa.Slice)},
                 tables={i.result: (i.table, i.index) for i in stream.instructions if isinstance(i, isa.Lookup)},
                 free=lying.end,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from undiced.core.errors import UnsupportedError
 from undiced.program.wafer.integers import NIBBLES, scales
 from undiced.program.wafer.layout import POSITION
+from undiced.program.wafer.shifts import ring
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower.frame import Frame, size_of
 
@@ -80,10 +81,23 @@ def put(memory: Bytes, frame: Frame, name: str, array: F32) -> None:
     shape = lying.shape(name)
     there = elements(memory, frame, frame.homes[name], lying.size(name), dtype)
     rows, columns = there.shape[:2]
+    if name in frame.shifted:
+        array = _shifted(array, rows, columns)
     if POSITION in lying.names(name) and array.shape[2:] != shape:
         array = _resized(array, shape, lying.names(name).index(POSITION))
     flat = encoded(array, dtype).reshape(*array.shape[:2], -1)
     there[...] = np.broadcast_to(flat, (rows, columns, flat.shape[-1]))
+
+
+def _shifted(array: F32, rows: int, columns: int) -> F32:
+    """With the tile at each core that the first step of a product by shifts wants there."""
+    order = np.array(ring(rows))
+    number = np.argsort(order)
+    down, across = np.arange(rows)[:, None], np.arange(columns)[None, :]
+    made: F32 = np.broadcast_to(array, (rows, columns, *array.shape[2:]))[
+        order[(number[down] + number[across]) % rows], across
+    ]
+    return made
 
 
 def _resized(array: F32, shape: tuple[int, ...], axis: int) -> F32:

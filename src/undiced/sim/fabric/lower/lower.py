@@ -27,6 +27,7 @@ from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.passing import rebound
+from undiced.sim.fabric.lower.shifted import ring_paints
 from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
@@ -131,6 +132,9 @@ def _assembled(built: tuple[Frame, ...], streams: tuple[Stream, ...], size: tupl
             pieces.append(Piece(number, index, instruction, range(first, len(sections))))
     places = {frame.region.rect: frame for frame in built}
     painted = [paint for frame in places.values() for paint in paints(frame)]
+    for frame, stream in zip(built, streams, strict=True):
+        if any(isinstance(i, isa.ShiftProduct | isa.ShiftScores) for i in stream.instructions):
+            ways += ring_paints(frame)
     all_ways = tuple(dict.fromkeys((*painted, *ways)))
     made_program = FabricProgram(*size, aligned(max(frame.top for frame in built)), all_ways, tuple(sections))
     return Run(made_program, built, tuple(pieces), streams)

@@ -7,6 +7,7 @@ from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.passing import rebind
 from undiced.sim.fabric.lower.shares import multicast
+from undiced.sim.fabric.lower.shifted import shift_product, shift_scores
 from undiced.sim.fabric.lower.sums import reduce
 
 
@@ -17,6 +18,10 @@ def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
             return reduce(i, frame)
         case isa.Multicast():
             return multicast(i, frame)
+        case isa.ShiftProduct():
+            return shift_product(i, frame)
+        case isa.ShiftScores():
+            return shift_scores(i, frame)
         case isa.Rebind():
             return rebind(i, frame)
     return None
