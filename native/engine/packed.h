@@ -6,7 +6,8 @@
 //
 //   NIBBLES  256 bytes of codes: 4 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i in its low
 //            nibble and column 16 + 4g + i in its high nibble: 4 consecutive columns per row, which is what 4-way int8
-//            dot products want, and two of them from one load by one mask and one shift.
+//            dot products want, and two of them from one load by one mask and one shift. A nibble is a code, or the
+//            place of one in the format's lookup.
 //   BYTES    512 bytes of codes: 8 groups of 64 bytes; byte (4 * row + i) of group g holds column 4g + i.
 //            Both are followed by the scales of the block (16 rows of one group of 32 columns, or twice 16 rows for
 //            groups of 16 columns), then by the minimums in the same order; f16, or f32 for formats whose scale is a
@@ -40,8 +41,14 @@ struct Format {
     std::int32_t zero;      // the code that means zero before the minimum is added
     std::int32_t code_max;  // largest code, 0 if dense
     bool has_min;
-    std::int32_t scale_bytes;  // 2 (f16) or 4 (f32) a scale or minimum, 0 if dense
+    std::int32_t scale_bytes;              // 2 (f16) or 4 (f32) a scale or minimum, 0 if dense
+    const std::uint8_t* lookup = nullptr;  // the 16 codes that nibbles stand for, where they are not codes themselves
 };
+
+// Codes of looked-up nibbles: twice the numbers of E2M1, plus 12, and ggml's uneven 4-bit numbers, plus 128.
+alignas(16) inline constexpr std::uint8_t kE2m1Codes[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+alignas(16) inline constexpr std::uint8_t kIq4Codes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                           129, 141, 153, 166, 181, 197, 217, 241};
 
 // All formats, and the one with a GGUF type number or name; throws std::invalid_argument for an unknown one.
 std::span<const Format> formats();

@@ -56,7 +56,62 @@ double q6_k_value(const std::uint8_t* block, int k) {
     return reference_half(half_at(block + 208)) * scale * (low + high * 16 - 32);
 }
 
+double two_bit_code(const std::uint8_t* packed, int k) {
+    return packed[k / 128 * 32 + k % 32] / (1 << k % 128 / 32 * 2) % 4;
+}
+
+double q2_k_value(const std::uint8_t* block, int k) {
+    const int factors = block[k / 16];
+    return reference_half(half_at(block + 80)) * (factors % 16) * two_bit_code(block + 16, k) -
+           reference_half(half_at(block + 82)) * (factors / 16);
+}
+
+double q3_k_value(const std::uint8_t* block, int k) {
+    const int group = k / 16, high = block[104 + group % 4] >> (group / 4 * 2) & 3;
+    const int low = group < 8 ? block[96 + group] % 16 : block[96 + group - 8] / 16;
+    const int missing = (block[k % 32] >> k / 32 & 1) != 0 ? 0 : 4;  // a set bit takes nothing off
+    return reference_half(half_at(block + 108)) * (low + 16 * high - 32) * (two_bit_code(block + 32, k) - missing);
+}
+
+// ggml's uneven numbers, and those of four bits of the microscaling formats.
+double iq4_number(int nibble) {
+    static constexpr double kNumbers[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    return kNumbers[nibble];
+}
+double e2m1_number(int nibble) {
+    static constexpr double kNumbers[8] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+    return nibble < 8 ? kNumbers[nibble] : -kNumbers[nibble - 8];
+}
+
+int nibble_of(const std::uint8_t* packed, int k) { return k < 16 ? packed[k] % 16 : packed[k - 16] / 16; }
+
+double iq4_xs_value(const std::uint8_t* block, int k) {
+    const int part = k / 32, high = (block[2 + part / 4] >> part % 4 * 2) % 4;
+    const int low = part % 2 == 0 ? block[4 + part / 2] % 16 : block[4 + part / 2] / 16;
+    return reference_half(half_at(block)) * (low + 16 * high - 32) *
+           iq4_number(nibble_of(block + 8 + 16 * part, k % 32));
+}
+
+// Where the f16 scale of a block stands; where the minimum's stands behind it, too.
+int scale_at(const Format& format) {
+    switch (format.ggml_type) {
+        case 10:
+            return 80;
+        case 11:
+            return 108;
+        case 14:
+            return 208;
+        default:
+            return 0;
+    }
+}
+
 }  // namespace
+
+bool is_scale(const Format& format, std::int64_t byte) {
+    const std::int64_t from = scale_at(format), bytes = format.ggml_type == 15 ? 4 : format.ggml_type == 39 ? 1 : 2;
+    return byte >= from && byte < from + bytes * (format.has_min ? 2 : 1);
+}
 
 double reference_half(std::uint16_t bits) {
     const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
@@ -88,8 +143,15 @@ std::vector<std::uint8_t> random_tensor(Random& random, const Format& format, st
                 std::memcpy(block, reinterpret_cast<const std::uint8_t*>(&value) + 2, 2);
         }
         if (format.group == 0) continue;
-        put_half(block + (format.group == 16 ? 208 : 0), size(random) * (random() % 2 == 0 ? 1.0f : -1.0f));
-        if (format.has_min) put_half(block + 2, size(random));
+        const float scale = size(random) * (random() % 2 == 0 ? 1.0f : -1.0f);
+        if (format.ggml_type == 15) {
+            std::memcpy(block, &scale, 4);
+        } else if (format.ggml_type == 39) {
+            block[0] = static_cast<std::uint8_t>(118 + random() % 4);
+        } else {
+            put_half(block + scale_at(format), scale);
+            if (format.has_min) put_half(block + scale_at(format) + 2, size(random));
+        }
     }
     return raw;
 }
@@ -121,12 +183,27 @@ double reference_value(const Format& format, const std::uint8_t* row, std::int64
             return scale * q5_code(block + 4, block + 8, k) + reference_half(half_at(block + 2));
         case 8:
             return scale * static_cast<std::int8_t>(block[2 + k]);
+        case 10:
+            return q2_k_value(block, k);
+        case 11:
+            return q3_k_value(block, k);
         case 12:
             return k_value(block, k, false);
         case 13:
             return k_value(block, k, true);
         case 14:
             return q6_k_value(block, k);
+        case 15: {
+            float whole;
+            std::memcpy(&whole, block, 4);
+            return static_cast<double>(whole) * static_cast<std::int8_t>(block[4 + k]);
+        }
+        case 20:
+            return scale * iq4_number(nibble_of(block + 2, k));
+        case 23:
+            return iq4_xs_value(block, k);
+        case 39:
+            return std::ldexp(e2m1_number(nibble_of(block + 1, k)), block[0] - 127);
         default:
             return std::nan("");
     }

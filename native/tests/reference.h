@@ -20,6 +20,9 @@ std::vector<std::uint8_t> random_tensor(Random& random, const Format& format, st
 // The value at one column of a stored row.
 double reference_value(const Format& format, const std::uint8_t* row, std::int64_t col);
 
+// Whether a byte of a stored block belongs to its own scale or minimum; factors of those count as codes.
+bool is_scale(const Format& format, std::int64_t byte);
+
 double reference_half(std::uint16_t bits);
 
 // A packed matrix that owns its 64-byte aligned memory.

@@ -127,11 +127,10 @@ void run_extremes(const Kernels& kernels, Random& random) {
         if (format.group == 0) continue;
         const std::int64_t rows = 16, cols = 256, tokens = 9;
         std::vector<std::uint8_t> raw = random_tensor(random, format, rows, cols);
-        for (const int fill : {0xff, 0x80, 0x00}) {
+        for (const int fill : {0xff, 0x80, 0x77, 0x00}) {
             for (std::size_t i = 0; i < raw.size(); ++i) {
                 const std::int64_t in_block = static_cast<std::int64_t>(i) % format.block_bytes;
-                const bool scale = format.group == 16 ? in_block >= 208 : in_block < (format.has_min ? 4 : 2);
-                if (!scale) raw[i] = static_cast<std::uint8_t>(fill);
+                if (!is_scale(format, in_block)) raw[i] = static_cast<std::uint8_t>(fill);
             }
             const OwnedMatrix matrix = pack_whole(format, raw, rows, cols);
             for (const float sign : {1.0f, -1.0f}) {

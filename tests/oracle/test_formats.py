@@ -19,7 +19,17 @@ from undiced.core.formats import FORMATS
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "checkpoint" / "golden_formats.json"
 EXTREME_HALVES = np.array([0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00], np.uint16)
-HALF_OFFSETS = {"Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "Q4_1": (0, 2), "Q5_1": (0, 2)}
+HALF_OFFSETS = {
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+    "Q8_K": (),
+    "Q4_1": (0, 2),
+    "Q5_1": (0, 2),
+    "MXFP4": (),
+}
 
 
 def random_rows(name: str, rows: int, columns: int, seed: int) -> np.ndarray:
@@ -37,6 +47,10 @@ def random_rows(name: str, rows: int, columns: int, seed: int) -> np.ndarray:
 def reference(name: str, raw: np.ndarray) -> np.ndarray:
     from gguf import GGMLQuantizationType, dequantize
 
+    if name == "Q8_K":  # the package knows its size alone: a float32 scale, 256 int8, and sums that say nothing new
+        blocks = raw.reshape(-1, FORMATS[name].block_bytes)
+        with np.errstate(all="ignore"):
+            return (blocks[:, :4].copy().view("<f4") * blocks[:, 4:260].view(np.int8)).astype(np.float32)
     dense = {"F32": np.float32, "F16": np.float16}
     with np.errstate(all="ignore"):
         return dequantize(raw.view(dense[name]) if name in dense else raw, GGMLQuantizationType[name]).astype(
@@ -114,6 +128,8 @@ def write_golden() -> None:
             for offset in HALF_OFFSETS.get(name, (0,)):
                 halves = rng.uniform(-0.1, 0.1, (2, 1)).astype(np.float16)
                 raw[:, offset : offset + 2] = halves.view(np.uint8)
+            if name == "Q8_K":
+                raw[:, :4] = rng.uniform(-0.1, 0.1, (2, 1)).astype(np.float32).view(np.uint8)
         elif name != "F32":
             raw = rng.normal(size=(2, columns)).astype(np.float32 if name == "BF16" else np.float16).view(np.uint8)
             raw = raw.reshape(2, columns, -1)[:, :, -2:].reshape(2, -1).copy()

@@ -88,3 +88,15 @@ def small() -> Gguf:
             Tensor("blk.0.ffn_up.weight", (32, 3, 2), 3, bytes(range(120))),
         ],
     )
+
+
+def parts(count: int) -> list[Gguf]:
+    """The same as gguf-split cuts it into at most three files: tensors one after the other, the keys in the first."""
+    whole = small()
+    files = [Gguf() for _ in range(count)]
+    files[0].fields = whole.fields
+    for index, tensor in enumerate(whole.tensors):
+        files[min(index, count - 1)].tensors.append(tensor)
+    for index, file in enumerate(files):
+        file.fields += [("split.no", U32, index), ("split.count", U32, count), ("split.tensors.count", I32, 3)]
+    return files

@@ -8,7 +8,7 @@
 namespace undiced {
 namespace {
 
-constexpr std::array<Format, 11> kFormats = {{
+constexpr std::array<Format, 17> kFormats = {{
     {"F32", 0, 1, 4, Layout::kF32, 0, 0, 0, false, 0},
     {"F16", 1, 1, 2, Layout::kF16, 0, 0, 0, false, 0},
     {"BF16", 30, 1, 2, Layout::kBf16, 0, 0, 0, false, 0},
@@ -17,9 +17,15 @@ constexpr std::array<Format, 11> kFormats = {{
     {"Q5_0", 6, 32, 22, Layout::kBytes, 32, 16, 31, false, 2},
     {"Q5_1", 7, 32, 24, Layout::kBytes, 32, 0, 31, true, 2},
     {"Q8_0", 8, 32, 34, Layout::kBytes, 32, 128, 255, false, 2},
+    {"Q2_K", 10, 256, 84, Layout::kNibbles, 16, 0, 3, true, 4},
+    {"Q3_K", 11, 256, 110, Layout::kNibbles, 16, 4, 7, false, 4},
     {"Q4_K", 12, 256, 144, Layout::kNibbles, 32, 0, 15, true, 4},
     {"Q5_K", 13, 256, 176, Layout::kBytes, 32, 0, 31, true, 4},
     {"Q6_K", 14, 256, 210, Layout::kBytes, 16, 32, 63, false, 4},
+    {"Q8_K", 15, 256, 292, Layout::kBytes, 32, 128, 255, false, 4},
+    {"IQ4_NL", 20, 32, 18, Layout::kNibbles, 32, 128, 241, false, 2, kIq4Codes},
+    {"IQ4_XS", 23, 256, 136, Layout::kNibbles, 32, 128, 241, false, 4, kIq4Codes},
+    {"MXFP4", 39, 32, 17, Layout::kNibbles, 32, 12, 24, false, 4, kE2m1Codes},
 }};
 
 std::int64_t code_bytes(Layout layout) {

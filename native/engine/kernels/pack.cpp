@@ -19,7 +19,7 @@ struct Piece {
     alignas(32) std::uint8_t nibbles[16];
     alignas(32) std::uint8_t codes[32];
     std::uint16_t scale16, min16;
-    float scale32[2], min32;
+    float scale32[2], min32[2];
 };
 
 void decode_q4_0(Bytes block, int, Piece& piece) {
@@ -77,7 +77,58 @@ void decode_k_scales(Bytes block, int part, Piece& piece) {
         minimum = static_cast<unsigned>(packed[part + 4] >> 4) | static_cast<unsigned>(packed[part] >> 6) << 4;
     }
     piece.scale32[0] = f16_to_float(load_as<std::uint16_t>(block)) * static_cast<float>(scale);
-    piece.min32 = -(f16_to_float(load_as<std::uint16_t>(block + 2)) * static_cast<float>(minimum));
+    piece.min32[0] = -(f16_to_float(load_as<std::uint16_t>(block + 2)) * static_cast<float>(minimum));
+}
+
+// Columns 32 `part` to 32 `part` + 31 of two bits each, four of them a byte in strips of 32 bytes: byte j of the piece.
+std::uint8_t two_bits(Bytes packed, int part, int j) { return packed[part / 4 * 32 + j] >> (part % 4 * 2) & 3; }
+
+template <class Code>
+void join_nibbles(Piece& piece, Code&& code) {
+    for (int j = 0; j < 16; ++j) piece.nibbles[j] = static_cast<std::uint8_t>(code(j) | code(16 + j) << 4);
+}
+
+void decode_q2_k(Bytes block, int part, Piece& piece) {
+    const float scale = f16_to_float(load_as<std::uint16_t>(block + 80));
+    const float minimum = f16_to_float(load_as<std::uint16_t>(block + 82));
+    for (int group = 0; group < 2; ++group) {
+        const unsigned factors = block[2 * part + group];
+        piece.scale32[group] = scale * static_cast<float>(factors & 15u);
+        piece.min32[group] = -(minimum * static_cast<float>(factors >> 4));
+    }
+    join_nibbles(piece, [&](int j) { return two_bits(block + 16, part, j); });
+}
+
+// 16 factors of 6 bits in 12 bytes: four low bits in nibbles of the first eight bytes, two high ones in the others.
+void decode_q3_k(Bytes block, int part, Piece& piece) {
+    const Bytes packed = block + 96;
+    const float scale = f16_to_float(load_as<std::uint16_t>(block + 108));
+    for (int group = 0; group < 2; ++group) {
+        const int index = 2 * part + group;
+        const int low = packed[index % 8] >> (index / 8 * 4) & 15, high = packed[8 + index % 4] >> (index / 4 * 2) & 3;
+        piece.scale32[group] = scale * static_cast<float>((low | high << 4) - 32);
+    }
+    join_nibbles(piece, [&](int j) { return two_bits(block + 32, part, j) | (block[j] >> part & 1) << 2; });
+}
+
+void decode_q8_k(Bytes block, int part, Piece& piece) {
+    piece.scale32[0] = load_as<float>(block);
+    for (int j = 0; j < 32; ++j) piece.codes[j] = static_cast<std::uint8_t>(block[4 + 32 * part + j] ^ 0x80u);
+}
+
+void decode_iq4_xs(Bytes block, int part, Piece& piece) {
+    const int low = block[4 + part / 2] >> (part % 2 * 4) & 15,
+              high = load_as<std::uint16_t>(block + 2) >> 2 * part & 3;
+    piece.scale32[0] = f16_to_float(load_as<std::uint16_t>(block)) * static_cast<float>((low | high << 4) - 32);
+    std::memcpy(piece.nibbles, block + 8 + 16 * part, 16);
+}
+
+// The scale is 2^(byte - 128): half of what the byte means, as codes are twice the values.
+void decode_mxfp4(Bytes block, int, Piece& piece) {
+    const std::uint32_t exponent = block[0];
+    const std::uint32_t bits = exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23;
+    std::memcpy(&piece.scale32[0], &bits, 4);
+    std::memcpy(piece.nibbles, block + 1, 16);
 }
 
 void decode_q4_k(Bytes block, int part, Piece& piece) {
@@ -125,7 +176,8 @@ void put_scales(const Format& format, const Piece& piece, std::int64_t row, std:
     }
     const int groups = static_cast<int>(kBlockCols) / format.group;
     for (int group = 0; group < groups; ++group) put(out, group * kTileRows + row, piece.scale32[group]);
-    if (format.has_min) put(out, groups * kTileRows + row, piece.min32);
+    if (!format.has_min) return;
+    for (int group = 0; group < groups; ++group) put(out, (groups + group) * kTileRows + row, piece.min32[group]);
 }
 
 using RowPointers = Bytes[kTileRows];  // nullptr for rows of padding
@@ -177,12 +229,24 @@ void pack_tile(const Format& format, const RowPointers& rows, std::int64_t cols,
             return pack_quantized<decode_q5_1>(format, rows, cols, out);
         case 8:
             return pack_quantized<decode_q8_0>(format, rows, cols, out);
+        case 10:
+            return pack_quantized<decode_q2_k>(format, rows, cols, out);
+        case 11:
+            return pack_quantized<decode_q3_k>(format, rows, cols, out);
         case 12:
             return pack_quantized<decode_q4_k>(format, rows, cols, out);
         case 13:
             return pack_quantized<decode_q5_k>(format, rows, cols, out);
         case 14:
             return pack_quantized<decode_q6_k>(format, rows, cols, out);
+        case 15:
+            return pack_quantized<decode_q8_k>(format, rows, cols, out);
+        case 20:  // as Q4_0, but for what a nibble means
+            return pack_quantized<decode_q4_0>(format, rows, cols, out);
+        case 23:
+            return pack_quantized<decode_iq4_xs>(format, rows, cols, out);
+        case 39:
+            return pack_quantized<decode_mxfp4>(format, rows, cols, out);
         default:
             throw std::invalid_argument(std::string("cannot pack format ") + format.name);
     }
@@ -267,6 +331,7 @@ void unpack_quantized(const Format& format, Bytes block, std::int64_t row, float
         const std::int64_t stored = nibbles ? k % 16 : k;
         int code = block[stored / 4 * 64 + row * 4 + stored % 4];
         if (nibbles) code = k < 16 ? code & 15 : code >> 4;
+        if (format.lookup != nullptr) code = format.lookup[code];
         const std::int64_t group = k / format.group * kTileRows;
         const float scale = scale_at(format, scales, group + row);
         const float minimum = format.has_min ? scale_at(format, scales, groups * kTileRows + group + row) : 0.0f;

@@ -39,6 +39,7 @@ float dot_block(const Format& format, const std::uint8_t* block, std::int64_t ro
             const std::int64_t stored = nibbles ? k % 16 : k;
             int code = block[stored / 4 * 64 + row * 4 + stored % 4];
             if (nibbles) code = k < 16 ? code & 15 : code >> 4;
+            if (format.lookup != nullptr) code = format.lookup[code];
             sum += code * x.code[sizeof(Code) == 1 ? k : place_of(static_cast<int>(k))];
         }
         const float x_sum = groups == 1 ? x.sum : x.half_sum[group];

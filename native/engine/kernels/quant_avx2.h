@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <type_traits>
 
 #include "levels.h"
 #include "quant_matmul.h"
@@ -67,6 +66,18 @@ struct Plane {
         return High ? high_nibbles(bytes) : low_nibbles(bytes);
     }
 };
+
+// The codes, or a plane of 4 bits of them, that nibbles are places of.
+struct Seen {
+    Nibbles places;
+    __m256i codes;
+    UNDICED_INLINE __m256i operator()(int quad, int half) const {
+        return _mm256_shuffle_epi8(codes, places(quad, half));
+    }
+};
+UNDICED_INLINE __m256i load_lookup(const std::uint8_t* codes) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(codes)));
+}
 
 // Holds a sum in its register at this point of the program: left alone, the compiler moves the additions of a block to
 // its end and spills every product.
@@ -160,7 +171,7 @@ UNDICED_INLINE __m256 apply(__m256 total, __m256i sums, const Factors& factors, 
 template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
     static constexpr int kGroup = 4;
-    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
+    static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
 
     // sums = products of the codes of one group of columns.
@@ -169,6 +180,16 @@ struct Avx2Policy {
                                               Sums<NT>& sums) {
         if constexpr (C == Codes::kFour) {
             multiply_wide<NT, 0, 8, false>(Nibbles{block}, x, stride, sums);
+        } else if constexpr (C == Codes::kTwoFours) {
+            multiply_wide<NT, 4 * Group, 4 * Group + 4, false>(Nibbles{block}, x, stride, sums);
+        } else if constexpr (C == Codes::kSeenFive) {
+            const Seen codes{{block}, load_lookup(kLookup<C>)};
+            multiply_wide<NT, 0, 4, false>(codes, x, stride, sums);
+            multiply_wide<NT, 4, 8, true>(codes, x, stride, sums);
+        } else if constexpr (C == Codes::kSeenEight) {
+            const __m256i codes = load_lookup(kLookup<C>);
+            multiply_wide<NT, 0, 8, false>(Seen{{block}, low_nibbles(codes)}, x, stride, sums);
+            multiply_wide<NT, 0, 8, true>(Seen{{block}, high_nibbles(codes)}, x, stride, sums, 16);
         } else if constexpr (C == Codes::kFive) {
             multiply_wide<NT, 0, 4, false>(Bytes{block}, x, stride, sums);
             multiply_wide<NT, 4, 8, true>(Bytes{block}, x, stride, sums);
@@ -184,9 +205,13 @@ struct Avx2Policy {
     template <int NT, int Group>
     static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const WideBlock* x, std::int64_t stride,
                                               Sums<NT>& sums) {
-        constexpr int kQuads = 8 / kGroups<C>;
-        using Source = std::conditional_t<C == Codes::kFour, Nibbles, Bytes>;
-        multiply_words<NT, kQuads * Group, kQuads*(Group + 1)>(Source{block}, x, stride, sums);
+        constexpr int kQuads = 8 / kGroups<C>, kBegin = kQuads * Group;
+        if constexpr (kLookup<C> != nullptr)
+            multiply_words<NT, kBegin, kBegin + kQuads>(Seen{{block}, load_lookup(kLookup<C>)}, x, stride, sums);
+        else if constexpr (kInNibbles<C>)
+            multiply_words<NT, kBegin, kBegin + kQuads>(Nibbles{block}, x, stride, sums);
+        else
+            multiply_words<NT, kBegin, kBegin + kQuads>(Bytes{block}, x, stride, sums);
     }
 
     template <int NT, int Group, class X>

@@ -40,27 +40,34 @@ inline __m512 load_scales(const std::uint8_t* scales, int index) {
 template <Codes C, bool Wide, bool Min>
 struct Avx512Policy {
     static constexpr int kGroup = 8;
-    static constexpr std::int64_t kCodeBytes = C == Codes::kFour ? 256 : 512;
+    static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
     static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
+
+    // The codes in the low or the high nibbles.
+    static inline __m512i nibbles(__m512i bytes, bool high) {
+        const __m512i places = _mm512_and_si512(high ? _mm512_srli_epi16(bytes, 4) : bytes, _mm512_set1_epi8(15));
+        if constexpr (kLookup<C> == nullptr) return places;
+        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kLookup<C>))),
+                                   places);
+    }
 
     // sums[set][t] += products of one group of columns; two sets shorten the chains when there are few tokens.
     template <int NT, int Sets, int Group>
     static inline void multiply_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
                                       __m512i (&sums)[Sets][NT]) {
-        constexpr int kQuads = 8 / kGroups<C>, kLoads = C == Codes::kFour ? 4 : kQuads;
-        const __m512i mask = _mm512_set1_epi8(15);
+        constexpr int kQuads = 8 / kGroups<C>;
+        constexpr bool kBoth = kInNibbles<C> && kGroups<C> == 1;  // two quads a load
 #pragma GCC unroll 8
-        for (int i = 0; i < kLoads; ++i) {
+        for (int i = 0; i < (kBoth ? 4 : kQuads); ++i) {
             const int quad = Group * kQuads + i;
-            const __m512i bytes = load_codes(block + quad * 64);
-            const __m512i codes = C == Codes::kFour ? _mm512_and_si512(bytes, mask) : bytes;
-            const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);  // unused unless nibbles
+            const __m512i bytes = load_codes(block + (kInNibbles<C> ? i : quad) * 64);
+            const __m512i codes = kInNibbles<C> ? nibbles(bytes, Group == 1) : bytes;
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {
                 __m512i& sum = sums[i % Sets][t];
                 sum = _mm512_dpbusd_epi32(sum, codes, broadcast_codes(x[t * stride], quad));
-                if constexpr (C == Codes::kFour)
-                    sum = _mm512_dpbusd_epi32(sum, high, broadcast_codes(x[t * stride], quad + 4));
+                if constexpr (kBoth)
+                    sum = _mm512_dpbusd_epi32(sum, nibbles(bytes, true), broadcast_codes(x[t * stride], quad + 4));
             }
         }
     }
@@ -70,11 +77,11 @@ struct Avx512Policy {
     static inline void multiply_group(const std::uint8_t* block, const WideBlock* x, std::int64_t stride,
                                       __m512i (&sums)[Sets][NT]) {
         constexpr int kQuads = 8 / kGroups<C>;
-        const __m512i nibble = _mm512_set1_epi8(15), low = _mm512_set1_epi16(255);
+        const __m512i low = _mm512_set1_epi16(255);
 #pragma GCC unroll 8
         for (int quad = Group * kQuads; quad < (Group + 1) * kQuads; ++quad) {
-            __m512i codes = load_codes(block + (C == Codes::kFour ? quad % 4 : quad) * 64);
-            if (C == Codes::kFour) codes = _mm512_and_si512(quad < 4 ? codes : _mm512_srli_epi16(codes, 4), nibble);
+            const __m512i bytes = load_codes(block + (kInNibbles<C> ? quad % 4 : quad) * 64);
+            const __m512i codes = kInNibbles<C> ? nibbles(bytes, quad >= 4) : bytes;
             const __m512i even = _mm512_and_si512(codes, low), odd = _mm512_srli_epi16(codes, 8);
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {

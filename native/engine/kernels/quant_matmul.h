@@ -13,10 +13,21 @@
 namespace undiced {
 namespace {
 
-enum class Codes { kFour, kFive, kSix, kEight };  // bits of a code; six-bit codes have two groups a block
+// Bits of a code. The first four lie in nibbles: codes of 4 bits, those with two groups a block (all low nibbles are
+// the first), and places of codes of 5 and of 8 bits. Six-bit codes have two groups a block, too.
+enum class Codes { kFour, kTwoFours, kSeenFive, kSeenEight, kFive, kSix, kEight };
 
 template <Codes C>
-inline constexpr int kGroups = C == Codes::kSix ? 2 : 1;
+inline constexpr int kGroups = C == Codes::kSix || C == Codes::kTwoFours ? 2 : 1;
+
+template <Codes C>
+inline constexpr bool kInNibbles = C <= Codes::kSeenEight;
+
+// The codes that nibbles are places of.
+template <Codes C>
+inline constexpr const std::uint8_t* kLookup = C == Codes::kSeenFive    ? kE2m1Codes
+                                               : C == Codes::kSeenEight ? kIq4Codes
+                                                                        : nullptr;
 
 inline constexpr std::int64_t kAheadBytes = 4096;   // software prefetch distance of a single weight stream
 inline constexpr std::int64_t kStreamAhead = 1024;  // the same of each of several
@@ -129,6 +140,15 @@ template <template <Codes, bool, bool> class Policy>
 void matmul_by_format(const MatmulArgs& args) {
     const Format& format = *args.w->format;
     const bool wide = format.scale_bytes == 4;
+    if (format.lookup == kE2m1Codes) return matmul_either<Policy<Codes::kSeenFive, true, false>>(args);
+    if (format.lookup == kIq4Codes) {
+        if (wide) return matmul_either<Policy<Codes::kSeenEight, true, false>>(args);
+        return matmul_either<Policy<Codes::kSeenEight, false, false>>(args);
+    }
+    if (format.layout == Layout::kNibbles && format.group == 16) {
+        if (format.has_min) return matmul_either<Policy<Codes::kTwoFours, true, true>>(args);
+        return matmul_either<Policy<Codes::kTwoFours, true, false>>(args);
+    }
     if (format.layout == Layout::kNibbles) {
         if (wide) return matmul_either<Policy<Codes::kFour, true, true>>(args);
         if (format.has_min) return matmul_either<Policy<Codes::kFour, false, true>>(args);
@@ -140,6 +160,7 @@ void matmul_by_format(const MatmulArgs& args) {
         return matmul_either<Policy<Codes::kFive, false, false>>(args);
     }
     if (format.code_max == 63) return matmul_either<Policy<Codes::kSix, true, false>>(args);
+    if (wide) return matmul_either<Policy<Codes::kEight, true, false>>(args);
     return matmul_either<Policy<Codes::kEight, false, false>>(args);
 }
 

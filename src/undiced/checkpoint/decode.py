@@ -30,9 +30,15 @@ BLOCKS: dict[str, np.dtype[np.void]] = {
     "Q5_0": np.dtype([("d", "<f2"), ("hi", "u1", (4,)), ("lo", "u1", (16,))]),
     "Q5_1": np.dtype([("d", "<f2"), ("m", "<f2"), ("hi", "u1", (4,)), ("lo", "u1", (16,))]),
     "Q8_0": np.dtype([("d", "<f2"), ("q", "u1", (32,))]),
+    "Q2_K": np.dtype([("sm", "u1", (16,)), ("lo", "u1", (2, 32)), ("d", "<f2"), ("dmin", "<f2")]),
+    "Q3_K": np.dtype([("hi", "u1", (32,)), ("lo", "u1", (2, 32)), ("sc", "u1", (12,)), ("d", "<f2")]),
     "Q4_K": np.dtype([*K_HEAD, ("lo", "u1", (4, 32))]),
     "Q5_K": np.dtype([*K_HEAD, ("hi", "u1", (32,)), ("lo", "u1", (4, 32))]),
     "Q6_K": np.dtype([("lo", "u1", (2, 64)), ("hi", "u1", (2, 32)), ("sc", "i1", (16,)), ("d", "<f2")]),
+    "Q8_K": np.dtype([("d", "<f4"), ("q", "u1", (256,)), ("sums", "<i2", (16,))]),
+    "IQ4_NL": np.dtype([("d", "<f2"), ("lo", "u1", (16,))]),
+    "IQ4_XS": np.dtype([("d", "<f2"), ("hi", "<u2"), ("sc", "u1", (4,)), ("lo", "u1", (8, 16))]),
+    "MXFP4": np.dtype([("e", "u1"), ("lo", "u1", (16,))]),
 }
 
 
@@ -133,6 +139,31 @@ def _k_scales(blocks: Blocks) -> tuple[Floats, Floats]:
     return scales, minimums
 
 
+def _quarters(packed: Bytes) -> Bytes:
+    """(..., n) bytes -> (..., 4, n): the lowest two bits of each, then the next ones."""
+    return packed[..., None, :] >> np.array([0, 2, 4, 6], np.uint8)[:, None] & np.uint8(3)
+
+
+def _q2_k(blocks: Blocks) -> Planes:
+    factors = blocks["sm"]
+    with np.errstate(all="ignore"):
+        scales = blocks["d"].astype(np.float32)[:, None] * (factors & LOW).astype(np.float32)
+        minimums = -(blocks["dmin"].astype(np.float32)[:, None] * (factors >> FOUR).astype(np.float32))
+    return Planes(_quarters(blocks["lo"]), scales, minimums)
+
+
+def _q3_k(blocks: Blocks) -> Planes:
+    bits = np.unpackbits(
+        blocks["hi"][..., None], axis=-1, bitorder="little"
+    )  # (blocks, 32, 8): bit g is for columns 32 g
+    third = np.moveaxis(bits, -1, -2).reshape(-1, 2, 4, 32) << np.uint8(2)
+    low = _nibbles(blocks["sc"][:, :8]).reshape(-1, 16)
+    factors = (low | _quarters(blocks["sc"][:, 8:]).reshape(-1, 16) << FOUR).astype(np.float32) - np.float32(32)
+    with np.errstate(all="ignore"):
+        scales = blocks["d"].astype(np.float32)[:, None] * factors
+    return Planes(_quarters(blocks["lo"]) | third, scales, None)
+
+
 def _q4_k(blocks: Blocks) -> Planes:
     return Planes(_nibbles(blocks["lo"]), *_k_scales(blocks))
 
@@ -152,13 +183,48 @@ def _q6_k(blocks: Blocks) -> Planes:
     return Planes(low | high << FOUR, scales, None)
 
 
+def _q8_k(blocks: Blocks) -> Planes:
+    scales = np.repeat(blocks["d"].astype(np.float32), 8)  # the sums are for products; the codes say the same
+    return Planes(blocks["q"] ^ np.uint8(128), scales, None)
+
+
+def _looked_up(name: str, nibbles: Bytes) -> Bytes:
+    return np.array(FORMATS[name].lookup, np.uint8)[nibbles]
+
+
+def _iq4_nl(blocks: Blocks) -> Planes:
+    return Planes(_looked_up("IQ4_NL", _nibbles(blocks["lo"])), blocks["d"], None)
+
+
+def _iq4_xs(blocks: Blocks) -> Planes:
+    low = np.stack([blocks["sc"] & LOW, blocks["sc"] >> FOUR], axis=-1).reshape(-1, 8)
+    high = (blocks["hi"][:, None] >> np.arange(0, 16, 2, dtype=np.uint16)).astype(np.uint8) & np.uint8(3)
+    with np.errstate(all="ignore"):
+        factors = (low | high << FOUR).astype(np.float32) - np.float32(32)
+        scales = blocks["d"].astype(np.float32)[:, None] * factors
+    return Planes(_looked_up("IQ4_XS", _nibbles(blocks["lo"])), scales, None)
+
+
+def _mxfp4(blocks: Blocks) -> Planes:
+    exponents = blocks["e"].astype(np.uint32)  # the scale is half of 2^(e - 127), as codes are twice the values
+    tiny = np.uint32(0x00200000) << np.minimum(exponents, 1)  # below the smallest normal float32
+    bits = np.where(exponents < 2, tiny, np.maximum(exponents, 1) - np.uint32(1) << np.uint32(23))
+    return Planes(_looked_up("MXFP4", _nibbles(blocks["lo"])), bits.astype(np.uint32).view(np.float32), None)
+
+
 TAKE_APART: dict[str, Callable[[Blocks], Planes]] = {
     "Q4_0": _q4,
     "Q4_1": _q4,
     "Q5_0": _q5,
     "Q5_1": _q5,
     "Q8_0": _q8_0,
+    "Q2_K": _q2_k,
+    "Q3_K": _q3_k,
     "Q4_K": _q4_k,
     "Q5_K": _q5_k,
     "Q6_K": _q6_k,
+    "Q8_K": _q8_k,
+    "IQ4_NL": _iq4_nl,
+    "IQ4_XS": _iq4_xs,
+    "MXFP4": _mxfp4,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from undiced.checkpoint.gguf_fields import MAX_KEY_BYTES, Cursor, Fields
+from undiced.checkpoint.gguf_parts import part_names
 from undiced.checkpoint.mapping import MappedFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
@@ -31,60 +33,131 @@ MAX_NAME_BYTES = 256  # the specification says 64; some writers exceed it
 DEFAULT_ALIGNMENT = 32  # GGUF specification
 MAX_ALIGNMENT = 1 << 16  # ours
 KNOWN_TYPES = {  # numbers of formats that are not read, those that ggml has given up included
-    4: "Q4_2", 5: "Q4_3", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS",
-    18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16",
-    26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8", 34: "TQ1_0",
-    35: "TQ2_0", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8", 39: "MXFP4", 40: "NVFP4", 41: "Q1_0",
-    42: "Q2_0",
+    4: "Q4_2", 5: "Q4_3", 9: "Q8_1", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S",
+    22: "IQ2_S", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 31: "Q4_0_4_4",
+    32: "Q4_0_4_8", 33: "Q4_0_8_8", 34: "TQ1_0", 35: "TQ2_0", 36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8",
+    38: "IQ4_NL_8_8", 40: "NVFP4", 41: "Q1_0", 42: "Q2_0",
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of a model, open and checked; most models are one file."""
+
+    file: MappedFile
+    fields: Fields
+    tensors: dict[str, TensorInfo]
+    header_bytes: int
+
+
 class GgufCheckpoint:
-    """An open GGUF file; see `contract.Checkpoint` for the members."""
+    """An open GGUF file, or all files of a model that was split; see `contract.Checkpoint` for the members."""
 
     kind: Literal["gguf"] = "gguf"
 
     def __init__(self, path: str | Path, *, name: str | None = None) -> None:
-        """Open and check a file; milliseconds, whatever its size.
+        """Open and check a file, and the other parts of its model if it is one; milliseconds, whatever its size.
 
         Raises:
-            CheckpointError: damaged, truncated or hostile.
+            CheckpointError: damaged, truncated or hostile; a part is missing or of another model.
             UnsupportedError: a version, byte order or number format that we do not read.
         """
-        self.path = Path(path)
-        self._file = MappedFile(self.path)
+        self._parts: list[_Part] = []
+        self._home: dict[str, _Part] = {}
         try:
-            cursor = Cursor(self._file)
-            tensor_count, key_count = _read_head(cursor)
-            self._fields = _read_fields(cursor, self._file, key_count)
-            _refuse_parts(self._fields, self.path)
-            infos = _read_table(cursor, tensor_count, self._fields, self._file.size)
-            self._header_bytes = cursor.pos
+            self._open(Path(path))
         except BaseException:
-            self._file.close()
+            self.close()
             raise
-        self.metadata: Mapping[str, object] = self._fields
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
-        self.name = name or _own_name(self._fields) or stem(self.path)
+        self.path = self._parts[0].file.path
+        fields = self._parts[0].fields
+        self.metadata: Mapping[str, object] = fields
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(
+            {name: part.tensors[name] for name, part in self._home.items()}
+        )
+        self.name = name or _own_name(fields) or stem(self.path)
+
+    def _open(self, path: Path) -> None:
+        names = part_names(path.name)
+        for index, file in enumerate(names):
+            part = _open_part(_there(path.with_name(file), path))
+            self._parts.append(part)
+            _see_place(part, index, len(names))
+            for tensor in part.tensors:
+                if tensor in self._home:
+                    raise _strange(part, f"has the tensor {quoted(tensor)}, which another part has, too")
+                self._home[tensor] = part
+        wanted = self._parts[0].fields.get("split.tensors.count", len(self._home))
+        if len(names) > 1 and wanted != len(self._home):
+            raise _strange(self._parts[0], f"tells of {_shown(wanted)} tensors; all parts have {len(self._home)}")
 
     @cached_property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 over the header, the size and samples of the data."""
-        return hashlib.sha256(b"gguf" + self._file.fingerprint(self._header_bytes)).hexdigest()
+        """Hexadecimal SHA-256 over the headers, the sizes and samples of the data."""
+        parts = (part.file.fingerprint(part.header_bytes) for part in self._parts)
+        return hashlib.sha256(b"gguf" + b"".join(parts)).hexdigest()
 
     def raw(self, name: str) -> memoryview:
         """Read-only bytes of a tensor as stored."""
-        info = self.tensors.get(name)
-        if info is None:
+        part = self._home.get(name)
+        if part is None:
             raise CheckpointError(
                 f"{file_name(self.path)} has no tensor {quoted(name)}.",
                 remedy="The file is incomplete; fetch or convert it again.",
             )
-        return self._file.view(info.offset, info.nbytes)
+        info = part.tensors[name]
+        return part.file.view(info.offset, info.nbytes)
 
     def close(self) -> None:
-        """Let go of the file; views handed out stay valid until dropped."""
-        self._file.close()
+        """Let go of the files; views handed out stay valid until dropped."""
+        for part in self._parts:
+            part.file.close()
+
+
+def _open_part(path: Path) -> _Part:
+    file = MappedFile(path)
+    try:
+        cursor = Cursor(file)
+        tensor_count, key_count = _read_head(cursor)
+        fields = _read_fields(cursor, file, key_count)
+        infos = _read_table(cursor, tensor_count, fields, file.size)
+        return _Part(file, fields, infos, cursor.pos)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _there(part: Path, asked: Path) -> Path:
+    if part != asked and not part.exists():
+        raise CheckpointError(
+            f"{file_name(asked)} is one part of a model, and {file_name(part)} is not beside it.",
+            remedy="Put all parts into one folder, under the names that they were published by.",
+        )
+    return part
+
+
+def _see_place(part: _Part, index: int, count: int) -> None:
+    """See that a file is the part of a model that its name says."""
+    found = (part.fields.get("split.no", 0), part.fields.get("split.count", 1))
+    if found == (index, count) or (count == 1 and found[1] in (0, 1)):
+        return
+    if count == 1:
+        raise CheckpointError(
+            f"{file_name(part.file.path)} is one of {_shown(found[1])} parts of a model, and not named like one.",
+            remedy="Name the parts as they were published: NAME-00001-of-00003.gguf and so on.",
+        )
+    raise _strange(part, f"says that it is number {_shown(found[0])}, from 0, of {_shown(found[1])}")
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, int) else quoted(value)
+
+
+def _strange(part: _Part, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file_name(part.file.path)}, a part of a model, {what}.",
+        remedy="The parts do not belong together; fetch them again.",
+    )
 
 
 def _read_head(cursor: Cursor) -> tuple[int, int]:
@@ -115,15 +188,6 @@ def _read_fields(cursor: Cursor, file: MappedFile, count: int) -> Fields:
         what = f"metadata key {quoted(key)}"
         values[key] = cursor.value(cursor.u32(what), what)
     return Fields(file, values)
-
-
-def _refuse_parts(fields: Fields, path: Path) -> None:
-    parts = fields.get("split.count", 1)
-    if isinstance(parts, int) and parts > 1:
-        raise UnsupportedError(
-            f"{file_name(path)} is one of {parts} parts of a model.",
-            remedy="Merge the parts into one file with gguf-split.",
-        )
 
 
 def _read_table(cursor: Cursor, count: int, fields: Fields, size: int) -> dict[str, TensorInfo]:

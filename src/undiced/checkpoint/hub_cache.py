@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undiced.checkpoint.cache import exclusive
+from undiced.checkpoint.gguf_parts import part_names
 from undiced.checkpoint.hub_choice import GGUF, SMALL, WEIGHTS, choose, is_folder
 from undiced.checkpoint.hub_ref import COMMIT, HubRef
 from undiced.checkpoint.huggingface import CONFIG, shard_names
@@ -104,7 +105,7 @@ def remove(model: CachedModel) -> int:
 def _members(path: Path) -> list[Path]:
     """The files of a model: what is read of a folder, not what other programs keep beside it."""
     if not path.is_dir():
-        return [path]
+        return [path.with_name(name) for name in part_names(path.name)]
     return [path / name for name in files_of(path) if name in SMALL or (name.endswith(WEIGHTS) and "/" not in name)]
 
 
@@ -133,7 +134,7 @@ def files_of(snapshot: Path) -> list[str]:
 def _models(repo: str, folder: Path) -> Iterator[CachedModel]:
     for snapshot in sorted((folder / "snapshots").glob("*")):
         names, revision = files_of(snapshot), _revision(folder, snapshot.name)
-        for file in ("", *(name for name in names if name.endswith(GGUF))):
+        for file in ("", *sorted({part_names(name)[0] for name in names if name.endswith(GGUF)})):
             ref = HubRef(repo, file, revision=revision)
             if not file and not is_folder(names):
                 continue

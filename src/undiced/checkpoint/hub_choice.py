@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from undiced.checkpoint.gguf_parts import part_names
 from undiced.checkpoint.hub_ref import PREFIX, HubRef
 from undiced.checkpoint.huggingface import CONFIG, INDEX
 from undiced.core.errors import ModelNotFoundError, UnsupportedError
@@ -33,6 +34,9 @@ PREFERRED = (
     "Q5_K_S",
     "Q4_1",
     "Q4_0",
+    "IQ4_XS",
+    "IQ4_NL",
+    "MXFP4",
     "Q5_1",
     "Q5_0",
     "Q6_K",
@@ -40,17 +44,27 @@ PREFERRED = (
     "BF16",
     "F16",
     "F32",
+    "Q3_K_L",
+    "Q3_K_M",
+    "Q3_K_S",
+    "Q2_K",
 )
-_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 _NAMED = 8  # files that a message names
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to bring. `file`: the GGUF file, or "" for a folder, whose weights its index names once it is there."""
+    """What to bring. `file`: the GGUF file, of several parts the first, or "" for a folder, whose weights its index
+    names once it is there.
+    """
 
     small: tuple[str, ...]
     file: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The GGUF file, or all its parts; none for a folder."""
+        return part_names(self.file) if self.file else ()
 
 
 def choose(ref: HubRef, names: Collection[str]) -> Choice:
@@ -76,9 +90,8 @@ def _gguf(ref: HubRef, names: Collection[str]) -> str:
     if ref.file:
         if ref.file not in names:
             raise ModelNotFoundError(f"{ref.repo} has no file {quoted(ref.file)}.", remedy=_there_is(names))
-        _refuse_split(ref.file)
-        return ref.file
-    files = sorted(name for name in names if name.endswith(GGUF) and "mmproj" not in name.lower())
+        return _whole(ref, ref.file, names)
+    files = sorted({part_names(name)[0] for name in names if name.endswith(GGUF) and "mmproj" not in name.lower()})
     if not files:
         raise UnsupportedError(
             f"{ref.repo} has neither safetensors with a config.json nor a GGUF file.",
@@ -89,13 +102,12 @@ def _gguf(ref: HubRef, names: Collection[str]) -> str:
     if not found and (len(files) > 1 or ref.quantization):
         raise ModelNotFoundError(f"{ref.repo} has no file of {' or '.join(wanted[:3])}.", remedy=_there_is(names))
     found = found or files
-    _refuse_split(found[0])
     if len(found) > 1:
         raise ModelNotFoundError(
             f"{ref.repo} has {len(found)} files that could be meant.",
             remedy=f"Name one as in {PREFIX}{ref.repo}/{found[0]}.",
         )
-    return found[0]
+    return _whole(ref, found[0], names)
 
 
 def _is(name: str, quantization: str) -> bool:
@@ -103,11 +115,15 @@ def _is(name: str, quantization: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(quantization)}(?![A-Za-z0-9_])", name, re.IGNORECASE) is not None
 
 
-def _refuse_split(name: str) -> None:
-    if _SPLIT.search(name):
+def _whole(ref: HubRef, name: str, names: Collection[str]) -> str:
+    """The first part of a model of which all parts are there; the file itself if it is no part."""
+    parts = part_names(name)
+    if missing := [part for part in parts if part not in names]:
         raise UnsupportedError(
-            f"{quoted(name)} is one part of several.", remedy="Name a GGUF file that is whole, or merge the parts."
+            f"{ref.repo} has no {quoted(missing[0])}, which {quoted(name)} belongs with.",
+            remedy="Name another file of it, or tell whoever published it.",
         )
+    return parts[0]
 
 
 def _there_is(names: Collection[str]) -> str:

@@ -107,7 +107,7 @@ def _assemble(ref: HubRef, listing: Listing, progress: Progress) -> Path:
     folder, files = storage(ref.repo), listing.files
     snapshot = folder / "snapshots" / listing.commit
     choice = choose(ref, files)
-    weights = [choice.file] if choice.file else [name for name in files if name.endswith(WEIGHTS) and "/" not in name]
+    weights = list(choice.files) or [name for name in files if name.endswith(WEIGHTS) and "/" not in name]
     meter = _Meter(progress, _nbytes(files, (*choice.small, *weights)))
     for name in choice.small:
         _place(ref, listing, files[name], snapshot, meter)

@@ -153,15 +153,15 @@ BAD: dict[str, tuple[Callable[[], Gguf | bytes], str]] = {
     "tensor twice": (lambda: with_tensor(name="token_embd.weight"), "'token_embd.weight' occurs twice"),
     "truncated": (lambda: small().bytes()[:-64], "'blk.0.ffn_up.weight' .*exceeds the file"),
     "long name": (lambda: with_tensor(name="x" * 300), "claims 300 bytes"),
+    "parts": (lambda: with_field("split.count", U32, 3), "one of 3 parts of a model, and not named like one"),
 }
 UNSUPPORTED: dict[str, tuple[Callable[[], Gguf | bytes], str]] = {
     "version 1": (lambda: replace(small(), version=1), "GGUF version 1"),
     "version 9": (lambda: replace(small(), version=9), "GGUF version 9"),
     "big-endian": (lambda: replace(small(), version=3 << 24), "big-endian"),
     "nested": (lambda: raw_field(ARRAY, struct.pack("<IQ", ARRAY, 1)), "'k' is an array of arrays"),
-    "known format": (lambda: with_tensor(kind=20), "'blk.0.ffn_up.weight' has the number format IQ4_NL"),
+    "known format": (lambda: with_tensor(kind=21), "'blk.0.ffn_up.weight' has the number format IQ3_S"),
     "unknown format": (lambda: with_tensor(kind=4444), "number format 4444"),
-    "parts": (lambda: with_field("split.count", U32, 3), "one of 3 parts"),
 }
 
 
@@ -207,7 +207,7 @@ def test_a_name_that_cannot_be_read_is_the_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(4, "Q4_2"), (31, "Q4_0_4_4"), (33, "Q4_0_8_8"), (36, "IQ4_NL_4_4"), (35, "TQ2_0"), (39, "MXFP4"), (40, "NVFP4"),
+    [(4, "Q4_2"), (31, "Q4_0_4_4"), (33, "Q4_0_8_8"), (36, "IQ4_NL_4_4"), (35, "TQ2_0"), (16, "IQ2_XXS"), (40, "NVFP4"),
      (42, "Q2_0")],
 )  # fmt: skip
 def test_every_format_of_ggml_has_its_name(tmp_path: Path, kind: int, name: str) -> None:

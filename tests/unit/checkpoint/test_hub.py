@@ -15,7 +15,7 @@ from support import gguf_writer
 from support.hub import TOKEN, Hub, Repository, git_sha1, running_hub
 
 from undiced.checkpoint import open_checkpoint, resolve
-from undiced.checkpoint.hub_cache import cached_models, hub_cache_dir
+from undiced.checkpoint.hub_cache import cached_models, hub_cache_dir, remove
 from undiced.core.errors import CheckpointError, FetchError, ModelNotFoundError, UndicedError, UnsupportedError
 
 FOLDER = "acme/tiny"
@@ -197,6 +197,19 @@ def _refusal(ref: str) -> UndicedError:
         resolve(ref)
     assert caught.value.remedy and "hf_" not in str(caught.value)
     return caught.value
+
+
+def test_the_parts_of_a_model_are_one_file(hub: Hub) -> None:
+    names = [f"Q4_K_M/tiny-Q4_K_M-0000{part}-of-00002.gguf" for part in (1, 2)]
+    files = dict(zip(names, (part.bytes() for part in gguf_writer.parts(2)), strict=True))
+    hub.repositories["acme/parts"] = Repository(files | {"tiny-F16.gguf": gguf()})
+    for ref in ("acme/parts", "acme/parts:Q4_K_M", f"hf:acme/parts/{names[1]}"):
+        assert [*open_checkpoint(ref).tensors] == [tensor.name for tensor in gguf_writer.small().tensors]
+    assert "tiny-F16.gguf" not in hub.brought()
+    (found,) = (model for model in cached_models() if model.ref.repo == "acme/parts")
+    assert found.nbytes == sum(map(len, files.values())) == remove(found)
+    del hub.repositories["acme/parts"].files[names[1]]
+    assert f"no '{names[1]}'" in str(_refusal("acme/parts"))
 
 
 def test_every_refusal_of_the_hub_says_what_to_do(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
