@@ -34,9 +34,12 @@ enum class Op : std::uint16_t {
     SOFTCAP = 13,
     GATHER = 14,
     SAMPLE = 15,
+    ROUTE = 16,
+    EXPERT_GLU = 17,
+    EXPERT_SUM = 18,
 };
 
-inline constexpr std::array<std::pair<std::string_view, Op>, 16> kOpNames = {{
+inline constexpr std::array<std::pair<std::string_view, Op>, 19> kOpNames = {{
     {"BARRIER", Op::BARRIER},
     {"EMBED", Op::EMBED},
     {"RMSNORM", Op::RMSNORM},
@@ -53,6 +56,9 @@ inline constexpr std::array<std::pair<std::string_view, Op>, 16> kOpNames = {{
     {"SOFTCAP", Op::SOFTCAP},
     {"GATHER", Op::GATHER},
     {"SAMPLE", Op::SAMPLE},
+    {"ROUTE", Op::ROUTE},
+    {"EXPERT_GLU", Op::EXPERT_GLU},
+    {"EXPERT_SUM", Op::EXPERT_SUM},
 }};
 
 // The name of an operation code, or an empty view for a code that the host does not know.
@@ -93,14 +99,21 @@ enum class Activation : std::int32_t {
     GELU = 1,
     GELU_TANH = 2,
     RELU = 3,
+    SWIGLU_OSS = 4,
 };
-constexpr bool known(Activation value) { return value == Activation::SILU || value == Activation::GELU || value == Activation::GELU_TANH || value == Activation::RELU; }
+constexpr bool known(Activation value) { return value == Activation::SILU || value == Activation::GELU || value == Activation::GELU_TANH || value == Activation::RELU || value == Activation::SWIGLU_OSS; }
 
 enum class RopeStyle : std::int32_t {
     HALF = 0,
     INTERLEAVED = 1,
 };
 constexpr bool known(RopeStyle value) { return value == RopeStyle::HALF || value == RopeStyle::INTERLEAVED; }
+
+enum class Scoring : std::int32_t {
+    SOFTMAX = 0,
+    SIGMOID = 1,
+};
+constexpr bool known(Scoring value) { return value == Scoring::SOFTMAX || value == Scoring::SIGMOID; }
 
 // wait for every core of the team; `large`: a small step passes it
 struct Barrier {
@@ -319,6 +332,69 @@ struct Sample {
 };
 static_assert(sizeof(Sample) == 12);
 
+// dst[t] = the weights of the `top_k` chosen experts of a[t, :experts], largest choice first, then their numbers;
+// chosen by score plus bias among the `top_groups` best of `groups`; weights are scores, divided by their sum if
+// `normalize`, times scaling
+struct Route {
+    static constexpr Op kOp = Op::ROUTE;
+    static constexpr std::uint16_t kFlags = 1;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t a;
+    std::int32_t bias;
+    std::int32_t experts;
+    std::int32_t top_k;
+    std::int32_t groups;
+    std::int32_t top_groups;
+    Scoring scoring;
+    float scaling;
+    bool normalize() const { return (flags & 1) != 0; }
+};
+static_assert(sizeof(Route) == 40);
+
+// dst[:, k*rows:(k+1)*rows] = activation(a @ gate[e].T (+ bias)) * (a @ up[e].T (+ bias)), e the token's k-th
+// expert; `weigh`: a times its weight; a dst of int8 blocks is quantized; limit clamps SWIGLU_OSS, 0: none
+struct ExpertGlu {
+    static constexpr Op kOp = Op::EXPERT_GLU;
+    static constexpr std::uint16_t kFlags = 1;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t a;
+    std::int32_t routes;
+    std::int32_t rows;
+    std::int32_t columns;
+    std::int32_t experts;
+    std::int32_t top_k;
+    std::int32_t gate;
+    std::int32_t up;
+    std::int32_t gate_bias;
+    std::int32_t up_bias;
+    Activation activation;
+    float limit;
+    bool weigh() const { return (flags & 1) != 0; }
+};
+static_assert(sizeof(ExpertGlu) == 56);
+
+// dst[:, :rows] (+)= the sum over the token's experts e, number k, of a[:, k*columns:(k+1)*columns] @ down[e].T
+// (+ bias); `weigh`: each times its weight
+struct ExpertSum {
+    static constexpr Op kOp = Op::EXPERT_SUM;
+    static constexpr std::uint16_t kFlags = 3;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t a;
+    std::int32_t routes;
+    std::int32_t rows;
+    std::int32_t columns;
+    std::int32_t experts;
+    std::int32_t top_k;
+    std::int32_t down;
+    std::int32_t bias;
+    bool weigh() const { return (flags & 1) != 0; }
+    bool accumulate() const { return (flags & 2) != 0; }
+};
+static_assert(sizeof(ExpertSum) == 40);
+
 }  // namespace instr
 
 // Where a field lies in its record. kind: 'i' or 'f', four bytes from `place` on; 'b', bit `place` of the flags.
@@ -417,6 +493,41 @@ inline constexpr Field kFields[] = {
     {Op::GATHER, "columns", 'i', offsetof(instr::Gather, columns)},
     {Op::SAMPLE, "a", 'i', offsetof(instr::Sample, a)},
     {Op::SAMPLE, "vocab", 'i', offsetof(instr::Sample, vocab)},
+    {Op::ROUTE, "dst", 'i', offsetof(instr::Route, dst)},
+    {Op::ROUTE, "a", 'i', offsetof(instr::Route, a)},
+    {Op::ROUTE, "bias", 'i', offsetof(instr::Route, bias)},
+    {Op::ROUTE, "experts", 'i', offsetof(instr::Route, experts)},
+    {Op::ROUTE, "top_k", 'i', offsetof(instr::Route, top_k)},
+    {Op::ROUTE, "groups", 'i', offsetof(instr::Route, groups)},
+    {Op::ROUTE, "top_groups", 'i', offsetof(instr::Route, top_groups)},
+    {Op::ROUTE, "scoring", 'i', offsetof(instr::Route, scoring)},
+    {Op::ROUTE, "scaling", 'f', offsetof(instr::Route, scaling)},
+    {Op::ROUTE, "normalize", 'b', 0},
+    {Op::EXPERT_GLU, "dst", 'i', offsetof(instr::ExpertGlu, dst)},
+    {Op::EXPERT_GLU, "a", 'i', offsetof(instr::ExpertGlu, a)},
+    {Op::EXPERT_GLU, "routes", 'i', offsetof(instr::ExpertGlu, routes)},
+    {Op::EXPERT_GLU, "rows", 'i', offsetof(instr::ExpertGlu, rows)},
+    {Op::EXPERT_GLU, "columns", 'i', offsetof(instr::ExpertGlu, columns)},
+    {Op::EXPERT_GLU, "experts", 'i', offsetof(instr::ExpertGlu, experts)},
+    {Op::EXPERT_GLU, "top_k", 'i', offsetof(instr::ExpertGlu, top_k)},
+    {Op::EXPERT_GLU, "weigh", 'b', 0},
+    {Op::EXPERT_GLU, "gate", 'i', offsetof(instr::ExpertGlu, gate)},
+    {Op::EXPERT_GLU, "up", 'i', offsetof(instr::ExpertGlu, up)},
+    {Op::EXPERT_GLU, "gate_bias", 'i', offsetof(instr::ExpertGlu, gate_bias)},
+    {Op::EXPERT_GLU, "up_bias", 'i', offsetof(instr::ExpertGlu, up_bias)},
+    {Op::EXPERT_GLU, "activation", 'i', offsetof(instr::ExpertGlu, activation)},
+    {Op::EXPERT_GLU, "limit", 'f', offsetof(instr::ExpertGlu, limit)},
+    {Op::EXPERT_SUM, "dst", 'i', offsetof(instr::ExpertSum, dst)},
+    {Op::EXPERT_SUM, "a", 'i', offsetof(instr::ExpertSum, a)},
+    {Op::EXPERT_SUM, "routes", 'i', offsetof(instr::ExpertSum, routes)},
+    {Op::EXPERT_SUM, "rows", 'i', offsetof(instr::ExpertSum, rows)},
+    {Op::EXPERT_SUM, "columns", 'i', offsetof(instr::ExpertSum, columns)},
+    {Op::EXPERT_SUM, "experts", 'i', offsetof(instr::ExpertSum, experts)},
+    {Op::EXPERT_SUM, "top_k", 'i', offsetof(instr::ExpertSum, top_k)},
+    {Op::EXPERT_SUM, "weigh", 'b', 0},
+    {Op::EXPERT_SUM, "down", 'i', offsetof(instr::ExpertSum, down)},
+    {Op::EXPERT_SUM, "bias", 'i', offsetof(instr::ExpertSum, bias)},
+    {Op::EXPERT_SUM, "accumulate", 'b', 1},
 };
 
 }  // namespace undiced

@@ -12,7 +12,7 @@ int check_barrier(const Checker& c) {
     return kNone;
 }
 
-constexpr std::array<OpEntry, 16> kOps = {{
+constexpr std::array<OpEntry, 19> kOps = {{
     {Op::BARRIER, check_barrier, nullptr, nullptr},
     {Op::EMBED, check_embed, nullptr, run_embed},
     {Op::RMSNORM, check_rmsnorm, nullptr, run_rmsnorm},
@@ -29,6 +29,9 @@ constexpr std::array<OpEntry, 16> kOps = {{
     {Op::SOFTCAP, check_softcap, nullptr, run_softcap},
     {Op::GATHER, check_gather, nullptr, run_gather},
     {Op::SAMPLE, check_sample, run_scan, run_sample},
+    {Op::ROUTE, check_route, nullptr, run_route},
+    {Op::EXPERT_GLU, check_expert_glu, nullptr, run_expert_glu},
+    {Op::EXPERT_SUM, check_expert_sum, nullptr, run_expert_sum},
 }};
 
 }  // namespace

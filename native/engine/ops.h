@@ -44,6 +44,7 @@ class Checker {
     void require(bool condition, const char* what) const {
         if (!condition) refuse(what);
     }
+    const Buffer& any(int buffer, const char* operand) const;
     const Buffer& floats(int buffer, const char* operand) const;
     const Buffer& codes(int buffer, const char* operand) const;
     // Columns [start, start + count) of a float buffer exist.
@@ -56,9 +57,6 @@ class Checker {
 
     State& state;
     const Bound& bound;
-
-  private:
-    const Buffer& any(int buffer, const char* operand) const;
 };
 
 struct OpEntry {
@@ -86,6 +84,9 @@ int check_scale(const Checker&);
 int check_softcap(const Checker&);
 int check_gather(const Checker&);
 int check_sample(const Checker&);
+int check_route(const Checker&);
+int check_expert_glu(const Checker&);
+int check_expert_sum(const Checker&);
 
 void run_embed(State&, const Bound&, int);
 void run_rmsnorm(State&, const Bound&, int);
@@ -103,5 +104,8 @@ void run_softcap(State&, const Bound&, int);
 void run_gather(State&, const Bound&, int);
 void run_scan(State&, const Bound&, int);
 void run_sample(State&, const Bound&, int);
+void run_route(State&, const Bound&, int);
+void run_expert_glu(State&, const Bound&, int);
+void run_expert_sum(State&, const Bound&, int);
 
 }  // namespace undiced

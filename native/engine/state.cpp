@@ -67,6 +67,30 @@ Buffer State::buffer(int index, int member) const {
     return seen;
 }
 
+void State::make_room_for_experts(int count, int top_k, int columns, int rows) {
+    const auto tokens = static_cast<std::size_t>(limits.max_tokens), gathered = std::size_t{kGatheredTokens};
+    const auto wide = static_cast<std::size_t>(columns),
+               own = static_cast<std::size_t>(column_share(rows, members(), 0).end);
+    if (count > kMostExperts) throw std::invalid_argument("a layer of more than 1024 experts");
+    check_fits(checked_product(checked_product(tokens, static_cast<std::size_t>(top_k)), sizeof(int)),
+               "chosen experts");
+    check_fits(checked_product(checked_product(gathered, std::max(wide, own)), 4 * sizeof(float)),
+               "tokens of an expert");
+    const auto grow = [](auto& values, std::size_t size) {
+        if (values.size() < size) values.resize(size);
+    };
+    experts.resize(static_cast<std::size_t>(members()));
+    for (ExpertScratch& scratch : experts) {
+        grow(scratch.starts, static_cast<std::size_t>(count) + 1);
+        grow(scratch.entries, tokens * static_cast<std::size_t>(top_k));
+        grow(scratch.codes, gathered * static_cast<std::size_t>(blocks_of(columns)));
+        grow(scratch.values, gathered * wide);
+        grow(scratch.gates, gathered * own);
+        grow(scratch.ups, gathered * own);
+        grow(scratch.line, own);
+    }
+}
+
 void State::allocate_buffers(const EngineSpec& spec) {
     std::vector<std::size_t> offsets;
     std::size_t total = 0;

@@ -54,6 +54,15 @@ struct EngineSpec {
     SpinTimes spin;
 };
 
+// Where a member gathers the tokens of one expert at a time.
+struct ExpertScratch {
+    std::vector<int> starts, entries;  // by expert; tokens with their experts, by expert
+    std::vector<QuantBlock> codes;
+    std::vector<float> values, gates, ups, line;
+};
+inline constexpr int kMostExperts = 1024;
+inline constexpr int kGatheredTokens = 64;  // of one expert that are multiplied at once
+
 class State {
   public:
     State(const EngineSpec& spec, const Kernels& kernels);
@@ -69,6 +78,7 @@ class State {
     Region buffer_memory;
     std::vector<Buffer> buffers;
     std::vector<std::unique_ptr<float[]>> lines;  // one per member: room for the widest row
+    std::vector<ExpertScratch> experts;           // one per member, as large as the program's experts need
     std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
@@ -85,6 +95,9 @@ class State {
     Share row_share(const Buffer& dst, int member) const {
         return small && dst.spec.own ? Share{0, rows(dst)} : share(rows(dst), members(), member);
     }
+
+    // Room in `experts` for such products; before the first step. Throws std::invalid_argument for too much of it.
+    void make_room_for_experts(int experts, int top_k, int columns, int rows);
 
   private:
     void allocate_buffers(const EngineSpec& spec);

@@ -51,14 +51,17 @@ void test_transposed(Random& random) {
     for (const Format& format : formats()) {
         if (format.group > 0) continue;
         const std::int64_t rows = 19, cols = 45;
-        const std::vector<std::uint8_t> raw = random_tensor(random, format, cols, rows);  // stored as (cols, rows)
-        const PackSource source{raw.data(), raw.size(), rows, cols, true};
-        const OwnedMatrix matrix(format, {&source, 1}, {});
-        for (std::int64_t row = 0; row < rows; ++row) {
+        const std::vector<std::uint8_t> raw[2] = {random_tensor(random, format, cols, rows),  // stored as (cols, rows)
+                                                  random_tensor(random, format, cols, rows)};
+        const PackSource sources[2] = {{raw[0].data(), raw[0].size(), rows, cols, true},
+                                       {raw[1].data(), raw[1].size(), rows, cols, true}};
+        const OwnedMatrix matrix(format, sources, {});
+        for (std::int64_t row = 0; row < 2 * rows; ++row) {
+            const std::uint8_t* stored = raw[row / rows].data();
             std::vector<double> want(static_cast<std::size_t>(cols));
             for (std::int64_t col = 0; col < cols; ++col)
                 want[static_cast<std::size_t>(col)] =
-                    reference_value(format, raw.data() + col * rows * format.block_bytes, row);
+                    reference_value(format, stored + col * rows * format.block_bytes, row % rows);
             check_row(matrix.view, row, want, std::string("transposed ") + format.name);
         }
     }

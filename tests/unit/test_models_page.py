@@ -30,7 +30,7 @@ def test_families() -> None:
 
 
 def test_formats() -> None:
-    gguf = next(line for line in section("Number formats").splitlines() if line.startswith("- GGUF"))
+    gguf = section("Number formats").split("- GGUF", 1)[1].split(". ", 1)[0]
     assert named(gguf) == set(FORMATS)
 
 

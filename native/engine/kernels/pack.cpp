@@ -286,11 +286,11 @@ void pack(const Format& format, std::span<const PackSource> sources, std::span<c
     if (sources.empty()) throw std::invalid_argument("a weight has no sources");
     const std::int64_t cols = sources[0].cols;
     std::int64_t stacked = 0;
-    if (sources[0].transposed && sources.size() > 1)
-        throw std::invalid_argument("a transposed weight must have a single source");
     for (const PackSource& source : sources) {
         if (source.transposed != sources[0].transposed)
             throw std::invalid_argument("weight sources of one matrix differ in orientation");
+        if (source.transposed && source.rows != sources[0].rows)
+            throw std::invalid_argument("transposed weight sources of one matrix differ in rows");
         if (__builtin_add_overflow(stacked, check_source(format, source, cols), &stacked))
             throw std::invalid_argument("weight sources have too many rows");
     }

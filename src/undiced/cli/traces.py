@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.program import Bounds, HostProgram
-from undiced.program.host.instruction import Barrier, Gather, Instr, Instruction, Scale
+from undiced.program.host.instr import Instr
+from undiced.program.host.instruction import Barrier, Gather, Instruction, Scale
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint

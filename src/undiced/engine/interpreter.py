@@ -7,7 +7,8 @@ engine's quality is measured against. Slow, single-threaded, for tests and for f
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from undiced.engine import meaning
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.weights import matrix_of, vector_of
+from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum, Route
 from undiced.program.host.field import NONE
 from undiced.program.host.instruction import (
     Activate,
@@ -149,6 +151,12 @@ class InterpreterBackend:
                 _softcap(self, instr, batch)
             case Gather():
                 _gather(self, instr, batch)
+            case Route():
+                _route(self, instr, batch)
+            case ExpertGlu():
+                _expert_glu(self, instr, batch)
+            case ExpertSum():
+                _expert_sum(self, instr, batch)
             case Barrier() | Sample():
                 pass
             case _:
@@ -288,3 +296,45 @@ def _softcap(m: InterpreterBackend, i: Softcap, batch: StepInput) -> None:
 def _gather(m: InterpreterBackend, i: Gather, batch: StepInput) -> None:
     (x,) = m._read(i)
     m._write(i, x[batch.sample_rows])
+
+
+def _route(m: InterpreterBackend, i: Route, batch: StepInput) -> None:
+    m._write(i, meaning.routes(m._read(i)[0], m._weight(i.bias), i))
+
+
+def _chosen(m: InterpreterBackend, i: ExpertGlu | ExpertSum, slot: int, bias: int) -> Iterator[_Choice]:
+    """Each token's experts: token, number k, the expert's matrix and bias, and its weight."""
+    stack, biases = m._weights[slot].reshape(i.experts, i.rows, i.columns), m._weight(bias)
+    for token, row in enumerate(m._read(i)[1]):
+        for k in range(i.top_k):
+            expert = int(row[i.top_k + k])
+            added = np.float32(0) if biases is None else biases.reshape(i.experts, -1)[expert]
+            yield _Choice(token, k, stack[expert], added, row[k])
+
+
+class _Choice(NamedTuple):
+    token: int
+    k: int
+    matrix: F32
+    bias: F32 | np.float32
+    weight: np.float32
+
+
+def _expert_glu(m: InterpreterBackend, i: ExpertGlu, batch: StepInput) -> None:
+    x = m._read(i)[0]
+    out = np.zeros((len(x), i.top_k, i.rows), np.float32)
+    gates, ups = _chosen(m, i, i.gate, i.gate_bias), _chosen(m, i, i.up, i.up_bias)
+    for gate, up in zip(gates, ups, strict=True):
+        row = x[gate.token] * gate.weight if i.weigh else x[gate.token]
+        left, right = (row @ each.matrix.T + each.bias for each in (gate, up))
+        out[gate.token, gate.k] = meaning.glu(left, right, i.activation, i.limit)
+    m._write(i, out.reshape(len(x), -1))
+
+
+def _expert_sum(m: InterpreterBackend, i: ExpertSum, batch: StepInput) -> None:
+    x = m._read(i)[0]
+    out, inner = np.zeros((len(x), i.rows), np.float32), x.reshape(len(x), i.top_k, i.columns)
+    for one in _chosen(m, i, i.down, i.bias):
+        y = inner[one.token, one.k] @ one.matrix.T + one.bias
+        out[one.token] += y * one.weight if i.weigh else y
+    m._write(i, out, i.accumulate)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.program.host.field import Activation, RopeStyle
+from undiced.program.host.expert_instruction import Route
+from undiced.program.host.field import Activation, RopeStyle, Scoring
 
 F32 = NDArray[np.float32]
 
@@ -76,6 +77,35 @@ def attention(
     weights = (weights / weights.sum(axis=-1, keepdims=True))[..., : len(keys)]
     mixed = np.einsum("htc,chd->thd", weights, np.repeat(values, group, axis=1))
     out: F32 = mixed.reshape(tokens, heads * head_dim).astype(np.float32)
+    return out
+
+
+def glu(gate: F32, up: F32, activation: Activation, limit: float = 0.0) -> F32:
+    """activation(gate) * up; SWIGLU_OSS clamps both by `limit` (0: not), and adds 1 to what is multiplied."""
+    if activation is not Activation.SWIGLU_OSS:
+        return ACTIVATIONS[activation](gate) * up
+    if limit > 0:
+        gate, up = np.minimum(gate, np.float32(limit)), np.clip(up, np.float32(-limit), np.float32(limit))
+    out: F32 = (gate / (1 + np.exp(np.clip(-1.702 * gate, -80, 80))) * (up + 1)).astype(np.float32)
+    return out
+
+
+def routes(logits: F32, bias: F32 | None, i: Route) -> F32:
+    """What a Route writes: weights of the chosen experts, then their numbers, (tokens, 2 * top_k)."""
+    out = np.zeros((len(logits), 2 * i.top_k), np.float32)
+    for row, logit in enumerate(logits):
+        shifted = np.exp(logit - logit.max())
+        scores = shifted / shifted.sum() if i.scoring is Scoring.SOFTMAX else 1 / (1 + np.exp(-logit))
+        wanted = scores if bias is None else scores + bias
+        groups = wanted.reshape(i.groups, -1)
+        if i.groups > 1:
+            best = np.argsort(-np.sort(groups, axis=1)[:, -2:].sum(axis=1), kind="stable")[: i.top_groups]
+            groups = np.where(np.isin(np.arange(i.groups), best)[:, None], groups, -np.inf)
+        chosen = np.argsort(-groups.reshape(-1), kind="stable")[: i.top_k]
+        weights = scores[chosen]
+        if i.normalize:
+            weights = weights / (weights.sum() + np.float32(1e-20))
+        out[row, : i.top_k], out[row, i.top_k :] = weights * i.scaling, chosen
     return out
 
 

@@ -87,21 +87,23 @@ def _part(source: Source, checkpoint: Checkpoint) -> Part:
     info = checkpoint.tensors.get(source.tensor)
     if info is None:
         raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.", remedy=_ANEW)
-    columns = info.shape[-1]
+    columns, raw = info.shape[-1], checkpoint.raw(source.tensor)
     rows = int(np.prod(info.shape[:-1], dtype=np.int64)) if len(info.shape) > 1 else 1
     transposed = False
     index = np.arange(rows, dtype=np.int32)
     for transform in source.transforms:
         if transform.kind == "transpose":
-            if transposed or len(index) != rows:
+            if transposed or not np.array_equal(index, np.arange(index[0], index[0] + len(index))):
                 raise UnsupportedError(
-                    f"Tensor {source.tensor}: the host packs whole tensors transposed, not parts.",
+                    f"Tensor {source.tensor}: the host packs runs of rows transposed, not a choice of them.",
                     remedy="Use a GGUF file of the model, whose matrices are not transposed.",
                 )
+            row_bytes = FORMATS[info.format].file_bytes(columns)
+            raw, rows = raw[index[0] * row_bytes : (index[-1] + 1) * row_bytes], len(index)
             transposed, index = True, np.arange(columns, dtype=np.int32)
         else:
             index = _reordered(index, transform)
-    return Part(checkpoint.raw(source.tensor), info.format, rows, columns, np.ascontiguousarray(index), transposed)
+    return Part(raw, info.format, rows, columns, np.ascontiguousarray(index), transposed)
 
 
 def _reordered(index: NDArray[np.int32], transform: Transform) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from undiced.core.manifest import WeightSlot
 from undiced.program.artifact import VERSION
 from undiced.program.host.field import NONE, Kind
-from undiced.program.host.instruction import Instr
+from undiced.program.host.instr import Instr
 from undiced.program.host.program import HostProgram
 from undiced.program.host.table import flags_of, name_of, words_of
 from undiced.program.wafer.dump import lines as wafer_lines

@@ -8,9 +8,8 @@ from undiced.machine.host import host
 from undiced.model import ModelConfig, MoeConfig, RopeConfig, build_config
 from undiced.program import Bounds
 from undiced.program.host.field import Partition
+from undiced.program.host.instr import SHARD_GRANULE, SMALL_STEP_TOKENS
 from undiced.program.host.instruction import (
-    SHARD_GRANULE,
-    SMALL_STEP_TOKENS,
     Add,
     Attention,
     Barrier,
@@ -182,8 +181,18 @@ def test_bounds_beyond_the_model_are_refused():
         host(0)
 
 
-def test_experts_are_refused_by_name():
-    moe = MoeConfig(experts=4, top_k=2, ffn=32, layers=(0, 1))
+def test_experts_that_cores_can_not_share_are_refused_with_their_sizes():
+    moe = MoeConfig(experts=4, top_k=2, ffn=24, layers=(0, 1))
     graph = build_config(ModelConfig(**{**BASE, "family": "mixtral", "moe": moe}), "F32")
-    with pytest.raises(UnsupportedError, match="moe_"):
-        compile(graph, host(1), Bounds(1, 16))
+    with pytest.raises(UnsupportedError, match="multiples of 32, not 24 x"):
+        compile(graph, host(2), Bounds(1, 16))
+
+
+def test_experts_wait_for_the_choice_and_for_each_other_s_columns():
+    moe = MoeConfig(experts=4, top_k=2, ffn=32, layers=(0, 1))
+    graph = build_config(ModelConfig(**{**BASE, "family": "mixtral", "moe": moe}), "Q8_0")
+    program = compile(graph, host(2), Bounds(1, 16))
+    names = [type(instr).__name__ for instr in program.instrs if instr.layer == 0]
+    first = names.index("Route")
+    print(names)
+    assert names[first - 2 :][:7] == ["Matmul", "Barrier", "Route", "Barrier", "ExpertGlu", "Barrier", "ExpertSum"]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from undiced import _native
 from undiced.engine.record import SAMPLING
 from undiced.program.host.encoding import encode
-from undiced.program.host.instruction import Barrier, Embed, Instr
+from undiced.program.host.instr import Instr
+from undiced.program.host.instruction import Barrier, Embed
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

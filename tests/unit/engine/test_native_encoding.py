@@ -12,7 +12,8 @@ from undiced.core.sampling import BIAS, RECORD, TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS
 from undiced.engine.record import OFFSETS, SAMPLING
 from undiced.program.host.encoding import INSTR_BYTES, encode
-from undiced.program.host.instruction import INSTRUCTIONS, SHARD_GRANULE, SMALL_STEP_TOKENS, Instr, Rmsnorm
+from undiced.program.host.instr import SHARD_GRANULE, SMALL_STEP_TOKENS, Instr
+from undiced.program.host.instruction import INSTRUCTIONS, Rmsnorm
 from undiced.program.host.mirror import header
 from undiced.program.host.table import code_of, fields_of, flags_of, name_of
 

@@ -15,18 +15,8 @@ from numpy.testing import assert_array_equal
 from undiced import _native
 from undiced.core.sampling import RECORD
 from undiced.program.host.encoding import INSTR_BYTES, encode
-from undiced.program.host.instruction import (
-    Activate,
-    Add,
-    Attention,
-    Gather,
-    Instr,
-    KvStore,
-    Matmul,
-    Rmsnorm,
-    Rope,
-    Sample,
-)
+from undiced.program.host.instr import Instr
+from undiced.program.host.instruction import Activate, Add, Attention, Gather, KvStore, Matmul, Rmsnorm, Rope, Sample
 
 VOCAB = 40
 TABLE = np.random.default_rng(1).normal(size=(VOCAB, VOCAB)).astype(np.float32)

@@ -9,13 +9,13 @@ from numpy.testing import assert_allclose
 
 from undiced.engine import meaning
 from undiced.program.host.field import Activation, Partition, RopeStyle
+from undiced.program.host.instr import Instr
 from undiced.program.host.instruction import (
     Activate,
     Add,
     Embed,
     Gather,
     Glu,
-    Instr,
     Layernorm,
     Matmul,
     Quantize,
@@ -31,6 +31,7 @@ TABLE = RNG.normal(size=(40, WIDTH)).astype(np.float32)
 TOKENS = [3, 17, 0, 39, 5, 5, 22]
 ROWS = TABLE[TOKENS]
 EMBED = embed(WIDTH)
+POINTWISE = [kind for kind in Activation if kind is not Activation.SWIGLU_OSS]
 
 
 def run(instr: Instr, *weights: F32, threads: int = 2, width: int = WIDTH, constants: list[F32] | None = None) -> F32:
@@ -118,14 +119,14 @@ def test_rope_is_accurate_at_far_positions() -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("kind", Activation)
+@pytest.mark.parametrize("kind", POINTWISE)
 def test_glu(threads: int, kind: Activation) -> None:
     out = run(Glu(dst=1, a=0, gate=0, up=48, columns=48, activation=kind), threads=threads, width=48)
     assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS[:, :48]) * ROWS[:, 48:], rtol=1e-4, atol=2e-6)
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("kind", Activation)
+@pytest.mark.parametrize("kind", POINTWISE)
 def test_activate(threads: int, kind: Activation) -> None:
     out = run(Activate(dst=1, a=0, columns=WIDTH, activation=kind), threads=threads)
     assert_allclose(out, meaning.ACTIVATIONS[kind](ROWS), rtol=1e-4, atol=2e-6)

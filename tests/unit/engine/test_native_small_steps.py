@@ -16,7 +16,7 @@ from undiced.engine.host import HostBackend
 from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds, HostProgram
-from undiced.program.host.instruction import SMALL_STEP_TOKENS
+from undiced.program.host.instr import SMALL_STEP_TOKENS
 
 PROMPTS = [[5, 9, 2, 39, 17, 3, 8, 30, 11, 6, 21, 33] * 3, [7, 1, 34, 12, 9] * 5, [3, 2, 1] * 6]
 

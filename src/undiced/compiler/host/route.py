@@ -14,21 +14,14 @@ from typing import NamedTuple
 
 from undiced.compiler.host.draft import Draft
 from undiced.program import Buffer
+from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum
 from undiced.program.host.field import Partition
-from undiced.program.host.instruction import (
-    Attention,
-    Barrier,
-    Gather,
-    Instruction,
-    KvStore,
-    Matmul,
-    Sample,
-    Span,
-)
+from undiced.program.host.instr import Span
+from undiced.program.host.instruction import Attention, Barrier, Gather, Instruction, KvStore, Matmul, Sample
 
 _KV = -2  # a layer's cache, as if it were a buffer: _KV - layer
 _LOOKAHEAD = 12  # instructions that may be drawn forward; a layer has about twenty
-_READS_OTHERS = (Matmul, Gather, Attention, Sample)  # columns or rows that other threads made
+_READS_OTHERS = (Matmul, Gather, Attention, Sample, ExpertGlu, ExpertSum)  # columns or rows that other threads made
 _ALL = ("all", 0)  # any thread may touch any of it
 _OWN = ("own", 0)  # every thread touches its own copy
 _NEWEST = ("newest", 0)  # (sequence, kv head) items of a small step: one thread stores and reads what is new
@@ -142,6 +135,8 @@ def _share(instr: Instruction, buffers: list[Buffer], small: bool) -> tuple[str,
     if small and written and buffers[written[0].buffer].own:
         return _OWN
     partition = instr.partition
+    if isinstance(instr, ExpertGlu):
+        return "columns of each expert", instr.rows
     if partition is Partition.COLUMNS:
         return "columns", written[0].columns
     if partition is Partition.HEADS:

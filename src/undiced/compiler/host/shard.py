@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import structs
-
 from undiced.compiler.host.draft import Draft, Spot
+from undiced.compiler.host.experts import moe_ffn, moe_route
+from undiced.compiler.host.rules import ELSEWHERE, activation_of, emit, place, quantized, weight
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.model import Node, rope_frequencies
 from undiced.program import KvLayer
-from undiced.program.host.field import NONE, Activation, Partition, RopeStyle
+from undiced.program.host.field import RopeStyle
 from undiced.program.host.instruction import (
     Activate,
     Add,
@@ -23,23 +23,18 @@ from undiced.program.host.instruction import (
     Embed,
     Gather,
     Glu,
-    Instruction,
     KvStore,
     Layernorm,
     Matmul,
-    Quantize,
     Rmsnorm,
     Rope,
     Sample,
     Scale,
     Softcap,
 )
-from undiced.program.host.program import Form
 
-_ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
 _ROTATIONS = ("rope", "rmsnorm")  # what attention's inputs may go through after their product
 _HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
-_ELSEWHERE = "Use another model; `undiced compile --machine wse3` places this one on a wafer."
 _ROPE_STYLES = {"half": RopeStyle.HALF, "interleaved": RopeStyle.INTERLEAVED}
 
 
@@ -59,7 +54,7 @@ def shard(draft: Draft) -> None:
             continue
         target = sums.targets.get(node.out)
         if target is not None:
-            _linear(draft, node, draft.spots[target])
+            _SUMMED[node.op](draft, node, draft.spots[target])
         else:
             _RULES[node.op](draft, node)
     logits = draft.spots[draft.graph.output]
@@ -71,7 +66,7 @@ def _check(draft: Draft) -> None:
         if node.op not in _RULES:
             raise UnsupportedError(
                 f"The host engine can't run {node.op!r} of {draft.graph.config.name} yet.",
-                remedy=f"Dense models run. {_ELSEWHERE}",
+                remedy=ELSEWHERE,
             )
 
 
@@ -93,7 +88,7 @@ class Sums:
     """Residual sums that a product can accumulate into.
 
     Attributes:
-        targets: linear's value -> the value whose buffer it is added to.
+        targets: product's value -> the value whose buffer it is added to.
         dropped: add's value -> index of the input whose place it takes.
     """
 
@@ -103,7 +98,7 @@ class Sums:
 
 
 def accumulating_sums(draft: Draft) -> Sums:
-    """Finds `add(x, linear)` where nothing else reads the linear's value and nothing reads x afterwards."""
+    """Finds `add(x, product)` where nothing else reads the product's value and nothing reads x afterwards."""
     sums, uses, made = Sums(), draft.uses(), draft.producer()
     order = {node.out: i for i, node in enumerate(draft.graph.nodes)}
     last_use = {name: order[node.out] for node in draft.graph.nodes for name in node.ins}
@@ -113,7 +108,7 @@ def accumulating_sums(draft: Draft) -> Sums:
         for kept, added in ((0, 1), (1, 0)):
             x, y = node.ins[kept], node.ins[added]
             producer = made.get(y)
-            free = producer is not None and producer.op == "linear" and uses[y] == 1
+            free = producer is not None and producer.op in _SUMMED and uses[y] == 1
             if free and last_use[x] == order[node.out] and order.get(x, -1) < order[y]:
                 sums.targets[y], sums.dropped[node.out] = x, kept
                 break
@@ -147,7 +142,7 @@ def _chain(name: str, made: dict[str, Node], uses: dict[str, int]) -> list[str]:
         chain.append(made[chain[-1]].ins[0])
     if made[chain[-1]].op != "linear" or any(uses[n] != 1 for n in chain):
         raise UnsupportedError(
-            f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.", remedy=_ELSEWHERE
+            f"The host engine can't place {name!r}: it is made by {made[chain[-1]].op!r}.", remedy=ELSEWHERE
         )
     return chain
 
@@ -156,112 +151,73 @@ def _width(draft: Draft, node: Node) -> int:
     return draft.graph.slot(node.weights[0]).rows
 
 
-def _emit(draft: Draft, node: Node, instr: Instruction) -> None:
-    draft.instrs.append(structs.replace(instr, layer=node.layer, note=node.out))
-
-
-def _place(draft: Draft, node: Node, width: int, like: Spot | None = None) -> Spot:
-    """The node's spot: where it was put beforehand, or a fresh buffer with rows like `like`'s."""
-    if node.out not in draft.spots:
-        rows = draft.virtual[like.buffer].rows if like else "tokens"
-        draft.spots[node.out] = Spot(draft.new_buffer(_short(node.out), width, rows), 0, width)
-    return draft.spots[node.out]
-
-
-def _short(value: str) -> str:
-    """A value's name without its layer, for the buffer's."""
-    parts = value.split(".")
-    return ".".join(parts[2:]) if parts[0] == "layers" else value
-
-
-def _weight(draft: Draft, node: Node, index: int) -> int:
-    return draft.slot(node.weights[index]) if len(node.weights) > index else NONE
-
-
 def _embed(draft: Draft, node: Node) -> None:
-    table, width = _weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
-    spot = _place(draft, node, width)
-    _emit(draft, node, Embed(dst=spot.buffer, table=table, columns=width, scale=node.number("scale")))
+    table, width = weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
+    spot = place(draft, node, width)
+    emit(draft, node, Embed(dst=spot.buffer, table=table, columns=width, scale=node.number("scale")))
 
 
 def _position_embed(draft: Draft, node: Node) -> None:
     spot = draft.spots[node.out] = draft.spots[node.ins[0]]
-    table, width = _weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
+    table, width = weight(draft, node, 0), draft.graph.slot(node.weights[0]).columns
     embed = Embed(dst=spot.buffer, table=table, columns=width, scale=1.0, accumulate=True, positions=True)
-    _emit(draft, node, embed)
+    emit(draft, node, embed)
 
 
 def _rmsnorm(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
-    spot = _place(draft, node, source.width, source)
+    spot = place(draft, node, source.width, source)
     if spot.start != source.start:
-        raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.", remedy=_ELSEWHERE)
+        raise UnsupportedError(f"The host engine can't move {node.ins[0]!r} while it normalizes.", remedy=ELSEWHERE)
     norm = Rmsnorm(
         dst=spot.buffer,
         a=source.buffer,
-        weight=_weight(draft, node, 0),
+        weight=weight(draft, node, 0),
         start=spot.start,
         columns=spot.width,
         width=node.integer("width"),
         eps=node.number("eps"),
     )
-    _emit(draft, node, norm)
+    emit(draft, node, norm)
 
 
 def _layernorm(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
-    spot = _place(draft, node, source.width, source)
+    spot = place(draft, node, source.width, source)
     norm = Layernorm(
         dst=spot.buffer,
         a=source.buffer,
-        weight=_weight(draft, node, 0),
-        bias=_weight(draft, node, 1),
+        weight=weight(draft, node, 0),
+        bias=weight(draft, node, 1),
         columns=spot.width,
         eps=node.number("eps"),
     )
-    _emit(draft, node, norm)
+    emit(draft, node, norm)
 
 
 def _linear(draft: Draft, node: Node, target: Spot | None = None) -> None:
     """A product into a place of its own, or added to what `target` holds."""
     slot = draft.graph.slot(node.weights[0])
     source = draft.spots[node.ins[0]]
-    spot = target or _place(draft, node, slot.rows, source)
+    spot = target or place(draft, node, slot.rows, source)
     draft.spots[node.out] = spot
-    a = _quantized(draft, node, source) if FORMATS[slot.format].quantized else source.buffer
+    a = quantized(draft, node, source) if FORMATS[slot.format].quantized else source.buffer
     product = Matmul(
         dst=spot.buffer,
         a=a,
-        weight=_weight(draft, node, 0),
-        bias=_weight(draft, node, 1),
+        weight=weight(draft, node, 0),
+        bias=weight(draft, node, 1),
         start=spot.start,
         rows=slot.rows,
         columns=slot.columns,
         accumulate=target is not None,
     )
-    _emit(draft, node, product)
-
-
-def _quantized(draft: Draft, node: Node, source: Spot) -> int:
-    """The twin of a value's buffer in codes, made on first use, by whoever owns its columns if that needs no barrier.
-
-    The head's input gets 16 bits: of all roundings of activations this one costs the most quality; undoing it costs
-    nothing while memory is what a step waits for (docs/LOG.md has the figures).
-    """
-    if source.buffer not in draft.quantized:
-        rows = draft.virtual[source.buffer].rows
-        kind: Form = "int16" if node.layer < 0 else "int8"
-        twin = draft.new_buffer(kind, source.width, rows, kind)
-        made = next(i for i in reversed(draft.instrs) if any(s.buffer == source.buffer for s in i.writes()))
-        by = Partition.COLUMNS if isinstance(made, (Glu, Activate)) else Partition.TOKENS
-        _emit(draft, node, Quantize(dst=twin, a=source.buffer, columns=source.width, by=by))
-        draft.quantized[source.buffer] = twin
-    return draft.quantized[source.buffer]
+    emit(draft, node, product)
 
 
 def _rope(draft: Draft, node: Node) -> None:
     if node.integer("offset"):
-        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=_ELSEWHERE)
+        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=ELSEWHERE)
     spot, source = draft.spots[node.out], draft.spots[node.ins[0]]
     attrs = node.attrs
     plain = attrs if not node.weights else {**attrs, "scaling": "none"}
@@ -277,7 +233,7 @@ def _rope(draft: Draft, node: Node) -> None:
     rope = Rope(
         dst=spot.buffer,
         a=source.buffer,
-        factors=_weight(draft, node, 0),
+        factors=weight(draft, node, 0),
         start=spot.start,
         heads=spot.width // head_dim,
         head_dim=head_dim,
@@ -286,17 +242,17 @@ def _rope(draft: Draft, node: Node) -> None:
         constant=draft.constants.index(frequencies),
         magnitude=node.number("attention_factor"),
     )
-    _emit(draft, node, rope)
+    emit(draft, node, rope)
 
 
 def _attention(draft: Draft, node: Node) -> None:
     if node.integer("chunk"):
-        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy=_ELSEWHERE)
+        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy=ELSEWHERE)
     if node.integer("head_dim") % _HEAD_GRANULE:
         raise UnsupportedError(
             f"The host engine needs head dimensions that are multiples of {_HEAD_GRANULE}, "
             f"not {node.integer('head_dim')}.",
-            remedy=_ELSEWHERE,
+            remedy=ELSEWHERE,
         )
     q, k, v = (draft.spots[name] for name in node.ins)
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
@@ -311,13 +267,13 @@ def _attention(draft: Draft, node: Node) -> None:
         kv_heads=kv_heads,
         head_dim=head_dim,
     )
-    _emit(draft, node, store)
+    emit(draft, node, store)
     heads = node.integer("heads")
-    spot = _place(draft, node, heads * head_dim)
+    spot = place(draft, node, heads * head_dim)
     attention = Attention(
         dst=spot.buffer,
         q=q.buffer,
-        sinks=_weight(draft, node, 0),
+        sinks=weight(draft, node, 0),
         kv_layer=index,
         start=q.start,
         heads=heads,
@@ -327,55 +283,46 @@ def _attention(draft: Draft, node: Node) -> None:
         scale=node.number("scale"),
         softcap=node.number("softcap"),
     )
-    _emit(draft, node, attention)
-
-
-def _activation(node: Node) -> Activation:
-    name = node.text("activation")
-    if name not in _ACTIVATIONS:
-        raise UnsupportedError(
-            f"The host engine has no activation {name!r}.", remedy=f"Known: {', '.join(_ACTIVATIONS)}."
-        )
-    return _ACTIVATIONS[name]
+    emit(draft, node, attention)
 
 
 def _glu(draft: Draft, node: Node) -> None:
     gate, up = (draft.spots[name] for name in node.ins)
-    spot = _place(draft, node, gate.width, gate)
+    spot = place(draft, node, gate.width, gate)
     glu = Glu(
         dst=spot.buffer,
         a=gate.buffer,
         gate=gate.start,
         up=up.start,
         columns=gate.width,
-        activation=_activation(node),
+        activation=activation_of(node),
     )
-    _emit(draft, node, glu)
+    emit(draft, node, glu)
 
 
 def _act(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
-    spot = _place(draft, node, source.width, source)
-    activation = _activation(node)
-    _emit(draft, node, Activate(dst=spot.buffer, a=source.buffer, columns=source.width, activation=activation))
+    spot = place(draft, node, source.width, source)
+    activation = activation_of(node)
+    emit(draft, node, Activate(dst=spot.buffer, a=source.buffer, columns=source.width, activation=activation))
 
 
 def _add(draft: Draft, node: Node) -> None:
     a, b = (draft.spots[name] for name in node.ins)
-    spot = _place(draft, node, a.width, a)
-    _emit(draft, node, Add(dst=spot.buffer, a=a.buffer, b=b.buffer, columns=a.width))
+    spot = place(draft, node, a.width, a)
+    emit(draft, node, Add(dst=spot.buffer, a=a.buffer, b=b.buffer, columns=a.width))
 
 
 def _softcap(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
-    spot = _place(draft, node, source.width, source)
-    _emit(draft, node, Softcap(dst=spot.buffer, a=source.buffer, columns=source.width, cap=node.number("cap")))
+    spot = place(draft, node, source.width, source)
+    emit(draft, node, Softcap(dst=spot.buffer, a=source.buffer, columns=source.width, cap=node.number("cap")))
 
 
 def _mul_scalar(draft: Draft, node: Node) -> None:
     source = draft.spots[node.ins[0]]
-    spot = _place(draft, node, source.width, source)
-    _emit(draft, node, Scale(dst=spot.buffer, a=source.buffer, columns=source.width, factor=node.number("scalar")))
+    spot = place(draft, node, source.width, source)
+    emit(draft, node, Scale(dst=spot.buffer, a=source.buffer, columns=source.width, factor=node.number("scalar")))
 
 
 _RULES: dict[str, Callable[[Draft, Node], None]] = {
@@ -391,4 +338,7 @@ _RULES: dict[str, Callable[[Draft, Node], None]] = {
     "add": _add,
     "softcap": _softcap,
     "mul_scalar": _mul_scalar,
+    "moe_route": moe_route,
+    "moe_ffn": moe_ffn,
 }
+_SUMMED: dict[str, Callable[[Draft, Node, Spot | None], None]] = {"linear": _linear, "moe_ffn": moe_ffn}

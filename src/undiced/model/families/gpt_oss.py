@@ -1,8 +1,8 @@
 """gpt-oss: attention with sinks and biases, alternately windowed, and experts with biases and a clamped gate.
 
-Hugging Face stores experts as inputs x outputs with gate and up interleaved; GGUF stores three stacks. The published
-files hold experts as MXFP4, which is no format of ours: dense conversions load. Sources: GptOssConfig of Hugging Face;
-the gpt-oss model card; the GGUF specification's tensor names.
+Hugging Face stores experts as inputs x outputs with gate and up interleaved; GGUF stores three stacks, as MXFP4 in the
+published files. The published folders state that quantization and are refused; dense conversions load. Sources:
+GptOssConfig of Hugging Face; the gpt-oss model card; the GGUF specification's tensor names.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from functools import cache
 
-from undiced.program.host.instruction import Instr
+from undiced.program.host.instr import Instr
 from undiced.program.host.table import code_of, flags_of, words_of
 
 INSTR_BYTES = 64

@@ -59,6 +59,14 @@ class Activation(IntEnum):
     GELU = 1  # exact, by erf
     GELU_TANH = 2
     RELU = 3
+    SWIGLU_OSS = 4  # of expert GLUs alone: both clamped, gate * sigmoid(1.702 gate) * (up + 1)
+
+
+class Scoring(IntEnum):
+    """What becomes of a router's logits before experts are chosen."""
+
+    SOFTMAX = 0
+    SIGMOID = 1
 
 
 class RopeStyle(IntEnum):

@@ -12,10 +12,9 @@ Nothing else says what fields there are: the 64-byte record, the text, the check
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import get_args
 
-from msgspec import Struct
-
+from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum, Route
 from undiced.program.host.field import (
     NONE,
     Activation,
@@ -33,69 +32,7 @@ from undiced.program.host.field import (
     RopeStyle,
     Vector,
 )
-
-SMALL_STEP_TOKENS = 2
-SHARD_GRANULE = 32  # rows of a Matmul, columns of a COLUMNS instruction: one activation block, two row tiles
-
-
-class Span(NamedTuple):
-    """Columns [start, start + columns) of a buffer."""
-
-    buffer: int
-    start: int
-    columns: int
-
-
-class Shape(NamedTuple):
-    """A weight slot must be rows x columns; 0 rows: any number of them."""
-
-    slot: int
-    rows: int
-    columns: int
-
-
-class Instr(Struct, frozen=True, kw_only=True, tag_field="op", omit_defaults=True):
-    """What all instructions have.
-
-    Attributes:
-        split: how the work is split over cores, unless `partition` says otherwise.
-        row_kind: which rows its buffers hold: those of tokens, of samples, all the same ("alike"), or samples' in
-            what is written and tokens' in what is read ("gathered").
-        layer: of the graph, for reports; not encoded.
-        note: the graph value that it makes, for dumps and reports; not encoded.
-    """
-
-    split: ClassVar[Partition] = Partition.TOKENS
-    row_kind: ClassVar[Literal["tokens", "samples", "alike", "gathered"]] = "alike"
-
-    layer: int = NONE
-    note: str = ""
-
-    @property
-    def partition(self) -> Partition:
-        """How its work is split."""
-        return self.split
-
-    @property
-    def adds(self) -> bool:
-        """Whether it adds to what it writes."""
-        return False
-
-    def reads(self) -> tuple[Span, ...]:
-        """What it reads of its buffers, besides what it adds to."""
-        return ()
-
-    def writes(self) -> tuple[Span, ...]:
-        """What it writes."""
-        return ()
-
-    def shapes(self) -> tuple[Shape, ...]:
-        """What its weights must be; absent ones are left out by whoever asks."""
-        return ()
-
-    def fault(self) -> str:
-        """The rule that its own numbers break, or an empty text."""
-        return ""
+from undiced.program.host.instr import Instr, Shape, Span
 
 
 class Barrier(Instr, frozen=True, kw_only=True, tag=0):
@@ -322,6 +259,13 @@ class Glu(Instr, frozen=True, kw_only=True, tag=9):
     def writes(self) -> tuple[Span, ...]:
         return (Span(self.dst, 0, self.columns),)
 
+    def fault(self) -> str:
+        return _pointwise_fault(self.activation)
+
+
+def _pointwise_fault(activation: Activation) -> str:
+    return "SWIGLU_OSS is for experts alone" if activation is Activation.SWIGLU_OSS else ""
+
 
 class _Pointwise(Instr, frozen=True, kw_only=True):
     """dst[:, :columns] = a function of a[:, :columns]"""
@@ -342,6 +286,9 @@ class Activate(_Pointwise, frozen=True, kw_only=True, tag=10):
 
     split = Partition.COLUMNS
     activation: Activation
+
+    def fault(self) -> str:
+        return _pointwise_fault(self.activation)
 
 
 class Add(_Pointwise, frozen=True, kw_only=True, tag=11):
@@ -388,6 +335,6 @@ class Sample(Instr, frozen=True, kw_only=True, tag=15):
 # Never renumber tags: saved programs hold them.
 Instruction = (
     Barrier | Embed | Rmsnorm | Layernorm | Quantize | Matmul | Rope | KvStore | Attention | Glu | Activate | Add
-    | Scale | Softcap | Gather | Sample
+    | Scale | Softcap | Gather | Sample | Route | ExpertGlu | ExpertSum
 )  # fmt: skip
 INSTRUCTIONS: tuple[type[Instr], ...] = get_args(Instruction)

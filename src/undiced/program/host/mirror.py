@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undiced.program.host.encoding import INSTR_BYTES
-from undiced.program.host.field import NONE, Activation, Partition, RopeStyle
-from undiced.program.host.instruction import (
-    INSTRUCTIONS,
-    SHARD_GRANULE,
-    SMALL_STEP_TOKENS,
-    Instr,
-)
+from undiced.program.host.field import NONE, Activation, Partition, RopeStyle, Scoring
+from undiced.program.host.instr import SHARD_GRANULE, SMALL_STEP_TOKENS, Instr
+from undiced.program.host.instruction import INSTRUCTIONS
 from undiced.program.host.table import Field, code_of, fields_of, flags_of, name_of, words_of
 
 _HEAD = f"""\
@@ -86,7 +82,7 @@ def _ops() -> str:
 
 
 def _enums() -> Iterator[str]:
-    for enum in (Partition, Activation, RopeStyle):
+    for enum in (Partition, Activation, RopeStyle, Scoring):
         members = "".join(f"    {member.name} = {member.value},\n" for member in enum)
         known = " || ".join(f"value == {enum.__name__}::{member.name}" for member in enum)
         yield (

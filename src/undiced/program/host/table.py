@@ -8,7 +8,7 @@ from functools import cache
 from typing import Literal, NamedTuple, get_args, get_type_hints
 
 from undiced.program.host.field import BUFFERS, Kind
-from undiced.program.host.instruction import Instr
+from undiced.program.host.instr import Instr
 
 _REPORTED = ("layer", "note")  # fields for reports only
 

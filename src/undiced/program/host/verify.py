@@ -11,8 +11,10 @@ from collections.abc import Container, Iterable, Iterator
 
 from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
+from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum
 from undiced.program.host.field import NONE, Kind
-from undiced.program.host.instruction import INSTRUCTIONS, Attention, Instr, KvStore, Matmul, Rope, Sample, Shape
+from undiced.program.host.instr import Instr, Shape
+from undiced.program.host.instruction import INSTRUCTIONS, Attention, KvStore, Matmul, Rope, Sample
 from undiced.program.host.program import HostProgram, Operands
 from undiced.program.host.table import floats_of, integers_of, name_of
 
@@ -135,11 +137,27 @@ def _shape_fault(shapes: Iterable[Shape], operands: Operands) -> str:
     return ""
 
 
+def _expert_fault(instr: ExpertGlu | ExpertSum, operands: Operands) -> str:
+    """Stacks of other formats than their factor suits, or that do not hold so many matrices."""
+    stacks = (instr.gate, instr.up) if isinstance(instr, ExpertGlu) else (instr.down,)
+    quantized = operands.buffers[instr.a].kind != "f32"
+    for slot in (operands.slots[stack] for stack in stacks):
+        if slot.experts != instr.experts:
+            return f"weight {slot.name} has {slot.experts} matrices, not {instr.experts}"
+        if FORMATS[slot.format].quantized != quantized:
+            return f"a must be {Kind.FACTOR.value}"
+    if isinstance(instr, ExpertSum) and operands.buffers[instr.dst].kind != "f32":
+        return f"dst must be {Kind.FLOATS.value}"
+    return ""
+
+
 def _special_fault(instr: Instr, operands: Operands) -> str:
     if isinstance(instr, (KvStore, Attention)):
         layer = operands.kv[instr.kv_layer]
         if (layer.kv_heads, layer.head_dim) != (instr.kv_heads, instr.head_dim):
             return f"KV layer {instr.kv_layer} is {layer}"
+    if isinstance(instr, (ExpertGlu, ExpertSum)):
+        return _expert_fault(instr, operands)
     if isinstance(instr, Matmul):
         slot, quantized = operands.slots[instr.weight], operands.buffers[instr.a].kind != "f32"
         if FORMATS[slot.format].quantized != quantized:
