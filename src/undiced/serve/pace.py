@@ -30,13 +30,13 @@ class Pacer:
         """Learn from a finished step."""
         if prompt_tokens == 0:
             self._decode_s = _blend(self._decode_s, seconds)
-        elif prompt_tokens >= _LEAST_MEASURED:  # where many rows share a step, one costs about as much as another
-            self._token_s = _blend(self._token_s, seconds / (decodes + prompt_tokens))
+        elif prompt_tokens >= _LEAST_MEASURED:
+            rest = seconds - self._decode_s if decodes else seconds
+            self._token_s = _blend(self._token_s, max(rest, 0.0) / prompt_tokens)
 
-    def chunk(self, budget: int, decodes: int) -> int:
+    def chunk(self, budget: int) -> int:
         """Prompt tokens for a step that also decodes, at most `budget`; all of it until a token's cost is known."""
-        policy = self._policy
-        return self._within(budget, policy.stall_s, max(policy.min_chunk, policy.prompt_rows * decodes))
+        return self._within(budget, self._policy.stall_s, self._policy.min_chunk)
 
     def turn(self, budget: int) -> int:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""

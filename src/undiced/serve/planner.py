@@ -107,7 +107,7 @@ class Planner:
 
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self._limits.max_tokens - plan.decodes
-        budget = self._pacer.chunk(budget, plan.decodes) if plan.decodes else self._pacer.turn(budget)
+        budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
         for prompt in prompts:
             self._adopt(prompt)
         roster = self._roster

@@ -13,8 +13,7 @@ class Policy:
         max_waiting: requests in the queue; one more is refused.
         turn_s: how long a step of prompts alone may last. min_turn: prompt tokens that it takes on all the same.
         stall_s: how much a prompt may lengthen a step while others decode. min_chunk: prompt tokens it gets all the
-            same. prompt_rows: as many for each that decodes, so that those who came together do not keep each other
-            waiting for long.
+            same.
         masks_share: how much of a step's time the masks of dear forms may add to it while others decode; in seconds it
             is never less than least_masks_s.
     """
@@ -24,6 +23,5 @@ class Policy:
     min_turn: int = 64
     stall_s: float = 0.05
     min_chunk: int = 32
-    prompt_rows: int = 2
     masks_share: float = 0.5
     least_masks_s: float = 0.001
