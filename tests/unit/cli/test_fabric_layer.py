@@ -54,6 +54,18 @@ def test_what_is_printed_names_both_and_every_mover(program: Path) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_whole_token_is_told_over_all_regions(tmp_path: Path) -> None:
+    graph, _ = tiny("llama")
+    made = compile_graph(graph, find_machine("toy-12x12:19K"), Options(bounds=Bounds(1, 64), region=(6, 6)))
+    made.save(tmp_path / "three.wafer")
+    lines = run("fabric", "layer", str(tmp_path / "three.wafer"), "--token").splitlines()
+    assert lines[0].startswith("a token in 3 regions: 12 x 12 cores of toy-12x12")
+    assert sum(line.strip().startswith(("transfer", "return")) for line in lines) == 5
+    found = json.loads(run("fabric", "layer", str(tmp_path / "three.wafer"), "--token", "--json"))
+    assert (found["region"], found["layer"]) == (None, None)
+    assert [each["operation"] for each in found["instructions"]].count("transfer") == 4
+
+
 def test_any_number_of_threads_finds_the_same(program: Path) -> None:
     both = [json.loads(run("fabric", "layer", str(program), "--threads", str(n), "--json")) for n in (1, 3)]
     for found in both:
@@ -92,6 +104,8 @@ def test_the_map_simulates_nothing_unless_it_is_asked_to(program: Path, tmp_path
         (("--layer", "7"), "No layer 7 in the program."),
         (("--region-number", "3"), "The program has no region 3."),
         (("--context", "65"), "The program holds 64 positions."),
+        (("--token", "--layer", "1"), "A token has all layers and regions"),
+        (("--token", "--loads", "links.npz"), "A token has all layers and regions"),
     ],
 )
 def test_what_is_not_there_is_refused_with_a_remedy(program: Path, options: tuple[str, ...], words: str) -> None:

@@ -3,12 +3,15 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from support.fabric_steps import alone, differing, recorded
-from support.mesh_models import prompt
+from support.mesh_models import prompt, tiny
+from support.meshes import compile_mesh
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
+from undiced.core.errors import UnsupportedError
 from undiced.machine import wse3
 from undiced.machine.arithmetic import local_cost
 from undiced.machine.cost import repriced
@@ -20,8 +23,9 @@ from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.value import DType, Kind, Value, View, Weights
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.lower.local import LOCAL
-from undiced.sim.fabric.lower.lower import lower
+from undiced.sim.fabric.lower.frames import frames
+from undiced.sim.fabric.lower.local import LACKING, LOCAL
+from undiced.sim.fabric.lower.lower import lower, lowered
 from undiced.sim.fabric.simulate import simulate
 
 
@@ -127,6 +131,14 @@ def _weight(instruction):
     return instruction.table if isinstance(instruction, isa.Lookup) else instruction.weights[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "kinds"),
+    [
+        ("llama", 2, 7, {"largest.own"}),
+        ("mixtral", 3, 4, {"largest.own", "moe.best.own"}),
+        ("deepseek-v3", 3, 7, {"largest.own", "moe.best.own", "moe.pairs.own", "moe.groups"}),
+    ],
+)
 def test_the_largest_of_a_share_are_those_of_level_1(name, rows, columns, kinds):
     """One or several, of one list or of each group's, with what they carry; on some cores of nothing."""
     given = prompt(name, 3)
@@ -152,6 +164,23 @@ def test_a_token_is_drawn_from_lists_as_level_1_draws_it():
             found.add(type(moment.instruction))
     assert found == {isa.Select, isa.Draw}
     assert outcome.cycles == wse3().core.draw_cycles.value
+
+
+def test_every_instruction_has_a_level_2_or_is_refused_by_name():
+    kinds = set(get_args(isa.Instruction))
+    lowered_ = {*LOCAL, isa.Reduce, isa.Multicast, isa.Rebind, isa.ShiftProduct, isa.ShiftScores}
+    assert lowered_ | set(LACKING) == kinds
+    assert not lowered_ & set(LACKING)
+    program = compile_mesh(tiny("llama")[0], 2, 2, context=8)
+    (frame,), _ = frames(program, 0, [0], 0, 0, wse3())
+    fields = {
+        isa.Read: ("r", "slot", 1.0), isa.Causal: ("r", "a", "q", "k", 0, 0, 0.0), isa.Pick: ("r", "a", "i", "d"),
+        isa.Transfer: ("r", "a", "f32"), isa.Return: ("a", 1, False),
+    }  # fmt: skip
+    for kind, remedy in LACKING.items():
+        with pytest.raises(UnsupportedError, match=f"{kind.__name__} of somewhere has no level 2") as refusal:
+            lowered(kind("somewhere", *fields[kind]), frame)
+        assert refusal.value.remedy == remedy
 
 
 def _chosen(instruction):

@@ -7,6 +7,7 @@ from support.mesh_models import prompt, tiny
 
 from undiced.compiler.wafer.colors import routed
 from undiced.compiler.wafer.published.build import build_whole
+from undiced.core.errors import UnsupportedError
 from undiced.machine import find_machine, wse2
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
@@ -40,6 +41,13 @@ def test_a_layer_has_the_bits_of_level_1(mapping):
         clock = critical_path(wse2(), stream.instructions, frame.shares, 1e9, synchronous=True).cost.cycles
         assert outcome.cycles == pytest.approx(clock, rel=0.25)
         assert any(isinstance(i, isa.Repaint) for i in stream.instructions)
+
+
+def test_trees_that_take_colors_in_turn_are_refused_by_name():
+    program = build_whole(tiny("llama")[0], find_machine("toy-6x6"), "waferengine", "auto", Bounds(1, 64), 64)
+    with pytest.raises(UnsupportedError, match="color 0 in turn") as refusal:
+        lower(program, 0, [1], token=0, position=0, wafer=find_machine("toy-6x6"))
+    assert "colors of their own" in refusal.value.remedy
 
 
 def _unrouted(stream):

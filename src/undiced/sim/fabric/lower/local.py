@@ -39,10 +39,9 @@ def local(i: isa.Instruction, frame: Frame) -> Lowered:
     Raises:
         UnsupportedError: it has no level 2, by name.
     """
-    lower = LOCAL.get(type(i))
-    if lower is None:
-        name = type(i).__name__
-        raise UnsupportedError(f"{name} of {i.node} has no level 2.", remedy="Leave its stream out.")
+    if type(i) not in LOCAL:
+        raise UnsupportedError(f"{type(i).__name__} of {i.node} has no level 2.", remedy=LACKING[type(i)])
+    lower = LOCAL[type(i)]
     blocks = lower(i, frame)
     return Lowered((Section(f"{type(i).__name__.lower()} of {i.node}", blocks),) if blocks else ())
 
@@ -145,3 +144,11 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
         (isa.Repaint, _repaint),
     )
 }
+_DECODE = "Simulate a program that decodes: in those of prompts the host has rows and masks are by query."
+LACKING: dict[type[isa.Operation], str] = {
+    **dict.fromkeys((isa.Read, isa.Causal), _DECODE),
+    isa.Pick: "Choose by Select: no program that is compiled here picks elements by ids.",
+    isa.Transfer: "Simulate the whole token: a region by itself is handed nothing.",
+    isa.Return: "Simulate the whole token: a region by itself hands no token back.",
+}
+"""What has no level 2 by itself, and what to do instead."""
