@@ -28,7 +28,7 @@ from undiced.compiler.wafer.task import Options
 from undiced.machine import find_machine
 from undiced.model import build_config, preset
 from undiced.program import Bounds
-from undiced.sim.fabric.layer import pick, simulate_layer
+from undiced.sim.fabric.layer import Manner, pick, simulate_layer
 from undiced.sim.fabric.outcome import Outcome
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "fabric"
@@ -100,7 +100,7 @@ def layer(machine: str, threads: int) -> Outcome:
     options = Options(Bounds(1, CONTEXT), region=(columns, rows))
     program = compile_graph(build_config(replace(preset(MODEL), layers=1)), wafer, options)
     region, _, runs = pick(program, None, None)
-    return simulate_layer(program, wafer, region, runs, position=CONTEXT - 1, threads=threads).outcome
+    return simulate_layer(program, wafer, region, runs, Manner(threads=threads), position=CONTEXT - 1).outcome
 
 
 def measured(workload: str, machine: str, threads: int, wavelets: int) -> dict[str, object]:

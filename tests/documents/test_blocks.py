@@ -34,6 +34,10 @@ SHOWN = [
     ("wafer.md", "$ undiced sweep llama-3.1-8b --wafers 1,2,4 --context 1k,4k,32k"),
     ("wafer.md", '$ undiced run smollm2-135m --machine toy-24x24 --prompt "The capital of France is" --tokens 24'),
     ("wafer.md", "$ undiced diff graph host --model smollm2-135m --tokens 6 --tolerance 0.02"),
+    ("yield.md", "$ undiced simulate llama-3.1-8b --defects 7"),
+    ("yield.md", '$ undiced run smollm2-135m --machine toy-24x24 --defects 4 --defect-density 0.2 '
+     '-p "The capital of France is" -n 12'),
+    ("yield.md", "$ undiced yield --defect-density 0.001"),
 ]  # fmt: skip
 PYTHON = [("README.md", "from undiced import LLM, SamplingParams"), ("wafer.md", "import undiced")]
 # These are executed elsewhere: by the test here or by the file that is named.
@@ -75,6 +79,10 @@ ELSEWHERE = {
 }  # fmt: skip
 # These are not executed.
 REASONS = {
+    ("wafer.md", "$ undiced fabric layer llama-3.1-8b --loads loads.npz"):
+        "minutes; tests/unit/cli/test_fabric_layer.py does the same with a small model",
+    ("yield.md", "$ undiced simulate llama-3.1-8b --defects 7 --clusters"):
+        "ends with an error; tests/unit/cli/test_defects.py has such ones",
     ("models.md", "$ undiced serve org/name:Q4_K_M --max-context 4096"):
         "needs the hub; tests/wire/test_hub.py and tests/unit/cli/test_hub_models.py do the same with a stand-in of it",
     ("operations.md", "python3 -m venv /opt/undiced && /opt/undiced/bin/pip install undiced-0.1.0-*.whl   "

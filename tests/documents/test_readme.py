@@ -37,8 +37,9 @@ CLAIMS = {
     "The kernels use AVX-512 or AVX2": "native/tests/CMakeLists.txt",
     "--machine wse3 -o FILE": "tests/documents/test_blocks.py",
     "--wafers 1,2 --context 4k,32k": "tests/documents/test_blocks.py",
-    "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K)": "test_formats",
-    "Llama, Mistral, Qwen 2, Qwen 3, Gemma 3 and GPT-2 families": "test_families_of_the_host",
+    "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4)":
+        "test_formats",
+    "Llama, Mistral, Mixtral, Qwen 2, Qwen 3 and its mixtures, Gemma 3, GPT-2 and gpt-oss": "test_families_of_the_host",
     "3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
     "SmolLM2-135M Q4_1: Undiced / llama.cpp | 0.0021 / 0.0027 | 0.0107 / 0.0126 | 97.4 / 96.6 % | 99.3 / 98.8 %":
         "tests/oracle/test_quality.py",
@@ -103,7 +104,8 @@ def test_formats() -> None:
 @pytest.mark.parametrize(
     ("case", "runs"),
     [(name, True) for name in ("llama", "mistral", "qwen2", "qwen3", "gemma3", "gpt2")]
-    + [(name, False) for name in ("mixtral", "qwen3-moe", "gpt-oss", "llama4", "deepseek-v3")],
+    + [(name, True) for name in ("mixtral-wide", "qwen3-moe-wide", "gpt-oss-wide")]
+    + [(name, False) for name in ("llama4", "deepseek-v3")],
 )
 def test_families_of_the_host(case: str, runs: bool) -> None:
     config = load_case(case)["config"] | (

@@ -32,7 +32,7 @@ def test_a_file_of_defects_is_one_a_wafer(tmp_path):
     made = undiced.compile("smollm2-135m", "toy-24x24", context=64, layers=2, region=(24, 24), defects=str(file))
     assert [one.map for one in made.individuals] == ["first.csv"]
     with pytest.raises(CompileError, match="takes 2 wafers, and 1 map is given"):
-        undiced.compile("smollm2-135m", "toy-24x24:64K", context=64, layers=2, region=(24, 24), defects=str(file))
+        undiced.compile("smollm2-135m", "toy-24x24:160K", context=64, layers=4, defects=str(file))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from undiced.core.errors import InvalidRequestError, ProgramFileError
 from undiced.sim.atlas.links import link_map
 from undiced.sim.atlas.links_file import encoded, read
 from undiced.sim.atlas.record import record
-from undiced.sim.fabric.layer import pick, simulate_layer
+from undiced.sim.fabric.layer import Manner, pick, simulate_layer
 
 NAME = "several wafers"
 
@@ -34,7 +34,7 @@ def file(tmp_path, links):
 def test_collectives_by_themselves_add_up_to_the_layer(links):
     program, wafer = made(NAME)
     region, layer, runs = pick(program, None, None)
-    whole = simulate_layer(program, wafer, region, runs, position=program.bounds.context - 1, skew=9, jitter=5)
+    whole = simulate_layer(program, wafer, region, runs, Manner(skew=9, jitter=5), position=program.bounds.context - 1)
     assert (links.region, links.layer) == (region, layer)
     assert np.array_equal(links.loads, whole.outcome.loads)
     moved = {(each.sums, each.value) for each in links.carried}

@@ -225,7 +225,7 @@ def test_the_film_is_the_atlas_and_lies_on_what_is_drawn(name):
         assert (told["sums"][0] > 0) == (told["sums"][1] > 0) and (told["casts"][0] > 0) == (told["casts"][1] > 0)
         assert 0 < told["working"] <= told["cycles"] and 0 <= told["wires"] <= told["cycles"]
         assert sum(told["fill"]) == max(place.fill.sram, place.fill.needed)
-    for show in REGIONAL:
+    for show in (show for each, show in REGIONAL if each == name and show != "links"):
         root = ElementTree.fromstring(panel(found, show).document())
         for group in root.findall(f".//{SVG}g[@class='place']"):
             x, y, width, height = shown["places"][int(group.get("data-place"))]["box"]
