@@ -75,6 +75,8 @@ class Customers:
             got = self.got[name] = self.now[seed] = Got()
             try:
                 self._ask(name, got, draw)
+            except TimeoutError:  # would not wait any longer
+                got.left = True
             except (OSError, http.client.HTTPException):
                 self._over.wait(0.05)  # the server is gone, or goes
             except Exception as error:  # of this test, or bytes that are no answer

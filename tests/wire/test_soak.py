@@ -39,6 +39,7 @@ def test_a_server_that_answers_for_long_needs_no_more_memory(tmp_path: Path, mon
             samples.append(resident(process))
         customers.leave()
         home.stop()
+        print("bytes", samples)
         assert customers.failures == []
         assert see_that_each_was_counted_once(home.books, customers)["settled"] > SECONDS
         assert max(samples) - samples[0] <= GROWTH_MOST, samples

@@ -67,12 +67,12 @@ def checked_reduce(cores: Cores, i: isa.Reduce, failing: Failure | None) -> None
         raise CoreFailureError(f"The sum of {i.node} does not add up.", node=i.node, lines=across)
 
 
-def _repeated(cores: Cores, i: isa.Reduce, own: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _repeated(cores: Cores, i: isa.Reduce, own: np.ndarray) -> np.ndarray:
     """What roots hold more than once: riders at every root, or all of it."""
     _, part, tree = cores.values.tree(i.result)
     more = tree.slices - 1
     if part.whole:
-        found: np.ndarray = more * own.sum(axis=(2, 4))  # type: ignore[type-arg]
+        found: np.ndarray = more * own.sum(axis=(2, 4))
         return found
     return more * own[..., own.shape[-1] - part.riders :].sum(axis=(2, 4)) if part.riders else np.zeros(1)
 
@@ -85,6 +85,6 @@ def _spoil(cores: Cores, name: str, place: tuple[int, int], error: float) -> Non
     cores.arrays[holder] = array
 
 
-def _seen(i: isa.Reduce, own: np.ndarray, place: tuple[int, int], what: str) -> CoreFailureError:  # type: ignore[type-arg]
+def _seen(i: isa.Reduce, own: np.ndarray, place: tuple[int, int], what: str) -> CoreFailureError:
     across = place[1] if i.line.axis == 0 else place[0]
     return CoreFailureError(f"The sum of {i.node} {what}.", node=i.node, lines=(across,))
