@@ -113,6 +113,9 @@ def test_the_judgment_of_thousands_is_quick() -> None:
     lengths = Lengths()
     for length in range(64):
         lengths.add(length * 20)
-    start = time.thread_time()
-    lengths.until_next([(at % 700, 3000) for at in range(4096)])
-    assert time.thread_time() - start < 0.05, "1.5 ms, since a fair part of them is looked at"
+    times = []
+    for _ in range(3):
+        start = time.thread_time()
+        lengths.until_next([(at % 700, 3000) for at in range(4096)])
+        times.append(time.thread_time() - start)
+    assert min(times) < 0.05, "1.5 ms, since a fair part of them is looked at"

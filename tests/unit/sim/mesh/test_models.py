@@ -33,4 +33,5 @@ def test_a_mesh_computes_it_with_experts_on_columns_of_their_own(name, rows, col
 
 
 def test_every_mixture_is_among_them():
-    assert [name for name in case_names() if tiny(name)[0].config.moe] == MIXTURES
+    wide = ("-wide",)  # the same shapes with experts that a host's cores can share
+    assert [name for name in case_names() if tiny(name)[0].config.moe and not name.endswith(wide)] == MIXTURES
