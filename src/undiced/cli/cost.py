@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from undiced.cli.asking import Batch, Clock, Layers, Objective, Sums, Timed, TimedContext, TimedMachine, Wafers, Weights
 from undiced.cli.options import Json
+from undiced.cli.report import say_labeled
 from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
@@ -161,4 +161,4 @@ def _told(value: Interval) -> str:
 
 
 def _say(name: str, words: str) -> None:
-    typer.echo(printable(f"  {name:<{_NAME}}{words}"), file=sys.stdout)
+    say_labeled(name, words, _NAME)

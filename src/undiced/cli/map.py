@@ -31,7 +31,6 @@ from undiced.cli.asking import (
 )
 from undiced.cli.options import Json
 from undiced.cli.report import writing
-from undiced.core.errors import InvalidRequestError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -83,14 +82,13 @@ def map_wafer(
 ) -> None:
     """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
     from undiced.cli.charted import charted
-    from undiced.cli.pictures import expect
+    from undiced.cli.pictures import expect, see_form
     from undiced.cli.terminal import emit, folded
     from undiced.sim.atlas.record import record
     from undiced.sim.views.words import stamp
     from undiced.study.question import Question
 
-    if out.suffix.lower() not in _FORMS:
-        raise InvalidRequestError(f"{out} is neither .html, .svg nor .png.", remedy="Name the file wafer.html.")
+    see_form(out, _FORMS, "Name the file wafer.html.")
     expect(out)
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,

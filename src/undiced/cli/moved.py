@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.report import writing
-from undiced.core.errors import InvalidRequestError
-from undiced.core.printable import printable
+from undiced.cli.report import say_labeled, writing
 
 if TYPE_CHECKING:
     from undiced.sim.fabric.outcome import Outcome
@@ -42,13 +40,10 @@ TraceOut = Annotated[
 
 def expect(load_out: Path | None, trace_out: Path | None, *others: str) -> None:
     """What is asked for can be written; `others`: forms of loads that are no pictures."""
-    from undiced.cli.pictures import expect
+    from undiced.cli.pictures import expect, see_form
 
-    forms = (".svg", ".png", *others)
-    if load_out is not None and load_out.suffix.lower() not in forms:
-        raise InvalidRequestError(
-            f"{load_out} is neither {', '.join(forms[:-1])} nor {forms[-1]}.", remedy="Name the file loads.svg."
-        )
+    if load_out is not None:
+        see_form(load_out, (".svg", ".png", *others), "Name the file loads.svg.")
     for path in filter(None, (load_out, trace_out)):
         expect(path)
 
@@ -102,4 +97,4 @@ def say_hops(outcome: Outcome) -> None:
 
 def say(label: str, words: str) -> None:
     """One line of a report."""
-    typer.echo(printable(f"  {label:<{_LABEL}}{words}"))
+    say_labeled(label, words, _LABEL)

@@ -8,12 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.cli.report import writing
+from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.draw.canvas import Canvas
     from undiced.draw.theme import Theme
 
 _PNG = ".png"
+_FORMS = (".svg", _PNG)
+
+
+def see_form(
+    path: Path, forms: tuple[str, ...] = _FORMS, remedy: str = "Name a file that ends in .svg or .png."
+) -> None:
+    """A file ends as one of the forms that it may have.
+
+    Raises:
+        InvalidRequestError: it does not.
+    """
+    if path.suffix.lower() not in forms:
+        raise InvalidRequestError(f"{path} is neither {', '.join(forms[:-1])} nor {forms[-1]}.", remedy=remedy)
 
 
 def expect(path: Path) -> None:

@@ -5,7 +5,6 @@ Everything is simulated. Energies that nobody published are assumed, and figures
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +28,7 @@ from undiced.cli.asking import (
     Weights,
 )
 from undiced.cli.options import Json
-from undiced.cli.report import writing
-from undiced.core.errors import InvalidRequestError
+from undiced.cli.report import say_labeled, writing
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
@@ -102,12 +100,11 @@ def expect_picture(out: Path | None) -> None:
     Raises:
         InvalidRequestError: the file is no picture. CannotWriteError.
     """
-    from undiced.cli.pictures import expect
+    from undiced.cli.pictures import expect, see_form
 
     if out is None:
         return
-    if out.suffix.lower() not in (".svg", ".png"):
-        raise InvalidRequestError(f"{out} is neither .svg nor .png.", remedy="Name a file that ends in .svg or .png.")
+    see_form(out)
     expect(out)
 
 
@@ -195,4 +192,4 @@ def _sources(wafer: Wafer) -> None:
 
 
 def _say(name: str, words: str) -> None:
-    typer.echo(printable(f"  {name:<{_NAME}}{words}"), file=sys.stdout)
+    say_labeled(name, words, _NAME)

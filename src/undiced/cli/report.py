@@ -29,6 +29,11 @@ def writing(path: Path) -> Iterator[None]:
         raise CannotWriteError(f"Cannot write {path}: {error.strerror}.", remedy=remedy) from None
 
 
+def say_labeled(label: str, words: str, width: int) -> None:
+    """One line of a report, its label as wide as those of its neighbors."""
+    typer.echo(printable(f"  {label:<{width}}{words}"))
+
+
 def show(found: dict[str, object]) -> None:
     """Prints a summary; every second stands beside its clock."""
     if "cycles_per_token" not in found:

@@ -21,12 +21,11 @@ def expect_plot(plot: Path, claims: bool) -> None:
     Raises:
         InvalidRequestError: no claims are asked for, or the file is no picture. CannotWriteError.
     """
-    from undiced.cli.pictures import expect
+    from undiced.cli.pictures import expect, see_form
 
     if not claims:
         raise InvalidRequestError("--plot has no effect without --claims.", remedy="Leave it out, or add --claims.")
-    if plot.suffix.lower() not in (".svg", ".png"):
-        raise InvalidRequestError(f"{plot} is neither .svg nor .png.", remedy="Name a file that ends in .svg or .png.")
+    see_form(plot)
     expect(plot)
 
 

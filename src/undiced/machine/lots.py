@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from undiced.core.errors import CompileError
 from undiced.machine.defects import DefectMap
 from undiced.machine.repair import UnrepairableError, repair
-from undiced.machine.scatter import CORE, FIRST_LINK, Fallen, area_mm2, as_map, core_area_mm2, fall
+from undiced.machine.scatter import CORE, FIRST_LINK, Fallen, area_mm2, as_map, fall
 from undiced.machine.shifting import FARTHEST, Broken, least
 from undiced.machine.silicon import Process
 from undiced.machine.spares import spare_places
@@ -102,7 +102,7 @@ def lot(
         if progress is not None:
             progress(done / wafers)
     good, beside, fatal, short = map(int, sums)
-    return Lot(wafers, good, beside, fatal, short, count / wafers, wafer.mesh.cores * core_area_mm2(wafer))
+    return Lot(wafers, good, beside, fatal, short, count / wafers, wafer.mesh.cores * wafer.mesh.core_mm2)
 
 
 def _judged(fallen: Fallen, wafer: Wafer, wafers: int) -> Ints:

@@ -32,3 +32,8 @@ class Mesh:
         """Usable cores."""
         width, height = self.size
         return width * height
+
+    @property
+    def core_mm2(self) -> float:
+        """Silicon for each core that was built, what lies between included: the area of all dies over all cores."""
+        return self.die_area_mm2.value / self.cores_built.value

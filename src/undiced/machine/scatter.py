@@ -37,15 +37,10 @@ class Fallen:
     fatal: Ints
 
 
-def core_area_mm2(wafer: Wafer) -> float:
-    """Of one of the cores that were built: the dies' area over all of them."""
-    return wafer.mesh.die_area_mm2.value / wafer.mesh.cores_built.value
-
-
 def area_mm2(wafer: Wafer) -> float:
     """Of the usable grid, its spares included."""
     columns, rows = wafer.built
-    return columns * rows * core_area_mm2(wafer)
+    return columns * rows * wafer.mesh.core_mm2
 
 
 def scatter(process: Process, wafer: Wafer, seed: int, number: int = 0) -> DefectMap:

@@ -71,11 +71,6 @@ class Window:
     side: int
 
 
-def core_mm2(wafer: Wafer) -> float:
-    """Silicon for each core that was built, all that lies between them included."""
-    return wafer.mesh.die_area_mm2.value / wafer.mesh.cores_built.value
-
-
 def grids(places: tuple[Done, ...], wafer: Wafer, joules: Numbers, clock_hz: float, chips: int) -> Iterator[Numbers]:
     """Of each wafer, [rows, columns] of watts that each core takes while a token is in its region."""
     width, height = wafer.mesh.size
@@ -92,7 +87,7 @@ def grids(places: tuple[Done, ...], wafer: Wafer, joules: Numbers, clock_hz: flo
 
 def side_of(wafer: Wafer) -> int:
     """Cores along a side of a square centimeter."""
-    return max(1, round(sqrt(CM2_MM2 / core_mm2(wafer))))
+    return max(1, round(sqrt(CM2_MM2 / wafer.mesh.core_mm2)))
 
 
 def densest(grid: Numbers, chip: int, side: int) -> tuple[Window, float]:

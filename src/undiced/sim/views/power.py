@@ -11,7 +11,7 @@ from undiced.draw.legend import ramped
 from undiced.draw.lettering import Box, shortened, wrapped
 from undiced.machine.interval import Interval
 from undiced.machine.wafer import Wafer
-from undiced.sim.power.density import CM2_MM2, Numbers, coarse, core_mm2
+from undiced.sim.power.density import CM2_MM2, Numbers, coarse
 from undiced.sim.power.power import Power
 from undiced.sim.views.sheet import MARGIN, WIDTH
 
@@ -38,7 +38,7 @@ def picture(found: Power, wafer: Wafer, title: str, notes: tuple[str, ...]) -> C
 
 def dense(watts: Numbers, wafer: Wafer) -> Numbers:
     """Watts of cores as watts a square centimeter."""
-    found: Numbers = watts / core_mm2(wafer) * CM2_MM2
+    found: Numbers = watts / wafer.mesh.core_mm2 * CM2_MM2
     return found
 
 

@@ -15,7 +15,7 @@ from undiced.machine import find_machine
 from undiced.machine.energy import COUNTS, energy_draws, energy_of
 from undiced.program import Bounds
 from undiced.sim.power.check import check
-from undiced.sim.power.density import CM2_MM2, coarse, core_mm2, densest, side_of
+from undiced.sim.power.density import CM2_MM2, coarse, densest, side_of
 from undiced.sim.power.power import power
 
 WAFER = find_machine("toy-14x5:22K")
@@ -80,8 +80,8 @@ def test_the_densest_square_is_found_by_sums_over_all_squares():
 
 def test_a_square_centimeter_has_as_many_cores_as_fit():
     wafer = find_machine("wse3")
-    assert side_of(wafer) ** 2 * core_mm2(wafer) == pytest.approx(CM2_MM2, rel=0.03)
-    assert WAFER.mesh.die_area_mm2.value == pytest.approx(80 * core_mm2(wafer)), (
+    assert side_of(wafer) ** 2 * wafer.mesh.core_mm2 == pytest.approx(CM2_MM2, rel=0.03)
+    assert WAFER.mesh.die_area_mm2.value == pytest.approx(80 * wafer.mesh.core_mm2), (
         "a toy is as large as its cores and spares"
     )
 
