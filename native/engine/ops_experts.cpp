@@ -24,6 +24,30 @@ struct Chosen {
     }
 };
 
+// A member's part of a product with experts: operands as it sees them, and its rows of every matrix.
+template <class T>
+struct Part {
+    Part(State& state, const Bound& b, int member)
+        : i(b.i.as<T>()),
+          state(state),
+          dst(state.buffer(i.dst, member)),
+          a(state.buffer(i.a, member)),
+          routes(state.buffer(i.routes, member)),
+          mine(column_share(i.rows, state.members(), member)),
+          width(mine.end - mine.begin),
+          tokens(state.rows(dst)),
+          scratch(state.experts[static_cast<std::size_t>(member)]) {}
+
+    Chosen chosen(int token) const { return {routes.row(token), i.top_k, i.experts}; }
+
+    const T i;
+    const State& state;
+    const Buffer dst, a, routes;
+    const Share mine;
+    const int width, tokens;
+    ExpertScratch& scratch;
+};
+
 // One expert's matrix of a stack.
 PackedMatrix matrix_of(const Slot& stack, int expert, int rows) {
     PackedMatrix one = stack.matrix;
@@ -33,17 +57,18 @@ PackedMatrix matrix_of(const Slot& stack, int expert, int rows) {
 }
 
 // Calls body(expert, entries) for every expert that was chosen, in order; an entry is token * top_k + k.
-template <class Body>
-void for_experts(ExpertScratch& scratch, const Buffer& routes, int tokens, int experts, int top_k, Body&& body) {
+template <class T, class Body>
+void for_experts(const Part<T>& part, Body&& body) {
+    const int experts = part.i.experts, top_k = part.i.top_k;
+    ExpertScratch& scratch = part.scratch;
     std::fill_n(scratch.starts.begin(), experts + 1, 0);
-    for (int t = 0; t < tokens; ++t)
-        for (int k = 0; k < top_k; ++k)
-            ++scratch.starts[static_cast<std::size_t>(Chosen{routes.row(t), top_k, experts}.expert(k)) + 1];
+    for (int t = 0; t < part.tokens; ++t)
+        for (int k = 0; k < top_k; ++k) ++scratch.starts[static_cast<std::size_t>(part.chosen(t).expert(k)) + 1];
     for (int e = 0; e < experts; ++e)
         scratch.starts[static_cast<std::size_t>(e) + 1] += scratch.starts[static_cast<std::size_t>(e)];
-    for (int t = 0; t < tokens; ++t)
+    for (int t = 0; t < part.tokens; ++t)
         for (int k = 0; k < top_k; ++k) {
-            const auto e = static_cast<std::size_t>(Chosen{routes.row(t), top_k, experts}.expert(k));
+            const auto e = static_cast<std::size_t>(part.chosen(t).expert(k));
             scratch.entries[static_cast<std::size_t>(scratch.starts[e]++)] = t * top_k + k;
         }
     for (int e = 0, begin = 0; e < experts; ++e) {  // starts[e] is now where e ends
@@ -62,20 +87,18 @@ struct Inputs {
     std::ptrdiff_t stride = 0;
 };
 
-// Those of an entry are part number `part` of `parts` of a row, both as `place` tells. One alone stays where it is.
-template <class Place>
-Inputs gather(ExpertScratch& scratch, const Buffer& a, int columns, std::span<const int> entries, int parts,
-              Place&& place) {
+// An entry's input is its token's row, or, where each expert has `own` ones, part number k of it. One alone stays where
+// it is.
+template <class T>
+Inputs gather(const Part<T>& part, std::span<const int> entries, bool own) {
+    const int columns = part.i.columns, top_k = part.i.top_k;
     const std::int64_t blocks = blocks_of(columns);
-    const auto codes = [&](int entry) {
-        const auto [row, part] = place(entry);
-        return a.blocks + (std::int64_t{row} * parts + part) * blocks;
-    };
+    ExpertScratch& scratch = part.scratch;
+    const auto codes = [&](int entry) { return part.a.blocks + (own ? entry : entry / top_k) * blocks; };
     const auto values = [&](int entry) {
-        const auto [row, part] = place(entry);
-        return a.row(row) + std::int64_t{part} * columns;
+        return part.a.row(entry / top_k) + (own ? std::int64_t{entry % top_k} * columns : 0);
     };
-    const bool quantized = a.spec.code_bytes > 0;
+    const bool quantized = part.a.spec.code_bytes > 0;
     if (entries.size() == 1)
         return quantized ? Inputs{codes(entries[0]), nullptr, 0} : Inputs{nullptr, values(entries[0]), columns};
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -87,23 +110,29 @@ Inputs gather(ExpertScratch& scratch, const Buffer& a, int columns, std::span<co
     return quantized ? Inputs{scratch.codes.data(), nullptr, 0} : Inputs{nullptr, scratch.values.data(), columns};
 }
 
-// out (entries x width of `mine`) = inputs times the expert's rows of `mine` (+ bias).
-void multiply(const State& state, const Slot& stack, int expert, int rows, Share mine, const Inputs& inputs,
-              std::size_t entries, int bias, float* out) {
-    const PackedMatrix one = matrix_of(stack, expert, rows);
-    const int width = mine.end - mine.begin;
+// The values of an expert in a vector of all experts' biases; nullptr where there is none.
+template <class T>
+const float* bias_of(const Part<T>& part, int slot, int expert) {
+    return slot == kNone ? nullptr : part.state.weights.slot(slot).floats() + std::int64_t{expert} * part.i.rows;
+}
+
+// out (entries x width) = inputs times the member's rows of an expert's matrix (+ bias).
+template <class T>
+void multiply(const Part<T>& part, int stack, int expert, const Inputs& inputs, std::size_t entries, const float* bias,
+              float* out) {
+    const PackedMatrix one = matrix_of(part.state.weights.slot(stack), expert, part.i.rows);
     MatmulArgs args;
     args.w = &one;
-    args.tile_begin = mine.begin / kTileRows;
-    args.tile_end = tiles_of(mine.end);
+    args.tile_begin = part.mine.begin / kTileRows;
+    args.tile_end = tiles_of(part.mine.end);
     args.qx = inputs.codes;
     args.x = inputs.values;
     args.ldx = inputs.stride;
     args.tokens = static_cast<std::int64_t>(entries);
-    args.out = out - mine.begin;
-    args.ldo = width;
-    args.bias = bias == kNone ? nullptr : state.weights.slot(bias).floats() + std::int64_t{expert} * rows;
-    state.kernels.matmul(args);
+    args.out = out - part.mine.begin;
+    args.ldo = part.width;
+    args.bias = bias;
+    part.state.kernels.matmul(args);
 }
 
 // gate = glu(gate, up) as SWIGLU_OSS means it.
@@ -118,9 +147,12 @@ void glu_oss(const Kernels& kernels, float* gate, float* up, float* line, int n,
     for (int i = 0; i < n; ++i) gate[i] *= line[i] * (up[i] + 1.0f);
 }
 
+std::int64_t product_columns(int parts, int columns) { return std::int64_t{parts} * columns; }
+
 // What both products have in common: operands, stacks, and room to gather in.
 template <class T>
-void check_product(const Checker& c, const T& i, const Buffer& a, int a_columns, std::initializer_list<int> stacks) {
+void check_product(const Checker& c, const T& i, const Buffer& a, std::int64_t a_columns,
+                   std::initializer_list<int> stacks) {
     c.require(i.rows > 0 && i.columns > 0 && i.top_k > 0 && i.experts >= i.top_k, "experts without rows or columns");
     c.require(i.rows % kShardGranule == 0 && i.columns % kShardGranule == 0,
               "rows and columns must be multiples of the shard granule");
@@ -135,8 +167,6 @@ void check_product(const Checker& c, const T& i, const Buffer& a, int a_columns,
     }
     c.state.make_room_for_experts(i.experts, i.top_k, i.columns, i.rows);
 }
-
-std::int64_t product_columns(int parts, int columns) { return std::int64_t{parts} * columns; }
 
 }  // namespace
 
@@ -234,43 +264,35 @@ int check_expert_glu(const Checker& c) {
 }
 
 void run_expert_glu(State& state, const Bound& b, int member) {
-    const auto i = b.i.as<instr::ExpertGlu>();
-    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member),
-                 routes = state.buffer(i.routes, member);
-    const Share mine = column_share(i.rows, state.members(), member);
-    const int width = mine.end - mine.begin;
+    const Part<instr::ExpertGlu> part(state, b, member);
+    const auto& i = part.i;
+    const int width = part.width;
     if (width == 0) return;
-    ExpertScratch& scratch = state.experts[static_cast<std::size_t>(member)];
-    const auto shared = [&](int entry) { return std::pair{entry / i.top_k, 0}; };
-    for_experts(scratch, routes, state.rows(dst), i.experts, i.top_k, [&](int e, std::span<const int> entries) {
-        const Inputs inputs = gather(scratch, a, i.columns, entries, 1, shared);
+    ExpertScratch& scratch = part.scratch;
+    const std::int64_t columns = product_columns(i.top_k, i.rows);
+    for_experts(part, [&](int e, std::span<const int> entries) {
+        const Inputs inputs = gather(part, entries, false);
+        const float *gate_bias = bias_of(part, i.gate_bias, e), *up_bias = bias_of(part, i.up_bias, e);
         float *gates = scratch.gates.data(), *ups = scratch.ups.data();
         const bool plain = !i.weigh();  // else biases come after the weights
-        multiply(state, state.weights.slot(i.gate), e, i.rows, mine, inputs, entries.size(),
-                 plain ? i.gate_bias : kNone, gates);
-        multiply(state, state.weights.slot(i.up), e, i.rows, mine, inputs, entries.size(), plain ? i.up_bias : kNone,
-                 ups);
+        multiply(part, i.gate, e, inputs, entries.size(), plain ? gate_bias : nullptr, gates);
+        multiply(part, i.up, e, inputs, entries.size(), plain ? up_bias : nullptr, ups);
         for (const int entry : entries) {
             const int t = entry / i.top_k, k = entry % i.top_k;
-            if (!plain) {
-                const float weight = Chosen{routes.row(t), i.top_k, i.experts}.weight(k);
-                for (const auto& [values, slot] : {std::pair{gates, i.gate_bias}, std::pair{ups, i.up_bias}}) {
-                    state.kernels.scale(weight, values, width);
-                    if (slot == kNone) continue;
-                    const float* bias = state.weights.slot(slot).floats() + std::int64_t{e} * i.rows + mine.begin;
-                    state.kernels.add(values, bias, values, width);
+            if (!plain)
+                for (const auto& [values, bias] : {std::pair{gates, gate_bias}, std::pair{ups, up_bias}}) {
+                    state.kernels.scale(part.chosen(t).weight(k), values, width);
+                    if (bias != nullptr) state.kernels.add(values, bias + part.mine.begin, values, width);
                 }
-            }
             if (i.activation == instr::Activation::SWIGLU_OSS)
                 glu_oss(state.kernels, gates, ups, scratch.line.data(), width, i.limit);
             else
                 state.kernels.glu(static_cast<Activation>(i.activation), gates, ups, gates, width);
-            const std::int64_t column = product_columns(k, i.rows) + mine.begin;
-            if (dst.spec.code_bytes > 0)
-                state.kernels.quantize(gates, width,
-                                       dst.blocks + (t * product_columns(i.top_k, i.rows) + column) / kBlockCols);
+            const std::int64_t column = product_columns(k, i.rows) + part.mine.begin;
+            if (part.dst.spec.code_bytes > 0)
+                state.kernels.quantize(gates, width, part.dst.blocks + (t * columns + column) / kBlockCols);
             else
-                std::copy_n(gates, width, dst.row(t) + column);
+                std::copy_n(gates, width, part.dst.row(t) + column);
             gates += width;
             ups += width;
         }
@@ -280,7 +302,7 @@ void run_expert_glu(State& state, const Bound& b, int member) {
 int check_expert_sum(const Checker& c) {
     const auto i = c.as<instr::ExpertSum>();
     const Buffer& a = c.any(i.a, "a");
-    check_product(c, i, a, i.top_k * i.columns, {i.down});
+    check_product(c, i, a, product_columns(i.top_k, i.columns), {i.down});
     c.same_rows(c.columns(i.dst, "dst", 0, i.rows), a);
     c.require(i.dst != i.a, "dst must not be a");
     c.vector(i.bias, std::int64_t{i.experts} * i.rows, true);
@@ -288,25 +310,20 @@ int check_expert_sum(const Checker& c) {
 }
 
 void run_expert_sum(State& state, const Bound& b, int member) {
-    const auto i = b.i.as<instr::ExpertSum>();
-    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member),
-                 routes = state.buffer(i.routes, member);
-    const Share mine = column_share(i.rows, state.members(), member);
-    const int width = mine.end - mine.begin, tokens = state.rows(dst);
+    const Part<instr::ExpertSum> part(state, b, member);
+    const auto& i = part.i;
+    const int width = part.width;
     if (width == 0) return;
+    const auto out = [&](int token) { return part.dst.row(token) + part.mine.begin; };
     if (!i.accumulate())
-        for (int t = 0; t < tokens; ++t) std::fill_n(dst.row(t) + mine.begin, width, 0.0f);
-    ExpertScratch& scratch = state.experts[static_cast<std::size_t>(member)];
-    const auto own = [&](int entry) { return std::pair{entry / i.top_k, entry % i.top_k}; };
-    for_experts(scratch, routes, tokens, i.experts, i.top_k, [&](int e, std::span<const int> entries) {
-        const Inputs inputs = gather(scratch, a, i.columns, entries, i.top_k, own);
-        const float* values = scratch.gates.data();
-        multiply(state, state.weights.slot(i.down), e, i.rows, mine, inputs, entries.size(), i.bias,
-                 scratch.gates.data());
+        for (int t = 0; t < part.tokens; ++t) std::fill_n(out(t), width, 0.0f);
+    for_experts(part, [&](int e, std::span<const int> entries) {
+        float* values = part.scratch.gates.data();
+        multiply(part, i.down, e, gather(part, entries, true), entries.size(), bias_of(part, i.bias, e), values);
         for (const int entry : entries) {
-            const int t = entry / i.top_k, k = entry % i.top_k;
-            const float weight = i.weigh() ? Chosen{routes.row(t), i.top_k, i.experts}.weight(k) : 1.0f;
-            state.kernels.axpy(weight, values, dst.row(t) + mine.begin, width);
+            const int t = entry / i.top_k;
+            const float weight = i.weigh() ? part.chosen(t).weight(entry % i.top_k) : 1.0f;
+            state.kernels.axpy(weight, values, out(t), width);
             values += width;
         }
     });

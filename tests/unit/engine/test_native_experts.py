@@ -166,7 +166,7 @@ def test_numbers_of_no_expert_read_no_foreign_memory() -> None:
     assert np.isfinite(ran("F32", 2, routes)).all()
 
 
-@pytest.mark.parametrize("fields", [{"experts": 7}, {"rows": 80}, {"columns": 32}, {"top_k": 5}])
+@pytest.mark.parametrize("fields", [{"experts": 7}, {"rows": 80}, {"columns": 32}, {"top_k": 5}, {"top_k": 1 << 30}])
 def test_products_that_do_not_fit_their_stacks_are_refused(fields: dict[str, int]) -> None:
     usual = {"rows": DIM, "columns": FFN, "experts": EXPERTS, "top_k": TOP_K}
     total = ExpertSum(dst=2, a=0, routes=1, down=1, weigh=True, **{**usual, **fields})
