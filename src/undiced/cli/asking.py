@@ -1,13 +1,19 @@
-"""The options of questions about wafers, with one wording for every command that asks them."""
+"""The options of questions about wafers, with one wording for every command that asks them, and those that stand
+together in all commands that look at a model or at a program of it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from undiced.cli.options import HUB
 from undiced.core import mapping as asked
+
+if TYPE_CHECKING:
+    from undiced.study.question import Question
 
 _NAMED = "A configuration's name (llama-3.3-70b; `undiced models --configurations` lists them), a config.json, a model"
 Subject = Annotated[str, typer.Argument(help=f"{_NAMED} folder, a checkpoint, or {HUB}.", metavar="MODEL")]
@@ -49,3 +55,35 @@ Clusters = Annotated[bool, typer.Option("--clusters", help="Let a seed's defects
 CodeBytes = Annotated[
     int | None, typer.Option(min=0, max=1 << 20, help="Take a core's code for this large instead of counting it.")
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """How a model is placed and timed that is no program yet."""
+
+    machine: TimedMachine = None
+    wafers: Wafers = None
+    sum_bits: Sums = 16
+    mapping: Mapping = "undiced"
+    context: TimedContext = None
+    batch: Batch = 1
+    region: Region = "auto"
+    groups: Groups = None
+    stages: Stages = None
+    layers: Layers = None
+    objective: Objective = "latency"
+    clock: Clock = None
+
+    def question(self, model: str, phase: asked.Phase = "decode") -> Question:
+        """What is asked about a model."""
+        from undiced.study.question import Question
+
+        return Question(model, phase=phase, **{**asdict(self), "machine": self.machine or "wse3"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighing(Placing):
+    """The same, and what the model's weights and a core's code take."""
+
+    weights: Weights = "fp16"
+    code_bytes: CodeBytes = None

@@ -10,21 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import (
-    Batch,
-    Clock,
-    Groups,
-    Layers,
-    Mapping,
-    Objective,
-    Region,
-    Stages,
-    Sums,
-    Timed,
-    TimedContext,
-    TimedMachine,
-    Wafers,
-)
+from undiced.cli.asking import Placing, Timed
+from undiced.cli.gathered import gathered
 from undiced.cli.moved import (
     Jitter,
     LinkRate,
@@ -57,9 +44,11 @@ if TYPE_CHECKING:
 _NODE = 32  # columns
 
 
+@gathered
 def layer(
     given: typer.Context,
     model: Timed,
+    *,
     number: Annotated[
         int | None,
         typer.Option("--layer", min=0, help="Of the model.", show_default="the first that a region has whole"),
@@ -71,18 +60,7 @@ def layer(
         bool,
         typer.Option("--token", help="A whole token instead: its embedding, all layers on one wafer, the next token."),
     ] = False,
-    machine: TimedMachine = None,
-    wafers: Wafers = None,
-    sum_bits: Sums = 16,
-    mapping: Mapping = "undiced",
-    context: TimedContext = None,
-    batch: Batch = 1,
-    region: Region = "auto",
-    groups: Groups = None,
-    stages: Stages = None,
-    layers: Layers = None,
-    objective: Objective = "latency",
-    clock: Clock = None,
+    placing: Placing,
     link_rate: LinkRate = None,
     skew: Skew = 0,
     jitter: Jitter = 0,
@@ -110,7 +88,6 @@ def layer(
     from undiced.sim.atlas.links_file import SUFFIX
     from undiced.sim.fabric.layer import Manner, pick, simulate_layer, simulate_token
     from undiced.sim.trace.fabric import watched
-    from undiced.study.question import Question
 
     expect(load_out, trace_out, SUFFIX)
     by_collective = load_out is not None and load_out.suffix.lower() == SUFFIX
@@ -119,17 +96,14 @@ def layer(
             "A token has all layers and regions, and no loads by collective.",
             remedy="Leave out --layer and --region-number; let --loads end in .svg or .png.",
         )
-    asked = Question(
-        model, machine or "wse3", wafers, context, batch, "fp16", sum_bits, mapping, objective, "decode", region,
-        groups, stages, layers, None, clock,
-    )  # fmt: skip
-    with compiled(given, model, asked, machine, "Simulating", quiet=as_json) as (program, wafer, bar):
+    asked = placing.question(model)
+    with compiled(given, model, asked, placing.machine, "Simulating", quiet=as_json) as (program, wafer, bar):
         how = Manner(
             link_rate=link_rate, skew=skew, jitter=jitter, seed=seed, threads=threads or 0,
             watch=watched if trace_out is not None else None,
             progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
         )  # fmt: skip
-        positions = context or program.bounds.context
+        positions = placing.context or program.bounds.context
         if whole:
             found = simulate_token(program, wafer, how, position=positions - 1)
         else:

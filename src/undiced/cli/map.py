@@ -11,24 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from undiced.cli.asking import (
-    Batch,
-    Clock,
-    CodeBytes,
-    Groups,
-    Layers,
-    Mapping,
-    Objective,
-    Phase,
-    Region,
-    Stages,
-    Sums,
-    Timed,
-    TimedContext,
-    TimedMachine,
-    Wafers,
-    Weights,
-)
+from undiced.cli.asking import Phase, Timed, Weighing
+from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.printable import printable
@@ -43,9 +27,11 @@ _PAGE = ".html"
 _FORMS = (_PAGE, ".svg", ".png")
 
 
+@gathered
 def map_wafer(
     given: typer.Context,
     model: Timed,
+    *,
     out: Annotated[
         Path, typer.Option("--output", "-o", help="FILE.html has all views and tables, FILE.svg and FILE.png one view.")
     ] = Path("wafer.html"),
@@ -63,21 +49,8 @@ def map_wafer(
         ),
     ] = None,
     theme: Annotated[_Theme, typer.Option(help="Colors; auto follows the reader's (a .png is light).")] = "auto",
-    machine: TimedMachine = None,
-    wafers: Wafers = None,
-    weights: Weights = "fp16",
-    sum_bits: Sums = 16,
-    mapping: Mapping = "undiced",
-    context: TimedContext = None,
-    batch: Batch = 1,
-    region: Region = "auto",
-    groups: Groups = None,
-    stages: Stages = None,
-    layers: Layers = None,
+    placing: Weighing,
     phase: Phase = "decode",
-    objective: Objective = "latency",
-    clock: Clock = None,
-    code_bytes: CodeBytes = None,
     as_json: Json = False,
 ) -> None:
     """Draw a model on wafers: its layers, time, memory, traffic and a token's time line. As a page, SVG or PNG."""
@@ -86,16 +59,12 @@ def map_wafer(
     from undiced.cli.terminal import emit, folded
     from undiced.sim.atlas.record import record
     from undiced.sim.views.words import stamp
-    from undiced.study.question import Question
 
     see_form(out, _FORMS, "Name the file wafer.html.")
     expect(out)
-    asked = Question(
-        model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
-        stages, layers, code_bytes, clock,
-    )  # fmt: skip
+    asked = placing.question(model, phase)
     linking = _linking(loads, links or show == "links")
-    with charted(given, model, asked, machine, "Drawing", quiet=as_json, linking=linking) as atlas:
+    with charted(given, model, asked, placing.machine, "Drawing", quiet=as_json, linking=linking) as atlas:
         drawn = _drawn(atlas, out, show, theme)
     with writing(out):
         out.write_bytes(drawn)

@@ -10,23 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import (
-    Batch,
-    Clock,
-    CodeBytes,
-    Groups,
-    Layers,
-    Mapping,
-    Objective,
-    Region,
-    Stages,
-    Sums,
-    Timed,
-    TimedContext,
-    TimedMachine,
-    Wafers,
-    Weights,
-)
+from undiced.cli.asking import Timed, Weighing
+from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.report import say_labeled, writing
 from undiced.core.printable import printable
@@ -43,25 +28,14 @@ PictureOut = Annotated[
 ]
 
 
+@gathered
 def power(
     given: typer.Context,
     model: Timed,
+    *,
     out: PictureOut = None,
     sources: Annotated[bool, typer.Option("--sources", help="List every constant, its range and source.")] = False,
-    machine: TimedMachine = None,
-    wafers: Wafers = None,
-    weights: Weights = "fp16",
-    sum_bits: Sums = 16,
-    mapping: Mapping = "undiced",
-    context: TimedContext = None,
-    batch: Batch = 1,
-    region: Region = "auto",
-    groups: Groups = None,
-    stages: Stages = None,
-    layers: Layers = None,
-    objective: Objective = "latency",
-    clock: Clock = None,
-    code_bytes: CodeBytes = None,
+    placing: Weighing,
     as_json: Json = False,
 ) -> None:
     """Say what power a model takes on wafers: joules a token, watts, the densest square centimeter, current, coolant.
@@ -73,15 +47,11 @@ def power(
     from undiced.cli.terminal import emit
     from undiced.sim.power.power import power as powered
     from undiced.study.power import power_answer
-    from undiced.study.question import Question
 
     expect_picture(out)
-    asked = Question(
-        model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, "decode", region,
-        groups, stages, layers, code_bytes, clock,
-    )  # fmt: skip
-    with compiled(given, model, asked, machine, "Counting", quiet=as_json) as (program, wafer, _):
-        found = powered(program, wafer, context or program.bounds.context, asked.clock_hz)
+    asked = placing.question(model)
+    with compiled(given, model, asked, placing.machine, "Counting", quiet=as_json) as (program, wafer, _):
+        found = powered(program, wafer, placing.context or program.bounds.context, asked.clock_hz)
     if out is not None:
         _draw(found, program, wafer, out)
     if as_json:
