@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Batch, Clock, Layers, Objective, Sums, Timed, TimedContext, TimedMachine, Wafers, Weights
+from undiced.cli.asking import Timed, Weighing
+from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.report import say_labeled
 from undiced.core.errors import InvalidRequestError
@@ -26,36 +28,74 @@ def _option(name: str, words: str, usual: str) -> object:
     return typer.Option(name, help=words + _RANGE + ".", show_default=usual, metavar="RANGE")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What systems and their use cost; what is not told stays as it is assumed."""
+
+    system_price: Annotated[str | None, _option("--system-price", "US$ for a system with a wafer", "2M-3M")] = None
+    power_price: Annotated[str | None, _option("--power-price", "US$ a kWh", "0.04-0.15")] = None
+    utilization: Annotated[str | None, _option("--utilization", "Share of its capacity that is used", "0.2-0.8")] = None
+    years: Annotated[str | None, _option("--years", "Years after which it is written off", "3-6")] = None
+    surround: Annotated[str | None, _option("--surround", "Hosts and network, of the system's price", "0.1-0.35")] = (
+        None
+    )
+    overhead: Annotated[str | None, _option("--overhead", "Power of the room over the systems'", "1.1-1.5")] = None
+
+    def prices(self) -> Prices:
+        """The usual prices, but for those that are told.
+
+        Raises:
+            InvalidRequestError: one that is no range, or makes no sense.
+        """
+        from undiced.machine.prices import PRICES
+        from undiced.study.words import parse_range
+
+        found = PRICES
+        for name, text in asdict(self).items():
+            if text is not None:
+                found = found.given(name, *parse_range(name, text))
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Users at once, and what each of them is to have."""
+
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Say what so many users at once take; goes with --speed.")
+    ] = None
+    speed: Annotated[float | None, typer.Option(help="Tokens per second that each of them is to have.")] = None
+
+    def given(self) -> tuple[int, float] | None:
+        """Both, if they are asked for.
+
+        Raises:
+            InvalidRequestError: only one is, or they make no sense.
+        """
+        from undiced.study.cost import check_target
+
+        if (self.users is None) != (self.speed is None):
+            raise InvalidRequestError(
+                "Users and their speed go together.", remedy="Give --users and --speed, or neither."
+            )
+        if self.users is None or self.speed is None:
+            return None
+        check_target(self.users, self.speed)
+        return self.users, self.speed
+
+
+@gathered
 def cost(
     given: typer.Context,
     model: Timed,
+    *,
     streams: Annotated[
         int | None,
         typer.Option(min=1, help="Sequences in flight on each copy of the program.", show_default="all that fit"),
     ] = None,
-    users: Annotated[
-        int | None, typer.Option(min=1, help="Say what so many users at once take; goes with --speed.")
-    ] = None,
-    speed: Annotated[float | None, typer.Option(help="Tokens per second that each of them is to have.")] = None,
-    system_price: Annotated[str | None, _option("--system-price", "US$ for a system with a wafer", "2M-3M")] = None,
-    power_price: Annotated[str | None, _option("--power-price", "US$ a kWh", "0.04-0.15")] = None,
-    utilization: Annotated[
-        str | None, _option("--utilization", "Share of its capacity that is used", "0.2-0.8")
-    ] = None,
-    years: Annotated[str | None, _option("--years", "Years after which it is written off", "3-6")] = None,
-    surround: Annotated[
-        str | None, _option("--surround", "Hosts and network, of the system's price", "0.1-0.35")
-    ] = None,
-    overhead: Annotated[str | None, _option("--overhead", "Power of the room over the systems'", "1.1-1.5")] = None,
-    machine: TimedMachine = None,
-    wafers: Wafers = None,
-    weights: Weights = "fp16",
-    sum_bits: Sums = 16,
-    context: TimedContext = None,
-    batch: Batch = 1,
-    layers: Layers = None,
-    objective: Objective = "latency",
-    clock: Clock = None,
+    target: Target,
+    priced: Priced,
+    placing: Weighing,
     as_json: Json = False,
 ) -> None:
     """Say what a million tokens cost on wafers, and how many systems a number of users takes. As intervals.
@@ -65,47 +105,20 @@ def cost(
     """
     from undiced.cli.charted import compiled
     from undiced.cli.terminal import emit
-    from undiced.study.cost import capacity, cost_answer, load_of
-    from undiced.study.cost import cost as priced
-    from undiced.study.question import Question
+    from undiced.study.cost import capacity, cost_answer, load_of, operation
+    from undiced.study.cost import cost as cost_of
 
-    if (users is None) != (speed is None):
-        raise InvalidRequestError("Users and their speed go together.", remedy="Give --users and --speed, or neither.")
-    told = {
-        "system_price": system_price, "power_price": power_price, "utilization": utilization, "years": years,
-        "surround": surround, "overhead": overhead,
-    }  # fmt: skip
-    prices = prices_of(told)
-    asked = Question(
-        model, machine or "wse3", wafers, context, batch, weights, sum_bits, objective=objective, layers=layers,
-        clock=clock, frontier=True,
-    )  # fmt: skip
-    with compiled(given, model, asked, machine, "Pricing", quiet=as_json) as (program, wafer, _):
-        load = load_of(program, wafer, context or program.bounds.context, streams, asked.clock_hz)
-        found = priced(program, wafer, load, prices)
-        target = None
-        if users is not None and speed is not None:
-            target = capacity(program, wafer, load, prices, users=users, speed=speed)
+    wanted, prices = target.given(), priced.prices()
+    asked = replace(placing.question(model), frontier=True)
+    with compiled(given, model, asked, placing.machine, "Pricing", quiet=as_json) as (program, wafer, _):
+        load = load_of(program, wafer, placing.context or program.bounds.context, streams, asked.clock_hz)
+        running = operation(program, wafer, load, prices)
+        found = cost_of(running)
+        systems = capacity(running, users=wanted[0], speed=wanted[1]) if wanted else None
     if as_json:
-        emit(cost_answer(program, found, prices, target))
+        emit(cost_answer(program, found, prices, systems))
         return
-    _show(program, found, prices, target)
-
-
-def prices_of(told: dict[str, str | None]) -> Prices:
-    """The usual prices, but for those that are told.
-
-    Raises:
-        InvalidRequestError: one that is no range, or makes no sense.
-    """
-    from undiced.machine.prices import PRICES
-    from undiced.study.words import parse_range
-
-    found = PRICES
-    for name, text in told.items():
-        if text is not None:
-            found = found.given(name, *parse_range(name, text))
-    return found
+    _show(program, found, prices, systems)
 
 
 def _show(program: WaferProgram, found: Cost, prices: Prices, target: Capacity | None) -> None:

@@ -48,7 +48,7 @@ class Prices:
 
 
 _BOUNDS = {
-    "system_price": (0.0, 1e9),
+    "system_price": (1.0, 1e9),
     "surround": (0.0, 10.0),
     "years": (0.1, 30.0),
     "power_price": (0.0, 10.0),

@@ -14,7 +14,7 @@ import numpy as np
 
 from undiced.core.errors import CompileError, InvalidRequestError
 from undiced.core.option import option
-from undiced.machine.energy import EnergyDraws, energy_draws
+from undiced.machine.energy import energy_draws
 from undiced.machine.interval import Interval
 from undiced.machine.prices import Prices
 from undiced.machine.wafer import Wafer
@@ -103,77 +103,99 @@ def _clocks(own_hz: float) -> tuple[float, float]:
     return (low, high) if low <= own_hz <= high else (own_hz, own_hz)
 
 
-def cost(program: WaferProgram, wafer: Wafer, load: Load, prices: Prices) -> Cost:
-    """US$ a million tokens, with so many sequences in flight whenever the systems are used."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A program at a load: timed at both ends of the clock, its work counted, and everything assumed drawn.
+
+    Attributes:
+        slow, fast: a token at both ends of the clock.
+        clock_shares: of the clock's range, in an order that goes with no other draw.
+        drawn: prices. idle_w: of all systems without work, at the wall; token_j: of each token's work, there.
+    """
+
+    program: WaferProgram
+    load: Load
+    slow: Timing
+    fast: Timing
+    clock_shares: Numbers
+    drawn: dict[str, Numbers]
+    idle_w: Numbers
+    token_j: Numbers
+
+
+def operation(program: WaferProgram, wafer: Wafer, load: Load, prices: Prices) -> Operation:
+    """Times and counts a token once, for whatever is asked about it."""
     energies = energy_draws(wafer)
-    drawn = price_draws(prices, len(energies.volts))
-    low, high = (aggregate(each, load.streams) for each in timings(program, wafer, load))
-    rate = low + (high - low) * _shares(len(energies.volts))
-    idle_w, token_j = wall(program, wafer, energies, load.context)
-    used = rate * drawn["utilization"]
-    return Cost(
+    slow, fast = (time_step(program, wafer, Step(1, 1, load.context), clock) for clock in load.clocks_hz)
+    many = len(energies.volts)
+    return Operation(
+        program=program,
         load=load,
-        wafers=program.wafers,
-        held=held_streams(program, load.context),
-        tokens_per_second=Interval.of(rate),
-        user_tokens_per_second=Interval.of(rate / load.streams),
-        token_j=Interval.of(idle_w / used + token_j),
-        expense=expense(drawn, drawn["system_price"] * program.wafers, idle_w, token_j, rate),
+        slow=slow,
+        fast=fast,
+        clock_shares=(np.random.default_rng(2).permutation(many) + 0.5) / many,
+        drawn=price_draws(prices, many),
+        idle_w=energies.idle_w * program.wafers / energies.delivered,
+        token_j=energies.joules @ counts_of(program, wafer, load.context) / energies.delivered,
     )
 
 
-def timings(program: WaferProgram, wafer: Wafer, load: Load) -> tuple[Timing, Timing]:
-    """A token at both ends of the clock."""
-    low, high = (time_step(program, wafer, Step(1, 1, load.context), clock) for clock in load.clocks_hz)
-    return low, high
+def cost(of: Operation) -> Cost:
+    """US$ a million tokens, with so many sequences in flight whenever the systems are used."""
+    streams, drawn = of.load.streams, of.drawn
+    low, high = (aggregate(each, streams) for each in (of.slow, of.fast))
+    rate = low + (high - low) * of.clock_shares
+    paid = drawn["system_price"] * of.program.wafers
+    return Cost(
+        load=of.load,
+        wafers=of.program.wafers,
+        held=held_streams(of.program, of.load.context),
+        tokens_per_second=Interval.of(rate),
+        user_tokens_per_second=Interval.of(rate / streams),
+        token_j=Interval.of(of.idle_w / (rate * drawn["utilization"]) + of.token_j),
+        expense=expense(drawn, paid, of.idle_w, of.token_j, rate),
+    )
 
 
-def wall(program: WaferProgram, wafer: Wafer, energies: EnergyDraws, context: int) -> tuple[Numbers, Numbers]:
-    """At the wall: watts of all systems without work, and joules of each token's work."""
-    counts = counts_of(program, wafer, context)
-    return energies.idle_w * program.wafers / energies.delivered, energies.joules @ counts / energies.delivered
-
-
-def _shares(count: int) -> Numbers:
-    """Of the clock's range, in an order that goes with no other draw."""
-    found: Numbers = (np.random.default_rng(2).permutation(count) + 0.5) / count
-    return found
-
-
-def capacity(program: WaferProgram, wafer: Wafer, load: Load, prices: Prices, *, users: int, speed: float) -> Capacity:
-    """Systems for so many users at once, each with so many tokens a second.
+def check_target(users: int, speed: float) -> None:
+    """So many users and so many tokens a second can be asked for.
 
     Raises:
-        InvalidRequestError: a target that makes no sense. CompileError: no user gets so many tokens a second here.
+        InvalidRequestError: they can't.
     """
     if not (1 <= users <= USERS_MAX and 0 < speed <= SPEED_MAX):
         raise InvalidRequestError(
             f"{users:,} users with {speed:g} tokens a second each are no target.",
             remedy=f"Use 1 to {USERS_MAX:,} users and up to {SPEED_MAX:,.0f} tokens a second.",
         )
-    both = timings(program, wafer, load)
-    streams = tuple(_most_streams(each, load.streams, speed) for each in both)
+
+
+def capacity(of: Operation, *, users: int, speed: float) -> Capacity:
+    """Systems for so many users at once, each with so many tokens a second.
+
+    Raises:
+        InvalidRequestError: a target that makes no sense. CompileError: no user gets so many tokens a second here.
+    """
+    check_target(users, speed)
+    load, wafers = of.load, of.program.wafers
+    streams = _most_streams(of.slow, load.streams, speed), _most_streams(of.fast, load.streams, speed)
     if not all(streams):
-        slow, fast = (aggregate(each, 1) for each in both)
+        slow, fast = aggregate(of.slow, 1), aggregate(of.fast, 1)
         raise CompileError(
-            f"No user gets {speed:,.0f} tokens a second at {load.context:,} positions on {program.wafers} wafers: one "
+            f"No user gets {speed:,.0f} tokens a second at {load.context:,} positions on {wafers} wafers: one "
             f"alone gets {slow:,.0f} to {fast:,.0f}.",
             remedy=f"Use {option('speed', int(slow))} or less, or speculate: `undiced simulate` with a draft.",
         )
-    copies = tuple(ceil(users / each) for each in streams)
-    energies = energy_draws(wafer)
-    idle_w, token_j = wall(program, wafer, energies, load.context)
-    most = copies[0]
-    drawn = price_draws(prices, len(energies.volts))
-    watts = (idle_w * most + token_j * users * speed) * drawn["overhead"]
-    paid = drawn["system_price"] * program.wafers * most * (1 + drawn["surround"])
+    most, least = (ceil(users / each) for each in streams)
+    watts = (of.idle_w * most + of.token_j * users * speed) * of.drawn["overhead"]
+    paid = of.drawn["system_price"] * wafers * most * (1 + of.drawn["surround"])
     return Capacity(
         users=users,
         tokens_per_second=speed,
         context=load.context,
-        streams=(streams[0], streams[1]),
-        copies=(copies[1], copies[0]),
-        systems=(copies[1] * program.wafers, copies[0] * program.wafers),
+        streams=streams,
+        copies=(least, most),
+        systems=(least * wafers, most * wafers),
         power_kw=Interval.of(watts / 1e3),
         price_usd=Interval.of(paid),
     )

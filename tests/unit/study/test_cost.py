@@ -15,7 +15,7 @@ from undiced.core.errors import CompileError, InvalidRequestError
 from undiced.machine import find_machine
 from undiced.machine.prices import PRICES
 from undiced.program import Bounds
-from undiced.study.cost import capacity, cost, held_streams, load_of
+from undiced.study.cost import capacity, cost, held_streams, load_of, operation
 from undiced.study.economy import expense, price_draws
 
 WAFER = find_machine("toy-14x5:22K")
@@ -28,6 +28,10 @@ for name, each in PRICES.constants():
 def program():
     graph, _ = tiny("llama")
     return compile_graph(graph, WAFER, Options(bounds=Bounds(2, 64), region=(7, 5)))
+
+
+def running(program, *load):
+    return operation(program, WAFER, load_of(program, WAFER, 64, *load), FIXED)
 
 
 def test_dollars_are_capital_and_energy_over_tokens():
@@ -44,26 +48,26 @@ def test_dollars_are_capital_and_energy_over_tokens():
 
 
 def test_more_sequences_share_what_a_system_costs(program):
-    one, both = (cost(program, WAFER, load_of(program, WAFER, 64, n), FIXED) for n in (1, 2))
+    one, both = (cost(running(program, n)) for n in (1, 2))
     assert both.tokens_per_second.median > 1.5 * one.tokens_per_second.median
     assert both.expense.total.median < one.expense.total.median
     assert both.token_j.median < one.token_j.median
 
 
 def test_a_clock_that_is_named_is_not_drawn(program):
-    named = cost(program, WAFER, load_of(program, WAFER, 64, 1, 1e9), FIXED)
+    named = cost(running(program, 1, 1e9))
     assert named.tokens_per_second.low == pytest.approx(named.tokens_per_second.high)
-    drawn = cost(program, WAFER, load_of(program, WAFER, 64, 1), FIXED)
+    drawn = cost(running(program, 1))
     assert drawn.tokens_per_second.low < named.tokens_per_second.median < drawn.tokens_per_second.high
 
 
 def test_systems_for_users_are_whole_and_enough(program):
-    load = load_of(program, WAFER, 64)
-    found = capacity(program, WAFER, load, FIXED, users=7, speed=10.0)
+    of = running(program)
+    found = capacity(of, users=7, speed=10.0)
     assert found.streams == (2, 2) and found.copies == (4, 4) and found.systems == (4, 4)
     assert found.price_usd.median == pytest.approx(4 * 2.5e6 * 1.2)
     with pytest.raises(CompileError, match="No user gets") as refused:
-        capacity(program, WAFER, load, FIXED, users=7, speed=9e5)
+        capacity(of, users=7, speed=9e5)
     assert "speed=" in refused.value.remedy
 
 
@@ -88,9 +92,12 @@ def replace_facts(program, added):
         (("--system-price", "much"), "is no amount"),
         (("--utilization", "1.5"), "makes no sense"),
         (("--years", "0"), "makes no sense"),
+        (("--system-price", "0"), "makes no sense"),
         (("--power-price", "20"), "makes no sense"),
         (("--users", "5"), "go together"),
         (("--speed", "5"), "go together"),
+        (("--users", "5", "--speed", "-1"), "no target"),
+        (("--users", "5", "--speed", "nan"), "no target"),
     ],
 )
 def test_prices_and_targets_that_make_no_sense_are_refused_before_anything_is_placed(options, words):
@@ -102,7 +109,7 @@ def test_prices_and_targets_that_make_no_sense_are_refused_before_anything_is_pl
 @pytest.mark.parametrize(("users", "speed"), [(10**12, 5.0), (5, 0.0), (5, float("inf"))])
 def test_absurd_targets_are_refused(program, users, speed):
     with pytest.raises(InvalidRequestError, match="no target"):
-        capacity(program, WAFER, load_of(program, WAFER, 64), FIXED, users=users, speed=speed)
+        capacity(running(program), users=users, speed=speed)
 
 
 def test_the_command_says_what_it_assumes(program, tmp_path):
