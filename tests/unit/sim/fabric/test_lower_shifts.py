@@ -45,7 +45,7 @@ def alone(program, earlier, moment, side):
     return frame, simulate(one, Hardware.of(wse2()), memory=memory, threads=1)
 
 
-@pytest.mark.parametrize("side", [4, pytest.param(3, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("side", [3, 4, 5])
 def test_products_by_shifts_have_the_bits_of_level_1_and_about_the_time_of_the_closed_form(side):
     graph, weights = randomly(replace(ONE_HEAD, layers=1))
     asked = Asked(graph, find_machine(f"toy-{side}x{side}"), side, side, 1, Bounds(1, 12))

@@ -77,6 +77,7 @@ class Frame:
         shifted: weights whose tiles lie where the first step of a product by shifts wants them.
         free: the first byte of memory that nothing has; top: where what instructions have taken of it ends.
         constants: what code is loaded with, by the result that it makes with it.
+        hosted: the first byte of what the host sends, by what is made of it.
         origin: x and y of the region's first core on the mesh.
         regions: those of the program that are simulated, of which the region is the one of this number.
         before: a frame of the region that hands over to this one; first: of the one where embeddings are.
@@ -97,6 +98,7 @@ class Frame:
     top: int = 0
     shifted: frozenset[str] = frozenset()
     constants: dict[str, Constant] = field(default_factory=dict)
+    hosted: dict[str, int] = field(default_factory=dict)
     origin: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()
     number: int = 0

@@ -82,13 +82,17 @@ def _together(
 
 
 def _load(made: Sequence[Frame], streams: Sequence[Stream], end: int) -> None:
-    """Room for what the code of all runs is loaded with, before memory that instructions take for a time."""
+    """Room for what the code of all runs is loaded with and for what the host sends, before memory that instructions
+    take for a time."""
     for frame, stream in zip(made, streams, strict=True):
         for i in stream.instructions:
             if isinstance(i, isa.Select):
                 numbers = first_ids(i, frame)
                 frame.constants[i.result] = Constant(end, numbers)
                 end += aligned(numbers.shape[2] * size_of(DType.F32))
+            if isinstance(i, isa.Read):
+                frame.hosted[i.result] = end
+                end += aligned(frame.shares.size(i.result) * size_of(frame.value(i.result).dtype))
     for frame in made:
         frame.free = frame.top = end
 

@@ -62,12 +62,18 @@ def elements(memory: Bytes, frame: Frame, first: int, count: int, dtype: DType) 
 
 
 def fill(memory: Bytes, frame: Frame, bound: Mapping[str, F32]) -> None:
-    """Put weights and tables, caches and states where they lie, and what code is loaded with; those that the run lacks
-    are left out."""
+    """Put weights and tables, caches and states where they lie, what the host sends where it comes, and what code is
+    loaded with; those that the run lacks are left out."""
     for constant in frame.constants.values():
         elements(memory, frame, constant.address, constant.numbers.shape[2], DType.F32)[...] = constant.numbers
     for name, array in bound.items():
-        if name in frame.homes and scales(name) in frame.homes:
+        if name in frame.hosted:
+            _lay(
+                elements(memory, frame, frame.hosted[name], frame.shares.size(name), frame.value(name).dtype),
+                array,
+                frame.value(name).dtype,
+            )
+        elif name in frame.homes and scales(name) in frame.homes:
             _fill_integers(memory, frame, name, array, bound[scales(name)])
         elif name in frame.joined:
             _fill_rows(memory, frame, name, array)
@@ -85,8 +91,12 @@ def put(memory: Bytes, frame: Frame, name: str, array: F32) -> None:
         array = _shifted(array, rows, columns)
     if POSITION in lying.names(name) and array.shape[2:] != shape:
         array = _resized(array, shape, lying.names(name).index(POSITION))
+    _lay(there, array, dtype)
+
+
+def _lay(there: NDArray[np.generic], array: F32, dtype: DType) -> None:
     flat = encoded(array, dtype).reshape(*array.shape[:2], -1)
-    there[...] = np.broadcast_to(flat, (rows, columns, flat.shape[-1]))
+    there[...] = np.broadcast_to(flat, (*there.shape[:2], flat.shape[-1]))
 
 
 def _shifted(array: F32, rows: int, columns: int) -> F32:

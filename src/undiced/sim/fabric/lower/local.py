@@ -18,12 +18,13 @@ from undiced.program.wafer.work import Work
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower import local_elementwise, local_functions, local_positions, selects
 from undiced.sim.fabric.lower.frame import Frame
-from undiced.sim.fabric.lower.local_choices import mark, place
+from undiced.sim.fabric.lower.local_choices import mark, pick, place
 from undiced.sim.fabric.lower.local_elementwise import Groups
 from undiced.sim.fabric.lower.local_experts import experts
 from undiced.sim.fabric.lower.local_folds import fold
 from undiced.sim.fabric.lower.local_integers import Widened
 from undiced.sim.fabric.lower.local_products import product
+from undiced.sim.fabric.lower.local_prompts import causal, read
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered
 from undiced.sim.fabric.lower.timed import at_once, timed_calls
 from undiced.sim.fabric.microops import Delay
@@ -140,14 +141,14 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
         (isa.Draw, selects.draw),
         (isa.Mark, mark),
         (isa.Place, place),
+        (isa.Pick, pick),
+        (isa.Causal, causal),
+        (isa.Read, read),
         (isa.Slice, _nothing),
         (isa.Repaint, _repaint),
     )
 }
-_DECODE = "Simulate a program that decodes: in those of prompts the host has rows and masks are by query."
 LACKING: dict[type[isa.Operation], str] = {
-    **dict.fromkeys((isa.Read, isa.Causal), _DECODE),
-    isa.Pick: "Choose by Select: no program that is compiled here picks elements by ids.",
     isa.Transfer: "Simulate the whole token: a region by itself is handed nothing.",
     isa.Return: "Simulate the whole token: a region by itself hands no token back.",
 }

@@ -1,4 +1,4 @@
-"""Lowers what depends on which elements of a value a core has: marks of ids, and copies between two layouts.
+"""Lowers what depends on the elements of a value that a core has: marks of ids, copies between layouts, elements by id.
 
 Cores that have the same elements have one role. Knows frames and layouts.
 """
@@ -11,14 +11,15 @@ from itertools import groupby
 import numpy as np
 
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.value import DType
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower.frame import Frame, size_of
 from undiced.sim.fabric.lower.local_elementwise import Groups, immediate
 from undiced.sim.fabric.lower.lowered import Blocks
-from undiced.sim.fabric.lower.operands import At, held, operations
-from undiced.sim.fabric.lower.timed import at_once
+from undiced.sim.fabric.lower.operands import At, converted, held, operations
+from undiced.sim.fabric.lower.timed import at_once, timed_calls
 from undiced.sim.fabric.lower.walk import Axis, Places, axes, runs
-from undiced.sim.fabric.microops import Immediate, Vector
+from undiced.sim.fabric.microops import Immediate, Memory, Vector
 from undiced.sim.fabric.roles import Role
 from undiced.sim.mesh.batch import Ints
 from undiced.sim.mesh.identities import along, identities
@@ -59,6 +60,31 @@ def place(i: isa.Place, frame: Frame) -> Blocks:
         both,
         lambda seen: [_zeros(i.result, frame, i.otherwise), _moved(i, frame, seen[:count], seen[count:])],
     )
+
+
+def pick(i: isa.Pick, frame: Frame) -> Blocks:
+    """Element by element, by scalar code that reads where it lies from memory."""
+    done, made = work(i, frame.shares), tuple[Vector, ...](_picked(i, frame))
+    return tuple(
+        (role, tuple(timed_calls(frame.wafer.core, done, made))) for _, role in frame.makers(i.result, i.a, i.ids)
+    )
+
+
+def _picked(i: isa.Pick, frame: Frame) -> Iterator[Vector]:
+    ids, scratch = i.ids, frame.scratch()
+    if frame.value(ids).dtype is DType.F32:
+        first, steps = frame.address(ids), [frame.step(ids, n) for n in range(frame.shares.size(ids))]
+    else:
+        first, ops = converted(frame, ids, DType.F32, scratch)
+        steps = list(range(frame.shares.size(ids)))
+        yield from ops
+    a, to = (frame.value(name).dtype for name in (i.a, i.result))
+    wanted, along = (frame.shares.shape(name)[-1] for name in (ids, i.a))
+    for n, step in enumerate(steps):
+        row = frame.address(i.a) + size_of(a) * frame.step(i.a, n // wanted * along)
+        index, pitch = first + size_of(DType.F32) * step, size_of(a) * frame.strides(i.a)[i.dim]
+        there = Memory(frame.address(i.result) + size_of(to) * frame.step(i.result, n), (1,), to)
+        yield Vector("move", there, Memory(row, (1,), a, index, pitch))
 
 
 def _moved(i: isa.Place, frame: Frame, given: tuple[int, ...], wanted: tuple[int, ...]) -> list[Vector]:

@@ -18,7 +18,7 @@ from undiced.program.wafer.shifts import ALIGN_TASKS, PRODUCT_TASKS, SCORE_TASKS
 from undiced.program.wafer.value import DType, Kind
 from undiced.program.wafer.work import Vectors
 from undiced.program.wafer.workload import work
-from undiced.sim.fabric.lower.frame import Frame, size_of
+from undiced.sim.fabric.lower.frame import Frame, Scratch, size_of
 from undiced.sim.fabric.lower.lines import alike
 from undiced.sim.fabric.lower.local_products import Factors, Operand
 from undiced.sim.fabric.lower.lowered import Lowered
@@ -183,17 +183,20 @@ class Shifting:
     ways: Ways
     x: Tiles
     a: Tiles
+    scratch: Scratch
 
     @classmethod
     def of(cls, i: Shift, frame: Frame) -> Shifting:
         known = fabric(frame.wafer)
 
+        scratch = frame.scratch()  # all that passes has come before the product ends
+
         def tiles(name: str, number: int) -> Tiles:
             size, dtype = frame.shares.size(name), frame.value(name).dtype
-            homes = frame.address(name), frame.keep(size * size_of(dtype))
+            homes = frame.address(name), scratch.take(size * size_of(dtype))
             return Tiles(name, homes, size, dtype, (known.outputs[number], known.inputs[-1 - number]))
 
-        return cls(i, frame, ways(frame), tiles(i.x, 0), tiles(i.a, 1))
+        return cls(i, frame, ways(frame), tiles(i.x, 0), tiles(i.a, 1), scratch)
 
     @property
     def side(self) -> int:
@@ -309,7 +312,7 @@ def shift_scores(i: isa.ShiftScores, frame: Frame) -> Lowered:
     """A step multiplies, and joins what each row makes at the core whose share it is."""
     s, order = Shifting.of(i, frame), ring(frame.region.rows)
     size = frame.shares.size(i.result)
-    terms = frame.keep(size * size_of(frame.value(i.result).dtype))
+    terms = s.scratch.take(size * size_of(frame.value(i.result).dtype))
     sections = list[Section]()
     for step in range(s.side):
         blocks = []
