@@ -6,6 +6,7 @@
 
 #include "numbers.h"
 #include "program.h"
+#include "ways.h"
 
 namespace undiced::fabric {
 namespace {
@@ -105,6 +106,10 @@ void check_op(const Op& op, const Program& p, const Machine& m, const std::strin
             return;
         case Kind::kDelay:
             return;
+        case Kind::kRepaint:
+            return require(
+                op.color < kColors && op.position >= -1 && op.position < static_cast<std::int32_t>(p.switches.size()),
+                where + ": no such color or switch");
         default:
             require(false, where + ": unknown operation");
     }
@@ -126,12 +131,6 @@ constexpr std::int32_t kStepX[kPorts] = {0, 0, 0, 1, -1};
 constexpr std::int32_t kStepY[kPorts] = {0, -1, 1, 0, 0};
 constexpr const char* kNames[kPorts] = {"core", "north", "south", "east", "west"};
 
-std::uint8_t sources_of(const Switch& s) {
-    std::uint8_t mask = 0;
-    for (int i = 0; i < s.count; ++i) mask = static_cast<std::uint8_t>(mask | s.ways[i].sources);
-    return mask;
-}
-
 void check_switch(const Switch& s) {
     require(s.count >= 1 && s.count <= kPositions, "a switch has 1 to 4 positions");
     for (int i = 0; i < s.count; ++i) {
@@ -141,17 +140,12 @@ void check_switch(const Switch& s) {
 }
 
 // Every way out must lead to a router that hears it in some position.
-void check_ways(const Program& p, int color) {
-    const Chart& chart = p.colors[static_cast<std::size_t>(color)];
+void check_ways(const Program& p, const AllWays& ways, std::size_t color) {
     for (std::int32_t y = 0; y < p.height; ++y)
         for (std::int32_t x = 0; x < p.width; ++x) {
-            const std::int32_t own = chart.at(x, y);
-            if (own < 0) continue;
-            const Switch& s = p.switches[static_cast<std::size_t>(own)];
-            std::uint8_t targets = 0;
-            for (int i = 0; i < s.count; ++i) targets = static_cast<std::uint8_t>(targets | s.ways[i].targets);
+            const unsigned targets = ways.at(x, y).targets[color];
             for (int port = 1; port < kPorts; ++port) {
-                if ((targets >> port & 1) == 0) continue;
+                if ((targets >> port & 1U) == 0) continue;
                 const std::int32_t nx = x + kStepX[port];
                 const std::int32_t ny = y + kStepY[port];
                 const auto leaves = [&](const std::string& where) {
@@ -159,9 +153,7 @@ void check_ways(const Program& p, int color) {
                         text("color ", color, " leaves ", place(x, y), " to the ", kNames[port], ", where ", where));
                 };
                 if (nx < 0 || nx >= p.width || ny < 0 || ny >= p.height) leaves("the mesh ends");
-                const std::int32_t next = chart.at(nx, ny);
-                const unsigned heard = next < 0 ? 0U : sources_of(p.switches[static_cast<std::size_t>(next)]);
-                if ((heard >> kOpposite[port] & 1U) == 0)
+                if ((ways.at(nx, ny).sources[color] >> kOpposite[port] & 1U) == 0)
                     leaves(text("the router of ", place(nx, ny), " never accepts it"));
             }
         }
@@ -188,7 +180,7 @@ void prepare(Op& op) {
     if (plain) op.form |= kPlain;
 }
 
-void check(const Program& p, const Machine& m) {
+AllWays check(const Program& p, const Machine& m) {
     require(p.width >= 1 && p.height >= 1 && p.width <= 4096 && p.height <= 4096, "a mesh has 1 to 4096 cores a side");
     require(p.memory_bytes >= 0 && p.memory_bytes <= 1 << 30, "a core has 0 to 2^30 bytes");
     require(m.ramp >= 0 && m.ramp <= 16 && m.hop >= 1 && m.hop <= 64, "a ramp takes 0 to 16 cycles, a hop 1 to 64");
@@ -205,12 +197,12 @@ void check(const Program& p, const Machine& m) {
     for (std::size_t i = 0; i < p.ops.size(); ++i) check_op(p.ops[i], p, m, text("operation ", i));
     for (const Chart& chart : p.sections) check_chart(chart, p, p.blocks.size());
     for (const Switch& s : p.switches) check_switch(s);
-    for (int color = 0; color < kColors; ++color) {
-        const Chart& chart = p.colors[static_cast<std::size_t>(color)];
-        if (chart.table.empty()) continue;
-        check_chart(chart, p, p.switches.size());
-        check_ways(p, color);
-    }
+    for (const Chart& chart : p.colors)
+        if (!chart.table.empty()) check_chart(chart, p, p.switches.size());
+    AllWays ways(p);
+    for (std::size_t color = 0; color < kColors; ++color)
+        if (ways.leaves(color)) check_ways(p, ways, color);
+    return ways;
 }
 
 }  // namespace undiced::fabric

@@ -20,7 +20,7 @@ inline constexpr int kExtents = 4;
 inline constexpr int kRouterWords = 8;  // the most that a router may hold of a color and port
 inline constexpr int kQueueWords = 32;  // the most of a queue, what is on its ramp included
 
-enum class Kind : std::uint8_t { kVector, kFork, kWait, kSend, kTurn, kBind, kDelay, kCount };
+enum class Kind : std::uint8_t { kVector, kFork, kWait, kSend, kTurn, kBind, kDelay, kRepaint, kCount };
 enum class Place : std::uint8_t { kNone, kMemory, kImmediate, kFabric, kCount };
 // Integers lie in memory alone, and are read alone: bytes with a sign, and nibbles 0 to 15, the lower of a byte first.
 enum class Type : std::uint8_t { kF32, kF16, kBf16, kI8, kU4, kCount };
@@ -77,9 +77,9 @@ struct Op {
     float setup;
     float cycles;
     std::int32_t per_wavelet;
-    std::int32_t script;   // of kFork: a block
-    std::int32_t threads;  // kFork: the microthread; kWait: a mask of them
-    std::int32_t position;
+    std::int32_t script;    // of kFork: a block
+    std::int32_t threads;   // kFork: the microthread; kWait: a mask of them
+    std::int32_t position;  // of kRepaint: a switch, -1 for none
     std::uint32_t control;  // four commands of 6 bits, the first lowest: 2 bits what, 4 bits for how many routers
     // Derived by `prepare`:
     std::uint8_t fabric;    // whether an operand is on the fabric
@@ -150,8 +150,11 @@ struct Program {
     [[nodiscard]] std::int64_t cores() const { return static_cast<std::int64_t>(width) * height; }
 };
 
-// Throws std::invalid_argument, with coordinates where it has some: indices out of range, queues that the machine
-// lacks, memory beyond a core's, ways off the mesh or into a router that never accepts what comes.
-void check(const Program& program, const Machine& machine);
+class AllWays;
+
+// What ways its routers have. Throws std::invalid_argument, with coordinates where it has some: indices out of range,
+// queues that the machine lacks, memory beyond a core's, ways off the mesh or into a router that never accepts what
+// comes, with none of the switches that it is ever given.
+AllWays check(const Program& program, const Machine& machine);
 
 }  // namespace undiced::fabric

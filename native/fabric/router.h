@@ -45,10 +45,10 @@ template <bool alone>
     Core& core = here.core();
     Head head;
     if (!head_of(here, index, head)) return false;
-    const Switch& s = mesh_.switch_of(*here.role, head.color);
+    const Switch& s = mesh_.switch_of(here, head.color);
     const Way way = s.ways[core.position(head.color)];
     if ((way.sources >> head.port & 1U) == 0) {
-        if (s.count == 0) fail(here, -1, Why::kNoWay, index - kFirstOut, head.color);
+        if (s.count == 0 && head.port == 0) fail(here, -1, Why::kNoWay, index - kFirstOut, head.color);
         return false;
     }
     const unsigned targets = (head.meta & kControl) != 0 ? way.targets & ~1U : way.targets;
@@ -216,7 +216,7 @@ template <bool alone>
 // A switch moves on when all heads of the cycle have been looked at.
 inline void Worker::obey(const Here& here, int color, std::uint32_t command) {
     Core& core = here.core();
-    const Switch& s = mesh_.switch_of(*here.role, color);
+    const Switch& s = mesh_.switch_of(here, color);
     const int position = core.position(color);
     if (command == kResetCommand) core.turn_to(color, 0);
     if (command != kAdvanceCommand) return;

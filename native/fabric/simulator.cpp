@@ -12,6 +12,7 @@
 #include "agenda.h"
 #include "outcome.h"
 #include "sweep.h"
+#include "ways.h"
 #include "worker.h"
 
 namespace undiced::fabric {
@@ -83,11 +84,11 @@ struct alignas(kLine) Said {
 
 class Run {
   public:
-    Run(const Program& program, const Machine& machine, std::uint8_t* memory, const Options& options,
-        const std::function<bool(std::uint32_t)>& go_on)
+    Run(const Program& program, const Machine& machine, const AllWays& ways, std::uint8_t* memory,
+        const Options& options, const std::function<bool(std::uint32_t)>& go_on)
         : limit_(std::min(options.limit, kLast)),
           go_on_(go_on),
-          world_(program, machine),
+          world_(program, machine, ways),
           agenda_(world_.mesh.rows, world_.mesh.columns),
           sweep_(world_.mesh.rows, world_.bytes / world_.mesh.rows, static_cast<std::uint32_t>(options.threads)),
           threads_(std::min(static_cast<std::uint32_t>(options.threads), sweep_.chunks())),
@@ -251,8 +252,8 @@ class Run {
 
 Result simulate(const Program& program, const Machine& machine, std::uint8_t* memory, const Options& options,
                 const Counts& counts, const std::function<bool(std::uint32_t)>& go_on) {
-    check(program, machine);
-    return Run(program, machine, memory, options, go_on).result(counts);
+    Run run(program, machine, check(program, machine), memory, options, go_on);
+    return run.result(counts);
 }
 
 }  // namespace undiced::fabric

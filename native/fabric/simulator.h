@@ -38,6 +38,7 @@ enum class Why : std::uint8_t {
     kBound,          // fault: an output queue serves another color
     kNoWay,          // fault: a router has no switch for the color
     kNoRow,          // fault: a number that says where elements lie names a place beyond the memory
+    kUnderway,       // fault: a wavelet is on its way by a route that is written over
 };
 
 struct Wait {

@@ -272,16 +272,44 @@ void Worker::commit(const Here& here, int thread, const Op& op) {
             return;
         }
         case Kind::kTurn:
-            if (op.position >= mesh_.switch_of(*here.role, op.color).count)
+            if (op.position >= mesh_.switch_of(here, op.color).count)
                 return fail(here, thread, Why::kNoWay, -1, op.color);
             core.turn_to(op.color, op.position);
             return soon(now_ + 1);
         case Kind::kBind:
             here.output(op.queue).color = op.color + 1U;
             return;
+        case Kind::kRepaint:
+            return repaint(here, thread, op);
         default:
             return;
     }
+}
+
+// Gives the router another switch of a color. What the old one would let pass must have gone: nothing says any more
+// where it belongs. What waits for the new one, from ports that the old one never accepts, stays.
+void Worker::repaint(const Here& here, int thread, const Op& op) {
+    const Switch& before = mesh_.switch_of(here, op.color);
+    unsigned sources = 0;
+    for (std::size_t i = 0; i < before.count; ++i) sources |= before.ways[i].sources;
+    for (unsigned left = sources & ~1U; left != 0; left &= left - 1) {
+        const int port = std::countr_zero(left);
+        const Buffer& b = mesh_.buffer(here.record, here.role->slot(op.color, port));
+        // What neighbors send in this cycle may have come before this look or not: it is of the next.
+        if (b.held() != 0 && b.ring[b.went & mesh_.ring].ready < now_ + mesh_.hop)
+            return fail(here, thread, Why::kUnderway, -1, op.color, port);
+    }
+    for (int queue = 0; queue < kQueues && (sources & 1U) != 0; ++queue) {
+        if ((here.core().pending >> (kFirstOut + queue) & 1U) == 0) continue;
+        const Output& q = here.output(queue);
+        for (std::uint32_t i = 0; i < q.count; ++i)
+            if (q.ring[(q.head + i) % mesh_.out_room[queue]].color == op.color)
+                return fail(here, thread, Why::kUnderway, queue, op.color, 0);
+    }
+    const auto none = static_cast<std::int32_t>(program_.switches.size());
+    here.repainted(op.color) = static_cast<std::uint16_t>((op.position < 0 ? none : op.position) + 1);
+    here.core().turn_to(op.color, 0);
+    soon(now_ + 1);
 }
 
 std::uint32_t Worker::jitter(const Here& here, int thread, std::uint32_t ops) const {

@@ -96,10 +96,10 @@ void Worker::wake(Core& core, std::uint32_t row, std::uint32_t column, std::uint
     agenda_.far(row, column, cycle);
 }
 
-void Worker::fail(const Here& here, int thread, Why why, int queue, int color) {
+void Worker::fail(const Here& here, int thread, Why why, int queue, int color, int port) {
     if (fault && std::pair(fault_cycle, fault->core) <= std::pair(now_, here.at)) return;
     fault_cycle = now_;
-    fault = Wait{here.at, thread, -1, -1, 0, why, queue, color, -1};
+    fault = Wait{here.at, thread, -1, -1, 0, why, queue, color, port};
     if (thread < 0) return;
     const Context& context = here.context(thread);
     fault->section = context.section;

@@ -83,7 +83,8 @@ class Worker {
     [[nodiscard]] std::uint32_t place_in_block(const Context& context) const;
     [[nodiscard]] std::uint32_t jitter(const Here& here, int thread, std::uint32_t ops) const;
     [[nodiscard]] std::uint32_t start_of(std::uint32_t at) const;
-    void fail(const Here& here, int thread, Why why, int queue, int color);
+    void repaint(const Here& here, int thread, const Op& op);
+    void fail(const Here& here, int thread, Why why, int queue, int color, int port = -1);
 
     // datapath.h
     bool execute(const Here& here);

@@ -6,59 +6,14 @@
 #include <stdexcept>
 #include <string>
 
+#include "kinds.h"
+
 namespace undiced::fabric {
 namespace {
 
-constexpr std::uint32_t kNone = 0xffffffffU;
-constexpr std::size_t kSwitches = 0xffff;  // ours: different ones
+constexpr std::size_t kSwitches = 0xfffe;  // ours: different ones
 
 std::uint32_t aligned(std::size_t bytes) { return static_cast<std::uint32_t>((bytes + 7U) & ~std::size_t{7}); }
-
-// A number for each place along an axis: equal where all charts have the same class.
-std::vector<std::uint32_t> signatures(const std::vector<const std::vector<std::uint16_t>*>& classes, std::size_t places,
-                                      std::uint32_t& count) {
-    std::map<std::vector<std::uint16_t>, std::uint32_t> numbers;
-    std::vector<std::uint32_t> out(places);
-    for (std::size_t at = 0; at < places; ++at) {
-        std::vector<std::uint16_t> key;
-        key.reserve(classes.size());
-        for (const auto* each : classes) key.push_back((*each)[at]);
-        out[at] = numbers.emplace(std::move(key), static_cast<std::uint32_t>(numbers.size())).first->second;
-    }
-    count = static_cast<std::uint32_t>(numbers.size());
-    return out;
-}
-
-// For each place of a mesh what `made` says of it, asked once where all charts have the same classes.
-class Kinds {
-  public:
-    template <class Charts>
-    Kinds(const Charts& charts, const Program& p) {
-        std::vector<const std::vector<std::uint16_t>*> along_x;
-        std::vector<const std::vector<std::uint16_t>*> along_y;
-        for (const Chart& chart : charts)
-            if (!chart.table.empty()) {
-                along_x.push_back(&chart.x);
-                along_y.push_back(&chart.y);
-            }
-        std::uint32_t count = 0;
-        x_ = signatures(along_x, static_cast<std::size_t>(p.width), count);
-        y_ = signatures(along_y, static_cast<std::size_t>(p.height), columns_);
-        known_.assign(std::size_t{count} * columns_, kNone);
-    }
-
-    template <class Make>
-    std::uint32_t at(std::int32_t x, std::int32_t y, Make made) {
-        std::uint32_t& number =
-            known_[std::size_t{x_[static_cast<std::size_t>(x)]} * columns_ + y_[static_cast<std::size_t>(y)]];
-        if (number == kNone) number = made(x, y);
-        return number;
-    }
-
-  private:
-    std::vector<std::uint32_t> x_, y_, known_;
-    std::uint32_t columns_ = 0;
-};
 
 // Threads and queues that some code uses, as masks.
 struct Uses {
@@ -129,19 +84,15 @@ Code code_of(const Uses& uses, const Machine& m) {
     return code;
 }
 
-Role role_at(const Program& p, std::uint32_t buffer_bytes, std::int32_t x, std::int32_t y) {
+Role role_at(const Program& p, const Ways& ways, std::uint32_t buffer_bytes, std::int32_t x, std::int32_t y) {
     Role role{};
     for (std::size_t color = 0; color < kColors; ++color) {
         const Chart& chart = p.colors[color];
         const std::int32_t number = chart.table.empty() ? -1 : chart.at(x, y);
         role.switches[color] = static_cast<std::uint16_t>(number < 0 ? p.switches.size() : std::size_t(number));
         role.first[color] = static_cast<std::uint8_t>(role.slots);
-        if (number < 0) continue;
-        const Switch& s = p.switches[static_cast<std::size_t>(number)];
-        unsigned sources = 0;
-        for (std::size_t i = 0; i < s.count; ++i) sources |= s.ways[i].sources;
-        role.ports[color] = static_cast<std::uint8_t>(sources & ~1U);
-        for (unsigned left = sources & ~1U; left != 0; left &= left - 1) {
+        role.ports[color] = static_cast<std::uint8_t>(ways.sources[color] & ~1U);
+        for (unsigned left = role.ports[color]; left != 0; left &= left - 1) {
             if (role.slots == kSlotsMax)
                 throw std::invalid_argument(std::string("a router hears too many colors and ports at x = ")
                                                 .append(std::to_string(x))
@@ -152,12 +103,16 @@ Role role_at(const Program& p, std::uint32_t buffer_bytes, std::int32_t x, std::
         }
     }
     role.bytes = aligned(sizeof(Core) + std::size_t{role.slots} * buffer_bytes);
+    if (ways.repainted) {
+        role.repaints = role.bytes;
+        role.bytes = aligned(role.bytes + sizeof(std::uint16_t) * kColors);
+    }
     return role;
 }
 
 }  // namespace
 
-World::World(const Program& p, const Machine& m) : program(p), machine(m) {
+World::World(const Program& p, const Machine& m, const AllWays& ways) : program(p), machine(m) {
     mesh.rows = static_cast<std::uint32_t>(p.height);
     mesh.columns = static_cast<std::uint32_t>(p.width);
     mesh.hop = static_cast<std::uint32_t>(m.hop);
@@ -173,21 +128,29 @@ World::World(const Program& p, const Machine& m) : program(p), machine(m) {
         mesh.in_room[queue] = static_cast<std::uint32_t>(m.inputs[queue] + m.ramp);
         mesh.out_room[queue] = static_cast<std::uint32_t>(m.outputs[queue] + m.ramp);
     }
-    lay_out();
+    lay_out(ways);
 }
 
-void World::lay_out() {
-    if (program.switches.size() > kSwitches) throw std::invalid_argument("there are more than 65,535 switches");
+void World::lay_out(const AllWays& ways) {
+    if (program.switches.size() > kSwitches) throw std::invalid_argument("there are more than 65,534 switches");
     switches_ = program.switches;
     switches_.push_back(Switch{});
-    Kinds of_colors(program.colors, program);
-    Kinds of_sections(program.sections, program);
+    std::vector<const Chart*> sections;
+    for (const Chart& section : program.sections) sections.push_back(&section);
+    Kinds of_ways(ways.charts(), program);
+    Kinds of_sections(sections, program);
+    std::map<std::vector<std::uint16_t>, std::uint32_t> known;
     std::map<Uses, std::uint32_t> numbers;
     const std::vector<Uses> blocks = used(program);
     codes_.push_back(Code{});
     const auto role = [&](std::int32_t x, std::int32_t y) {
-        roles_.push_back(role_at(program, mesh.buffer_bytes, x, y));
-        return static_cast<std::uint32_t>(roles_.size() - 1);
+        const Role made = role_at(program, ways.at(x, y), mesh.buffer_bytes, x, y);
+        std::vector<std::uint16_t> key(made.switches.begin(), made.switches.end());
+        key.insert(key.end(), made.ports.begin(), made.ports.end());
+        key.push_back(made.repaints != 0);
+        const auto [found, fresh] = known.emplace(std::move(key), static_cast<std::uint32_t>(roles_.size()));
+        if (fresh) roles_.push_back(made);
+        return found->second;
     };
     const auto code = [&](std::int32_t x, std::int32_t y) {
         Uses uses;
@@ -206,7 +169,7 @@ void World::lay_out() {
     for (std::int32_t y = 0, i = 0; y < program.height; ++y)
         for (std::int32_t x = 0; x < program.width; ++x, ++i) {
             Lot& lot = lots_[static_cast<std::size_t>(i)];
-            lot = {static_cast<std::uint32_t>(lines), of_colors.at(x, y, role), of_sections.at(x, y, code)};
+            lot = {static_cast<std::uint32_t>(lines), of_ways.at(x, y, role), of_sections.at(x, y, code)};
             lines += (roles_[lot.role].bytes + codes_[lot.code].bytes + kLine - 1) / kLine;
         }
     bytes = lines * kLine;

@@ -7,6 +7,7 @@
 
 #include "program.h"
 #include "state.h"
+#include "ways.h"
 #include "zeroed.h"
 
 namespace undiced::fabric {
@@ -14,11 +15,12 @@ namespace undiced::fabric {
 // All routers with the same switches: what they do with a color, and the buffers that they need, by color and port.
 struct Role {
     std::array<std::uint16_t, kColors> switches;  // Mesh::switches; the last one, which has no position, for none
-    std::array<std::uint8_t, kColors> ports;      // those that some position of its switch accepts, as a mask
+    std::array<std::uint8_t, kColors> ports;      // those that some position of its switches accepts, as a mask
     std::array<std::uint8_t, kColors> first;      // the first of its buffers
     std::array<std::uint8_t, kSlotsMax> heads;    // color * 8 + port of each buffer
     std::uint32_t slots;
-    std::uint32_t bytes;  // of a record's first part
+    std::uint32_t repaints;  // where, in a record, it says what its core has written; 0: its core never does
+    std::uint32_t bytes;     // of a record's first part
 
     // The buffer of a color from a port that is not the core's.
     [[nodiscard]] int slot(int color, int port) const {
@@ -56,6 +58,10 @@ struct Here {
     [[nodiscard]] Context& context(int thread) const { return *part<Context>(code->contexts, thread); }
     [[nodiscard]] Input& input(int queue) const { return *part<Input>(code->inputs, queue); }
     [[nodiscard]] Output& output(int queue) const { return *part<Output>(code->outputs, queue); }
+    // Of a color whose switch the core has written: its number plus 1; else 0.
+    [[nodiscard]] std::uint16_t& repainted(int color) const {
+        return reinterpret_cast<std::uint16_t*>(record + role->repaints)[color];
+    }
 
   private:
     template <class Part, class Offsets>
@@ -80,7 +86,10 @@ struct Mesh {
     std::uint32_t out_room[kQueues];
 
     [[nodiscard]] std::uint8_t* record(std::uint32_t at) const { return state + lots[at].line * kLine; }
-    [[nodiscard]] const Switch& switch_of(const Role& role, int color) const {
+    [[nodiscard]] const Switch& switch_of(const Here& here, int color) const {
+        const Role& role = *here.role;
+        if (role.repaints != 0)
+            if (const std::uint16_t written = here.repainted(color); written != 0) return switches[written - 1];
         return switches[role.switches[static_cast<std::size_t>(color)]];
     }
     [[nodiscard]] bool coded(std::uint32_t at) const { return lots[at].code != 0; }
@@ -98,7 +107,7 @@ struct Mesh {
 
 class World {
   public:
-    World(const Program& program, const Machine& machine);
+    World(const Program& program, const Machine& machine, const AllWays& ways);
 
     const Program& program;
     const Machine& machine;
@@ -106,7 +115,7 @@ class World {
     std::uint64_t bytes = 0;  // of all records
 
   private:
-    void lay_out();
+    void lay_out(const AllWays& ways);
 
     std::vector<Role> roles_;
     std::vector<Code> codes_;

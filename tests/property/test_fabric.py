@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from support.fabric_random import Case, cases, seeded
 from support.fabric_simulators import native
 from support.fabric_twin import twin
+from support.fabric_twin_router import Underway
 
+from undiced.core.errors import ProgramFileError
 from undiced.sim.fabric.outcome import Outcome
 
 LIMIT = 20_000
@@ -32,7 +34,11 @@ def waiting(outcome: Outcome) -> set[tuple[int, int, str]]:
 
 def check(case: Case) -> None:
     """Holds one, two and three threads of the native simulator to the twin, at the end and half-way."""
-    end = twin(case.program, case.hardware, memory=case.memory, limit=LIMIT)
+    try:
+        end = twin(case.program, case.hardware, memory=case.memory, limit=LIMIT)
+    except Underway as fault:
+        refused(case, fault)
+        return
     half = twin(case.program, case.hardware, memory=case.memory, limit=end.cycles // 2)
     for slow, limit in ((end, LIMIT), (half, end.cycles // 2)):
         cycles = set()
@@ -41,6 +47,14 @@ def check(case: Case) -> None:
             assert differences(fast, slow) == [], (threads, limit, fast, slow)
             cycles.add(fast.cycles)
         assert len(cycles) == 1
+
+
+def refused(case: Case, fault: Underway) -> None:
+    """Any number of threads finds the same router."""
+    where = rf"core \({fault.place[0]}, {fault.place[1]}\), .*color {fault.color} from the {fault.port.name.lower()} is"
+    for threads in (1, 2, 3):
+        with pytest.raises(ProgramFileError, match=where):
+            native(case.program, case.hardware, memory=case.memory, threads=threads, limit=LIMIT)
 
 
 @pytest.mark.timeout(600)  # what fails is made small first

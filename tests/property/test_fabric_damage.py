@@ -16,7 +16,20 @@ from undiced.machine import wse2, wse3
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.encode import Encoded, encode, figures
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.microops import Bind, Delay, Fork, Immediate, In, Memory, Out, Send, Turn, Vector, Wait
+from undiced.sim.fabric.microops import (
+    Bind,
+    Delay,
+    Fork,
+    Immediate,
+    In,
+    Memory,
+    Out,
+    Repaint,
+    Send,
+    Turn,
+    Vector,
+    Wait,
+)
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
 from undiced.sim.fabric.roles import Places, Role, rectangle
 from undiced.sim.fabric.routes import Command, Control, Port, Switch, Way
@@ -51,6 +64,8 @@ def program() -> FabricProgram:
         Bind(2, 3, 2.0),
         Turn(3, 0, 4.0),
         Send(2, 3, Control()),
+        Repaint(5, Switch((Way((core,), (core,)), Way((east,), (core,)))), 2.0),
+        Repaint(5, None),
     )
     others = (
         Vector("multiply_add", half, In(2, 3, DType.F16), Immediate(0.5), half, extents=(5,)),

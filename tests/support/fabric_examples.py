@@ -15,6 +15,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 # Cycles of the kernels as they stand: wires alone (no set-ups, 1 wavelet per cycle), then on WSE-2 and WSE-3.
 CYCLES = {
+    "all_sum": (158, 308, 316),
     "chain": (154, 184, 192),
     "copy_line": (12, 42, 43),
     "gather": (2464, 2494, 2495),

@@ -19,7 +19,7 @@ from support.fabric_programs import Script
 from support.fabric_random_chores import HALF_BYTES, Chores, Number, Payload, Place
 
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.microops import In, MicroOp, Out, Turn
+from undiced.sim.fabric.microops import Bind, In, MicroOp, Out, Repaint, Turn
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
 from undiced.sim.fabric.roles import Places, Role, progressions
 from undiced.sim.fabric.routes import OPPOSITE, STEP, Command, Control, Port, Switch, Way
@@ -92,6 +92,7 @@ class _Writer(Chores):
             self._addressed,
             self._merge,
             self._gate,
+            self._there_and_back,
         )
         self.pick(*kinds)(self._path())
 
@@ -217,6 +218,40 @@ class _Writer(Chores):
             self.into_main(path[closed], Turn(color, 1, self.cycles()))
         self.sends(path[0], color, payload)
         self.receives(path[-1], color, payload)
+
+    def _there_and_back(self, path: list[Place]) -> None:
+        """A multicast to all; then every router gets the color's way back, on which the last core sends to the first.
+
+        Some cores may write it too early, whatever is on its way then.
+        """
+        payload, color, hasty = self.payload(), self._color(), self.number(0, 3) == 3
+        for n, place in enumerate(path):
+            onward = (_port(place, path[n + 1]),) if n < len(path) - 1 else ()
+            to = onward if 0 < n < len(path) - 1 and hasty and self.pick(True, False) else (Port.CORE, *onward)
+            source = _from(path, n)
+            self._paint(place, color, Switch((Way((source,), onward if n == 0 else to),)))
+            back = Way(onward or (Port.CORE,), (source,))
+            write = Repaint(color, Switch((back,) * self.number(1, 2)), self.cycles())
+            self.does(place, partial(self._turned_round, place, color, payload, write, n == 0, not onward, to))
+
+    def _turned_round(
+        self,
+        place: Place,
+        color: int,
+        payload: Payload,
+        write: Repaint,
+        first: bool,
+        last: bool,
+        to: tuple[Port, ...],
+        thread: int,
+    ) -> list[MicroOp]:
+        """What a core does for it; the first one's queue is empty before the route is written."""
+        if first:
+            sent = self.sending(place, thread, payload, [Out(0, color, payload.dtype)])
+            return [*sent, Bind(thread, color), write, self.heard(payload, color, thread)]
+        heard = [self.heard(payload, color, thread)] if Port.CORE in to else []
+        sent = self.sending(place, thread, payload, [Out(0, color, payload.dtype)]) if last else []
+        return [*heard, write, *sent]
 
     # Routes
 

@@ -87,12 +87,11 @@ class Chores:
     def hears(self, place: Place, color: int, payloads: list[Payload]) -> None:
         """One operation a payload, all by one thread."""
 
-        def written(thread: int) -> list[MicroOp]:
-            return [
-                self.vector(self._expected(payload), None, In(thread, color, payload.dtype)) for payload in payloads
-            ]
+        self.does(place, lambda thread: [self.heard(payload, color, thread) for payload in payloads])
 
-        self.does(place, written)
+    def heard(self, payload: Payload, color: int, thread: int) -> Vector:
+        """What takes a payload."""
+        return self.vector(self._expected(payload), None, In(thread, color, payload.dtype))
 
     def passes(self, place: Place, into: int, out: int, payload: Payload) -> None:
         """What comes by one color goes by another."""

@@ -10,8 +10,8 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
-from support.fabric_twin_core import MAIN, Spans, TwinCore
-from support.fabric_twin_router import Router
+from support.fabric_twin_core import MAIN, Spans, TwinCore, rewritten
+from support.fabric_twin_router import Router, Underway
 
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.microops import MicroOp
@@ -58,6 +58,9 @@ class _Mesh:
         for paint in self.program.paints:
             if place in paint.role:
                 router.paint(paint.color, paint.switch)
+        for _, script in self._blocks(place):
+            for color, switch in rewritten(script):
+                router.may_get(color, switch)
 
     def _blocks(self, place: Place) -> list[tuple[int, tuple[MicroOp, ...]]]:
         return [
@@ -85,7 +88,12 @@ class _Mesh:
             if moves[place]:
                 self.moved = now
         for place, core in self.cores.items():
-            if core.step(now):
+            try:
+                stepped = core.step(now)
+            except Underway as fault:
+                fault.place = place
+                raise
+            if stepped:
                 self.stepped = now
             self.active += bool(moves[place]) or core.handled
             self.latest = max(self.latest, core.latest)

@@ -27,13 +27,14 @@ from undiced.sim.fabric.microops import (
     Memory,
     MicroOp,
     Out,
+    Repaint,
     Send,
     Source,
     Turn,
     Vector,
     Wait,
 )
-from undiced.sim.fabric.routes import Command
+from undiced.sim.fabric.routes import Command, Switch
 
 MAIN = 8
 _HALVES = (DType.F16, DType.BF16)
@@ -196,6 +197,8 @@ class TwinCore(Core):
                 return self._bind(queue, color, cycles)
             case Delay(cycles):
                 return self._work(cycles)
+            case Repaint(color, switch, cycles):
+                return self._work(cycles, lambda: self.router.repaint(color, switch, self.now))
 
     def _fork(self, thread: Thread, section: int, script: tuple[MicroOp, ...]) -> Life:
         yield Until(lambda: thread.life is None)
@@ -321,6 +324,15 @@ class TwinCore(Core):
         yield Beat(lambda: self.room(queue))
         self.emit(queue, color, 0, commands)
         yield Rest(self.now + 1)
+
+
+def rewritten(script: tuple[MicroOp, ...]) -> Iterator[tuple[int, Switch]]:
+    """Colors and the switches that a script gives them, microthreads included."""
+    for op in script:
+        if isinstance(op, Repaint) and op.switch is not None:
+            yield op.color, op.switch
+        if isinstance(op, Fork):
+            yield from rewritten(op.script)
 
 
 def _lying(op: Vector) -> list[Memory]:

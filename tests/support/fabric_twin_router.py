@@ -5,6 +5,7 @@ All routers choose by the state at the cycle's start; only then wavelets move.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
@@ -59,6 +60,14 @@ class Core:
     hears: dict[int, int] = field(default_factory=dict)
 
 
+class Underway(Exception):
+    """A wavelet of a color, from a port, is on its way by a route that is written over: at the router of `place`."""
+
+    def __init__(self, color: int, port: Port) -> None:
+        super().__init__(color, port)
+        self.color, self.port, self.place = color, port, (-1, -1)
+
+
 class Router:
     """Switches and buffers of one router."""
 
@@ -71,11 +80,33 @@ class Router:
         self.links = {port: Link() for port in Port if port is not Port.CORE}
         self.loads = dict.fromkeys(Port, 0)
         self.first = 0  # the head that is looked at first
+        self.ports: set[tuple[int, Port]] = set()  # colors, and where they may ever come from
 
     def paint(self, color: int, switch: Switch) -> None:
         """Gives a color its switch, at the first position."""
         assert color not in self.switches
         self.switches[color], self.positions[color] = switch, 0
+        self.may_get(color, switch)
+
+    def may_get(self, color: int, switch: Switch) -> None:
+        """A color has this switch at some time."""
+        self.ports |= {(color, port) for way in switch.ways for port in way.sources}
+
+    def repaint(self, color: int, switch: Switch | None, now: int) -> None:
+        """Gives a color another switch, at its first position.
+
+        Raises:
+            Underway: a wavelet is here that the old one lets pass in some position.
+        """
+        old = self.switches.pop(color, None)
+        for port in sorted({port for way in old.ways for port in way.sources} if old else ()):
+            held = self.buffers[color, port] if port is not Port.CORE else itertools.chain(*self.core.outputs)
+            came = now + self.hardware.hop if port is not Port.CORE else None  # what is sent in this cycle is not here
+            if any(wavelet.color == color and wavelet.free != came for wavelet in held):
+                raise Underway(color, port)
+        if switch is not None:
+            self.switches[color] = switch
+        self.positions[color] = 0
 
     def way(self, color: int) -> Way | None:
         """Where wavelets of a color go now."""
@@ -106,10 +137,7 @@ class Router:
 
     def _heads(self) -> list[tuple[deque[Wavelet], Port]]:
         """What may hold the next wavelet: all buffers by color and port, then the output queues of the core."""
-        ports = {
-            (color, port) for color, switch in self.switches.items() for way in switch.ways for port in way.sources
-        }
-        buffers = [(self.buffers[at], at[1]) for at in sorted(ports) if at[1] is not Port.CORE]
+        buffers = [(self.buffers[at], at[1]) for at in sorted(self.ports) if at[1] is not Port.CORE]
         return [*buffers, *[(queue, Port.CORE) for queue in self.core.outputs]]
 
     def _ready(self, source: deque[Wavelet], port: Port, now: int) -> Move | None:

@@ -1,4 +1,4 @@
-"""What links carry for each collective of a layer: its sections simulated by themselves, on the layer's routes.
+"""What links carry for each collective of a layer: its sections simulated by themselves, on the routes of that time.
 
 Which way a wavelet takes, and how many there are, follows from routes and payload alone. The collectives therefore add
 up to what links carry for the whole layer. Cores hold zeros. Knows no region and no command.
@@ -18,7 +18,9 @@ from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower.lower import Piece, Run
+from undiced.sim.fabric.microops import Repaint
 from undiced.sim.fabric.outcome import Outcome
+from undiced.sim.fabric.program import Paint
 from undiced.sim.fabric.simulate import simulate, told
 
 Loads = NDArray[np.uint32]
@@ -74,11 +76,25 @@ def carried(
 
 def _alone(run: Run, piece: Piece, hardware: Hardware, threads: int, tell: Callable[[int], None]) -> Outcome:
     sections = run.program.sections[piece.sections.start : piece.sections.stop]
-    outcome = simulate(replace(run.program, sections=sections), hardware, threads=threads, progress=tell)
+    alone = replace(run.program, paints=tuple(_paints(run, piece)), sections=sections)
+    outcome = simulate(alone, hardware, threads=threads, progress=tell)
     if outcome.status != "finished":
         first = f": {told(outcome.waiting[0])}" if outcome.waiting else ""
         raise KernelError(f"{piece.instruction.node} ended in a {outcome.status}{first}.", remedy=_FAULT)
     return outcome
+
+
+def _paints(run: Run, piece: Piece) -> list[Paint]:
+    """The routes that routers have when an instruction begins: painted at first, and written since."""
+    found = list(run.program.paints)
+    for before in run.pieces[: run.pieces.index(piece)]:
+        if isinstance(before.instruction, isa.Repaint):
+            blocks = [block for n in before.sections for block in run.program.sections[n].blocks]
+            written = [(role, op) for role, script in blocks for op in script if isinstance(op, Repaint)]
+            colors = {op.color for _, op in written}
+            found = [paint for paint in found if paint.color not in colors]
+            found += [Paint(role, op.color, op.switch) for role, op in written if op.switch is not None]
+    return found
 
 
 def _told(piece: Piece, outcome: Outcome) -> Carried:

@@ -24,6 +24,7 @@ from undiced.sim.fabric.microops import (
     Memory,
     MicroOp,
     Out,
+    Repaint,
     Send,
     Source,
     Target,
@@ -73,7 +74,7 @@ _OP = np.dtype(
         ("derived", "<u4"),  # by the native simulator
     ]
 )
-_KINDS = (Vector, Fork, Wait, Send, Turn, Bind, Delay)
+_KINDS = (Vector, Fork, Wait, Send, Turn, Bind, Delay, Repaint)
 _TYPES = {DType.F32: 0, DType.F16: 1, DType.BF16: 2, DType.I8: 3, DType.I4: 4}
 _FUNCTIONS = (
     "move",
@@ -124,12 +125,12 @@ def encode(program: FabricProgram) -> Encoded:
     Raises:
         ProgramFileError: numbers that have no place in them, a core with two roles, a router with two switches.
     """
-    code = _Code()
+    switches: dict[Switch, int] = {}
+    code = _Code(switches)
     sections = []
     for section in program.sections:
         found = [(role, code.block(ops)) for role, ops in section.blocks]
         sections.append(_chart(program, found, f"does two things in section {section.name!r}"))
-    switches: dict[Switch, int] = {}
     painted: dict[int, list[tuple[Role, int]]] = {}
     for paint in program.paints:
         _within(paint.color, _COLORS, "color")
@@ -268,8 +269,9 @@ def _type(dtype: DType) -> int:
 
 @dataclass(slots=True)
 class _Code:
-    """Blocks of operations, scripts of microthreads among them."""
+    """Blocks of operations, scripts of microthreads among them; and the numbers of the switches that they write."""
 
+    switches: dict[Switch, int]
     ops: list[_Record] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
     operations: list[tuple[MicroOp, ...]] = field(default_factory=list)
@@ -296,6 +298,8 @@ class _Code:
             op.thread if isinstance(op, Fork) else sum({1 << t for t in op.threads}) if isinstance(op, Wait) else 0
         )
         position = op.position if isinstance(op, Turn) else 0
+        if isinstance(op, Repaint):
+            position = -1 if op.switch is None else self.switches.setdefault(op.switch, len(self.switches))
         control = _control(op.control) if isinstance(op, Send) else 0
         color = _within(getattr(op, "color", 0), _COLORS, "color")
         head = (kind, 0, _NO_ROUNDING, 0, 0, 0, _within(queue, _BYTE, "queue"), color, (1,) * EXTENTS_MAX)

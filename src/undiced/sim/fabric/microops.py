@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from undiced.program.wafer.value import DType
-from undiced.sim.fabric.routes import Control
+from undiced.sim.fabric.routes import Control, Switch
 
 Function = Literal[
     "move",  # a
@@ -164,10 +164,24 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Repaint:
+    """The core writes the route of a color of its own router: all positions of a switch (None: no way at all), which
+    then stands at the first.
+
+    Nothing may be on its way by the old route: a wavelet of the color in an output queue, or in the router from a port
+    that any position of the old switch accepts, is an error. What other ports hold waits for the new route.
+    """
+
+    color: int
+    switch: Switch | None
+    cycles: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Software that touches nothing that others see."""
 
     cycles: float
 
 
-MicroOp = Vector | Fork | Wait | Send | Turn | Bind | Delay
+MicroOp = Vector | Fork | Wait | Send | Turn | Bind | Delay | Repaint

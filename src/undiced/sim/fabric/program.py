@@ -11,7 +11,8 @@ from undiced.sim.fabric.routes import Switch
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """The routers of a role have this switch for a color. No router is painted twice with one color."""
+    """The routers of a role have this switch for a color when the program starts. None is painted twice with one color
+    here; `Repaint` is how its core gives it another."""
 
     role: Role
     color: int

@@ -35,6 +35,7 @@ _WHY = (
     "output queue {queue} serves another color than {color}",
     "the router has no such position for color {color}",
     "a number that says where elements lie names a place beyond the core's memory",
+    "a wavelet of color {color} from the {port} is on its way by the route that is written over",
 )
 
 

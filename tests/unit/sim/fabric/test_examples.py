@@ -14,6 +14,10 @@ from undiced.sim.fabric.kernel.build import built
 
 # The least and some larger sizes.
 SIZES: dict[str, list[dict[str, int]]] = {
+    "all_sum": [
+        {"columns": 2, "rows": 2, "wavelets": 1},
+        {"columns": 20, "rows": 33, "wavelets": 40},
+    ],
     "chain": [{"cores": 2, "wavelets": 1}, {"cores": 3}, {"cores": 101, "wavelets": 7}],
     "copy_line": [{"cores": 2, "wavelets": 1}, {"cores": 50, "wavelets": 333}],
     "gather": [{"cores": 3, "words": 1}, {"cores": 20, "words": 9}],
@@ -41,6 +45,7 @@ SIZES: dict[str, list[dict[str, int]]] = {
     "two_phase": [{"cores": 4, "group": 2, "wavelets": 1}, {"cores": 50, "group": 7, "wavelets": 30}],
 }
 SMALL = {
+    "all_sum": {"columns": 4, "rows": 3, "wavelets": 5},
     "chain": {"cores": 5, "wavelets": 6},
     "copy_line": {},
     "gather": {"cores": 3, "words": 2},

@@ -17,6 +17,7 @@ from undiced.sim.fabric import microops as ops
 from undiced.sim.fabric.kernel.array import Array
 from undiced.sim.fabric.kernel.build import Built, built
 from undiced.sim.fabric.kernel.memory import values_of
+from undiced.sim.fabric.routes import Switch
 
 
 def line(cores: int = 3, size: int = 4) -> tuple[Kernel, Array]:
@@ -268,6 +269,27 @@ def test_microthreads_control_wavelets_and_delays_become_micro_operations() -> N
     assert fork.script[0].target == ops.Out(2, 0, control=turn)
     assert other == ops.Fork(1, (ops.Delay(3),)) and send == ops.Send(2, 0, turn)
     assert (first, both) == (ops.Wait((0,), 0.0), ops.Wait((0, 1), 0.0))
+
+
+def test_a_repaint_becomes_a_register_write_and_its_ways_count_as_painted() -> None:
+    """A core may send on a color that it gives a way itself, also in a microthread."""
+    kernel, data = line(2)
+    red = kernel.color("red")
+    with kernel.on(kernel[0]) as pe:
+        with pe.thread():
+            pe.repaint(red, way(CORE, to=EAST), ring=True)
+            pe.move(red, data)
+        pe.repaint(kernel.color("blue"))
+    with kernel.on(kernel[1]) as pe:
+        pe.repaint(red, way(WEST, to=CORE))
+        pe.move(data, red)
+    fork, blue = first_ops(built(kernel, wse3()))
+    cycles = wse3().link.route_write_cycles.value
+    assert isinstance(fork, ops.Fork)
+    assert fork.script[0] == ops.Repaint(0, Switch((way(CORE, to=EAST),), ring=True), cycles)
+    assert blue == ops.Repaint(1, None, cycles)
+    kernel.scatter(data, [3.0] * data.size, kernel[0])
+    assert kernel.run()[data][0, 1].tolist() == [3.0] * data.size
 
 
 def test_what_goes_over_nothing_is_left_out() -> None:

@@ -203,6 +203,16 @@ def far_rows(kernel: Kernel, data: Array) -> None:
         pe.move(wide[:, :3], 0.0)
 
 
+def written_off_the_edge(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[2]) as pe, pe.thread():
+        pe.repaint(kernel.color("red"), way(CORE, to=EAST))
+
+
+def six_ways(kernel: Kernel, data: Array) -> None:
+    with kernel.on(kernel[2]) as pe:
+        pe.repaint(kernel.color("red"), *[way(CORE, to=EAST)] * 6)
+
+
 REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (off_mesh, "Column 3 lies off a mesh of 3 x 1 cores. Columns are 0 to 2, or -3 to -1 counted from the end."),
     (off_mesh_row, "Row -2 lies off a mesh of 3 x 1 cores."),
@@ -210,6 +220,8 @@ REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (no_target, "A way of color red at cores [0, 0] goes from CORE to nowhere."),
     (five_positions, "Color red was given 5 switch positions at cores [0, 0]. A router has 1 to 4."),
     (off_the_edge, "Color red leads off the mesh to the east of router (2, 0)."),
+    (written_off_the_edge, "Color red leads off the mesh to the east of router (2, 0)."),
+    (six_ways, "Color red was given 6 switch positions by a repaint. A router has 1 to 4."),
     (off_the_south, "Color red leads off the mesh to the south of router (1, 0)."),
     (deaf_neighbor, "Router (0, 0) sends color red to the east, where router (1, 0) takes none from the west."),
     (unpainted_sender, "Core (0, 0) sends color red in step talk, and its router has no way for that."),

@@ -168,7 +168,7 @@ def test_a_token_is_drawn_from_lists_as_level_1_draws_it():
 
 def test_every_instruction_has_a_level_2_or_is_refused_by_name():
     kinds = set(get_args(isa.Instruction))
-    lowered_ = {*LOCAL, isa.Reduce, isa.Multicast, isa.Rebind, isa.ShiftProduct, isa.ShiftScores}
+    lowered_ = {*LOCAL, isa.Reduce, isa.Multicast, isa.Rebind, isa.Repaint, isa.ShiftProduct, isa.ShiftScores}
     assert lowered_ | set(LACKING) == kinds
     assert not lowered_ & set(LACKING)
     program = compile_mesh(tiny("llama")[0], 2, 2, context=8)

@@ -1,60 +1,118 @@
-"""Layers of the published mappings at level 2: 16-bit sums, cores that wait for movers, colors of their own."""
+"""Layers of the published mappings at level 2: 16-bit sums, cores that wait for movers, colors that take turns."""
 
 import pytest
-from msgspec.structs import replace
 from support.fabric_steps import before, differing, watched
 from support.mesh_models import prompt, tiny
 
-from undiced.compiler.wafer.colors import routed
 from undiced.compiler.wafer.published.build import build_whole
-from undiced.core.errors import UnsupportedError
-from undiced.machine import find_machine, wse2
-from undiced.machine.fabric import fabric
+from undiced.core.errors import ProgramFileError, UnsupportedError
+from undiced.machine import find_machine, wse2, wse3
+from undiced.machine.fabric import repainting
 from undiced.machine.timeline import critical_path
 from undiced.program import Bounds
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.workload import work
+from undiced.sim.fabric.carried import carried
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.lower.lower import lower
+from undiced.sim.fabric.lower.lower import frames, lower, lowered
+from undiced.sim.fabric.microops import Bind, Repaint
 from undiced.sim.fabric.simulate import simulate
 
 TOKENS = 6
 
 
-@pytest.mark.parametrize("mapping", ["waferllm", "waferengine"])
-def test_a_layer_has_the_bits_of_level_1(mapping):
-    graph, weights = tiny("llama")
-    given = prompt("llama", TOKENS)
-    program = build_whole(graph, find_machine("toy-6x6"), mapping, "auto", Bounds(1, 64), 64)
-    moments = watched(program, weights, given)
-    alone = tuple(map(_unrouted, program.streams))
-    program = replace(program, streams=routed(alone, program.trees, (1.0,) * len(alone), fabric(wse2())))
+def built(mapping, machine="toy-6x6", model="llama"):
+    return build_whole(tiny(model)[0], find_machine(machine), mapping, "auto", Bounds(1, 64), 64)
+
+
+@pytest.mark.parametrize("wafer", [wse2(), wse3()], ids=["wse2", "wse3"])
+@pytest.mark.parametrize(
+    ("mapping", "machine"), [("waferllm", "toy-6x6"), ("waferengine", "toy-6x6"), ("waferllm", "toy-7x5")]
+)
+def test_a_layer_has_the_bits_of_level_1(mapping, machine, wafer):
+    program, given = built(mapping, machine), prompt("llama", TOKENS)
+    moments = watched(program, tiny("llama")[1], given)
     for number, run in enumerate(program.regions[0].runs):
         stream = program.streams[run.stream]
         if run.layer != 0:
             continue
-        made = lower(program, 0, [number], token=given[-1], position=TOKENS - 1, wafer=wse2())
+        made = lower(program, 0, [number], token=given[-1], position=TOKENS - 1, wafer=wafer)
         frame, mine = made.frames[0], [moment for moment in moments if moment.run == number]
         memory = made.memory([before(moments, number, frame)])
-        outcome = simulate(made.program, Hardware.of(wse2()), memory=memory, threads=1)
+        outcome = simulate(made.program, Hardware.of(wafer), memory=memory, threads=1)
         assert outcome.status == "finished"
         assert not differing(frame, outcome.memory, mine[-1]), stream.name
-        clock = critical_path(wse2(), stream.instructions, frame.shares, 1e9, synchronous=True).cost.cycles
+        clock = critical_path(wafer, stream.instructions, frame.shares, 1e9, synchronous=True).cost.cycles
         assert outcome.cycles == pytest.approx(clock, rel=0.25)
         assert any(isinstance(i, isa.Repaint) for i in stream.instructions)
 
 
-def test_trees_that_take_colors_in_turn_are_refused_by_name():
-    program = build_whole(tiny("llama")[0], find_machine("toy-6x6"), "waferengine", "auto", Bounds(1, 64), 64)
-    with pytest.raises(UnsupportedError, match="color 0 in turn") as refusal:
-        lower(program, 0, [1], token=0, position=0, wafer=find_machine("toy-6x6"))
-    assert "colors of their own" in refusal.value.remedy
+def repaints(program, wafer):
+    """Each repaint of the first layer with its frame and what it becomes."""
+    number = next(n for n, run in enumerate(program.regions[0].runs) if run.layer == 0)
+    (frame,), (stream,) = frames(program, 0, [number], 0, 0, wafer)
+    for i in stream.instructions:
+        if isinstance(i, isa.Repaint):
+            yield i, frame, lowered(i, frame).sections[0].blocks
 
 
-def _unrouted(stream):
-    """A stream whose movers have no colors yet."""
-    instructions = (
-        replace(i, route=None) if isinstance(i, isa.MOVERS) else i
-        for i in stream.instructions
-        if not isinstance(i, isa.Rebind)
-    )
-    return replace(stream, instructions=tuple(instructions))
+def test_a_repaint_takes_what_its_registers_take_on_every_core():
+    wafer = wse3()
+    for i, frame, blocks in repaints(built("waferengine", "toy-7x6"), wafer):
+        wanted = repainting(wafer).cycles * work(i, frame.shares).writes
+        cores = {}
+        for role, ops in blocks:
+            assert sum(op.cycles for op in ops) == wanted
+            assert all(op.cycles % repainting(wafer).cycles == 0 for op in ops if isinstance(op, Repaint | Bind))
+            for x in range(7):
+                for y in range(6):
+                    cores[x, y] = cores.get((x, y), 0) + ((x, y) in role)
+        assert set(cores.values()) == {1} and len(cores) == 42
+        assert any(isinstance(op, Repaint) for _, ops in blocks for op in ops)
+
+
+def test_columns_beside_the_bands_of_heads_take_no_way():
+    """Else what their columns send early would go by the routes before."""
+    blocks = next(blocks for i, _, blocks in repaints(built("waferengine", "toy-7x6"), wse3()) if i.after == 1)
+    (beside,) = (ops for role, ops in blocks if (6, 0) in role)
+    assert {op.color: op.switch for op in beside if isinstance(op, Repaint)} == {0: None, 1: None, 2: None}
+
+
+@pytest.fixture(scope="module")
+def attention():
+    program = built("waferengine")
+    return lower(program, 0, [2], token=0, position=5, wafer=wse3())
+
+
+def test_cores_of_different_speeds_write_routes_at_different_times_and_nothing_goes_astray(attention):
+    """Who is early waits at ports that a router does not take from yet: the same wavelets by the same links."""
+    even = simulate(attention.program, Hardware.of(wse3()))
+    for seed in range(5):
+        uneven = simulate(attention.program, Hardware.of(wse3()), jitter=2000, seed=seed)
+        assert uneven.status == "finished" and uneven.cycles > 2 * even.cycles
+        assert (uneven.loads == even.loads).all()
+
+
+def test_cores_that_start_later_than_collectives_take_are_refused_by_name(attention):
+    """Before the first collective nothing has brought cores together."""
+    with pytest.raises(ProgramFileError, match="on its way by the route that is written over") as refused:
+        for seed in range(60):
+            simulate(attention.program, Hardware.of(wse3()), skew=5000, seed=seed)
+    assert "core (" in str(refused.value) and "in repaint of 'repaint of attn" in str(refused.value)
+
+
+def test_trees_along_one_axis_do_not_follow_each_other():
+    program = built("waferengine")
+    i, frame, _ = next(repaints(program, wse3()))
+    with pytest.raises(UnsupportedError, match="same axis") as refused:
+        lowered(isa.Repaint(i.node, 1, 2), frame)
+    assert refused.value.remedy
+
+
+def test_collectives_by_themselves_take_the_routes_of_their_time(attention):
+    """What links carry for each of them adds up to what they carry for all."""
+    wafer = wse3()
+    found = carried(attention, wafer, threads=1)
+    assert len(found) == 14 and len({each.span for each in found}) == 2
+    whole = simulate(attention.program, Hardware.of(wafer), threads=1)
+    assert (sum(each.loads.astype(int) for each in found) == whole.loads).all()

@@ -19,10 +19,10 @@ from undiced.sim.fabric.kernel.array import Array
 from undiced.sim.fabric.kernel.cores import Area
 from undiced.sim.fabric.kernel.costs import Costs
 from undiced.sim.fabric.kernel.kernel import Block, Kernel
-from undiced.sim.fabric.kernel.layout import CORE, check
+from undiced.sim.fabric.kernel.layout import CORE, Painted, check
 from undiced.sim.fabric.kernel.lower import Lowering
 from undiced.sim.fabric.kernel.operation import Color
-from undiced.sim.fabric.kernel.queues import Queues, heard, operations, sent
+from undiced.sim.fabric.kernel.queues import Queues, heard, operations, rewritten, sent
 from undiced.sim.fabric.microops import Bind, MicroOp
 from undiced.sim.fabric.program import FabricProgram, Paint, Section
 
@@ -45,7 +45,7 @@ def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate
         KernelError: it is larger than the machine, or a color leads nowhere, or is used where it is not painted.
     """
     _fits(kernel, wafer)
-    check(kernel.paints, kernel.width, kernel.height)
+    check(_switches(kernel), kernel.width, kernel.height)
     _painted(kernel)
     inputs, outputs = _queues(wafer, kernel)
     inputs.assign((color, block.cores) for block in kernel.blocks for color in heard(block.statements))
@@ -89,6 +89,16 @@ def _fits(kernel: Kernel, wafer: Wafer) -> None:
         )
 
 
+def _switches(kernel: Kernel) -> list[Painted]:
+    """All that routers ever have: painted, and written by their cores."""
+    found = list(kernel.paints)
+    for block in kernel.blocks:
+        for each in rewritten(block.statements):
+            if each.switch is not None:
+                found.append(Painted(block.cores, each.color, each.switch))
+    return found
+
+
 def _painted(kernel: Kernel) -> None:
     """See that every color that a core hears or sends goes to or comes from it."""
     sends, hears = _ends(kernel, "sources"), _ends(kernel, "targets")
@@ -114,7 +124,8 @@ def _owned(kernel: Kernel, block: Block) -> None:
             raise KernelError(
                 f"Step {block.step} at cores {block.cores} uses an array {each} of another kernel.", remedy=_OWN
             )
-    for color in (*heard(block.statements), *sent(block.statements)):
+    written = (each.color for each in rewritten(block.statements))
+    for color in (*heard(block.statements), *sent(block.statements), *written):
         if color not in kernel.colors:
             raise KernelError(
                 f"Step {block.step} at cores {block.cores} uses a color {color} of another kernel.", remedy=_OWN
@@ -124,7 +135,7 @@ def _owned(kernel: Kernel, block: Block) -> None:
 def _ends(kernel: Kernel, side: Literal["sources", "targets"]) -> dict[Color, Area]:
     """Of each color, the cores that some way of it comes from, or goes to."""
     out = {color: Area(kernel.width, kernel.height) for color in kernel.colors}
-    for paint in kernel.paints:
+    for paint in _switches(kernel):
         if any(CORE in getattr(way, side) for way in paint.switch.ways):
             out[paint.color].add(paint.cores)
     return out

@@ -14,6 +14,7 @@ import numpy as np
 
 from undiced.core.errors import KernelError
 from undiced.sim.fabric.kernel.array import Array, At, Loop
+from undiced.sim.fabric.kernel.layout import switch
 from undiced.sim.fabric.kernel.operation import (
     Begin,
     Color,
@@ -22,6 +23,7 @@ from undiced.sim.fabric.kernel.operation import (
     Idle,
     Join,
     Operation,
+    Rewrite,
     Sending,
     Software,
     Source,
@@ -31,7 +33,7 @@ from undiced.sim.fabric.kernel.operation import (
     shape_of,
 )
 from undiced.sim.fabric.microops import EXTENTS_MAX, Function
-from undiced.sim.fabric.routes import Control
+from undiced.sim.fabric.routes import Control, Way
 
 THREADS = 8
 _DELAY_MAX = 1_000_000_000  # ours
@@ -132,6 +134,16 @@ class Code:
     def turn(self, color: Color, position: int) -> None:
         """Write the switch of a color of the own router."""
         self._say(Flip(color, position))
+
+    def repaint(self, color: Color, *ways: Way, ring: bool = False) -> None:
+        """Write a color's whole switch of the own router, as `Kernel.paint` gives it one; without a way nothing passes.
+
+        What the switch before lets pass, in any position, must have gone. What waits at other ports goes on waiting.
+
+        Raises:
+            KernelError: more ways than a switch has, or a way without an end.
+        """
+        self._say(Rewrite(color, switch(color, ways, ring, "by a repaint") if ways else None))
 
     def delay(self, cycles: float) -> None:
         """Software that touches nothing that others see."""

@@ -35,24 +35,34 @@ def painted(cores: Cores, color: Color, ways: tuple[Way, ...], ring: bool, befor
     Raises:
         KernelError: no ways or too many, a way without an end, or cores that have this color already.
     """
-    if not 0 < len(ways) <= POSITIONS_MAX:
-        raise KernelError(
-            f"Color {color} was given {len(ways)} switch positions at cores {cores}.",
-            remedy=f"A router has 1 to {POSITIONS_MAX}.",
-        )
-    for each in ways:
-        if not each.sources or not each.targets or len(set(each.targets)) < len(each.targets):
-            raise KernelError(
-                f"A way of color {color} at cores {cores} goes from {_ports(each.sources)} to {_ports(each.targets)}.",
-                remedy="Name at least one port to come from, and each port to go to once: way(EAST, to=CORE).",
-            )
+    made = switch(color, ways, ring, f"at cores {cores}")
     if met := before.meets(cores):
         raise KernelError(
             f"Router {met} is painted twice with color {color}, now as one of {cores}.",
             remedy="A router has one switch of a color: give all its ways at once, or take another color.",
         )
     before.add(cores)
-    return Painted(cores, color, Switch(ways, ring))
+    return Painted(cores, color, made)
+
+
+def switch(color: Color, ways: tuple[Way, ...], ring: bool, where: str) -> Switch:
+    """A switch with these positions.
+
+    Raises:
+        KernelError: no ways or too many, or a way without an end.
+    """
+    if not 0 < len(ways) <= POSITIONS_MAX:
+        raise KernelError(
+            f"Color {color} was given {len(ways)} switch positions {where}.",
+            remedy=f"A router has 1 to {POSITIONS_MAX}.",
+        )
+    for each in ways:
+        if not each.sources or not each.targets or len(set(each.targets)) < len(each.targets):
+            raise KernelError(
+                f"A way of color {color} {where} goes from {_ports(each.sources)} to {_ports(each.targets)}.",
+                remedy="Name at least one port to come from, and each port to go to once: way(EAST, to=CORE).",
+            )
+    return Switch(ways, ring)
 
 
 def check(paints: list[Painted], width: int, height: int) -> None:

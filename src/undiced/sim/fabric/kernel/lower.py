@@ -18,6 +18,7 @@ from undiced.sim.fabric.kernel.operation import (
     Idle,
     Join,
     Operation,
+    Rewrite,
     Sending,
     Source,
     Statement,
@@ -51,6 +52,8 @@ class Lowering:
                 yield ops.Send(self.outputs.of[color], color.number, control)
             case Flip(color, position):
                 yield ops.Turn(color.number, position, self.costs.write())
+            case Rewrite(color, switch):
+                yield ops.Repaint(color.number, switch, self.costs.write())
             case Idle(cycles):
                 yield ops.Delay(cycles)
             case Enter():

@@ -8,7 +8,7 @@ from typing import Literal
 from undiced.core.errors import KernelError
 from undiced.sim.fabric.kernel.array import Array, Loop
 from undiced.sim.fabric.microops import Function
-from undiced.sim.fabric.routes import Control
+from undiced.sim.fabric.routes import Control, Switch
 
 Software = Literal["operation", "data task", "emit"]
 
@@ -117,6 +117,14 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """The core gives its own router another switch of a color; None: no way at all."""
+
+    color: Color
+    switch: Switch | None
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Software that touches nothing that others see."""
 
@@ -128,7 +136,7 @@ class Enter:
     """A loop begins: its descriptors are loaded."""
 
 
-Statement = Operation | Begin | Join | Steer | Flip | Idle | Enter
+Statement = Operation | Begin | Join | Steer | Flip | Rewrite | Idle | Enter
 
 
 def shape_of(function: str, target: Target, sources: tuple[Source, ...], count: int | None) -> tuple[int, ...]:

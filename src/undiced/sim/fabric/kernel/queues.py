@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from undiced.sim.fabric.kernel.cores import Area, Cores
-from undiced.sim.fabric.kernel.operation import Begin, Color, Operation, Statement, Steer
+from undiced.sim.fabric.kernel.operation import Begin, Color, Operation, Rewrite, Statement, Steer
 
 
 @dataclass(slots=True)
@@ -61,6 +61,15 @@ def heard(statements: Iterable[Statement]) -> Iterator[Color]:
     """Colors from which a program takes wavelets."""
     for each in operations(statements):
         yield from each.hears
+
+
+def rewritten(statements: Iterable[Statement]) -> Iterator[Rewrite]:
+    """All switches that a program writes, its microthreads too."""
+    for each in statements:
+        if isinstance(each, Rewrite):
+            yield each
+        elif isinstance(each, Begin):
+            yield from rewritten(each.operations)
 
 
 def sent(statements: Iterable[Statement]) -> Iterator[Color]:

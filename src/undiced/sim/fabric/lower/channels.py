@@ -23,11 +23,13 @@ class Channels:
 
     Attributes:
         routes: of each channel. apart: channels whose senders send to one end after the other.
+        home: the tree whose routes the colors of trees have when a stream begins; -1: each tree has its own for good.
     """
 
     routes: Mapping[Channel, isa.Route]
     apart: frozenset[Channel]
     trees: tuple[Tree, ...]
+    home: int = -1
 
     @classmethod
     def of(
@@ -36,7 +38,7 @@ class Channels:
         """Those of all streams of a program, as movers of those that run use them (by default of all).
 
         Raises:
-            UnsupportedError: a channel's movers send in two ways, or trees take colors in turn.
+            UnsupportedError: a channel's movers send in two ways.
         """
         routes: dict[Channel, isa.Route] = {}
         ways: dict[Channel, set[bool]] = {}
@@ -51,8 +53,8 @@ class Channels:
             raise UnsupportedError(
                 f"{mixed} goes both ways at once and one way after the other.", remedy="Use one of them on a tree."
             )
-        _of_their_own(routes)
-        return cls(routes, frozenset(used for used, found in ways.items() if True in found), trees)
+        turns = (i.before for stream in streams for i in stream.instructions if isinstance(i, isa.Repaint))
+        return cls(routes, frozenset(used for used, found in ways.items() if True in found), trees, next(turns, -1))
 
     def queue(self, color: int) -> tuple[Channel, int]:
         """Which channel, and which of its slices, an output queue carries that is bound to `color` (of `Rebind`)."""
@@ -73,18 +75,6 @@ class Channels:
 
     def _of(self, used: Channel, use: str) -> isa.Route | None:
         return next((r for other, r in self.routes.items() if other.pool == used.pool and other.use == use), None)
-
-
-def _of_their_own(routes: Mapping[Channel, isa.Route]) -> None:
-    """A router has one switch for a color as long as a program runs."""
-    owners: dict[int, Channel] = {}
-    for used, route in routes.items():
-        for color in range(route.color, route.color + route.colors):
-            if owners.setdefault(color, used) != used:
-                raise UnsupportedError(
-                    f"{owners[color]} and {used} take color {color} in turn; routers keep their routes here.",
-                    remedy="Compile for a machine whose trees get colors of their own (waferllm on wse2 does).",
-                )
 
 
 def sum_color(route: isa.Route, which: int, color: int) -> int:

@@ -34,6 +34,15 @@ class Lines:
         found = [place + span * number for place in places for number in range(count)]
         return self.frame.role(found, None) if rows else self.frame.role(None, found)
 
+    def beside(self) -> Role | None:
+        """The cores of the region that lie on no line, if there are any."""
+        region, rows = self.frame.region, self.line.axis is Axis.ROWS
+        extent = region.rows if rows else region.columns
+        left = range(extent // self.line.span * self.line.span, extent)
+        if not left:
+            return None
+        return self.frame.role(left, None) if rows else self.frame.role(None, left)
+
     def switch(self, stops: tuple[Stop, ...]) -> Switch:
         """The positions of a switch by the ports of routers."""
         along_x = (self.line.axis is Axis.COLUMNS) != self.frame.region.turned

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import cast
 
 from undiced.core.errors import UnsupportedError
-from undiced.machine.fabric import repainting
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.operands import reads, writes
@@ -27,7 +26,6 @@ from undiced.sim.fabric.lower.local_products import product
 from undiced.sim.fabric.lower.local_prompts import causal, read
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered
 from undiced.sim.fabric.lower.timed import at_once, timed_calls
-from undiced.sim.fabric.microops import Delay
 from undiced.sim.fabric.program import Section
 from undiced.sim.fabric.roles import Role
 
@@ -117,12 +115,6 @@ def _nothing(i: isa.Slice, frame: Frame) -> Blocks:
     return ()
 
 
-def _repaint(i: isa.Repaint, frame: Frame) -> Blocks:
-    """Registers are written; routers have the routes of all trees already, in colors of their own."""
-    cost = repainting(frame.wafer).cycles * work(i, frame.shares).writes
-    return ((frame.role(), (Delay(cost),)),)
-
-
 LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
     kind: cast(Callable[[isa.Instruction, Frame], Blocks], blocks)
     for kind, blocks in (
@@ -145,7 +137,6 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
         (isa.Causal, causal),
         (isa.Read, read),
         (isa.Slice, _nothing),
-        (isa.Repaint, _repaint),
     )
 }
 LACKING: dict[type[isa.Operation], str] = {

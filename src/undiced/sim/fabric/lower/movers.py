@@ -6,6 +6,7 @@ from undiced.program.wafer import instruction as isa
 from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.passing import rebind
+from undiced.sim.fabric.lower.repaints import repaint
 from undiced.sim.fabric.lower.shares import multicast
 from undiced.sim.fabric.lower.shifted import shift_product, shift_scores
 from undiced.sim.fabric.lower.sums import reduce
@@ -24,4 +25,6 @@ def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
             return shift_scores(i, frame)
         case isa.Rebind():
             return rebind(i, frame)
+        case isa.Repaint():
+            return repaint(i, frame)
     return None

@@ -40,7 +40,7 @@ def rebound(i: isa.Rebind, frame: Frame, stream: Stream) -> tuple[Part, ...]:
 def rebind(i: isa.Rebind, frame: Frame, between: int = -1) -> Lowered:
     """Every core waits for what sends by the queue, and gives it the color that it sends on next; `between`: what that
     is for other regions."""
-    waits = Wait(_senders(*frame.channels.queue(i.before), frame))
+    waits = Wait(senders(*frame.channels.queue(i.before), frame))
     cycles = rebinding(frame.wafer).cycles
     used, which = frame.channels.queue(i.after)
     colors = [(between, frame.role())] if used.line is None and between >= 0 else _colors(used, which, frame)
@@ -48,7 +48,7 @@ def rebind(i: isa.Rebind, frame: Frame, between: int = -1) -> Lowered:
     return Lowered((Section(f"rebind of {i.node}", blocks),))
 
 
-def _senders(used: Channel, which: int, frame: Frame) -> tuple[int, ...]:
+def senders(used: Channel, which: int, frame: Frame) -> tuple[int, ...]:
     """The microthreads that send by a queue."""
     route = frame.channels.routes[used]
     if used.tree < 0 or used.line is None:
@@ -57,20 +57,23 @@ def _senders(used: Channel, which: int, frame: Frame) -> tuple[int, ...]:
 
 
 def _colors(used: Channel, which: int, frame: Frame) -> Iterator[tuple[int, Role]]:
-    """The color that the cores at each place send on by a queue: in the sums of its slice, or as the slice's root."""
-    route = frame.channels.routes[used]
+    """The color that cores send on by a queue, with those that do."""
     if used.tree < 0 or used.line is None:
-        yield route.color, frame.role()
+        yield frame.channels.routes[used].color, frame.role()
         return
-    tree, lines = frame.channels.trees[used.tree], Lines(frame, used.line)
+    lines = Lines(frame, used.line)
+    for color, places in alike(sent_on(used, which, frame)):
+        yield color, lines.role(places)
+
+
+def sent_on(used: Channel, which: int, frame: Frame) -> Iterator[tuple[int, int]]:
+    """Places of a tree's line, and the color that the core there sends on: in the sums of a slice, or as its root."""
+    tree = frame.channels.trees[used.tree]
     sums, shares = frame.channels.sums(used), frame.channels.shares(used)
     deeds = sum_course(tree, which, int(fabric(frame.wafer).positions)).deeds
-    found: list[tuple[int, int]] = []
     for place in range(tree.span):
         sent = next((deed.departure.color for deed in deeds[place] if isinstance(deed, Pass)), None)
         if place == roots(tree)[which] and shares is not None:
-            found.append((place, shares.color))
+            yield place, shares.color
         elif sums is not None and sent is not None:
-            found.append((place, sum_color(sums, which, sent)))
-    for color, places in alike(found):
-        yield color, lines.role(places)
+            yield place, sum_color(sums, which, sent)
