@@ -16,6 +16,7 @@ from undiced.cli.given import refuse_given
 from undiced.cli.terminal import Bar
 from undiced.cli.wafer import CHOICES
 from undiced.core.errors import InvalidRequestError
+from undiced.core.mapping import Phase
 from undiced.program.wafer.step import Step
 from undiced.sim.atlas.atlas import Atlas, atlas
 from undiced.sim.outlook import check_phase, is_prompt
@@ -69,14 +70,15 @@ def compiled(
     """The program of a question, or of a file, and its machine; as `charted`."""
     opened = None
     if is_program(model):
-        refuse_given(given, CHOICES | {"batch"}, "was decided when the program was compiled")
+        refuse_given(given, CHOICES | {"batch", "phase"}, "was decided when the program was compiled")
         opened = open_program(Path(model), machine)
     with Bar("Placing", quiet=quiet) as bar, opened.computing() if opened else nullcontext():
         if opened:
-            check_phase(opened.program, Step(context=opened.program.bounds.context), "decode")
-            program, wafer = opened.program, opened.wafer
+            program, wafer, most = opened.program, opened.wafer, opened.program.bounds.context
+            _check(opened, asked.context or most if is_prompt(program) else most)
         else:
             asked.check()
+            _refuse_ours(asked, "simulation")
             placed = place(asked, lambda share, what: bar.share(share * _PLACED, what))
             program, wafer = placed.program, placed.wafer
         bar.share(_PLACED, then)
@@ -86,19 +88,29 @@ def compiled(
 def _of_program(opened: ProgramFile, asked: Question, bar: Bar, linking: Linking | None) -> Atlas:
     """Of a compiled program, which holds so many positions and no more."""
     program, wafer, context = opened.program, opened.wafer, asked.context or opened.program.bounds.context
-    check_phase(program, Step(context=context), "prefill" if is_prompt(program) else "decode")
+    _check(opened, context)
     links = linking(program, wafer, context, bar.share) if linking else None
     return atlas(program, wafer, context, asked.clock_hz, links=links)
+
+
+def _check(opened: ProgramFile, context: int) -> None:
+    """It is looked at as what it was made for."""
+    phase: Phase = "prefill" if is_prompt(opened.program) else "decode"
+    check_phase(opened.program, Step(context=context), phase)
+
+
+def _refuse_ours(asked: Question, what: str) -> None:
+    if asked.mapping == OURS and asked.way == "prefill":
+        raise InvalidRequestError(
+            f"A prompt's positions pass our mapping one by one, as tokens do: there is no other {what} of it.",
+            remedy="Leave --phase out.",
+        )
 
 
 def _of_model(asked: Question, bar: Bar, linking: Linking | None) -> Atlas:
     """Of a model, placed for this."""
     asked.check()
-    if asked.mapping == OURS and asked.way == "prefill":
-        raise InvalidRequestError(
-            "A prompt's positions pass our mapping one by one, as tokens do: there is no other map of it.",
-            remedy="Leave --phase out.",
-        )
+    _refuse_ours(asked, "map")
     most = _PLACED_FIRST if linking else _PLACED
     placed = place(asked, lambda share, what: bar.share(share * most, what))
     program, wafer = placed.program, placed.wafer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Placing, Timed
+from undiced.cli.asking import Phase, Placing, Timed
 from undiced.cli.gathered import gathered
 from undiced.cli.moved import (
     Jitter,
@@ -60,6 +60,7 @@ def layer(
         bool,
         typer.Option("--token", help="A whole token instead: its embedding, all layers on one wafer, the next token."),
     ] = False,
+    phase: Phase = "decode",
     placing: Placing,
     link_rate: LinkRate = None,
     skew: Skew = 0,
@@ -79,24 +80,26 @@ def layer(
     as_json: Json = False,
 ) -> None:
     """Simulate one layer of a model, wavelet by wavelet. On its region, beside the closed forms of `undiced simulate`.
+    With --phase prefill a layer of a whole prompt, of the mapping that has one (waferllm).
 
     Cores hold zeros: wavelets and cycles are those of any numbers. What has no level 2 is refused by name: a
     token on several wafers.
     """
     from undiced.cli.charted import compiled
     from undiced.cli.terminal import emit
+    from undiced.sim.atlas.links import check_collectives
     from undiced.sim.atlas.links_file import SUFFIX
     from undiced.sim.fabric.layer import Manner, pick, simulate_layer, simulate_token
     from undiced.sim.trace.fabric import watched
 
     expect(load_out, trace_out, SUFFIX)
     by_collective = load_out is not None and load_out.suffix.lower() == SUFFIX
-    if whole and (number is not None or part is not None or by_collective):
+    if whole and (number is not None or part is not None or by_collective or phase == "prefill"):
         raise InvalidRequestError(
-            "A token has all layers and regions, and no loads by collective.",
-            remedy="Leave out --layer and --region-number; let --loads end in .svg or .png.",
+            "A token has all layers and regions, no loads by collective, and is no prompt.",
+            remedy="Leave out --layer, --region-number and --phase; let --loads end in .svg or .png.",
         )
-    asked = placing.question(model)
+    asked = placing.question(model, phase)
     with compiled(given, model, asked, placing.machine, "Simulating", quiet=as_json) as (program, wafer, bar):
         how = Manner(
             link_rate=link_rate, skew=skew, jitter=jitter, seed=seed, threads=threads or 0,
@@ -108,6 +111,8 @@ def layer(
             found = simulate_token(program, wafer, how, position=positions - 1)
         else:
             where = pick(program, part, number)
+            if by_collective:
+                check_collectives(program, where)
             found = simulate_layer(program, wafer, where[0], where[2], how, position=positions - 1)
             if load_out is not None and by_collective and found.outcome.status == "finished":
                 _write(program, wafer, found, where, positions, threads or 0, bar, load_out)
@@ -196,7 +201,7 @@ def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
 
 
 def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
-    from undiced.sim.fabric.layer import MOVERS
+    from undiced.sim.fabric.layer import MOVERS, SHIFTS
 
     outcome, program = found.outcome, found.run.program
     typer.echo(
@@ -212,6 +217,6 @@ def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
     say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")
     typer.echo(f"  {'cycles from start to end of':<{_NODE + 11}} {'closed form':>14} {'fabric':>16}")
     for each in found.beside:
-        if each.operation in MOVERS:
+        if each.operation in (*MOVERS, *SHIFTS):
             clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))
             typer.echo(printable(f"  {each.operation:<10} {each.node[:_NODE]:<{_NODE}} {clock:>14} {fabric:>16}"))

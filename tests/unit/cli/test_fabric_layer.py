@@ -13,7 +13,7 @@ from support.trace_events import read
 
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
-from undiced.core.errors import InvalidRequestError, ProgramFileError
+from undiced.core.errors import InvalidRequestError, ProgramFileError, UndicedError
 from undiced.machine import find_machine
 from undiced.program import Bounds
 
@@ -96,6 +96,55 @@ def test_a_file_of_loads_is_shown_by_the_map_and_is_what_the_map_finds_itself(pr
 def test_the_map_simulates_nothing_unless_it_is_asked_to(program: Path, tmp_path: Path) -> None:
     found = json.loads(run("map", str(program), "-o", str(tmp_path / "wafer.html"), "--json"))
     assert "link_loads" not in found and 'id="view-links"' not in (tmp_path / "wafer.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def one_head(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A configuration whose layer lies on 4 x 4 cores."""
+    file = tmp_path_factory.mktemp("models") / "config.json"
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 1,
+        "head_dim": 32,
+    }
+    file.write_text(
+        json.dumps({"model_type": "llama", **sizes, "num_key_value_heads": 1, "vocab_size": 64, "rms_norm_eps": 1e-5})
+    )
+    return str(file)
+
+
+PROMPT = ("--machine", "toy-4x4", "--mapping", "waferllm", "--region", "4x4", "--phase", "prefill", "--context", "24")
+
+
+def test_a_layer_of_a_prompt_is_told_once_with_its_products(one_head: str, tmp_path: Path) -> None:
+    found = json.loads(run("fabric", "layer", one_head, *PROMPT, "--json"))
+    operations = [each["operation"] for each in found["instructions"]]
+    assert operations.count("shiftproduct") == 8 and operations.count("shiftscores") == 1
+    assert found["cycles"] == pytest.approx(found["closed_form_cycles"], rel=0.15)
+    simulated = json.loads(run("simulate", one_head, *PROMPT, "--json"))
+    assert found["closed_form_cycles"] == pytest.approx(simulated["cycles_per_layer"], rel=0.01)
+    saved = tmp_path / "prompt.wafer"
+    run("compile", one_head, *PROMPT, "-o", str(saved))
+    lines = run("fabric", "layer", str(saved), "--loads", str(tmp_path / "loads.svg")).splitlines()
+    assert sum(line.strip().startswith("shiftproduct") for line in lines) == 8
+    assert f"{found['cycles']:,}" in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("fabric", "layer", "llama-3.1-8b", "--phase", "prefill"), "A prompt's positions pass our mapping one by one"),
+        (("fabric", "layer", "MODEL", *PROMPT, "--token"), "A token has all layers"),
+        (("fabric", "layer", "MODEL", *PROMPT, "--loads", "links.npz"), "A prompt's products pass tiles"),
+        (("map", "MODEL", *PROMPT, "--links", "-o", "wafer.html"), "A prompt's products pass tiles"),
+    ],
+)
+def test_what_prompts_do_not_have_is_refused_with_a_remedy(one_head: str, command: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UndicedError) as refused:
+        run(*(one_head if word == "MODEL" else word for word in command))
+    assert str(refused.value).startswith(words) and refused.value.remedy
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, UnsupportedError
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.individual import touched
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.sim.fabric.carried import Carried, carried
@@ -86,11 +87,27 @@ def simulate_links(
     """Simulate the first layer that a region has whole, for a token that attends `context` positions.
 
     Raises:
-        UnsupportedError: an instruction has no level 2. InvalidRequestError: no layer.
+        UnsupportedError: an instruction has no level 2, or tiles pass. InvalidRequestError: no layer.
     """
     where = pick(program, None, None)
+    check_collectives(program, where)
     made = lower(program, where[0], where[2], token=0, position=context - 1, wafer=wafer)
     return links_of(program, wafer, made, where, context, progress=progress)
+
+
+def check_collectives(program: WaferProgram, where: tuple[int, int, Sequence[int]]) -> None:
+    """Sums and multicasts are all that a layer's wires carry; `where` as of `links_of`.
+
+    Raises:
+        UnsupportedError: tiles pass along both axes, too.
+    """
+    region, _, runs = where
+    streams = (program.streams[program.regions[region].runs[run].stream] for run in runs)
+    if any(isinstance(i, isa.ShiftProduct | isa.ShiftScores) for stream in streams for i in stream.instructions):
+        raise UnsupportedError(
+            "A prompt's products pass tiles around rings of both axes; links are told of sums and multicasts alone.",
+            remedy="Draw all that links carried: `undiced fabric layer ... --phase prefill --loads loads.svg`.",
+        )
 
 
 def link_map(program: WaferProgram, links: Links, context: int) -> LinkMap:

@@ -141,7 +141,7 @@ def encode(program: FabricProgram) -> Encoded:
         colors[color] = _chart(program, roles, f"has two switches for color {color}")
     records = b"".join(_switch(each) for each in switches)
     return Encoded(
-        ops=_bytes(np.array(code.ops, dtype=_OP)),
+        ops=_bytes(b"".join(code.records))[np.array(code.ops, dtype=np.int64)],
         blocks=np.array(code.blocks, dtype=np.int32).reshape(-1, 2),
         sections=sections,
         colors=colors,
@@ -156,8 +156,8 @@ def figures(hardware: Hardware) -> list[int]:
     return [h.ramp, h.hop, h.run, h.pause, h.router_words, int(h.bound), *h.inputs, *h.outputs]
 
 
-def _bytes(records: NDArray[np.void]) -> NDArray[np.uint8]:
-    return np.frombuffer(records.tobytes(), dtype=np.uint8).reshape(len(records), _OP.itemsize).copy()
+def _bytes(records: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(records, dtype=np.uint8).reshape(-1, _OP.itemsize).copy()
 
 
 def _within(number: int, limit: int, what: str) -> int:
@@ -203,13 +203,15 @@ def _chart(program: FabricProgram, roles: Sequence[tuple[Role, int]], twice: str
     along_y = np.array([_members(role.y, program.height, "y") for role, _ in roles])
     x, of_x = _classes(along_x)
     y, of_y = _classes(along_y)
-    both = of_x[:, None, :] & of_y[None, :, :]
-    if (both.sum(axis=2) > 1).any():
-        a, b = np.argwhere(both.sum(axis=2) > 1)[0]
-        at = int(np.flatnonzero(x == a)[0]), int(np.flatnonzero(y == b)[0])
-        raise ProgramFileError(f"Core {at} {twice}.", remedy="Roles of one kind must not overlap.")
-    numbers = np.array([number for _, number in roles], dtype=np.int32)
-    return x, y, np.where(both.any(axis=2), numbers[both.argmax(axis=2)], -1).astype(np.int32)
+    table = np.full((len(of_x), len(of_y)), -1, dtype=np.int32)
+    for (_, number), across, down in zip(roles, of_x.T, of_y.T, strict=True):
+        there = np.ix_(np.flatnonzero(across), np.flatnonzero(down))
+        if (table[there] >= 0).any():
+            a, b = (int(each[0]) for each in np.nonzero((table >= 0) & across[:, None] & down[None, :]))
+            at = int(np.flatnonzero(x == a)[0]), int(np.flatnonzero(y == b)[0])
+            raise ProgramFileError(f"Core {at} {twice}.", remedy="Roles of one kind must not overlap.")
+        table[there] = number
+    return x, y, table
 
 
 def _switch(switch: Switch) -> bytes:
@@ -269,24 +271,41 @@ def _type(dtype: DType) -> int:
 
 @dataclass(slots=True)
 class _Code:
-    """Blocks of operations, scripts of microthreads among them; and the numbers of the switches that they write."""
+    """Blocks of operations, scripts of microthreads among them.
+
+    Attributes:
+        switches: the numbers of those that are painted or written.
+        records: of the operations that differ; ops: the number of each block's, one behind the other.
+        seen: the number of an operation by its identity, which a long script has many times over.
+    """
 
     switches: dict[Switch, int]
-    ops: list[_Record] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    ops: list[int] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
     operations: list[tuple[MicroOp, ...]] = field(default_factory=list)
-    known: dict[tuple[MicroOp, ...], int] = field(default_factory=dict)
+    known: dict[tuple[int, ...], int] = field(default_factory=dict)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    seen: dict[int, int] = field(default_factory=dict)
 
     def block(self, operations: tuple[MicroOp, ...]) -> int:
         """The number of a block; equal ones are stored once."""
-        if operations in self.known:
-            return self.known[operations]
-        records = [self._op(op) for op in operations]
-        self.blocks.append((len(self.ops), len(records)))
-        self.ops += records
-        self.operations.append(operations)
-        self.known[operations] = len(self.blocks) - 1
-        return len(self.blocks) - 1
+        numbers = tuple(map(self._number, operations))
+        if numbers not in self.known:
+            self.known[numbers] = len(self.blocks)
+            self.blocks.append((len(self.ops), len(numbers)))
+            self.ops += numbers
+            self.operations.append(operations)
+        return self.known[numbers]
+
+    def _number(self, op: MicroOp) -> int:
+        if id(op) not in self.seen:
+            record = np.array(self._op(op), dtype=_OP).tobytes()
+            if record not in self.numbers:
+                self.numbers[record] = len(self.records)
+                self.records.append(record)
+            self.seen[id(op)] = self.numbers[record]
+        return self.seen[id(op)]
 
     def _op(self, op: MicroOp) -> _Record:
         kind = _KINDS.index(type(op))

@@ -18,6 +18,7 @@ from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
 MOVERS = ("reduce", "multicast", "transfer", "return")  # operations that go over wires
+SHIFTS = ("shiftproduct", "shiftscores")  # that multiply meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,11 @@ def pick(program: WaferProgram, region: int | None, layer: int | None) -> tuple[
     found: list[tuple[int, int, tuple[int, ...]]] = []
     for number in regions:
         runs = program.regions[number].runs
+        once = {run: at for at, run in reversed(list(enumerate(runs)))}  # a benchmark repeats one layer
         for one in dict.fromkeys(run.layer for run in runs if run.layer >= 0):
             if layer in (None, one):
-                found.append((number, one, tuple(at for at, run in enumerate(runs) if run.layer == one)))
+                mine = sorted(at for run, at in once.items() if run.layer == one)
+                found.append((number, one, tuple(mine)))
     if not found:
         where = "the program" if region is None else f"region {region}"
         raise InvalidRequestError(f"No layer {layer} in {where}.", remedy="undiced compile ... --dump lists the runs.")

@@ -61,21 +61,23 @@ def test_every_instruction_of_a_prompt_has_the_bits_of_level_1(side, kind, wafer
     assert {isa.Read, isa.ShiftProduct, isa.ShiftScores, isa.Causal, isa.Select, isa.Reduce, isa.Multicast} <= found
 
 
-@pytest.mark.parametrize("side", [4, pytest.param(6, marks=pytest.mark.slow)])
-def test_a_whole_prompt_chooses_as_level_1_does_and_takes_about_the_time_of_the_closed_forms(side):
+@pytest.mark.parametrize(
+    ("side", "wafer"), [(4, wse3), (3, wse2), *(pytest.param(6, w, marks=pytest.mark.slow) for w in (wse2, wse3))]
+)
+def test_a_whole_prompt_chooses_as_level_1_does_and_takes_about_the_time_of_the_closed_forms(side, wafer):
     program, moments = prompted(replace(ONE_HEAD, layers=2), side, TOKENS)
     runs = range(len(program.regions[0].runs))
-    made = lower(program, 0, runs, token=0, position=0, wafer=wse2())
+    made = lower(program, 0, runs, token=0, position=0, wafer=wafer())
     memory = made.memory([sent(moments, number, frame) for number, frame in zip(runs, made.frames, strict=True)])
-    outcome = simulate(made.program, Hardware.of(wse2()), memory=memory)
+    outcome = simulate(made.program, Hardware.of(wafer()), memory=memory)
     assert outcome.status == "finished"
     assert not differing(made.frames[-1], memory, moments[-1])
     assert moments[-1].instruction.result == "token"
     clock = sum(
-        critical_path(wse2(), s.instructions, f.shares, wse2().system.clock_hz.value, synchronous=True).cost.cycles
+        critical_path(wafer(), s.instructions, f.shares, wafer().system.clock_hz.value, synchronous=True).cost.cycles
         for f, s in zip(made.frames, made.streams, strict=True)
     )
-    assert outcome.cycles == pytest.approx(clock, rel=0.1)
+    assert outcome.cycles == pytest.approx(clock, rel=0.15)
 
 
 @pytest.mark.parametrize("ids", [DType.F32, DType.F16])

@@ -23,7 +23,7 @@ from undiced.sim.fabric.lower import image
 from undiced.sim.fabric.lower.frame import aligned
 from undiced.sim.fabric.lower.frames import frames
 from undiced.sim.fabric.lower.lower import lowered
-from undiced.sim.fabric.lower.shifted import coloring, ring_paints
+from undiced.sim.fabric.lower.rings import coloring, ring_paints
 from undiced.sim.fabric.program import FabricProgram
 from undiced.sim.fabric.simulate import simulate
 from undiced.sim.mesh.executor import MeshExecutor

@@ -27,7 +27,7 @@ from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.passing import rebound
-from undiced.sim.fabric.lower.shifted import ring_paints
+from undiced.sim.fabric.lower.rings import ring_paints
 from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
 from undiced.sim.fabric.program import FabricProgram, Paint, Section

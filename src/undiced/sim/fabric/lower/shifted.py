@@ -7,10 +7,9 @@ ones into other memory, while it multiplies those that it has. Rings and chains 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product as every
 
-from undiced.core.errors import UnsupportedError
 from undiced.machine.fabric import fabric, rebinding
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis
@@ -23,155 +22,55 @@ from undiced.sim.fabric.lower.lines import alike
 from undiced.sim.fabric.lower.local_products import Factors, Operand
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.payload import moving, per_wavelet
+from undiced.sim.fabric.lower.rings import Ways, queues, ways
 from undiced.sim.fabric.lower.timed import timed
 from undiced.sim.fabric.lower.walk import Axis as Loop
 from undiced.sim.fabric.microops import Bind, Fork, In, Memory, MicroOp, Out, Vector, Wait
-from undiced.sim.fabric.program import Paint, Section
+from undiced.sim.fabric.program import Section
 from undiced.sim.fabric.roles import Role
-from undiced.sim.fabric.routes import Port, Switch, Way
 
-_PORTS = {Axis.COLUMNS: (Port.WEST, Port.EAST), Axis.ROWS: (Port.NORTH, Port.SOUTH)}  # to lower and to higher places
 Shift = isa.ShiftProduct | isa.ShiftScores
-
-
-@dataclass(frozen=True, slots=True)
-class Rings:
-    """The lines of one axis as rings that pass tiles one way: to the one before (`step` -1) or to the next.
-
-    Attributes:
-        colors: by place, on which a core sends.
-    """
-
-    axis: Axis
-    step: int
-    order: tuple[int, ...]
-    colors: tuple[int, ...]
-
-    def goal(self, place: int) -> int:
-        """To whom a core sends."""
-        return self.order[(self.order.index(place) + self.step) % len(self.order)]
-
-    def source(self, place: int) -> int:
-        """Who sends to a core."""
-        return self.order[(self.order.index(place) - self.step) % len(self.order)]
-
-    def way(self, place: int) -> tuple[int, int]:
-        """The colors on which a core sends, and hears."""
-        return self.colors[place], self.colors[self.source(place)]
-
-
-def coloring(order: tuple[int, ...], step: int) -> tuple[int, ...]:
-    """As few colors as no router has two uses of one: for its own, for what it hears and for what passes it."""
-    side = len(order)
-    goals = {place: order[(n + step) % side] for n, place in enumerate(order)}
-    at: dict[int, list[int]] = {}
-    for place, goal in goals.items():
-        for router in range(min(place, goal), max(place, goal) + 1):
-            at.setdefault(router, []).append(place)
-    apart = {place: {o for users in at.values() if place in users for o in users} - {place} for place in goals}
-    most = 3
-    while True:
-        made, choice = dict[int, int](), [0] * side
-        place = 0
-        while 0 <= place < side:
-            free = [c for c in range(choice[place], most) if all(made.get(o) != c for o in apart[place])]
-            if free:
-                made[place], choice[place] = free[0], free[0] + 1
-                place += 1
-                if place < side:
-                    choice[place] = 0
-            else:
-                made.pop(place, None)
-                place -= 1
-                if place >= 0:
-                    made.pop(place, None)
-        if place == side:
-            return tuple(made[n] for n in range(side))
-        most += 1
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """All rings of a region, and the first of the four colors of chains along rows."""
-
-    rings: dict[tuple[Axis, int], Rings]
-    chain: tuple[int, ...]
-
-
-def ways(frame: Frame) -> Ways:
-    """With the colors that no mover has.
-
-    Raises:
-        UnsupportedError: too few are left.
-    """
-    used = {route.color + n for route in frame.channels.routes.values() for n in range(route.colors)}
-    left = iter(color for color in range(fabric(frame.wafer).colors) if color not in used)
-    order, rings = ring(frame.region.rows), dict[tuple[Axis, int], Rings]()
-    try:
-        for axis, step in every(Axis, (-1, 1)):
-            found = coloring(order, step)
-            taken = [next(left) for _ in range(max(found) + 1)]
-            rings[axis, step] = Rings(axis, step, order, tuple(taken[color] for color in found))
-        return Ways(rings, tuple(next(left) for _ in range(4)))
-    except RuntimeError as error:
-        raise UnsupportedError(
-            "Too few colors are left for rings.", remedy="Use a program with fewer trees."
-        ) from error
-
-
-def ring_paints(frame: Frame) -> Iterator[Paint]:
-    """Of all rings and chains."""
-    found = ways(frame)
-    for rings in found.rings.values():
-        lower, higher = _PORTS[rings.axis]
-        painted: dict[tuple[int, Switch], list[int]] = {}
-        for place, color in enumerate(rings.colors):
-            goal = rings.goal(place)
-            ahead, behind = (higher, lower) if goal > place else (lower, higher)
-            painted.setdefault((color, _switch(Port.CORE, ahead)), []).append(place)
-            for between in range(min(place, goal) + 1, max(place, goal)):
-                painted.setdefault((color, _switch(behind, ahead)), []).append(between)
-            painted.setdefault((color, _switch(behind, Port.CORE)), []).append(goal)
-        for (color, switch), places in painted.items():
-            yield Paint(_line(frame, rings.axis, places), color, switch)
-    side = frame.region.columns
-    for number, color in enumerate(found.chain):
-        up, parity = number < 2, number % 2
-        ahead, behind = (Port.EAST, Port.WEST) if up else (Port.WEST, Port.EAST)
-        senders = [c for c in range(side) if c % 2 == parity and (c < side - 1 if up else c > 0)]
-        yield Paint(_line(frame, Axis.COLUMNS, senders), color, _switch(Port.CORE, ahead))
-        heard = [c + (1 if up else -1) for c in senders]
-        yield Paint(_line(frame, Axis.COLUMNS, heard), color, _switch(behind, Port.CORE))
-
-
-def _switch(source: Port, target: Port) -> Switch:
-    return Switch((Way((source,), (target,)),))
-
-
-def _line(frame: Frame, axis: Axis, places: list[int]) -> Role:
-    return frame.role(places) if axis is Axis.ROWS else frame.role(None, places)
 
 
 @dataclass(slots=True)
 class Tiles:
-    """One operand that passes: where its tile lies, and the other memory that it passes to."""
+    """One operand that passes: where its tile lies, and the other memory that it passes to.
+
+    Attributes:
+        known: what passing it takes, by the colors on which it goes and comes and by the memory that it is in. Places
+            are many, and these few.
+    """
 
     name: str
     homes: tuple[int, int]
     count: int
     dtype: DType
     threads: tuple[int, int]
+    known: dict[tuple[tuple[int, int], int], tuple[MicroOp, ...]] = field(default_factory=dict)
 
-    def pass_(self, rings: Rings, place: int, now: int, frame: Frame) -> tuple[MicroOp, ...]:
-        """Sends the tile in memory `now`, and takes the next one into the other."""
-        core, (mine, heard) = frame.wafer.core, rings.way(place)
+    def pass_(self, way: tuple[int, int], now: int, frame: Frame) -> tuple[MicroOp, ...]:
+        """Sends the tile in memory `now`, and takes the next one into the other; `way` as of `Rings`."""
+        key = way, now
+        if key not in self.known:
+            self.known[key] = self._passing(way, now, frame)
+        return self.known[key]
+
+    def _passing(self, way: tuple[int, int], now: int, frame: Frame) -> tuple[MicroOp, ...]:
+        core, (mine, heard) = frame.wafer.core, way
         wait, setup = per_wavelet(core, "move", self.dtype, self.dtype), core.vector_setup_cycles.value
         held, other = (Memory(self.homes[n], (1,), self.dtype) for n in (now, 1 - now))
         out, into = self.threads
-        binds = (Bind(out, mine, rebinding(frame.wafer).cycles),) if fabric(frame.wafer).binds else ()
         sent = Vector("move", Out(out, mine, self.dtype), held, extents=(self.count,), setup=setup, per_wavelet=wait)
         taken = Vector("move", other, In(into, heard, self.dtype), extents=(self.count,), setup=setup, per_wavelet=wait)
-        return Fork(out, (*binds, sent)), Fork(into, (taken,))
+        return Fork(out, (sent,)), Fork(into, (taken,))
+
+    def bound(self, way: tuple[int, int], frame: Frame) -> tuple[MicroOp, ...]:
+        """Where an output queue serves one color: it is given that on which tiles go."""
+        return _bound(self.threads[0], way[0], frame)
+
+
+def _bound(queue: int, color: int, frame: Frame) -> tuple[MicroOp, ...]:
+    return (Bind(queue, color, rebinding(frame.wafer).cycles),) if fabric(frame.wafer).binds else ()
 
 
 @dataclass(slots=True)
@@ -187,14 +86,13 @@ class Shifting:
 
     @classmethod
     def of(cls, i: Shift, frame: Frame) -> Shifting:
-        known = fabric(frame.wafer)
-
+        outputs, inputs = queues(frame), fabric(frame.wafer).inputs
         scratch = frame.scratch()  # all that passes has come before the product ends
 
         def tiles(name: str, number: int) -> Tiles:
             size, dtype = frame.shares.size(name), frame.value(name).dtype
             homes = frame.address(name), scratch.take(size * size_of(dtype))
-            return Tiles(name, homes, size, dtype, (known.outputs[number], known.inputs[-1 - number]))
+            return Tiles(name, homes, size, dtype, (outputs[number], inputs[-1 - number]))
 
         return cls(i, frame, ways(frame), tiles(i.x, 0), tiles(i.a, 1), scratch)
 
@@ -222,20 +120,18 @@ class Shifting:
         blocks = list[tuple[Role, tuple[MicroOp, ...]]]()
         for line in range(self.side):
             turns = self.turns(line)
+            if not turns:
+                continue
             rings = self.ways.rings[axis, -1 if turns > 0 else 1]
-            scripts = ((place, self._aligned(tiles, rings, place, abs(turns))) for place in range(self.side))
-            for script, places in alike(scripts):
-                if script:
-                    role = self.frame.role([line], places) if axis is Axis.COLUMNS else self.frame.role(places, [line])
-                    blocks.append((role, script))
+            for way, places in alike((place, rings.way(place)) for place in range(self.side)):
+                role = self.frame.role([line], places) if axis is Axis.COLUMNS else self.frame.role(places, [line])
+                blocks.append((role, self._aligned(tiles, way, abs(turns))))
         return Section(f"aligning {tiles.name} of {self.i.node}", tuple(blocks))
 
-    def _aligned(self, tiles: Tiles, rings: Rings, place: int, count: int) -> tuple[MicroOp, ...]:
-        out = list[MicroOp]()
-        for step in range(count):
-            out += tiles.pass_(rings, place, step % 2, self.frame)
-            out.append(Wait(tiles.threads, self.tasks(ALIGN_TASKS)))
-        return tuple(out)
+    def _aligned(self, tiles: Tiles, way: tuple[int, int], count: int) -> tuple[MicroOp, ...]:
+        ended = Wait(tiles.threads, self.tasks(ALIGN_TASKS))
+        steps = (op for step in range(count) for op in (*tiles.pass_(way, step % 2, self.frame), ended))
+        return (*tiles.bound(way, self.frame), *steps)
 
     def begun(self, line: int, aligned: bool) -> int:
         """In which memory the tiles of a line are when products begin."""
@@ -265,6 +161,14 @@ class Shifting:
         )
         return Factors(to, both[0], both[1], kept, sums)
 
+    def multiplied(self, now: tuple[int, int], to: Operand) -> tuple[list[MicroOp], list[MicroOp]]:
+        """A step's product of tiles in these memories: what begins its sums, and what adds to them."""
+        core, (cleared, added, *_) = self.frame.wafer.core, work(self.i, self.frame.shares).vectors
+        factors = self.factors(self.x.homes[now[0]], self.a.homes[now[1]], to)
+        ops, onto = factors.summed(True), factors.summed(False)
+        begun = len(ops) - len(onto)
+        return timed(core, cleared, ops[:begun]), timed(core, self.counted(added), onto)
+
     def counted(self, vectors: Vectors) -> Vectors:
         """A step's part."""
         share = self.side
@@ -280,92 +184,169 @@ def shift_product(i: isa.ShiftProduct, frame: Frame) -> Lowered:
         sections.append(s.align(s.x, Axis.COLUMNS))
     if made:
         sections.append(s.align(s.a, Axis.ROWS))
-    rows = list(alike((r, (s.begun(r, not i.aligned), s.ways.rings[Axis.ROWS, -1].way(r))) for r in range(s.side)))
-    columns = list(alike((c, (s.begun(c, made), s.ways.rings[Axis.COLUMNS, -1].way(c))) for c in range(s.side)))
-    blocks = []
-    for ((x, _), down), ((a, _), across) in every(rows, columns):
-        blocks.append((frame.role(down, across), _product(s, x, a, down[0], across[0])))
+    down, across = (s.ways.rings[axis, -1] for axis in (Axis.ROWS, Axis.COLUMNS))
+    rows = list(alike((r, (s.begun(r, not i.aligned), down.way(r))) for r in range(s.side)))
+    columns = list(alike((c, (s.begun(c, made), across.way(c))) for c in range(s.side)))
+    products, blocks = _Products(s), list[tuple[Role, tuple[MicroOp, ...]]]()
+    for ((x, own), here), ((a, other), there) in every(rows, columns):
+        blocks.append((frame.role(here, there), products.steps((x, a), across=other, down=own)))
     sections.append(Section(f"shiftproduct of {i.node}", tuple(blocks)))
     return Lowered(tuple(section for section in sections if section.blocks))
 
 
-def _product(s: Shifting, x: int, a: int, row: int, column: int) -> tuple[MicroOp, ...]:
-    frame, i = s.frame, s.i
-    core, (cleared, added) = frame.wafer.core, work(i, frame.shares).vectors
-    to = Operand(frame.address(i.result), frame.value(i.result).dtype, frame.strides(i.result))
-    out = list[MicroOp]()
-    for step in range(s.side):
+@dataclass(slots=True)
+class _Products:
+    """The steps of a product. There are four that differ, by the memory that both tiles are in."""
+
+    s: Shifting
+    known: dict[tuple[int, int], tuple[list[MicroOp], list[MicroOp]]] = field(default_factory=dict)
+
+    def steps(self, begun: tuple[int, int], *, across: tuple[int, int], down: tuple[int, int]) -> tuple[MicroOp, ...]:
+        """Of a core on whose way x passes `across` and `a` passes `down`; `begun`: the memory that tiles start in."""
+        s, (x, a), out = self.s, begun, list[MicroOp]()
+        ended = Wait((*s.x.threads, *s.a.threads), s.tasks(PRODUCT_TASKS))
         if s.side > 1:
-            out += s.x.pass_(s.ways.rings[Axis.COLUMNS, -1], column, x, frame)
-            out += s.a.pass_(s.ways.rings[Axis.ROWS, -1], row, a, frame)
-        first = s.factors(s.x.homes[x], s.a.homes[a], to).summed(True)
-        clear = len(first) - len(s.factors(s.x.homes[x], s.a.homes[a], to).summed(False))
-        out += timed(core, cleared, first[:clear]) if step == 0 else []
-        out += timed(core, s.counted(added), first[clear:])
-        if s.side > 1:
-            out.append(Wait((*s.x.threads, *s.a.threads), s.tasks(PRODUCT_TASKS)))
-            x, a = 1 - x, 1 - a
-    return (*out, *s.back(s.x, x), *s.back(s.a, a))
+            out += [*s.x.bound(across, s.frame), *s.a.bound(down, s.frame)]
+        for step in range(s.side):
+            if s.side > 1:
+                out += s.x.pass_(across, x, s.frame)
+                out += s.a.pass_(down, a, s.frame)
+            cleared, added = self._step(x, a)
+            out += [*(cleared if step == 0 else ()), *added]
+            if s.side > 1:
+                out.append(ended)
+                x, a = 1 - x, 1 - a
+        return (*out, *s.back(s.x, x), *s.back(s.a, a))
+
+    def _step(self, x: int, a: int) -> tuple[list[MicroOp], list[MicroOp]]:
+        """What begins the sums, and what adds to them."""
+        if (x, a) not in self.known:
+            s, frame, result = self.s, self.s.frame, self.s.i.result
+            to = Operand(frame.address(result), frame.value(result).dtype, frame.strides(result))
+            self.known[x, a] = s.multiplied((x, a), to)
+        return self.known[x, a]
 
 
 def shift_scores(i: isa.ShiftScores, frame: Frame) -> Lowered:
     """A step multiplies, and joins what each row makes at the core whose share it is."""
     s, order = Shifting.of(i, frame), ring(frame.region.rows)
-    size = frame.shares.size(i.result)
-    terms = s.scratch.take(size * size_of(frame.value(i.result).dtype))
+    chains, down = _Chains.of(s), s.ways.rings[Axis.ROWS, -1]
     sections = list[Section]()
     for step in range(s.side):
         blocks = []
         for row in range(s.side):
             root = order[(order.index(row) + step) % s.side]
-            for script, places in alike((c, _joined(s, row, c, root, step, terms)) for c in range(s.side)):
-                blocks.append((frame.role([row], places), script))
+            for place, columns in alike((c, _place(c, root, s.side)) for c in range(s.side)):
+                blocks.append((frame.role([row], columns), chains.script(down.way(row), place, step)))
         sections.append(Section(f"shiftscores of {i.node}", tuple(blocks)))
     return Lowered(tuple(sections))
 
 
-def _joined(s: Shifting, row: int, column: int, root: int, step: int, terms: int) -> tuple[MicroOp, ...]:
-    frame, i, now = s.frame, s.i, step % 2
-    core, (cleared, added, *_) = frame.wafer.core, work(i, frame.shares).vectors
-    dtype, count = frame.value(i.result).dtype, frame.shares.size(i.result)
-    to = Operand(terms, dtype, frame.strides(i.result))
-    ops = s.factors(s.x.homes[0], s.a.homes[now], to).summed(True)
-    clear = len(ops) - len(s.factors(s.x.homes[0], s.a.homes[now], to).summed(False))
-    out: list[MicroOp] = list(s.a.pass_(s.ways.rings[Axis.ROWS, -1], row, now, frame)) if s.side > 1 else []
-    out += timed(core, cleared, ops[:clear])
-    out += timed(core, s.counted(added), ops[clear:])
-    wait, setup = per_wavelet(core, "add", dtype, dtype), core.vector_setup_cycles.value
-    mine, result = Memory(terms, (1,), dtype), Memory(frame.address(i.result), (1,), dtype)
-    queue, (lower, upper) = s.x.threads[0], (s.x.threads[1], fabric(frame.wafer).inputs[0])
-    chain = s.ways.chain
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where on its row's chains a core is: at the root (`up` is None), on the lower arm or on the upper one; whether it
+    hears of others below and above; and whether its column is odd."""
 
-    def add(target: Memory | Out, own: Memory, heard: In) -> Vector:
-        return Vector("add", target, own, heard, extents=(count,), setup=setup, per_wavelet=wait, rounded=dtype)
+    up: bool | None
+    below: bool
+    above: bool
+    odd: int
 
+
+def _place(column: int, root: int, side: int) -> _Place:
+    below, above = column > 0, column < side - 1
     if column == root:
-        held = mine
-        if column > 0:
-            out.append(add(result, held, In(lower, chain[(column - 1) % 2], dtype)))
+        return _Place(None, below, above, column % 2)
+    return _Place(column < root, below and column < root, above and column > root, column % 2)
+
+
+@dataclass(slots=True)
+class _Chains:
+    """What cores do in a step of scores: few kinds of them, at many places.
+
+    Attributes:
+        terms: the first byte of a core's own.
+    """
+
+    s: Shifting
+    terms: int
+    known: dict[tuple[tuple[int, int], _Place, int, bool], tuple[MicroOp, ...]] = field(default_factory=dict)
+    products: dict[int, list[MicroOp]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, s: Shifting) -> _Chains:
+        """With memory for terms."""
+        frame, result = s.frame, s.i.result
+        return cls(s, s.scratch.take(frame.shares.size(result) * size_of(frame.value(result).dtype)))
+
+    def script(self, way: tuple[int, int], place: _Place, step: int) -> tuple[MicroOp, ...]:
+        """Of a core on whose way tiles pass."""
+        key = way, place, step if step < 2 else step % 2 + 2, step == self.s.side - 1
+        if key not in self.known:
+            self.known[key] = tuple(self._script(way, place, step))
+        return self.known[key]
+
+    def _script(self, way: tuple[int, int], place: _Place, step: int) -> Iterator[MicroOp]:
+        s, now = self.s, step % 2
+        if s.side > 1:
+            yield from s.a.bound(way, s.frame) if step == 0 else ()
+            yield from s.a.pass_(way, now, s.frame)
+        yield from self._product(now)
+        yield from self._rooted(place) if place.up is None else self._sent(place, up=place.up)
+        if s.side > 1:
+            yield Wait(s.a.threads, s.tasks(SCORE_TASKS))
+        if s.side > 1 and step == s.side - 1:
+            yield from s.back(s.a, 1 - now)
+
+    def _product(self, now: int) -> list[MicroOp]:
+        if now not in self.products:
+            result = self.s.i.result
+            to = Operand(self.terms, self.s.frame.value(result).dtype, self.s.frame.strides(result))
+            self.products[now] = [op for ops in self.s.multiplied((0, now), to) for op in ops]
+        return self.products[now]
+
+    # What a core adds and where: chains alternate between two colors an arm
+
+    def _rooted(self, place: _Place) -> Iterator[MicroOp]:
+        chain, odd = self.s.ways.chain, 1 - place.odd
+        held, result = self._memory(self.terms), self._memory(self.s.frame.address(self.s.i.result))
+        (lower, upper), dtype, count = self._queues, held.dtype, self._count
+        if place.below:
+            yield self._added(result, held, In(lower, chain[odd], dtype))
             held = result
-        if column < s.side - 1:
-            out.append(add(result, held, In(upper, chain[2 + (column + 1) % 2], dtype)))
-        if s.side == 1:
-            out.append(Vector("move", result, mine, extents=(count,), setup=setup))
-    else:
-        up = column < root
-        color = chain[column % 2 if up else 2 + column % 2]
-        binds = (Bind(queue, color, rebinding(frame.wafer).cycles),) if fabric(frame.wafer).binds else ()
-        first = column == (0 if up else s.side - 1)
-        heard = In(lower if up else upper, chain[(column - 1) % 2 if up else 2 + (column + 1) % 2], dtype)
-        sent = Out(queue, color, dtype)
-        out += binds
-        out.append(
-            Vector("move", sent, mine, extents=(count,), setup=setup, per_wavelet=wait)
-            if first
-            else add(sent, mine, heard)
-        )
-    if s.side > 1:
-        out.append(Wait(s.a.threads, s.tasks(SCORE_TASKS)))
-    if step == s.side - 1:
-        out += s.back(s.a, 1 - now) if s.side > 1 else ()
-    return tuple(out)
+        if place.above:
+            yield self._added(result, held, In(upper, chain[2 + odd], dtype))
+        if self.s.side == 1:
+            setup = self.s.frame.wafer.core.vector_setup_cycles.value
+            yield Vector("move", result, held, extents=(count,), setup=setup)
+
+    def _sent(self, place: _Place, *, up: bool) -> Iterator[MicroOp]:
+        frame, chain, mine = self.s.frame, self.s.ways.chain, self._memory(self.terms)
+        core, queue, first = frame.wafer.core, self.s.x.threads[0], 0 if up else 2
+        color, heard = chain[first + place.odd], chain[first + 1 - place.odd]
+        yield from _bound(queue, color, frame)
+        out = Out(queue, color, mine.dtype)
+        if place.below or place.above:
+            yield self._added(out, mine, In(self._queues[0 if up else 1], heard, mine.dtype))
+        else:
+            wait, setup = per_wavelet(core, "add", mine.dtype, mine.dtype), core.vector_setup_cycles.value
+            yield Vector("move", out, mine, extents=(self._count,), setup=setup, per_wavelet=wait)
+
+    def _added(self, target: Memory | Out, own: Memory, heard: In) -> Vector:
+        core, dtype = self.s.frame.wafer.core, own.dtype
+        wait, setup = per_wavelet(core, "add", dtype, dtype), core.vector_setup_cycles.value
+        return Vector(
+            "add", target, own, heard, extents=(self._count,), setup=setup, per_wavelet=wait, rounded=dtype
+        )  # fmt: skip
+
+    def _memory(self, address: int) -> Memory:
+        return Memory(address, (1,), self.s.frame.value(self.s.i.result).dtype)
+
+    @property
+    def _count(self) -> int:
+        return self.s.frame.shares.size(self.s.i.result)
+
+    @property
+    def _queues(self) -> tuple[int, int]:
+        """Those that hear the lower arm, and the upper one."""
+        return self.s.x.threads[1], fabric(self.s.frame.wafer).inputs[0]
