@@ -72,6 +72,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "fabric layer": (
         "fabric layer llama-3.1-8b",
         "fabric layer smollm2-135m --machine toy-24x24 --context 64 --loads loads.svg",
+        "fabric layer config.json --machine wse2 --mapping waferllm --phase prefill --region 60x60 --context 540",
     ),
     "org create": ("org create acme",),
     "org list": ("org list", "org list --all --json"),
