@@ -38,6 +38,8 @@ SHOWN = [
     ("yield.md", '$ undiced run smollm2-135m --machine toy-24x24 --defects 4 --defect-density 0.2 '
      '-p "The capital of France is" -n 12'),
     ("yield.md", "$ undiced yield --defect-density 0.001"),
+    ("yield.md", '$ undiced run smollm2-135m --machine toy-24x24 -p "The capital of France is" -n 8 --fail 5,7@3'),
+    ("yield.md", "$ undiced yield llama-3.1-8b --wafers 100 --defect-density 0.001"),
 ]  # fmt: skip
 PYTHON = [("README.md", "from undiced import LLM, SamplingParams"), ("wafer.md", "import undiced")]
 # These are executed elsewhere: by the test here or by the file that is named.

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from undiced.program import Bounds
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.mesh.executor import MeshExecutor, Result
-    from undiced.sim.mesh.rounding import Numbers
+    from undiced.sim.mesh.failing import Failure
+    from undiced.sim.mesh.rounding import F32, Numbers
 
 CHUNK = 64  # ours: tokens of one prompt in a step; windows keep so many positions more
 CORES_MAX = 128 * 128  # ours: every core has an array of its own in each value
 Progress = Callable[[float, float], None]
+Failing = Callable[[], "Failure | None"]
+Steps = Iterator[list[tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,19 @@ class Meshed:
     graph: Graph
     program: WaferProgram
 
-    def executor(self, numbers: Numbers, progress: Progress | None = None) -> MeshExecutor:
-        """An executor with the checkpoint's weights, dequantized."""
+    def executor(
+        self, numbers: Numbers, progress: Progress | None = None, failing: Failing | None = None
+    ) -> MeshExecutor:
+        """An executor with the checkpoint's weights, dequantized; `failing` as it takes it."""
         from undiced.model.weights import load_slot
         from undiced.sim.mesh.executor import MeshExecutor
 
         slots = {slot.name: slot for slot in self.graph.slots}
-        return MeshExecutor(self.program, lambda name: load_slot(slots[name], self.checkpoint), numbers, progress)
+
+        def read(name: str) -> F32:
+            return load_slot(slots[name], self.checkpoint)
+
+        return MeshExecutor(self.program, read, numbers, progress, failing)
 
 
 def check_emulated(machine: Wafer) -> None:
@@ -128,13 +137,26 @@ def mesh_model(
     return Meshed(checkpoint, graph, compile_graph(graph, machine, options))
 
 
+class Texts:
+    """Texts that an executor continues."""
+
+    def __init__(self, executor: MeshExecutor) -> None:
+        self.executor = executor
+
+    def continued(
+        self, prompts: Sequence[Sequence[int]], count: int, stops: frozenset[int], progress: Progress | None = None
+    ) -> Steps:
+        """As the function below."""
+        return continued(self.executor, prompts, count, stops, progress)
+
+
 def continued(
     executor: MeshExecutor,
     prompts: Sequence[Sequence[int]],
     count: int,
     stops: frozenset[int],
     progress: Progress | None = None,
-) -> Iterator[list[tuple[int, int]]]:
+) -> Steps:
     """Continues prompts together with the likeliest tokens.
 
     Args:

@@ -23,13 +23,15 @@ from undiced.study.program_file import is_program
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
-    from undiced.cli.emulation import Meshed
+    from undiced.cli.emulation import Failing, Meshed, Texts
+    from undiced.cli.surviving import Planned
     from undiced.machine.wafer import Wafer
     from undiced.model import Graph
     from undiced.program import Bounds
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.mesh.executor import MeshExecutor
     from undiced.sim.mesh.rounding import Numbers
+    from undiced.study.program_file import ProgramFile
     from undiced.text import Tokenizer
 
 Runnable = Annotated[
@@ -96,14 +98,13 @@ class Layout:
     defect_density: Density = None
     clusters: Clusters = False
 
-    def meshed(self, checkpoint: Checkpoint, graph: Graph, machine: str, bounds: Bounds) -> Meshed:
-        """The model, compiled for a machine by its name.
+    def meshed(self, checkpoint: Checkpoint, graph: Graph, wafer: Wafer, bounds: Bounds) -> Meshed:
+        """The model, compiled for a machine.
 
         Raises:
             CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
         """
         from undiced.cli.emulation import mesh_model
-        from undiced.machine import find_machine
         from undiced.study.maps import check_defects
         from undiced.study.words import parse_region
 
@@ -111,7 +112,6 @@ class Layout:
         if self.sum_bits not in (16, 32):
             raise CompileError(f"Sums can't have {self.sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
         sides = parse_region(self.region)
-        wafer = find_machine(machine)
         meshed = mesh_model(
             checkpoint,
             graph,
@@ -145,6 +145,12 @@ def run(
     ] = None,
     count: Annotated[int, typer.Option("--tokens", "-n", min=1, help="Most tokens to generate.")] = 16,
     numbers: NumbersOption = "fp32",
+    fail: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y@TOKEN", help="Let a core fail while a token is made: X,Y[,WAFER]@TOKEN[:stop|corrupt]."
+        ),
+    ] = None,
     layout: Layout,
     source: Annotated[
         str | None,
@@ -156,34 +162,50 @@ def run(
 ) -> None:
     """Execute a model's wafer program core by core. An emulation with its weights, at this machine's speed."""
     from undiced.cli.emulation import meshed_program
+    from undiced.cli.surviving import planned
     from undiced.cli.terminal import emit
+    from undiced.machine import find_machine
     from undiced.program import Bounds
     from undiced.sim.outlook import mapping_of
 
-    program = _program(given, model) if is_program(model) else None
-    if program is None:
+    opened, plan = _program(given, model) if is_program(model) else None, planned(fail) if fail is not None else None
+    if opened is None:
         refuse_given(given, {"source"}, "goes with a compiled program")
     texts = prompt or [_typed()]
-    checkpoint, graph, tokenizer = _opened(model if program is None else source or program.model, quiet=as_json)
+    name = model if opened is None else source or opened.program.model
+    checkpoint, graph, tokenizer = _opened(name, quiet=as_json)
     answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
     if not all(answer.prompt for answer in answers):
         raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
-    if program is None:
-        meshed, mapping = layout.meshed(checkpoint, graph, machine, bounds), str(layout.mapping)
+    if opened is None:
+        wafer = find_machine(machine)
+        meshed, mapping = layout.meshed(checkpoint, graph, wafer, bounds), str(layout.mapping)
     else:
+        program, wafer = opened.program, opened.wafer
         meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
         _fits(program, bounds)
-    executor = placed(meshed, numbers, quiet=as_json)
-    timing = _continue(executor, tokenizer, answers, count, quiet=as_json)
+    texting = _texting(meshed, wafer, plan, numbers, quiet=as_json)
+    timing = _continue(texting, tokenizer, answers, count, quiet=as_json)
     if as_json:
         what = {"model": checkpoint.name, "machine": machine, "mapping": mapping}
-        emit(what | _summary(meshed, numbers, answers, executor, timing))
+        emit(what | _summary(meshed, numbers, answers, texting, timing))
         return
     if len(answers) > 1:
         for text, answer in zip(texts, answers, strict=True):
             typer.echo(printable(f"{text}{answer.text}\n"))
-    _tell(f"Emulated {machine}, {numbers} numbers", executor, timing)
+    _tell(f"Emulated {machine}, {numbers} numbers", texting, timing)
+
+
+def _texting(meshed: Meshed, wafer: Wafer, plan: Planned | None, numbers: Numbers, *, quiet: bool) -> Texts:
+    """What continues texts: a mesh, or one of which a core is planned to fail."""
+    from undiced.cli.emulation import Texts
+    from undiced.cli.surviving import Surviving
+
+    def place(meshed: Meshed, failing: Failing | None = None) -> MeshExecutor:
+        return placed(meshed, numbers, quiet=quiet, failing=failing)
+
+    return Texts(place(meshed)) if plan is None else Surviving(meshed, wafer, plan, place)
 
 
 def _opened(name: str, *, quiet: bool) -> tuple[Checkpoint, Graph, Tokenizer]:
@@ -200,7 +222,7 @@ def _opened(name: str, *, quiet: bool) -> tuple[Checkpoint, Graph, Tokenizer]:
 
 
 def _summary(
-    meshed: Meshed, numbers: Numbers, answers: list[Answer], executor: MeshExecutor, timing: Timing
+    meshed: Meshed, numbers: Numbers, answers: list[Answer], texting: Texts, timing: Timing
 ) -> dict[str, object]:
     """What scripts read of the run."""
     return {
@@ -208,18 +230,31 @@ def _summary(
         "wafers": meshed.program.wafers,
         "numbers": numbers,
         "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
-        "clamped_scores": executor.clamped,
+        "clamped_scores": texting.executor.clamped,
         "emulation": timing.summary(),
+        **_failure(texting),
     }
 
 
-def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
+def _failure(texting: Texts) -> dict[str, object]:
+    """Of a core that was to fail; null if the texts ended before."""
+    from undiced.cli.surviving import Surviving
+
+    if not isinstance(texting, Surviving):
+        return {}
+    return {"core_failure": None if texting.outage is None else texting.outage.as_dict()}
+
+
+def _tell(what: str, texting: Texts, timing: Timing) -> None:
     """What a person should know of the emulation, beside the answers."""
+    from undiced.cli.surviving import Surviving
     from undiced.cli.terminal import folded
 
-    if executor.clamped:
-        many = f"{executor.clamped:,} scores were larger than the softmax without a maximum takes, and held there"
+    if (clamped := texting.executor.clamped) > 0:
+        many = f"{clamped:,} scores were larger than the softmax without a maximum takes, and held there"
         typer.secho(folded(f"{many}; --sum-bits 32 takes the maximum off.", sys.stderr), fg="yellow", err=True)
+    if isinstance(texting, Surviving):
+        typer.secho(folded(texting.told(), sys.stderr), fg="yellow", err=True)
     found = timing.summary()
     speed = found["tokens_per_second"]
     after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
@@ -227,7 +262,7 @@ def _tell(what: str, executor: MeshExecutor, timing: Timing) -> None:
     typer.secho(folded(line, sys.stderr), fg="bright_black", err=True)
 
 
-def _program(given: typer.Context, file: str) -> WaferProgram:
+def _program(given: typer.Context, file: str) -> ProgramFile:
     """The program of a file, for a machine that can be emulated."""
     from undiced.cli.emulation import check_emulated
     from undiced.study.program_file import open_program
@@ -235,7 +270,7 @@ def _program(given: typer.Context, file: str) -> WaferProgram:
     opened = open_program(Path(file), given.params["machine"] if chosen(given, "machine") else None)
     refuse_given(given, _COMPILED - {"machine"}, "was decided when the program was compiled")
     check_emulated(opened.wafer)
-    return opened.program
+    return opened
 
 
 def _fits(program: WaferProgram, wanted: Bounds) -> None:
@@ -277,26 +312,23 @@ def _ids(tokenizer: Tokenizer, text: str, most: int) -> list[int]:
         ) from None
 
 
-def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool) -> MeshExecutor:
+def placed(meshed: Meshed, numbers: Numbers, *, quiet: bool, failing: Failing | None = None) -> MeshExecutor:
     """An executor with all weights on their cores; shows how far that is."""
     from undiced.cli.terminal import Bar
 
     with Bar("Putting weights on cores", quiet=quiet) as bar:
-        return meshed.executor(numbers, bar)
+        return meshed.executor(numbers, bar, failing)
 
 
-def _continue(
-    executor: MeshExecutor, tokenizer: Tokenizer, answers: list[Answer], count: int, *, quiet: bool
-) -> Timing:
+def _continue(texting: Texts, tokenizer: Tokenizer, answers: list[Answer], count: int, *, quiet: bool) -> Timing:
     """Generate all answers together; a single one is printed as it comes."""
-    from undiced.cli.emulation import continued
     from undiced.cli.terminal import Bar
     from undiced.text.detokenizer import Detokenizer
 
     spelled = [Detokenizer(tokenizer, continuation=True) for _ in answers]
     timing = Timing(time.perf_counter())
     with Bar("Reading the prompt", quiet=quiet) as bar:
-        steps = continued(executor, [a.prompt for a in answers], count, frozenset(tokenizer.eos_ids), bar)
+        steps = texting.continued([a.prompt for a in answers], count, frozenset(tokenizer.eos_ids), bar)
         for made in steps:
             timing.step(time.perf_counter(), len(made))
             for which, token in made:

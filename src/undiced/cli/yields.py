@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.asking import Clusters
+from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
+from undiced.cli.upkeep import Upkeeps, Year
 from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from undiced.machine.availability import Availability
     from undiced.machine.wafer import Wafer
     from undiced.program.wafer.program import WaferProgram
-    from undiced.study.recovery import Lost
     from undiced.study.yields import Progress, Row, Speed
-
-    Year = tuple[Lost, float, tuple[Availability, ...]]
 
 _CONTEXT = 4096
 
 
+@gathered
 def yield_(
+    given: typer.Context,
+    *,
     model: Annotated[
         str | None, typer.Argument(help="A model whose speed on such wafers is simulated, too.", metavar="MODEL")
     ] = None,
@@ -43,20 +44,23 @@ def yield_(
     ] = None,
     clusters: Clusters = False,
     seed: Annotated[int, typer.Option(min=0, help="Draws the same wafers again.")] = 0,
+    upkeeps: Upkeeps,
     plot: Annotated[Path | None, typer.Option(help="Draw the shares to an .svg or .png file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how many wafers work in spite of defects, beside dies of a GPU's size. Drawn at random, for every density."""
+    """Say how many wafers work in spite of defects, beside dies of a GPU's size. Drawn at random, for every density.
+
+    With a model: its speed on such wafers, what a core that fails takes, and what is left of a year.
+    """
     from undiced.cli.pictures import encoded, expect
     from undiced.cli.report import writing
     from undiced.cli.terminal import Bar, emit
     from undiced.machine import find_machine
     from undiced.machine.silicon import DENSITY
     from undiced.study.maps import process_of
-    from undiced.study.recovery import year
     from undiced.study.yields import MULTIPLES, chart, speeds, yields
 
-    wafer = find_machine(machine)
+    ready, wafer = upkeeps.each(given, model), find_machine(machine)
     densities = sorted(set(density)) if density else [DENSITY.value * each for each in MULTIPLES]
     for each in densities:
         process_of(each, clusters)
@@ -67,7 +71,7 @@ def yield_(
         rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
         program = None if model is None else _program(model, wafer, bar.share)
         found = [] if program is None else speeds(program, wafer, densities, seed, _CONTEXT, bar.share)
-        years = None if program is None else year(program, wafer, _CONTEXT)
+        year = None if program is None else Year.of(program, wafer, _CONTEXT, ready)
     if plot is not None:
         from undiced.draw.chart import draw
 
@@ -75,13 +79,14 @@ def yield_(
             plot.write_bytes(encoded(draw(chart(rows, wafer, clusters)), plot))
     if as_json:
         told = {"machine": wafer.name, "clusters": clusters, "seed": seed, "provenance": "drawn at random, simulated"}
-        more = {"model": model, "speeds": [each.as_dict() for each in found], **_year(years)} if years else {}
+        speed = {"model": model, "speeds": [each.as_dict() for each in found]}
+        more = {**speed, "core_failure": year.as_dict()} if year else {}
         emit({**told, "rows": [row.as_dict() for row in rows], **more})
         return
     _tell(rows, wafer, clusters)
-    if model is not None and years is not None:
+    if model is not None and year is not None:
         _tell_speeds(found, model)
-        _tell_year(years)
+        year.tell()
 
 
 def _columns(spares: str | None, wafer: Wafer) -> list[int]:
@@ -103,46 +108,6 @@ def _program(model: str, wafer: Wafer, progress: Progress) -> WaferProgram:
     asked = Question(model, wafer, context=_CONTEXT)
     asked.check()
     return place(asked, progress).program
-
-
-def _year(found: Year) -> dict[str, object]:
-    """Under stable keys, for scripts."""
-    took, checks, years = found
-    each = [
-        {
-            "spare_wafers": number,
-            "core_failures": one.failures,
-            "wafers_replaced": one.replaced,
-            "hours_lost": one.lost_h,
-            "availability": one.share,
-        }
-        for number, one in enumerate(years)
-    ]
-    lost = {
-        "detect_s": took.detect_s,
-        "remap_s": took.remap_s,
-        "reload_s": took.reload_s,
-        "rebuild_s": took.rebuild_s,
-        "total_s": took.total_s,
-    }
-    return {"core_failure": {"lost": lost, "check_cycles_per_token": checks, "years": each}}
-
-
-def _tell_year(found: Year) -> None:
-    from undiced.machine.availability import CORE_MTBF_HOURS
-
-    took, checks, years = found
-    typer.secho(f"a core fails, at one failure in {CORE_MTBF_HOURS.value:.0e} hours of a core (assumed)", bold=True)
-    typer.echo(
-        f"  lost {took.total_s * 1e3:,.0f} ms: seen {took.detect_s * 1e3:.1f}, placed anew {took.remap_s * 1e3:,.0f} "
-        f"(assumed), weights {took.reload_s * 1e3:.1f}, {_CONTEXT:,} positions read again {took.rebuild_s * 1e3:,.1f}"
-    )
-    typer.echo(f"  checks of all sums take {checks:,.0f} cycles of a token at most")
-    for number, one in enumerate(years):
-        typer.echo(
-            f"  {one.failures:,.1f} failures per year, {one.replaced:.4f} wafers replaced: available "
-            f"{one.share:.5%} with {number} spare wafers"
-        )
 
 
 def _tell(rows: list[Row], wafer: Wafer, clusters: bool) -> None:

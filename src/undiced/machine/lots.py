@@ -78,6 +78,16 @@ def with_spares(wafer: Wafer, columns: int) -> Wafer:
     return replace(wafer, spares=replace(wafer.spares, columns=replace(wafer.spares.columns, value=columns)))
 
 
+def check_lot(wafers: int) -> None:
+    """So many wafers can be drawn.
+
+    Raises:
+        CompileError: none, or too many.
+    """
+    if not 1 <= wafers <= WAFERS_MAX:
+        raise CompileError(f"A lot can't have {wafers} wafers.", remedy=f"Use 1 to {WAFERS_MAX:,}.")
+
+
 def lot(
     process: Process, wafer: Wafer, wafers: int, seed: int = 0, progress: Callable[[float], None] | None = None
 ) -> Lot:
@@ -86,8 +96,7 @@ def lot(
     Raises:
         CompileError: no wafers, or more than can be drawn.
     """
-    if not 1 <= wafers <= WAFERS_MAX:
-        raise CompileError(f"A lot can't have {wafers} wafers.", remedy=f"Use 1 to {WAFERS_MAX:,}.")
+    check_lot(wafers)
     expected = process.density * area_mm2(wafer) + len(WAYS) + 84 * process.repeaters
     each = max(1, min(wafers, int(_PIECE / expected)))
     random = np.random.default_rng([seed, 1])

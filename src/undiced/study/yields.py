@@ -12,7 +12,7 @@ from undiced.core.errors import CompileError
 from undiced.draw.chart import Chart, Series
 from undiced.machine import silicon
 from undiced.machine.dies import Dies, dies
-from undiced.machine.lots import Lot, lot, with_spares
+from undiced.machine.lots import Lot, check_lot, lot, with_spares
 from undiced.machine.repair import UnrepairableError
 from undiced.machine.silicon import Process
 from undiced.machine.wafer import Wafer
@@ -82,6 +82,7 @@ def yields(
         CompileError: a density, a lot or spares out of range.
     """
     width = wafer.mesh.size[0]
+    check_lot(wafers)
     for columns in spares:
         if not 0 <= columns <= width:
             raise CompileError(f"A row can't have {columns} spares.", remedy=f"Use 0 to {width}.")

@@ -25,7 +25,7 @@ from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_byt
 from undiced.sim.mesh.caches import Caches
 from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.declarations import Declarations
-from undiced.sim.mesh.failing import Failure, checked_reduce
+from undiced.sim.mesh.failing import CoreFailureError, Failure, checked_reduce
 from undiced.sim.mesh.ground import Ground
 from undiced.sim.mesh.rounding import F32, Numbers
 from undiced.sim.mesh.spreading import gather
@@ -177,16 +177,21 @@ class MeshExecutor:
 
         Raises:
             CoreFailureError: a sum shows that a core fails; the step left no tokens.
-        InvalidRequestError: no tokens, ids beyond the vocabulary, a sequence twice, or more tokens of one than a
+            InvalidRequestError: no tokens, ids beyond the vocabulary, a sequence twice, or more tokens of one than a
                 ring of past positions allows. ContextLengthError: more positions than the program holds.
         """
         batch = self._prompt(work) if self._kept else self._batch(work)
         before: Cores | None = None
         result: Result | None = None
-        for region, sites, ground in zip(self.program.regions, self._sites, self._grounds, strict=True):
+        places = zip(self.program.regions, self._sites, self._grounds, strict=True)
+        for number, (region, sites, ground) in enumerate(places):
             cores = Cores(region.rows, region.columns, self.numbers, batch, before, ground)
             for run, site in zip(region.runs, sites, strict=True):
-                self._run(cores, run, site, watch, region.wafer)
+                try:
+                    self._run(cores, run, site, watch, region.wafer)
+                except CoreFailureError as error:
+                    error.region = number
+                    raise
                 result = _result(cores) or result
                 cores.leave_states()
             self.clamped += cores.clamped

@@ -34,11 +34,14 @@ class Failure:
 
 
 class CoreFailureError(EngineError):
-    """A sum shows that a core fails. `node`: whose sum; `lines`: places across the axis of lines that show it."""
+    """A sum shows that a core fails. `node`: whose sum; `lines`: places across the axis of lines that show it.
+
+    `region`: the number of the region whose roots saw it; -1 until the executor has said it.
+    """
 
     def __init__(self, message: str, *, node: str, lines: tuple[int, ...]) -> None:
-        super().__init__(message, remedy="Place the program around the core, and read the text again.")
-        self.node, self.lines = node, lines
+        super().__init__(message, remedy="Find the core, place the program around it, and read the text again.")
+        self.node, self.lines, self.region = node, lines, -1
 
 
 def checked_reduce(cores: Cores, i: isa.Reduce, failing: Failure | None) -> None:
@@ -52,11 +55,9 @@ def checked_reduce(cores: Cores, i: isa.Reduce, failing: Failure | None) -> None
         return
     own = by_line(cores, cores.full(cores.read(i.a)), i.line).astype(np.float64)
     lane = own.sum(axis=(2, 4))  # what each core makes of its terms, joined beside them
-    place = None if failing is None or cores.ground is None else cores.ground.logical(failing.x, failing.y)
-    if failing is not None and place is not None:
-        if failing.kind == "silent":
-            raise _seen(i, own, place, "waits for a core that does not answer")
-        _spoil(cores, i.a, place, failing.error)
+    place = disturb(cores, i.a, failing)
+    if failing is not None and place is not None and failing.kind == "silent":
+        raise _seen(i, place, "waits for a core that does not answer")
     reduce(cores, i)
     made = np.nansum(by_line(cores, cores.full(cores.read(i.result)), i.line).astype(np.float64), axis=(2, 4))
     riders = _repeated(cores, i, own)
@@ -77,14 +78,21 @@ def _repeated(cores: Cores, i: isa.Reduce, own: np.ndarray) -> np.ndarray:
     return more * own[..., own.shape[-1] - part.riders :].sum(axis=(2, 4)) if part.riders else np.zeros(1)
 
 
-def _spoil(cores: Cores, name: str, place: tuple[int, int], error: float) -> None:
-    """What a core adds to all that it sends."""
+def disturb(cores: Cores, name: str, failing: Failure | None) -> tuple[int, int] | None:
+    """What a core that fails makes of a term that it sends: more by the error, or, silent, no number at all.
+
+    Returns its row and column in the region; None if no core of the region fails.
+    """
+    place = None if failing is None or cores.ground is None else cores.ground.logical(failing.x, failing.y)
+    if failing is None or place is None:
+        return None
     holder = cores.values.holder(name).name
     array: F32 = np.array(cores.full(cores.arrays[holder]))
-    array[place] += error
+    array[place] += np.nan if failing.kind == "silent" else failing.error
     cores.arrays[holder] = array
+    return place
 
 
-def _seen(i: isa.Reduce, own: np.ndarray, place: tuple[int, int], what: str) -> CoreFailureError:
+def _seen(i: isa.Reduce, place: tuple[int, int], what: str) -> CoreFailureError:
     across = place[1] if i.line.axis == 0 else place[0]
     return CoreFailureError(f"The sum of {i.node} {what}.", node=i.node, lines=(across,))
