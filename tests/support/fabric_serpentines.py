@@ -15,7 +15,7 @@ from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.value import DType, Kind, Value
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower import image
-from undiced.sim.fabric.lower.lower import lower_token
+from undiced.sim.fabric.lower.legs import lower_token
 from undiced.sim.fabric.simulate import simulate
 
 
@@ -83,7 +83,8 @@ class Serpentine:
 
     def run(self, **how):
         """Frames and the outcome; every core that hands nothing on of its own holds 0 at first."""
-        made = lower_token(self.program(), token=0, position=0, wafer=wse3())
+        (leg,) = lower_token(self.program(), token=0, position=0, wafer=wse3())
+        made = leg.run
         hidden, range_, token = self.given()
         bound = [{} for _ in made.frames]
         bound[0], bound[-1] = {"hidden": hidden, "range": range_}, {**bound[-1], "token": token}

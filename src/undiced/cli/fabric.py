@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.gathered import gathered
 from undiced.cli.moved import (
-    Jitter,
-    LinkRate,
     LoadsOut,
-    Seed,
-    Skew,
-    Threads,
+    Moving,
     TraceOut,
     counts,
     draw,
@@ -32,11 +29,14 @@ from undiced.core.errors import KernelError
 from undiced.core.printable import printable
 
 if TYPE_CHECKING:
+    from undiced.machine.wafer import Wafer
+    from undiced.sim.fabric.kernel.kernel import Kernel
     from undiced.sim.fabric.kernel.result import Result
 
 _STEPS_SHOWN = 12
 
 
+@gathered
 def run(
     file: Annotated[
         Path,
@@ -44,6 +44,7 @@ def run(
             help="A Python file with a function kernel(). It is code, and runs with your rights.", metavar="FILE"
         ),
     ],
+    *,
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +52,6 @@ def run(
         ),
     ] = None,
     machine: Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, toy-8x8:48K, or a .toml file.")] = "wse3",
-    link_rate: LinkRate = None,
     setup: Annotated[
         float | None,
         typer.Option(
@@ -61,11 +61,8 @@ def run(
             show_default="the machine's",
         ),
     ] = None,
-    skew: Skew = 0,
-    jitter: Jitter = 0,
-    seed: Seed = 0,
+    moving: Moving,
     clock: Annotated[float | None, typer.Option(min=1e-3, max=100, help="GHz.", show_default="the machine's")] = None,
-    threads: Threads = None,
     limit: Annotated[int, typer.Option(min=1, max=(1 << 32) - 2, help="Cycles after which to give up.")] = 1 << 31,
     load_out: LoadsOut = None,
     trace_out: TraceOut = None,
@@ -78,41 +75,48 @@ def run(
     """
     from undiced.cli.kernel_file import checked, load, made
     from undiced.cli.terminal import emit
-    from undiced.cli.ticking import Ticking
     from undiced.machine import find_machine
-    from undiced.sim.trace.fabric import watched
 
     expect(load_out, trace_out)
     wafer = find_machine(machine)
     module = load(file)
     kernel = made(module, file, given or [])
-    with Ticking(quiet=as_json) as tell:
-        result = kernel.run(
-            wafer,
-            link_rate=link_rate,
-            setup=setup,
-            skew=skew,
-            jitter=jitter,
-            seed=seed,
-            threads=threads or 0,
-            limit=limit,
-            watch=watched(kernel.width, kernel.height) if trace_out is not None else (),
-            progress=lambda cycle: tell(f"Simulating {kernel.name}: cycle {cycle:,}"),
-        )
+    result = _simulated(kernel, wafer, setup, moving, limit, watched=trace_out is not None, quiet=as_json)
+    clock_hz = _hertz(result, clock)
     if load_out is not None:
         draw(result.outcome, f"{kernel.name} on {result.machine}: links", _rate(result), load_out)
     if trace_out is not None:
-        about = {"kernel": kernel.name, "machine": result.machine}
-        trace(result.outcome, result.steps, about, _hertz(result, clock), trace_out)
+        trace(result.outcome, result.steps, {"kernel": kernel.name, "machine": result.machine}, clock_hz, trace_out)
     if not as_json:
-        _show(result, _hertz(result, clock))
+        _show(result, clock_hz)
     passed = checked(module, file, result)
     if passed is False:
         raise KernelError(f"check() of {file} is not content.", remedy="The results are wrong, or the check is.")
     if as_json:
-        emit({"file": str(file), **_found(result, _hertz(result, clock)), "check": passed and "passed"})
+        emit({"file": str(file), **_found(result, clock_hz), "check": passed and "passed"})
     else:
         say("check", "passed" if passed else "none: the file has no check()")
+
+
+def _simulated(
+    kernel: Kernel, wafer: Wafer, setup: float | None, moving: Moving, limit: int, *, watched: bool, quiet: bool
+) -> Result:
+    from undiced.cli.ticking import Ticking
+    from undiced.sim.trace.fabric import watched as some
+
+    with Ticking(quiet=quiet) as tell:
+        return kernel.run(
+            wafer,
+            link_rate=moving.link_rate,
+            setup=setup,
+            skew=moving.skew,
+            jitter=moving.jitter,
+            seed=moving.seed,
+            threads=moving.threads or 0,
+            limit=limit,
+            watch=some(kernel.width, kernel.height) if watched else (),
+            progress=lambda cycle: tell(f"Simulating {kernel.name}: cycle {cycle:,}"),
+        )
 
 
 def _found(result: Result, clock_hz: float) -> dict[str, object]:
@@ -132,9 +136,9 @@ def _found(result: Result, clock_hz: float) -> dict[str, object]:
         "memory_bytes_per_core": kernel.memory_bytes,
         "steps": [{"name": name, "start": start, "end": end} for name, (start, end) in _spans(result).items()],
         "simulation_s": round(outcome.seconds, 6),
-        "simulated_active_pe_cycles_per_s": per_second(outcome, outcome.active),
-        "simulated_pe_cycles_per_s": per_second(outcome, outcome.cycles * cores),
-        "simulated_wavelet_hops_per_s": per_second(outcome, outcome.hops),
+        "simulated_active_pe_cycles_per_s": per_second(outcome.seconds, outcome.active),
+        "simulated_pe_cycles_per_s": per_second(outcome.seconds, outcome.cycles * cores),
+        "simulated_wavelet_hops_per_s": per_second(outcome.seconds, outcome.hops),
     }
 
 
@@ -142,7 +146,7 @@ def _show(result: Result, clock_hz: float) -> None:
     outcome, kernel = result.outcome, result.kernel
     size = f"{kernel.width} x {kernel.height} cores"
     typer.echo(printable(f"{kernel.name} on {size} of {result.machine}, {_rate(result)}"))
-    say_cycles(outcome, clock_hz)
+    say_cycles(outcome.cycles, clock_hz)
     say_hops(outcome)
     say("active PE-cycles", f"{outcome.active:,}, and {outcome.worked:,} of set-ups and memory alone")
     say("memory", f"{kernel.memory_bytes:,} bytes of arrays per core")
@@ -151,7 +155,7 @@ def _show(result: Result, clock_hz: float) -> None:
         say(f"  {name}", f"cycles {start:,} to {end:,}")
     if len(steps) > _STEPS_SHOWN:
         say("", f"and {len(steps) - _STEPS_SHOWN} steps more; --json has all")
-    rate = per_second(outcome, outcome.active) / 1e6
+    rate = per_second(outcome.seconds, outcome.active) / 1e6
     say("simulation took", f"{outcome.seconds:.3f} s: {rate:,.2f} M active PE-cycles per second")
 
 

@@ -12,26 +12,10 @@ import typer
 
 from undiced.cli.asking import Phase, Placing, Timed
 from undiced.cli.gathered import gathered
-from undiced.cli.moved import (
-    Jitter,
-    LinkRate,
-    Seed,
-    Skew,
-    Threads,
-    TraceOut,
-    counts,
-    draw,
-    expect,
-    per_second,
-    say,
-    say_cycles,
-    say_hops,
-    trace,
-)
+from undiced.cli.moved import Moving, TraceOut, draw, expect, trace
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError, KernelError
-from undiced.core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +23,10 @@ if TYPE_CHECKING:
     from undiced.cli.terminal import Bar
     from undiced.machine.wafer import Wafer
     from undiced.program.wafer.program import WaferProgram
-    from undiced.sim.fabric.layer import Layer
+    from undiced.sim.fabric.layer import Layer, Manner
+    from undiced.sim.fabric.token import Legs
 
-_NODE = 32  # columns
+_FAULT = "This is a fault of ours: routes of a compiled program must not wait."
 
 
 @gathered
@@ -58,15 +43,11 @@ def layer(
     ] = None,
     whole: Annotated[
         bool,
-        typer.Option("--token", help="A whole token instead: its embedding, all layers on one wafer, the next token."),
+        typer.Option("--token", help="A whole token instead: its embedding, all layers, the next token."),
     ] = False,
     phase: Phase = "decode",
     placing: Placing,
-    link_rate: LinkRate = None,
-    skew: Skew = 0,
-    jitter: Jitter = 0,
-    seed: Seed = 0,
-    threads: Threads = None,
+    moving: Moving,
     load_out: Annotated[
         Path | None,
         typer.Option(
@@ -82,18 +63,16 @@ def layer(
     """Simulate one layer of a model, wavelet by wavelet. On its region, beside the closed forms of `undiced simulate`.
     With --phase prefill a layer of a whole prompt, of the mapping that has one (waferllm).
 
-    Cores hold zeros: wavelets and cycles are those of any numbers. What has no level 2 is refused by name: a
-    token on several wafers.
+    Cores hold zeros: wavelets and cycles are those of any numbers. A token over several wafers is simulated one after
+    the other; what links between them take is said by closed forms.
     """
     from undiced.cli.charted import compiled
+    from undiced.cli.fabric_told import show, told
     from undiced.cli.terminal import emit
-    from undiced.sim.atlas.links import check_collectives
     from undiced.sim.atlas.links_file import SUFFIX
-    from undiced.sim.fabric.layer import Manner, pick, simulate_layer, simulate_token
-    from undiced.sim.trace.fabric import watched
 
     expect(load_out, trace_out, SUFFIX)
-    by_collective = load_out is not None and load_out.suffix.lower() == SUFFIX
+    by_collective = load_out if load_out is not None and load_out.suffix.lower() == SUFFIX else None
     if whole and (number is not None or part is not None or by_collective or phase == "prefill"):
         raise InvalidRequestError(
             "A token has all layers and regions, no loads by collective, and is no prompt.",
@@ -101,33 +80,78 @@ def layer(
         )
     asked = placing.question(model, phase)
     with compiled(given, model, asked, placing.machine, "Simulating", quiet=as_json) as (program, wafer, bar):
-        how = Manner(
-            link_rate=link_rate, skew=skew, jitter=jitter, seed=seed, threads=threads or 0,
-            watch=watched if trace_out is not None else None,
-            progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
-        )  # fmt: skip
-        positions = placing.context or program.bounds.context
+        if whole and program.wafers > 1 and (load_out or trace_out):
+            raise InvalidRequestError(
+                f"The token passes {program.wafers} wafers, and a picture or a trace is of one.",
+                remedy="Leave out --loads and --trace, or name a layer.",
+            )
+        how, positions = _manner(moving, trace_out, bar), placing.context or program.bounds.context
         if whole:
-            found = simulate_token(program, wafer, how, position=positions - 1)
+            found = _token(program, wafer, how, positions)
         else:
-            where = pick(program, part, number)
-            if by_collective:
-                check_collectives(program, where)
-            found = simulate_layer(program, wafer, where[0], where[2], how, position=positions - 1)
-            if load_out is not None and by_collective and found.outcome.status == "finished":
-                _write(program, wafer, found, where, positions, threads or 0, bar, load_out)
-    if found.outcome.status != "finished":
-        raise KernelError(_stuck(found), remedy="This is a fault of ours: routes of a compiled program must not wait.")
+            found = _layer(program, wafer, how, positions, (part, number), bar, by_collective)
     clock_hz = asked.clock_hz or wafer.system.clock_hz.value
-    if load_out is not None and not by_collective:
-        draw(found.outcome, f"{_name(found)} on {wafer.name}: links", _where(found), load_out)
-    if trace_out is not None:
-        steps = [section.name for section in found.run.program.sections]
-        trace(found.outcome, steps, {"layer": found.number, "machine": wafer.name}, clock_hz, trace_out)
+    _pictures(found, wafer, clock_hz, load_out if by_collective is None else None, trace_out)
     if as_json:
-        emit(_found(found, wafer, clock_hz))
-        return
-    _show(found, wafer, clock_hz)
+        emit(told(found, wafer, clock_hz))
+    else:
+        show(found, wafer, clock_hz)
+
+
+def _manner(moving: Moving, trace_out: Path | None, bar: Bar) -> Manner:
+    from undiced.sim.fabric.layer import Manner
+    from undiced.sim.trace.fabric import watched
+
+    return Manner(
+        link_rate=moving.link_rate, skew=moving.skew, jitter=moving.jitter, seed=moving.seed,
+        threads=moving.threads or 0, watch=watched if trace_out is not None else None,
+        progress=lambda cycle: bar.share(0.0, f"Simulating, cycle {cycle:,}"),
+    )  # fmt: skip
+
+
+def _token(program: WaferProgram, wafer: Wafer, how: Manner, positions: int) -> Legs:
+    from undiced.sim.fabric.token import simulate_token
+
+    found = simulate_token(program, wafer, how, position=positions - 1)
+    _ended(found)
+    return found
+
+
+def _layer(
+    program: WaferProgram,
+    wafer: Wafer,
+    how: Manner,
+    positions: int,
+    asked: tuple[int | None, int | None],
+    bar: Bar,
+    out: Path | None,
+) -> Legs:
+    """A region and a layer as `asked`; `out`: where loads by collective go."""
+    from undiced.sim.atlas.links import check_collectives
+    from undiced.sim.fabric.layer import pick, simulate_layer
+    from undiced.sim.fabric.token import Legs
+
+    where = pick(program, *asked)
+    if out is not None:
+        check_collectives(program, where)
+    made = simulate_layer(program, wafer, where[0], where[2], how, position=positions - 1)
+    found = Legs((program.regions[where[0]].wafer,), (made,))
+    _ended(found)
+    if out is not None:
+        _write(program, wafer, made, where, positions, how.threads, bar, out)
+    return found
+
+
+def _ended(found: Legs) -> None:
+    """All of it came to its end."""
+    from undiced.cli.fabric_told import name
+    from undiced.sim.fabric.simulate import told
+
+    outcome = found.each[-1].outcome
+    if outcome.status != "finished":
+        first = f": {told(outcome.waiting[0])}" if outcome.waiting else ""
+        what = f"{name(found).capitalize()} ended in a {outcome.status} after {outcome.cycles:,} cycles{first}."
+        raise KernelError(what, remedy=_FAULT)
 
 
 def _write(
@@ -153,70 +177,13 @@ def _write(
         out.write_bytes(encoded(links, program))
 
 
-def _name(found: Layer) -> str:
-    return "a token" if found.number < 0 else f"layer {found.number}"
+def _pictures(found: Legs, wafer: Wafer, clock_hz: float, load_out: Path | None, trace_out: Path | None) -> None:
+    """What is asked for of one wafer."""
+    from undiced.cli.fabric_told import name, where
 
-
-def _where(found: Layer) -> str:
-    regions = len({frame.region.rect for frame in found.run.frames})
-    return f"region {found.region!r}" if found.region else f"{regions} region{'s' * (regions > 1)}"
-
-
-def _stuck(found: Layer) -> str:
-    from undiced.sim.fabric.simulate import told
-
-    first = f": {told(found.outcome.waiting[0])}" if found.outcome.waiting else ""
-    return (
-        f"{_name(found).capitalize()} ended in a {found.outcome.status} after {found.outcome.cycles:,} cycles{first}."
-    )
-
-
-def _found(found: Layer, wafer: Wafer, clock_hz: float) -> dict[str, object]:
-    """What scripts read."""
-    outcome, program = found.outcome, found.run.program
-    return {
-        "machine": wafer.name,
-        "region": found.region or None,
-        "layer": found.number if found.number >= 0 else None,
-        "columns": program.width,
-        "rows": program.height,
-        "clock_hz": clock_hz,
-        "cycles": outcome.cycles,
-        "closed_form_cycles": found.clock_cycles,
-        "moving_share": {"closed_form": found.moving[0], "fabric": found.moving[1]},
-        **counts(outcome),
-        "instructions": [
-            {
-                "stream": each.stream,
-                "operation": each.operation,
-                "node": each.node,
-                "closed_form": list(each.clock),
-                "fabric": list(each.fabric),
-            }
-            for each in found.beside
-        ],
-        "simulation_s": round(outcome.seconds, 3),
-        "simulated_active_pe_cycles_per_s": per_second(outcome, outcome.active),
-    }
-
-
-def _show(found: Layer, wafer: Wafer, clock_hz: float) -> None:
-    from undiced.sim.fabric.layer import MOVERS, SHIFTS
-
-    outcome, program = found.outcome, found.run.program
-    typer.echo(
-        printable(f"{_name(found)} in {_where(found)}: {program.width} x {program.height} cores of {wafer.name}")
-    )
-    apart = outcome.cycles / found.clock_cycles - 1
-    say_cycles(outcome, clock_hz)
-    say("closed forms", f"{found.clock_cycles:,.0f}; the fabric takes {100 * apart:+.1f} %")
-    form, moving = (100 * share for share in found.moving)
-    say("collectives, with waits", f"{moving:.0f} % of its cycles; by closed forms {form:.0f} %")
-    say_hops(outcome)
-    rate = per_second(outcome, outcome.active) / 1e6
-    say("this machine", f"{outcome.seconds:.1f} s, {rate:,.2f} M active PE-cycles per second")
-    typer.echo(f"  {'cycles from start to end of':<{_NODE + 11}} {'closed form':>14} {'fabric':>16}")
-    for each in found.beside:
-        if each.operation in (*MOVERS, *SHIFTS):
-            clock, fabric = (f"{start:,.0f}-{end:,.0f}" for start, end in (each.clock, each.fabric))
-            typer.echo(printable(f"  {each.operation:<10} {each.node[:_NODE]:<{_NODE}} {clock:>14} {fabric:>16}"))
+    made = found.each[0]
+    if load_out is not None:
+        draw(made.outcome, f"{name(found)} on {wafer.name}: links", where(found), load_out)
+    if trace_out is not None:
+        steps = [section.name for section in made.run.program.sections]
+        trace(made.outcome, steps, {"layer": made.number, "machine": wafer.name}, clock_hz, trace_out)

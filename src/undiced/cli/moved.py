@@ -6,6 +6,7 @@ Knows outcomes, neither kernels nor models.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,19 @@ Seed = Annotated[int, typer.Option(min=0, max=(1 << 63) - 1, help="Of skew and j
 Threads = Annotated[
     int | None, typer.Option(min=1, max=256, help="Cores of this machine to use; as many as help by default.")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """How wavelets are moved."""
+
+    link_rate: LinkRate = None
+    skew: Skew = 0
+    jitter: Jitter = 0
+    seed: Seed = 0
+    threads: Threads = None
+
+
 LoadsOut = Annotated[
     Path | None,
     typer.Option("--loads", help="Draw how many wavelets each link carried, to this .svg or .png.", metavar="FILE"),
@@ -68,30 +82,30 @@ def trace(outcome: Outcome, steps: Sequence[str], about: Mapping[str, str | int]
         out.write_text("".join(document(list(groups(steps, outcome)), [], clock_hz, told)), encoding="utf-8")
 
 
-def counts(outcome: Outcome) -> dict[str, int]:
-    """What moved and worked, as scripts read it."""
+def counts(*outcomes: Outcome) -> dict[str, int]:
+    """What moved and worked in simulations together, as scripts read it."""
     return {
-        "wavelet_hops": outcome.hops,
-        "active_pe_cycles": outcome.active,
-        "computing_pe_cycles": outcome.worked,
-        "busiest_link_wavelets": int(outcome.loads[:, :, 1:].max()),
+        "wavelet_hops": sum(each.hops for each in outcomes),
+        "active_pe_cycles": sum(each.active for each in outcomes),
+        "computing_pe_cycles": sum(each.worked for each in outcomes),
+        "busiest_link_wavelets": max(int(each.loads[:, :, 1:].max()) for each in outcomes),
     }
 
 
-def per_second(outcome: Outcome, count: int) -> float:
-    """So many of this simulation, by a second of this machine."""
-    return count / max(outcome.seconds, 1e-9)
+def per_second(seconds: float, count: int) -> float:
+    """So many of a simulation, by a second of this machine."""
+    return count / max(seconds, 1e-9)
 
 
-def say_cycles(outcome: Outcome, clock_hz: float) -> None:
+def say_cycles(cycles: float, clock_hz: float) -> None:
     """Cycles at a clock."""
-    us = outcome.cycles / clock_hz * 1e6
-    say("cycles", f"{outcome.cycles:,} (simulated: {us:,.3f} us at {clock_hz / 1e9:g} GHz)")
+    us = cycles / clock_hz * 1e6
+    say("cycles", f"{cycles:,.0f} (simulated: {us:,.3f} us at {clock_hz / 1e9:g} GHz)")
 
 
-def say_hops(outcome: Outcome) -> None:
+def say_hops(*outcomes: Outcome) -> None:
     """Wavelets."""
-    found = counts(outcome)
+    found = counts(*outcomes)
     say("wavelet-hops", f"{found['wavelet_hops']:,}; busiest link {found['busiest_link_wavelets']:,} wavelets")
 
 

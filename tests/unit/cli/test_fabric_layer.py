@@ -51,19 +51,73 @@ def test_what_is_printed_names_both_and_every_mover(program: Path) -> None:
     (share,) = (line for line in lines if line.startswith("  collectives"))
     fabric, form = (int(word) for word in share.split() if word.isdigit())
     assert 20 < form < 95 and 20 < fabric <= 100
+    assert sum(line.strip().startswith("run ") for line in lines) == 2
     assert max(map(len, lines)) <= 80
 
 
-def test_a_whole_token_is_told_over_all_regions(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny model on three regions, of one wafer and of three."""
     graph, _ = tiny("llama")
-    made = compile_graph(graph, find_machine("toy-12x12:19K"), Options(bounds=Bounds(1, 64), region=(6, 6)))
-    made.save(tmp_path / "three.wafer")
-    lines = run("fabric", "layer", str(tmp_path / "three.wafer"), "--token").splitlines()
+    files = {}
+    for name, machine in (("one", "toy-12x12:19K"), ("three", "toy-6x6:19K")):
+        made = compile_graph(graph, find_machine(machine), Options(bounds=Bounds(1, 64), region=(6, 6)))
+        files[name] = tmp_path_factory.mktemp("programs") / "several.wafer"
+        made.save(files[name])
+    return files
+
+
+def test_a_whole_token_is_told_over_all_regions_run_by_run(several: dict[str, Path]) -> None:
+    lines = run("fabric", "layer", str(several["one"]), "--token").splitlines()
     assert lines[0].startswith("a token in 3 regions: 12 x 12 cores of toy-12x12")
     assert sum(line.strip().startswith(("transfer", "return")) for line in lines) == 5
-    found = json.loads(run("fabric", "layer", str(tmp_path / "three.wafer"), "--token", "--json"))
-    assert (found["region"], found["layer"]) == (None, None)
+    assert sum(line.strip().startswith("run ") for line in lines) == 14
+    assert max(map(len, lines)) <= 80
+    found = json.loads(run("fabric", "layer", str(several["one"]), "--token", "--json"))
+    assert (found["region"], found["layer"], found["between_wafers_cycles"]) == (None, None, 0)
     assert [each["operation"] for each in found["instructions"]].count("transfer") == 4
+
+
+def test_a_run_that_is_handed_something_begins_when_that_is_sent(several: dict[str, Path]) -> None:
+    """Cores of the next region wait for it from the start on, which is nobody's cycles."""
+    found = json.loads(run("fabric", "layer", str(several["one"]), "--token", "--json"))
+    starts = [each["starts"] for each in found["runs"]]
+    assert [each["fabric"] for each in starts] == sorted(each["fabric"] for each in starts)
+    assert all(abs(each["fabric"] - each["closed_form"]) < 0.1 * found["cycles"] for each in starts)
+    over = [each for each in found["instructions"] if each["operation"] == "transfer"]
+    assert all(0 <= each["fabric"][0] < 10 and each["fabric"][1] < 400 for each in over)
+    assert {found["runs"][each["run"]]["stream"] for each in over} == {"enter", "enter, turning"}
+
+
+@pytest.mark.parametrize(("which", "options"), [("one", ("--token",)), ("one", ()), ("three", ("--token",))])
+def test_cycles_with_a_mover_are_counted_once(several: dict[str, Path], which: str, options: tuple[str, ...]) -> None:
+    """However many are under way, and whichever runs share a stream."""
+    found = json.loads(run("fabric", "layer", str(several[which]), *options, "--json"))
+    shares = found["moving_share"]
+    assert 0.2 < shares["closed_form"] <= 1 and 0.2 < shares["fabric"] <= 1
+    under_way = set[tuple[int, int]]()
+    for each in found["instructions"]:
+        on, start = (found["runs"][each["run"]][key] for key in ("wafer", "starts"))
+        if each["operation"] in ("reduce", "multicast", "transfer", "return"):
+            under_way |= {(on, start["fabric"] + cycle) for cycle in range(*each["fabric"])}
+    wanted = (len(under_way) + found["between_wafers_cycles"]) / found["cycles"]
+    assert shares["fabric"] == pytest.approx(wanted)
+
+
+def test_a_token_over_several_wafers_says_what_is_simulated_and_what_is_not(several: dict[str, Path]) -> None:
+    lines = run("fabric", "layer", str(several["three"]), "--token").splitlines()
+    assert lines[0].startswith("a token in 3 regions on 3 wafers: 6 x 6 cores")
+    assert any("between wafers" in line and "by closed forms: links are not simulated" in line for line in lines)
+    assert [line for line in lines if line.startswith("  wafer ")] == ["  wafer 0", "  wafer 1", "  wafer 2"]
+    found = json.loads(run("fabric", "layer", str(several["three"]), "--token", "--json"))
+    system = find_machine("toy-6x6:19K").system
+    assert found["between_wafers_cycles"] > 3 * system.wafer_to_wafer_s.value * found["clock_hz"]
+    assert {each["wafer"] for each in found["runs"]} == {0, 1, 2}
+    one = json.loads(run("fabric", "layer", str(several["one"]), "--token", "--json"))
+    assert found["cycles"] - found["between_wafers_cycles"] == pytest.approx(one["cycles"], rel=0.02)
+    with pytest.raises(InvalidRequestError, match="passes 3 wafers") as refused:
+        run("fabric", "layer", str(several["three"]), "--token", "--loads", "loads.svg")
+    assert refused.value.remedy
 
 
 def test_any_number_of_threads_finds_the_same(program: Path) -> None:

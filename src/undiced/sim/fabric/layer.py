@@ -1,31 +1,40 @@
-"""One layer of a compiled program on its real region, or a token on all, wavelet by wavelet, beside the clock's forms.
+"""Runs of a compiled program on their real cores, a layer's above all, wavelet by wavelet, beside the clock's forms.
 
 Cores hold zeros: wavelets, operations and cycles are those of any numbers. Knows no model and no command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from undiced.core.errors import InvalidRequestError
 from undiced.machine.timeline import Span, critical_path
 from undiced.machine.wafer import Wafer
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.program import WaferProgram
 from undiced.sim.fabric.hardware import Hardware
-from undiced.sim.fabric.lower.lower import Run, lower, lower_token
+from undiced.sim.fabric.lower.image import Bytes
+from undiced.sim.fabric.lower.lower import Piece, Run, lower
 from undiced.sim.fabric.outcome import Outcome
 from undiced.sim.fabric.simulate import simulate
 
 MOVERS = ("reduce", "multicast", "transfer", "return")  # operations that go over wires
 SHIFTS = ("shiftproduct", "shiftscores")  # that multiply meanwhile
+_OVER = (isa.Transfer, isa.Return)
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One instruction: when it began and ended by the clock and in the fabric, in cycles from its run's start."""
+    """One instruction: when it began and ended by the clock and in the fabric, in cycles from its run's start.
 
-    stream: str
+    A hand-over begins where it is sent: those that hear it wait from the start on.
+
+    Attributes:
+        run: which of the runs it belongs to.
+    """
+
+    run: int
     operation: str
     node: str
     clock: tuple[float, float]
@@ -33,12 +42,24 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """When a run began: by the clock, where runs follow each other, and in the fabric, where cores just go on."""
+
+    region: str
+    layer: int
+    stream: str
+    clock: float
+    fabric: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
-    """What a layer took, or a token.
+    """What a layer's runs took, or those of a token on one wafer.
 
     Attributes:
-        region, number: which region of the program, and which of the model's layers; "" and -1 of a whole token.
+        region, number: which region of the program, and which of the model's layers; "" and -1 of a token.
         clock_cycles: by closed forms, of its runs one after the other.
+        link_cycles: of these, what links between wafers take, which are not simulated.
         outcome: of the simulation, which runs them one after the other, too.
     """
 
@@ -47,23 +68,23 @@ class Layer:
     run: Run
     outcome: Outcome
     clock_cycles: float
+    link_cycles: float
+    turns: tuple[Turn, ...]
     beside: tuple[Beside, ...]
 
     @property
     def moving(self) -> tuple[float, float]:
-        """The share of its cycles in which a mover is under way: by the clock, and in the fabric.
+        """The cycles in which a mover is under way: by the clock, and in the fabric.
 
         There from the first core that begins to the last that ends, what either waits for included.
         """
-        clock, fabric = 0.0, 0.0
-        for stream in dict.fromkeys(each.stream for each in self.beside):
-            movers = [each for each in self.beside if each.stream == stream and each.operation in MOVERS]
-            clock += _covered([each.clock for each in movers])
-            fabric += _covered([each.fabric for each in movers])
-        return clock / self.clock_cycles, fabric / self.outcome.cycles
+        spans = [(self.turns[each.run], each) for each in self.beside if each.operation in MOVERS]
+        clock = [(run.clock + each.clock[0], run.clock + each.clock[1]) for run, each in spans]
+        fabric = [(run.fabric + each.fabric[0], run.fabric + each.fabric[1]) for run, each in spans]
+        return covered(clock), covered(fabric)
 
 
-def _covered(spans: Sequence[tuple[float, float]]) -> float:
+def covered(spans: Sequence[tuple[float, float]]) -> float:
     """What spans cover together, where they overlap only once."""
     length, until = 0.0, 0.0
     for start, end in sorted(spans):
@@ -124,35 +145,32 @@ def simulate_layer(
     Raises:
         UnsupportedError: an instruction has no level 2, or a tree no routes. InvalidRequestError: no such position.
     """
-    _check(program, position)
+    see_position(program, position)
     made = lower(program, region, runs, token=token, position=position, wafer=wafer)
     placed = program.regions[region]
-    return _simulated(made, wafer, how, placed.name, placed.runs[runs[0]].layer)
+    return simulated(made, wafer, how, [placed.runs[run].layer for run in runs], placed.name)
 
 
-def simulate_token(program: WaferProgram, wafer: Wafer, how: Manner, *, position: int, token: int = 0) -> Layer:
-    """A whole token at a position: all runs of all regions, from its embedding to the next token, which is back where
-    embeddings are.
+def see_position(program: WaferProgram, position: int) -> None:
+    """A program holds a position.
 
     Raises:
-        UnsupportedError: an instruction has no level 2, or regions lie on several wafers. InvalidRequestError: no such
-            position.
+        InvalidRequestError: it does not.
     """
-    _check(program, position)
-    return _simulated(lower_token(program, token=token, position=position, wafer=wafer), wafer, how, "", -1)
-
-
-def _check(program: WaferProgram, position: int) -> None:
     if not 0 <= position < program.bounds.context:
         raise InvalidRequestError(
             f"The program holds {program.bounds.context} positions.", remedy="Ask for a shorter context."
         )
 
 
-def _simulated(made: Run, wafer: Wafer, how: Manner, region: str, number: int) -> Layer:
+def simulated(
+    made: Run, wafer: Wafer, how: Manner, layers: Sequence[int], region: str = "", memory: Bytes | None = None
+) -> Layer:
+    """Lowered runs, each of a layer; `region`: of one. `memory`: what cores hold before, used in place."""
     width, height = made.program.width, made.program.height
     outcome = simulate(
-        made.program, Hardware.of(wafer, link_rate=how.link_rate), memory=made.memory([{}] * len(made.frames)),
+        made.program, Hardware.of(wafer, link_rate=how.link_rate),
+        memory=made.memory([{}] * len(made.frames)) if memory is None else memory,
         threads=how.threads, limit=how.limit, skew=how.skew, jitter=how.jitter, seed=how.seed,
         watch=how.watch(width, height) if how.watch else (), progress=how.progress,
     )  # fmt: skip
@@ -160,20 +178,33 @@ def _simulated(made: Run, wafer: Wafer, how: Manner, region: str, number: int) -
         critical_path(wafer, s.instructions, f.shares, wafer.system.clock_hz.value, synchronous=s.synchronous)
         for f, s in zip(made.frames, made.streams, strict=True)
     ]
-    beside = tuple(_beside(made, outcome, [path.spans for path in paths]))
-    clock = sum(path.cost.cycles for path in paths)
-    return Layer(region, number, made, outcome, clock, beside)
+    beside, turns, begun, off = list[Beside](), list[Turn](), 0.0, 0.0
+    for at, (path, layer) in enumerate(zip(paths, layers, strict=True)):
+        first, found = _beside(made, outcome, at, path.spans)
+        turns.append(Turn(made.frames[at].region.name, layer, made.streams[at].name, begun, first))
+        beside += found
+        begun += path.cost.cycles
+        off += covered([(span.start, span.end) for span in path.spans if getattr(span.instruction, "off_wafer", False)])
+    return Layer(region, layers[0] if region else -1, made, outcome, begun, off, tuple(turns), tuple(beside))
 
 
-def _beside(made: Run, outcome: Outcome, spans: list[tuple[Span, ...]]) -> Iterator[Beside]:
-    for number, stream in enumerate(made.streams):
-        pieces = [piece for piece in made.pieces if piece.frame == number]
-        begun = [int(outcome.sections[at][0]) for piece in pieces for at in piece.sections]
-        first = min(begun, default=0)
-        for piece, span in zip(pieces, spans[number], strict=True):
-            found = outcome.sections[piece.sections.start : piece.sections.stop]
-            if not len(found):
-                continue
-            fabric = int(found[:, 0].min()) - first, int(found[:, 1].max()) - first
-            name = type(piece.instruction).__name__.lower()
-            yield Beside(stream.name, name, piece.instruction.node, (span.start, span.end), fabric)
+def _beside(made: Run, outcome: Outcome, run: int, spans: Sequence[Span]) -> tuple[int, list[Beside]]:
+    """When a run begins in the fabric, and its instructions. One that is handed something begins with that."""
+    pieces = [piece for piece in made.pieces if piece.frame == run]
+    begun = [_begun(piece, outcome) for piece in pieces]
+    over = next((n for n, piece in enumerate(pieces) if isinstance(piece.instruction, _OVER) and piece.sections), 0)
+    first = min((start for start in begun[over:] if start is not None), default=0)
+    found = list[Beside]()
+    for piece, start, span in zip(pieces, begun, spans, strict=True):
+        if start is not None:
+            end = int(outcome.sections[piece.sections.start : piece.sections.stop, 1].max())
+            fabric = max(start - first, 0), max(end - first, 0)
+            name, node = type(piece.instruction).__name__.lower(), piece.instruction.node
+            found.append(Beside(run, name, node, (span.start, span.end), fabric))
+    return first, found
+
+
+def _begun(piece: Piece, outcome: Outcome) -> int | None:
+    """When the first core began an instruction, of a hand-over the first that sends; None: none does."""
+    sections = piece.sections[:1] if isinstance(piece.instruction, _OVER) else piece.sections
+    return min((int(outcome.sections[at][0]) for at in sections), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,44 +66,28 @@ def simulate(
     Raises:
         ProgramFileError: the program breaks a rule of the fabric; names coordinates, colors and queues.
     """
-    encoded = encode(program)
-    shape = (program.height, program.width)
-    if memory is None:
-        memory = np.zeros((*shape, program.memory_bytes), dtype=np.uint8)
-    if memory.shape != (*shape, program.memory_bytes) or memory.dtype != np.uint8 or not memory.flags.c_contiguous:
-        raise ProgramFileError(
-            f"Memory is {memory.shape} of {memory.dtype}, not {(*shape, program.memory_bytes)} bytes."
-        )
-    finished, busy = (np.zeros(program.width * program.height, dtype=np.uint32) for _ in range(2))
-    loads = np.zeros((program.width * program.height, len(Port)), dtype=np.uint32)
-    watched = sorted(y * program.width + x for x, y in set(watch))
-    if watched and not 0 <= watched[0] <= watched[-1] < program.width * program.height:
-        raise ProgramFileError("A watched core lies off the mesh.")
-
-    def go_on(cycle: int) -> bool:
-        if progress is not None:
-            progress(cycle)
-        return True
-
+    encoded, counts, memory = encode(program), _Counts.of(program), _memory(program, memory)
     began = time.perf_counter()
     try:
         status, cycles, hops, active, worked, waits, events, starts, ends = _native.fabric_simulate(
             program.width, program.height, encoded.ops, encoded.blocks, encoded.sections, encoded.colors,
             encoded.switches, figures(hardware), memory.reshape(-1, program.memory_bytes),
-            threads or os.cpu_count() or 1, limit, skew, jitter, seed, watched, finished, loads, busy, go_on,
+            threads or os.cpu_count() or 1, limit, skew, jitter, seed, _watched(program, watch),
+            counts.finished, counts.loads, counts.busy, _asking(progress),
         )  # fmt: skip
     except ValueError as error:
         raise ProgramFileError(f"The program can't run: {error}.") from error
     waiting = tuple(_waiting(program, encoded, each) for each in waits)
     if status == _FAULT:
         raise ProgramFileError(f"The program can't go on: {told(waiting[0])}.")
+    shape = (program.height, program.width)
     return Outcome(
         status=_STATUS[status],
         cycles=cycles,
         memory=memory,
-        finished=finished.reshape(shape),
-        loads=loads.reshape(*shape, len(Port)),
-        busy=busy.reshape(shape),
+        finished=counts.finished.reshape(shape),
+        loads=counts.loads.reshape(*shape, len(Port)),
+        busy=counts.busy.reshape(shape),
         sections=_spans(starts, ends),
         hops=hops,
         active=active,
@@ -111,6 +96,46 @@ def simulate(
         waiting=waiting,
         events=tuple(_event(program, encoded, each) for each in events),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What the native simulator fills in, core by core."""
+
+    finished: NDArray[np.uint32]
+    loads: NDArray[np.uint32]
+    busy: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, program: FabricProgram) -> _Counts:
+        cores = program.width * program.height
+        return cls(*(np.zeros(shape, dtype=np.uint32) for shape in (cores, (cores, len(Port)), cores)))
+
+
+def _memory(program: FabricProgram, given: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    wanted = (program.height, program.width, program.memory_bytes)
+    if given is None:
+        return np.zeros(wanted, dtype=np.uint8)
+    if given.shape != wanted or given.dtype != np.uint8 or not given.flags.c_contiguous:
+        raise ProgramFileError(f"Memory is {given.shape} of {given.dtype}, not {wanted} bytes.")
+    return given
+
+
+def _watched(program: FabricProgram, watch: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers of cores, ascending."""
+    found = sorted(y * program.width + x for x, y in set(watch))
+    if found and not 0 <= found[0] <= found[-1] < program.width * program.height:
+        raise ProgramFileError("A watched core lies off the mesh.")
+    return found
+
+
+def _asking(progress: Callable[[int], None] | None) -> Callable[[int], bool]:
+    def go_on(cycle: int) -> bool:
+        if progress is not None:
+            progress(cycle)
+        return True
+
+    return go_on
 
 
 def _spans(starts: Sequence[int], ends: Sequence[int]) -> NDArray[np.uint32]:

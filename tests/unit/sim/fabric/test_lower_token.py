@@ -18,7 +18,8 @@ from undiced.program import Bounds, Rect
 from undiced.program.wafer import instruction as isa
 from undiced.sim.fabric.hardware import Hardware
 from undiced.sim.fabric.lower import image
-from undiced.sim.fabric.lower.lower import lower, lower_token
+from undiced.sim.fabric.lower.legs import lower_token, memories
+from undiced.sim.fabric.lower.lower import lower
 from undiced.sim.fabric.simulate import simulate
 
 SLOW = pytest.mark.slow
@@ -32,28 +33,37 @@ TOKENS = 4
         pytest.param("qwen3", "toy-12x12:21K", {"enter", "enter, turning, inside a block", "return"}, marks=SLOW),
         pytest.param("llama-bias-linear-tied", "toy-12x12:19K", {"enter", "enter, turning", "back"}, marks=SLOW),
         pytest.param("llama-bias-linear-tied", "toy-12x12:20K", {"enter", "back"}, marks=SLOW),
+        ("llama", "toy-6x6:19K", {"off wafer", "return"}),
+        ("llama-bias-linear-tied", "toy-12x6:19K", {"enter", "back"}),
+        pytest.param("qwen3", "toy-6x6:21K", {"off wafer", "return"}, marks=SLOW),
+        pytest.param("llama-bias-linear-tied", "toy-6x6:19K", {"off wafer", "back"}, marks=SLOW),
     ],
 )
-def test_a_token_over_several_regions_has_the_bits_of_level_1_and_chooses_the_same(name, machine, names):
+def test_a_token_over_several_regions_and_wafers_has_the_bits_of_level_1_and_chooses_the_same(name, machine, names):
     graph, weights = tiny(name)
     wafer, given = find_machine(machine), prompt(name, TOKENS)
     program = compile_graph(graph, wafer, Options(bounds=Bounds(1, 64), region=(6, 6)))
     streams = {program.streams[run.stream].name for region in program.regions for run in region.runs}
-    assert streams >= names and program.wafers == 1
+    assert streams >= names, streams
     moments = watched(program, weights, given)
-    made = lower_token(program, token=given[-1], position=TOKENS - 1, wafer=wafer)
+    legs = lower_token(program, token=given[-1], position=TOKENS - 1, wafer=wafer)
     sites = [(number, run) for number, region in enumerate(program.regions) for run in range(len(region.runs))]
     by_site = {site: [m for m in moments if (m.region, m.run) == site] for site in sites}
-    memory = made.memory([by_site[site][0].lasting for site in sites])
-    outcome = simulate(made.program, Hardware.of(wafer), memory=memory)
-    assert outcome.status == "finished", outcome.waiting[:3]
-    last = {program.regions[number].rect: (number, run) for number, run in sites}
-    for site, frame in zip(sites, made.frames, strict=True):
+    held = memories(legs, [by_site[site][0].lasting for site in sites])
+    for number, leg in enumerate(legs):
+        if number:
+            leg.receive(held[legs[number - 1].wafer], held[leg.wafer])
+        outcome = simulate(leg.run.program, Hardware.of(wafer), memory=held[leg.wafer])
+        assert outcome.status == "finished", outcome.waiting[:3]
+    last = {(program.regions[number].wafer, program.regions[number].rect): (number, run) for number, run in sites}
+    frames = [(frame, leg.wafer) for leg in legs for frame in leg.run.frames]
+    for site, (frame, on) in zip(sites, frames, strict=True):
         for value in ("hidden", "range", "kept", "token") if site in last.values() else ():
-            assert value not in by_site[site][-1].arrays or same(frame, outcome.memory, by_site[site][-1], value), site
+            assert value not in by_site[site][-1].arrays or same(frame, held[on], by_site[site][-1], value), site
     chosen = moments[-1].arrays["token"].ravel()[0]
     assert chosen > 0
-    assert np.unique(image.read(outcome.memory, made.frames[0], "token")).tolist() == [chosen]
+    frame, on = frames[-1] if program.wafers > 1 else frames[0]
+    assert np.unique(image.read(held[on], frame, "token")).tolist() == [chosen]
 
 
 def any_serpentine(r):
@@ -107,9 +117,8 @@ def test_rows_that_go_down_columns_of_their_own_do_not_wait_for_each_other():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: with_fields(p, regions=(p.regions[0], with_fields(p.regions[1], wafer=1))), "2 wafers"),
         (lambda p: _wider(p), "other shares"),
-        (lambda p: _off_wafer(p), "another wafer"),
+        (lambda p: _wider(_off_wafer(p)), "other shares"),
     ],
 )
 def test_what_regions_do_not_hand_over_at_level_2_is_refused_by_name(change, words):
@@ -119,9 +128,11 @@ def test_what_regions_do_not_hand_over_at_level_2_is_refused_by_name(change, wor
     assert refusal.value.remedy
 
 
-def test_a_region_by_itself_is_handed_nothing():
-    with pytest.raises(UnsupportedError, match="comes from the region before") as refusal:
-        lower(Serpentine(2, 4, 4, 2, 1).program(), 1, [0], token=0, position=0, wafer=wse3())
+@pytest.mark.parametrize(("off", "words"), [(False, "comes from the region before"), (True, "to another wafer")])
+def test_a_region_by_itself_is_handed_nothing(off, words):
+    program = Serpentine(2, 4, 4, 2, 1).program()
+    with pytest.raises(UnsupportedError, match=words) as refusal:
+        lower(_off_wafer(program) if off else program, 1, [0], token=0, position=0, wafer=wse3())
     assert "whole token" in refusal.value.remedy
 
 
@@ -147,7 +158,8 @@ def _off_wafer(program):
         made = (with_fields(i, off_wafer=True) if isinstance(i, isa.Transfer) else i for i in stream.instructions)
         return with_fields(stream, instructions=tuple(made))
 
-    return with_fields(program, streams=tuple(map(off, program.streams)))
+    regions = (program.regions[0], with_fields(program.regions[1], wafer=1))
+    return with_fields(program, streams=tuple(map(off, program.streams)), regions=regions)
 
 
 def test_the_comparison_itself_can_fail():

@@ -31,9 +31,10 @@ def frames(
 
 
 def framed(
-    program: WaferProgram, sites: Sites, token: int, position: int, wafer: Wafer, *, whole: bool = False
+    program: WaferProgram, sites: Sites, token: int, position: int, wafer: Wafer, legs: Sequence[range] = ()
 ) -> tuple[tuple[Frame, ...], tuple[Stream, ...]]:
-    """The same of runs of several regions; `whole`: these are all, each where it lies, and they know each other."""
+    """The same of runs of several regions; `legs`: those of each stretch on a wafer, if these are all runs. Then each
+    is where it lies, and regions of a leg know each other."""
     streams = tuple(program.streams[program.regions[region].runs[run].stream] for region, run in sites)
     channels = Channels.of(program.streams, program.trees, streams)
     places: dict[tuple[int, Rect], list[int]] = {}
@@ -46,8 +47,8 @@ def framed(
             those, _together(program, [sites[at] for at in those], token, position, wafer, channels), strict=True
         )
     built = tuple(made[at] for at in range(len(sites)))
-    if whole:
-        _introduce(program, sites, built)
+    for leg in legs:
+        _introduce(program, leg, sites, built)
     return built, streams
 
 
@@ -97,10 +98,11 @@ def _load(made: Sequence[Frame], streams: Sequence[Stream], end: int) -> None:
         frame.free = frame.top = end
 
 
-def _introduce(program: WaferProgram, sites: Sites, built: Sequence[Frame]) -> None:
-    """Each frame to one of the region before and to one of the first: the last of their runs."""
-    last = {number: frame for (number, _), frame in zip(sites, built, strict=True)}
+def _introduce(program: WaferProgram, leg: range, sites: Sites, built: Sequence[Frame]) -> None:
+    """Each frame to one of the region before and to one of the leg's first: the last of their runs."""
+    last = {number: frame for (number, _), frame in zip(sites, built, strict=True) if number in leg}
     for (number, _), frame in zip(sites, built, strict=True):
-        frame.origin = frame.region.rect.x, frame.region.rect.y
-        frame.regions, frame.number = program.regions, number
-        frame.before, frame.first = last.get(number - 1), last[0]
+        if number in leg:
+            frame.origin = frame.region.rect.x, frame.region.rect.y
+            frame.regions, frame.number = program.regions[leg.start : leg.stop], number - leg.start
+            frame.before, frame.first = last.get(number - 1), last[leg.start]

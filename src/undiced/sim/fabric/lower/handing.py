@@ -26,10 +26,11 @@ Part = tuple[Frame, Lowered]
 
 
 def handed(i: isa.Transfer | isa.Return, frame: Frame) -> tuple[Part, ...]:
-    """What the cores that send do, and what those that hear do; nothing where the token is where it goes.
+    """What the cores that send do, and what those that hear do; nothing where the token is where it goes, or where it
+    takes links between wafers.
 
     Raises:
-        UnsupportedError: to another wafer, between regions that differ, or without the region at the other end.
+        UnsupportedError: between regions that differ, or without the region at the other end.
     """
     over = _Over.of(i, frame)
     return () if over is None else (over.sent(), over.heard())
@@ -48,7 +49,7 @@ def passing(i: isa.Transfer | isa.Return, frame: Frame) -> Passing | None:
     sheet = Sheet(after.region.turned, before.region.rect, after.region.rect)
     if isinstance(i, isa.Return):
         return sheet.flood(route.color)
-    _alike(i, before, after)
+    see_alike(i, before, after)
     if not i.back:
         here = along(frame.regions, frame.number)
         if beside(before.region, after.region):
@@ -71,11 +72,13 @@ def _unused(frame: Frame) -> int:
 
 def _ends(i: isa.Transfer | isa.Return, frame: Frame) -> tuple[Frame, Frame] | None:
     """A frame of the region that sends and one of that which hears."""
-    if i.off_wafer:
+    if i.off_wafer and not frame.regions:
         raise UnsupportedError(
-            f"{i.node} passes to another wafer, which level 2 doesn't simulate.",
-            remedy="Compile for a machine of one wafer, or simulate one region's layers.",
+            f"{i.node} passes to another wafer, which isn't simulated.",
+            remedy="Simulate the whole token, or leave the stream that it is in out.",
         )
+    if i.off_wafer:
+        return None
     if isinstance(i, isa.Return):
         same = frame.first is None or frame.first.region.rect == frame.region.rect
         return None if same or frame.first is None else (frame, frame.first)
@@ -87,8 +90,12 @@ def _ends(i: isa.Transfer | isa.Return, frame: Frame) -> tuple[Frame, Frame] | N
     return frame.before, frame
 
 
-def _alike(i: isa.Transfer, before: Frame, after: Frame) -> None:
-    """Regions have equal shapes, and the same rows of them equal shares."""
+def see_alike(i: isa.Transfer, before: Frame, after: Frame) -> None:
+    """Regions have equal shapes, and the same rows of them equal shares.
+
+    Raises:
+        UnsupportedError: they don't.
+    """
     one, two = before.value(i.a), after.value(i.result)
     grids = {(each.region.rows, each.region.columns, each.region.turned) for each in (before, after)}
     shares = {(each.rows, each.columns, each.dims, each.dtype) for each in (one, two)}

@@ -1,5 +1,5 @@
-"""Lowers runs of a region, or all regions of a wafer, to a fabric program for one token: instruction by instruction,
-with waits where one needs what microthreads of another still write, or overwrites what they still read.
+"""Lowers runs of a region, or of several on a mesh, to a fabric program for one token: instruction by instruction, with
+waits where one needs what microthreads of another still write, or overwrites what they still read.
 
 Knows the tables of local instructions and of movers, no instruction by itself.
 """
@@ -20,7 +20,7 @@ from undiced.program.wafer.operands import writes
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.sim.fabric.lower import image
 from undiced.sim.fabric.lower.frame import Frame, aligned
-from undiced.sim.fabric.lower.frames import framed, frames
+from undiced.sim.fabric.lower.frames import frames
 from undiced.sim.fabric.lower.handing import Part, handed, passing
 from undiced.sim.fabric.lower.local import local
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
@@ -81,37 +81,15 @@ def lower(
         UnsupportedError: an instruction has no level 2, or the region lies around defects.
         InvalidRequestError: no run, token or position of the program.
     """
-    _check(program, region, runs, token, position)
-    _intact(program, [region])
+    check(program, region, runs, token, position)
+    intact(program, [region])
     built, streams = frames(program, region, runs, token, position, wafer)
     placed = program.regions[region].rect
-    return _assembled(built, streams, (placed.width, placed.height), upto)
+    return assembled(built, streams, (placed.width, placed.height), upto)
 
 
-def lower_token(program: WaferProgram, *, token: int, position: int, wafer: Wafer) -> Run:
-    """A whole token at a position, from region to region: its embedding, all layers, the choice of the next and its way
-    back. The mesh reaches as far as the regions do.
-
-    Raises:
-        UnsupportedError: an instruction has no level 2, or regions lie on several wafers or around defects.
-        InvalidRequestError: no token or position of the program.
-    """
-    _check(program, 0, [0], token, position)
-    if program.wafers > 1:
-        raise UnsupportedError(
-            f"{program.model} lies on {program.wafers} wafers, and level 2 simulates one.",
-            remedy="Compile for a machine whose one wafer holds it, or simulate one region's layers.",
-        )
-    _intact(program, range(len(program.regions)))
-    sites = [(number, run) for number, region in enumerate(program.regions) for run in range(len(region.runs))]
-    built, streams = framed(program, sites, token, position, wafer, whole=True)
-    rects = [region.rect for region in program.regions]
-    size = max(rect.x + rect.width for rect in rects), max(rect.y + rect.height for rect in rects)
-    return _assembled(built, streams, size, -1)
-
-
-def _assembled(built: tuple[Frame, ...], streams: tuple[Stream, ...], size: tuple[int, int], upto: int) -> Run:
-    """All instructions of runs, one after the other; `size`: of the mesh."""
+def assembled(built: tuple[Frame, ...], streams: tuple[Stream, ...], size: tuple[int, int], upto: int = -1) -> Run:
+    """All instructions of runs, one after the other; `size`: of the mesh. `upto`: as of `lower`."""
     sections, pieces, ways = list[Section](), list[Piece](), list[Paint]()
     threads = {frame.region.rect: Threads(frame.region, frame.origin) for frame in built}
     for number, (frame, stream) in enumerate(zip(built, streams, strict=True)):
@@ -161,7 +139,7 @@ def _touched(i: isa.Instruction, where: Frame, made: Lowered) -> tuple[tuple[Spa
     return _spans(own_reads(i), where), _spans(writes(i), where)
 
 
-def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int) -> None:
+def check(program: WaferProgram, region: int, runs: Sequence[int], token: int, position: int) -> None:
     """What is asked for is there."""
     regions = len(program.regions)
     count = len(program.regions[region].runs) if 0 <= region < regions else 0
@@ -178,7 +156,7 @@ def _check(program: WaferProgram, region: int, runs: Sequence[int], token: int, 
             )
 
 
-def _intact(program: WaferProgram, regions: Sequence[int]) -> None:
+def intact(program: WaferProgram, regions: Sequence[int]) -> None:
     """Regions lie on cores that are where they belong."""
     for placed in (program.regions[number] for number in regions):
         one = program.individual(placed.wafer)
