@@ -26,6 +26,25 @@ if TYPE_CHECKING:
     from undiced.sim.fabric.layer import Layer, Manner
     from undiced.sim.fabric.token import Legs
 
+Number = Annotated[
+    int | None,
+    typer.Option("--layer", min=0, help="Of the model.", show_default="the first that a region has whole"),
+]
+Part = Annotated[
+    int | None, typer.Option("--region-number", min=0, help="Of the program's regions.", show_default="as --layer")
+]
+Whole = Annotated[
+    bool, typer.Option("--token", help="A whole token instead: its embedding, all layers, the next token.")
+]
+LoadsByCollective = Annotated[
+    Path | None,
+    typer.Option(
+        "--loads",
+        help="Draw what each link carried, to this .svg or .png; or write it by collective to this .npz, which "
+        "`undiced map --loads` shows.",
+        metavar="FILE",
+    ),
+]
 _FAULT = "This is a fault of ours: routes of a compiled program must not wait."
 
 
@@ -34,29 +53,13 @@ def layer(
     given: typer.Context,
     model: Timed,
     *,
-    number: Annotated[
-        int | None,
-        typer.Option("--layer", min=0, help="Of the model.", show_default="the first that a region has whole"),
-    ] = None,
-    part: Annotated[
-        int | None, typer.Option("--region-number", min=0, help="Of the program's regions.", show_default="as --layer")
-    ] = None,
-    whole: Annotated[
-        bool,
-        typer.Option("--token", help="A whole token instead: its embedding, all layers, the next token."),
-    ] = False,
+    number: Number = None,
+    part: Part = None,
+    whole: Whole = False,
     phase: Phase = "decode",
     placing: Placing,
     moving: Moving,
-    load_out: Annotated[
-        Path | None,
-        typer.Option(
-            "--loads",
-            help="Draw what each link carried, to this .svg or .png; or write it by collective to this .npz, which "
-            "`undiced map --loads` shows.",
-            metavar="FILE",
-        ),
-    ] = None,
+    load_out: LoadsByCollective = None,
     trace_out: TraceOut = None,
     as_json: Json = False,
 ) -> None:
