@@ -92,7 +92,7 @@ def test_every_region_is_handed_what_the_first_one_has_and_that_the_token(seed):
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_comes_back_to_the_first_region_is_what_it_had(count, across, down, turned):
     for upright in (False, True):
-        for width, height in ((4, 4), (6, 4) if turned is False else (4, 6)):
+        for width, height in ((4, 4), (6, 4), (4, 6), (3, 9), (9, 3), (3, 10), (4, 11)):
             serpentine = Serpentine(count, width, height, across, down, upright, turned, tied=True)
             frames, outcome = serpentine.run(threads=1)
             assert outcome.status == "finished", (serpentine, outcome.waiting[:3])
@@ -142,10 +142,20 @@ def test_regions_that_have_no_column_for_what_passes_are_refused():
     assert "columns" in refusal.value.remedy
 
 
-def test_rows_that_would_cross_on_their_way_back_are_refused():
-    with pytest.raises(UnsupportedError, match="would cross") as refusal:
-        Serpentine(3, 3, 5, 2, 2, tied=True).run()
-    assert refusal.value.remedy
+def test_more_rows_than_switches_keep_apart_on_their_way_back_are_refused():
+    """Three columns hold no more than twelve rows: switches have four positions."""
+    assert Serpentine(3, 3, 12, 2, 2, tied=True).run()[1].status == "finished"
+    with pytest.raises(UnsupportedError, match="5 rows would share a column") as refusal:
+        Serpentine(3, 3, 13, 2, 2, tied=True).run()
+    assert "more columns" in refusal.value.remedy
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_late_cores_change_nothing_that_comes_back(seed):
+    serpentine = Serpentine(3, 4, 14, 2, 2, share=20, tied=True)
+    frames, outcome = serpentine.run(threads=1, skew=3000, jitter=60, seed=seed)
+    assert outcome.status == "finished", outcome.waiting[:3]
+    assert not serpentine.wrong(frames, outcome)
 
 
 def _wider(program):

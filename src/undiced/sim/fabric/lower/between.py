@@ -17,9 +17,10 @@ from undiced.program import Rect
 from undiced.program.wafer.program import Region
 from undiced.sim.fabric.program import Paint
 from undiced.sim.fabric.roles import Role, progressions
-from undiced.sim.fabric.routes import OPPOSITE, Command, Control, Port, Switch, Way
+from undiced.sim.fabric.routes import OPPOSITE, POSITIONS_MAX, Command, Control, Port, Switch, Way
 
 _NEXT = Control(((Command.ADVANCE, 2),))  # the own router goes back, and the next one lets its core send
+_ALL = Control()  # all routers on the way move on
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,35 +167,54 @@ class Sheet:
         return paints, [Hearer(self.role(others, [row]), color)] if others else []
 
     def bent(self, color: int) -> Passing:
-        """Row by row down (or up) a column each, then along the row of its number to a region that lies aside.
+        """Row by row down (or up) a column, then along the row of its number to a region that lies aside.
+
+        What turns first has the column nearest to where it goes, so that no row crosses another. Where there are more
+        rows than columns, neighboring ones take turns in one: behind each all switches on its way move on.
 
         Raises:
-            UnsupportedError: there are fewer columns than rows.
+            UnsupportedError: more rows share a column than a switch has positions.
         """
         before, after = (self.span(rect, across=True) for rect in (self.before, self.after))
         columns, wanted = (self.span(rect, across=False) for rect in (self.before, self.after))
         step, side = (1 if after[0] > before[0] else -1), (1 if wanted[0] > columns[0] else -1)
-        if len(before) > len(columns):
+        together = -(-len(before) // len(columns))
+        if together > POSITIONS_MAX:
             raise UnsupportedError(
-                f"Regions of {len(before)} rows and {len(columns)} columns lie aside of each other: rows would cross.",
-                remedy="Compile for regions of as many columns as rows, or of one lane.",
+                f"Regions of {len(before)} rows and {len(columns)} columns lie aside of each other: {together} rows "
+                f"would share a column, and switches have {POSITIONS_MAX} positions.",
+                remedy="Compile for regions of more columns, or of one lane.",
             )
-        order = columns[: len(before)] if step != side else columns[: len(before)][::-1]
-        down, along = self.port(v=step), self.port(u=side)
+        groups = [range(first, min(first + together, len(before))) for first in range(0, len(before), together)]
+        order = columns[: len(groups)] if step != side else columns[: len(groups)][::-1]
+        along = self.port(u=side)
+        through = Way((OPPOSITE[along],), (along,))
         paints, senders = list[Paint](), list[Sender]()
-        for row, column in enumerate(order):
-            first, last = before[row], after[row]
-            passed = range(min(first, last) + 1, max(first, last))
-            aside = range(column + 1, wanted[0]) if side > 0 else range(wanted[-1] + 1, column)
-            paints += self.paint([column], [first], color, Way((Port.CORE,), (down,)))
-            paints += self.paint([column], passed, color, Way((OPPOSITE[down],), (down,)))
-            paints += self.paint([column], [last], color, Way((OPPOSITE[down],), (along,)))
-            paints += self.paint(aside, [last], color, Way((OPPOSITE[along],), (along,)))
-            senders.append(Sender(self.role([column], [first]), color))
+        for column, rows in zip(order, groups, strict=True):
+            from_, to = ([span[row] for row in rows][::step] for span in (before, after))
+            paints += self._lane(column, from_, to, (step, side), color)
+            paints += self.paint(
+                range(column + 1, wanted[0]) if side > 0 else range(wanted[-1] + 1, column), to, color, through
+            )
+            control = _ALL if len(rows) > 1 else None
+            senders += [Sender(self.role([column], [row]), color, control=control) for row in from_]
         end = wanted[-1] if side > 0 else wanted[0]
         paints += self.paint(set(wanted) - {end}, after, color, Way((OPPOSITE[along],), (Port.CORE, along)))
         paints += self.paint([end], after, color, Way((OPPOSITE[along],), (Port.CORE,)))
         return Passing(tuple(paints), tuple(senders), (Hearer(self.role(wanted, after), color),))
+
+    def _lane(self, column: int, from_: list[int], to: list[int], ways: tuple[int, int], color: int) -> list[Paint]:
+        """Rows that follow each other down a column (`ways`: up or down, and to which side), and turn at the rows `to`:
+        each router lets pass what is before its own, or what turns behind it."""
+        ahead, aside = self.port(v=ways[0]), self.port(u=ways[1])
+        behind, here, last = OPPOSITE[ahead], {*from_, *to}, len(from_) - 1
+        passed, own, turn = Way((behind,), (ahead,)), Way((Port.CORE,), (ahead,)), Way((behind,), (aside,))
+        path = [row for row in range(from_[0], to[-1], ways[0]) if row not in here]
+        paints = self.paint([column], path, color, passed)
+        for number, (start, end) in enumerate(zip(from_, to, strict=True)):
+            paints += self.paint([column], [start], color, *[passed] * number, own)
+            paints += self.paint([column], [end], color, turn, *[passed] * (last - number))
+        return paints
 
     def flood(self, color: int) -> Passing:
         """From one core of a region to all of another: along a line to it, along one of its rows, and from there on."""
