@@ -141,7 +141,7 @@ def main() -> None:
     if not args.json:
         heads = ("endless", "loops", "empty", *(f">{limit}" for limit in LIMITS), "median")
         print(f"{'T:penalty:p':>14}" + "".join(f"{head:>8}" for head in heads) + f"{'right':>10}")
-    with LLM(args.model, threads=args.threads, max_batch=BATCH, max_context=args.cut + 256) as llm:
+    with LLM(args.model, threads=args.threads, max_batch=BATCH, max_context=args.cut + 256, speculate=False) as llm:
         for candidate in candidates:
             rows.append(measured(llm, candidate, args.cut))
             if not args.json:

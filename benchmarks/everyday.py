@@ -73,7 +73,7 @@ def _name(info: TensorInfo) -> bytes:
 
 def answers(model: str | Path, limit: int) -> list[str]:
     """What a model answers to every question."""
-    with LLM(model, max_batch=BATCH, max_context=CONTEXT) as llm:
+    with LLM(model, max_batch=BATCH, max_context=CONTEXT, speculate=False) as llm:
         if llm.can_chat:
             settings = SamplingParams(max_tokens=limit, temperature=0)
             chats = [llm.chat_ids([{"role": "user", "content": text}]) for text, _ in QUESTIONS]

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
-    with LLM(given.model) as llm:
+    with LLM(given.model, speculate=False) as llm:
         tell("row", **rows(llm))
         ratios = [answer(llm) for _ in range(given.rounds)]
         tell("answer", time_over_free=statistics.median(ratio for ratio, _ in ratios), tokens=ratios[0][1])

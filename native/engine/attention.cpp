@@ -12,14 +12,29 @@ namespace undiced {
 namespace {
 
 constexpr int kRows = 64;        // queries that share one pass over a page: its block of K and V stays in L1
-constexpr int kMergeTokens = 4;  // sequences with so few new tokens are cut over pages
-constexpr int kChunkPages = 8;   // least pages per chunk: 256 positions
-constexpr int kMostChunks = 16;
+constexpr int kMergeTokens = 8;  // sequences with so few new tokens are cut over pages
+constexpr int kChunkPages = 8;   // least pages of a chunk: 256 positions
+constexpr int kEqualChunks = 8;  // so many have that; then two of four times as many pages, two of eight, and so on
+constexpr int kWindowChunks = 16;
 constexpr int kNoMerge = -1;
 constexpr std::size_t kPrefetchBytes = std::size_t{64} << 10;  // of the pages of a layer, a member: an eighth of an L2
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 constexpr int kPage = static_cast<int>(kPageTokens);
+
+// The chunk that a page belongs to. Chunks do not depend on how far a sequence has come, so that a query's sums have
+// the same order in whatever step it is computed: alone, or among the tokens of a draft. A window moves over equal
+// chunks.
+int chunk_of(int page, int window) {
+    if (window > 0) {
+        const int pages = (window - 1) / kPage + 2;  // that a query may see
+        return page / std::max(kChunkPages, (pages + kWindowChunks - 3) / (kWindowChunks - 2));
+    }
+    int chunk = kEqualChunks, end = kChunkPages * kEqualChunks;
+    if (page < end) return page / kChunkPages;
+    for (; page >= 2 * end; end *= 2) chunk += 2;
+    return chunk + (page - end) / (end / 2);
+}
 
 int first_visible(int position, int window) { return window > 0 ? std::max(0, position - window + 1) : 0; }
 
@@ -52,16 +67,24 @@ void Attention::prepare() {
                             std::vector<float>(rows), std::vector<std::int32_t>(rows),
                             std::vector<std::int32_t>(rows)});
     const auto batch = static_cast<std::size_t>(limits_.max_batch);
+    const int last_page = (limits_.context - 1) / kPage;
+    std::size_t blocks = 1;
     for (Plan& plan : plans_) {
-        const std::size_t units =
-            static_cast<std::size_t>(limits_.max_tokens / plan.block_tokens) + batch * (kMostChunks + 1);
+        const int cut = (kMergeTokens + plan.block_tokens - 1) / plan.block_tokens;
+        const int chunks = plan.window > 0 ? kWindowChunks : chunk_of(last_page, 0) + 1;
+        blocks = std::max(blocks, static_cast<std::size_t>(cut));
+        most_chunks_ = std::max(most_chunks_, chunks);
+        const std::size_t units = static_cast<std::size_t>(limits_.max_tokens / plan.block_tokens) +
+                                  batch * static_cast<std::size_t>(cut * chunks + 1);
         if (checked_product(units, static_cast<std::size_t>(most_kv_heads_)) > std::numeric_limits<int>::max())
             throw std::invalid_argument("a step of so many tokens and heads is too large");
         plan.units.reserve(units);
     }
-    const std::size_t merges = checked_product(batch, static_cast<std::size_t>(most_kv_heads_));
+    const std::size_t merges =
+        checked_product(checked_product(batch, blocks), static_cast<std::size_t>(most_kv_heads_));
     const std::size_t one = checked_product(static_cast<std::size_t>(merge_rows_), dim + 2);
-    partials_ = Region(checked_product(checked_product(merges, kMostChunks), checked_product(one, sizeof(float))),
+    partials_ = Region(checked_product(checked_product(merges, static_cast<std::size_t>(most_chunks_)),
+                                       checked_product(one, sizeof(float))),
                        "attention's partial sums");
     finished_ = std::make_unique<std::atomic<int>[]>(merges);
 }
@@ -80,15 +103,16 @@ void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, int&
     for (int row = begin; row < end; row += plan.block_tokens) {
         const int tokens = std::min(plan.block_tokens, end - row);
         const int position = in.positions[static_cast<std::size_t>(row)];
-        const int first = first_visible(position, plan.window) / kPage;
-        const int pages = (position + tokens - 1) / kPage + 1 - first;
-        const bool whole = tokens == end - begin && tokens <= kMergeTokens;
-        const int chunk_pages = whole ? std::max(kChunkPages, (pages + kMostChunks - 1) / kMostChunks) : pages;
-        const int chunks = (pages + chunk_pages - 1) / chunk_pages;
+        int page = first_visible(position, plan.window) / kPage;
+        const int pages_end = (position + tokens - 1) / kPage + 1;
+        const auto chunk_at = [&](int at) { return end - begin <= kMergeTokens ? chunk_of(at, plan.window) : 0; };
+        const int before = chunk_at(page), chunks = chunk_at(pages_end - 1) + 1 - before;
         const int place = chunks > 1 ? merges++ : kNoMerge;
-        for (int chunk = 0; chunk < chunks; ++chunk)
-            plan.units.push_back({sequence, row, tokens, position, first + chunk * chunk_pages,
-                                  first + std::min(pages, (chunk + 1) * chunk_pages), chunk, chunks, place});
+        for (int chunk = 0; chunk < chunks; ++chunk) {
+            const int first = page;
+            while (page < pages_end && chunk_at(page) == before + chunk) ++page;
+            plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place});
+        }
     }
 }
 
@@ -142,7 +166,7 @@ Attention::Partial Attention::partial(int merge, int kv_head, int chunk) const {
     const auto rows = static_cast<std::size_t>(merge_rows_), dim = static_cast<std::size_t>(most_dim_);
     const std::size_t index = (static_cast<std::size_t>(merge) * static_cast<std::size_t>(most_kv_heads_) +
                                static_cast<std::size_t>(kv_head)) *
-                                  kMostChunks +
+                                  static_cast<std::size_t>(most_chunks_) +
                               static_cast<std::size_t>(chunk);
     float* at = reinterpret_cast<float*>(partials_.data()) + index * rows * (dim + 2);
     return {at, at + rows, at + 2 * rows, static_cast<std::ptrdiff_t>(dim)};

@@ -1,6 +1,7 @@
 // Attention of a step over paged keys and values, cut into units that members of the team take one by one.
 // A unit is some tokens of one sequence against some of its pages; long decodes are cut over pages and merged.
-// How a sequence is cut depends on that sequence alone, so its result does not depend on what else is in the batch.
+// How a sequence is cut depends on that sequence alone, and where it is cut not even on that, so its result depends
+// neither on what else is in the batch nor, with at most eight new tokens, on how many of them come together.
 #pragma once
 
 #include <atomic>
@@ -47,7 +48,7 @@ class Attention {
     struct Unit {
         int sequence, row, tokens, position;  // queries: `tokens` rows from `row`, the first at `position`
         int first_page, end_page;
-        int chunk, chunks;  // which part of the visible pages this is
+        int chunk, chunks;  // which part of the visible pages this is; a query of a draft may see none of it
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
     };
     struct Plan {
@@ -77,7 +78,7 @@ class Attention {
     const KvCache& kv_;
     const Limits limits_;
     const int members_;
-    int most_group_ = 1, most_kv_heads_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1;
+    int most_group_ = 1, most_kv_heads_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1, most_chunks_ = 1;
     std::vector<Plan> plans_;
     std::vector<Scratch> scratch_;
     Region partials_;

@@ -331,6 +331,7 @@ NB_MODULE(_native, m) {
     m.attr("BIAS_MAX") = kBiasMost;
     m.attr("NON_FINITE") = kNonFinite;
     m.attr("NOTHING_ALLOWED") = kNothingAllowed;
+    m.attr("NOT_REACHED") = kNotReached;
     m.attr("PAGE_TOKENS") = kPageTokens;
     m.attr("OPS") = op_codes();
     bind_engine(m);

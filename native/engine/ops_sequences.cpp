@@ -56,6 +56,12 @@ bool continues(std::span<const SamplingRow> sampling, int row) {
     return before.slot == here.slot && before.drawn() && here.drawn();
 }
 
+// A draft was left: the row before drew another token than the one that this row has read.
+bool left(const State& state, int row) {
+    const auto r = static_cast<std::size_t>(row);
+    return state.in.tokens[static_cast<std::size_t>(state.in.sample_rows[r])] != state.out.tokens[r - 1];
+}
+
 void sample_row(State& state, float* logits, int row, int member) {
     const SamplingRow& sampling = state.in.sampling[static_cast<std::size_t>(row)];
     state.sampler.sample(logits, row, sampling, state.in.mask_of(sampling), state.out, member);
@@ -72,8 +78,10 @@ void run_sample(State& state, const Bound& b, int member) {
     for (int r = next.fetch_add(1, std::memory_order_relaxed); r < rows;
          r = next.fetch_add(1, std::memory_order_relaxed)) {
         if (continues(sampling, r)) continue;
-        for (int row = r; row == r || (row < rows && continues(sampling, row)); ++row)
-            sample_row(state, logits.row(row), row, member);
+        int row = r;
+        do sample_row(state, logits.row(row), row, member);
+        while (++row < rows && continues(sampling, row) && !left(state, row));
+        for (; row < rows && continues(sampling, row); ++row) Sampler::say_nothing(row, kNotReached, state.out);
     }
 }
 

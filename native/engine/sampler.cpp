@@ -62,17 +62,25 @@ void Sampler::sample(float* logits, int r, const SamplingRow& sampling, const st
     Scratch& scratch = *scratch_[static_cast<std::size_t>(member)];
     const auto index = static_cast<std::size_t>(r);
     const LogitRow row{logits, block_max_.data() + index * static_cast<std::size_t>(logit_blocks(vocab_)), vocab_};
-    std::int32_t& token = out.tokens[index] = kNonFinite;
-    float& logprob = out.logprobs[index] = 0.0f;
+    say_nothing(r, kNonFinite, out);
+    if (broken_[index].load(std::memory_order_relaxed)) return;
+    std::int32_t& token = out.tokens[index];
+    float& logprob = out.logprobs[index];
     std::int32_t* top_ids = out.top_ids.data() + index * kTopLogprobsMax;
     float* top_values = out.top_logprobs.data() + index * kTopLogprobsMax;
-    std::fill_n(top_ids, kTopLogprobsMax, -1);
-    std::fill_n(top_values, kTopLogprobsMax, -std::numeric_limits<float>::infinity());
-    if (broken_[index].load(std::memory_order_relaxed)) return;
     float log_total = 0.0f;
     if (sampling.top_logprobs >= 0) log_total = write_top(row, sampling.top_logprobs, top_ids, top_values, scratch);
     token = sampling.drawn() ? bend_and_choose(row, sampling, mask, scratch) : sampling.target;
     if (token >= 0 && sampling.top_logprobs >= 0) logprob = row.values[token] - log_total;
+}
+
+void Sampler::say_nothing(int r, std::int32_t reason, const StepOutput& out) {
+    const auto index = static_cast<std::size_t>(r);
+    out.tokens[index] = reason;
+    out.logprobs[index] = 0.0f;
+    std::fill_n(out.top_ids.data() + index * kTopLogprobsMax, kTopLogprobsMax, -1);
+    std::fill_n(out.top_logprobs.data() + index * kTopLogprobsMax, kTopLogprobsMax,
+                -std::numeric_limits<float>::infinity());
 }
 
 int Sampler::bend_and_choose(const LogitRow& row, const SamplingRow& sampling, const std::int32_t* mask,

@@ -32,6 +32,9 @@ class Sampler {
     void sample(float* logits, int row, const SamplingRow& sampling, const std::int32_t* mask, const StepOutput& out,
                 int member);
 
+    // A row that gets no token: says why, and no log-probabilities.
+    static void say_nothing(int row, std::int32_t reason, const StepOutput& out);
+
   private:
     struct Scratch {
         explicit Scratch(int vocab)

@@ -14,6 +14,7 @@ TOP_LOGPROBS_MAX: int
 BIAS_MAX: float
 NON_FINITE: int
 NOTHING_ALLOWED: int
+NOT_REACHED: int
 PAGE_TOKENS: int
 OPS: dict[str, int]
 
@@ -89,7 +90,7 @@ class Engine:
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 
-        A negative token says why its row has none: NON_FINITE or NOTHING_ALLOWED.
+        A negative token says why its row has none: NON_FINITE, NOTHING_ALLOWED or NOT_REACHED.
         """
 
     def buffer(self, index: int) -> NDArray[np.float32]:

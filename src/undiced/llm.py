@@ -41,6 +41,7 @@ class LLM:
         threads: cores to use; all by default.
         max_batch: sequences that run together; more wait.
         max_context: positions a sequence may reach.
+        speculate: guess tokens ahead where a text repeats itself. Answers are the same, sooner.
         progress: called with (bytes, bytes in all) while fetching and while packing weights.
         tool_format, thinking_format: how the model writes calls and thoughts, where its chat template doesn't tell;
             `none` is none.
@@ -57,6 +58,7 @@ class LLM:
         threads: int | None = None,
         max_batch: int = 8,
         max_context: int | None = None,
+        speculate: bool = True,
         progress: Progress | None = None,
         tool_format: str = "",
         thinking_format: str = "",
@@ -65,6 +67,7 @@ class LLM:
 
         from undiced.checkpoint import own_sampling
         from undiced.engine.host import HostBackend
+        from undiced.serve import Policy, Scheduler
         from undiced.serve.loop import EngineLoop
         from undiced.serve.shared import SharedLoop
         from undiced.text import ChatEncoder, load_chat_template, load_tokenizer
@@ -81,7 +84,7 @@ class LLM:
         with ThreadPoolExecutor(1) as helper:  # the tokenizer is made while the team packs weights
             tokenizer = helper.submit(load_tokenizer, compiled.checkpoint)
             backend = HostBackend(compiled.program, compiled.checkpoint, progress=progress)
-        self._engine = EngineLoop(backend)
+        self._engine = EngineLoop(backend, Scheduler(backend.limits, Policy(speculate=speculate)))
         try:
             self.tokenizer = tokenizer.result()
             template = load_chat_template(compiled.checkpoint)

@@ -65,6 +65,8 @@ ELSEWHERE = {
     ("api.md", 'model = "MODEL"'): "tests/wire/test_codex.py",
     ("wafer.md", "$ undiced fabric layer smollm2-135m --machine toy-24x24 --context 64"):
         "tests/unit/cli/test_fabric_layer.py",
+    ("api.md", "curl -s localhost:8000/v1/chat/completions -d '{\"messages\": [{\"role\": \"user\", \"content\": "
+     "\"Say: one two three four\"}],"): "tests/wire/test_prediction.py",
     ("api.md", "import anthropic"): "tests/wire/test_anthropic_client.py",
     ("api.md", "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000 ANTHROPIC_AUTH_TOKEN=KEY  # the server's, or a word"):
         "tests/wire/test_claude_code.py",

@@ -8,6 +8,7 @@ is given to others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,8 +33,8 @@ EOS = 7
 BROKEN = 33  # no token can be drawn after it
 
 
-def alone(request: Request) -> list[int]:
-    """The tokens that a request gets when nothing else runs, and if it does not stop."""
+def alone(request: Request, repeats: int) -> list[int]:
+    """The tokens that a request gets when nothing else runs, nothing is drafted, and if it does not stop."""
     history, sampling = list(request.prompt), request.sampling
     for index in range(request.max_tokens):
         if BROKEN in history:
@@ -44,6 +45,7 @@ def alone(request: Request) -> list[int]:
             counted=index if sampling.presence_penalty else 0,
             allowed=sampling.allowed,
             forbidden=tuple(sorted(request.stops)) if index < sampling.min_tokens else (),
+            repeats=repeats,
         )
         history.append(fake_token(np.array(history, np.int32), VOCAB, draw))
     return history[len(request.prompt) :]
@@ -124,9 +126,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         stall_s=st.sampled_from([0.0, 1.0]),
         in_flight=st.integers(1, 4),
         callers=st.integers(1, 3),
+        repeats=st.integers(0, 3),
     )
-    def begin(self, pages: int, scored_rows: int, batch: int, stall_s: float, in_flight: int, callers: int) -> None:
-        self.callers = callers
+    def begin(
+        self, pages: int, scored_rows: int, batch: int, stall_s: float, in_flight: int, callers: int, repeats: int
+    ) -> None:
+        self.callers, self.repeats = callers, repeats
         limits = Limits(
             max_batch=batch,
             max_tokens=max(batch, 10),
@@ -137,12 +142,11 @@ class SchedulerMachine(RuleBasedStateMachine):
             source="test",
             scored_rows=scored_rows,
             in_flight=in_flight,
+            draft=4,
         )
         self.scheduler = Watched(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
         self.clock = VirtualClock()
-        self.loop = EngineLoop(
-            FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN), self.scheduler, clock=self.clock
-        )
+        self.loop = self.engine(limits)
         self.requests: dict[str, Request] = {}
         self.expected: dict[str, list[int]] = {}
         self.scored: dict[str, list[float]] = {}
@@ -153,6 +157,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.lost: set[str] = set()
         self.serial = 0
 
+    def engine(self, limits: Limits) -> EngineLoop:
+        backend = FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN, repeats=self.repeats)
+        return EngineLoop(backend, self.scheduler, clock=self.clock)
+
     @rule(
         prompt=prompts,
         wanted=st.integers(0, 25),
@@ -161,6 +169,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         priority=st.sampled_from(Priority),
         stops=st.booleans(),
         account=st.integers(0, 3),
+        foretold=st.sampled_from([0, 0, 3, 30]),
     )
     def add(
         self,
@@ -171,6 +180,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         stops: bool,
         scored: int = -1,
         account: int = 0,
+        foretold: int = 0,
     ) -> None:
         if not self.scheduler.has_room:
             return
@@ -187,9 +197,11 @@ class SchedulerMachine(RuleBasedStateMachine):
             prompt_logprobs=scored,
             account=f"a{account % self.callers}",
         )
+        answer = alone(request, self.repeats)
+        request = replace(request, expected=tuple(answer[2:foretold]))
         self.loop.add(request)
         self.requests[request.id] = request
-        self.expected[request.id] = alone(request)
+        self.expected[request.id] = answer
         self.scored[request.id] = scores(request)
         self.tokens[request.id] = []
         self.scores[request.id] = []
@@ -262,9 +274,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.loop.idle
         assert self.scheduler.pool.held == 0
         limits = self.scheduler.limits
-        self.loop = EngineLoop(
-            FakeBackend(limits, step_s=0.5, token_s=0.1, broken=BROKEN), self.scheduler, clock=self.clock
-        )
+        self.loop = self.engine(limits)
         self.scheduler.pool.clear()
 
     def take(self, deltas: list[Delta]) -> None:

@@ -35,6 +35,7 @@ FAKE_LIMITS = Limits(
     source="host",
     scored_rows=8,
     hidden=4,
+    draft=7,
 )
 
 
@@ -49,12 +50,16 @@ class Draw:
     counted: int = 0
     forbidden: tuple[int, ...] = ()
     allowed: tuple[int, ...] = ()
+    repeats: int = 0  # three times in four the token that stands so many places before comes again
 
 
 def fake_token(history: NDArray[np.int32], vocab: int, draw: Draw) -> int:
     """The token after `history`."""
     salt = zlib.crc32(f"{draw.seed},{draw.counter},{draw.counted}".encode())
-    token = zlib.crc32(history.tobytes(), salt) % vocab
+    noise = zlib.crc32(history.tobytes(), salt)
+    token = noise % vocab
+    if 0 < draw.repeats <= len(history) and noise & 0x30000:
+        token = int(history[-draw.repeats])
     if draw.allowed:
         return draw.allowed[token % len(draw.allowed)]
     while token in draw.forbidden:
@@ -96,6 +101,7 @@ class FakeBackend:
         step_s, token_s: seconds that a step reports, in all and for each of its tokens; slept if `sleep`.
         poison: a token that makes the step fail in which it is read; -1 for none.
         broken: a token after which a sequence's logits are not finite; -1 for none.
+        repeats: how its texts repeat themselves, see `Draw`.
     """
 
     def __init__(
@@ -107,6 +113,7 @@ class FakeBackend:
         sleep: bool = False,
         poison: int = -1,
         broken: int = -1,
+        repeats: int = 0,
     ) -> None:
         self.limits = limits
         self.steps: list[tuple[int, int]] = []  # sequences and tokens of the latest steps
@@ -115,7 +122,7 @@ class FakeBackend:
         self._done_s: deque[float] = deque()  # when each flight leaves the last stage, from now
         self._free_s = [0.0] * limits.in_flight  # when each stage is free, from now
         self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
-        self._broken = broken
+        self._broken, self._repeats = broken, repeats
         self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
         self._slots: list[SlotState | None] = [None] * limits.max_batch
         self._counted = [0] * limits.max_batch
@@ -192,7 +199,7 @@ class FakeBackend:
         logprobs: list[float] = []
         for index, slot in enumerate(batch.slots.tolist()):
             begin, end = starts[index], starts[index + 1]
-            history = self._write(batch, index, begin, end)
+            history, before = self._write(batch, index, begin, end), None
             while len(sampled) < len(rows) and rows[len(sampled)] < end:
                 row, record = rows[len(sampled)], batch.sampling[len(sampled)]
                 seen = history[: len(history) - (end - 1 - row)]
@@ -202,8 +209,12 @@ class FakeBackend:
                     broken = self._broken >= 0 and self._broken in seen
                     sampled.append(NoToken.NON_FINITE if broken else int(record["target"]))
                     continue
-                _must(row == end - 1, "only a sequence's last row can be sampled")
-                sampled.append(self._sample(history, record, slot, _allowed(batch, int(record["mask"]))))
+                _must(rows[len(sampled) :][: end - row] == [*range(row, end)], "drawn rows are a sequence's last ones")
+                if before is not None and before != batch.tokens[row]:
+                    before = NoToken.NOT_REACHED
+                else:
+                    before = self._sample(seen, record, slot, _allowed(batch, int(record["mask"])))
+                sampled.append(before)
         _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
         seconds = self._leave()
         if self._sleep:
@@ -245,7 +256,9 @@ class FakeBackend:
             bool((pages >= 0).all()) and len(set(pages.tolist())) == len(pages),
             "every position needs a page of its own",
         )
-        _must(bool((batch.page_table[index, len(pages) :] == -1).all()), "entries past the pages must be -1")
+        rest = batch.page_table[index, len(pages) :]
+        _must(bool((rest[1:] == -1).all()), "entries past the pages, and one for a draft, must be -1")
+        _must(not (set(rest.tolist()) & set(pages.tolist())), "a page holds other positions of its sequence")
         self._kv[pages[positions // size], positions % size] = batch.tokens[begin:end]
         return self._kv[pages].reshape(-1)[: first + count]
 
@@ -261,6 +274,7 @@ class FakeBackend:
             counted=self._counted[slot] if row["presence_penalty"] else 0,
             allowed=state.allowed if allowed is None else allowed,
             forbidden=state.eos if row["min_tokens_mask"] else (),
+            repeats=self._repeats,
         )
         self._counted[slot] += 1
         if allowed == ():

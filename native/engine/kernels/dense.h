@@ -11,6 +11,7 @@ namespace {
 
 inline constexpr std::int64_t kParts = kTileRows / simd::kLanes;  // vectors that hold the 16 rows of a tile
 inline constexpr std::int64_t kDenseTokenBlock = 64;
+inline constexpr int kDenseFew = simd::kRegisters == 32 ? 4 : 2;     // tokens that take two tiles at a time
 inline constexpr int kDenseGroup = simd::kRegisters == 32 ? 12 : 4;  // tokens whose sums stay in registers
 
 template <Layout L>
@@ -29,54 +30,70 @@ inline simd::Pair load_pair(const std::uint8_t* tile, std::int64_t k, std::int64
     return {simd::load(at), simd::load(at + kTileRows)};
 }
 
-// sums (NT x 16) = products of a tile. Few tokens use two sets of sums to hide the latency of the additions.
-template <Layout L, int NT>
-void multiply_dense(const std::uint8_t* tile, std::int64_t cols, const float* x, std::int64_t ldx, const Stream* stream,
-                    float* sums) {
-    constexpr int kSets = NT * kParts <= 4 ? 2 : 1;
-    simd::F acc[kSets][NT][kParts];
-    for (auto& set : acc)
-        for (auto& row : set)
+// sums (Tiles x NT x 16) = products of tiles that lie `stride` bytes apart. Few tokens take two tiles at a time, to
+// hide the latency of the additions: every sum has the same order, however many tokens and tiles there are.
+template <Layout L, int NT, int Tiles>
+void multiply_dense(const std::uint8_t* tile, std::int64_t stride, std::int64_t cols, const float* x, std::int64_t ldx,
+                    const Stream* stream, float* sums) {
+    simd::F acc[Tiles][NT][kParts];
+    for (auto& one : acc)
+        for (auto& row : one)
             for (simd::F& a : row) a = simd::zero();
     std::int64_t k = 0;
     for (; k + 2 <= cols; k += 2) {
-        if (stream != nullptr)
-            stream->prefetch<kAheadBytes>(tile + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
-        simd::Pair w[kParts];
-        for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(tile, k, part);
-#pragma GCC unroll 16
-        for (int t = 0; t < NT; ++t) {
-            const simd::F even = simd::broadcast(x + t * ldx + k), odd = simd::broadcast(x + t * ldx + k + 1);
 #pragma GCC unroll 2
-            for (std::int64_t part = 0; part < kParts; ++part) {
-                acc[0][t][part] = simd::fma(w[part].even, even, acc[0][t][part]);
-                acc[kSets - 1][t][part] = simd::fma(w[part].odd, odd, acc[kSets - 1][t][part]);
+        for (int n = 0; n < Tiles; ++n) {
+            const std::uint8_t* at = tile + n * stride;
+            if (stream != nullptr)
+                stream->prefetch<kAheadBytes>(at + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
+            simd::Pair w[kParts];
+            for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(at, k, part);
+#pragma GCC unroll 16
+            for (int t = 0; t < NT; ++t) {
+                const simd::F even = simd::broadcast(x + t * ldx + k), odd = simd::broadcast(x + t * ldx + k + 1);
+#pragma GCC unroll 2
+                for (std::int64_t part = 0; part < kParts; ++part) {
+                    acc[n][t][part] = simd::fma(w[part].even, even, acc[n][t][part]);
+                    acc[n][t][part] = simd::fma(w[part].odd, odd, acc[n][t][part]);
+                }
             }
         }
     }
-    for (int t = 0; t < NT; ++t) {
-        for (std::int64_t part = 0; part < kParts; ++part) {
-            simd::F total = kSets == 1 ? acc[0][t][part] : simd::add(acc[0][t][part], acc[kSets - 1][t][part]);
-            if (k < cols) total = simd::fma(load_pair<L>(tile, k, part).even, simd::broadcast(x + t * ldx + k), total);
-            simd::store(sums + t * kTileRows + part * simd::kLanes, total);
+    for (int n = 0; n < Tiles; ++n) {
+        for (int t = 0; t < NT; ++t) {
+            for (std::int64_t part = 0; part < kParts; ++part) {
+                simd::F total = acc[n][t][part];
+                if (k < cols)
+                    total = simd::fma(load_pair<L>(tile + n * stride, k, part).even, simd::broadcast(x + t * ldx + k),
+                                      total);
+                simd::store(sums + (n * NT + t) * kTileRows + part * simd::kLanes, total);
+            }
         }
     }
 }
 
+// The products of `Tiles` tiles from `tile` on with `count` tokens from `first` on.
+template <Layout L, int Tiles>
+void multiply_tiles(const MatmulArgs& args, const Stream& stream, std::int64_t tile, std::int64_t first,
+                    std::int64_t count) {
+    const PackedMatrix& w = *args.w;
+    for_token_groups<Tiles == 1 ? kDenseGroup : kDenseFew>(count, [&]<int N>(std::int64_t token) {
+        alignas(64) float sums[Tiles * N * kTileRows];
+        multiply_dense<L, N, Tiles>(w.tile(tile), w.tile_bytes, w.cols, args.x + (first + token) * args.ldx, args.ldx,
+                                    token == 0 ? &stream : nullptr, sums);
+        for (int n = 0; n < Tiles; ++n) write_tile(args, tile + n, first + token, N, sums + n * N * kTileRows);
+    });
+}
+
 template <Layout L>
 void matmul_dense(const MatmulArgs& args) {
-    const PackedMatrix& w = *args.w;
-    const Stream stream{w.tile(args.tile_end), args.next[0]};
+    const Stream stream{args.w->tile(args.tile_end), args.next[0]};
     for (std::int64_t first = 0; first < args.tokens; first += kDenseTokenBlock) {
         const std::int64_t count = std::min(kDenseTokenBlock, args.tokens - first);
-        for (std::int64_t tile = args.tile_begin; tile < args.tile_end; ++tile) {
-            for_token_groups<kDenseGroup>(count, [&]<int N>(std::int64_t token) {
-                alignas(64) float sums[N * kTileRows];
-                multiply_dense<L, N>(w.tile(tile), w.cols, args.x + (first + token) * args.ldx, args.ldx,
-                                     token == 0 ? &stream : nullptr, sums);
-                write_tile(args, tile, first + token, N, sums);
-            });
-        }
+        std::int64_t tile = args.tile_begin;
+        if (count <= kDenseFew)
+            for (; tile + 2 <= args.tile_end; tile += 2) multiply_tiles<L, 2>(args, stream, tile, first, count);
+        for (; tile < args.tile_end; ++tile) multiply_tiles<L, 1>(args, stream, tile, first, count);
     }
 }
 

@@ -22,7 +22,7 @@ from undiced.serve import Request
 from undiced.text import Fold, FoldOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request as HttpRequest
     from starlette.responses import Response
@@ -55,6 +55,7 @@ class Prompt:
         continues: the generated text goes on where the prompt ended.
         guide: what its answers are held to.
         channels: tells the channels of an answer apart; made anew for each.
+        expected: tokens that its answers are expected to share much with.
     """
 
     ids: list[int]
@@ -63,6 +64,7 @@ class Prompt:
     continues: bool = False
     guide: Guide | None = None
     channels: Callable[[], Channels] | None = None
+    expected: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Call(Generic[Wire]):
             tag=self.tag,
             prompt_logprobs=job.sampling.logprobs if job.scored else -1,
             guide=prompt.guide,
+            expected=tuple(prompt.expected),
         )
         options = FoldOptions(
             stops=job.stops,

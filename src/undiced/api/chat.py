@@ -15,7 +15,7 @@ from undiced.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from undiced.api.chunks import Folded, Head
-    from undiced.api.schemas import ContentPart, Message
+    from undiced.api.schemas import ContentPart, Message, Prediction
     from undiced.api.settings import Settings
     from undiced.text import Piece
     from undiced.text.logprobs import TokenLogprob
@@ -99,6 +99,23 @@ def _part_text(part: ContentPart, place: str) -> str:
     if part.type == "refusal" and part.refusal is not None:
         return part.refusal
     return plain_text(part.type, part.text, place)
+
+
+def predicted(prediction: Prediction | None) -> str:
+    """The text that a client expects; empty without one.
+
+    Raises:
+        NotServedError: it is no text.
+    """
+    if prediction is None:
+        return ""
+    if prediction.type != "content":
+        message = f"prediction of type '{prediction.type[:40]}' is not supported."
+        raise NotServedError(message, param="prediction.type", remedy="Send content.")
+    if isinstance(prediction.content, str):
+        return prediction.content
+    places = (f"prediction.content[{at}]" for at in range(len(prediction.content)))
+    return "".join(_part_text(part, place) for part, place in zip(prediction.content, places, strict=True))
 
 
 def plain_text(kind: str, text: str | None, place: str) -> str:

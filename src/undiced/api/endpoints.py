@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from undiced.api.call import Call, Prompt, holding, receive
-from undiced.api.chat import ChatShape
+from undiced.api.chat import ChatShape, predicted
 from undiced.api.completions import CompletionShape, check_ids, detokenized, prompts_of
 from undiced.api.countings import count_counting
 from undiced.api.encoding import encode
@@ -58,8 +58,9 @@ async def completions(request: Request) -> Response:
     choices: list[Choice] = []
     scored = 0
     with call.service.preparing():
+        expected = await call.deployment.prompts.expected(predicted(call.wire.prediction))
         for at, prompt in enumerate(prompts):
-            tokenized = await _tokenized(call, prompt, job)
+            tokenized = replace(await _tokenized(call, prompt, job), expected=expected)
             scored += len(tokenized.ids) * job.scores
             if scored > settings.max_scores:
                 message = f"echo with logprobs asks for over {settings.max_scores} log-probabilities."

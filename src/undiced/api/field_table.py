@@ -57,6 +57,12 @@ _SERVED = (
     *served("OpenAI", "server-sent events", "stream", "stream_options"),
     *served(
         "OpenAI",
+        "a text that the answer is likely to share much with, such as a file that is to be edited: what they share "
+        "comes sooner, see [Guesses](#guesses). The answer stays the same",
+        "prediction",
+    ),
+    *served(
+        "OpenAI",
         "the text begins with the prompt; with `logprobs` its tokens have log-probabilities too, but for the first",
         "echo",
         where=TEXT,
@@ -187,7 +193,6 @@ _HARMLESS = (
     *harmless("OpenAI", "books and labels on the client's side", "user", "metadata", "store", "safety_identifier"),
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_key", "prompt_cache_retention"),
     *harmless("OpenAI", "hints for a cache that is automatic here", "prompt_cache_options"),
-    *harmless("OpenAI", "asks for speed, not for another answer", "prediction"),
     *harmless("OpenAI", "how many calls the tools of a service make", "max_tool_calls"),
     *harmless("vLLM, SGLang", "order, place and names of the work", "priority", "request_id", "rid", "session_id"),
     *harmless("SGLang", "order, place and names of the work", "extra_key", "custom_labels", "data_parallel_rank"),

@@ -47,6 +47,8 @@ class Metrics:
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of ended requests.")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens found in the prefix cache.")
         self.completion_tokens = counter("completion_tokens", "Generated tokens of ended sequences.")
+        self.drafted_tokens = counter("drafted_tokens", "Tokens that were guessed ahead.")
+        self.accepted_tokens = counter("accepted_draft_tokens", "Those of them that were drawn.")
         self.queue = histogram("queue_seconds", "From arrival to the first step of a sequence.")
         self.ttft = histogram("time_to_first_token_seconds", "From the request to its first token.")
         self.tpot = histogram("time_per_output_token_seconds", "Between tokens after the first.", _TOKEN_SECONDS)
@@ -85,6 +87,8 @@ class ModelMetrics:
         self._prompt_tokens = all_models.prompt_tokens.labels(model)
         self._cached_tokens = all_models.cached_tokens.labels(model)
         self._completion_tokens = all_models.completion_tokens.labels(model)
+        self._drafted_tokens = all_models.drafted_tokens.labels(model)
+        self._accepted_tokens = all_models.accepted_tokens.labels(model)
         self._queue = all_models.queue.labels(model)
         self._tpot = all_models.tpot.labels(model)
         self._restarts, self._restarts_seen = all_models.restarts.labels(model), 0
@@ -98,6 +102,8 @@ class ModelMetrics:
             self._prompt_tokens.inc(event.prompt_tokens)
             self._cached_tokens.inc(event.cached_tokens)
         self._completion_tokens.inc(event.completion_tokens)
+        self._drafted_tokens.inc(event.drafted_tokens)
+        self._accepted_tokens.inc(event.accepted_tokens)
         self._queue.observe(event.queue_s)
         if event.completion_tokens > 1:
             self._tpot.observe(event.completion_s / (event.completion_tokens - 1))

@@ -58,6 +58,19 @@ class Prompts:
             ids = await self._apart(len(text), partial(self._encoded, what, lambda: [text]))
         return self._begun(ids)
 
+    async def expected(self, text: str) -> list[int]:
+        """Token ids of a text that an answer is expected to be like.
+
+        Raises:
+            ContextLengthError, QueueFullError: as `text`.
+        """
+        if not text:
+            return []
+        ids = await self._apart(len(text), partial(self._encoded, "prediction", lambda: [text]))
+        if len(ids) > self.context:
+            raise self._too_long("prediction", str(len(ids)), None)
+        return ids
+
     async def whole(self, text: str) -> list[int]:
         """As `text`, however long it is: it is not for the engine. Others get their turn between its parts.
 

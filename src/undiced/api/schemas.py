@@ -101,6 +101,13 @@ class StreamOptions(msgspec.Struct):
     continuous_usage_stats: bool | None = None
 
 
+class Prediction(msgspec.Struct):
+    """The `prediction` member: a text that the answer is expected to share much with."""
+
+    content: str | list[ContentPart]
+    type: str = "content"
+
+
 class ResponseFormat(msgspec.Struct):
     """The asked form of the answer."""
 
@@ -165,6 +172,7 @@ class Body(Asking, kw_only=True):
     ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    prediction: Prediction | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
     json_schema: msgspec.Raw = msgspec.field(default_factory=lambda: NULL)

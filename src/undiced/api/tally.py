@@ -20,6 +20,8 @@ class Tally:
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    foretold_tokens: int = 0
+    foretold_accepted: int = 0
     queue_s: float = 0.0
     prompt_s: float = 0.0
     completion_s: float = 0.0
@@ -34,6 +36,8 @@ class Tally:
             self.cached_tokens += event.cached_tokens
         self.completion_tokens += event.completion_tokens
         self.reasoning_tokens += reasoning
+        self.foretold_tokens += event.foretold_tokens
+        self.foretold_accepted += event.foretold_accepted
         self.queue_s = max(self.queue_s, event.queue_s)
         self.prompt_s = max(self.prompt_s, event.prompt_s)
         self.completion_s = max(self.completion_s, event.completion_s)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.api.call import Prompt
-from undiced.api.chat import said_last, template_messages
+from undiced.api.chat import predicted, said_last, template_messages
 from undiced.api.form import form_of
 from undiced.api.guides import calls_form, guide_of
 from undiced.api.messages import check_messages
@@ -76,6 +76,7 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False, mixed: 
     with call.service.preparing():
         messages = template_messages(wire.messages, settings)
         ids, end = await deployment.prompts.conversation(messages, options)
+        expected = await deployment.prompts.expected(predicted(wire.prediction))
     said = said_last(messages) if options.continue_final_message else ""
     reading = TapeOptions(
         opened=dialect.opens(end, said),
@@ -85,7 +86,7 @@ async def turn_of(call: Call[ChatBody], name: str, *, cut: bool = False, mixed: 
     )
     guide = guide_of(job.form, dialect.thinks_in(deployment.marks, end, said), most, calls=bool(box.tools))
     channels = dialect.channels({tool.name: tool for tool in box.tools}, reading)
-    prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels)
+    prompt = Prompt(ids, "messages", "", options.continue_final_message, guide, channels, expected)
     return Turn(name, job, call.choices(job, name, prompt), told, channels is not None)
 
 

@@ -173,7 +173,7 @@ def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float 
     if not run:
         compiled = compile_for_host(model, threads=threads, max_batch=1, max_context=256)
         return compiled.program.fact("matmul_bytes_per_token"), None
-    with LLM(model, threads=threads, max_batch=1, max_context=256) as llm:
+    with LLM(model, threads=threads, max_batch=1, max_context=256, speculate=False) as llm:
         answer = llm.generate(_PROMPT, SamplingParams(max_tokens=_DECODE_TOKENS, ignore_eos=True))[0].outputs[0]
         return llm.program.fact("matmul_bytes_per_token"), answer.tokens_per_second
 

@@ -31,7 +31,9 @@ class Limits:
         pages: KV pages in the pool; page_tokens: positions a page holds.
         vocab: size of the logits.
         source: "host", "interpreter" or a machine's name; every second this backend reports carries it.
-        scored_rows: sampled rows in a step besides one per sequence, for prompts whose log-probabilities are wanted.
+        scored_rows: sampled rows in a step besides one per sequence, for prompts whose log-probabilities are wanted and
+            for drafts.
+        draft: tokens of a draft that leave every row of a step as it would be without them, to the last bit; 0: none.
         hidden: width of the hidden states that it can tell; 0: none.
         in_flight: steps that may be submitted before the first of them is collected. A pipeline is busy only with as
             many as it has stages; a single team computes one at a time.
@@ -47,6 +49,7 @@ class Limits:
     scored_rows: int = 0
     in_flight: int = 1
     hidden: int = 0
+    draft: int = 0
 
 
 @dataclass(slots=True)
@@ -60,7 +63,8 @@ class StepInput:
         slots: int32 (S,), distinct, each in [0, max_batch).
         page_table: int32 (S, P), the pages of each sequence in order; entries past its length are -1.
         sample_rows: int32 (R,), ascending indices into `tokens`: a sequence's last row once its prompt is done, and
-            before it the rows of its prompt that have a target.
+            before it the rows of its prompt that have a target. Where several rows of a sequence are drawn, the tokens
+            of all but the first are a draft: a row is drawn only if the one before drew the token that it has read.
         sampling: structured (R,), rows of `engine.record.SAMPLING`.
         masks: int32 (M, ceil(vocab / 32)) or None; a row of `sampling` names one of them, or -1. Bit b of word w allows
             token 32 w + b.
@@ -83,6 +87,7 @@ class NoToken(IntEnum):
 
     NON_FINITE = -1  # some logit is infinite or NaN
     NOTHING_ALLOWED = -2  # every token is forbidden
+    NOT_REACHED = -3  # it continues a draft that was left in an earlier row
 
 
 @dataclass(slots=True)

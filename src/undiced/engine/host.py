@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from undiced.program import HostProgram
 
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
+_DRAFT = 7  # native attention cuts sequences of up to eight new tokens alike
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
 _CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
 
@@ -118,6 +119,7 @@ class HostBackend:
             source="host",
             scored_rows=_SCORED_ROWS,
             hidden=hidden_width(program),
+            draft=_DRAFT,
         )
         self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)

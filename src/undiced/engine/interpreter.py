@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine import meaning
-from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.backend import PAGE_TOKENS, Limits, NoToken, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.weights import matrix_of, vector_of
 from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum, Route
@@ -166,6 +166,7 @@ class InterpreterBackend:
         rows, targets = np.arange(len(logits)), batch.sampling["target"]
         logs = meaning.log_softmax(logits) if len(rows) else logits
         tokens = np.where(targets < 0, np.argmax(_masked(logits, batch), axis=1), targets).astype(np.int32)
+        _leave_drafts(tokens, batch)
         order = np.argsort(-logs, axis=1, kind="stable")[:, :TOP_LOGPROBS_MAX]
         unwanted = np.arange(TOP_LOGPROBS_MAX) >= batch.sampling["top_logprobs"][:, None]
         top = np.full((len(rows), TOP_LOGPROBS_MAX), -1, np.int32)
@@ -201,6 +202,15 @@ class InterpreterBackend:
             target = self._buffers[buffer] = np.zeros((len(values), self.program.buffers[buffer].width), np.float32)
         place = slice(start, start + columns)
         target[:, place] = target[:, place] + values if accumulate else values
+
+
+def _leave_drafts(tokens: NDArray[np.int32], batch: StepInput) -> None:
+    """Rows whose sequence drew another token than the one that they have read are not reached."""
+    slots, drawn = batch.sampling["slot"], batch.sampling["target"] < 0
+    for row in range(1, len(tokens)):
+        if slots[row] == slots[row - 1] and drawn[row] and drawn[row - 1]:
+            read = batch.tokens[batch.sample_rows[row]]
+            tokens[row] = tokens[row] if read == tokens[row - 1] else NoToken.NOT_REACHED
 
 
 def _masked(logits: F32, batch: StepInput) -> F32:

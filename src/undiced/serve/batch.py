@@ -130,7 +130,9 @@ class StepBuffer:
         self._next = (self._next + 1) % len(self._frames)
         for sequence in plan.opened:
             self._open(sequence)
-        if plan.prompt_tokens or plan.sequences != frame.decoding:
+        if plan.drafts:
+            self._draft(plan, frame)
+        elif plan.prompt_tokens or plan.sequences != frame.decoding:
             self._gather(plan, frame)
         else:
             if plan.grown:
@@ -183,6 +185,33 @@ class StepBuffer:
         for part in plan.scored:
             step.sampling["top_logprobs"][part.row : part.rows.stop] = part.sequence.request.prompt_logprobs
         frame.decoding = [] if plan.prompt_tokens or any(masks) else plan.sequences.copy()
+
+    def _draft(self, plan: Plan, frame: Frame) -> None:
+        """The last token of every sequence and what is guessed to follow it; each of them is a row that is drawn."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        counters: list[int] = []
+        starts = [0]
+        for sequence, draft in zip(plan.sequences, plan.drafts, strict=True):
+            rows = range(1 + len(draft))
+            tokens += [sequence.tokens[-1], *draft]
+            positions += [sequence.submitted - 1 + row for row in rows]
+            counters += [sequence.generated + row for row in rows]
+            starts.append(len(tokens))
+        self._tabulate(plan.sequences)
+        step = frame.views(len(tokens), len(plan.sequences), len(tokens))
+        step.tokens[:] = tokens
+        step.positions[:] = positions
+        step.seq_start[:] = starts
+        step.slots[:] = [sequence.slot for sequence in plan.sequences]
+        step.sample_rows[:] = range(len(tokens))
+        frame.pages_version = -1
+        self._show_pages(frame)
+        step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in plan.sampled]]
+        step.sampling["counter"] = counters
+        least = [sequence.min_tokens for sequence in plan.sampled]
+        step.sampling["min_tokens_mask"] = np.array(counters) < least
+        frame.decoding = []
 
     def _show_pages(self, frame: Frame) -> None:
         if frame.pages_version != self._pages_version:

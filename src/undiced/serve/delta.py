@@ -61,6 +61,7 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
         tokens_per_second: generated tokens per second, averaged over about a second of work.
         steps, prompt_tokens, cached_tokens, completion_tokens, preemptions, ended: counters.
             prompt_tokens counts computed ones only, recomputation included.
+        drafted_tokens, accepted_tokens: counters of what was guessed, and of what of it was drawn.
         step_s: seconds spent inside the backend; overhead_s: in the loop around it.
         joules: energy of all steps, NaN where not known.
         source: "host" or a machine's name.
@@ -83,3 +84,5 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
     overhead_s: float = 0.0
     joules: float = 0.0
     source: str = ""
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0

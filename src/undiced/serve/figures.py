@@ -32,6 +32,8 @@ class Figures:
     completion_tokens: int = 0
     step_s: float = 0.0
     joules: float = 0.0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     _busy_s: float = 0.0
     _updated_s: float = 0.0
 

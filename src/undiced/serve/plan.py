@@ -32,7 +32,8 @@ class Plan:
 
     Attributes:
         sequences, counts: who takes part and with how many tokens; those that decode come first, with one each.
-        sampled: those of `sequences` that get a token, in the same order.
+        sampled: those of `sequences` that get a token, in the same order; with drafts one for each row.
+        drafts: for each of `sequences` the tokens that are guessed to come next; empty unless all of them decode.
         scored: prompts that get scores. Their rows stand among those of `sampled`, in the order of `sequences`.
         opened: sequences whose slots have to be opened before the step.
         grown: decoding sequences that have got a page.
@@ -59,6 +60,7 @@ class Plan:
     guided: bool = False
     embeds: list[int] = field(default_factory=list)
     given: list[tuple[int, list[int]]] = field(default_factory=list)
+    drafts: list[list[int]] = field(default_factory=list)
 
     def add(self, sequence: Sequence, count: int) -> None:
         """Let `count` prompt tokens of a sequence take part."""
@@ -78,6 +80,17 @@ class Plan:
             self.give(sequence)
         sequence.submitted += count
         sequence.flights += 1
+
+    def draft(self, drafts: list[list[int]]) -> None:
+        """Let these tokens take part, for each of the sequences, which all decode."""
+        self.drafts = drafts
+        rows = zip(self.sequences, drafts, strict=True)
+        self.sampled = [sequence for sequence, draft in rows for _ in range(1 + len(draft))]
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of the step."""
+        return self.prompt_tokens + (len(self.sampled) if self.drafts else self.decodes)
 
     def give(self, sequence: Sequence) -> None:
         """Let a sequence's slot count what it has not counted yet."""

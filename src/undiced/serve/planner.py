@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from undiced.serve.figures import Figures
     from undiced.serve.pace import Pacer
     from undiced.serve.roster import Roster
+    from undiced.serve.speculation import Speculation
 
 _PATIENCE_S = 10.0  # for so long the eldest may be overtaken while pages are short; then nobody starts before it
 _PASSES = 8  # so many steps in a row may leave out the eldest of all, where it is not its account's turn
@@ -29,10 +30,14 @@ class Planner:
         roster: who is there.
         pacer: how many prompt tokens a step may have.
         figures: what prompts find in the prefix cache is counted there.
+        speculation: how much is drafted.
     """
 
-    def __init__(self, limits: Limits, roster: Roster, pacer: Pacer, figures: Figures) -> None:
+    def __init__(
+        self, limits: Limits, roster: Roster, pacer: Pacer, figures: Figures, speculation: Speculation
+    ) -> None:
         self._limits, self._roster, self._pacer, self._figures = limits, roster, pacer, figures
+        self._speculation = speculation
         self._resting = False  # some sat out the step that was planned last
         self._odd = 0  # half a token that the eldest prompt is owed
         self._overdue: Sequence | None = None  # it was left out too often
@@ -57,7 +62,30 @@ class Planner:
             self._plan_prompts(plan, prompts, now)
         if plan.sequences:
             plan.opened = roster.take_opened()
+            if not plan.prompt_tokens:
+                self._plan_drafts(plan)
         return plan
+
+    def _plan_drafts(self, plan: Plan) -> None:
+        """Put in tokens that are guessed to come next, as many as pay, where there are pages for them."""
+        counts = self._speculation.drafts(plan.sequences)
+        if not counts:
+            return
+        room = self._limits.max_tokens - plan.decodes
+        drafts = []
+        for sequence, count in zip(plan.sequences, counts, strict=True):
+            draft = sequence.draft(min(count, room, self._place(sequence, count)))
+            room -= len(draft)
+            drafts.append(draft)
+        if any(drafts):
+            plan.draft(drafts)
+
+    def _place(self, sequence: Sequence, wanted: int) -> int:
+        """Positions behind a sequence's last token that it may write; another page if nobody misses it."""
+        pool = self._roster.pool
+        if sequence.room < sequence.submitted + wanted and pool.available > len(self._roster.running):
+            self._roster.grow(sequence)
+        return min(sequence.room - sequence.submitted, self._limits.context - sequence.submitted - 1)
 
     def _plan_decodes(self, plan: Plan, running: list[Sequence], *, rest: bool) -> list[Sequence]:
         """Put in every sequence that has one token left, or a fair part of them if several steps may be in flight;

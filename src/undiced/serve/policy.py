@@ -16,6 +16,7 @@ class Policy:
             same.
         masks_share: how much of a step's time the masks of dear forms may add to it while others decode; in seconds it
             is never less than least_masks_s.
+        speculate: whether tokens are drafted. That changes when tokens come, never which.
     """
 
     max_waiting: int = 256
@@ -25,3 +26,4 @@ class Policy:
     min_chunk: int = 32
     masks_share: float = 0.5
     least_masks_s: float = 0.001
+    speculate: bool = True

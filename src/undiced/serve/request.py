@@ -45,6 +45,7 @@ class Request:
         prompt_logprobs: -1 none; else the log-probabilities of the prompt's own tokens from the second one on are told,
             each with that many of the likeliest ones in its place.
         guide: what the answer has to look like, or None.
+        expected: tokens that the answer is expected to be, or to share much with; they save time where that is right.
         embeds: nothing is generated: the hidden state of the prompt's last token is told. max_tokens is 1.
         tag: whose request it is, in whatever words the front end likes; it comes back in the account.
     """
@@ -64,6 +65,7 @@ class Request:
     prompt_logprobs: int = NO_LOGPROBS
     guide: Guide | None = None
     embeds: bool = False
+    expected: tuple[int, ...] = ()
 
     @property
     def stops(self) -> frozenset[int]:
@@ -117,6 +119,7 @@ def check(request: Request, limits: Limits) -> None:
     _check_ids("stop_token_ids", request.stop_token_ids, limits.vocab)
     if (guide := request.guide) is not None:
         _check_ids("guide", guide.think_start + guide.think_end + guide.then, limits.vocab)
+    _check_ids("prediction", request.expected, limits.vocab)
     _check_sampling(request.sampling)
     if request.embeds and not limits.hidden:
         raise InvalidRequestError("This engine tells no hidden states.", param="model", remedy="Use another model.")

@@ -35,6 +35,7 @@ class Roster:
         shares: what the accounts have been served.
         held: how many sequences are.
         preemptions: how often one was stopped.
+        pool: of pages.
         changes: grows whenever somebody comes, starts, stops or ends.
     """
 
@@ -51,13 +52,13 @@ class Roster:
         self.preemptions = 0
         self.changes = 0
         self._blocked = -1  # `changes` when nobody's place was enough for those who have too few
-        self._pool = pool
+        self.pool = pool
         self._opened: list[Sequence] = []  # have got a slot that the backend has not been told of
 
     @property
     def short(self) -> bool:
         """Whether the one that would give way waits for a page: only the end of another one can bring it."""
-        if self._pool.available or not self.running:
+        if self.pool.available or not self.running:
             return False
         youngest = self._yielding()
         return youngest.left > 0 and youngest.submitted == youngest.room and not youngest.held
@@ -130,13 +131,13 @@ class Roster:
 
     def grow(self, sequence: Sequence) -> bool:
         """One more page, if need be from who gives way; False if that is this one or in flight."""
-        while (page := self._pool.allocate()) == NO_PAGE:
+        while (page := self.pool.allocate()) == NO_PAGE:
             youngest = self._yielding()
             if youngest is sequence or youngest.flights:
                 return False
             self._preempt(youngest)
         sequence.pages.append(page)
-        sequence.room += self._pool.page_tokens
+        sequence.room += self.pool.page_tokens
         return True
 
     def _yielding(self) -> Sequence:
@@ -147,7 +148,7 @@ class Roster:
 
     def in_turn(self) -> list[Sequence]:
         """Those that run, oldest first; who gives way later if pages are short and there are several accounts."""
-        if self.shares.several and self._pool.available < len(self.running):
+        if self.shares.several and self.pool.available < len(self.running):
             return self.running[:1] + sorted(self.running[1:], key=yields)
         return self.running
 
@@ -173,7 +174,7 @@ class Roster:
         self._wait(sequence)
 
     def _stop(self, sequence: Sequence) -> None:
-        self._pool.release(sequence.pages)
+        self.pool.release(sequence.pages)
         sequence.reset()
         sequence.preemptions += 1
         self.preemptions += 1
@@ -282,39 +283,39 @@ class Roster:
     def _gain(self, sequence: Sequence, larger: list[Sequence]) -> int:
         """Pages that one of the larger ones alone holds, but for those that the sequence would take over."""
         found = set(self.prefix.found(sequence))
-        return sum(self._pool.sole(page) and page not in found for other in larger for page in other.pages)
+        return sum(self.pool.sole(page) and page not in found for other in larger for page in other.pages)
 
     def _fits(self, sequence: Sequence, gain: int = 0) -> bool:
         """Whether free pages, and `gain` more, suffice for its tokens, for the prompts under way that are not larger,
         and for one more page of every running sequence. A preempted sequence leaves enough for larger ones too.
         """
         found = self.prefix.found(sequence)
-        idle = sum(map(self._pool.idle, found))
+        idle = sum(map(self.pool.idle, found))
         promised, yields = 0, sequence.state is State.PREEMPTED
         for other in self.running:
             if yields or other.left < 2 or other.size < sequence.size:
                 promised += max(self._pages(len(other.tokens)) - len(other.pages), 1)
-        return self._pages(len(sequence.tokens)) - len(found) + promised <= self._pool.available + gain - idle
+        return self._pages(len(sequence.tokens)) - len(found) + promised <= self.pool.available + gain - idle
 
     def _pages(self, tokens: int) -> int:
-        return -(-tokens // self._pool.page_tokens)
+        return -(-tokens // self.pool.page_tokens)
 
     def _wait(self, sequence: Sequence) -> None:
         sequence.hoped = self._hope(sequence)
         self.waiting.push(sequence)
 
     def _hope(self, sequence: Sequence) -> int:
-        return len(self.prefix.found(sequence)) * self._pool.page_tokens
+        return len(self.prefix.found(sequence)) * self.pool.page_tokens
 
     def _release(self, sequence: Sequence) -> None:
         """Give back the pages and the slot of a sequence that has ended."""
-        self._pool.release(sequence.pages)
+        self.pool.release(sequence.pages)
         if sequence.slot != NO_SLOT:
             self.slots.append(sequence.slot)
 
     def check(self) -> None:
         """Check that every page is where it should be; see `PagePool.check`."""
-        self._pool.check([sequence.pages for sequence in (*self.running, *self.leaving)])
+        self.pool.check([sequence.pages for sequence in (*self.running, *self.leaving)])
 
 
 def _order(sequence: Sequence) -> tuple[float, int]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
+from undiced.engine.backend import NoToken
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.failure import GRAMMAR_FAILED
 from undiced.serve.figures import Figures
@@ -24,6 +25,7 @@ from undiced.serve.request import check
 from undiced.serve.roster import Roster
 from undiced.serve.sequence import Sequence, State
 from undiced.serve.shares import OUTPUT_WEIGHT, has_place
+from undiced.serve.speculation import Speculation
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Limits
@@ -44,6 +46,7 @@ class Score:
     reason: int = 0
 
 
+_NOT_REACHED = int(NoToken.NOT_REACHED)
 Scores = Collection[Score]
 Details = list[tuple[float, list[tuple[int, float]]] | None]
 
@@ -63,7 +66,8 @@ class Scheduler:
         self._serial = 0
         self._latest_s = 0.0
         self._figures = Figures()
-        self._planner = Planner(limits, self.roster, self._pacer, self._figures)
+        self._speculation = Speculation(limits.draft if self.policy.speculate else 0, limits.scored_rows)
+        self._planner = Planner(limits, self.roster, self._pacer, self._figures, self._speculation)
 
     @property
     def idle(self) -> bool:
@@ -169,12 +173,15 @@ class Scheduler:
         Returns:
             New tokens by sequence, with the account of those that ended.
         """
-        self._settle(plan, joules / (plan.decodes + plan.prompt_tokens))
+        self._settle(plan, joules / plan.tokens)
+        before: Sequence | None = None
         context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
         for index, sequence in enumerate(plan.sampled):
             if sequence.state is State.ENDED:
                 continue
             token = tokens[index]
+            if token == _NOT_REACHED:
+                continue
             if token < 0:
                 failed = sequence.guidance is not None and sequence.guidance.failed
                 deltas.append(self._fail_one(sequence, GRAMMAR_FAILED if failed else token, now))
@@ -186,8 +193,14 @@ class Scheduler:
             sequence.tokens.append(token)
             sequence.generated = generated = sequence.generated + 1
             sequence.share.served += OUTPUT_WEIGHT
-            delta = Delta(sequence.id, [token])
-            deltas.append(delta)
+            if sequence is before:  # what was drafted has been drawn
+                delta = deltas[-1]
+                delta.tokens.append(token)
+                self._take(sequence)
+            else:
+                before = sequence
+                delta = Delta(sequence.id, [token])
+                deltas.append(delta)
             if sequence.wants_logprobs:
                 _attach(delta, details[index])
             if sequence.first_s is None:
@@ -199,9 +212,19 @@ class Scheduler:
                 self._end(sequence, "stop", now, delta)
             elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
                 self._end(sequence, "length", now, delta)
-        self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
+        if not plan.prompt_tokens:
+            self._speculation.observe(len(plan.sampled), seconds)
+        if not plan.drafts:
+            self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
         self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
         return deltas
+
+    def _take(self, sequence: Sequence) -> None:
+        """The next token of a sequence's draft counts."""
+        sequence.take()
+        self._figures.accepted_tokens += 1
+        if sequence.computed >= sequence.publish_at:
+            self._prefix.publish(sequence)
 
     def _follow(self, sequence: Sequence, guidance: Guidance, delta: Delta, now: float) -> None:
         """Go on by the token in a delta, and by those that have to follow it."""
@@ -262,6 +285,9 @@ class Scheduler:
     def _settle(self, plan: Plan, share: float) -> None:
         """What the step computed is there, at `share` joules per token; who has ended meanwhile can leave."""
         self._prefix.settle(plan)
+        for sequence, draft in zip(plan.sequences, plan.drafts, strict=False):
+            sequence.joules += share * len(draft)
+            self._figures.drafted_tokens += len(draft)
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
             if not self.roster.land(sequence):
                 continue
@@ -327,11 +353,13 @@ class Scheduler:
             step_s=figures.step_s,
             overhead_s=overhead_s,
             joules=figures.joules,
+            drafted_tokens=figures.drafted_tokens,
+            accepted_tokens=figures.accepted_tokens,
             source=self.limits.source,
         )
 
 
 def _attach(delta: Delta, detail: tuple[float, list[tuple[int, float]]] | None) -> None:
     if detail is not None:
-        delta.logprobs = [detail[0]]
-        delta.top = [detail[1]]
+        delta.logprobs = [*delta.logprobs, detail[0]]
+        delta.top = [*delta.top, detail[1]]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from undiced.serve.guide import Guidance
     from undiced.serve.request import Request
     from undiced.serve.shares import Share
+    from undiced.serve.speculation import Drafter
 
 NO_SLOT = -1
 # By priority: a class waits as if it had arrived that much later, so that no class waits forever.
@@ -55,13 +56,17 @@ class Sequence:
         untold, uncounted: tokens that it was given without a draw, which nobody has been told of, and which its slot
             has not counted.
         publish_at: the value of `computed` at which its next page is full.
+        drafter: guesses what comes next; None until a step could draft for it.
+        drafted, taken: tokens that were drafted, and those of them that were drawn.
+        foretold, foretold_taken: those of both that came from the text that its client expects.
     """
 
     __slots__ = (
-        "admitted_s", "adopted", "arrival_s", "cached", "computed", "drawn", "first_s", "flights", "generated",
-        "guidance", "held", "hoped", "id", "joules", "keys", "max_tokens", "min_tokens", "order", "page_tokens",
-        "pages", "paid", "preemptions", "publish_at", "request", "room", "scored", "scoring", "share", "slot",
-        "state", "stops", "submitted", "tabled", "tokens", "uncounted", "untold", "wants_logprobs",
+        "admitted_s", "adopted", "arrival_s", "cached", "computed", "drafted", "drafter", "drawn", "first_s",
+        "flights", "foretold", "foretold_taken", "generated", "guidance", "held", "hoped", "id", "joules",
+        "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "paid", "preemptions",
+        "publish_at", "request", "room", "scored", "scoring", "share", "slot", "state", "stops", "submitted",
+        "tabled", "taken", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +107,8 @@ class Sequence:
         self.first_s: float | None = None
         self.keys: list[tuple[bytes, bytes]] = []
         self.guidance = guidance
+        self.drafter: Drafter | None = None
+        self.drafted = self.taken = self.foretold = self.foretold_taken = 0
         self.drawn = 0
         self.untold: list[int] = []
         self.uncounted: list[int] = []
@@ -176,6 +183,22 @@ class Sequence:
         wanted = self.scores(self.submitted, len(self.tokens))
         return self.left if len(wanted) <= rows else wanted.start + rows - self.submitted
 
+    def draft(self, count: int) -> list[int]:
+        """Tokens that are guessed to come next, at most so many."""
+        if not count or self.drafter is None:
+            return []
+        tokens = self.drafter.draft(count)
+        self.drafted += len(tokens)
+        self.foretold += len(tokens) if self.drafter.foretold else 0
+        return tokens
+
+    def take(self) -> None:
+        """The next token of its draft is what was drawn, so that its row counts."""
+        self.submitted += 1
+        self.computed += 1
+        self.taken += 1
+        self.foretold_taken += self.drafter is not None and self.drafter.foretold
+
     def told(self, positions: range) -> None:
         """The scores of these positions are told."""
         self.scored = positions.stop
@@ -207,4 +230,8 @@ class Sequence:
             source=source,
             prompt_shared=self.request.prompt_shared,
             tag=self.request.tag,
+            drafted_tokens=self.drafted,
+            accepted_tokens=self.taken,
+            foretold_tokens=self.foretold,
+            foretold_accepted=self.foretold_taken,
         )

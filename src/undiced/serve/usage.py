@@ -31,6 +31,8 @@ class UsageEvent:
         source: whose seconds and joules these are: "host" or a machine's name.
         prompt_shared: another sequence of the same request accounts for the prompt.
         tag: the request's, unread.
+        drafted_tokens: tokens that were guessed, of which `accepted_tokens` were drawn; foretold_tokens and
+            foretold_accepted: those of both that came from the text that the request expects.
     """
 
     request_id: str
@@ -45,6 +47,10 @@ class UsageEvent:
     source: str
     prompt_shared: bool = False
     tag: str = ""
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    foretold_tokens: int = 0
+    foretold_accepted: int = 0
 
     @property
     def total_s(self) -> float:

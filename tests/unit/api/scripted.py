@@ -66,6 +66,7 @@ class ScriptedEngine:
 
     Attributes:
         fail_at: raise `error` after this many tokens. hang_at: say nothing more after this many tokens.
+        foretold: tokens of a prediction that were tried, and those that were right.
         cuts: finish calls seen. cancelled: ids cancelled.
     """
 
@@ -77,6 +78,7 @@ class ScriptedEngine:
     hang_at: int | None = None
     error: UndicedError | None = None
     delay_s: float = 0.0
+    foretold: tuple[int, int] = (0, 0)
     submitted: list[Request] = field(default_factory=list)
     cuts: dict[str, tuple[int, str]] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
@@ -144,7 +146,8 @@ class ScriptedEngine:
 
     def _usage(self, request: Request, reason, count: int) -> UsageEvent:
         prompt, shared = len(request.prompt), request.prompt_shared
-        event = UsageEvent(request.id, reason, prompt, 3, count, 0.001, 0.01, 0.1, 2.5, "host", shared, request.tag)
+        event = UsageEvent(request.id, reason, prompt, 3, count, 0.001, 0.01, 0.1, 2.5, "host", shared, request.tag,
+                           *self.foretold, *self.foretold)  # fmt: skip
         self.ended.append(event)
         self.on_usage(event)
         return event

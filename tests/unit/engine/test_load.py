@@ -16,6 +16,7 @@ from undiced.cli.serving.served import engine_spec
 from undiced.compiled import Compiled, compile_for_host
 from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedError
 from undiced.engine.load import BackendOptions, open_host
+from undiced.serve import Policy
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def compiled(tmp_path: Path) -> Compiled:
 
 @pytest.fixture
 def options(compiled: Compiled) -> BackendOptions:
-    return engine_spec(compiled, 4, "llama").options
+    return engine_spec(compiled, Policy(max_waiting=4), "llama").options
 
 
 def ignore(fraction: float, what: str) -> None:

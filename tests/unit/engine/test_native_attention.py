@@ -38,7 +38,7 @@ class Shape:
 class Cache:
     """A one-layer program over a table of (q, k, v) rows; token id = row of the table = position in a long text."""
 
-    def __init__(self, shape: Shape, threads: int = 2, rows: int = 700, seed: int = 3) -> None:
+    def __init__(self, shape: Shape, threads: int = 2, rows: int = 700, seed: int = 3, pages: int = PAGES) -> None:
         rng = np.random.default_rng(seed)
         self.shape = shape
         self.table = rng.normal(size=(rows, shape.q + 2 * shape.kv)).astype(np.float32)
@@ -57,7 +57,7 @@ class Cache:
         )  # fmt: skip
         self.rig = Rig(
             stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
-            kv=[(shape.kv_heads, shape.head_dim, shape.window)], threads=threads, batch=4, tokens=256, pages=PAGES,
+            kv=[(shape.kv_heads, shape.head_dim, shape.window)], threads=threads, batch=4, tokens=256, pages=pages,
         )  # fmt: skip
 
     def expected(self, tokens: range, position: int) -> F32:
@@ -70,8 +70,8 @@ class Cache:
         return meaning.attention(q, kv[:, 0], kv[:, 1], at, s.window, (self.scale, s.softcap), sinks)
 
 
-def pages_for(count: int, seed: int) -> list[int]:
-    return [int(p) for p in np.random.default_rng(seed).permutation(PAGES)[:count]]
+def pages_for(count: int, seed: int, most: int = PAGES) -> list[int]:
+    return [int(p) for p in np.random.default_rng(seed).permutation(most)[:count]]
 
 
 SHAPES = {
@@ -124,6 +124,25 @@ def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> N
         cache.rig.step([Seq(range(position, position + count), position, pages)])
         expected = cache.expected(range(position + count), position)
         assert_allclose(cache.rig.buffer(1), expected, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("begin", [250, 255, 505, 2044, 2048, 3066, 4088])
+@pytest.mark.parametrize("shape", [
+    Shape(), Shape(heads=20, kv_heads=1), Shape(window=300), Shape(window=700, sinks=True)
+])  # fmt: skip
+def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: int, threads: int) -> None:
+    """Wherever the cuts between chunks of pages lie, also between the draft's rows."""
+    cache = Cache(shape, threads, rows=begin + 8, pages=160)
+    pages = pages_for(160, seed=7, most=160)
+    for start in range(0, begin, 256):
+        cache.rig.step([Seq(range(start, min(start + 256, begin)), start, pages)])
+    cache.rig.step([Seq(range(begin, begin + 8), begin, pages)])
+    together = cache.rig.buffer(1)
+    assert_allclose(together, cache.expected(range(begin + 8), begin), rtol=2e-3, atol=2e-4)
+    for row in range(8):
+        cache.rig.step([Seq([begin + row], begin + row, pages)])
+        assert_array_equal(cache.rig.buffer(1)[0], together[row])
 
 
 def test_results_do_not_depend_on_the_batch_or_the_team() -> None:

@@ -170,10 +170,18 @@ def test_slots_are_independent_and_reset() -> None:
     assert sample(rig, [0, 0, 0], presence_penalty=1.0) == [1, 0, 1]
 
 
-def test_several_rows_of_one_slot_are_sampled_in_order() -> None:
-    rig = logits_rig(np.array([[1.0, 0.7, 0.5]], np.float32), threads=3)
-    out = rig.step([Seq([0, 0, 0], 0, (0,))], [0, 1, 2], sampling(3, slot=4, presence_penalty=1.0))
-    assert list(out.tokens) == [0, 1, 2]
+def test_rows_of_a_draft_are_drawn_in_order_until_one_draws_another_token() -> None:
+    table = np.array([[1.0, 0.7, 0.5]], np.float32)
+    asked = sampling(4, slot=4, presence_penalty=1.0, top_logprobs=1)
+    for draft, drawn in (([0, 1, 2], [0, 1, 2, 0]), ([0, 2, 2], [0, 1]), ([2, 1, 2], [0])):
+        rig = logits_rig(table.repeat(3, axis=0), threads=3)
+        out = rig.step([Seq([0, *draft], 0, (0,))], [0, 1, 2, 3], asked)
+        left = 4 - len(drawn)
+        assert out.tokens.tolist() == drawn + [_native.NOT_REACHED] * left
+        assert (out.logprobs[len(drawn) :] == 0).all() and (out.top_ids[len(drawn) :] == -1).all()
+        again = rig.step([Seq([0], len(drawn), (0,))], [0], asked[:1])
+        counts = [drawn.count(token) > 0 for token in range(3)]  # what was not reached is not counted
+        assert again.tokens[0] == int(np.argmax(table[0] - np.array(counts, np.float32)))
 
 
 @pytest.mark.parametrize("vocab", [8, 700])

@@ -31,6 +31,9 @@ class ModelOptions:
     max_context: MaxContext = None
     revision: Revision = None
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more get 429.")] = 256
+    speculate: Annotated[
+        bool, typer.Option(help="Guess tokens ahead where a text repeats itself. Answers are the same, sooner.")
+    ] = True
     served_model_name: Annotated[
         list[str] | None,
         typer.Option(

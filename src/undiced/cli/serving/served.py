@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undiced.engine.backend import Limits
     from undiced.remote.client import EngineClient
     from undiced.remote.spec import EngineSpec
+    from undiced.serve import Policy
     from undiced.text import ChatEncoder, Tokenizer
 
 _log = logging.getLogger("undiced.serve")
@@ -62,7 +63,7 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
     check_apart(names)
     pages = pools([each.program for each in compiled])
     return [
-        Served(ref, own, model.options, each, engine_spec(each, model.options.max_queue, own[0], pages=room))
+        Served(ref, own, model.options, each, engine_spec(each, policy_of(model.options), own[0], pages=room))
         for ref, own, model, each, room in zip(refs, names, models, compiled, pages, strict=True)
     ]
 
@@ -103,12 +104,18 @@ def served_names(ref: str, compiled: Compiled) -> tuple[str, ...]:
     return tuple(dict.fromkeys((shown, ref, compiled.checkpoint.name)))
 
 
-def engine_spec(compiled: Compiled, max_queue: int, name: str, *, pages: int | None = None) -> EngineSpec:
+def policy_of(options: ModelOptions) -> Policy:
+    """How the engine of a model schedules."""
+    from undiced.serve import Policy
+
+    return Policy(max_waiting=options.max_queue, speculate=options.speculate)
+
+
+def engine_spec(compiled: Compiled, policy: Policy, name: str, *, pages: int | None = None) -> EngineSpec:
     """What the engine process is told: this program and these very files, also when it is started again."""
     from undiced.checkpoint.identity import identity
     from undiced.engine.load import BackendOptions
     from undiced.remote.spec import EngineSpec
-    from undiced.serve import Policy
 
     path = compiled.checkpoint.path.absolute()
     options = BackendOptions(
@@ -120,7 +127,7 @@ def engine_spec(compiled: Compiled, max_queue: int, name: str, *, pages: int | N
         threads=compiled.program.cores,
         pages=pages,
     )
-    return EngineSpec(options, Policy(max_waiting=max_queue), model=name)
+    return EngineSpec(options, policy, model=name)
 
 
 def text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
