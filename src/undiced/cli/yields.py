@@ -137,6 +137,4 @@ def _tell_speeds(found: list[Speed], model: str) -> None:
         how = "gathered" if each.clusters else "independent"
         speed = "none" if each.tokens_per_second is None else f"{each.tokens_per_second:,.0f}"
         slowest = "" if each.slowest is None else f", slowest {each.slowest:,.0f}"
-        typer.echo(
-            f"{each.density:>9g} {how:<12}{speed:>8}{slowest}; {each.refused} of {each.sets} sets of wafers refused"
-        )
+        typer.echo(f"{each.density:>9g} {how:<12}{speed:>8}{slowest}; {each.refused} of {each.wafers} wafers refused")

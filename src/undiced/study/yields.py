@@ -4,8 +4,9 @@ on wafers with defects. Everything is drawn and simulated; nothing is measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError
@@ -14,15 +15,16 @@ from undiced.machine import silicon
 from undiced.machine.dies import Dies, dies
 from undiced.machine.lots import Lot, check_lot, lot, with_spares
 from undiced.machine.repair import UnrepairableError
-from undiced.machine.silicon import Process
 from undiced.machine.wafer import Wafer
 from undiced.study.maps import process_of
 
 if TYPE_CHECKING:
+    from undiced.machine.defects import DefectMap
     from undiced.program.wafer.program import WaferProgram
 
 MULTIPLES = (0.0, 1.0, 2.0, 5.0, 10.0)  # of the published density
-SPEEDS = 8  # wafers, or lots of them, whose speed is averaged
+SPEEDS = 8  # wafers whose speeds are averaged, at least
+PATIENCE = 24  # wafers that one place of a program may refuse, one after another
 Progress = Callable[[float, str], None]
 
 
@@ -121,11 +123,14 @@ def chart(rows: Sequence[Row], wafer: Wafer, clusters: bool) -> Chart:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A model on wafers of a density: speeds on those that can be repaired, and how many sets of wafers can't."""
+    """A model on wafers of a density, each taken as it comes and left out if it has no place for its part.
+
+    `wafers` were drawn, `refused` of them left out; speeds are None where too few were left.
+    """
 
     density: float
     clusters: bool
-    sets: int
+    wafers: int
     refused: int
     tokens_per_second: float | None
     slowest: float | None
@@ -138,7 +143,7 @@ class Speed:
 def speeds(
     program: WaferProgram, wafer: Wafer, densities: Sequence[float], seed: int, context: int, progress: Progress
 ) -> list[Speed]:
-    """The speed of a program on sets of wafers, without clusters and with them."""
+    """The speed of a program on wafers that can be repaired, without clusters and with them."""
     points = [(density, clusters) for clusters in (False, True) for density in densities]
     out: list[Speed] = []
     for density, clusters in points:
@@ -148,25 +153,54 @@ def speeds(
 
 
 def _speed(program: WaferProgram, wafer: Wafer, density: float, clusters: bool, seed: int, context: int) -> Speed:
+    from undiced.compiler.wafer.settle import settle
+    from undiced.machine.scatter import scatter
     from undiced.program.wafer.step import Step
     from undiced.sim.clock import time_step
 
-    process, found = process_of(density, clusters), []
-    sets = SPEEDS if density else 1
-    for number in range(sets):
-        settled = _settled(program, wafer, process, seed, number)
-        if settled is not None:
-            found.append(time_step(settled, wafer, Step(1, 1, context)).tokens_per_second)
+    process = process_of(density, clusters)
+    lot = _Picking(program, wafer, (scatter(process, wafer, seed, number) for number in count()))
+    found: list[float] = []
+    while len(found) < (max(2, SPEEDS // program.wafers) if density else 1):
+        maps = lot.picked()
+        if maps is None:
+            break
+        settled = settle(program, wafer, maps.__getitem__)
+        found.append(time_step(settled, wafer, Step(1, 1, context)).tokens_per_second)
     mean = sum(found) / len(found) if found else None
-    return Speed(density, clusters, sets, sets - len(found), mean, min(found, default=None))
+    return Speed(density, clusters, lot.drawn, lot.refused, mean, min(found, default=None))
 
 
-def _settled(program: WaferProgram, wafer: Wafer, process: Process, seed: int, number: int) -> WaferProgram | None:
-    from undiced.compiler.wafer.settle import settle
-    from undiced.machine.scatter import scatter
+@dataclass(slots=True)
+class _Picking:
+    """Wafers one after another, and whom the parts of a program took."""
 
-    first = number * program.wafers
-    try:
-        return settle(program, wafer, lambda one: scatter(process, wafer, seed, first + one))
-    except UnrepairableError:
+    program: WaferProgram
+    wafer: Wafer
+    maps: Iterator[DefectMap]
+    drawn: int = 0
+    refused: int = 0
+
+    def picked(self) -> list[DefectMap] | None:
+        """A map for each wafer of the program; None if many in a row have no place for one."""
+        out: list[DefectMap] = []
+        for number in range(self.program.wafers):
+            found = self._one(number)
+            if found is None:
+                return None
+            out.append(found)
+        return out
+
+    def _one(self, number: int) -> DefectMap | None:
+        from undiced.compiler.wafer.settle import repaired
+
+        own = [region for region in self.program.regions if region.wafer == number]
+        for found in islice(self.maps, PATIENCE):
+            self.drawn += 1
+            try:
+                repaired(own, self.wafer, found, number)
+            except UnrepairableError:
+                self.refused += 1
+                continue
+            return found
         return None

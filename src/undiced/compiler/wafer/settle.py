@@ -36,7 +36,7 @@ def settle(program: WaferProgram, wafer: Wafer, map_of: Callable[[int], DefectMa
     regions, individuals = list[Region](), list[Individual]()
     for number in range(program.wafers):
         own = [region for region in program.regions if region.wafer == number]
-        one, down = _settled(own, wafer, map_of(number), number)
+        one, down = repaired(own, wafer, map_of(number), number)
         individuals.append(one)
         regions += [with_fields(region, rect=_moved(region.rect, down)) for region in own]
     order = {region.name: region for region in regions}
@@ -49,8 +49,12 @@ def settle(program: WaferProgram, wafer: Wafer, map_of: Callable[[int], DefectMa
     return settled
 
 
-def _settled(own: list[Region], wafer: Wafer, found: DefectMap, number: int) -> tuple[Individual, int]:
-    """The repaired wafer, and how many rows down its regions lie."""
+def repaired(own: list[Region], wafer: Wafer, found: DefectMap, number: int) -> tuple[Individual, int]:
+    """The wafer of a map as these regions of it may use it, and how many rows down they lie.
+
+    Raises:
+        UnrepairableError: it has no place for them.
+    """
     first = min(region.rect.y for region in own)
     rows = max(region.rect.y + region.rect.height for region in own) - first
     try:
