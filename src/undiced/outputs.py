@@ -61,7 +61,7 @@ class Completion:
         cumulative_logprob: the sum of their own log-probabilities; None unless asked for.
         finish_reason: "stop", "length" or "tool_calls"; empty while the answer is not complete.
         stop_reason: the stop string or stop token that ended it; None if the model ended it, or the limit.
-        usage: tokens and seconds of the sequence.
+        usage: tokens, seconds and, where they are known, joules of the sequence.
     """
 
     index: int = 0

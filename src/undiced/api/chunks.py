@@ -92,17 +92,19 @@ class Folded(msgspec.Struct):
 
 
 def usage_object(tally: Tally) -> dict[str, object]:
-    """The `usage` member; what came of a prediction where tokens of it were tried."""
+    """The `usage` member; what came of a prediction where tokens of it were tried, and joules where they are known."""
     details = {"reasoning_tokens": tally.reasoning_tokens}
     if tally.foretold_tokens:
         details["accepted_prediction_tokens"] = tally.foretold_accepted
         details["rejected_prediction_tokens"] = tally.foretold_tokens - tally.foretold_accepted
+    energy = {"energy_joules": tally.joules} if tally.joules > 0 else {}
     return {
         "prompt_tokens": tally.prompt_tokens,
         "completion_tokens": tally.completion_tokens,
         "total_tokens": tally.prompt_tokens + tally.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": tally.cached_tokens},
         "completion_tokens_details": details,
+        **energy,
     }
 
 

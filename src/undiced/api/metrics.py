@@ -57,6 +57,7 @@ class Metrics:
         self.waiting = gauge("sequences_waiting", "Sequences in the queue.")
         self.pages = gauge("kv_pages", "KV pages by use.", "model", "use")
         self.steps = gauge("engine_steps", "Steps since the engine started.")
+        self.joules = gauge("engine_joules", "Joules of all steps since the engine started; absent where not known.")
         self.preemptions = gauge(
             "engine_preemptions", "Sequences put back because pages ran out, since the engine started."
         )
@@ -121,3 +122,5 @@ class ModelMetrics:
         every.pages.labels(model, "free").set(stats.pages - stats.pages_used - stats.pages_cached)
         every.steps.labels(model).set(stats.steps)
         every.preemptions.labels(model).set(stats.preemptions)
+        if stats.joules > 0:
+            every.joules.labels(model).set(stats.joules)

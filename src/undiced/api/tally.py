@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Tally:
     """What a whole request used, from one usage event per sequence.
 
-    Sequences of one request run side by side, so their times are not summed: the longest counts.
+    Sequences of one request run side by side, so their times are not summed: the longest counts. `joules` is NaN where
+    those of one are not known.
     """
 
     prompt_tokens: int = 0
@@ -26,6 +27,7 @@ class Tally:
     prompt_s: float = 0.0
     completion_s: float = 0.0
     total_s: float = 0.0
+    joules: float = 0.0
     events: list[UsageEvent] = field(default_factory=list)
 
     def add(self, event: UsageEvent, reasoning: int) -> None:
@@ -42,3 +44,4 @@ class Tally:
         self.prompt_s = max(self.prompt_s, event.prompt_s)
         self.completion_s = max(self.completion_s, event.completion_s)
         self.total_s = max(self.total_s, event.total_s)
+        self.joules += event.joules

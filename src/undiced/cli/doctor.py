@@ -36,6 +36,7 @@ class Findings:
         bytes_per_second, int8_ops_per_second: of `threads` threads together, from memory and in registers.
         bytes_per_token: weights read to decode one token. limit_tokens_per_second: their reading time alone, inverted.
         tokens_per_second, share_of_limit: decoding one sequence; None where the model is not here.
+        energy_counters: of the processor, that may be read; joules_per_token: by them, None without any.
         busy_share: of the cores, what other processes took meanwhile; None where the system does not tell.
         remedies: what would help.
     """
@@ -51,6 +52,8 @@ class Findings:
     limit_tokens_per_second: float | None
     tokens_per_second: float | None
     share_of_limit: float | None
+    energy_counters: tuple[str, ...]
+    joules_per_token: float | None
     busy_share: float | None
     remedies: tuple[str, ...]
 
@@ -86,7 +89,7 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
     bar.share(0.4, "Measuring int8 arithmetic")
     peak = float(native.probe_int8_peak(machine.threads))
     bar.share(0.6, f"Decoding {_DECODE_TOKENS} tokens")
-    bytes_per_token, speed = _model(model, machine.threads, run=run)
+    bytes_per_token, speed, joules = _model(model, machine.threads, run=run)
     limit = bandwidth / bytes_per_token if bytes_per_token else None
     isa, huge_pages = str(native.isa_detect()), _huge_pages()
     cores, busy, share = host().threads, others.share(), speed / limit if speed and limit else None
@@ -102,6 +105,8 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         limit_tokens_per_second=limit,
         tokens_per_second=speed,
         share_of_limit=share,
+        energy_counters=_counters(),
+        joules_per_token=joules,
         busy_share=busy,
         remedies=(
             *remedies(isa, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
@@ -161,21 +166,44 @@ def _huge_pages() -> str:
     return text[text.find("[") + 1 : text.find("]")] if "[" in text else "unknown"
 
 
-def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float | None]:
-    """Bytes of weights per token, and tokens per second; None for what would need a download or is not wanted."""
+def _counters() -> tuple[str, ...]:
+    """Counters of energy that the kernel lets us read."""
+    from undiced.engine.energy import Energy
+
+    energy = Energy()
+    try:
+        return energy.zones
+    finally:
+        energy.close()
+
+
+def _model(model: str, threads: int, *, run: bool) -> tuple[float | None, float | None, float | None]:
+    """Bytes of weights per token, tokens per second and joules per token, the prompt's included; None for what would
+    need a download, is not wanted or is not known.
+    """
     from undiced.checkpoint import CATALOG, is_cached
     from undiced.compiled import compile_for_host
     from undiced.llm import LLM, SamplingParams
 
     packaged = CATALOG.get(model.casefold())
     if packaged is not None and not is_cached(packaged):
-        return None, None
+        return None, None, None
     if not run:
         compiled = compile_for_host(model, threads=threads, max_batch=1, max_context=256)
-        return compiled.program.fact("matmul_bytes_per_token"), None
+        return compiled.program.fact("matmul_bytes_per_token"), None, None
     with LLM(model, threads=threads, max_batch=1, max_context=256, speculate=False) as llm:
         answer = llm.generate(_PROMPT, SamplingParams(max_tokens=_DECODE_TOKENS, ignore_eos=True))[0].outputs[0]
-        return llm.program.fact("matmul_bytes_per_token"), answer.tokens_per_second
+        used = answer.usage
+        known = used is not None and used.joules > 0
+        joules = used.joules / (used.prompt_tokens + used.completion_tokens) if used and known else None
+        return llm.program.fact("matmul_bytes_per_token"), answer.tokens_per_second, joules
+
+
+def _energy(found: Findings) -> str:
+    if not found.energy_counters:
+        return "not known: the kernel shows no counters (RAPL), or not to us"
+    each = "" if found.joules_per_token is None else f", {found.joules_per_token:.3g} J a token of prompt and answer"
+    return ", ".join(found.energy_counters) + each
 
 
 def _show(found: Findings) -> None:
@@ -193,6 +221,7 @@ def _show(found: Findings) -> None:
         rows.append(("limit", f"{found.limit_tokens_per_second:.0f} tokens/s, one sequence, bandwidth alone"))
     if found.tokens_per_second is not None and found.share_of_limit is not None:
         rows.append(("measured", f"{found.tokens_per_second:.0f} tokens/s, {found.share_of_limit:.0%} of the limit"))
+    rows.append(("energy", _energy(found)))
     for name, value in rows:
         typer.echo(printable(f"{name:<18}{value}"))
     for remedy in found.remedies:

@@ -15,6 +15,7 @@ from undiced import _native
 from undiced.core.errors import CheckpointError, EngineError, UnsupportedError
 from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
+from undiced.engine.energy import POWERCAP, Energy
 from undiced.engine.hidden import hidden_buffer, hidden_width
 from undiced.engine.pool import pools
 from undiced.engine.record import greedy
@@ -23,6 +24,8 @@ from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from undiced.checkpoint import Checkpoint
@@ -58,6 +61,7 @@ class HostBackend:
         max_tokens: tokens in one step at most.
         isa: force an instruction set level ("portable", "avx2", "avx512"); empty picks the best, or $UNDICED_ISA.
         progress: called with (bytes packed, bytes in all).
+        powercap: where the kernel exposes counters of energy.
 
     Raises:
         CompileError: the program breaks a rule of the instruction table.
@@ -76,6 +80,7 @@ class HostBackend:
         max_tokens: int = 256,
         isa: str = "",
         progress: Progress | None = None,
+        powercap: Path = POWERCAP,
     ) -> None:
         verify(program)
         team = threads or program.cores
@@ -123,6 +128,7 @@ class HostBackend:
         )
         self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)
+        self._energy = Energy(powercap)
         self._load(program.slots, checkpoint, progress)
         samples = bounds.batch + _SCORED_ROWS
         self._tokens = np.zeros(samples, np.int32)
@@ -183,7 +189,7 @@ class HostBackend:
     def collect(self, ticket: int) -> StepOutput:
         """Run the step; see Backend. The result's arrays are reused by the next one."""
         batch = self._submitted.oldest(ticket)
-        rows = len(batch.sample_rows)
+        rows, before = len(batch.sample_rows), self._energy.counts()
         out = StepOutput(
             self._tokens[:rows], self._logprobs[:rows], self._top_ids[:rows], self._top_logprobs[:rows], 0.0, math.nan
         )
@@ -204,6 +210,7 @@ class HostBackend:
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"The engine failed: {error}") from None
+        out.joules = self._energy.joules(before)
         if batch.hidden:
             out.hidden = self.buffer(self._hidden)
         self._submitted.done()
@@ -225,3 +232,4 @@ class HostBackend:
     def close(self) -> None:
         """Stop the team and free its memory; idempotent."""
         self._engine.close()
+        self._energy.close()

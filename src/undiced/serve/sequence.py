@@ -5,6 +5,7 @@ State only; the scheduler decides.
 
 from __future__ import annotations
 
+import math
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -226,7 +227,7 @@ class Sequence:
             queue_s=max(admitted - self.arrival_s, 0.0),
             prompt_s=max(first - admitted, 0.0),
             completion_s=max(now - first, 0.0),
-            joules=self.joules,
+            joules=self.joules or math.nan,
             source=source,
             prompt_shared=self.request.prompt_shared,
             tag=self.request.tag,

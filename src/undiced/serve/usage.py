@@ -27,7 +27,8 @@ class UsageEvent:
         completion_tokens: generated tokens that count, a stop token included.
         queue_s: from arrival to the first step; prompt_s: from there to the first token; completion_s: from there to
             the end.
-        joules: the sequence's share of the energy of its steps; NaN where the backend does not know.
+        joules: the sequence's share of the energy of its steps, by tokens; NaN, never 0, where the backend does not
+            know.
         source: whose seconds and joules these are: "host" or a machine's name.
         prompt_shared: another sequence of the same request accounts for the prompt.
         tag: the request's, unread.
