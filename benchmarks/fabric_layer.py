@@ -1,10 +1,13 @@
 """A layer of a compiled program on its real region, every wavelet of it, with the numbers of the mesh executor.
 
 python benchmarks/fabric_layer.py PROGRAM [--region 1] [--layer 3] [--position 4095]
+python benchmarks/fabric_layer.py llama-3.1-8b --mapping waferllm --machine wse2 --sides 420x420 --position 4199
 
-PROGRAM is what `undiced compile -o` wrote. Weights, states, and past keys and values are random numbers of the right
-shapes, from a seed. It prints how many of the numbers that each run leaves have the bits of level 1, and one JSON line
-with cycles beside the clock's. `undiced fabric layer` tells instructions apart.
+PROGRAM is what `undiced compile -o` wrote; or a configuration's name, of whose first layer a published mapping's
+program is made that computes the model as it is, with all heads (what `undiced compile` makes of one is its benchmark).
+Weights, states, and past keys and values are random numbers of the right shapes, from a seed. It prints how many of the
+numbers that each run leaves have the bits of level 1, and one JSON line with cycles beside the clock's. `undiced fabric
+layer` tells instructions apart.
 """
 
 from __future__ import annotations
@@ -20,8 +23,12 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from undiced.compiler.wafer.asked import with_layers
+from undiced.compiler.wafer.published.build import MAPPINGS, build_whole
 from undiced.machine import find_machine
 from undiced.machine.timeline import critical_path
+from undiced.model import build_config, preset
+from undiced.program import Bounds
 from undiced.program.file import load
 from undiced.program.wafer.program import Region, WaferProgram
 from undiced.program.wafer.value import Kind, Value
@@ -39,6 +46,7 @@ from undiced.sim.mesh.declarations import Declarations
 from undiced.sim.mesh.executor import EXECUTORS
 from undiced.sim.mesh.rounding import rounded
 from undiced.sim.mesh.spreading import spread
+from undiced.study.words import parse_region
 
 F32 = NDArray[np.float32]
 SEED = 1
@@ -116,14 +124,26 @@ def alike(outcome: Outcome, frame: Frame, name: str, wanted: F32) -> tuple[int, 
     return int(same.sum()), same.size
 
 
+def published(asked: argparse.Namespace) -> WaferProgram:
+    """The first layer of a configuration as a published mapping computes it, between embedding and head."""
+    graph = build_config(with_layers(preset(asked.program), 1))
+    sides = parse_region(asked.sides)
+    return build_whole(graph, find_machine(asked.machine), asked.mapping, sides, Bounds(1, asked.position + 1), 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", type=Path)
-    parser.add_argument("--region", type=int, default=1)
+    parser.add_argument("program")
+    parser.add_argument("--region", type=int, default=1, help="number of a program's region")
     parser.add_argument("--layer", type=int, default=3)
     parser.add_argument("--position", type=int, default=4095)
+    parser.add_argument("--mapping", choices=MAPPINGS)
+    parser.add_argument("--machine", default="wse2")
+    parser.add_argument("--sides", default="auto", help="of the region of a published mapping")
     asked = parser.parse_args()
-    program = load(asked.program)
+    if asked.mapping:
+        asked.region = asked.layer = 0
+    program = published(asked) if asked.mapping else load(Path(asked.program))
     assert isinstance(program, WaferProgram)
     wafer, region = find_machine(program.machine), program.regions[asked.region]
     streams = [run.stream for run in region.runs]

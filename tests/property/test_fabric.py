@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.fabric_random import Case, cases, seeded
-from support.fabric_simulators import native
+from support.fabric_simulators import differences, native
 from support.fabric_twin import twin
 from support.fabric_twin_router import Underway
 
 from undiced.core.errors import ProgramFileError
-from undiced.sim.fabric.outcome import Outcome
 
 LIMIT = 20_000
 SEEDS = [pytest.param(range(12)), pytest.param(range(12, 5_000), marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
-
-
-def differences(ours: Outcome, theirs: Outcome) -> list[str]:
-    """Names of the fields that differ. When a deadlock is seen is free."""
-    numbers, arrays = ["status", "hops", "active", "worked"], ["memory", "loads", "busy"]
-    if ours.status != "deadlock":
-        numbers, arrays = [*numbers, "cycles"], [*arrays, "finished", "sections"]
-    found = [name for name in numbers if getattr(ours, name) != getattr(theirs, name)]
-    found += [name for name in arrays if not np.array_equal(getattr(ours, name), getattr(theirs, name))]
-    return found if waiting(ours) == waiting(theirs) else [*found, "waiting"]
-
-
-def waiting(outcome: Outcome) -> set[tuple[int, int, str]]:
-    """Who waits, and where."""
-    return {(w.x, w.y, w.thread) for w in outcome.waiting}
 
 
 def check(case: Case) -> None:

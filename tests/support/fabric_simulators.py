@@ -1,4 +1,6 @@
-"""The two simulators of the fabric, called alike: both leave the memory that they are given as it is."""
+"""The two simulators of the fabric, called alike, and how what they found differs. Both leave the memory that they are
+given as it is.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +30,18 @@ def native(
 
 
 SIMULATORS = [twin, native]
+
+
+def differences(ours: Outcome, theirs: Outcome) -> list[str]:
+    """Names of the fields that differ. When a deadlock is seen is free."""
+    numbers, arrays = ["status", "hops", "active", "worked"], ["memory", "loads", "busy"]
+    if ours.status != "deadlock":
+        numbers, arrays = [*numbers, "cycles"], [*arrays, "finished", "sections"]
+    found = [name for name in numbers if getattr(ours, name) != getattr(theirs, name)]
+    found += [name for name in arrays if not np.array_equal(getattr(ours, name), getattr(theirs, name))]
+    return found if waiting(ours) == waiting(theirs) else [*found, "waiting"]
+
+
+def waiting(outcome: Outcome) -> set[tuple[int, int, str]]:
+    """Who waits, and where."""
+    return {(w.x, w.y, w.thread) for w in outcome.waiting}

@@ -1,4 +1,5 @@
-"""What vector operations make of elements, one at a time, in numpy's float32 with one rounding a step.
+"""What vector operations make of elements, one at a time, in numpy's float32 with one rounding a step; functions of the
+library are exact before theirs.
 
 It knows no core and no cycle.
 """
@@ -92,9 +93,8 @@ def _joined(high: int, low: int = 0) -> Number:
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-def _sigmoid(a: Number) -> Number:
-    made: Number = _ONE / (_ONE + np.exp(-a))
-    return made
+def _library(function: Callable[[np.float64], np.float64]) -> Callable[[Number, Number, Number], Number]:
+    return lambda a, b, c: np.float32(function(np.float64(a)))
 
 
 _FUNCTIONS: dict[str, Callable[[Number, Number, Number], Number]] = {
@@ -111,11 +111,11 @@ _FUNCTIONS: dict[str, Callable[[Number, Number, Number], Number]] = {
     "high_shift": lambda a, b, c: _joined(_signed(_high(a)) >> int(b)),
     "low_to_high_shift": lambda a, b, c: _joined(_low(a) << int(b)),
     "high_add": lambda a, b, c: _joined(_high(a) + _high(b), _low(a)),
-    "exp": lambda a, b, c: np.exp(a),
-    "reciprocal": lambda a, b, c: _ONE / a,
-    "inverse_root": lambda a, b, c: _ONE / np.sqrt(a),
-    "sigmoid": lambda a, b, c: _sigmoid(a),
-    "tanh": lambda a, b, c: np.tanh(a),
+    "exp": _library(np.exp),
+    "reciprocal": _library(lambda a: 1 / a),
+    "inverse_root": _library(lambda a: 1 / np.sqrt(a)),
+    "sigmoid": _library(lambda a: 1 / (1 + np.exp(-a))),
+    "tanh": _library(np.tanh),
     "equal": lambda a, b, c: np.float32(a == b),
     "above": lambda a, b, c: _ONE if a > b else _ZERO,
     "choose": lambda a, b, c: a if c != 0 else b,

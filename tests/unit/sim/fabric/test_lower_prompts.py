@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.fabric_prompts import alone, prompted, sent
+from support.fabric_simulators import LIMIT, differences, native
 from support.fabric_steps import differing
+from support.fabric_twin import twin
 from support.mesh_configs import DENSE
 from support.mesh_cores import cores, execute
 
@@ -78,6 +80,21 @@ def test_a_whole_prompt_chooses_as_level_1_does_and_takes_about_the_time_of_the_
         for f, s in zip(made.frames, made.streams, strict=True)
     )
     assert outcome.cycles == pytest.approx(clock, rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "wafer"), [(2, wse2), (3, wse3)])
+def test_a_whole_prompt_has_one_outcome(side, wafer):
+    """The obvious twin finds every field of it, cycle by cycle."""
+    program, moments = prompted(ONE_HEAD, side, TOKENS)
+    runs = range(len(program.regions[0].runs))
+    made = lower(program, 0, runs, token=0, position=0, wafer=wafer())
+    memory = made.memory([sent(moments, number, frame) for number, frame in zip(runs, made.frames, strict=True)])
+    slow = twin(made.program, Hardware.of(wafer()), memory=memory, limit=LIMIT)
+    assert slow.status == "finished"
+    for threads in (1, 2, 3):
+        fast = native(made.program, Hardware.of(wafer()), memory=memory, threads=threads)
+        assert differences(fast, slow) == []
 
 
 @pytest.mark.parametrize("ids", [DType.F32, DType.F16])
