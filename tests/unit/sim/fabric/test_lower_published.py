@@ -1,6 +1,8 @@
 """Layers of the published mappings at level 2: 16-bit sums, cores that wait for movers, colors that take turns."""
 
+import numpy as np
 import pytest
+from msgspec.structs import replace
 from support.fabric_steps import before, differing, watched
 from support.mesh_models import prompt, tiny
 
@@ -9,20 +11,23 @@ from undiced.core.errors import ProgramFileError, UnsupportedError
 from undiced.machine import find_machine, wse2, wse3
 from undiced.machine.fabric import repainting
 from undiced.machine.timeline import critical_path
-from undiced.program import Bounds
+from undiced.program import Bounds, Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.carried import carried
 from undiced.sim.fabric.hardware import Hardware
+from undiced.sim.fabric.lower import image
+from undiced.sim.fabric.lower.legs import lower_token, memories
 from undiced.sim.fabric.lower.lower import frames, lower, lowered
+from undiced.sim.fabric.lower.repaints import see_crosswise
 from undiced.sim.fabric.microops import Bind, Repaint
 from undiced.sim.fabric.simulate import simulate
 
 TOKENS = 6
 
 
-def built(mapping, machine="toy-6x6", model="llama"):
-    return build_whole(tiny(model)[0], find_machine(machine), mapping, "auto", Bounds(1, 64), 64)
+def built(mapping, machine="toy-6x6", region="auto"):
+    return build_whole(tiny("llama")[0], find_machine(machine), mapping, region, Bounds(1, 64), 64)
 
 
 @pytest.mark.parametrize("wafer", [wse2(), wse3()], ids=["wse2", "wse3"])
@@ -102,10 +107,16 @@ def test_cores_that_start_later_than_collectives_take_are_refused_by_name(attent
 
 
 def test_trees_along_one_axis_do_not_follow_each_other():
+    """But where nothing follows that would use the second of them."""
     program = built("waferengine")
-    i, frame, _ = next(repaints(program, wse3()))
-    with pytest.raises(UnsupportedError, match="same axis") as refused:
-        lowered(isa.Repaint(i.node, 1, 2), frame)
+    (frame,), (stream,) = frames(program, 0, [2], 0, 0, wse3())
+    bands = next(at for at, i in enumerate(stream.instructions) if getattr(i, "after", -1) == 1)
+    along_rows = stream.instructions[-2:]  # a sum of tree 2 and its multicast
+    change = isa.Repaint("somewhere", 1, 2)
+    see_crosswise(change, frame, (stream.instructions[bands], *along_rows))
+    see_crosswise(change, frame, ())
+    with pytest.raises(UnsupportedError, match="from lines of 3 cores to lines of 6 along the same axis") as refused:
+        see_crosswise(change, frame, along_rows)
     assert refused.value.remedy
 
 
@@ -116,3 +127,37 @@ def test_collectives_by_themselves_take_the_routes_of_their_time(attention):
     assert len(found) == 14 and len({each.span for each in found}) == 2
     whole = simulate(attention.program, Hardware.of(wafer), threads=1)
     assert (sum(each.loads.astype(int) for each in found) == whole.loads).all()
+
+
+@pytest.mark.parametrize(
+    ("machine", "region", "names"),
+    [
+        ("toy-6x6", "auto", ["0"]),
+        ("toy-140x6:24K", (6, 6), ["embedding", "0", "head"]),
+        pytest.param("toy-146x12:20K", (6, 6), ["embedding", "0", "head"], marks=pytest.mark.slow),
+    ],
+)
+def test_a_token_of_an_engine_with_bands_for_its_ends_chooses_what_level_1_does(machine, region, names):
+    """Bands are wider than regions: rows are handed over to as many rows, however many columns there are."""
+    wafer, given = find_machine(machine), prompt("llama", TOKENS)
+    graph, weights = tiny("llama")
+    program = build_whole(graph, wafer, "waferengine", region, Bounds(1, 64), 64)
+    assert [each.name for each in program.regions] == names
+    moments = watched(program, weights, given)
+    (leg,) = lower_token(program, token=given[-1], position=TOKENS - 1, wafer=wafer)
+    sites = [(n, run) for n, each in enumerate(program.regions) for run in range(len(each.runs))]
+    lasting = [next(m for m in moments if (m.region, m.run) == site).lasting for site in sites]
+    memory = memories((leg,), lasting)[0]
+    outcome = simulate(leg.run.program, Hardware.of(wafer), memory=memory)
+    assert outcome.status == "finished", outcome.waiting[:3]
+    chosen = moments[-1].arrays["token"].ravel()[0]
+    assert np.unique(image.read(memory, leg.run.frames[0], "token")).tolist() == [chosen] and chosen > 0
+
+
+def test_what_passes_over_a_third_region_is_refused_by_name():
+    program = built("waferengine", "toy-140x6:24K", (6, 6))
+    regions = (program.regions[0], replace(program.regions[1], rect=Rect(0, 0, 6, 6)))
+    between = replace(program.regions[1], name="1", rect=Rect(6, 0, 6, 6))
+    with pytest.raises(UnsupportedError, match="'embedding' to '0' over '1'") as refused:
+        lower_token(replace(program, regions=(*regions, between)), token=0, position=0, wafer=wse3())
+    assert refused.value.remedy

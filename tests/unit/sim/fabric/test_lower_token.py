@@ -117,8 +117,8 @@ def test_rows_that_go_down_columns_of_their_own_do_not_wait_for_each_other():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: _wider(p), "other shares"),
-        (lambda p: _wider(_off_wafer(p)), "other shares"),
+        (lambda p: _taller(p), "other shares"),
+        (lambda p: _taller(_off_wafer(p)), "other shares"),
     ],
 )
 def test_what_regions_do_not_hand_over_at_level_2_is_refused_by_name(change, words):
@@ -158,9 +158,9 @@ def test_late_cores_change_nothing_that_comes_back(seed):
     assert not serpentine.wrong(frames, outcome)
 
 
-def _wider(program):
+def _taller(program):
     first, second = program.regions
-    return with_fields(program, regions=(first, with_fields(second, rect=Rect(4, 0, 5, 4))))
+    return with_fields(program, regions=(first, with_fields(second, rect=Rect(4, 0, 4, 5))))
 
 
 def _off_wafer(program):

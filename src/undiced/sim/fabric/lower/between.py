@@ -282,15 +282,22 @@ def _nearest(places: range, others: range) -> int:
 def along(regions: tuple[Region, ...], number: int) -> int:
     """Which of the two colors between regions the cores of a region hear what comes along their rows on.
 
-    Regions side by side alternate. Where one lies beneath the other, the other color is that of its columns.
+    Regions side by side alternate, and those aside of each other. Where one lies beneath the other, the other color is
+    that of its columns.
     """
-    return sum(beside(*pair) for pair in pairwise(regions[: number + 1])) % 2
+    return sum(beside(*pair) or aside(*pair) for pair in pairwise(regions[: number + 1])) % 2
 
 
 def beside(before: Region, after: Region) -> bool:
     """Whether two regions have their rows on the same lines."""
     sheet = Sheet(after.turned, before.rect, after.rect)
     return sheet.span(before.rect, across=True)[0] == sheet.span(after.rect, across=True)[0]
+
+
+def aside(before: Region, after: Region) -> bool:
+    """Whether two regions have no column in common."""
+    sheet = Sheet(after.turned, before.rect, after.rect)
+    return set(sheet.span(before.rect, across=False)).isdisjoint(sheet.span(after.rect, across=False))
 
 
 def columns(regions: tuple[Region, ...], number: int) -> list[int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.value import DType
-from undiced.sim.fabric.lower.between import Hearer, Passing, Sender, Sheet, along, beside, columns
+from undiced.sim.fabric.lower.between import Hearer, Passing, Sender, Sheet, along, aside, beside, columns
 from undiced.sim.fabric.lower.channels import route_of
 from undiced.sim.fabric.lower.frame import Frame, size_of
 from undiced.sim.fabric.lower.lowered import Lowered, Running
@@ -53,13 +53,16 @@ def passing(i: isa.Transfer | isa.Return, frame: Frame) -> Passing | None:
     if not i.back:
         here = along(frame.regions, frame.number)
         if beside(before.region, after.region):
+            _over_none(i, before, after, frame)
             return sheet.straight(route.color + here)
+        if aside(before.region, after.region):
+            return sheet.bent(route.color + here)
         return sheet.turning(route.color + 1 - here, route.color + here, columns(frame.regions, frame.number))
     if beside(before.region, after.region):
         return sheet.straight(route.color)
-    across = sheet.span(after.region.rect, across=False)
-    if across[0] not in sheet.span(before.region.rect, across=False):
+    if aside(before.region, after.region):
         return sheet.bent(route.color)
+    across = sheet.span(after.region.rect, across=False)
     return sheet.turning(route.color, _unused(frame), list(across))
 
 
@@ -90,19 +93,35 @@ def _ends(i: isa.Transfer | isa.Return, frame: Frame) -> tuple[Frame, Frame] | N
     return frame.before, frame
 
 
+def _over_none(i: isa.Transfer, before: Frame, after: Frame, frame: Frame) -> None:
+    """No third region lies on the way: it uses the same two colors."""
+    ends = before.region.rect, after.region.rect
+    low, high = min(rect.x for rect in ends), max(rect.x + rect.width for rect in ends)
+    top, bottom = min(rect.y for rect in ends), max(rect.y + rect.height for rect in ends)
+    for region in frame.regions:
+        rect = region.rect
+        across = low < rect.x + rect.width and rect.x < high
+        if rect not in ends and across and top < rect.y + rect.height and rect.y < bottom:
+            raise UnsupportedError(
+                f"{i.node} passes from region {before.region.name!r} to {after.region.name!r} over {region.name!r}, "
+                "whose routers have the colors between regions already.",
+                remedy="Compile for regions that follow each other, or simulate one region's layers.",
+            )
+
+
 def see_alike(i: isa.Transfer, before: Frame, after: Frame) -> None:
-    """Regions have equal shapes, and the same rows of them equal shares.
+    """Regions have as many rows, and the same rows of them equal shares; columns have all of it.
 
     Raises:
         UnsupportedError: they don't.
     """
     one, two = before.value(i.a), after.value(i.result)
-    grids = {(each.region.rows, each.region.columns, each.region.turned) for each in (before, after)}
+    grids = {(each.region.rows, each.region.turned) for each in (before, after)}
     shares = {(each.rows, each.columns, each.dims, each.dtype) for each in (one, two)}
     if len(grids) > 1 or len(shares) > 1 or one.columns:
         raise UnsupportedError(
             f"{i.node} passes {i.a} between regions that hold it in other shares.",
-            remedy="Compile for regions of one shape (--region).",
+            remedy="Compile for regions of as many rows (--region).",
         )
 
 

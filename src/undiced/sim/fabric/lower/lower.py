@@ -27,6 +27,7 @@ from undiced.sim.fabric.lower.lowered import Blocks, Lowered, Span
 from undiced.sim.fabric.lower.movers import moved
 from undiced.sim.fabric.lower.paints import paints
 from undiced.sim.fabric.lower.passing import rebound
+from undiced.sim.fabric.lower.repaints import see_crosswise
 from undiced.sim.fabric.lower.rings import ring_paints
 from undiced.sim.fabric.lower.threads import Threads
 from undiced.sim.fabric.microops import Wait
@@ -98,6 +99,8 @@ def assembled(built: tuple[Frame, ...], streams: tuple[Stream, ...], size: tuple
         some = stream.instructions[:upto] if upto >= 0 and number == len(built) - 1 else stream.instructions
         for index, instruction in enumerate(some):
             first = len(sections)
+            if isinstance(instruction, isa.Repaint):
+                see_crosswise(instruction, frame, stream.instructions[index + 1 :])
             for where, made in _parts(instruction, frame, stream):
                 mine = threads[where.region.rect]
                 spans = _touched(instruction, where, made)

@@ -7,13 +7,14 @@ routes before do not take from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from undiced.core.errors import UnsupportedError
 from undiced.machine.fabric import repainting
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.channel import Channel
+from undiced.program.wafer.channel import Channel, channel
 from undiced.program.wafer.workload import work
 from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.lines import Lines, alike
@@ -32,12 +33,8 @@ def repaint(i: isa.Repaint, frame: Frame) -> Lowered:
 
     A queue that serves one color is given the one that the core sends on in the tree after: that is one of the
     registers. All of them together take what the instruction's count of writes does.
-
-    Raises:
-        UnsupportedError: both trees lie along one axis.
     """
     before, after = (_channels(tree, frame) for tree in (i.before, i.after))
-    _crosswise(i, before, after, frame)
     running = {thread for used in before for which in range(used.slices) for thread in senders(used, which, frame)}
     writes, each = int(work(i, frame.shares).writes), repainting(frame.wafer).cycles
 
@@ -69,10 +66,17 @@ def _colors(used: Channel, frame: Frame) -> range:
     return range(route.color, route.color + route.colors)
 
 
-def _crosswise(i: isa.Repaint, before: list[Channel], after: list[Channel], frame: Frame) -> None:
-    """What comes early must not find a way."""
+def see_crosswise(i: isa.Repaint, frame: Frame, following: Sequence[isa.Instruction]) -> None:
+    """What comes early finds no way: the trees before and after have different axes. One that nothing `following` uses
+    before the next change, as at a stream's end, may have any.
+
+    Raises:
+        UnsupportedError: both trees lie along one axis.
+    """
+    before, after = (_channels(tree, frame) for tree in (i.before, i.after))
     axes = [{used.line.axis for used in each if used.line and fits(used, frame)} for each in (before, after)]
-    if axes[0] & axes[1]:
+    movers = takewhile(lambda each: not isinstance(each, isa.Repaint), following)
+    if axes[0] & axes[1] and any(channel(each, frame.shares) in after for each in movers):
         one, two = (frame.channels.trees[tree].span for tree in (i.before, i.after))
         raise UnsupportedError(
             f"Colors go from lines of {one} cores to lines of {two} along the same axis before {i.node}: what a "
