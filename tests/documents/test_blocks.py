@@ -93,7 +93,8 @@ REASONS = {
      "# a wheel of `make wheel`"): "needs systemd and its administrator; tests/unit/cli/test_deploy.py reads the unit",
     ("operations.md", "docker build -f deploy/Dockerfile -t undiced ."):
         "needs docker; tests/unit/cli/test_deploy.py reads the Dockerfile and the options",
-    ("wafer.md", "$ undiced fabric layer llama-3.1-8b --machine wse2 --mapping waferllm --phase prefill --region 480x480"):
+    ("wafer.md", "$ undiced fabric layer llama-3.1-8b --machine wse2 --mapping waferllm --phase prefill --region "
+     "480x480"):
         "a day; tests/unit/cli/test_fabric_layer.py does the same on 4 x 4 cores",
     ("wafer.md", "$ undiced compile llama-3.1-8b -o program"):
         "takes minutes and 2 GiB; tests/unit/sim/fabric/test_lower_layers.py does the same on small wafers",
