@@ -28,7 +28,7 @@ def defects(cores=CORES, cuts=CUTS, name="a map"):
 @cache
 def whole(name="llama", region=(COLUMNS, ROWS)):
     """A case's program on wafers without defects."""
-    options = Options(Bounds(1, CONTEXT), choices=EXACT, chunk=16, region=region)
+    options = Options(Bounds(1, CONTEXT), choices=EXACT, ahead=16, region=region)
     return compile_graph(tiny(name)[0], MACHINE, options)
 
 

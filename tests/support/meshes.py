@@ -11,6 +11,7 @@ from undiced.compiler.wafer.lower.segments import Streams, segments
 from undiced.core.errors import CompileError
 from undiced.model.graph import Graph
 from undiced.program import Bounds, Rect
+from undiced.program.wafer.program import CHUNK as CHUNK_FACT
 from undiced.program.wafer.program import Region, Run, WaferProgram
 
 CHUNK = 64  # tokens of one sequence that a step may have, where caches are rings
@@ -25,6 +26,7 @@ def compile_mesh(
     choices: Choices = EXACT,
     chunk: int = CHUNK,
     groups: int = 1,
+    prompt: int = 1,
 ) -> WaferProgram:
     """The program of a model whose regions are of `rows` by `columns` cores each, a wafer a region.
 
@@ -34,11 +36,12 @@ def compile_mesh(
         choices: element types, and what is done at the roots of trees.
         chunk: tokens of one sequence in a step.
         groups: of columns, on which experts lie.
+        prompt: tokens of a prompt that are taken together.
 
     Raises:
         CompileError: an operator has no lowering, or a cut lies outside the graph.
     """
-    streams = Streams(graph, Grid(rows, columns, groups), choices, context, chunk)
+    streams = Streams(graph, Grid(rows, columns, groups), choices, context, prompt, chunk)
     runs = [streams.lowered(segment) for segment in segments(graph)]
     edges = [0, *cuts, len(runs)]
     if any(low >= high for low, high in pairwise(edges)):
@@ -59,6 +62,7 @@ def compile_mesh(
         trees=streams.trees.made,
         slots=graph.slots,
         vocab=graph.config.vocab,
+        facts=((CHUNK_FACT, float(prompt)),) if prompt > 1 else (),
     )
 
 

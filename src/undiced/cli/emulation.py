@@ -133,7 +133,7 @@ def mesh_model(
         return Meshed(checkpoint, graph, build_whole(graph, machine, mapping, region or "auto", bounds, CHUNK))
     choices = LEAN if sum_bits == 16 else EXACT
     choices = replace(choices, weights=choices_of({"weights": weights}).weights)
-    options = Options(bounds, wafers, choices, chunk=CHUNK, region=region)
+    options = Options(bounds, wafers, choices, ahead=CHUNK, region=region)
     return Meshed(checkpoint, graph, compile_graph(graph, machine, options))
 
 
@@ -197,7 +197,7 @@ def _read(
                 room -= len(work[-1][1])
         result, row = executor.step(work), 0
         for sequence, piece in work:
-            row += len(piece)
+            row += 1 if executor.ends_once else len(piece)
             left[sequence] = left[sequence][len(piece) :]
             if not left[sequence]:
                 del left[sequence]

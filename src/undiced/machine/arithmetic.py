@@ -62,10 +62,11 @@ def elements_cycles(core: Core, v: Vectors, length: int, read: float, written: f
     )
 
 
-def setup_cycles(core: Core, count: int, loops: int) -> float:
-    """Issuing `count` operations, which are iterations of `loops` loops; a single one loads its descriptors."""
-    if count == 1:
-        return core.straight_setup_cycles.value
+def setup_cycles(core: Core, count: int, loops: int, *, apart: bool = False) -> float:
+    """Issuing `count` operations, which are iterations of `loops` loops; a single one loads its descriptors, as do all
+    that stand `apart`."""
+    if count == 1 or apart:
+        return count * core.straight_setup_cycles.value
     return count * core.vector_setup_cycles.value + loops * core.loop_iteration_cycles.value
 
 
@@ -76,7 +77,7 @@ def vector_cost(core: Core, v: Vectors) -> Cost:
     if v.sums:
         return (_beside_datapath if stays_beside(core, v) else _in_memory)(core, v)
     each = elements_cycles(core, v, v.length, v.read, v.written)
-    return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops))
+    return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops, apart=v.apart))
 
 
 def stays_beside(core: Core, v: Vectors) -> bool:

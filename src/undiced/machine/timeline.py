@@ -314,10 +314,16 @@ class _Timeline:
             self.taken[tree] = self._after(begin, lines.engaged(link, haul.tree, count, joining), i)
             start = self.taken[links] = self._after(begin, lines.payload(link, count) + joining, i)
         self.sliced[self.shares.stored(i.result).name] = ends
+        self._passing(start)
         last = _latest(ends.values())
         self._sends(i.a, last)
         self._occupy(i, last, last)
         return Span(i, first.cycles, last.cycles)
+
+    def _passing(self, until: Moment) -> None:
+        """A chunk's payload takes every core's datapath while it passes: to be added to, or to be put into memory."""
+        if self.shares.step.tokens > 1:
+            self.free = _latest([self.free, until])
 
     def _terms(self, i: isa.Reduce, which: int, slices: int) -> Moment:
         """When a slice's terms are there, riders included."""
@@ -356,10 +362,12 @@ class _Timeline:
                 there = _latest([there, self._after(path, lines.arrival(link, near) + self._around(line), i)])
             there = _latest([there, self._after(path, lines.copied(link, count), i)])
             stop = target.stop if which == len(places) - 1 else min(at + self.shares.size(i.a), target.stop)
+            at = target.start if part is None else at  # each token's owner sends all of the value
             self._write(Extent(target.value, at, stop), there)
             at = stop
         assert path is not None
         self.taken[color] = path
+        self._passing(path)
         self._sends(i.a, path)
         self._occupy(i, path, there)
         return Span(i, min(moment.cycles for moment in started), there.cycles)

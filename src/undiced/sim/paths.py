@@ -54,7 +54,8 @@ class Paths:
 
     def _path(self, number: int, longer: Detours) -> Path:
         stream = self.program.streams[number]
-        shares = Shares(values_of(self.program, stream), self.program.trees, self.step)
+        step = self.step.ending if stream.last else self.step
+        shares = Shares(values_of(self.program, stream), self.program.trees, step)
         return critical_path(
             self.wafer,
             stream.instructions,

@@ -8,7 +8,7 @@ from support.streams import line, shares, sliced_sum, value
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Partial, Roots, Shard
+from undiced.program.wafer.layout import Axis, Owner, Partial, Roots, Shard
 from undiced.program.wafer.operands import READ, WRITTEN
 from undiced.program.wafer.sequences import SEQUENCES
 from undiced.program.wafer.step import Step
@@ -41,10 +41,13 @@ def test_a_product_takes_one_operation_an_input() -> None:
     assert (v.arithmetic, v.length, v.count, v.sums, v.read) == ("multiply_add", 48, 14, 14, 2)
 
 
-def test_tokens_repeat_local_operations_and_multiply_payloads() -> None:
+def test_sequences_repeat_local_operations_along_tokens_and_both_multiply_payloads() -> None:
+    product, step = isa.Product("n", "x", ("w",), ("y",), ("feature",)), Step(sequences=2, context=64)
+    [v] = work(product, shares(*_matrix(14, 48), step=step)).vectors
+    assert (v.length, v.count, v.loops, v.sums) == (48, 2 * 14, 2, 14)
     step = Step(sequences=2, tokens=3, context=64)
-    [v] = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 48), step=step)).vectors
-    assert v.count == 6 * 14 and v.loops == 6
+    [v] = work(product, shares(*_matrix(14, 48), step=step)).vectors
+    assert (v.length, v.count, v.loops, v.sums) == (3, 2 * 14 * 48, 2 * 48, 14), "an operation a weight"
     tree, values = sliced_sum(32, 12, 3)
     haul = work(
         isa.Reduce("n", "sum", "sum.roots", "sum.terms", line(32), "f16"), shares(*values, trees=(tree,), step=step)
@@ -160,8 +163,66 @@ def test_one_token_a_sequence_needs_no_mask_unless_its_ring_keeps_more_than_its_
     assert not _masked(Step(context=640), window=64)
     assert len(_masked(Step(context=640), window=32)) == 2
     assert not _masked(Step(context=20), window=32)
-    assert len(_masked(Step(tokens=2, context=64))) == 2
     assert len(_masked(Step(context=64), chunk=16)) == 2
+
+
+def test_a_chunk_masks_its_own_positions_and_where_windows_begin() -> None:
+    [own] = _masked(Step(tokens=16, context=64))
+    assert (own.arithmetic, own.length, own.count) == ("move", 16, 4 * 16), "no cores share positions here"
+    [both] = _masked(Step(tokens=16, context=640), window=49)
+    assert (both.length, both.count) == (16, 2 * 4 * 16)
+    assert len(_masked(Step(tokens=16, context=640), window=32)) == 2, "a ring keeps more than windows take"
+    over = value("a", ("group", 4), ("position", 64), rows=(Shard("position", 8, "cyclic"),))
+    [dealt] = work(isa.Mask("n", "a", "a", 0, 0, 0.0), shares(over, step=Step(tokens=16, context=64))).vectors
+    assert (dealt.length, dealt.count) == (16, 4 * 2)
+
+
+@pytest.mark.parametrize(
+    ("b", "kind", "length", "count"),
+    [
+        ((("d", 6), ("e", 4)), Kind.ACTIVATION, 24 * 5, 1),
+        ((("d", 6), ("e", 4)), Kind.WEIGHT, 5, 24),
+        ((("d", 6),), Kind.ACTIVATION, 5, 24),
+        ((("d", 6),), Kind.WEIGHT, 4 * 5, 6),
+        ((("e", 4),), Kind.ACTIVATION, 4 * 5, 6),
+        ((("e", 4),), Kind.WEIGHT, 5, 24),
+        ((), Kind.ACTIVATION, 5, 24),
+        ((), Kind.WEIGHT, 24 * 5, 1),
+    ],
+)
+def test_of_a_chunk_operations_run_along_tokens_as_far_as_both_operands_do(
+    b: tuple[tuple[str, int], ...], kind: Kind, length: int, count: int
+) -> None:
+    a, other = value("a", ("d", 6), ("e", 4)), value("b", *b, kind=kind)
+    step = Step(tokens=5, context=64)
+    [v] = work(isa.Combine("n", "multiply", "a", "a", "b"), shares(a, other, step=step)).vectors
+    assert (v.length, v.count) == (length, count)
+
+
+def test_functions_take_a_chunk_piece_by_piece() -> None:
+    made = work(isa.Apply("n", "exp", "a", "a"), shares(value("a", ("d", 10)), step=Step(tokens=16, context=64))).vectors
+    assert len(made) == len(SEQUENCES["exp"])
+    assert all((v.length, v.count, v.apart) == (54, 3, True) for v in made), "3 pieces of at most 64"
+
+
+def test_sums_of_a_chunk_are_vector_additions() -> None:
+    a, step = value("a", ("group", 4), ("position", 50)), Step(tokens=8, context=64)
+    [v] = work(isa.Fold("n", "sum", "r", "a"), shares(a, value("r", ("group", 4)), step=step)).vectors
+    assert (v.arithmetic, v.length, v.count) == ("add", 8, 200)
+
+
+def test_owners_of_a_chunk_send_in_the_order_of_their_places() -> None:
+    step = Step(tokens=4, context=64)
+
+    def senders(index: str) -> tuple[int, ...] | None:
+        a = value("a", ("d", 3), columns=(Owner(index, 10),))  # type: ignore[arg-type]
+        sent = isa.Multicast("n", "b", "a", isa.Line(Axis.COLUMNS, 10), "f32")
+        haul = work(sent, shares(a, value("b", ("d", 3)), step=step)).haul
+        assert haul is not None and haul.pieces == (12,) * 4
+        return haul.senders
+
+    assert senders("token") == (0, 3, 6, 9)
+    assert senders("position") == (0, 1, 2, 9), "one begins the line anew"
 
 
 def test_slices_and_addresses_take_nothing() -> None:

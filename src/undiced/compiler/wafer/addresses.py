@@ -1,13 +1,13 @@
 """Memory of a core, as a map: where code, states, activations, weights, tables and caches lie. Knows no time.
 
-From address 0: code and system; then states and activations, by linear scan over each stream (what is dead makes room);
+From address 0: code and system (and, for chunks, registers of functions); then states and activations, by linear scan over each stream (what is dead makes room);
 then what stays, run by run: weights, tables, and caches of every sequence. All cores of a region share one map. Where a
 value begins within its room is chosen last, by the rule of banks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from undiced.compiler.wafer.halves import halves
 from undiced.program.wafer.banks import Banks
 from undiced.program.wafer.lifetimes import lifetimes
-from undiced.program.wafer.memory import LASTING, aligned, begun, block_bytes, share_bytes
+from undiced.program.wafer.memory import LASTING, aligned, begun, block_bytes, share_bytes, tokens
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
@@ -51,13 +51,14 @@ class Map:
     """What maps of memory follow, but for streams.
 
     Attributes:
-        tokens: copies of states and activations. sequences: of caches.
+        lanes: copies of states and activations. sequences: of caches. chunk: tokens of a prompt side by side.
     """
 
     trees: tuple[Tree, ...]
     banks: Banks
-    tokens: int
+    lanes: int
     sequences: int
+    chunk: int = 1
 
     def lasting(self, stream: Stream, code: int = 0) -> Lasting:
         """Weights and tables, and caches, of one run; and code that no other stream has."""
@@ -78,33 +79,29 @@ class Map:
         shares = Shares({value.name: value for value in states}, self.trees)
         for value in states:
             at[value.name] = base
-            base += block_bytes(shares, value.name, self.tokens, self.banks)
+            base += block_bytes(shares, value.name, self.lanes, self.banks, self.chunk)
         return at, base
 
     def scan(self, stream: Stream, base: int) -> tuple[dict[str, int], int]:
         """Where the room of a stream's activations begins, from `base` on, and the end of the fullest moment.
 
-        In the order in which they are first used, each takes the lowest gap between those alive at the same time.
+        In the order in which they are first used, each takes the lowest gap between those alive at the same time; of a
+        chunk, whose values are large, also with the largest first, if that ends lower.
         """
         shares = shares_of(stream, self.trees)
         lives = lifetimes(stream, shares.stored)
         values = [v for v in stream.values if v.view is None and v.kind is Kind.ACTIVATION and v.name in lives]
-        placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
-        at: dict[str, int] = {}
-        top = base
-        for value in sorted(values, key=lambda v: lives[v.name]):
-            first, last = lives[value.name]
-            size = block_bytes(shares, value.name, self.tokens, self.banks)
-            address = base
-            alive = sorted((start, end) for begin, done, start, end in placed if begin <= last and first <= done)
-            for start, end in alive:
-                if address + size <= start:
-                    break
-                address = max(address, end)
-            placed.append((first, last, address, address + size))
-            at[value.name] = address
-            top = max(top, address + size)
-        return at, aligned(top, self.banks.period)
+        sizes = {v.name: self._room(stream, shares, v) for v in values}
+        in_turn = sorted(sizes, key=lambda name: lives[name])
+        found = _packed(in_turn, sizes, lives, base)
+        if self.chunk > 1:
+            by_size = sorted(in_turn, key=lambda name: -sizes[name])
+            found = min(found, _packed(by_size, sizes, lives, base), key=lambda each: each[1])
+        return found[0], aligned(found[1], self.banks.period)
+
+    def _room(self, stream: Stream, shares: Shares, value: Value) -> int:
+        copies = 1 if value.once else self.lanes
+        return block_bytes(shares, value.name, copies, self.banks, tokens(self.chunk, stream, value))
 
     def addressed(self, streams: tuple[Stream, ...], code: int) -> tuple[Stream, ...]:
         """The streams with every value's address; what lasts is counted from its run's base."""
@@ -122,6 +119,25 @@ class Map:
             offset += aligned(share_bytes(shares, value.name), self.banks.period) * copies
         values = tuple(replace(value, address=at.get(value.name, -1)) for value in stream.values)
         return replace(stream, values=values)
+
+
+def _packed(
+    order: Iterable[str], sizes: Mapping[str, int], lives: Mapping[str, tuple[int, int]], base: int
+) -> tuple[dict[str, int], int]:
+    """Addresses from `base` on, each the lowest that is free as long as it is needed; and where the last one ends."""
+    placed: list[tuple[int, int, int, int]] = []  # first, last, address, end
+    at: dict[str, int] = {}
+    for name in order:
+        first, last = lives[name]
+        address = base
+        alive = sorted((start, end) for begin, done, start, end in placed if begin <= last and first <= done)
+        for start, end in alive:
+            if address + sizes[name] <= start:
+                break
+            address = max(address, end)
+        placed.append((first, last, address, address + sizes[name]))
+        at[name] = address
+    return at, max([base, *(end for *_, end in placed)])
 
 
 def _lasting(stream: Stream) -> list[Value]:

@@ -25,14 +25,19 @@ from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.arithmetic import banks
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.code import code_bytes
+from undiced.program.wafer.elementwise import PIECE
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS
 from undiced.program.wafer.layout import Axis
 from undiced.program.wafer.program import Region, Run, Stream
+from undiced.program.wafer.sequences import REGISTERS
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.value import DType
+from undiced.program.wafer.work import BYTES
 
 ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
@@ -53,18 +58,20 @@ def lower(draft: Draft) -> Draft:
     bounds = task.options.bounds
     rows, bands = draft.slices or (choices.row_slices, choices.band_slices)
     choices = replace(choices, row_slices=rows, band_slices=bands, once=task.tied)
-    written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk)
+    written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk, task.options.ahead)
     parts = {}
-    grains = tuple(grain_for(segment, task.graph.config, grid) for segment in task.segments)
+    whole = task.options.chunk > 1
+    grains = tuple(grain_for(segment, task.graph.config, grid, whole=whole) for segment in task.segments)
     for number, (segment, grain) in enumerate(zip(task.segments, grains, strict=True)):
         for eighths in {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain):
             parts[number, eighths] = written.lowered(segment, eighths).stream
-    if any(segment.splits for segment in task.segments):
+    splits = not whole and any(segment.splits for segment in task.segments)
+    if splits:
         written.keeping()
     list(written.rotating())
     for distance, off in ((grid.columns, False), (grid.rows + grid.columns, False), (grid.rows + grid.columns, True)):
         written.entering(distance, off)
-        if any(segment.splits for segment in task.segments):
+        if splits:
             written.entering(distance, off, cut=True)
     far = sum(task.wafer.mesh.size)
     if task.tied:
@@ -126,8 +133,9 @@ def route(draft: Draft) -> Draft:
 
 def _timed(draft: Draft) -> Draft:
     assert draft.written is not None
-    step = Step(1, 1, draft.task.options.bounds.context)
-    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, step)
+    options = draft.task.options
+    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, options.steps)
+    step = options.step
     cycles = tuple(_cycles(draft, stream, trees, step) for stream in draft.streams)
     return replace(draft, trees=trees, cycles=cycles)
 
@@ -139,7 +147,7 @@ def _per_token(draft: Draft) -> float:
 
 def _cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
     states = {value.name: value for value in state_values(draft.streams)}
-    shares = Shares(states | {value.name: value for value in stream.values}, trees, step)
+    shares = Shares(states | {value.name: value for value in stream.values}, trees, step.ending if stream.last else step)
     clock = draft.task.wafer.system.clock_hz.value
     return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
 
@@ -158,7 +166,7 @@ def memory(draft: Draft) -> Draft | None:
     assert draft.written is not None
     trees = draft.written.trees.made
     layout = _map(draft, trees)
-    _, base = layout.states(state_values(draft.streams), code_of(draft, trees))
+    _, base = layout.states(state_values(draft.streams), code_of(draft, trees) + registers_of(draft))
     top = max(layout.scan(stream, base)[1] for stream in draft.streams)
     room = int(draft.task.wafer.core.sram_bytes.value) - top
     ends = ends_code(draft, trees)
@@ -170,7 +178,7 @@ def memory(draft: Draft) -> Draft | None:
 
 def _map(draft: Draft, trees: tuple[Tree, ...]) -> Map:
     options = draft.task.options
-    return Map(trees, banks(draft.task.wafer.core), options.lanes, options.bounds.batch)
+    return Map(trees, banks(draft.task.wafer.core), options.lanes, options.bounds.batch, options.chunk)
 
 
 def sized(draft: Draft) -> Draft | None:
@@ -186,7 +194,15 @@ def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
     """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code."""
     if draft.task.options.code_bytes is not None:
         return draft.task.options.code_bytes
-    return code_bytes(_layers_streams(draft), trees)
+    return code_bytes(_layers_streams(draft), trees, both=draft.task.options.both)
+
+
+def registers_of(draft: Draft) -> int:
+    """Bytes of the registers in which functions take a chunk piece by piece."""
+    if draft.task.options.chunk == 1:
+        return 0
+    functions = {i.function for s in draft.streams for i in s.instructions if isinstance(i, isa.Apply)}
+    return max((REGISTERS[name] for name in functions), default=0) * int(PIECE * BYTES[DType.F32])
 
 
 def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
@@ -194,8 +210,9 @@ def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
     if draft.task.options.code_bytes is not None:
         return {}
     common = _layers_streams(draft)
-    base = code_bytes(common, trees)
-    return {n: code_bytes([*common, draft.streams[n]], trees) - base for n in _ends(draft)}
+    both = draft.task.options.both
+    base = code_bytes(common, trees, both=both)
+    return {n: code_bytes([*common, draft.streams[n]], trees, both=both) - base for n in _ends(draft)}
 
 
 def _ends(draft: Draft) -> set[int]:
@@ -297,7 +314,7 @@ def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[
 
 def address(draft: Draft) -> Draft:
     """Every value's place in the core's memory, vectors that are read together in different banks."""
-    streams = _map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees))
+    streams = _map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees) + registers_of(draft))
     if draft.task.tied:
         first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
         streams = tuple(kept_by(last, each) if each is first else each for each in streams)

@@ -23,8 +23,9 @@ from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
-from undiced.program.wafer.value import BITS
+from undiced.program.wafer.value import BITS, DType
 from undiced.program.wafer.verify import verify
+from undiced.program.wafer.work import BYTES
 
 _WRITTEN = 24  # shapes that go through the passes, the most promising by estimate
 _FINISHED = 8  # of those, how many are cut finely before one is taken
@@ -33,6 +34,8 @@ _ROOMY = 40  # shapes with the most cores, where none of those holds the model
 _UNROUTED = 4  # shapes from which it is told that colors are what lacks
 _DENSE = 16  # shapes that waste least memory, where none of the promising ones holds the model
 _WITHIN = 160  # shapes of which those are taken that hold the model on so many wafers
+_BESIDE = 32  # promising shapes beside those that waste least memory, for chunks
+_CHUNKED = 12  # shapes for chunks that go through the passes
 _TRIED = 80  # shapes at most, those included that turn out not to hold the model
 Told = Callable[[float, str], None]  # the share that is done, and of what
 Needed = Callable[[Shape], int]  # wafers that a shape takes, 0 if it can't hold the model
@@ -94,12 +97,16 @@ def _sized(task: Task) -> Iterable[_Sized]:
     bits = BITS[task.options.choices.weights] / 8
     stored, largest = task.graph.parameters * bits, _segment_sizes(task)
     for shape in tried if sram > 0 else ():
-        held = sram * shape.grid.rows * shape.grid.columns
+        room = sram - _alive(task, shape)
+        if room <= 0:
+            continue
+        held = room * shape.grid.rows * shape.grid.columns
         filling = _filling(task, shape)
         padded = bits * filling * shape.grid.rows * shape.grid.columns
-        if any(size * grain_for(segment, config, shape.grid) / PARTS * padded > held for segment, size in largest):
+        whole = task.options.chunk > 1
+        if any(size * grain_for(segment, config, shape.grid, whole=whole) / PARTS * padded > held for segment, size in largest):
             continue  # too small for a piece that is not cut
-        regions = ceil(stored * filling / sram)
+        regions = ceil(stored * filling / room)
         entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers
         yield _Sized(shape, ceil(regions / shape.tiling(task.wafer).count), _estimate(task, shape) + entering)
 
@@ -116,6 +123,18 @@ def _code(task: Task, shape: Shape) -> int:
     draft = lower(Draft(task, shape, 1, coarse=True))
     assert draft.written is not None
     return code_of(draft, draft.written.trees.made)
+
+
+def _alive(task: Task, shape: Shape) -> float:
+    """Bytes of a core that a chunk's tokens take at once, roughly: the hidden state, and beside it the feed-forward
+    block's sums or what their norm works on."""
+    config, grid, choices, chunk = task.graph.config, shape.grid, task.options.choices, task.options.chunk
+    if chunk == 1:
+        return 0.0
+    hidden = BYTES[DType.F32] * ceil(config.dim / grid.rows)
+    width = config.moe.top_k * config.moe.ffn + config.moe.shared_ffn if config.moe else config.ffn
+    sums = 2 * ceil(width / grid.columns) * (BYTES[choices.sums] + BYTES[DType.F32] / choices.row_slices)
+    return chunk * (hidden + max(2 * hidden, sums))
 
 
 def _filling(task: Task, shape: Shape) -> float:
@@ -162,9 +181,19 @@ def _either(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
     return min(found, key=lambda draft: (wafers_of(draft) if free else 0, *_rank(draft)), default=None)
 
 
+def dense(task: Task) -> list[Shape]:
+    """The shapes that waste least memory."""
+    return [each.shape for each in _dense(task, list(_sized(task)))]
+
+
 def _dense(task: Task, sized: list[_Sized]) -> list[_Sized]:
     """The shapes that waste least memory, however slow: what holds a model where little else does."""
-    return sorted(sized, key=lambda s: _filling(task, s.shape) / s.shape.tiling(task.wafer).count)[:_DENSE]
+    sram = task.wafer.core.sram_bytes.value
+
+    def wasted(each: _Sized) -> float:
+        return _filling(task, each.shape) / each.shape.tiling(task.wafer).count / (sram - _alive(task, each.shape))
+
+    return sorted(sized, key=wasted)[:_DENSE]
 
 
 def _silent(share: float, what: str) -> None:
@@ -179,6 +208,8 @@ def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
         return wafers_needed(task, shape)
 
     asked = task.options.wafers
+    if task.options.chunk > 1:
+        return _chunked(task, sized, needed, told)
     if asked is not None:
         within = [each for each in sized if each.wafers <= asked]
         return _on(task, sized, asked, needed, told) or _best(task, within[:_UNROUTED], asked, told)
@@ -194,6 +225,21 @@ def _search(task: Task, sized: list[_Sized], told: Told) -> Draft | None:
             if found is not None:
                 return found
     return None if some else _best(task, tried[:_UNROUTED], WAFERS_MAX, told)
+
+
+def _chunked(task: Task, sized: list[_Sized], needed: Needed, told: Told) -> Draft | None:
+    """The best draft for chunks, which take so much memory that few shapes matter: those that waste least of it, and
+    the most promising others.
+    """
+    pool = list(dict.fromkeys((*_dense(task, sized), *sorted(sized, key=lambda s: s.estimate)[:_BESIDE])))
+    counts, asked = _counts(pool, needed, told), task.options.wafers
+    for wafers in counts[:_MORE] if asked is None else [asked]:
+        within = [each for each in pool if 0 < needed(each.shape) <= wafers]
+        within.sort(key=lambda s: s.shape.grid.rows * s.shape.grid.columns)  # small regions are many at work
+        found = _best(task, within[:: ceil(len(within) / _CHUNKED)] if within else [], wafers, told)
+        if found is not None:
+            return found
+    return None
 
 
 def _counts(pool: list[_Sized], needed: Needed, told: Told) -> list[int]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from undiced.compiler.wafer.lower.choices import LEAN, Choices
 from undiced.compiler.wafer.lower.segments import Segment, segments
 from undiced.core.errors import CompileError
-from undiced.core.mapping import Objective
+from undiced.core.mapping import Objective, Phase
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds
+from undiced.program.wafer.step import Step
 
 WAFERS_MAX = 1024
 BATCH_MAX = 4096
 CONTEXT_MAX = 1 << 24
+CHUNK_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,10 @@ class Options:
         wafers: how many may be used; None takes the fewest that hold the model.
         objective: "latency" of one sequence, or the "interval" between tokens of a full pipeline.
         lanes: tokens that go through a stream together at most; more take turns.
-        chunk: tokens of one sequence that a step may have (windows keep so many positions more).
+        chunk: tokens of a prompt that are taken together: cores have room for what all of them need.
+        phase: whether the program is made fast for single tokens ("decode") or for chunks ("prefill").
+        alone: whether it takes prompts only: it has no code for single tokens.
+        ahead: tokens of one sequence that an emulator's step may have beside; windows keep so many positions more.
         region: fixes sides x by y instead of searching.
         frontier: also find how many streams of which context the same regions hold.
         code_bytes: what to take a core's code and system for; None counts what the streams take.
@@ -38,14 +43,34 @@ class Options:
     objective: Objective = "latency"
     lanes: int = 1
     chunk: int = 1
+    phase: Phase = "decode"
+    alone: bool = False
+    ahead: int = 1
     region: tuple[int, int] | None = None
     code_bytes: int | None = None
     frontier: bool = False
+
+    @property
+    def both(self) -> bool:
+        """Whether a program has code for single tokens and for chunks."""
+        return self.chunk > 1 and not self.alone
+
+    @property
+    def step(self) -> Step:
+        """What the program is made fast for."""
+        return self.steps[-1] if self.phase == "prefill" else self.steps[0]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What trees are chosen for: a token, and a chunk as often."""
+        one, chunk = (Step(1, n, self.bounds.context) for n in (1, min(self.chunk, self.bounds.context)))
+        return (chunk,) if self.alone else (one, chunk) if self.both else (one,)
 
     def __post_init__(self) -> None:
         for what, value, most in (
             ("batch", self.bounds.batch, BATCH_MAX),
             ("context", self.bounds.context, CONTEXT_MAX),
+            ("chunk", self.chunk, CHUNK_MAX),
             ("number of wafers", 1 if self.wafers is None else self.wafers, WAFERS_MAX),
         ):
             if not 1 <= value <= most:

@@ -29,12 +29,13 @@ Payloads = tuple[tuple[int, float], ...]  # wavelets of a slice, and how often a
 
 
 def chosen_trees(
-    streams: tuple[Stream, ...], asked: tuple[Tree, ...], runs: tuple[float, ...], wafer: Wafer, step: Step
+    streams: tuple[Stream, ...], asked: tuple[Tree, ...], runs: tuple[float, ...], wafer: Wafer, steps: tuple[Step, ...]
 ) -> tuple[Tree, ...]:
-    """The trees of a program, by number; `runs`: how often a token runs each stream."""
+    """The trees of a program, by number; `runs`: how often a step runs each stream. Of several steps each is as
+    frequent as the others."""
     found: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for stream, often in zip(streams, runs, strict=True):
-        shares = Shares({v.name: v for v in stream.values}, asked, step)
+    for step, (stream, often) in product(steps, zip(streams, runs, strict=True)):
+        shares = Shares({v.name: v for v in stream.values}, asked, step.ending if stream.last else step)
         for i in stream.instructions:
             if isinstance(i, isa.Reduce):
                 part, haul = shares.roots(i.result), work(i, shares).haul

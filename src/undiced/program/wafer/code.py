@@ -23,15 +23,19 @@ LIBRARY_BYTES = 332  # the library's division and inverse root, by removal
 SYSTEM_BYTES = 3_600  # task table, stack, descriptors, configuration
 
 
-def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...]) -> int:
-    """Code and system of a core that runs the streams. Functions and reductions are routines, each there once."""
+def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool = False) -> int:
+    """Code and system of a core that runs the streams. Functions and reductions are routines, each there once.
+
+    Args:
+        both: single tokens and chunks, for which products are loops of their own.
+    """
     total, routines = SYSTEM_BYTES, 0
     functions: set[str] = set()
     reductions: set[tuple[int, str]] = set()
     for stream in streams:
         roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if isinstance(part, Roots)}
         for i in stream.instructions:
-            total += _own_bytes(i)
+            total += _own_bytes(i) * (2 if both and isinstance(i, isa.Product) else 1)
             if isinstance(i, isa.Apply):
                 functions.add(i.function if i.by == "vectors" else "")
             if isinstance(i, isa.Reduce):

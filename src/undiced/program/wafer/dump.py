@@ -56,7 +56,7 @@ def _tree(tree: Tree) -> str:
 
 
 def _stream(stream: Stream) -> Iterator[str]:
-    yield f"stream {stream.name!r}"
+    yield f"stream {stream.name!r}{' of last tokens' * stream.last}"
     yield from (f"  {value_line(value)}" for value in stream.values)
     yield from (f"  {number}: {instruction_line(each)}" for number, each in enumerate(stream.instructions))
 
@@ -71,6 +71,7 @@ def value_line(value: Value) -> str:
     parts += [_weights(value.weights)] if value.weights else []
     parts += [_table(value.table)] if value.table else []
     parts += ["again"] if value.again else []
+    parts += ["once"] if value.once else []
     parts += [f"at {value.address:#x}"] if value.address >= 0 else []
     return " ".join(parts)
 

@@ -1,8 +1,12 @@
-"""The work of instructions that stay on their core, products apart: vector operations and scalar steps."""
+"""The work of instructions that stay on their core, products apart: vector operations and scalar steps.
+
+Of a chunk, tokens lie innermost: an operation on what exists once a token runs along them, too.
+"""
 
 from __future__ import annotations
 
-from math import prod
+from dataclasses import replace
+from math import ceil, prod
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
@@ -10,7 +14,7 @@ from undiced.program.wafer.products import UNPACKING
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.value import DType, local_shape
+from undiced.program.wafer.value import DType, local_shape, shard_of
 from undiced.program.wafer.work import BYTES, Arithmetic, Vectors, Work, wide, widest
 
 _ARITHMETIC: dict[str, Arithmetic] = {
@@ -29,13 +33,15 @@ _ARITHMETIC: dict[str, Arithmetic] = {
     "low_to_high_shift": "shift",
 }
 _HALF_STRIDE = 2  # halves of 32-bit elements: every other 16-bit one
+PIECE = 64  # elements of a chunk that a function takes at once: its registers have so many
 
 
 def converted(s: Shares, source: DType, target: DType, length: int) -> tuple[Vectors, ...]:
-    """What it takes to have `length` elements in another width; nothing where it is the same."""
+    """What it takes to have `length` elements a token in another width; nothing where it is the same."""
     if wide(source) == wide(target):
         return ()
-    return (Vectors("convert", source, target, length, s.step.size, 1, BYTES[source], BYTES[target]),)
+    count = length * s.step.tokens, s.step.sequences
+    return (Vectors("convert", source, target, *count, 1, BYTES[source], BYTES[target]),)
 
 
 def combine(i: isa.Combine, s: Shares) -> Work:
@@ -55,25 +61,30 @@ def combine(i: isa.Combine, s: Shares) -> Work:
         common,
         result,
         length,
-        s.size(i.a) // max(length, 1) * s.step.size,
+        s.size(i.a) * s.step.tokens // max(length, 1) * s.step.sequences,
         1,
         reads,
         BYTES[result],
-        max(s.stride(name) for name in (i.a, i.b, i.result)),
+        1 if s.step.tokens > 1 else max(s.stride(name) for name in (i.a, i.b, i.result)),
     )
     return Work((*before, done, *converted(s, result, kinds[2], s.size(i.a))))
 
 
 def along(i: isa.Combine, s: Shares) -> tuple[int, bool]:
     """Length of an operation, and whether b is a vector along it."""
-    shape = s.shape(i.a)
-    if s.size(i.b) == s.size(i.a):
-        return s.size(i.a), True
-    if s.size(i.b) == 1:
-        return s.size(i.a), False
-    held = [name in s.names(i.b) for name in s.names(i.a)] if len(s.names(i.a)) == len(shape) else [True] * len(shape)
-    last = next((n for n in reversed(range(len(held))) if held[n] != held[-1]), -1)
-    return prod(shape[last + 1 :]), held[-1]
+    shape, names = (*s.shape(i.a), s.step.tokens), s.names(i.a)
+    if s.size(i.b) in (1, s.size(i.a)):
+        held = [s.size(i.b) == s.size(i.a)] * len(shape)
+    else:
+        held = [name in s.names(i.b) for name in names] if len(names) < len(shape) else [True] * len(shape)
+        held = [*held[: len(shape) - 1], True]
+    alone = [False] * len(shape)  # where b alone has a dimension: a is its scalar
+    if s.step.tokens > 1:
+        held[-1], alone[-1] = not s.constant(i.b), s.constant(i.a)
+    else:
+        shape, held, alone = shape[:-1], held[:-1], alone[:-1]
+    last = next((n for n in reversed(range(len(held))) if (held[n], alone[n]) != (held[-1], alone[-1])), -1)
+    return prod(shape[last + 1 :]), held[-1] and not alone[-1] if held else True
 
 
 def scale(i: isa.Scale, s: Shares) -> Work:
@@ -89,29 +100,37 @@ def copy(i: isa.Copy, s: Shares) -> Work:
 
 def _unary(s: Shares, arithmetic: Arithmetic, a: str, result: str) -> Work:
     source, target = s.values[a].dtype, s.values[result].dtype
-    stride = max(s.stride(a), s.stride(result))
+    stride = 1 if s.step.tokens > 1 else max(s.stride(a), s.stride(result))
     made = target if arithmetic == "convert" else widest(source, target)
-    done = Vectors(arithmetic, source, made, s.size(a), s.step.size, 1, BYTES[source], BYTES[made], stride)
+    length = s.size(a) * s.step.tokens
+    done = Vectors(arithmetic, source, made, length, s.step.sequences, 1, BYTES[source], BYTES[made], stride)
     return Work((done, *converted(s, made, target, s.size(a))))
 
 
 def fill(i: isa.Fill, s: Shares) -> Work:
     """Stores alone."""
     dtype = s.values[i.result].dtype
-    return Work((Vectors("move", dtype, dtype, s.size(i.result), s.step.size, 1, 0, BYTES[dtype]),))
+    length = s.size(i.result) * s.step.tokens
+    return Work((Vectors("move", dtype, dtype, length, s.step.sequences, 1, 0, BYTES[dtype]),))
 
 
 def apply(i: isa.Apply, s: Shares) -> Work:
     """The library's calls; or the steps of the function's sequence, in 32-bit floats and on halves of them.
 
-    A step that leaves the other half at 0 works in an array of its own, which was zeroed at load.
+    A step that leaves the other half at 0 works in an array of its own, which was zeroed at load. A chunk is taken
+    piece by piece, in registers that are there once; each operation of a piece loads its descriptors.
     """
     length = s.size(i.a)
     if i.by == "library":
         return Work(calls=CALLS[i.function] * length * s.step.size)
     source, target = s.values[i.a].dtype, s.values[i.result].dtype
     steps = tuple(_move(move, length, s) for move in SEQUENCES[i.function])
-    return Work((*converted(s, source, DType.F32, length), *steps, *converted(s, DType.F32, target, length)))
+    vectors = (*converted(s, source, DType.F32, length), *steps, *converted(s, DType.F32, target, length))
+    if s.step.tokens == 1:
+        return Work(vectors)
+    pieces = ceil(length * s.step.tokens / PIECE)
+    each = ceil(length * s.step.tokens / pieces)
+    return Work(tuple(replace(v, length=each, count=pieces * s.step.sequences, apart=True) for v in vectors))
 
 
 def _move(move: Move, length: int, s: Shares) -> Vectors:
@@ -120,22 +139,22 @@ def _move(move: Move, length: int, s: Shares) -> Vectors:
     dtype, size = (DType.F16, 2) if halves else (DType.F32, 4)
     operands = 1 + isinstance(move.b, str)
     stride = _HALF_STRIDE if halves else 1
-    return Vectors(arithmetic, dtype, dtype, length, s.step.size, 1, size * operands, size, stride)
+    return Vectors(arithmetic, dtype, dtype, length, s.step.sequences, 1, size * operands, size, stride)
 
 
 def fold(i: isa.Fold, s: Shares) -> Work:
     """One element a cycle into a scalar; where the last dimension stays, vectors of it are joined instead."""
     names, shape = s.names(i.a), s.shape(i.a)
     dtype = s.values[i.a].dtype
-    kept = [name in s.names(i.result) for name in names]
-    if not kept or not kept[-1]:
+    kept, tokens = [name in s.names(i.result) for name in names], s.step.tokens
+    if tokens == 1 and (not kept or not kept[-1]):
         length = prod(size for size, keep in zip(shape, kept, strict=True) if not keep)
-        count = s.size(i.a) // max(length, 1) * s.step.size
+        count = s.size(i.a) // max(length, 1) * s.step.sequences
         return Work((Vectors("reduce", dtype, dtype, length, count, 1, BYTES[dtype]),))
     last = next((n for n in reversed(range(len(kept))) if not kept[n]), -1)
-    length = prod(shape[last + 1 :])
+    length = prod(shape[last + 1 :]) * tokens
     arithmetic: Arithmetic = "add" if i.operation == "sum" else "maximum"
-    count = s.size(i.a) // max(length, 1) * s.step.size
+    count = s.size(i.a) * tokens // max(length, 1) * s.step.sequences
     return Work((Vectors(arithmetic, dtype, dtype, length, count, 1, 2 * BYTES[dtype], BYTES[dtype]),))
 
 
@@ -148,8 +167,9 @@ def rotate(i: isa.Rotate, s: Shares) -> Work:
         *converted(s, source, common, length),
         *(v for name in (i.cosine, i.sine) for v in converted(s, s.values[name].dtype, common, s.size(name))),
     )
-    one = Vectors("multiply", common, common, length, s.step.size, 1, 2 * size, size)
-    both = Vectors("add", common, common, length, s.step.size, 1, 2 * size, size)
+    count = length * s.step.tokens, s.step.sequences
+    one = Vectors("multiply", common, common, *count, 1, 2 * size, size)
+    both = Vectors("add", common, common, *count, 1, 2 * size, size)
     return Work((*before, one, one, both, *converted(s, common, target, length)))
 
 
@@ -157,31 +177,50 @@ def mask(i: isa.Mask, s: Shares) -> Work:
     """A comparison and a choice; nothing where every filled position of a core's share may be attended to.
 
     That holds for one token a sequence, whose positions are the filled ones, unless a ring keeps more than the window.
+    Of a chunk it holds but for its own positions, and for those with which windows of its tokens begin: there the
+    tokens before (or behind) are overwritten.
     """
-    ring = next(dim.size for dim in s.values[i.a].dims if dim.name == POSITION)
-    if s.step.tokens == 1 and not i.chunk and (not i.window or i.window >= min(ring, s.step.context)):
-        return Work()
+    at, ring = next((n, dim.size) for n, dim in enumerate(s.values[i.a].dims) if dim.name == POSITION)
+    tokens, whole = s.step.tokens, not i.window or i.window + s.step.tokens - 1 >= min(ring, s.step.context)
     dtype, length = s.values[i.a].dtype, s.size(i.a)
     size = BYTES[dtype]
-    compared = Vectors("maximum", dtype, dtype, length, s.step.size, 1, size, size)
-    return Work((compared, Vectors("move", dtype, dtype, length, s.step.size, 1, 2 * size, size)))
+    if not i.chunk and whole and tokens == 1:
+        return Work()
+    if not i.chunk and whole:
+        own = min(ceil(tokens / _sharing(s, i.a)), s.shape(i.a)[at])
+        edges = 2 if i.window and i.window < s.step.context else 1
+        rows = length // s.shape(i.a)[at] * own * edges
+        return Work((Vectors("move", dtype, dtype, tokens, rows * s.step.sequences, 1, 0, size),))
+    count = length * tokens, s.step.sequences
+    compared = Vectors("maximum", dtype, dtype, *count, 1, size, size)
+    return Work((compared, Vectors("move", dtype, dtype, *count, 1, 2 * size, size)))
+
+
+def _sharing(s: Shares, name: str) -> int:
+    """Cores that a value's positions are dealt out to."""
+    part = shard_of(s.values[name], POSITION)
+    return part.ways if part else 1
 
 
 def lookup(i: isa.Lookup, s: Shares) -> Work:
     """The owner finds the row and copies it; where the row is no outer dimension, its elements lie apart.
 
-    Integers are widened first, and multiplied by the scales of their groups.
+    Integers are widened first, and multiplied by the scales of their groups. All tokens of a chunk may have one owner;
+    its positions are dealt out.
     """
     source, target, size = s.values[i.table].dtype, s.values[i.result].dtype, s.size(i.result)
     at = next((n for n, name in enumerate(s.names(i.table)) if name not in s.names(i.result)), 0)
     stride = prod(s.shape(i.table)[at:]) if at else 1
+    part = shard_of(s.values[i.table], s.names(i.table)[at])
+    owned = ceil(s.step.tokens / part.ways) if part and i.index == "position" else s.step.tokens
+    count, stride = owned * s.step.sequences, max(stride, s.step.tokens)
     if source in UNPACKING:
-        row = Vectors("unpack", source, DType.F16, size, s.step.size, 1, BYTES[source], 2, stride)
-        scaled = Vectors("multiply", DType.F16, target, size, s.step.size, 1, 4, BYTES[target])
-        return Work((*[row] * UNPACKING[source], scaled), scalars=s.step.size)
+        row = Vectors("unpack", source, DType.F16, size, count, 1, BYTES[source], 2, stride)
+        scaled = Vectors("multiply", DType.F16, target, size, count, 1, 4, BYTES[target])
+        return Work((*[row] * UNPACKING[source], scaled), scalars=count)
     arithmetic: Arithmetic = "move" if wide(source) == wide(target) else "convert"
-    row = Vectors(arithmetic, source, target, size, s.step.size, 1, BYTES[source], BYTES[target], stride)
-    return Work((row,), scalars=s.step.size)
+    row = Vectors(arithmetic, source, target, size, count, 1, BYTES[source], BYTES[target], stride)
+    return Work((row,), scalars=count)
 
 
 def append(i: isa.Append, s: Shares) -> Work:
@@ -190,17 +229,16 @@ def append(i: isa.Append, s: Shares) -> Work:
     at = s.names(i.cache).index(POSITION)
     innermost = at == len(s.names(i.cache)) - 1
     arithmetic: Arithmetic = "move" if wide(source) == wide(target) else "convert"
-    stride = local_shape(s.values[i.cache])[at] if innermost else 1
-    return Work(
-        (Vectors(arithmetic, source, target, s.size(i.a), s.step.size, 1, BYTES[source], BYTES[target], stride),)
-    )
+    stride = max(local_shape(s.values[i.cache])[at] if innermost else 1, s.step.tokens)
+    count = ceil(s.step.tokens / _sharing(s, i.cache)) * s.step.sequences
+    return Work((Vectors(arithmetic, source, target, s.size(i.a), count, 1, BYTES[source], BYTES[target], stride),))
 
 
 def place(i: isa.Place, s: Shares) -> Work:
     """A constant everywhere, and a copy of what is held of it."""
     dtype = s.values[i.result].dtype
-    held = min(s.size(i.a), s.size(i.result))
-    moved = Vectors("move", s.values[i.a].dtype, dtype, held, s.step.size, 1, BYTES[s.values[i.a].dtype], BYTES[dtype])
+    held, source = min(s.size(i.a), s.size(i.result)) * s.step.tokens, s.values[i.a].dtype
+    moved = Vectors("move", source, dtype, held, s.step.sequences, 1, BYTES[source], BYTES[dtype])
     return Work((*fill(isa.Fill(i.node, i.result, 0.0), s).vectors, moved))
 
 

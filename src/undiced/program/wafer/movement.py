@@ -10,6 +10,7 @@ from math import ceil, prod
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.elementwise import converted
+from undiced.program.wafer.layout import Owner
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import roots
 from undiced.program.wafer.value import DType
@@ -43,10 +44,13 @@ def _joining(i: isa.Reduce, s: Shares) -> tuple[Vectors, ...]:
 
 
 def multicast(i: isa.Multicast, s: Shares) -> Work:
-    """Each root sends what it has of the value; where all have the same, the first does."""
+    """Each root sends what it has of the value; where all have the same, the first does. Owners of a chunk's tokens
+    send in the order of their places."""
     part, held, wanted = s.roots(i.a), s.size(i.a), s.size(i.result)
     if part is None:
-        return Work(haul=Haul((_bytes(held, i.wire, s),), i.line))
+        places = _owners(i, s)
+        piece = ceil(held * s.step.sequences * BYTES[DType(i.wire)])
+        return Work(haul=Haul((piece,) * max(1, len(places)), i.line, senders=places or None))
     places = roots(s.trees[part.tree])
     if part.whole or held == wanted:
         places = places[:1]
@@ -55,6 +59,18 @@ def multicast(i: isa.Multicast, s: Shares) -> Work:
         pieces.append(_bytes(max(0, min(held, left)), i.wire, s))
         left -= held
     return Work(haul=Haul(tuple(pieces), i.line, senders=places))
+
+
+def _owners(i: isa.Multicast, s: Shares) -> tuple[int, ...]:
+    """Where a chunk's tokens have their owners, at worst: those of ids anywhere along the line, those of positions side
+    by side, but for one that begins the line anew."""
+    tokens, last = s.step.tokens, i.line.span - 1
+    if tokens == 1:
+        return ()
+    owner = next(part for part in (*s.values[i.a].rows, *s.values[i.a].columns) if isinstance(part, Owner))
+    if owner.index == "token":
+        return tuple(round(n * last / (tokens - 1)) for n in range(tokens))
+    return tuple(sorted((last + n) % i.line.span for n in range(tokens)))
 
 
 def transfer(i: isa.Transfer, s: Shares) -> Work:

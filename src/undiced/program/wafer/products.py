@@ -1,5 +1,7 @@
 """The work of products: which operand of a multiply-add is a vector, how long, and which sums stay where they are.
 
+Of a chunk the tokens are the vector, and each weight is the scalar of one operation. Experts are met token by token.
+
 Where groups of cores share a stack of experts out, it is the work of a core that has all experts that a token chose.
 Others do as much: they hold the index of a choice to their share of the stack, and take 0 times what that gives.
 """
@@ -44,7 +46,7 @@ def product(i: Product, s: Shares) -> Work:
     vectors = _located(i, s)
     for tile in tiles(i, s):
         vectors += _conversions(tile, i, s, vectors)
-        vectors.append(_multiply_adds(tile, i, s))
+        vectors += [_along_tokens(tile, i, s)] if s.step.tokens > 1 and not i.expert else _along_rows(tile, i, s)
     return Work(tuple(vectors))
 
 
@@ -151,7 +153,8 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
     """Rows of integers become 16-bit floats, as many at once as the scratch holds, and x takes their scales; an operand
     of another type is converted once. Of stacked weights that is what the token takes.
     """
-    out, tokens, wanted = [], s.step.size, factor(tile, s)
+    out, wanted = list[Vectors](), factor(tile, s)
+    tokens, each = (s.step.size, 1) if i.expert else (s.step.sequences, s.step.tokens)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
         if name == tile.vector and dtype in UNPACKING:
@@ -160,13 +163,15 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             pieces = ceil(rows / at_once) * tokens
             row = Vectors("unpack", dtype, DType.F16, tile.length * at_once, pieces, 0, BYTES[dtype], 2)
             scales = tile.sums * tile.rest * ceil(tile.length / GROUPS[dtype])
-            scaled = Vectors("multiply", DType.F16, DType.F16, scales, tokens, 0, 4, 2)
+            many = (scales, tokens) if each == 1 else (each, scales * tokens)
+            scaled = Vectors("multiply", DType.F16, DType.F16, *many, 0, 4, 2)
             out += [*[row] * UNPACKING[dtype], scaled]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
             stacked = bool(i.expert) and name != i.x
             size = s.size(name) // s.shape(name)[0] * s.size(i.expert) if stacked else s.size(name)
-            once = Vectors("convert", dtype, wanted, size, tokens, 1, BYTES[dtype], BYTES[wanted])
+            times = tokens, 1 if s.constant(name) or stacked else each
+            once = Vectors("convert", dtype, wanted, size * times[1], times[0], 1, BYTES[dtype], BYTES[wanted])
             out += [once] if once not in before else []
     return out
 
@@ -185,6 +190,35 @@ def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Ti
                 yield tile, i.scratch, result
             elif dtype not in UNPACKING and BYTES[dtype] == BYTES[factor(tile, s)]:
                 yield tile, tile.vector, result
+
+
+def _along_tokens(tile: Tile, i: Product, s: Shares) -> Vectors:
+    """An operation a weight: all tokens of a chunk by it, to sums of which each stays until it has all its inputs."""
+    operand, result = factor(tile, s), s.values[tile.result].dtype
+    single, many = tile.sums == 1 and not i.accumulate, tile.length * tile.rest * s.step.sequences
+    return Vectors(
+        "multiply" if single else "multiply_add",
+        operand,
+        result,
+        s.step.tokens,
+        many * tile.sums,
+        1 if single else many,
+        BYTES[operand],
+        BYTES[result] if single else 0,
+        sums=0 if single else tile.sums,
+        added=i.accumulate,
+        unpinned=i.unpinned,
+    )
+
+
+def _along_rows(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
+    """An operation an input, of each token; what a chunk's tokens make of experts is then put between the others'."""
+    made, tokens = [_multiply_adds(tile, i, s)], s.step.tokens
+    if tokens > 1:
+        result = s.values[tile.result].dtype
+        size, count = BYTES[result], tile.rest * s.step.size
+        made.append(Vectors("move", result, result, tile.length, count, 1, size, size, stride=tokens))
+    return made
 
 
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:

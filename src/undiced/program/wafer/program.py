@@ -17,17 +17,22 @@ from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Value
 
 
+CHUNK = "chunk"  # fact: tokens of a prompt that are taken together
+
+
 class Stream(Struct, frozen=True):
     """Instructions in execution order over values of their own; states are shared by name with other streams.
 
     Attributes:
         synchronous: cores wait for the end of every mover before they go on.
+        last: of a chunk only the last token of each sequence runs it: the model's end.
     """
 
     name: str
     values: tuple[Value, ...]
     instructions: tuple[Instruction, ...]
     synchronous: bool = False
+    last: bool = False
 
 
 class Run(Struct, frozen=True):
@@ -97,6 +102,11 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     def individual(self, wafer: int) -> Individual | None:
         """The wafer of that number, if the program was placed around its defects."""
         return next((one for one in self.individuals if one.wafer == wafer), None)
+
+    @property
+    def chunk(self) -> int:
+        """Tokens of one sequence that a step may have: cores have room for what all of them need."""
+        return int(dict(self.facts).get(CHUNK, 1.0))  # `limits` holds it finite before
 
     @property
     def places(self) -> list[list[Region]]:

@@ -138,6 +138,15 @@ def _steps(write: Callable[[_Steps], str]) -> tuple[Step, ...]:
 
 SEQUENCES: dict[str, tuple[Step, ...]] = {name: _steps(write) for name, write in _WRITERS.items()}
 
+def _alive(steps: tuple[Step, ...]) -> int:
+    """Registers that hold something still needed, at most, the argument and the result among them."""
+    last = {name: at for at, step in enumerate(steps) for name in (step.a, step.b) if isinstance(name, str)}
+    made = {"x": -1} | {step.result: at for at, step in enumerate(steps)}
+    return max(sum(made[name] <= at <= last.get(name, at) for name in made) for at in range(len(steps)))
+
+
+REGISTERS: dict[str, int] = {name: _alive(steps) for name, steps in SEQUENCES.items()}
+
 CALLS: dict[str, int] = {  # of the library's scalar exponential, root and division, by function
     "exp": 1,
     "reciprocal": 1,

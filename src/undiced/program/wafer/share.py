@@ -66,6 +66,11 @@ class Shares:
             value = self.values[value.view.parent]
         return value
 
+    def constant(self, name: str) -> bool:
+        """Whether a value is the same for all tokens of a step."""
+        stored = self.stored(name)
+        return stored.once or stored.kind in (Kind.WEIGHT, Kind.TABLE)
+
     def roots(self, name: str) -> Roots | None:
         """The part of a value, or of what it is a view of, that lies at roots."""
         value = self.values[name]

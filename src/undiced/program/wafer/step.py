@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undiced.core.errors import CompileError
 
@@ -15,7 +15,8 @@ class Step:
 
     Attributes:
         sequences: how many it serves at once.
-        tokens: new tokens of each; 1 while decoding.
+        tokens: new tokens of each; 1 while decoding. A chunk's lie side by side, the innermost elements of all that
+            exists once a token, so that one vector operation serves all of them.
         context: positions that each has in the end, the new ones included.
 
     Raises:
@@ -44,6 +45,12 @@ class Step:
     def size(self) -> int:
         """Tokens in all."""
         return self.sequences * self.tokens
+
+
+    @property
+    def ending(self) -> Step:
+        """What the streams of a model's end work on: the last token of each sequence."""
+        return replace(self, tokens=1)
 
 
 FULL = Step(context=CONTEXT_MAX)

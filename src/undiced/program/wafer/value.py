@@ -124,6 +124,7 @@ class Value(Struct, frozen=True):
         view: set where it lies inside another value, whose memory it shares.
         table: what a table holds by position, its first dimension.
         again: a weight that another run on the same cores keeps, and this one reads where it lies.
+        once: an activation that is the same for all tokens: what roots have of a weight.
         address: bytes from the start of the core's memory, of weights, tables and caches from their run's base on;
             -1 until memory is planned.
     """
@@ -138,6 +139,7 @@ class Value(Struct, frozen=True):
     weights: Weights | None = None
     table: Table | None = None
     again: bool = False
+    once: bool = False
     address: int = -1
 
 

@@ -1,7 +1,8 @@
 """What an instruction makes the fullest core do: derived from its operands and their layouts, for a step.
 
-Local instructions are vector operations and scalar steps; a core repeats them for each token of the step, and reads
-weights again each time. Movers carry bytes over lines. Times of all that are facts of a machine, not of a program.
+Local instructions are vector operations and scalar steps; a core repeats them for each sequence of the step, and reads
+weights again each time. Tokens of one sequence lie innermost: operations run along them. Movers carry bytes over lines.
+Times of all that are facts of a machine, not of a program.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Vectors:
         sums: how many in a row add to the same `length` elements, which may stay beside the datapath meanwhile (unless
             `unpinned`); the first of them is written, not added, unless `added`. `read` and `written` don't count these
             elements.
+        apart: whether each operation loads its descriptors, though there are several.
     """
 
     arithmetic: Arithmetic
@@ -71,6 +73,7 @@ class Vectors:
     sums: int = 0
     added: bool = False
     unpinned: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,15 @@ class Batch:
         """Positions of the longest sequence once the step is done."""
         return int(self.lengths.max())
 
+    @property
+    def ends(self) -> Ints:
+        """Where each sequence's last token is."""
+        return np.array([span.stop - 1 for _, span in self.spans()], dtype=np.int64)
+
+    def at(self, tokens: Ints) -> Batch:
+        """The batch of some of the tokens, whose sequences are as long as they are."""
+        return Batch(self.tokens[tokens], self.positions[tokens], self.sequences[tokens], self.lengths[tokens])
+
     def spans(self) -> list[tuple[int, slice]]:
         """Each sequence and where its tokens are."""
         edges = [0, *(np.flatnonzero(np.diff(self.sequences)) + 1), self.size]

@@ -59,6 +59,13 @@ class Cores:
         self.values, self.bound, self.caches = values, bound, caches
         self.owners = {}
 
+    def keep_last(self) -> None:
+        """Go on with the last token of each sequence alone."""
+        ends = self.batch.ends
+        if len(ends) < self.batch.size:
+            self.arrays = {name: np.ascontiguousarray(array[:, :, ends]) for name, array in self.arrays.items()}
+            self.batch = self.batch.at(ends)
+
     def leave_states(self) -> None:
         """End a run: everything but states is gone."""
         self.arrays = {n: array for n, array in self.arrays.items() if self.values[n].kind is Kind.STATE}

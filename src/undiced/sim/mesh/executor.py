@@ -68,7 +68,10 @@ EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, in
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a step made: the likeliest token after each of its tokens, and the logits (tokens, vocabulary)."""
+    """What a step made: the likeliest token after each of its tokens, and the logits (tokens, vocabulary).
+
+    Of a program that takes chunks it has those after the last token of each sequence alone, in the order of its work.
+    """
 
     tokens: tuple[int, ...]
     logits: F32
@@ -140,8 +143,15 @@ class MeshExecutor:
 
     @property
     def most_tokens_each(self) -> int:
-        """Tokens of one sequence that a step can have: its rings must hold what the first of them attends to."""
-        return min([self.program.bounds.context, *self._ring_tokens()])
+        """Tokens of one sequence that a step can have: its rings must hold what the first of them attends to, and cores
+        what a chunk needs."""
+        chunk = self.program.chunk if self.ends_once else self.program.bounds.context
+        return min([chunk, self.program.bounds.context, *self._ring_tokens()])
+
+    @property
+    def ends_once(self) -> bool:
+        """Whether only the last token of each sequence of a step gets logits: in programs that take chunks."""
+        return any(stream.last for stream in self.program.streams)
 
     def _floats_per_token(self) -> Iterator[int]:
         """Elements of each value on all cores of a region, at the longest context."""
@@ -203,6 +213,8 @@ class MeshExecutor:
 
     def _run(self, cores: Cores, run: Run, site: _Site, watch: Watch | None, wafer: int) -> None:
         cores.begin(self._values[run.stream], site.bound, site.caches)
+        if self.program.streams[run.stream].last:
+            cores.keep_last()
         instructions = self.program.streams[run.stream].instructions
         for instruction, ended in zip(instructions, self._ended[run.stream], strict=True):
             try:
@@ -241,6 +253,11 @@ class MeshExecutor:
         for sequence, new in work:
             start = self._lengths.get(sequence, 0)
             length = start + len(new)
+            if self.ends_once and len(new) > self.program.chunk:
+                raise InvalidRequestError(
+                    f"A chunk has {self.program.chunk} tokens, and {len(new)} are given.",
+                    remedy="Give them in several steps.",
+                )
             if length > self.program.bounds.context:
                 raise ContextLengthError(
                     f"The sequence would have {length} tokens; the program holds {self.program.bounds.context}."

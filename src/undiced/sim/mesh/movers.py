@@ -103,7 +103,10 @@ def arrive(cores: Cores, i: isa.Transfer) -> None:
     """What the region before holds, spread over this one."""
     if cores.before is None:
         raise ProgramFileError(f"{i.node}: the first region has no region before it.")
-    whole = gather(cores.before.values[i.a], cores.before.read(i.a), lead=1)
+    held = cores.before.read(i.a)
+    if held.shape[2] > cores.batch.size:  # of a chunk's last tokens alone
+        held = held[:, :, cores.before.batch.ends]
+    whole = gather(cores.before.values[i.a], held, lead=1)
     cores.keep(i.result, spread(cores.values[i.result], cores.rounded(whole, DType(i.wire)), cores.rows, cores.columns))
 
 

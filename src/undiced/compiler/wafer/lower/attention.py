@@ -16,17 +16,17 @@ from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots, Sh
 from undiced.program.wafer.value import DType, Kind, Value, Weights, local_shape
 
 
-def ring(node: Node, context: int, chunk: int) -> int:
+def ring(node: Node, context: int, ahead: int) -> int:
     """Positions that a cache keeps: of a window or an aligned chunk no more than a step can attend to."""
     window = node.integer("window") or node.integer("chunk")
-    return min(context, window + chunk - 1) if window else context
+    return min(context, window + ahead - 1) if window else context
 
 
 def attention(low: Lowering, node: Node) -> None:
     """Scores, softmax with its maximum taken off, values."""
     w, bands, config = low.w, low.bands, low.config
     q, k, v = (low.get(node, n) for n in range(3))
-    slots = ring(node, low.context, low.chunk)
+    slots = ring(node, low.context, low.ahead)
     positions: Spread = (Shard(POSITION, low.grid.rows, "cyclic"),)
     where = Dim(POSITION, slots)
     kv, group = Dim("kv", config.kv_heads), Dim("group", config.heads // config.kv_heads)
@@ -37,7 +37,7 @@ def attention(low: Lowering, node: Node) -> None:
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
     terms = w.value("scores.terms", (kv, group, where), positions, bands.terms(bands.queries()))
-    w.emit(isa.Product(w.node, q.name, (keys,), (terms,), longest(low, terms, (POSITION, "group"))))
+    w.emit(isa.Product(w.node, low.factor(q.name), (keys,), (terms,), longest(low, terms, (POSITION, "group"))))
     slices = w.choices.band_slices if low.bands.lanes > 1 else 1
     scores = w.joined(terms, bands.line, exact=False, slices=slices)
     w.emit(isa.Append(w.node, values, v.name))  # while the scores are on their way

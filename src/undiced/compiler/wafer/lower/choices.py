@@ -22,6 +22,7 @@ class Choices:
         row_slices, band_slices: trees that share the payload of a column of cores, and of a band.
         candidates: tokens with the largest logits that the head finds and draws from.
         once: an embedding that is the head's matrix, too, is looked up in that.
+        sub_bands: so many of a band come before lanes, as far as there are query heads for them.
         whole_bands: a band has all columns that there are for it, however thin its shares.
     """
 
@@ -34,6 +35,7 @@ class Choices:
     band_slices: int = 1
     candidates: int = 1
     once: bool = False
+    sub_bands: int = 1
     whole_bands: bool = False
 
     @property

@@ -55,13 +55,14 @@ class Bands:
     groups: int = 1
 
     @classmethod
-    def of(cls, kv_heads: int, columns: int, pairs: int, group: int) -> Bands:
+    def of(cls, kv_heads: int, columns: int, pairs: int, group: int, least: int = 1) -> Bands:
         """As many bands as KV heads, or as columns where those are fewer; of their columns as few lanes as make the
         pairs of a head lie as thin as on all; and of the sub-bands that the rest has room for, as few as make the query
-        heads of a `group` so.
+        heads of a `group` so. Room for `least` sub-bands is kept before.
         """
         count = min(kv_heads, columns)
-        lanes = _enough(max(pairs, 1), columns // count)
+        least = min(least, group, columns // count)
+        lanes = _enough(max(pairs, 1), columns // count // least)
         return cls(count, lanes, _enough(group, columns // count // lanes))
 
     def queries(self, dim: str = "") -> Spread:

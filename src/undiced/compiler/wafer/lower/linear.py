@@ -104,7 +104,7 @@ def _multiplied(low: Lowering, x: Held, outputs: list[Output], interleaved: bool
         offset += output.share
     weights = tuple(weights_of(low, x, output) for output in outputs)
     inner = tuple(dict.fromkeys(dim.name for output in outputs for dim in output.dims))
-    w.emit(isa.Product(w.node, x.norm.scaled if x.norm else x.name, weights, tuple(parts), inner))
+    w.emit(isa.Product(w.node, low.factor(x.norm.scaled if x.norm else x.name), weights, tuple(parts), inner))
     return payload
 
 
@@ -158,6 +158,7 @@ def _add_biases(low: Lowering, tile: Tile) -> None:
             w.values[value] = replace(w.values[value], view=view)
         offset += output.share
     mine = w.value("bias", (Dim("flat", tile.size),), (tile.part,), ())
+    w.values[mine] = replace(w.values[mine], once=True)
     w.emit(isa.Slice(w.node, mine, name))
     w.emit(isa.Combine(w.node, "add", tile.body, tile.body, mine))
 
@@ -173,7 +174,7 @@ def to_rows(low: Lowering, x: Held, node: Node) -> Held:
     weight = w.weight(role, (*x.dims, *hidden), held, over, w.values[x.name].columns)
     label = layered(node.out)[0]
     terms = w.value(f"{label}.terms", hidden, over, (Partial("sum", grid.columns),), w.choices.sums)
-    w.emit(isa.Product(w.node, x.name, (weight,), (terms,), (HIDDEN,)))
+    w.emit(isa.Product(w.node, low.factor(x.name), (weight,), (terms,), (HIDDEN,)))
     at_root = w.joined(terms, grid.line(Axis.COLUMNS), exact=False)
     low.send_range()
     whole = Held(w.sent(at_root, grid.line(Axis.COLUMNS), label, hidden, over, (), exact=False), "rows", hidden)

@@ -42,7 +42,8 @@ class Lowering:
         held: values of the graph by name.
         done: nodes already taken along by another.
         context: positions that caches and tables hold.
-        chunk: tokens of one sequence that a step may have.
+        chunk: tokens of a prompt that are taken together; ahead: that a step may have at most.
+        narrowed: 16-bit copies of what products take, by the value that they are of.
         chosen: experts that tokens visit, by the graph's routes.
         roots: inverse roots at the roots of columns of cores, by the value that they scale products of.
         tables: rows by position that the segment reads, by the name of their state.
@@ -54,6 +55,7 @@ class Lowering:
     w: Writer
     context: int
     chunk: int
+    ahead: int
     nodes: tuple[Node, ...]
     held: dict[str, Held] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
@@ -63,6 +65,7 @@ class Lowering:
     eighths: int = PARTS
     sums: dict[str, Held] = field(default_factory=dict)
     near: str = ""
+    narrowed: dict[str, str] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -78,7 +81,8 @@ class Lowering:
         config, kv_heads, columns = self.config, self.config.kv_heads, self.grid.columns
         if self.w.choices.whole_bands:
             return Bands(min(kv_heads, columns), columns // min(kv_heads, columns))
-        return Bands.of(kv_heads, columns, config.head_dim // 2, config.heads // kv_heads)
+        least = self.w.choices.sub_bands
+        return Bands.of(kv_heads, columns, config.head_dim // 2, config.heads // kv_heads, least)
 
     def refuse(self, node: Node, why: str) -> CompileError:
         """What no lowering can do."""
@@ -136,6 +140,17 @@ class Lowering:
         if w.choices.ranged:
             w.emit(isa.Combine(w.node, "multiply", norm.scaled, norm.scaled, w.state(RANGE, ())))
         return root
+
+    def factor(self, name: str) -> str:
+        """A value as products take it: of a chunk in 16 bits, where sums have as many, so that its place is planned."""
+        value = self.w.values[name]
+        if self.chunk == 1 or value.dtype is not DType.F32 or self.w.choices.sums is not DType.F16:
+            return name
+        if name not in self.narrowed:
+            made = self.w.value(f"{name}.factor", value.dims, value.rows, value.columns, DType.F16)
+            self.w.emit(isa.Copy(self.w.node, made, name))
+            self.narrowed[name] = made
+        return self.narrowed[name]
 
     def norm_taken(self, norm: PendingNorm, root: str, sums: str) -> None:
         """Scale sums at the roots by the inverse root; the power of two near it is the next norm's."""

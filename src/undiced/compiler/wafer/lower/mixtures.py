@@ -167,7 +167,7 @@ def _gates_and_ups(m: Mixture) -> str:
     payload = w.value("moe.payload", (Dim("flat", 2 * m.size),), terms, m.flat, w.choices.sums)
     stacks = tuple(_stack(m, n, (m.experts, m.features, *low.hidden_dims())) for n in (0, 1))
     results = _pair(m, payload, "moe", (m.choice, m.features), m.visited, 0)
-    w.emit(isa.Product(w.node, m.inner, stacks, results, (FEATURE,), expert=m.chosen.ids))
+    w.emit(isa.Product(w.node, m.low.factor(m.inner), stacks, results, (FEATURE,), expert=m.chosen.ids))
     if m.node.integer("scale_input"):
         for result in results:
             w.emit(isa.Combine(w.node, "multiply", result, result, m.chosen.weights))
@@ -175,7 +175,7 @@ def _gates_and_ups(m: Mixture) -> str:
         over = low.grid.over_columns(FEATURE)
         pair = _pair(m, payload, "moe.shared", (m.shared_features,), over, 2 * m.choice.size * m.share)
         matrices = tuple(_shared_matrix(m, each) for each in (m.shared.gate, m.shared.up))
-        w.emit(isa.Product(w.node, m.inner, matrices, pair, (FEATURE,)))
+        w.emit(isa.Product(w.node, m.low.factor(m.inner), matrices, pair, (FEATURE,)))
     if len(m.node.weights) > 3:
         _first_biases(m, results)
     return payload
@@ -253,6 +253,7 @@ def _add_shared_biases(m: Mixture, at_root: str, pairs: Roots) -> None:
         bias = w.weight(role, dims, matrix(m.low, role, layer, dims), (), low.grid.over_columns(FEATURE), DType.F32)
         w.values[bias] = altered(w.values[bias], view=view_of(name, 2 * m.choice.size * m.share, 2, n))
     mine = w.value("moe.shared.bias", (Dim("flat", 2 * m.size),), (pairs,), ())
+    w.values[mine] = altered(w.values[mine], once=True)
     w.emit(isa.Slice(w.node, mine, name))
     body = w.value("moe.biased.body", (Dim("flat", 0),), (pairs,), (), view=view_of(at_root))
     w.emit(isa.Combine(w.node, "add", body, body, mine))

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
+from msgspec.structs import replace as altered
+
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.ends import head
 from undiced.compiler.wafer.lower.grid import Grid
@@ -59,12 +61,15 @@ def _splits(nodes: tuple[Node, ...]) -> bool:
     return all(term.op in _UNBIASED and len(term.weights) == _UNBIASED[term.op] for term in terms)
 
 
-def grain_for(segment: Segment, config: ModelConfig, grid: Grid) -> int:
+def grain_for(segment: Segment, config: ModelConfig, grid: Grid, *, whole: bool = False) -> int:
     """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut.
 
     Experts that lie on columns of their own have at most one column a core, of which there are no parts.
+
+    Args:
+        whole: whether no block is cut: a chunk has no room for what its parts would have to keep.
     """
-    if not segment.splits:
+    if not segment.splits or whole:
         return PARTS
     mixture = any(node.op == "moe_ffn" for node in segment.nodes)
     if mixture and grid.groups > 1:
@@ -115,7 +120,8 @@ class Streams:
     grid: Grid
     choices: Choices
     context: int
-    chunk: int
+    chunk: int = 1
+    ahead: int = 1
     trees: Trees = field(default_factory=Trees)
     made: list[Stream] = field(default_factory=list)
     known: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -143,7 +149,8 @@ class Streams:
 
     def _lower(self, segment: Segment, eighths: int) -> int:
         w = self.writer()
-        low = Lowering(self.graph, w, self.context, self.chunk, segment.nodes, eighths=eighths)
+        ahead = max(self.chunk, self.ahead)
+        low = Lowering(self.graph, w, self.context, self.chunk, ahead, segment.nodes, eighths=eighths)
         hidden = low.hidden_dims()
         if segment.source:
             name = w.state(HIDDEN, hidden, self.grid.over_rows(HIDDEN))
@@ -170,7 +177,12 @@ class Streams:
         low.send_range()
         self.tables.update(low.tables)
         name = _name(segment)
-        return self.index(widened(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}")))
+        made = widened(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))
+        return self.index(self.ending(made) if segment.result == self.graph.output else made)
+
+    def ending(self, stream: Stream) -> Stream:
+        """The stream of a model's end: of a chunk only the last token wants another."""
+        return altered(stream, last=self.chunk > 1)
 
     def rotating(self) -> Iterator[Run]:
         """The run that every region starts with where layers read tables by position."""
@@ -209,7 +221,7 @@ class Streams:
             else "enter, turning"
         )
         name += INSIDE if cut else ""
-        return Run(self.index(w.stream(name)))
+        return Run(self.index(self.ending(w.stream(name)) if back else w.stream(name)))
 
     def returning(self, distance: int, off_wafer: bool) -> Run:
         """The token on its way to the first region."""
@@ -217,7 +229,7 @@ class Streams:
         w.node = TOKEN
         token = w.state(TOKEN, (Dim("count", 1),))
         w.emit(isa.Return(w.node, token, distance, off_wafer))
-        return Run(self.index(w.stream("return")))
+        return Run(self.index(self.ending(w.stream("return"))))
 
 
 def _name(segment: Segment) -> str:

@@ -31,5 +31,5 @@ def _with_scratch(i: isa.Product, values: dict[str, Value]) -> isa.Product:
     name = f"{i.weights[0]}.widened"
     while name in values:
         name += "'"
-    values[name] = Value(name, (Dim("flat", size),), DType.F16)
+    values[name] = Value(name, (Dim("flat", size),), DType.F16, once=True)
     return replace(i, scratch=name)

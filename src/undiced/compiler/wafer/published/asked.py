@@ -31,7 +31,7 @@ class Asked:
 
     Attributes:
         groups: of the two-trees; a side shorter than that has one core a group.
-        chunk: tokens of one sequence that a step may have.
+        ahead: tokens of one sequence that an emulator's step may have.
 
     Raises:
         CompileError: a model of another kind than published mappings are for.
@@ -43,7 +43,7 @@ class Asked:
     height: int
     groups: int
     bounds: Bounds
-    chunk: int = 1
+    ahead: int = 1
 
     def __post_init__(self) -> None:
         config = self.graph.config
@@ -64,7 +64,7 @@ class Asked:
         """A writer of streams for a grid; `beside` another, with which it shares all that is written."""
         trees, made = (beside.trees, beside.made) if beside else (Trees(), [])
         table = lowerings(style)
-        return Streams(self.graph, grid, choices, self.bounds.context, self.chunk, trees, made, lowerings=table)
+        return Streams(self.graph, grid, choices, self.bounds.context, 1, self.ahead, trees, made, lowerings=table)
 
     def tree(self, line: Line) -> Tree:
         """A two-tree over whole lines, one chain inside a band."""

@@ -44,23 +44,23 @@ def build_published(model: str | ModelConfig, wafer: Wafer, mapping: str, option
     raise unknown_mapping(mapping)
 
 
-def build_whole(graph: Graph, wafer: Wafer, mapping: str, region: Region, bounds: Bounds, chunk: int) -> WaferProgram:
+def build_whole(graph: Graph, wafer: Wafer, mapping: str, region: Region, bounds: Bounds, ahead: int) -> WaferProgram:
     """A published mapping's program of a whole model as it is, which computes its tokens.
 
     Args:
-        chunk: tokens of one sequence that a step may have.
+        ahead: tokens of one sequence that a step may have.
 
     Raises:
         CompileError: an unknown mapping, or a model that it has no lowering or room for.
     """
     if mapping == "waferengine":
-        return waferengine(_engine(graph, wafer, region, None, bounds, chunk), None)
+        return waferengine(_engine(graph, wafer, region, None, bounds, ahead), None)
     if mapping != "waferllm":
         raise unknown_mapping(mapping)
     side = min(wafer.mesh.size)
     grid = square(*((side, side) if region == "auto" else region), None)
     check_region(wafer, grid.side, grid.side)
-    return waferllm(Asked(graph, wafer, grid.side, grid.side, grid.groups, bounds, chunk))
+    return waferllm(Asked(graph, wafer, grid.side, grid.side, grid.groups, bounds, ahead))
 
 
 def unknown_mapping(mapping: str) -> CompileError:
@@ -118,9 +118,9 @@ def _waferengine(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> 
     return waferengine(_engine(build_config(config), wafer, options.region, options.groups, bounds), options.stages)
 
 
-def _engine(graph: Graph, wafer: Wafer, region: Region, groups: int | None, bounds: Bounds, chunk: int = 1) -> Asked:
+def _engine(graph: Graph, wafer: Wafer, region: Region, groups: int | None, bounds: Bounds, ahead: int = 1) -> Asked:
     width, height = (min(_ENGINE_SIDE, cores) for cores in wafer.mesh.size) if region == "auto" else region
     check_region(wafer, width, height)
     groups = groups or max(n for n in range(1, _ENGINE_GROUPS + 1) if not width % n and not height % n)
     check_groups(groups, width, height)
-    return Asked(graph, wafer, width, height, groups, bounds, chunk)
+    return Asked(graph, wafer, width, height, groups, bounds, ahead)

@@ -242,7 +242,7 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
             remedy=f"Use {option('mapping', 'undiced')}.",
         )
     positions: Spread = (Shard(POSITION, grid.rows, "cyclic"),)
-    where = Dim(POSITION, ring(node, low.context, low.chunk))
+    where = Dim(POSITION, ring(node, low.context, low.ahead))
     kv, group, column = q.dims[0], q.dims[1], Dim("column", config.head_dim)
     keys = w.value("keys", (kv, *k.dims[1:], where), positions, bands.keys("pair"), w.choices.caches, kind=Kind.CACHE)
     values = w.value("values", (kv, where, column), positions, bands.keys("column"), w.choices.caches, kind=Kind.CACHE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from undiced.program.wafer.lifetimes import lifetimes
-from undiced.program.wafer.memory import ALIGNMENT, LASTING, share_bytes
+from undiced.program.wafer.memory import ALIGNMENT, LASTING, share_bytes, tokens
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.rules.fault import Fault, Faults
 from undiced.program.wafer.rules.rectangles import Box, meeting
@@ -55,9 +55,9 @@ def _apart(scope: Scope, values: list[Value]) -> Faults:
 
 
 def _bytes(scope: Scope, value: Value) -> int:
-    """Of one token; a cache's of all sequences."""
+    """Of all tokens of a chunk; a cache's of all sequences."""
     copies = scope.program.bounds.batch if value.kind is Kind.CACHE else 1
-    return max(share_bytes(scope.shares, value.name) * copies, 1)
+    return max(share_bytes(scope.shares, value.name, tokens(scope.program.chunk, scope.stream, value)) * copies, 1)
 
 
 def _top(scope: Scope, *, lasting: bool) -> int:

@@ -55,6 +55,11 @@ def _write(scope: Scope, instruction: isa.Instruction, name: str) -> Faults:
     kind = scope.shares.stored(name).kind
     if kind in (Kind.WEIGHT, Kind.TABLE) or (kind is Kind.CACHE) != isinstance(instruction, isa.Append):
         yield Fault(f"it writes {name}, which is {kind.value}")
+    if scope.shares.stored(name).once and not (
+        (isinstance(instruction, isa.Slice) and scope.shares.constant(instruction.a))
+        or name == getattr(instruction, "scratch", "")
+    ):
+        yield Fault(f"it writes {name}, which is said to be the same for all tokens")
     if isinstance(instruction, isa.Product | isa.ShiftProduct | isa.ShiftScores):
         x, made = scope.shares.extent(instruction.x), scope.shares.extent(name)
         if x.value == made.value and x.meets(made):

@@ -30,6 +30,18 @@ def regions(program: WaferProgram, mesh: tuple[int, int] | None) -> Faults:
             if run.layer < -1 or not 0 <= run.start <= SIZE_MAX or run.base < 0:
                 yield Fault(f"run {number} of {where} has layer {run.layer}, start {run.start}, base {run.base}")
     yield from _overlaps(program)
+    yield from _ends(program)
+
+
+def _ends(program: WaferProgram) -> Faults:
+    """Of a chunk only last tokens are left once an end of the model has run."""
+    ended = ""
+    for region in program.regions:
+        for run in region.runs:
+            stream = program.streams[run.stream] if 0 <= run.stream < len(program.streams) else None
+            if stream is not None and ended and not stream.last:
+                yield Fault(f"stream {stream.name!r} runs all tokens of a chunk after {ended!r}, which ran the last")
+            ended = stream.name if stream is not None and stream.last else ended
 
 
 def _overlaps(program: WaferProgram) -> Faults:
