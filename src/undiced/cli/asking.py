@@ -35,6 +35,9 @@ Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new o
 TimedContext = Annotated[
     int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
 ]
+Chunk = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of a prompt that pass together; prefill chooses the fastest.")
+]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
 Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
 Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]

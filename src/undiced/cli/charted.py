@@ -102,7 +102,7 @@ def _check(opened: ProgramFile, context: int) -> None:
 def _refuse_ours(asked: Question, what: str) -> None:
     if asked.mapping == OURS and asked.way == "prefill":
         raise InvalidRequestError(
-            f"A prompt's positions pass our mapping one by one, as tokens do: there is no other {what} of it.",
+            f"The {what} shows one token of our mapping; chunks of a prompt pass the same regions.",
             remedy="Leave --phase out.",
         )
 

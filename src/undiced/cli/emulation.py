@@ -14,6 +14,7 @@ from undiced.core.errors import CompileError, ContextLengthError, InvalidRequest
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
+    from undiced.compiler.wafer.task import Options
     from undiced.machine.wafer import Wafer
     from undiced.model import Graph
     from undiced.program import Bounds
@@ -98,6 +99,7 @@ def mesh_model(
     sum_bits: int = 16,
     mapping: str = "undiced",
     weights: str = "fp16",
+    chunk: int = 1,
 ) -> Meshed:
     """Compiles a model as for any machine, one that is small enough to be emulated.
 
@@ -106,6 +108,8 @@ def mesh_model(
         region: sides of a region, x by y; searched by default.
         mapping: ours, or a published one, which has no number of wafers and no number formats to choose.
         weights: fp16, int8 or int4.
+        chunk: tokens of a prompt that the program takes together at most, as many as cores have room for on no more
+            wafers than single tokens need; of 1 it is one for single tokens, and every token of a step gets logits.
 
     Raises:
         CompileError: the machine is too large to be emulated, the model does not fit, or an operator has no lowering.
@@ -134,7 +138,22 @@ def mesh_model(
     choices = LEAN if sum_bits == 16 else EXACT
     choices = replace(choices, weights=choices_of({"weights": weights}).weights)
     options = Options(bounds, wafers, choices, ahead=CHUNK, region=region)
-    return Meshed(checkpoint, graph, compile_graph(graph, machine, options))
+    single = compile_graph(graph, machine, options)
+    chunked = _chunked(graph, machine, replace(options, wafers=single.wafers), min(chunk, CHUNK)) if chunk > 1 else None
+    return Meshed(checkpoint, graph, chunked or single)
+
+
+def _chunked(graph: Graph, machine: Wafer, options: Options, most: int) -> WaferProgram | None:
+    """The program with the largest chunk that fits; None if there is none."""
+    from undiced.compiler.wafer.search import compile_graph
+
+    size = most
+    while size > 1:
+        try:
+            return compile_graph(graph, machine, replace(options, chunk=size))
+        except CompileError:
+            size //= 2
+    return None
 
 
 class Texts:

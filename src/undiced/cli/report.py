@@ -57,6 +57,7 @@ def show(found: dict[str, object]) -> None:
         ("prompt cycles" if prompt else "cycles per token", f"{found['cycles_per_token']:,.0f}"),
         ("prompt cycles per layer" if prompt else "cycles per layer", f"{found['cycles_per_layer']:,.0f}"),
         ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
+        *_chunks(found),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         *_longest(found),
@@ -66,8 +67,9 @@ def show(found: dict[str, object]) -> None:
     for name, text in rows:
         _say(f"  {name:30}{text}")
     breakdown = cast(dict[str, dict[str, float]], found["breakdown"])
-    _shares("cycles by kind", breakdown["kind"], _KINDS_SHOWN)
-    _shares("cycles by operator", breakdown["operator"], _OPERATORS_SHOWN)
+    of_chunk = " of the last full chunk" * ("dense_peak_share" in found)
+    _shares(f"cycles{of_chunk} by kind", breakdown["kind"], _KINDS_SHOWN)
+    _shares(f"cycles{of_chunk} by operator", breakdown["operator"], _OPERATORS_SHOWN)
     for point in cast(list[dict[str, float]], found.get("frontier", [])):
         _say(
             f"  {point['streams']:5,.0f} streams of {point['context']:9,.0f} tokens: {point['tokens_per_second']:7,.0f}"
@@ -90,6 +92,17 @@ def _notes(found: dict[str, object]) -> Iterator[str]:
     given, used = cast(int, found.get("wafers_given", 0)), cast(int, found["wafers"])
     if given > used:
         yield f"{given} wafers given, {used} used: {given - used} stay empty"
+
+
+def _chunks(found: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """How a prompt is taken, and how the same program decodes."""
+    if "dense_peak_share" not in found:
+        return
+    yield "chunks", f"{found['chunks']:,} of {found['chunk']} tokens, {found['chunk_cycles']:,.0f} cycles apart"
+    yield "share of dense peak", f"{found['dense_peak_share']:.1%} (16-bit multiply-adds of all cores)"
+    decoding = cast(dict[str, float] | None, found.get("decoding"))
+    if decoding is not None:
+        yield "the same program decodes", f"{decoding['tokens_per_second']:,.0f} tokens per second, one user"
 
 
 def _longest(found: dict[str, object]) -> Iterator[tuple[str, str]]:

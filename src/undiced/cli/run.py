@@ -98,8 +98,8 @@ class Layout:
     defect_density: Density = None
     clusters: Clusters = False
 
-    def meshed(self, checkpoint: Checkpoint, graph: Graph, wafer: Wafer, bounds: Bounds) -> Meshed:
-        """The model, compiled for a machine.
+    def meshed(self, checkpoint: Checkpoint, graph: Graph, wafer: Wafer, bounds: Bounds, chunk: int = 1) -> Meshed:
+        """The model, compiled for a machine; `chunk` tokens of a prompt are taken together at most.
 
         Raises:
             CompileError: as `mesh_model`, or sums of other than 16 or 32 bits.
@@ -122,6 +122,7 @@ class Layout:
             sum_bits=self.sum_bits,
             mapping=self.mapping,
             weights=self.weights,
+            chunk=chunk,
         )
         return meshed if self.defects is None else replace(meshed, program=self._settled(meshed.program, wafer))
 
@@ -161,7 +162,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Execute a model's wafer program core by core. An emulation with its weights, at this machine's speed."""
-    from undiced.cli.emulation import meshed_program
+    from undiced.cli.emulation import CHUNK, meshed_program
     from undiced.cli.surviving import planned
     from undiced.cli.terminal import emit
     from undiced.machine import find_machine
@@ -180,7 +181,8 @@ def run(
     bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
     if opened is None:
         wafer = find_machine(machine)
-        meshed, mapping = layout.meshed(checkpoint, graph, wafer, bounds), str(layout.mapping)
+        most = min(CHUNK, max(len(answer.prompt) for answer in answers))
+        meshed, mapping = layout.meshed(checkpoint, graph, wafer, bounds, most), str(layout.mapping)
     else:
         program, wafer = opened.program, opened.wafer
         meshed, machine, mapping = meshed_program(checkpoint, graph, program), program.machine, mapping_of(program)
@@ -228,6 +230,7 @@ def _summary(
     return {
         "regions": len(meshed.program.regions),
         "wafers": meshed.program.wafers,
+        "chunk": meshed.program.chunk,
         "numbers": numbers,
         "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
         "clamped_scores": texting.executor.clamped,

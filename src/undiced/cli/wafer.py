@@ -14,6 +14,7 @@ import typer
 
 from undiced.cli.asking import (
     Batch,
+    Chunk,
     Clock,
     Clusters,
     CodeBytes,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 # What is decided once, when a model is compiled for wafers.
 CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
-    "defects", "defect_density", "clusters",
+    "defects", "defect_density", "clusters", "chunk",
 }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def compile(
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Context = 4096,
+    chunk: Chunk = None,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,
@@ -96,7 +98,7 @@ def compile(
         asked = Question(
             model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
             stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
-            clusters=clusters,
+            clusters=clusters, chunk=chunk,
         )  # fmt: skip
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
@@ -129,6 +131,7 @@ def simulate(
     context: Annotated[
         int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
     ] = None,
+    chunk: Chunk = None,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,
@@ -161,7 +164,7 @@ def simulate(
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
-        defect_density, clusters,
+        defect_density, clusters, chunk=chunk,
     )  # fmt: skip
     if not is_program(model):
         _show(_answer(_placed(asked, quiet=as_json), asked), as_json)

@@ -30,12 +30,13 @@ class MappingOptions:
         layers: replaces the model's number of layers.
         batch: sequences at once; wafers: how many may be used, None takes the fewest that are found.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
+        chunk: tokens of a prompt that go through it together; None is the mapping's choice.
         frontier: also find how many streams of which context the same memory holds (our mapping).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).
         scheme: number formats and numerics of our mapping, by name.
 
     Raises:
-        CompileError: no groups or no layers.
+        CompileError: no groups, no layers, or chunks of nothing.
     """
 
     region: Region = "auto"
@@ -49,13 +50,15 @@ class MappingOptions:
     objective: str = "latency"
     code_bytes: int | None = None
     frontier: bool = False
+    chunk: int | None = None
     scheme: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("groups", "layers"):
+        for name in ("groups", "layers", "chunk"):
             count = getattr(self, name)
             if count is not None and count < 1:
-                raise CompileError(f"The number of {name} can't be {count}.", remedy="Use at least 1.")
+                what = "A chunk" if name == "chunk" else f"The number of {name}"
+                raise CompileError(f"{what} can't be {count}.", remedy="Use at least 1.")
 
 
 def require_choice(text: str, choices: object, complaint: str) -> None:

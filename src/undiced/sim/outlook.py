@@ -19,6 +19,7 @@ from undiced.program.wafer.meetings import meetings
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import Timing, time_step
+from undiced.sim.prompt import Prompt, multiply_adds, time_prompt
 
 _OPERATORS = 40
 
@@ -26,8 +27,12 @@ _OPERATORS = 40
 def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = "decode") -> dict[str, object]:
     """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
     facts, context = dict(program.facts), timing.step.context
-    whole = is_prompt(program)
-    prompt = timing.token_cycles if whole else first_token_cycles(program, wafer, context, timing.clock_hz)
+    whole, chunks = is_prompt(program), None
+    if program.chunk > 1:
+        chunks = time_prompt(program, wafer, context, timing.clock_hz)
+        prompt = chunks.cycles
+    else:
+        prompt = timing.token_cycles if whole else first_token_cycles(program, wafer, context, timing.clock_hz)
     decoding = phase == "decode"
     streams, most = program.bounds.batch, facts.get("sram_bytes_max_per_core", 0.0)
     prompt_speed = context * timing.clock_hz / prompt
@@ -45,11 +50,13 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "fits": timing.step.sequences <= streams and context <= _longest(program) and bool(facts.get("fits", 1.0)),
         "cycles_per_token": timing.token_cycles if decoding else prompt,
         **({} if decoding else {"prompt_cycles": prompt}),
-        "cycles_per_layer": timing.layer_cycles * (1 if decoding or whole else context),
+        "cycles_per_layer": timing.layer_cycles * (1 if decoding or whole else chunks.chunks if chunks else context),
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
         "tokens_per_second": timing.tokens_per_second if decoding else prompt_speed,
-        "aggregate_tokens_per_second": aggregate(timing, streams) if decoding else prompt_speed,
+        "aggregate_tokens_per_second": aggregate(timing, streams)
+        if decoding
+        else _after_each_other(chunks, streams, timing.clock_hz, prompt_speed),
         "time_to_first_token_s": prompt / timing.clock_hz,
         "sram_bytes_max_per_core": ceil(most),
         "sram_bytes_resident_per_core": ceil(facts.get("sram_bytes_resident_per_core", most)),
@@ -59,6 +66,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "digest": program.digest,
         "utilization": _utilization(program, wafer, timing),
         **_defects(program, wafer, timing),
+        **({} if decoding or chunks is None else _chunked(program, wafer, chunks, timing.clock_hz)),
         "breakdown": {
             "kind": timing.by_kind(),
             "operator": dict(list(timing.by_operator().items())[:_OPERATORS]),
@@ -67,6 +75,29 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
             "wafer": {str(wafer): cycles for wafer, cycles in timing.by_wafer().items()},
         },
     }
+
+
+def _after_each_other(chunks: Prompt | None, streams: int, clock_hz: float, alone: float) -> float:
+    """Tokens per second of prompts that follow each other at once, if keys and values of two have room."""
+    return alone if chunks is None or streams < 2 else chunks.tokens * clock_hz / chunks.busiest_cycles
+
+
+def _chunked(program: WaferProgram, wafer: Wafer, chunks: Prompt, clock_hz: float) -> dict[str, object]:
+    """How a prompt is taken, its share of the wafers' 16-bit multiply-adds, and how the same program decodes."""
+    peak = program.wafers * wafer.mesh.cores * wafer.core.lanes_16bit.value * chunks.cycles
+    found: dict[str, object] = {
+        "chunk": chunks.chunk,
+        "chunks": chunks.chunks,
+        "chunk_cycles": max(chunks.last),
+        "dense_peak_share": multiply_adds(program, chunks.tokens) / peak,
+    }
+    if not program.alone:
+        token = time_step(program, wafer, Step(1, 1, chunks.tokens), clock_hz)
+        found["decoding"] = {
+            "cycles_per_token": token.token_cycles,
+            "tokens_per_second": token.tokens_per_second,
+        }
+    return found
 
 
 def _defects(program: WaferProgram, wafer: Wafer, timing: Timing) -> dict[str, object]:
@@ -118,7 +149,12 @@ def check_phase(program: WaferProgram, step: Step, phase: Phase) -> None:
             f"The program is the prefill of {context} positions.",
             remedy=f"Use {option('phase', 'prefill')} and {option('context', context)}, or compile it again.",
         )
-    if phase == "prefill" and step.sequences != 1:
+    if phase == "decode" and program.alone:
+        raise CompileError(
+            "The program takes prompts alone: it has no code for single tokens.",
+            remedy=f"Use {option('phase', 'prefill')}, or compile one that decodes.",
+        )
+    if phase == "prefill" and step.sequences != 1 and program.chunk == 1:
         raise CompileError("Prompts are timed one after another.", remedy=f"Use {option('batch', 1)} for prompts.")
 
 

@@ -62,6 +62,13 @@ def time_prompt(program: WaferProgram, wafer: Wafer, tokens: int, clock_hz: floa
     return Prompt(tokens, chunk, piped(chunks) + sum(ends), busiest, chunks[0], chunks[full - 1], ends)
 
 
+def speed_of(program: WaferProgram, wafer: Wafer) -> float:
+    """Tokens a cycle of chunks that follow each other at the program's longest context."""
+    tokens = min(program.chunk, program.bounds.context)
+    step = Step(1, tokens, program.bounds.context)
+    return tokens / max(chunk_cycles(program, wafer, step, wafer.system.clock_hz.value))
+
+
 def piped(chunks: Sequence[Cycles]) -> float:
     """When the last chunk leaves the last place: each waits for the one before it at every place."""
     done = [0.0] * len(chunks[0])

@@ -33,6 +33,8 @@ def answer(placed: Placed, asked: Question) -> Answer:
 
     program, wafer, step = placed.program, placed.wafer, Step(asked.batch, 1, asked.positions)
     check_phase(program, step, asked.way)
+    if asked.way == "prefill" and program.chunk > 1:
+        step = Step(1, min(program.chunk, asked.positions), asked.positions)
     found = outlook(program, wafer, time_step(program, wafer, step, asked.clock_hz), asked.way)
     if placed.subject is not None:
         found |= {"family": placed.subject.config.family, "assumed_sizes": dict(placed.subject.assumed)}

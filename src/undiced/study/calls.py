@@ -51,6 +51,7 @@ def compile(
     defects: str | None = None,
     defect_density: float | None = None,
     clusters: bool = False,
+    chunk: int | None = None,
 ) -> WaferProgram: ...
 def compile(
     model: Model,
@@ -74,6 +75,7 @@ def compile(
     defects: str | None = None,
     defect_density: float | None = None,
     clusters: bool = False,
+    chunk: int | None = None,
 ) -> HostProgram | WaferProgram:
     """A model's program for a machine.
 
@@ -94,7 +96,7 @@ def compile(
         "context": context, "batch": batch, "weights": weights, "sum_bits": sum_bits, "mapping": mapping,
         "objective": objective, "phase": phase, "region": region, "groups": groups, "stages": stages, "layers": layers,
         "code_bytes": code_bytes, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters,
+        "clusters": clusters, "chunk": chunk,
     }  # fmt: skip
     if lists := [name for name, value in given.items() if _is_list(name, value)]:
         raise InvalidRequestError(f"One program has one {lists[0]}.", remedy="Give lists to undiced.simulate.")
@@ -146,6 +148,7 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     defects: str | None = None,
     defect_density: float | None = None,
     clusters: bool = False,
+    chunk: int | None = None,
     progress: None = None,
 ) -> Answer: ...
 @overload
@@ -173,6 +176,7 @@ def simulate(
     defects: Some[str | None] = None,
     defect_density: Some[float | None] = None,
     clusters: Some[bool] = False,
+    chunk: Some[int | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]: ...
 def simulate(
@@ -199,6 +203,7 @@ def simulate(
     defects: Some[str | None] = None,
     defect_density: Some[float | None] = None,
     clusters: Some[bool] = False,
+    chunk: Some[int | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> Answer | list[Row]:
     """How fast a model would be on a machine, and where its cycles go. Simulated, at the clock that is told with it.
@@ -225,7 +230,7 @@ def simulate(
         "sum_bits": sum_bits, "mapping": mapping, "objective": objective, "phase": phase, "region": region,
         "groups": groups, "stages": stages, "layers": layers, "code_bytes": code_bytes, "clock": clock, "draft": draft,
         "acceptance": acceptance, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters,
+        "clusters": clusters, "chunk": chunk,
     }  # fmt: skip
     if isinstance(model, WaferProgram) or (isinstance(model, str | Path) and is_program(str(model))):
         return _of_program(model, machine if isinstance(machine, str | Wafer) else None, _question(given))

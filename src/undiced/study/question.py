@@ -26,7 +26,7 @@ Progress = Callable[[float, str], None]
 Model = str | Path | ModelConfig | Graph
 OURS = "undiced"
 CONTEXT = 4096
-_COUNTS = ("wafers", "context", "batch", "sum_bits", "groups", "layers", "code_bytes")
+_COUNTS = ("wafers", "context", "batch", "sum_bits", "groups", "layers", "code_bytes", "chunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Question:
         objective: "latency" of one user, or "interval" between tokens of a full pipeline.
         phase: "decode" or "prefill".
         region: sides of a region, (x, y) or "WxH", or "auto".
+        chunk: tokens of a prompt that are taken together: 1 takes them one by one; None is the fastest for prompts, and
+            1 in decode.
         groups, stages: of published mappings; layers: replaces the model's number.
         code_bytes: what to take a core's code for instead of counting it.
         clock: GHz; None is the machine's own.
@@ -78,6 +80,7 @@ class Question:
     defects: str | None = None
     defect_density: float | None = None
     clusters: bool = False
+    chunk: int | None = None
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -122,13 +125,15 @@ class Question:
             objective=self.objective,
             code_bytes=self.code_bytes,
             frontier=self.frontier,
+            chunk=self.chunk,
             scheme=scheme if self.sum_bits == 16 else {**scheme, "sum_bits": self.sum_bits},
         )
 
     @property
     def placement(self) -> Question:
         """The part of it that decides the program: questions that agree in it share one."""
-        phase = "decode" if self.mapping == OURS else self.phase
+        single = self.phase == "decode" or self.chunk == 1
+        phase = "decode" if self.mapping == OURS and single else self.phase
         return replace(self, phase=phase, clock=None, draft=None, acceptance=0.8)
 
     def check(self) -> None:
@@ -210,7 +215,7 @@ def _longest(asked: Question, about: Subject, made: WaferProgram, wafer: Wafer) 
     from undiced.compiler.wafer.asked import options_of
     from undiced.compiler.wafer.search import longest_on
 
-    options, facts = options_of(_stored(asked).options), dict(made.facts)
+    options, facts = replace(options_of(_stored(asked).options), chunk=made.chunk), dict(made.facts)
     return longest_on(_graph(asked, about), wafer, options, int(facts["wafers"]), int(facts["max_context_tokens"]))
 
 
@@ -222,9 +227,14 @@ def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
 
 def _ours(asked: Question, about: Subject, wafer: Wafer, progress: Progress | None) -> WaferProgram:
     from undiced.compiler.wafer.asked import options_of
+    from undiced.compiler.wafer.chunks import compile_chunked
     from undiced.compiler.wafer.search import compile_graph
+    from undiced.sim.prompt import speed_of
 
-    return compile_graph(_graph(asked, about), wafer, options_of(_stored(asked).options), progress)
+    options, graph = options_of(_stored(asked).options), _graph(asked, about)
+    if asked.way == "prefill" and asked.chunk is None:
+        return compile_chunked(graph, wafer, options, lambda program: speed_of(program, wafer), progress)
+    return compile_graph(graph, wafer, options, progress)
 
 
 def _graph(asked: Question, about: Subject) -> Graph:

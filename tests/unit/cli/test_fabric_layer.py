@@ -189,7 +189,7 @@ def test_a_layer_of_a_prompt_is_told_once_with_its_products(one_head: str, tmp_p
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (("fabric", "layer", "llama-3.1-8b", "--phase", "prefill"), "A prompt's positions pass our mapping one by one"),
+        (("fabric", "layer", "llama-3.1-8b", "--phase", "prefill"), "The simulation shows one token of our mapping"),
         (("fabric", "layer", "MODEL", *PROMPT, "--token"), "A token has all layers"),
         (("fabric", "layer", "MODEL", *PROMPT, "--loads", "links.npz"), "A prompt's products pass tiles"),
         (("map", "MODEL", *PROMPT, "--links", "-o", "wafer.html"), "A prompt's products pass tiles"),

@@ -24,6 +24,7 @@ KEYS = {
     "sram_bytes_max_per_core", "max_context_tokens", "bank_pairs", "breakdown",
 }  # fmt: skip
 REGION = ("--region", "110x42")  # one shape instead of a search
+SINGLY = ("--phase", "prefill", "--chunk", "1")  # a prompt's positions one by one
 WAFERLLM = "--machine wse2 --mapping waferllm --region 420x420 --groups 20 --context 4200 --layers 32".split()
 
 
@@ -83,7 +84,7 @@ def test_a_model_is_drawn_without_a_program(tmp_path):
     file = tmp_path / "wafer.html"
     said = run("map", "smollm2-135m", *REGION, "--wafers", "2", "-o", str(file))
     assert said.strip() == str(file) and "2 wafers given, 1 used: 1 stay" in file.read_text()
-    with pytest.raises(InvalidRequestError, match="one by one"):
+    with pytest.raises(InvalidRequestError, match="map shows one token"):
         run("map", "smollm2-135m", *REGION, "--phase", "prefill", "-o", str(file))
 
 
@@ -231,14 +232,17 @@ def test_benchmarked_models_are_drafts_too():
 
 
 def test_a_prompt_through_our_mapping():
-    decode, prompt = (
-        json.loads(run("simulate", "smollm2-135m", *REGION, "--context", "2048", "--phase", p, "--json"))
-        for p in ("decode", "prefill")
+    decode, prompt, chunked = (
+        json.loads(run("simulate", "smollm2-135m", *REGION, "--context", "2048", *more, "--json"))
+        for more in ((), ("--phase", "prefill", "--chunk", "1"), ("--phase", "prefill"))
     )
     assert prompt["time_to_first_token_s"] == pytest.approx(prompt["cycles_per_token"] / prompt["clock_hz"])
     assert prompt["time_to_first_token_s"] == pytest.approx(decode["time_to_first_token_s"])
     assert prompt["tokens_per_second"] == pytest.approx(2048 / prompt["time_to_first_token_s"])
     assert prompt["tokens_per_second"] > decode["tokens_per_second"], "positions of a prompt follow each other"
+    assert chunked["chunk"] > 1 and chunked["tokens_per_second"] > 2 * prompt["tokens_per_second"]
+    assert 0 < chunked["dense_peak_share"] < 1
+    assert chunked["decoding"]["tokens_per_second"] < decode["tokens_per_second"] * 1.1
     assert sum(decode["breakdown"]["kind"].values()) == pytest.approx(decode["cycles_per_token"])
     assert sum(decode["breakdown"]["instruction"].values()) == pytest.approx(decode["cycles_per_token"])
 
@@ -268,7 +272,10 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--code-bytes", "5120"), "code size"),
         (("simulate", "llama-3.1-8b", *WAFERLLM, "--weights", "int8"), "number formats"),
         (("simulate", "smollm2-135m", "--groups", "4"), "groups"),
-        (("simulate", "smollm2-135m", *REGION, "--phase", "prefill", "--batch", "2"), "one after another"),
+        (
+            ("simulate", "smollm2-135m", *REGION, "--phase", "prefill", "--chunk", "1", "--batch", "2"),
+            "one after another",
+        ),
         (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--batch", "2"), "speculates"),
     ],
 )

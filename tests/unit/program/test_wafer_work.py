@@ -200,7 +200,9 @@ def test_of_a_chunk_operations_run_along_tokens_as_far_as_both_operands_do(
 
 
 def test_functions_take_a_chunk_piece_by_piece() -> None:
-    made = work(isa.Apply("n", "exp", "a", "a"), shares(value("a", ("d", 10)), step=Step(tokens=16, context=64))).vectors
+    made = work(
+        isa.Apply("n", "exp", "a", "a"), shares(value("a", ("d", 10)), step=Step(tokens=16, context=64))
+    ).vectors
     assert len(made) == len(SEQUENCES["exp"])
     assert all((v.length, v.count, v.apart) == (54, 3, True) for v in made), "3 pieces of at most 64"
 

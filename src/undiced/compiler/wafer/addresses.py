@@ -1,8 +1,8 @@
 """Memory of a core, as a map: where code, states, activations, weights, tables and caches lie. Knows no time.
 
-From address 0: code and system (and, for chunks, registers of functions); then states and activations, by linear scan over each stream (what is dead makes room);
-then what stays, run by run: weights, tables, and caches of every sequence. All cores of a region share one map. Where a
-value begins within its room is chosen last, by the rule of banks.
+From address 0: code and system (and, for chunks, registers of functions); then states and activations, by linear scan
+over each stream (what is dead makes room); then what stays, run by run: weights, tables, and caches of every sequence.
+All cores of a region share one map. Where a value begins within its room is chosen last, by the rule of banks.
 """
 
 from __future__ import annotations

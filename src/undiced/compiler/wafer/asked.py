@@ -28,11 +28,15 @@ def options_of(asked: MappingOptions) -> Options:
         raise CompileError("The undiced mapping chooses groups and stages itself.", remedy="Leave them out.")
     complaint = f"There is no objective called {asked.objective[:40]!r}."
     require_choice(asked.objective, Objective, complaint)
+    chunk = asked.chunk or 1
+    prompts = asked.phase == "prefill" and chunk > 1
     return Options(
         bounds=Bounds(asked.batch, asked.context),
         wafers=asked.wafers,
         choices=choices_of(asked.scheme),
-        objective="interval" if asked.objective == "interval" else "latency",
+        objective="interval" if asked.objective == "interval" or prompts else "latency",
+        chunk=chunk,
+        phase="prefill" if prompts else "decode",
         region=None if asked.region == "auto" else asked.region,
         code_bytes=asked.code_bytes,
         frontier=asked.frontier,

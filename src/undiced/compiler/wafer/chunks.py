@@ -1,7 +1,7 @@
 """Chooses how many tokens of a prompt a program takes together: as fast as the wafers allow that it is given.
 
-A larger chunk spends less on each weight, and takes more of every core's memory, so that regions become larger or wafers
-more. Without a number of wafers it is the fewest on which chunks of `LEAST` tokens fit.
+A larger chunk spends less on each weight, and takes more of every core's memory, so that regions become larger or
+wafers more. Without a number of wafers it is the fewest on which chunks of `LEAST` tokens fit.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def _fits(graph: Graph, wafer: Wafer, options: Options) -> bool:
 def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
     """What single tokens take, if they fit."""
     least = SIZES[-1]
-    needed = [wafers_needed(task, shape) for task in [Task.of(graph, wafer, replace(options, wafers=None, chunk=least))]
-              for shape in dense(task)]  # fmt: skip
+    task = Task.of(graph, wafer, replace(options, wafers=None, chunk=least))
+    needed = [wafers_needed(task, shape) for shape in dense(task)]
     offers = [option("wafers", min(filter(None, needed)))] if any(needed) else []
     offers.append(f"{option('chunk', 1)}, which takes prompts token by token")
+    where = f"{graph.config.name} on {options.wafers} x {wafer.name}"
     return CompileError(
-        f"{graph.config.name} on {options.wafers} x {wafer.name} leaves no room for a chunk of {least} tokens at context "
-        f"{options.bounds.context}.",
+        f"{where} leaves no room for a chunk of {least} tokens at context {options.bounds.context}.",
         remedy=f"What fits: {', or '.join(offers)}.",
     )

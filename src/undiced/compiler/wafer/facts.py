@@ -11,7 +11,7 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.passes import code_of, sized, tables_bytes, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.program import Bounds
-from undiced.program.wafer.program import CHUNK
+from undiced.program.wafer.program import ALONE, CHUNK
 
 STREAMS_MAX = 1024
 
@@ -26,6 +26,7 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
         ("wafers", float(wafers_of(draft))),
         ("lanes", float(options.lanes)),
         *([(CHUNK, float(options.chunk))] if options.chunk > 1 else []),
+        *([(ALONE, 1.0)] if options.alone else []),
         ("regions_per_wafer", float(draft.shape.tiling(draft.task.wafer).count)),
         ("code_bytes", float(code_of(draft, draft.trees))),
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),

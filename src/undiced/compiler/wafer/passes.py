@@ -147,7 +147,9 @@ def _per_token(draft: Draft) -> float:
 
 def _cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
     states = {value.name: value for value in state_values(draft.streams)}
-    shares = Shares(states | {value.name: value for value in stream.values}, trees, step.ending if stream.last else step)
+    shares = Shares(
+        states | {value.name: value for value in stream.values}, trees, step.ending if stream.last else step
+    )
     clock = draft.task.wafer.system.clock_hz.value
     return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
 

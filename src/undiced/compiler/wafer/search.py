@@ -104,7 +104,10 @@ def _sized(task: Task) -> Iterable[_Sized]:
         filling = _filling(task, shape)
         padded = bits * filling * shape.grid.rows * shape.grid.columns
         whole = task.options.chunk > 1
-        if any(size * grain_for(segment, config, shape.grid, whole=whole) / PARTS * padded > held for segment, size in largest):
+        if any(
+            size * grain_for(segment, config, shape.grid, whole=whole) / PARTS * padded > held
+            for segment, size in largest
+        ):
             continue  # too small for a piece that is not cut
         regions = ceil(stored * filling / room)
         entering = (shape.grid.rows + shape.grid.columns) * regions / config.layers

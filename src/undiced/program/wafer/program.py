@@ -16,8 +16,8 @@ from undiced.program.wafer.instruction import Instruction
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import Value
 
-
 CHUNK = "chunk"  # fact: tokens of a prompt that are taken together
+ALONE = "prompts alone"  # fact: there is no code for single tokens
 
 
 class Stream(Struct, frozen=True):
@@ -107,6 +107,11 @@ class WaferProgram(Struct, frozen=True, tag_field="kind", tag="wafer", weakref=T
     def chunk(self) -> int:
         """Tokens of one sequence that a step may have: cores have room for what all of them need."""
         return int(dict(self.facts).get(CHUNK, 1.0))  # `limits` holds it finite before
+
+    @property
+    def alone(self) -> bool:
+        """Whether it takes prompts alone: others decode."""
+        return bool(dict(self.facts).get(ALONE))
 
     @property
     def places(self) -> list[list[Region]]:

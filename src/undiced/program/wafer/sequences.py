@@ -138,6 +138,7 @@ def _steps(write: Callable[[_Steps], str]) -> tuple[Step, ...]:
 
 SEQUENCES: dict[str, tuple[Step, ...]] = {name: _steps(write) for name, write in _WRITERS.items()}
 
+
 def _alive(steps: tuple[Step, ...]) -> int:
     """Registers that hold something still needed, at most, the argument and the result among them."""
     last = {name: at for at, step in enumerate(steps) for name in (step.a, step.b) if isinstance(name, str)}

@@ -46,7 +46,6 @@ class Step:
         """Tokens in all."""
         return self.sequences * self.tokens
 
-
     @property
     def ending(self) -> Step:
         """What the streams of a model's end work on: the last token of each sequence."""

@@ -176,7 +176,7 @@ def _vectors(wafer: Wafer, v: Vectors) -> Numbers:
     broad = wide(v.operand) or wide(v.result)
     out[(_ADDS_32 if broad else _ADDS_16) if multiplied else (_OTHERS_32 if broad else _OTHERS_16)] = elements
     out[_SRAM] = elements * (v.read + v.written) + _sums_bytes(wafer, v)
-    out[_INSTRUCTIONS] = v.count + setup_cycles(wafer.core, v.count, v.loops)
+    out[_INSTRUCTIONS] = v.count + setup_cycles(wafer.core, v.count, v.loops, apart=v.apart)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -70,8 +71,7 @@ def test_every_weight_is_read():
 def test_sums_beside_the_datapath_cost_no_memory():
     wafer = find_machine("wse3")
     adding = Vectors("multiply_add", DType.F16, DType.F16, 64, 100, 1, 2, 0, sums=100)
-    pinned, unpinned = (_vectors(wafer, Vectors(*[getattr(adding, n) for n in adding.__slots__[:-1]], unpinned=u))
-                        for u in (False, True))  # fmt: skip
+    pinned, unpinned = (_vectors(wafer, replace(adding, unpinned=each)) for each in (False, True))
     sram = COUNTS.index("sram_bytes")
     assert pinned[sram] == 64 * 100 * 2 + 64 * 2
     assert unpinned[sram] == 64 * 100 * 2 + 64 * 2 * (100 + 99)

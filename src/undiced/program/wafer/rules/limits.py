@@ -65,6 +65,11 @@ def counts(program: WaferProgram) -> Faults:
         if count > most:
             yield Fault(f"there are {count} {what}, more than {most}", SMALLER)
     bounds = program.bounds
-    for what, size in (("batch", bounds.batch), ("context", bounds.context), ("vocabulary", program.vocab), ("chunk", program.chunk)):
+    for what, size in (
+        ("batch", bounds.batch),
+        ("context", bounds.context),
+        ("vocabulary", program.vocab),
+        ("chunk", program.chunk),
+    ):
         if not 1 <= size <= SIZE_MAX:
             yield Fault(f"a {what} of {size} is out of range", f"It is 1 to {SIZE_MAX}.")
