@@ -38,6 +38,9 @@ TimedContext = Annotated[
 Chunk = Annotated[
     int | None, typer.Option(min=1, help="Tokens of a prompt that pass together; prefill chooses the fastest.")
 ]
+Apart = Annotated[
+    bool, typer.Option("--apart", help="Prompts have wafers of their own, and hand keys and values to others.")
+]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
 Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
 Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]

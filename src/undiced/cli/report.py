@@ -103,6 +103,39 @@ def _chunks(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     decoding = cast(dict[str, float] | None, found.get("decoding"))
     if decoding is not None:
         yield "the same program decodes", f"{decoding['tokens_per_second']:,.0f} tokens per second, one user"
+    yield from _among(cast(dict[str, object] | None, found.get("interleaved")))
+    yield from _others(cast(dict[str, float] | None, found.get("apart")))
+
+
+def _among(found: dict[str, object] | None) -> Iterator[tuple[str, str]]:
+    """What a prompt makes users wait who decode, and they it."""
+    if found is None:
+        return
+    between = cast(dict[str, float], found["time_between_tokens_s"])
+    calm, mean, longest = (between[name] * 1e3 for name in ("without_prompt", "mean", "longest"))
+    yield (
+        f"among {found['users']} who decode",
+        f"first token after {cast(float, found['time_to_first_token_s']) * 1e3:,.1f} ms",
+    )
+    yield "their time between tokens", f"{calm:,.2f} ms; meanwhile {mean:,.2f} on average, {longest:,.2f} at most"
+
+
+def _others(found: dict[str, float] | None) -> Iterator[tuple[str, str]]:
+    """What goes to the wafers that decode, and how fast they do."""
+    if found is None:
+        return
+    size, late, host = found["handed_over_bytes"] / 1e9, found["after_first_token_s"] * 1e6, found["by_host_s"] * 1e3
+    yield (
+        "keys and values",
+        f"{size:,.2f} GB to other wafers, there {late:,.1f} us after the first token (by hosts {host:,.0f} ms)",
+    )
+    yield (
+        "the busiest wafer sends",
+        f"{found['busiest_wafer_bytes_per_s'] / 1e9:,.2f} GB/s of {found['io_bytes_per_s'] / 1e9:,.0f}",
+    )
+    if "decoding_wafers" in found:
+        speed = found["decoding_tokens_per_second"]
+        yield "other wafers decode", f"{found['decoding_wafers']} of them, {speed:,.0f} tokens per second, one user"
 
 
 def _longest(found: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from undiced.cli.asking import (
+    Apart,
     Batch,
     Chunk,
     Clock,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 # What is decided once, when a model is compiled for wafers.
 CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
-    "defects", "defect_density", "clusters", "chunk",
+    "defects", "defect_density", "clusters", "chunk", "apart",
 }  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def compile(
     mapping: Mapping = "undiced",
     context: Context = 4096,
     chunk: Chunk = None,
+    apart: Apart = False,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,
@@ -98,7 +100,7 @@ def compile(
         asked = Question(
             model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
             stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
-            clusters=clusters, chunk=chunk,
+            clusters=clusters, chunk=chunk, apart=apart,
         )  # fmt: skip
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
@@ -132,6 +134,7 @@ def simulate(
         int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
     ] = None,
     chunk: Chunk = None,
+    apart: Apart = False,
     batch: Batch = 1,
     region: Region = "auto",
     groups: Groups = None,
@@ -164,7 +167,7 @@ def simulate(
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
-        defect_density, clusters, chunk=chunk,
+        defect_density, clusters, chunk=chunk, apart=apart,
     )  # fmt: skip
     if not is_program(model):
         _show(_answer(_placed(asked, quiet=as_json), asked), as_json)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from undiced.core.errors import CompileError
+from undiced.core.option import option
 
 Region = tuple[int, int] | Literal["auto"]
 Phase = Literal["decode", "prefill"]
@@ -31,6 +32,7 @@ class MappingOptions:
         batch: sequences at once; wafers: how many may be used, None takes the fewest that are found.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
         chunk: tokens of a prompt that go through it together; None is the mapping's choice.
+        apart: whether other wafers decode (our mapping).
         frontier: also find how many streams of which context the same memory holds (our mapping).
         code_bytes: what to take a core's code for; None counts what the program takes (our mapping).
         scheme: number formats and numerics of our mapping, by name.
@@ -51,9 +53,15 @@ class MappingOptions:
     code_bytes: int | None = None
     frontier: bool = False
     chunk: int | None = None
+    apart: bool = False
     scheme: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.apart and (self.phase != "prefill" or self.chunk == 1):
+            raise CompileError(
+                "Wafers of their own are for prompts in chunks.",
+                remedy=f"Use {option('phase', 'prefill')} and no {option('chunk', 1)}, or no wafers apart.",
+            )
         for name in ("groups", "layers", "chunk"):
             count = getattr(self, name)
             if count is not None and count < 1:

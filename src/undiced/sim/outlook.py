@@ -50,7 +50,8 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "fits": timing.step.sequences <= streams and context <= _longest(program) and bool(facts.get("fits", 1.0)),
         "cycles_per_token": timing.token_cycles if decoding else prompt,
         **({} if decoding else {"prompt_cycles": prompt}),
-        "cycles_per_layer": timing.layer_cycles * (1 if decoding or whole else chunks.chunks if chunks else context),
+        "cycles_per_layer": timing.layer_cycles
+        * (1 if decoding or whole else len(chunks.chunks) if chunks else context),
         "stage_interval_cycles": timing.stage_interval_cycles,
         "initiation_interval_cycles": timing.initiation_interval_cycles,
         "tokens_per_second": timing.tokens_per_second if decoding else prompt_speed,
@@ -87,8 +88,8 @@ def _chunked(program: WaferProgram, wafer: Wafer, chunks: Prompt, clock_hz: floa
     peak = program.wafers * wafer.mesh.cores * wafer.core.lanes_16bit.value * chunks.cycles
     found: dict[str, object] = {
         "chunk": chunks.chunk,
-        "chunks": chunks.chunks,
-        "chunk_cycles": max(chunks.last),
+        "chunks": len(chunks.chunks),
+        "chunk_cycles": chunks.chunk_cycles,
         "dense_peak_share": multiply_adds(program, chunks.tokens) / peak,
     }
     if not program.alone:

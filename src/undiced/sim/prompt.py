@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil, prod
+from math import prod
 
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer import instruction as isa
@@ -21,6 +21,7 @@ from undiced.sim.paths import Paths
 
 _SAMPLES = 9  # chunks that are timed
 Cycles = tuple[float, ...]  # of each place that regions lie on, in order
+Way = tuple[tuple[int, float], ...]  # places that something passes, in order, and its cycles at each
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +29,45 @@ class Prompt:
     """Timing of one prompt on an idle machine.
 
     Attributes:
-        tokens: of the prompt; chunk: of a chunk.
-        cycles: from its first chunk to its first token.
-        busiest_cycles: of the region that works longest for it: prompts of this length can follow each other so fast,
-            if there is room for their keys and values.
-        first, last: each region's cycles of the first and of the last full chunk; ends: of the model's end.
+        sizes: tokens of each of its chunks; chunks: what each of them takes at each place.
+        ends: what the model's end takes there, once.
     """
 
-    tokens: int
-    chunk: int
-    cycles: float
-    busiest_cycles: float
-    first: Cycles
-    last: Cycles
+    sizes: tuple[int, ...]
+    chunks: tuple[Cycles, ...]
     ends: Cycles
 
     @property
-    def chunks(self) -> int:
-        """How many it is cut into."""
-        return ceil(self.tokens / self.chunk)
+    def tokens(self) -> int:
+        """Of the prompt."""
+        return sum(self.sizes)
+
+    @property
+    def chunk(self) -> int:
+        """Tokens of a full chunk."""
+        return self.sizes[0]
+
+    @property
+    def cycles(self) -> float:
+        """From its first chunk to its first token."""
+        return piped(self.chunks) + sum(self.ends)
+
+    @property
+    def busiest_cycles(self) -> float:
+        """Of the place that works longest for it: prompts of this length can follow each other so fast, if there is
+        room for their keys and values."""
+        return max(sum(each) + end for each, end in zip(zip(*self.chunks, strict=True), self.ends, strict=True))
+
+    @property
+    def chunk_cycles(self) -> float:
+        """From one chunk to the next, once the last full one comes."""
+        return max(self.chunks[self.tokens // self.chunk - 1])
+
+    @property
+    def ways(self) -> list[Way]:
+        """What its chunks pass, the last one the model's end, too."""
+        found: list[Way] = [tuple(enumerate(chunk)) for chunk in self.chunks]
+        return [*found[:-1], _ended(found[-1], self.ends)]
 
 
 def time_prompt(program: WaferProgram, wafer: Wafer, tokens: int, clock_hz: float, chunk: int | None = None) -> Prompt:
@@ -55,11 +76,23 @@ def time_prompt(program: WaferProgram, wafer: Wafer, tokens: int, clock_hz: floa
     full, rest = divmod(tokens, chunk)
     every = _ChunkTimes(program, wafer, chunk, full * chunk, clock_hz)
     chunks = [every.of(number) for number in range(full)]
-    ends = _ended(program, wafer, tokens, clock_hz)
     if rest:
         chunks.append(chunk_cycles(program, wafer, Step(1, rest, tokens), clock_hz))
-    busiest = max(sum(each) + end for each, end in zip(zip(*chunks, strict=True), ends, strict=True))
-    return Prompt(tokens, chunk, piped(chunks) + sum(ends), busiest, chunks[0], chunks[full - 1], ends)
+    ends = _cycles(program, Paths(program, wafer, Step(1, 1, tokens), clock_hz), last=True)
+    return Prompt((chunk,) * full + (rest,) * (rest > 0), tuple(chunks), ends)
+
+
+def token_way(program: WaferProgram, wafer: Wafer, context: int, clock_hz: float) -> Way:
+    """What one decoded token passes."""
+    paths = Paths(program, wafer, Step(1, 1, context), clock_hz)
+    return _ended(tuple(enumerate(_cycles(program, paths, last=False))), _cycles(program, paths, last=True))
+
+
+def _ended(way: Way, ends: Cycles) -> Way:
+    """And the model's end behind it."""
+    *others, (last, cycles) = way
+    more = tuple((place, end) for place, end in enumerate(ends) if end and place != last)
+    return (*others, (last, cycles + ends[last]), *more)
 
 
 def speed_of(program: WaferProgram, wafer: Wafer) -> float:
@@ -113,10 +146,6 @@ class _ChunkTimes:
 def chunk_cycles(program: WaferProgram, wafer: Wafer, step: Step, clock_hz: float) -> Cycles:
     """What each place takes for one chunk that is not a prompt's last."""
     return _cycles(program, Paths(program, wafer, step, clock_hz), last=False)
-
-
-def _ended(program: WaferProgram, wafer: Wafer, tokens: int, clock_hz: float) -> Cycles:
-    return _cycles(program, Paths(program, wafer, Step(1, 1, tokens), clock_hz), last=True)
 
 
 def _cycles(program: WaferProgram, paths: Paths, *, last: bool) -> Cycles:

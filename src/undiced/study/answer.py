@@ -8,6 +8,7 @@ from undiced.core.errors import InvalidRequestError
 from undiced.study.question import Placed, Question, place
 
 if TYPE_CHECKING:
+    from undiced.sim.apart import HandedOver
     from undiced.sim.clock import Timing
 
 Answer = dict[str, object]
@@ -40,11 +41,61 @@ def answer(placed: Placed, asked: Question) -> Answer:
         found |= {"family": placed.subject.config.family, "assumed_sizes": dict(placed.subject.assumed)}
     if placed.wafers_given is not None:
         found["wafers_given"] = placed.wafers_given
+    if asked.way == "prefill" and program.chunk > 1:
+        found |= _beside(placed, asked)
     if asked.frontier:
         found["frontier"] = _frontier(placed, asked)
     if asked.draft is not None:
         found["speculation"] = _speculation(placed, asked, asked.draft)
     return found
+
+
+def _beside(placed: Placed, asked: Question) -> Answer:
+    """What prompts and decodes make each other wait: on the same wafers, or apart."""
+    from undiced.sim.apart import handed_over
+    from undiced.sim.interleave import interleave
+    from undiced.sim.prompt import time_prompt, token_way
+
+    program, wafer = placed.program, placed.wafer
+    clock = asked.clock_hz or wafer.system.clock_hz.value
+    prompt = time_prompt(program, wafer, asked.positions, clock)
+    if program.alone:
+        return {"apart": _apart(placed, asked, handed_over(program, wafer, prompt, clock))}
+    users = program.bounds.batch - 1
+    if users < 1:
+        return {}
+    found = interleave(prompt.ways, token_way(program, wafer, asked.positions, clock), users)
+    return {
+        "interleaved": {
+            "users": users,
+            "time_to_first_token_s": found.first_token_cycles / clock,
+            "time_between_tokens_s": {
+                "without_prompt": found.alone_cycles / clock,
+                "mean": found.mean_cycles / clock,
+                "longest": found.longest_cycles / clock,
+            },
+        }
+    }
+
+
+def _apart(placed: Placed, asked: Question, found: HandedOver) -> Answer:
+    """Keys and values on their way, and the program that decodes with them, where it is known for what model."""
+    from dataclasses import replace
+
+    rate = placed.wafer.system.io_bytes_per_s
+    told: Answer = {
+        "handed_over_bytes": found.bytes,
+        "busiest_wafer_bytes_per_s": found.busiest_bytes_per_s,
+        "io_bytes_per_s": rate.value,
+        "after_first_token_s": found.after_first_token_s,
+        "by_host_s": found.by_host_s,
+        "provenance": f"ways between wafers: {rate.provenance} bandwidth, assumed latency; nothing of it was measured",
+    }
+    if placed.subject is None:
+        return told
+    decoding = place(replace(asked, phase="decode", chunk=None, apart=False, wafers=None))
+    token = _decoding(decoding, asked)
+    return told | {"decoding_wafers": decoding.program.wafers, "decoding_tokens_per_second": token.tokens_per_second}
 
 
 def _decoding(placed: Placed, asked: Question) -> Timing:

@@ -52,6 +52,7 @@ def compile(
     defect_density: float | None = None,
     clusters: bool = False,
     chunk: int | None = None,
+    apart: bool = False,
 ) -> WaferProgram: ...
 def compile(
     model: Model,
@@ -76,6 +77,7 @@ def compile(
     defect_density: float | None = None,
     clusters: bool = False,
     chunk: int | None = None,
+    apart: bool = False,
 ) -> HostProgram | WaferProgram:
     """A model's program for a machine.
 
@@ -96,7 +98,7 @@ def compile(
         "context": context, "batch": batch, "weights": weights, "sum_bits": sum_bits, "mapping": mapping,
         "objective": objective, "phase": phase, "region": region, "groups": groups, "stages": stages, "layers": layers,
         "code_bytes": code_bytes, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters, "chunk": chunk,
+        "clusters": clusters, "chunk": chunk, "apart": apart,
     }  # fmt: skip
     if lists := [name for name, value in given.items() if _is_list(name, value)]:
         raise InvalidRequestError(f"One program has one {lists[0]}.", remedy="Give lists to undiced.simulate.")
@@ -149,6 +151,7 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     defect_density: float | None = None,
     clusters: bool = False,
     chunk: int | None = None,
+    apart: bool = False,
     progress: None = None,
 ) -> Answer: ...
 @overload
@@ -177,6 +180,7 @@ def simulate(
     defect_density: Some[float | None] = None,
     clusters: Some[bool] = False,
     chunk: Some[int | None] = None,
+    apart: Some[bool] = False,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]: ...
 def simulate(
@@ -204,6 +208,7 @@ def simulate(
     defect_density: Some[float | None] = None,
     clusters: Some[bool] = False,
     chunk: Some[int | None] = None,
+    apart: Some[bool] = False,
     progress: Callable[[Row], None] | None = None,
 ) -> Answer | list[Row]:
     """How fast a model would be on a machine, and where its cycles go. Simulated, at the clock that is told with it.
@@ -230,7 +235,7 @@ def simulate(
         "sum_bits": sum_bits, "mapping": mapping, "objective": objective, "phase": phase, "region": region,
         "groups": groups, "stages": stages, "layers": layers, "code_bytes": code_bytes, "clock": clock, "draft": draft,
         "acceptance": acceptance, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters, "chunk": chunk,
+        "clusters": clusters, "chunk": chunk, "apart": apart,
     }  # fmt: skip
     if isinstance(model, WaferProgram) or (isinstance(model, str | Path) and is_program(str(model))):
         return _of_program(model, machine if isinstance(machine, str | Wafer) else None, _question(given))

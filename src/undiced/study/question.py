@@ -47,6 +47,7 @@ class Question:
         region: sides of a region, (x, y) or "WxH", or "auto".
         chunk: tokens of a prompt that are taken together: 1 takes them one by one; None is the fastest for prompts, and
             1 in decode.
+        apart: prompts have wafers of their own, as many as `wafers` says, and hand their keys and values to others.
         groups, stages: of published mappings; layers: replaces the model's number.
         code_bytes: what to take a core's code for instead of counting it.
         clock: GHz; None is the machine's own.
@@ -81,6 +82,7 @@ class Question:
     defect_density: float | None = None
     clusters: bool = False
     chunk: int | None = None
+    apart: bool = False
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -126,6 +128,7 @@ class Question:
             code_bytes=self.code_bytes,
             frontier=self.frontier,
             chunk=self.chunk,
+            apart=self.apart,
             scheme=scheme if self.sum_bits == 16 else {**scheme, "sum_bits": self.sum_bits},
         )
 
@@ -151,6 +154,11 @@ class Question:
             options_of(options)
         elif self.mapping not in MAPPINGS:
             raise unknown_mapping(self.mapping)
+        if self.mapping != OURS and (self.chunk is not None or self.apart):
+            raise InvalidRequestError(
+                "Chunks of a prompt and wafers apart are for our mapping.",
+                remedy=f"Use {option('mapping', OURS)}, or leave them out.",
+            )
         _ = self.clock_hz
         check_defects(self.defects, self.defect_density, self.clusters)
         if self.draft is not None and (self.way != "decode" or self.batch != 1):

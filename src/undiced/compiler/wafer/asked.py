@@ -37,6 +37,7 @@ def options_of(asked: MappingOptions) -> Options:
         objective="interval" if asked.objective == "interval" or prompts else "latency",
         chunk=chunk,
         phase="prefill" if prompts else "decode",
+        alone=asked.apart,
         region=None if asked.region == "auto" else asked.region,
         code_bytes=asked.code_bytes,
         frontier=asked.frontier,

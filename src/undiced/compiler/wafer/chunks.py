@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from undiced.compiler.wafer.offers import wafers_needed
+from undiced.compiler.wafer.offers import longest_context, wafers_needed
 from undiced.compiler.wafer.search import compile_graph, dense
 from undiced.compiler.wafer.task import Options, Task
 from undiced.core.errors import CompileError
@@ -68,9 +68,16 @@ def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
     task = Task.of(graph, wafer, replace(options, wafers=None, chunk=least))
     needed = [wafers_needed(task, shape) for shape in dense(task)]
     offers = [option("wafers", min(filter(None, needed)))] if any(needed) else []
-    offers.append(f"{option('chunk', 1)}, which takes prompts token by token")
-    where = f"{graph.config.name} on {options.wafers} x {wafer.name}"
-    return CompileError(
-        f"{where} leaves no room for a chunk of {least} tokens at context {options.bounds.context}.",
-        remedy=f"What fits: {', or '.join(offers)}.",
-    )
+    if not options.alone:
+        offers.append(f"{option('chunk', 1)}, which takes prompts token by token")
+    where, wanted = f"{graph.config.name} on {options.wafers} x {wafer.name}", options.bounds.context
+    assert options.wafers is not None
+    room = longest_context(task, dense(task), options.wafers, 0)
+    if room:
+        what = (
+            f"Beside a chunk of {least} tokens, {where} holds the keys and values of {room} positions, not of {wanted}."
+        )
+        offers.append(option("context", room))
+    else:
+        what = f"{where} leaves no room for a chunk of {least} tokens at context {wanted}."
+    return CompileError(what, remedy=f"What fits: {', or '.join(offers)}.")
