@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from undiced.core.errors import CompileError
 from undiced.sim.prompt import Way
@@ -44,19 +45,19 @@ def interleave(chunks: Sequence[Way], token: Way, users: int) -> Interleaved:
     if users < 1:
         raise CompileError("Nobody decodes beside the prompt.", remedy="Use at least one user.")
     calm = _Queues(token, users).run([], until=_BEFORE + 1)
-    alone = max(between for each in calm.came for between in _gaps(each[1:])) if users else 0.0
+    alone = max(between for each in calm.came for between in _gaps(each[1:]))
     busy = _Queues(token, users)
     busy.run([], until=_BEFORE)
     began = busy.now
     busy.run(list(chunks), until=0)
     end = busy.now
     busy.run([], until=max(len(each) for each in busy.came) + 1)
-    gaps = [b - a for each in busy.came for a, b in zip(each, each[1:], strict=False) if b > began and a < end]
+    gaps = [b - a for each in busy.came for a, b in pairwise(each) if b > began and a < end]
     return Interleaved(users, end - began, alone, sum(gaps) / len(gaps), max(gaps))
 
 
 def _gaps(times: Sequence[float]) -> list[float]:
-    return [b - a for a, b in zip(times, times[1:], strict=False)]
+    return [b - a for a, b in pairwise(times)]
 
 
 @dataclass(slots=True)

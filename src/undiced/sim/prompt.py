@@ -56,7 +56,8 @@ class Prompt:
     def busiest_cycles(self) -> float:
         """Of the place that works longest for it: prompts of this length can follow each other so fast, if there is
         room for their keys and values."""
-        return max(sum(each) + end for each, end in zip(zip(*self.chunks, strict=True), self.ends, strict=True))
+        places = range(len(self.ends))
+        return max(sum(chunk[place] for chunk in self.chunks) + self.ends[place] for place in places)
 
     @property
     def chunk_cycles(self) -> float:
