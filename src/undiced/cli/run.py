@@ -282,6 +282,11 @@ def _fits(program: WaferProgram, wanted: Bounds) -> None:
     Raises:
         ContextLengthError: they are longer. InvalidRequestError: there are more.
     """
+    if program.alone:
+        raise InvalidRequestError(
+            "The program takes prompts alone, and answers are decoded.",
+            remedy="Compile one without --apart.",
+        )
     have = program.bounds
     if wanted.batch > have.batch:
         raise InvalidRequestError(

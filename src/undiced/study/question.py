@@ -270,5 +270,5 @@ def as_compiled(asked: Question, program: WaferProgram) -> Question:
     """A question about a ready program: at its own bound unless a context is named, in the phase that it is for."""
     from undiced.sim.outlook import is_prompt
 
-    phase = "prefill" if is_prompt(program) else asked.phase
+    phase = "prefill" if is_prompt(program) or program.alone else asked.phase
     return replace(asked, context=program.bounds.context if asked.context is None else asked.context, phase=phase)

@@ -296,3 +296,57 @@ def test_a_program_for_a_machine_of_ones_own(tmp_path):
         run("simulate", str(file))
     assert json.loads(run("simulate", str(file), "--machine", str(machine), "--json"))["machine"] == "mine"
     run("map", str(file), "--machine", str(machine), "-o", str(tmp_path / "mine.svg"))
+
+
+TINY = ("--machine", "toy-64x64:64K", "--region", "64x64", "--context", "64")
+
+
+def test_a_saved_program_takes_prompts_as_it_was_compiled_to(tmp_path):
+    both, alone = (str(tmp_path / name) for name in ("both", "alone"))
+    asked = ("smollm2-135m", *TINY, "--phase", "prefill", "--chunk", "8")
+    run("compile", *asked, "--batch", "3", "-o", both)
+    found = json.loads(run("simulate", both, "--phase", "prefill", "--json"))
+    assert (found["chunk"], found["chunks"], found["interleaved"]["users"]) == (8, 8, 2)
+    between = found["interleaved"]["time_between_tokens_s"]
+    assert between["without_prompt"] < between["mean"] <= between["longest"]
+    assert found["interleaved"]["time_to_first_token_s"] > found["time_to_first_token_s"]
+    assert "chunk" not in json.loads(run("simulate", both, "--json")), "it decodes, too"
+    said = run("simulate", both, "--phase", "prefill")
+    assert "8 of 8 tokens" in said and "share of dense peak" in said and "among 2 who decode" in said
+
+    run("compile", *asked, "--apart", "-o", alone)
+    found = json.loads(run("simulate", alone, "--json"))
+    assert found["phase"] == "prefill" and "decoding" not in found
+    assert found["apart"]["handed_over_bytes"] == 64 * 30 * 2 * 3 * 64 * 2, (
+        "keys and values of 30 layers, 3 heads of 64"
+    )
+    assert "assumed" in found["apart"]["provenance"] and "decoding_wafers" not in found["apart"]
+    with pytest.raises(InvalidRequestError, match="takes prompts alone"):
+        run("run", alone, "-p", "Hello")
+
+
+def test_prompts_apart_are_told_beside_those_who_decode():
+    found = json.loads(
+        run("simulate", "smollm2-135m", *TINY, "--phase", "prefill", "--chunk", "8", "--apart", "--json")
+    )
+    decode = json.loads(run("simulate", "smollm2-135m", *TINY, "--json"))
+    assert found["apart"]["decoding_tokens_per_second"] == decode["tokens_per_second"]
+    assert found["apart"]["decoding_wafers"] == decode["wafers"]
+    said = run("simulate", "smollm2-135m", *TINY, "--phase", "prefill", "--chunk", "8", "--apart")
+    assert "keys and values" in said and "other wafers decode" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--apart",), "for prompts in chunks"),
+        (("--apart", "--phase", "prefill", "--chunk", "1"), "for prompts in chunks"),
+        (("--phase", "prefill", "--mapping", "waferllm", "--chunk", "8"), "for our mapping"),
+        (("--phase", "prefill", "--chunk", "2000"), "chunk of 2000 is out of range"),
+        (("--phase", "prefill", "--wafers", "1", "--context", "1000000"), "no room for a chunk of 4 tokens"),
+    ],
+)
+def test_options_of_prompts_that_exclude_each_other_are_refused(more, says):
+    with pytest.raises(UndicedError, match=says) as caught:
+        run("simulate", "smollm2-135m", "--machine", "toy-64x64:64K", "--region", "64x64", *more)
+    assert caught.value.remedy

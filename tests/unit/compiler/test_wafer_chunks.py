@@ -53,6 +53,7 @@ def test_a_program_for_both_has_the_code_of_both():
     assert alone.alone and not both.alone
 
 
+@pytest.mark.slow
 def test_the_fastest_chunk_is_taken_that_the_wafers_have_room_for():
     roomy, tight = toy(12, 10, 1 << 20), toy(12, 10, 30 << 10)
     assert _chosen(roomy, region=(12, 10)).chunk == 64
@@ -62,6 +63,7 @@ def test_the_fastest_chunk_is_taken_that_the_wafers_have_room_for():
     assert speed_of(larger[0], roomy) < speed_of(larger[1], roomy)
 
 
+@pytest.mark.slow
 def test_no_room_for_any_chunk_is_said_with_what_has_room():
     machine = toy(12, 10, 23 << 10)
     least = compile_graph(GRAPH, machine, Options(bounds=BOUNDS)).wafers
@@ -69,3 +71,10 @@ def test_no_room_for_any_chunk_is_said_with_what_has_room():
         _chosen(machine, wafers=least)
     assert f"wafers={least + 1}" in caught.value.remedy and "chunk=1" in caught.value.remedy
     assert _chosen(machine, wafers=least + 1).chunk >= 4
+
+
+def test_prefill_wafers_without_room_for_keys_and_values_are_told_for_how_many_they_have():
+    machine = toy(12, 10, 48 << 10)
+    with pytest.raises(CompileError, match=r"holds the keys and values of (\d+) positions, not of 100000") as caught:
+        compile_chunked(GRAPH, machine, Options(bounds=Bounds(1, 100_000), wafers=1, alone=True), lambda program: 1.0)
+    assert "context=" in caught.value.remedy and "chunk" not in caught.value.remedy
