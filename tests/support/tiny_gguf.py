@@ -54,6 +54,7 @@ CONVERTED = {
     "llama-bias-linear-tied": LLAMA_NAMES,
     "qwen2": LLAMA_NAMES,
     "qwen3": LLAMA_NAMES,
+    "gemma2": GEMMA_NAMES,
     "gemma3": GEMMA_NAMES,
     "gpt2": GPT2_NAMES,
     "mixtral": MOE_NAMES,
@@ -109,7 +110,7 @@ def common_keys(config):
     scaling = config.get("rope_scaling", {})
     kind = scaling.get("type", scaling.get("rope_type"))
     linear, yarn = kind == "linear", kind == "yarn"
-    windowed = config["model_type"] in ("gemma3_text", "gpt_oss")
+    windowed = config["model_type"] in ("gemma2", "gemma3_text", "gpt_oss")
     experts = config.get("num_local_experts", config.get("num_experts"))
     return {
         "block_count": config["num_hidden_layers"],
@@ -130,6 +131,7 @@ def common_keys(config):
         "expert_count": experts,
         "expert_used_count": config["num_experts_per_tok"] if experts else None,
         "expert_feed_forward_length": config.get("moe_intermediate_size"),
+        "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
     }
 
@@ -175,7 +177,7 @@ def _renamed(hf_name, names):
 def _converted(family, config, hf_name, value):
     if family == "gpt2":
         return np.ascontiguousarray(value.T) if value.ndim == 2 and ".h." in hf_name else value
-    if family == "gemma3" and "norm" in hf_name:
+    if family in ("gemma2", "gemma3") and "norm" in hf_name:
         return value + np.float32(1)
     if family == "llama" and (".q_proj." in hf_name or ".k_proj." in hf_name):
         heads = config["num_attention_heads" if ".q_proj." in hf_name else "num_key_value_heads"]

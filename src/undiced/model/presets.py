@@ -145,6 +145,32 @@ def _gemma3(name: str, window: int, scalar: int, head_dim: int, vocab: int, *siz
     )
 
 
+def _gemma2(name: str, head_dim: int, scalar: int, *sizes: int) -> ModelConfig:
+    """Every other layer windowed, scores and logits capped."""
+    layers, dim, heads, kv_heads, ffn = sizes
+    config = _dense(
+        name,
+        "gemma2",
+        (layers, dim, heads, kv_heads, ffn),
+        vocab=256000,
+        context=8192,
+        rope=_rope(10000.0),
+        head_dim=head_dim,
+        eps=1e-6,
+        tied=True,
+    )
+    return replace(
+        config,
+        activation="gelu_tanh",
+        windows=tuple(4096 if layer % 2 == 0 else 0 for layer in range(layers)),
+        post_norms=True,
+        embed_scale=math.sqrt(dim),
+        query_scale=scalar**-0.5,
+        attn_softcap=50.0,
+        logit_softcap=30.0,
+    )
+
+
 def _gpt_oss(name: str, layers: int, experts: int) -> ModelConfig:
     rope = RopeConfig(
         theta=150000.0,
@@ -269,6 +295,9 @@ PRESETS: dict[str, ModelConfig] = {
         _qwen3_moe("qwen3-235b-a22b", 1536, 94, 4096, 64, 4, 12288),
         _gpt_oss("gpt-oss-20b", 24, 32),
         _gpt_oss("gpt-oss-120b", 36, 128),
+        _gemma2("gemma-2-2b", 256, 256, 26, 2304, 8, 4, 9216),
+        _gemma2("gemma-2-9b", 256, 256, 42, 3584, 16, 8, 14336),
+        _gemma2("gemma-2-27b", 128, 144, 46, 4608, 32, 16, 36864),
         _gemma3("gemma-3-270m", 512, 256, 256, 262144, 18, 640, 4, 1, 2048),
         _gemma3("gemma-3-1b", 512, 256, 256, 262144, 26, 1152, 4, 1, 6912),
         _gemma3("gemma-3-4b", 1024, 256, 256, 262208, 34, 2560, 8, 4, 10240),

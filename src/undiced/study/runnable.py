@@ -10,7 +10,10 @@ from undiced.core.errors import ModelNotFoundError, UnsupportedError
 from undiced.core.naming import same
 from undiced.model import PRESETS
 
-HOST_FAMILIES = frozenset(("gemma3", "gpt2", "llama", "mistral", "qwen2", "qwen3"))  # what the host's compiler takes
+# What the host's compiler takes.
+HOST_FAMILIES = frozenset(
+    ("gemma2", "gemma3", "gpt2", "gpt_oss", "llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe")
+)
 
 
 @contextmanager

@@ -213,6 +213,26 @@ SCOUT = MAVERICK | {
         "use_qk_norm": True,
     }
 }
+GEMMA2_27B = {
+    "architectures": ["Gemma2ForCausalLM"],
+    "model_type": "gemma2",
+    "attention_bias": False,
+    "attn_logit_softcapping": 50.0,
+    "final_logit_softcapping": 30.0,
+    "head_dim": 128,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 4608,
+    "intermediate_size": 36864,
+    "max_position_embeddings": 8192,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 46,
+    "num_key_value_heads": 16,
+    "query_pre_attn_scalar": 144,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 10000.0,
+    "sliding_window": 4096,
+    "vocab_size": 256000,
+}
 GEMMA3_27B = {
     "architectures": ["Gemma3ForConditionalGeneration"],
     "model_type": "gemma3",
@@ -239,6 +259,7 @@ PUBLISHED = {
     "gpt-oss-120b": GPT_OSS,
     "llama-4-maverick": MAVERICK,
     "llama-4-scout": SCOUT,
+    "gemma-2-27b": GEMMA2_27B,
     "gemma-3-27b": GEMMA3_27B,
 }
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 from undiced.checkpoint import Checkpoint
 from undiced.core.errors import UnsupportedError
 from undiced.model.config import MAX_DIM, MAX_LAYERS, ModelConfig, RopeConfig
+from undiced.model.families import gemma2
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
-from undiced.model.families.naming import ADD_ONE, Name, Naming, always
-from undiced.model.families.qwen3 import GGUF_NAMES as QWEN3_GGUF
-from undiced.model.families.qwen3 import HF_NAMES as QWEN3_HF
+from undiced.model.families.naming import Naming
 from undiced.model.families.readers import gguf_config, gguf_windows, hf_activation, hf_window, hf_windows
 from undiced.model.families.rope_fields import read_rope
 
@@ -25,25 +24,14 @@ LOCAL_THETA = 10000.0  # published: rotary base of windowed layers
 _LAYERS_27B = 62  # published: the one size whose query scale is not its head width, which GGUF does not store
 
 GGUF_NAMES: Naming = {
-    **QWEN3_GGUF,
-    "attn.post_norm": "blk.{i}.post_attention_norm.weight",
-    "ffn.post_norm": "blk.{i}.post_ffw_norm.weight",
+    **gemma2.GGUF_NAMES,
+    "attn.q_norm": "blk.{i}.attn_q_norm.weight",
+    "attn.k_norm": "blk.{i}.attn_k_norm.weight",
 }
-
-
-def _stored_minus_one(tensor: str) -> Name:
-    return Name(tensor, steps=always(ADD_ONE))
-
-
 HF_NAMES: Naming = {
-    **QWEN3_HF,
-    "attn.norm": _stored_minus_one("{p}layers.{i}.input_layernorm.weight"),
-    "attn.q_norm": _stored_minus_one("{p}layers.{i}.self_attn.q_norm.weight"),
-    "attn.k_norm": _stored_minus_one("{p}layers.{i}.self_attn.k_norm.weight"),
-    "attn.post_norm": _stored_minus_one("{p}layers.{i}.post_attention_layernorm.weight"),
-    "ffn.norm": _stored_minus_one("{p}layers.{i}.pre_feedforward_layernorm.weight"),
-    "ffn.post_norm": _stored_minus_one("{p}layers.{i}.post_feedforward_layernorm.weight"),
-    "final_norm": _stored_minus_one("{p}norm.weight"),
+    **gemma2.HF_NAMES,
+    "attn.q_norm": gemma2.stored_minus_one("{p}layers.{i}.self_attn.q_norm.weight"),
+    "attn.k_norm": gemma2.stored_minus_one("{p}layers.{i}.self_attn.k_norm.weight"),
 }
 
 
@@ -77,11 +65,7 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
 
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a Gemma3TextConfig, with its defaults, on which published files rely."""
-    if fields.flag("use_bidirectional_attention", False):
-        raise UnsupportedError(
-            f"{fields.origin}: bidirectional attention makes no next tokens.",
-            remedy="This is a model for embeddings; use one that generates text.",
-        )
+    gemma2.next_tokens_only(fields)
     dim = fields.integer("hidden_size", 2304, high=MAX_DIM)
     layers = fields.integer("num_hidden_layers", 26, high=MAX_LAYERS)
     head_dim = fields.integer("head_dim", 256, high=MAX_DIM)

@@ -41,14 +41,19 @@ _IDLE: dict[str, tuple[float | bool, ...]] = {  # keys of GGUF that would change
 _WINDOWED = {"sliding_attention": True, "chunked_attention": True, "full_attention": False}
 
 
-def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: RopeStyle) -> ModelConfig:
-    """What most GGUF architectures share: the same keys after their own prefix, the same tensor names."""
+def gguf_config(
+    family: str, fields: Fields, checkpoint: Checkpoint, style: RopeStyle, own: Collection[str] = ()
+) -> ModelConfig:
+    """What most GGUF architectures share: the same keys after their own prefix, the same tensor names.
+
+    Of keys that would change every answer the family reads those of `own` itself.
+    """
     tensors = checkpoint.tensors
     layers = fields.integer("block_count", high=MAX_LAYERS)
     dim = fields.integer("embedding_length", high=MAX_DIM)
     heads = fields.integer("attention.head_count", high=MAX_DIM)
     head_dim = gguf_head_dim(fields, dim, heads)
-    refuse_unread(fields, head_dim)
+    refuse_unread(fields, head_dim, own)
     return ModelConfig(
         family=family,
         name=checkpoint.name,
@@ -70,12 +75,13 @@ def gguf_config(family: str, fields: Fields, checkpoint: Checkpoint, style: Rope
     )
 
 
-def refuse_unread(fields: Fields, head_dim: int) -> None:
-    """Refuses keys that would change every answer and that no family of ours reads, unless they change nothing."""
+def refuse_unread(fields: Fields, head_dim: int, own: Collection[str] = ()) -> None:
+    """Refuses keys that would change every answer and that the family does not read, unless they change nothing."""
     scale = fields.value("attention.scale")
     if isinstance(scale, float) and math.isclose(scale, head_dim**-0.5, rel_tol=1e-5):
         scale = None
-    for key, idle in _IDLE.items():
+    for key in _IDLE.keys() - set(own):
+        idle = _IDLE[key]
         value = scale if key == "attention.scale" else fields.value(key)
         if (
             isinstance(value, (list, tuple))
@@ -95,15 +101,15 @@ def refuse_softcap(fields: Fields) -> None:
     if cap := fields.number("final_logit_softcapping", 0.0):
         raise UnsupportedError(
             f"{fields.origin}: final_logit_softcapping {cap:g} is not supported by the family.",
-            remedy="Convert the model under its own architecture; of those supported, gemma3 alone caps logits.",
+            remedy="Convert the model under its own architecture; of those supported, gemma2 and gemma3 cap logits.",
         )
 
 
-def gguf_windows(fields: Fields, layers: int, period: int) -> tuple[int, ...]:
-    """Windows of an architecture that alternates: all layers but every `period`-th have one; () when the file states
-    no window, as llama.cpp takes it.
+def gguf_windows(fields: Fields, layers: int, period: int, default: int = 0) -> tuple[int, ...]:
+    """Windows of an architecture that alternates: all layers but every `period`-th have one, `default` when the file
+    states none (0: then no layer has one), as llama.cpp takes it.
     """
-    window = fields.integer("attention.sliding_window", 0, low=0)
+    window = fields.integer("attention.sliding_window", default, low=0)
     if not window:
         return ()
     key = "attention.sliding_window_pattern"
