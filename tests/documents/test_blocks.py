@@ -79,6 +79,7 @@ ELSEWHERE = {
        if block.page == "clients.md" and block.language == "sh"},
     **{block.name: "tests/unit/cli/test_fabric_page.py" for block in BLOCKS.values() if block.page == "fabric.md"},
     **{block.name: "tests/unit/cli/test_power.py" for block in BLOCKS.values() if block.page == "power.md"},
+    **{block.name: "tests/unit/cli/test_compare.py" for block in BLOCKS.values() if block.page == "compare.md"},
     LOG: "test_a_line_of_the_log_looks_as_it_is_shown",
     **{block.name: "tests/unit/test_vllm_scripts.py" for block in BLOCKS.values() if block.page == "llm.md"},
 }  # fmt: skip

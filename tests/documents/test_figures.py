@@ -4,6 +4,9 @@ import pytest
 from support.commands import run
 from support.markdown import ROOT
 
+from undiced.study.claims.every import CLAIMS
+
+COMPARED = "compare-llama-3.3-70b.svg"
 DRAWN = {"layers": "wafer-llama-3.3-70b.svg", "time": "wafer-llama-3.3-70b-time.svg"}
 
 
@@ -18,6 +21,17 @@ def test_pictures_are_drawn_as_they_stand_there(tmp_path):
         )
 
 
+@pytest.mark.slow
+def test_the_picture_of_a_comparison_is_drawn_as_it_stands_there(tmp_path):
+    file = tmp_path / COMPARED
+    run("compare", "llama-3.3-70b", "-o", str(file))
+    assert file.read_text() == (ROOT / "docs" / COMPARED).read_text(), (
+        f"undiced compare llama-3.3-70b -o docs/{COMPARED}"
+    )
+
+
 def test_every_picture_has_its_test():
     elsewhere = {"yield.svg"}  # samples: tests/unit/cli/test_yields.py draws its like
-    assert {file.name for file in (ROOT / "docs").glob("*.svg")} == set(DRAWN.values()) | elsewhere
+    beside = {f"{claim.figure}.svg" for claim in CLAIMS.values() if claim.figure}  # test_claims_page.py
+    found = {file.name for file in (ROOT / "docs").glob("*.svg")}
+    assert found == {*DRAWN.values(), COMPARED, *elsewhere, *beside}

@@ -64,6 +64,15 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "cost": _entry(
             "cost:cost", "Say what a million tokens cost on wafers, and how many systems a number of users takes."
         ),
+        "compare": _entry(
+            "compare:compare",
+            "Compare a model on wafers with GPUs: tokens per second of one user and of all, as intervals, and what is "
+            "assumed.",
+        ),
+        "claims": _entry(
+            "claims:claims",
+            "Compute what was claimed of the wafer-scale engine, and judge it by stated rules.",
+        ),
         "run": _entry("run:run", "Execute a model's wafer program core by core."),
         "diff": _entry("diff:diff", "Run two executors of one model on the same tokens."),
         "fabric run": _entry("fabric:run", "Simulate a kernel of your own, cycle by cycle."),

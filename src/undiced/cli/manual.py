@@ -61,6 +61,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cost llama-3.1-8b --users 1000 --speed 500 --context 4096",
         "cost program --system-price 2M-3M --utilization 0.5 --json",
     ),
+    "compare": (
+        "compare llama-3.1-8b",
+        "compare llama-3.1-8b --gpus h100,b200 --batch 1,8,64 --all",
+        "compare llama-3.1-8b --clock 1.1 -o compare.svg --json",
+    ),
+    "claims": ("claims --list", "claims sram cores", "claims 70x -o 70x.svg"),
     "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "fabric run": (

@@ -11,7 +11,7 @@ _NAMES = (
     "machine", "wafers", "weights", "sum_bits", "mapping", "context", "batch", "region", "groups", "stages", "layers",
     "phase", "objective", "clock", "code_bytes", "draft", "acceptance", "max_batch", "max_context",
     "streams", "speed", "system_price", "surround", "years", "power_price", "overhead", "utilization", "defects",
-    "mtbf", "spare_wafers", "replace_hours", "fail", "chunk", "apart",
+    "mtbf", "spare_wafers", "replace_hours", "fail", "chunk", "apart", "samples",
 )  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 

@@ -6,6 +6,7 @@ Plain numbers of a model in, draws of everything assumed out. Knows no model and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from undiced.machine.gpu import SERVER, Gpu
@@ -66,6 +67,7 @@ def step_s(gpu: Gpu, count: int, demand: Demand) -> Numbers:
     return np.maximum(memory, arithmetic) + layers
 
 
+@cache
 def gpu_draws(gpu: Gpu) -> dict[str, Numbers]:
     """Every figure that is assumed, drawn at once; equal ones are drawn alike for every GPU."""
     import numpy as np

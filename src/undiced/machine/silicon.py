@@ -28,6 +28,11 @@ GPU_AREA_MM2 = published(814, "mm^2", "vendor of the H100")
 GPU_BLOCKS = published(144, "1", "vendor of the H100: multiprocessors built")
 GPU_BLOCKS_ENABLED = published(132, "1", "vendor of the H100: multiprocessors enabled")
 GPU_BLOCKS_SHARE = assumed(0.6, "1", "of the die, multiprocessors; defects elsewhere cost the die", 0.5, 0.9)
+GPU_TRANSISTORS = published(80e9, "1", "vendor of the H100")
+GPU_BLOCK_SRAM = published(
+    512 * 1024, "byte", "vendor of the H100: registers 256 KiB, first-level cache 256 KiB a block"
+)
+SRAM_CELL = assumed(6, "1", "transistors a bit, in textbooks", 6, 8)
 GPU_DIES = derived(63, "1", "pi r^2 / A - pi d / sqrt(2 A) of a wafer of 300 mm, 814 mm^2 a die")
 _DENSITY_MAX = 10.0  # per mm^2: every core is hit
 _SHARE = "a share from 0 to 1"

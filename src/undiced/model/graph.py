@@ -38,9 +38,11 @@ class Graph:
     slots: tuple[WeightSlot, ...]
     output: str = "logits"
     _by_name: dict[str, WeightSlot] = field(init=False, repr=False, compare=False)
+    _alike: list[tuple[View, int, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {s.name: s for s in self.slots})
+        object.__setattr__(self, "_alike", [])
 
     def slot(self, name: str) -> WeightSlot:
         """The weight slot of that name; CompileError when there is none."""
@@ -86,11 +88,22 @@ class Graph:
 
     def flops(self, load: Load) -> float:
         """FLOPs of a step."""
-        return sum(OPS[view.node.op].flops(view, load) for view, _ in self.views())
+        return sum(often * OPS[view.node.op].flops(view, load) for view, _, often in self._kinds())
 
     def bytes(self, load: Load) -> float:
         """Bytes that a step moves when every operator reads its weights, cache and inputs and writes its output."""
-        return sum(OPS[view.node.op].traffic(view, width, load) for view, width in self.views())
+        return sum(often * OPS[view.node.op].traffic(view, width, load) for view, width, often in self._kinds())
+
+    def _kinds(self) -> list[tuple[View, int, int]]:
+        """One view of each kind of node that takes the same work, its width, and how often there is one; found once."""
+        if not self._alike:
+            found: dict[object, tuple[View, int, int]] = {}
+            for view, width in self.views():
+                sizes = tuple((slot.rows, slot.columns, slot.format, slot.experts) for slot in view.slots)
+                kind = view.node.op, tuple(sorted(view.node.attrs.items())), view.widths, width, sizes
+                found[kind] = view, width, found[kind][2] + 1 if kind in found else 1
+            self._alike.extend(found.values())
+        return self._alike
 
     def verify(self) -> None:
         """Raises CompileError that names the first node or slot which breaks a rule."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-_STORED_BITS = 16
+_STORED_BITS, _CACHED_BITS = 16, 8
 
 
 def demand(
@@ -27,13 +27,13 @@ def demand(
 ) -> Demand:
     """A step of `batch` sequences with so many new tokens each, at a mean context; `held`: positions of each.
 
-    Weights and cached numbers of `bits`.
+    Weights and cached numbers of `bits`, the latter of 8 at least.
     """
     config = graph.config
     load = Load(batch * tokens, context, batch, value_bytes=0, kv_bytes=0)
     cached = Load(batch * tokens, context, batch, value_bytes=0, kv_bytes=1)
     full = Load(batch, float(held or context), batch, value_bytes=0, kv_bytes=1)
-    weights, number = graph.bytes(load), bits / 8
+    weights, number = graph.bytes(load), max(bits, _CACHED_BITS) / 8
     return Demand(
         resident_bytes=graph.weight_bytes * bits / _STORED_BITS,
         read_bytes=weights * bits / _STORED_BITS,

@@ -16,6 +16,7 @@ from undiced.validation.calibration_rows import CORES, column_row, interval, lay
 from undiced.validation.lab import Lab, Run
 from undiced.validation.microbenchmark import gemv, line_allreduce, line_chain, line_multicast
 from undiced.validation.row import AM, WLLM, ValidationRow
+from undiced.validation.services import SERVICES, Service
 
 _FASTEST: dict[int, tuple[str, tuple[float | None, ...]]] = {
     256: ("V02", (93, 107, 155, 347, 603)),
@@ -225,14 +226,14 @@ def _mesh_gemv(lab: Lab, size: int) -> float:
 def _services() -> list[ValidationRow]:
     """Our mapping beside what is known of services that run something else."""
 
-    def speed(model: str, published: float, known: str, row_id: str = "SV") -> ValidationRow:
-        what = f"{model} service, {known}; simulated: undiced, fewest wafers for counted code, no speculation"
+    def speed(each: Service) -> ValidationRow:
+        what = f"{each.model} service, {each.known}; simulated: undiced, fewest wafers for counted code, no speculation"
         return ValidationRow(
-            row_id,
+            each.row_id,
             what,
-            published,
+            each.tokens_per_second,
             "tokens/s",
-            lambda lab: lab.ours(model),
+            lambda lab: lab.ours(each.model),
             "vendor, [AA]",
             "claimed",
             "1.1 GHz",
@@ -246,14 +247,6 @@ def _services() -> list[ValidationRow]:
         )
 
     return [
-        speed("llama-3.1-8b", 1_837, "2024-08, 16-bit, no speculation, one system", "V36"),
-        speed("llama-3.1-70b", 445, "2024-08, 16-bit, no speculation, 4 wafers"),
-        speed("llama-3.1-70b", 2_100, "2024-10, with speculation"),
-        speed("llama-3.3-70b", 2_314, "2025, with speculation"),
-        speed("llama-3.1-405b", 969, "2024-11, speculation inferred"),
-        speed("llama-4-maverick", 2_522, "2025-05, batch and load not disclosed"),
-        speed("qwen3-32b", 2_600, "2025, nothing stated"),
-        speed("qwen3-235b-a22b", 1_500, "2025, nothing stated"),
-        speed("gpt-oss-120b", 2_059, "2026, nothing stated; 1,706 measured too"),
+        *map(speed, SERVICES),
         *(wafers(model, count, code) for model, count in _WAFERS.items() for code in _CODE_BYTES),
     ]

@@ -58,7 +58,7 @@ def compile_graph(
     found = _either(task, sized, progress or _silent)
     if found is None:
         raise refusal(task, [each.shape for each in _dense(task, sized)])
-    program = _program(found)
+    program = program_of(found)
     verify(program, hardware(wafer))
     return program
 
@@ -317,7 +317,8 @@ def _rank(draft: Draft) -> tuple[float, float]:
     return asked, latency(draft)
 
 
-def _program(draft: Draft) -> WaferProgram:
+def program_of(draft: Draft) -> WaferProgram:
+    """What a draft that has been through all passes is written down as."""
     task, config = draft.task, draft.task.graph.config
     return WaferProgram(
         model=config.name,
