@@ -1,4 +1,4 @@
-"""docs/claims.md is what `undiced claims --write` writes: parts of it here, all of it and its pictures where there is time."""
+"""docs/claims.md is what `undiced claims --write` writes: parts of it, and all of it where there is time."""
 
 import re
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undiced.study.compare.point import Point
     from undiced.study.gpus import Beside
 
-_WIDTH, _NAME = 80, 32
+_WIDTH, _NAME = 80, 28
 
 
 def compare(
@@ -101,15 +101,15 @@ def _show(found: Comparison, every: bool) -> None:
         printable(f"{found.model}, {asked.weights}, {asked.context:,} positions; first token after as long a prompt"),
         bold=True,
     )
-    typer.echo(f"{'':{_NAME}}{'at':>5}{'tokens/s of one user':>24}{'in all':>9}{'first':>9}")
-    typer.echo(f"{'simulated':{_NAME}}{'once':>5}{'5 %':>8}{'50 %':>8}{'95 %':>8}{'':>9}{'token':>9}")
+    typer.echo(f"{'':{_NAME}}{'at':>5}{'tokens/s of one user':>24}{'in all':>8}{'first':>9}")
+    typer.echo(f"{'simulated':{_NAME}}{'once':>5}{'5 %':>8}{'50 %':>8}{'95 %':>8}{'':>8}{'token':>9}{'kW':>6}")
     shown = list(found.points) if every else _chosen(found)
     for point in shown:
         first = "-" if point.first_token_s is None else _seconds(point.first_token_s.median)
         user = point.user
         typer.echo(
             f"{printable(point.way.name[:_NAME]):{_NAME}}{point.at_once:>5,}{_speed(user.low):>8}{_speed(user.median):>8}"
-            f"{_speed(user.high):>8}{_speed(point.total.median):>9}{first:>9}"
+            f"{_speed(user.high):>8}{_speed(point.total.median):>8}{first:>9}{_kilowatts(point.way.power_w):>6}"
         )
     left = len(found.points) - len(shown)
     if left:
@@ -185,6 +185,10 @@ def _wrap(text: str, rest: str = "", first: str = "") -> None:
 
 def _speed(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _kilowatts(watts: float) -> str:
+    return f"{watts / 1e3:,.0f}" if watts >= 100e3 else f"{watts / 1e3:.1f}"
 
 
 def _seconds(value: float) -> str:

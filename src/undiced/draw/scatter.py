@@ -124,10 +124,10 @@ class _Drawing:
         canvas.text((_MARGIN, body.y - 10), self.scatter.y, _SIZE, "faint")
 
     def uprights(self) -> None:
-        """Dashed lines that end at their words, which stand below each other above the axes."""
+        """Dashed lines that end at their words, which stand above the axes, so that no line crosses another's words."""
         for number, each in enumerate(sorted(self.scatter.uprights, key=lambda one: one.x)):
             x = self.at(each.x, self.scatter.up.low)[0]
-            y = self.body.y - _LINE * (len(self.scatter.uprights) - number)
+            y = self.body.y - _LINE * (number + 1)
             self.canvas.line([(x, y), (x, self.body.y + self.body.height)], "faint", 1.2, dashed=True)
             left = x - 6 - text_width(each.words, _SIZE) > self.body.x
             self.canvas.text((x - 6 if left else x + 6, y + 9), each.words, _SIZE, "faint", "end" if left else "start")

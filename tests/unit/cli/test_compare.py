@@ -14,7 +14,7 @@ def test_people_read_a_table_of_eighty_columns(tmp_path):
     out = tmp_path / "compare.svg"
     told = run(*SMALL, "--gpus", "h100", "-o", str(out))
     assert max(map(len, told.splitlines())) <= 80 or str(out) in told.splitlines()[-1]
-    for words in ("undiced, latency", "8 x h100", "assumed", "first", "further points", "GHz"):
+    for words in ("x toy-24x24, undiced", "8 x h100", "assumed", "first", "further points", "GHz"):
         assert words in told
     assert out.read_text().startswith("<svg")
 
