@@ -26,12 +26,12 @@ def defects(cores=CORES, cuts=CUTS, name="a map"):
 
 
 @cache
-def whole(name="llama", region=(COLUMNS, ROWS)):
+def whole(name="llama", region=(COLUMNS, ROWS), batch=1):
     """A case's program on wafers without defects."""
-    options = Options(Bounds(1, CONTEXT), choices=EXACT, ahead=16, region=region)
+    options = Options(Bounds(batch, CONTEXT), choices=EXACT, ahead=16, region=region)
     return compile_graph(tiny(name)[0], MACHINE, options)
 
 
-def around(found=None, name="llama", region=(COLUMNS, ROWS)):
+def around(found=None, name="llama", region=(COLUMNS, ROWS), batch=1):
     """The same program around defects."""
-    return settle(whole(name, region), MACHINE, lambda number: found or defects())
+    return settle(whole(name, region, batch), MACHINE, lambda number: found or defects())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError, ContextLengthError, InvalidRequestError, NonFiniteLogitsError
+from undiced.sim.mesh.failing import CoreFailureError
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from undiced.model import Graph
     from undiced.program import Bounds
     from undiced.program.wafer.program import WaferProgram
-    from undiced.sim.mesh.executor import MeshExecutor, Result
+    from undiced.serve import Delta, UsageEvent
+    from undiced.sim.mesh.executor import MeshExecutor
     from undiced.sim.mesh.failing import Failure
     from undiced.sim.mesh.rounding import F32, Numbers
 
@@ -28,6 +30,7 @@ CORES_MAX = 128 * 128  # ours: every core has an array of its own in each value
 Progress = Callable[[float, float], None]
 Failing = Callable[[], "Failure | None"]
 Steps = Iterator[list[tuple[int, int]]]
+Texting = dict[int, tuple[Sequence[int], int]]  # by number: tokens so far, and how many may follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,77 +160,91 @@ def _chunked(graph: Graph, machine: Wafer, options: Options, most: int) -> Wafer
 
 
 class Texts:
-    """Texts that an executor continues."""
+    """Texts that a wafer program continues, step by step as a server's engine would; time is the wafer's, simulated.
 
-    def __init__(self, executor: MeshExecutor) -> None:
-        self.executor = executor
+    `usages`: the accounts of each text, by its number, as its sequences end.
+    """
+
+    def __init__(self, executor: MeshExecutor, wafer: Wafer) -> None:
+        from undiced.serve.clock import VirtualClock
+
+        self.executor, self.wafer = executor, wafer
+        self.clock = VirtualClock()
+        self.usages: dict[int, list[UsageEvent]] = {}
 
     def continued(
         self, prompts: Sequence[Sequence[int]], count: int, stops: frozenset[int], progress: Progress | None = None
     ) -> Steps:
-        """As the function below."""
-        return continued(self.executor, prompts, count, stops, progress)
+        """Continues prompts together with the likeliest tokens.
 
+        Args:
+            prompts: token ids of each, at least one.
+            count: most tokens for each.
+            stops: a sequence ends with one of these, which it still yields.
+            progress: called with (tokens of the prompts read, all of them).
 
-def continued(
-    executor: MeshExecutor,
-    prompts: Sequence[Sequence[int]],
-    count: int,
-    stops: frozenset[int],
-    progress: Progress | None = None,
-) -> Steps:
-    """Continues prompts together with the likeliest tokens.
+        Yields:
+            After each step (index of a prompt, its next token), for those that got one.
 
-    Args:
-        prompts: token ids of each, at least one.
-        count: most tokens for each.
-        stops: a sequence ends with one of these, which it still yields.
-        progress: called with (tokens of the prompts read, all of them).
+        Raises:
+            InvalidRequestError: a prompt without tokens. NonFiniteLogitsError: a sequence computes no numbers.
+        """
+        yield from self.steps({which: (prompt, count) for which, prompt in enumerate(prompts)}, stops, progress)
 
-    Yields:
-        After each step (index of a prompt, its next token), for those that go on.
+    def steps(self, texts: Texting, stops: frozenset[int], progress: Progress | None) -> Steps:
+        """The same of texts by number, each with the most tokens that it may still get."""
+        from undiced.core.sampling import Sampling
+        from undiced.serve.loop import EngineLoop
+        from undiced.serve.policy import Policy
+        from undiced.serve.request import Request
+        from undiced.serve.scheduler import Scheduler
+        from undiced.study.wafer_backend import WaferBackend
 
-    Raises:
-        InvalidRequestError: a prompt without tokens. NonFiniteLogitsError: a sequence computes no numbers.
-    """
-    live = dict(_read(executor, prompts, progress))
-    for made in range(1, count + 1):
-        yield sorted(live.items())
-        live = {sequence: token for sequence, token in live.items() if token not in stops}
-        if made == count or not live:
-            return
-        result = executor.step([(sequence, [token]) for sequence, token in live.items()])
-        live = {sequence: _token(result, row, sequence) for row, sequence in enumerate(live)}
+        backend = WaferBackend(self.executor, self.wafer)
+        loop = EngineLoop(backend, Scheduler(backend.limits, Policy(speculate=False)), clock=self.clock)
+        for which, (prompt, most) in texts.items():
+            name = str(which)  # its salt, too: no text finds another's positions in its cores
+            sampling = Sampling(temperature=0.0)
+            loop.add(Request(name, tuple(prompt), most, sampling, tuple(stops), cache_salt=name))
+        whole = sum(len(prompt) for prompt, _ in texts.values())
+        try:
+            while not loop.idle:
+                deltas = loop.step()
+                if progress is not None:
+                    progress(min(whole, loop.stats().prompt_tokens), whole)
+                made = [(int(delta.request_id), token) for delta in deltas for token in delta.tokens]
+                self._account(deltas)
+                if made:
+                    yield made
+        except CoreFailureError:
+            self._account(loop.fail())
+            raise
 
+    def _account(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            if delta.usage is not None:
+                self.usages.setdefault(int(delta.request_id), []).append(delta.usage)
+            if delta.error:
+                raise NonFiniteLogitsError(
+                    f"The logits of prompt {int(delta.request_id) + 1} hold infinity or NaN.",
+                    remedy="Use --numbers fp32, or --sum-bits 32.",
+                )
 
-def _read(
-    executor: MeshExecutor, prompts: Sequence[Sequence[int]], progress: Progress | None
-) -> Iterator[tuple[int, int]]:
-    """The first token after each prompt; prompts are read side by side, in pieces that a step can hold."""
-    left = {sequence: list(prompt) for sequence, prompt in enumerate(prompts)}
-    if not all(left.values()):
-        raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
-    whole = sum(map(len, prompts))
-    while left:
-        work, room = [], executor.most_tokens
-        for sequence, tokens in left.items():
-            if room > 0:
-                work.append((sequence, tokens[: min(room, executor.most_tokens_each)]))
-                room -= len(work[-1][1])
-        result, row = executor.step(work), 0
-        for sequence, piece in work:
-            row += 1 if executor.ends_once else len(piece)
-            left[sequence] = left[sequence][len(piece) :]
-            if not left[sequence]:
-                del left[sequence]
-                yield sequence, _token(result, row - 1, sequence)
-        if progress is not None:
-            progress(whole - sum(map(len, left.values())), whole)
-
-
-def _token(result: Result, row: int, sequence: int) -> int:
-    if not result.finite[row]:
-        raise NonFiniteLogitsError(
-            f"The logits of prompt {sequence + 1} hold infinity or NaN.", remedy="Use --numbers fp32, or --sum-bits 32."
-        )
-    return result.tokens[row]
+    def simulated(self) -> dict[str, object]:
+        """What the wafer took, for scripts; joules are the median of what is assumed."""
+        accounts = [each for which in sorted(self.usages) for each in self.usages[which]]
+        return {
+            "source": self.executor.program.machine,
+            "clock_hz": self.wafer.system.clock_hz.value,
+            "seconds": self.clock(),
+            "joules": sum(each.joules for each in accounts if each.joules > 0),
+            "texts": [
+                {
+                    "prompt_s": sum(each.prompt_s for each in self.usages[which]),
+                    "completion_s": sum(each.completion_s for each in self.usages[which]),
+                    "joules": sum(each.joules for each in self.usages[which] if each.joules > 0),
+                }
+                for which in sorted(self.usages)
+            ],
+            "provenance": "simulated; energies assumed, their median",
+        }

@@ -207,7 +207,7 @@ def _texting(meshed: Meshed, wafer: Wafer, plan: Planned | None, numbers: Number
     def place(meshed: Meshed, failing: Failing | None = None) -> MeshExecutor:
         return placed(meshed, numbers, quiet=quiet, failing=failing)
 
-    return Texts(place(meshed)) if plan is None else Surviving(meshed, wafer, plan, place)
+    return Texts(place(meshed), wafer) if plan is None else Surviving(meshed, wafer, plan, place)
 
 
 def _opened(name: str, *, quiet: bool) -> tuple[Checkpoint, Graph, Tokenizer]:
@@ -235,6 +235,7 @@ def _summary(
         "answers": [{"text": a.text, "prompt_tokens": len(a.prompt), "tokens": len(a.tokens)} for a in answers],
         "clamped_scores": texting.executor.clamped,
         "emulation": timing.summary(),
+        "simulated": texting.simulated(),
         **_failure(texting),
     }
 
@@ -263,6 +264,9 @@ def _tell(what: str, texting: Texts, timing: Timing) -> None:
     after = f"then {speed} tokens/s of each text" if speed is not None else "one step"
     line = f"{what}: prompt {found['prompt_s']} s, {after}; this machine's speed, not a wafer's"
     typer.secho(folded(line, sys.stderr), fg="bright_black", err=True)
+    found = texting.simulated()
+    line = f"{found['source']} would take {found['seconds']:.3g} s, and {found['joules']:.3g} J in its steps"
+    typer.secho(folded(f"{line} (simulated; energies assumed)", sys.stderr), fg="bright_black", err=True)
 
 
 def _program(given: typer.Context, file: str) -> ProgramFile:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from undiced.cli.emulation import Failing, Meshed, Progress, Steps, Texts, continued
+from undiced.cli.emulation import Failing, Meshed, Progress, Steps, Texts
 from undiced.core.errors import CompileError, EngineError, InvalidRequestError
 from undiced.core.option import option
+from undiced.sim.mesh.failing import CoreFailureError
 
 if TYPE_CHECKING:
     from undiced.machine.wafer import Wafer
     from undiced.program.wafer.program import WaferProgram
     from undiced.sim.mesh.executor import MeshExecutor
-    from undiced.sim.mesh.failing import CoreFailureError, Failure
+    from undiced.sim.mesh.failing import Failure
     from undiced.sim.mesh.roll_call import Places
     from undiced.study.recovery import Lost
 
@@ -133,11 +134,11 @@ class Surviving(Texts):
 
         meshed = replace(meshed, program=individual(meshed.program, wafer))
         check_used(meshed.program, wafer, plan.failure)
-        self._wafer, self._plan, self._place = wafer, plan, place
+        self._plan, self._place = plan, place
         self._made = 0
         self.outage: Outage | None = None
         self.meshed = meshed
-        super().__init__(place(meshed, self._failing))
+        super().__init__(place(meshed, self._failing), wafer)
 
     def told(self) -> str:
         """What became of the failure, for people."""
@@ -151,24 +152,24 @@ class Surviving(Texts):
     def continued(
         self, prompts: Sequence[Sequence[int]], count: int, stops: frozenset[int], progress: Progress | None = None
     ) -> Steps:
-        """As `emulation.continued`, whatever fails meanwhile.
+        """As of `Texts`, whatever fails meanwhile.
 
         Raises:
             UnrepairableError: no spare helps; the wafer would have to be replaced.
             EngineError: a roll call finds no core that fails.
         """
-        from undiced.sim.mesh.failing import CoreFailureError
-
         texts = {which: list(prompt) for which, prompt in enumerate(prompts)}
+        left = dict.fromkeys(texts, count)
         while True:
-            live = list(texts)
-            steps = continued(self.executor, [texts[which] for which in live], count - self._made, stops, progress)
             try:
-                for made in steps:
-                    self._made += 1
-                    told = [(live[index], token) for index, token in made]
-                    texts = {which: [*texts[which], token] for which, token in told if token not in stops}
-                    yield told
+                for made in self.steps({which: (texts[which], left[which]) for which in texts}, stops, progress):
+                    for which, token in made:
+                        texts[which].append(token)
+                        left[which] -= 1
+                        if token in stops or not left[which]:
+                            del texts[which]
+                    self._made = count - min(left.values())
+                    yield made
                 return
             except CoreFailureError as error:
                 self._recover(error, [len(text) for text in texts.values()])
@@ -182,13 +183,14 @@ class Surviving(Texts):
         if not found:
             raise EngineError(f"{error.message} A roll call of its region finds every core.", remedy="Run it again.")
         number = before.regions[error.region].wafer
-        after = recovered(before, self._wafer, number, found)
+        after = recovered(before, self.wafer, number, found)
         silent = failure.kind == "silent"
-        took = lost(before, after, self._wafer, positions, error.region, silent)
+        took = lost(before, after, self.wafer, positions, error.region, silent)
         self.outage = Outage(
             self._made + 1, failure.kind, error.message, found, number, moved_cores(before, after), took
         )
         clamped = self.executor.clamped
+        self.clock.advance(took.total_s - took.rebuild_s)  # texts are read again by the steps that follow
         self.meshed = replace(self.meshed, program=after)
         self.executor = self._place(self.meshed, self._failing)
         self.executor.clamped = clamped

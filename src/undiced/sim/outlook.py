@@ -184,6 +184,13 @@ def aggregate(timing: Timing, streams: int) -> float:
     return each * timing.clock_hz * min(rounds / timing.token_cycles, 1 / timing.initiation_interval_cycles)
 
 
+def prompt_cycles(program: WaferProgram, wafer: Wafer, prompt: int, clock_hz: float) -> float:
+    """Until the first token after a prompt, in chunks where the program takes them."""
+    if program.chunk > 1:
+        return time_prompt(program, wafer, prompt, clock_hz).cycles
+    return first_token_cycles(program, wafer, prompt, clock_hz)
+
+
 def first_token_cycles(program: WaferProgram, wafer: Wafer, prompt: int, clock_hz: float) -> float:
     """A prompt's positions follow each other through the pipeline; on average one attends to half of it."""
     timing = time_step(program, wafer, Step(1, 1, max(1, prompt // 2)), clock_hz)

@@ -26,7 +26,7 @@ from undiced.sim.clock import time_step
 from undiced.sim.mesh.failing import Failure
 from undiced.sim.mesh.ground import Ground
 from undiced.sim.mesh.roll_call import Places, answers, roll_call
-from undiced.sim.outlook import first_token_cycles
+from undiced.sim.outlook import prompt_cycles
 
 PATIENCE = assumed(2, "1", "tokens' time after which whoever waits for a core gives it up", 1, 10)
 _COUNT_BYTES = 4
@@ -84,7 +84,7 @@ def lost(
         locate_s=host.launch_s.value + calling / clock + counts / host.device_to_host_bytes_per_s.value,
         remap_s=REMAP_S.value,
         reload_s=host.launch_s.value + size / host.host_to_device_bytes_per_s.value,
-        rebuild_s=sum(first_token_cycles(after, wafer, each, clock) for each in positions) / clock,
+        rebuild_s=sum(prompt_cycles(after, wafer, each, clock) for each in positions) / clock,
         roll_call_cycles=calling,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from support.defective import MACHINE, around, defects, whole
 from support.mesh_models import prompt, tiny
 
-from undiced.cli.emulation import Meshed, continued
+from undiced.cli.emulation import Meshed, Texts
 from undiced.cli.surviving import Surviving, planned
 from undiced.core.errors import CompileError, InvalidRequestError
 from undiced.machine.repair import UnrepairableError
@@ -24,13 +24,17 @@ def tokens(steps):
     return [token for made in steps for _, token in made]
 
 
+def plain(program=None):
+    return Texts(placed(Meshed(None, GRAPH, program or around())), MACHINE)
+
+
 def surviving(words, program=None):
     return Surviving(Meshed(None, GRAPH, program or around()), MACHINE, planned(words), placed)
 
 
 @pytest.mark.parametrize("words", ["3,6@1", "3,6@3:stop", "3,6@3:corrupt", "0,3,0@4:corrupt"])
 def test_texts_go_on_through_a_core_that_fails(words):
-    wanted = tokens(continued(placed(Meshed(None, GRAPH, around())), PROMPTS, 5, frozenset()))
+    wanted = tokens(plain().continued(PROMPTS, 5, frozenset()))
     texts = surviving(words)
     assert tokens(texts.continued(PROMPTS, 5, frozenset())) == wanted and len(wanted) == 5
     plan, outage = planned(words), texts.outage
@@ -53,13 +57,29 @@ def test_a_text_that_ends_before_meets_no_failure():
     assert texts.outage is None and "before token 9" in texts.told()
 
 
-def test_several_texts_that_go_on_and_one_that_has_ended():
-    batch = [PROMPTS[0], PROMPTS[0][:3]]
-    plain = [list(made) for made in continued(placed(Meshed(None, GRAPH, around())), batch, 4, frozenset())]
-    stop = frozenset([dict(plain[0])[1]])  # the first token of the second text ends it, and may end the first
-    wanted = [list(made) for made in continued(placed(Meshed(None, GRAPH, around())), batch, 4, stop)]
-    texts = surviving("3,6@2:corrupt")
-    assert [list(made) for made in texts.continued(batch, 4, stop)] == wanted
+def test_several_texts_go_on_and_one_that_has_ended_stays_so():
+    batch, program = [PROMPTS[0], prompt("llama")[7:12]], around(batch=2)
+
+    def texts(of, stops):
+        found = [[], []]
+        for made in of.continued(batch, 4, stops):
+            for which, token in made:
+                found[which].append(token)
+        return found
+
+    stop = frozenset(texts(plain(program), frozenset())[1][:1])  # the first token of the second text ends it
+    wanted, failing = texts(plain(program), stop), surviving("3,6@2:corrupt", program)
+    assert texts(failing, stop) == wanted and len(wanted[1]) == 1 and failing.outage is not None
+
+
+def test_the_wafers_time_goes_on_while_it_recovers():
+    whole, hurt = plain(), surviving("3,6@3")
+    for texts in (whole, hurt):
+        tokens(texts.continued(PROMPTS, 5, frozenset()))
+    before, after = whole.simulated(), hurt.simulated()
+    assert after["seconds"] > before["seconds"] + hurt.outage.took.total_s - hurt.outage.took.rebuild_s
+    assert 0 < before["joules"] < after["joules"] and after["source"] == MACHINE.name
+    assert len(before["texts"]) == 1 and before["texts"][0]["joules"] == before["joules"]
 
 
 def test_a_failure_that_no_spare_helps_names_the_row():

@@ -171,6 +171,10 @@ class MeshExecutor:
                     if size < self.program.bounds.context:
                         yield size - (instruction.window or instruction.chunk) + 1
 
+    def length(self, sequence: int) -> int:
+        """Positions of a sequence that its caches hold."""
+        return self._lengths.get(sequence, 0)
+
     def forget(self, sequence: int) -> None:
         """Drop a sequence's caches."""
         self._lengths.pop(sequence, None)
