@@ -46,9 +46,9 @@ class WaferBackend:
         bounds = self._program.bounds
         self.limits = Limits(
             max_batch=bounds.batch,
-            max_tokens=max(bounds.batch, min(executor.most_tokens, executor.most_tokens_each)),
+            max_tokens=max(bounds.batch, min(executor.most_tokens, bounds.batch * executor.most_tokens_each)),
             context=bounds.context,
-            pages=bounds.batch * ceil(bounds.context / PAGE_TOKENS),
+            pages=bounds.batch * (1 + ceil(bounds.context / PAGE_TOKENS)),  # one each to grow into
             page_tokens=PAGE_TOKENS,
             vocab=self._program.vocab,
             source=self._program.machine,
@@ -106,7 +106,7 @@ class WaferBackend:
         self._steps += 1
         asked = np.searchsorted(batch.seq_start, batch.sample_rows, side="right") - 1
         last = [ends[slot] for slot in batch.slots[asked].tolist()]
-        return _output(last, batch, seconds, joules)
+        return _output(last, batch, self.limits.vocab, seconds, joules)
 
     def _run(self, left: dict[int, list[int]]) -> dict[int, End]:
         """What stands after the last token of each slot, as many at once as cores hold."""
@@ -158,10 +158,10 @@ class WaferBackend:
         """Nothing to free."""
 
 
-def _output(ends: list[End], batch: StepInput, seconds: float, joules: float) -> StepOutput:
+def _output(ends: list[End], batch: StepInput, vocab: int, seconds: float, joules: float) -> StepOutput:
     """The likeliest tokens of the rows that are asked for, with their log-probabilities."""
     rows = len(ends)
-    logits = np.array([each for _, each in ends], dtype=np.float32).reshape(rows, -1)
+    logits = np.array([each for _, each in ends], dtype=np.float32).reshape(rows, vocab)
     finite = np.asarray(np.isfinite(logits).all(axis=1))
     tokens = np.where(finite, [token for token, _ in ends], NoToken.NON_FINITE).astype(np.int32)
     logs = log_softmax(np.where(finite[:, None], logits, 0.0)) if rows else logits

@@ -9,7 +9,12 @@ import pytest
 from support.defective import MACHINE, whole
 from support.mesh_models import prompt, reference, tiny
 
+from undiced.cli.emulation import Texts
+from undiced.compiler.wafer.lower.choices import EXACT
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.core.errors import EngineError
+from undiced.program import Bounds
 from undiced.program.wafer.step import Step
 from undiced.serve import Request, Sampling, Scheduler
 from undiced.serve.clock import VirtualClock
@@ -47,6 +52,22 @@ def test_tokens_are_the_graphs_and_the_account_is_the_wafers(backend):
     clock_hz, last = MACHINE.system.clock_hz.value, range(len(PROMPT) + 1, len(PROMPT) + 4)
     cycles = [time_step(whole(), MACHINE, Step(1, 1, context)).token_cycles for context in last]
     assert usage.completion_s == pytest.approx(sum(cycles) / clock_hz)
+
+
+def test_texts_run_together_in_chunks_that_cores_hold():
+    graph, weights = tiny("llama")
+    options = Options(Bounds(2, 24), choices=EXACT, ahead=16, region=(8, 10), chunk=4)
+    program = compile_graph(graph, MACHINE, options)
+    prompts = [prompt("llama", 11), prompt("llama", 12)[5:]]
+
+    def steps(*which):
+        texts = Texts(MeshExecutor(program, weights.__getitem__), MACHINE)
+        return list(texts.continued([prompts[each] for each in which], 6, frozenset())), texts.clock()
+
+    (first, first_s), (second, second_s), (both, both_s) = steps(0), steps(1), steps(0, 1)
+    assert [token for made in both for which, token in made if which == 0] == [made[0][1] for made in first]
+    assert [token for made in both for which, token in made if which == 1] == [made[0][1] for made in second]
+    assert sum(len(made) == 2 for made in both) >= 5 and max(first_s, second_s) < both_s <= 1.02 * (first_s + second_s)
 
 
 def test_a_decoded_token_takes_the_joules_of_the_power_model(backend):
