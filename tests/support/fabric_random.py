@@ -245,13 +245,14 @@ class _Writer(Chores):
         to: tuple[Port, ...],
         thread: int,
     ) -> list[MicroOp]:
-        """What a core does for it; the first one's queue is empty before the route is written."""
+        """What a core does for it, the first one once its queue is empty. Some have no way in between."""
+        written = [Repaint(color, None, self.cycles()), write] if self.pick(True, False) else [write]
         if first:
             sent = self.sending(place, thread, payload, [Out(0, color, payload.dtype)])
-            return [*sent, Bind(thread, color), write, self.heard(payload, color, thread)]
+            return [*sent, Bind(thread, color), *written, self.heard(payload, color, thread)]
         heard = [self.heard(payload, color, thread)] if Port.CORE in to else []
         sent = self.sending(place, thread, payload, [Out(0, color, payload.dtype)]) if last else []
-        return [*heard, write, *sent]
+        return [*heard, *written, *sent]
 
     # Routes
 
