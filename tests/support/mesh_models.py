@@ -12,6 +12,8 @@ from undiced.checkpoint import open_checkpoint
 from undiced.model import KvState, build, build_config, load_weights, run_graph
 from undiced.sim.mesh.executor import MeshExecutor
 
+CONTEXT = 64  # positions of the meshes' programs
+
 
 @cache
 def tiny(name):
@@ -50,13 +52,13 @@ def prompt(name, tokens=12):
 def reference(name, tokens):
     """(tokens, vocab) logits of the graph interpreter."""
     graph, weights = tiny(name)
-    return run_graph(graph, weights, tokens, KvState())
+    return run_graph(graph, weights, tokens, KvState(), context=CONTEXT)
 
 
 def executor(name, rows, columns, *, numbers="fp32", **how):
     """A mesh executor of a case; `how` as `compile_mesh` takes it."""
     graph, weights = tiny(name)
-    return MeshExecutor(compile_mesh(graph, rows, columns, **{"context": 64, **how}), weights.__getitem__, numbers)
+    return MeshExecutor(compile_mesh(graph, rows, columns, **{"context": CONTEXT, **how}), weights.__getitem__, numbers)
 
 
 def forced(mesh, tokens, first=4, sequence=0):

@@ -30,6 +30,7 @@ OSS_NAMES = {
     "mlp.router": "ffn_gate_inp",
     "post_attention_layernorm": "post_attention_norm",
 }
+PHI_NAMES = {**LLAMA_NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
 MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
 EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
@@ -60,6 +61,9 @@ CONVERTED = {
     "mixtral": MOE_NAMES,
     "qwen3-moe": MOE_NAMES,
     "gpt-oss": OSS_NAMES,
+    "phi3": PHI_NAMES,
+    "phi3-long": PHI_NAMES,
+    "phi3-short": PHI_NAMES,
 }
 
 
@@ -73,6 +77,8 @@ def gguf_of(name, case, weights):
             tensors[_renamed(hf_name, CONVERTED[name])] = _converted(architecture, config, hf_name, value)
     if name == "llama":
         tensors["rope_freqs.weight"] = llama3_divisors(config)
+    if family == "phi3":
+        tensors |= longrope_factors(config)
     keys = gpt2_keys(config) if family == "gpt2" else common_keys(config)
     metadata = {"general.architecture": architecture, "general.name": name}
     return metadata | {f"{architecture}.{key}": value for key, value in keys.items() if value is not None}, tensors
@@ -107,10 +113,11 @@ def stacked_experts(config, weights):
 def common_keys(config):
     """Keys of the llama-like architectures; None where a converter writes nothing."""
     head_dim = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
-    scaling = config.get("rope_scaling", {})
+    scaling = config.get("rope_scaling") or {}
+    original = config.get("original_max_position_embeddings")
     kind = scaling.get("type", scaling.get("rope_type"))
     linear, yarn = kind == "linear", kind == "yarn"
-    windowed = config["model_type"] in ("gemma2", "gemma3_text", "gpt_oss")
+    windowed = config["model_type"] in ("gemma2", "gemma3_text", "gpt_oss", "phi3") and config["sliding_window"]
     experts = config.get("num_local_experts", config.get("num_experts"))
     return {
         "block_count": config["num_hidden_layers"],
@@ -124,10 +131,11 @@ def common_keys(config):
         "attention.layer_norm_rms_epsilon": config["rms_norm_eps"],
         "attention.sliding_window": config["sliding_window"] if windowed else None,
         "rope.freq_base": config["rope_theta"],
-        "rope.dimension_count": head_dim,
+        "rope.dimension_count": int(head_dim * config.get("partial_rotary_factor", 1.0)),
         "rope.scaling.type": kind if linear or yarn else None,
         "rope.scaling.factor": scaling["factor"] if linear or yarn else None,
-        "rope.scaling.original_context_length": scaling["original_max_position_embeddings"] if yarn else None,
+        "rope.scaling.original_context_length": scaling["original_max_position_embeddings"] if yarn else original,
+        "rope.scaling.attn_factor": longrope_growth(config) if kind == "longrope" else None,
         "expert_count": experts,
         "expert_used_count": config["num_experts_per_tok"] if experts else None,
         "expert_feed_forward_length": config.get("moe_intermediate_size"),
@@ -146,6 +154,21 @@ def gpt2_keys(config):
         "attention.head_count": config["n_head"],
         "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
     }
+
+
+def longrope_factors(config):
+    """What converters write of Phi's factors."""
+    scaling = config["rope_scaling"] or {}
+    kinds = [kind for kind in ("short", "long") if f"{kind}_factor" in scaling]
+    return {f"rope_factors_{kind}.weight": np.array(scaling[f"{kind}_factor"], np.float32) for kind in kinds}
+
+
+def longrope_growth(config):
+    """The factor on cosines and sines, which the format states."""
+    original = config["original_max_position_embeddings"]
+    stretch = config["max_position_embeddings"] / original
+    grown = np.sqrt(1 + np.log(stretch) / np.log(original)) if stretch > 1 else 1.0
+    return config["rope_scaling"].get("attention_factor", float(grown))
 
 
 def llama3_divisors(config):

@@ -12,7 +12,7 @@ from typing import Literal
 from undiced.core.errors import CheckpointError
 
 RopeStyle = Literal["half", "interleaved"]
-RopeScaling = Literal["none", "linear", "llama3", "yarn"]
+RopeScaling = Literal["none", "linear", "llama3", "yarn", "longrope"]
 Activation = Literal["silu", "gelu", "gelu_tanh", "swiglu_oss"]
 
 MAX_DIM = 1 << 20  # assumed: far above any published width, low enough that products stay below 2^63
@@ -21,7 +21,7 @@ MAX_VOCAB = 1 << 24
 MAX_CONTEXT = 1 << 27
 MAX_EXPERTS = 1 << 14
 SWIGLU_OSS_ALPHA = 1.702  # published: gpt-oss configuration; the sigmoid's slope in "swiglu_oss"
-_SCALINGS = ("none", "linear", "llama3", "yarn")
+_SCALINGS = ("none", "linear", "llama3", "yarn", "longrope")
 _ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "swiglu_oss")
 
 
@@ -48,9 +48,11 @@ class RopeConfig:
         scaling: how frequencies are stretched beyond the trained context; the fields below belong to it.
         factor: stretch (linear, llama3, yarn).
         low_freq_factor, high_freq_factor: wavelength limits in units of 1/original_context (llama3).
-        original_context: trained context (llama3, yarn).
+        original_context: trained context (llama3, yarn, longrope).
         beta_fast, beta_slow: rotations that bound the ramp (yarn); `truncate` rounds its ends to whole dimensions.
-        attention_factor: multiplies cosines and sines (yarn).
+        attention_factor: multiplies cosines and sines (yarn, longrope).
+        short_factors, long_factors: a divisor of each frequency, in programs whose sequences stay within the trained
+            context, and in those whose sequences may be longer (longrope).
         factors: whether the checkpoint brings one divisor a frequency (GGUF's rope_freqs.weight).
         local_theta: base of windowed layers, which are then not scaled; 0 means the same as the others.
         skip_layers: layers that do not rotate at all.
@@ -69,6 +71,8 @@ class RopeConfig:
     beta_slow: float = 1.0
     truncate: bool = True
     attention_factor: float = 1.0
+    short_factors: tuple[float, ...] = ()
+    long_factors: tuple[float, ...] = ()
     factors: bool = False
     local_theta: float = 0.0
     skip_layers: tuple[int, ...] = ()
@@ -82,12 +86,17 @@ class RopeConfig:
         require_range("rope scaling factor", self.factor, 1e-3, 1e6)
         require_range("rope attention factor", self.attention_factor, 1e-3, 1e3)
         require_range("rope local theta", self.local_theta, 0.0, 1e12)
-        if self.scaling in ("llama3", "yarn"):
+        if self.scaling in ("llama3", "yarn", "longrope"):
             require_range("rope original context", self.original_context, 1, MAX_CONTEXT)
         if self.scaling == "llama3":
             require(0 < self.low_freq_factor <= self.high_freq_factor, "llama3 rope needs 0 < low_freq <= high_freq")
         if self.scaling == "yarn":
             require(0 < self.beta_slow <= self.beta_fast, "yarn needs 0 < beta_slow <= beta_fast")
+        for name, factors in (("short", self.short_factors), ("long", self.long_factors)):
+            wanted = self.dims // 2 if self.scaling == "longrope" else 0
+            require(len(factors) == wanted, f"rope has {len(factors)} {name} factors, expected {wanted}")
+            for factor in factors:
+                require_range(f"{name} rope factor", factor, 1e-3, 1e6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,12 @@ Watch = Callable[[Node, F32], None]
 
 
 def run_graph(
-    graph: Graph, weights: Mapping[str, F32], tokens: Sequence[int], state: KvState, watch: Watch | None = None
+    graph: Graph,
+    weights: Mapping[str, F32],
+    tokens: Sequence[int],
+    state: KvState,
+    watch: Watch | None = None,
+    context: int = 0,
 ) -> F32:
     """One step of one sequence.
 
@@ -32,11 +37,13 @@ def run_graph(
         tokens: new token ids, at least one; they follow the positions already in `state`.
         state: the sequence's cache, extended in place.
         watch: called with every node and its value, for comparisons.
+        context: the most positions that a sequence is meant to have, for rotations that depend on it; 0: as many as the
+            longest has after this step, which is how transformers takes it.
 
     Returns:
         (tokens, vocab) logits.
     """
-    return run_batch(graph, weights, [(tokens, state)], watch)[0]
+    return run_batch(graph, weights, [(tokens, state)], watch, context)[0]
 
 
 def run_batch(
@@ -44,9 +51,10 @@ def run_batch(
     weights: Mapping[str, F32],
     batch: Sequence[tuple[Sequence[int], KvState]],
     watch: Watch | None = None,
+    context: int = 0,
 ) -> list[F32]:
     """One step of several sequences of any lengths; see `run_graph`. Returns each one's (tokens, vocab) logits."""
-    run = _run(graph.config, batch)
+    run = _run(graph.config, batch, context)
     values: dict[str, F32] = {}
     last = {name: index for index, node in enumerate(graph.nodes) for name in node.ins}
     for index, node in enumerate(graph.nodes):
@@ -61,7 +69,7 @@ def run_batch(
     return [values[graph.output][start:stop] for start, stop in run.spans]
 
 
-def _run(config: ModelConfig, batch: Sequence[tuple[Sequence[int], KvState]]) -> Run:
+def _run(config: ModelConfig, batch: Sequence[tuple[Sequence[int], KvState]], context: int) -> Run:
     spans, positions, at = [], [], 0
     for tokens, state in batch:
         count = len(tokens)
@@ -77,4 +85,5 @@ def _run(config: ModelConfig, batch: Sequence[tuple[Sequence[int], KvState]]) ->
     flat = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens, _ in batch])
     if flat.min() < 0 or flat.max() >= config.vocab:
         raise InvalidRequestError(f"Token ids must lie in 0 to {config.vocab - 1}.")
-    return Run(flat, np.concatenate(positions), tuple(spans), tuple(state for _, state in batch))
+    places = np.concatenate(positions)
+    return Run(flat, places, tuple(spans), tuple(state for _, state in batch), context or int(places.max()) + 1)

@@ -26,12 +26,14 @@ class Run:
         tokens, positions: (T,) int64.
         spans: each sequence's rows [start, stop).
         states: each sequence's cache.
+        context: the most positions that a sequence is meant to have.
     """
 
     tokens: Ints
     positions: Ints
     spans: tuple[tuple[int, int], ...]
     states: tuple[KvState, ...]
+    context: int
 
 
 Reference = Callable[[Node, Sequence[F32], Sequence[F32], Run], F32]
@@ -91,7 +93,7 @@ def _linear(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) ->
 
 
 def _rope(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) -> F32:
-    frequencies = rope_frequencies(node.attrs, _optional(weights, 0))
+    frequencies = rope_frequencies(node.attrs, run.context, _optional(weights, 0))
     how = reference.Rotation(
         node.integer("head_dim"), node.integer("offset"), node.text("style"), node.number("attention_factor")
     )
@@ -184,7 +186,7 @@ def _moe_ffn(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) -
 _ROPE_ATTRS: dict[str, type] = {
     "head_dim": int, "dims": int, "offset": int, "theta": float, "style": str, "scaling": str, "factor": float,
     "low_freq_factor": float, "high_freq_factor": float, "original_context": int, "beta_fast": float,
-    "beta_slow": float, "truncate": int, "attention_factor": float,
+    "beta_slow": float, "truncate": int, "attention_factor": float, "short_factors": str, "long_factors": str,
 }  # fmt: skip
 _ATTENTION_ATTRS: dict[str, type] = {
     "heads": int, "kv_heads": int, "head_dim": int, "window": int, "chunk": int, "scale": float, "softcap": float,

@@ -171,6 +171,13 @@ def _gemma2(name: str, head_dim: int, scalar: int, *sizes: int) -> ModelConfig:
     )
 
 
+def _phi3(name: str, vocab: int, context: int, theta: float, window: int, *sizes: int) -> ModelConfig:
+    layers, dim, heads, kv_heads, ffn = sizes
+    shape = (layers, dim, heads, kv_heads, ffn)
+    config = _dense(name, "phi3", shape, vocab=vocab, context=context, rope=_rope(theta))
+    return replace(config, windows=(window,) * layers if window else ())
+
+
 def _gpt_oss(name: str, layers: int, experts: int) -> ModelConfig:
     rope = RopeConfig(
         theta=150000.0,
@@ -303,6 +310,8 @@ PRESETS: dict[str, ModelConfig] = {
         _gemma3("gemma-3-4b", 1024, 256, 256, 262208, 34, 2560, 8, 4, 10240),
         _gemma3("gemma-3-12b", 1024, 256, 256, 262208, 48, 3840, 16, 8, 15360),
         _gemma3("gemma-3-27b", 1024, 168, 128, 262208, 62, 5376, 32, 16, 21504),
+        _phi3("phi-3-mini-4k", 32064, 4096, 10000.0, 2047, 32, 3072, 32, 32, 8192),
+        _phi3("phi-4", 100352, 16384, 250000.0, 0, 40, 5120, 40, 10, 17920),
     )
 }
 

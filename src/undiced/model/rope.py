@@ -1,6 +1,7 @@
 """Frequencies of rotary position embeddings, with every scaling rule, from the attributes of a `rope` node.
 
-One function, used by the reference interpreter and by engines that tabulate. Sources: YaRN (arXiv 2309.00071);
+One function, used by the reference interpreter and by engines that tabulate. Sources: YaRN (arXiv 2309.00071); LongRoPE
+(arXiv 2402.13753);
 Llama 3.1's rule as published with its configuration; linear position interpolation (arXiv 2306.15595).
 """
 
@@ -35,14 +36,22 @@ def rope_attrs(rope: RopeConfig, head_dim: int, windowed: bool) -> dict[str, int
         "beta_slow": float(rope.beta_slow),
         "truncate": int(rope.truncate),
         "attention_factor": 1.0 if local else float(rope.attention_factor),
+        "short_factors": _listed(rope.short_factors),
+        "long_factors": _listed(rope.long_factors),
     }
 
 
-def rope_frequencies(attrs: Attrs, factors: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+def _listed(factors: tuple[float, ...]) -> str:
+    """Numbers as an attribute holds them: apart by spaces."""
+    return " ".join(map(repr, factors))
+
+
+def rope_frequencies(attrs: Attrs, context: int, factors: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
     """Radians a position for each of dims/2 pairs.
 
     Args:
         attrs: attributes of a rope node.
+        context: the most positions that a sequence may have: beyond the trained ones, longrope takes its long factors.
         factors: divisors from the checkpoint, (dims/2,), or None.
 
     Returns:
@@ -59,6 +68,9 @@ def rope_frequencies(attrs: Attrs, factors: NDArray[np.float32] | None = None) -
         return _llama3(frequencies, attrs)
     if scaling == "yarn":
         return _yarn(frequencies, attrs)
+    if scaling == "longrope":
+        listed = attrs["long_factors" if context > int(attrs["original_context"]) else "short_factors"]
+        return frequencies / np.array(str(listed).split(), dtype=np.float64)
     return frequencies
 
 

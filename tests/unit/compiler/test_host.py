@@ -35,6 +35,8 @@ VARIANTS = {
     "gemma3": {"family": "gemma3", "qk_norm": "weight", "post_norms": True, "tied": True, "windows": (8, 0)},
     "gpt2": {"family": "gpt2", "norm": "layer", "gated": False, "learned_positions": True, "rope": None,
              "qkv_bias": True, "out_bias": True, "mlp_bias": True, "activation": "gelu_tanh"},
+    "longrope": {"rope": RopeConfig(theta=1e4, dims=12, scaling="longrope", original_context=64, attention_factor=1.2,
+                                    short_factors=(1.0,) * 6, long_factors=(2.0,) * 6)},
     "softcaps": {"logit_softcap": 30.0, "attn_softcap": 50.0},
 }  # fmt: skip
 
@@ -196,3 +198,10 @@ def test_experts_wait_for_the_choice_and_for_each_other_s_columns():
     first = names.index("Route")
     print(names)
     assert names[first - 2 :][:7] == ["Matmul", "Barrier", "Route", "Barrier", "ExpertGlu", "Barrier", "ExpertSum"]
+
+
+def test_the_longest_sequence_of_a_program_chooses_its_rotations():
+    graph = build_config(ModelConfig(**{**BASE, **VARIANTS["longrope"]}))
+    short, long = (compile(graph, host(1), Bounds(1, context)) for context in (64, 65))
+    assert [2 * x for x in long.constants[0]] == list(short.constants[0])
+    assert {i.magnitude for p in (short, long) for i in p.instrs if isinstance(i, Rope)} == {1.2}

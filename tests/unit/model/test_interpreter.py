@@ -84,20 +84,42 @@ def test_impossible_tokens_are_refused(model, tokens):
 
 def test_rope_scaling_rules():
     rope = RopeConfig(theta=500000.0, dims=64)
-    plain = rope_frequencies(rope_attrs(rope, 64, False))
-    linear = rope_frequencies(rope_attrs(replace(rope, scaling="linear", factor=4.0), 64, False))
+    plain = rope_frequencies(rope_attrs(rope, 64, False), 64)
+    linear = rope_frequencies(rope_attrs(replace(rope, scaling="linear", factor=4.0), 64, False), 64)
     np.testing.assert_allclose(linear, plain / 4)
     llama3 = replace(rope, scaling="llama3", factor=8.0, original_context=8192)
-    scaled = rope_frequencies(rope_attrs(llama3, 64, False)) / plain
+    scaled = rope_frequencies(rope_attrs(llama3, 64, False), 64) / plain
     assert scaled[0] == 1.0 and scaled[-1] == pytest.approx(1 / 8) and np.all(np.diff(scaled) <= 1e-12)
     yarn = replace(rope, scaling="yarn", factor=8.0, original_context=4096)
-    ramp = rope_frequencies(rope_attrs(yarn, 64, False)) / plain
+    ramp = rope_frequencies(rope_attrs(yarn, 64, False), 64) / plain
     assert ramp[0] == 1.0 and ramp[-1] == pytest.approx(1 / 8) and np.all(np.diff(ramp) <= 1e-12)
-    local = rope_frequencies(rope_attrs(replace(llama3, local_theta=100.0), 64, True))
+    local = rope_frequencies(rope_attrs(replace(llama3, local_theta=100.0), 64, True), 64)
     np.testing.assert_allclose(local, 100.0 ** (-np.arange(0, 64, 2) / 64))
-    divided = rope_frequencies(rope_attrs(rope, 64, False), np.full(32, 2.0, np.float32))
+    divided = rope_frequencies(rope_attrs(rope, 64, False), 64, np.full(32, 2.0, np.float32))
     np.testing.assert_allclose(divided, plain / 2)
 
 
 def test_config_of_is_the_configuration_of_the_graph(tiny_llama, model):
     assert config_of(tiny_llama) == model[0].config
+
+
+def test_longrope_takes_the_factors_that_the_longest_sequence_asks_for():
+    rope = RopeConfig(
+        theta=1e4, dims=4, scaling="longrope", original_context=32, short_factors=(1.0, 2.0), long_factors=(1.0, 8.0)
+    )
+    attrs = rope_attrs(rope, 8, False)
+    plain = rope_frequencies({**attrs, "scaling": "none"}, 32)
+    np.testing.assert_allclose(plain / rope_frequencies(attrs, 32), [1.0, 2.0])
+    np.testing.assert_allclose(plain / rope_frequencies(attrs, 33), [1.0, 8.0])
+
+
+def test_a_step_rotates_as_its_longest_sequence_or_as_it_is_told(model):
+    """Without a word, a prompt beyond the trained context turns differently from its beginning alone."""
+    rope = RopeConfig(
+        theta=1e4, dims=8, scaling="longrope", original_context=4, short_factors=(1.0,) * 4, long_factors=(3.0,) * 4
+    )
+    graph, weights = build_config(replace(model[0].config, rope=rope), "F32"), model[1]
+    whole, start = (run_graph(graph, weights, tokens, KvState()) for tokens in (TOKENS, TOKENS[:4]))
+    assert np.abs(whole[3] - start[3]).max() > 1e-3
+    told = run_graph(graph, weights, TOKENS[:4], KvState(), context=5)
+    np.testing.assert_allclose(told[3], whole[3], atol=1e-4)

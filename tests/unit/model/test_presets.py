@@ -36,6 +36,8 @@ EXACT = {
     "gemma-2-27b": 27_227_128_320,
     "gemma-3-270m": 268_098_176,
     "gemma-3-1b": 999_885_952,
+    "phi-3-mini-4k": 3_821_079_552,
+    "phi-4": 14_659_507_200,
 }
 BILLIONS = {  # to the published digits
     "deepseek-v3": 671.0,

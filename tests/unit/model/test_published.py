@@ -249,6 +249,25 @@ GEMMA3_27B = {
         "sliding_window": 1024,
     },
 }
+PHI4 = {
+    "architectures": ["Phi3ForCausalLM"],
+    "model_type": "phi3",
+    "attention_bias": False,
+    "hidden_act": "silu",
+    "hidden_size": 5120,
+    "intermediate_size": 17920,
+    "max_position_embeddings": 16384,
+    "num_attention_heads": 40,
+    "num_hidden_layers": 40,
+    "num_key_value_heads": 10,
+    "original_max_position_embeddings": 16384,
+    "rms_norm_eps": 1e-05,
+    "rope_scaling": None,
+    "rope_theta": 250000,
+    "sliding_window": None,
+    "tie_word_embeddings": False,
+    "vocab_size": 100352,
+}
 PUBLISHED = {
     "llama-3.1-8b": LLAMA31,
     "mistral-small-3": MISTRAL_SMALL_3,
@@ -261,6 +280,7 @@ PUBLISHED = {
     "llama-4-scout": SCOUT,
     "gemma-2-27b": GEMMA2_27B,
     "gemma-3-27b": GEMMA3_27B,
+    "phi-4": PHI4,
 }
 
 

@@ -199,7 +199,7 @@ def test_of_two_objects_rope_scaling_counts():
         ({"factor": 2.0}, "rope_type is missing beside a factor"),
         ({"rope_type": "yarn"}, "factor is missing"),
         ({"full_attention": {"rope_type": "default"}}, "layers of type 'full_attention' are not supported"),
-        ({"rope_type": "longrope", "factor": 2.0}, "'longrope' is not supported"),
+        ({"rope_type": "longrope", "factor": 2.0}, "short_factor is missing"),
         ({"rope_type": 3}, "rope_type is 3"),
         ("linear", "is something else"),
     ],

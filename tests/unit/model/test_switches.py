@@ -1,9 +1,9 @@
-"""What a family of its own reads besides the common keys: switches, their defaults, and those that are refused by name."""
+"""What families read besides the common keys: switches, their defaults, and those that are refused by name."""
 
 import numpy as np
 import pytest
 
-from undiced.core.errors import UnsupportedError
+from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.model import config_from_json, config_of
 
 KEYS = {
@@ -63,3 +63,66 @@ def test_gemma2_refuses_what_it_does_not_have(gguf):
             gguf("gemma2", **{key: value})
     with pytest.raises(UnsupportedError, match="bidirectional"):
         hf("gemma2", use_bidirectional_attention=True)
+
+
+FACTORS = {"rope_factors_short.weight": [1.0, 1.5, 2.0], "rope_factors_long.weight": [1.0, 4.0, 16.0]}
+
+
+def factors(*names):
+    return {name: np.array(FACTORS[name], np.float32) for name in names or FACTORS}
+
+
+def test_phi3_has_windows_in_every_layer_unless_they_are_as_long_as_its_context(gguf):
+    assert gguf("phi3", attention__sliding_window=2047).windows == (2047,) * 4
+    assert (
+        gguf("phi3", attention__sliding_window=0).windows == gguf("phi3", attention__sliding_window=4096).windows == ()
+    )
+    assert hf("phi3", sliding_window=2047).windows == (2047,) * 4
+    assert hf("phi3", sliding_window=262144).windows == hf("phi3", sliding_window=None).windows == ()
+
+
+def test_phi3_takes_its_factors_from_tensors(gguf):
+    keys = {
+        "rope__dimension_count": 6,
+        "rope__scaling__original_context_length": 512,
+        "rope__scaling__attn_factor": 1.19,
+    }
+    for kind in ({}, {"rope__scaling__type": "longrope"}):
+        rope = gguf("phi3", factors(), **keys, **kind).rope
+        assert (rope.scaling, rope.original_context, rope.attention_factor) == ("longrope", 512, 1.19)
+        assert (rope.short_factors, rope.long_factors) == ((1.0, 1.5, 2.0), (1.0, 4.0, 16.0))
+    for present, more in ((("rope_factors_long.weight",), {}), ((), {"rope__scaling__factor": 2.0})):
+        with pytest.raises(UnsupportedError, match="make sense together"):
+            gguf("phi3", factors(*present), **keys, **more)
+    with pytest.raises(CheckpointError, match="3 short factors, expected 2"):
+        gguf("phi3", factors(), rope__dimension_count=4)
+
+
+LONG = {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
+
+
+def test_phi3s_attention_grows_with_the_stretch_of_its_context():
+    rope = hf("phi3", rope_scaling=LONG, original_max_position_embeddings=1024).rope
+    assert rope.attention_factor == pytest.approx((1 + np.log(8) / np.log(1024)) ** 0.5)
+    assert hf("phi3", rope_scaling=LONG | {"type": "su"}, original_max_position_embeddings=1024).rope == rope
+    assert hf("phi3", rope_scaling=LONG).rope.attention_factor == 1.0
+    assert hf("phi3", rope_scaling=LONG | {"attention_factor": 1.5}).rope.attention_factor == 1.5
+    assert hf("phi3", rope_scaling=LONG | {"factor": 4.0, "original_max_position_embeddings": 256}
+              ).rope.attention_factor == pytest.approx((1 + np.log(4) / np.log(256)) ** 0.5)  # fmt: skip
+
+
+@pytest.mark.parametrize("factors", [[1.0] * 7, "1", [1.0] * 7 + ["1"], [1.0] * 7 + [float("nan")], [1.0] * 7 + [0.0]])
+def test_factors_are_as_many_numbers_as_there_are_pairs(factors):
+    with pytest.raises(CheckpointError, match=r"long_factor|long rope factor"):
+        hf("phi3", rope_scaling=LONG | {"long_factor": factors})
+
+
+def test_phi3_refuses_other_rotations(gguf):
+    for scaling in ({"type": "yarn", "factor": 4.0}, {"type": "linear", "factor": 2.0}):
+        with pytest.raises(UnsupportedError, match="not supported by the family") as refused:
+            hf("phi3", rope_scaling=scaling)
+        assert "longrope" in refused.value.remedy
+    with pytest.raises(UnsupportedError, match="'longrope'"):
+        gguf("phi3", rope__scaling__type="longrope")
+    with pytest.raises(UnsupportedError, match="final_logit_softcapping"):
+        gguf("phi3", final_logit_softcapping=30.0)

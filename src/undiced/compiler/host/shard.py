@@ -226,7 +226,7 @@ def _rope(draft: Draft, node: Node) -> None:
             "The host engine can't combine frequency factors with another RoPE scaling.",
             remedy="Convert the model anew: a file has rope_freqs.weight or rope.scaling.type, not both.",
         )
-    frequencies = tuple(float(x) for x in rope_frequencies(plain))
+    frequencies = tuple(float(x) for x in rope_frequencies(plain, draft.bounds.context))
     if frequencies not in draft.constants:
         draft.constants.append(frequencies)
     head_dim = node.integer("head_dim")

@@ -100,6 +100,14 @@ class Fields:
             raise self._wrong(key, "something else", f"a list of {length} values of type {kind.__name__}")
         return list(value)
 
+    def numbers(self, key: str, length: int) -> tuple[float, ...]:
+        """A list of exactly `length` finite numbers."""
+        value = self.value(key)
+        kinds = (int, float)
+        if not isinstance(value, (list, tuple)) or len(value) != length or not all(type(v) in kinds for v in value):
+            raise self._wrong(key, value, f"a list of {length} numbers")
+        return tuple(map(float, value))
+
     def inner(self, key: str) -> Fields | None:
         """A nested mapping, or None when absent."""
         value = self.value(key)

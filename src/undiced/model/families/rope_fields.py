@@ -11,7 +11,10 @@ from undiced.model.config import MAX_CONTEXT, RopeConfig, RopeStyle
 from undiced.model.families.fields import Fields
 
 _DEFAULT_THETA = 10000.0  # published: the original RoFormer base, the default of both file formats
-_SUPPORTED = "none, linear, llama3, yarn"
+_SUPPORTED = "none, linear, llama3, yarn, longrope"
+
+
+LONG_FACTORS, SHORT_FACTORS = "rope_factors_long.weight", "rope_factors_short.weight"  # of GGUF files
 
 
 def yarn_magnitude(factor: float, weight: float = 1.0) -> float:
@@ -34,9 +37,12 @@ def rope_from_gguf(fields: Fields, tensors: Collection[str], head_dim: int, styl
     )
     kind = fields.text("rope.scaling.type", "linear")
     factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 0.0)) or 1.0
+    if kind == "longrope" and LONG_FACTORS in tensors:  # the family reads the factors
+        return rope
     if kind not in ("none", "linear", "yarn"):
         raise UnsupportedError(
-            f"{fields.origin}: rope scaling {kind[:40]!r} is not supported.", remedy=f"Known: {_SUPPORTED}."
+            f"{fields.origin}: rope scaling {kind[:40]!r} is not supported.",
+            remedy="Known: none, linear, yarn; in phi3 longrope.",
         )
     if kind == "none" or factor == 1.0:
         return rope
@@ -120,14 +126,35 @@ def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: 
         )
     if kind == "yarn":
         return _yarn(rope, inner, outer, context)
+    if kind in ("longrope", "su"):  # one rule, "su" is its first name
+        return _longrope(rope, inner, outer, context)
     raise UnsupportedError(
         f"{outer.origin}: rope scaling {kind[:40]!r} is not supported.", remedy=f"Known: {_SUPPORTED}."
     )
 
 
-def _yarn(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
+def _longrope(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
+    original = _original_context(inner, outer, context)
+    factor = inner.number("factor", context / original)
+    growth = math.sqrt(1.0 + math.log(factor) / math.log(max(original, 2))) if factor > 1 else 1.0
+    return replace(
+        rope,
+        scaling="longrope",
+        factor=factor,
+        original_context=original,
+        attention_factor=inner.number("attention_factor", growth),
+        short_factors=inner.numbers("short_factor", rope.dims // 2),
+        long_factors=inner.numbers("long_factor", rope.dims // 2),
+    )
+
+
+def _original_context(inner: Fields, outer: Fields, context: int) -> int:
     inside = inner.integer("original_max_position_embeddings", 0, low=0)
-    original = outer.integer("original_max_position_embeddings", inside or context)
+    return outer.integer("original_max_position_embeddings", inside or context)
+
+
+def _yarn(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
+    original = _original_context(inner, outer, context)
     factor = inner.number("factor", context / original if original != context else None)
     mscale, all_dim = inner.number("mscale", 0.0), inner.number("mscale_all_dim", 0.0)
     ratio = yarn_magnitude(factor, mscale) / yarn_magnitude(factor, all_dim) if mscale and all_dim else None

@@ -36,7 +36,7 @@ def rotation_of(low: Lowering, node: Node, rows: Spread, columns: Spread) -> tup
     if node.weights and node.text("scaling") in ("llama3", "yarn"):
         raise low.refuse(node, "with divisors from the checkpoint that are stretched by rule besides")
     pairs = (node.integer("head_dim") - offset) // 2
-    frequencies = tuple(map(float, rope_frequencies(node.attrs))) + (0.0,) * (pairs - turned)
+    frequencies = tuple(map(float, rope_frequencies(node.attrs, low.context))) + (0.0,) * (pairs - turned)
     divisors = layered(node.weights[0])[0] if node.weights else ""
     dims = (Dim("pair", pairs), Dim("turn", 2))
     magnitude = node.number("attention_factor")

@@ -56,7 +56,10 @@ def one_head(config: ModelConfig, side: int) -> ModelConfig:
     """The benchmark's shape: one head and one KV head of the whole width, sizes padded up to the grid."""
     dim, ffn = (ceil(size / side) * side for size in (config.dim, config.ffn))
     width = dim + dim % 2  # pairs are rotated
-    rope = config.rope and replace(config.rope, dims=width, offset=0)
+    rope = config.rope
+    if rope is not None:
+        scaling = "none" if rope.scaling == "longrope" else rope.scaling  # its factors are of a head's pairs
+        rope = replace(rope, dims=width, offset=0, scaling=scaling, short_factors=(), long_factors=())
     sizes = replace(config, dim=dim, ffn=ffn, heads=1, kv_heads=1, head_dim=width, rope=rope, moe=None, mla=None)
     return replace(sizes, qk_norm="none")
 

@@ -216,7 +216,7 @@ def rope(style: Style, low: Lowering, node: Node) -> None:
     w, x = low.w, low.get(node)
     if node.weights and node.text("scaling") in ("llama3", "yarn"):
         raise low.refuse(node, "with divisors from the checkpoint that are stretched by rule besides")
-    table = table_of(node)
+    table = table_of(node, low.context)
     dims, columns = (Dim("pair", len(table.frequencies)), Dim("turn", 2)), low.bands.lanes_of("pair")
     row = looked_up(low, ByPosition(table, dims, (), columns))
     result, spread = _operand(style, low, x, layered(node.out)[0]), w.values[x.name].columns

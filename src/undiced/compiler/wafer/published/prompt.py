@@ -228,7 +228,7 @@ def rope(p: Prompt, node: Node) -> None:
     value, count, table = w.values[x], p.share(x)[-1], "rotations"
     if table not in w.values:
         w.value(table, value.dims, value.rows, value.columns, kind=Kind.TABLE)
-        w.values[table] = replace(w.values[table], table=table_of(node))
+        w.values[table] = replace(w.values[table], table=table_of(node, p.tokens))
     dims, result = (value.dims[0], value.dims[-1]), p.like(x, layered(node.out)[0])
 
     def halves(name: str, kind: Kind = Kind.ACTIVATION) -> Halves:

@@ -12,11 +12,11 @@ from undiced.program.wafer.value import Rotation
 Halves = tuple[str, str]  # first and second elements of all pairs; or cosines and sines
 
 
-def table_of(node: Node) -> Rotation:
+def table_of(node: Node, context: int) -> Rotation:
     """A cosine and a sine for each pair of columns, 1 and 0 for those that are not turned."""
     turned = node.integer("dims") // 2
     pairs = (node.integer("head_dim") - node.integer("offset")) // 2
-    frequencies = tuple(map(float, rope_frequencies(node.attrs))) + (0.0,) * (pairs - turned)
+    frequencies = tuple(map(float, rope_frequencies(node.attrs, context))) + (0.0,) * (pairs - turned)
     divisors = layered(node.weights[0])[0] if node.weights else ""
     return Rotation(frequencies, node.number("attention_factor"), "both", turned, divisors)
 
