@@ -104,6 +104,7 @@ def trace(
     """The values of one executor by its name."""
     from undiced.cli import traces
     from undiced.cli.run import Layout
+    from undiced.machine import find_machine
     from undiced.program import Bounds
 
     if name == "graph":
@@ -111,7 +112,7 @@ def trace(
     if name == "host":
         return traces.trace_host(checkpoint, graph, tokens)
     layout, bounds = Layout(sum_bits=sum_bits, mapping=mapping), Bounds(1, max(len(tokens), 2))
-    meshed = layout.meshed(checkpoint, graph, machine, bounds)
+    meshed = layout.meshed(checkpoint, graph, find_machine(machine), bounds)
     return traces.trace_mesh(meshed, "wafer" if name == "wafer-numbers" else "fp32", tokens)
 
 
