@@ -14,26 +14,23 @@ import os
 import platform
 import statistics
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import peer
 
 from undiced import _native
+from undiced.bench.engine import EngineBench
+from undiced.bench.work import Work, least
 from undiced.checkpoint import open_checkpoint
 from undiced.compiled import compile_for_host
-from undiced.engine.backend import StepInput
-from undiced.engine.host import HostBackend
-from undiced.engine.record import greedy
 
 PROMPT, DECODE = 512, 128  # tokens, as llama-bench's pp512 and tg128
 BATCH, BATCH_PROMPT, BATCH_DECODE = 32, 64, 64
 WORKLOADS = {
-    "decode": f"decode {DECODE}, batch 1",
-    "prefill": f"prefill {PROMPT}",
-    "batch": f"decode, {BATCH} sequences",
+    "decode": Work(f"decode {DECODE}, batch 1", 1, 0, 1, DECODE),
+    "prefill": Work(f"prefill {PROMPT}", 1, 0, PROMPT, 1, drawn=False),
+    "batch": Work(f"decode, {BATCH} sequences", BATCH, BATCH_PROMPT, 1, BATCH_DECODE),
 }
 
 
@@ -43,59 +40,11 @@ class Ours:
     def __init__(self, path: Path, threads: int) -> None:
         compiled = compile_for_host(path, threads=threads, max_batch=BATCH, max_context=1024)
         self.program = compiled.program
-        self.backend = HostBackend(compiled.program, compiled.checkpoint, threads=threads, max_tokens=PROMPT)
-        self.vocab = compiled.program.vocab
-        self.pages_each = self.backend.limits.pages // BATCH
-        self.batches: dict[tuple[int, int, bool], StepInput] = {}
-        self.offsets = np.arange(PROMPT, dtype=np.int32)
-
-    def step(self, tokens: np.ndarray, at: int, sampled: bool = True) -> np.ndarray:
-        """One step of `tokens` (sequences, new tokens), all at position `at`; returns the sampled tokens.
-
-        The result is overwritten by the next step. Arrays are made once per shape, as the server's are.
-        """
-        count, new = tokens.shape
-        batch = self.batches.get((count, new, sampled))
-        if batch is None:
-            batch = self.batches[count, new, sampled] = self._batch(count, new, sampled)
-        batch.tokens.reshape(count, new)[:] = tokens
-        batch.positions.reshape(count, new)[:] = self.offsets[:new] + at
-        return self.backend.collect(self.backend.submit(batch)).tokens
-
-    def _batch(self, count: int, new: int, sampled: bool) -> StepInput:
-        starts = np.arange(0, (count + 1) * new, new, dtype=np.int32)
-        rows = (starts[1:] - 1).astype(np.int32) if sampled else np.zeros(0, np.int32)
-        sampling = greedy(np.arange(len(rows), dtype=np.int32))
-        pages = np.arange(count * self.pages_each, dtype=np.int32).reshape(count, self.pages_each)
-        zeros = np.zeros(count * new, np.int32)
-        return StepInput(zeros, zeros.copy(), starts, np.arange(count, dtype=np.int32), pages, rows, sampling)
-
-    def decode(self, sequences: int, prompt: int, new: int) -> float:
-        """Tokens a second of `new` steps after a prompt."""
-        rng = np.random.default_rng(0)
-        at = 0
-        chunk = max(1, PROMPT // sequences)
-        for at in range(0, prompt, chunk):
-            size = min(chunk, prompt - at)
-            tokens = self.step(rng.integers(100, self.vocab, (sequences, size)), at)
-        if not prompt:
-            tokens = rng.integers(100, self.vocab, sequences)
-        start = time.perf_counter()
-        for i in range(new):
-            tokens = self.step(tokens.reshape(sequences, 1), prompt + i)
-        return sequences * new / (time.perf_counter() - start)
-
-    def prefill(self) -> float:
-        """Tokens a second of a prompt of PROMPT tokens."""
-        tokens = np.random.default_rng(1).integers(100, self.vocab, (1, PROMPT))
-        start = time.perf_counter()
-        self.step(tokens, 0)
-        return PROMPT / (time.perf_counter() - start)
+        self._bench = EngineBench(compiled.program, compiled.checkpoint, list(WORKLOADS.values()))
 
     def measure(self) -> dict[str, float]:
-        """One round."""
-        return {"decode": self.decode(1, 0, DECODE), "prefill": self.prefill(),
-                "batch": self.decode(BATCH, BATCH_PROMPT, BATCH_DECODE)}  # fmt: skip
+        """One round: tokens a second of each kind of work."""
+        return {name: work.tokens / self._bench.run(work) for name, work in WORKLOADS.items()}
 
 
 @dataclass
@@ -132,15 +81,13 @@ def shares(
     program: object, rounds: list[dict[str, float]], bounds: list[dict[str, float]]
 ) -> dict[str, dict[str, float]]:
     """Achieved bytes or operations per second, and the share of the round's own limit (medians)."""
-    bytes_per_token = program.fact("matmul_bytes_per_token")
-    macs, prompt_macs = program.fact("matmul_macs_per_token"), program.fact("layer_matmul_macs_per_token")
-    per_token = {"decode": (bytes_per_token, "bytes_per_s"), "prefill": (2 * prompt_macs, "ops_per_s"),
-                 "batch": (2 * macs, "ops_per_s")}  # fmt: skip
     found = {}
-    for work, (amount, limit) in per_token.items():
-        achieved = [r[work] * amount for r in rounds]
+    for name, work in WORKLOADS.items():
+        floor = least(work, program)
+        amount, limit = (floor.nbytes, "bytes_per_s") if name == "decode" else (floor.operations, "ops_per_s")
+        achieved = [r[name] * amount / work.tokens for r in rounds]
         share = [a / b[limit] for a, b in zip(achieved, bounds, strict=True)]
-        found[work] = {"achieved_per_s": statistics.median(achieved), "share": statistics.median(share)}
+        found[name] = {"achieved_per_s": statistics.median(achieved), "share": statistics.median(share)}
     return found
 
 

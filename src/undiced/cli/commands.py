@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "show": _entry("show:show", "Show what a model is: sizes, template, license, place."),
         "rm": _entry("models:rm", "Delete a model that was fetched."),
         "doctor": _entry("doctor:doctor", "Measure this machine and what to expect of it."),
+        "bench engine": _entry("bench:engine", "Measure the engine against this machine's limits: a roofline."),
         "machines": _entry("machines:machines", "List the machines, or print one."),
         "compile": _entry("wafer:compile", "Place a model on wafers, or on this host."),
         "simulate": _entry("wafer:simulate", "Time a model on wafers."),
@@ -128,6 +129,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
 # Commands of two words begin with one of these.
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
+        "bench": "Measurements on this machine.",
         "fabric": "The fabric, wavelet by wavelet: kernels, layers.",
         "org": "Organizations: make, list, show and archive them.",
         "project": "Projects of an organization: make, list, show, archive.",

@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "show": ("show smollm2-135m", "show smollm2-135m --template", "show --json smollm2-135m"),
     "rm": ("rm gemma3-270m", "rm org/name"),
     "doctor": ("doctor", "doctor --no-run --json"),
+    "bench engine": ("bench engine", "bench engine --work decode --rounds 9", "bench engine -o roofline.svg"),
     "machines": ("machines", "machines wse3 --sources", "machines wse3 --toml > own.toml"),
     "compile": (
         "compile llama-3.1-8b",

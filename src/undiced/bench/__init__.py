@@ -1,0 +1,1 @@
+"""Measures what runs here against what the machine allows."""
