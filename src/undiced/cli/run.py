@@ -108,7 +108,7 @@ class Layout:
         from undiced.study.maps import check_defects
         from undiced.study.words import parse_region
 
-        check_defects(self.defects, self.defect_density, self.clusters)
+        check_defects(self.defects, self.defect_density, self.clusters, wafer)
         if self.sum_bits not in (16, 32):
             raise CompileError(f"Sums can't have {self.sum_bits} bits.", remedy="Use --sum-bits 16 or 32.")
         sides = parse_region(self.region)

@@ -52,10 +52,11 @@ def yield_(
 
     With a model: its speed on such wafers, what a core that fails takes, and what is left of a year.
     """
-    from undiced.cli.pictures import encoded, expect
+    from undiced.cli.pictures import encoded, expect, see_form
     from undiced.cli.report import writing
     from undiced.cli.terminal import Bar, emit
     from undiced.machine import find_machine
+    from undiced.machine.lots import check_lot
     from undiced.machine.silicon import DENSITY
     from undiced.study.maps import process_of
     from undiced.study.yields import MULTIPLES, chart, speeds, yields
@@ -65,11 +66,13 @@ def yield_(
     for each in densities:
         process_of(each, clusters)
     columns = _columns(spares, wafer)
+    check_lot(wafers)
     if plot is not None:
+        see_form(plot)
         expect(plot)
     with Bar("Drawing wafers", quiet=as_json) as bar:
-        rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
         program = None if model is None else _program(model, wafer, bar.share)
+        rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
         found = [] if program is None else speeds(program, wafer, densities, seed, _CONTEXT, bar.share)
         year = None if program is None else Year.of(program, wafer, _CONTEXT, ready)
     if plot is not None:

@@ -160,7 +160,7 @@ class Question:
                 remedy=f"Use {option('mapping', OURS)}, or leave them out.",
             )
         _ = self.clock_hz
-        check_defects(self.defects, self.defect_density, self.clusters)
+        check_defects(self.defects, self.defect_density, self.clusters, self.machine)
         if self.draft is not None and (self.way != "decode" or self.batch != 1):
             raise InvalidRequestError(
                 "Only one decoding sequence speculates.", remedy="Leave the draft or the others out."

@@ -45,11 +45,19 @@ def test_a_file_of_defects_is_one_a_wafer(tmp_path):
         (("--defects", "1", "--defect-density", "nan"), CompileError, "out of range"),
         (("--defects", "none.csv"), CompileError, "No such file"),
         (("--defects", ","), InvalidRequestError, "No map of defects"),
+        (("--defects", "-3"), InvalidRequestError, "-3 is no seed"),
+        (("--defects", "1.5"), InvalidRequestError, "1.5 is no seed"),
+        (("--defects", "off.csv"), CompileError, "off the wafer"),
+        (("--defects", "small.xml"), CompileError, "is of 3 x 3 devices"),
         (("--defects", "99999999999999999999"), CompileError, "A seed can't be"),
         (("--defects", "4", "--defect-density", "5"), CompileError, "can't be repaired: row 0"),
     ],
 )
-def test_defects_that_cannot_be_had_are_refused_with_a_remedy(arguments, error, says):
+def test_defects_that_cannot_be_had_are_refused_with_a_remedy(arguments, error, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "off.csv").write_text("x,y,what\n900,3,core\n")
+    device = '<Device Rows="3" Columns="3" NullBin="."><Data><Row>111</Row><Row>1X1</Row><Row>111</Row></Data></Device>'
+    (tmp_path / "small.xml").write_text(f"<Map>{device}</Map>")
     from undiced.core.option import as_command_options
 
     with pytest.raises(error) as told:

@@ -5,7 +5,7 @@ import json
 import pytest
 from support.commands import run
 
-from undiced.core.errors import CompileError, InvalidRequestError
+from undiced.core.errors import CompileError, InvalidRequestError, UndicedError
 
 MODEL = ("smollm2-135m", "--machine", "toy-24x24", "--wafers", "5", "--defect-density", "0.05")
 
@@ -46,6 +46,7 @@ def test_a_year_has_a_row_for_each_pair_of_upkeeps():
         (("--spares", "nan"), InvalidRequestError), (("--defect-density", "-1"), CompileError),
         (("--wafers", "10000000"), CompileError), (("--machine", "wse9"), CompileError),
         (("--defect-density", "11"), CompileError), (("--defect-density", "nan"), CompileError),
+        (("--plot", "yield.txt"), InvalidRequestError), (("no-such-model",), UndicedError),
         (("--mtbf", "1e9"), InvalidRequestError), (("--spare-wafers", "1"), InvalidRequestError),
         ((*MODEL[:1], "--mtbf", "-1"), InvalidRequestError), ((*MODEL[:1], "--mtbf", "nan"), InvalidRequestError),
         ((*MODEL[:1], "--spare-wafers", "-1"), InvalidRequestError),
