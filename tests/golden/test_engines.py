@@ -20,7 +20,20 @@ RUN = [
     n
     for n in tiny_models.case_names()
     if tiny_models.load_case(n)["family"]
-    in {"llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3", "gpt2", "gpt_oss", "phi3"}
+    in {
+        "llama",
+        "mistral",
+        "mixtral",
+        "qwen2",
+        "qwen3",
+        "qwen3_moe",
+        "gemma2",
+        "gemma3",
+        "gpt2",
+        "gpt_oss",
+        "phi3",
+        "olmo2",
+    }
 ]
 TOLERANCE = 1e-4  # of the largest logit; weights are dense floats everywhere
 

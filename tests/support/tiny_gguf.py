@@ -31,6 +31,7 @@ OSS_NAMES = {
     "post_attention_layernorm": "post_attention_norm",
 }
 PHI_NAMES = {**LLAMA_NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
+OLMO_NAMES = {k: v for k, v in GEMMA_NAMES.items() if k not in ("input_layernorm", "pre_feedforward_layernorm")}
 MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
 EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
@@ -61,6 +62,7 @@ CONVERTED = {
     "mixtral": MOE_NAMES,
     "qwen3-moe": MOE_NAMES,
     "gpt-oss": OSS_NAMES,
+    "olmo2": OLMO_NAMES,
     "phi3": PHI_NAMES,
     "phi3-long": PHI_NAMES,
     "phi3-short": PHI_NAMES,

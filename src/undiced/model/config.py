@@ -190,8 +190,10 @@ class ModelConfig:
         tied: the language model head is the embedding matrix.
         windows: a layer attends to the last so many positions, itself included; 0 means all.
         chunked: windows are aligned chunks instead: a position attends within its own chunk only.
-        qk_norm: "none"; "weight" (a learned norm of each head before rotation); "l2" (no weight, after rotation).
+        qk_norm: "none"; "weight" (a learned norm of each head before rotation); "whole" (one of all heads together,
+            before rotation); "l2" (no weight, after rotation).
         qkv_bias, out_bias, mlp_bias: biases of those projections.
+        pre_norms: a norm before attention and before the feed-forward.
         post_norms: a norm after attention and after the feed-forward, before the residual sum.
         learned_positions: an embedding of positions is added to that of tokens.
         embed_scale: factor on embeddings.
@@ -221,10 +223,11 @@ class ModelConfig:
     tied: bool = False
     windows: tuple[int, ...] = ()
     chunked: bool = False
-    qk_norm: Literal["none", "weight", "l2"] = "none"
+    qk_norm: Literal["none", "weight", "whole", "l2"] = "none"
     qkv_bias: bool = False
     out_bias: bool = False
     mlp_bias: bool = False
+    pre_norms: bool = True
     post_norms: bool = False
     learned_positions: bool = False
     embed_scale: float = 1.0
@@ -249,6 +252,7 @@ class ModelConfig:
         require(self.activation in _ACTIVATIONS, f"activation {self.activation!r} is unknown")
         for name in ("embed_scale", "query_scale", "attn_softcap", "logit_softcap", "temperature_scale"):
             require_range(name, getattr(self, name), 0.0, 1e6)
+        require(self.pre_norms or self.post_norms, "layers need norms before or after their parts")
         require_range("temperature floor", self.temperature_floor, 0, MAX_CONTEXT)
         self._check_layers()
         self._check_heads()

@@ -34,14 +34,14 @@ def assemble(config: ModelConfig, binder: Binder) -> Graph:
 
 
 def _block(draft: Draft, x: str) -> str:
-    """One layer: x + attention(norm(x)), then the same with the feed-forward."""
+    """One layer: x + attention(norm(x)), then the same with the feed-forward; norms where they are configured."""
     config = draft.config
-    inner = norm(draft, "attn.norm", x)
+    inner = norm(draft, "attn.norm", x) if config.pre_norms else x
     mixed = _latent_attention(draft, inner, config.mla) if config.mla else _attention(draft, inner)
     if config.post_norms:
         mixed = norm(draft, "attn.post_norm", mixed)
     x = draft.emit("add", "attn.sum", (x, mixed))
-    inner = norm(draft, "ffn.norm", x)
+    inner = norm(draft, "ffn.norm", x) if config.pre_norms else x
     moe = config.moe if config.is_sparse(draft.layer) else None
     fed = _experts(draft, inner, moe) if moe else _dense(draft, inner)
     if config.post_norms:
@@ -96,21 +96,23 @@ def _positioned(draft: Draft, which: str, x: str) -> str:
     """Norms of heads, rotation, and the growth of queries with the position, each where the configuration has it."""
     config = draft.config
     rotated = config.rope is not None and draft.layer not in config.rope.skip_layers
-    if config.qk_norm == "weight":
-        x = _head_norm(draft, which, x, (draft.vector(f"attn.{which}_norm", config.head_dim),))
+    if config.qk_norm in ("weight", "whole"):
+        heads = config.heads if which == "q" else config.kv_heads
+        width = config.head_dim * (heads if config.qk_norm == "whole" else 1)
+        x = _head_norm(draft, which, x, width, (draft.vector(f"attn.{which}_norm", width),))
     if rotated:
         x = _rotated(draft, which, x, config.head_dim)
     if config.qk_norm == "l2" and rotated:
-        x = _head_norm(draft, which, x, ())
+        x = _head_norm(draft, which, x, config.head_dim, ())
     if which == "q" and config.temperature_floor and not rotated:
         floor, scale = config.temperature_floor, float(config.temperature_scale)
         x = draft.emit("position_scale", "attn.q_grown", (x, "positions"), floor=floor, scale=scale)
     return x
 
 
-def _head_norm(draft: Draft, which: str, x: str, weights: tuple[str, ...]) -> str:
+def _head_norm(draft: Draft, which: str, x: str, width: int, weights: tuple[str, ...]) -> str:
     config = draft.config
-    return draft.emit("rmsnorm", f"attn.{which}_normed", (x,), weights, eps=config.norm_eps, width=config.head_dim)
+    return draft.emit("rmsnorm", f"attn.{which}_normed", (x,), weights, eps=config.norm_eps, width=width)
 
 
 def _rotated(draft: Draft, which: str, x: str, head_dim: int, offset: int = 0) -> str:

@@ -178,6 +178,13 @@ def _phi3(name: str, vocab: int, context: int, theta: float, window: int, *sizes
     return replace(config, windows=(window,) * layers if window else ())
 
 
+def _olmo2(name: str, *sizes: int) -> ModelConfig:
+    layers, dim, heads, kv_heads, ffn = sizes
+    shape = (layers, dim, heads, kv_heads, ffn)
+    config = _dense(name, "olmo2", shape, vocab=100352, context=4096, rope=_rope(500000.0), eps=1e-6)
+    return replace(config, qk_norm="whole", pre_norms=False, post_norms=True)
+
+
 def _gpt_oss(name: str, layers: int, experts: int) -> ModelConfig:
     rope = RopeConfig(
         theta=150000.0,
@@ -310,6 +317,8 @@ PRESETS: dict[str, ModelConfig] = {
         _gemma3("gemma-3-4b", 1024, 256, 256, 262208, 34, 2560, 8, 4, 10240),
         _gemma3("gemma-3-12b", 1024, 256, 256, 262208, 48, 3840, 16, 8, 15360),
         _gemma3("gemma-3-27b", 1024, 168, 128, 262208, 62, 5376, 32, 16, 21504),
+        _olmo2("olmo-2-7b", 32, 4096, 32, 32, 11008),
+        _olmo2("olmo-2-13b", 40, 5120, 40, 40, 13824),
         _phi3("phi-3-mini-4k", 32064, 4096, 10000.0, 2047, 32, 3072, 32, 32, 8192),
         _phi3("phi-4", 100352, 16384, 250000.0, 0, 40, 5120, 40, 10, 17920),
     )

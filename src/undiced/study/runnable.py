@@ -12,7 +12,20 @@ from undiced.model import PRESETS
 
 # What the host's compiler takes.
 HOST_FAMILIES = frozenset(
-    ("gemma2", "gemma3", "gpt2", "gpt_oss", "llama", "mistral", "mixtral", "phi3", "qwen2", "qwen3", "qwen3_moe")
+    (
+        "gemma2",
+        "gemma3",
+        "gpt2",
+        "gpt_oss",
+        "llama",
+        "mistral",
+        "mixtral",
+        "olmo2",
+        "phi3",
+        "qwen2",
+        "qwen3",
+        "qwen3_moe",
+    )
 )
 
 

@@ -25,6 +25,8 @@ MODELS = {
     "sinks and windows": replace(THREE, sinks=True, windows=(0, 6)),
     "sinks and capped scores": replace(ONE, sinks=True, attn_softcap=30.0),
     "norms of heads, windows, norms behind": replace(ONE, qk_norm="weight", windows=(3, 0), post_norms=True),
+    "one norm of all heads, norms behind alone": replace(THREE, qk_norm="whole", pre_norms=False, post_norms=True),
+    "one norm of all heads on one KV head": replace(ONE, qk_norm="whole", rope=replace(DENSE.rope, dims=4)),
     "norms without weights": replace(THREE, qk_norm="l2", attn_softcap=30.0),
     "chunks, and queries that grow": replace(
         THREE, windows=(5, 0), chunked=True, temperature_floor=3, temperature_scale=0.4

@@ -249,6 +249,23 @@ GEMMA3_27B = {
         "sliding_window": 1024,
     },
 }
+OLMO2_7B = {
+    "architectures": ["Olmo2ForCausalLM"],
+    "model_type": "olmo2",
+    "attention_bias": False,
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "max_position_embeddings": 4096,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 32,
+    "rms_norm_eps": 1e-06,
+    "rope_scaling": None,
+    "rope_theta": 500000,
+    "tie_word_embeddings": False,
+    "vocab_size": 100352,
+}
 PHI4 = {
     "architectures": ["Phi3ForCausalLM"],
     "model_type": "phi3",
@@ -280,6 +297,7 @@ PUBLISHED = {
     "llama-4-scout": SCOUT,
     "gemma-2-27b": GEMMA2_27B,
     "gemma-3-27b": GEMMA3_27B,
+    "olmo-2-7b": OLMO2_7B,
     "phi-4": PHI4,
 }
 

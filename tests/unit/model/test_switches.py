@@ -1,5 +1,7 @@
 """What families read besides the common keys: switches, their defaults, and those that are refused by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,19 @@ def test_phi3_refuses_other_rotations(gguf):
         gguf("phi3", rope__scaling__type="longrope")
     with pytest.raises(UnsupportedError, match="final_logit_softcapping"):
         gguf("phi3", final_logit_softcapping=30.0)
+
+
+def test_olmo2_has_norms_behind_its_parts_alone(gguf):
+    for config in (gguf("olmo2"), hf("olmo2")):
+        assert (config.qk_norm, config.pre_norms, config.post_norms) == ("whole", False, True)
+    assert hf("olmo2", attention_bias=True).qkv_bias
+    with pytest.raises(CheckpointError, match="norms before or after"):
+        replace(hf("olmo2"), post_norms=False)
+
+
+def test_a_file_of_olmo3_is_not_taken_for_an_olmo2(gguf):
+    with pytest.raises(UnsupportedError, match=r"attention\.sliding_window") as refused:
+        gguf("olmo2", attention__sliding_window=4096)
+    assert "OLMo 3" in refused.value.remedy
+    with pytest.raises(UnsupportedError, match="'olmo3' is not supported"):
+        hf("olmo3")

@@ -9,19 +9,21 @@ from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, vector_weight
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import Axis, Partial
-from undiced.program.wafer.value import DType, Weights
+from undiced.program.wafer.layout import Axis, Dim, Partial
+from undiced.program.wafer.value import DType, View, Weights
 
 _AFFINE: tuple[Literal["multiply", "add"], ...] = ("multiply", "add")  # by what a layernorm's weights enter
 
 
 def rmsnorm(low: Lowering, node: Node) -> None:
-    """Over the whole width of a value, or head by head."""
+    """Over the whole width of a value, over all heads together, or head by head."""
     x = low.normed(low.get(node))
     in_heads = any(dim.name == "pair" for dim in x.dims)
     if node.integer("width") == _width(x) and not in_heads:
         norm = low.open_norm(node, x)
         low.held[node.out] = Held(norm.scaled, x.side, x.dims, norm)
+    elif node.integer("width") == _width(x) and low.config.qk_norm == "whole":
+        low.held[node.out] = _all_heads(low, node, x)
     else:
         low.held[node.out] = _heads(low, node, x)
 
@@ -45,6 +47,39 @@ def _heads(low: Lowering, node: Node, x: Held) -> Held:
     if node.weights:
         w.emit(isa.Combine(w.node, "multiply", result, result, head_weight(low, node, x)))
     return Held(result, x.side, x.dims)
+
+
+def _all_heads(low: Lowering, node: Node, x: Held) -> Held:
+    """One sum of squares over all columns of cores; where sub-bands have the same keys, each counts its own."""
+    w, line = low.w, low.grid.line(Axis.COLUMNS)
+    copies = 1 if any(dim.name == "group" for dim in x.dims) else low.bands.groups
+    squares = w.value(f"{x.name}.square", (), (), (Partial("sum", line.span),))
+    low.square_sum(_told_apart(low, x) if copies > 1 else x.name, squares)
+    at_root = w.joined(squares, line, whole=True)
+    low.inverse_root(at_root, node.integer("width") * copies, node.number("eps"))
+    root = w.sent(at_root, line, f"{x.name}.root", (), (), ())
+    result = low.like(x, layered(node.out)[0])
+    w.emit(isa.Combine(w.node, "multiply", result, x.name, root))
+    w.emit(isa.Combine(w.node, "multiply", result, result, heads_weight(low, node, x)))
+    return Held(result, x.side, x.dims)
+
+
+def _told_apart(low: Lowering, keys: Held) -> str:
+    """Keys of every sub-band as heads of its own, in the same place."""
+    w, held = low.w, low.w.values[keys.name]
+    head, *columns = keys.dims
+    dims = (head, Dim("group", low.bands.groups), *columns)
+    spread = low.bands.queries("pair")
+    return w.value(f"{keys.name}.each", dims, (), spread, held.dtype, view=held.view or View(keys.name))
+
+
+def heads_weight(low: Lowering, node: Node, x: Held) -> str:
+    """A norm's weights for every head, in the order of a head's pairs."""
+    from undiced.compiler.wafer.lower.products import head_columns
+
+    role, layer = layered(node.weights[0])
+    held = Weights(role, x.dims, layer, head_columns(low, node))
+    return low.w.weight(role, x.dims, held, *low.spreads(x.name), DType.F32)
 
 
 def head_weight(low: Lowering, node: Node, x: Held) -> str:

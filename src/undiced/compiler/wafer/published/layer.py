@@ -18,7 +18,7 @@ from undiced.compiler.wafer.lower.feedforward import FUNCTIONS, gate_times_up
 from undiced.compiler.wafer.lower.held import ByPosition, Held
 from undiced.compiler.wafer.lower.linear import Output, parts_of, weights_of
 from undiced.compiler.wafer.lower.lowering import HIDDEN, Lowering, layered, matrix, vector_weight, view_of
-from undiced.compiler.wafer.lower.norms import head_weight
+from undiced.compiler.wafer.lower.norms import head_weight, heads_weight
 from undiced.compiler.wafer.lower.positions import looked_up
 from undiced.compiler.wafer.lower.products import output_of
 from undiced.compiler.wafer.lower.table import LOWERINGS, Lower
@@ -138,11 +138,11 @@ def _to_rows(style: Style, low: Lowering, x: Held, node: Node) -> Held:
 
 
 def rmsnorm(style: Style, low: Lowering, node: Node) -> None:
-    """Of the hidden state, or of queries and keys head by head, in one sum."""
+    """Of the hidden state, of all heads of queries or keys together, or of both head by head in one sum."""
     x = low.get(node)
     if node.out in low.held:
         return
-    if any(dim.name == "pair" for dim in x.dims):
+    if _of_heads(low, node) and low.config.qk_norm != "whole":
         _norm_heads(style, low, node)
         return
     if node.integer("width") != prod(dim.size for dim in x.dims):
@@ -156,7 +156,8 @@ def rmsnorm(style: Style, low: Lowering, node: Node) -> None:
     result = _operand(style, low, x, layered(node.out)[0])
     w.emit(isa.Combine(w.node, "multiply", result, x.name, root))
     if node.weights:
-        w.emit(isa.Combine(w.node, "multiply", result, result, vector_weight(low, node.weights[0], x)))
+        weight = heads_weight(low, node, x) if _of_heads(low, node) else vector_weight(low, node.weights[0], x)
+        w.emit(isa.Combine(w.node, "multiply", result, result, weight))
     low.held[node.out] = Held(result, x.side, x.dims)
 
 
