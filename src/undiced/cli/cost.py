@@ -126,7 +126,8 @@ def _show(program: WaferProgram, found: Cost, prices: Prices, target: Capacity |
     clocks = " to ".join(dict.fromkeys(f"{clock / 1e9:g}" for clock in load.clocks_hz))
     typer.secho(printable(f"{program.model} on {found.wafers} x {program.machine}"), bold=True)
     typer.echo(
-        f"simulated at {clocks} GHz, context {load.context}, {load.streams} sequences in flight, {found.held} fit"
+        f"simulated at {clocks} GHz, context {load.context}, {load.streams} sequence{'s' * (load.streams > 1)} in "
+        f"flight, {found.held} fit{'s' * (found.held == 1)}"
     )
     _say("US$ a million tokens", _told(found.expense.total))
     _say("of it systems", _told(found.expense.capital))

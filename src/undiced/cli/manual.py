@@ -44,7 +44,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "sweep llama-3.1-8b --batch 1,8 -o rows.csv",
         "sweep llama-3.1-8b --context 1k,2k,4k,8k --plot",
     ),
-    "yield": ("yield", "yield llama-3.1-8b --wafers 1000", "yield --clusters --spares 1,2,4,8 --plot yield.svg"),
+    "yield": (
+        "yield",
+        "yield llama-3.1-8b --wafers 1000",
+        "yield llama-3.3-70b --mtbf 1e8 --spare-wafers 0 --spare-wafers 2",
+        "yield --clusters --spares 1,2,4,8 --plot yield.svg",
+    ),
     "validate": ("validate", "validate --verbose"),
     "map": (
         "map llama-3.1-8b",
@@ -68,7 +73,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "compare llama-3.1-8b --clock 1.1 -o compare.svg --json",
     ),
     "claims": ("claims --list", "claims sram cores", "claims 70x -o 70x.svg"),
-    "run": ('run -p "The capital of France is" -n 4', "run --machine toy-12x12 --numbers wafer -p Hello -n 2"),
+    "run": (
+        'run -p "The capital of France is" -n 4',
+        "run --machine toy-12x12 --numbers wafer -p Hello -n 2",
+        "run -p Hello -n 4 --fail 5,7@3:corrupt",
+    ),
     "diff": ("diff graph host", "diff host wafer -n 4"),
     "fabric run": (
         "fabric run chain.py",

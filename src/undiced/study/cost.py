@@ -21,7 +21,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import Timing, time_step
-from undiced.sim.outlook import aggregate
+from undiced.sim.outlook import aggregate, check_phase
 from undiced.sim.power.power import counts_of
 from undiced.study.economy import Expense, expense, price_draws
 
@@ -76,7 +76,7 @@ def held_streams(program: WaferProgram, context: int) -> int:
     """
     named = [(name, most) for name, most in program.facts if name.startswith("context/")]
     fit = [int(name.removeprefix("context/")) for name, most in named if most >= context]
-    return max([program.bounds.batch if context <= program.bounds.context else 1, *fit])
+    return max([program.bounds.batch, *fit])
 
 
 def load_of(
@@ -86,11 +86,13 @@ def load_of(
 
     Raises:
         InvalidRequestError: more than the program holds, or less than one.
+        CompileError: a longer context than it holds.
     """
+    check_phase(program, Step(context=context), "decode")
     held = held_streams(program, context)
     if streams is not None and not 1 <= streams <= held:
         raise InvalidRequestError(
-            f"{streams} sequences of {context:,} positions do not fit: {program.wafers} wafers hold {held}.",
+            f"{streams} sequences of {context:,} positions do not fit: each copy of the program holds {held}.",
             remedy=f"Use {option('streams', 1)} to {held}, or more wafers, or {option('batch', max(streams, 1))}.",
         )
     own = wafer.system.clock_hz
@@ -182,8 +184,8 @@ def capacity(of: Operation, *, users: int, speed: float) -> Capacity:
     if not all(streams):
         slow, fast = aggregate(of.slow, 1), aggregate(of.fast, 1)
         raise CompileError(
-            f"No user gets {speed:,.0f} tokens a second at {load.context:,} positions on {wafers} wafers: one "
-            f"alone gets {slow:,.0f} to {fast:,.0f}.",
+            f"No user gets {speed:,.0f} tokens a second at {load.context:,} positions on {wafers} "
+            f"wafer{'s' * (wafers > 1)}: one alone gets {slow:,.0f} to {fast:,.0f}.",
             remedy=f"Use {option('speed', int(slow))} or less, or speculate: `undiced simulate` with a draft.",
         )
     most, least = (ceil(users / each) for each in streams)

@@ -77,6 +77,8 @@ def test_a_frontier_holds_more_sequences_of_shorter_contexts(program):
     with pytest.raises(InvalidRequestError, match="do not fit") as refused:
         load_of(more, WAFER, 32, 5)
     assert "streams=" in refused.value.remedy
+    with pytest.raises(CompileError, match="holds 64 positions, and 65 are asked for"):
+        load_of(more, WAFER, 65)
 
 
 def replace_facts(program, added):
