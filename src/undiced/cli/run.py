@@ -175,13 +175,11 @@ def run(
     texts = prompt or [_typed()]
     name = model if opened is None else source or opened.program.model
     checkpoint, graph, tokenizer = _opened(name, quiet=as_json)
-    answers = [Answer(_ids(tokenizer, text, graph.config.context)) for text in texts]
-    if not all(answer.prompt for answer in answers):
-        raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
-    bounds = Bounds(len(answers), max(len(answer.prompt) for answer in answers) + count)
+    answers = _begun(tokenizer, texts, graph.config.context)
+    longest = max(len(answer.prompt) for answer in answers)
+    bounds = Bounds(len(answers), longest + count)
     if opened is None:
-        wafer = find_machine(machine)
-        most = min(CHUNK, max(len(answer.prompt) for answer in answers))
+        wafer, most = find_machine(machine), min(CHUNK, longest)
         meshed, mapping = layout.meshed(checkpoint, graph, wafer, bounds, most), str(layout.mapping)
     else:
         program, wafer = opened.program, opened.wafer
@@ -197,6 +195,18 @@ def run(
         for text, answer in zip(texts, answers, strict=True):
             typer.echo(printable(f"{text}{answer.text}\n"))
     _tell(f"Emulated {machine}, {numbers} numbers", texting, timing)
+
+
+def _begun(tokenizer: Tokenizer, texts: list[str], most: int) -> list[Answer]:
+    """The prompts' tokens, with nothing after them.
+
+    Raises:
+        InvalidRequestError: one has none. ContextLengthError: one has more than `most`.
+    """
+    answers = [Answer(_ids(tokenizer, text, most)) for text in texts]
+    if not all(answer.prompt for answer in answers):
+        raise InvalidRequestError("A prompt has no tokens.", remedy="Give some text.")
+    return answers
 
 
 def _texting(meshed: Meshed, wafer: Wafer, plan: Planned | None, numbers: Numbers, *, quiet: bool) -> Texts:

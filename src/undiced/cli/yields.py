@@ -5,6 +5,7 @@ Everything printed here is drawn at random or simulated, and says so.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,59 @@ if TYPE_CHECKING:
 _CONTEXT = 4096
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Which wafers are drawn, and how many."""
+
+    wafers: Annotated[int, typer.Option(min=1, help="Wafers that are drawn for each row.")] = 10_000
+    density: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--defect-density", help="Per mm^2; several give rows. By default 0 to 10 times the published 0.001."
+        ),
+    ] = None
+    spares: Annotated[
+        str | None, typer.Option(help="Spare columns in percent of a row, as in 1,2,4; the machine's own by default.")
+    ] = None
+    clusters: Clusters = False
+    seed: Annotated[int, typer.Option(min=0, help="Draws the same wafers again.")] = 0
+
+    def densities(self) -> list[float]:
+        """In order.
+
+        Raises:
+            CompileError: one out of range, or a number of wafers.
+        """
+        from undiced.machine.lots import check_lot
+        from undiced.machine.silicon import DENSITY
+        from undiced.study.maps import process_of
+        from undiced.study.yields import MULTIPLES
+
+        check_lot(self.wafers)
+        found = sorted(set(self.density)) if self.density else [DENSITY.value * each for each in MULTIPLES]
+        for each in found:
+            process_of(each, self.clusters)
+        return found
+
+    def columns(self, wafer: Wafer) -> list[int]:
+        """Numbers of spare columns.
+
+        Raises:
+            InvalidRequestError: they are no percents.
+        """
+        if self.spares is None:
+            return [wafer.spares.count]
+        try:
+            shares = [float(each) for each in self.spares.split(",")]
+        except ValueError:
+            shares = [-1.0]
+        if not all(0 <= share <= 100 for share in shares):
+            raise InvalidRequestError(
+                f"Spares can't be {self.spares!r:.40}.", remedy="Use percents from 0 to 100, as in 1,2,4."
+            )
+        return sorted({round(wafer.mesh.size[0] * share / 100) for share in shares})
+
+
 @gathered
 def yield_(
     given: typer.Context,
@@ -32,18 +86,7 @@ def yield_(
         str | None, typer.Argument(help="A model whose speed on such wafers is simulated, too.", metavar="MODEL")
     ] = None,
     machine: Annotated[str, typer.Option(help="wse1, wse2, wse3, toy-8x8, or a .toml file.")] = "wse3",
-    wafers: Annotated[int, typer.Option(min=1, help="Wafers that are drawn for each row.")] = 10_000,
-    density: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--defect-density", help="Per mm^2; several give rows. By default 0 to 10 times the published 0.001."
-        ),
-    ] = None,
-    spares: Annotated[
-        str | None, typer.Option(help="Spare columns in percent of a row, as in 1,2,4; the machine's own by default.")
-    ] = None,
-    clusters: Clusters = False,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the same wafers again.")] = 0,
+    drawing: Drawing,
     upkeeps: Upkeeps,
     plot: Annotated[Path | None, typer.Option(help="Draw the shares to an .svg or .png file.")] = None,
     as_json: Json = False,
@@ -52,34 +95,21 @@ def yield_(
 
     With a model: its speed on such wafers, what a core that fails takes, and what is left of a year.
     """
-    from undiced.cli.pictures import encoded, expect, see_form
-    from undiced.cli.report import writing
+    from undiced.cli.power import expect_picture
     from undiced.cli.terminal import Bar, emit
     from undiced.machine import find_machine
-    from undiced.machine.lots import check_lot
-    from undiced.machine.silicon import DENSITY
-    from undiced.study.maps import process_of
-    from undiced.study.yields import MULTIPLES, chart, speeds, yields
+    from undiced.study.yields import speeds, yields
 
-    ready, wafer = upkeeps.each(given, model), find_machine(machine)
-    densities = sorted(set(density)) if density else [DENSITY.value * each for each in MULTIPLES]
-    for each in densities:
-        process_of(each, clusters)
-    columns = _columns(spares, wafer)
-    check_lot(wafers)
-    if plot is not None:
-        see_form(plot)
-        expect(plot)
+    ready, wafer, densities = upkeeps.each(given, model), find_machine(machine), drawing.densities()
+    columns, clusters, seed = drawing.columns(wafer), drawing.clusters, drawing.seed
+    expect_picture(plot)
     with Bar("Drawing wafers", quiet=as_json) as bar:
         program = None if model is None else _program(model, wafer, bar.share)
-        rows = yields(wafer, wafers, densities, columns, clusters, seed, bar.share)
+        rows = yields(wafer, drawing.wafers, densities, columns, clusters, seed, bar.share)
         found = [] if program is None else speeds(program, wafer, densities, seed, _CONTEXT, bar.share)
         year = None if program is None else Year.of(program, wafer, _CONTEXT, ready)
     if plot is not None:
-        from undiced.draw.chart import draw
-
-        with writing(plot):
-            plot.write_bytes(encoded(draw(chart(rows, wafer, clusters)), plot))
+        _draw(rows, wafer, clusters, plot)
     if as_json:
         told = {"machine": wafer.name, "clusters": clusters, "seed": seed, "provenance": "drawn at random, simulated"}
         speed = {"model": model, "speeds": [each.as_dict() for each in found]}
@@ -92,17 +122,14 @@ def yield_(
         year.tell()
 
 
-def _columns(spares: str | None, wafer: Wafer) -> list[int]:
-    """Numbers of spare columns."""
-    if spares is None:
-        return [wafer.spares.count]
-    try:
-        shares = [float(each) for each in spares.split(",")]
-    except ValueError:
-        shares = [-1.0]
-    if not all(0 <= share <= 100 for share in shares):
-        raise InvalidRequestError(f"Spares can't be {spares!r:.40}.", remedy="Use percents from 0 to 100, as in 1,2,4.")
-    return sorted({round(wafer.mesh.size[0] * share / 100) for share in shares})
+def _draw(rows: list[Row], wafer: Wafer, clusters: bool, plot: Path) -> None:
+    from undiced.cli.pictures import encoded
+    from undiced.cli.report import writing
+    from undiced.draw.chart import draw
+    from undiced.study.yields import chart
+
+    with writing(plot):
+        plot.write_bytes(encoded(draw(chart(rows, wafer, clusters)), plot))
 
 
 def _program(model: str, wafer: Wafer, progress: Progress) -> WaferProgram:
