@@ -15,26 +15,9 @@ from undiced.engine.record import greedy
 from undiced.machine.host import host
 from undiced.model import build
 from undiced.program import Bounds
+from undiced.study.runnable import HOST_FAMILIES
 
-RUN = [
-    n
-    for n in tiny_models.case_names()
-    if tiny_models.load_case(n)["family"]
-    in {
-        "llama",
-        "mistral",
-        "mixtral",
-        "qwen2",
-        "qwen3",
-        "qwen3_moe",
-        "gemma2",
-        "gemma3",
-        "gpt2",
-        "gpt_oss",
-        "phi3",
-        "olmo2",
-    }
-]
+RUN = [n for n in tiny_models.case_names() if tiny_models.load_case(n)["family"] in HOST_FAMILIES]
 TOLERANCE = 1e-4  # of the largest logit; weights are dense floats everywhere
 
 

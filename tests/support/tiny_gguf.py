@@ -62,6 +62,7 @@ CONVERTED = {
     "mixtral": MOE_NAMES,
     "qwen3-moe": MOE_NAMES,
     "gpt-oss": OSS_NAMES,
+    "granite": LLAMA_NAMES,
     "olmo2": OLMO_NAMES,
     "phi3": PHI_NAMES,
     "phi3-long": PHI_NAMES,
@@ -141,6 +142,10 @@ def common_keys(config):
         "expert_count": experts,
         "expert_used_count": config["num_experts_per_tok"] if experts else None,
         "expert_feed_forward_length": config.get("moe_intermediate_size"),
+        "attention.scale": config.get("attention_multiplier"),
+        "embedding_scale": config.get("embedding_multiplier"),
+        "residual_scale": config.get("residual_multiplier"),
+        "logit_scale": config.get("logits_scaling"),
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
     }
@@ -204,7 +209,7 @@ def _converted(family, config, hf_name, value):
         return np.ascontiguousarray(value.T) if value.ndim == 2 and ".h." in hf_name else value
     if family in ("gemma2", "gemma3") and "norm" in hf_name:
         return value + np.float32(1)
-    if family == "llama" and (".q_proj." in hf_name or ".k_proj." in hf_name):
+    if family in ("granite", "llama") and (".q_proj." in hf_name or ".k_proj." in hf_name):
         heads = config["num_attention_heads" if ".q_proj." in hf_name else "num_key_value_heads"]
         halves = value.reshape(heads, 2, -1, *value.shape[1:])
         return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(value.shape)

@@ -197,6 +197,8 @@ class ModelConfig:
         post_norms: a norm after attention and after the feed-forward, before the residual sum.
         learned_positions: an embedding of positions is added to that of tokens.
         embed_scale: factor on embeddings.
+        residual_scale: factor on what attention and feed-forward add to the residual stream.
+        logit_scale: factor on logits, before they are capped.
         query_scale: factor on attention scores; 0 means 1/sqrt(head_dim).
         attn_softcap, logit_softcap: x becomes cap * tanh(x / cap); 0 means none.
         sinks: one learned logit a head joins the softmax of attention and takes no value.
@@ -231,6 +233,8 @@ class ModelConfig:
     post_norms: bool = False
     learned_positions: bool = False
     embed_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
     query_scale: float = 0.0
     attn_softcap: float = 0.0
     logit_softcap: float = 0.0
@@ -252,6 +256,11 @@ class ModelConfig:
         require(self.activation in _ACTIVATIONS, f"activation {self.activation!r} is unknown")
         for name in ("embed_scale", "query_scale", "attn_softcap", "logit_softcap", "temperature_scale"):
             require_range(name, getattr(self, name), 0.0, 1e6)
+        for name in ("residual_scale", "logit_scale"):
+            require_range(name, getattr(self, name), 1e-3, 1e3)
+        scaled = self.residual_scale != 1.0
+        require(not scaled or self.pre_norms, "a residual scale needs norms before attention and feed-forward")
+        require(not scaled or not self.learned_positions, "a residual scale goes with no learned positions")
         require(self.pre_norms or self.post_norms, "layers need norms before or after their parts")
         require_range("temperature floor", self.temperature_floor, 0, MAX_CONTEXT)
         self._check_layers()

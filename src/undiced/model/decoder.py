@@ -1,6 +1,9 @@
 """Assembles the graph of a decoder-only transformer from its configuration: the one place that orders operators.
 
 Every family's graph is made here; a family differs by its configuration and its tensors' names only.
+
+A factor r on what layers add costs nothing: the graph's hidden state is the model's over r. Then sums take no factor,
+embeddings are divided by r, and norms of the hidden state, which undo any factor, by their epsilon over r squared.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ def assemble(config: ModelConfig, binder: Binder) -> Graph:
     """The verified graph of `config`, its slots bound by `binder`."""
     draft = Draft(config, binder)
     table = draft.matrix("embed", config.vocab, config.dim)
-    x = draft.emit("embed", "embedded", ("tokens",), (table,), scale=float(config.embed_scale))
+    x = draft.emit("embed", "embedded", ("tokens",), (table,), scale=config.embed_scale / config.residual_scale)
     if config.learned_positions:
         positions = draft.matrix("position_embed", config.context, config.dim)
         x = draft.emit("position_embed", "positioned", (x, "positions"), (positions,))
@@ -24,7 +27,9 @@ def assemble(config: ModelConfig, binder: Binder) -> Graph:
         draft.layer = layer
         x = _block(draft, x)
     draft.layer = -1
-    x = norm(draft, "final_norm", x)
+    x = hidden_norm(draft, "final_norm", x)
+    if config.logit_scale != 1.0:
+        x = draft.emit("mul_scalar", "final_norm.scaled", (x,), scalar=float(config.logit_scale))
     head = table if config.tied else draft.matrix("lm_head", config.vocab, config.dim)
     capped = config.logit_softcap > 0
     x = draft.emit("linear", "logits.uncapped" if capped else "logits", (x,), (head,))
@@ -36,27 +41,32 @@ def assemble(config: ModelConfig, binder: Binder) -> Graph:
 def _block(draft: Draft, x: str) -> str:
     """One layer: x + attention(norm(x)), then the same with the feed-forward; norms where they are configured."""
     config = draft.config
-    inner = norm(draft, "attn.norm", x) if config.pre_norms else x
+    inner = hidden_norm(draft, "attn.norm", x) if config.pre_norms else x
     mixed = _latent_attention(draft, inner, config.mla) if config.mla else _attention(draft, inner)
     if config.post_norms:
-        mixed = norm(draft, "attn.post_norm", mixed)
+        mixed = norm(draft, "attn.post_norm", mixed, config.norm_eps)
     x = draft.emit("add", "attn.sum", (x, mixed))
-    inner = norm(draft, "ffn.norm", x) if config.pre_norms else x
+    inner = hidden_norm(draft, "ffn.norm", x) if config.pre_norms else x
     moe = config.moe if config.is_sparse(draft.layer) else None
     fed = _experts(draft, inner, moe) if moe else _dense(draft, inner)
     if config.post_norms:
-        fed = norm(draft, "ffn.post_norm", fed)
+        fed = norm(draft, "ffn.post_norm", fed, config.norm_eps)
     return draft.emit("add", "ffn.sum", (x, fed))
 
 
-def norm(draft: Draft, role: str, x: str) -> str:
+def hidden_norm(draft: Draft, role: str, x: str) -> str:
+    """The configuration's norm of the hidden state, which is the model's over the residual scale."""
+    return norm(draft, role, x, draft.config.norm_eps / draft.config.residual_scale**2)
+
+
+def norm(draft: Draft, role: str, x: str, eps: float) -> str:
     """The configuration's norm over all of `dim`; the value is called after its role."""
     config = draft.config
     weight = draft.vector(role, config.dim)
     if config.norm == "layer":
         bias = draft.vector(f"{role}.bias", config.dim)
-        return draft.emit("layernorm", f"{role}.out", (x,), (weight, bias), eps=config.norm_eps)
-    return draft.emit("rmsnorm", f"{role}.out", (x,), (weight,), eps=config.norm_eps, width=config.dim)
+        return draft.emit("layernorm", f"{role}.out", (x,), (weight, bias), eps=eps)
+    return draft.emit("rmsnorm", f"{role}.out", (x,), (weight,), eps=eps, width=config.dim)
 
 
 def linear(draft: Draft, role: str, x: str, rows: int, columns: int, bias: bool = False) -> str:

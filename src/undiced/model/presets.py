@@ -185,6 +185,16 @@ def _olmo2(name: str, *sizes: int) -> ModelConfig:
     return replace(config, qk_norm="whole", pre_norms=False, post_norms=True)
 
 
+def _granite(name: str, vocab: int, logits: float, *sizes: int) -> ModelConfig:
+    """Generation 3.3; `logits` is what logits are divided by."""
+    layers, dim, heads, kv_heads, ffn = sizes
+    shape = (layers, dim, heads, kv_heads, ffn)
+    config = _dense(name, "granite", shape, vocab=vocab, context=131072, rope=_rope(1e7), tied=True)
+    return replace(
+        config, query_scale=1.0 / config.head_dim, embed_scale=12.0, residual_scale=0.22, logit_scale=1.0 / logits
+    )
+
+
 def _gpt_oss(name: str, layers: int, experts: int) -> ModelConfig:
     rope = RopeConfig(
         theta=150000.0,
@@ -317,6 +327,7 @@ PRESETS: dict[str, ModelConfig] = {
         _gemma3("gemma-3-4b", 1024, 256, 256, 262208, 34, 2560, 8, 4, 10240),
         _gemma3("gemma-3-12b", 1024, 256, 256, 262208, 48, 3840, 16, 8, 15360),
         _gemma3("gemma-3-27b", 1024, 168, 128, 262208, 62, 5376, 32, 16, 21504),
+        _granite("granite-3.3-8b", 49159, 16.0, 40, 4096, 32, 8, 12800),
         _olmo2("olmo-2-7b", 32, 4096, 32, 32, 11008),
         _olmo2("olmo-2-13b", 40, 5120, 40, 40, 13824),
         _phi3("phi-3-mini-4k", 32064, 4096, 10000.0, 2047, 32, 3072, 32, 32, 8192),

@@ -17,6 +17,7 @@ HOST_FAMILIES = frozenset(
         "gemma3",
         "gpt2",
         "gpt_oss",
+        "granite",
         "llama",
         "mistral",
         "mixtral",

@@ -249,6 +249,28 @@ GEMMA3_27B = {
         "sliding_window": 1024,
     },
 }
+GRANITE33_8B = {
+    "architectures": ["GraniteForCausalLM"],
+    "model_type": "granite",
+    "attention_bias": False,
+    "attention_multiplier": 0.0078125,
+    "embedding_multiplier": 12.0,
+    "hidden_act": "silu",
+    "hidden_size": 4096,
+    "intermediate_size": 12800,
+    "logits_scaling": 16.0,
+    "max_position_embeddings": 131072,
+    "mlp_bias": False,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 40,
+    "num_key_value_heads": 8,
+    "residual_multiplier": 0.22,
+    "rms_norm_eps": 1e-05,
+    "rope_scaling": None,
+    "rope_theta": 10000000.0,
+    "tie_word_embeddings": True,
+    "vocab_size": 49159,
+}
 OLMO2_7B = {
     "architectures": ["Olmo2ForCausalLM"],
     "model_type": "olmo2",
@@ -297,6 +319,7 @@ PUBLISHED = {
     "llama-4-scout": SCOUT,
     "gemma-2-27b": GEMMA2_27B,
     "gemma-3-27b": GEMMA3_27B,
+    "granite-3.3-8b": GRANITE33_8B,
     "olmo-2-7b": OLMO2_7B,
     "phi-4": PHI4,
 }

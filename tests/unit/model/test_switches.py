@@ -144,3 +144,34 @@ def test_a_file_of_olmo3_is_not_taken_for_an_olmo2(gguf):
     assert "OLMo 3" in refused.value.remedy
     with pytest.raises(UnsupportedError, match="'olmo3' is not supported"):
         hf("olmo3")
+
+
+def test_granites_factors_are_those_of_a_llama_unless_they_are_stated(gguf):
+    scales = ("query_scale", "embed_scale", "residual_scale", "logit_scale")
+
+    def read(config):
+        return tuple(getattr(config, name) for name in scales)
+
+    assert read(gguf("granite")) == read(gguf("granite", attention__scale=0.0, residual_scale=0.0)) == (0, 1, 1, 1)
+    stated = {"attention__scale": 0.5, "embedding_scale": 12.0, "residual_scale": 0.25, "logit_scale": 8.0}
+    assert read(gguf("granite", **stated)) == (0.5, 12.0, 0.25, 0.125)
+    assert read(hf("granite")) == (1, 1, 1, 1)  # transformers' default is no root of the head's width
+    stated = {"attention_multiplier": 0.5, "embedding_multiplier": 12, "residual_multiplier": 0.25, "logits_scaling": 8}
+    assert read(hf("granite", **stated)) == (0.5, 12.0, 0.25, 0.125)
+
+
+def test_granite_refuses_what_it_does_not_have(gguf):
+    for key, value in (("expert_count", 4), ("rope__scaling__finetuned", False), ("attention__sliding_window", 64)):
+        more = {"expert_used_count": 2} if key == "expert_count" else {}
+        with pytest.raises(UnsupportedError, match=key.replace("__", r"\.")):
+            gguf("granite", **{key: value}, **more)
+    for key in ("attention_multiplier", "embedding_multiplier", "residual_multiplier", "logits_scaling"):
+        with pytest.raises(CheckpointError, match=key):
+            hf("granite", **{key: 0.0})
+
+
+def test_a_factor_on_sums_needs_norms_before_them():
+    with pytest.raises(CheckpointError, match="residual scale needs norms"):
+        replace(hf("olmo2"), residual_scale=0.5)
+    with pytest.raises(CheckpointError, match="no learned positions"):
+        replace(hf("granite", residual_multiplier=0.5), learned_positions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.linear import Output, activated, summed
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
@@ -96,11 +98,12 @@ def add(low: Lowering, node: Node) -> None:
 
 
 def mul_scalar(low: Lowering, node: Node) -> None:
-    """By a constant."""
-    w, x = low.w, low.normed(low.get(node))
+    """By a constant; a norm that waits goes on waiting."""
+    w, x = low.w, low.get(node)
     result = low.like(x, layered(node.out)[0])
-    w.emit(isa.Scale(w.node, "multiply", result, x.name, node.number("scalar")))
-    low.held[node.out] = Held(result, x.side, x.dims)
+    w.emit(isa.Scale(w.node, "multiply", result, x.norm.scaled if x.norm else x.name, node.number("scalar")))
+    norm = None if x.norm is None else replace(x.norm, scaled=result)
+    low.held[node.out] = Held(result, x.side, x.dims, norm)
 
 
 def softcap(low: Lowering, node: Node) -> None:
