@@ -15,7 +15,7 @@ from undiced.study.gpu_group import Group
 from undiced.study.variants import Timings
 
 WAFER = find_machine("wse3")
-OVER = SimpleNamespace(ends_hz=(0.85e9, 1.1e9), words="as said")
+OVER = SimpleNamespace(ends_hz=(0.85e9, 1.1e9), clocks_hz=(1e9,), words="as said")
 _GRAPHS, _GROUPS = {}, {}
 
 
@@ -41,7 +41,7 @@ class SaidBench(Bench):
         self.__dict__ |= {"wafer": wafer, "over": OVER}
         self._speeds = speeds or {}
         region = SimpleNamespace(wafer=0, rect=Rect(0, 0, 100, 100))
-        self._said = SimpleNamespace(wafers=wafers, regions=[region], fact=lambda name: code_bytes, model="")
+        self._said = SimpleNamespace(wafers=wafers, regions=[region], fact=lambda name: code_bytes, model="", chunk=16)
 
     def graph(self, model):
         return _GRAPHS.setdefault(model, build_config(preset(model)))
@@ -52,8 +52,11 @@ class SaidBench(Bench):
     def program(self, model, **how):
         return SimpleNamespace(**{**vars(self._said), "model": model})
 
-    def prompt_program(self, model):
+    def prompt_program(self, model, **how):
         return self.program(model)
+
+    def prompt_cycles(self, program, tokens):
+        return self.time(program).first_token_s(tokens) * 1e9
 
     def time(self, program, context=0):
         return self._speeds.get(program.model) or timings(1000, 1100)

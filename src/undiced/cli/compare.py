@@ -122,8 +122,8 @@ def _show(found: Comparison, every: bool) -> None:
     typer.echo("assumed")
     for note in found.notes():
         _wrap(note, "  ", first="  ")
-    for note in dict.fromkeys(point.way.note for point in found.points if point.way.note):
-        _wrap(f"waferllm is {note}.", "  ", first="  ")
+    for way in dict.fromkeys(point.way for point in found.points if point.way.note):
+        _wrap(f"{way.how}: {way.note}.", "  ", first="  ")
     _constants(found, every)
 
 

@@ -19,6 +19,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import Timing, time_step
+from undiced.sim.prompt import time_prompt
 from undiced.sim.speculation import speculate
 from undiced.study.cost import CLOCKS_HZ
 from undiced.validation.joint import samples
@@ -100,6 +101,20 @@ class Variants:
             whole, half = (self._all(program, each) for each in (context, max(1, context // 2)))
             self._found[key] = program, Timings(whole, half)
         return self._found[key][1]
+
+    def prompt_cycles(self, program: WaferProgram, tokens: int) -> Numbers:
+        """Of a prompt alone: in chunks where the program takes them, else token by token."""
+        clocks = np.array(self.clocks_hz)
+        if program.chunk == 1:
+            found: Numbers = self.time(program, tokens).first_token_s(tokens) * clocks
+            return found
+        pairs = zip(self.wafers, self.clocks_hz, strict=True)
+        return np.array([time_prompt(program, wafer, tokens, clock).cycles for wafer, clock in pairs])
+
+    def prompt_s(self, program: WaferProgram, tokens: int) -> Numbers:
+        """The same in seconds: until its first token."""
+        found: Numbers = self.prompt_cycles(program, tokens) / np.array(self.clocks_hz)
+        return found
 
     def _all(self, program: WaferProgram, context: int) -> tuple[Timing, ...]:
         step = Step(1, 1, context)

@@ -12,6 +12,7 @@ from undiced.machine import find_machine
 from undiced.program import Bounds
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import time_step
+from undiced.sim.prompt import time_prompt
 from undiced.study.variants import clock_range, variants
 
 WAFER = find_machine("toy-14x5:22K")
@@ -65,6 +66,16 @@ def test_a_draft_that_is_always_right_is_faster_the_faster_it_is():
     target, quick, slow = timings(1000), timings(20_000), timings(5_000)
     assert (target.speculated(quick, 0.8) > target.speculated(slow, 0.8)).all()
     assert np.isfinite(target.speculated(quick, 0.0)).all()
+
+
+def test_a_prompt_is_taken_in_chunks_where_the_program_takes_them(program):
+    graph, _ = tiny("llama")
+    options = Options(bounds=Bounds(1, 64), region=(14, 5), chunk=4, phase="prefill", objective="interval")
+    chunked, over = compile_graph(graph, WAFER, options), variants(WAFER, 2, 1e9)
+    cycles = over.prompt_cycles(chunked, 40)
+    assert cycles == pytest.approx([time_prompt(chunked, wafer, 40, 1e9).cycles for wafer in over.wafers])
+    assert over.prompt_s(chunked, 40) == pytest.approx(cycles / 1e9)
+    assert over.prompt_cycles(program, 40) == pytest.approx(over.time(program, 40).first_token_s(40) * 1e9)
 
 
 @pytest.mark.parametrize("count", [0, 10**6])

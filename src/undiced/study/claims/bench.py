@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError
 from undiced.machine import find_machine
@@ -16,6 +17,12 @@ from undiced.study.claims.spread import spread
 from undiced.study.gpu_group import Group
 from undiced.study.question import Question, place
 from undiced.study.variants import DRAWS, Timings, Variants, variants
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
 
 MACHINE = "wse3"
 CONTEXT = 4096  # what programs are placed for
@@ -60,9 +67,15 @@ class Bench:
         """A model on the fewest wafers that hold it."""
         return self._placed(Question(model, self.wafer, context=CONTEXT, objective=objective, mapping=mapping))
 
-    def prompt_program(self, model: str) -> WaferProgram:
-        """The published mapping of a prompt, which is that of a single layer run again and again."""
-        return self._placed(Question(model, self.wafer, context=CONTEXT, mapping="waferllm", phase="prefill"))
+    def prompt_program(self, model: str, *, mapping: str = "undiced") -> WaferProgram:
+        """One for prompts: ours takes them in chunks; a published one is a single layer run again and again."""
+        return self._placed(Question(model, self.wafer, context=CONTEXT, mapping=mapping, phase="prefill"))
+
+    def prompt_cycles(self, program: WaferProgram, tokens: int) -> Numbers:
+        """Of a prompt alone, over everything that is assumed."""
+        over = self.over
+        self.hear(f"timing a prompt of {tokens:,}")
+        return over.prompt_cycles(program, tokens)
 
     def _placed(self, asked: Question) -> WaferProgram:
         key = (asked.model, asked.objective, asked.mapping, asked.phase)

@@ -81,13 +81,15 @@ def _reached(bench: Bench, each: float) -> list[Finding]:
     cycles = [one.initiation_interval_cycles for one in timings.each]
     full = [flops / (count * each * program.wafers) for count in cycles]
     alone = [flops / (one.token_cycles * each * program.wafers) for one in timings.each]
-    prompt = bench.prompt_program(SMALL)
     load = Load(CONTEXT, CONTEXT / 2, 1, value_bytes=0, kv_bytes=0)
-    whole = bench.graph(SMALL).flops(load)
-    taken = [whole / (one.token_cycles * each) for one in bench.time(prompt, CONTEXT).each]
+    layer, chunked = bench.prompt_program(SMALL, mapping="waferllm"), bench.prompt_program(TARGET)
+    taken = [bench.graph(SMALL).flops(load) / (one.token_cycles * each) for one in bench.time(layer, CONTEXT).each]
+    chunks = bench.prompt_cycles(chunked, CONTEXT)
+    together = [graph.flops(load) / (count * each * chunked.wafers) for count in chunks]
     return [
         Finding(f"of it in {TARGET}, one sequence", _of(alone).times(100), "%"),
         Finding(f"of it in {TARGET}, {stages} sequences, one a stage, were there room", _of(full).times(100), "%"),
+        Finding(f"of it in a prompt of {CONTEXT:,} in chunks, {TARGET}", _of(together).times(100), "%"),
         Finding(f"of it in a prompt of {CONTEXT:,} by WaferLLM's mapping, {SMALL}", _of(taken).times(100), "%"),
     ]
 

@@ -161,9 +161,13 @@ def first_token(bench: Bench) -> Result:
     said = 0.170
     found = Interval.of(plain.first_token_s(PROMPT))
     longest = Interval.of(np.array([_longest(plain, number, said) for number in range(len(plain.each))], dtype=float))
+    chunked = bench.prompt_program(TARGET)
+    how = f"the same in chunks of {chunked.chunk}, on {chunked.wafers} wafers placed for prompts"
+    quick = Interval.of(bench.prompt_cycles(chunked, PROMPT) / np.array(bench.over.clocks_hz))
     findings = (
         Finding("said", said * 1e3, "ms", _SOURCE),
-        Finding(f"a prompt of {PROMPT:,} (assumed) on the wafers alone", found.times(1e3), "ms"),
+        Finding(f"a prompt of {PROMPT:,} (assumed) on the wafers alone, token by token", found.times(1e3), "ms"),
+        Finding(how, quick.times(1e3), "ms"),
         Finding("left for the network and waiting", said * 1e3 - found.times(1e3).high, "ms at least"),
         Finding("the longest prompt within what is said", longest, "tokens"),
         Finding(f"the same prompt on {main.name} alone", Interval.of(main.prompt_s(PROMPT)).times(1e3), "ms"),

@@ -60,7 +60,9 @@ class Asked:
         for count in self.wafers or (None,):
             self.question(wafers=count).check()
 
-    def question(self, mapping: str = "undiced", objective: str = "latency", wafers: int | None = None) -> Question:
+    def question(
+        self, mapping: str = "undiced", objective: str = "latency", wafers: int | None = None, phase: str = "decode"
+    ) -> Question:
         """One placement of it."""
         ours = mapping == "undiced"
         return Question(
@@ -71,6 +73,7 @@ class Asked:
             weights=self.weights if ours else "fp16",
             mapping=mapping,
             objective=objective,
+            phase=phase,
             region=self.region if ours else "auto",
             clock=self.clock,
             frontier=ours,

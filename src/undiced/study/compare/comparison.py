@@ -40,7 +40,10 @@ class Comparison:
         bits = BITS[self.asked.weights]
         low, high = PRICES.system_price.span
         yield f"Wafers: {self.over.words}. Partial sums of 16 bits, code counted, caches of 16 bits."
-        yield "Sequences follow each other through the pipeline, as many as memory holds; prompts token by token."
+        yield (
+            "Sequences follow each other through the pipeline, as many as memory holds; prompts token by token, but "
+            "for what is placed for prompts."
+        )
         yield (
             f"GPUs: rooflines with {max(bits, 8)}-bit caches, 5 %, 50 % and 95 % of 512 draws of what is assumed of "
             "software; layers shared out over all of them; prompts at once, nothing else meanwhile."

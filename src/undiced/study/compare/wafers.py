@@ -17,7 +17,7 @@ from undiced.study.cost import held_streams
 from undiced.study.question import OURS, Placed, Question, place
 from undiced.study.variants import Progress, Variants
 
-_NOTES = {"waferllm": "its benchmark: one layer of one head resident, run as often as there are layers; no head"}
+_BENCHMARK = "its benchmark: one layer of one head resident, run as often as there are layers; no head"
 _EVERY = 4  # sequences in flight, by powers of
 
 
@@ -51,6 +51,7 @@ def _questions(asked: Asked) -> Iterator[Question]:
     for wafers in asked.wafers or (None,):
         for objective in ("latency", "interval"):
             yield asked.question(objective=objective, wafers=wafers)
+        yield asked.question(wafers=wafers, phase="prefill")
     yield asked.question("waferengine")
     yield asked.question("waferllm")
 
@@ -58,7 +59,7 @@ def _questions(asked: Asked) -> Iterator[Question]:
 def _how(question: Question) -> str:
     if question.mapping != OURS:
         return question.mapping
-    return f"undiced, {question.objective}"
+    return f"undiced, {'prompts' if question.phase == 'prefill' else question.objective}"
 
 
 def _points(asked: Asked, question: Question, placed: Placed, over: Variants) -> Iterator[Point]:
@@ -71,14 +72,20 @@ def _points(asked: Asked, question: Question, placed: Placed, over: Variants) ->
         _how(question),
         wafer.system.power_w.value * program.wafers,
         (low * program.wafers, high * program.wafers),
-        _NOTES.get(question.mapping, ""),
+        _note(program, question),
     )
     timings = over.time(program, asked.context)
     floor = time_floor(program, wafer, Step(1, 1, asked.context), over.ends_hz[1]).tokens_per_second
-    first = None if question.mapping == "waferllm" else Interval.of(timings.first_token_s(asked.context))
+    first = None if question.mapping == "waferllm" else Interval.of(over.prompt_s(program, asked.context))
     for streams in in_flight(program, asked):
         total = timings.tokens_per_second(streams)
         yield Point(way, streams, Interval.of(total / streams), Interval.of(total), first, floor)
+
+
+def _note(program: WaferProgram, question: Question) -> str:
+    if question.mapping == "waferllm":
+        return _BENCHMARK
+    return f"prompts in chunks of {program.chunk} tokens" if program.chunk > 1 else ""
 
 
 def in_flight(program: WaferProgram, asked: Asked) -> list[int]:
