@@ -16,6 +16,7 @@ from undiced.study.claims.verdict import Said, edge, judged, least, most
 from undiced.study.claims.waterfall import Waterfall, draw_waterfall
 from undiced.study.gpu_group import SEQUENCES_MAX, Group
 from undiced.study.variants import Timings
+from undiced.validation.services import SERVICES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 TARGET, DRAFT = "llama-3.3-70b", "llama-3.2-1b"
+EARLIER = "llama-3.1-70b"  # of the same sizes
 SPEED, SERVICE = 2314.0, 32.0  # tokens/s of one user: on wafers, and of a GPU cloud service
 LOW, HIGH = 10.0, 70.0
 ACCEPTANCES = 0.7, 0.8  # assumed: of a draft's tokens
@@ -48,7 +50,11 @@ def wafers(bench: Bench) -> Result:
         )
     findings = (
         Finding("said", SPEED, _TOKENS, _SOURCE),
-        Finding("published without speculation, on 4 wafers, 2024-08", 445.0, _TOKENS, _SOURCE),
+        *(
+            Finding(f"published, {each.known}", each.tokens_per_second, _TOKENS, _SOURCE)
+            for each in SERVICES
+            if each.model == EARLIER
+        ),
         Finding(f"one user on {bench.program(TARGET).wafers} wafers, without speculation", found, _TOKENS),
         *(
             Finding(f"with {DRAFT} drafting, accepted at {each} (assumed)", _of(plain.speculated(draft, each)), _TOKENS)
@@ -95,10 +101,10 @@ def times(bench: Bench) -> Result:
     last, how = (seventy, "nobody speculates") if drafted is None else (drafted, "the wafers alone speculate")
     first = None if ten is None else f"{main.name} have {_load(ten)} or more for {LOW:.0f} times (nobody speculates)"
     second = None if last is None else f"{_load(last)} or more for {HIGH:.0f} times ({how}), while wafers have one user"
-    medusa = max(each.value for each in POINTS if each.gpu == "h200" and each.model == "llama-3.1-70b" and each.drafted)
+    medusa = max(each.value for each in POINTS if each.gpu == "h200" and each.model == EARLIER and each.drafted)
     findings = (
         Finding("said", f"{LOW:.0f} to {HIGH:.0f}", "times", "the interview"),
-        Finding("what is cited, 2,314 over 32", SPEED / SERVICE, "times"),
+        Finding(f"what is cited, {SPEED:,.0f} over {SERVICE:.0f}", SPEED / SERVICE, "times"),
         Finding(f"one user alone on either, nobody speculates; {main.name}", equal, "times"),
         *(
             Finding(f"the same, {group.name}", Interval.of(_ratios(mine, 1 / group.token_s(1, ATTENDED))), "times")
@@ -112,7 +118,9 @@ def times(bench: Bench) -> Result:
             for group in _groups(bench)
             if group.count == SERVER
         ),
-        Finding("measured, both speculate: 2,314 over 8 x H200 with Medusa", SPEED / medusa, "times", "vendors"),
+        Finding(
+            f"measured, both speculate: {SPEED:,.0f} over 8 x H200 with Medusa", SPEED / medusa, "times", "vendors"
+        ),
         *(Finding(f"of it {step.what}", step.factor, "times") for step in fall.steps),
     )
     words = f"{equal.median:.3g} times ({equal.low:.3g} to {equal.high:.3g}) on equal terms"
