@@ -52,6 +52,7 @@ Objective = Annotated[
     typer.Option(help="What is kept short: one user's token, or the time between tokens of a full pipeline."),
 ]
 Clock = Annotated[float | None, typer.Option(help="GHz; the machine's own by default.")]
+DrawnClock = Annotated[float | None, typer.Option(help="GHz; drawn over 0.85 to 1.1 by default.")]
 Defects = Annotated[
     str | None,
     typer.Option(help="Place around defects: a seed that draws them, or files of them, one a wafer: a.csv,b.csv."),

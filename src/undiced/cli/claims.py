@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Clock
+from undiced.cli.asking import DrawnClock
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
@@ -29,7 +29,7 @@ def claims(
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the claims and their rules.")] = False,
     samples: Annotated[int, typer.Option(min=1, help="Draws of what is assumed of a wafer.")] = 16,
-    clock: Clock = None,
+    clock: DrawnClock = None,
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Draw a claim's figure to this .svg or .png file.", show_default=False),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Clock, Region, Subject, Weights
+from undiced.cli.asking import DrawnClock, Region, Subject, Weights
 from undiced.cli.options import Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
@@ -36,7 +36,7 @@ def compare(
     gpus: Annotated[str, typer.Option(help="Kinds of GPUs.")] = "a100,h100,h200,b200",
     counts: Annotated[str, typer.Option(help="How many GPUs share the model.")] = "1,2,4,8,16",
     region: Region = "auto",
-    clock: Clock = None,
+    clock: DrawnClock = None,
     samples: Annotated[int, typer.Option(min=1, help="Draws of what is assumed of a wafer.")] = 16,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw it to this .svg or .png file.", show_default=False)
