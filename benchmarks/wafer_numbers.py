@@ -1,6 +1,7 @@
 """What a wafer's numbers do to a model: its program executed core by core with every rounding, against float32.
 
     python benchmarks/wafer_numbers.py [--model smollm2-135m] [--windows 2] [--tokens 512] [--machine toy-24x24]
+                                       [--only int8,fp8,int4]
 
 Text is teacher-forced in windows, and all positions are compared: KL divergence of the next token's
 distribution, and how often the likeliest token agrees. The wafer's program runs twice: with sums of 16 bits in cores
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import runpy
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,7 +35,14 @@ from undiced.sim.mesh.rounding import rounded
 from undiced.text import load_tokenizer
 
 F32 = NDArray[np.float32]
-FORMATS = (("16_bit_sums", 16, "fp16"), ("32_bit_sums", 32, "fp16"), ("int8", 16, "int8"), ("int4", 16, "int4"))
+FORMATS = {
+    "16_bit_sums": (16, "fp16"),
+    "32_bit_sums": (32, "fp16"),
+    "int8": (16, "int8"),
+    "fp8": (16, "fp8"),
+    "int4": (16, "int4"),
+}
+OTHERS = ("bf16_operators", "host_engine")
 
 Logits = Callable[[list[int]], F32]  # (tokens, vocabulary) of a window
 
@@ -97,8 +106,8 @@ def against(reference: list[F32], windows: list[list[int]], logits: Logits) -> d
     return figures(kl, agrees, time.perf_counter() - started)
 
 
-def compare(model: str, count: int, window: int, machine: str) -> dict[str, object]:
-    """All of them against float32, on the first `window` tokens of each of `count` windows."""
+def compare(model: str, count: int, window: int, machine: str, only: tuple[str, ...]) -> dict[str, object]:
+    """Those that are asked for against float32, on the first `window` tokens of each of `count` windows."""
     quality = runpy.run_path(str(Path(__file__).parent / "quality.py"), run_name="quality")
     checkpoint = open_checkpoint(model)
     graph = build(checkpoint)
@@ -107,11 +116,16 @@ def compare(model: str, count: int, window: int, machine: str) -> dict[str, obje
     reference = [log_softmax(run_graph(graph, weights, ids, KvState())) for ids in windows]
     weights = {name: rounded(array, DType.BF16) for name, array in weights.items()}
     found: dict[str, object] = {"model": model, "machine": machine, "tokens": sum(map(len, windows))}
-    found["bf16_operators"] = against(reference, windows, lambda ids: bf16(graph, weights, ids))
+    if "bf16_operators" in only:
+        found["bf16_operators"] = against(reference, windows, lambda ids: bf16(graph, weights, ids))
     weights.clear()
-    found["host_engine"] = against(reference, windows, lambda ids: trace_host(checkpoint, graph, ids)[graph.output])
-    for name, bits, form in FORMATS:
+    if "host_engine" in only:
+        found["host_engine"] = against(reference, windows, lambda ids: trace_host(checkpoint, graph, ids)[graph.output])
+    for name, (bits, form) in FORMATS.items():
+        if name not in only:
+            continue
         found[f"wafer_{name}"] = against(reference, windows, mesh(checkpoint, graph, machine, window, bits, form))
+        print(name, found[f"wafer_{name}"], file=sys.stderr, flush=True)
     return found
 
 
@@ -122,8 +136,12 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=512, help="of each window, at most 512")
     parser.add_argument("--machine", default="toy-24x24")
+    parser.add_argument("--only", default=",".join((*OTHERS, *FORMATS)), help="which of them, separated by commas")
     args = parser.parse_args()
-    print(json.dumps(compare(args.model, args.windows, args.tokens, args.machine)))
+    only = tuple(args.only.split(","))
+    if unknown := sorted(set(only) - {*OTHERS, *FORMATS}):
+        parser.error(f"there is no {unknown[0]}: use some of {', '.join((*OTHERS, *FORMATS))}")
+    print(json.dumps(compare(args.model, args.windows, args.tokens, args.machine, only)))
 
 
 if __name__ == "__main__":

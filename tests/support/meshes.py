@@ -41,7 +41,7 @@ def compile_mesh(
     Raises:
         CompileError: an operator has no lowering, or a cut lies outside the graph.
     """
-    streams = Streams(graph, Grid(rows, columns, groups), choices, context, prompt, chunk)
+    streams = Streams(graph, Grid(rows, columns, groups), choices, context, prompt, chunk, cache_bytes=512)
     runs = [streams.lowered(segment) for segment in segments(graph)]
     edges = [0, *cuts, len(runs)]
     if any(low >= high for low, high in pairwise(edges)):

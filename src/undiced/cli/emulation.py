@@ -110,7 +110,7 @@ def mesh_model(
         wafers: how many may be used; the fewest that hold the model by default.
         region: sides of a region, x by y; searched by default.
         mapping: ours, or a published one, which has no number of wafers and no number formats to choose.
-        weights: fp16, int8 or int4.
+        weights: fp16, int8, fp8 or int4.
         chunk: tokens of a prompt that the program takes together at most, as many as cores have room for on no more
             wafers than single tokens need; of 1 it is one for single tokens, and every token of a step gets logits.
 

@@ -61,7 +61,7 @@ def sweep(
     ] = None,
     context: Annotated[str, typer.Option(help=f"Positions, {_LIST}1k,4k,32k.")] = "4k",
     batch: Annotated[str, typer.Option(help=f"Sequences at once, {_LIST}1,8.")] = "1",
-    weights: Annotated[str, typer.Option(help=f"fp16, int8 or int4, {_LIST}fp16,int8.")] = "fp16",
+    weights: Annotated[str, typer.Option(help=f"fp16, int8, fp8 or int4, {_LIST}fp16,int8.")] = "fp16",
     sum_bits: Annotated[str, typer.Option(help=f"16 or 32 bits a partial sum, {_LIST}16,32.")] = "16",
     mapping: Annotated[
         str, typer.Option(help=f"undiced, waferllm or waferengine, {_LIST}undiced,waferllm.")

@@ -14,7 +14,7 @@ from undiced.core.option import option
 Region = tuple[int, int] | Literal["auto"]
 Phase = Literal["decode", "prefill"]
 Objective = Literal["latency", "interval"]
-Weights = Literal["fp16", "int8", "int4"]  # as cores keep them
+Weights = Literal["fp16", "int8", "fp8", "int4"]  # as cores keep them
 Published = Literal["waferllm", "waferengine"]
 Mappings = Literal["undiced", Published]
 PREFILL = "prefill"  # fact of a program that is a prompt's

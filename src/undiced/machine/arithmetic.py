@@ -76,7 +76,9 @@ def vector_cost(core: Core, v: Vectors) -> Cost:
         return ZERO
     if v.sums:
         return (_beside_datapath if stays_beside(core, v) else _in_memory)(core, v)
-    each = elements_cycles(core, v, v.length, v.read, v.written)
+    buffered = 0 < v.beside <= core.cache_bytes.value
+    read, written = (v.fed, 0.0) if buffered else (v.read, v.written)
+    each = elements_cycles(core, v, v.length, read, written)
     return Cost(compute=each * v.count, overhead=setup_cycles(core, v.count, v.loops, apart=v.apart))
 
 

@@ -39,7 +39,7 @@ class Question:
         wafers: how many may be used; None takes the fewest that are found.
         context: positions attended, the new one included; in prefill the prompt's. None is 4,096, or what a ready
             program holds. batch: sequences at once.
-        weights: "fp16", "int8" or "int4"; None is as a graph's are stored, else fp16.
+        weights: "fp16", "int8", "fp8" or "int4"; None is as a graph's are stored, else fp16.
         sum_bits: 16 or 32 bits a partial sum, in cores and on wires.
         mapping: "undiced", or a published one: "waferllm", "waferengine".
         objective: "latency" of one user, or "interval" between tokens of a full pipeline.

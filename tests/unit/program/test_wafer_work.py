@@ -7,6 +7,8 @@ from msgspec.structs import replace
 from support.streams import line, shares, sliced_sum, value
 
 from undiced.core.errors import CompileError
+from undiced.machine import wse3
+from undiced.machine.arithmetic import vector_cost
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis, Owner, Partial, Roots, Shard
 from undiced.program.wafer.operands import READ, WRITTEN
@@ -109,23 +111,41 @@ def test_factors_have_16_bits_with_sums_of_16_bits_and_else_the_wider_type(
     assert (last.operand, last.result) == (factor, sums)
 
 
-@pytest.mark.parametrize(("dtype", "operations"), [(DType.I8, 1), (DType.I4, 2)])
-def test_rows_of_integers_are_unpacked_before_they_are_multiplied(dtype: DType, operations: int) -> None:
+OF_A_WORD = {
+    DType.I8: ["shift", "unpack", "integer", "unpack", "add"],
+    DType.F8: ["integer", "add"],
+    DType.I4: ["shift", "unpack", *["shift", "integer", "unpack", "add"] * 2, "integer", "unpack", "add"],
+}
+
+
+@pytest.mark.parametrize("dtype", list(OF_A_WORD))
+def test_words_are_taken_apart_before_rows_are_multiplied(dtype: DType) -> None:
     made = work(isa.Product("n", "x", ("w",), ("y",), ("feature",)), shares(*_matrix(14, 24, dtype))).vectors
-    assert [v.arithmetic for v in made] == ["unpack"] * operations + ["multiply", "multiply_add"]
-    assert made[0].count == 14 and made[-2].length == 14  # the inputs take the scales of their rows
+    assert [v.arithmetic for v in made] == [*OF_A_WORD[dtype], "multiply", "multiply_add"]
+    assert {v.count for v in made[:-2]} == {4 if dtype is DType.I4 else 7}  # a row of each word
+    assert made[-2].length == 14  # the inputs take the scales of their rows
 
 
-@pytest.mark.parametrize("dtype", [DType.I8, DType.I4])
-def test_a_scratch_unpacks_many_rows_at_once_and_long_rows_have_several_scales(dtype: DType) -> None:
+@pytest.mark.parametrize("dtype", list(OF_A_WORD))
+def test_a_scratch_widens_many_rows_at_once_and_long_rows_have_several_scales(dtype: DType) -> None:
     scratch = value("wide", ("flat", 480), dtype=F16)
     made = work(
         isa.Product("n", "x", ("w",), ("y",), ("feature",), scratch="wide"), shares(*_matrix(14, 96, dtype), scratch)
     ).vectors
-    groups = 96 // (48 if dtype is DType.I8 else 32)
-    assert (made[0].length, made[0].count) == (5 * 96, 3)
+    groups = 96 // (32 if dtype is DType.I4 else 48)
+    assert (made[0].length, made[0].count) == ((4 * 96, 1) if dtype is DType.I4 else (5 * 96, 2))
     assert made[-2].length == 14 * groups
     assert (made[-1].length, made[-1].count) == (96 // groups, 14 * groups)
+
+
+@pytest.mark.parametrize(("words", "cycles"), [(96, (12, 12)), (200, (50, 50))])
+def test_what_is_widened_stays_beside_the_datapath_where_it_fits(words: int, cycles: tuple[int, int]) -> None:
+    """8 elements a cycle then, of words that are read from memory; else memory takes 4 a cycle."""
+    scratch, product = value("wide", ("flat", words), dtype=F16), isa.Product("n", "x", ("w",), ("y",), ("feature",))
+    found = work(replace(product, scratch="wide"), shares(*_matrix(2, words, DType.F8), scratch)).vectors
+    assert tuple(vector_cost(wse3().core, v).compute for v in found[:2]) == cycles
+    apart = work(replace(product, scratch="wide", unpinned=True), shares(*_matrix(2, words, DType.F8), scratch)).vectors
+    assert [vector_cost(wse3().core, v).compute for v in apart[:2]] == [words / 4] * 2
 
 
 def test_combine_takes_scalars_along_what_b_lacks() -> None:

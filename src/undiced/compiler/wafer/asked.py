@@ -14,7 +14,12 @@ from undiced.model import Graph, ModelConfig
 from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
-WEIGHTS: dict[Weights, DType] = {"fp16": DType.F16, "int8": DType.I8, "int4": DType.I4}
+WEIGHTS: dict[Weights, DType] = {
+    "fp16": DType.F16,
+    "int8": DType.I8,
+    "fp8": DType.F8,
+    "int4": DType.I4,
+}
 _INT8_BITS, _INT4_BITS = 16, 5  # fewer stored bits than this a weight
 
 
@@ -45,7 +50,7 @@ def options_of(asked: MappingOptions) -> Options:
 
 
 def choices_of(scheme: object) -> Choices:
-    """Number formats by name: weights (fp16, int8, int4), sums (16 or 32 bits).
+    """Number formats by name: weights (fp16, int8, fp8, int4), sums (16 or 32 bits).
 
     Raises:
         CompileError: a format that no core multiplies.
@@ -53,7 +58,7 @@ def choices_of(scheme: object) -> Choices:
     assert hasattr(scheme, "get")
     weights, bits = str(scheme.get("weights", "fp16")), scheme.get("sum_bits", 16)
     if weights not in WEIGHTS:
-        raise CompileError(f"There are no {weights[:40]!r} weights.", remedy="Use fp16, int8 or int4.")
+        raise CompileError(f"There are no {weights[:40]!r} weights.", remedy="Use fp16, int8, fp8 or int4.")
     wide = bits == 32
     return replace(LEAN, weights=WEIGHTS[weights], sums=DType.F32 if wide else DType.F16, wire="f32" if wide else "f16")
 

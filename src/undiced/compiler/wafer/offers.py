@@ -22,7 +22,11 @@ from undiced.program import Bounds
 from undiced.program.wafer.value import DType
 
 _SHAPES = 6  # shapes that offers are looked for on
-_NARROWER: dict[DType, tuple[DType, ...]] = {DType.F16: (DType.I8, DType.I4), DType.I8: (DType.I4,)}
+_NARROWER: dict[DType, tuple[DType, ...]] = {
+    DType.F16: (DType.I8, DType.I4),
+    DType.I8: (DType.I4,),
+    DType.F8: (DType.I8, DType.I4),
+}
 _FLAGS = {DType.I8: "int8", DType.I4: "int4"}
 
 

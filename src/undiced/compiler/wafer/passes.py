@@ -58,7 +58,8 @@ def lower(draft: Draft) -> Draft:
     bounds = task.options.bounds
     rows, bands = draft.slices or (choices.row_slices, choices.band_slices)
     choices = replace(choices, row_slices=rows, band_slices=bands, once=task.tied)
-    written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk, task.options.ahead)
+    store = int(task.wafer.core.cache_bytes.value)
+    written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk, task.options.ahead, store)
     parts = {}
     whole = task.options.chunk > 1
     grains = tuple(grain_for(segment, task.graph.config, grid, whole=whole) for segment in task.segments)

@@ -10,10 +10,11 @@ from math import ceil, prod
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION
-from undiced.program.wafer.products import UNPACKING
+from undiced.program.wafer.products import unpack
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.sequences import Step as Move
 from undiced.program.wafer.share import Shares
+from undiced.program.wafer.unpacking import FIELDS, longest
 from undiced.program.wafer.value import DType, local_shape, shard_of
 from undiced.program.wafer.work import BYTES, Arithmetic, Vectors, Work, wide, widest
 
@@ -214,10 +215,9 @@ def lookup(i: isa.Lookup, s: Shares) -> Work:
     part = shard_of(s.values[i.table], s.names(i.table)[at])
     owned = ceil(s.step.tokens / part.ways) if part and i.index == "position" else s.step.tokens
     count, stride = owned * s.step.sequences, max(stride, s.step.tokens)
-    if source in UNPACKING:
-        row = Vectors("unpack", source, DType.F16, size, count, 1, BYTES[source], 2, stride)
+    if source in FIELDS:
         scaled = Vectors("multiply", DType.F16, target, size, count, 1, 4, BYTES[target])
-        return Work((*[row] * UNPACKING[source], scaled), scalars=count)
+        return Work((*unpack(longest(source), size, count, stride=stride), scaled), scalars=count)
     arithmetic: Arithmetic = "move" if wide(source) == wide(target) else "convert"
     row = Vectors(arithmetic, source, target, size, count, 1, BYTES[source], BYTES[target], stride)
     return Work((row,), scalars=count)

@@ -15,10 +15,11 @@ from math import ceil, prod
 from undiced.core.errors import CompileError
 from undiced.program.wafer.instruction import Product
 from undiced.program.wafer.share import Shares
+from undiced.program.wafer.unpacking import ARITHMETIC, FIELDS, Step
 from undiced.program.wafer.value import GROUPS, DType, shard_of
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
-UNPACKING = {DType.I8: 1, DType.I4: 2}  # vector operations that turn a row of integers into 16-bit floats
+_HALF = 2  # bytes of a word, and of what becomes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
 
 def _integers(tile: Tile, s: Shares) -> bool:
     """Whether rows are stored as integers, with scales; neighbors share those of their joined rows."""
-    return s.values[tile.vector].dtype in UNPACKING
+    return s.values[tile.vector].dtype in FIELDS
 
 
 def _beside(a: Tile, b: Tile, s: Shares) -> bool:
@@ -150,22 +151,18 @@ def factor(tile: Tile, s: Shares) -> DType:
 
 
 def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> list[Vectors]:
-    """Rows of integers become 16-bit floats, as many at once as the scratch holds, and x takes their scales; an operand
-    of another type is converted once. Of stacked weights that is what the token takes.
+    """Narrow rows become 16-bit floats, and x takes their scales; an operand of another type is converted once. Of
+    stacked weights that is what the token takes.
     """
     out, wanted = list[Vectors](), factor(tile, s)
     tokens, each = (s.step.size, 1) if i.expert else (s.step.sequences, s.step.tokens)
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
-        if name == tile.vector and dtype in UNPACKING:
-            rows = tile.sums * tile.rest
-            at_once = max(1, min(rows, s.size(i.scratch) // tile.length)) if i.scratch else 1
-            pieces = ceil(rows / at_once) * tokens
-            row = Vectors("unpack", dtype, DType.F16, tile.length * at_once, pieces, 0, BYTES[dtype], 2)
+        if name == tile.vector and dtype in FIELDS:
             scales = tile.sums * tile.rest * ceil(tile.length / GROUPS[dtype])
             many = (scales, tokens) if each == 1 else (each, scales * tokens)
             scaled = Vectors("multiply", DType.F16, DType.F16, *many, 0, 4, 2)
-            out += [*[row] * UNPACKING[dtype], scaled]
+            out += [*_unpacked(tile, i, s, tokens), scaled]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
             stacked = bool(i.expert) and name != i.x
@@ -173,6 +170,31 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             times = tokens, 1 if s.constant(name) or stacked else each
             once = Vectors("convert", dtype, wanted, size * times[1], times[0], 1, BYTES[dtype], BYTES[wanted])
             out += [once] if once not in before else []
+    return out
+
+
+def unpack(steps: tuple[Step, ...], length: int, count: int, beside: float = 0, stride: int = 1) -> list[Vectors]:
+    """The operations of steps on `length` words, each `count` times."""
+    out = list[Vectors]()
+    for step in steps:
+        fed = 0 if out else _HALF
+        kind = ARITHMETIC[step.kind]
+        at = 1 if out else stride
+        out.append(Vectors(kind, DType.F16, DType.F16, length, count, 0, _HALF, _HALF, at, beside=beside, fed=fed))
+    return out
+
+
+def _unpacked(tile: Tile, i: Product, s: Shares, times: int) -> list[Vectors]:
+    """Of each row of a word the operations that widen it, as many rows at once as the scratch holds; the scratch lies
+    beside the datapath if that has room for it and the sums."""
+    fields, out = FIELDS[s.values[tile.vector].dtype], list[Vectors]()
+    room = s.size(i.scratch) if i.scratch else tile.length
+    along = tile.length if s.step.tokens == 1 or i.expert else s.step.tokens
+    beside = 0 if i.unpinned else _HALF * room + BYTES[s.values[tile.result].dtype] * along
+    rows = ceil(tile.sums * tile.rest / len(fields))
+    at_once = max(1, min(rows, room // tile.length))
+    for field in fields:
+        out += unpack(field.steps, tile.length * at_once, ceil(rows / at_once) * times, beside)
     return out
 
 
@@ -186,9 +208,9 @@ def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Ti
         kept = tile.length * BYTES[s.values[tile.result].dtype] <= cache_bytes and not i.unpinned
         if tile.length > 1 and (i.accumulate or (tile.sums > 1 and not kept)):
             dtype, result = s.values[tile.vector].dtype, first.get(tile.vector, tile.result)
-            if dtype in UNPACKING and i.scratch:
+            if dtype in FIELDS and i.scratch:
                 yield tile, i.scratch, result
-            elif dtype not in UNPACKING and BYTES[dtype] == BYTES[factor(tile, s)]:
+            elif dtype not in FIELDS and BYTES[dtype] == BYTES[factor(tile, s)]:
                 yield tile, tile.vector, result
 
 

@@ -22,17 +22,22 @@ class DType(StrEnum):
     F16 = "f16"
     BF16 = "bf16"
     I8 = "i8"
+    F8 = "f8"  # pairs in 16-bit words, of which `program.wafer.unpacking` says what they are
     I4 = "i4"
     I32 = "i32"
 
 
-GROUPS = {DType.I8: 64, DType.I4: 32}  # elements that share a 16-bit scale: of a row, or of whole rows that are shorter
-INTEGERS = {DType.I8: 127, DType.I4: 7}  # the largest, and its negative the smallest
+GROUPS = {
+    DType.I8: 64,
+    DType.F8: 64,
+    DType.I4: 32,
+}  # elements that share a 16-bit scale: of a row, or of whole rows that are shorter
 BITS: dict[DType, float] = {  # stored bits an element, scales included
     DType.F32: 32,
     DType.F16: 16,
     DType.BF16: 16,
     DType.I8: 8.25,
+    DType.F8: 8.5,  # two scales: of rows that are read in place, and of the others
     DType.I4: 4.5,
     DType.I32: 32,
 }

@@ -31,6 +31,7 @@ BYTES: dict[DType, float] = {  # an element in a core's memory, without the scal
     DType.F16: 2,
     DType.BF16: 2,
     DType.I8: 1,
+    DType.F8: 1,
     DType.I4: 0.5,
     DType.I32: 4,
 }
@@ -59,6 +60,8 @@ class Vectors:
             `unpinned`); the first of them is written, not added, unless `added`. `read` and `written` don't count these
             elements.
         apart: whether each operation loads its descriptors, though there are several.
+        beside: bytes of a buffer that the operations write, and of the sums that wait meanwhile; where the store beside
+            the datapath holds them, nothing is written to memory, and `fed` bytes an element are read from it.
     """
 
     arithmetic: Arithmetic
@@ -74,6 +77,8 @@ class Vectors:
     added: bool = False
     unpinned: bool = False
     apart: bool = False
+    beside: float = 0
+    fed: float = 0
 
 
 @dataclass(frozen=True, slots=True)

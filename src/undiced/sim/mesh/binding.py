@@ -22,7 +22,8 @@ from undiced.program.wafer.again import kept_elsewhere
 from undiced.program.wafer.layout import PROMPT
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
 from undiced.program.wafer.value import GROUPS, Growth, Kind, Rotation, Table, Value, Weights, local_shape
-from undiced.sim.mesh.rounding import F32, Numbers, quantized, rounded
+from undiced.sim.mesh.quantizing import quantized
+from undiced.sim.mesh.rounding import F32, Numbers, rounded
 from undiced.sim.mesh.spreading import spread
 
 ReadSlot = Callable[[str], F32]

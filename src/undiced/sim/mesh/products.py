@@ -126,7 +126,7 @@ def _of_integers(
     cores: Cores, i: isa.Product, weight: str, result: str, x: F32, w: F32, w_dims: Names, visit: Visit | None,
     start: F32 | None,
 ) -> F32:  # fmt: skip
-    """Part by part of a row: x times the part's scale, rounded as cores do, by its integers."""
+    """Part by part of a row: x times the part's scale, rounded as cores do, by its codes."""
     r_dims, values = cores.values.dims(result), cores.values
     half, wide = halves(cores, result), values[result].dtype is values[i.x].dtype is DType.F32
     x = rounded(x, DType.F16) if half and values[i.x].dtype is not DType.F16 else x
@@ -144,17 +144,16 @@ def _of_integers(
         xs, xs_dims = _scaled(x, values.dims(i.x), scale, outer)
         xs = xs if wide else rounded(xs, DType.F16)
         first = None if begun is None else begun[columns]
-        held = _integers(w[columns], scale)
+        held = _codes(w[columns], scale)
         out.append(_contracted(xs, xs_dims, held, (*outer, _ROW), (*kept, _ROW), first, half=half))
     made = np.concatenate(out, axis=-1)
     return made.reshape(*made.shape[:-1], *w_shape[2 + len(outer) :])
 
 
-def _integers(w: F32, scale: F32) -> F32:
-    """What a scale was multiplied by."""
+def _codes(w: F32, scale: F32) -> F32:
+    """The 16-bit floats that a scale was multiplied by: the product of two of them is exact in 32 bits."""
     by = np.broadcast_to(scale[..., None], w.shape)
-    made: F32 = np.rint(np.divide(w, by, out=np.zeros_like(w), where=by > 0))
-    return made
+    return rounded(np.divide(w, by, out=np.zeros_like(w), where=by > 0), DType.F16)
 
 
 def _scaled(x: F32, x_dims: Names, scale: F32, dims: Names) -> tuple[F32, Names]:

@@ -127,6 +127,15 @@ def test_rows_of_integers_are_widened_and_scaled_as_level_1_does(name, dtype, ch
     assert kinds == {isa.Lookup, isa.Product}
 
 
+def test_pairs_in_words_are_refused_by_name():
+    given = prompt("llama", 2)
+    program = compile_mesh(tiny("llama")[0], 3, 4, choices=replace(LEAN, weights=DType.F8), context=64)
+    number = next(n for n, run in enumerate(program.regions[0].runs) if program.streams[run.stream].name == "attn.sum")
+    with pytest.raises(UnsupportedError) as caught:
+        lower(program, 0, [number], token=given[-1], position=1, wafer=wse3())
+    assert "is fp8, which has no level 2" in caught.value.message
+
+
 def _weight(instruction):
     return instruction.table if isinstance(instruction, isa.Lookup) else instruction.weights[0]
 

@@ -122,6 +122,7 @@ class Streams:
     context: int
     chunk: int = 1
     ahead: int = 1
+    cache_bytes: int = 0
     trees: Trees = field(default_factory=Trees)
     made: list[Stream] = field(default_factory=list)
     known: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -177,7 +178,8 @@ class Streams:
         low.send_range()
         self.tables.update(low.tables)
         name = _name(segment)
-        made = widened(w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}"))
+        made = w.stream(name if eighths == PARTS else f"{name} {eighths}/{PARTS}")
+        made = widened(made, self.cache_bytes, self.chunk)
         return self.index(self.ending(made) if segment.result == self.graph.output else made)
 
     def ending(self, stream: Stream) -> Stream:

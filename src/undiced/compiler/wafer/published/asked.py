@@ -64,7 +64,7 @@ class Asked:
         """A writer of streams for a grid; `beside` another, with which it shares all that is written."""
         trees, made = (beside.trees, beside.made) if beside else (Trees(), [])
         table = lowerings(style)
-        return Streams(self.graph, grid, choices, self.bounds.context, 1, self.ahead, trees, made, lowerings=table)
+        return Streams(self.graph, grid, choices, self.bounds.context, 1, self.ahead, 0, trees, made, lowerings=table)
 
     def tree(self, line: Line) -> Tree:
         """A two-tree over whole lines, one chain inside a band."""

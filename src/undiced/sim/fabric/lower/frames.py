@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from undiced.core.errors import UnsupportedError
 from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
@@ -47,9 +48,22 @@ def framed(
             those, _together(program, [sites[at] for at in those], token, position, wafer, channels), strict=True
         )
     built = tuple(made[at] for at in range(len(sites)))
+    for frame in built:
+        _see_formats(frame)
     for leg in legs:
         _introduce(program, leg, sites, built)
     return built, streams
+
+
+def _see_formats(frame: Frame) -> None:
+    """No value is of a format that only level 1 executes.
+
+    Raises:
+        UnsupportedError: pairs in words.
+    """
+    paired = next((name for name, value in frame.shares.values.items() if value.dtype is DType.F8), None)
+    if paired is not None:
+        raise UnsupportedError(f"{paired} is fp8, which has no level 2.", remedy="Compile with int8 or fp16 weights.")
 
 
 def _together(

@@ -13,7 +13,8 @@ from math import prod
 from undiced.machine.arithmetic import vector_cost
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.integers import NIBBLES, Part, scales
-from undiced.program.wafer.products import UNPACKING, Tile, factor, tiles
+from undiced.program.wafer.products import Tile, factor, tiles
+from undiced.program.wafer.unpacking import FIELDS
 from undiced.program.wafer.value import DType
 from undiced.program.wafer.work import BYTES, Vectors
 from undiced.program.wafer.workload import work
@@ -59,7 +60,7 @@ class Widened:
         """All tiles, in the time of what `work` counts."""
         left = iter(work(self.i, self.frame.shares).vectors if counted is None else counted)
         for tile in tiles(self.i, self.frame.shares):
-            unpacked = [next(left) for _ in range(UNPACKING[self.frame.value(tile.vector).dtype])]
+            unpacked = [next(left) for field in FIELDS[self.frame.value(tile.vector).dtype] for _ in field.steps]
             scaled, last = next(left), next(left)
             while last.arithmetic == "convert":
                 self._convert(last, factor(tile, self.frame.shares))
@@ -83,10 +84,12 @@ class Widened:
         core, blocks = self.frame.wafer.core, [_Block.of(self, tile, choice) for choice in self.choices]
         multiplied = timed(core, scaled, [op for block in blocks for op in block.scaled()])
         steps = [step for number, block in enumerate(blocks) for step in block.steps(self._fresh(tile, number))]
+        moves = max(len(step.widened) for step in steps)
         widened = [
             iter(timed(core, each, [step.widened[n] for step in steps if step.widened]))
-            for n, each in enumerate(unpacked)
+            for n, each in enumerate(unpacked[:moves])
         ]
+        self.made += [each for more in unpacked[moves:] for each in timed(core, more, [])]
         added = iter(timed(core, counted, [op for step in steps for op in step.added]))
         self.made += multiplied
         for step in steps:
@@ -102,7 +105,10 @@ class Widened:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Rows that are widened at once, by an operation each of its kinds; and what is added meanwhile."""
+    """Rows that are widened at once, by an operation each of its kinds; and what is added meanwhile.
+
+    Integers lie here byte by byte, or nibble by nibble: operations read them so, in the time of what takes words apart.
+    """
 
     widened: tuple[Vector, ...]
     added: tuple[Vector, ...]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.integers import NIBBLES, scales
+from undiced.program.wafer.unpacking import longest
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower.frame import Frame, size_of
 from undiced.sim.fabric.lower.local_elementwise import Groups
@@ -41,10 +42,12 @@ def integers(i: isa.Lookup, frame: Frame) -> Groups:
     for firsts, strides_, size in runs(steps):
         operands = _operands(i, frame, wide, firsts, strides_)
         multiplied += operations("multiply", [Axis("", size, 1)], *operands)
-    if dtype is DType.I8:
-        return [widened, multiplied]
-    whole = Memory(wide, (1,), DType.F16)
-    return [widened, [Vector("subtract", whole, whole, Immediate(NIBBLES), extents=(2 * count,))], multiplied]
+    made: Groups = [widened]
+    if dtype is DType.I4:
+        whole = Memory(wide, (1,), DType.F16)
+        made.append([Vector("subtract", whole, whole, Immediate(NIBBLES), extents=(2 * count,))])
+    made += [[] for _ in range(len(longest(dtype)) - len(made))]  # time of what takes words apart
+    return [*made, multiplied]
 
 
 def _operands(i: isa.Lookup, frame: Frame, wide: int, first: Places, by: Places) -> Iterator[At]:
