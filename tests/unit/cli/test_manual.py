@@ -114,7 +114,7 @@ def test_help_shows_examples_and_values_in_plain_words() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("compile", "x", "--weights", "fp8"),
+        ("compile", "x", "--weights", "fp6"),
         ("compile", "x", "--mapping", "mine"),
         ("simulate", "x", "--phase", "sleep"),
         ("simulate", "x", "--objective", "luck"),

@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_a_row_and_says_in_python_what_would(tmp_path):
     [
         ({"model": ["llama-9"]}, ModelNotFoundError, "llama-9"),
         ({"machine": ["toy-64x64", "wse9"]}, CompileError, "wse9"),
-        ({"weights": ["fp16", "fp8"]}, CompileError, "'fp6' weights"),
+        ({"weights": ["fp16", "fp6"]}, CompileError, "'fp6' weights"),
         ({"mapping": ["undiced", "mine"]}, CompileError, "Known: undiced, waferllm"),
         ({"objective": ["latency", "speed"]}, CompileError, "speed"),
         ({"wafers": []}, InvalidRequestError, "The list of wafers is empty"),
