@@ -34,7 +34,15 @@ PHI_NAMES = {**LLAMA_NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj"
 OLMO_NAMES = {k: v for k, v in GEMMA_NAMES.items() if k not in ("input_layernorm", "pre_feedforward_layernorm")}
 MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
 EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
-ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
+ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss", "gpt_neox": "gptneox"}
+NEOX_NAMES = {
+    "attention.query_key_value": "attn_qkv",
+    "attention.dense": "attn_output",
+    "mlp.dense_h_to_4h": "ffn_up",
+    "mlp.dense_4h_to_h": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
 GPT2_NAMES = {
     "attn.c_attn": "attn_qkv",
     "attn.c_proj": "attn_output",
@@ -47,6 +55,9 @@ TOP_NAMES = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
     "lm_head": "output",
+    "gpt_neox.embed_in": "token_embd",
+    "gpt_neox.final_layer_norm": "output_norm",
+    "embed_out": "output",
     "transformer.wte": "token_embd",
     "transformer.wpe": "position_embd",
     "transformer.ln_f": "output_norm",
@@ -62,6 +73,8 @@ CONVERTED = {
     "mixtral": MOE_NAMES,
     "qwen3-moe": MOE_NAMES,
     "gpt-oss": OSS_NAMES,
+    "gpt-neox": NEOX_NAMES,
+    "gpt-neox-serial": NEOX_NAMES,
     "granite": LLAMA_NAMES,
     "olmo2": OLMO_NAMES,
     "phi3": PHI_NAMES,
@@ -82,7 +95,8 @@ def gguf_of(name, case, weights):
         tensors["rope_freqs.weight"] = llama3_divisors(config)
     if family == "phi3":
         tensors |= longrope_factors(config)
-    keys = gpt2_keys(config) if family == "gpt2" else common_keys(config)
+    own = {"gpt2": gpt2_keys, "gpt_neox": neox_keys}
+    keys = own.get(family, common_keys)(config)
     metadata = {"general.architecture": architecture, "general.name": name}
     return metadata | {f"{architecture}.{key}": value for key, value in keys.items() if value is not None}, tensors
 
@@ -163,6 +177,20 @@ def gpt2_keys(config):
     }
 
 
+def neox_keys(config):
+    """GPT-NeoX's keys."""
+    return {
+        "block_count": config["num_hidden_layers"],
+        "context_length": config["max_position_embeddings"],
+        "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": config["num_attention_heads"],
+        "attention.layer_norm_epsilon": config["layer_norm_eps"],
+        "rope.dimension_count": int(config["rotary_pct"] * config["hidden_size"] / config["num_attention_heads"]),
+        "use_parallel_residual": config["use_parallel_residual"],
+    }
+
+
 def longrope_factors(config):
     """What converters write of Phi's factors."""
     scaling = config["rope_scaling"] or {}
@@ -207,6 +235,9 @@ def _renamed(hf_name, names):
 def _converted(family, config, hf_name, value):
     if family == "gpt2":
         return np.ascontiguousarray(value.T) if value.ndim == 2 and ".h." in hf_name else value
+    if ".query_key_value." in hf_name:
+        heads = value.reshape(config["num_attention_heads"], 3, -1, *value.shape[1:])
+        return np.ascontiguousarray(heads.swapaxes(0, 1)).reshape(value.shape)
     if family in ("gemma2", "gemma3") and "norm" in hf_name:
         return value + np.float32(1)
     if family in ("granite", "llama") and (".q_proj." in hf_name or ".k_proj." in hf_name):

@@ -50,6 +50,6 @@ def make_folder(case, folder, poison=None):
 
 def poisoned(weights, token):
     """Makes one token's embedding infinite: whatever is computed after it is no number."""
-    name = next(name for name in weights if "embed_tokens" in name or "wte" in name)
+    name = next(name for name in weights if any(part in name for part in ("embed_tokens", "embed_in", "wte")))
     weights[name] = weights[name].copy()
     weights[name][token] = np.inf

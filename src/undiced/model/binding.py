@@ -40,13 +40,15 @@ def has_own_head(family: Family, checkpoint: Checkpoint) -> bool:
 
 
 def find_prefix(family: Family, checkpoint: Checkpoint) -> Prefix:
-    """What stands before the names of a folder's tensors, and before its head."""
+    """What stands before the names of a folder's tensors, and before its head; of those that fit, one with a head."""
     name = name_of(family.hf_names, "embed")
     assert name is not None, "every family names its embedding"
-    for prefix in family.prefixes:
-        if name.tensor.format(p=prefix[0]) in checkpoint.tensors:
+    fitting = [prefix for prefix in family.prefixes if name.tensor.format(p=prefix[0]) in checkpoint.tensors]
+    head = name_of(family.hf_names, "lm_head")
+    for prefix in fitting:
+        if head is not None and head.tensor.format(p=prefix[0], h=prefix[1]) in checkpoint.tensors:
             return prefix
-    return family.prefixes[0]
+    return fitting[0] if fitting else family.prefixes[0]
 
 
 class Binder(Protocol):

@@ -195,6 +195,8 @@ class ModelConfig:
         qkv_bias, out_bias, mlp_bias: biases of those projections.
         pre_norms: a norm before attention and before the feed-forward.
         post_norms: a norm after attention and after the feed-forward, before the residual sum.
+        parallel: attention and feed-forward read the same hidden state, each by a norm of its own, and are added
+            together.
         learned_positions: an embedding of positions is added to that of tokens.
         embed_scale: factor on embeddings.
         residual_scale: factor on what attention and feed-forward add to the residual stream.
@@ -231,6 +233,7 @@ class ModelConfig:
     mlp_bias: bool = False
     pre_norms: bool = True
     post_norms: bool = False
+    parallel: bool = False
     learned_positions: bool = False
     embed_scale: float = 1.0
     residual_scale: float = 1.0
@@ -261,6 +264,8 @@ class ModelConfig:
         scaled = self.residual_scale != 1.0
         require(not scaled or self.pre_norms, "a residual scale needs norms before attention and feed-forward")
         require(not scaled or not self.learned_positions, "a residual scale goes with no learned positions")
+        plain = self.pre_norms and not self.post_norms
+        require(not self.parallel or plain, "parallel parts have norms before them and none behind")
         require(self.pre_norms or self.post_norms, "layers need norms before or after their parts")
         require_range("temperature floor", self.temperature_floor, 0, MAX_CONTEXT)
         self._check_layers()

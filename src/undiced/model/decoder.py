@@ -42,11 +42,12 @@ def _block(draft: Draft, x: str) -> str:
     """One layer: x + attention(norm(x)), then the same with the feed-forward; norms where they are configured."""
     config = draft.config
     inner = hidden_norm(draft, "attn.norm", x) if config.pre_norms else x
+    beside = hidden_norm(draft, "ffn.norm", x) if config.parallel else ""  # before the sum, which may take x's place
     mixed = _latent_attention(draft, inner, config.mla) if config.mla else _attention(draft, inner)
     if config.post_norms:
         mixed = norm(draft, "attn.post_norm", mixed, config.norm_eps)
     x = draft.emit("add", "attn.sum", (x, mixed))
-    inner = hidden_norm(draft, "ffn.norm", x) if config.pre_norms else x
+    inner = beside or (hidden_norm(draft, "ffn.norm", x) if config.pre_norms else x)
     moe = config.moe if config.is_sparse(draft.layer) else None
     fed = _experts(draft, inner, moe) if moe else _dense(draft, inner)
     if config.post_norms:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from undiced.core.errors import ModelNotFoundError
 from undiced.core.naming import same
-from undiced.model.config import MlaConfig, ModelConfig, MoeConfig, RopeConfig
+from undiced.model.config import Activation, MlaConfig, ModelConfig, MoeConfig, RopeConfig
 
 LLAMA3_ROPE = RopeConfig(theta=500000.0, dims=128, scaling="llama3", factor=8.0, original_context=8192)
 
@@ -185,6 +185,23 @@ def _olmo2(name: str, *sizes: int) -> ModelConfig:
     return replace(config, qk_norm="whole", pre_norms=False, post_norms=True)
 
 
+def _gpt_neox(name: str, *sizes: int, activation: Activation = "gelu") -> ModelConfig:
+    """A quarter of every head's columns rotates; attention and feed-forward stand side by side."""
+    layers, dim, heads, ffn = sizes
+    config = _dense(name, "gpt_neox", (layers, dim, heads, heads, ffn), vocab=50432, context=2048, rope=_rope(10000.0))
+    return replace(
+        config,
+        rope=RopeConfig(theta=10000.0, dims=config.head_dim // 4),
+        norm="layer",
+        activation=activation,
+        gated=False,
+        qkv_bias=True,
+        out_bias=True,
+        mlp_bias=True,
+        parallel=True,
+    )
+
+
 def _granite(name: str, vocab: int, logits: float, *sizes: int) -> ModelConfig:
     """Generation 3.3; `logits` is what logits are divided by."""
     layers, dim, heads, kv_heads, ffn = sizes
@@ -327,6 +344,8 @@ PRESETS: dict[str, ModelConfig] = {
         _gemma3("gemma-3-4b", 1024, 256, 256, 262208, 34, 2560, 8, 4, 10240),
         _gemma3("gemma-3-12b", 1024, 256, 256, 262208, 48, 3840, 16, 8, 15360),
         _gemma3("gemma-3-27b", 1024, 168, 128, 262208, 62, 5376, 32, 16, 21504),
+        _gpt_neox("pythia-6.9b", 32, 4096, 32, 16384),
+        _gpt_neox("gpt-neox-20b", 44, 6144, 64, 24576, activation="gelu_tanh"),
         _granite("granite-3.3-8b", 49159, 16.0, 40, 4096, 32, 8, 12800),
         _olmo2("olmo-2-7b", 32, 4096, 32, 32, 11008),
         _olmo2("olmo-2-13b", 40, 5120, 40, 40, 13824),

@@ -16,6 +16,7 @@ HOST_FAMILIES = frozenset(
         "gemma2",
         "gemma3",
         "gpt2",
+        "gpt_neox",
         "gpt_oss",
         "granite",
         "llama",

@@ -249,6 +249,22 @@ GEMMA3_27B = {
         "sliding_window": 1024,
     },
 }
+GPT_NEOX_20B = {
+    "architectures": ["GPTNeoXForCausalLM"],
+    "model_type": "gpt_neox",
+    "hidden_act": "gelu_fast",
+    "hidden_size": 6144,
+    "intermediate_size": 24576,
+    "layer_norm_eps": 1e-05,
+    "max_position_embeddings": 2048,
+    "num_attention_heads": 64,
+    "num_hidden_layers": 44,
+    "rotary_emb_base": 10000,
+    "rotary_pct": 0.25,
+    "tie_word_embeddings": False,
+    "use_parallel_residual": True,
+    "vocab_size": 50432,
+}
 GRANITE33_8B = {
     "architectures": ["GraniteForCausalLM"],
     "model_type": "granite",
@@ -319,6 +335,7 @@ PUBLISHED = {
     "llama-4-scout": SCOUT,
     "gemma-2-27b": GEMMA2_27B,
     "gemma-3-27b": GEMMA3_27B,
+    "gpt-neox-20b": GPT_NEOX_20B,
     "granite-3.3-8b": GRANITE33_8B,
     "olmo-2-7b": OLMO2_7B,
     "phi-4": PHI4,

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.tiny_models import load_case, weights_of
 
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.model import config_from_json, config_of
+from undiced.model import build, config_from_json, config_of
 
 KEYS = {
     "block_count": 4,
@@ -175,3 +176,41 @@ def test_a_factor_on_sums_needs_norms_before_them():
         replace(hf("olmo2"), residual_scale=0.5)
     with pytest.raises(CheckpointError, match="no learned positions"):
         replace(hf("granite", residual_multiplier=0.5), learned_positions=True)
+
+
+NEOX = {"attention__layer_norm_rms_epsilon": None, "attention__layer_norm_epsilon": 1e-5, "use_parallel_residual": True}
+
+
+def test_gpt_neox_must_say_how_its_parts_stand(gguf):
+    parallel, serial = (gguf("gptneox", **NEOX | {"use_parallel_residual": flag}) for flag in (True, False))
+    assert parallel.parallel and replace(serial, parallel=True) == parallel
+    assert not parallel.qkv_bias and gguf("gptneox", {"blk.0.attn_qkv.bias": np.zeros(96, np.float32)}, **NEOX).qkv_bias
+    for key in ("use_parallel_residual", "attention__layer_norm_epsilon"):
+        with pytest.raises(CheckpointError, match=key.replace("__", r"\.") + " is missing"):
+            gguf("gptneox", **NEOX | {key: None})
+    with pytest.raises(CheckpointError, match="does not divide 32"):
+        gguf("gptneox", **NEOX | {"attention__head_count": 3})
+    for key, value in (("attention__scale", 0.7), ("final_logit_softcapping", 30.0), ("residual_scale", 0.5)):
+        with pytest.raises(UnsupportedError, match=key.replace("__", r"\.")):
+            gguf("gptneox", **NEOX | {key: value})
+
+
+def test_gpt_neox_rotates_a_part_of_its_heads_by_either_spelling():
+    assert (hf("gpt_neox").rope.dims, hf("gpt_neox").rope.theta) == (4, 1e4)
+    old = hf("gpt_neox", rotary_pct=0.5, rotary_emb_base=20000)
+    new = hf("gpt_neox", rope_parameters={"rope_type": "default", "rope_theta": 2e4, "partial_rotary_factor": 0.5})
+    assert (old.rope.dims, old.rope.theta) == (8, 2e4) and old == new
+    with pytest.raises(UnsupportedError, match="activation 'relu'"):
+        hf("gpt_neox", hidden_act="relu")
+    with pytest.raises(CheckpointError, match="norms before them and none behind"):
+        replace(hf("gpt_neox"), post_norms=True)
+
+
+@pytest.mark.parametrize("head", ["embed_out.weight", "lm_head.weight"])
+def test_gpt_neoxs_head_has_an_old_and_a_new_name(memory_checkpoint, head):
+    case = load_case("gpt-neox")
+    weights = {head if name == "embed_out.weight" else name: value for name, value in weights_of(case).items()}
+    graph = build(memory_checkpoint("hf", case["config"], weights))
+    assert [source.tensor for source in graph.slot("lm_head").sources] == [head]
+    q = graph.slot("layers.0.attn.q").sources
+    assert [(s.transforms[0].a, s.transforms[0].b) for s in q] == [(0, 16), (48, 16), (96, 16)]

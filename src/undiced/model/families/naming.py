@@ -22,20 +22,23 @@ class Name:
 
     Attributes:
         tensor: template: {p} and {h} are the checkpoint's prefixes, {i} the layer, {e} an expert (one source each).
-        steps: transforms, from the configuration and the expert's index.
+        steps: transforms, from the configuration and the number of the expert or part.
         shape: the tensor's shape in the file, where the steps take only a part of it.
         each_expert: one source an expert, all of one tensor.
+        parts: how many sources there are, all of one tensor, where it is not one (or one an expert).
     """
 
     tensor: str
     steps: Steps | None = None
     shape: Shape | None = None
     each_expert: bool = False
+    parts: Callable[[ModelConfig], int] | None = None
 
     def sources(self, config: ModelConfig, prefix: Prefix, layer: int) -> tuple[Source, ...]:
         """The sources of the slot in a layer, in order."""
         stacked = self.each_expert or "{e}" in self.tensor
         count = config.moe.experts if stacked and config.moe is not None else 1
+        count = count if self.parts is None else self.parts(config)
         return tuple(self._source(config, prefix, layer, e) for e in range(count))
 
     def _source(self, config: ModelConfig, prefix: Prefix, layer: int, expert: int) -> Source:

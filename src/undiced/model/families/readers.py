@@ -17,6 +17,7 @@ ACTIVATION_NAMES: dict[str, Activation] = {  # config.json's spellings
     "swish": "silu",
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
 _IDLE: dict[str, tuple[float | bool, ...]] = {  # keys of GGUF that would change answers, and values that change nothing

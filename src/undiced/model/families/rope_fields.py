@@ -96,9 +96,13 @@ def stated_rope(fields: Fields) -> Fields | None:
     return None
 
 
-def read_rope(inner: Fields, outer: Fields, head_dim: int, context: int, theta: float) -> RopeConfig:
-    """Rotary settings of one object `inner`; keys it lacks are looked up in `outer`."""
-    share = inner.number("partial_rotary_factor", outer.number("partial_rotary_factor", 1.0), high=1.0)
+def read_rope(
+    inner: Fields, outer: Fields, head_dim: int, context: int, theta: float, share: float = 1.0
+) -> RopeConfig:
+    """Rotary settings of one object `inner`; keys it lacks are looked up in `outer`, else the share of a head's columns
+    that rotates is `share`.
+    """
+    share = inner.number("partial_rotary_factor", outer.number("partial_rotary_factor", share), high=1.0)
     rope = RopeConfig(
         theta=inner.number("rope_theta", outer.number("rope_theta", theta)),
         dims=int(head_dim * share),
