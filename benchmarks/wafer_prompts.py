@@ -1,8 +1,10 @@
 """How models take prompts on wafers, in chunks: speed, first tokens, and what decodes pay. Simulated, a JSON line each.
 
     python benchmarks/wafer_prompts.py [MODEL MACHINE WAFERS ...]
+    python benchmarks/wafer_prompts.py --fabric
 
-WAFERS may be "-" for the fewest that are found.
+WAFERS may be "-" for the fewest that are found. With --fabric every sum of a chunk of Llama 3.3 70B stands beside the
+fabric's, wavelet by wavelet.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ import time
 
 import undiced
 from undiced.core.errors import UndicedError
+from undiced.machine import find_machine
+from undiced.validation.collective_points import sums
+from undiced.validation.collectives import judged
 
 POINTS = (
     ("llama-3.1-8b", "wse2", "1"), ("llama-3.1-8b", "wse3", "1"), ("llama-3.3-70b", "wse3", "-"),
@@ -21,9 +26,26 @@ POINTS = (
 LENGTHS = (1024, 4096, 32768)
 
 
+def fabric() -> None:
+    """One line for each sum of a chunk that differs, and one for all."""
+    program, wafer = (
+        undiced.compile("llama-3.3-70b", region=(755, 1170), phase="prefill", chunk=24),
+        find_machine("wse3"),
+    )
+    found = [judged(each, wafer, wafer) for each in dict.fromkeys(sums(program, program.chunk))]
+    for each in found:
+        line = {"what": each.collective.what, "closed": round(each.closed), "fabric": each.fabric}
+        print(json.dumps(line | {"error": round(each.error, 3)}))
+    closed, simulated = sum(each.closed for each in found), sum(each.fabric for each in found)
+    print(json.dumps({"what": "all", "closed": round(closed), "fabric": simulated, "error": closed / simulated - 1}))
+
+
 def main() -> None:
     """One line for each model, number of wafers and length of the prompt; and among decodes, and apart."""
     given = sys.argv[1:]
+    if given == ["--fabric"]:
+        fabric()
+        return
     points = [tuple(given[at : at + 3]) for at in range(0, len(given), 3)] or POINTS
     for model, machine, wafers in points:
         count = None if wafers == "-" else int(wafers)

@@ -51,11 +51,13 @@ def compiled(model: str, most: int) -> list[Collective]:
     """Sums of a compiled model that differ, and the multicasts that follow them; at most so many, evenly picked."""
     options = Options(Bounds(1, _CONTEXT))
     program = compile_graph(build_config(preset(model)), find_machine("wse3"), options)
-    found = list(dict.fromkeys(_sums(model, program)))
+    found = list(dict.fromkeys(sums(program)))
     return found[:: max(1, -(-len(found) // most))]
 
 
-def _sums(model: str, program: WaferProgram) -> Iterator[Collective]:
+def sums(program: WaferProgram, tokens: int = 1) -> Iterator[Collective]:
+    """A program's sums, and the multicasts that follow them; of so many tokens of a chunk but at the model's end."""
+    kind = "compiled models" if tokens == 1 else f"chunks of {tokens} tokens"
     for stream in program.streams:
         shares = Shares(values_of(program, stream), program.trees, Step(context=_CONTEXT))
         for i in stream.instructions:
@@ -65,7 +67,8 @@ def _sums(model: str, program: WaferProgram) -> Iterator[Collective]:
                 sent = any(isinstance(after, isa.Multicast) and after.a == i.result for after in stream.instructions)
                 movers: tuple[Mover, ...] = ("sum", "share") if sent else ("sum",)
                 elements = shares.size(i.result) if part.whole else shares.size(i.a)
-                yield Collective("compiled models", program.machine, program.trees[part.tree], elements, i.wire, movers)
+                elements *= 1 if stream.last else tokens
+                yield Collective(kind, program.machine, program.trees[part.tree], elements, i.wire, movers)
 
 
 def _between(r: Random, low: int, high: int) -> int:

@@ -3,11 +3,16 @@
 from dataclasses import replace
 
 import pytest
+from support.mesh_configs import DENSE
 
+from undiced.compiler.wafer.search import compile_graph
+from undiced.compiler.wafer.task import Options
 from undiced.machine import find_machine
+from undiced.model import build_config
+from undiced.program import Bounds
 from undiced.program.wafer.tree import Level, Tree
 from undiced.validation import judgement
-from undiced.validation.collective_points import drawn
+from undiced.validation.collective_points import drawn, sums
 from undiced.validation.collectives import Collective, judged, mechanisms, wires
 from undiced.validation.table import judged_table, worst_table
 
@@ -82,3 +87,12 @@ def test_the_whole_sweep_stays_within_its_bounds() -> None:
     assert len(found) >= 300
     spread = judgement.Spread.of([each.wires.error for each in found])
     assert spread.low > -0.45 and spread.high < 0.45 and abs(spread.mean) < 0.1
+
+
+def test_sums_of_a_chunk_are_as_long_as_its_tokens_but_at_the_end():
+    options = Options(Bounds(1, 32), chunk=6, region=(12, 12), phase="prefill")
+    program = compile_graph(build_config(DENSE), find_machine("toy-12x12"), options)
+    single, chunk = (list(sums(program, tokens)) for tokens in (1, 6))
+    assert {b.elements // a.elements for a, b in zip(single, chunk, strict=True)} == {1, 6}
+    found = [on_wires(replace(each, machine="wse3")) for each in dict.fromkeys(chunk) if each.elements >= 6]
+    assert sum(closed for closed, _ in found) == pytest.approx(sum(fabric for _, fabric in found), rel=0.25)
