@@ -6,6 +6,7 @@ import pytest
 from support.mesh_configs import DENSE
 
 from undiced.compiler.wafer.chunks import compile_chunked
+from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
@@ -78,3 +79,21 @@ def test_prefill_wafers_without_room_for_keys_and_values_are_told_for_how_many_t
     with pytest.raises(CompileError, match=r"holds the keys and values of (\d+) positions, not of 100000") as caught:
         compile_chunked(GRAPH, machine, Options(bounds=Bounds(1, 100_000), wafers=1, alone=True), lambda program: 1.0)
     assert "context=" in caught.value.remedy and "chunk" not in caught.value.remedy
+
+
+def test_code_of_heads_one_after_the_other_is_a_loops():
+    sizes = []
+    for queries in (2, 8):
+        graph = build_config(replace(DENSE, name="small", heads=queries, kv_heads=1))
+        choices = replace(LEAN, head_by_head=True)
+        options = Options(bounds=BOUNDS, chunk=4, choices=choices, region=(8, 1))
+        sizes.append(compile_graph(graph, toy(8, 8, 1 << 20), options).fact("code_bytes"))
+    assert sizes[0] == sizes[1]
+
+
+def test_head_by_head_a_long_context_leaves_more_room():
+    machine, graph = toy(12, 12, 1 << 20), build_config(replace(DENSE, name="small", heads=8, kv_heads=1))
+    options = Options(bounds=Bounds(1, 2048), chunk=8, region=(12, 12), phase="prefill")
+    choices = (LEAN, replace(LEAN, head_by_head=True))
+    plain, apart = (compile_graph(graph, machine, replace(options, choices=each)) for each in choices)
+    assert apart.fact("free_bytes") > plain.fact("free_bytes")

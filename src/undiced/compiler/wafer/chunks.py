@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from undiced.compiler.wafer.offers import longest_context, wafers_needed
 from undiced.compiler.wafer.search import compile_graph, dense
-from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
+from undiced.compiler.wafer.task import Options, Task
 from undiced.core.errors import CompileError
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
@@ -19,7 +19,8 @@ from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
 
 SIZES = (64, 48, 32, 24, 16, 8, 4)
-LEAST = 16
+LEAST = (16, 8, 4)  # the first of which fits decides how many wafers are taken
+_SPARED = 1.3  # wafers that the rest takes for one, before heads go one by one, which is slower
 Told = Callable[[float, str], None]
 Speed = Callable[[WaferProgram], float]  # tokens of a prompt a cycle
 
@@ -36,12 +37,13 @@ def compile_chunked(
     told = progress or (lambda share, what: None)
     found: list[WaferProgram] = []
     if options.wafers is None:
-        least, _ = _leanest(graph, wafer, replace(options, chunk=LEAST))
-        found.append(compile_graph(graph, wafer, least, _part(told, 0.0, 0.5)))
+        least = (_leanest(graph, wafer, replace(options, chunk=size)) for size in LEAST)
+        first = next((each for each, needed in least if needed), replace(options, chunk=LEAST[-1]))
+        found.append(compile_graph(graph, wafer, first, _part(told, 0.0, 0.5)))
         options = replace(options, wafers=found[0].wafers)
-    tried = [size for size in SIZES if not found or size > LEAST]
+    tried = [size for size in SIZES if not found or size > found[0].chunk]
     sized = [_leanest(graph, wafer, replace(options, chunk=size)) for size in tried]
-    fitting = [each for each, needed in sized if 0 < needed <= (options.wafers or 0)]
+    fitting = [each for each, needed in sized if needed]
     for number, each in enumerate(fitting[:2]):
         start = 0.5 + 0.25 * number
         try:
@@ -58,19 +60,24 @@ def _part(told: Told, start: float, end: float) -> Told:
 
 
 def _leanest(graph: Graph, wafer: Wafer, options: Options) -> tuple[Options, int]:
-    """The fewest sub-bands with which a chunk fits on the fewest wafers, and how many those are (0: on none).
+    """How heads lie so that a chunk fits on the wafers, or on the fewest, and how many it takes (0: more, or none do).
 
-    Scores of long contexts are what a chunk has most of; with more sub-bands each has those of fewer heads, and more of
-    every head's keys and values.
+    Scores of long contexts are what a chunk has most of. With more sub-bands each has those of fewer heads, and more of
+    every head's keys and values; head by head there are those of one, and more steps.
     """
     group = graph.config.heads // graph.config.kv_heads
-    found: list[tuple[Options, int]] = []
-    for count in (1, 2, 4, 8):
-        if count <= max(group, 1):
-            each = replace(options, choices=replace(options.choices, sub_bands=count))
-            task = Task.of(graph, wafer, each)
-            found.append((each, min((n for s in dense(task) if (n := wafers_needed(task, s))), default=0)))
-    return min(found, key=lambda one: one[1] or WAFERS_MAX)
+    ways = [(count, False) for count in (1, 2, 4, 8) if count <= max(group, 1)] + [(1, True)]
+    found: list[tuple[float, Options, int]] = []
+    for count, apart in ways:
+        each = replace(options, choices=replace(options.choices, sub_bands=count, head_by_head=apart))
+        task = Task.of(graph, wafer, each)
+        needed = min((n for s in dense(task) if (n := wafers_needed(task, s))), default=0)
+        if options.wafers is not None and 0 < needed <= options.wafers:
+            return each, needed
+        if needed and options.wafers is None:
+            found.append((needed * (_SPARED if apart else 1.0), each, needed))
+    _, best, needed = min(found, key=lambda one: one[0], default=(0.0, options, 0))
+    return best, needed
 
 
 def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
@@ -83,7 +90,7 @@ def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
     room = longest_context(task, dense(task), options.wafers, 0)
     offers = [option("wafers", min(needed))] if needed else []
     offers += [option("context", room)] if room else []
-    if not options.alone and 0 < _leanest(graph, wafer, replace(options, chunk=1))[1] <= options.wafers:
+    if not options.alone and _leanest(graph, wafer, replace(options, chunk=1))[1]:
         offers.append(f"{option('chunk', 1)}, which takes prompts token by token")
     where = f"{graph.config.name} on {options.wafers} x {wafer.name}"
     what = f"{where} leaves no room for a chunk of {chunk} tokens at context {wanted}."

@@ -197,7 +197,7 @@ def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
     """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code."""
     if draft.task.options.code_bytes is not None:
         return draft.task.options.code_bytes
-    return code_bytes(_layers_streams(draft), trees, both=draft.task.options.both)
+    return code_bytes(_layers_streams(draft), trees, **_ways(draft))
 
 
 def registers_of(draft: Draft) -> int:
@@ -213,9 +213,15 @@ def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
     if draft.task.options.code_bytes is not None:
         return {}
     common = _layers_streams(draft)
-    both = draft.task.options.both
-    base = code_bytes(common, trees, both=both)
-    return {n: code_bytes([*common, draft.streams[n]], trees, both=both) - base for n in _ends(draft)}
+    ways = _ways(draft)
+    base = code_bytes(common, trees, **ways)
+    return {n: code_bytes([*common, draft.streams[n]], trees, **ways) - base for n in _ends(draft)}
+
+
+def _ways(draft: Draft) -> dict[str, bool]:
+    """How code is counted: for single tokens and chunks, and heads in a loop."""
+    options = draft.task.options
+    return {"both": options.both, "looped": options.choices.head_by_head}
 
 
 def _ends(draft: Draft) -> set[int]:

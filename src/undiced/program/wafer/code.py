@@ -7,7 +7,10 @@ operations with their descriptors, a matrix-vector loop, a reduction's routine, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+from msgspec import structs
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Roots
@@ -15,6 +18,7 @@ from undiced.program.wafer.program import Stream
 from undiced.program.wafer.sequences import SEQUENCES
 from undiced.program.wafer.tree import Tree
 
+_NUMBER = re.compile(r"'+|\.\d+$")
 VECTOR_BYTES = 90  # a straight-line vector operation: rotations of 12 and 6 of them take 1,056 and 600 bytes
 LOOP_BYTES = 236  # a matrix-vector product
 TREE_BYTES = 424  # the routine of one reduction
@@ -23,18 +27,26 @@ LIBRARY_BYTES = 332  # the library's division and inverse root, by removal
 SYSTEM_BYTES = 3_600  # task table, stack, descriptors, configuration
 
 
-def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool = False) -> int:
+def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool = False, looped: bool = False) -> int:
     """Code and system of a core that runs the streams. Functions and reductions are routines, each there once.
 
     Args:
         both: single tokens and chunks, for which products are loops of their own.
+        looped: what differs from an instruction before in the numbers and primes of its operands' names alone is that
+            one, in a later pass of a loop.
     """
     total, routines = SYSTEM_BYTES, 0
     functions: set[str] = set()
     reductions: set[tuple[int, str]] = set()
     for stream in streams:
         roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if isinstance(part, Roots)}
+        passed: set[isa.Instruction] = set()
         for i in stream.instructions:
+            if looped:
+                first = _numberless(i)
+                if first in passed:
+                    continue
+                passed.add(first)
             total += _own_bytes(i) * (2 if both and isinstance(i, isa.Product) else 1)
             if isinstance(i, isa.Apply):
                 functions.add(i.function if i.by == "vectors" else "")
@@ -42,6 +54,17 @@ def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool
                 reductions.add((roots.get(i.result, -1), i.operation))
     routines += sum(len(SEQUENCES[name]) * VECTOR_BYTES if name else LIBRARY_BYTES for name in functions)
     return total + routines + len(reductions) * TREE_BYTES
+
+
+def _numberless(i: isa.Instruction) -> isa.Instruction:
+    """With its operands' names as they are in a loop's first pass."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, tuple):
+            return tuple(plain(each) for each in value)
+        return _NUMBER.sub("", value) if isinstance(value, str) else value
+
+    return structs.replace(i, **{name: plain(getattr(i, name)) for name in i.__struct_fields__})
 
 
 def _own_bytes(i: isa.Instruction) -> int:

@@ -1,5 +1,8 @@
 """Chunks of a prompt: what they leave is what single tokens leave, for every family; only last tokens get logits."""
 
+from dataclasses import replace
+from math import prod
+
 import numpy as np
 import pytest
 from msgspec import structs
@@ -9,7 +12,7 @@ from support.tiny_models import case_names
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
 from undiced.core.errors import CompileError, InvalidRequestError
-from undiced.program.wafer.value import Kind
+from undiced.program.wafer.value import Kind, local_shape
 from undiced.program.wafer.verify import verify
 
 CHUNK = 4
@@ -74,3 +77,23 @@ def test_what_is_no_chunk_is_refused():
         verify(_altered(program, once))
     with pytest.raises(CompileError, match="chunk of 0"):
         verify(structs.replace(program, facts=(("chunk", 0.0),)))
+
+
+@pytest.mark.parametrize("family", case_names())
+def test_heads_one_after_the_other_are_the_heads_together(family):
+    tokens = prompt(family, 11)
+    wanted = _after(executor(family, 4, 3, choices=LEAN), tokens, 1)
+    apart = replace(LEAN, head_by_head=True)
+    found = _after(executor(family, 4, 3, choices=apart, prompt=CHUNK), tokens, CHUNK)
+    assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
+
+
+def test_scores_of_one_head_take_the_room_of_one():
+    graph, _ = tiny("llama")
+    group = graph.config.heads // graph.config.kv_heads
+    sizes = []
+    for each in (LEAN, replace(LEAN, head_by_head=True)):
+        program = compile_mesh(graph, 4, graph.config.kv_heads, choices=each, prompt=CHUNK)
+        values = {v.name: v for stream in program.streams for v in stream.values}
+        sizes.append(prod(local_shape(values["scores.terms"])))
+    assert group > 1 and sizes[0] == group * sizes[1]

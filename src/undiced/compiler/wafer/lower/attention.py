@@ -12,7 +12,7 @@ from undiced.compiler.wafer.lower.held import Held
 from undiced.compiler.wafer.lower.lowering import Lowering, layered, view_of
 from undiced.model.node import Node
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.layout import POSITION, Axis, Dim, Partial, Roots, Shard, Spread
+from undiced.program.wafer.layout import FLAT, POSITION, Axis, Dim, Partial, Roots, Shard, Spread
 from undiced.program.wafer.value import DType, Kind, Value, Weights, local_shape
 
 
@@ -36,17 +36,16 @@ def attention(low: Lowering, node: Node) -> None:
     values = w.value("values", (kv, where, column), positions, bands.keys("column"), w.choices.caches,
                      kind=Kind.CACHE)  # fmt: skip
     w.emit(isa.Append(w.node, keys, k.name))
+    if _apart(low, (kv, group)):
+        w.emit(isa.Append(w.node, values, v.name))
+        low.held[node.out] = _head_by_head(low, node, q, (keys, values), (kv, group, where, column))
+        return
     terms = w.value("scores.terms", (kv, group, where), positions, bands.terms(bands.queries()))
     w.emit(isa.Product(w.node, low.factor(q.name), (keys,), (terms,), longest(low, terms, (POSITION, "group"))))
     slices = w.choices.band_slices if low.bands.lanes > 1 else 1
     scores = w.joined(terms, bands.line, exact=False, slices=slices)
     w.emit(isa.Append(w.node, values, v.name))  # while the scores are on their way
-    body = w.value("scores.body", (Dim("flat", 0),), *low.spreads(scores), view=view_of(scores))
-    if config.qk_norm != "none":  # otherwise part of the queries' weights
-        w.emit(isa.Scale(w.node, "multiply", body, body, float(config.scale)))
-    cap = node.number("softcap")
-    if cap:
-        low.w.capped(body, body, cap)
+    body = _scaled(low, node, scores)
     if w.choices.softmax == "clamped":
         low.held[node.out] = _clamped(low, node, body, values, (kv, group, where, column))
         return
@@ -65,6 +64,68 @@ def attention(low: Lowering, node: Node) -> None:
 
 _LOWEST = -1e30
 _SMALLEST = 1e-30
+_PART = "part"
+
+
+def _scaled(low: Lowering, node: Node, scores: str) -> str:
+    """Scores at the roots, scaled and capped."""
+    w = low.w
+    body = w.value("scores.body", (Dim("flat", 0),), *low.spreads(scores), view=view_of(scores))
+    if low.config.qk_norm != "none":  # otherwise part of the queries' weights
+        w.emit(isa.Scale(w.node, "multiply", body, body, float(low.config.scale)))
+    cap = node.number("softcap")
+    if cap:
+        w.capped(body, body, cap)
+    return body
+
+
+def _apart(low: Lowering, heads: tuple[Dim, ...]) -> bool:
+    """Whether a core's query heads, of one KV head, are scored one after the other."""
+    kv, queries = local_shape(Value("", heads, columns=low.bands.queries()))
+    return low.w.choices.head_by_head and low.w.choices.softmax == "clamped" and kv == 1 and queries > 1
+
+
+def _head_by_head(low: Lowering, node: Node, q: Held, caches: tuple[str, str], dims: tuple[Dim, ...]) -> Held:
+    """What `_clamped` does, for one query head of every sub-band after the other."""
+    w, bands, (keys, values) = low.w, low.bands, caches
+    kv, group, where, column = dims
+    part, positions = Dim(_PART, bands.groups), w.values[values].rows
+    flat, start = _flat(low, q)
+    lanes, size = ceil(column.size / bands.lanes), prod(local_shape(w.values[q.name])[2:])
+    count = ceil(group.size / bands.groups)
+    terms = (Partial("sum", low.grid.rows),)
+    payload = w.value("mixed.payload", (Dim("flat", count * (lanes + 1)),), terms, ())
+    for head in range(count):
+        view = view_of(flat, start + head * size)
+        mine = w.value(f"{q.name}.{head}", (kv, part, *q.dims[2:]), (), bands.one_query("pair"), view=view)
+        own = w.value("scores.terms", (kv, part, where), positions, bands.terms(bands.one_query()))
+        w.emit(isa.Product(w.node, mine, (keys,), (own,), (POSITION,)))
+        slices = w.choices.band_slices if bands.lanes > 1 else 1
+        body = _scaled(low, node, w.joined(own, bands.line, exact=False, slices=slices))
+        w.emit(isa.Apply(w.node, "exp", body, body))
+        weighed = w.sent(body, bands.line, "weights", (kv, part, where), positions, bands.one_query())
+        w.emit(isa.Mask(w.node, weighed, weighed, node.integer("window"), node.integer("chunk"), 0.0))
+        at = head * (lanes + 1)
+        sums = w.value("sums.terms", (kv, part), terms, bands.one_query(), view=view_of(payload, at + lanes))
+        mixed = w.value("mixed.terms", (kv, part, column), terms, bands.one_query("column"), view=view_of(payload, at))
+        w.emit(isa.Fold(w.node, "sum", sums, weighed))
+        w.emit(isa.Product(w.node, weighed, (values,), (mixed,), ("column",)))
+    return _divided(low, node, payload, "", (kv, group, column))
+
+
+def _flat(low: Lowering, q: Held) -> tuple[str, int]:
+    """The memory in which queries lie, in 16 bits where products take them so, and from which element on."""
+    w, name, start = low.w, low.factor(q.name), 0
+    value = w.values[name]
+    while value.view is not None and value.view.of == 1:
+        start += value.view.offset
+        value = w.values[value.view.parent]
+    if value.view is None and value.dims[0].name == FLAT:
+        return value.name, start
+    flat = w.value("queries.flat", (Dim(FLAT, prod(local_shape(w.values[name]))),), dtype=w.values[name].dtype)
+    laid = w.value("queries.laid", q.dims, *low.spreads(name), view=view_of(flat))
+    w.emit(isa.Copy(w.node, laid, name))
+    return flat, 0
 
 
 def _clamped(low: Lowering, node: Node, body: str, values: str, dims: tuple[Dim, ...]) -> Held:
@@ -93,7 +154,7 @@ def _sinks(low: Lowering, node: Node, dims: tuple[Dim, ...]) -> str:
 
 
 def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims: tuple[Dim, ...]) -> Held:
-    """Sums of values and of weights, joined over rows a head at a time, and divided where they arrive."""
+    """Sums of values and of weights, side by side for each head; joined over rows, and divided where they arrive."""
     w, grid, bands = low.w, low.grid, low.bands
     kv, group, column = dims
     lanes = ceil(column.size / bands.lanes)
@@ -106,7 +167,15 @@ def _values(low: Lowering, node: Node, weighed: str, values: str, top: str, dims
     sums = w.value("sums.terms", dims[:2], terms, bands.queries(), view=view_of(payload, 0, lanes + 1, lanes))
     w.emit(isa.Fold(w.node, "sum", sums, weighed))
     w.emit(isa.Product(w.node, weighed, (values,), (mixed,), longest(low, mixed, ("column", "group"))))
-    slices = min(w.choices.row_slices, count)
+    return _divided(low, node, payload, top, dims)
+
+
+def _divided(low: Lowering, node: Node, payload: str, top: str, dims: tuple[Dim, ...]) -> Held:
+    """The joined sums of values over the joined sums of weights, sent to all rows."""
+    w, grid, bands = low.w, low.grid, low.bands
+    flat, (*_, column) = w.values[payload].dims, dims
+    lanes = ceil(column.size / bands.lanes)
+    slices = min(w.choices.row_slices, flat[0].size // (lanes + 1))
     part = Roots(grid.rows, w.tree(grid.line(Axis.ROWS), slices), lanes + 1)
     at_root = w.value("mixed.sum", flat, (part,), ())
     w.emit(isa.Reduce(w.node, "sum", at_root, payload, grid.line(Axis.ROWS), "f32"))

@@ -23,6 +23,7 @@ class Choices:
         candidates: tokens with the largest logits that the head finds and draws from.
         once: an embedding that is the head's matrix, too, is looked up in that.
         sub_bands: so many of a band come before lanes, as far as there are query heads for them.
+        head_by_head: query heads of a sub-band are scored one after the other, so that only one has scores at a time.
         whole_bands: a band has all columns that there are for it, however thin its shares.
     """
 
@@ -36,6 +37,7 @@ class Choices:
     candidates: int = 1
     once: bool = False
     sub_bands: int = 1
+    head_by_head: bool = False
     whole_bands: bool = False
 
     @property

@@ -69,6 +69,10 @@ class Bands:
         """What is of query heads: shared out by bands and sub-bands; a dimension over lanes, or the same on all."""
         return self._spread(Shard("kv", self.count), Shard("group", self.groups), dim)
 
+    def one_query(self, dim: str = "") -> Spread:
+        """What is of one query head of every sub-band, which is called a `part` of its group."""
+        return self._spread(Shard("kv", self.count), Shard("part", self.groups), dim)
+
     def keys(self, dim: str = "") -> Spread:
         """What is of KV heads: shared out by bands, the same in their sub-bands; lanes as for queries."""
         return self._spread(Shard("kv", self.count), Replicate(self.groups), dim)
