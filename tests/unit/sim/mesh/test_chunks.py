@@ -12,7 +12,7 @@ from support.tiny_models import case_names
 
 from undiced.compiler.wafer.lower.choices import EXACT, LEAN
 from undiced.core.errors import CompileError, InvalidRequestError
-from undiced.program.wafer.value import Kind, local_shape
+from undiced.program.wafer.value import DType, Kind, local_shape
 from undiced.program.wafer.verify import verify
 
 CHUNK = 4
@@ -34,7 +34,7 @@ def test_a_chunk_leaves_what_its_tokens_leave_one_by_one(family):
     assert np.abs(found - wanted).max() < 1e-4 * wanted.std()
 
 
-@pytest.mark.parametrize("choices", [EXACT, LEAN])
+@pytest.mark.parametrize("choices", [EXACT, LEAN, replace(LEAN, weights=DType.I8)], ids=["exact", "lean", "int8"])
 def test_with_the_wafers_numbers_a_chunk_has_the_bits_of_single_tokens(choices):
     tokens, more = prompt("llama", 11), {"choices": choices, "numbers": "wafer", "prompt": CHUNK}
     found = [_after(executor("llama", 5, 7, **more), tokens, chunk) for chunk in (1, 3, CHUNK)]
