@@ -37,8 +37,8 @@ def run_graph(
         tokens: new token ids, at least one; they follow the positions already in `state`.
         state: the sequence's cache, extended in place.
         watch: called with every node and its value, for comparisons.
-        context: the most positions that a sequence is meant to have, for rotations that depend on it; 0: as many as the
-            longest has after this step, which is how transformers takes it.
+        context: the most positions that a sequence is meant to have, for rotations that depend on it; 0: as many as it
+            has after this step, which is how transformers takes it.
 
     Returns:
         (tokens, vocab) logits.
@@ -85,5 +85,4 @@ def _run(config: ModelConfig, batch: Sequence[tuple[Sequence[int], KvState]], co
     flat = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens, _ in batch])
     if flat.min() < 0 or flat.max() >= config.vocab:
         raise InvalidRequestError(f"Token ids must lie in 0 to {config.vocab - 1}.")
-    places = np.concatenate(positions)
-    return Run(flat, places, tuple(spans), tuple(state for _, state in batch), context or int(places.max()) + 1)
+    return Run(flat, np.concatenate(positions), tuple(spans), tuple(state for _, state in batch), context)

@@ -26,7 +26,7 @@ class Run:
         tokens, positions: (T,) int64.
         spans: each sequence's rows [start, stop).
         states: each sequence's cache.
-        context: the most positions that a sequence is meant to have.
+        context: the most positions that a sequence is meant to have; 0: as many as each has after this step.
     """
 
     tokens: Ints
@@ -93,11 +93,15 @@ def _linear(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) ->
 
 
 def _rope(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) -> F32:
-    frequencies = rope_frequencies(node.attrs, run.context, _optional(weights, 0))
     how = reference.Rotation(
         node.integer("head_dim"), node.integer("offset"), node.text("style"), node.number("attention_factor")
     )
-    return reference.rope(ins[0], run.positions, frequencies, how)
+    out = np.empty_like(ins[0])
+    for start, stop in run.spans:
+        positions = run.positions[start:stop]
+        frequencies = rope_frequencies(node.attrs, run.context or int(positions[-1]) + 1, _optional(weights, 0))
+        out[start:stop] = reference.rope(ins[0][start:stop], positions, frequencies, how)
+    return out
 
 
 def _position_scale(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) -> F32:

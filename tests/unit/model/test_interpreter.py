@@ -113,7 +113,7 @@ def test_longrope_takes_the_factors_that_the_longest_sequence_asks_for():
     np.testing.assert_allclose(plain / rope_frequencies(attrs, 33), [1.0, 8.0])
 
 
-def test_a_step_rotates_as_its_longest_sequence_or_as_it_is_told(model):
+def test_a_sequence_rotates_as_its_length_asks_or_as_it_is_told(model):
     """Without a word, a prompt beyond the trained context turns differently from its beginning alone."""
     rope = RopeConfig(
         theta=1e4, dims=8, scaling="longrope", original_context=4, short_factors=(1.0,) * 4, long_factors=(3.0,) * 4
