@@ -30,6 +30,7 @@ SHOWN = [
     ("wafer.md", "$ undiced simulate llama-3.3-70b --phase prefill"),
     ("wafer.md", "$ undiced simulate llama-3.1-8b --machine wse2 --mapping waferllm --region 420x420 --groups 20 "
      "--context 4200 --layers 32"),
+    ("wafer.md", "$ undiced frontier llama-3.1-8b --wafers 2 --lockstep 1,4 -o frontier.svg"),
     ("wafer.md", "$ undiced map llama-3.3-70b -o wafer.html"),
     ("wafer.md", "$ undiced trace llama-3.1-8b -o trace.json"),
     ("wafer.md", "$ undiced sweep llama-3.1-8b --wafers 1,2,4 --context 1k,4k,32k"),

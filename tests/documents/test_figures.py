@@ -6,7 +6,7 @@ from support.markdown import ROOT
 
 from undiced.study.claims.every import CLAIMS
 
-COMPARED = "compare-llama-3.3-70b.svg"
+COMPARED, FRONTIER = "compare-llama-3.3-70b.svg", "frontier-llama-3.1-8b.svg"
 DRAWN = {"layers": "wafer-llama-3.3-70b.svg", "time": "wafer-llama-3.3-70b-time.svg"}
 
 
@@ -30,8 +30,15 @@ def test_the_picture_of_a_comparison_is_drawn_as_it_stands_there(tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_the_frontier_is_drawn_as_it_stands_there(tmp_path):
+    file = tmp_path / "frontier.svg"
+    run("frontier", "llama-3.1-8b", "--wafers", "2", "--lockstep", "1,4", "-o", str(file))
+    assert file.read_text() == (ROOT / "docs" / FRONTIER).read_text()
+
+
 def test_every_picture_has_its_test():
     elsewhere = {"yield.svg"}  # samples: tests/unit/cli/test_yields.py draws its like
     beside = {f"{claim.figure}.svg" for claim in CLAIMS.values() if claim.figure}  # test_claims_page.py
     found = {file.name for file in (ROOT / "docs").glob("*.svg")}
-    assert found == {*DRAWN.values(), COMPARED, *elsewhere, *beside}
+    assert found == {*DRAWN.values(), COMPARED, FRONTIER, *elsewhere, *beside}

@@ -35,6 +35,12 @@ Context = Annotated[int, typer.Option(min=1, help="Positions attended, the new o
 TimedContext = Annotated[
     int | None, typer.Option(min=1, help="Positions attended; 4,096 or a program's bound by default.")
 ]
+Capacity = Annotated[
+    int | None, typer.Option(min=1, help="Positions that the program holds; by default the context, or as published.")
+]
+Prefix = Annotated[
+    int | None, typer.Option(min=0, help="Positions of the prompt that are there already (waferengine).")
+]
 Chunk = Annotated[
     int | None, typer.Option(min=1, help="Tokens of a prompt that pass together; prefill chooses the fastest.")
 ]
@@ -42,6 +48,14 @@ Apart = Annotated[
     bool, typer.Option("--apart", help="Prompts have wafers of their own, and hand keys and values to others.")
 ]
 Batch = Annotated[int, typer.Option(min=1, help="Sequences at once.")]
+Lockstep = Annotated[
+    int | None,
+    typer.Option(min=1, help="Sequences in lockstep, through a region together; others follow. 1 by default."),
+]
+Routing = Annotated[
+    str | None,
+    typer.Option(help="How tokens choose experts: uniform, zipf, zipf:1.2, or a JSON file of counts or choices."),
+]
 Region = Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")]
 Groups = Annotated[int | None, typer.Option(help="Groups of the published two-tree.")]
 Stages = Annotated[str | None, typer.Option(help="Layers of each region of a published pipeline: 2,4,4,2.")]

@@ -48,6 +48,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "compile": _entry("wafer:compile", "Place a model on wafers, or on this host."),
         "simulate": _entry("wafer:simulate", "Time a model on wafers."),
         "sweep": _entry("sweep:sweep", "Time every combination of models, machines and choices."),
+        "frontier": _entry(
+            "frontier:frontier", "Say how many users of which context wafers serve at once, and how fast each is."
+        ),
         "yield": _entry("yields:yield_", "Say how many wafers work in spite of defects, beside dies of a GPU's size."),
         "validate": _entry("validate:validate", "Simulate published measurements."),
         "map": _entry(

@@ -44,6 +44,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "sweep llama-3.1-8b --batch 1,8 -o rows.csv",
         "sweep llama-3.1-8b --context 1k,2k,4k,8k --plot",
     ),
+    "frontier": (
+        "frontier llama-3.1-8b --wafers 1",
+        "frontier llama-3.1-8b --context 2k,16k --lockstep 1,8 -o frontier.svg",
+        "frontier qwen3-30b-a3b --routing zipf --json",
+    ),
     "yield": (
         "yield",
         "yield llama-3.1-8b --wafers 1000",

@@ -56,13 +56,13 @@ def show(found: dict[str, object]) -> None:
         ),
         ("prompt cycles" if prompt else "cycles per token", f"{found['cycles_per_token']:,.0f}"),
         ("prompt cycles per layer" if prompt else "cycles per layer", f"{found['cycles_per_layer']:,.0f}"),
-        ("initiation interval", f"{found['initiation_interval_cycles']:,.0f} cycles"),
+        ("interval of chunks" if "prefix" in found else "initiation interval", _interval(found)),
         *_chunks(found),
         ("time to first token", f"{float(str(found['time_to_first_token_s'])) * 1e3:,.1f} ms"),
         ("fullest core", f"{found['sram_bytes_max_per_core']:,} bytes"),
         *_longest(found),
         *_defects(found),
-        ("reads that meet in banks", _meeting(cast(dict[str, int], found["bank_pairs"]))),
+        *_banks(found),
     ]
     for name, text in rows:
         _say(f"  {name:30}{text}")
@@ -70,6 +70,7 @@ def show(found: dict[str, object]) -> None:
     of_chunk = " of the last full chunk" * ("dense_peak_share" in found)
     _shares(f"cycles{of_chunk} by kind", breakdown["kind"], _KINDS_SHOWN)
     _shares(f"cycles{of_chunk} by operator", breakdown["operator"], _OPERATORS_SHOWN)
+    _experts(cast(dict[str, object], found.get("experts", {})))
     for point in cast(list[dict[str, float]], found.get("frontier", [])):
         _say(
             f"  {point['streams']:5,.0f} streams of {point['context']:9,.0f} tokens: {point['tokens_per_second']:7,.0f}"
@@ -83,12 +84,29 @@ def show(found: dict[str, object]) -> None:
         )
 
 
+def _experts(crowd: dict[str, object]) -> None:
+    """What the batch's tokens do to the experts of a layer."""
+    if not crowd:
+        return
+    _say(f"  experts of a layer, {crowd['tokens']} tokens together ({crowd['provenance']})")
+    rows = [
+        ("different ones chosen", f"{crowd['distinct_experts']:.1f} by {crowd['choices']} choices"),
+        ("tokens of the busiest", f"{crowd['busiest_expert_tokens']:.1f}"),
+        ("choices of the fullest group", f"{crowd['fullest_group_choices']:.1f} of {crowd['groups']} groups"),
+    ]
+    for name, text in rows:
+        _say(f"    {name:28}{text}")
+
+
 def _notes(found: dict[str, object]) -> Iterator[str]:
     """What was taken for granted: the family, sizes that a file does not state, wafers that stay empty."""
     if "family" in found:
         assumed = cast(dict[str, object], found["assumed_sizes"])
         sizes = ", ".join(f"{name} {value}" for name, value in assumed.items())
         yield f"family {found['family']}" + (f"; not stated, so the family's default: {sizes}" if sizes else "")
+    if "prefix" in found:
+        yield f"chunks of {found['chunk']} tokens, {found['prefix']} positions there already"
+        yield str(found["provenance"])
     given, used = cast(int, found.get("wafers_given", 0)), cast(int, found["wafers"])
     if given > used:
         yield f"{given} wafers given, {used} used: {given - used} stay empty"
@@ -140,7 +158,8 @@ def _others(found: dict[str, float] | None) -> Iterator[tuple[str, str]]:
 
 def _longest(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     """Of this placement, and of as many wafers however a model is placed on them."""
-    yield "longest context, as placed", f"{found['max_context_tokens']:,} tokens"
+    if "max_context_tokens" in found:
+        yield "longest context, as placed", f"{found['max_context_tokens']:,} tokens"
     if "machine_max_context_tokens" in found:
         yield "longest on these wafers", f"{found['machine_max_context_tokens']:,} tokens, placed for them"
 
@@ -172,10 +191,17 @@ def _say(line: str, *, bold: bool = False) -> None:
     typer.secho(printable(line), bold=bold)
 
 
-def _meeting(pairs: dict[str, int]) -> str:
+def _interval(found: dict[str, object]) -> str:
+    return f"{found['initiation_interval_cycles']:,.0f} cycles"
+
+
+def _banks(found: dict[str, object]) -> Iterator[tuple[str, str]]:
     """Of the pairs of vectors that a token reads together."""
-    total = sum(pairs.values())
-    return f"{total - pairs['apart']:,} of {total:,} pairs, {pairs['placed']:,} for their places; uncharged"
+    pairs = cast(dict[str, int] | None, found.get("bank_pairs"))
+    if pairs is not None:
+        total = sum(pairs.values())
+        meeting = f"{total - pairs['apart']:,} of {total:,} pairs, {pairs['placed']:,} for their places; uncharged"
+        yield "reads that meet in banks", meeting
 
 
 def _unfit(found: dict[str, object]) -> str:

@@ -6,7 +6,6 @@ Rows appear as they are found. Ctrl-C ends it and keeps those that are there.
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from undiced.cli.lists import count as count_of
+from undiced.cli.lists import words as words_of
 from undiced.cli.options import HUB, Json
 from undiced.cli.report import writing
 from undiced.core.errors import InvalidRequestError
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from undiced.study.question import Question
     from undiced.study.rows import Cell, Row
 
-_COUNT = re.compile(r"(\d{1,12})([kKmM]?)")
-_SCALES = {"": 1, "k": 1 << 10, "m": 1 << 20}
 _POINTS_MAX = 10_000
 _TOLD = (
     "model",
@@ -96,9 +95,9 @@ def sweep(
     words = {"machine": machine, "weights": weights, "mapping": mapping, "objective": objective, "phase": phase}
     counts = {"wafers": wafers, "context": context, "batch": batch, "sum_bits": sum_bits, "layers": layers}
     lists: dict[str, Sequence[object]] = {"model": models}
-    lists |= {name: _words(name, text) for name, text in words.items()}
-    lists |= {name: [_count(name, each) for each in _words(name, text)] for name, text in counts.items() if text}
-    lists |= {"clock": [_number("clock", each) for each in _words("clock", clock)]} if clock else {}
+    lists |= {name: words_of(name, text) for name, text in words.items()}
+    lists |= {name: [count_of(name, each) for each in words_of(name, text)] for name, text in counts.items() if text}
+    lists |= {"clock": [_number("clock", each) for each in words_of("clock", clock)]} if clock else {}
     found = points(Question(models[0], region=region), _few(lists))
     if picture is not None:
         expect(picture)
@@ -143,24 +142,6 @@ class _Plot:
         with writing(self.file):
             self.file.write_bytes(drawn)
         typer.echo(printable(str(self.file)), err=quiet)
-
-
-def _words(name: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise InvalidRequestError(
-            f"--{name.replace('_', '-')} {text[:40]!r} is no list.", remedy="Separate choices with commas."
-        )
-    return parts
-
-
-def _count(name: str, text: str) -> int:
-    """A whole number; 4k is 4,096."""
-    match = _COUNT.fullmatch(text)
-    if match is None:
-        option = name.replace("_", "-")
-        raise InvalidRequestError(f"--{option} can't be {text[:40]!r}.", remedy="Use whole numbers, for example 1,4k.")
-    return int(match[1]) * _SCALES[match[2].lower()]
 
 
 def _number(name: str, text: str) -> float:

@@ -41,6 +41,7 @@ def validate(
     plot: Annotated[
         Path | None, typer.Option(help="Draw what moves the first claim to this .svg or .png, with --claims.")
     ] = None,
+    row: Annotated[list[str] | None, typer.Option("--row", help="Only rows of this id; may be given again.")] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every row by itself, with provenance, source and clock.")
     ] = False,
@@ -51,6 +52,8 @@ def validate(
         raise InvalidRequestError("Several outputs at once.", remedy="Use --calibrate, --claims, --fabric or --write.")
     if samples is not None and not (claims or write is not None):
         raise InvalidRequestError("--samples has no effect without --claims or --write.", remedy="Leave it out.")
+    if row and (calibrate or claims or fabric or write is not None):
+        raise InvalidRequestError("--row has no effect here.", remedy="Leave it out.")
     if plot is not None:
         expect_plot(plot, claims)
     if verbose and (calibrate or claims or fabric or write is not None or as_json):
@@ -67,18 +70,18 @@ def validate(
     elif write is not None:
         _write(write, samples, as_json)
     else:
-        found = _outcomes(as_json)
-        _print_rows(found, as_json, verbose)
+        found = _outcomes(as_json, tuple(row or ()))
+        _print_rows(found, as_json, verbose, whole=not row)
         if any(outcome.passed is False for outcome in found):
             raise typer.Exit(Exit.ERROR)
 
 
-def _outcomes(as_json: bool) -> list[Outcome]:
+def _outcomes(as_json: bool, only: tuple[str, ...] = ()) -> list[Outcome]:
     from undiced.cli.terminal import Bar
     from undiced.validation.outcome import validate as judge
 
     with Bar("Simulating", quiet=as_json) as bar:
-        return judge(bar.share)
+        return judge(bar.share, only)
 
 
 def _judged(as_json: bool) -> list[Judged]:
@@ -154,10 +157,10 @@ def _print_judged(found: list[Judged], as_json: bool) -> None:
     typer.echo("All figures are simulated, on both sides.")
 
 
-def _print_rows(found: list[Outcome], as_json: bool, verbose: bool) -> None:
+def _print_rows(found: list[Outcome], as_json: bool, verbose: bool, *, whole: bool) -> None:
     from undiced.cli.terminal import emit
     from undiced.validation.brief import HEAD, sections, summary
-    from undiced.validation.table import missing_table, row_table
+    from undiced.validation.table import row_table
 
     if as_json:
         emit([outcome.as_dict() for outcome in found])
@@ -167,9 +170,8 @@ def _print_rows(found: list[Outcome], as_json: bool, verbose: bool) -> None:
     else:
         for section in sections(found):
             _titled(section.title, [HEAD, *section.rows])
-    _titled("Not replayed yet", missing_table())
     typer.echo()
-    for line in summary(found):
+    for line in summary(found) if whole else ():
         typer.echo(line)
     typer.echo("All figures are simulated." + ("" if verbose else " --verbose adds sources, and every row of a kind."))
 

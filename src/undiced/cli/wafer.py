@@ -15,6 +15,7 @@ import typer
 from undiced.cli.asking import (
     Apart,
     Batch,
+    Capacity,
     Chunk,
     Clock,
     Clusters,
@@ -24,11 +25,14 @@ from undiced.cli.asking import (
     Density,
     Groups,
     Layers,
+    Lockstep,
     Machine,
     Mapping,
     Objective,
     Phase,
+    Prefix,
     Region,
+    Routing,
     Stages,
     Subject,
     Sums,
@@ -52,7 +56,7 @@ if TYPE_CHECKING:
 # What is decided once, when a model is compiled for wafers.
 CHOICES = {
     "wafers", "weights", "sum_bits", "mapping", "region", "groups", "stages", "layers", "objective", "code_bytes",
-    "defects", "defect_density", "clusters", "chunk", "apart",
+    "defects", "defect_density", "clusters", "capacity", "prefix", "chunk", "apart", "lockstep",
 }  # fmt: skip
 
 
@@ -65,9 +69,11 @@ def compile(
     sum_bits: Sums = 16,
     mapping: Mapping = "undiced",
     context: Context = 4096,
+    capacity: Capacity = None,
     chunk: Chunk = None,
     apart: Apart = False,
     batch: Batch = 1,
+    lockstep: Lockstep = None,
     region: Region = "auto",
     groups: Groups = None,
     stages: Stages = None,
@@ -100,7 +106,7 @@ def compile(
         asked = Question(
             model, machine, wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
             stages, layers, code_bytes, clock, defects=defects, defect_density=defect_density,
-            clusters=clusters, chunk=chunk, apart=apart,
+            clusters=clusters, capacity=capacity, lockstep=lockstep, chunk=chunk, apart=apart,
         )  # fmt: skip
         placed = _placed(asked, quiet=as_json)
         program, summary = placed.program, partial(_answer, placed, asked)
@@ -133,9 +139,12 @@ def simulate(
     context: Annotated[
         int | None, typer.Option(min=1, help="Positions attended; a program's bound by default.")
     ] = None,
+    capacity: Capacity = None,
+    prefix: Prefix = None,
     chunk: Chunk = None,
     apart: Apart = False,
     batch: Batch = 1,
+    lockstep: Lockstep = None,
     region: Region = "auto",
     groups: Groups = None,
     stages: Stages = None,
@@ -150,6 +159,7 @@ def simulate(
     draft: Annotated[
         str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
     ] = None,
+    routing: Routing = None,
     acceptance: Annotated[
         float, typer.Option(help="Probability that a drafted token is accepted (assumed); goes with --draft.")
     ] = 0.8,
@@ -167,10 +177,10 @@ def simulate(
     asked = Question(
         model, machine or "wse3", wafers, context, batch, weights, sum_bits, mapping, objective, phase, region, groups,
         stages, layers, code_bytes, clock, draft, acceptance, frontier, defects,
-        defect_density, clusters, chunk=chunk, apart=apart,
+        defect_density, clusters, chunk, apart, capacity, prefix, lockstep, routing,
     )  # fmt: skip
     if not is_program(model):
-        _show(_answer(_placed(asked, quiet=as_json), asked), as_json)
+        _show(_replayed(asked) if asked.replayed else _answer(_placed(asked, quiet=as_json), asked), as_json)
         return
     refuse_given(given, CHOICES, "was decided when the program was compiled")
     opened = open_program(Path(model), machine)
@@ -193,6 +203,13 @@ def _answer(placed: Placed, asked: Question) -> dict[str, object]:
     from undiced.study.answer import whole_answer
 
     return whole_answer(placed, asked)
+
+
+def _replayed(asked: Question) -> dict[str, object]:
+    from undiced.study.replay import replay_answer
+
+    asked.check()
+    return replay_answer(asked)
 
 
 def _host_summary(compiled: Compiled) -> dict[str, object]:

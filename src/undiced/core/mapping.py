@@ -28,8 +28,11 @@ class MappingOptions:
         region: sides of a region, x by y; "auto" searches.
         groups: of the published two-tree; stages: layers of each region of a published pipeline.
         context: positions attended (decode) or prompt tokens (prefill).
+        capacity: positions that the program holds, at least the context; None is the context, or what was published.
+        prefix: positions of a prompt that are there already (of the published engine's prefill).
         layers: replaces the model's number of layers.
-        batch: sequences at once; wafers: how many may be used, None takes the fewest that are found.
+        batch: sequences at once; lockstep: how many of them go together, others follow (our mapping; None is 1).
+        wafers: how many may be used, None takes the fewest that are found.
         objective: "latency" of one sequence or "interval" between tokens of a full pipeline.
         chunk: tokens of a prompt that go through it together; None is the mapping's choice.
         apart: whether other wafers decode (our mapping).
@@ -38,7 +41,7 @@ class MappingOptions:
         scheme: number formats and numerics of our mapping, by name.
 
     Raises:
-        CompileError: no groups, no layers, or chunks of nothing.
+        CompileError: no groups, no layers, or chunks of nothing; or less room than positions.
     """
 
     region: Region = "auto"
@@ -48,10 +51,13 @@ class MappingOptions:
     layers: int | None = None
     phase: Phase = "decode"
     batch: int = 1
+    lockstep: int | None = None
     wafers: int | None = None
     objective: str = "latency"
     code_bytes: int | None = None
     frontier: bool = False
+    capacity: int | None = None
+    prefix: int | None = None
     chunk: int | None = None
     apart: bool = False
     scheme: Mapping[str, object] = field(default_factory=dict)
@@ -67,6 +73,23 @@ class MappingOptions:
             if count is not None and count < 1:
                 what = "A chunk" if name == "chunk" else f"The number of {name}"
                 raise CompileError(f"{what} can't be {count}.", remedy="Use at least 1.")
+        if self.lockstep is not None and not 1 <= self.lockstep <= self.batch:
+            raise CompileError(
+                f"{self.lockstep} of {self.batch} sequences can't go in lockstep.",
+                remedy=f"Use {option('lockstep', self.batch)} or less, or {option('batch', max(1, self.lockstep))}.",
+            )
+        if self.capacity is not None and self.capacity < self.context:
+            raise CompileError(
+                f"A program for {self.capacity} positions can't attend to {self.context}.",
+                remedy=f"Use {option('capacity', self.context)} or more, or {option('context', self.capacity)}.",
+            )
+        if self.capacity is not None and self.phase == "prefill":
+            raise CompileError("A prompt's program holds the prompt.", remedy="Leave the capacity out.")
+
+    @property
+    def room(self) -> int:
+        """Positions that a program holds, where nothing was published."""
+        return self.context if self.capacity is None else self.capacity
 
 
 def require_choice(text: str, choices: object, complaint: str) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 _NAMES = (
-    "machine", "wafers", "weights", "sum_bits", "mapping", "context", "batch", "region", "groups", "stages", "layers",
-    "phase", "objective", "clock", "code_bytes", "draft", "acceptance", "max_batch", "max_context",
-    "streams", "speed", "system_price", "surround", "years", "power_price", "overhead", "utilization", "defects",
-    "mtbf", "spare_wafers", "replace_hours", "fail", "chunk", "apart", "samples",
+    "machine", "wafers", "weights", "sum_bits", "mapping", "context", "capacity", "batch", "lockstep", "region",
+    "groups", "stages", "layers", "phase", "prefix", "chunk", "objective", "clock", "code_bytes", "draft", "acceptance",
+    "max_batch", "max_context", "streams", "speed", "system_price", "surround", "years", "power_price", "overhead",
+    "utilization", "defects", "mtbf", "spare_wafers", "replace_hours", "fail", "apart", "samples",
 )  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(_NAMES)})=(?:\"([^\"]*)\"|([\w.-]*\w))")
 

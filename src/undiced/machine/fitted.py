@@ -25,9 +25,9 @@ LOOP_ITERATION = assumed(8.0, "cycle", "three descriptors loaded; K1 sees only i
 WSE3_TRANSCENDENTAL = assumed(
     73.0, "cycle", "as fitted on WSE-2; [AM]: about 90 for an exponential of an older build", 25.0, 90.0
 )
-WSE3_STEP_SOFTWARE = derived(11.41, "cycle", f"{_HOW} S29")
+WSE3_STEP_SOFTWARE = derived(8.658, "cycle", f"{_HOW} S29")
 SCALAR_STEP = assumed(44.0, "cycle", "as a pass of the emit loop, [AM]: nothing tells it from the draw", 20.0, 88.0)
-DRAW = derived(11924.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
+DRAW = derived(9154.0, "cycle", f"{_HOW} S27: what the head takes beside everything else")
 
 _ONE_SUM = "rows see only its sum with the software of steps"
 WSE2_COLLECTIVE_ENTRY = assumed(80.0, "cycle", _ONE_SUM, 0.0, 160.0)

@@ -219,13 +219,18 @@ def wse1() -> Wafer:
 
 
 def toy(columns: int, rows: int, sram_bytes: int = _TOY_SRAM_BYTES) -> Wafer:
-    """A small mesh of WSE-3 cores, columns (x) by rows (y), with its share of spares, for tests and the interpreter."""
+    """A small mesh of WSE-3 cores, columns (x) by rows (y), with its share of spares, for tests and the interpreter.
+
+    With more memory than a core of WSE-3 a few rows hold whole contexts: strides then reach as far as vectors do.
+    """
     base = wse3()
     why = "a toy"
 
     def count(value: float, unit: str = "1") -> Constant:
         return assumed(value, unit, why, value, value)
 
+    larger = sram_bytes > base.core.sram_bytes.value
+    reach = count(base.core.extent_max.value) if larger else base.core.stride_max
     spares = -(-columns * int(base.spares.columns.value) // int(base.mesh.width.value))
     built = (columns + spares) * rows
     suffix = "" if sram_bytes == _TOY_SRAM_BYTES else f":{sram_bytes // _KIB}K"
@@ -234,7 +239,7 @@ def toy(columns: int, rows: int, sram_bytes: int = _TOY_SRAM_BYTES) -> Wafer:
     return replace(
         base,
         name=f"toy-{columns}x{rows}{suffix}",
-        core=replace(base.core, sram_bytes=count(sram_bytes, "byte")),
+        core=replace(base.core, sram_bytes=count(sram_bytes, "byte"), stride_max=reach),
         mesh=replace(mesh, die_area_mm2=count(area * built, "mm^2")),
         spares=_spares(count(spares)),
         system=replace(base.system, power_w=count(power * share / base.mesh.cores_enabled.value, "W")),

@@ -309,6 +309,7 @@ PRESETS: dict[str, ModelConfig] = {
         _llama2("llama-2-7b", 32, 4096, 32, 32, 11008),
         _llama2("llama-2-13b", 40, 5120, 40, 40, 13824),
         _llama2("llama-2-70b", 80, 8192, 64, 8, 28672),
+        _dense("codellama-34b", "llama", (48, 8192, 64, 8, 22016), vocab=32000, context=16384, rope=_rope(1e6)),
         _llama30("llama-3-8b", 32, 4096, 32, 8, 14336),
         _llama3("llama-3.1-8b", 32, 4096, 32, 8, 14336),
         _llama3("llama-3.1-70b", 80, 8192, 64, 8, 28672),

@@ -46,6 +46,7 @@ def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = 
         "regions": sorted({f"{r.rect.width}x{r.rect.height}" for r in program.regions}),
         "context": context,
         "batch": timing.step.sequences,
+        "lockstep": min(timing.step.sequences, int(facts.get("lanes", 1))),
         "streams": streams,
         "fits": timing.step.sequences <= streams and context <= _longest(program) and bool(facts.get("fits", 1.0)),
         "cycles_per_token": timing.token_cycles if decoding else prompt,
@@ -157,24 +158,6 @@ def check_phase(program: WaferProgram, step: Step, phase: Phase) -> None:
         )
     if phase == "prefill" and step.sequences != 1 and program.chunk == 1:
         raise CompileError("Prompts are timed one after another.", remedy=f"Use {option('batch', 1)} for prompts.")
-
-
-def frontier(program: WaferProgram, wafer: Wafer, clock_hz: float | None) -> list[dict[str, float]]:
-    """What the program's memory allows instead: streams, the longest context of each, and speeds at that context."""
-    out = []
-    for name, context in program.facts:
-        if name.startswith("context/"):
-            streams = int(name.removeprefix("context/"))
-            timing = time_step(program, wafer, Step(1, 1, int(context)), clock_hz)
-            out.append(
-                {
-                    "streams": streams,
-                    "context": int(context),
-                    "tokens_per_second": timing.tokens_per_second,
-                    "aggregate_tokens_per_second": aggregate(timing, streams),
-                }
-            )
-    return out
 
 
 def aggregate(timing: Timing, streams: int) -> float:

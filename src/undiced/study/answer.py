@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
 from undiced.study.question import Placed, Question, place
 
 if TYPE_CHECKING:
+    from undiced.program.wafer.step import Step
     from undiced.sim.apart import HandedOver
     from undiced.sim.clock import Timing
+    from undiced.sim.routing import Crowd
 
 Answer = dict[str, object]
 
@@ -32,7 +35,9 @@ def answer(placed: Placed, asked: Question) -> Answer:
     from undiced.sim.clock import time_step
     from undiced.sim.outlook import check_phase, outlook
 
-    program, wafer, step = placed.program, placed.wafer, Step(asked.batch, 1, asked.positions)
+    program, wafer, crowd = placed.program, placed.wafer, crowd_of(placed, asked)
+    shares = {} if crowd is None else {"crowd": crowd.crowd, "distinct": crowd.apart}
+    step = Step(asked.batch, 1, asked.positions, **shares)
     check_phase(program, step, asked.way)
     if asked.way == "prefill" and program.chunk > 1:
         step = Step(1, min(program.chunk, asked.positions), asked.positions)
@@ -44,7 +49,9 @@ def answer(placed: Placed, asked: Question) -> Answer:
     if asked.way == "prefill" and program.chunk > 1:
         found |= _beside(placed, asked)
     if asked.frontier:
-        found["frontier"] = _frontier(placed, asked)
+        found["frontier"] = _frontier(placed, asked, step)
+    if crowd is not None:
+        found["experts"] = crowd.as_dict()
     if asked.draft is not None:
         found["speculation"] = _speculation(placed, asked, asked.draft)
     return found
@@ -122,12 +129,31 @@ def _speculation(placed: Placed, asked: Question, draft: str) -> Answer:
     }
 
 
-def _frontier(placed: Placed, asked: Question) -> list[dict[str, float]]:
-    from undiced.sim.outlook import frontier
+def crowd_of(placed: Placed, asked: Question) -> Crowd | None:
+    """What a batch does to experts, if it is asked how tokens choose them.
 
-    found = frontier(placed.program, placed.wafer, asked.clock_hz)
-    if not found:
+    Raises:
+        InvalidRequestError: the program has no experts, or the routing is of another model.
+    """
+    from undiced.sim.routing import Mixture, crowded
+
+    if asked.routing is None:
+        return None
+    mixture = Mixture.of(placed.program)
+    if mixture is None:
+        raise InvalidRequestError(f"{placed.program.model} has no experts.", remedy="Leave the routing out.")
+    lockstep = int(dict(placed.program.facts).get("lanes", asked.batch))
+    return crowded(asked.routing, mixture, min(asked.batch, lockstep))
+
+
+def _frontier(placed: Placed, asked: Question, step: Step) -> list[dict[str, float]]:
+    from undiced.sim.frontier import longest
+
+    lockstep = min(step.sequences, int(dict(placed.program.facts).get("lanes", 1)))
+    found = longest(placed.program, placed.wafer, asked.clock_hz, replace(step, sequences=lockstep))
+    points = [each.as_dict() for each in found]
+    if not points:
         raise InvalidRequestError(
             "Published mappings and program files have no frontier.", remedy="Name a model, or leave the frontier out."
         )
-    return found
+    return points

@@ -16,11 +16,12 @@ from undiced.program.wafer.program import WaferProgram
 from undiced.study.answer import Answer, answer, whole_answer
 from undiced.study.program_file import is_program, open_program, wafer_of
 from undiced.study.question import CONTEXT, OURS, Model, Placed, Question, as_compiled, place
+from undiced.study.replay import replay_answer
 from undiced.study.rows import Row, points, rows
 
 T = TypeVar("T")
 Some: TypeAlias = T | Sequence[T]  # one choice, or several
-_TIMING = frozenset({"machine", "context", "batch", "phase", "clock", "draft", "acceptance", "frontier"})
+_TIMING = frozenset({"machine", "context", "batch", "phase", "clock", "draft", "acceptance", "frontier", "routing"})
 _WHOLE = ("stages", "region")  # a tuple is one of these
 
 
@@ -53,6 +54,8 @@ def compile(
     clusters: bool = False,
     chunk: int | None = None,
     apart: bool = False,
+    capacity: int | None = None,
+    lockstep: int | None = None,
 ) -> WaferProgram: ...
 def compile(
     model: Model,
@@ -78,6 +81,8 @@ def compile(
     clusters: bool = False,
     chunk: int | None = None,
     apart: bool = False,
+    capacity: int | None = None,
+    lockstep: int | None = None,
 ) -> HostProgram | WaferProgram:
     """A model's program for a machine.
 
@@ -98,7 +103,7 @@ def compile(
         "context": context, "batch": batch, "weights": weights, "sum_bits": sum_bits, "mapping": mapping,
         "objective": objective, "phase": phase, "region": region, "groups": groups, "stages": stages, "layers": layers,
         "code_bytes": code_bytes, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters, "chunk": chunk, "apart": apart,
+        "clusters": clusters, "chunk": chunk, "apart": apart, "capacity": capacity, "lockstep": lockstep,
     }  # fmt: skip
     if lists := [name for name, value in given.items() if _is_list(name, value)]:
         raise InvalidRequestError(f"One program has one {lists[0]}.", remedy="Give lists to undiced.simulate.")
@@ -152,6 +157,10 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     clusters: bool = False,
     chunk: int | None = None,
     apart: bool = False,
+    capacity: int | None = None,
+    prefix: int | None = None,
+    lockstep: int | None = None,
+    routing: str | None = None,
     progress: None = None,
 ) -> Answer: ...
 @overload
@@ -181,6 +190,10 @@ def simulate(
     clusters: Some[bool] = False,
     chunk: Some[int | None] = None,
     apart: Some[bool] = False,
+    capacity: Some[int | None] = None,
+    prefix: None = None,
+    lockstep: Some[int | None] = None,
+    routing: Some[str | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> list[Row]: ...
 def simulate(
@@ -209,6 +222,10 @@ def simulate(
     clusters: Some[bool] = False,
     chunk: Some[int | None] = None,
     apart: Some[bool] = False,
+    capacity: Some[int | None] = None,
+    prefix: int | None = None,
+    lockstep: Some[int | None] = None,
+    routing: Some[str | None] = None,
     progress: Callable[[Row], None] | None = None,
 ) -> Answer | list[Row]:
     """How fast a model would be on a machine, and where its cycles go. Simulated, at the clock that is told with it.
@@ -235,7 +252,8 @@ def simulate(
         "sum_bits": sum_bits, "mapping": mapping, "objective": objective, "phase": phase, "region": region,
         "groups": groups, "stages": stages, "layers": layers, "code_bytes": code_bytes, "clock": clock, "draft": draft,
         "acceptance": acceptance, "frontier": frontier, "defects": defects, "defect_density": defect_density,
-        "clusters": clusters, "chunk": chunk, "apart": apart,
+        "clusters": clusters, "chunk": chunk, "apart": apart, "capacity": capacity, "prefix": prefix,
+        "lockstep": lockstep, "routing": routing,
     }  # fmt: skip
     if isinstance(model, WaferProgram) or (isinstance(model, str | Path) and is_program(str(model))):
         return _of_program(model, machine if isinstance(machine, str | Wafer) else None, _question(given))
@@ -243,6 +261,8 @@ def simulate(
     asked = _question({name: value for name, value in given.items() if name not in lists})
     if not lists:
         asked.check()
+        if asked.replayed:
+            return replay_answer(asked)
         return whole_answer(place(asked), asked)
     if draft is not None or frontier:
         raise InvalidRequestError("Rows have no draft and no frontier.", remedy="Ask for one point at a time.")

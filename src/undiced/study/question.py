@@ -26,7 +26,10 @@ Progress = Callable[[float, str], None]
 Model = str | Path | ModelConfig | Graph
 OURS = "undiced"
 CONTEXT = 4096
-_COUNTS = ("wafers", "context", "batch", "sum_bits", "groups", "layers", "code_bytes", "chunk")
+_COUNTS = (
+    "wafers", "context", "batch", "sum_bits", "groups", "layers", "code_bytes", "capacity", "prefix", "chunk",
+    "lockstep",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Question:
         wafers: how many may be used; None takes the fewest that are found.
         context: positions attended, the new one included; in prefill the prompt's. None is 4,096, or what a ready
             program holds. batch: sequences at once.
+        lockstep: how many of them go through a region together; others follow. None is 1, in the published engine all.
+        routing: how tokens choose experts: "uniform", "zipf", "zipf:1.2", or a file of counts or of choices. None takes
+            all choices to crowd on one group of columns, where experts lie on several.
         weights: "fp16", "int8", "fp8" or "int4"; None is as a graph's are stored, else fp16.
         sum_bits: 16 or 32 bits a partial sum, in cores and on wires.
         mapping: "undiced", or a published one: "waferllm", "waferengine".
@@ -46,8 +52,10 @@ class Question:
         phase: "decode" or "prefill".
         region: sides of a region, (x, y) or "WxH", or "auto".
         chunk: tokens of a prompt that are taken together: 1 takes them one by one; None is the fastest for prompts, and
-            1 in decode.
+            1 in decode. Of the published engine's prefill 512.
         apart: prompts have wafers of their own, as many as `wafers` says, and hand their keys and values to others.
+        capacity: positions that the program holds; None is the context (of the published engine at least 68 a row).
+        prefix: positions of the prompt that are there already, in the published engine's prefill.
         groups, stages: of published mappings; layers: replaces the model's number.
         code_bytes: what to take a core's code for instead of counting it.
         clock: GHz; None is the machine's own.
@@ -83,6 +91,10 @@ class Question:
     clusters: bool = False
     chunk: int | None = None
     apart: bool = False
+    capacity: int | None = None
+    prefix: int | None = None
+    lockstep: int | None = None
+    routing: str | None = None
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -129,6 +141,9 @@ class Question:
             frontier=self.frontier,
             chunk=self.chunk,
             apart=self.apart,
+            capacity=self.capacity,
+            prefix=self.prefix,
+            lockstep=self.lockstep,
             scheme=scheme if self.sum_bits == 16 else {**scheme, "sum_bits": self.sum_bits},
         )
 
@@ -137,7 +152,12 @@ class Question:
         """The part of it that decides the program: questions that agree in it share one."""
         single = self.phase == "decode" or self.chunk == 1
         phase = "decode" if self.mapping == OURS and single else self.phase
-        return replace(self, phase=phase, clock=None, draft=None, acceptance=0.8)
+        return replace(self, phase=phase, clock=None, draft=None, acceptance=0.8, routing=None)
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it asks for the published engine's prefill, which is timed and has no program."""
+        return self.mapping == "waferengine" and self.phase == "prefill"
 
     def check(self) -> None:
         """What is asked for can be asked, and goes together. Whether it can be had is not known yet.
@@ -154,10 +174,15 @@ class Question:
             options_of(options)
         elif self.mapping not in MAPPINGS:
             raise unknown_mapping(self.mapping)
-        if self.mapping != OURS and (self.chunk is not None or self.apart):
+        if self.mapping != OURS and (self.apart or (self.chunk is not None and not self.replayed)):
             raise InvalidRequestError(
                 "Chunks of a prompt and wafers apart are for our mapping.",
                 remedy=f"Use {option('mapping', OURS)}, or leave them out.",
+            )
+        if self.prefix is not None and not self.replayed:
+            raise InvalidRequestError(
+                "Only prompts of the waferengine mapping have a prefix.",
+                remedy=f"Leave it out, or use {option('mapping', 'waferengine')} and {option('phase', 'prefill')}.",
             )
         _ = self.clock_hz
         check_defects(self.defects, self.defect_density, self.clusters, self.machine)

@@ -16,6 +16,7 @@ from undiced.validation.microbenchmark import (
     rotation,
     tile_product,
 )
+from undiced.validation.replayed import single
 from undiced.validation.row import AM, WLLM, ValidationRow
 
 CORES = (1, 16, 64, 256, 512)
@@ -42,7 +43,9 @@ def multicast_row(
     mode = "median mode" if late else "fastest mode"
     what, group = f"WSE-3 line multicast, {payload_bytes} B, {cores} cores, {mode}", f"WSE-3 line multicast, {mode}"
     aim = None if late else 0.05
-    return ValidationRow(row_id, what, cycles, "cycles", run, tolerance=aim, noise=noise, group=group)
+    return ValidationRow(
+        row_id, what, cycles, "cycles", run, tolerance=aim, noise=noise, group=group, replayed=single(row_id)
+    )
 
 
 def column_row(words: int, cycles: float, noise: float | None) -> ValidationRow:
@@ -52,7 +55,7 @@ def column_row(words: int, cycles: float, noise: float | None) -> ValidationRow:
         return column_round_trip(lab.wafer("wse3"), 256, words)
 
     what = f"WSE-3 column of 256 to one core and back, {words} words per core"
-    return ValidationRow("V07", what, cycles, "cycles", run, tolerance=0.05, noise=noise)
+    return ValidationRow("V07", what, cycles, "cycles", run, tolerance=0.05, noise=noise, replayed=single("V07"))
 
 
 def layer(run: Run) -> Callable[[Lab], float]:

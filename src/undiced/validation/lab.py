@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from undiced.compiler.wafer.published.build import build_published
+from undiced.compiler.wafer.published.build import build_published, build_replay
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
@@ -16,8 +16,10 @@ from undiced.machine.wafer import Wafer
 from undiced.model import ModelConfig, build_config, preset
 from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.replay import Replay
 from undiced.program.wafer.step import Step
 from undiced.sim.clock import Timing, time_step
+from undiced.sim.replay import part_cycles, time_replay
 
 MACHINES = ("wse2", "wse3")
 OURS = Step(1, 1, 4096)  # what rows of our mapping time
@@ -25,9 +27,15 @@ OURS = Step(1, 1, 4096)  # what rows of our mapping time
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One published run of a mapping; `context` is the mean number of positions attended, or the prompt's."""
+    """One published run of a mapping.
 
-    model: str | ModelConfig
+    Attributes:
+        context: the mean number of positions attended, or those of the prompt, of which `prefix` are there already.
+        capacity: positions that the program holds; None is what the mapping takes.
+        chunk: tokens of a prompt that pass together.
+    """
+
+    model: str
     machine: str
     mapping: str
     region: tuple[int, int]
@@ -37,6 +45,25 @@ class Run:
     phase: Phase = "decode"
     stages: tuple[int, ...] | None = None
     batch: int = 1
+    capacity: int | None = None
+    chunk: int | None = None
+    prefix: int = 0
+
+    @property
+    def options(self) -> MappingOptions:
+        """What its mapping is asked for."""
+        return MappingOptions(
+            region=self.region,
+            groups=self.groups,
+            stages=self.stages,
+            context=self.context,
+            layers=self.layers,
+            phase=self.phase,
+            batch=self.batch,
+            capacity=self.capacity,
+            chunk=self.chunk,
+            prefix=self.prefix or None,
+        )
 
 
 @cache
@@ -46,20 +73,12 @@ def _wafer(name: str) -> Wafer:
 
 @cache
 def _program(run: Run) -> WaferProgram:
-    return build_published(
-        run.model,
-        _wafer(run.machine),
-        run.mapping,
-        MappingOptions(
-            region=run.region,
-            groups=run.groups,
-            stages=run.stages,
-            context=run.context,
-            layers=run.layers,
-            phase=run.phase,
-            batch=run.batch,
-        ),
-    )
+    return build_published(run.model, _wafer(run.machine), run.mapping, run.options)
+
+
+@cache
+def _replay(run: Run) -> Replay:
+    return build_replay(run.model, _wafer(run.machine), run.options)
 
 
 @cache
@@ -82,6 +101,20 @@ class Lab:
         """Times a run."""
         step = Step(run.batch, 1, run.context)
         return time_step(_program(run), _wafer(run.machine), step, varied=self.wafer(run.machine))
+
+    def prompt(self, run: Run) -> float:
+        """Cycles of a prompt of the published engine."""
+        return time_replay(_replay(run), self.wafer(run.machine)).cycles
+
+    def part(self, run: Run, name: str) -> float:
+        """Cycles of the last of a layer's parts of that name, once."""
+        part = [each for each in _replay(run).layer if each.name == name][-1]
+        return part_cycles(part, self.wafer(run.machine))
+
+    def prompt_bytes(self, run: Run) -> float:
+        """Of the fullest core."""
+        replay = _replay(run)
+        return replay.data_bytes + replay.code_bytes
 
     def ours(self, model: str) -> float:
         """Tokens per second of one user, by our mapping on the fewest WSE-3, under the machine's own parameters."""

@@ -6,15 +6,14 @@ The median mode of a multicast, and what is not described well enough to be run 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from undiced.compiler.wafer.published.assemble import two_tree
-from undiced.model import preset
 from undiced.validation import published_runs as runs
 from undiced.validation.calibration_rows import CORES, column_row, interval, layer, multicast_row, token
 from undiced.validation.lab import Lab, Run
 from undiced.validation.microbenchmark import gemv, line_allreduce, line_chain, line_multicast
+from undiced.validation.replayed import PLACES, Replayed, command, of_run, single
 from undiced.validation.row import AM, WLLM, ValidationRow
 from undiced.validation.services import SERVICES, Service
 
@@ -28,7 +27,7 @@ _MEDIAN: dict[int, tuple[str, tuple[float, ...]]] = {
     1024: ("V03", (358, 372, 420, 612, 868)),
     2048: ("V04", (646, 660, 708, 900, 1156)),
 }
-_DECODE, _PROMPT = 0.08, 0.10  # aims of what runs programs
+_DECODE, _PROMPT, _REPLAY = 0.08, 0.10, 0.20  # aims of what runs programs, and of what is timed from a description
 _WAFERS = {"llama-3.1-8b": 1, "llama-3.1-70b": 4, "llama-3.1-405b": None}
 _CODE_BYTES = (None, 5_120, 22_600 + 3_600)  # as counted; a lean assumption; a program as measured, with its system
 _ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
@@ -36,7 +35,17 @@ _ONE_LAYER_KV = runs.waferllm("llama-3-8b", 360)
 
 def open_rows() -> list[ValidationRow]:
     """All of them."""
-    return [*_multicasts(), *_columns(), *_waferllm(), *_engine(), *_memory(), *_slopes(), *_reported(), *_services()]
+    return [
+        *_multicasts(),
+        *_columns(),
+        *_waferllm(),
+        *_engine(),
+        *_prompts(),
+        *_memory(),
+        *_slopes(),
+        *_reported(),
+        *_services(),
+    ]
 
 
 def _multicasts() -> list[ValidationRow]:
@@ -54,20 +63,21 @@ def _columns() -> list[ValidationRow]:
 
 
 def _waferllm() -> list[ValidationRow]:
-    medium = replace(preset("llama-2-70b"), name="llama-34b", layers=48, ffn=22_016)
-
     def row(row_id: str, what: str, cycles: float, run: Run) -> ValidationRow:
         aim = _DECODE if run.phase == "decode" else _PROMPT
         what = f"WaferLLM {what}, {run.region[0]} x {run.region[1]}, WSE-2"
-        return ValidationRow(row_id, what, cycles, "cycles", layer(run), WLLM, clock="1.1 GHz", tolerance=aim)
+        replayed = of_run(run, "cycles_per_layer")
+        return ValidationRow(
+            row_id, what, cycles, "cycles", layer(run), WLLM, clock="1.1 GHz", tolerance=aim, replayed=replayed
+        )
 
     decode, prompt = runs.waferllm, runs.waferllm_prompt
     return [
         row("V16", "8B decode layer", 15_323, decode("llama-3-8b", 660)),
         row("V19", "13B decode layer", 13_486, decode("llama-2-13b", 420)),
         row("V19", "13B decode layer", 15_806, decode("llama-2-13b", 660)),
-        row("V20", "34B decode layer, some layers run and scaled", 15_796, decode(medium, 420)),
-        row("V20", "34B decode layer, some layers run and scaled", 16_280, decode(medium, 540)),
+        row("V20", "34B decode layer, some layers run and scaled", 15_796, decode("codellama-34b", 420)),
+        row("V20", "34B decode layer, some layers run and scaled", 16_280, decode("codellama-34b", 540)),
         row("V21c", "8B prefill layer, 4,096 tokens", 5.086e6, prompt("llama-3-8b", 720)),
         row("V22", "13B prefill layer, 4,096 tokens", 8.231e6, prompt("llama-2-13b", 480)),
         row("V23", "72B prefill layer, 4,096 tokens, some layers run and scaled", 14.92e6, prompt("qwen2-72b", 600)),
@@ -82,7 +92,8 @@ def _engine() -> list[ValidationRow]:
         end = "a full token" if drawn else "cycles between tokens"
         what = f"waferengine, {stages}, {how}, mean context {run.context:,}: {end}"
         measure, aim = (token if drawn else interval)(run), _DECODE if judged else None
-        return ValidationRow(row_id, what, cycles, "cycles", measure, AM, tolerance=aim)
+        key = "cycles_per_token" if drawn else "stage_interval_cycles"
+        return ValidationRow(row_id, what, cycles, "cycles", measure, AM, tolerance=aim, replayed=of_run(run, key))
 
     return [
         row("S29b", False, runs.forced(False, 1024), 18_731),
@@ -101,6 +112,7 @@ def _engine() -> list[ValidationRow]:
             "ratio",
             _four_over_eight,
             tolerance=_DECODE,
+            replayed=Replayed(tuple(map(command, _DEPTHS)), "stage_interval_cycles", "ratio"),
         ),
         ValidationRow(
             "B2",
@@ -110,13 +122,57 @@ def _engine() -> list[ValidationRow]:
             _two_over_one,
             AM,
             tolerance=_DECODE,
+            replayed=Replayed(tuple(map(command, _LOCKSTEP)), "cycles_per_token", "ratio"),
         ),
     ]
 
 
+_HELD = runs.engine(True, 8192, capacity=8192)
+_DEPTHS = tuple(runs.engine(True, 384, stages) for stages in ((7,) * 4, None))
+_BATCHES = tuple(runs.engine(True, 1152, batch=batch, capacity=1792) for batch in (1, 2, 3, 4))
+_LOCKSTEP = _BATCHES[1], _BATCHES[0]
+
+
 def _two_over_one(lab: Lab) -> float:
-    one, two = (lab.report(runs.engine(True, 1152, batch=batch)) for batch in (1, 2))
+    two, one = map(lab.report, _LOCKSTEP)
     return two.token_cycles / one.token_cycles
+
+
+def _prompts() -> list[ValidationRow]:
+    """The engine's prefill, replayed from what is said of it."""
+
+    def row(row_id: str, cycles: float, run: Run, what: str) -> ValidationRow:
+        return ValidationRow(
+            row_id, f"waferengine, prefill on 8 regions, {what}", cycles, "cycles", lambda lab: lab.prompt(run), AM,
+            tolerance=_REPLAY, replayed=of_run(run, "prompt_cycles"),
+        )  # fmt: skip
+
+    def body(row_id: str, cycles: float, name: str, what: str) -> ValidationRow:
+        what = f"{what} of its prefill, waiting included: an upper bound"
+        return ValidationRow(
+            row_id, what, cycles, "cycles", lambda lab: lab.part(half, name), AM, replayed=single(row_id)
+        )  # fmt: skip
+
+    def used(chunk: int, published: float) -> ValidationRow:
+        run = runs.prompt(8192, chunk)
+        what = f"waferengine, fullest core of its prefill, chunk {chunk}, code counted"
+        key = "sram_bytes_max_per_core"
+        return ValidationRow(
+            "SR-P", what, published, "bytes", lambda lab: lab.prompt_bytes(run), AM, replayed=of_run(run, key)
+        )  # fmt: skip
+
+    half = runs.prompt(8192, 512)
+    return [
+        row("PF-512", 430_044_189, half, "8,192 tokens in chunks of 512"),
+        row("PF-512s", 48.0e6, runs.prompt(256, 512), "256 tokens: half a chunk of 512"),
+        row("PF-768", 281.9e6, runs.prompt(8192, 768), "8,192 tokens in chunks of 768"),
+        row("PF-256", 1_101_615_635, runs.prompt(8192, 256), "8,192 tokens in chunks of 256"),
+        row("PF-256r", 604_117_559, runs.prompt(8192, 256, 6144), "the same, 6,144 of them there already"),
+        body("K4", 925.50, "q/k norm", "norm of keys"),
+        body("K5", 3_549.13, "norm", "rmsnorm"),
+        used(512, 45_078),
+        used(768, 47_846),
+    ]
 
 
 def _memory() -> list[ValidationRow]:
@@ -124,22 +180,45 @@ def _memory() -> list[ValidationRow]:
 
     def row(row_id: str, what: str, published: float, unit: str, run: Run, fact: str) -> ValidationRow:
         what = f"{what}, code counted"
-        return ValidationRow(row_id, what, published, unit, lambda lab: lab.fact(run, fact), AM)
+        key = "sram_bytes_resident_per_core" if unit == "bytes" else fact
+        return ValidationRow(
+            row_id, what, published, unit, lambda lab: lab.fact(run, fact), AM, replayed=of_run(run, key)
+        )
 
     longest, used = "max_context_tokens", "sram_bytes_resident_per_core"
     return [
-        row("MC-8", "waferengine, longest decode, 8 regions", 32_512, "tokens", runs.engine(True, 8192), longest),
+        row(
+            "MC-8",
+            "waferengine, longest decode, 8 regions",
+            32_512,
+            "tokens",
+            runs.engine(True, 8192, capacity=8192),
+            longest,
+        ),
         row(
             "MC-4",
             "waferengine, longest decode, 4 regions",
             22_784,
             "tokens",
-            runs.engine(True, 8192, (7,) * 4),
+            runs.engine(True, 8192, (7,) * 4, capacity=8192),
             longest,
         ),
-        row("SR-8", "waferengine, fullest core at 8,192 positions", 40_054, "bytes", runs.engine(True, 8192), used),
+        row(
+            "SR-8",
+            "waferengine, fullest core at 8,192 positions",
+            40_054,
+            "bytes",
+            runs.engine(True, 8192, capacity=8192),
+            used,
+        ),
         ValidationRow(
-            "MC-b", "waferengine, most sequences in lockstep, code counted", 2, "sequences", _most_sequences, AM
+            "MC-b",
+            "waferengine, most sequences in lockstep, code counted",
+            2,
+            "sequences",
+            _most_sequences,
+            AM,
+            replayed=Replayed(tuple(map(command, _BATCHES)), PLACES, "count"),
         ),
         ValidationRow(
             "MC-w",
@@ -148,12 +227,13 @@ def _memory() -> list[ValidationRow]:
             "programs",
             lambda lab: float(lab.places(runs.narrow())),
             AM,
+            replayed=of_run(runs.narrow(), PLACES),
         ),
     ]
 
 
 def _most_sequences(lab: Lab) -> float:
-    return max((n for n in range(1, 5) if lab.places(runs.engine(True, 1152, batch=n))), default=0)
+    return sum(map(lab.places, _BATCHES))
 
 
 def _slopes() -> list[ValidationRow]:
@@ -167,7 +247,11 @@ def _slopes() -> list[ValidationRow]:
             return (high - low) / (far - near)
 
         what = f"{series}: cycles per position from {near:,} to {far:,}"
-        return ValidationRow("slope", what, (many - few) / (far - near), "cycles", simulate, AM, "derived")
+        key = "cycles_per_token" if drawn else "stage_interval_cycles"
+        replayed = Replayed((command(run(near)), command(run(far))), key, "slope", far - near)
+        return ValidationRow(
+            "slope", what, (many - few) / (far - near), "cycles", simulate, AM, "derived", replayed=replayed
+        )
 
     wide, narrow = partial(runs.engine, True), partial(runs.engine, False)
     return [
@@ -179,7 +263,7 @@ def _slopes() -> list[ValidationRow]:
 
 
 def _four_over_eight(lab: Lab) -> float:
-    four, eight = (lab.report(runs.engine(True, 384, stages)) for stages in ((7,) * 4, None))
+    four, eight = map(lab.report, _DEPTHS)
     return four.stage_interval_cycles / eight.stage_interval_cycles
 
 
@@ -193,11 +277,23 @@ def _reported() -> list[ValidationRow]:
                 return line_multicast(link, payload, length - 1, late=False).cycles
             return line_chain(link, length, payload).cycles
 
-        return ValidationRow(row_id[:3], f"{what}, {machine}", cycles, "cycles", run, "[SDK]", "simulated")
+        shown = single(row_id[:3])
+        return ValidationRow(
+            row_id[:3], f"{what}, {machine}", cycles, "cycles", run, "[SDK]", "simulated", replayed=shown
+        )
 
     def product(size: int, cycles: float, row_id: str) -> ValidationRow:
         what = f"MeshGEMV {size // 1024}K x {size // 1024}K fp16, WSE-2 (600 x 600 assumed)"
-        return ValidationRow(row_id, what, cycles, "cycles", lambda lab: _mesh_gemv(lab, size), WLLM, clock="1.1 GHz")
+        return ValidationRow(
+            row_id,
+            what,
+            cycles,
+            "cycles",
+            lambda lab: _mesh_gemv(lab, size),
+            WLLM,
+            clock="1.1 GHz",
+            replayed=single(row_id),
+        )
 
     return [
         row("V10 copy", "copy over 4 cores, 4 wavelets", 22, "wse2", 4, 4),
@@ -213,6 +309,7 @@ def _reported() -> list[ValidationRow]:
             "tokens",
             lambda lab: lab.fact(_ONE_LAYER_KV, "max_context_tokens"),
             WLLM,
+            replayed=of_run(_ONE_LAYER_KV, "max_context_tokens"),
         ),
     ]
 
@@ -237,14 +334,17 @@ def _services() -> list[ValidationRow]:
             "vendor, [AA]",
             "claimed",
             "1.1 GHz",
+            replayed=Replayed((f"simulate {each.model}",), "tokens_per_second"),
         )
 
     def wafers(model: str, published: float | None, code_bytes: int | None) -> ValidationRow:
         code = f"{code_bytes:,} bytes of code and system assumed" if code_bytes else "code counted"
         what = f"wafers for 16-bit weights, {model}, {code}" + ("" if published else " (19 to 26)")
+        told = f"simulate {model}" + (f" --code-bytes {code_bytes}" if code_bytes else "")
         return ValidationRow(
-            "V38", what, published, "wafers", lambda lab: lab.wafers(model, code_bytes), "[WLLM], vendor", "claimed"
-        )
+            "V38", what, published, "wafers", lambda lab: lab.wafers(model, code_bytes), "[WLLM], vendor", "claimed",
+            replayed=Replayed((told,), "wafers"),
+        )  # fmt: skip
 
     return [
         *map(speed, SERVICES),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from undiced.core.errors import InvalidRequestError
 from undiced.validation.calibration import met_by_construction
 from undiced.validation.calibration_rows import calibration_rows
 from undiced.validation.lab import Lab
@@ -56,10 +57,21 @@ class Outcome:
         }
 
 
-def validate(progress: Callable[[float, str], None] | None = None) -> list[Outcome]:
-    """Simulate every calibration and open row with the machines' own parameters; `progress` hears a share, and what."""
+def validate(progress: Callable[[float, str], None] | None = None, only: Collection[str] = ()) -> list[Outcome]:
+    """Simulate every calibration and open row with the machines' own parameters, or those of some ids.
+
+    Args:
+        progress: hears a share, and what is simulated.
+
+    Raises:
+        InvalidRequestError: an id that no row has.
+    """
     lab = Lab()
     rows = calibration_rows() + open_rows()
+    known = dict.fromkeys(row.id for row in rows)
+    if unknown := next((each for each in only if each not in known), None):
+        raise InvalidRequestError(f"No row is called {unknown[:40]!r}.", remedy=f"Known: {', '.join(known)}.")
+    rows = [row for row in rows if not only or row.id in only]
     outcomes = []
     for done, row in enumerate(rows):
         if progress is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from undiced.validation.lab import Lab
+from undiced.validation.replayed import Replayed
 
 WLLM = "[WLLM] OSDI'25"
 AM = "[AM] device logs"
@@ -22,6 +23,7 @@ class ValidationRow:
         tolerance: relative error aimed at; None for rows that are reported only.
         noise: of a calibration row, the relative error within which it is met; None for open rows, which nothing is
             fitted on.
+        replayed: the commands that replay it; None where only `undiced validate` does.
         group: what rows of one kind have in common, where a short table shows only the worst of them.
     """
 
@@ -36,6 +38,7 @@ class ValidationRow:
     tolerance: float | None = None
     noise: float | None = None
     group: str = ""
+    replayed: Replayed | None = None
 
     @property
     def calibration(self) -> bool:

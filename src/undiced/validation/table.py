@@ -9,8 +9,9 @@ from undiced.validation.claims import CLOCKS_GHZ, Claims, Interval, Ladder
 from undiced.validation.fabric_rows import FABRIC_ROWS
 from undiced.validation.joint import assumed
 from undiced.validation.judgement import Judged, Spread, kinds, worst
-from undiced.validation.missing import MISSING
+from undiced.validation.open_rows import open_rows
 from undiced.validation.outcome import Outcome
+from undiced.validation.replayed import PLACES, Replayed
 
 Cells = tuple[str, ...]
 JUDGED = ("wires alone", "set-ups alike", "constants as they stand")
@@ -45,9 +46,23 @@ def aim_of(outcome: Outcome, none: str = "-") -> str:
     return none if outcome.row.tolerance is None else f"{outcome.row.tolerance:.0%}"
 
 
-def missing_table() -> list[Cells]:
-    """What can't be replayed yet."""
-    return [("id", "what", "published", "why not"), *((r.id, r.what, r.published, r.needs) for r in MISSING)]
+_MADE = {"value": "", "ratio": "first over second: ", "slope": "per position: ", "count": "how many are answered"}
+
+
+def command_table() -> list[Cells]:
+    """How every open row is replayed: commands, and what of their answers is its figure."""
+    lines: dict[tuple[str, tuple[str, ...]], Cells] = {}
+    for row in open_rows():
+        told = row.replayed
+        if told is not None:
+            shown = "<br>".join(f"`undiced {one}`" for one in told.commands)
+            figure = _MADE[told.made] if told.key == PLACES and told.made == "count" else _figure(told)
+            lines.setdefault((row.id, told.commands), (row.id, shown, figure))
+    return [("id", "commands, each with `--json`", "figure"), *lines.values()]
+
+
+def _figure(told: Replayed) -> str:
+    return _MADE[told.made] + ("1 if it is answered, 0 if refused" if told.key == PLACES else f"`{told.key}`")
 
 
 def fabric_table() -> list[Cells]:

@@ -103,7 +103,7 @@ def test_waferllm_prefill_runs_p_steps_a_product():
 def test_waferengine_layer_makes_eleven_collectives(engine):
     x, y = Axis.COLUMNS, Axis.ROWS
     assert collectives(engine) == [
-        (y, 1), (y, 16), (x, 3), (x, 12), (y, 2), (y, 2), (y, 8), (x, 8), (y, 1), (y, 48), (x, 8),
+        (y, 1), (y, 16), (x, 3), (x, 136), (y, 2), (y, 2), (y, 8), (x, 8), (y, 1), (y, 48), (x, 8),
     ]  # fmt: skip
     assert sum(work(i, shares).writes for i, shares in layer(engine)) == 28
     wires = [i.wire for i, _ in layer(engine) if isinstance(i, isa.Reduce)]
@@ -195,7 +195,11 @@ def test_what_does_not_fit_says_by_how_much():
 
 def test_stages_default_to_the_fewest_that_fit():
     program = build_published("qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), context=4096))
-    assert len(program.regions) == 2 + 2
+    assert len(program.regions) == 3 + 2 and program.bounds.context == 17_408
+    fewer = build_published(
+        "qwen3-1.7b", WSE3, "waferengine", MappingOptions(region=(256, 256), context=4096, capacity=4096)
+    )
+    assert len(fewer.regions) == 2 + 2
 
 
 def test_positions_beyond_the_strides_of_a_core_do_not_place(engine):

@@ -36,10 +36,11 @@ def options_of(asked: MappingOptions) -> Options:
     chunk = asked.chunk or 1
     prompts = asked.phase == "prefill" and chunk > 1
     return Options(
-        bounds=Bounds(asked.batch, asked.context),
+        bounds=Bounds(asked.batch, asked.room),
         wafers=asked.wafers,
         choices=choices_of(asked.scheme),
         objective="interval" if asked.objective == "interval" or prompts else "latency",
+        lanes=asked.lockstep or 1,
         chunk=chunk,
         phase="prefill" if prompts else "decode",
         alone=asked.apart,

@@ -30,13 +30,13 @@ from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.elementwise import PIECE
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS
-from undiced.program.wafer.layout import Axis
+from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.sequences import REGISTERS
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
-from undiced.program.wafer.value import DType
+from undiced.program.wafer.value import DType, Kind, local_shape
 from undiced.program.wafer.work import BYTES
 
 ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
@@ -176,7 +176,15 @@ def memory(draft: Draft) -> Draft | None:
     kept = tuple(layout.lasting(stream, ends.get(n, 0)) for n, stream in enumerate(draft.streams))
     draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
-    return draft if room > 0 and _needed(draft) <= regions * room else None
+    return draft if room > 0 and _needed(draft) <= regions * room and _within_strides(draft) else None
+
+
+def _within_strides(draft: Draft) -> bool:
+    """Whether a descriptor's stride reaches from one row of a core's cached positions to the next."""
+    caches = (value for stream in draft.streams for value in stream.values if value.kind is Kind.CACHE)
+    shares = (zip(value.dims, local_shape(value), strict=True) for value in caches)
+    rows = (size for share in shares for dim, size in share if dim.name == POSITION)
+    return max(rows, default=0) <= draft.task.wafer.core.stride_max.value
 
 
 def _map(draft: Draft, trees: tuple[Tree, ...]) -> Map:

@@ -63,7 +63,8 @@ class Options:
     @property
     def steps(self) -> tuple[Step, ...]:
         """What trees are chosen for: a token, and a chunk as often."""
-        one, chunk = (Step(1, n, self.bounds.context) for n in (1, min(self.chunk, self.bounds.context)))
+        context = self.bounds.context
+        one, chunk = Step(self.lanes, 1, context), Step(1, min(self.chunk, context), context)
         return (chunk,) if self.alone else (one, chunk) if self.both else (one,)
 
     def __post_init__(self) -> None:

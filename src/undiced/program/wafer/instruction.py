@@ -244,6 +244,7 @@ class Reduce(Operation, frozen=True, tag="reduce"):
     """The terms of `a` over each line are joined by the tree of the result's `Roots`, hop by hop in `wire` type.
 
     "two" joins pairs, along the last dimension, of the two largest terms; "top" lists of `Select`, along it too.
+    `compiled`: all positions travel that there is room for, however few a step fills.
     """
 
     operation: Join
@@ -252,11 +253,12 @@ class Reduce(Operation, frozen=True, tag="reduce"):
     line: Line
     wire: Literal["f32", "f16"]
     route: Route | None = None
+    compiled: bool = False
 
 
 class Multicast(Operation, frozen=True, tag="multicast"):
     """The cores of each line that hold `a` (roots of its tree, or the owner) send it to the whole line: both ways at
-    once, or (`apart`) to the farther end first and then to the other."""
+    once, or (`apart`) to the farther end first and then to the other. `compiled` as of a sum."""
 
     result: str
     a: str
@@ -264,6 +266,7 @@ class Multicast(Operation, frozen=True, tag="multicast"):
     wire: Literal["f32", "f16"]
     route: Route | None = None
     apart: bool = False
+    compiled: bool = False
 
 
 class Slice(Operation, frozen=True, tag="slice"):

@@ -21,6 +21,11 @@ def _bytes(elements: int, wire: str, s: Shares) -> int:
     return ceil(elements * s.step.size * BYTES[DType(wire)])
 
 
+def _elements(i: isa.Reduce | isa.Multicast, name: str, s: Shares) -> int:
+    """Of a core's share: those that the step fills, or all that there is room for."""
+    return (Shares(s.values, s.trees) if i.compiled else s).size(name)
+
+
 def reduce(i: isa.Reduce, s: Shares) -> Work:
     """Terms take the wire's type before they travel; every slice takes its elements and all riders.
 
@@ -29,10 +34,10 @@ def reduce(i: isa.Reduce, s: Shares) -> Work:
     part = s.roots(i.result)
     assert part is not None, i
     tree = s.trees[part.tree]
-    pieces = (_bytes(s.size(i.result), i.wire, s),) * tree.slices
+    pieces = (_bytes(_elements(i, i.result, s), i.wire, s),) * tree.slices
     merging = s.size(i.a) // s.shape(i.a)[0] * s.step.size if i.operation == "top" else 0
     haul = Haul(pieces, i.line, tree, merging=merging, joining=_joining(i, s))
-    return Work(converted(s, s.values[i.a].dtype, DType(i.wire), s.size(i.a)), haul=haul)
+    return Work(converted(s, s.values[i.a].dtype, DType(i.wire), _elements(i, i.a, s)), haul=haul)
 
 
 def _joining(i: isa.Reduce, s: Shares) -> tuple[Vectors, ...]:
@@ -46,7 +51,7 @@ def _joining(i: isa.Reduce, s: Shares) -> tuple[Vectors, ...]:
 def multicast(i: isa.Multicast, s: Shares) -> Work:
     """Each root sends what it has of the value; where all have the same, the first does. Owners of a chunk's tokens
     send in the order of their places."""
-    part, held, wanted = s.roots(i.a), s.size(i.a), s.size(i.result)
+    part, held, wanted = s.roots(i.a), _elements(i, i.a, s), _elements(i, i.result, s)
     if part is None:
         places = _owners(i, s)
         piece = ceil(held * s.step.sequences * BYTES[DType(i.wire)])

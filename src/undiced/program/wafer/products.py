@@ -162,7 +162,7 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
             scales = tile.sums * tile.rest * ceil(tile.length / GROUPS[dtype])
             many = (scales, tokens) if each == 1 else (each, scales * tokens)
             scaled = Vectors("multiply", DType.F16, DType.F16, *many, 0, 4, 2)
-            out += [*_unpacked(tile, i, s, tokens), scaled]
+            out += [*_unpacked(tile, i, s), scaled]
             dtype = DType.F16
         if BYTES[dtype] != BYTES[wanted]:
             stacked = bool(i.expert) and name != i.x
@@ -184,7 +184,7 @@ def unpack(steps: tuple[Step, ...], length: int, count: int, beside: float = 0, 
     return out
 
 
-def _unpacked(tile: Tile, i: Product, s: Shares, times: int) -> list[Vectors]:
+def _unpacked(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
     """Of each row of a word the operations that widen it, as many rows at once as the scratch holds; the scratch lies
     beside the datapath if that has room for it and the sums."""
     fields, out = FIELDS[s.values[tile.vector].dtype], list[Vectors]()
@@ -194,7 +194,7 @@ def _unpacked(tile: Tile, i: Product, s: Shares, times: int) -> list[Vectors]:
     rows = ceil(tile.sums * tile.rest / len(fields))
     at_once = max(1, min(rows, room // tile.length))
     for field in fields:
-        out += unpack(field.steps, tile.length * at_once, ceil(rows / at_once) * times, beside)
+        out += unpack(field.steps, tile.length * at_once, max(1, ceil(ceil(rows / at_once) * _often(i, s))), beside)
     return out
 
 
@@ -212,6 +212,17 @@ def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Ti
                 yield tile, i.scratch, result
             elif dtype not in FIELDS and BYTES[dtype] == BYTES[factor(tile, s)]:
                 yield tile, tile.vector, result
+
+
+def _often(i: Product, s: Shares) -> float:
+    """How often a step's rows are widened: those of a matrix once, of chosen experts once for each that is chosen."""
+    return s.step.size * s.step.distinct * _crowded(i, s) if i.expert else 1.0
+
+
+def _crowded(i: Product, s: Shares) -> float:
+    """What part of all choices a core works on: all of them, but where groups of cores share experts out."""
+    part = shard_of(s.values[i.weights[0]], s.names(i.weights[0])[0]) if i.expert else None
+    return 1.0 if part is None or part.ways == 1 else s.step.crowd
 
 
 def _along_tokens(tile: Tile, i: Product, s: Shares) -> Vectors:
@@ -247,17 +258,21 @@ def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
     operand, result = factor(tile, s), s.values[tile.result].dtype
     single = tile.sums == 1 and not i.accumulate
     pieces = ceil(tile.length / GROUPS[s.values[tile.vector].dtype]) if _integers(tile, s) else 1
+    sums, count = tile.sums, tile.sums * tile.rest * pieces * s.step.size
+    if (crowd := _crowded(i, s)) < 1.0:
+        sums = sums if tile.rest > 1 else max(1, ceil(sums * crowd))
+        count = max(1, ceil(count * crowd / sums)) * sums
     return Vectors(
         "multiply" if single else "multiply_add",
         operand,
         result,
         ceil(tile.length / pieces),
-        tile.sums * tile.rest * pieces * s.step.size,
+        count,
         s.step.size * (tile.rest if tile.sums > 1 else 1),
         BYTES[operand],
         BYTES[result] if single else 0,
         tile.stride,
-        0 if single else tile.sums,
+        0 if single else sums,
         i.accumulate,
         i.unpinned,
     )

@@ -140,14 +140,18 @@ class Writer:
 
     def everywhere(
         self, name: str, line: isa.Line, label: str, rows: Spread, columns: Spread, operation: isa.Join = "sum",
-        wire: Wire = "f32", *, apart: bool,
+        wire: Wire = "f32", *, apart: bool, compiled: bool = False,
     ) -> str:  # fmt: skip
-        """Join terms over lines and send the whole to all of their cores; `apart`: one way after the other."""
+        """Join terms over lines and send the whole to all of their cores.
+
+        Args:
+            apart: one way after the other. compiled: positions too that no step has filled yet.
+        """
         a = self.values[name]
         root = self.value(f"{label}.root", a.dims, *_at_roots(a, line, Roots(line.span, self.tree(line), whole=True)))
-        self.emit(isa.Reduce(self.node, operation, root, name, line, wire))
+        self.emit(isa.Reduce(self.node, operation, root, name, line, wire, compiled=compiled))
         result = self.value(label, a.dims, rows, columns)
-        self.emit(isa.Multicast(self.node, result, root, line, wire, apart=apart))
+        self.emit(isa.Multicast(self.node, result, root, line, wire, apart=apart, compiled=compiled))
         return result
 
 

@@ -45,6 +45,8 @@ class Style:
         maximum: wire of the softmax's maximum.
         apart: what lines join is sent one way and then the other.
         vectors: functions that are sequences of vector operations; others are calls of the library.
+        compiled: the sum of scores has one length, for all positions that the program holds; products and the softmax
+            follow the position.
         activated: elements of a core's gate that the activation is taken of; None for all. The published benchmark
             takes as many as a core has hidden columns, and so computes no model where it has more of the gate's.
     """
@@ -53,6 +55,7 @@ class Style:
     maximum: Wire
     apart: bool
     vectors: frozenset[str]
+    compiled: bool = False
     activated: int | None = None
 
 
@@ -64,9 +67,9 @@ def lowerings(style: Style) -> Mapping[str, Lower]:
 
 def _everywhere(
     style: Style, low: Lowering, name: str, line: isa.Line, label: str, columns: Spread, rows: Spread = (),
-    operation: isa.Join = "sum", wire: Wire = "f32",
+    operation: isa.Join = "sum", wire: Wire = "f32", *, compiled: bool = False,
 ) -> str:  # fmt: skip
-    return low.w.everywhere(name, line, label, rows, columns, operation, wire, apart=style.apart)
+    return low.w.everywhere(name, line, label, rows, columns, operation, wire, apart=style.apart, compiled=compiled)
 
 
 def apply(style: Style, w: Writer, function: str, result: str, a: str) -> None:
@@ -251,7 +254,7 @@ def attention(style: Style, low: Lowering, node: Node) -> None:
     w.emit(isa.Append(w.node, values, v.name))
     terms = w.value("scores.terms", (kv, group, where), positions, bands.terms(bands.queries()))
     _product(low, q.name, keys, terms, (POSITION,))
-    scores = _everywhere(style, low, terms, bands.line, "scores", bands.queries(), positions)
+    scores = _everywhere(style, low, terms, bands.line, "scores", bands.queries(), positions, compiled=style.compiled)
     w.emit(isa.Scale(w.node, "multiply", scores, scores, float(config.scale)))
     if node.number("softcap"):
         low.w.capped(scores, scores, node.number("softcap"))

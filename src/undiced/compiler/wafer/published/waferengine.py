@@ -34,7 +34,7 @@ from undiced.program.wafer.value import DType
 
 TOP_K = 20
 Place = tuple[int, Rect]  # a wafer, and where on it
-_WIDE = Style(DType.F16, "f16", apart=False, vectors=frozenset({"exp", "silu"}))
+_WIDE = Style(DType.F16, "f16", apart=False, vectors=frozenset({"exp", "silu"}), compiled=True)
 
 
 @dataclass(frozen=True, slots=True)

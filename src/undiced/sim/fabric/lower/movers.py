@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.share import Shares
 from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.passing import rebind
@@ -14,6 +16,8 @@ from undiced.sim.fabric.lower.sums import reduce
 
 def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
     """What an instruction becomes that moves something between cores, or prepares that; None for any other."""
+    if isinstance(i, isa.Reduce | isa.Multicast) and i.compiled:
+        _full(i, frame)
     match i:
         case isa.Reduce():
             return reduce(i, frame)
@@ -28,3 +32,13 @@ def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
         case isa.Repaint():
             return repaint(i, frame)
     return None
+
+
+def _full(i: isa.Reduce | isa.Multicast, frame: Frame) -> None:
+    """Positions that no step has filled hold nothing that could travel here."""
+    room, filled = Shares(frame.shares.values, frame.shares.trees).size(i.result), frame.shares.size(i.result)
+    if room > filled:
+        raise UnsupportedError(
+            f"{i.node} moves all {room} elements that a core has room for; the step fills {filled}.",
+            remedy="Simulate the program's last position.",
+        )
