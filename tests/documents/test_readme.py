@@ -39,8 +39,8 @@ CLAIMS = {
     "--wafers 1,2 --context 4k,32k": "tests/documents/test_blocks.py",
     "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4)":
         "test_formats",
-    "Llama, Mistral, Mixtral, Qwen 2, Qwen 3 and its mixtures, Gemma 2 and 3, Phi-3 and 4, OLMo 2, Granite, GPT-2, "
-    "GPT-NeoX and gpt-oss": "test_families_of_the_host",
+    "Llama, Mistral, Mixtral, Qwen 2, Qwen 3 and its mixtures, Gemma 2 and 3, Phi-3 and 4, OLMo 2 and 3, Granite, "
+    "GPT-2, GPT-NeoX and gpt-oss": "test_families_of_the_host",
     "3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
     "SmolLM2-135M Q4_1: Undiced / llama.cpp | 0.0021 / 0.0027 | 0.0107 / 0.0126 | 97.4 / 96.6 % | 99.3 / 98.8 %":
         "tests/oracle/test_quality.py",
@@ -105,7 +105,8 @@ def test_formats() -> None:
 
 @pytest.mark.parametrize(
     ("case", "runs"),
-    [(name, True) for name in ("llama", "mistral", "qwen2", "qwen3", "gemma3", "gpt2")]
+    [(name, True) for name in ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "gpt2")]
+    + [(name, True) for name in ("phi3", "phi3-long", "olmo2", "olmo3", "granite", "gpt-neox")]
     + [(name, True) for name in ("mixtral-wide", "qwen3-moe-wide", "gpt-oss-wide")]
     + [(name, False) for name in ("llama4", "deepseek-v3")],
 )

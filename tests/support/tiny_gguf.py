@@ -34,7 +34,13 @@ PHI_NAMES = {**LLAMA_NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj"
 OLMO_NAMES = {k: v for k, v in GEMMA_NAMES.items() if k not in ("input_layernorm", "pre_feedforward_layernorm")}
 MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
 EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
-ARCHITECTURES = {"mixtral": "llama", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss", "gpt_neox": "gptneox"}
+ARCHITECTURES = {
+    "mixtral": "llama",
+    "qwen3_moe": "qwen3moe",
+    "gpt_oss": "gpt-oss",
+    "gpt_neox": "gptneox",
+    "olmo3": "olmo2",
+}
 NEOX_NAMES = {
     "attention.query_key_value": "attn_qkv",
     "attention.dense": "attn_output",
@@ -77,6 +83,7 @@ CONVERTED = {
     "gpt-neox-serial": NEOX_NAMES,
     "granite": LLAMA_NAMES,
     "olmo2": OLMO_NAMES,
+    "olmo3": OLMO_NAMES,
     "phi3": PHI_NAMES,
     "phi3-long": PHI_NAMES,
     "phi3-short": PHI_NAMES,
@@ -134,7 +141,9 @@ def common_keys(config):
     original = config.get("original_max_position_embeddings")
     kind = scaling.get("type", scaling.get("rope_type"))
     linear, yarn = kind == "linear", kind == "yarn"
-    windowed = config["model_type"] in ("gemma2", "gemma3_text", "gpt_oss", "phi3") and config["sliding_window"]
+    windowed = (
+        config["model_type"] in ("gemma2", "gemma3_text", "gpt_oss", "olmo3", "phi3") and config["sliding_window"]
+    )
     experts = config.get("num_local_experts", config.get("num_experts"))
     return {
         "block_count": config["num_hidden_layers"],

@@ -23,6 +23,7 @@ HOST_FAMILIES = frozenset(
         "mistral",
         "mixtral",
         "olmo2",
+        "olmo3",
         "phi3",
         "qwen2",
         "qwen3",

@@ -139,12 +139,19 @@ def test_olmo2_has_norms_behind_its_parts_alone(gguf):
         replace(hf("olmo2"), post_norms=False)
 
 
-def test_a_file_of_olmo3_is_not_taken_for_an_olmo2(gguf):
-    with pytest.raises(UnsupportedError, match=r"attention\.sliding_window") as refused:
-        gguf("olmo2", attention__sliding_window=4096)
-    assert "OLMo 3" in refused.value.remedy
-    with pytest.raises(UnsupportedError, match="'olmo3' is not supported"):
-        hf("olmo3")
+def test_olmo3_has_windows_that_rotate_unscaled(gguf):
+    yarn = {"rope__scaling__type": "yarn", "rope__scaling__factor": 8.0, "rope__scaling__original_context_length": 512}
+    file = gguf("olmo2", attention__sliding_window=8, rope__freq_base=5e5, **yarn)
+    stated = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 512}
+    old = hf("olmo3", sliding_window=8, rope_scaling=stated, rope_theta=5e5)
+    new = hf("olmo3", sliding_window=8, rope_parameters={"full_attention": stated | {"rope_theta": 5e5}})
+    assert old == new
+    for config in (file, old):
+        assert (config.windows, config.rope.local_theta, config.rope.scaling) == ((8, 8, 8, 0), 5e5, "yarn")
+    assert (gguf("olmo2").windows, gguf("olmo2").rope.local_theta) == ((), 0.0)
+    assert hf("olmo3").windows == (4096, 4096, 4096, 0) and hf("olmo3", sliding_window=None).windows == ()
+    with pytest.raises(UnsupportedError, match="scaled rotation of windowed layers"):
+        hf("olmo3", rope_parameters={"full_attention": {}, "sliding_attention": stated})
 
 
 def test_granites_factors_are_those_of_a_llama_unless_they_are_stated(gguf):

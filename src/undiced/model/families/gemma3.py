@@ -10,16 +10,16 @@ import math
 from dataclasses import replace
 
 from undiced.checkpoint import Checkpoint
-from undiced.core.errors import UnsupportedError
-from undiced.model.config import MAX_DIM, MAX_LAYERS, ModelConfig, RopeConfig
+from undiced.model.config import MAX_DIM, MAX_LAYERS, ModelConfig
 from undiced.model.families import gemma2
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
 from undiced.model.families.readers import gguf_config, gguf_windows, hf_activation, hf_window, hf_windows
-from undiced.model.families.rope_fields import read_rope
+from undiced.model.families.rope_fields import rope_by_layer_type
 
 PATTERN = 6  # published: every sixth layer attends to everything
+THETA = 1e6  # published: rotary base of layers that attend to everything
 LOCAL_THETA = 10000.0  # published: rotary base of windowed layers
 _LAYERS_27B = 62  # published: the one size whose query scale is not its head width, which GGUF does not store
 
@@ -85,7 +85,7 @@ def read_hf(fields: Fields) -> ModelConfig:
         vocab=fields.integer("vocab_size", 262208),
         context=context,
         norm_eps=fields.number("rms_norm_eps", 1e-6, high=1.0),
-        rope=_hf_rope(fields, head_dim, context),
+        rope=rope_by_layer_type(fields, head_dim, context, THETA, fields.number("rope_local_base_freq", LOCAL_THETA)),
         activation=hf_activation(fields, "hidden_activation", "gelu_pytorch_tanh"),
         tied=fields.flag("tie_word_embeddings", True),
         windows=hf_windows(fields, layers, window, _windowed(layers, pattern)),
@@ -97,26 +97,6 @@ def read_hf(fields: Fields) -> ModelConfig:
         query_scale=fields.number("query_pre_attn_scalar", 256.0, low=1e-6) ** -0.5,
         logit_softcap=fields.number("final_logit_softcapping", 0.0),
     )
-
-
-def _hf_rope(fields: Fields, head_dim: int, context: int) -> RopeConfig:
-    """New files state one object a layer type, old ones one scaling and two bases."""
-    nested = fields.inner("rope_parameters")
-    if nested is not None and "full_attention" in nested:
-        full, local = nested.inner("full_attention"), nested.inner("sliding_attention")
-        assert full is not None, "it is in there"
-        theta = local.number("rope_theta", LOCAL_THETA) if local is not None else LOCAL_THETA
-        if local is not None and local.text("rope_type", "default") != "default":
-            raise UnsupportedError(
-                f"{fields.origin}: scaled rotation of windowed layers is not supported.",
-                remedy="Known for rope_parameters.sliding_attention: the rope_type default.",
-            )
-        return replace(read_rope(full, fields, head_dim, context, 1e6), local_theta=theta)
-    if nested is not None and len(nested):
-        raise nested.fail("full_attention", "is missing, expected the rotary settings of these layers")
-    scaling = fields.inner("rope_scaling") or Fields({}, fields.origin)
-    rope = read_rope(scaling, fields, head_dim, context, 1e6)
-    return replace(rope, local_theta=fields.number("rope_local_base_freq", LOCAL_THETA))
 
 
 FAMILY = Family(

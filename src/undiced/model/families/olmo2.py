@@ -1,6 +1,7 @@
-"""OLMo 2: norms behind attention and feed-forward alone, and one norm of all query heads and one of all key heads.
+"""OLMo 2 and 3: norms behind attention and feed-forward alone, one norm of all query heads and one of all key heads.
 
-Sources: Olmo2Config of Hugging Face; the GGUF specification's tensor names; the OLMo 2 report.
+GGUF files of OLMo 3 carry this architecture's name, too. Sources: Olmo2Config of Hugging Face; the GGUF specification's
+tensor names; the OLMo 2 report.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from undiced.checkpoint import Checkpoint
-from undiced.core.errors import UnsupportedError
 from undiced.model.config import ModelConfig
 from undiced.model.families import llama
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
-from undiced.model.families.readers import gguf_config, hf_config, refuse_softcap
+from undiced.model.families.readers import gguf_config, gguf_windows, hf_config, refuse_softcap
 
+PATTERN = 4  # published: of OLMo 3, every fourth layer attends to everything
 _BEFORE = ("attn.norm", "ffn.norm")
 
 GGUF_NAMES: Naming = {
@@ -35,23 +36,23 @@ HF_NAMES: Naming = {
 
 
 def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
-    """Configuration from `olmo2.*` keys; files of OLMo 3 carry this architecture's name, too, and have windows."""
-    if fields.value("attention.sliding_window"):
-        raise UnsupportedError(
-            f"{fields.origin}: attention.sliding_window is not supported by the family.",
-            remedy="The file is an OLMo 3; use an OLMo 2, which has no window.",
-        )
+    """Configuration from `olmo2.*` keys; a stated window is OLMo 3's."""
     refuse_softcap(fields)
-    return _completed(gguf_config("olmo2", fields, checkpoint, "half"))
+    config = gguf_config("olmo2", fields, checkpoint, "half")
+    assert config.rope is not None, "gguf_config reads a rope"
+    windows = gguf_windows(fields, config.layers, PATTERN)
+    local = fields.number("rope.freq_base_swa", config.rope.theta) if windows else 0.0
+    return completed(replace(config, windows=windows, rope=replace(config.rope, local_theta=local)))
 
 
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from an Olmo2Config."""
     bias = fields.flag("attention_bias", False)
-    return _completed(hf_config("olmo2", fields, qkv_bias=bias, out_bias=bias, eps=1e-5))
+    return completed(hf_config("olmo2", fields, qkv_bias=bias, out_bias=bias, eps=1e-5))
 
 
-def _completed(config: ModelConfig) -> ModelConfig:
+def completed(config: ModelConfig) -> ModelConfig:
+    """The configuration with the family's norms."""
     return replace(config, qk_norm="whole", pre_norms=False, post_norms=True)
 
 

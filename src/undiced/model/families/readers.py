@@ -10,7 +10,7 @@ from undiced.core.errors import UnsupportedError
 from undiced.core.quote import quoted
 from undiced.model.config import MAX_DIM, MAX_EXPERTS, MAX_LAYERS, Activation, ModelConfig, MoeConfig, RopeStyle
 from undiced.model.families.fields import Fields
-from undiced.model.families.rope_fields import rope_from_gguf, rope_from_hf
+from undiced.model.families.rope_fields import rope_by_layer_type, rope_from_gguf, rope_from_hf
 
 ACTIVATION_NAMES: dict[str, Activation] = {  # config.json's spellings
     "silu": "silu",
@@ -179,14 +179,22 @@ def hf_config(
     theta: float = 10000.0,
     eps: float = 1e-6,
     context: int = 2048,
+    by_layer_type: tuple[float, float] | None = None,
 ) -> ModelConfig:
-    """What most config.json models share; from `head_dim` (0: dim over heads) on the family's defaults."""
+    """What most config.json models share; from `head_dim` (0: dim over heads) on the family's defaults.
+
+    `by_layer_type`: rotary bases of layers that attend to everything and of windowed ones, where these have their own.
+    """
     dim = fields.integer("hidden_size", high=MAX_DIM)
     heads = fields.integer("num_attention_heads", high=MAX_DIM)
     if "head_dim" not in fields and not head_dim and dim % heads:
         raise fields.fail("num_attention_heads", f"is {heads}, which does not divide {dim}")
     head_dim = fields.integer("head_dim", head_dim or dim // heads, high=MAX_DIM)
     context = fields.integer("max_position_embeddings", context)
+    if by_layer_type is None:
+        rope = rope_from_hf(fields, head_dim, context, theta)
+    else:
+        rope = rope_by_layer_type(fields, head_dim, context, *by_layer_type)
     return ModelConfig(
         family=family,
         name=fields.origin,
@@ -199,7 +207,7 @@ def hf_config(
         vocab=fields.integer("vocab_size"),
         context=context,
         norm_eps=fields.number("rms_norm_eps", eps, high=1.0),
-        rope=rope_from_hf(fields, head_dim, context, theta),
+        rope=rope,
         tied=fields.flag("tie_word_embeddings", False),
         activation=hf_activation(fields, "hidden_act", "silu"),
         qkv_bias=qkv_bias,

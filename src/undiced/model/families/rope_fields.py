@@ -110,7 +110,7 @@ def read_rope(
     if layers := inner.objects():
         raise UnsupportedError(
             f"{outer.origin}: rotary settings of their own for layers of type {layers[0][:40]!r} are not supported.",
-            remedy="Known: one set of settings for all layers; in gemma3 one for each type of layer.",
+            remedy="Known: one set of settings for all layers; in gemma3 and olmo3 one for each type of layer.",
         )
     kind = inner.text("rope_type", inner.text("type", ""))
     if kind == "" and inner.number("factor", 1.0) != 1.0:
@@ -135,6 +135,28 @@ def read_rope(
     raise UnsupportedError(
         f"{outer.origin}: rope scaling {kind[:40]!r} is not supported.", remedy=f"Known: {_SUPPORTED}."
     )
+
+
+def rope_by_layer_type(fields: Fields, head_dim: int, context: int, theta: float, local: float) -> RopeConfig:
+    """Rotary settings where windowed layers have a base of their own (`local` unless stated) and are never scaled.
+
+    New files state one object a layer type; old ones one object of scaling, which is that of the other layers.
+    """
+    nested = fields.inner("rope_parameters")
+    if nested is not None and "full_attention" in nested:
+        full, windowed = nested.inner("full_attention"), nested.inner("sliding_attention")
+        assert full is not None, "it is in there"
+        if windowed is not None and windowed.text("rope_type", "default") != "default":
+            raise UnsupportedError(
+                f"{fields.origin}: scaled rotation of windowed layers is not supported.",
+                remedy="Known for rope_parameters.sliding_attention: the rope_type default.",
+            )
+        base = windowed.number("rope_theta", local) if windowed is not None else local
+        return replace(read_rope(full, fields, head_dim, context, theta), local_theta=base)
+    if nested is not None and len(nested):
+        raise nested.fail("full_attention", "is missing, expected the rotary settings of these layers")
+    scaling = fields.inner("rope_scaling") or Fields({}, fields.origin)
+    return replace(read_rope(scaling, fields, head_dim, context, theta), local_theta=local)
 
 
 def _longrope(rope: RopeConfig, inner: Fields, outer: Fields, context: int) -> RopeConfig:
