@@ -29,7 +29,7 @@ def assemble(config: ModelConfig, binder: Binder) -> Graph:
     draft.layer = -1
     x = hidden_norm(draft, "final_norm", x)
     if config.logit_scale != 1.0:
-        x = draft.emit("mul_scalar", "final_norm.scaled", (x,), scalar=float(config.logit_scale))
+        x = draft.emit("mul_scalar", "lm_head.in", (x,), scalar=float(config.logit_scale))
     head = table if config.tied else draft.matrix("lm_head", config.vocab, config.dim)
     capped = config.logit_softcap > 0
     x = draft.emit("linear", "logits.uncapped" if capped else "logits", (x,), (head,))

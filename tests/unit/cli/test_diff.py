@@ -41,7 +41,7 @@ def test_a_wafer_program_has_the_graphs_values_in_every_layer(opened, name):
     assert found.values[-1].value == graph.output
 
 
-@pytest.mark.parametrize("name", ["gemma3", "gpt2", "llama", "qwen3"])
+@pytest.mark.parametrize("name", ["gemma3", "gpt-neox", "gpt2", "granite", "llama", "olmo2", "qwen3"])
 def test_a_host_program_has_the_graphs_values_in_every_layer(opened, name):
     checkpoint, graph = opened(name)
     found = parting(graph.nodes, trace_graph(graph, checkpoint, TOKENS), trace_host(checkpoint, graph, TOKENS), 0.1)

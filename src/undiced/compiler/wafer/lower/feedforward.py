@@ -100,7 +100,8 @@ def add(low: Lowering, node: Node) -> None:
 def mul_scalar(low: Lowering, node: Node) -> None:
     """By a constant; a norm that waits goes on waiting."""
     w, x = low.w, low.get(node)
-    result = low.like(x, layered(node.out)[0])
+    label = layered(node.out)[0]
+    result = low.like(x, f"{label}.unnormed" if x.norm else label)
     w.emit(isa.Scale(w.node, "multiply", result, x.norm.scaled if x.norm else x.name, node.number("scalar")))
     norm = None if x.norm is None else replace(x.norm, scaled=result)
     low.held[node.out] = Held(result, x.side, x.dims, norm)
