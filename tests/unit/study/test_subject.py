@@ -23,7 +23,7 @@ def written(folder, **config):
     return file
 
 
-@pytest.mark.parametrize("kind", ["bert", "mamba", "phi3"])
+@pytest.mark.parametrize("kind", ["bert", "mamba", "stablelm"])
 def test_a_family_that_is_not_known_is_refused_from_file_and_folder_alike(kind, tmp_path):
     file = written(tmp_path / "other", **LLAMA | {"model_type": kind})
     for model in (file, file.parent):
