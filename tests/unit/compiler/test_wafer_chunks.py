@@ -13,6 +13,7 @@ from undiced.core.errors import CompileError
 from undiced.machine.presets import toy
 from undiced.model import build_config
 from undiced.program import Bounds
+from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.value import Kind
 from undiced.sim.prompt import speed_of
 
@@ -97,3 +98,16 @@ def test_head_by_head_a_long_context_leaves_more_room():
     choices = (LEAN, replace(LEAN, head_by_head=True))
     plain, apart = (compile_graph(graph, machine, replace(options, choices=each)) for each in choices)
     assert apart.fact("free_bytes") > plain.fact("free_bytes")
+
+
+def test_products_take_the_faster_way_by_the_size_of_their_tiles():
+    wide = build_config(replace(DENSE, name="wide", ffn=2048, dim=32))
+    ways = {}
+    for size in (2, 64):
+        options = Options(bounds=BOUNDS, chunk=size, region=(12, 10), choices=LEAN)
+        program = compile_graph(wide, toy(12, 10, 1 << 22), options)
+        ways[size] = [
+            i.singly for s in program.streams if not s.last for i in s.instructions if isinstance(i, isa.Product)
+        ]
+    assert any(ways[2]) and not all(ways[64]), "few tokens are short vectors, many are long ones"
+    assert sum(ways[64]) < sum(ways[2])

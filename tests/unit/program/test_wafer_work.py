@@ -57,6 +57,13 @@ def test_sequences_repeat_local_operations_along_tokens_and_both_multiply_payloa
     assert haul is not None and haul.pieces == (6 * 4 * 2,) * 3
 
 
+def test_tokens_of_a_chunk_may_be_multiplied_one_by_one() -> None:
+    product = isa.Product("n", "x", ("w",), ("y",), ("feature",), singly=True)
+    [v, moved] = work(product, shares(*_matrix(14, 48), step=Step(tokens=3, context=64))).vectors
+    assert (v.length, v.count, v.loops, v.sums) == (48, 3 * 14, 3, 14)
+    assert (moved.arithmetic, moved.length, moved.count, moved.stride) == ("move", 48, 3, 3), "between the others'"
+
+
 def test_shares_are_those_of_the_fullest_core() -> None:
     x, w, y = _matrix(100, 48)
     over = (Shard("hidden", 8),)

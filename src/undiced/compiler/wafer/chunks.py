@@ -20,6 +20,7 @@ from undiced.program.wafer.program import WaferProgram
 
 SIZES = (64, 48, 32, 24, 16, 8, 4)
 LEAST = (16, 8, 4)  # the first of which fits decides how many wafers are taken
+_TRIED = 3  # sizes that fit, the largest first
 _SPARED = 1.3  # wafers that the rest takes for one, before heads go one by one, which is slower
 Told = Callable[[float, str], None]
 Speed = Callable[[WaferProgram], float]  # tokens of a prompt a cycle
@@ -44,10 +45,11 @@ def compile_chunked(
     tried = [size for size in SIZES if not found or size > found[0].chunk]
     sized = [_leanest(graph, wafer, replace(options, chunk=size)) for size in tried]
     fitting = [each for each, needed in sized if needed]
-    for number, each in enumerate(fitting[:2]):
-        start = 0.5 + 0.25 * number
+    together = [each for each in fitting if not each.choices.head_by_head]
+    for number, each in enumerate((together or fitting)[:_TRIED]):
+        start = 0.5 + 0.5 * number / _TRIED
         try:
-            found.append(compile_graph(graph, wafer, each, _part(told, start, start + 0.25)))
+            found.append(compile_graph(graph, wafer, each, _part(told, start, start + 0.5 / _TRIED)))
         except CompileError:
             continue
     if not found:

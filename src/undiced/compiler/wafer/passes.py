@@ -22,14 +22,14 @@ from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.trees import chosen_trees
-from undiced.machine.arithmetic import banks
+from undiced.machine.arithmetic import banks, local_cost
 from undiced.machine.fabric import fabric
 from undiced.machine.timeline import critical_path
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.elementwise import PIECE
 from undiced.program.wafer.fabric import Fabric
-from undiced.program.wafer.instruction import MOVERS
+from undiced.program.wafer.instruction import MOVERS, Instruction
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.sequences import REGISTERS
@@ -38,6 +38,7 @@ from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import DType, Kind, local_shape
 from undiced.program.wafer.work import BYTES
+from undiced.program.wafer.workload import work
 
 ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
@@ -79,8 +80,24 @@ def lower(draft: Draft) -> Draft:
         written.entering(far, draft.wafers > 1, back=True)
     else:
         written.returning(far, draft.wafers > 1)
-    streams = tuple(written.made)
+    streams = tuple(_multiplying(draft, stream, written.trees.made) for stream in written.made)
     return replace(draft, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
+
+
+def _multiplying(draft: Draft, stream: Stream, trees: tuple[Tree, ...]) -> Stream:
+    """The stream with the faster way of each product with a chunk: all tokens by a weight, or each by itself."""
+    options, core = draft.task.options, draft.task.wafer.core
+    if options.chunk == 1 or stream.last:
+        return stream
+    shares = Shares({value.name: value for value in stream.values}, trees, options.steps[-1])
+
+    def faster(i: Instruction) -> Instruction:
+        if not isinstance(i, isa.Product) or i.expert:
+            return i
+        ways = (i, with_fields(i, singly=True))
+        return min(ways, key=lambda way: local_cost(core, work(way, shares)).cycles)
+
+    return with_fields(stream, instructions=tuple(map(faster, stream.instructions)))
 
 
 def color(draft: Draft) -> Draft:

@@ -55,6 +55,7 @@ class Product(Operation, frozen=True, tag="product"):
     which then are that dimension. Where groups of cores share the stack out, each works on the choices whose experts it
     has: what it makes of a choice is there alone (`Keeper`), and in a sum over choices it has those terms, or 0.
     Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
+    Of a chunk all tokens are multiplied by each weight; or (`singly`) each token by itself, as without one.
     Rows of integers become 16-bit floats in `scratch`, as many at once as it holds; x takes their scales.
     """
 
@@ -66,6 +67,7 @@ class Product(Operation, frozen=True, tag="product"):
     expert: str = ""
     unpinned: bool = False
     scratch: str = ""
+    singly: bool = False
 
 
 class Combine(Operation, frozen=True, tag="combine"):

@@ -1,6 +1,7 @@
 """The work of products: which operand of a multiply-add is a vector, how long, and which sums stay where they are.
 
-Of a chunk the tokens are the vector, and each weight is the scalar of one operation. Experts are met token by token.
+Of a chunk the tokens are the vector, and each weight is the scalar of one operation; or tokens are multiplied one by
+one, as those that meet experts always are.
 
 Where groups of cores share a stack of experts out, it is the work of a core that has all experts that a token chose.
 Others do as much: they hold the index of a choice to their share of the stack, and take 0 times what that gives.
@@ -47,8 +48,13 @@ def product(i: Product, s: Shares) -> Work:
     vectors = _located(i, s)
     for tile in tiles(i, s):
         vectors += _conversions(tile, i, s, vectors)
-        vectors += [_along_tokens(tile, i, s)] if s.step.tokens > 1 and not i.expert else _along_rows(tile, i, s)
+        vectors += [_along_tokens(tile, i, s)] if s.step.tokens > 1 and not _singly(i) else _along_rows(tile, i, s)
     return Work(tuple(vectors))
+
+
+def _singly(i: Product) -> bool:
+    """Whether tokens of a chunk are multiplied one by one: no two of them are known to meet an expert."""
+    return i.singly or bool(i.expert)
 
 
 def tiles(i: Product, s: Shares) -> list[Tile]:
@@ -189,7 +195,7 @@ def _unpacked(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
     beside the datapath if that has room for it and the sums."""
     fields, out = FIELDS[s.values[tile.vector].dtype], list[Vectors]()
     room = s.size(i.scratch) if i.scratch else tile.length
-    along = tile.length if s.step.tokens == 1 or i.expert else s.step.tokens
+    along = tile.length if s.step.tokens == 1 or _singly(i) else s.step.tokens
     beside = 0 if i.unpinned else _HALF * room + BYTES[s.values[tile.result].dtype] * along
     rows = ceil(tile.sums * tile.rest / len(fields))
     at_once = max(1, min(rows, room // tile.length))
@@ -245,7 +251,7 @@ def _along_tokens(tile: Tile, i: Product, s: Shares) -> Vectors:
 
 
 def _along_rows(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
-    """An operation an input, of each token; what a chunk's tokens make of experts is then put between the others'."""
+    """An operation an input, of each token; a chunk's sums leave for their places between those of other tokens."""
     made, tokens = [_multiply_adds(tile, i, s)], s.step.tokens
     if tokens > 1:
         result = s.values[tile.result].dtype
