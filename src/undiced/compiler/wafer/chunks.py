@@ -20,7 +20,7 @@ from undiced.program.wafer.program import WaferProgram
 
 SIZES = (64, 48, 32, 24, 16, 8, 4)
 LEAST = (16, 8, 4)  # the first of which fits decides how many wafers are taken
-_TRIED = 3  # sizes that fit, the largest first
+_SMALL = (8, 4)  # leaves room for small regions, of which many are at work
 _SPARED = 1.3  # wafers that the rest takes for one, before heads go one by one, which is slower
 Told = Callable[[float, str], None]
 Speed = Callable[[WaferProgram], float]  # tokens of a prompt a cycle
@@ -42,14 +42,15 @@ def compile_chunked(
         first = next((each for each, needed in least if needed), replace(options, chunk=LEAST[-1]))
         found.append(compile_graph(graph, wafer, first, _part(told, 0.0, 0.5)))
         options = replace(options, wafers=found[0].wafers)
-    tried = [size for size in SIZES if not found or size > found[0].chunk]
+    tried = [size for size in SIZES if not found or size != found[0].chunk]
     sized = [_leanest(graph, wafer, replace(options, chunk=size)) for size in tried]
     fitting = [each for each, needed in sized if needed]
     together = [each for each in fitting if not each.choices.head_by_head]
-    for number, each in enumerate((together or fitting)[:_TRIED]):
-        start = 0.5 + 0.5 * number / _TRIED
+    likely = [*together[:1], *fitting[:1], *(each for each in together if each.chunk in _SMALL)]
+    for number, each in enumerate(dict.fromkeys(likely)):
+        start = 0.5 + 0.5 * number / len(likely)
         try:
-            found.append(compile_graph(graph, wafer, each, _part(told, start, start + 0.5 / _TRIED)))
+            found.append(compile_graph(graph, wafer, each, _part(told, start, start + 0.5 / len(likely))))
         except CompileError:
             continue
     if not found:
