@@ -79,7 +79,7 @@ def test_integers_are_looked_up_as_the_head_has_them(dtype):
     (_, looked_up, _), (_, multiplied, _) = tables(program)
     found = [bound[name] for bound in bounds for name in (looked_up, multiplied) if name in bound]
     assert found[0] is found[1]
-    assert differences(graph, weights, mesh, TOKENS, first=1)[0] < (0.3 if dtype is DType.I8 else 3.0)
+    assert differences(graph, weights, mesh, TOKENS, first=1)[0] < (0.5 if dtype is DType.I8 else 3.0)
 
 
 def test_a_region_that_is_passed_twice_is_busy_for_both():

@@ -1,4 +1,4 @@
-"""Which elements of integer weights share a scale: of a product's rows side by side, or of a table's rows.
+"""Which elements of narrow weights share a scale: of a product's rows, or of a table's.
 
 Knows shapes alone. A scale is for a part of a row, or for as many whole rows as are shorter than a group.
 """
@@ -18,7 +18,7 @@ NIBBLES = 8  # what nibbles lie above the integers that they stand for
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Elements `start` to `stop` of a weight's row, which share the `scale`-th scale of the rows side by side."""
+    """Elements `start` to `stop` of a weight's row, which share its `scale`-th scale."""
 
     start: int
     stop: int
@@ -35,30 +35,15 @@ def table_row(value: Value) -> int:
     return prod(local_shape(value)[1:])
 
 
-def beside(i: Product, values: Mapping[str, Value]) -> bool:
-    """Whether a product's weights have as many rows each, which then lie side by side."""
-    rows = {prod(local_shape(values[name])) // row_length(values[name], i.inner) for name in i.weights}
-    return len(rows) == 1
-
-
 def parts(i: Product, values: Mapping[str, Value]) -> dict[str, tuple[Part, ...]]:
-    """The parts of a row of each weight of a product."""
-    rows, size = [row_length(values[name], i.inner) for name in i.weights], GROUPS[values[i.weights[0]].dtype]
-    if not beside(i, values):
-        return {name: cut([row], size)[0] for name, row in zip(i.weights, rows, strict=True)}
-    return dict(zip(i.weights, cut(rows, size), strict=True))
+    """The parts of a row of each weight of a product; neighbors share none, whose sizes may differ by much."""
+    return {name: cut(row_length(values[name], i.inner), GROUPS[values[name].dtype]) for name in i.weights}
 
 
-def cut(rows: Sequence[int], size: int) -> list[tuple[Part, ...]]:
-    """The parts of each of some rows side by side, of which `size` elements have a scale."""
-    if sum(rows) < size:
-        return [(Part(0, row, 0),) for row in rows]
-    out, offset = list[tuple[Part, ...]](), 0
-    for row in rows:
-        edges = [0, *(n for n in range(1, row) if (offset + n) % size == 0), row]
-        out.append(tuple(Part(a, b, (offset + a) // size) for a, b in pairwise(edges)))
-        offset += row
-    return out
+def cut(row: int, size: int) -> tuple[Part, ...]:
+    """The parts of a row, of which `size` elements have a scale."""
+    edges = [*range(0, max(row, 1), size), row] if row > size else [0, row]
+    return tuple(Part(a, b, n) for n, (a, b) in enumerate(pairwise(edges)))
 
 
 def scales(name: str) -> str:

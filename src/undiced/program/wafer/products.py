@@ -15,9 +15,10 @@ from math import ceil, prod
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer.instruction import Product
+from undiced.program.wafer.integers import parts
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.unpacking import ARITHMETIC, FIELDS, Step
-from undiced.program.wafer.value import GROUPS, DType, shard_of
+from undiced.program.wafer.value import DType, shard_of
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
 _HALF = 2  # bytes of a word, and of what becomes of it
@@ -133,9 +134,11 @@ def _joined(tiles: list[Tile], i: Product, s: Shares) -> list[Tile]:
     return out
 
 
-def _integers(tile: Tile, s: Shares) -> bool:
-    """Whether rows are stored as integers, with scales; neighbors share those of their joined rows."""
-    return s.values[tile.vector].dtype in FIELDS
+def _pieces(tile: Tile, i: Product, s: Shares) -> int:
+    """Parts of a row, each with a scale and an operation of its own, of all matrices that are multiplied as one."""
+    if s.values[tile.vector].dtype not in FIELDS:
+        return 1
+    return sum(len(found) for name, found in parts(i, s.values).items() if name in dict(tile.members))
 
 
 def _beside(a: Tile, b: Tile, s: Shares) -> bool:
@@ -165,7 +168,7 @@ def _conversions(tile: Tile, i: Product, s: Shares, before: list[Vectors]) -> li
     for name in (tile.vector, tile.scalar):
         dtype = s.values[name].dtype
         if name == tile.vector and dtype in FIELDS:
-            scales = tile.sums * tile.rest * ceil(tile.length / GROUPS[dtype])
+            scales = tile.sums * tile.rest * _pieces(tile, i, s)
             many = (scales, tokens) if each == 1 else (each, scales * tokens)
             scaled = Vectors("multiply", DType.F16, DType.F16, *many, 0, 4, 2)
             out += [*_unpacked(tile, i, s), scaled]
@@ -263,7 +266,7 @@ def _along_rows(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
 def _multiply_adds(tile: Tile, i: Product, s: Shares) -> Vectors:
     operand, result = factor(tile, s), s.values[tile.result].dtype
     single = tile.sums == 1 and not i.accumulate
-    pieces = ceil(tile.length / GROUPS[s.values[tile.vector].dtype]) if _integers(tile, s) else 1
+    pieces = _pieces(tile, i, s)
     sums, count = tile.sums, tile.sums * tile.rest * pieces * s.step.size
     if (crowd := _crowded(i, s)) < 1.0:
         sums = sums if tile.rest > 1 else max(1, ceil(sums * crowd))

@@ -111,19 +111,15 @@ def _uses(values: tuple[Value, ...], region: Region, run: Run, bound: Bound) -> 
 
 
 def _quantize(stream: Stream, bound: Bound) -> None:
-    """Integer weights as cores hold them: of a product side by side, so that they share scales; tables row by row."""
+    """Narrow weights as cores hold them: rows of products, and of tables."""
     values = {value.name: value for value in stream.values}
     left = {name for name in bound if values[name].kind is Kind.WEIGHT and values[name].dtype in GROUPS}
     for i in stream.instructions:
         if isinstance(i, isa.Product) and left.issuperset(i.weights):
-            arrays = [bound[name] for name in i.weights]
-            rows = [
-                _rows(array, integers.row_length(values[name], i.inner))
-                for array, name in zip(arrays, i.weights, strict=True)
-            ]
-            for name, array, made in zip(i.weights, arrays, _held(i, rows, values), strict=True):
-                bound[name] = np.ascontiguousarray(made[0]).reshape(array.shape)
-                bound[integers.scales(name)] = made[1]
+            for name in i.weights:
+                rows = _rows(bound[name], integers.row_length(values[name], i.inner))
+                made, bound[integers.scales(name)] = quantized(rows, values[name].dtype)
+                bound[name] = np.ascontiguousarray(made).reshape(bound[name].shape)
             left -= set(i.weights)
     for name in left:
         array = bound[name]
@@ -131,23 +127,8 @@ def _quantize(stream: Stream, bound: Bound) -> None:
         bound[name] = held.reshape(array.shape)
 
 
-def _held(i: isa.Product, rows: list[F32], values: dict[str, Value]) -> Iterator[tuple[F32, F32]]:
-    """Of each weight of a product what its rows hold, and the scales of their parts."""
-    dtype, parts = values[i.weights[0]].dtype, integers.parts(i, values)
-    if not integers.beside(i, values):
-        yield from (quantized(each, dtype) for each in rows)
-        return
-    made, scales = quantized(np.concatenate(rows, axis=-1), dtype)
-    for name, each in zip(i.weights, _split(made, rows), strict=True):
-        yield each, scales[..., [part.scale for part in parts[name]]]
-
-
 def _rows(array: F32, row: int) -> F32:
     return array.reshape(*array.shape[:2], -1, row)
-
-
-def _split(joined: F32, like: list[F32]) -> list[F32]:
-    return np.split(joined, np.cumsum([each.shape[-1] for each in like])[:-1], axis=-1)
 
 
 def _bind_slot(read: ReadSlot, numbers: Numbers, slot: tuple[str, list[_Use]]) -> None:

@@ -50,7 +50,7 @@ def joined(instructions: Sequence[isa.Instruction], shares: Shares) -> dict[str,
     for i in instructions:
         if isinstance(i, isa.Lookup) and shares.values[i.table].dtype in GROUPS and i.table not in found:
             own = table_row(shares.values[i.table])
-            found[i.table] = Row(i.table, own, tuple(range(own)), cut([own], GROUPS[shares.values[i.table].dtype])[0])
+            found[i.table] = Row(i.table, own, tuple(range(own)), cut(own, GROUPS[shares.values[i.table].dtype]))
     return found
 
 
