@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from support.defective import COLUMNS, MACHINE, around, defects, whole
 
+from undiced.compiler.wafer.settle import repaired, settle
 from undiced.core.errors import CompileError
 from undiced.machine.constant import assumed
 from undiced.machine.detours import detours
@@ -72,9 +73,7 @@ def test_regions_move_down_to_rows_that_are_whole():
     small = whole(region=(8, 5))
     regions = tuple(replace(region, wafer=0) for region in small.regions[:1])
     pair = defects(((4, 1), (5, 1)), ())
-    from undiced.compiler.wafer.settle import _settled
-
-    one, down = _settled(list(regions), MACHINE, pair, 0)
+    one, down = repaired(list(regions), MACHINE, pair, 0)
     assert (one.first, one.last, down) == (2, 6, 2)
 
 
@@ -90,8 +89,6 @@ def test_a_wafer_of_another_size_is_refused():
 
 
 def test_published_mappings_are_refused_around_defects():
-    from undiced.compiler.wafer.settle import settle
-
     published = replace(whole(), facts=(("mapping waferllm", 1.0),))
     with pytest.raises(CompileError, match="as published") as told:
         settle(published, MACHINE, lambda number: defects((), ()))
