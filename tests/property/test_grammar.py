@@ -81,6 +81,8 @@ def walk(grammar: str, draw: random.Random, most: int) -> tuple[bytes, bool]:
 @given(schemas(), st.integers(0, 1 << 32))
 @example({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 9}, 0)
 @example({"type": ["number", "null"], "exclusiveMaximum": 0}, 0)
+@example({"type": "number", "exclusiveMinimum": 120, "exclusiveMaximum": 129}, 0)
+@example({"type": "number", "exclusiveMinimum": 99, "exclusiveMaximum": 101}, 8)
 def test_documents_that_end_are_what_the_schema_says(schema: dict, seed: int) -> None:
     try:
         grammar = schema_form(schema, strict=True, place="schema").grammar

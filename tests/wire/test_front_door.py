@@ -87,7 +87,9 @@ def every_client(server: Server, key: str) -> None:
         assert client.chat.completions.create(**fields).choices
     with anthropic.Anthropic(base_url=server.url, api_key=key, max_retries=0) as client:
         assert client.messages.create(**fields).content
-    with openai.OpenAI(base_url=server.v1, api_key=key[:-1] + "x", max_retries=0) as client:
+    with openai.OpenAI(
+        base_url=server.v1, api_key=key[:-1] + ("x" if key[-1] != "x" else "y"), max_retries=0
+    ) as client:
         with pytest.raises(openai.AuthenticationError) as caught:
             client.models.list()
         assert caught.value.code == "wrong_api_key"

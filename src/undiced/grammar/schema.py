@@ -34,6 +34,7 @@ _FORMATS = frozenset({
 })  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
 _LARGEST = 10**300
+_STEPS = 4  # doubles between a bound and what is written for beyond it
 _LEAST = 1e-15  # what is written for more than 0; the next double has 324 digits, which no grammar holds
 _TYPES = frozenset({"string", "number", "integer", "boolean", "null", "object", "array"})
 
@@ -146,13 +147,15 @@ def has(node: object, keyword: str) -> bool:
 
 
 def _inclusive(node: dict[str, object]) -> dict[str, object]:
-    """The schema with bounds that a number may reach: the library lets 200.0 pass as more than 200."""
+    """The schema with bounds that a number may reach: the library lets 200.0 pass as more than 200. It reads numbers to
+    the last bit but one, so that a bound moves by a few.
+    """
     moved = dict(node)
     for name, other, way in (("exclusiveMinimum", "minimum", math.inf), ("exclusiveMaximum", "maximum", -math.inf)):
         bound, old = moved.get(name), moved.get(other)
         if isinstance(bound, bool) or not isinstance(bound, int | float) or abs(bound) > _LARGEST:
             continue  # of an old draft, or refused elsewhere
-        nearest: float = math.nextafter(bound, way) if bound else math.copysign(_LEAST, way)
+        nearest: float = bound + math.copysign(_STEPS * math.ulp(bound) if bound else _LEAST, way)
         tighter = max if way > 0 else min
         moved[other] = tighter(nearest, old) if isinstance(old, int | float) else nearest
         del moved[name]

@@ -145,7 +145,7 @@ def test_an_idle_loop_does_nothing() -> None:
 class Instant:
     """A backend that takes no time: what is left is the cost of the loop."""
 
-    limits = replace(FAKE_LIMITS, page_tokens=64)
+    limits = replace(FAKE_LIMITS, page_tokens=64, draft=0)
 
     def __init__(self) -> None:
         zeros = np.zeros(0, np.float32)

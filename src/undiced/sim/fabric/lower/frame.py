@@ -6,7 +6,8 @@ in elements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -104,6 +105,16 @@ class Frame:
     number: int = 0
     before: Frame | None = None
     first: Frame | None = None
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """As if the step filled all positions that there is room for: what the others hold is sent and never read."""
+        seen = self.shares
+        self.shares = self.full
+        try:
+            yield
+        finally:
+            self.shares = seen
 
     def value(self, name: str) -> Value:
         """What is declared of a value."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from undiced.core.errors import UnsupportedError
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.share import Shares
 from undiced.sim.fabric.lower.frame import Frame
 from undiced.sim.fabric.lower.lowered import Lowered
 from undiced.sim.fabric.lower.passing import rebind
@@ -17,7 +15,12 @@ from undiced.sim.fabric.lower.sums import reduce
 def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
     """What an instruction becomes that moves something between cores, or prepares that; None for any other."""
     if isinstance(i, isa.Reduce | isa.Multicast) and i.compiled:
-        _full(i, frame)
+        with frame.whole():
+            return _moved(i, frame)
+    return _moved(i, frame)
+
+
+def _moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
     match i:
         case isa.Reduce():
             return reduce(i, frame)
@@ -32,13 +35,3 @@ def moved(i: isa.Instruction, frame: Frame) -> Lowered | None:
         case isa.Repaint():
             return repaint(i, frame)
     return None
-
-
-def _full(i: isa.Reduce | isa.Multicast, frame: Frame) -> None:
-    """Positions that no step has filled hold nothing that could travel here."""
-    room, filled = Shares(frame.shares.values, frame.shares.trees).size(i.result), frame.shares.size(i.result)
-    if room > filled:
-        raise UnsupportedError(
-            f"{i.node} moves all {room} elements that a core has room for; the step fills {filled}.",
-            remedy="Simulate the program's last position.",
-        )
