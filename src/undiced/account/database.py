@@ -27,6 +27,7 @@ from undiced.account.exchange import Rows, exchange
 from undiced.account.statements import Order, Statement
 
 _BUSY_MS = 5000  # for a lock
+_PAUSE_S = 0.01  # until a lock is tried again that SQLite does not wait for
 _LAST_MS = 250  # for one of SQLite when this process ends
 _POOL = 4
 _WAIT_S = 5  # for a connection of the pool
@@ -288,6 +289,19 @@ def _wait(connection: Connection, milliseconds: int) -> None:
     driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
+def _begin_log(connection: sqlite3.Connection) -> None:
+    """Let a file have a log. Where several make a new one's at once SQLite refuses all but one, without waiting."""
+    end = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_locked(str(error)) or time.monotonic() > end:
+                raise
+        time.sleep(_PAUSE_S)
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return sqlalchemy.create_engine(
@@ -315,7 +329,8 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepared(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions are begun by us, not by the driver's guess
-        for line in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {_BUSY_MS}"):
+        _begin_log(connection)
+        for line in ("synchronous = FULL", "foreign_keys = ON", f"busy_timeout = {_BUSY_MS}"):
             connection.execute(f"PRAGMA {line}")
 
     return engine
