@@ -114,8 +114,7 @@ def predicted(prediction: Prediction | None) -> str:
         raise NotServedError(message, param="prediction.type", remedy="Send content.")
     if isinstance(prediction.content, str):
         return prediction.content
-    places = (f"prediction.content[{at}]" for at in range(len(prediction.content)))
-    return "".join(_part_text(part, place) for part, place in zip(prediction.content, places, strict=True))
+    return "".join(_part_text(part, f"prediction.content[{at}]") for at, part in enumerate(prediction.content))
 
 
 def plain_text(kind: str, text: str | None, place: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from undiced.bench.rounds import Measured, Rounds
     from undiced.bench.work import Work
-    from undiced.compiled import Compiled
+    from undiced.compiled import Compiled, Progress
 
 _BUSY = 0.1  # a tenth of the cores is seen in the figures
 _LEAST_CONTEXT = 64
@@ -133,21 +133,22 @@ def _measured(model: str, threads: int | None, rounds: int, works: list[Work], *
     return Found(compiled.checkpoint.name, _native.isa_detect(), team, done, left_out, weights, others.share())
 
 
-def _compiled(model: str, threads: int | None, works: list[Work], bar: object) -> tuple[Compiled, list[Work]]:
+def _compiled(model: str, threads: int | None, works: list[Work], bar: Progress) -> tuple[Compiled, list[Work]]:
     """The model, and the works that its context has room for."""
     from undiced.compiled import compile_for_host
+    from undiced.compiler import compile
+    from undiced.machine.host import host
+    from undiced.program import Bounds
 
-    batch = max(work.sequences for work in works)
-    first = compile_for_host(model, threads=threads, max_batch=batch, max_context=_LEAST_CONTEXT, progress=bar)  # type: ignore[arg-type]
+    first = compile_for_host(model, threads=threads, max_batch=1, max_context=_LEAST_CONTEXT, progress=bar)
     fit = [work for work in works if work.positions <= first.graph.config.context]
     if not fit:
         raise InvalidRequestError(
             f"{first.checkpoint.name} takes {first.graph.config.context:,} positions, too few for any of these works.",
             remedy="Leave --work out.",
         )
-    context = max(work.positions for work in fit)
-    batch = max(work.sequences for work in fit)
-    return compile_for_host(model, threads=threads, max_batch=batch, max_context=context), fit
+    bounds = Bounds(max(work.sequences for work in fit), max(work.positions for work in fit))
+    return replace(first, program=compile(first.graph, host(threads), bounds)), fit
 
 
 def _show(found: Found, output: Path | None) -> None:

@@ -166,15 +166,7 @@ class StepBuffer:
                 if plan.scored:
                     targets.append(NO_TARGET)
                     owners.append(sequence)
-        self._tabulate(plan.sequences)
-        step = frame.views(len(tokens), len(plan.sequences), len(rows))
-        step.tokens[:] = tokens
-        step.positions[:] = positions
-        step.seq_start[:] = starts
-        step.slots[:] = [sequence.slot for sequence in plan.sequences]
-        step.sample_rows[:] = rows
-        frame.pages_version = -1
-        self._show_pages(frame)
+        step = self._lay(plan, frame, tokens, positions, starts, rows)
         if rows:
             step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in owners]]
         step.sampling["counter"] = [sequence.generated for sequence in owners]
@@ -198,20 +190,33 @@ class StepBuffer:
             positions += [sequence.submitted - 1 + row for row in rows]
             counters += [sequence.generated + row for row in rows]
             starts.append(len(tokens))
-        self._tabulate(plan.sequences)
-        step = frame.views(len(tokens), len(plan.sequences), len(tokens))
-        step.tokens[:] = tokens
-        step.positions[:] = positions
-        step.seq_start[:] = starts
-        step.slots[:] = [sequence.slot for sequence in plan.sequences]
-        step.sample_rows[:] = range(len(tokens))
-        frame.pages_version = -1
-        self._show_pages(frame)
+        step = self._lay(plan, frame, tokens, positions, starts, range(len(tokens)))
         step.sampling[:] = self._sampling_by_slot[[sequence.slot for sequence in plan.sampled]]
         step.sampling["counter"] = counters
         least = [sequence.min_tokens for sequence in plan.sampled]
         step.sampling["min_tokens_mask"] = np.array(counters) < least
         frame.decoding = []
+
+    def _lay(
+        self,
+        plan: Plan,
+        frame: Frame,
+        tokens: list[int],
+        positions: list[int],
+        starts: list[int],
+        rows: list[int] | range,
+    ) -> StepInput:
+        """A step of these tokens, of which `rows` are drawn or scored, with the pages of its sequences."""
+        self._tabulate(plan.sequences)
+        step = frame.views(len(tokens), len(plan.sequences), len(rows))
+        step.tokens[:] = tokens
+        step.positions[:] = positions
+        step.seq_start[:] = starts
+        step.slots[:] = [sequence.slot for sequence in plan.sequences]
+        step.sample_rows[:] = rows
+        frame.pages_version = -1
+        self._show_pages(frame)
+        return step
 
     def _show_pages(self, frame: Frame) -> None:
         if frame.pages_version != self._pages_version:

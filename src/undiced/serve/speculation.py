@@ -108,7 +108,8 @@ class Speculation:
 
     def observe(self, rows: int, seconds: float) -> None:
         """Learn from a step that drew so many rows and read no prompt."""
-        self._costs.observe(rows, seconds)
+        if self._most:
+            self._costs.observe(rows, seconds)
 
     def drafts(self, sequences: list[Sequence]) -> list[int]:
         """For each of the sequences that a step decodes how many tokens to draft; empty if none for any."""

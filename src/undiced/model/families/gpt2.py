@@ -13,7 +13,7 @@ from undiced.model.config import MAX_DIM, MAX_LAYERS, ModelConfig
 from undiced.model.families.family import IGNORED, Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import TRANSPOSE, Name, Naming, Steps, always
-from undiced.model.families.readers import gguf_vocab, hf_activation
+from undiced.model.families.readers import even_heads, gguf_vocab, hf_activation
 
 _PLAIN = "Use a GPT-2 with the usual attention: scale_attn_weights true, the switches beside it false."
 
@@ -94,7 +94,7 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
         name=checkpoint.name,
         layers=fields.integer("block_count", high=MAX_LAYERS),
         dim=dim,
-        heads=_heads(fields, "attention.head_count", dim, None),
+        heads=even_heads(fields, "attention.head_count", dim, None),
         ffn=fields.integer("feed_forward_length", 4 * dim, high=MAX_DIM),
         vocab=gguf_vocab(fields, checkpoint),
         context=fields.integer("context_length"),
@@ -120,20 +120,13 @@ def read_hf(fields: Fields) -> ModelConfig:
         name=fields.origin,
         layers=fields.integer("n_layer", 12, high=MAX_LAYERS),
         dim=dim,
-        heads=_heads(fields, "n_head", dim, 12),
+        heads=even_heads(fields, "n_head", dim, 12),
         ffn=fields.integer("n_inner", 4 * dim, high=MAX_DIM),
         vocab=fields.integer("vocab_size", 50257),
         context=fields.integer("n_positions", 1024),
         norm_eps=fields.number("layer_norm_epsilon", 1e-5, high=1.0),
         tied=fields.flag("tie_word_embeddings", True),
     )
-
-
-def _heads(fields: Fields, key: str, dim: int, default: int | None) -> int:
-    heads = fields.integer(key, default, high=MAX_DIM)
-    if dim % heads:
-        raise fields.fail(key, f"is {heads}, which does not divide {dim}")
-    return heads
 
 
 def _config(

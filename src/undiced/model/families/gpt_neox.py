@@ -13,7 +13,14 @@ from undiced.model.families import gpt2
 from undiced.model.families.family import IGNORED, Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Name, Naming, Steps
-from undiced.model.families.readers import gguf_vocab, hf_activation, no_windows, refuse_softcap, refuse_unread
+from undiced.model.families.readers import (
+    even_heads,
+    gguf_vocab,
+    hf_activation,
+    no_windows,
+    refuse_softcap,
+    refuse_unread,
+)
 from undiced.model.families.rope_fields import read_rope, rope_from_gguf, stated_rope
 
 SHARE = 0.25  # published: the part of a head's columns that rotates
@@ -61,7 +68,7 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
     """Configuration from `gptneox.*` keys; the activation is not among them, and is Pythia's."""
     tensors = checkpoint.tensors
     dim = fields.integer("embedding_length", high=MAX_DIM)
-    heads = _heads(fields, "attention.head_count", dim, None)
+    heads = even_heads(fields, "attention.head_count", dim, None)
     refuse_unread(fields, dim // heads, own=("use_parallel_residual",))
     no_windows(fields)
     refuse_softcap(fields)
@@ -85,7 +92,7 @@ def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
 def read_hf(fields: Fields) -> ModelConfig:
     """Configuration from a GPTNeoXConfig, with its defaults."""
     dim = fields.integer("hidden_size", 6144, high=MAX_DIM)
-    heads = _heads(fields, "num_attention_heads", dim, 64)
+    heads = even_heads(fields, "num_attention_heads", dim, 64)
     context = fields.integer("max_position_embeddings", 2048)
     theta, share = fields.number("rotary_emb_base", THETA), fields.number("rotary_pct", SHARE, high=1.0)
     inner = stated_rope(fields) or Fields({}, fields.origin)
@@ -102,13 +109,6 @@ def read_hf(fields: Fields) -> ModelConfig:
         biased=fields.flag("attention_bias", True),
         parallel=fields.flag("use_parallel_residual", True),
     )
-
-
-def _heads(fields: Fields, key: str, dim: int, default: int | None) -> int:
-    heads = fields.integer(key, default, high=MAX_DIM)
-    if dim % heads:
-        raise fields.fail(key, f"is {heads}, which does not divide {dim}")
-    return heads
 
 
 def _config(

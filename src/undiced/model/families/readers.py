@@ -132,6 +132,14 @@ def no_windows(fields: Fields) -> None:
         )
 
 
+def even_heads(fields: Fields, key: str, dim: int, default: int | None) -> int:
+    """Heads that share out `dim` evenly, where no width of one is stated."""
+    heads = fields.integer(key, default, high=MAX_DIM)
+    if dim % heads:
+        raise fields.fail(key, f"is {heads}, which does not divide {dim}")
+    return heads
+
+
 def gguf_head_dim(fields: Fields, dim: int, heads: int) -> int:
     """Width of a head: stated, or dim over heads. Keys and values must agree."""
     if "attention.key_length" not in fields and dim % heads:
