@@ -65,16 +65,10 @@ class Work:
     predicted: str = ""
 
 
+RENAME = f"Rename `perimeter` to `outline` in this program, and write out the whole program:\n```python\n{CODE}```"
 WORKS = (
-    Work(
-        "edit",
-        (f"Rename `perimeter` to `outline` in this program, and write out the whole program:\n```python\n{CODE}```",),
-    ),
-    Work(
-        "edit, predicted",
-        (f"Rename `perimeter` to `outline` in this program, and write out the whole program:\n```python\n{CODE}```",),
-        predicted=f"```python\n{CODE}```",
-    ),
+    Work("edit", (RENAME,)),
+    Work("edit, predicted", (RENAME,), predicted=f"```python\n{CODE}```"),
     Work("quotation", (f"Repeat this text word for word:\n{RAILWAY}",)),
     Work("free, likeliest tokens", FREE),
     Work("free, temperature 0.8", FREE, 0.8),

@@ -47,7 +47,7 @@ def told(found: Legs, wafer: Wafer, clock_hz: float) -> dict[str, object]:
     outcomes, (columns, rows) = [leg.outcome for leg in found.each], _sides(found)
     seconds = sum(outcome.seconds for outcome in outcomes)
     first, (form, fabric) = found.each[0], found.moving
-    runs = [(wafer_, leg, turn) for wafer_, leg in zip(found.wafers, found.each, strict=True) for turn in leg.turns]
+    runs = [(number, turn) for number, leg in zip(found.wafers, found.each, strict=True) for turn in leg.turns]
     return {
         "machine": wafer.name,
         "region": first.region or None,
@@ -62,13 +62,13 @@ def told(found: Legs, wafer: Wafer, clock_hz: float) -> dict[str, object]:
         **counts(*outcomes),
         "runs": [
             {
-                "wafer": wafer_,
+                "wafer": number,
                 "region": turn.region,
                 "layer": turn.layer if turn.layer >= 0 else None,
                 "stream": turn.stream,
                 "starts": {"closed_form": turn.clock, "fabric": turn.fabric},
             }
-            for wafer_, _, turn in runs
+            for number, turn in runs
         ],
         "instructions": list(_instructions(found)),
         "simulation_s": round(seconds, 3),

@@ -13,6 +13,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer.replay import Joined, Part, Replay
 from undiced.program.wafer.tree import roots
 from undiced.program.wafer.work import Work
+from undiced.sim.prompt import piped
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,14 @@ def time_replay(replay: Replay, wafer: Wafer) -> PromptTime:
     fixed, each = _costs(replay.layer, wafer), _costs(replay.attended, wafer)
     once, again = (sum(costs.values(), ZERO).cycles for costs in (fixed, each))
     entering = _entering(replay, wafer).cycles
-    done = [0.0] * len(replay.stages)
     layers = [once + again * (replay.before + number + 1) for number in range(replay.chunks)]
-    for layer in layers:
-        takes = [entering + layer * count for count in replay.stages]
-        ready = 0.0
-        for stage, cycles in enumerate(takes):
-            ready = done[stage] = max(ready, done[stage]) + cycles
+    chunks = [tuple(entering + layer * count for count in replay.stages) for layer in layers]
     shares: dict[str, Cost] = defaultdict(lambda: ZERO)
     for name, cost in fixed.items():
         shares[name] += cost
     for name, cost in each.items():
         shares[name] += cost * (replay.before + replay.chunks)
-    return PromptTime(done[-1], max(takes), sum(layers) / len(layers), dict(shares))
+    return PromptTime(piped(chunks), max(chunks[-1]), sum(layers) / len(layers), dict(shares))
 
 
 def part_cycles(part: Part, wafer: Wafer) -> float:

@@ -42,7 +42,7 @@ def parts(i: Product, values: Mapping[str, Value]) -> dict[str, tuple[Part, ...]
 
 def cut(row: int, size: int) -> tuple[Part, ...]:
     """The parts of a row, of which `size` elements have a scale."""
-    edges = [*range(0, max(row, 1), size), row] if row > size else [0, row]
+    edges = [*range(0, max(row, 1), size), row]
     return tuple(Part(a, b, n) for n, (a, b) in enumerate(pairwise(edges)))
 
 

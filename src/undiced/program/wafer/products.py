@@ -63,11 +63,16 @@ def tiles(i: Product, s: Shares) -> list[Tile]:
     return _joined([_tile(i, s, w, r) for w, r in zip(i.weights, i.results, strict=True)], i, s)
 
 
+def _shared_out(i: Product, s: Shares) -> bool:
+    """Whether groups of cores share the experts out."""
+    part = shard_of(s.values[i.weights[0]], s.names(i.weights[0])[0]) if i.expert else None
+    return part is not None and part.ways != 1
+
+
 def _located(i: Product, s: Shares) -> list[Vectors]:
     """Where experts are shared out: ids less the core's first, held to its share; and before a sum over choices what
     that has changed, and x times 0 there."""
-    part = shard_of(s.values[i.weights[0]], s.names(i.weights[0])[0]) if i.expert else None
-    if part is None or part.ways == 1:
+    if not _shared_out(i, s):
         return []
     size, often = BYTES[DType.F32], s.step.size
     choices = s.size(i.expert)
@@ -230,8 +235,7 @@ def _often(i: Product, s: Shares) -> float:
 
 def _crowded(i: Product, s: Shares) -> float:
     """What part of all choices a core works on: all of them, but where groups of cores share experts out."""
-    part = shard_of(s.values[i.weights[0]], s.names(i.weights[0])[0]) if i.expert else None
-    return 1.0 if part is None or part.ways == 1 else s.step.crowd
+    return s.step.crowd if _shared_out(i, s) else 1.0
 
 
 def _along_tokens(tile: Tile, i: Product, s: Shares) -> Vectors:

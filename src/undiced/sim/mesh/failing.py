@@ -57,7 +57,7 @@ def checked_reduce(cores: Cores, i: isa.Reduce, failing: Failure | None) -> None
     lane = own.sum(axis=(2, 4))  # what each core makes of its terms, joined beside them
     place = disturb(cores, i.a, failing)
     if failing is not None and place is not None and failing.kind == "silent":
-        raise _seen(i, place, "waits for a core that does not answer")
+        raise _seen(i, place)
     reduce(cores, i)
     made = np.nansum(by_line(cores, cores.full(cores.read(i.result)), i.line).astype(np.float64), axis=(2, 4))
     riders = _repeated(cores, i, own)
@@ -93,6 +93,7 @@ def disturb(cores: Cores, name: str, failing: Failure | None) -> tuple[int, int]
     return place
 
 
-def _seen(i: isa.Reduce, place: tuple[int, int], what: str) -> CoreFailureError:
+def _seen(i: isa.Reduce, place: tuple[int, int]) -> CoreFailureError:
     across = place[1] if i.line.axis == 0 else place[0]
-    return CoreFailureError(f"The sum of {i.node} {what}.", node=i.node, lines=(across,))
+    message = f"The sum of {i.node} waits for a core that does not answer."
+    return CoreFailureError(message, node=i.node, lines=(across,))

@@ -45,8 +45,9 @@ def built(kernel: Kernel, wafer: Wafer, *, setup: float | None = None, link_rate
         KernelError: it is larger than the machine, or a color leads nowhere, or is used where it is not painted.
     """
     _fits(kernel, wafer)
-    check(_switches(kernel), kernel.width, kernel.height)
-    _painted(kernel)
+    switches = _switches(kernel)
+    check(switches, kernel.width, kernel.height)
+    _painted(kernel, switches)
     inputs, outputs = _queues(wafer, kernel)
     inputs.assign((color, block.cores) for block in kernel.blocks for color in heard(block.statements))
     outputs.assign((color, block.cores) for block in kernel.blocks for color in sent(block.statements))
@@ -99,9 +100,9 @@ def _switches(kernel: Kernel) -> list[Painted]:
     return found
 
 
-def _painted(kernel: Kernel) -> None:
+def _painted(kernel: Kernel, switches: list[Painted]) -> None:
     """See that every color that a core hears or sends goes to or comes from it."""
-    sends, hears = _ends(kernel, "sources"), _ends(kernel, "targets")
+    sends, hears = _ends(kernel, switches, "sources"), _ends(kernel, switches, "targets")
     for block in kernel.blocks:
         _owned(kernel, block)
         for what, ends, colors in (("sends", sends, sent(block.statements)), ("hears", hears, heard(block.statements))):
@@ -132,10 +133,10 @@ def _owned(kernel: Kernel, block: Block) -> None:
             )
 
 
-def _ends(kernel: Kernel, side: Literal["sources", "targets"]) -> dict[Color, Area]:
+def _ends(kernel: Kernel, switches: list[Painted], side: Literal["sources", "targets"]) -> dict[Color, Area]:
     """Of each color, the cores that some way of it comes from, or goes to."""
     out = {color: Area(kernel.width, kernel.height) for color in kernel.colors}
-    for paint in _switches(kernel):
+    for paint in switches:
         if any(CORE in getattr(way, side) for way in paint.switch.ways):
             out[paint.color].add(paint.cores)
     return out
