@@ -110,6 +110,7 @@ void Attention::cut_sequence(Plan& plan, const StepInput& in, int sequence, int&
         const int place = chunks > 1 ? merges++ : kNoMerge;
         for (int chunk = 0; chunk < chunks; ++chunk) {
             const int first = page;
+            if (chunk + 1 == chunks) page = pages_end;
             while (page < pages_end && chunk_at(page) == before + chunk) ++page;
             plan.units.push_back({sequence, row, tokens, position, first, page, chunk, chunks, place});
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from undiced.compiler.wafer.offers import longest_context, wafers_needed
+from undiced.compiler.wafer.offers import fewest_wafers, longest_context
 from undiced.compiler.wafer.search import compile_graph, dense
 from undiced.compiler.wafer.task import Options, Task
 from undiced.core.errors import CompileError
@@ -74,7 +74,7 @@ def _leanest(graph: Graph, wafer: Wafer, options: Options) -> tuple[Options, int
     for count, apart in ways:
         each = replace(options, choices=replace(options.choices, sub_bands=count, head_by_head=apart))
         task = Task.of(graph, wafer, each)
-        needed = min((n for s in dense(task) if (n := wafers_needed(task, s))), default=0)
+        needed = fewest_wafers(task, dense(task)) or 0
         if options.wafers is not None and 0 < needed <= options.wafers:
             return each, needed
         if needed and options.wafers is None:
@@ -87,11 +87,10 @@ def _refusal(graph: Graph, wafer: Wafer, options: Options) -> CompileError:
     """What fits instead: more wafers, fewer positions, or single tokens."""
     assert options.wafers is not None
     chunk, wanted = SIZES[-1], options.bounds.context
-    least = replace(options, chunk=chunk)
-    task = Task.of(graph, wafer, least)
-    needed = [n for shape in dense(task) if (n := wafers_needed(task, shape))]
-    room = longest_context(task, dense(task), options.wafers, 0)
-    offers = [option("wafers", min(needed))] if needed else []
+    task = Task.of(graph, wafer, replace(options, chunk=chunk))
+    shapes = dense(task)
+    needed, room = fewest_wafers(task, shapes), longest_context(task, shapes, options.wafers, 0)
+    offers = [option("wafers", needed)] if needed else []
     offers += [option("context", room)] if room else []
     if not options.alone and _leanest(graph, wafer, replace(options, chunk=1))[1]:
         offers.append(f"{option('chunk', 1)}, which takes prompts token by token")

@@ -66,7 +66,7 @@ def compile_graph(
 def longest_on(graph: Graph, wafer: Wafer, options: Options, wafers: int, known: int) -> int:
     """The longest context for which `wafers` hold the model in some placement; at least `known`, for which one does."""
     task = Task.of(graph, wafer, options)
-    return longest_context(task, [each.shape for each in _dense(task, list(_sized(task)))], wafers, known)
+    return longest_context(task, dense(task), wafers, known)
 
 
 def run_passes(draft: Draft, passes: Iterable = PASSES) -> Draft | None:  # type: ignore[type-arg]

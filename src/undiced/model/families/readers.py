@@ -81,8 +81,9 @@ def refuse_unread(fields: Fields, head_dim: int, own: Collection[str] = ()) -> N
     scale = fields.value("attention.scale")
     if isinstance(scale, float) and math.isclose(scale, head_dim**-0.5, rel_tol=1e-5):
         scale = None
-    for key in _IDLE.keys() - set(own):
-        idle = _IDLE[key]
+    for key, idle in _IDLE.items():
+        if key in own:
+            continue
         value = scale if key == "attention.scale" else fields.value(key)
         if (
             isinstance(value, (list, tuple))

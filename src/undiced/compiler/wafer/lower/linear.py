@@ -157,8 +157,7 @@ def _add_biases(low: Lowering, tile: Tile) -> None:
             view = view_of(name, 0, len(tile.outputs), number) if tile.interleaved else view_of(name, offset)
             w.values[value] = replace(w.values[value], view=view)
         offset += output.share
-    mine = w.value("bias", (Dim("flat", tile.size),), (tile.part,), ())
-    w.values[mine] = replace(w.values[mine], once=True)
+    mine = w.value("bias", (Dim("flat", tile.size),), (tile.part,), (), once=True)
     w.emit(isa.Slice(w.node, mine, name))
     w.emit(isa.Combine(w.node, "add", tile.body, tile.body, mine))
 

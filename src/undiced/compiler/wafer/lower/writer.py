@@ -63,12 +63,13 @@ class Writer:
         *,
         kind: Kind = Kind.ACTIVATION,
         view: View | None = None,
+        once: bool = False,
     ) -> str:
         """Declare a value; returns its name, made unique. A view has the element type of what it lies in."""
         name, dtype = label, self.values[view.parent].dtype if view else dtype
         while name in self.values:
             name += "'"
-        self.values[name] = Value(name, dims, dtype, rows, columns, kind, view)
+        self.values[name] = Value(name, dims, dtype, rows, columns, kind, view, once=once)
         return name
 
     def state(

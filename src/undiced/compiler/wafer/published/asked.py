@@ -15,7 +15,7 @@ from undiced.compiler.wafer.published.layer import Style, lowerings
 from undiced.core.errors import CompileError
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
-from undiced.model import Graph
+from undiced.model import Graph, ModelConfig
 from undiced.program import Bounds
 from undiced.program.wafer.instruction import Line
 from undiced.program.wafer.layout import Axis
@@ -23,6 +23,19 @@ from undiced.program.wafer.tree import Level, Tree
 
 BAND_WIDTH = 128  # columns of the bands of embedding and head, where the mesh has room for them
 AS_PUBLISHED = Choices(whole_bands=True)
+
+
+def check_dense(config: ModelConfig) -> None:
+    """See that published mappings are for models of that kind.
+
+    Raises:
+        CompileError: it has experts, or latent attention.
+    """
+    if config.moe or config.mla:
+        raise CompileError(
+            f"Published mappings have no experts and no latent attention; {config.name} has.",
+            remedy=f"Use {option('mapping', 'undiced')}.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +59,7 @@ class Asked:
     ahead: int = 1
 
     def __post_init__(self) -> None:
-        config = self.graph.config
-        if config.mla or config.moe:
-            raise CompileError(
-                f"Published mappings have no experts and no latent attention; {config.name} has.",
-                remedy=f"Use {option('mapping', 'undiced')}.",
-            )
+        check_dense(self.graph.config)
 
     @property
     def grid(self) -> Grid:

@@ -17,7 +17,7 @@ from undiced.core.option import option
 from undiced.machine.arithmetic import banks
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
-from undiced.model import Graph
+from undiced.model import Graph, ModelConfig
 from undiced.program import Bounds, Rect
 from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.program import Region, Run, Stream, WaferProgram
@@ -59,6 +59,25 @@ class Parts:
 
 class NoRoom(CompileError):
     """A core has too little memory."""
+
+
+def check_stages(stages: tuple[int, ...], config: ModelConfig) -> None:
+    """See that stages hold the model's layers, each at least one.
+
+    Raises:
+        CompileError: they do not.
+    """
+    if sum(stages) != config.layers or min(stages, default=0) < 1:
+        raise CompileError(
+            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {config.name} has {config.layers}.",
+            remedy="Give one positive number a region, adding up to the layers.",
+        )
+
+
+def even_stages(layers: int, count: int) -> tuple[int, ...]:
+    """Layers of at most so many stages, all but the last of them alike."""
+    each = ceil(layers / count)
+    return tuple(min(each, layers - at) for at in range(0, layers, each))
 
 
 def two_tree(span: int, groups: int) -> Tree:

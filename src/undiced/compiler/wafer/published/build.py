@@ -7,7 +7,7 @@ from typing import get_args
 
 from undiced.compiler.wafer.asked import with_layers
 from undiced.compiler.wafer.place import check_region
-from undiced.compiler.wafer.published.asked import Asked
+from undiced.compiler.wafer.published.asked import Asked, check_dense
 from undiced.compiler.wafer.published.assemble import NoRoom
 from undiced.compiler.wafer.published.engine_prompt import CHUNK, Asking, engine_prompt
 from undiced.compiler.wafer.published.grid import best_prompt_square, best_square, one_head, square
@@ -122,11 +122,7 @@ def _check(options: MappingOptions, mapping: str) -> None:
 def _waferllm(config: ModelConfig, wafer: Wafer, options: MappingOptions) -> WaferProgram:
     if options.stages is not None:
         raise CompileError("The waferllm mapping runs one layer at a time.", remedy="Leave stages out.")
-    if config.moe or config.mla:
-        raise CompileError(
-            f"Published mappings have no experts and no latent attention; {config.name} has.",
-            remedy=f"Use {option('mapping', 'undiced')}.",
-        )
+    check_dense(config)
     if options.region == "auto" and options.phase == "prefill":
         grid = best_prompt_square(config, wafer, options.context)
     elif options.region == "auto":

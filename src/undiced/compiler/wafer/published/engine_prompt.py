@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from undiced.compiler.wafer.published.asked import BAND_WIDTH
-from undiced.compiler.wafer.published.assemble import two_tree
+from undiced.compiler.wafer.published.asked import BAND_WIDTH, check_dense
+from undiced.compiler.wafer.published.assemble import check_stages, even_stages, two_tree
 from undiced.core.errors import CompileError
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
@@ -90,11 +90,7 @@ def engine_prompt(
     Raises:
         CompileError: a model of another kind, a chunk that some cores have no token of, stages of another model.
     """
-    if config.moe or config.mla:
-        raise CompileError(
-            f"Published mappings have no experts and no latent attention; {config.name} has.",
-            remedy=f"Use {option('mapping', 'undiced')}.",
-        )
+    check_dense(config)
     if asking.chunk < side:
         raise CompileError(
             f"A chunk of {asking.chunk} tokens leaves cores of {side} rows without any.",
@@ -104,11 +100,7 @@ def engine_prompt(
     layer, attended = _layer(tile, groups, config.qk_norm != "none"), _attended(tile)
     code, kept, live = _code((*layer, *attended)), _kept(tile, asking.tokens), _live(tile)
     stages = stages or _fewest(config.layers, int(wafer.core.sram_bytes.value) - code - live, kept)
-    if sum(stages) != config.layers or min(stages) < 1:
-        raise CompileError(
-            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {config.name} has {config.layers}.",
-            remedy="Give one positive number a region, adding up to the layers.",
-        )
+    check_stages(stages, config)
     whole, before = ceil(asking.tokens / asking.chunk), asking.prefix // asking.chunk
     entering, data = tile.hidden * tile.tokens * _F32, max(stages) * kept + live
     return Replay(
@@ -136,9 +128,7 @@ def _wafers(wafer: Wafer, side: int, regions: int) -> int:
 
 def _fewest(layers: int, room: int, kept: int) -> tuple[int, ...]:
     """As many layers in each region as a core has room for, and one at least."""
-    count = ceil(layers / max(1, min(layers, room // kept)))
-    each = ceil(layers / count)
-    return tuple(min(each, layers - at) for at in range(0, layers, each))
+    return even_stages(layers, ceil(layers / max(1, min(layers, room // kept))))
 
 
 # A layer

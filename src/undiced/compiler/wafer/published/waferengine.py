@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 
 from msgspec.structs import replace as with_fields
 
@@ -18,6 +17,8 @@ from undiced.compiler.wafer.published.assemble import (
     Parts,
     Piece,
     assembled,
+    check_stages,
+    even_stages,
     longest_context,
     often,
 )
@@ -119,11 +120,7 @@ def waferengine(asked: Asked, stages: tuple[int, ...] | None) -> WaferProgram:
     config = asked.graph.config
     if stages is None:
         return _fewest(asked)
-    if sum(stages) != config.layers or min(stages, default=0) < 1:
-        raise CompileError(
-            f"Stages {','.join(map(str, stages))} hold {sum(stages)} layers; {config.name} has {config.layers}.",
-            remedy="Give one positive number a region, adding up to the layers.",
-        )
+    check_stages(stages, config)
 
     def used(context: int) -> int:
         parts = Pipeline(replace(asked, bounds=Bounds(asked.bounds.batch, context)), stages).parts()
@@ -145,8 +142,7 @@ def waferengine(asked: Asked, stages: tuple[int, ...] | None) -> WaferProgram:
 def _fewest(asked: Asked) -> WaferProgram:
     layers = asked.graph.config.layers
     for count in range(1, layers + 1):
-        each = ceil(layers / count)
-        stages = tuple(min(each, layers - at) for at in range(0, layers, each))
+        stages = even_stages(layers, count)
         if len(stages) < count:
             continue
         try:
