@@ -72,13 +72,11 @@ def engine(
     A work's share is of what memory and int8 arithmetic gave in the same round, whichever of them bounds it. Nothing is
     guessed ahead, and nothing is served: these are bare steps.
     """
-    from undiced.cli.pictures import encoded, expect, see_form
+    from undiced.cli.pictures import encoded, expect_picture
     from undiced.cli.report import writing
     from undiced.cli.terminal import emit
 
-    if output is not None:
-        see_form(output)
-        expect(output)
+    expect_picture(output)
     found = _measured(model, threads, rounds, _chosen(work or []), quiet=as_json)
     if output is not None:
         from undiced.bench.figure import drawn

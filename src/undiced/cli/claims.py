@@ -69,7 +69,7 @@ def claims(
 
 def _check(asked: list[Claim], names: list[str], out: Path | None, write: Path | None) -> None:
     """Files can be written, and there is something to write."""
-    from undiced.cli.pictures import expect, see_form
+    from undiced.cli.pictures import expect, expect_picture, see_form
 
     if write is not None:
         if names or out is not None:
@@ -82,8 +82,7 @@ def _check(asked: list[Claim], names: list[str], out: Path | None, write: Path |
         if sum(bool(claim.figure) for claim in asked) != 1:
             known = ", ".join(claim.name for claim in asked if claim.figure) or "70x, several-wafers"
             raise InvalidRequestError("One file holds one figure.", remedy=f"Name one claim that has one: {known}.")
-        see_form(out)
-        expect(out)
+        expect_picture(out)
 
 
 def _judged(

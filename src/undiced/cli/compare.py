@@ -50,7 +50,7 @@ def compare(
 
     GPUs are rooflines, 1 to 16 of each kind; measured points stand beside them.
     """
-    from undiced.cli.pictures import expect, see_form
+    from undiced.cli.pictures import expect_picture
     from undiced.cli.terminal import Bar, emit
     from undiced.study.compare.asked import Asked
     from undiced.study.compare.comparison import compare as both
@@ -61,9 +61,7 @@ def compare(
         _numbers("counts", counts), region, clock, samples,
     )  # fmt: skip
     asked.check()
-    if out is not None:
-        see_form(out)
-        expect(out)
+    expect_picture(out)
     with Bar("Comparing", quiet=as_json) as bar:
         found = both(asked, bar.share)
         drawn = None if out is None else _drawn(found, out)

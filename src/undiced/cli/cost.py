@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undiced.cli.asking import Timed, Weighing
+from undiced.cli.asking import DrawnClock, Timed, Weighing
 from undiced.cli.gathered import gathered
 from undiced.cli.options import Json
 from undiced.cli.report import say_labeled
@@ -84,6 +84,13 @@ class Target:
         return self.users, self.speed
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running(Weighing):
+    """The same, with a clock that is drawn unless it is named."""
+
+    clock: DrawnClock = None
+
+
 @gathered
 def cost(
     given: typer.Context,
@@ -95,7 +102,7 @@ def cost(
     ] = None,
     target: Target,
     priced: Priced,
-    placing: Weighing,
+    placing: Running,
     as_json: Json = False,
 ) -> None:
     """Say what a million tokens cost on wafers, and how many systems a number of users takes. As intervals.

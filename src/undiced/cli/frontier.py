@@ -34,7 +34,7 @@ def frontier(
     as_json: Json = False,
 ) -> None:
     """Say how many users of which context wafers serve at once, and how fast each is. Everything is simulated."""
-    from undiced.cli.pictures import expect, see_form
+    from undiced.cli.pictures import expect_picture
     from undiced.cli.terminal import Bar, emit
     from undiced.study.frontier import frontier as search
     from undiced.study.question import Question
@@ -46,9 +46,7 @@ def frontier(
     asked.check()
     contexts, tried = ([count(name, each) for each in words(name, text)] for name, text in
                        (("context", context), ("lockstep", lockstep)))  # fmt: skip
-    if out is not None:
-        see_form(out)
-        expect(out)
+    expect_picture(out)
     with Bar("Placing", quiet=as_json) as bar:
         found = search(asked, contexts, tried, bar.share)
     if out is not None:

@@ -48,6 +48,18 @@ def expect(path: Path) -> None:
                 raise OSError(number, os.strerror(number))
 
 
+def expect_picture(out: Path | None) -> None:
+    """What is asked for can be drawn there.
+
+    Raises:
+        InvalidRequestError: the file is no picture. CannotWriteError.
+        UnsupportedError: a PNG, and the package that makes them is not there.
+    """
+    if out is not None:
+        see_form(out)
+        expect(out)
+
+
 def encoded(canvas: Canvas, path: Path, theme: Theme = "auto") -> bytes:
     """What stands in the file: an SVG, or a PNG, which is light unless dark is asked for."""
     if path.suffix.lower() != _PNG:

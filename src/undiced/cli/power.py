@@ -44,6 +44,7 @@ def power(
     and 95 % of draws over all that is assumed, of which those are left out that the published power could not feed.
     """
     from undiced.cli.charted import compiled
+    from undiced.cli.pictures import expect_picture
     from undiced.cli.terminal import emit
     from undiced.sim.power.power import power as powered
     from undiced.study.power import power_answer
@@ -62,20 +63,6 @@ def power(
         _sources(wafer)
     if out is not None:
         typer.echo(printable(str(out)))
-
-
-def expect_picture(out: Path | None) -> None:
-    """What is asked for can be drawn there.
-
-    Raises:
-        InvalidRequestError: the file is no picture. CannotWriteError.
-    """
-    from undiced.cli.pictures import expect, see_form
-
-    if out is None:
-        return
-    see_form(out)
-    expect(out)
 
 
 def _draw(found: Power, program: WaferProgram, wafer: Wafer, out: Path) -> None:

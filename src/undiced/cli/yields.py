@@ -95,7 +95,7 @@ def yield_(
 
     With a model: its speed on such wafers, what a core that fails takes, and what is left of a year.
     """
-    from undiced.cli.power import expect_picture
+    from undiced.cli.pictures import expect_picture
     from undiced.cli.terminal import Bar, emit
     from undiced.machine import find_machine
     from undiced.study.yields import speeds, yields

@@ -87,8 +87,6 @@ def _beside(placed: Placed, asked: Question) -> Answer:
 
 def _apart(placed: Placed, asked: Question, found: HandedOver) -> Answer:
     """Keys and values on their way, and the program that decodes with them, where it is known for what model."""
-    from dataclasses import replace
-
     rate = placed.wafer.system.io_bytes_per_s
     told: Answer = {
         "handed_over_bytes": found.bytes,

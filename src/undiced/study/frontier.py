@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from undiced.sim.frontier import Point
     from undiced.sim.routing import Crowd
 
-CONTEXTS, LANES = (1024, 8192, 32768), (1, 4, 16)
 Progress = Callable[[float, str], None]
 
 

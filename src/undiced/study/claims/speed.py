@@ -57,7 +57,11 @@ def wafers(bench: Bench) -> Result:
         ),
         Finding(f"one user on {bench.program(TARGET).wafers} wafers, without speculation", found, _TOKENS),
         *(
-            Finding(f"with {DRAFT} drafting, accepted at {each} (assumed)", _of(plain.speculated(draft, each)), _TOKENS)
+            Finding(
+                f"with {DRAFT} drafting, accepted at {each} (assumed)",
+                Interval.of(plain.speculated(draft, each)),
+                _TOKENS,
+            )
             for each in ACCEPTANCES
         ),
     )
@@ -203,10 +207,10 @@ def waterfall(bench: Bench) -> Waterfall:
         SPEED,
         main.name,
         (
-            ("load: a user alone instead of a shared service", _of(alone / SERVICE)),
-            ("software of GPUs: up to their memory's nominal rate", _of(_ratios(floor, alone))),
-            ("residency: weights in memory beside cores", _of(_ratios(mine, floor))),
-            ("speculation on wafers", _of(np.concatenate(speculated))),
+            ("load: a user alone instead of a shared service", Interval.of(alone / SERVICE)),
+            ("software of GPUs: up to their memory's nominal rate", Interval.of(_ratios(floor, alone))),
+            ("residency: weights in memory beside cores", Interval.of(_ratios(mine, floor))),
+            ("speculation on wafers", Interval.of(np.concatenate(speculated))),
         ),
         bench.over.words,
     )
@@ -266,10 +270,6 @@ def _ratios(over: Numbers, under: Numbers) -> Numbers:
     """Every draw of one over every draw of the other."""
     found: Numbers = (over[:, None] / under[None, :]).ravel()
     return found
-
-
-def _of(values: Numbers) -> Interval:
-    return Interval.of(values)
 
 
 def _number(count: int | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.machine.interval import Interval
+from undiced.machine.roofline import DRAWS
 
 if TYPE_CHECKING:
     from undiced.draw.canvas import Canvas
@@ -65,7 +66,7 @@ def draw_waterfall(fall: Waterfall) -> Canvas:
     last = fall.steps[-1]
     ends.append(Bar(last.what, last.end, f"x {last.factor.median:.3g}", last.start, kind=2))
     ends.append(Bar("wafers, as cited", fall.end, f"{fall.end:,.0f} tokens/s", kind=1))
-    notes = (f"Wafers: {fall.over}. GPUs: a roofline, 512 draws.",)
+    notes = (f"Wafers: {fall.over}. GPUs: a roofline, {DRAWS} draws.",)
     kinds = ("computed", "published", "left over")
     title = f"Llama 3.3 70B: what {fall.end / fall.start:.0f} times are made of"
     return draw(Bars(title, notes, "tokens per second of one user", tuple(ends), powers=True, kinds=kinds))

@@ -9,6 +9,7 @@ from undiced.machine import find_machine
 from undiced.machine.constant import Constant
 from undiced.machine.gpu import Gpu, find_gpu
 from undiced.machine.prices import PRICES
+from undiced.machine.roofline import DRAWS
 from undiced.machine.wafer import Wafer
 from undiced.model import build_config
 from undiced.study.compare.asked import BITS, Asked
@@ -45,8 +46,8 @@ class Comparison:
             "for what is placed for prompts."
         )
         yield (
-            f"GPUs: rooflines with {max(bits, 8)}-bit caches, 5 %, 50 % and 95 % of 512 draws of what is assumed of "
-            "software; layers shared out over all of them; prompts at once, nothing else meanwhile."
+            f"GPUs: rooflines with {max(bits, 8)}-bit caches, 5 %, 50 % and 95 % of {DRAWS} draws of what is assumed "
+            "of software; layers shared out over all of them; prompts at once, nothing else meanwhile."
         )
         yield "Nobody speculates. No service's queues, network or prompts of others."
         yield f"A system with a wafer at {low / 1e6:g} to {high / 1e6:g} million US$, assumed; power by data sheets."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,14 +62,3 @@ class Point:
             "price_usd": list(way.price_usd),
             "note": way.note,
         }
-
-
-def best_of(found: Iterable[Point]) -> list[Point]:
-    """Those that no other of them beats for one user and for all together."""
-    every = list(found)
-    return [one for one in every if not any(_beats(other, one) for other in every)]
-
-
-def _beats(one: Point, other: Point) -> bool:
-    mine, its = (one.user.median, one.total.median), (other.user.median, other.total.median)
-    return all(a >= b for a, b in zip(mine, its, strict=True)) and mine != its
