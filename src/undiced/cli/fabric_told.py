@@ -30,9 +30,9 @@ def where(found: Legs) -> str:
     region = found.each[0].region
     if region:
         return f"region {region!r}"
-    wafers = dict(zip(found.wafers, found.each, strict=False))
-    regions = sum(len({frame.region.rect for frame in leg.run.frames}) for leg in wafers.values())
-    on = f" on {len(wafers)} wafers" if len(wafers) > 1 else ""
+    legs, wafers = zip(found.wafers, found.each, strict=True), len(set(found.wafers))
+    regions = len({(number, frame.region.rect) for number, leg in legs for frame in leg.run.frames})
+    on = f" on {wafers} wafers" if wafers > 1 else ""
     return f"{regions} region{'s' * (regions > 1)}{on}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -11,6 +12,7 @@ from support.commands import run
 from support.mesh_models import tiny
 from support.trace_events import read
 
+from undiced.cli.fabric_told import where
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import InvalidRequestError, ProgramFileError, UndicedError
@@ -215,3 +217,12 @@ def test_what_is_not_there_is_refused_with_a_remedy(program: Path, options: tupl
     with pytest.raises(InvalidRequestError) as refused:
         run("fabric", "layer", str(program), *options)
     assert str(refused.value).startswith(words) and refused.value.remedy
+
+
+def test_a_wafer_that_a_token_passes_twice_counts_once_with_all_its_regions() -> None:
+    def leg(*places: int) -> SimpleNamespace:
+        frames = [SimpleNamespace(region=SimpleNamespace(rect=(at, 0, 1, 1))) for at in places]
+        return SimpleNamespace(region="", run=SimpleNamespace(frames=frames))
+
+    found = SimpleNamespace(wafers=(0, 1, 0), each=(leg(0, 1), leg(0), leg(0)))
+    assert where(found) == "3 regions on 2 wafers"

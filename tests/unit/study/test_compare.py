@@ -1,16 +1,18 @@
 """A comparison's points, what of them nothing beats, measured points, and its picture."""
 
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
 from undiced.core.errors import UndicedError
+from undiced.core.mapping import Weights
 from undiced.draw import bars, scatter
 from undiced.draw.stack import stack
 from undiced.machine.gpu_points import POINTS
 from undiced.machine.interval import Interval
 from undiced.model import preset
-from undiced.study.compare.asked import Asked
+from undiced.study.compare.asked import BITS, Asked
 from undiced.study.compare.comparison import compare
 from undiced.study.compare.picture import measured, pareto
 from undiced.study.compare.published import published, speeds
@@ -88,3 +90,7 @@ def test_a_model_that_has_room_nowhere_is_refused():
 
 def test_an_interval_is_in_any_unit():
     assert Interval(1, 2, 3).times(2) == Interval(2, 4, 6)
+
+
+def test_every_format_of_weights_has_its_bits_on_gpus():
+    assert set(BITS) == set(get_args(Weights))

@@ -65,4 +65,4 @@ def simulate_token(program: WaferProgram, wafer: Wafer, how: Manner, *, position
         found.append(simulated(leg.run, wafer, how, layers[number], memory=held[leg.wafer]))
         if found[-1].outcome.status != "finished":
             break
-    return Legs(tuple(leg.wafer for leg in legs), tuple(found))
+    return Legs(tuple(leg.wafer for leg in legs[: len(found)]), tuple(found))

@@ -12,7 +12,7 @@ from undiced.study.gpu_group import SEQUENCES_MAX, counts
 from undiced.study.question import CONTEXT, Question
 from undiced.study.variants import DRAWS
 
-BITS = {"fp16": 16, "int8": 8, "int4": 4}
+BITS = {"fp16": 16, "int8": 8, "fp8": 8, "int4": 4}
 
 
 @dataclass(frozen=True, slots=True)

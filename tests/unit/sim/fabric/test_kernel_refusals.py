@@ -213,6 +213,12 @@ def six_ways(kernel: Kernel, data: Array) -> None:
         pe.repaint(kernel.color("red"), *[way(CORE, to=EAST)] * 6)
 
 
+def foreign_written(kernel: Kernel, data: Array) -> None:
+    blue = Kernel(3).color("blue")
+    with kernel.on(kernel[1], "talk") as pe:
+        pe.repaint(blue, way(WEST, to=CORE))
+
+
 REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (off_mesh, "Column 3 lies off a mesh of 3 x 1 cores. Columns are 0 to 2, or -3 to -1 counted from the end."),
     (off_mesh_row, "Row -2 lies off a mesh of 3 x 1 cores."),
@@ -246,6 +252,7 @@ REFUSED: list[tuple[Callable[[Kernel, Array], None], str]] = [
     (ninth_thread, "A microthread with the number 8."),
     (long_loop, "A loop of 100000 iterations around 2 statements would be written out."),
     (foreign_array, "Step talk at cores [0, 0] uses an array other of another kernel."),
+    (foreign_written, "Step talk at cores [1, 0] uses a color blue of another kernel."),
     (foreign_color, "Step talk at cores [1, 0] uses a color red of another kernel."),
     (color_twice, "data = add(red, red), setup=None, count=None. An operation takes each color once"),
     (negative_setup, "data = move(1.0), setup=-1"),

@@ -102,9 +102,10 @@ def _switches(kernel: Kernel) -> list[Painted]:
 
 def _painted(kernel: Kernel, switches: list[Painted]) -> None:
     """See that every color that a core hears or sends goes to or comes from it."""
-    sends, hears = _ends(kernel, switches, "sources"), _ends(kernel, switches, "targets")
     for block in kernel.blocks:
         _owned(kernel, block)
+    sends, hears = _ends(kernel, switches, "sources"), _ends(kernel, switches, "targets")
+    for block in kernel.blocks:
         for what, ends, colors in (("sends", sends, sent(block.statements)), ("hears", hears, heard(block.statements))):
             for color in dict.fromkeys(colors):
                 at = ends[color].without(block.cores)
