@@ -266,12 +266,13 @@ double probe_bytes(int threads, std::size_t bytes, int rounds) {
 }
 
 // The sum over threads that run the probe at the same time.
-double probe_peak(int threads, double (*probe)(Isa)) {
+double probe_peak(int threads, const std::string& isa, double (*probe)(Isa)) {
     check_threads(threads);
+    const Isa level = parse_isa(isa);
     nb::gil_scoped_release unlocked;
     std::vector<double> rates(static_cast<std::size_t>(threads));
     std::vector<std::thread> team;
-    for (double& rate : rates) team.emplace_back([&rate, probe] { rate = probe(detect()); });
+    for (double& rate : rates) team.emplace_back([&rate, probe, level] { rate = probe(level); });
     for (std::thread& thread : team) thread.join();
     return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
@@ -343,9 +344,11 @@ NB_MODULE(_native, m) {
     m.def("probe_bandwidth", &probe_bytes, "threads"_a, "bytes"_a = std::size_t{256} << 20, "rounds"_a = 5,
           "Bytes a second that `threads` threads read from memory together.");
     m.def(
-        "probe_int8_peak", [](int threads) { return probe_peak(threads, probe_int8_peak); }, "threads"_a,
-        "int8 operations per second (2 per multiply-add) of `threads` threads in registers.");
+        "probe_int8_peak",
+        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_int8_peak); }, "threads"_a,
+        "isa"_a = "", "int8 operations per second (2 per multiply-add) of `threads` threads in registers.");
     m.def(
-        "probe_float_peak", [](int threads) { return probe_peak(threads, probe_float_peak); }, "threads"_a,
-        "float operations a second (2 per multiply-add) of `threads` threads in registers.");
+        "probe_float_peak",
+        [](int threads, const std::string& isa) { return probe_peak(threads, isa, probe_float_peak); }, "threads"_a,
+        "isa"_a = "", "float operations a second (2 per multiply-add) of `threads` threads in registers.");
 }

@@ -121,10 +121,10 @@ def isa_supported(name: str) -> bool: ...
 def probe_bandwidth(threads: int, bytes: int = ..., rounds: int = 5) -> float:
     """Bytes a second that `threads` threads read from memory together."""
 
-def probe_int8_peak(threads: int) -> float:
+def probe_int8_peak(threads: int, isa: str = "") -> float:
     """int8 operations a second (2 a multiply-add) of `threads` threads in registers."""
 
-def probe_float_peak(threads: int) -> float:
+def probe_float_peak(threads: int, isa: str = "") -> float:
     """float operations a second (2 a multiply-add) of `threads` threads in registers."""
 
 def mesh_multiply_add(

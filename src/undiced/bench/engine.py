@@ -29,17 +29,23 @@ class EngineBench:
 
     Args:
         works: what will be measured; pages and the tokens of a step follow from it.
+        isa: the instruction set level, see `engine.level`.
     """
 
     def __init__(
-        self, program: HostProgram, checkpoint: Checkpoint, works: Sequence[Work], progress: Progress | None = None
+        self,
+        program: HostProgram,
+        checkpoint: Checkpoint,
+        works: Sequence[Work],
+        progress: Progress | None = None,
+        isa: str = "",
     ) -> None:
         self.program = program
         each = [max(_pages(work) for work in works if work.sequences > at) for at in range(_most(works))]
         self._first = np.concatenate([[0], np.cumsum(each)]).astype(np.int32)
         tokens = max(work.sequences * work.new for work in works)
         self.backend = HostBackend(
-            program, checkpoint, pages=int(self._first[-1]), max_tokens=tokens, progress=progress
+            program, checkpoint, pages=int(self._first[-1]), max_tokens=tokens, isa=isa, progress=progress
         )
         self._width = max(each)
         self._shapes: dict[tuple[int, int, bool], StepInput] = {}

@@ -62,6 +62,7 @@ def engine(
     work: Annotated[
         list[str] | None, typer.Option(help="Measure works whose names hold this word alone; may be repeated.")
     ] = None,
+    isa: Annotated[str | None, typer.Option(help="portable, avx2 or avx512; by default the best there is.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Draw the roofline to a .svg or .png file.")
     ] = None,
@@ -77,7 +78,7 @@ def engine(
     from undiced.cli.terminal import emit
 
     expect_picture(output)
-    found = _measured(model, threads, rounds, _chosen(work or []), quiet=as_json)
+    found = _measured(model, threads, rounds, _chosen(work or []), isa or "", quiet=as_json)
     if output is not None:
         from undiced.bench.figure import drawn
 
@@ -106,20 +107,22 @@ def _chosen(words: Sequence[str]) -> list[Work]:
     return [each for each in WORKS if not words or any(word.casefold() in each.name for word in words)]
 
 
-def _measured(model: str, threads: int | None, rounds: int, works: list[Work], *, quiet: bool) -> Found:
+def _measured(model: str, threads: int | None, rounds: int, works: list[Work], isa: str, *, quiet: bool) -> Found:
     from undiced import _native
     from undiced.bench.engine import EngineBench
     from undiced.bench.rounds import Limits, measure
     from undiced.cli.bystanders import Bystanders
     from undiced.cli.terminal import Bar, loading
+    from undiced.engine.level import level
 
+    isa = level(isa)
     with loading(model, quiet=quiet) as bar:
         compiled, fit = _compiled(model, threads, works, bar)
-        bench = EngineBench(compiled.program, compiled.checkpoint, fit, bar)
+        bench = EngineBench(compiled.program, compiled.checkpoint, fit, bar, isa)
     team, others = compiled.program.cores, Bystanders()
 
     def limits() -> Limits:
-        return Limits(float(_native.probe_bandwidth(team)), float(_native.probe_int8_peak(team)))
+        return Limits(float(_native.probe_bandwidth(team)), float(_native.probe_int8_peak(team, isa)))
 
     try:
         with Bar("Measuring", quiet=quiet) as bar:
@@ -128,7 +131,7 @@ def _measured(model: str, threads: int | None, rounds: int, works: list[Work], *
     finally:
         bench.close()
     left_out = tuple(work.name for work in works if work not in fit)
-    return Found(compiled.checkpoint.name, _native.isa_detect(), team, done, left_out, weights, others.share())
+    return Found(compiled.checkpoint.name, isa, team, done, left_out, weights, others.share())
 
 
 def _compiled(model: str, threads: int | None, works: list[Work], bar: Progress) -> tuple[Compiled, list[Work]]:

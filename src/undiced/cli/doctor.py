@@ -84,14 +84,17 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         resolve(model)
     machine, others = host(threads), Bystanders()
     native = _native()
+    from undiced.engine.level import level
+
+    isa, best = level(), str(native.isa_detect())
     bar.share(0.1, "Measuring memory bandwidth")
     bandwidth = float(native.probe_bandwidth(machine.threads))
     bar.share(0.4, "Measuring int8 arithmetic")
-    peak = float(native.probe_int8_peak(machine.threads))
+    peak = float(native.probe_int8_peak(machine.threads, isa))
     bar.share(0.6, f"Decoding {_DECODE_TOKENS} tokens")
     bytes_per_token, speed, joules = _model(model, machine.threads, run=run)
     limit = bandwidth / bytes_per_token if bytes_per_token else None
-    isa, huge_pages = str(native.isa_detect()), _huge_pages()
+    huge_pages = _huge_pages()
     cores, busy, share = host().threads, others.share(), speed / limit if speed and limit else None
     return Findings(
         isa=isa,
@@ -109,16 +112,20 @@ def examine(model: str, threads: int | None, *, run: bool, bar: Bar) -> Findings
         joules_per_token=joules,
         busy_share=busy,
         remedies=(
-            *remedies(isa, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
+            *remedies(isa, best, huge_pages, machine.threads, cores, here=bytes_per_token is not None, model=model),
             *disturbed(busy, share),
         ),
     )
 
 
-def remedies(isa: str, huge_pages: str, threads: int, cores: int, *, here: bool, model: str) -> tuple[str, ...]:
+def remedies(
+    isa: str, best: str, huge_pages: str, threads: int, cores: int, *, here: bool, model: str
+) -> tuple[str, ...]:
     """What would make this machine faster, or this report complete."""
     said = []
-    if isa == "portable":
+    if isa != best:
+        said.append(f"UNDICED_ISA={isa} forgoes {best}, which this processor runs: unset it.")
+    elif isa == "portable":
         said.append("This processor has neither AVX2 nor AVX-512: expect a tenth of the speed of one that has.")
     if huge_pages == "never":
         said.append(f"Huge pages are off: as root, write 'madvise' to {_HUGE_PAGES}.")

@@ -17,6 +17,7 @@ from undiced.core.sampling import TOP_LOGPROBS_MAX
 from undiced.engine.backend import PAGE_TOKENS, Limits, SlotState, StepInput, StepOutput, Submitted
 from undiced.engine.energy import POWERCAP, Energy
 from undiced.engine.hidden import hidden_buffer, hidden_width
+from undiced.engine.level import level
 from undiced.engine.pool import pools
 from undiced.engine.record import greedy
 from undiced.engine.weights import Progress, parts_of, resident_bytes, vector_of
@@ -59,13 +60,13 @@ class HostBackend:
         threads: team members; defaults to the program's cores.
         pages: KV pages; defaults to what it gets where it has the machine for itself, see `engine.pool`.
         max_tokens: tokens in one step at most.
-        isa: force an instruction set level ("portable", "avx2", "avx512"); empty picks the best, or $UNDICED_ISA.
+        isa: force an instruction set level ("portable", "avx2", "avx512"); see `engine.level` for what "" picks.
         progress: called with (bytes packed, bytes in all).
         powercap: where the kernel exposes counters of energy.
 
     Raises:
         CompileError: the program breaks a rule of the instruction table.
-        UnsupportedError: this build lacks the instruction set level, or can't run the program.
+        UnsupportedError: this processor lacks the instruction set level, or this build can't run the program.
         CheckpointError: the checkpoint is not the one that the program was compiled from.
         EngineError: weights and KV pages do not fit into memory.
     """
@@ -101,7 +102,7 @@ class HostBackend:
                 bounds.context,
                 pool,
                 program.vocab,
-                isa,
+                level(isa),
                 max_samples=bounds.batch + _SCORED_ROWS,
             )
         except MemoryError as error:

@@ -10,7 +10,8 @@ import pytest
 from support import tiny_models
 from support.commands import run
 
-from undiced.core.errors import CannotWriteError, InvalidRequestError, ModelNotFoundError
+from undiced import _native
+from undiced.core.errors import CannotWriteError, InvalidRequestError, ModelNotFoundError, UnsupportedError
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,18 @@ def test_it_prints_every_work_that_fits_and_draws_them(folder: str, tmp_path: Pa
 def test_json_has_shares_that_follow_from_what_it_says(folder: str) -> None:
     found = json.loads(run("bench", "engine", folder, "--rounds", "2", "--work", "together", "--json"))
     assert [one["work"] for one in found["works"]] == ["8 together", "32 together"] and found["rounds"] == 2
-    assert found["left_out"] == [] and found["weight_bytes"] > 0
+    assert found["left_out"] == [] and found["weight_bytes"] > 0 and found["isa"] == _native.isa_detect()
     for one in found["works"]:
         assert 0 < one["low"] <= one["tokens_per_second"] <= one["high"]
         assert 0 < one["share"] < 1 and one["bound"] in ("memory", "arithmetic")
         assert one["intensity"] == pytest.approx(one["operations_per_s"] / one["bytes_per_s"])
+
+
+def test_a_level_may_be_named(folder: str) -> None:
+    found = json.loads(run("bench", "engine", folder, "--rounds", "1", "--work", "8", "--isa", "portable", "--json"))
+    assert found["isa"] == "portable" and found["limits"]["operations_per_s"] > 0
+    with pytest.raises(UnsupportedError, match="'abacus'"):
+        run("bench", "engine", folder, "--isa", "abacus")
 
 
 def test_what_can_not_be_measured_is_refused_before_anything_long(folder: str, tmp_path: Path) -> None:

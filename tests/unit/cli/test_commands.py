@@ -230,10 +230,12 @@ def test_doctor_does_not_call_a_limit_reached_that_the_engine_misses():
 def test_doctor_names_remedies():
     from undiced.cli.doctor import remedies
 
-    said = remedies("portable", "never", 1, 2, here=False, model="m")
+    said = remedies("portable", "portable", "never", 1, 2, here=False, model="m")
     assert len(said) == 4
     assert any("madvise" in line for line in said) and any("undiced pull m" in line for line in said)
-    assert remedies("avx2", "madvise", 2, 2, here=True, model="m") == ()
+    assert remedies("avx2", "avx2", "madvise", 2, 2, here=True, model="m") == ()
+    (said,) = remedies("portable", "avx2", "madvise", 2, 2, here=True, model="m")
+    assert "UNDICED_ISA=portable" in said and "unset" in said
 
 
 @pytest.mark.parametrize(
