@@ -40,6 +40,9 @@ class Checkpoint(Protocol):
     def raw(self, name: str) -> memoryview:
         """Read-only bytes of a tensor as stored, without a copy. Raises CheckpointError for an unknown name."""
 
+    def forget(self) -> None:
+        """Give back the memory that reading tensors took. Views stay valid and are read from disk again."""
+
     def close(self) -> None:
         """Let go of the files. Views handed out before stay valid until they are dropped."""
 

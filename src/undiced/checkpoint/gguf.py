@@ -108,6 +108,11 @@ class GgufCheckpoint:
         info = part.tensors[name]
         return part.file.view(info.offset, info.nbytes)
 
+    def forget(self) -> None:
+        """Give back the memory that reading tensors took."""
+        for part in self._parts:
+            part.file.forget()
+
     def close(self) -> None:
         """Let go of the files; views handed out stay valid until dropped."""
         for part in self._parts:

@@ -105,6 +105,11 @@ class HfCheckpoint:
         info = shard.tensors[name]
         return shard.file.view(info.offset, info.nbytes)
 
+    def forget(self) -> None:
+        """Give back the memory that reading tensors took."""
+        for shard in self._shards:
+            shard.file.forget()
+
     def close(self) -> None:
         """Let go of the files; views handed out stay valid until dropped."""
         for shard in self._shards:

@@ -60,6 +60,13 @@ class MappedFile:
             )
         return memoryview(self.buffer)[offset : offset + nbytes]
 
+    def forget(self) -> None:
+        """Give back the memory of pages that were read; they are read again when looked at, mostly from the system's
+        cache. Does nothing where the system has no such call.
+        """
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def fingerprint(self, header_bytes: int) -> bytes:
         """SHA-256 over the header, the size and a few evenly spaced samples: telling, and cheap for any size."""
         digest = hashlib.sha256(self.view(0, header_bytes))

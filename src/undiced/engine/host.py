@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
 _DRAFT = 7  # native attention cuts sequences of up to eight new tokens alike
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
+_READ_AHEAD_BYTES = 64 << 20  # of a checkpoint that may lie in memory beside what was packed from it
 _CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
 
 
@@ -138,7 +139,7 @@ class HostBackend:
         self._top_logprobs = np.zeros((samples, TOP_LOGPROBS_MAX), np.float32)
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
-        total, done = sum(resident_bytes(slot) for slot in slots), 0
+        total, done, kept = sum(resident_bytes(slot) for slot in slots), 0, 0
         for index, slot in enumerate(slots):
             try:
                 self._pack(index, slot, checkpoint)
@@ -148,8 +149,12 @@ class HostBackend:
                     remedy="Compile the program again, from this checkpoint.",
                 ) from None
             done += resident_bytes(slot)
+            if done - kept > _READ_AHEAD_BYTES:
+                checkpoint.forget()
+                kept = done
             if progress is not None:
                 progress(done, total)
+        checkpoint.forget()
 
     def _pack(self, index: int, slot: WeightSlot, checkpoint: Checkpoint) -> None:
         if slot.rows == 1:

@@ -29,6 +29,9 @@ class MemoryCheckpoint:
     def raw(self, name: str) -> memoryview:
         return memoryview(np.ascontiguousarray(self.arrays[name], dtype=np.float32).tobytes())
 
+    def forget(self) -> None:
+        pass
+
     def close(self) -> None:
         self.arrays.clear()
 
