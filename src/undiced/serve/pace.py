@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from undiced.serve.strides import Strides
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,28 +17,36 @@ if TYPE_CHECKING:
     from undiced.serve.sequence import Sequence
 
 _BLEND = 0.125  # weight of the newest measurement
-_LEAST_MEASURED = 8  # prompt tokens; fewer say nothing about the cost of one
+_SEVERAL = 0.5  # of a turn: a step with several accounts, where many decode
 
 
 class Pacer:
-    """Learns what a prompt token costs, and sizes chunks by that."""
+    """Learns what tokens cost, and sizes chunks by that."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._decode_s = 0.0
-        self._token_s = 0.0
+        self._strides = Strides()
 
     def observe(self, decodes: int, prompt_tokens: int, seconds: float) -> None:
         """Learn from a finished step."""
         if prompt_tokens == 0:
             self._decode_s = _blend(self._decode_s, seconds)
-        elif prompt_tokens >= _LEAST_MEASURED:
-            rest = seconds - self._decode_s if decodes else seconds
-            self._token_s = _blend(self._token_s, max(rest, 0.0) / prompt_tokens)
+        self._strides.observe(decodes, prompt_tokens, seconds)
 
-    def chunk(self, budget: int) -> int:
-        """Prompt tokens for a step that also decodes, at most `budget`; all of it until a token's cost is known."""
-        return self._within(budget, self._policy.stall_s, self._policy.min_chunk)
+    def chunk(self, budget: int, decodes: int, *, several: bool) -> int:
+        """Prompt tokens for a step that also decodes so many, at most `budget`; all of it until costs are known.
+
+        Prompts may take a multiple of what the decoding takes, so that many that come together are not read in crumbs
+        between long steps, but the step not longer than one of prompts alone. With `several` accounts it is
+        shorter instead where many decode: who has few sequences waits for such steps.
+        """
+        policy, decode_s = self._policy, self._strides.seconds(decodes, 0)
+        if several:
+            most_s = min(policy.stall_s, max(_SEVERAL * policy.turn_s - decode_s, 0.0))
+        else:
+            most_s = max(policy.stall_s, min(policy.prompt_share * decode_s, policy.turn_s - decode_s))
+        return self._within(budget, most_s, policy.min_chunk)
 
     def turn(self, budget: int) -> int:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
@@ -52,9 +62,10 @@ class Pacer:
         return share if None in costs or min(dear, default=0.0) <= share else math.inf
 
     def _within(self, budget: int, most_s: float, least: int) -> int:
-        if self._token_s * budget <= most_s:
+        token_s = self._strides.prompt_token_s
+        if token_s * budget <= most_s:
             return budget
-        return min(budget, max(least, int(most_s / self._token_s)))
+        return min(budget, max(least, int(most_s / token_s)))
 
 
 def _blend(old: float, new: float) -> float:

@@ -135,7 +135,8 @@ class Planner:
 
     def _plan_prompts(self, plan: Plan, prompts: list[Sequence], now: float) -> None:
         budget = self._limits.max_tokens - plan.decodes
-        budget = self._pacer.chunk(budget) if plan.decodes else self._pacer.turn(budget)
+        several = self._roster.shares.several
+        budget = self._pacer.chunk(budget, plan.decodes, several=several) if plan.decodes else self._pacer.turn(budget)
         for prompt in prompts:
             self._adopt(prompt)
         roster = self._roster

@@ -56,7 +56,7 @@ def test_decoding_goes_on_in_every_step_while_a_long_prompt_is_read() -> None:
 
 
 def test_a_chunk_shrinks_to_the_allowed_stall_and_takes_everything_when_nobody_waits() -> None:
-    loop = make(stall_s=0.005, min_chunk=2)
+    loop = make(stall_s=0.005, min_chunk=2, prompt_share=0.0)
     backend = loop.backend
     assert isinstance(backend, FakeBackend)
     loop.add(ask("first", prompt=64, wanted=40))
@@ -66,7 +66,35 @@ def test_a_chunk_shrinks_to_the_allowed_stall_and_takes_everything_when_nobody_w
         loop.step()
     loop.add(ask("second", prompt=100))
     loop.step()
-    assert backend.steps[-1] == (2, 1 + 3)  # a token costs (0.01 + 32 * 0.001) / 32 s as far as was seen
+    assert backend.steps[-1] == (2, 1 + 4)  # a token costs 1.2 ms, as far as steps of 1 and of 32 have shown
+
+
+def test_prompts_may_take_a_multiple_of_what_decoding_takes_but_no_longer_than_a_turn() -> None:
+    chunks = {}
+    for turn_s in (0.15, 0.03):
+        loop = make(stall_s=0.001, min_chunk=2, prompt_share=2.0, turn_s=turn_s)
+        backend = loop.backend
+        assert isinstance(backend, FakeBackend)
+        loop.add(ask("first", prompt=32, wanted=60))
+        for _ in range(20):
+            loop.step()
+        loop.add(ask("second", prompt=100))
+        loop.step()
+        chunks[turn_s] = backend.steps[-1][1] - 1
+    assert chunks[0.15] == pytest.approx(20, abs=3), "twice a decode step of 11 ms"
+    assert chunks[0.03] == pytest.approx(17, abs=3), "what 30 ms leave"
+
+
+def test_where_there_are_several_accounts_prompts_get_the_stall_alone() -> None:
+    loop = make(stall_s=0.005, min_chunk=2, prompt_share=2.0)
+    backend = loop.backend
+    assert isinstance(backend, FakeBackend)
+    loop.add(ask("first", prompt=32, wanted=60, account="a"))
+    for _ in range(20):
+        loop.step()
+    loop.add(ask("second", prompt=100, account="b"))
+    loop.step()
+    assert backend.steps[-1][1] - 1 == 4
 
 
 def test_the_oldest_prompt_goes_first_and_the_next_takes_what_is_left() -> None:
