@@ -56,7 +56,7 @@ int check_matmul(const Checker& c) {
     const Slot& w = c.matrix(i.weight);
     c.require(w.rows() == i.rows && w.columns() == i.columns, "rows or columns differ from the weight's");
     const Buffer& dst = c.columns(i.dst, "dst", i.start, i.rows);
-    if (w.matrix.format->group > 0) {
+    if (w.matrix.format->integer()) {
         const Buffer& a = c.codes(i.a, "a");
         c.require(a.spec.width >= i.columns, "a is narrower than columns");
         c.same_rows(dst, a);

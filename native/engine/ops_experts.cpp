@@ -163,7 +163,7 @@ void check_product(const Checker& c, const T& i, const Buffer& a, std::int64_t a
         const Slot& w = c.matrix(stack);
         c.require(w.experts == i.experts && w.rows() == std::int64_t{i.experts} * i.rows && w.columns() == i.columns,
                   "rows or columns differ from the weight's");
-        c.require((w.matrix.format->group > 0) == (a.spec.code_bytes > 0), "a does not suit the weight's format");
+        c.require(w.matrix.format->integer() == (a.spec.code_bytes > 0), "a does not suit the weight's format");
     }
     c.state.make_room_for_experts(i.experts, i.top_k, i.columns, i.rows);
 }

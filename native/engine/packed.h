@@ -12,6 +12,10 @@
 //            Both are followed by the scales of the block (16 rows of one group of 32 columns, or twice 16 rows for
 //            groups of 16 columns), then by the minimums in the same order; f16, or f32 for formats whose scale is a
 //            product.
+//            Where 128 columns share their scale, four blocks of codes lie behind each other before the scales; a zero
+//            point of each group, where a format has one, lies where minimums do, negated.
+//   FP8      512 bytes of codes: 16 groups of 32 bytes; 16-bit lane `row` of group g holds columns 2g (low byte) and
+//            2g + 1 (high byte). Scales follow as above.
 //   BF16     16 groups of 64 bytes; 32-bit lane `row` of group g holds columns 2g (low half) and 2g + 1 (high half).
 //   F16, F32 32 groups of 16 values; value `row` of group g is column g.
 //
@@ -25,7 +29,7 @@
 namespace undiced {
 
 // Values are shared with undiced.core.formats.Layout.
-enum class Layout : std::int32_t { kNibbles = 0, kBytes = 1, kBf16 = 2, kF16 = 3, kF32 = 4 };
+enum class Layout : std::int32_t { kNibbles = 0, kBytes = 1, kBf16 = 2, kF16 = 3, kF32 = 4, kFp8 = 5 };
 
 inline constexpr std::int64_t kTileRows = 16;
 inline constexpr std::int64_t kBlockCols = 32;
@@ -33,7 +37,7 @@ inline constexpr std::int64_t kBlockCols = 32;
 // One number format of a checkpoint: the twin of undiced.core.formats.Format, in the same order of fields.
 struct Format {
     const char* name;
-    std::int32_t ggml_type;
+    std::int32_t ggml_type;  // GGUF's number; from 1000 on ours, of formats that other files are arranged to
     std::int32_t block;
     std::int32_t block_bytes;
     Layout layout;
@@ -43,6 +47,15 @@ struct Format {
     bool has_min;
     std::int32_t scale_bytes;              // 2 (f16) or 4 (f32) a scale or minimum, 0 if dense
     const std::uint8_t* lookup = nullptr;  // the 16 codes that nibbles stand for, where they are not codes themselves
+    bool has_zero = false;                 // each group has a code of its own that means zero, next to its scale
+
+    // Whether products are made of integers, of codes and activations; otherwise of floats.
+    bool integer() const { return layout == Layout::kNibbles || layout == Layout::kBytes; }
+    // Blocks of 32 columns that share their scales.
+    std::int64_t span() const { return group > kBlockCols ? group / kBlockCols : 1; }
+    // Numbers of 16 rows that follow the codes of so many blocks.
+    std::int64_t groups() const { return group == 0 ? 0 : group > kBlockCols ? 1 : kBlockCols / group; }
+    std::int64_t factors() const { return groups() * (has_min || has_zero ? 2 : 1); }
 };
 
 // Codes of looked-up nibbles: twice the numbers of E2M1, plus 12, and ggml's uneven 4-bit numbers, plus 128.
@@ -55,7 +68,7 @@ std::span<const Format> formats();
 const Format& format_of(std::int32_t ggml_type);
 const Format& format_named(const char* name);
 
-// Sizes in bytes: one block of a tile; one tile (a multiple of 64); a whole matrix.
+// Sizes in bytes: one block of a tile, or as many as share scales; one tile (a multiple of 64); a whole matrix.
 std::int64_t packed_block_bytes(const Format& format);
 std::int64_t packed_tile_bytes(const Format& format, std::int64_t cols);
 std::int64_t packed_bytes(const Format& format, std::int64_t rows, std::int64_t cols);

@@ -152,7 +152,7 @@ double run_products(const Options& options, const Limits& limits, const std::vec
                           .ldo = w.rows});
         }
     });
-    const bool integer = format_named(shapes[0].format).group > 0;
+    const bool integer = format_named(shapes[0].format).integer();
     const double rate = operations / seconds,
                  peak = (integer ? limits.int8_per_s : limits.float_per_s) * options.threads;
     const double stream = static_cast<double>(bytes) / seconds;

@@ -83,6 +83,18 @@ double e2m1_number(int nibble) {
     return nibble < 8 ? kNumbers[nibble] : -kNumbers[nibble - 8];
 }
 
+double e4m3_number(int code) {
+    const int exponent = code / 8 % 16, mantissa = code % 8;
+    const double size = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    return code < 128 ? size : -size;
+}
+
+double whole_at(const std::uint8_t* at) {
+    float whole;
+    std::memcpy(&whole, at, 4);
+    return whole;
+}
+
 int nibble_of(const std::uint8_t* packed, int k) { return k < 16 ? packed[k] % 16 : packed[k - 16] / 16; }
 
 double iq4_xs_value(const std::uint8_t* block, int k) {
@@ -109,8 +121,9 @@ int scale_at(const Format& format) {
 }  // namespace
 
 bool is_scale(const Format& format, std::int64_t byte) {
-    const std::int64_t from = scale_at(format), bytes = format.ggml_type == 15 ? 4 : format.ggml_type == 39 ? 1 : 2;
-    return byte >= from && byte < from + bytes * (format.has_min ? 2 : 1);
+    const bool whole = format.ggml_type == 15 || format.ggml_type >= 1000;  // f32
+    const std::int64_t from = scale_at(format), bytes = whole ? 4 : format.ggml_type == 39 ? 1 : 2;
+    return byte >= from && byte < from + bytes * (format.has_min || format.has_zero ? 2 : 1);
 }
 
 double reference_half(std::uint16_t bits) {
@@ -144,8 +157,12 @@ std::vector<std::uint8_t> random_tensor(Random& random, const Format& format, st
         }
         if (format.group == 0) continue;
         const float scale = size(random) * (random() % 2 == 0 ? 1.0f : -1.0f);
-        if (format.ggml_type == 15) {
+        if (format.ggml_type == 15 || format.ggml_type >= 1000) {
             std::memcpy(block, &scale, 4);
+            const float zero = static_cast<float>(random() % static_cast<unsigned>(format.code_max + 2));
+            if (format.has_zero) std::memcpy(block + 4, &zero, 4);
+            for (int i = 0; format.layout == Layout::kFp8 && i < format.group; ++i)
+                if (block[4 + i] % 128 == 127) block[4 + i] -= 1;  // NaN is no weight
         } else if (format.ggml_type == 39) {
             block[0] = static_cast<std::uint8_t>(118 + random() % 4);
         } else {
@@ -193,17 +210,24 @@ double reference_value(const Format& format, const std::uint8_t* row, std::int64
             return k_value(block, k, true);
         case 14:
             return q6_k_value(block, k);
-        case 15: {
-            float whole;
-            std::memcpy(&whole, block, 4);
-            return static_cast<double>(whole) * static_cast<std::int8_t>(block[4 + k]);
-        }
+        case 15:
+            return whole_at(block) * static_cast<std::int8_t>(block[4 + k]);
         case 20:
             return scale * iq4_number(nibble_of(block + 2, k));
         case 23:
             return iq4_xs_value(block, k);
         case 39:
             return std::ldexp(e2m1_number(nibble_of(block + 1, k)), block[0] - 127);
+        case 1000:
+        case 1001:
+            return whole_at(block) *
+                   ((k % 2 == 0 ? block[8 + k / 2] % 16 : block[8 + k / 2] / 16) - whole_at(block + 4));
+        case 1002:
+        case 1003:
+            return whole_at(block) * (block[8 + k] - whole_at(block + 4));
+        case 1004:
+        case 1005:
+            return whole_at(block) * e4m3_number(block[4 + k]);
         default:
             return std::nan("");
     }

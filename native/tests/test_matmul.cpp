@@ -44,7 +44,7 @@ void give(MatmulArgs& args, const WideBlock* x) { args.wx = x; }
 template <class Code>
 std::vector<double> seen(const std::vector<Block<Code>>& blocks, const std::vector<float>& x, const Case& c) {
     std::vector<double> values(x.begin(), x.end());
-    if (c.format->group == 0) return values;
+    if (!c.format->integer()) return values;
     for (std::int64_t token = 0; token < c.tokens; ++token)
         for (std::int64_t col = 0; col < c.cols; ++col) {
             const Block<Code>& block = blocks[static_cast<std::size_t>(token * blocks_of(c.cols) + col / kBlockCols)];
@@ -124,7 +124,7 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
 template <class Code>
 void run_extremes(const Kernels& kernels, Random& random) {
     for (const Format& format : formats()) {
-        if (format.group == 0) continue;
+        if (!format.integer()) continue;
         const std::int64_t rows = 16, cols = 256, tokens = 9;
         std::vector<std::uint8_t> raw = random_tensor(random, format, rows, cols);
         for (const int fill : {0xff, 0x80, 0x77, 0x00}) {
@@ -234,14 +234,14 @@ void test_matmul(const Kernels& kernels) {
     run_extremes<std::int8_t>(kernels, random);
     run_extremes<std::int16_t>(kernels, random);
     for (const Format& format : formats()) {
-        const std::int64_t cols = format.block == 256 ? 512 : 576;
+        const std::int64_t cols = format.block == 256 ? 512 : format.block == 128 ? 640 : 576;
         for (const std::int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31, 70})
             run_case(kernels, random, {&format, 50, cols, tokens, tokens % 2 == 0, tokens % 3 == 0});
         for (const std::int64_t rows : {16, 48, 80, 96, 112, 128, 250})  // every length of the streams of one token
             for (const bool wide : {false, true}) run_case(kernels, random, {&format, rows, cols, 1, wide, wide, wide});
         for (const std::int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 19, 70})
             run_case(kernels, random, {&format, 50, cols, tokens, tokens % 2 == 0, tokens % 3 == 0, true});
-        run_case(kernels, random, {&format, 16, format.block == 256 ? 256 : 32, 1, false, false});
+        run_case(kernels, random, {&format, 16, format.block >= 32 ? format.block : 32, 1, false, false});
         run_case(kernels, random, {&format, 5, 1536, 3, true, true});
         run_case(kernels, random, {&format, 33, 1536, 20, true, true});
         run_case(kernels, random, {&format, 20, 2304, 140, false, false});

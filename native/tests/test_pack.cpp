@@ -104,6 +104,10 @@ void test_refusals() {
     check_throws<Bad>(attempt(good, {0, 32}, 1), "a row map beyond the source");
     check_throws<Bad>(attempt(good, {0, -1}, 1), "a negative row map");
     check_throws<Bad>([] { format_of(999); }, "an unknown type number");
+    std::vector<std::uint8_t> eight(36, 0);
+    eight[20] = 0xff;
+    const PackSource nan{eight.data(), eight.size(), 1, 32, false};
+    check_throws<Bad>([&] { pack(format_named("FP8_32"), {&nan, 1}, {}, 0, 1, out.data()); }, "a weight that is NaN");
     const PackedMatrix matrix = view_packed(format, 32, 32, out.data());
     float row[32];
     check_throws<std::out_of_range>([&] { unpack_row(matrix, 32, row); }, "a row outside the matrix");

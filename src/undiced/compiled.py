@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
+from undiced.core.formats import FORMATS
 
 if TYPE_CHECKING:
     from undiced.checkpoint import Checkpoint
@@ -61,6 +63,24 @@ def compile_for_host(
         )
     with told_for_host():
         checkpoint = open_checkpoint(model, progress=progress)
+        _tell(checkpoint)
         graph = build(checkpoint)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
     return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
+
+
+def _tell(checkpoint: Checkpoint) -> None:
+    """Says what becomes of weights that a folder holds in several tensors, and what is done differently with them."""
+    arranged = [tensor for tensor in checkpoint.tensors.values() if tensor.stored]
+    if not arranged:
+        return
+    import logging
+
+    log = logging.getLogger("undiced.model")
+    pairs = sorted({(tensor.stored, tensor.format) for tensor in arranged})
+    kept = sum(prod(tensor.shape) * FORMATS[tensor.format].resident_bits / 8 for tensor in arranged)
+    words = ", ".join(f"{stored} as {form}" for stored, form in pairs)
+    held = sum(tensor.stored_bytes for tensor in arranged)
+    log.info("%s: %s, exactly: %.0f MB in memory, %.0f in the files.", checkpoint.name, words, kept / 1e6, held / 1e6)
+    for note in checkpoint.notes:
+        log.warning("%s: %s", checkpoint.name, note)

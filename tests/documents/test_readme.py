@@ -21,7 +21,7 @@ from undiced import presets
 from undiced.checkpoint.catalog import CATALOG
 from undiced.cli.commands import COMMANDS, built
 from undiced.core.errors import UnsupportedError
-from undiced.core.formats import FORMATS
+from undiced.core.formats import GGUF_FORMATS
 from undiced.model import build_config
 from undiced.model.registry import config_from_json
 from undiced.program import Bounds
@@ -39,6 +39,7 @@ CLAIMS = {
     "--wafers 1,2 --context 4k,32k": "tests/documents/test_blocks.py",
     "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4)":
         "test_formats",
+    "(dense, fp8, AWQ, GPTQ, compressed-tensors, MXFP4": "test_quantized_folders",
     "Llama, Mistral, Mixtral, Qwen 2, Qwen 3 and its mixtures, Gemma 2 and 3, Phi-3 and 4, OLMo 2 and 3, Granite, "
     "GPT-2, GPT-NeoX and gpt-oss": "test_families_of_the_host",
     "3,315 teacher-forced tokens": "tests/oracle/test_quality.py",
@@ -99,8 +100,15 @@ def test_what_make_serve_fetches() -> None:
     assert "MODEL ?= smollm2-135m" in (ROOT / "Makefile").read_text()
 
 
+def test_quantized_folders() -> None:
+    from undiced.checkpoint.schemes import READERS
+
+    said = re.search(r"\(dense, ([^:]*):", PROSE)[1].lower().split(", ")  # type: ignore[index]
+    assert set(said) == set(READERS) - {"fbgemm_fp8"}
+
+
 def test_formats() -> None:
-    assert set(re.search(r"GGUF file \(([^)]*)\)", PROSE)[1].split(", ")) == set(FORMATS)  # type: ignore[index]
+    assert set(re.search(r"GGUF file \(([^)]*)\)", PROSE)[1].split(", ")) == set(GGUF_FORMATS)  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ TOLERANCE = 3e-5  # of the largest logit; the largest difference seen is a half 
 class MemoryGguf:
     """A GGUF file's content without the file."""
 
-    kind, path, digest = "gguf", tiny_models.CASES, "0" * 64
+    kind, path, digest, unread = "gguf", tiny_models.CASES, "0" * 64, {}
 
     def __init__(self, metadata, arrays):
         self.name, self.metadata, self.arrays = metadata["general.name"], metadata, arrays

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from undiced.core.formats import FORMATS
+from undiced.core.formats import GGUF_FORMATS
 from undiced.model import FAMILIES
 from undiced.model.config import MAX_LAYERS
 from undiced.text.presplit import PRESPLITS
@@ -31,7 +31,7 @@ def test_families() -> None:
 
 def test_formats() -> None:
     gguf = section("Number formats").split("- GGUF", 1)[1].split(". ", 1)[0]
-    assert named(gguf) == set(FORMATS)
+    assert named(gguf) == set(GGUF_FORMATS)
 
 
 def test_pre_tokenizers() -> None:

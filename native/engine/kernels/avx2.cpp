@@ -12,7 +12,7 @@ namespace undiced {
 namespace {
 
 void matmul(const MatmulArgs& args) {
-    args.w->format->group > 0 ? matmul_by_format<Avx2Policy>(args) : matmul_dense_any(args);
+    args.w->format->integer() ? matmul_by_format<Avx2Policy>(args) : matmul_dense_any(args);
 }
 
 }  // namespace

@@ -1,18 +1,15 @@
-// Products with dense weights (bf16, f16, f32) and f32 activations, written once over the vectors of a level.
+// Products with dense weights (bf16, f16, f32; fp8 in fp8.h) and f32 activations, written once over the vectors of a
+// level.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "fp8.h"
 #include "quant_matmul.h"
 
 namespace undiced {
 namespace {
-
-inline constexpr std::int64_t kParts = kTileRows / simd::kLanes;  // vectors that hold the 16 rows of a tile
-inline constexpr std::int64_t kDenseTokenBlock = 64;
-inline constexpr int kDenseFew = simd::kRegisters == 32 ? 4 : 2;     // tokens that take two tiles at a time
-inline constexpr int kDenseGroup = simd::kRegisters == 32 ? 12 : 4;  // tokens whose sums stay in registers
 
 template <Layout L>
 inline constexpr std::int64_t kValueBytes = L == Layout::kF32 ? 4 : 2;
@@ -87,14 +84,10 @@ void multiply_tiles(const MatmulArgs& args, const Stream& stream, std::int64_t t
 
 template <Layout L>
 void matmul_dense(const MatmulArgs& args) {
-    const Stream stream{args.w->tile(args.tile_end), args.next[0]};
-    for (std::int64_t first = 0; first < args.tokens; first += kDenseTokenBlock) {
-        const std::int64_t count = std::min(kDenseTokenBlock, args.tokens - first);
-        std::int64_t tile = args.tile_begin;
-        if (count <= kDenseFew)
-            for (; tile + 2 <= args.tile_end; tile += 2) multiply_tiles<L, 2>(args, stream, tile, first, count);
-        for (; tile < args.tile_end; ++tile) multiply_tiles<L, 1>(args, stream, tile, first, count);
-    }
+    for_float_tiles(args,
+                    [&]<int Tiles>(const Stream& stream, std::int64_t tile, std::int64_t first, std::int64_t count) {
+                        multiply_tiles<L, Tiles>(args, stream, tile, first, count);
+                    });
 }
 
 inline void matmul_dense_any(const MatmulArgs& args) {
@@ -103,6 +96,8 @@ inline void matmul_dense_any(const MatmulArgs& args) {
             return matmul_dense<Layout::kBf16>(args);
         case Layout::kF16:
             return matmul_dense<Layout::kF16>(args);
+        case Layout::kFp8:
+            return args.w->format->span() > 1 ? matmul_fp8<4>(args) : matmul_fp8<1>(args);
         default:
             return matmul_dense<Layout::kF32>(args);
     }

@@ -8,7 +8,7 @@
 namespace undiced {
 namespace {
 
-constexpr std::array<Format, 17> kFormats = {{
+constexpr std::array<Format, 23> kFormats = {{
     {"F32", 0, 1, 4, Layout::kF32, 0, 0, 0, false, 0},
     {"F16", 1, 1, 2, Layout::kF16, 0, 0, 0, false, 0},
     {"BF16", 30, 1, 2, Layout::kBf16, 0, 0, 0, false, 0},
@@ -26,6 +26,12 @@ constexpr std::array<Format, 17> kFormats = {{
     {"IQ4_NL", 20, 32, 18, Layout::kNibbles, 32, 128, 241, false, 2, kIq4Codes},
     {"IQ4_XS", 23, 256, 136, Layout::kNibbles, 32, 128, 241, false, 4, kIq4Codes},
     {"MXFP4", 39, 32, 17, Layout::kNibbles, 32, 12, 24, false, 4, kE2m1Codes},
+    {"INT4_32", 1000, 32, 24, Layout::kNibbles, 32, 0, 15, false, 4, nullptr, true},
+    {"INT4_128", 1001, 128, 72, Layout::kNibbles, 128, 0, 15, false, 4, nullptr, true},
+    {"INT8_32", 1002, 32, 40, Layout::kBytes, 32, 0, 255, false, 4, nullptr, true},
+    {"INT8_128", 1003, 128, 136, Layout::kBytes, 128, 0, 255, false, 4, nullptr, true},
+    {"FP8_32", 1004, 32, 36, Layout::kFp8, 32, 0, 0, false, 4},
+    {"FP8_128", 1005, 128, 132, Layout::kFp8, 128, 0, 0, false, 4},
 }};
 
 std::int64_t code_bytes(Layout layout) {
@@ -33,6 +39,7 @@ std::int64_t code_bytes(Layout layout) {
         case Layout::kNibbles:
             return kTileRows * kBlockCols / 2;
         case Layout::kBytes:
+        case Layout::kFp8:
             return kTileRows * kBlockCols;
         case Layout::kBf16:
         case Layout::kF16:
@@ -60,12 +67,11 @@ const Format& format_named(const char* name) {
 }
 
 std::int64_t packed_block_bytes(const Format& format) {
-    const std::int64_t groups = format.group > 0 ? kBlockCols / format.group : 0;
-    return code_bytes(format.layout) + groups * kTileRows * format.scale_bytes * (format.has_min ? 2 : 1);
+    return format.span() * code_bytes(format.layout) + format.factors() * kTileRows * format.scale_bytes;
 }
 
 std::int64_t packed_tile_bytes(const Format& format, std::int64_t cols) {
-    return (blocks_of(cols) * packed_block_bytes(format) + 63) / 64 * 64;
+    return (blocks_of(cols) / format.span() * packed_block_bytes(format) + 63) / 64 * 64;
 }
 
 std::int64_t packed_bytes(const Format& format, std::int64_t rows, std::int64_t cols) {

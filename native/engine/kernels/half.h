@@ -1,5 +1,5 @@
-// Scalar conversions between f32, f16 and bf16, to nearest even. Everything is in an unnamed namespace on purpose:
-// these functions are compiled once an ISA level and must never be shared between levels by the linker.
+// Scalar conversions between f32, f16 and bf16, to nearest even, and from fp8. Everything is in an unnamed namespace on
+// purpose: these functions are compiled once an ISA level and must never be shared between levels by the linker.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,15 @@ namespace {
     const std::uint32_t bits = float_to_bits(value);
     if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
     return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// E4M3 without infinities: 4 bits of exponent (bias 7), 3 of mantissa; NaN where all seven are set.
+[[maybe_unused]] inline float fp8_to_float(std::uint8_t value) {
+    const std::uint32_t sign = static_cast<std::uint32_t>(value & 0x80u) << 24, rest = value & 0x7fu;
+    if (rest == 0x7fu) return bits_to_float(sign | 0x7fc00000u);
+    if (rest >= 8u) return bits_to_float(sign | ((rest << 20) + (120u << 23)));
+    const float magnitude = static_cast<float>(rest) * 0x1p-9f;
+    return sign != 0 ? -magnitude : magnitude;
 }
 
 template <typename T>

@@ -14,7 +14,8 @@ namespace {
 
 using Bytes = const std::uint8_t*;
 
-// 32 columns of one row, decoded. Nibble formats fill `nibbles` (low: column j, high: column 16 + j), others `codes`.
+// 32 columns of one row, decoded. `min32` is a minimum, or a zero point negated. Nibble formats fill `nibbles` (low:
+// column j, high: column 16 + j), others `codes`.
 struct Piece {
     alignas(32) std::uint8_t nibbles[16];
     alignas(32) std::uint8_t codes[32];
@@ -131,6 +132,23 @@ void decode_mxfp4(Bytes block, int, Piece& piece) {
     std::memcpy(piece.nibbles, block + 1, 16);
 }
 
+// Scale and zero point of a group, then its codes, two a byte: column 2 i in the low nibble of byte i.
+void decode_int4(Bytes block, int part, Piece& piece) {
+    piece.scale32[0] = load_as<float>(block);
+    piece.min32[0] = -load_as<float>(block + 4);
+    const Bytes codes = block + 8 + 16 * part;
+    for (int i = 0; i < 8; ++i) {
+        piece.nibbles[2 * i] = static_cast<std::uint8_t>((codes[i] & 15u) | static_cast<unsigned>(codes[8 + i]) << 4);
+        piece.nibbles[2 * i + 1] = static_cast<std::uint8_t>(codes[i] >> 4 | (codes[8 + i] & 0xf0u));
+    }
+}
+
+void decode_int8(Bytes block, int part, Piece& piece) {
+    piece.scale32[0] = load_as<float>(block);
+    piece.min32[0] = -load_as<float>(block + 4);
+    std::memcpy(piece.codes, block + 8 + 32 * part, 32);
+}
+
 void decode_q4_k(Bytes block, int part, Piece& piece) {
     decode_k_scales(block, part, piece);
     const Bytes codes = block + 16 + part / 2 * 32;
@@ -174,10 +192,11 @@ void put_scales(const Format& format, const Piece& piece, std::int64_t row, std:
         if (format.has_min) put(out, kTileRows + row, piece.min16);
         return;
     }
-    const int groups = static_cast<int>(kBlockCols) / format.group;
-    for (int group = 0; group < groups; ++group) put(out, group * kTileRows + row, piece.scale32[group]);
-    if (!format.has_min) return;
-    for (int group = 0; group < groups; ++group) put(out, (groups + group) * kTileRows + row, piece.min32[group]);
+    const std::int64_t groups = format.groups();
+    for (std::int64_t group = 0; group < groups; ++group) put(out, group * kTileRows + row, piece.scale32[group]);
+    if (format.factors() == groups) return;
+    for (std::int64_t group = 0; group < groups; ++group)
+        put(out, (groups + group) * kTileRows + row, piece.min32[group]);
 }
 
 using RowPointers = Bytes[kTileRows];  // nullptr for rows of padding
@@ -185,16 +204,36 @@ using RowPointers = Bytes[kTileRows];  // nullptr for rows of padding
 template <void (*Decode)(Bytes, int, Piece&)>
 void pack_quantized(const Format& format, const RowPointers& rows, std::int64_t cols, std::uint8_t* out) {
     const bool nibbles = format.layout == Layout::kNibbles;
-    const std::int64_t code_bytes = nibbles ? 256 : 512, stride = packed_block_bytes(format);
+    const std::int64_t code_bytes = nibbles ? 256 : 512, span = format.span();
     const int parts = format.block / static_cast<int>(kBlockCols);
     Piece piece{};
-    for (std::int64_t b = 0; b < blocks_of(cols); ++b, out += stride) {
+    for (std::int64_t b = 0; b < blocks_of(cols); ++b) {
+        std::uint8_t* block = out + b / span * packed_block_bytes(format);
+        std::uint8_t* placed = block + b % span * code_bytes;
         for (std::int64_t row = 0; row < kTileRows; ++row) {
             if (rows[row] == nullptr) continue;
             Decode(rows[row] + b / parts * format.block_bytes, static_cast<int>(b % parts), piece);
             const Bytes codes = nibbles ? piece.nibbles : piece.codes;
-            for (std::int64_t g = 0; g < code_bytes / 64; ++g) std::memcpy(out + g * 64 + row * 4, codes + g * 4, 4);
-            put_scales(format, piece, row, out + code_bytes);
+            for (std::int64_t g = 0; g < code_bytes / 64; ++g) std::memcpy(placed + g * 64 + row * 4, codes + g * 4, 4);
+            put_scales(format, piece, row, block + span * code_bytes);
+        }
+    }
+}
+
+// A scale, then a byte for each column of its group.
+void pack_fp8(const Format& format, const RowPointers& rows, std::int64_t cols, std::uint8_t* out) {
+    const std::int64_t stride = packed_block_bytes(format);
+    for (std::int64_t row = 0; row < kTileRows; ++row) {
+        Bytes source = rows[row];
+        if (source == nullptr) continue;
+        std::uint8_t* block = out;
+        for (std::int64_t first = 0; first < cols; first += format.group, block += stride) {
+            put(block + format.span() * 512, row, load_as<float>(source));
+            source += 4;
+            for (std::int64_t col = 0; col < format.group; ++col, ++source) {
+                if ((*source & 0x7fu) == 0x7fu) throw std::invalid_argument("a weight of 8 bits is no number");
+                block[col / 2 * 32 + row * 2 + col % 2] = *source;
+            }
         }
     }
 }
@@ -247,6 +286,15 @@ void pack_tile(const Format& format, const RowPointers& rows, std::int64_t cols,
             return pack_quantized<decode_iq4_xs>(format, rows, cols, out);
         case 39:
             return pack_quantized<decode_mxfp4>(format, rows, cols, out);
+        case 1000:
+        case 1001:
+            return pack_quantized<decode_int4>(format, rows, cols, out);
+        case 1002:
+        case 1003:
+            return pack_quantized<decode_int8>(format, rows, cols, out);
+        case 1004:
+        case 1005:
+            return pack_fp8(format, rows, cols, out);
         default:
             throw std::invalid_argument(std::string("cannot pack format ") + format.name);
     }
@@ -323,20 +371,29 @@ float scale_at(const Format& format, Bytes scales, std::int64_t index) {
                                    : load_as<float>(scales + 4 * index);
 }
 
-void unpack_quantized(const Format& format, Bytes block, std::int64_t row, float* out) {
+// 32 columns of a row: part `part` of the blocks that share scales.
+void unpack_quantized(const Format& format, Bytes block, std::int64_t part, std::int64_t row, float* out) {
     const bool nibbles = format.layout == Layout::kNibbles;
-    const Bytes scales = block + (nibbles ? 256 : 512);
-    const std::int64_t groups = kBlockCols / format.group;
+    const std::int64_t code_bytes = nibbles ? 256 : 512, groups = format.groups();
+    const Bytes codes = block + part * code_bytes, scales = block + format.span() * code_bytes;
     for (std::int64_t k = 0; k < kBlockCols; ++k) {
         const std::int64_t stored = nibbles ? k % 16 : k;
-        int code = block[stored / 4 * 64 + row * 4 + stored % 4];
+        int code = codes[stored / 4 * 64 + row * 4 + stored % 4];
         if (nibbles) code = k < 16 ? code & 15 : code >> 4;
         if (format.lookup != nullptr) code = format.lookup[code];
-        const std::int64_t group = k / format.group * kTileRows;
+        const std::int64_t group = (groups == 1 ? 0 : k / format.group) * kTileRows;
         const float scale = scale_at(format, scales, group + row);
-        const float minimum = format.has_min ? scale_at(format, scales, groups * kTileRows + group + row) : 0.0f;
-        out[k] = scale * static_cast<float>(code - format.zero) + minimum;
+        const float second =
+            format.factors() > groups ? scale_at(format, scales, groups * kTileRows + group + row) : 0.0f;
+        const float number = static_cast<float>(code - format.zero);
+        out[k] = format.has_zero ? scale * (number + second) : scale * number + second;
     }
+}
+
+void unpack_fp8(const Format& format, Bytes block, std::int64_t part, std::int64_t row, float* out) {
+    const float scale = scale_at(format, block + format.span() * 512, row);
+    for (std::int64_t k = 0; k < kBlockCols; ++k)
+        out[k] = scale * fp8_to_float(block[part * 512 + k / 2 * 32 + row * 2 + k % 2]);
 }
 
 float dense_at(Layout layout, Bytes tile, std::int64_t row, std::int64_t col) {
@@ -357,8 +414,10 @@ void unpack_row(const PackedMatrix& matrix, std::int64_t row, float* out) {
             out[col] = dense_at(matrix.format->layout, tile, lane, col);
         return;
     }
+    const auto unpack = matrix.format->integer() ? unpack_quantized : unpack_fp8;
+    const std::int64_t span = matrix.format->span();
     for (std::int64_t b = 0; b < matrix.cols / kBlockCols; ++b)
-        unpack_quantized(*matrix.format, tile + b * matrix.block_bytes, lane, out + b * kBlockCols);
+        unpack(*matrix.format, tile + b / span * matrix.block_bytes, b % span, lane, out + b * kBlockCols);
 }
 
 }  // namespace undiced

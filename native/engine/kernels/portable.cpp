@@ -26,18 +26,20 @@ float scale_at(const Format& format, const std::uint8_t* scales, std::int64_t in
                                    : load_as<float>(scales + 4 * index);
 }
 
-// The product of 32 columns of one row: integer sums a group, scales in f32.
+// The product of 32 columns of one row, part `part` of the blocks that share scales: integer sums a group, scales in
+// f32.
 template <class Code>
-float dot_block(const Format& format, const std::uint8_t* block, std::int64_t row, const Block<Code>& x) {
+float dot_block(const Format& format, const std::uint8_t* block, std::int64_t part, std::int64_t row,
+                const Block<Code>& x) {
     const bool nibbles = format.layout == Layout::kNibbles;
-    const std::uint8_t* scales = block + (nibbles ? 256 : 512);
-    const std::int64_t groups = kBlockCols / format.group;
+    const std::int64_t code_bytes = nibbles ? 256 : 512, groups = format.groups(), columns = kBlockCols / groups;
+    const std::uint8_t *codes = block + part * code_bytes, *scales = block + format.span() * code_bytes;
     float total = 0.0f;
     for (std::int64_t group = 0; group < groups; ++group) {
         std::int32_t sum = 0;
-        for (std::int64_t k = group * format.group; k < (group + 1) * format.group; ++k) {
+        for (std::int64_t k = group * columns; k < (group + 1) * columns; ++k) {
             const std::int64_t stored = nibbles ? k % 16 : k;
-            int code = block[stored / 4 * 64 + row * 4 + stored % 4];
+            int code = codes[stored / 4 * 64 + row * 4 + stored % 4];
             if (nibbles) code = k < 16 ? code & 15 : code >> 4;
             if (format.lookup != nullptr) code = format.lookup[code];
             sum += code * x.code[sizeof(Code) == 1 ? k : place_of(static_cast<int>(k))];
@@ -45,12 +47,24 @@ float dot_block(const Format& format, const std::uint8_t* block, std::int64_t ro
         const float x_sum = groups == 1 ? x.sum : x.half_sum[group];
         const float scale = scale_at(format, scales, group * kTileRows + row);
         total += scale * (x.scale * static_cast<float>(sum) - static_cast<float>(format.zero) * x_sum);
-        if (format.has_min) total += scale_at(format, scales, (groups + group) * kTileRows + row) * x_sum;
+        if (format.factors() == groups) continue;
+        const float second = scale_at(format, scales, (groups + group) * kTileRows + row);
+        total += (format.has_zero ? scale * second : second) * x_sum;
     }
     return total;
 }
 
-float dense_at(Layout layout, const std::uint8_t* tile, std::int64_t row, std::int64_t col) {
+// The scale and the code are multiplied first: what a product of floats is made of.
+float fp8_at(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t row, std::int64_t col) {
+    const std::int64_t in_group = col % w.format->group;
+    const std::uint8_t* block = tile + col / w.format->group * w.block_bytes;
+    return scale_at(*w.format, block + w.format->span() * 512, row) *
+           fp8_to_float(block[in_group / 2 * 32 + row * 2 + in_group % 2]);
+}
+
+float dense_at(const PackedMatrix& w, const std::uint8_t* tile, std::int64_t row, std::int64_t col) {
+    const Layout layout = w.format->layout;
+    if (layout == Layout::kFp8) return fp8_at(w, tile, row, col);
     const std::int64_t index = col * kTileRows + row;
     if (layout == Layout::kF32) return load_as<float>(tile + 4 * index);
     if (layout == Layout::kF16) return f16_to_float(load_as<std::uint16_t>(tile + 2 * index));
@@ -65,15 +79,17 @@ void matmul(const MatmulArgs& args) {
         for (std::int64_t token = 0; token < args.tokens; ++token) {
             for (std::int64_t row = 0; row < kTileRows; ++row) {
                 float sum = 0.0f;
-                if (w.format->group > 0) {
+                if (w.format->integer()) {
                     for (std::int64_t b = 0; b < blocks; ++b) {
-                        const std::uint8_t* block = w.tile(tile) + b * w.block_bytes;
-                        sum += args.wx != nullptr ? dot_block(*w.format, block, row, args.wx[token * blocks + b])
-                                                  : dot_block(*w.format, block, row, args.qx[token * blocks + b]);
+                        const std::int64_t span = w.format->span();
+                        const std::uint8_t* block = w.tile(tile) + b / span * w.block_bytes;
+                        sum += args.wx != nullptr
+                                   ? dot_block(*w.format, block, b % span, row, args.wx[token * blocks + b])
+                                   : dot_block(*w.format, block, b % span, row, args.qx[token * blocks + b]);
                     }
                 } else {
                     for (std::int64_t col = 0; col < w.cols; ++col)
-                        sum += dense_at(w.format->layout, w.tile(tile), row, col) * args.x[token * args.ldx + col];
+                        sum += dense_at(w, w.tile(tile), row, col) * args.x[token * args.ldx + col];
                 }
                 store(token, tile * kTileRows + row, sum);
             }

@@ -154,10 +154,12 @@ UNDICED_INLINE __m256 load_scales(const std::uint8_t* scales, int index, int hal
     return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales + 32 * index + 16 * half)));
 }
 
-template <int Groups, bool Wide, bool Min>
+template <Codes C, bool Wide, bool Min>
 UNDICED_INLINE Factors load_factors(const std::uint8_t* scales, int group, int half, __m256 minus_zero) {
     const __m256 scale = load_scales<Wide>(scales, group, half);
-    if constexpr (Min) return {scale, load_scales<Wide>(scales, Groups + group, half)};
+    if constexpr (Min) return {scale, load_scales<Wide>(scales, kGroups<C> + group, half)};
+    if constexpr (kHasZero<C>)
+        return {scale, _mm256_mul_ps(scale, load_scales<Wide>(scales, kGroups<C> + group, half))};
     return {scale, _mm256_mul_ps(scale, minus_zero)};
 }
 
@@ -172,13 +174,14 @@ template <Codes C, bool Wide, bool Min>
 struct Avx2Policy {
     static constexpr int kGroup = 4;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
-    static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
+    static constexpr std::int64_t kBlockBytes =
+        kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);
 
     // sums = products of the codes of one group of columns.
     template <int NT, int Group>
     static UNDICED_INLINE void multiply_group(const std::uint8_t* block, const QuantBlock* x, std::int64_t stride,
                                               Sums<NT>& sums) {
-        if constexpr (C == Codes::kFour) {
+        if constexpr (kFourBits<C>) {
             multiply_wide<NT, 0, 8, false>(Nibbles{block}, x, stride, sums);
         } else if constexpr (C == Codes::kTwoFours) {
             multiply_wide<NT, 4 * Group, 4 * Group + 4, false>(Nibbles{block}, x, stride, sums);
@@ -215,13 +218,13 @@ struct Avx2Policy {
     }
 
     template <int NT, int Group, class X>
-    static UNDICED_INLINE void add_group(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
-                                         __m256 (&total)[NT][2]) {
+    static UNDICED_INLINE void add_group(const std::uint8_t* block, const std::uint8_t* scales, const X* x,
+                                         std::int64_t stride, __m256 minus_zero, __m256 (&total)[NT][2]) {
         Sums<NT> sums;
         multiply_group<NT, Group>(block, x, stride, sums);
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
-            const Factors factors = load_factors<kGroups<C>, Wide, Min>(block + kCodeBytes, Group, half, minus_zero);
+            const Factors factors = load_factors<C, Wide, Min>(scales, Group, half, minus_zero);
 #pragma GCC unroll 8
             for (int t = 0; t < NT; ++t) {
                 const X& a = x[t * stride];
@@ -234,8 +237,12 @@ struct Avx2Policy {
     template <int NT, class X>
     static UNDICED_INLINE void add_block(const std::uint8_t* block, const X* x, std::int64_t stride, __m256 minus_zero,
                                          __m256 (&total)[NT][2]) {
-        add_group<NT, 0>(block, x, stride, minus_zero, total);
-        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, x, stride, minus_zero, total);
+        const std::uint8_t* scales = block + kSpan<C> * kCodeBytes;
+        add_group<NT, 0>(block, scales, x, stride, minus_zero, total);
+        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, scales, x, stride, minus_zero, total);
+        if constexpr (kSpan<C> > 1)
+            for (int part = 1; part < kSpan<C>; ++part)
+                add_group<NT, 0>(block + part * kCodeBytes, scales, x + part, stride, minus_zero, total);
     }
 
     // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
@@ -244,7 +251,7 @@ struct Avx2Policy {
                          const Stream* stream, float* out) {
         __m256 total[NT][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
-        for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
+        for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
             if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
             add_block(tile, x + b, blocks, minus_zero, total);
         }
@@ -259,7 +266,7 @@ struct Avx2Policy {
         __m256 total[N][1][2] = {};
         const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(-w.format->zero));
         const std::int64_t blocks = blocks_of(w.cols);
-        for (std::int64_t b = 0; b < blocks; ++b) {
+        for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
                 streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);

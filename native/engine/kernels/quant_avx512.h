@@ -41,7 +41,8 @@ template <Codes C, bool Wide, bool Min>
 struct Avx512Policy {
     static constexpr int kGroup = 8;
     static constexpr std::int64_t kCodeBytes = kInNibbles<C> ? 256 : 512;
-    static constexpr std::int64_t kBlockBytes = kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min ? 2 : 1);
+    static constexpr std::int64_t kBlockBytes =
+        kSpan<C> * kCodeBytes + kGroups<C> * 32 * (Wide ? 2 : 1) * (Min || kHasZero<C> ? 2 : 1);
 
     // The codes in the low or the high nibbles.
     static inline __m512i nibbles(__m512i bytes, bool high) {
@@ -92,17 +93,23 @@ struct Avx512Policy {
         }
     }
 
+    // What multiplies the sum of the activations: minimum, or - zero * scale.
+    template <int Group>
+    static inline __m512 load_bias(const std::uint8_t* scales, __m512 scale, __m512 minus_zero) {
+        if constexpr (Min) return load_scales<Wide>(scales, kGroups<C> + Group);
+        if constexpr (kHasZero<C>) return _mm512_mul_ps(scale, load_scales<Wide>(scales, kGroups<C> + Group));
+        return _mm512_mul_ps(scale, minus_zero);
+    }
+
     template <int NT, int Group, class X>
-    static inline void add_group(const std::uint8_t* block, const X* x, std::int64_t stride, __m512 minus_zero,
-                                 __m512 (&total)[NT]) {
+    static inline void add_group(const std::uint8_t* block, const std::uint8_t* scales, const X* x, std::int64_t stride,
+                                 __m512 minus_zero, __m512 (&total)[NT]) {
         constexpr int kSets = NT <= 4 ? 2 : 1;
         __m512i sums[kSets][NT];
         for (auto& set : sums)
             for (__m512i& sum : set) sum = _mm512_setzero_si512();
         multiply_group<NT, kSets, Group>(block, x, stride, sums);
-        const __m512 scale = load_scales<Wide>(block + kCodeBytes, Group);
-        const __m512 bias =
-            Min ? load_scales<Wide>(block + kCodeBytes, kGroups<C> + Group) : _mm512_mul_ps(scale, minus_zero);
+        const __m512 scale = load_scales<Wide>(scales, Group), bias = load_bias<Group>(scales, scale, minus_zero);
 #pragma GCC unroll 8
         for (int t = 0; t < NT; ++t) {
             const X& a = x[t * stride];
@@ -117,8 +124,12 @@ struct Avx512Policy {
     template <int NT, class X>
     static inline void add_block(const std::uint8_t* block, const X* x, std::int64_t stride, __m512 minus_zero,
                                  __m512 (&total)[NT]) {
-        add_group<NT, 0>(block, x, stride, minus_zero, total);
-        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, x, stride, minus_zero, total);
+        const std::uint8_t* scales = block + kSpan<C> * kCodeBytes;
+        add_group<NT, 0>(block, scales, x, stride, minus_zero, total);
+        if constexpr (kGroups<C> == 2) add_group<NT, 1>(block, scales, x, stride, minus_zero, total);
+        if constexpr (kSpan<C> > 1)
+            for (int part = 1; part < kSpan<C>; ++part)
+                add_group<NT, 0>(block + part * kCodeBytes, scales, x + part, stride, minus_zero, total);
     }
 
     // out (NT x 16) = products of a tile of `blocks` blocks; `stream` is prefetched if it is given.
@@ -128,7 +139,7 @@ struct Avx512Policy {
         __m512 total[NT];
         for (__m512& sum : total) sum = _mm512_setzero_ps();
         const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-w.format->zero));
-        for (std::int64_t b = 0; b < blocks; ++b, tile += kBlockBytes) {
+        for (std::int64_t b = 0; b < blocks; b += kSpan<C>, tile += kBlockBytes) {
             if (stream != nullptr) stream->prefetch<kAheadBytes>(tile, kBlockBytes);
             add_block(tile, x + b, blocks, minus_zero, total);
         }
@@ -143,7 +154,7 @@ struct Avx512Policy {
         for (auto& sum : total) sum[0] = _mm512_setzero_ps();
         const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-w.format->zero));
         const std::int64_t blocks = blocks_of(w.cols);
-        for (std::int64_t b = 0; b < blocks; ++b) {
+        for (std::int64_t b = 0; b < blocks; b += kSpan<C>) {
 #pragma GCC unroll 4
             for (int s = 0; s < N; ++s) {
                 streams[s].template prefetch<kStreamAhead>(at[s], kBlockBytes);

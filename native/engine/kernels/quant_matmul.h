@@ -15,13 +15,38 @@ namespace {
 
 // Bits of a code. The first four lie in nibbles: codes of 4 bits, those with two groups a block (all low nibbles are
 // the first), and places of codes of 5 and of 8 bits. Six-bit codes have two groups a block, too.
-enum class Codes { kFour, kTwoFours, kSeenFive, kSeenEight, kFive, kSix, kEight };
+// Codes of 4 and 8 bits may have a zero point a group, and in long groups four blocks share their factors.
+enum class Codes {
+    kFour,
+    kZeroFour,
+    kLongFour,
+    kTwoFours,
+    kSeenFive,
+    kSeenEight,
+    kFive,
+    kSix,
+    kEight,
+    kZeroEight,
+    kLongEight
+};
 
 template <Codes C>
 inline constexpr int kGroups = C == Codes::kSix || C == Codes::kTwoFours ? 2 : 1;
 
 template <Codes C>
 inline constexpr bool kInNibbles = C <= Codes::kSeenEight;
+
+template <Codes C>
+inline constexpr bool kFourBits = C <= Codes::kLongFour;
+
+// Whether a zero point stands next to each scale; all such groups that are long have one.
+template <Codes C>
+inline constexpr bool kHasZero =
+    C == Codes::kZeroFour || C == Codes::kLongFour || C == Codes::kZeroEight || C == Codes::kLongEight;
+
+// Blocks of 32 columns that share their factors.
+template <Codes C>
+inline constexpr int kSpan = C == Codes::kLongFour || C == Codes::kLongEight ? 4 : 1;
 
 // The codes that nibbles are places of.
 template <Codes C>
@@ -140,6 +165,14 @@ template <template <Codes, bool, bool> class Policy>
 void matmul_by_format(const MatmulArgs& args) {
     const Format& format = *args.w->format;
     const bool wide = format.scale_bytes == 4;
+    if (format.has_zero && format.layout == Layout::kNibbles) {
+        if (format.span() > 1) return matmul_either<Policy<Codes::kLongFour, true, false>>(args);
+        return matmul_either<Policy<Codes::kZeroFour, true, false>>(args);
+    }
+    if (format.has_zero) {
+        if (format.span() > 1) return matmul_either<Policy<Codes::kLongEight, true, false>>(args);
+        return matmul_either<Policy<Codes::kZeroEight, true, false>>(args);
+    }
     if (format.lookup == kE2m1Codes) return matmul_either<Policy<Codes::kSeenFive, true, false>>(args);
     if (format.lookup == kIq4Codes) {
         if (wide) return matmul_either<Policy<Codes::kSeenEight, true, false>>(args);

@@ -118,6 +118,16 @@ inline Pair load_bf16_pairs(const std::uint8_t* x) {
             _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
 }
 
+// 16 pairs of fp8 numbers times 2^-8, see fp8.h, eight pairs a part.
+inline void load_fp8_pairs(const std::uint8_t* x, Pair (&out)[2]) {
+    const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(x));
+    const __m256i mask = _mm256_set1_epi16(static_cast<short>(0xbf80));
+    const __m256i odd = _mm256_and_si256(_mm256_srai_epi16(bits, 1), mask);
+    const __m256i even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(bits, 8), 1), mask);
+    out[0] = {_mm256_cvtph_ps(_mm256_castsi256_si128(even)), _mm256_cvtph_ps(_mm256_castsi256_si128(odd))};
+    out[1] = {_mm256_cvtph_ps(_mm256_extracti128_si256(even, 1)), _mm256_cvtph_ps(_mm256_extracti128_si256(odd, 1))};
+}
+
 }  // namespace simd
 }  // namespace
 }  // namespace undiced

@@ -1,11 +1,12 @@
 """Model files: GGUF, safetensors folders, the packaged models of the catalog, the hub. Files, not meaning.
 
-`open_checkpoint` is the door. `undiced.checkpoint.decode` turns tensors into numbers; nothing else here needs numpy.
+`open_checkpoint` is the door. `undiced.checkpoint.decode` turns tensors into numbers, `undiced.checkpoint.schemes` what
+quantized folders hold into tensors; nothing else here needs numpy.
 """
 
 from undiced.checkpoint.cache import cache_dir, is_cached
 from undiced.checkpoint.catalog import CATALOG, DEFAULT_MODEL, PackagedModel
-from undiced.checkpoint.contract import Checkpoint, bytes_by_format
+from undiced.checkpoint.contract import Checkpoint, bytes_by_format, kept_by_format
 from undiced.checkpoint.fetch import pull
 from undiced.checkpoint.gguf import GgufCheckpoint
 from undiced.checkpoint.hub_ref import at_revision
@@ -26,6 +27,7 @@ __all__ = [
     "bytes_by_format",
     "cache_dir",
     "is_cached",
+    "kept_by_format",
     "open_checkpoint",
     "own_sampling",
     "pull",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Literal, Protocol
 
 from undiced.checkpoint.tensor import TensorInfo
+from undiced.core.formats import FORMATS
 
 
 class Checkpoint(Protocol):
@@ -37,8 +39,19 @@ class Checkpoint(Protocol):
     def tensors(self) -> Mapping[str, TensorInfo]:
         """Every tensor in a format we know, by name, in file order."""
 
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """Tensors that are there and are no weights by themselves, by name: their dtypes."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the file's way of quantization is done differently here, in whole sentences; usually nothing."""
+
     def raw(self, name: str) -> memoryview:
-        """Read-only bytes of a tensor as stored, without a copy. Raises CheckpointError for an unknown name."""
+        """Read-only bytes of a tensor in its format, without a copy where the file has them so.
+
+        Raises CheckpointError for an unknown name, and for tensors that are put together and do not belong together.
+        """
 
     def forget(self) -> None:
         """Give back the memory that reading tensors took. Views stay valid and are read from disk again."""
@@ -48,8 +61,17 @@ class Checkpoint(Protocol):
 
 
 def bytes_by_format(checkpoint: Checkpoint) -> dict[str, int]:
-    """What tensors of each number format take, the most first."""
+    """What tensors of each number format take in the file, the most first."""
     sizes = Counter[str]()
     for tensor in checkpoint.tensors.values():
-        sizes[tensor.format] += tensor.nbytes
+        sizes[tensor.precision] += tensor.file_bytes
+    return dict(sizes.most_common())
+
+
+def kept_by_format(checkpoint: Checkpoint) -> dict[str, int]:
+    """What tensors of each number format take in the engine's memory, the most first; vectors become F32."""
+    sizes = Counter[str]()
+    for tensor in checkpoint.tensors.values():
+        form = FORMATS[tensor.format if len(tensor.shape) > 1 else "F32"]
+        sizes[form.name] += int(prod(tensor.shape) * form.resident_bits / 8)
     return dict(sizes.most_common())

@@ -1,8 +1,9 @@
 """Weights as numbers, in numpy: the obvious twin of the native packer, for every format of `core.formats`.
 
-Knows the block layouts of the file formats; knows no file and no model. Exact to the bit: a quantized weight is
+Knows the block layouts of the formats; knows no file and no model. Exact to the bit: a quantized weight is
 `scale * (code - zero) + minimum` in float32, in this order, and no step rounds anything that the file holds.
-Source: the block layouts of the GGUF specification; tests compare each bit with the `gguf` package.
+Sources: the block layouts of the GGUF specification; tests compare each bit with the `gguf` package. E4M3: the OCP
+specification of 8-bit floats.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ BLOCKS: dict[str, np.dtype[np.void]] = {
     "IQ4_NL": np.dtype([("d", "<f2"), ("lo", "u1", (16,))]),
     "IQ4_XS": np.dtype([("d", "<f2"), ("hi", "<u2"), ("sc", "u1", (4,)), ("lo", "u1", (8, 16))]),
     "MXFP4": np.dtype([("e", "u1"), ("lo", "u1", (16,))]),
+    "INT4_32": np.dtype([("d", "<f4"), ("z", "<f4"), ("lo", "u1", (16,))]),
+    "INT4_128": np.dtype([("d", "<f4"), ("z", "<f4"), ("lo", "u1", (64,))]),
+    "INT8_32": np.dtype([("d", "<f4"), ("z", "<f4"), ("q", "u1", (32,))]),
+    "INT8_128": np.dtype([("d", "<f4"), ("z", "<f4"), ("q", "u1", (128,))]),
+    "FP8_32": np.dtype([("d", "<f4"), ("q", "u1", (32,))]),
+    "FP8_128": np.dtype([("d", "<f4"), ("q", "u1", (128,))]),
 }
 
 
@@ -50,11 +57,13 @@ class Planes:
         codes: (rows, columns) unsigned codes.
         scales: (rows, columns / group); float16, or float32 for K-quants.
         minimums: like `scales`, or None for formats without minimums.
+        zeros: like `scales`, whole numbers that take the place of the format's zero, or None.
     """
 
     codes: Bytes
     scales: Halves | Floats
     minimums: Halves | Floats | None
+    zeros: Floats | None = None
 
 
 def planes(info: TensorInfo, raw: memoryview) -> Planes:
@@ -70,7 +79,8 @@ def planes(info: TensorInfo, raw: memoryview) -> Planes:
     parts = TAKE_APART[info.format](np.frombuffer(raw, BLOCKS[info.format]))
     groups = (rows, columns // stored.group)
     minimums = None if parts.minimums is None else parts.minimums.reshape(groups)
-    return Planes(parts.codes.reshape(rows, columns), parts.scales.reshape(groups), minimums)
+    zeros = None if parts.zeros is None else parts.zeros.reshape(groups)
+    return Planes(parts.codes.reshape(rows, columns), parts.scales.reshape(groups), minimums, zeros)
 
 
 def to_float(info: TensorInfo, raw: memoryview) -> Floats:
@@ -79,8 +89,11 @@ def to_float(info: TensorInfo, raw: memoryview) -> Floats:
     if info.format in DENSE:
         return DENSE[info.format](raw).reshape(info.shape)
     stored = FORMATS[info.format]
+    if not stored.quantized:
+        return _scaled_fp8(np.frombuffer(raw, BLOCKS[info.format])).reshape(info.shape)
     parts = planes(info, raw)
-    codes = parts.codes.reshape(*parts.scales.shape, stored.group).astype(np.float32) - np.float32(stored.zero)
+    zeros = np.float32(stored.zero) if parts.zeros is None else parts.zeros[..., None]
+    codes = parts.codes.reshape(*parts.scales.shape, stored.group).astype(np.float32) - zeros
     with np.errstate(all="ignore"):  # infinite and NaN scales are the file's business
         values = parts.scales.astype(np.float32)[..., None] * codes
         if parts.minimums is not None:
@@ -91,6 +104,21 @@ def to_float(info: TensorInfo, raw: memoryview) -> Floats:
 def _check_length(info: TensorInfo, raw: memoryview) -> None:
     if raw.nbytes != info.nbytes:
         raise ValueError(f"{info.name} takes {info.nbytes} bytes, but {raw.nbytes} were given")
+
+
+def fp8(codes: Bytes) -> Floats:
+    """E4M3 without infinities: a sign, 4 bits of exponent (bias 7), 3 of mantissa; all seven set are NaN."""
+    whole = np.arange(256)
+    exponent, mantissa = whole >> 3 & 15, whole & 7
+    sizes = np.where(exponent == 0, np.ldexp(mantissa, -9), np.ldexp(8 + mantissa, exponent - 10))
+    sizes[whole & 127 == 127] = np.nan
+    values: Floats = np.where(whole < 128, sizes, -sizes).astype(np.float32)[codes]
+    return values
+
+
+def _scaled_fp8(blocks: Blocks) -> Floats:
+    with np.errstate(all="ignore"):
+        return blocks["d"].astype(np.float32)[:, None] * fp8(blocks["q"])
 
 
 def _bf16(raw: memoryview) -> Floats:
@@ -212,6 +240,15 @@ def _mxfp4(blocks: Blocks) -> Planes:
     return Planes(_looked_up("MXFP4", _nibbles(blocks["lo"])), bits.astype(np.uint32).view(np.float32), None)
 
 
+def _int4(blocks: Blocks) -> Planes:
+    codes = np.stack([blocks["lo"] & LOW, blocks["lo"] >> FOUR], axis=-1)
+    return Planes(codes, blocks["d"], None, blocks["z"])
+
+
+def _int8(blocks: Blocks) -> Planes:
+    return Planes(blocks["q"], blocks["d"], None, blocks["z"])
+
+
 TAKE_APART: dict[str, Callable[[Blocks], Planes]] = {
     "Q4_0": _q4,
     "Q4_1": _q4,
@@ -227,4 +264,8 @@ TAKE_APART: dict[str, Callable[[Blocks], Planes]] = {
     "IQ4_NL": _iq4_nl,
     "IQ4_XS": _iq4_xs,
     "MXFP4": _mxfp4,
+    "INT4_32": _int4,
+    "INT4_128": _int4,
+    "INT8_32": _int8,
+    "INT8_128": _int8,
 }

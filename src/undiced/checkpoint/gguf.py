@@ -21,7 +21,7 @@ from undiced.checkpoint.gguf_parts import part_names
 from undiced.checkpoint.mapping import MappedFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
-from undiced.core.formats import BY_GGML_TYPE, FORMATS
+from undiced.core.formats import BY_GGML_TYPE, GGUF_FORMATS
 from undiced.core.quote import file_name, quoted, stem
 
 MAGIC = b"GGUF"
@@ -54,6 +54,8 @@ class GgufCheckpoint:
     """An open GGUF file, or all files of a model that was split; see `contract.Checkpoint` for the members."""
 
     kind: Literal["gguf"] = "gguf"
+    notes: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: str | Path, *, name: str | None = None) -> None:
         """Open and check a file, and the other parts of its model if it is one; milliseconds, whatever its size.
@@ -236,7 +238,7 @@ def _read_row(cursor: Cursor, index: int, alignment: int) -> TensorInfo:
     if stored is None:
         raise UnsupportedError(
             f"{cursor.name}: {what} has the number format {KNOWN_TYPES.get(kind) or f'{kind}, which is none of ggml'}.",
-            remedy=f"Formats that are read: {', '.join(FORMATS)}.",
+            remedy=f"Formats that are read: {', '.join(GGUF_FORMATS)}.",
         )
     if shape[-1] % stored.block:
         raise cursor.damaged(f"{what} has rows of {shape[-1]}, no multiple of the {stored.name} block, {stored.block}")

@@ -1,6 +1,7 @@
 """Opens Hugging Face model folders: config.json and safetensors shards.
 
 Knows the folder's layout and its bounds; knows no model family. Never reads pickle and never runs code from the folder.
+What a quantized folder's tensors mean together is the business of `schemes`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from undiced.checkpoint.safetensors import DTYPES, SafetensorsFile
 from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.documents import read_object
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.quote import file_name, quoted
+
+if TYPE_CHECKING:
+    from undiced.checkpoint.schemes import Assembly
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -40,7 +44,7 @@ class HfCheckpoint:
 
         Raises:
             CheckpointError: files missing, damaged, contradictory or hostile.
-            UnsupportedError: pickled weights, or weights quantized in a scheme that we do not read.
+            UnsupportedError: pickled weights, or weights quantized by a method that we do not read.
         """
         self.path = Path(path)
         self.name = name or folder_name(self.path)
@@ -51,12 +55,18 @@ class HfCheckpoint:
                 remedy="Name a Hugging Face model folder, or a .gguf file itself.",
             )
         config, self._config_bytes = read_object(self.path / CONFIG)
-        _refuse_quantized(config, self.name)
         self.metadata: Mapping[str, object] = MappingProxyType(config)
         self._shards: list[SafetensorsFile] = []
         self._home: dict[str, SafetensorsFile] = {}
+        self._assembly: Assembly | None = None
+        self._last: tuple[str, memoryview] = ("", memoryview(b""))
         try:
-            self.tensors: Mapping[str, TensorInfo] = MappingProxyType(self._open_shards(present))
+            infos = self._open_shards(present)
+            if (settings := _quantization(config)) is not None:
+                self._assembly = self._assembled(*settings)
+                infos = {name: info for name, info in infos.items() if name not in self._assembly.taken}
+                infos |= {name: info for name, (info, _) in self._assembly.tensors.items()}
+            self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
         except BaseException:
             self.close()
             raise
@@ -90,23 +100,67 @@ class HfCheckpoint:
             digest.update(shard.fingerprint())
         return digest.hexdigest()
 
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """Integers, truths, and parts that make up no weight."""
+        taken: set[str] = set() if self._assembly is None else self._assembly.taken
+        return {name: part.dtype for shard in self._shards for name, part in shard.buffers.items() if name not in taken}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the folder's way of quantization is done differently here."""
+        return () if self._assembly is None else tuple(self._assembly.notes)
+
+    def _assembled(self, method: object, settings: dict[str, object] | None) -> Assembly:
+        from undiced.checkpoint.schemes import READERS, Files, Settings
+        from undiced.checkpoint.schemes.files import Stored
+
+        reader = READERS.get(method) if isinstance(method, str) else None
+        if reader is None or settings is None:
+            raise UnsupportedError(
+                f"{self.name} is quantized by the method {quoted(method)}.",
+                remedy=f"Known: {', '.join(READERS)}. Use the unquantized model, or a GGUF file of it.",
+            )
+        stored: dict[str, Stored] = {}
+        for shard in self._shards:
+            dense = {name: (info.format, info.shape, info.nbytes) for name, info in shard.tensors.items()}
+            other = {name: (part.dtype, part.shape, part.nbytes) for name, part in shard.buffers.items()}
+            stored |= {name: Stored(*facts) for name, facts in (dense | other).items()}
+        found = reader(Settings(settings, self.name), Files(self.name, stored, self._view))
+        if clash := next((name for name in found.tensors if name in stored and name not in found.taken), ""):
+            raise CheckpointError(f"{self.name}: the weight {quoted(clash)} is there twice.", remedy=AGAIN)
+        return found
+
     def raw(self, name: str) -> memoryview:
-        """Read-only bytes of a tensor as stored."""
+        """Read-only bytes of a tensor. What several tensors of the file make up is put together; the last is kept."""
+        if self._assembly is not None and name in self._assembly.tensors:
+            if self._last[0] != name:
+                self._last = ("", memoryview(b""))  # frees the one before
+                made = self._assembly.tensors[name][1]()
+                made.flags.writeable = False
+                self._last = (name, made.data)
+            return self._last[1]
+        home = self._home.get(name)
+        if home is not None and name in home.buffers:
+            raise UnsupportedError(
+                f"{self.name}: the tensor {quoted(name)} has the dtype {quoted(home.buffers[name].dtype)}.",
+                remedy=f"Weights that are read: {', '.join(DTYPES)}; save the model in one of these.",
+            )
+        return self._view(name)
+
+    def _view(self, name: str) -> memoryview:
+        """Bytes as they are stored."""
         shard = self._home.get(name)
         if shard is None:
             raise CheckpointError(
                 f"{self.name} has no tensor {quoted(name)}.", remedy="The folder is incomplete; fetch it again."
             )
-        if name in shard.buffers:
-            raise UnsupportedError(
-                f"{self.name}: the tensor {quoted(name)} has the dtype {quoted(shard.buffers[name])}.",
-                remedy=f"Weights that are read: {', '.join(DTYPES)}; save the model in one of these.",
-            )
-        info = shard.tensors[name]
+        info = shard.tensors.get(name) or shard.buffers[name]
         return shard.file.view(info.offset, info.nbytes)
 
     def forget(self) -> None:
         """Give back the memory that reading tensors took."""
+        self._last = ("", memoryview(b""))
         for shard in self._shards:
             shard.file.forget()
 
@@ -136,17 +190,15 @@ def _list(folder: Path) -> frozenset[str]:
         ) from error
 
 
-def _refuse_quantized(config: dict[str, object], name: str) -> None:
+def _quantization(config: dict[str, object]) -> tuple[object, dict[str, object] | None] | None:
+    """The method that a configuration states, inside or outside of its text part, and what it says of it."""
     inner = config.get("text_config")
     for part in (config, inner if isinstance(inner, dict) else {}):
         for key in SCHEMES:
             scheme = part.get(key)
             if scheme is not None:
-                method = scheme.get("quant_method", "unknown") if isinstance(scheme, dict) else scheme
-                raise UnsupportedError(
-                    f"{name} is quantized by the method {quoted(method)}.",
-                    remedy="Use the unquantized model, or a GGUF file of it.",
-                )
+                return (scheme.get("quant_method", "unknown"), scheme) if isinstance(scheme, dict) else (scheme, None)
+    return None
 
 
 def shard_names(folder: Path, name: str, present: frozenset[str]) -> tuple[list[str], dict[str, str]]:

@@ -6,6 +6,7 @@ Source: the safetensors format description (8-byte little-endian header length, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -18,8 +19,21 @@ from undiced.core.formats import FORMATS
 from undiced.core.quote import quoted
 
 DTYPES = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
-BUFFER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
+BUFFER_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8,
+    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
+}  # fmt: skip
 MAX_DIMS = 8  # ours
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A tensor that is no weight by itself: integers, truths, or numbers of 8 bits that need a scale."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    nbytes: int
 
 
 class SafetensorsFile:
@@ -27,7 +41,7 @@ class SafetensorsFile:
 
     Attributes:
         tensors: the weights, in file order.
-        buffers: name to dtype of integer and boolean tensors (masks, position ids), which no model family reads.
+        buffers: what no model family reads by itself (masks, position ids, parts of quantized weights).
     """
 
     __slots__ = ("_header_bytes", "buffers", "file", "tensors")
@@ -63,14 +77,14 @@ def _read_header(file: MappedFile) -> tuple[dict[str, object], int]:
 
 def _read_entries(
     header: dict[str, object], file: str, start: int, size: int
-) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+) -> tuple[dict[str, TensorInfo], dict[str, Buffer]]:
     infos, buffers = [], {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         info, dtype = _entry(name, entry, file)
         if dtype not in DTYPES:
-            buffers[name] = dtype
+            buffers[name] = Buffer(dtype, info.shape, start + info.offset, info.nbytes)
         infos.append(info)
     _check_cover(infos, file, size - start)
     infos.sort(key=lambda info: info.offset)

@@ -39,14 +39,14 @@ def show(
 
 
 def _facts(checkpoint: Checkpoint) -> dict[str, object]:
-    from undiced.checkpoint import bytes_by_format, own_sampling
+    from undiced.checkpoint import bytes_by_format, kept_by_format, own_sampling
     from undiced.checkpoint.license import license_of
     from undiced.cli.configurations import sizes
     from undiced.model import build_config, config_of
     from undiced.text import load_chat_template
 
     config, template = config_of(checkpoint), load_chat_template(checkpoint)
-    formats = bytes_by_format(checkpoint)
+    formats, kept = bytes_by_format(checkpoint), kept_by_format(checkpoint)
     return {
         "name": checkpoint.name,
         "kind": checkpoint.kind,
@@ -55,6 +55,9 @@ def _facts(checkpoint: Checkpoint) -> dict[str, object]:
         "family": config.family,
         "parameters": build_config(config).parameters,
         "quantization": formats,
+        "resident_bytes": sum(kept.values()),
+        "resident": kept,
+        "notes": list(checkpoint.notes),
         "context": config.context,
         **sizes(config),
         "chat_template": None if template is None else template.source,
@@ -83,15 +86,16 @@ def _lines(facts: dict[str, object]) -> list[tuple[str, str]]:
     from undiced.cli.configurations import billions
     from undiced.cli.terminal import megabytes
 
-    formats, sampling, template = facts["quantization"], facts["sampling"], facts["chat_template"]
-    assert isinstance(formats, dict) and isinstance(sampling, dict)
-    shares = ", ".join(f"{name} {megabytes(nbytes)}" for name, nbytes in formats.items())
+    sampling, template, notes = facts["sampling"], facts["chat_template"], facts["notes"]
+    assert isinstance(sampling, dict) and isinstance(notes, list)
     sizes = ", ".join(f"{label} {facts[key]:,}" for key, label in _SIZES.items() if facts[key])
     return [
         ("name", str(facts["name"])),
         ("family", str(facts["family"])),
         ("parameters", billions(float(str(facts["parameters"])))),
-        ("weights", f"{megabytes(float(str(facts['bytes'])))} ({shares})"),
+        ("weights", f"{megabytes(float(str(facts['bytes'])))} ({_shares(facts['quantization'])})"),
+        ("in memory", f"{megabytes(float(str(facts['resident_bytes'])))} ({_shares(facts['resident'])})"),
+        *(("note", note) for note in notes),
         ("sizes", sizes),
         ("context", f"{facts['context']:,} tokens"),
         ("chat template", f"{len(str(template)):,} characters; --template prints it" if template else "none"),
@@ -99,6 +103,13 @@ def _lines(facts: dict[str, object]) -> list[tuple[str, str]]:
         ("license", str(facts["license"] or "not stated")),
         ("path", str(facts["path"])),
     ]
+
+
+def _shares(formats: object) -> str:
+    from undiced.cli.terminal import megabytes
+
+    assert isinstance(formats, dict)
+    return ", ".join(f"{name} {megabytes(nbytes)}" for name, nbytes in formats.items())
 
 
 _LABEL = 15  # columns

@@ -1,8 +1,9 @@
 """How weights are stored, in files and resident. Data only: no tensor is touched here.
 
 A quantized weight is `scale * (code - zero) + minimum`, with one scale (and minimum) a group of `group` columns. Where
-a format has a `lookup`, the stored nibble says which of its 16 codes is meant.
-Source: block layouts of the GGUF specification, checked bit by bit against the `gguf` package in tests.
+a format has a `lookup`, the stored nibble says which of its 16 codes is meant. FP8 weights are `scale * number`.
+Sources: block layouts of the GGUF specification, checked bit by bit against the `gguf` package in tests. Formats from
+`OURS` on stand in no file: `checkpoint.schemes` arranges what Hugging Face folders hold in several tensors to them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from enum import IntEnum
 
 
 class Layout(IntEnum):
-    """Resident layouts. The first two are quantized, the others dense. Values are shared with the native code."""
+    """Resident layouts. Those of the first two are multiplied as integers. Values are shared with the native code."""
 
     NIBBLES = 0  # two unsigned 4-bit codes a byte
     BYTES = 1  # one unsigned 8-bit code a byte
     BF16 = 2
     F16 = 3
     F32 = 4
+    FP8 = 5  # one byte a number, E4M3 without infinities; multiplied as floats
+
+
+OURS = 1000  # type numbers from here on are not GGUF's
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,9 @@ class Format:
 
     Attributes:
         name: GGUF's name of it.
-        ggml_type: GGUF's type number.
-        block: elements a block in the file.
-        block_bytes: bytes a block in the file.
+        ggml_type: GGUF's type number, or from `OURS` on one of ours.
+        block: elements a block in the file, or as arranged.
+        block_bytes: bytes a block.
         layout: the resident layout that keeps every bit of its information.
         group: columns that share a scale when resident (0 for dense formats).
         zero: the code that means zero before the minimum is added.
@@ -37,6 +42,7 @@ class Format:
         has_min: whether a minimum is stored next to each scale.
         scale_bytes: 2 (f16) or 4 (f32, where a scale is a product or a power of two) a scale or minimum, resident.
         lookup: the 16 codes that nibbles stand for; empty where the stored code is the code.
+        has_zero: whether each group has a zero of its own, next to its scale.
     """
 
     name: str
@@ -50,15 +56,26 @@ class Format:
     has_min: bool = False
     scale_bytes: int = 0
     lookup: tuple[int, ...] = ()
+    has_zero: bool = False
 
     @property
     def quantized(self) -> bool:
-        return self.group > 0
+        """Whether weights are integer codes, and multiplied as such."""
+        return self.layout in (Layout.NIBBLES, Layout.BYTES)
+
+    @property
+    def resident_bits(self) -> float:
+        """Bits a weight takes in memory, its share of scales, minimums and zeros included."""
+        numbers = 2 if self.has_min or self.has_zero else 1
+        shared = 8 * self.scale_bytes * numbers / self.group if self.group else 0.0
+        return _BITS[self.layout] + shared
 
     def file_bytes(self, elements: int) -> int:
         """Bytes of `elements` in the file; `elements` must be a multiple of `block`."""
         return elements // self.block * self.block_bytes
 
+
+_BITS = {Layout.NIBBLES: 4, Layout.BYTES: 8, Layout.FP8: 8, Layout.BF16: 16, Layout.F16: 16, Layout.F32: 32}
 
 # Codes are the values plus `zero`. Twice the numbers of four bits of the OCP microscaling formats (E2M1); ggml's 4-bit
 # numbers that lie closer around zero.
@@ -85,6 +102,13 @@ FORMATS: dict[str, Format] = {
         Format("IQ4_NL", 20, 32, 18, Layout.NIBBLES, 32, 128, 241, False, 2, _IQ4),
         Format("IQ4_XS", 23, 256, 136, Layout.NIBBLES, 32, 128, 241, False, 4, _IQ4),
         Format("MXFP4", 39, 32, 17, Layout.NIBBLES, 32, 12, 24, False, 4, _E2M1),
+        Format("INT4_32", 1000, 32, 24, Layout.NIBBLES, 32, 0, 15, False, 4, (), True),
+        Format("INT4_128", 1001, 128, 72, Layout.NIBBLES, 128, 0, 15, False, 4, (), True),
+        Format("INT8_32", 1002, 32, 40, Layout.BYTES, 32, 0, 255, False, 4, (), True),
+        Format("INT8_128", 1003, 128, 136, Layout.BYTES, 128, 0, 255, False, 4, (), True),
+        Format("FP8_32", 1004, 32, 36, Layout.FP8, 32, scale_bytes=4),
+        Format("FP8_128", 1005, 128, 132, Layout.FP8, 128, scale_bytes=4),
     )
 }
-BY_GGML_TYPE: dict[int, Format] = {f.ggml_type: f for f in FORMATS.values()}
+BY_GGML_TYPE: dict[int, Format] = {f.ggml_type: f for f in FORMATS.values() if f.ggml_type < OURS}
+GGUF_FORMATS: tuple[str, ...] = tuple(f.name for f in BY_GGML_TYPE.values())

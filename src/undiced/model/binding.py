@@ -96,6 +96,7 @@ class CheckpointBinder:
                 f"{self._family.name} checkpoints of this kind have no weight for {role!r}.",
                 remedy="The configuration asks for one, as by attention_bias; if it is right, use another model.",
             )
+        name = self._stored(name, layer)
         sources = name.sources(self._config, self._prefix, layer)
         infos = [self._checked(source, name, shape, experts, len(sources)) for source in sources]
         rows, columns = shape
@@ -114,10 +115,23 @@ class CheckpointBinder:
                     remedy="It is a variant of the architecture; use the model without it.",
                 )
 
+    def _stored(self, name: Name, layer: int) -> Name:
+        """The entry, or the other one where the checkpoint has that one's tensor."""
+        other = name.otherwise
+        if other is None:
+            return name
+        there = other.sources(self._config, self._prefix, layer)[0].tensor in self._checkpoint.tensors
+        return other if there else name
+
     def _checked(self, source: Source, name: Name, shape: tuple[int, int], experts: int, parts: int) -> TensorInfo:
         info = self._checkpoint.tensors.get(source.tensor)
         accepted = _accepted_shapes(source.transforms, name, self._config, shape, (experts, parts))
         if info is None:
+            if dtype := self._checkpoint.unread.get(source.tensor):
+                raise UnsupportedError(
+                    f"{self._checkpoint.name}: tensor {source.tensor} has the dtype {dtype}, and is no weight alone.",
+                    remedy="Its config.json states no quantization; use the model as it was published, or a GGUF file.",
+                )
             wanted = _shape_text(accepted[0])
             raise CheckpointError(
                 f"{self._checkpoint.name}: tensor {source.tensor} is missing, expected {wanted}.", remedy=_REMEDY
@@ -167,7 +181,7 @@ def _format(infos: list[TensorInfo]) -> str:
 
 
 def _check_transforms(source: Source, form: str) -> None:
-    if FORMATS[form].quantized and any(step.kind in ("transpose", "add_one") for step in source.transforms):
+    if FORMATS[form].group and any(step.kind in ("transpose", "add_one") for step in source.transforms):
         raise UnsupportedError(
             f"Tensor {source.tensor} is stored as {form}, which cannot be transposed without requantizing.",
             remedy="Use a checkpoint with dense weights (F32, F16 or BF16).",

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from undiced.checkpoint.decode import planes, to_float
+from undiced.checkpoint.decode import fp8, planes, to_float
 from undiced.checkpoint.tensor import TensorInfo
-from undiced.core.formats import FORMATS
+from undiced.core.formats import FORMATS, GGUF_FORMATS
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_formats.json").read_text())
-QUANTIZED = [name for name, stored in FORMATS.items() if stored.quantized]
+QUANTIZED = [name for name in GGUF_FORMATS if FORMATS[name].quantized]
 
 
 def tensor(name: str) -> tuple[TensorInfo, memoryview]:
@@ -26,11 +26,11 @@ def tensor(name: str) -> tuple[TensorInfo, memoryview]:
     return TensorInfo("w", (rows, columns), name, 0, len(raw)), memoryview(raw)
 
 
-def test_golden_covers_every_format() -> None:
-    assert set(GOLDEN) == set(FORMATS)
+def test_golden_covers_every_format_of_gguf() -> None:
+    assert set(GOLDEN) == set(GGUF_FORMATS)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", GGUF_FORMATS)
 def test_values_equal_the_golden_to_the_bit(name: str) -> None:
     values = to_float(*tensor(name))
     assert values.dtype == np.float32
@@ -71,6 +71,30 @@ def test_a_hand_made_block() -> None:
     values = to_float(info, memoryview(raw))
     assert values.shape == (32,)
     assert values[0] == 0.5 * 1 - 1 and values[16] == 0.5 * 2 - 1 and values[1] == -1
+
+
+@pytest.mark.parametrize("name", ["INT4_32", "INT4_128", "INT8_32", "INT8_128"])
+def test_a_zero_of_each_group_takes_the_place_of_the_formats(name: str) -> None:
+    stored = FORMATS[name]
+    bits = 4 if "INT4" in name else 8
+    codes = np.arange(stored.block, dtype=np.uint8) & np.uint8(stored.code_max)
+    packed = codes if bits == 8 else codes[0::2] | codes[1::2] << np.uint8(4)
+    raw = struct.pack("<ff", 0.3, stored.code_max + 1) + packed.tobytes()
+    info = TensorInfo("w", (1, stored.block), name, 0, stored.block_bytes)
+    parts = planes(info, memoryview(raw))
+    assert parts.zeros is not None and parts.zeros.shape == parts.scales.shape == (1, 1) and parts.minimums is None
+    expected = np.float32(0.3) * (codes.astype(np.float32) - np.float32(stored.code_max + 1))
+    assert to_float(info, memoryview(raw)).tobytes() == expected.tobytes()
+
+
+def test_numbers_of_eight_bits() -> None:
+    known = {0x00: 0.0, 0x01: 2**-9, 0x07: 7 * 2**-9, 0x08: 2**-6, 0x38: 1.0, 0x3C: 1.5, 0x7E: 448.0, 0xB8: -1.0}
+    assert {code: float(fp8(np.array([code], np.uint8))[0]) for code in known} == known
+    assert np.signbit(fp8(np.array([0x80], np.uint8)))[0]
+    assert (
+        np.isnan(fp8(np.array([0x7F, 0xFF], np.uint8))).all()
+        and np.isfinite(fp8(np.arange(0x7F, dtype=np.uint8))).all()
+    )
 
 
 def test_outer_dimensions_fold_into_rows() -> None:

@@ -116,8 +116,8 @@ def test_pickles_are_never_read(tmp_path: Path) -> None:
 
 
 def test_foreign_quantization_is_named(tmp_path: Path) -> None:
-    config = {"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}
-    with pytest.raises(UnsupportedError, match="'gptq'"):
+    config = {"model_type": "llama", "quantization_config": {"quant_method": "bitsandbytes"}}
+    with pytest.raises(UnsupportedError, match="'bitsandbytes'"):
         HfCheckpoint(single(tmp_path / "tiny", config))
 
 

@@ -28,7 +28,9 @@ def test_weights_and_buffers_are_told_apart(tmp_path: Path) -> None:
         "model.norm.weight": "F32",
         "model.up.weight": "F16",
     }
-    assert file.buffers == {"model.attn.bias": "BOOL"}
+    assert {name: (part.dtype, part.shape) for name, part in file.buffers.items()} == {
+        "model.attn.bias": ("BOOL", (3,))
+    }
     info = file.tensors["model.embed.weight"]
     values = to_float(info, file.file.view(info.offset, info.nbytes))
     assert values[0, 0] == np.uint32(0x0100 << 16).view(np.float32)
@@ -87,7 +89,7 @@ def test_damage_is_refused_by_name(tmp_path: Path, case: str) -> None:
     assert "model.safetensors" in caught.value.message and caught.value.remedy
 
 
-@pytest.mark.parametrize("dtype", ["F64", "F8_E4M3", "made up"])
+@pytest.mark.parametrize("dtype", ["F64", "F4", "made up"])
 def test_other_dtypes_are_named(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(UnsupportedError, match=f"'w' has the dtype '{dtype}'"):
         opened(tmp_path, entry(dtype=dtype))

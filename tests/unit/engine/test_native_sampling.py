@@ -268,7 +268,7 @@ def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: 
     table = rng.normal(size=(6, 256)).astype(np.float32)
     clean = table.copy()
     table[4, 77] = bad
-    dense = fmt == "F32"
+    dense = not FORMATS[fmt].quantized
     steps = [embed(256)] if dense else [embed(256), Quantize(dst=2, a=0, columns=256, by=Partition.TOKENS)]
     stream = barriers((*steps, Matmul(dst=1, a=0 if dense else 2, weight=1, start=0, rows=32, columns=256)))
     outputs = []
@@ -277,7 +277,9 @@ def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: 
                   isa=isa)  # fmt: skip
         rng = np.random.default_rng(4)
         size = 32 * 256 // FORMATS[fmt].block * FORMATS[fmt].block_bytes
-        raw = rng.integers(1, 40, size, np.uint8) if not dense else rng.normal(size=(32, 256)).astype(np.float32)
+        raw = (
+            rng.integers(1, 40, size, np.uint8) if FORMATS[fmt].group else rng.normal(size=(32, 256)).astype(np.float32)
+        )
         rig.load(1, raw, fmt, 32, 256)
         rig.run([0, 4, 1, 4, 2, 3, 5])
         outputs.append(rig.buffer(1))

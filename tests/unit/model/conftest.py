@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ class MemoryCheckpoint:
 
     digest = "0" * 64
     path = Path("memory")
+    notes: tuple[str, ...] = ()
+    unread: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self, kind: Literal["gguf", "hf"], metadata: Mapping[str, object], arrays: Mapping[str, NDArray[np.float32]]

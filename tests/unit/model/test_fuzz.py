@@ -24,7 +24,7 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_s
 class Hollow:
     """A checkpoint that claims tensors it does not have; nothing may read them while a graph is built."""
 
-    kind, path, digest = "gguf", Path("hollow"), "0" * 64
+    kind, path, digest, unread = "gguf", Path("hollow"), "0" * 64, {}
 
     def __init__(self, metadata, shapes):
         self.name, self.metadata = "hollow", metadata

@@ -21,6 +21,7 @@ WEIGHTS: dict[Weights, DType] = {
     "int4": DType.I4,
 }
 _INT8_BITS, _INT4_BITS = 16, 5  # fewer stored bits than this a weight
+_ARRANGED: dict[str, Weights] = {"INT4_32": "int4", "FP8_32": "fp8", "FP8_128": "fp8"}  # by name, not by size
 
 
 def options_of(asked: MappingOptions) -> Options:
@@ -70,7 +71,8 @@ def weights_of(graph: Graph) -> str:
     for slot in graph.slots:
         form = FORMATS[slot.format]
         bits = 8 * form.block_bytes / form.block
-        counts["fp16" if bits >= _INT8_BITS else "int8" if bits > _INT4_BITS else "int4"] += slot.rows * slot.columns
+        by_size = "fp16" if bits >= _INT8_BITS else "int8" if bits > _INT4_BITS else "int4"
+        counts[_ARRANGED.get(slot.format, by_size)] += slot.rows * slot.columns
     return counts.most_common(1)[0][0]
 
 

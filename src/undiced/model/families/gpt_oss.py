@@ -1,8 +1,8 @@
 """gpt-oss: attention with sinks and biases, alternately windowed, and experts with biases and a clamped gate.
 
-Hugging Face stores experts as inputs x outputs with gate and up interleaved; GGUF stores three stacks, as MXFP4 in the
-published files. The published folders state that quantization and are refused; dense conversions load. Sources:
-GptOssConfig of Hugging Face; the gpt-oss model card; the GGUF specification's tensor names.
+Hugging Face stores experts with gate and up interleaved: as outputs x inputs in blocks of MXFP4, as published, or
+dense and turned. GGUF stores three stacks, as MXFP4 in the published files. Sources: GptOssConfig of Hugging Face; the
+gpt-oss model card; the GGUF specification's tensor names.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ def _gate_up(start: int) -> Name:
         _interleaved(start),
         lambda c: (_moe(c).experts, c.dim, 2 * _moe(c).ffn),
         each_expert=True,
+        otherwise=Name(
+            "{p}layers.{i}.mlp.experts.gate_up_proj_blocks",
+            always(Transform("every", start, 2)),
+            lambda c: (_moe(c).experts, 2 * _moe(c).ffn, c.dim),
+        ),
     )
 
 
@@ -90,6 +95,10 @@ HF_NAMES: Naming = {
         _down,
         lambda c: (_moe(c).experts, _moe(c).ffn, c.dim),
         each_expert=True,
+        otherwise=Name(
+            "{p}layers.{i}.mlp.experts.down_proj_blocks",
+            shape=lambda c: (_moe(c).experts, c.dim, _moe(c).ffn),
+        ),
     ),
     "moe.gate.bias": _gate_up_bias(0),
     "moe.up.bias": _gate_up_bias(1),

@@ -26,6 +26,7 @@ class Name:
         shape: the tensor's shape in the file, where the steps take only a part of it.
         each_expert: one source an expert, all of one tensor.
         parts: how many sources there are, all of one tensor, where it is not one (or one an expert).
+        otherwise: the entry for checkpoints that have its tensor and not this one.
     """
 
     tensor: str
@@ -33,6 +34,7 @@ class Name:
     shape: Shape | None = None
     each_expert: bool = False
     parts: Callable[[ModelConfig], int] | None = None
+    otherwise: Name | None = None
 
     def sources(self, config: ModelConfig, prefix: Prefix, layer: int) -> tuple[Source, ...]:
         """The sources of the slot in a layer, in order."""
