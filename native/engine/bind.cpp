@@ -13,6 +13,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 
 #include "../fabric/bind.h"
 #include "arrays.h"
@@ -132,10 +133,13 @@ class PyEngine {
 
     void count_tokens(int slot, const Ints& tokens) { engine_->count_tokens(slot, span_of(tokens)); }
 
-    double step(const Ints& tokens, const Ints& positions, const Ints& seq_start, const Ints& slots,
-                const Array<const std::int32_t, 2>& page_table, const Ints& sample_rows, const nb::object& sampling,
-                Array<std::int32_t, 1> out_tokens, Array<float, 1> out_logprobs, Array<std::int32_t, 2> out_top_ids,
-                Array<float, 2> out_top_logprobs, const std::optional<Array<const std::int32_t, 2>>& masks) {
+    // Runs a step, or submits it and returns its ticket.
+    template <bool kApart>
+    std::conditional_t<kApart, std::uint64_t, double> step(
+        const Ints& tokens, const Ints& positions, const Ints& seq_start, const Ints& slots,
+        const Array<const std::int32_t, 2>& page_table, const Ints& sample_rows, const nb::object& sampling,
+        Array<std::int32_t, 1> out_tokens, Array<float, 1> out_logprobs, Array<std::int32_t, 2> out_top_ids,
+        Array<float, 2> out_top_logprobs, const std::optional<Array<const std::int32_t, 2>>& masks) {
         const nb::object type = sampling.attr("dtype");
         if (!type.is(checked_type_)) {
             check_sampling_type(type);
@@ -158,7 +162,15 @@ class PyEngine {
         const StepOutput out{span_of(out_tokens), span_of(out_logprobs), span_of(out_top_ids),
                              span_of(out_top_logprobs)};
         nb::gil_scoped_release unlocked;
-        return engine_->step(in, out);
+        if constexpr (kApart)
+            return engine_->submit(in, out);
+        else
+            return engine_->step(in, out);
+    }
+
+    double wait(std::uint64_t ticket) {
+        nb::gil_scoped_release unlocked;
+        return engine_->wait(ticket);
     }
 
     nb::ndarray<nb::numpy, float, nb::ndim<2>> buffer(int index) {
@@ -277,6 +289,12 @@ double probe_peak(int threads, const std::string& isa, double (*probe)(Isa)) {
     return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
+#define UNDICED_STEP_ARGS                                                                                          \
+    "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(), "slots"_a.noconvert(),           \
+        "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a, "out_tokens"_a.noconvert(),         \
+        "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(), "out_top_logprobs"_a.noconvert(),               \
+        "masks"_a.noconvert().none() = nb::none()
+
 void bind_engine(nb::module_& m) {
     nb::class_<PyEngine>(m, "Engine", "A program, its weights and a team of threads that runs it.")
         .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
@@ -298,12 +316,14 @@ void bind_engine(nb::module_& m) {
              "allowed"_a, "Start a new sequence's sampling state.")
         .def("count_tokens", &PyEngine::count_tokens, "slot"_a, "tokens"_a,
              "Count tokens of a sequence that were generated, but not drawn.")
-        .def("step", &PyEngine::step, "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(),
-             "slots"_a.noconvert(), "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a,
-             "out_tokens"_a.noconvert(), "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(),
-             "out_top_logprobs"_a.noconvert(), "masks"_a.noconvert().none() = nb::none(),
+        .def("step", &PyEngine::step<false>, UNDICED_STEP_ARGS,
              "Run one step; returns its seconds. A negative token says why its row has none. ValueError for bad input, "
              "which changes nothing.")
+        .def("submit", &PyEngine::step<true>, UNDICED_STEP_ARGS,
+             "Run one step on a thread of the engine's own, after those submitted before; returns its ticket. Its arrays "
+             "must stay as they are until it was waited for.")
+        .def("wait", &PyEngine::wait, "ticket"_a,
+             "Wait for the oldest submitted step, or again for the last one; returns its seconds. Raises as step.")
         .def("buffer", &PyEngine::buffer, "index"_a, "The last step's rows of an f32 buffer, copied.")
         .def("memory", &PyEngine::memory, "Bytes reserved, and how many lie in huge pages.")
         .def("counters", &PyEngine::counters,

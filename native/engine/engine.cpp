@@ -60,6 +60,9 @@ Engine::Engine(const EngineSpec& spec, const std::string& isa)
     bind(spec);
     state_->attention.prepare();
     checker_ = std::make_unique<StepChecker>(make_checker(program_, *state_));
+    tokens_read_.reserve(static_cast<std::size_t>(spec.limits.max_tokens));
+    drawn_.reserve(static_cast<std::size_t>(spec.limits.max_samples));
+    flights_ = std::make_unique<Flights>([this](const StepInput& in, const StepOutput& out) { return step(in, out); });
 }
 
 Engine::~Engine() = default;
@@ -125,8 +128,35 @@ void Engine::count_tokens(int slot, std::span<const std::int32_t> tokens) {
     state_->sampler.slots().count_all(slot, tokens);
 }
 
-double Engine::step(const StepInput& in, const StepOutput& out) {
+std::uint64_t Engine::submit(const StepInput& in, const StepOutput& out) { return flights().submit(in, out); }
+
+double Engine::wait(std::uint64_t ticket) { return flights().wait(ticket); }
+
+Flights& Engine::flights() {
+    if (flights_ == nullptr) throw std::runtime_error("the engine is closed");
+    return *flights_;
+}
+
+// The step with the tokens that the one before drew in place of what stands for them.
+StepInput Engine::with_tokens(const StepInput& in) {
+    if (!in.follows()) return in;
+    tokens_read_.assign(in.tokens.begin(), in.tokens.end());
+    for (std::int32_t& token : tokens_read_) {
+        if (token >= 0) continue;
+        const auto row = static_cast<std::size_t>(-(token + 1));
+        if (row >= drawn_.size())
+            throw std::invalid_argument("a token is that of row " + std::to_string(row) + " of the step before, which drew " + std::to_string(drawn_.size()));
+        token = std::max(drawn_[row], 0);
+    }
+    StepInput found = in;
+    found.tokens = tokens_read_;
+    return found;
+}
+
+double Engine::step(const StepInput& given, const StepOutput& out) {
     const Busy busy(*this);
+    const StepInput in = with_tokens(given);
+    drawn_.clear();
     const auto start = Clock::now();
     State& state = *state_;
     if (!loaded_) state.weights.check_loaded();
@@ -142,6 +172,7 @@ double Engine::step(const StepInput& in, const StepOutput& out) {
         state.counters[static_cast<std::size_t>(i)].value.store(0, std::memory_order_relaxed);
     const bool folded = choose_fold(seconds_between(Clock::time_point(), start));
     state.team.run(folded ? (state.members() + 1) / 2 : state.members(), [this](int thread) { run_thread(thread); });
+    drawn_.assign(out.tokens.begin(), out.tokens.begin() + in.samples());
     last_tokens_ = in.token_count();
     last_samples_ = in.samples();
     ++steps_;
@@ -222,6 +253,7 @@ MemoryReport Engine::memory() {
 }
 
 void Engine::close() {
+    flights_.reset();
     if (busy_.exchange(true, std::memory_order_acquire))
         throw std::runtime_error("the engine is in use by another thread");
     state_.reset();

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "flights.h"
 #include "fold.h"
 #include "ops.h"
 #include "state.h"
@@ -41,7 +42,11 @@ class Engine {
     void count_tokens(int slot, std::span<const std::int32_t> tokens);
 
     // Runs one step and returns its seconds. Throws std::invalid_argument for bad input, which changes nothing.
+    // Where a token is one that the step before drew and that row drew none, the row is computed for nobody.
     double step(const StepInput& in, const StepOutput& out);
+    // The same on a thread of the engine's own, one step after another; see flights.h.
+    std::uint64_t submit(const StepInput& in, const StepOutput& out);
+    double wait(std::uint64_t ticket);
     // Copies the last step's rows of a float buffer; returns {rows, columns}.
     std::pair<int, int> read_buffer(int index, std::vector<float>& values);
     MemoryReport memory();
@@ -65,6 +70,8 @@ class Engine {
 
     void bind(const EngineSpec& spec);
     void bind_one(const Instr& instr);
+    StepInput with_tokens(const StepInput& in);
+    Flights& flights();
     bool choose_fold(double now_s) const;
     void run_thread(int thread);
     void run_bound(const Bound& bound, int thread);
@@ -83,6 +90,8 @@ class Engine {
     int last_tokens_ = 0, last_samples_ = 0;
     std::uint64_t steps_ = 0, tokens_ = 0, folded_steps_ = 0;
     OpSeconds op_seconds_{};
+    std::vector<std::int32_t> tokens_read_, drawn_;  // of a step that follows another; by the last step, per row
+    std::unique_ptr<Flights> flights_;               // ends before the rest does
 };
 
 }  // namespace undiced

@@ -2,6 +2,7 @@
 // The mirror of undiced/engine/backend.py, which defines StepInput and StepOutput, and of undiced/core/sampling.py.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -76,7 +77,7 @@ inline constexpr SamplingField kSamplingFields[] = {
 };
 
 struct StepInput {
-    std::span<const std::int32_t> tokens;      // T
+    std::span<const std::int32_t> tokens;      // T; -1 - r: the token that row r of the step before drew
     std::span<const std::int32_t> positions;   // T
     std::span<const std::int32_t> seq_start;   // S + 1
     std::span<const std::int32_t> slots;       // S
@@ -87,6 +88,10 @@ struct StepInput {
     std::span<const std::int32_t> masks;        // M x mask_words: bit b of word w allows token 32 w + b
     int mask_words = 0;
 
+    // Whether any token is one that the step before draws.
+    bool follows() const {
+        return std::any_of(tokens.begin(), tokens.end(), [](std::int32_t token) { return token < 0; });
+    }
     int token_count() const { return static_cast<int>(tokens.size()); }
     int sequences() const { return static_cast<int>(slots.size()); }
     int mask_rows() const { return mask_words == 0 ? 0 : static_cast<int>(masks.size()) / mask_words; }

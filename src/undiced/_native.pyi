@@ -90,8 +90,33 @@ class Engine:
     ) -> float:
         """Runs one step (see engine.backend.StepInput) and returns its seconds. Bad input changes nothing.
 
-        A negative token says why its row has none: NON_FINITE, NOTHING_ALLOWED or NOT_REACHED.
+        A token of -1 - r is the one that row r of the step before drew; where it drew none, the row is for nobody.
+
+        A negative token that comes out says why its row has none: NON_FINITE, NOTHING_ALLOWED or NOT_REACHED.
         """
+
+    def submit(
+        self,
+        tokens: NDArray[np.int32],
+        positions: NDArray[np.int32],
+        seq_start: NDArray[np.int32],
+        slots: NDArray[np.int32],
+        page_table: NDArray[np.int32],
+        sample_rows: NDArray[np.int32],
+        sampling: NDArray[np.void],
+        out_tokens: NDArray[np.int32],
+        out_logprobs: NDArray[np.float32],
+        out_top_ids: NDArray[np.int32],
+        out_top_logprobs: NDArray[np.float32],
+        masks: NDArray[np.int32] | None = None,
+    ) -> int:
+        """Runs one step on a thread of the engine's own, after those submitted before; returns its ticket.
+
+        Its arrays must stay as they are until it was waited for.
+        """
+
+    def wait(self, ticket: int) -> float:
+        """Waits for the oldest submitted step, or again for the last one; returns its seconds. Raises as `step`."""
 
     def buffer(self, index: int) -> NDArray[np.float32]:
         """The last step's rows of an f32 buffer, copied."""

@@ -2,8 +2,8 @@
 
 Whatever is added, cancelled, finished and preempted: every sequence gets the tokens that it would get alone, ends
 exactly once with one account, pages are conserved, and nobody but the eldest starts before a smaller one of its own
-account. All of it holds for one account and for several, with several steps in flight, and nothing of a step in flight
-is given to others.
+account. All of it holds for one account and for several, with several steps in flight, whether they are a pipeline's or
+read what the one before draws, and nothing of a step in flight is given to others.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Watched(Scheduler):
 
     def __init__(self, limits: Limits, policy: Policy) -> None:
         super().__init__(limits, policy)
-        self.watched = self.roster = self._planner._roster = WatchedRoster(limits.max_batch, self.pool)
+        self.watched = self.roster = WatchedRoster(limits.max_batch, self.pool)
+        self._planner._roster = self._ahead._roster = self.roster
         self._prefix = self.roster.prefix
 
     def schedule(self, now: float) -> Plan | None:
@@ -124,7 +125,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         scored_rows=st.integers(1, 5),
         batch=st.integers(2, 5),
         stall_s=st.sampled_from([0.0, 1.0]),
-        in_flight=st.integers(1, 4),
+        in_flight=st.integers(0, 4),
         callers=st.integers(1, 3),
         repeats=st.integers(0, 3),
     )
@@ -141,10 +142,11 @@ class SchedulerMachine(RuleBasedStateMachine):
             vocab=VOCAB,
             source="test",
             scored_rows=scored_rows,
-            in_flight=in_flight,
+            in_flight=in_flight or 2,
+            chained=not in_flight,
             draft=4,
         )
-        self.scheduler = Watched(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3))
+        self.scheduler = Watched(limits, Policy(max_waiting=6, stall_s=stall_s, min_chunk=3, ahead_s=1e9))
         self.clock = VirtualClock()
         self.loop = self.engine(limits)
         self.requests: dict[str, Request] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +120,9 @@ class FakeBackend:
         self.flights: deque[Flight] = deque()
         self._ticket = 0  # of the oldest flight
         self._done_s: deque[float] = deque()  # when each flight leaves the last stage, from now
-        self._free_s = [0.0] * limits.in_flight  # when each stage is free, from now
+        # When each stage is free, from now; chained steps are computed by one team.
+        self._free_s = [0.0] * (1 if limits.chained else limits.in_flight)
+        self._drawn: list[int] = []  # by the rows of the step that was collected last
         self._step_s, self._token_s, self._sleep, self._poison = step_s, token_s, sleep, poison
         self._broken, self._repeats = broken, repeats
         self._kv = np.full((limits.pages, limits.page_tokens), -1, np.int32)
@@ -193,6 +195,7 @@ class FakeBackend:
         self._begun += 1
         if self._poison >= 0 and self._poison in batch.tokens:
             raise EngineError("The fake engine met its poison.")
+        batch = replace(batch, tokens=self._known(batch.tokens))
         starts = batch.seq_start.tolist()
         rows: list[int] = batch.sample_rows.tolist()
         sampled: list[int] = []
@@ -216,11 +219,18 @@ class FakeBackend:
                     before = self._sample(seen, record, slot, _allowed(batch, int(record["mask"])))
                 sampled.append(before)
         _must(len(sampled) == len(rows) == len(batch.sampling), "every sampled row needs its parameters")
+        self._drawn = sampled
         seconds = self._leave()
         if self._sleep:
             time.sleep(seconds)
         self.steps = [*self.steps[-9:], (len(batch.slots), len(batch.tokens))]
         return self._output(np.array(sampled, np.int32), np.array(logprobs, np.float32), batch, seconds)
+
+    def _known(self, tokens: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The tokens, with those that the step before drew in place of what stands for them."""
+        return np.array(
+            [token if token >= 0 else max(self._drawn[-1 - token], 0) for token in tokens.tolist()], np.int32
+        )
 
     def progress(self) -> int:
         """Steps begun."""
@@ -241,8 +251,10 @@ class FakeBackend:
             "seq_start must cover the tokens",
         )
         _must(all(self._slots[slot] is not None for slot in slots), "a slot must be opened before it is used")
+        drawn = len(self.flights[-1].batch.sample_rows) if limits.chained and self.flights else 0
         _must(
-            bool((batch.tokens >= 0).all() and (batch.tokens < limits.vocab).all()), "tokens must be in the vocabulary"
+            bool((batch.tokens >= -drawn).all() and (batch.tokens < limits.vocab).all()),
+            "tokens must be in the vocabulary, or drawn by the step before",
         )
 
     def _write(self, batch: StepInput, index: int, begin: int, end: int) -> NDArray[np.int32]:

@@ -37,6 +37,8 @@ class Limits:
         hidden: width of the hidden states that it can tell; 0: none.
         in_flight: steps that may be submitted before the first of them is collected. A pipeline is busy only with as
             many as it has stages; a single team computes one at a time.
+        chained: a step may read tokens that the step before it draws. Then the steps in flight are of the same
+            sequences, and not a pipeline of several groups.
     """
 
     max_batch: int
@@ -50,6 +52,7 @@ class Limits:
     in_flight: int = 1
     hidden: int = 0
     draft: int = 0
+    chained: bool = False
 
 
 @dataclass(slots=True)
@@ -57,7 +60,8 @@ class StepInput:
     """One step. T tokens of S sequences; R of the token rows are sampled; P pages per sequence at most.
 
     Attributes:
-        tokens: int32 (T,), the sequences' new tokens one sequence after another.
+        tokens: int32 (T,), the sequences' new tokens one sequence after another. -1 - r is the token that row r of the
+            step submitted before draws, where limits are `chained`; if that row gets none, this one is for nobody.
         positions: int32 (T,), each token's position in its sequence, from 0.
         seq_start: int32 (S + 1,), where each sequence's tokens begin in `tokens`; last entry T.
         slots: int32 (S,), distinct, each in [0, max_batch).
@@ -187,6 +191,15 @@ class Submitted:
             raise EngineError(f"{self._most} steps are in flight already.", remedy=BUG)
         self._batches.append(batch)
         return self._first + len(self._batches) - 1
+
+    @property
+    def alone(self) -> bool:
+        """Whether one step is in flight."""
+        return len(self._batches) == 1
+
+    def behind(self, count: int) -> list[tuple[int, StepInput]]:
+        """The steps in flight but the oldest so many, with their tickets."""
+        return list(enumerate(self._batches, self._first))[count:]
 
     def oldest(self, ticket: int) -> StepInput:
         """The oldest step, which must be the ticket's. It stays until it is `done`, so that a `collect` that was

@@ -1,13 +1,14 @@
 """HostBackend: a host program on the native thread team, weights resident. Holds the team; decides nothing.
 
 Packing obeys the program's weight manifest; every step after that is one call into native code, made by `collect` on
-the thread that calls it. The team computes one step at a time; the call releases the interpreter's lock.
+the thread that calls it, or, where two steps are in flight, on a native thread while the caller does something else.
+The team computes one step at a time; calls release the interpreter's lock.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from undiced.program.host.encoding import encode
 from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,11 +35,19 @@ if TYPE_CHECKING:
     from undiced.core.manifest import WeightSlot
     from undiced.program import HostProgram
 
+Number = TypeVar("Number", int, float)
 _SCORED_ROWS = 32  # their logits' memory is touched only once a prompt is scored
+_IN_FLIGHT = 2
 _DRAFT = 7  # native attention cuts sequences of up to eight new tokens alike
 _STEP_BYTES = 1 << 30  # of activations in one step, at most; a model of 405 billion parameters takes 0.3 GB
 _READ_AHEAD_BYTES = 64 << 20  # of a checkpoint that may lie in memory beside what was packed from it
 _CODE_BYTES = {"f32": 0, "int8": 1, "int16": 2}
+
+
+def _arrays(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+    """What a step of so many rows writes: tokens, log-probabilities, and the likeliest tokens with theirs."""
+    shape = rows, TOP_LOGPROBS_MAX
+    return np.zeros(rows, np.int32), np.zeros(rows, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
 
 
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
@@ -127,16 +137,19 @@ class HostBackend:
             scored_rows=_SCORED_ROWS,
             hidden=hidden_width(program),
             draft=_DRAFT,
+            in_flight=_IN_FLIGHT,
+            chained=True,
         )
         self._hidden = hidden_buffer(program)
         self._submitted = Submitted(self.limits.in_flight)
         self._energy = Energy(powercap)
         self._load(program.slots, checkpoint, progress)
-        samples = bounds.batch + _SCORED_ROWS
-        self._tokens = np.zeros(samples, np.int32)
-        self._logprobs = np.zeros(samples, np.float32)
-        self._top_ids = np.zeros((samples, TOP_LOGPROBS_MAX), np.int32)
-        self._top_logprobs = np.zeros((samples, TOP_LOGPROBS_MAX), np.float32)
+        # Of the steps in flight, and of the one that was collected last.
+        self._outputs = [_arrays(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
+        self._apart: deque[int] = (
+            deque()
+        )  # native tickets of those in flight, if they run on a thread of the engine's own
+        self._before = self._energy.counts()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
         total, done, kept = sum(resident_bytes(slot) for slot in slots), 0, 0
@@ -189,18 +202,35 @@ class HostBackend:
         self._engine.count_tokens(slot, np.array(tokens, np.int32))
 
     def submit(self, batch: StepInput) -> int:
-        """Take in one step; see Backend."""
-        return self._submitted.push(batch)
+        """Take in one step; see Backend. A second one makes both run on a thread of the engine's own."""
+        ticket = self._submitted.push(batch)
+        if self._submitted.alone:
+            self._before = self._energy.counts()
+            return ticket
+        for at, one in self._submitted.behind(len(self._apart)):
+            self._apart.append(self._do(self._engine.submit, at, one))
+        return ticket
 
     def collect(self, ticket: int) -> StepOutput:
-        """Run the step; see Backend. The result's arrays are reused by the next one."""
+        """Run the step, or wait for it; see Backend."""
         batch = self._submitted.oldest(ticket)
-        rows, before = len(batch.sample_rows), self._energy.counts()
-        out = StepOutput(
-            self._tokens[:rows], self._logprobs[:rows], self._top_ids[:rows], self._top_logprobs[:rows], 0.0, math.nan
-        )
+        seconds = self._waited(self._apart[0]) if self._apart else self._do(self._engine.step, ticket, batch)
+        rows = len(batch.sample_rows)
+        tokens, logprobs, top_ids, top_logprobs = self._outputs[ticket % len(self._outputs)]
+        joules = self._energy.joules(self._before)
+        out = StepOutput(tokens[:rows], logprobs[:rows], top_ids[:rows], top_logprobs[:rows], seconds, joules)
+        if batch.hidden:
+            out.hidden = self.buffer(self._hidden)
+        self._submitted.done()
+        if self._apart:
+            self._apart.popleft()
+            self._before = self._energy.counts()  # where the step behind it began
+        return out
+
+    def _do(self, what: Callable[..., Number], ticket: int, batch: StepInput) -> Number:
+        """Hand a step to native code, with the arrays that it writes."""
         try:
-            out.seconds = self._engine.step(
+            return what(
                 batch.tokens,
                 batch.positions,
                 batch.seq_start,
@@ -208,19 +238,17 @@ class HostBackend:
                 batch.page_table,
                 batch.sample_rows,
                 batch.sampling,
-                out.tokens,
-                out.logprobs,
-                out.top_ids,
-                out.top_logprobs,
+                *self._outputs[ticket % len(self._outputs)],
                 batch.masks,
             )
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"The engine failed: {error}") from None
-        out.joules = self._energy.joules(before)
-        if batch.hidden:
-            out.hidden = self.buffer(self._hidden)
-        self._submitted.done()
-        return out
+
+    def _waited(self, native_ticket: int) -> float:
+        try:
+            return self._engine.wait(native_ticket)
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"The engine failed: {error}") from None
 
     def buffer(self, index: int) -> NDArray[np.float32]:
         """The last step's rows of an f32 buffer, copied: for tests and for finding where two executors part."""

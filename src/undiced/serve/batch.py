@@ -102,14 +102,15 @@ class Frame:
             used += bound
         self.step.masks = self._masks[:used]
 
-    def move(self) -> None:
-        """The next token of every decoding sequence."""
+    def move(self, follows: list[int]) -> None:
+        """The next token of every decoding sequence, or the row of the step before that draws it."""
         tokens, positions, counters = self._token_items, self._position_items, self._sampling_items
         counter = _COUNTER
+        ahead = bool(follows)
         for row, sequence in enumerate(self.decoding):
-            tokens[row] = sequence.tokens[-1]
+            tokens[row] = -1 - follows[row] if ahead else sequence.tokens[-1]
             positions[row] = sequence.submitted - 1
-            counters[counter] = sequence.generated
+            counters[counter] = sequence.generated + ahead
             counter += _SAMPLING_WORDS
 
 
@@ -133,12 +134,15 @@ class StepBuffer:
         if plan.drafts:
             self._draft(plan, frame)
         elif plan.prompt_tokens or plan.sequences != frame.decoding:
-            self._gather(plan, frame)
+            if plan.follows:
+                self._follow(plan, frame)
+            else:
+                self._gather(plan, frame)
         else:
             if plan.grown:
                 self._tabulate(plan.grown)
             self._show_pages(frame)
-            frame.move()
+            frame.move(plan.follows)
         if plan.guided:
             frame.guide(plan)
         frame.step.hidden = bool(plan.embeds)
@@ -196,6 +200,18 @@ class StepBuffer:
         least = [sequence.min_tokens for sequence in plan.sampled]
         step.sampling["min_tokens_mask"] = np.array(counters) < least
         frame.decoding = []
+
+    def _follow(self, plan: Plan, frame: Frame) -> None:
+        """A token of every sequence that the step before draws."""
+        rows, sequences = range(plan.decodes), plan.sequences
+        tokens = [-1 - row for row in plan.follows]
+        positions = [sequence.submitted - 1 for sequence in sequences]
+        step = self._lay(plan, frame, tokens, positions, [*rows, len(rows)], rows)
+        step.sampling[:] = self._sampling_by_slot[step.slots]
+        step.sampling["counter"] = [sequence.generated + 1 for sequence in sequences]
+        masks = [sequence.generated + 1 < sequence.min_tokens for sequence in sequences]
+        step.sampling["min_tokens_mask"] = masks
+        frame.decoding = [] if any(masks) else sequences.copy()
 
     def _lay(
         self,

@@ -52,6 +52,10 @@ class Pacer:
         """Prompt tokens for a step of prompts alone, at most `budget`: who comes during the step waits for its end."""
         return self._within(budget, self._policy.turn_s, self._policy.min_turn)
 
+    def brief(self, decodes: int) -> bool:
+        """Whether a step that decodes so many is short enough to be planned ahead."""
+        return 0 < self._strides.seconds(decodes, 0) <= self._policy.ahead_s
+
     def mask_share(self, running: Iterable[Sequence]) -> float:
         """Seconds that a step leaves the mask of each sequence that is held to a form, while others wait for their next
         token; no limit where all forms are dear, for then nobody is served by smaller steps.

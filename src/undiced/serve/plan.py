@@ -44,6 +44,8 @@ class Plan:
         guided: whether any of `sampled` has to look like something.
         given: slots, and tokens that they have to count because nobody drew them.
         wants_logprobs: whether any of `sampled` asked for log-probabilities.
+        follows: for each of `sequences` the row of the step before that draws the token which it reads; empty where
+            tokens are known.
     """
 
     sequences: list[Sequence] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Plan:
     embeds: list[int] = field(default_factory=list)
     given: list[tuple[int, list[int]]] = field(default_factory=list)
     drafts: list[list[int]] = field(default_factory=list)
+    follows: list[int] = field(default_factory=list)
 
     def add(self, sequence: Sequence, count: int) -> None:
         """Let `count` prompt tokens of a sequence take part."""

@@ -94,7 +94,7 @@ class Planner:
         Who gives way stands at the far end, and is no longer running if it comes to that.
         """
         sequences, prompts, wants, free, guided = plan.sequences, [], False, False, False
-        most = -(-len(running) // self._limits.in_flight)
+        most = len(running) if self._limits.chained else -(-len(running) // self._limits.in_flight)
         share: float | None = None
         resting = self._roster.held and not (len(self._roster.waiting) or self._roster.preempted or self._roster.short)
         for sequence in running:

@@ -17,6 +17,8 @@ class Policy:
             that is more, as long as the step takes no more than turn_s.
         masks_share: how much of a step's time the masks of dear forms may add to it while others decode; in seconds it
             is never less than least_masks_s.
+        ahead_s: a step is planned while the one before it is computed where it takes no longer than that: who comes
+            meanwhile waits for both.
         speculate: whether tokens are drafted. That changes when tokens come, never which.
     """
 
@@ -28,4 +30,5 @@ class Policy:
     prompt_share: float = 3.0
     masks_share: float = 0.5
     least_masks_s: float = 0.001
+    ahead_s: float = 0.02
     speculate: bool = True

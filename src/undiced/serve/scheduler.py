@@ -8,12 +8,14 @@ its pages back and is recomputed later, with the same tokens, because draws depe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError, QueueFullError
 from undiced.engine.backend import NoToken
+from undiced.serve.ahead import Ahead
 from undiced.serve.delta import Delta, EngineStats
 from undiced.serve.failure import GRAMMAR_FAILED
 from undiced.serve.figures import Figures
@@ -68,6 +70,8 @@ class Scheduler:
         self._figures = Figures()
         self._speculation = Speculation(limits.draft if self.policy.speculate else 0, limits.scored_rows)
         self._planner = Planner(limits, self.roster, self._pacer, self._figures, self._speculation)
+        self._ahead = Ahead(limits, self.roster, self._pacer, self._speculation)
+        self._planned: deque[Plan] = deque()  # in flight
 
     @property
     def idle(self) -> bool:
@@ -147,7 +151,11 @@ class Scheduler:
 
         Steps are submitted in the order of their plans, and `update` takes their outcomes in the same order.
         """
-        return self._planner.plan(now)
+        chained = self.limits.chained and self._planned
+        plan = self._ahead.plan(self._planned[-1]) if chained else self._planner.plan(now)
+        if plan is not None:
+            self._planned.append(plan)
+        return plan
 
     # update
 
@@ -173,6 +181,7 @@ class Scheduler:
         Returns:
             New tokens by sequence, with the account of those that ended.
         """
+        self._planned.popleft()
         self._settle(plan, joules / plan.tokens)
         before: Sequence | None = None
         context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
@@ -319,6 +328,7 @@ class Scheduler:
 
     def fail(self, now: float) -> list[Delta]:
         """End every sequence with reason error: the backend is gone, and the steps in flight with it."""
+        self._planned.clear()
         self.roster.abandon()
         return [self._end(sequence, "error", now, Delta(sequence.id)) for sequence in list(self.roster.alive.values())]
 

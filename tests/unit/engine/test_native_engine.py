@@ -49,7 +49,7 @@ BAD_STEPS: dict[str, tuple[str, Callable[[Rig], object]]] = {
     "too many sequences": ("4 sequences", lambda r: r.step([Seq([0], 0, (i,)) for i in range(4)])),
     "an empty sequence": ("not ascending", lambda r: r.step([GOOD, Seq([], 0, (1,))])),
     "token too large": (r"tokens\[1\] is 40", lambda r: r.step([Seq([1, VOCAB])])),
-    "token negative": (r"tokens\[0\] is -1", lambda r: r.step([Seq([-1])])),
+    "token of no row": ("of row 1 of the step before, which drew 1", lambda r: r.step([Seq([-2])])),
     "position beyond the context": (r"positions\[1\] is 100", lambda r: r.step([Seq([1, 2], 99, (0, 1, 2, 3))])),
     "position negative": (r"positions\[0\] is -1", lambda r: r.step([Seq([1], -1)])),
     "page missing": (r"page_table\[1\] is -1", lambda r: r.step([Seq([1], 40, (0, -1))])),

@@ -1,0 +1,57 @@
+// Steps that run one after another on a thread of their own, while whoever submitted them does something else.
+// Knows nothing of what a step does.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "step.h"
+
+namespace undiced {
+
+class Flights {
+  public:
+    using Run = std::function<double(const StepInput&, const StepOutput&)>;  // returns seconds
+
+    explicit Flights(Run run) : run_(std::move(run)) {}
+    // Lets the step under way end; those behind it never run.
+    ~Flights();
+    Flights(const Flights&) = delete;
+    Flights& operator=(const Flights&) = delete;
+
+    // Takes in a step, which begins as soon as those before it have ended; its arrays must stay as they are until it was
+    // waited for. Returns its ticket, from 0 on. Throws std::runtime_error if there are too many.
+    std::uint64_t submit(const StepInput& in, const StepOutput& out);
+
+    // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Throws what the
+    // step threw, and std::runtime_error for any other ticket.
+    double wait(std::uint64_t ticket);
+
+  private:
+    struct Flight {
+        StepInput in;
+        StepOutput out;
+        double seconds = 0.0;
+        std::exception_ptr failure;
+    };
+    static constexpr std::uint64_t kMost = 4;
+
+    void work();
+    Flight& flight(std::uint64_t ticket) { return flights_[ticket % kMost]; }
+
+    const Run run_;
+    std::array<Flight, kMost> flights_;
+    std::mutex mutex_;
+    std::condition_variable wanted_, done_;
+    std::uint64_t waited_ = 0, ended_ = 0, next_ = 0;  // how many were waited for, have ended, were submitted
+    bool stop_ = false;
+    std::thread thread_;  // started by the first step
+};
+
+}  // namespace undiced

@@ -1,0 +1,70 @@
+"""Ahead: the step after one that is still being computed, which reads the tokens that that one draws.
+
+So the next step begins as soon as one ends, and what is to be done for it, and with the tokens of the last one, is done
+meanwhile. Only where nothing depends on the tokens: where all that is alive decodes freely and nobody is guessed for,
+waits or rests. Who ends by a token that this step does not know yet takes part in it for nobody. Changes what a roster
+holds, and nothing else; reads no clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undiced.serve.plan import Plan
+
+if TYPE_CHECKING:
+    from undiced.engine.backend import Limits
+    from undiced.serve.pace import Pacer
+    from undiced.serve.roster import Roster
+    from undiced.serve.sequence import Sequence
+    from undiced.serve.speculation import Speculation
+
+
+_GUESSED = 10  # one of so many tokens of a sequence that was guessed right: more guesses are worth waiting for
+
+
+class Ahead:
+    """Makes plans; see the file's head. Args as of `Planner`."""
+
+    def __init__(self, limits: Limits, roster: Roster, pacer: Pacer, speculation: Speculation) -> None:
+        self._limits, self._roster, self._pacer, self._speculation = limits, roster, pacer, speculation
+
+    def plan(self, before: Plan) -> Plan | None:
+        """The step after `before`, the only one in flight; None if that has to be collected first."""
+        roster = self._roster
+        if before.drafts or before.guided or before.embeds or before.scored or roster.held or roster.preempted:
+            return None
+        if len(roster.waiting) or not self._pacer.brief(len(before.sampled)):
+            return None
+        rows = {sequence: row for row, sequence in enumerate(before.sampled)}
+        running = roster.running
+        if not all(sequence in rows and not sequence.left for sequence in running):
+            return None
+        sequences = [sequence for sequence in running if self._goes_on(sequence)]
+        grown = [sequence for sequence in sequences if sequence.submitted == sequence.room]
+        if not sequences or len(grown) > roster.pool.available or self._guessing(sequences):
+            return None
+        for sequence in grown:
+            roster.grow(sequence)
+        for sequence in sequences:
+            sequence.submitted += 1
+            sequence.flights += 1
+        return Plan(
+            sequences,
+            [1] * len(sequences),
+            sequences.copy(),
+            grown=grown,
+            decodes=len(sequences),
+            wants_logprobs=any(sequence.wants_logprobs for sequence in sequences),
+            free=True,
+            follows=[rows[sequence] for sequence in sequences],
+        )
+
+    def _guessing(self, sequences: list[Sequence]) -> bool:
+        """Whether the next step may draft for one of them, once its tokens are known."""
+        worth = any(sequence.taken * _GUESSED > sequence.generated for sequence in sequences)
+        return worth or any(self._speculation.drafts(sequences))
+
+    def _goes_on(self, sequence: Sequence) -> bool:
+        """Whether it has not ended with the token that it awaits, whatever that is."""
+        return sequence.generated + 1 < sequence.max_tokens and len(sequence.tokens) + 1 < self._limits.context
