@@ -111,6 +111,7 @@ class _Timeline:
         sources: what movers send from, and until when at most.
         sending: until when an output queue holds what a mover sends; hearing: until when an input queue hears a mover,
             and what else uses the queue without waiting for it.
+        passing: until when a mover is under way, and cycles of every core's datapath that it takes meanwhile.
     """
 
     wafer: Wafer
@@ -127,6 +128,7 @@ class _Timeline:
     sources: list[tuple[Value, Moment]] = field(default_factory=list)
     sending: dict[int, Moment] = field(default_factory=dict)
     hearing: dict[int, tuple[Channel, Moment]] = field(default_factory=dict)
+    passing: list[tuple[Moment, Cost]] = field(default_factory=list)
 
     def end(self) -> Moment:
         """When everything is done."""
@@ -145,6 +147,8 @@ class _Timeline:
         if done.ring is not None:
             tasks = Cost(overhead=done.tasks * self.wafer.core.local_task_cycles.value)
             return self._local(i, tasks + ring_cost(self.wafer, done.ring, cost))
+        if isinstance(i, isa.Widen):
+            return self._widen(i, cost)
         if done.haul is None:
             return self._local(i, cost)
         span = self._move(i, done.haul, cost)
@@ -245,6 +249,26 @@ class _Timeline:
             [self.free, *(moment for key, moment in self.at_roots.items() if key[0] != tree or key[1] == which)]
         )
 
+    def _widen(self, i: isa.Widen, cost: Cost) -> Span:
+        """Each core as soon as it is done with what came before, roots too; movers that are under way come first."""
+        start = _latest([self.free, self._vacant(i)])
+        self.at_roots = {key: self._beside(_latest([at, start]), cost, i) for key, at in self.at_roots.items()}
+        self.free = self._beside(start, cost, i)
+        end = self.issued()
+        self._write(self.shares.extent(i.result), end)
+        return Span(i, start.cycles, end.cycles)
+
+    def _beside(self, start: Moment, cost: Cost, i: isa.Widen) -> Moment:
+        """When a core is done that begins so: later by all that movers take of its datapath that end after that."""
+        passing = (taken for until, taken in self.passing if until.cycles > start.cycles)
+        return self._after(start, sum(passing, cost), i)
+
+    def _under_way(self, until: Moment, pieces: tuple[int, ...]) -> None:
+        """A mover takes an operation of every core for each piece, and a cycle for each wavelet in and out."""
+        core, link = self.wafer.core, self.wafer.link
+        setups = Cost(overhead=len(pieces) * core.straight_setup_cycles.value)
+        self.passing.append((until, setups + Cost(collective=2.0 * sum(lines.wavelets(link, size) for size in pieces))))
+
     # Queues
 
     def _admitted(self, i: isa.Instruction) -> Moment:
@@ -317,6 +341,7 @@ class _Timeline:
         self._passing(start)
         last = _latest(ends.values())
         self._sends(i.a, last)
+        self._under_way(last, haul.pieces)
         self._occupy(i, last, last)
         return Span(i, first.cycles, last.cycles)
 
@@ -369,6 +394,7 @@ class _Timeline:
         self.taken[color] = path
         self._passing(path)
         self._sends(i.a, path)
+        self._under_way(there, haul.pieces)
         self._occupy(i, path, there)
         return Span(i, min(moment.cycles for moment in started), there.cycles)
 

@@ -79,7 +79,8 @@ class Map:
         shares = Shares({value.name: value for value in states}, self.trees)
         for value in states:
             at[value.name] = base
-            base += block_bytes(shares, value.name, self.lanes, self.banks, self.chunk)
+            copies, tokens_of = (1, 1) if value.once else (self.lanes, self.chunk)
+            base += block_bytes(shares, value.name, copies, self.banks, tokens_of)
         return at, base
 
     def scan(self, stream: Stream, base: int) -> tuple[dict[str, int], int]:
@@ -142,6 +143,18 @@ def _packed(
 
 def _lasting(stream: Stream) -> list[Value]:
     return [value for value in stream.values if value.view is None and value.kind in LASTING and not value.again]
+
+
+def followed_by(following: Stream, stream: Stream, behind: int) -> Stream:
+    """The stream with weights of the run that follows on the same cores, so many bytes behind its own base."""
+    at = {value.weights.role: value.address for value in following.values if value.weights is not None}
+    values = tuple(
+        replace(value, address=behind + at[value.weights.role])
+        if value.again and value.weights is not None and value.address < 0
+        else value
+        for value in stream.values
+    )
+    return replace(stream, values=values)
 
 
 def kept_by(keeper: Stream, stream: Stream) -> Stream:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.draft import Draft, Neighbors
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE
 from undiced.compiler.wafer.partition import Block
@@ -52,6 +52,31 @@ def taken(draft: Draft, blocks: tuple[Block, ...]) -> list[tuple[int, int]]:
     return sorted(runs)
 
 
+def neighbors(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], Neighbors | None]]:
+    """Of each (segment, eighths) that a region runs: what is beside it; None of what is no whole block of a layer."""
+    parts = dict(draft.parts)
+
+    def at(number: int) -> tuple[int, int]:
+        """Stream and layer; -1 for what takes no part."""
+        if not 0 <= number < len(run):
+            return -1, 0
+        segment, eighths = run[number]
+        layer = draft.task.segments[segment].layer
+        return (parts[segment, PARTS], layer) if eighths == PARTS and layer >= 0 else (-1, 0)
+
+    for number, part in enumerate(run):
+        (before, earlier), (stream, layer), (following, next_layer) = at(number - 1), at(number), at(number + 1)
+        since, later = (layer - earlier if before >= 0 else 0), (next_layer - layer if following >= 0 else 0)
+        yield part, Neighbors(stream, before, since, following, later) if stream >= 0 else None
+
+
+def streamed(draft: Draft, run: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int | None]]:
+    """Each (segment, eighths) that a region runs, and the stream that stands for its own one there, if one does."""
+    variants = dict(draft.variants)
+    for part, found in neighbors(draft, run):
+        yield part, variants.get(found) if found is not None else None
+
+
 def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
     """Cycles of each region, the arrival of the hidden state included."""
     tiling = draft.shape.tiling(draft.task.wafer)
@@ -61,7 +86,10 @@ def region_cycles(draft: Draft, arrivals: dict[str, float]) -> list[float]:
     for number, blocks in enumerate(contents(draft.blocks, draft.ends)):
         arrival = tiling.arrival(number) + (INSIDE if blocks[0].kind == before else "")
         before = blocks[-1].kind
-        total = sum(_part_cycles(draft, parts, *part) for part in taken(draft, blocks))
+        total = sum(
+            _part_cycles(draft, parts, *part) if stream is None else draft.cycles[stream]
+            for part, stream in streamed(draft, taken(draft, blocks))
+        )
         out.append(total + (arrivals[arrival] if number else 0.0) + arrivals["tables"])
     out[0] += arrivals[BACK] if draft.task.tied and len(out) > 1 else 0.0
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from undiced.compiler.wafer.addresses import Lasting
 from undiced.compiler.wafer.lower.segments import Streams
@@ -11,6 +12,17 @@ from undiced.compiler.wafer.shapes import Shape
 from undiced.compiler.wafer.task import Task
 from undiced.program.wafer.program import Region, Stream
 from undiced.program.wafer.tree import Tree
+
+
+class Neighbors(NamedTuple):
+    """A stream of a run, those of the runs `before` and `following` on the same cores (-1 for none), and by how many
+    layers they are apart."""
+
+    stream: int
+    before: int
+    since: int
+    following: int
+    later: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Draft:
         streams, trees: as they are routed. cycles: of each stream, one token at the bounds' context.
         lasting: what each stream keeps in memory. room: bytes of a core for that.
         blocks, ends: the model in order, and where regions end.
+        variants: streams that widen ahead, by what they stand for and beside what.
+        reserved: bytes of a core that they take for that and for what is widened.
     """
 
     task: Task
@@ -45,4 +59,6 @@ class Draft:
     room: int = 0
     blocks: tuple[Block, ...] = ()
     ends: tuple[int, ...] = ()
+    variants: tuple[tuple[Neighbors, int], ...] = ()
+    reserved: int = 0
     regions: tuple[Region, ...] = ()

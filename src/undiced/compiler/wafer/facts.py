@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
-from undiced.compiler.wafer.blocks import contents, taken
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.passes import code_of, sized, tables_bytes, wafers_of
+from undiced.compiler.wafer.passes import code_of, region_bytes, sized, wafers_of
 from undiced.compiler.wafer.task import CONTEXT_MAX
 from undiced.program import Bounds
 from undiced.program.wafer.program import ALONE, CHUNK
@@ -62,15 +61,6 @@ def _frontier(draft: Draft) -> Iterator[tuple[str, float]]:
         streams *= 2
 
 
-def region_bytes(draft: Draft) -> list[int]:
-    """What lasts on the fullest core of each region."""
-    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
-    return [
-        sum(draft.lasting[parts[part]].bytes(sequences) for part in taken(draft, blocks)) + tables_bytes(draft)
-        for blocks in contents(draft.blocks, draft.ends)
-    ]
-
-
 def longest_context(draft: Draft, sequences: int) -> int:
     """The most positions of each of `sequences` for which the draft's regions still have room."""
     rows = draft.shape.grid.rows  # a core's share of positions grows once so many more are held
@@ -93,4 +83,4 @@ def _slack(draft: Draft, sequences: int, context: int) -> int:
     """Bytes that the fullest core would have left; -1 where there is no room."""
     options = replace(draft.task.options, bounds=Bounds(sequences, context))
     made = sized(replace(draft, task=replace(draft.task, options=options)))
-    return -1 if made is None else max(made.room - max(region_bytes(made)), -1)
+    return -1 if made is None else max(made.room - draft.reserved - max(region_bytes(made)), -1)

@@ -13,18 +13,19 @@ from math import ceil
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.addresses import Map, kept_by, state_values
-from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, taken
+from undiced.compiler.wafer.addresses import Map, followed_by, kept_by, state_values
+from undiced.compiler.wafer.ahead import widens, with_buffer
+from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, streamed, taken
 from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
+from undiced.compiler.wafer.timing import stream_cycles
 from undiced.compiler.wafer.trees import chosen_trees
 from undiced.machine.arithmetic import banks, local_cost
 from undiced.machine.fabric import fabric
-from undiced.machine.timeline import critical_path
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.code import code_bytes
 from undiced.program.wafer.elementwise import PIECE
@@ -34,13 +35,14 @@ from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.sequences import REGISTERS
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
+from undiced.program.wafer.unpacking import FIELDS
 from undiced.program.wafer.value import DType, Kind, local_shape
 from undiced.program.wafer.work import BYTES
 from undiced.program.wafer.workload import work
 
 ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
+_CALLS_BYTES = 400  # about what calls that widen ahead take of code
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
 
@@ -63,7 +65,8 @@ def lower(draft: Draft) -> Draft:
     written = Streams(task.graph, grid, choices, bounds.context, task.options.chunk, task.options.ahead, store)
     parts = {}
     whole = task.options.chunk > 1
-    grains = tuple(grain_for(segment, task.graph.config, grid, whole=whole) for segment in task.segments)
+    narrow = choices.weights in FIELDS
+    grains = tuple(grain_for(segment, task.graph.config, grid, whole=whole, narrow=narrow) for segment in task.segments)
     for number, (segment, grain) in enumerate(zip(task.segments, grains, strict=True)):
         for eighths in {grain, PARTS} if draft.coarse else range(grain, PARTS + 1, grain):
             parts[number, eighths] = written.lowered(segment, eighths).stream
@@ -81,7 +84,8 @@ def lower(draft: Draft) -> Draft:
     else:
         written.returning(far, draft.wafers > 1)
     streams = tuple(_multiplying(draft, stream, written.trees.made) for stream in written.made)
-    return replace(draft, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
+    plain = replace(draft, variants=(), reserved=0)
+    return replace(plain, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
 
 
 def _multiplying(draft: Draft, stream: Stream, trees: tuple[Tree, ...]) -> Stream:
@@ -154,22 +158,13 @@ def _timed(draft: Draft) -> Draft:
     options = draft.task.options
     trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, options.steps)
     step = options.step
-    cycles = tuple(_cycles(draft, stream, trees, step) for stream in draft.streams)
+    cycles = tuple(stream_cycles(draft, stream, trees, step) for stream in draft.streams)
     return replace(draft, trees=trees, cycles=cycles)
 
 
 def _per_token(draft: Draft) -> float:
     """Cycles of all streams, as often as a token runs them."""
     return sum(cycles * often for cycles, often in zip(draft.cycles, _runs(draft), strict=True))
-
-
-def _cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
-    states = {value.name: value for value in state_values(draft.streams)}
-    shares = Shares(
-        states | {value.name: value for value in stream.values}, trees, step.ending if stream.last else step
-    )
-    clock = draft.task.wafer.system.clock_hz.value
-    return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
 
 
 def _runs(draft: Draft) -> tuple[float, ...]:
@@ -185,15 +180,20 @@ def memory(draft: Draft) -> Draft | None:
     """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
     assert draft.written is not None
     trees = draft.written.trees.made
-    layout = _map(draft, trees)
-    _, base = layout.states(state_values(draft.streams), code_of(draft, trees) + registers_of(draft))
-    top = max(layout.scan(stream, base)[1] for stream in draft.streams)
-    room = int(draft.task.wafer.core.sram_bytes.value) - top
+    layout, room = _map(draft, trees), room_of(draft, trees)
     ends = ends_code(draft, trees)
     kept = tuple(layout.lasting(stream, ends.get(n, 0)) for n, stream in enumerate(draft.streams))
     draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
     return draft if room > 0 and _needed(draft) <= regions * room and _within_strides(draft) else None
+
+
+def room_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
+    """Bytes of a core that code, states and the fullest moment of any stream leave."""
+    layout = _map(draft, trees)
+    _, base = layout.states(state_values(draft.streams), code_of(draft, trees) + registers_of(draft))
+    top = max(layout.scan(stream, base)[1] for stream in draft.streams)
+    return int(draft.task.wafer.core.sram_bytes.value) - top
 
 
 def _within_strides(draft: Draft) -> bool:
@@ -301,6 +301,33 @@ def _balanced(draft: Draft, room: int, regions: int) -> Draft:
     return even if latency(even) <= latency(draft) * _BALANCE_WORTH and wafers_of(even) <= wafers_of(draft) else draft
 
 
+def widen(draft: Draft) -> Draft:
+    """Narrow weights widened ahead of their products, in the memory that the fullest region leaves."""
+    spare = draft.room - max(region_bytes(draft)) if widens(draft) else 0
+    asked = spare - _CALLS_BYTES
+    while asked > 0:
+        found = with_buffer(draft, asked)
+        room = room_of(found, found.trees)
+        if draft.room - room <= spare:
+            return replace(found, room=room, reserved=draft.room - room)
+        asked -= draft.room - room - spare
+    return draft
+
+
+def region_bytes(draft: Draft) -> list[int]:
+    """What lasts on the fullest core of each region; of parts that are not written as much as their blocks."""
+    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
+    out = []
+    for blocks in contents(draft.blocks, draft.ends):
+        run = taken(draft, blocks)
+        if all(part in parts for part in run):
+            held = sum(draft.lasting[parts[part]].bytes(sequences) for part in run)
+        else:
+            held = sum(block.bytes_per_core for block in blocks)
+        out.append(held + tables_bytes(draft))
+    return out
+
+
 def place(draft: Draft) -> Draft:
     """Regions in a serpentine, consecutive ones touching; each with its runs and their bases."""
     assert draft.written is not None
@@ -314,10 +341,11 @@ def place(draft: Draft) -> Draft:
         inside = INSIDE if 0 < done[int(blocks[0].kind)] < PARTS else ""
         runs = [Run(names[tiling.arrival(number) + inside])] if number else []
         runs += [Run(names["tables"])] if "tables" in names else []
-        for segment, eighths in taken(draft, blocks):
+        for (segment, eighths), variant in streamed(draft, taken(draft, blocks)):
             if eighths < PARTS and not done[segment]:
                 runs.append(Run(names[KEPT]))
-            runs.append(Run(parts[segment, eighths], draft.task.segments[segment].layer, done[segment] * unit))
+            stream = parts[segment, eighths] if variant is None else variant
+            runs.append(Run(stream, draft.task.segments[segment].layer, done[segment] * unit))
             done[segment] += eighths
         if number == len(draft.ends) - 1 and "return" in names:
             runs.append(Run(names["return"]))
@@ -352,7 +380,17 @@ def address(draft: Draft) -> Draft:
     if draft.task.tied:
         first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
         streams = tuple(kept_by(last, each) if each is first else each for each in streams)
-    return replace(draft, streams=streams)
+    return replace(draft, streams=_reaching(draft, streams))
+
+
+def _reaching(draft: Draft, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    """Streams that widen for the run that follows, with that one's weights where it has them: behind what they keep."""
+    made, sequences = list(streams), draft.task.options.bounds.batch
+    for beside, stream in draft.variants:
+        if beside.following >= 0:
+            behind = draft.lasting[stream].bytes(sequences)
+            made[stream] = followed_by(streams[beside.following], made[stream], behind)
+    return tuple(made)
 
 
 PASSES: tuple[Pass, ...] = (
@@ -361,6 +399,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("memory", memory, lambda d: d.room > 0),
     Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
+    Pass("widen", widen, lambda d: d.room >= max(region_bytes(d))),
     Pass("place", place, lambda d: len({(each.wafer, each.rect) for each in d.regions}) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
 )

@@ -23,6 +23,7 @@ from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program.wafer.program import WaferProgram
+from undiced.program.wafer.unpacking import FIELDS
 from undiced.program.wafer.value import BITS, DType
 from undiced.program.wafer.verify import verify
 from undiced.program.wafer.work import BYTES
@@ -95,6 +96,7 @@ def _sized(task: Task) -> Iterable[_Sized]:
     tried = list(shapes(config, task.wafer, task.options.region))
     sram = task.wafer.core.sram_bytes.value - (_code(task, tried[0]) if tried else 0)
     bits = BITS[task.options.choices.weights] / 8
+    narrow = task.options.choices.weights in FIELDS
     stored, largest = task.graph.parameters * bits, _segment_sizes(task)
     for shape in tried if sram > 0 else ():
         room = sram - _alive(task, shape)
@@ -105,7 +107,7 @@ def _sized(task: Task) -> Iterable[_Sized]:
         padded = bits * filling * shape.grid.rows * shape.grid.columns
         whole = task.options.chunk > 1
         if any(
-            size * grain_for(segment, config, shape.grid, whole=whole) / PARTS * padded > held
+            size * grain_for(segment, config, shape.grid, whole=whole, narrow=narrow) / PARTS * padded > held
             for segment, size in largest
         ):
             continue  # too small for a piece that is not cut

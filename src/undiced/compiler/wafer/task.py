@@ -33,6 +33,7 @@ class Options:
         alone: whether it takes prompts only: it has no code for single tokens.
         ahead: tokens of one sequence that an emulator's step may have beside; windows keep so many positions more.
         region: fixes sides x by y instead of searching.
+        ahead_of_products: whether narrow weights are widened while cores wait for collectives.
         frontier: also find how many streams of which context the same regions hold.
         code_bytes: what to take a core's code and system for; None counts what the streams take.
     """
@@ -49,6 +50,7 @@ class Options:
     region: tuple[int, int] | None = None
     code_bytes: int | None = None
     frontier: bool = False
+    ahead_of_products: bool = True
 
     @property
     def both(self) -> bool:

@@ -56,7 +56,8 @@ class Product(Operation, frozen=True, tag="product"):
     has: what it makes of a choice is there alone (`Keeper`), and in a sum over choices it has those terms, or 0.
     Sums may stay beside the datapath meanwhile, unless they are `unpinned`.
     Of a chunk all tokens are multiplied by each weight; or (`singly`) each token by itself, as without one.
-    Rows of integers become 16-bit floats in `scratch`, as many at once as it holds; x takes their scales.
+    Rows of integers become 16-bit floats in `scratch`, as many at once as it holds; x takes their scales. The first of
+    them are read from `ahead`, where a `Widen` has left them.
     """
 
     x: str
@@ -68,6 +69,22 @@ class Product(Operation, frozen=True, tag="product"):
     unpinned: bool = False
     scratch: str = ""
     singly: bool = False
+    ahead: str = ""
+
+
+class Widen(Operation, frozen=True, tag="widen"):
+    """result = rows of words `start` to `start` + `count` of narrow weights as 16-bit floats, scales left out, for a
+    later product: rows of all matrices side by side, in turn where they are `interleaved`. A core takes `together`
+    words at once through the store beside its datapath, as soon as it is done with what came before; roots, too.
+    """
+
+    weights: tuple[str, ...]
+    result: str
+    inner: tuple[str, ...]
+    start: int
+    count: int
+    together: int
+    interleaved: bool = False
 
 
 class Combine(Operation, frozen=True, tag="combine"):
@@ -325,6 +342,7 @@ class Repaint(Operation, frozen=True, tag="repaint"):
 
 Instruction = (
     Product
+    | Widen
     | Combine
     | Scale
     | Copy

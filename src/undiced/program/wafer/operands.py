@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from undiced.program.wafer.instruction import Instruction
 
-READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert", "carried"})
+READ = frozenset({"x", "weights", "a", "b", "cosine", "sine", "table", "ids", "expert", "carried", "ahead"})
 WRITTEN = frozenset({"result", "results", "cache", "scratch"})
 
 

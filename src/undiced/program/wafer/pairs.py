@@ -172,7 +172,7 @@ PAIRS: dict[type[isa.Operation], Find] = {
         (_shifted, (isa.ShiftProduct, isa.ShiftScores)),
         (_none, (isa.Scale, isa.Copy, isa.Fill, isa.Apply, isa.Mask, isa.Causal, isa.Lookup, isa.Append, isa.Place)),
         (_none, (isa.Select, isa.Draw, isa.Mark, isa.Pick, isa.Slice, isa.Read)),
-        (_none, (isa.Reduce, isa.Multicast, isa.Transfer, isa.Return, isa.Rebind, isa.Repaint)),
+        (_none, (isa.Reduce, isa.Multicast, isa.Transfer, isa.Return, isa.Rebind, isa.Repaint, isa.Widen)),
     )
     for kind in kinds
 }

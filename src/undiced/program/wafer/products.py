@@ -21,7 +21,7 @@ from undiced.program.wafer.unpacking import ARITHMETIC, FIELDS, Step
 from undiced.program.wafer.value import DType, shard_of
 from undiced.program.wafer.work import BYTES, Vectors, Work
 
-_HALF = 2  # bytes of a word, and of what becomes of it
+HALF = 2  # bytes of a word, and of what becomes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +191,10 @@ def unpack(steps: tuple[Step, ...], length: int, count: int, beside: float = 0, 
     """The operations of steps on `length` words, each `count` times."""
     out = list[Vectors]()
     for step in steps:
-        fed = 0 if out else _HALF
+        fed = 0 if out else HALF
         kind = ARITHMETIC[step.kind]
         at = 1 if out else stride
-        out.append(Vectors(kind, DType.F16, DType.F16, length, count, 0, _HALF, _HALF, at, beside=beside, fed=fed))
+        out.append(Vectors(kind, DType.F16, DType.F16, length, count, 0, HALF, HALF, at, beside=beside, fed=fed))
     return out
 
 
@@ -204,12 +204,19 @@ def _unpacked(tile: Tile, i: Product, s: Shares) -> list[Vectors]:
     fields, out = FIELDS[s.values[tile.vector].dtype], list[Vectors]()
     room = s.size(i.scratch) if i.scratch else tile.length
     along = tile.length if s.step.tokens == 1 or _singly(i) else s.step.tokens
-    beside = 0 if i.unpinned else _HALF * room + BYTES[s.values[tile.result].dtype] * along
-    rows = ceil(tile.sums * tile.rest / len(fields))
+    beside = 0 if i.unpinned else HALF * room + BYTES[s.values[tile.result].dtype] * along
+    rows = ceil(tile.sums * tile.rest / len(fields)) - _ahead(tile, i, s)
     at_once = max(1, min(rows, room // tile.length))
+    often = max(1, ceil(ceil(rows / at_once) * _often(i, s))) if rows > 0 else 0
     for field in fields:
-        out += unpack(field.steps, tile.length * at_once, max(1, ceil(ceil(rows / at_once) * _often(i, s))), beside)
+        out += unpack(field.steps, tile.length * at_once, often, beside)
     return out
+
+
+def _ahead(tile: Tile, i: Product, s: Shares) -> int:
+    """Rows of words that are widened already."""
+    fields = FIELDS[s.values[tile.vector].dtype]
+    return s.size(i.ahead) // (tile.length * sum(bool(field.steps) for field in fields)) if i.ahead else 0
 
 
 def sums_in_memory(i: Product, s: Shares, cache_bytes: int) -> Iterator[tuple[Tile, str, str]]:

@@ -80,6 +80,7 @@ class Weights(Struct, frozen=True):
         shared: the dimension of which each run takes a part, from its `Run.start` on ("" for none).
         step: so many elements of a `Run.start`, and how many of this weight's they are.
         scale: every element is multiplied with it at load.
+        later: of so many layers after the run's own: of a run that follows on the same cores.
     """
 
     role: str
@@ -91,6 +92,7 @@ class Weights(Struct, frozen=True):
     picked: tuple[str, ...] = ("pair", "turn")
     among: int = 0
     step: tuple[int, int] = (1, 1)
+    later: int = 0
 
 
 class Rotation(Struct, frozen=True, tag="rotation"):

@@ -9,6 +9,7 @@ from undiced.program.wafer import elementwise, movement, shifts
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.products import product
 from undiced.program.wafer.share import Shares
+from undiced.program.wafer.widenings import widen
 from undiced.program.wafer.work import Work
 
 Derive = Callable[[isa.Instruction, Shares], Work]
@@ -17,6 +18,7 @@ WORK: dict[type[isa.Operation], Derive] = {
     kind: cast(Derive, derive)
     for kind, derive in (
         (isa.Product, product),
+        (isa.Widen, widen),
         (isa.Combine, elementwise.combine),
         (isa.Scale, elementwise.scale),
         (isa.Copy, elementwise.copy),

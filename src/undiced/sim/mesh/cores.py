@@ -63,7 +63,10 @@ class Cores:
         """Go on with the last token of each sequence alone."""
         ends = self.batch.ends
         if len(ends) < self.batch.size:
-            self.arrays = {name: np.ascontiguousarray(array[:, :, ends]) for name, array in self.arrays.items()}
+            self.arrays = {
+                name: array if self.values[name].once else np.ascontiguousarray(array[:, :, ends])
+                for name, array in self.arrays.items()
+            }
             self.batch = self.batch.at(ends)
 
     def leave_states(self) -> None:
@@ -129,6 +132,11 @@ class Cores:
         """`array`, of numbers of type `held`, as `dtype` holds it, where numbers are the wafer's."""
         return rounded(array, dtype) if self.numbers == "wafer" and dtype is not held else array
 
+    def _copies(self, name: str) -> int:
+        """How many there are of a value with memory of its own: of a state that is the same for all tokens one."""
+        value = self.values[name]
+        return 1 if value.once and value.kind is Kind.STATE else self.batch.size
+
     def _with_tokens(self, array: F32) -> F32:
         if array.shape[2] == self.batch.size:
             return array
@@ -138,7 +146,7 @@ class Cores:
         """Make sure that a value's array is there, with as many cores as `grid` has."""
         found = self.arrays.get(name)
         if found is None:
-            shape = (self.rows, self.columns, self.batch.size, *self.shape(name))
+            shape = (self.rows, self.columns, self._copies(name), *self.shape(name))
             self.arrays[name] = np.full(shape, np.nan, dtype=np.float32)
         elif found.shape[0] < grid[0] or found.shape[1] < grid[1]:
             self.arrays[name] = np.array(self.full(found))

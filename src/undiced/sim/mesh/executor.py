@@ -19,7 +19,7 @@ from undiced.program.wafer.lifetimes import last_uses
 from undiced.program.wafer.program import Region, Run, WaferProgram
 from undiced.program.wafer.value import Kind
 from undiced.program.wafer.verify import verify
-from undiced.sim.mesh import choices, elementwise, movers, positions, products, shifts
+from undiced.sim.mesh import choices, elementwise, movers, positions, products, shifts, widening
 from undiced.sim.mesh.batch import Batch
 from undiced.sim.mesh.binding import Bound, Progress, ReadSlot, bind, weight_bytes
 from undiced.sim.mesh.caches import Caches
@@ -37,6 +37,7 @@ Watch = Callable[[Run, isa.Instruction, Cores], None]
 
 EXECUTORS: dict[type[isa.Instruction], Callable[..., None]] = {  # of (cores, instruction)
     isa.Product: products.product,
+    isa.Widen: widening.widen,
     isa.Combine: elementwise.combine,
     isa.Scale: elementwise.scale,
     isa.Copy: elementwise.copy,

@@ -18,6 +18,7 @@ from undiced.sim.mesh.cores import Cores
 from undiced.sim.mesh.experts import Names, Visit, visits
 from undiced.sim.mesh.rounding import F32, rounded
 from undiced.sim.mesh.sums import multiply_add
+from undiced.sim.mesh.widening import codes, overlaid
 
 _ROW = "row"  # stands for all dimensions of a row
 Operand = tuple[slice, F32, Names, Visit | None]  # tokens, what they meet [rows, columns, *dims], of which experts
@@ -65,6 +66,7 @@ def product(cores: Cores, i: isa.Product) -> None:
         narrowed = halves(cores, result) and cores.values[weight].dtype is DType.F32
         for span, w, w_dims, visit in operands:
             w = rounded(w, DType.F16) if narrowed else w
+            w = overlaid(cores, i, weight, w) if i.ahead and scales(weight) not in cores.bound else w
             met = visit.only(x[:, :, span], cores.values.dims(i.x), 0.0) if visit else x[:, :, span]
             began = start if start is None else start[:, :, span]
             if scales(weight) in cores.bound:
@@ -137,23 +139,17 @@ def _of_integers(
     kept = r_dims[: len(r_dims) - inner]
     if r_dims[len(kept) :] != w_dims[len(outer) :]:
         raise ProgramFileError(f"A row of {weight} is no row of {result}.")
-    w, out = w.reshape(*w.shape[: 2 + len(outer)], -1), list[F32]()
+    w, out = codes(w.reshape(*w.shape[: 2 + len(outer)], -1), own, values[weight].dtype), list[F32]()
+    w = overlaid(cores, i, weight, w) if i.ahead else w
     begun = None if start is None else start.reshape(*start.shape[: 3 + len(kept)], -1)
     for number, part in enumerate(parts(i, values.all)[weight]):
         scale, columns = own[..., number], np.s_[..., part.start : part.stop]
         xs, xs_dims = _scaled(x, values.dims(i.x), scale, outer)
         xs = xs if wide else rounded(xs, DType.F16)
         first = None if begun is None else begun[columns]
-        held = _codes(w[columns], scale)
-        out.append(_contracted(xs, xs_dims, held, (*outer, _ROW), (*kept, _ROW), first, half=half))
+        out.append(_contracted(xs, xs_dims, w[columns], (*outer, _ROW), (*kept, _ROW), first, half=half))
     made = np.concatenate(out, axis=-1)
     return made.reshape(*made.shape[:-1], *w_shape[2 + len(outer) :])
-
-
-def _codes(w: F32, scale: F32) -> F32:
-    """The 16-bit floats that a scale was multiplied by: the product of two of them is exact in 32 bits."""
-    by = np.broadcast_to(scale[..., None], w.shape)
-    return rounded(np.divide(w, by, out=np.zeros_like(w), where=by > 0), DType.F16)
 
 
 def _scaled(x: F32, x_dims: Names, scale: F32, dims: Names) -> tuple[F32, Names]:

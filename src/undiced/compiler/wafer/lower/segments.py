@@ -27,6 +27,7 @@ from undiced.program.wafer.program import Run, Stream
 BACK = "back"  # how the stream is called that brings the hidden state to the first region again
 INSIDE = ", inside a block"  # how streams of arrivals are called that bring along what is kept of a cut block
 _FILLED = 4 / 3  # columns of all parts of a block over those of the block, at most
+_NARROW_FILLED = 1.05  # the same where weights are narrow, of which many layers share a region
 _UNBIASED = {"linear": 1, "moe_ffn": 3}  # weights of what ends a feed-forward block without biases
 
 
@@ -61,13 +62,14 @@ def _splits(nodes: tuple[Node, ...]) -> bool:
     return all(term.op in _UNBIASED and len(term.weights) == _UNBIASED[term.op] for term in terms)
 
 
-def grain_for(segment: Segment, config: ModelConfig, grid: Grid, *, whole: bool = False) -> int:
+def grain_for(segment: Segment, config: ModelConfig, grid: Grid, *, whole: bool = False, narrow: bool = False) -> int:
     """The fewest eighths of a segment whose columns fill cores about as well as all of them do; all if it isn't cut.
 
     Experts that lie on columns of their own have at most one column a core, of which there are no parts.
 
     Args:
         whole: whether no block is cut: a chunk has no room for what its parts would have to keep.
+        narrow: whether weights have fewer than 16 bits.
     """
     if not segment.splits or whole:
         return PARTS
@@ -79,7 +81,7 @@ def grain_for(segment: Segment, config: ModelConfig, grid: Grid, *, whole: bool 
     def columns(eighths: int) -> int:
         return PARTS // eighths * ceil(ceil(width / PARTS) * eighths / grid.columns)
 
-    most = _FILLED * columns(PARTS)
+    most = (_NARROW_FILLED if narrow else _FILLED) * columns(PARTS)
     return next((grain for grain in (1, 2, 4) if columns(grain) <= most), PARTS)
 
 

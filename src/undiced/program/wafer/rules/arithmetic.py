@@ -20,6 +20,7 @@ from undiced.program.wafer.rules.operands import (
     whole,
 )
 from undiced.program.wafer.rules.scope import Scope
+from undiced.program.wafer.rules.widening import taken_ahead
 from undiced.program.wafer.sequences import CALLS, SEQUENCES
 from undiced.program.wafer.spreads import local, repeats, same
 from undiced.program.wafer.value import DType, Kind, shard_of
@@ -32,6 +33,7 @@ def product(i: isa.Product, s: Scope) -> Faults:
         return
     if i.scratch and (s.values[i.scratch].dtype is not DType.F16 or s.values[i.scratch].kind is not Kind.ACTIVATION):
         yield Fault(f"scratch {i.scratch} does not hold 16-bit floats for the moment")
+    yield from taken_ahead(i, s)
     for weight, result in zip(i.weights, i.results, strict=True):
         yield from is_of(s, weight, (Kind.WEIGHT, Kind.CACHE), "weights")
         if i.expert:

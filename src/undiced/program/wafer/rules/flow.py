@@ -57,6 +57,7 @@ def _write(scope: Scope, instruction: isa.Instruction, name: str) -> Faults:
         yield Fault(f"it writes {name}, which is {kind.value}")
     if scope.shares.stored(name).once and not (
         (isinstance(instruction, isa.Slice) and scope.shares.constant(instruction.a))
+        or isinstance(instruction, isa.Widen)
         or name == getattr(instruction, "scratch", "")
     ):
         yield Fault(f"it writes {name}, which is said to be the same for all tokens")

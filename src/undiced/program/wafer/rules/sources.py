@@ -94,7 +94,7 @@ def _weights(value: Value, held: Weights, run: Run, slots: dict[str, WeightSlot]
     yield from _columns(held, sizes)
     if not held.role:
         return
-    role = f"layers.{run.layer}.{held.role}" if held.layer else held.role
+    role = f"layers.{run.layer + held.later}.{held.role}" if held.layer else held.role
     if role not in slots:
         yield f"comes from {role!r}, which is no slot"
         return

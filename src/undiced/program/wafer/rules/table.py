@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.rules import arithmetic, choices, movers, shifts
+from undiced.program.wafer.rules import arithmetic, choices, movers, shifts, widening
 from undiced.program.wafer.rules.fault import Faults
 from undiced.program.wafer.rules.scope import Scope
 
@@ -16,6 +16,7 @@ RULES: dict[type[isa.Operation], Rule] = {
     kind: cast(Rule, rule)
     for kind, rule in (
         (isa.Product, arithmetic.product),
+        (isa.Widen, widening.widen),
         (isa.Combine, arithmetic.combine),
         (isa.Scale, arithmetic.scale),
         (isa.Copy, arithmetic.copy),

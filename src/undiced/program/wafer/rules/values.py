@@ -59,7 +59,7 @@ def _alone(value: Value, program: WaferProgram) -> Iterator[str]:
         yield f"is {value.kind.value}, and says what {'a table' if value.table else 'a weight'} holds"
     if value.again and (value.weights is None or value.view is not None):
         yield "is read again, and no weight with memory of its own"
-    if value.once and value.kind is not Kind.ACTIVATION:
+    if value.once and value.kind not in (Kind.ACTIVATION, Kind.STATE):
         yield f"is {value.kind.value}, and said to be there once"
     if value.view is not None and value.kind is Kind.CACHE:
         yield f"is {value.kind.value}, which has memory of its own, and a view"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.ahead import rows_of_widen
 from undiced.program.wafer.elements import element
 from undiced.program.wafer.integers import Part, cut, parts, table_row
 from undiced.program.wafer.products import Tile, tiles
@@ -48,10 +49,22 @@ def joined(instructions: Sequence[isa.Instruction], shares: Shares) -> dict[str,
                 if (integer or len(tile.members) > 1) and shares.stored(tile.vector).kind is Kind.WEIGHT:
                     found |= _rows(tile, i, shares)
     for i in instructions:
+        if isinstance(i, isa.Widen):
+            found = _ahead(i, shares) | found
+    for i in instructions:
         if isinstance(i, isa.Lookup) and shares.values[i.table].dtype in GROUPS and i.table not in found:
             own = table_row(shares.values[i.table])
             found[i.table] = Row(i.table, own, tuple(range(own)), cut(own, GROUPS[shares.values[i.table].dtype]))
     return found
+
+
+def _ahead(i: isa.Widen, shares: Shares) -> dict[str, Row]:
+    """Of weights that another run keeps and multiplies."""
+    rows, size = rows_of_widen(i, shares.values), GROUPS[shares.values[i.weights[0]].dtype]
+    return {
+        name: Row(i.weights[0], rows.length, tuple(rows.places(number)), cut(rows.lengths[number], size))
+        for number, name in enumerate(i.weights)
+    }
 
 
 def row(name: str, inner: tuple[str, ...], shares: Shares) -> int:

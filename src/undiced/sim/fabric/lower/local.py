@@ -21,7 +21,7 @@ from undiced.sim.fabric.lower.local_choices import mark, pick, place
 from undiced.sim.fabric.lower.local_elementwise import Groups
 from undiced.sim.fabric.lower.local_experts import experts
 from undiced.sim.fabric.lower.local_folds import fold
-from undiced.sim.fabric.lower.local_integers import Widened
+from undiced.sim.fabric.lower.local_integers import Widened, widen
 from undiced.sim.fabric.lower.local_products import product
 from undiced.sim.fabric.lower.local_prompts import causal, read
 from undiced.sim.fabric.lower.lowered import Blocks, Lowered
@@ -89,6 +89,10 @@ def _product(i: isa.Product, frame: Frame) -> Blocks:
     return _by_positions(i, caches[0], frame, lambda count: product(i, frame, 0, count))
 
 
+def _widen(i: isa.Widen, frame: Frame) -> Blocks:
+    return ((frame.role(), widen(i, frame)),)
+
+
 def _by_positions(i: isa.Instruction, name: str, frame: Frame, groups: Callable[[int], Groups]) -> Blocks:
     """Cores with one position less than others sum over so many less."""
     part = shard_of(frame.value(name), POSITION)
@@ -119,6 +123,7 @@ LOCAL: dict[type[isa.Operation], Callable[[isa.Instruction, Frame], Blocks]] = {
     kind: cast(Callable[[isa.Instruction, Frame], Blocks], blocks)
     for kind, blocks in (
         (isa.Product, _product),
+        (isa.Widen, _widen),
         (isa.Combine, _alike(cast(Grouped, local_elementwise.combine))),
         (isa.Scale, _alike(cast(Grouped, local_elementwise.scale))),
         (isa.Copy, _alike(cast(Grouped, local_elementwise.copy))),

@@ -12,6 +12,7 @@ from math import prod
 
 from undiced.machine.arithmetic import vector_cost
 from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.ahead import rows_of_widen
 from undiced.program.wafer.integers import NIBBLES, Part, scales
 from undiced.program.wafer.products import Tile, factor, tiles
 from undiced.program.wafer.unpacking import FIELDS
@@ -197,12 +198,22 @@ class _Block:
         """As many rows at once as the scratch holds."""
         length = self.row.pitch
         room = self.frame.shares.size(self.of_product.i.scratch) if self.of_product.i.scratch else length
-        at_once = max(1, min(self.count, room // length))
+        at_once, ahead = max(1, min(self.count, room // length)), self._ahead
         if fresh:
             yield _Step((), tuple(op for _, result in self.tile.members for op in self._cleared(result)))
-        for first in range(0, self.count, at_once):
+        if ahead:
+            there = self.frame.address(self.of_product.i.ahead)
+            yield _Step((), tuple(op for row in range(ahead) for op in self._added(row, there, row)))
+        for first in range(ahead, self.count, at_once):
             rows = range(first, min(first + at_once, self.count))
-            yield _Step(self._widened(rows), tuple(op for row in rows for op in self._added(row, row - first)))
+            added = tuple(op for row in rows for op in self._added(row, self._room, row - first))
+            yield _Step(self._widened(rows), added)
+
+    @property
+    def _ahead(self) -> int:
+        """Rows that are widened already: of integers all of a word's are."""
+        name = self.of_product.i.ahead
+        return min(self.count, self.frame.shares.size(name) // self.row.pitch) if name else 0
 
     @property
     def _room(self) -> int:
@@ -212,22 +223,16 @@ class _Block:
         return self.frame.address(name)
 
     def _widened(self, rows: range) -> tuple[Vector, ...]:
-        bytes_, extents = self.row.bytes(self.dtype), (len(rows), self.row.pitch)
-        there = Memory(self._room, (self.row.pitch, 1), DType.F16)
-        per_row = bytes_ * (2 if self.dtype is DType.I4 else 1)
-        held = Memory(
-            self.frame.homes[self.row.block] + rows.start * bytes_,
-            (per_row, 1),
-            self.dtype,
-            *self._picked(self.count * bytes_),
+        bytes_ = self.row.bytes(self.dtype)
+        first = self.frame.homes[self.row.block] + rows.start * bytes_
+        return _floats(
+            Memory(self._room, (self.row.pitch, 1), DType.F16),
+            Memory(first, (_pitch(bytes_, self.dtype), 1), self.dtype, *self._picked(self.count * bytes_)),
+            (len(rows), self.row.pitch),
         )
-        made = Vector("move", there, held, extents=extents)
-        if self.dtype is DType.I8:
-            return (made,)
-        return made, Vector("subtract", there, there, Immediate(NIBBLES), extents=extents)
 
-    def _added(self, row: int, place: int) -> Iterator[Vector]:
-        """One row of all weights, times its x, added to its results; `place`: which of the widened rows it is."""
+    def _added(self, row: int, there: int, place: int) -> Iterator[Vector]:
+        """One row of all weights, times its x, added to its results; it is the `place`-th of the rows `there`."""
         at = dict(zip(self.outer, list(every(*map(range, self.outer.values())))[row], strict=True))
         sizes = {**self.left, **self.outer}
         by = {dim: prod(list(sizes.values())[n + 1 :]) for n, dim in enumerate(sizes)}
@@ -239,7 +244,7 @@ class _Block:
                     axes = [*(Axis(dim, count, 1) for dim, count in self.left.items()), Axis("", size, 1)]
                     inputs = At(x, self.x.dtype, tuple(by.get(axis.dim, 0) for axis in axes))
                     held = At(
-                        self._room + size_of(DType.F16) * (place * self.row.pitch + source),
+                        there + size_of(DType.F16) * (place * self.row.pitch + source),
                         DType.F16,
                         (*(0 for _ in self.left), step),
                     )
@@ -270,3 +275,35 @@ class _Block:
             if dim in whole.strides
         ]
         return operations("move", axes, whole.over(axes), Immediate(0.0))
+
+
+def _pitch(bytes_: int, dtype: DType) -> int:
+    """Integers from one row to the next, each of which begins with a byte of its own."""
+    return bytes_ * (2 if dtype is DType.I4 else 1)
+
+
+def _floats(there: Memory, held: Memory, extents: tuple[int, int]) -> tuple[Vector, ...]:
+    """Rows of integers as 16-bit floats."""
+    made = Vector("move", there, held, extents=extents)
+    if held.dtype is DType.I8:
+        return (made,)
+    return made, Vector("subtract", there, there, Immediate(NIBBLES), extents=extents)
+
+
+def widen(i: isa.Widen, frame: Frame) -> tuple[MicroOp, ...]:
+    """Rows widened ahead, on every core; what a last word lacks is 0."""
+    rows, core, lying = rows_of_widen(i, frame.shares.values), frame.wafer.core, frame.joined[i.weights[0]]
+    first, last = (min(each * len(rows.widened), rows.count) for each in (i.start, i.start + i.count))
+    there, bytes_ = frame.address(i.result), lying.bytes(rows.dtype)
+    ops = _floats(
+        Memory(there, (rows.length, 1), DType.F16),
+        Memory(frame.homes[lying.block] + first * bytes_, (_pitch(bytes_, rows.dtype), 1), rows.dtype),
+        (last - first, rows.length),
+    )
+    out = list[MicroOp]()
+    if lacking := i.count * len(rows.widened) - (last - first):
+        behind = Memory(there + size_of(DType.F16) * (last - first) * rows.length, (1,), DType.F16)
+        out.append(Vector("move", behind, Immediate(0.0), extents=(lacking * rows.length,)))
+    for number, counted in enumerate(work(i, frame.shares).vectors):
+        out += timed(core, counted, ops[number : number + 1])
+    return tuple(out)

@@ -42,13 +42,16 @@ def plan(program: WaferProgram, sites: Sequence[tuple[int, int]]) -> Plan:
                 mine[value.name] = end
                 end += _room(value.name, each, row.get(value.name))
             end = _scaled(mine, value.name, each, row.get(value.name), end)
-        mine |= {name: mine[other.block] for name, other in row.items()}
+        mine |= {name: mine[other.block] for name, other in row.items() if other.block in mine}
     for site, keeper in kept_elsewhere(program):
         if (site.region, site.run) in sites:
             number = sites.index((site.region, site.run))
             mine, at, lying = homes[number], _kept(keeper, sites, homes, rows), rows[number].get(site.name)
-            mine[site.name] = end if at is None else at
-            end += _room(site.name, shares[number], lying) if at is None else 0
+            if lying is not None and lying.block in mine:  # beside rows of another, which comes first
+                mine[site.name] = mine[lying.block]
+            else:
+                mine[site.name] = end if at is None else at
+                end += _room(site.name, shares[number], lying) if at is None else 0
             end = _scaled(mine, site.name, shares[number], lying, end)
     return Plan(tuple(homes), tuple(rows), end)
 

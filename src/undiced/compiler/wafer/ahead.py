@@ -1,0 +1,272 @@
+"""Widens narrow weights ahead of their product, while cores wait for collectives: which rows, where, in what memory.
+
+One buffer, as large as regions have room for, holds what is widened next. It is free from one product to the next, and
+within that time cores wait for movers: what they take longer for is not placed there. The first product of a run is
+widened at the end of the run before, where that is on the same cores. What has no place is widened in its product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+from msgspec.structs import replace as with_fields
+
+from undiced.compiler.wafer.addresses import shares_of
+from undiced.compiler.wafer.blocks import contents, neighbors, taken
+from undiced.compiler.wafer.draft import Draft, Neighbors
+from undiced.compiler.wafer.timing import stream_cycles
+from undiced.machine.arithmetic import local_cost
+from undiced.program.wafer import instruction as isa
+from undiced.program.wafer.ahead import Rows, rows_of_product
+from undiced.program.wafer.instruction import MOVERS, Instruction
+from undiced.program.wafer.layout import FLAT, Dim
+from undiced.program.wafer.operands import reads, writes
+from undiced.program.wafer.program import Stream
+from undiced.program.wafer.unpacking import FIELDS
+from undiced.program.wafer.value import DType, Kind, Value, View
+from undiced.program.wafer.workload import work
+
+BUFFER = "ahead"  # the state that holds what is widened
+_NEXT = "next: "  # how weights of the run that follows are called
+_EXPOSED = 1.0  # cycles that a place may make a stream longer
+_LEAST = 4  # rows of words that are worth an instruction
+_WORD_BYTES = 2
+Placed = tuple[tuple[int, int], ...]  # behind which instruction how many rows of words are widened
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A product of a stream whose rows can be widened ahead: the instruction of this number, and its rows."""
+
+    index: int
+    product: isa.Product
+    rows: Rows
+
+    @property
+    def label(self) -> str:
+        """What parts of the buffer are called after."""
+        return f"{BUFFER}: {self.product.weights[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a stream is written again.
+
+    Attributes:
+        own: of each of its targets what is widened within the stream. before: rows of words of the first target that
+            the run before has widened. following: the stream of the run behind, so many layers `later`, and where its
+            first target is widened.
+        credited: whether products read what is widened; else they are as they were, so that widening alone shows.
+    """
+
+    own: tuple[Placed, ...]
+    before: int = 0
+    following: Stream | None = None
+    later: int = 0
+    tail: Placed = ()
+    credited: bool = True
+
+
+def targets(stream: Stream) -> tuple[Target, ...]:
+    """The products of a stream whose weights can be widened ahead, in order."""
+    shares = shares_of(stream, ())
+    found = []
+    for index, i in enumerate(stream.instructions):
+        if isinstance(i, isa.Product) and all(shares.values[name].dtype in FIELDS for name in i.weights):
+            rows = rows_of_product(i, shares)
+            found += [Target(index, i, rows)] if rows is not None else []
+    return tuple(found)
+
+
+@dataclass(slots=True)
+class Placement:
+    """Finds what is widened where in the streams of a draft, with a buffer of `size` 16-bit floats."""
+
+    draft: Draft
+    size: int
+
+    @property
+    def together(self) -> int:
+        """Words that the store beside the datapath holds."""
+        return max(1, int(self.draft.task.wafer.core.cache_bytes.value) // _WORD_BYTES)
+
+    # Streams
+
+    def written(self, stream: Stream, plan: Plan, name: str = "") -> Stream:
+        """A stream as a plan says."""
+        own, behind = targets(stream), dict[int, list[Instruction]]()
+        values: dict[str, Value] = {value.name: value for value in stream.values}
+        values[BUFFER] = Value(BUFFER, (Dim(FLAT, self.size),), DType.F16, kind=Kind.STATE, once=True)
+        products: dict[int, Instruction] = {}
+        for number, (target, placed) in enumerate(zip(own, plan.own, strict=True)):
+            self._widened(target, placed, values, behind)
+            rows = plan.before if number == 0 else sum(count for _, count in placed)
+            if rows and plan.credited:
+                read = f"{target.label} to {rows}"
+                values[read] = _seen(read, 0, rows * target.rows.pitch)
+                products[target.index] = with_fields(target.product, ahead=read)
+        if plan.following is not None and plan.tail:
+            self._following(plan, values, behind)
+        instructions: list[Instruction] = []
+        for index, i in enumerate(stream.instructions):
+            instructions += [products.get(index, i), *behind.get(index, ())]
+        return with_fields(
+            stream, name=name or stream.name, values=tuple(values.values()), instructions=tuple(instructions)
+        )
+
+    def _following(self, plan: Plan, values: dict[str, Value], behind: dict[int, list[Instruction]]) -> None:
+        """The first target of the run that follows, whose weights lie where that has them."""
+        assert plan.following is not None
+        first, known = targets(plan.following)[0], {value.name: value for value in plan.following.values}
+        for name in first.product.weights:
+            value = known[name]
+            assert value.weights is not None
+            held = with_fields(value.weights, later=plan.later)
+            values[_NEXT + name] = with_fields(value, name=_NEXT + name, weights=held, again=True, address=-1)
+        product = with_fields(first.product, weights=tuple(_NEXT + name for name in first.product.weights))
+        self._widened(replace(first, product=product), plan.tail, values, behind)
+
+    def _widened(
+        self, target: Target, placed: Placed, values: dict[str, Value], behind: dict[int, list[Instruction]]
+    ) -> None:
+        start, rows, product = 0, target.rows, target.product
+        for index, count in placed:
+            name = f"{target.label} {start} to {start + count}"
+            values[name] = _seen(name, start * rows.pitch, count * rows.pitch)
+            made = isa.Widen(
+                product.node, product.weights, name, product.inner, start, count, self.together, rows.interleaved
+            )
+            behind.setdefault(index, []).append(made)
+            start += count
+
+    # Places
+
+    def within(self, stream: Stream) -> tuple[Placed, ...]:
+        """Where a stream's targets but the first are widened: between the product before and their own."""
+        own = targets(stream)
+        found: list[Placed] = [()] * len(own)
+        for number in range(1, len(own)):
+            gaps = _gaps(stream, own[number - 1].index, own[number].index)
+
+            def plan(placed: Placed, number: int = number) -> Plan:
+                tried = (*found[:number], placed, *found[number + 1 :])
+                return Plan(tried, credited=False)
+
+            found[number] = self._filled(stream, own[number].rows, gaps, plan)
+        return tuple(found)
+
+    def behind(self, stream: Stream, own: tuple[Placed, ...], following: Stream, later: int) -> Placed:
+        """Where the first target of the run that follows is widened: behind movers from the last product on."""
+        first, last = targets(following)[0], targets(stream)[-1]
+        gaps = _gaps(stream, last.index, len(stream.instructions))
+        return self._filled(stream, first.rows, gaps, lambda placed: Plan(own, 0, following, later, placed))
+
+    def _filled(self, stream: Stream, rows: Rows, gaps: list[int], plan: Callable[[Placed], Plan]) -> Placed:
+        """As many rows behind each of these instructions as make the stream no longer."""
+        left, slope = min(rows.words, self.size // rows.pitch), self._slope(rows)
+        placed: Placed = ()
+        now = self._cycles(stream, plan(placed))
+        for gap in gaps:
+            count = left
+            while count >= min(_LEAST, rows.words):
+                longer = self._cycles(stream, plan((*placed, (gap, count)))) - now
+                if longer <= _EXPOSED:
+                    placed, left = (*placed, (gap, count)), left - count
+                    break
+                count -= max(1, ceil((longer - _EXPOSED) / slope))
+        return placed
+
+    def _slope(self, rows: Rows) -> float:
+        """Cycles of a row of words more, about: the steps of whole pieces."""
+        core = self.draft.task.wafer.core
+        words = self.together * 8
+        value = Value("w", (Dim("row", len(FIELDS[rows.dtype]) * 8), Dim("column", self.together)), rows.dtype)
+        room = Value("room", (Dim(FLAT, words * len(rows.widened)),), DType.F16)
+        i = isa.Widen("", ("w",), "room", ("column",), 0, 8, self.together)
+        stream = Stream("", (value, room), ())
+        return local_cost(core, work(i, shares_of(stream, ()))).cycles / words * rows.length
+
+    def _cycles(self, stream: Stream, plan: Plan) -> float:
+        return self.timed(self.written(stream, plan))
+
+    def timed(self, stream: Stream) -> float:
+        """Cycles of a stream."""
+        return stream_cycles(self.draft, stream, self.draft.trees, self.draft.task.options.step)
+
+
+def _seen(name: str, offset: int, size: int) -> Value:
+    return Value(name, (Dim(FLAT, size),), DType.F16, kind=Kind.STATE, view=View(BUFFER, offset))
+
+
+def _gaps(stream: Stream, first: int, last: int) -> list[int]:
+    """Behind which instructions from `first` to before `last` cores may wait: movers, and what comes before the first
+    that reads what one of them makes. The latest comes first."""
+    moved, found = set[str](), []
+    for n, i in enumerate(stream.instructions[:last]):
+        if isinstance(i, MOVERS):
+            moved |= set(writes(i))
+        if n > first and (moved & set(reads(i)) or isinstance(stream.instructions[n - 1], MOVERS)):
+            found.append(n - 1)
+        moved -= set(reads(i))
+    if last == len(stream.instructions) and isinstance(stream.instructions[-1], MOVERS):
+        found.append(last - 1)
+    return sorted(set(found), reverse=True)
+
+
+def widens(draft: Draft) -> bool:
+    """Whether a draft has anything to widen ahead."""
+    options = draft.task.options
+    return options.choices.weights in FIELDS and options.chunk == 1 and options.ahead_of_products
+
+
+def with_buffer(draft: Draft, room_bytes: int) -> Draft:
+    """The draft with streams that widen ahead, where regions have so many bytes left; as it was if nothing fits."""
+    pairs = set(_neighbors(draft))
+    streams = {each.stream for each in pairs}
+    need = max(
+        (min(t.rows.words, 1 << 20) * t.rows.pitch for n in streams for t in targets(draft.streams[n])), default=0
+    )
+    size = min(need, room_bytes // _WORD_BYTES)
+    place = Placement(draft, size)
+    own = {n: place.within(draft.streams[n]) for n in streams} if size > 0 else {}
+    tails: dict[tuple[int, int, int], Placed] = {}
+    for stream, following, later in {(a.stream, a.following, a.later) for a in pairs if a.following >= 0}:
+        if stream in own and targets(draft.streams[stream]) and targets(draft.streams[following]):
+            tails[stream, following, later] = place.behind(
+                draft.streams[stream], own[stream], draft.streams[following], later
+            )
+    made, cycles, kept, known = list(draft.streams), list(draft.cycles), list(draft.lasting), dict[object, int]()
+    variants: dict[Neighbors, int] = {}
+    for each in sorted(pairs):
+        tail = tails.get((each.stream, each.following, each.later), ())
+        before = sum(count for _, count in tails.get((each.before, each.stream, each.since), ()))
+        placed = own.get(each.stream, ())
+        if not (tail or before or any(placed)):
+            continue
+        key = each.stream, before, (each.following, each.later) if tail else None
+        if key not in known:
+            base = draft.streams[each.stream]
+            following = draft.streams[each.following] if tail else None
+            plan = Plan(placed, before, following, each.later, tail)
+            known[key] = len(made)
+            made.append(place.written(base, plan, f"{base.name}, widening {len(known)}"))
+            cycles.append(place.timed(made[-1]))
+            kept.append(draft.lasting[each.stream])
+        variants[each] = known[key]
+    return replace(
+        draft,
+        streams=tuple(made),
+        cycles=tuple(cycles),
+        lasting=tuple(kept),
+        variants=tuple(variants.items()),
+    )
+
+
+def _neighbors(draft: Draft) -> Iterator[Neighbors]:
+    """Of every run of a whole block of a layer: what runs before and after it on the same cores."""
+    for blocks in contents(draft.blocks, draft.ends):
+        for _, found in neighbors(draft, taken(draft, blocks)):
+            if found is not None:
+                yield found
