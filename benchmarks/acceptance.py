@@ -2,13 +2,13 @@
 
     python benchmarks/acceptance.py [--model NAME] [--output FILE]
 
-An answer is drawn without guesses. Then it is walked as an engine would that guesses `DRAFT` tokens wherever it can: the
-guesses that the answer goes on with are accepted, up to the first other one, and the next run begins behind that. What
-a service accepts differs: it guesses only what is likely to pay. The answers end where the model ends them.
+An answer is drawn without guesses. Then it is walked as an engine would that guesses `DRAFT` tokens wherever it can:
+the guesses that the answer goes on with are accepted, up to the first other one, and the next run begins behind that.
+What a service accepts differs: it guesses only what is likely to pay. The answers end where the model ends them.
 
-The file is a list; each entry has `guessed` and `accepted` by place: how many guesses stood there with all before them
-accepted, and how many of those were accepted. `steps` are the runs, those too that had nothing to guess, and `tokens`
-what they gave.
+The file is what `undiced simulate --acceptance measured` reads. Each of its profiles has `guessed` and `accepted` by
+place: how many guesses stood there with all before them accepted, and how many of those were accepted. `steps` are the
+runs, those too that had nothing to guess, and `tokens` what they gave.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from undiced.serve.loop import EngineLoop
 
 DRAFT = 7  # tokens of a run's guesses
 TOKENS = 256
-OUTPUT = Path(__file__).parent / "data" / "acceptance.json"
+OUTPUT = Path(__file__).parents[1] / "src" / "undiced" / "study" / "acceptance.json"
 TEMPERATURES = (0.0, 0.8)
 WORKS = {
     "edit": (
@@ -167,8 +167,7 @@ def main() -> None:
         entries = measured(bench, given.model)
     finally:
         bench.backend.close()
-    given.output.parent.mkdir(exist_ok=True)
-    given.output.write_text("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")
+    given.output.write_text('{"profiles": [\n' + ",\n".join(json.dumps(entry) for entry in entries) + "\n]}\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.mesh_configs import DENSE
 
 from undiced.compiler.wafer.partition import Block, fastest_fill, partition
-from undiced.compiler.wafer.place import Tiling, overlap
+from undiced.compiler.wafer.place import Tiling
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.compiler.wafer.trees import tree_finder
@@ -60,7 +60,7 @@ def test_programs_are_legal(config, columns, rows, sram_kib, batch):
         assert rect.x >= 0 and rect.y >= 0
         assert rect.x + rect.width <= columns and rect.y + rect.height <= rows
     for (chip, a), (other, b) in combinations(rects, 2):
-        assert chip != other or not overlap(a, b)
+        assert chip != other or not a.meets(b)
     for (chip, a), (other, b) in pairwise(rects):
         assert other == chip + 1 or (other == chip and touches(a, b))
     assert dict(program.facts)["sram_bytes_max_per_core"] <= sram_kib * 1024

@@ -30,7 +30,7 @@ def timing(token_cycles, interval_cycles, stages=()):
 def timings(*tokens_per_second, interval_cycles=1e4):
     """One draw for each speed, at 1 GHz."""
     each = tuple(timing(1e9 / speed, interval_cycles) for speed in tokens_per_second)
-    return Timings(each, each)
+    return Timings(each, each, (0.0,) * len(each))
 
 
 class SaidBench(Bench):

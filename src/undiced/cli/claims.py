@@ -76,7 +76,7 @@ def _check(asked: list[Claim], names: list[str], out: Path | None, write: Path |
             raise InvalidRequestError(
                 "The page has all claims and their figures.", remedy="Leave names and --output out, or --write."
             )
-        see_form(write, (_PAGE, _PAGE), "Name a file that ends in .md.")
+        see_form(write, (_PAGE,), "Name a file that ends in .md.")
         expect(write)
     if out is not None:
         if sum(bool(claim.figure) for claim in asked) != 1:

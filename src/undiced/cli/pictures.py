@@ -27,7 +27,9 @@ def see_form(
         InvalidRequestError: it does not.
     """
     if path.suffix.lower() not in forms:
-        raise InvalidRequestError(f"{path} is neither {', '.join(forms[:-1])} nor {forms[-1]}.", remedy=remedy)
+        *others, last = forms
+        wrong = f"neither {', '.join(others)} nor {last}" if others else f"no {last} file"
+        raise InvalidRequestError(f"{path} is {wrong}.", remedy=remedy)
 
 
 def expect(path: Path) -> None:

@@ -76,12 +76,33 @@ def show(found: dict[str, object]) -> None:
             f"  {point['streams']:5,.0f} streams of {point['context']:9,.0f} tokens: {point['tokens_per_second']:7,.0f}"
             f" tokens per second each, {point['aggregate_tokens_per_second']:9,.0f} in all"
         )
-    speculation = cast(dict[str, object] | None, found.get("speculation"))
-    if speculation is not None:
-        _say(
-            f"with speculation by {speculation['draft']} (acceptance {speculation['acceptance']}, assumed; "
-            f"{speculation['drafted_tokens']} drafted): {speculation['tokens_per_second']:,.0f} tokens per second"
-        )
+    _guesses(cast(dict[str, object], found.get("speculation", {})))
+
+
+def _guesses(found: dict[str, object]) -> None:
+    """What guesses are worth, where they are made, and what decides that."""
+    if not found:
+        return
+    figures = cast(dict[str, float], found)
+    homes, works = (cast(list[dict[str, float]], found[name]) for name in ("homes", "by_work"))
+    to_target, to_draft = (figures[f"crossing_to_{end}_s"] * 1e6 for end in ("target", "draft"))
+    _say(f"  guesses by {found['draft']}, made on {found['draft_on']}")
+    rows = [
+        ("tokens per second, one user", f"{figures['tokens_per_second']:,.0f}, {figures['gain']:.2f} times as many"),
+        ("acceptance", str(found["provenance"])),
+        ("rounds with guesses", f"{figures['rounds_with_guesses']:.0%}"),
+        ("a round's guesses", f"{found['drafted_tokens']} at most, for {figures['tokens_per_round']:.2f} tokens"),
+        ("rows of the target per token", f"{figures['rows_per_token']:.2f}: wrong ones drain and are overwritten"),
+        ("crossings", f"{to_target:.1f} us to the target, {to_draft:.1f} us back (assumed)"),
+        *(
+            (f"on {each['on']}", f"{each['tokens_per_second']:,.0f}")
+            for each in homes
+            if each["on"] != found["draft_on"]
+        ),
+        *((f"of {each['work']}", f"{each['tokens_per_second']:,.0f}") for each in works),
+    ]
+    for name, text in rows:
+        _say(f"    {name:30}{text}")
 
 
 def _experts(crowd: dict[str, object]) -> None:

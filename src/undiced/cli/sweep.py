@@ -42,6 +42,8 @@ _TOLD = (
     "objective",
     "phase",
     "layers",
+    "draft",
+    "acceptance",
 )
 _FITS = "What fits: "  # begins the remedy of what does not
 _LIST = "or a list: "
@@ -70,6 +72,12 @@ def sweep(
     layers: Annotated[Words, typer.Option(help=f"Replaces the model's number of layers, {_LIST}8,16.")] = None,
     region: Annotated[str, typer.Option(help="Sides of a region, WxH, or auto.")] = "auto",
     clock: Annotated[Words, typer.Option(help=f"GHz, {_LIST}0.85,1.1; the machine's own by default.")] = None,
+    draft: Annotated[
+        Words, typer.Option(help=f"A draft model that guesses, or lookup; {_LIST}llama-3.2-1b,lookup.")
+    ] = None,
+    acceptance: Annotated[
+        Words, typer.Option(help=f"How likely a guess is right, {_LIST}0.7,0.8,measured; goes with --draft.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write rows to this .csv file as they are found.")
     ] = None,
@@ -93,10 +101,14 @@ def sweep(
     if out is not None and out.suffix.lower() != ".csv":
         raise InvalidRequestError(f"{out} is no .csv file.", remedy="Name it rows.csv; --json prints JSON.")
     words = {"machine": machine, "weights": weights, "mapping": mapping, "objective": objective, "phase": phase}
+    if acceptance and not draft:
+        raise InvalidRequestError("--acceptance has no effect without --draft.", remedy="Leave --acceptance out.")
     counts = {"wafers": wafers, "context": context, "batch": batch, "sum_bits": sum_bits, "layers": layers}
     lists: dict[str, Sequence[object]] = {"model": models}
     lists |= {name: words_of(name, text) for name, text in words.items()}
     lists |= {name: [count_of(name, each) for each in words_of(name, text)] for name, text in counts.items() if text}
+    guesses = {"draft": draft, "acceptance": acceptance}
+    lists |= {name: words_of(name, text) for name, text in guesses.items() if text}
     lists |= {"clock": [_number("clock", each) for each in words_of("clock", clock)]} if clock else {}
     found = points(Question(models[0], region=region), _few(lists))
     if picture is not None:
@@ -225,13 +237,15 @@ def _table(found: list[Row]) -> None:
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for name in (*varied, *(["GHz"] if len(clocks) > 1 else [])):
         grid.add_column(name, justify="left" if name in ("model", "machine") else "right")
-    for name in ("tokens/s", "all users", "first token", "longest context"):
+    speculated = any(row["draft"] for row in found)
+    for name in ("tokens/s", *["with guesses"] * speculated, "all users", "first token", "longest context"):
         grid.add_column(name, justify="right")
     grid.add_column("what would fit")
     for row in found:
         chosen = [_wafers(row) if name == "wafers" else _cell(row[name]) for name in varied]
         at = [_gigahertz(row)] if len(clocks) > 1 else []
-        grid.add_row(*chosen, *at, *_shown(row))
+        shown = _shown(row)
+        grid.add_row(*chosen, *at, shown[0], *[_rounded(row["speculated_tokens_per_second"])] * speculated, *shown[1:])
     table_console().print(grid)
     typer.echo(
         f"simulated{' at ' if clocks else ''}{', '.join(f'{clock:g} GHz' for clock in clocks)}; --csv: all columns"
@@ -256,6 +270,10 @@ def _shown(row: Row) -> tuple[str, ...]:
     first = float(row["time_to_first_token_s"] or 0) * 1e3
     figures = (row["tokens_per_second"], row["aggregate_tokens_per_second"])
     return *(f"{float(each or 0):,.0f}" for each in figures), f"{first:,.1f} ms", _cell(row["max_context_tokens"]), ""
+
+
+def _rounded(value: Cell) -> str:
+    return "-" if value is None else f"{float(value):,.0f}"
 
 
 def _cell(value: Cell) -> str:

@@ -157,12 +157,17 @@ def simulate(
     defect_density: Density = None,
     clusters: Clusters = False,
     draft: Annotated[
-        str | None, typer.Option(help="Speculate with this draft model, placed on a wafer of its own.")
+        str | None,
+        typer.Option(help="Speculate with this draft model, on spare cores or a wafer of its own; or with lookup."),
     ] = None,
     routing: Routing = None,
     acceptance: Annotated[
-        float, typer.Option(help="Probability that a drafted token is accepted (assumed); goes with --draft.")
-    ] = 0.8,
+        str | None,
+        typer.Option(
+            metavar="SHARE|measured[:WORK]|FILE.json[:WORK]",
+            help="How likely a guess is right; goes with --draft. 0.8 is assumed of drafts, lookups were measured.",
+        ),
+    ] = None,
     frontier: Annotated[
         bool, typer.Option("--frontier", help="How many streams of which context the same memory holds, and how fast.")
     ] = False,
@@ -180,12 +185,15 @@ def simulate(
         defect_density, clusters, chunk, apart, capacity, prefix, lockstep, routing,
     )  # fmt: skip
     if not is_program(model):
-        _show(_replayed(asked) if asked.replayed else _answer(_placed(asked, quiet=as_json), asked), as_json)
+        _show(
+            _replayed(asked) if asked.replayed else _answer(_placed(asked, quiet=as_json), asked, quiet=as_json),
+            as_json,
+        )
         return
     refuse_given(given, CHOICES, "was decided when the program was compiled")
     opened = open_program(Path(model), machine)
     with opened.computing():
-        found = _answer(Placed(opened.program, opened.wafer), as_compiled(asked, opened.program))
+        found = _answer(Placed(opened.program, opened.wafer), as_compiled(asked, opened.program), quiet=as_json)
     _show(found, as_json)
 
 
@@ -199,10 +207,13 @@ def _placed(asked: Question, *, quiet: bool) -> Placed:
         return place(asked, bar.share)
 
 
-def _answer(placed: Placed, asked: Question) -> dict[str, object]:
+def _answer(placed: Placed, asked: Question, *, quiet: bool = True) -> dict[str, object]:
+    """The report; shows how far a draft is placed."""
+    from undiced.cli.terminal import Bar
     from undiced.study.answer import whole_answer
 
-    return whole_answer(placed, asked)
+    with Bar("Placing the draft", quiet=quiet or asked.draft is None) as bar:
+        return whole_answer(placed, asked, bar.share)
 
 
 def _replayed(asked: Question) -> dict[str, object]:

@@ -19,6 +19,11 @@ class Rect:
         """How many it has."""
         return self.width * self.height
 
+    def meets(self, other: Rect) -> bool:
+        """Whether both have some core."""
+        across = self.x < other.x + other.width and other.x < self.x + self.width
+        return across and self.y < other.y + other.height and other.y < self.y + self.height
+
 
 def hops(before: Rect, after: Rect, turned: bool) -> int:
     """Routers between what every core of `before` holds a share of and the farthest core of `after` that wants it.

@@ -14,6 +14,7 @@ from undiced.machine.wafer import Wafer
 from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.value import BITS, Kind
+from undiced.sim.crossing import between_s
 from undiced.sim.prompt import Prompt
 
 
@@ -58,7 +59,6 @@ def handed_over(program: WaferProgram, wafer: Wafer, prompt: Prompt, clock_hz: f
                 out = tokens * each[wafers[place]] / system.io_bytes_per_s.value
                 sent[wafers[place]] = max(sent[wafers[place]], at) + out
     most = prompt.tokens * max(each.values())
-    distance = 2 * sum(wafer.mesh.size) * wafer.link.hop_cycles.value / clock_hz
-    late = max(*sent.values(), done[-1]) - done[-1] + system.wafer_to_wafer_s.value + distance
+    late = max(*sent.values(), done[-1]) - done[-1] + between_s(wafer, clock_hz)
     by_host = most / system.device_to_host_bytes_per_s.value + most / system.host_to_device_bytes_per_s.value
     return HandedOver(prompt.tokens * sum(each.values()), most / done[-1], late, by_host + system.launch_s.value)

@@ -24,12 +24,17 @@ from undiced.sim.prompt import Prompt, multiply_adds, time_prompt
 _OPERATORS = 40
 
 
-def outlook(program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = "decode") -> dict[str, object]:
-    """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's."""
+def outlook(
+    program: WaferProgram, wafer: Wafer, timing: Timing, phase: Phase = "decode", chunks: Prompt | None = None
+) -> dict[str, object]:
+    """What `undiced simulate --json` prints. In prefill, cycles cover the whole prompt and tokens are the prompt's.
+
+    `chunks`: a prompt of the timing's context, for programs that take chunks; it is timed unless it is given.
+    """
     facts, context = dict(program.facts), timing.step.context
-    whole, chunks = is_prompt(program), None
+    whole = is_prompt(program)
     if program.chunk > 1:
-        chunks = time_prompt(program, wafer, context, timing.clock_hz)
+        chunks = chunks or time_prompt(program, wafer, context, timing.clock_hz)
         prompt = chunks.cycles
     else:
         prompt = timing.token_cycles if whole else first_token_cycles(program, wafer, context, timing.clock_hz)

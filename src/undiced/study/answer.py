@@ -6,27 +6,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import InvalidRequestError
-from undiced.study.question import Placed, Question, place
+from undiced.study.question import Placed, Progress, Question, place
 
 if TYPE_CHECKING:
     from undiced.program.wafer.step import Step
     from undiced.sim.apart import HandedOver
     from undiced.sim.clock import Timing
+    from undiced.sim.prompt import Prompt
     from undiced.sim.routing import Crowd
 
 Answer = dict[str, object]
 
 
-def whole_answer(placed: Placed, asked: Question) -> Answer:
+def whole_answer(placed: Placed, asked: Question, progress: Progress | None = None) -> Answer:
     """`answer`, and the longest context that as many wafers hold in some other placement, which takes a second."""
-    found = answer(placed, asked)
+    found = answer(placed, asked, progress)
     if placed.longest is not None:
         found["machine_max_context_tokens"] = placed.longest()
     return found
 
 
-def answer(placed: Placed, asked: Question) -> Answer:
-    """The report of a program, with what was asked for beside it.
+def answer(placed: Placed, asked: Question, progress: Progress | None = None) -> Answer:
+    """The report of a program, with what was asked for beside it; `progress` hears how far a draft is placed.
 
     Raises:
         CompileError: it was compiled for something else, or for less.
@@ -34,6 +35,7 @@ def answer(placed: Placed, asked: Question) -> Answer:
     from undiced.program.wafer.step import Step
     from undiced.sim.clock import time_step
     from undiced.sim.outlook import check_phase, outlook
+    from undiced.sim.prompt import time_prompt
 
     program, wafer, crowd = placed.program, placed.wafer, crowd_of(placed, asked)
     shares = {} if crowd is None else {"crowd": crowd.crowd, "distinct": crowd.apart}
@@ -41,31 +43,33 @@ def answer(placed: Placed, asked: Question) -> Answer:
     check_phase(program, step, asked.way)
     if asked.way == "prefill" and program.chunk > 1:
         step = Step(1, min(program.chunk, asked.positions), asked.positions)
-    found = outlook(program, wafer, time_step(program, wafer, step, asked.clock_hz), asked.way)
+    timing = time_step(program, wafer, step, asked.clock_hz)
+    prompt = time_prompt(program, wafer, step.context, timing.clock_hz) if program.chunk > 1 else None
+    found = outlook(program, wafer, timing, asked.way, prompt)
     if placed.subject is not None:
         found |= {"family": placed.subject.config.family, "assumed_sizes": dict(placed.subject.assumed)}
     if placed.wafers_given is not None:
         found["wafers_given"] = placed.wafers_given
-    if asked.way == "prefill" and program.chunk > 1:
-        found |= _beside(placed, asked)
+    if asked.way == "prefill" and prompt is not None:
+        found |= _beside(placed, asked, prompt, timing.clock_hz)
     if asked.frontier:
         found["frontier"] = _frontier(placed, asked, step)
     if crowd is not None:
         found["experts"] = crowd.as_dict()
     if asked.draft is not None:
-        found["speculation"] = _speculation(placed, asked, asked.draft)
+        from undiced.study.drafting import speculation
+
+        found["speculation"] = speculation(placed, asked, _decoding(placed, asked), progress)
     return found
 
 
-def _beside(placed: Placed, asked: Question) -> Answer:
+def _beside(placed: Placed, asked: Question, prompt: Prompt, clock: float) -> Answer:
     """What prompts and decodes make each other wait: on the same wafers, or apart."""
     from undiced.sim.apart import handed_over
     from undiced.sim.interleave import interleave
-    from undiced.sim.prompt import time_prompt, token_way
+    from undiced.sim.prompt import token_way
 
     program, wafer = placed.program, placed.wafer
-    clock = asked.clock_hz or wafer.system.clock_hz.value
-    prompt = time_prompt(program, wafer, asked.positions, clock)
     if program.alone:
         return {"apart": _apart(placed, asked, handed_over(program, wafer, prompt, clock))}
     users = program.bounds.batch - 1
@@ -109,22 +113,6 @@ def _decoding(placed: Placed, asked: Question) -> Timing:
     from undiced.sim.clock import time_step
 
     return time_step(placed.program, placed.wafer, Step(1, 1, asked.positions), asked.clock_hz)
-
-
-def _speculation(placed: Placed, asked: Question, draft: str) -> Answer:
-    from undiced.sim.speculation import speculate
-
-    drafting = place(Question(draft, placed.wafer, context=asked.positions))
-    found = speculate(_decoding(placed, asked), _decoding(drafting, asked), asked.acceptance)
-    return {
-        "draft": draft,
-        "acceptance": asked.acceptance,
-        "provenance": "assumed acceptance, independent from token to token",
-        "draft_wafers": drafting.program.wafers,
-        "drafted_tokens": found.length,
-        "tokens_per_round": found.tokens,
-        "tokens_per_second": found.tokens_per_second,
-    }
 
 
 def crowd_of(placed: Placed, asked: Question) -> Crowd | None:

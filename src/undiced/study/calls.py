@@ -150,7 +150,7 @@ def simulate(  # type: ignore[overload-overlap]  # an empty sequence of choices 
     code_bytes: int | None = None,
     clock: float | None = None,
     draft: str | None = None,
-    acceptance: float = 0.8,
+    acceptance: str | float | None = None,
     frontier: bool = False,
     defects: str | None = None,
     defect_density: float | None = None,
@@ -182,8 +182,8 @@ def simulate(
     layers: Some[int] | None = None,
     code_bytes: Some[int] | None = None,
     clock: Some[float] | None = None,
-    draft: None = None,
-    acceptance: float = 0.8,
+    draft: Some[str] | None = None,
+    acceptance: Some[str | float] | None = None,
     frontier: Literal[False] = False,
     defects: Some[str | None] = None,
     defect_density: Some[float | None] = None,
@@ -214,8 +214,8 @@ def simulate(
     layers: Some[int] | None = None,
     code_bytes: Some[int] | None = None,
     clock: Some[float] | None = None,
-    draft: str | None = None,
-    acceptance: float = 0.8,
+    draft: Some[str] | None = None,
+    acceptance: Some[str | float] | None = None,
     frontier: bool = False,
     defects: Some[str | None] = None,
     defect_density: Some[float | None] = None,
@@ -264,8 +264,8 @@ def simulate(
         if asked.replayed:
             return replay_answer(asked)
         return whole_answer(place(asked), asked)
-    if draft is not None or frontier:
-        raise InvalidRequestError("Rows have no draft and no frontier.", remedy="Ask for one point at a time.")
+    if frontier:
+        raise InvalidRequestError("Rows have no frontier.", remedy="Ask for one point at a time.")
     return _every(points(asked, lists), progress)
 
 

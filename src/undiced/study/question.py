@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,14 @@ from undiced.core.mapping import MappingOptions, Phase
 from undiced.core.option import option
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph, ModelConfig
+from undiced.sim.acceptance import LENGTH_MAX
+from undiced.study.stated import LOOKUP
 from undiced.study.words import parse_clock, parse_phase, parse_region, parse_stages
 
 if TYPE_CHECKING:
+    from undiced.compiler.wafer.task import Options
     from undiced.program.wafer.program import WaferProgram
+    from undiced.study.drafting import Home
     from undiced.study.subject import Subject
 
 Progress = Callable[[float, str], None]
@@ -59,8 +63,9 @@ class Question:
         groups, stages: of published mappings; layers: replaces the model's number.
         code_bytes: what to take a core's code for instead of counting it.
         clock: GHz; None is the machine's own.
-        draft: a model to speculate with, on a wafer of its own; acceptance: probability that its token is accepted,
-            an assumption.
+        draft: a model to speculate with, on spare cores or on wafers of its own; or "lookup": the host guesses.
+        acceptance: how likely a guess is right, an assumption; or "measured", "measured:WORK" or "FILE.json:WORK": as
+            counted. None is 0.8 of a draft's guesses, and what was measured of lookups.
         frontier: also how many streams of which context the same memory holds.
         defects: a seed, or files of defects, one a wafer with commas between them; None is wafers without any.
         defect_density: of a seed's defects, per square millimeter; None is the published one.
@@ -84,7 +89,7 @@ class Question:
     code_bytes: int | None = None
     clock: float | None = None
     draft: str | None = None
-    acceptance: float = 0.8
+    acceptance: str | float | None = None
     frontier: bool = False
     defects: str | None = None
     defect_density: float | None = None
@@ -152,7 +157,13 @@ class Question:
         """The part of it that decides the program: questions that agree in it share one."""
         single = self.phase == "decode" or self.chunk == 1
         phase = "decode" if self.mapping == OURS and single else self.phase
-        return replace(self, phase=phase, clock=None, draft=None, acceptance=0.8, routing=None)
+        draft = None if self.draft is None else LOOKUP
+        return replace(self, phase=phase, clock=None, draft=draft, acceptance=None, routing=None)
+
+    @property
+    def ahead(self) -> int:
+        """Tokens of a sequence that may be under way at once, which caches of windows keep positions for."""
+        return 1 if self.draft is None else LENGTH_MAX
 
     @property
     def replayed(self) -> bool:
@@ -190,6 +201,16 @@ class Question:
             raise InvalidRequestError(
                 "Only one decoding sequence speculates.", remedy="Leave the draft or the others out."
             )
+        if self.draft is not None:
+            self._check_draft()
+
+    def _check_draft(self) -> None:
+        from undiced.compiler.wafer.asked import with_layers
+        from undiced.study.drafting import check_draft
+        from undiced.study.subject import subject
+
+        config = self.model.config if isinstance(self.model, Graph) else subject(self.model).config
+        check_draft(self, with_layers(config, self.layers))
 
 
 def _count(name: str, value: object) -> int:
@@ -208,6 +229,7 @@ class Placed:
         subject: the model; None where the program came ready. wafers_given: how many might be used, if that was said.
         longest: the longest context that as many wafers hold in some placement, found when it is asked for; None where
             nothing else could be chosen.
+        drafts: where drafts fit that were placed beside it, by their names.
     """
 
     program: WaferProgram
@@ -215,6 +237,7 @@ class Placed:
     subject: Subject | None = None
     wafers_given: int | None = None
     longest: Callable[[], int] | None = None
+    drafts: dict[str, list[Home]] = field(default_factory=dict, compare=False)
 
 
 def place(asked: Question, progress: Progress | None = None) -> Placed:
@@ -245,10 +268,9 @@ def _settled(asked: Question, made: WaferProgram, wafer: Wafer) -> WaferProgram:
 
 
 def _longest(asked: Question, about: Subject, made: WaferProgram, wafer: Wafer) -> int:
-    from undiced.compiler.wafer.asked import options_of
     from undiced.compiler.wafer.search import longest_on
 
-    options, facts = replace(options_of(_stored(asked).options), chunk=made.chunk), dict(made.facts)
+    options, facts = replace(_options(asked), chunk=made.chunk), dict(made.facts)
     return longest_on(_graph(asked, about), wafer, options, int(facts["wafers"]), int(facts["max_context_tokens"]))
 
 
@@ -259,15 +281,20 @@ def _published(asked: Question, about: Subject, wafer: Wafer) -> WaferProgram:
 
 
 def _ours(asked: Question, about: Subject, wafer: Wafer, progress: Progress | None) -> WaferProgram:
-    from undiced.compiler.wafer.asked import options_of
     from undiced.compiler.wafer.chunks import compile_chunked
     from undiced.compiler.wafer.search import compile_graph
     from undiced.sim.prompt import speed_of
 
-    options, graph = options_of(_stored(asked).options), _graph(asked, about)
+    options, graph = _options(asked), _graph(asked, about)
     if asked.way == "prefill" and asked.chunk is None:
         return compile_chunked(graph, wafer, options, lambda program: speed_of(program, wafer), progress)
     return compile_graph(graph, wafer, options, progress)
+
+
+def _options(asked: Question) -> Options:
+    from undiced.compiler.wafer.asked import options_of
+
+    return replace(options_of(_stored(asked).options), ahead=asked.ahead)
 
 
 def _graph(asked: Question, about: Subject) -> Graph:

@@ -21,16 +21,27 @@ from undiced.study.question import Placed, Question, place
 
 Cell = str | float | bool | None
 Row = dict[str, Cell]
-_CHOSEN = ("wafers_given", "context", "batch", "weights", "sum_bits", "objective", "phase", "layers")
+_CHOSEN = (
+    "wafers_given", "context", "batch", "weights", "sum_bits", "objective", "phase", "layers", "draft", "acceptance",
+)  # fmt: skip
 _FIGURES = (
     "fits", "tokens_per_second", "aggregate_tokens_per_second", "time_to_first_token_s", "clock_hz", "cycles_per_token",
     "cycles_per_layer", "initiation_interval_cycles", "max_context_tokens", "sram_bytes_max_per_core",
     "code_bytes_per_core",
 )  # fmt: skip
+_SPECULATED = {  # columns, and what they are of a speculation
+    "draft_on": "draft_on",
+    "draft_wafers": "draft_wafers",
+    "drafted_tokens": "drafted_tokens",
+    "tokens_per_round": "tokens_per_round",
+    "rows_per_token": "rows_per_token",
+    "speculated_tokens_per_second": "tokens_per_second",
+    "acceptance_provenance": "provenance",
+}
 _KINDS = ("compute", "collective", "overhead", "hops", "io")
 COLUMNS = (
     "model", "family", "machine", "mapping", "wafers", *_CHOSEN, *_FIGURES, *(f"{kind}_cycles" for kind in _KINDS),
-    "assumed_sizes", "error",
+    *_SPECULATED, "assumed_sizes", "error",
 )  # fmt: skip
 
 
@@ -116,6 +127,9 @@ def _figures(found: Answer) -> Row:
     plain = {name: cast(Cell, found[name]) for name in names if name in found}
     assumed = cast(dict[str, object], found.get("assumed_sizes", {}))
     plain["assumed_sizes"] = ", ".join(f"{name} {value}" for name, value in assumed.items()) or None
+    guesses = cast(dict[str, Cell], found.get("speculation", {}))
+    plain |= {column: guesses[name] for column, name in _SPECULATED.items() if guesses}
+    plain |= {"acceptance": guesses["acceptance"]} if guesses else {}
     return {**plain, **{f"{kind}_cycles": kinds.get(kind, 0.0) for kind in _KINDS}}
 
 

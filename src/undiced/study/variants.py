@@ -18,9 +18,11 @@ from undiced.machine import find_machine
 from undiced.machine.wafer import Wafer
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
+from undiced.sim.acceptance import Acceptance
 from undiced.sim.clock import Timing, time_step
+from undiced.sim.crossing import between_s
 from undiced.sim.prompt import time_prompt
-from undiced.sim.speculation import speculate
+from undiced.sim.speculation import Guesses, speculate
 from undiced.study.cost import CLOCKS_HZ
 from undiced.validation.joint import samples
 
@@ -40,10 +42,12 @@ class Timings:
 
     Attributes:
         each: at a context. halfway: of a token that attends to half of it, as a prompt's do on average.
+        crossings_s: a token's id, from one wafer to another, and the answer back.
     """
 
     each: tuple[Timing, ...]
     halfway: tuple[Timing, ...]
+    crossings_s: tuple[float, ...]
 
     @property
     def token_s(self) -> Numbers:
@@ -66,10 +70,21 @@ class Timings:
             [(one.token_cycles + (prompt - 1) * one.initiation_interval_cycles) / one.clock_hz for one in self.halfway]
         )
 
-    def speculated(self, draft: Timings, acceptance: float) -> Numbers:
+    def speculated(self, draft: Timings, acceptance: Acceptance) -> Numbers:
         """Tokens per second of one user with a draft on a wafer of its own."""
-        pairs = zip(self.each, draft.each, strict=True)
-        return np.array([speculate(one, other, acceptance).tokens_per_second for one, other in pairs])
+        return np.array([self.guessed(draft, acceptance, number) for number in range(len(self.each))])
+
+    def looked_up(self, acceptance: Acceptance) -> Numbers:
+        """The same with lookups by a host, taken to be as far away as another wafer."""
+        turns = (Guesses(turn * one.clock_hz) for one, turn in zip(self.each, self.crossings_s, strict=True))
+        pairs = zip(self.each, turns, strict=True)
+        return np.array([speculate(one, guesses, acceptance).tokens_per_second for one, guesses in pairs])
+
+    def guessed(self, draft: Timings, acceptance: Acceptance, number: int) -> float:
+        """The same of one variant."""
+        target = self.each[number]
+        guesses = Guesses.drafted(draft.each[number], self.crossings_s[number], target.clock_hz)
+        return speculate(target, guesses, acceptance).tokens_per_second
 
 
 @dataclass(slots=True)
@@ -99,7 +114,9 @@ class Variants:
         key = id(program), context  # the program is kept beside, so that its number stays its own
         if key not in self._found:
             whole, half = (self._all(program, each) for each in (context, max(1, context // 2)))
-            self._found[key] = program, Timings(whole, half)
+            pairs = zip(self.wafers, self.clocks_hz, strict=True)
+            turns = tuple(2 * between_s(wafer, clock) for wafer, clock in pairs)
+            self._found[key] = program, Timings(whole, half, turns)
         return self._found[key][1]
 
     def prompt_cycles(self, program: WaferProgram, tokens: int) -> Numbers:

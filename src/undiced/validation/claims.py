@@ -18,8 +18,10 @@ from undiced.program import Bounds
 from undiced.program.wafer.program import WaferProgram
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.value import DType
+from undiced.sim.acceptance import Acceptance
 from undiced.sim.clock import Timing, time_floor, time_step
-from undiced.sim.speculation import speculate
+from undiced.sim.crossing import between_s
+from undiced.sim.speculation import Guesses, speculate
 from undiced.validation.ablation import Rung, engine_ladder, ladder
 from undiced.validation.calibration import Values
 from undiced.validation.joint import Sample, assumed, samples
@@ -223,7 +225,9 @@ def _floor(program: WaferProgram, clock_ghz: float) -> Claim:
 
 def _speculation(target: WaferProgram, draft: WaferProgram, acceptance: float, clock_ghz: float) -> Claim:
     def measure(timer: Timer) -> float:
-        return speculate(timer.of(target, clock_ghz), timer.of(draft, clock_ghz), acceptance).tokens_per_second
+        turn_s = 2 * between_s(timer.sample.wafer, clock_ghz * 1e9)
+        guesses = Guesses.drafted(timer.of(draft, clock_ghz), turn_s, clock_ghz * 1e9)
+        return speculate(timer.of(target, clock_ghz), guesses, Acceptance.assumed(acceptance)).tokens_per_second
 
-    what = f"{TARGET} with {DRAFT} drafting on a wafer of its own, acceptance {acceptance}"
+    what = f"{TARGET} with {DRAFT} drafting on a wafer of its own, acceptance {acceptance} (assumed)"
     return Claim(what, _TOKENS, "wse3", clock_ghz, measure)

@@ -224,11 +224,28 @@ def test_validation_as_json_and_for_people(tmp_path):
     assert page.count("\n| ") > len(rows) and "## Not replayed yet" in page
 
 
-def test_benchmarked_models_are_drafts_too():
-    found = json.loads(
-        run("simulate", "llama-3.2-1b", "--region", "103x316", "--draft", "smollm2-135m", "--clock", "1.1", "--json")
-    )
-    assert found["speculation"]["draft"] == "smollm2-135m" and found["clock_hz"] == 1.1e9
+def test_lookups_are_guesses_too_as_they_were_measured():
+    asked = ("simulate", "smollm2-135m", *REGION, "--draft", "lookup", "--clock", "0.85")
+    found = json.loads(run(*asked, "--json"))
+    said = found["speculation"]
+    assert said["draft"] == "lookup" and found["clock_hz"] == 0.85e9 and said["acceptance"] == "measured"
+    text = run(*asked)
+    assert "guesses by lookup, made on the host" in text and "lookups in answers of smollm2-135m" in text
+    assert all(f"of {each['work']} " in text for each in said["by_work"]) and "(assumed)" in text
+    one = json.loads(run(*asked, "--acceptance", "measured:edit", "--json"))["speculation"]
+    edit = next(each for each in said["by_work"] if each["work"] == "edit")
+    assert one["tokens_per_second"] == edit["tokens_per_second"] and not one["by_work"]
+
+
+def test_a_sweep_of_guesses():
+    asked = ("sweep", "smollm2-135m", *REGION, "--draft", "lookup", "--acceptance", "0.5,measured:edit")
+    rows = json.loads(run(*asked, "--json"))
+    assert [row["acceptance"] for row in rows] == [0.5, "measured:edit"]
+    assert rows[0]["speculated_tokens_per_second"] > rows[0]["tokens_per_second"] == rows[1]["tokens_per_second"]
+    text = run(*asked)
+    assert "with guesses" in text and "measured:edit" in text
+    with pytest.raises(InvalidRequestError, match="no effect without --draft"):
+        run("sweep", "smollm2-135m", "--acceptance", "0.5")
 
 
 def test_a_prompt_through_our_mapping():
@@ -277,6 +294,9 @@ def test_a_saved_replay_knows_its_mapping_and_phase(tmp_path):
             "one after another",
         ),
         (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m", "--batch", "2"), "speculates"),
+        (("simulate", "llama-3.2-1b", "--draft", "llama-3.1-8b"), "8,030,261,248 parameters, and llama-3.2-1b 1,2"),
+        (("simulate", "llama-3.1-8b", "--draft", "smollm2-135m"), "knows 49,152 tokens, and llama-3.1-8b 128,256"),
+        (("simulate", "llama-3.1-8b", "--draft", "lookup", "--acceptance", "often"), "'often' is no acceptance"),
     ],
 )
 def test_options_without_effect_are_refused(arguments, option, tmp_path):

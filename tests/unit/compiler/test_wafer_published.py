@@ -139,10 +139,8 @@ def test_waferengine_ends_lie_in_bands_and_the_head_holds_1187_rows_a_core(engin
 def test_regions_and_bands_lie_apart_on_the_mesh(engine):
     from itertools import combinations
 
-    from undiced.compiler.wafer.place import overlap
-
     rects = [region.rect for region in engine.regions]
-    assert not any(overlap(a, b) for a, b in combinations(rects, 2))
+    assert not any(a.meets(b) for a, b in combinations(rects, 2))
     width, height = WSE3.mesh.size
     assert all(r.x + r.width <= width and r.y + r.height <= height for r in rects)
 

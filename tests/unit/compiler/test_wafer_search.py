@@ -13,7 +13,6 @@ from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.lower.grid import Grid
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import grain_for, segments
-from undiced.compiler.wafer.place import overlap
 from undiced.compiler.wafer.search import compile_graph
 from undiced.compiler.wafer.task import Options
 from undiced.core.errors import CompileError
@@ -52,7 +51,7 @@ def test_every_layer_runs_regions_lie_apart_and_cores_hold_their_share(config, o
     for run in runs:
         assert run.layer < 0 or any(isinstance(i, Product) for i in program.streams[run.stream].instructions)
     for a, b in combinations(program.regions, 2):
-        assert a.wafer != b.wafer or not overlap(a.rect, b.rect)
+        assert a.wafer != b.wafer or not a.rect.meets(b.rect)
     for region in program.regions:
         assert region.rect.x + region.rect.width <= 12 and region.rect.y + region.rect.height <= 10
     facts = dict(program.facts)

@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_a_row_and_says_in_python_what_would(tmp_path):
         ({"objective": ["latency", "speed"]}, CompileError, "speed"),
         ({"wafers": []}, InvalidRequestError, "The list of wafers is empty"),
         ({"context": [64, "long"]}, InvalidRequestError, "context can't be 'long'"),
-        ({"context": [64], "frontier": True}, InvalidRequestError, "no draft and no frontier"),
+        ({"context": [64], "frontier": True}, InvalidRequestError, "Rows have no frontier"),
         ({"clock": [0]}, CompileError, "A clock of 0 GHz"),
         ({"sum_bits": 8}, CompileError, "Use sum_bits=16 or 32"),
     ],

@@ -1,6 +1,5 @@
 """Variants: draws at clocks, timings over them, and closed forms of what sequences share."""
 
-import numpy as np
 import pytest
 from support.claim_bench import timings
 from support.mesh_models import tiny
@@ -11,6 +10,7 @@ from undiced.core.errors import CompileError
 from undiced.machine import find_machine
 from undiced.program import Bounds
 from undiced.program.wafer.step import Step
+from undiced.sim.acceptance import Acceptance
 from undiced.sim.clock import time_step
 from undiced.sim.prompt import time_prompt
 from undiced.study.variants import clock_range, variants
@@ -64,8 +64,9 @@ def test_sequences_share_a_pipeline_until_its_slowest_stage_never_rests():
 
 def test_a_draft_that_is_always_right_is_faster_the_faster_it_is():
     target, quick, slow = timings(1000), timings(20_000), timings(5_000)
-    assert (target.speculated(quick, 0.8) > target.speculated(slow, 0.8)).all()
-    assert np.isfinite(target.speculated(quick, 0.0)).all()
+    often = Acceptance.assumed(0.8)
+    assert (target.speculated(quick, often) > target.speculated(slow, often)).all()
+    assert target.speculated(quick, Acceptance.assumed(0.0)) == pytest.approx(1000)
 
 
 def test_a_prompt_is_taken_in_chunks_where_the_program_takes_them(program):

@@ -61,8 +61,3 @@ def check_region(wafer: Wafer, width: int, height: int) -> None:
             f"A region of {width}x{height} cores does not fit {wafer.name}.",
             remedy=f"Use at most {most_x}x{most_y} (x by y).",
         )
-
-
-def overlap(a: Rect, b: Rect) -> bool:
-    """Whether two rectangles share a core."""
-    return a.x < b.x + b.width and b.x < a.x + a.width and a.y < b.y + b.height and b.y < a.y + a.height

@@ -17,6 +17,7 @@ from undiced.core.memory import main_memory_bytes
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.lifetimes import last_uses
 from undiced.program.wafer.program import Region, Run, WaferProgram
+from undiced.program.wafer.rings import tokens_ahead
 from undiced.program.wafer.value import Kind
 from undiced.program.wafer.verify import verify
 from undiced.sim.mesh import choices, elementwise, movers, positions, products, shifts, widening
@@ -147,7 +148,7 @@ class MeshExecutor:
         """Tokens of one sequence that a step can have: its rings must hold what the first of them attends to, and cores
         what a chunk needs."""
         chunk = self.program.chunk if self.ends_once else self.program.bounds.context
-        return min([chunk, self.program.bounds.context, *self._ring_tokens()])
+        return min(chunk, tokens_ahead(self.program))
 
     @property
     def ends_once(self) -> bool:
@@ -163,14 +164,6 @@ class MeshExecutor:
                     if value.kind is Kind.ACTIVATION and value.view is None:
                         share = values.shape(value.name, self.program.bounds.context)
                         yield region.rect.cores * prod(share)
-
-    def _ring_tokens(self) -> Iterator[int]:
-        for stream, values in zip(self.program.streams, self._values, strict=True):
-            for instruction in stream.instructions:
-                if isinstance(instruction, isa.Mask) and (instruction.window or instruction.chunk):
-                    size = values.positions(instruction.a).size
-                    if size < self.program.bounds.context:
-                        yield size - (instruction.window or instruction.chunk) + 1
 
     def length(self, sequence: int) -> int:
         """Positions of a sequence that its caches hold."""

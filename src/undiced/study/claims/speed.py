@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,14 @@ from undiced.core.errors import CompileError
 from undiced.machine.gpu import GPUS, SERVER
 from undiced.machine.gpu_points import POINTS
 from undiced.machine.interval import Interval
+from undiced.sim.acceptance import COUNTED, Acceptance
 from undiced.study.claims.bench import ANSWER, ATTENDED, PROMPT, Bench
 from undiced.study.claims.claim import Claim, Finding, Result
 from undiced.study.claims.verdict import Said, edge, judged, least, most
 from undiced.study.claims.waterfall import Waterfall, draw_waterfall
 from undiced.study.gpu_group import SEQUENCES_MAX, Group
+from undiced.study.profiles import acceptance_of, measured
+from undiced.study.stated import LOOKUP
 from undiced.study.variants import Timings
 from undiced.validation.services import SERVICES
 
@@ -59,14 +63,27 @@ def wafers(bench: Bench) -> Result:
         *(
             Finding(
                 f"with {DRAFT} drafting, accepted at {each} (assumed)",
-                Interval.of(plain.speculated(draft, each)),
+                Interval.of(plain.speculated(draft, Acceptance.assumed(each))),
                 _TOKENS,
             )
             for each in ACCEPTANCES
         ),
+        *_measured(plain, draft),
     )
     words = f"{found.median:,.0f} tokens/s ({found.low:,.0f} to {found.high:,.0f}) without speculation"
     return Result(findings, judged(found, Said.at_least(SPEED), words, (condition,)))
+
+
+def _measured(plain: Timings, draft: Timings) -> Iterator[Finding]:
+    """With guesses that are right as often as small models' were, likeliest tokens taken."""
+    for each in measured():
+        if not each.temperature and each.guessed[0] >= COUNTED:
+            acceptance = acceptance_of((each,))
+            looked_up = each.source == LOOKUP
+            found = plain.looked_up(acceptance) if looked_up else plain.speculated(draft, acceptance)
+            by = "lookups, right" if looked_up else f"{DRAFT} drafting, accepted"
+            whose = f"in answers of {each.pair.target}" if looked_up else f"of {each.pair.draft} by {each.pair.target}"
+            yield Finding(f"with {by} as often as {whose} ({each.work}, measured)", Interval.of(found), _TOKENS)
 
 
 def service(bench: Bench) -> Result:
@@ -191,7 +208,8 @@ def first_token(bench: Bench) -> Result:
 
 def _longest(plain: Timings, number: int, seconds: float) -> int:
     """The longest prompt that one draw begins to answer within so many seconds; 0 if none."""
-    one = Timings(plain.each[number : number + 1], plain.halfway[number : number + 1])
+    this = slice(number, number + 1)
+    one = Timings(plain.each[this], plain.halfway[this], plain.crossings_s[this])
     return most(lambda tokens: float(one.first_token_s(tokens)[0]) <= seconds, 1, 1 << 20) or 0
 
 
@@ -201,7 +219,7 @@ def waterfall(bench: Bench) -> Waterfall:
     main = _main(bench)
     alone, mine = 1 / main.token_s(1, ATTENDED), plain.tokens_per_second()
     floor = np.array([1 / main.least_token_s(1, ATTENDED)])
-    speculated = [plain.speculated(draft, each) / mine for each in ACCEPTANCES]
+    speculated = [plain.speculated(draft, Acceptance.assumed(each)) / mine for each in ACCEPTANCES]
     return Waterfall(
         SERVICE,
         SPEED,
@@ -210,7 +228,10 @@ def waterfall(bench: Bench) -> Waterfall:
             ("load: a user alone instead of a shared service", Interval.of(alone / SERVICE)),
             ("software of GPUs: up to their memory's nominal rate", Interval.of(_ratios(floor, alone))),
             ("residency: weights in memory beside cores", Interval.of(_ratios(mine, floor))),
-            ("speculation on wafers", Interval.of(np.concatenate(speculated))),
+            (
+                f"speculation on wafers, right at {ACCEPTANCES[0]} to {ACCEPTANCES[1]} (assumed)",
+                Interval.of(np.concatenate(speculated)),
+            ),
         ),
         bench.over.words,
     )
@@ -224,15 +245,12 @@ def _timings(bench: Bench) -> tuple[Timings, Timings]:
 
 def _both(plain: Timings, draft: Timings) -> Numbers:
     """Speculated speeds over draws and acceptances."""
-    return np.concatenate([plain.speculated(draft, each) for each in ACCEPTANCES])
+    return np.concatenate([plain.speculated(draft, Acceptance.assumed(each)) for each in ACCEPTANCES])
 
 
 def _acceptance(plain: Timings, draft: Timings, number: int) -> float | None:
     """The least acceptance at which one draw has the speed that is said; None if none has."""
-    from undiced.sim.speculation import speculate
-
-    target, drafting = plain.each[number], draft.each[number]
-    return edge(lambda accepted: speculate(target, drafting, accepted).tokens_per_second >= SPEED, 0.0, _MOST_ACCEPTED)
+    return edge(lambda share: plain.guessed(draft, Acceptance.assumed(share), number) >= SPEED, 0.0, _MOST_ACCEPTED)
 
 
 def _main(bench: Bench) -> Group:

@@ -53,8 +53,12 @@ def test_the_part_of_a_gpu_that_makes_a_thousand_is_found():
 
 def test_the_speed_on_wafers_needs_as_many_accepted_tokens_as_it_takes():
     found = verdict(speed.wafers, SaidBench(PLAIN))
-    assert found.kind == "holds only if" and "accepted at 0.80 a token (0.74 to 0.84)" in found.words
+    assert found.kind == "holds only if" and "accepted at 0.63 a token (0.57 to 0.69)" in found.words
     assert verdict(speed.wafers, SaidBench({**PLAIN, "llama-3.3-70b": timings(2300, 2350, 2400)})).kind == "reproduced"
+    findings = {each.what: each.value for each in speed.wafers(SaidBench(PLAIN)).findings}
+    (edit,) = (value for what, value in findings.items() if "lookups" in what and "(edit, measured)" in what)
+    plain = next(value for what, value in findings.items() if "without speculation" in what)
+    assert plain.median < edit.median < findings["with llama-3.2-1b drafting, accepted at 0.8 (assumed)"].median
     slow = {**PLAIN, "llama-3.3-70b": timings(40, 45, 50, interval_cycles=2e7)}
     assert verdict(speed.wafers, SaidBench(slow)).kind == "not reproduced"
 

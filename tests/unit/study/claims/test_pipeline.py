@@ -63,7 +63,7 @@ def judged(tokens, intervals, stages=None):
     for wafers, token, interval in zip((1, 2, 4), tokens, intervals, strict=True):
         cells.append(Cell(wafers, wafers, 1, 1e9 / token, 1000 * interval / 1e9, 1.0, 1.0, True))
         each = (timing(token, interval, stages or (interval,) * wafers),) * 2
-        timed[wafers] = Timings(each, each)
+        timed[wafers] = Timings(each, each, (0.0,) * len(each))
     return Judged("m", cells, timed)
 
 

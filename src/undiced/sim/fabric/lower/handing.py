@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from undiced.core.errors import UnsupportedError
+from undiced.program import Rect
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.value import DType
 from undiced.sim.fabric.lower.between import Hearer, Passing, Sender, Sheet, along, aside, beside, columns
@@ -98,10 +99,9 @@ def _over_none(i: isa.Transfer, before: Frame, after: Frame, frame: Frame) -> No
     ends = before.region.rect, after.region.rect
     low, high = min(rect.x for rect in ends), max(rect.x + rect.width for rect in ends)
     top, bottom = min(rect.y for rect in ends), max(rect.y + rect.height for rect in ends)
+    way = Rect(low, top, high - low, bottom - top)
     for region in frame.regions:
-        rect = region.rect
-        across = low < rect.x + rect.width and rect.x < high
-        if rect not in ends and across and top < rect.y + rect.height and rect.y < bottom:
+        if region.rect not in ends and region.rect.meets(way):
             raise UnsupportedError(
                 f"{i.node} passes from region {before.region.name!r} to {after.region.name!r} over {region.name!r}, "
                 "whose routers have the colors between regions already.",
