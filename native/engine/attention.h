@@ -4,6 +4,8 @@
 // neither on what else is in the batch nor, with at most eight new tokens, on how many of them come together.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -15,14 +17,43 @@
 
 namespace undiced {
 
-// The shape of one attention layer and where its operands lie.
+// What a query may look back at: the last `window` positions, or the aligned `chunk` of positions that it lies in; 0
+// and 0: all.
+struct Reach {
+    int window, chunk;
+
+    int most() const { return std::max(window, chunk); }  // positions; 0: all
+    int first(int position) const {
+        if (chunk > 0) return position - position % chunk;
+        return window > 0 ? std::max(0, position - window + 1) : 0;
+    }
+    bool operator==(const Reach&) const = default;
+};
+
+// The shape of one attention layer.
+struct AttentionShape {
+    int layer, heads;        // of the cache; of queries
+    int groups;              // of heads that are attended for together: those of a kv head, or parts of a latent's
+    int key_dim, value_dim;  // the cache's, and columns that each head's result has
+    Reach reach;
+
+    int group() const { return heads / groups; }  // heads of one
+};
+
+// Columns of queries: those of token t and head h begin at `at` + t * row + h * head.
+struct Queries {
+    const float* at = nullptr;
+    std::ptrdiff_t row = 0, head = 0;
+    int columns = 0;
+};
+
+// Where the operands of one attention layer lie.
 struct AttentionCall {
-    int plan, layer, heads, window;
+    int index;  // what `add` returned
     float scale, softcap;
-    const float* sinks;  // one per head, or nullptr
-    const float* q;      // row t at q + t * q_stride, heads x head_dim
-    std::ptrdiff_t q_stride;
-    float* out;
+    const float* sinks;            // one per head, or nullptr
+    std::array<Queries, 2> parts;  // that make up key_dim columns, one after the other
+    float* out;                    // row t at out + t * out_stride, heads x value_dim
     std::ptrdiff_t out_stride;
 };
 
@@ -30,8 +61,8 @@ class Attention {
   public:
     Attention(const Kernels& kernels, const KvCache& kv, const Limits& limits, int members);
 
-    // Announces a layer before the first step; returns the plan to name in calls.
-    int add(int layer, int heads, int window);
+    // Announces a layer before the first step; returns the index to name in calls.
+    int add(const AttentionShape& shape);
     // Allocates scratch for all announced layers. Throws std::invalid_argument if there would be too much of it.
     void prepare();
     // Cuts a step into units, for every plan. One thread, before the step begins.
@@ -42,7 +73,7 @@ class Attention {
     // Does the units that are `member`'s in a small step (isa.h: keeps).
     void run_kept(const AttentionCall& call, const StepInput& in, int member);
     // Begins to load the pages of those units: weights have swept them out of the caches since the last step.
-    void prefetch(int plan, int layer, const StepInput& in, int member) const;
+    void prefetch(int index, const StepInput& in, int member) const;
 
   private:
     struct Unit {
@@ -52,8 +83,13 @@ class Attention {
         int merge;          // place of the first chunk's partial result, kNoMerge where chunks == 1
     };
     struct Plan {
-        int window, block_tokens;
+        Reach reach;
+        int block_tokens;
         std::vector<Unit> units;
+    };
+    struct Layer {
+        AttentionShape shape;
+        std::size_t plan;
     };
     struct Scratch {
         std::vector<float> q, out, max, sum;
@@ -65,20 +101,24 @@ class Attention {
         std::ptrdiff_t stride;
     };
 
+    const Layer& layer(int index) const { return layers_[static_cast<std::size_t>(index)]; }
+    std::size_t plan_for(const AttentionShape& shape);
     template <class Body>
-    void for_kept(const Plan& plan, const StepInput& in, int kv_heads, int member, Body&& body) const;
+    void for_kept(const Layer& layer, const StepInput& in, int member, Body&& body) const;
     void cut_sequence(Plan& plan, const StepInput& in, int sequence, int& merges);
-    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head, Scratch& scratch);
-    void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int kv_head,
-                      const Partial& state, Scratch& scratch) const;
-    void merge(const AttentionCall& call, const Unit& unit, int kv_head);
-    Partial partial(int merge, int kv_head, int chunk) const;
+    void run_unit(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, Scratch& scratch);
+    void copy_queries(const AttentionCall& call, const Unit& unit, int group, float* to) const;
+    void attend_pages(const AttentionCall& call, const StepInput& in, const Unit& unit, int group, const Partial& state,
+                      Scratch& scratch) const;
+    void merge(const AttentionCall& call, const Unit& unit, int group);
+    Partial partial(int merge, int group, int chunk) const;
 
     const Kernels& kernels_;
     const KvCache& kv_;
     const Limits limits_;
     const int members_;
-    int most_group_ = 1, most_kv_heads_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1, most_chunks_ = 1;
+    int most_groups_ = 1, most_dim_ = 8, most_rows_ = 1, merge_rows_ = 1, most_chunks_ = 1;
+    std::vector<Layer> layers_;
     std::vector<Plan> plans_;
     std::vector<Scratch> scratch_;
     Region partials_;

@@ -96,7 +96,7 @@ class PyEngine {
   public:
     PyEngine(const nb::bytes& stream, const std::vector<std::tuple<int, int, int, int>>& buffers,
              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
-             const std::vector<std::tuple<int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
+             const std::vector<std::tuple<int, int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
              int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
              int barrier_spin_us, int idle_spin_us, int max_samples) {
         EngineSpec spec{};
@@ -105,7 +105,7 @@ class PyEngine {
             spec.buffers.push_back({width, samples != 0, code_bytes, own != 0});
         for (const auto& [rows, columns, format, experts] : slots)
             spec.slots.push_back({rows, columns, format, experts});
-        for (const auto& [heads, dim, window] : kv) spec.kv.push_back({heads, dim, window});
+        for (const auto& [heads, dim, window, latent] : kv) spec.kv.push_back({heads, dim, window, latent != 0});
         for (const Floats& values : constants)
             spec.constants.emplace_back(values.data(), values.data() + values.size());
         spec.limits = {max_batch, max_samples == 0 ? max_batch : max_samples, max_tokens, context, pages, vocab};
@@ -299,13 +299,14 @@ void bind_engine(nb::module_& m) {
     nb::class_<PyEngine>(m, "Engine", "A program, its weights and a team of threads that runs it.")
         .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
                       const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
-                      const std::vector<std::tuple<int, int, int>>&, const std::vector<Floats>&, int, int, int, int,
-                      int, int, const std::string&, int, int, int>(),
+                      const std::vector<std::tuple<int, int, int, int>>&, const std::vector<Floats>&, int, int, int,
+                      int, int, int, const std::string&, int, int, int>(),
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
              "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0,
              "Check the program and reserve memory; buffers (width, samples, bytes a code or 0, own), slots (rows, "
-             "columns, format, experts), kv (kv_heads, head_dim, window); max_samples: sampled rows in a step, 0 for "
+             "columns, format, experts), kv (kv_heads, head_dim, window, latent); max_samples: sampled rows in a step, "
+             "0 for "
              "max_batch. "
              "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,

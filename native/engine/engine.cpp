@@ -19,8 +19,10 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 StepChecker make_checker(const std::vector<Bound>& program, const State& state) {
     int window = 1, embed_rows = std::numeric_limits<int>::max(), position_rows = 0;
     for (const Bound& b : program) {
+        if (b.is<instr::LatentAttention>()) window = 0;
         if (b.is<instr::Attention>()) {
-            const int looks_back = b.i.as<instr::Attention>().window;
+            const auto i = b.i.as<instr::Attention>();
+            const int looks_back = std::max(i.window, i.chunk);
             window = window == 0 || looks_back == 0 ? 0 : std::max(window, looks_back);
         }
         if (!b.is<instr::Embed>()) continue;
@@ -80,7 +82,8 @@ void Engine::bind(const EngineSpec& spec) {
     Bound* product = nullptr;
     for (Bound& bound : program_) {
         if (bound.is<instr::Matmul>()) product = &bound;
-        if (bound.is<instr::Attention>() && product != nullptr) product->attention = &bound;
+        const bool attends = bound.is<instr::Attention>() || bound.is<instr::LatentAttention>();
+        if (attends && product != nullptr) product->attention = &bound;
     }
 }
 

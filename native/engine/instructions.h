@@ -37,9 +37,13 @@ enum class Op : std::uint16_t {
     ROUTE = 16,
     EXPERT_GLU = 17,
     EXPERT_SUM = 18,
+    HEAD_MATMUL = 19,
+    LATENT_STORE = 20,
+    LATENT_ATTENTION = 21,
+    POSITION_SCALE = 22,
 };
 
-inline constexpr std::array<std::pair<std::string_view, Op>, 19> kOpNames = {{
+inline constexpr std::array<std::pair<std::string_view, Op>, 23> kOpNames = {{
     {"BARRIER", Op::BARRIER},
     {"EMBED", Op::EMBED},
     {"RMSNORM", Op::RMSNORM},
@@ -59,6 +63,10 @@ inline constexpr std::array<std::pair<std::string_view, Op>, 19> kOpNames = {{
     {"ROUTE", Op::ROUTE},
     {"EXPERT_GLU", Op::EXPERT_GLU},
     {"EXPERT_SUM", Op::EXPERT_SUM},
+    {"HEAD_MATMUL", Op::HEAD_MATMUL},
+    {"LATENT_STORE", Op::LATENT_STORE},
+    {"LATENT_ATTENTION", Op::LATENT_ATTENTION},
+    {"POSITION_SCALE", Op::POSITION_SCALE},
 }};
 
 // The name of an operation code, or an empty view for a code that the host does not know.
@@ -195,8 +203,8 @@ struct Matmul {
 };
 static_assert(sizeof(Matmul) == 32);
 
-// dst = a[:, start:start+heads*head_dim] with the first `dims` columns of each head rotated by position; constant:
-// inverse frequencies, divided by `factors`; cosine and sine times magnitude
+// dst = a[:, start:start+heads*head_dim] with `dims` columns of each head, from `offset` on, rotated by position;
+// constant: inverse frequencies, divided by `factors`; cosine and sine times magnitude
 struct Rope {
     static constexpr Op kOp = Op::ROPE;
     static constexpr std::uint16_t kFlags = 0;  // that it takes
@@ -207,12 +215,13 @@ struct Rope {
     std::int32_t start;
     std::int32_t heads;
     std::int32_t head_dim;
+    std::int32_t offset;
     std::int32_t dims;
     RopeStyle style;
     std::int32_t constant;
     float magnitude;
 };
-static_assert(sizeof(Rope) == 44);
+static_assert(sizeof(Rope) == 48);
 
 // append k[:, k_start:] and v[:, v_start:] to the layer's KV cache
 struct KvStore {
@@ -229,8 +238,8 @@ struct KvStore {
 };
 static_assert(sizeof(KvStore) == 32);
 
-// dst = causal attention of q[:, start:] over the layer's KV cache within `window` (0: all); softcap 0: none;
-// sinks: one logit a head
+// dst = causal attention of q[:, start:] over the layer's KV cache within `window` (0: all), or within the aligned
+// `chunk` of positions that the query's lies in (0: none); softcap 0: none; sinks: one logit a head
 struct Attention {
     static constexpr Op kOp = Op::ATTENTION;
     static constexpr std::uint16_t kFlags = 0;  // that it takes
@@ -244,10 +253,11 @@ struct Attention {
     std::int32_t kv_heads;
     std::int32_t head_dim;
     std::int32_t window;
+    std::int32_t chunk;
     float scale;
     float softcap;
 };
-static_assert(sizeof(Attention) == 48);
+static_assert(sizeof(Attention) == 52);
 
 // dst[:, :columns] = activation(a[:, gate:gate+columns]) * a[:, up:up+columns]
 struct Glu {
@@ -333,7 +343,8 @@ struct Sample {
 static_assert(sizeof(Sample) == 12);
 
 // dst[t] = the weights of the `top_k` chosen experts of a[t, :experts], largest choice first, then their numbers;
-// chosen by score plus bias among the `top_groups` best of `groups`; weights are scores, divided by their sum if
+// chosen by score plus bias among the `top_groups` best of `groups`, each as good as its `group_best` best experts
+// together; weights are scores, divided by their sum if
 // `normalize`, times scaling
 struct Route {
     static constexpr Op kOp = Op::ROUTE;
@@ -346,11 +357,12 @@ struct Route {
     std::int32_t top_k;
     std::int32_t groups;
     std::int32_t top_groups;
+    std::int32_t group_best;
     Scoring scoring;
     float scaling;
     bool normalize() const { return (flags & 1) != 0; }
 };
-static_assert(sizeof(Route) == 40);
+static_assert(sizeof(Route) == 44);
 
 // dst[:, k*rows:(k+1)*rows] = activation(a @ gate[e].T (+ bias)) * (a @ up[e].T (+ bias)), e the token's k-th
 // expert; `weigh`: a times its weight; a dst of int8 blocks is quantized; limit clamps SWIGLU_OSS, 0: none
@@ -394,6 +406,64 @@ struct ExpertSum {
     bool accumulate() const { return (flags & 2) != 0; }
 };
 static_assert(sizeof(ExpertSum) == 40);
+
+// dst[:, h*rows:(h+1)*rows] = a[:, h*stride:h*stride+columns] @ weight[h*rows:(h+1)*rows].T, h each of `heads`
+struct HeadMatmul {
+    static constexpr Op kOp = Op::HEAD_MATMUL;
+    static constexpr std::uint16_t kFlags = 0;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t a;
+    std::int32_t weight;
+    std::int32_t heads;
+    std::int32_t rows;
+    std::int32_t columns;
+    std::int32_t stride;
+};
+static_assert(sizeof(HeadMatmul) == 32);
+
+// append a[:, :columns] to the layer's cache of latents
+struct LatentStore {
+    static constexpr Op kOp = Op::LATENT_STORE;
+    static constexpr std::uint16_t kFlags = 0;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t a;
+    std::int32_t kv_layer;
+    std::int32_t columns;
+};
+static_assert(sizeof(LatentStore) == 16);
+
+// dst = causal attention over the layer's cache of latents, whose first `rank` columns are the values; head h's
+// query is q[:, h*rank:(h+1)*rank], and behind it the last `rope` columns of turned[:, h*(nope+rope):][:nope+rope]
+struct LatentAttention {
+    static constexpr Op kOp = Op::LATENT_ATTENTION;
+    static constexpr std::uint16_t kFlags = 0;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t q;
+    std::int32_t turned;
+    std::int32_t kv_layer;
+    std::int32_t heads;
+    std::int32_t rank;
+    std::int32_t nope;
+    std::int32_t rope;
+    float scale;
+};
+static_assert(sizeof(LatentAttention) == 40);
+
+// dst[t, start:start+columns] = a * (1 + scale * log(1 + floor((position of t + 1) / floor)))
+struct PositionScale {
+    static constexpr Op kOp = Op::POSITION_SCALE;
+    static constexpr std::uint16_t kFlags = 0;  // that it takes
+    std::uint16_t op, flags;
+    std::int32_t dst;
+    std::int32_t a;
+    std::int32_t start;
+    std::int32_t columns;
+    std::int32_t floor;
+    float scale;
+};
+static_assert(sizeof(PositionScale) == 28);
 
 }  // namespace instr
 
@@ -444,6 +514,7 @@ inline constexpr Field kFields[] = {
     {Op::ROPE, "start", 'i', offsetof(instr::Rope, start)},
     {Op::ROPE, "heads", 'i', offsetof(instr::Rope, heads)},
     {Op::ROPE, "head_dim", 'i', offsetof(instr::Rope, head_dim)},
+    {Op::ROPE, "offset", 'i', offsetof(instr::Rope, offset)},
     {Op::ROPE, "dims", 'i', offsetof(instr::Rope, dims)},
     {Op::ROPE, "style", 'i', offsetof(instr::Rope, style)},
     {Op::ROPE, "constant", 'i', offsetof(instr::Rope, constant)},
@@ -464,6 +535,7 @@ inline constexpr Field kFields[] = {
     {Op::ATTENTION, "kv_heads", 'i', offsetof(instr::Attention, kv_heads)},
     {Op::ATTENTION, "head_dim", 'i', offsetof(instr::Attention, head_dim)},
     {Op::ATTENTION, "window", 'i', offsetof(instr::Attention, window)},
+    {Op::ATTENTION, "chunk", 'i', offsetof(instr::Attention, chunk)},
     {Op::ATTENTION, "scale", 'f', offsetof(instr::Attention, scale)},
     {Op::ATTENTION, "softcap", 'f', offsetof(instr::Attention, softcap)},
     {Op::GLU, "dst", 'i', offsetof(instr::Glu, dst)},
@@ -500,6 +572,7 @@ inline constexpr Field kFields[] = {
     {Op::ROUTE, "top_k", 'i', offsetof(instr::Route, top_k)},
     {Op::ROUTE, "groups", 'i', offsetof(instr::Route, groups)},
     {Op::ROUTE, "top_groups", 'i', offsetof(instr::Route, top_groups)},
+    {Op::ROUTE, "group_best", 'i', offsetof(instr::Route, group_best)},
     {Op::ROUTE, "scoring", 'i', offsetof(instr::Route, scoring)},
     {Op::ROUTE, "scaling", 'f', offsetof(instr::Route, scaling)},
     {Op::ROUTE, "normalize", 'b', 0},
@@ -528,6 +601,31 @@ inline constexpr Field kFields[] = {
     {Op::EXPERT_SUM, "down", 'i', offsetof(instr::ExpertSum, down)},
     {Op::EXPERT_SUM, "bias", 'i', offsetof(instr::ExpertSum, bias)},
     {Op::EXPERT_SUM, "accumulate", 'b', 1},
+    {Op::HEAD_MATMUL, "dst", 'i', offsetof(instr::HeadMatmul, dst)},
+    {Op::HEAD_MATMUL, "a", 'i', offsetof(instr::HeadMatmul, a)},
+    {Op::HEAD_MATMUL, "weight", 'i', offsetof(instr::HeadMatmul, weight)},
+    {Op::HEAD_MATMUL, "heads", 'i', offsetof(instr::HeadMatmul, heads)},
+    {Op::HEAD_MATMUL, "rows", 'i', offsetof(instr::HeadMatmul, rows)},
+    {Op::HEAD_MATMUL, "columns", 'i', offsetof(instr::HeadMatmul, columns)},
+    {Op::HEAD_MATMUL, "stride", 'i', offsetof(instr::HeadMatmul, stride)},
+    {Op::LATENT_STORE, "a", 'i', offsetof(instr::LatentStore, a)},
+    {Op::LATENT_STORE, "kv_layer", 'i', offsetof(instr::LatentStore, kv_layer)},
+    {Op::LATENT_STORE, "columns", 'i', offsetof(instr::LatentStore, columns)},
+    {Op::LATENT_ATTENTION, "dst", 'i', offsetof(instr::LatentAttention, dst)},
+    {Op::LATENT_ATTENTION, "q", 'i', offsetof(instr::LatentAttention, q)},
+    {Op::LATENT_ATTENTION, "turned", 'i', offsetof(instr::LatentAttention, turned)},
+    {Op::LATENT_ATTENTION, "kv_layer", 'i', offsetof(instr::LatentAttention, kv_layer)},
+    {Op::LATENT_ATTENTION, "heads", 'i', offsetof(instr::LatentAttention, heads)},
+    {Op::LATENT_ATTENTION, "rank", 'i', offsetof(instr::LatentAttention, rank)},
+    {Op::LATENT_ATTENTION, "nope", 'i', offsetof(instr::LatentAttention, nope)},
+    {Op::LATENT_ATTENTION, "rope", 'i', offsetof(instr::LatentAttention, rope)},
+    {Op::LATENT_ATTENTION, "scale", 'f', offsetof(instr::LatentAttention, scale)},
+    {Op::POSITION_SCALE, "dst", 'i', offsetof(instr::PositionScale, dst)},
+    {Op::POSITION_SCALE, "a", 'i', offsetof(instr::PositionScale, a)},
+    {Op::POSITION_SCALE, "start", 'i', offsetof(instr::PositionScale, start)},
+    {Op::POSITION_SCALE, "columns", 'i', offsetof(instr::PositionScale, columns)},
+    {Op::POSITION_SCALE, "floor", 'i', offsetof(instr::PositionScale, floor)},
+    {Op::POSITION_SCALE, "scale", 'f', offsetof(instr::PositionScale, scale)},
 };
 
 }  // namespace undiced

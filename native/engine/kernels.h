@@ -68,7 +68,8 @@ struct MatmulArgs {
 //   K  [key_dim][32]    transposed, so that a page of scores is a broadcast-and-multiply without horizontal sums
 //   V  [32][value_dim]
 // f16 keeps 11 bits of every key and value (bf16 8) and converts in one instruction. Values beyond +-65504 saturate;
-// infinity and NaN are stored as NaN.
+// infinity and NaN are stored as NaN. A page of latents has one block alone, [32][key_dim]: a token's row is its key,
+// and the first value_dim columns of it are its value.
 inline constexpr std::int64_t kPageTokens = 32;
 
 // One page for the query rows that share its kv head (all heads of the group, of one or many tokens). `q` is scaled by
@@ -80,10 +81,10 @@ struct AttendArgs {
     const float* q = nullptr;  // rows x key_dim, row i at q + i * ldq
     std::int64_t ldq = 0;
     std::int64_t rows = 0;
-    std::int64_t key_dim = 0;    // any
+    std::int64_t key_dim = 0;    // any; of latents a multiple of 8
     std::int64_t value_dim = 0;  // a multiple of 8
     const std::uint16_t* k = nullptr;
-    const std::uint16_t* v = nullptr;
+    const std::uint16_t* v = nullptr;  // nullptr: k is a block of latents
     const std::uint16_t* next = nullptr;
     const std::int32_t* begin = nullptr;
     const std::int32_t* end = nullptr;

@@ -13,7 +13,9 @@ KvCache::KvCache(const std::vector<KvSpec>& specs, int pages) : specs_(specs) {
             s.window < 0)
             throw std::invalid_argument("KV layer " + std::to_string(i) +
                                         ": heads must be at least 1, head_dim a multiple of 8, window not negative");
-        const std::size_t block = 2 * static_cast<std::size_t>(s.head_dim) * kPageTokens;
+        if (s.latent && s.kv_heads != 1)
+            throw std::invalid_argument("KV layer " + std::to_string(i) + ": latents belong to one head");
+        const std::size_t block = (s.latent ? 1 : 2) * static_cast<std::size_t>(s.head_dim) * kPageTokens;
         places_.push_back({page_values_, block});
         page_values_ = checked_sum(page_values_, static_cast<std::size_t>(s.kv_heads) * block);
     }

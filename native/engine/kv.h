@@ -13,6 +13,7 @@ namespace undiced {
 
 struct KvSpec {
     int kv_heads, head_dim, window;  // window 0: the whole context
+    bool latent;                     // one row a token serves as key and value (kernels.h); a single head
 };
 
 class KvCache {
@@ -24,7 +25,12 @@ class KvCache {
     const KvSpec& spec(int layer) const { return specs_[static_cast<std::size_t>(layer)]; }
     const Region& memory() const { return memory_; }
 
-    // The key block of one page of one head; its value block follows directly, and the next head's after that.
+    std::size_t block_bytes(int layer) const {
+        return places_[static_cast<std::size_t>(layer)].block * sizeof(std::uint16_t);
+    }
+
+    // The key block of one page of one head; its value block follows directly, and the next head's after that. Of
+    // latents it is all that there is.
     std::uint16_t* keys(int layer, int page, int head) const {
         const Place& place = places_[static_cast<std::size_t>(layer)];
         return reinterpret_cast<std::uint16_t*>(memory_.data()) + static_cast<std::size_t>(page) * page_values_ +

@@ -12,7 +12,7 @@ int check_barrier(const Checker& c) {
     return kNone;
 }
 
-constexpr std::array<OpEntry, 19> kOps = {{
+constexpr std::array<OpEntry, 23> kOps = {{
     {Op::BARRIER, check_barrier, nullptr, nullptr},
     {Op::EMBED, check_embed, nullptr, run_embed},
     {Op::RMSNORM, check_rmsnorm, nullptr, run_rmsnorm},
@@ -32,6 +32,10 @@ constexpr std::array<OpEntry, 19> kOps = {{
     {Op::ROUTE, check_route, nullptr, run_route},
     {Op::EXPERT_GLU, check_expert_glu, nullptr, run_expert_glu},
     {Op::EXPERT_SUM, check_expert_sum, nullptr, run_expert_sum},
+    {Op::HEAD_MATMUL, check_head_matmul, nullptr, run_head_matmul},
+    {Op::LATENT_STORE, check_latent_store, nullptr, run_latent_store},
+    {Op::LATENT_ATTENTION, check_latent_attention, nullptr, run_latent_attention},
+    {Op::POSITION_SCALE, check_position_scale, nullptr, run_position_scale},
 }};
 
 }  // namespace
@@ -92,10 +96,11 @@ void Checker::same_rows(const Buffer& x, const Buffer& y) const {
     require(x.spec.samples == y.spec.samples, "mixes token rows and sampled rows");
 }
 
-void Checker::layer(int index, int kv_heads, int head_dim) const {
+void Checker::layer(int index, int kv_heads, int head_dim, bool latent) const {
     if (index < 0 || index >= state.kv.layers()) refuse("names KV layer " + std::to_string(index));
     const KvSpec& spec = state.kv.spec(index);
     require(spec.kv_heads == kv_heads && spec.head_dim == head_dim, "kv_heads or head_dim differ from the KV layer's");
+    require(spec.latent == latent, latent ? "the KV layer holds no latents" : "the KV layer holds latents");
 }
 
 }  // namespace undiced

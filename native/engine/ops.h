@@ -16,11 +16,11 @@ using RunOp = void (*)(State& state, const Bound& bound, int member);
 struct Bound {
     Instr i;
     int index;                           // in the stream
-    int extra = kNone;                   // ROPE: its table; ATTENTION: its plan
+    int extra = kNone;                   // ROPE: its table; attention: its layer
     bool large = false;                  // a barrier that small steps pass
     RunOp run = nullptr;                 // nullptr: a barrier
     const Instr* next_matmul = nullptr;  // the next MATMUL of the stream, around its end: what is streamed afterwards
-    const Bound* attention = nullptr;    // MATMUL: the ATTENTION that comes before the next MATMUL
+    const Bound* attention = nullptr;    // MATMUL: the attention that comes before the next MATMUL
 
     template <class T>
     bool is() const {
@@ -53,7 +53,7 @@ class Checker {
     // A vector slot of `count` values; kNone is allowed if `optional`.
     void vector(int slot, std::int64_t count, bool optional) const;
     void same_rows(const Buffer& x, const Buffer& y) const;
-    void layer(int index, int kv_heads, int head_dim) const;
+    void layer(int index, int kv_heads, int head_dim, bool latent) const;
 
     State& state;
     const Bound& bound;
@@ -87,6 +87,10 @@ int check_sample(const Checker&);
 int check_route(const Checker&);
 int check_expert_glu(const Checker&);
 int check_expert_sum(const Checker&);
+int check_head_matmul(const Checker&);
+int check_latent_store(const Checker&);
+int check_latent_attention(const Checker&);
+int check_position_scale(const Checker&);
 
 void run_embed(State&, const Bound&, int);
 void run_rmsnorm(State&, const Bound&, int);
@@ -107,5 +111,9 @@ void run_sample(State&, const Bound&, int);
 void run_route(State&, const Bound&, int);
 void run_expert_glu(State&, const Bound&, int);
 void run_expert_sum(State&, const Bound&, int);
+void run_head_matmul(State&, const Bound&, int);
+void run_latent_store(State&, const Bound&, int);
+void run_latent_attention(State&, const Bound&, int);
+void run_position_scale(State&, const Bound&, int);
 
 }  // namespace undiced

@@ -72,8 +72,7 @@ void run_matmul(State& state, const Bound& b, int member) {
     const auto i = b.i.as<instr::Matmul>();
     const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
     const Share mine = column_share(i.rows, state.members(), member);
-    if (state.small && b.attention != nullptr)
-        state.attention.prefetch(b.attention->extra, b.attention->i.as<instr::Attention>().kv_layer, state.in, member);
+    if (state.small && b.attention != nullptr) state.attention.prefetch(b.attention->extra, state.in, member);
     MatmulArgs args;
     args.tokens = state.rows(dst);
     if (mine.begin >= mine.end || args.tokens == 0) return;
@@ -94,6 +93,66 @@ void run_matmul(State& state, const Bound& b, int member) {
     for (int stream = 0; stream < kWeightStreams; ++stream)
         args.next[stream] = following.tile(stream_tile(after.begin / kTileRows, tiles_of(after.end), stream));
     state.kernels.matmul(args);
+}
+
+int check_head_matmul(const Checker& c) {
+    const auto i = c.as<instr::HeadMatmul>();
+    const Slot& w = c.matrix(i.weight);
+    c.require(i.heads > 0 && i.rows > 0 && i.rows % kTileRows == 0 && i.columns > 0 && i.stride >= i.columns,
+              "rows must be whole tiles, and heads must not overlap");
+    c.require(w.experts == i.heads && w.rows() == std::int64_t{i.heads} * i.rows && w.columns() == i.columns,
+              "heads, rows or columns differ from the weight's");
+    const Buffer& dst = c.columns(i.dst, "dst", 0, std::int64_t{i.heads} * i.rows);
+    const std::int64_t width = (std::int64_t{i.heads} - 1) * i.stride + i.columns;
+    c.require(i.dst != i.a, "dst must not be a");
+    if (!w.matrix.format->integer()) {
+        c.same_rows(dst, c.columns(i.a, "a", 0, width));
+        return kNone;
+    }
+    const Buffer& a = c.codes(i.a, "a");
+    c.require(a.spec.code_bytes == 1 && a.spec.width >= width, "a is narrower than its heads");
+    c.require(i.columns % kBlock == 0 && i.stride % kBlock == 0, "heads must be whole blocks of codes");
+    c.same_rows(dst, a);
+    c.state.make_room_for_heads(i.columns);
+    return kNone;
+}
+
+// The codes of a head, token by token: those of one token where they lie, of several in `room`.
+const QuantBlock* head_codes(const Buffer& a, int head, const instr::HeadMatmul& i, Share tokens, QuantBlock* room) {
+    const std::int64_t row = blocks_of(a.spec.width), blocks = blocks_of(i.columns);
+    const QuantBlock* first = a.blocks + tokens.begin * row + head * blocks_of(i.stride);
+    if (tokens.end - tokens.begin == 1) return first;
+    for (int t = 0; t < tokens.end - tokens.begin; ++t) std::copy_n(first + t * row, blocks, room + t * blocks);
+    return room;
+}
+
+void run_head_matmul(State& state, const Bound& b, int member) {
+    const auto i = b.i.as<instr::HeadMatmul>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share mine = column_share(i.heads * i.rows, state.members(), member);
+    const int tokens = state.rows(dst), most = a.spec.code_bytes > 0 ? kGatheredTokens : std::max(1, tokens);
+    const Slot& stack = state.weights.slot(i.weight);
+    for (int head = mine.begin / i.rows; head * i.rows < mine.end; ++head) {
+        PackedMatrix one = stack.matrix;
+        one.rows = i.rows;
+        one.data = stack.matrix.tile(std::int64_t{head} * i.rows / kTileRows);
+        MatmulArgs args;
+        args.w = &one;
+        args.tile_begin = std::max(0, mine.begin - head * i.rows) / kTileRows;
+        args.tile_end = tiles_of(std::min(i.rows, mine.end - head * i.rows));
+        args.ldx = a.stride;
+        args.ldo = dst.stride;
+        for (int first = 0; first < tokens; first += most) {
+            const Share some{first, std::min(tokens, first + most)};
+            if (a.spec.code_bytes > 0)
+                args.qx = head_codes(a, head, i, some, state.head_codes[static_cast<std::size_t>(member)].data());
+            else
+                args.x = a.row(first) + std::int64_t{head} * i.stride;
+            args.tokens = some.end - some.begin;
+            args.out = dst.row(first) + std::int64_t{head} * i.rows;
+            state.kernels.matmul(args);
+        }
+    }
 }
 
 int check_glu(const Checker& c) {

@@ -180,6 +180,7 @@ int check_route(const Checker& c) {
     c.require(i.groups > 0 && i.experts % i.groups == 0 && i.top_groups > 0 && i.top_groups <= i.groups,
               "experts do not fall into such groups");
     c.require(i.top_k > 0 && i.top_k <= i.experts / i.groups * i.top_groups, "not so many experts can be chosen");
+    c.require(i.group_best == 1 || i.group_best == 2, "a group is judged by one or two experts");
     c.require(std::isfinite(i.scaling), "scaling must be finite");
     c.vector(i.bias, i.experts, true);
     return kNone;
@@ -187,7 +188,7 @@ int check_route(const Checker& c) {
 
 namespace {
 
-// Forbids the experts of all groups but the best; a group is as good as its two best experts together.
+// Forbids the experts of all groups but the best; a group is as good as its one or two best experts together.
 void keep_best_groups(float* wanted, const instr::Route& i) {
     const int size = i.experts / i.groups;
     float score[kMostExperts];
@@ -197,7 +198,7 @@ void keep_best_groups(float* wanted, const instr::Route& i) {
             second = std::max(second, std::min(first, wanted[e]));
             first = std::max(first, wanted[e]);
         }
-        score[g] = size > 1 ? first + second : first;
+        score[g] = size > 1 && i.group_best > 1 ? first + second : first;
     }
     bool kept[kMostExperts] = {};
     for (int n = 0; n < i.top_groups; ++n) {

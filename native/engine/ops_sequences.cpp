@@ -1,15 +1,30 @@
 // Instructions over whole sequences: attention and sampling. Members take work one by one from a counter.
+#include <algorithm>
 #include <cmath>
 
 #include "ops.h"
 
 namespace undiced {
+namespace {
+
+constexpr int kMostWidth = 1 << 20;
+constexpr int kValueGranule = 8;  // columns of a value that kernels take together
+
+void attend(State& state, const Bound& b, const AttentionCall& call, int member) {
+    if (state.small)
+        state.attention.run_kept(call, state.in, member);
+    else
+        state.attention.run(call, state.in, state.counters[static_cast<std::size_t>(b.index)].value, member);
+}
+
+}  // namespace
 
 int check_attention(const Checker& c) {
     const auto i = c.as<instr::Attention>();
-    c.layer(i.kv_layer, i.kv_heads, i.head_dim);
+    c.layer(i.kv_layer, i.kv_heads, i.head_dim, false);
     c.require(i.heads > 0 && i.heads % i.kv_heads == 0, "heads must be a multiple of kv_heads");
-    c.require(i.window >= 0, "window must not be negative");
+    c.require(i.window >= 0 && i.chunk >= 0 && (i.window == 0 || i.chunk == 0),
+              "window and chunk must not be negative, and one of them 0");
     const std::int64_t width = std::int64_t{i.heads} * i.head_dim;
     c.same_rows(c.columns(i.dst, "dst", 0, width), c.columns(i.q, "q", i.start, width));
     c.require(!c.state.buffer(i.q).spec.samples, "q must hold token rows");
@@ -17,19 +32,51 @@ int check_attention(const Checker& c) {
     c.require(std::isfinite(i.scale) && i.softcap >= 0.0f && std::isfinite(i.softcap),
               "scale or softcap is impossible");
     c.vector(i.sinks, i.heads, true);
-    return c.state.attention.add(i.kv_layer, i.heads, i.window);
+    return c.state.attention.add({i.kv_layer, i.heads, i.kv_heads, i.head_dim, i.head_dim, {i.window, i.chunk}});
 }
 
 void run_attention(State& state, const Bound& b, int member) {
     const auto i = b.i.as<instr::Attention>();
     const Buffer dst = state.buffer(i.dst, member), q = state.buffer(i.q, member);
     const float* sinks = i.sinks == kNone ? nullptr : state.weights.slot(i.sinks).floats();
-    const AttentionCall call{b.extra, i.kv_layer,         i.heads,  i.window,   i.scale,   i.softcap,
-                             sinks,   q.row(0) + i.start, q.stride, dst.row(0), dst.stride};
-    if (state.small)
-        state.attention.run_kept(call, state.in, member);
-    else
-        state.attention.run(call, state.in, state.counters[static_cast<std::size_t>(b.index)].value, member);
+    const AttentionCall call{
+        b.extra,    i.scale,   i.softcap, sinks, {{{q.row(0) + i.start, q.stride, i.head_dim, i.head_dim}, {}}},
+        dst.row(0), dst.stride};
+    attend(state, b, call, member);
+}
+
+int check_latent_attention(const Checker& c) {
+    const auto i = c.as<instr::LatentAttention>();
+    c.require(i.heads > 0 && i.rank > 0 && i.nope > 0 && i.rope > 0, "sizes must be positive");
+    c.require(std::int64_t{i.rank} + i.rope <= kMostWidth && std::int64_t{i.nope} + i.rope <= kMostWidth,
+              "a head is too wide");
+    c.require(i.rank % kValueGranule == 0, "rank must be a multiple of 8");
+    c.layer(i.kv_layer, 1, i.rank + i.rope, true);
+    const std::int64_t width = std::int64_t{i.heads} * i.rank;
+    c.same_rows(c.columns(i.dst, "dst", 0, width), c.columns(i.q, "q", 0, width));
+    c.same_rows(c.state.buffer(i.q), c.columns(i.turned, "turned", 0, std::int64_t{i.heads} * (i.nope + i.rope)));
+    c.require(!c.state.buffer(i.q).spec.samples, "q must hold token rows");
+    c.require(i.dst != i.q && i.dst != i.turned, "dst must not be q");
+    c.require(std::isfinite(i.scale), "scale is impossible");
+    // One row of the cache serves all heads: they fall into as many groups as the team can share out.
+    int groups = std::min(c.state.members(), i.heads);
+    while (i.heads % groups != 0) ++groups;
+    return c.state.attention.add({i.kv_layer, i.heads, groups, i.rank + i.rope, i.rank, {0, 0}});
+}
+
+void run_latent_attention(State& state, const Bound& b, int member) {
+    const auto i = b.i.as<instr::LatentAttention>();
+    const Buffer dst = state.buffer(i.dst, member), q = state.buffer(i.q, member);
+    const Buffer turned = state.buffer(i.turned, member);
+    const AttentionCall call{
+        b.extra,
+        i.scale,
+        0.0f,
+        nullptr,
+        {{{q.row(0), q.stride, i.rank, i.rank}, {turned.row(0) + i.nope, turned.stride, i.nope + i.rope, i.rope}}},
+        dst.row(0),
+        dst.stride};
+    attend(state, b, call, member);
 }
 
 int check_sample(const Checker& c) {

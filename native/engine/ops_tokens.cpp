@@ -82,7 +82,8 @@ void run_layernorm(State& state, const Bound& b, int member) {
 
 int check_rope(const Checker& c) {
     const auto i = c.as<instr::Rope>();
-    c.require(i.heads > 0 && i.head_dim > 0 && i.dims > 0 && i.dims % 2 == 0 && i.dims <= i.head_dim,
+    c.require(i.heads > 0 && i.head_dim > 0 && i.dims > 0 && i.dims % 2 == 0 && i.offset >= 0 &&
+                  std::int64_t{i.offset} + i.dims <= i.head_dim,
               "dims must be even and within head_dim");
     const Buffer& a = c.columns(i.a, "a", i.start, std::int64_t{i.heads} * i.head_dim);
     c.same_rows(c.columns(i.dst, "dst", i.start, std::int64_t{i.heads} * i.head_dim), a);
@@ -102,36 +103,64 @@ void run_rope(State& state, const Bound& b, int member) {
     const Share rows = state.row_share(dst, member);
     for (int t = rows.begin; t < rows.end; ++t) {
         if (i.dst != i.a) std::copy_n(a.row(t) + i.start, i.heads * i.head_dim, dst.row(t) + i.start);
-        state.kernels.rope(dst.row(t) + i.start, i.heads, i.head_dim, i.dims, state.rope.cosine(b.extra, t),
+        state.kernels.rope(dst.row(t) + i.start + i.offset, i.heads, i.head_dim, i.dims, state.rope.cosine(b.extra, t),
                            state.rope.sine(b.extra, t), kernel_of(i.style));
     }
 }
 
 int check_kv_store(const Checker& c) {
     const auto i = c.as<instr::KvStore>();
-    c.layer(i.kv_layer, i.kv_heads, i.head_dim);
+    c.layer(i.kv_layer, i.kv_heads, i.head_dim, false);
     const Buffer& k = c.columns(i.k, "k", i.k_start, std::int64_t{i.kv_heads} * i.head_dim);
     c.same_rows(k, c.columns(i.v, "v", i.v_start, std::int64_t{i.kv_heads} * i.head_dim));
     c.require(!k.spec.samples, "k must hold token rows");
     return kNone;
 }
 
+namespace {
+
+// Calls body(t, head, page, slot) for every token of `rows` in all and every head that a member stores: the page that
+// its position lies in, and where in there.
+template <class Body>
+void for_stored(const State& state, int rows, int heads, int member, Body&& body) {
+    const Share mine = state.small ? Share{0, rows} : share(rows, state.members(), member);
+    int sequence = 0;
+    for (int t = mine.begin; t < mine.end; ++t) {
+        while (state.in.seq_start[static_cast<std::size_t>(sequence) + 1] <= t) ++sequence;
+        const int position = state.in.positions[static_cast<std::size_t>(t)], tokens = static_cast<int>(kPageTokens);
+        const int page = state.in.pages_of(sequence)[position / tokens];
+        for (int head = 0; head < heads; ++head)
+            if (!state.small || keeps(t * heads + head, state.members(), member))
+                body(t, head, page, position % tokens);
+    }
+}
+
+}  // namespace
+
 void run_kv_store(State& state, const Bound& b, int member) {
     const auto i = b.i.as<instr::KvStore>();
     const Buffer k = state.buffer(i.k, member), v = state.buffer(i.v, member);
-    const Share rows = state.small ? Share{0, state.rows(k)} : share(state.rows(k), state.members(), member);
-    int sequence = 0;
-    for (int t = rows.begin; t < rows.end; ++t) {
-        while (state.in.seq_start[static_cast<std::size_t>(sequence) + 1] <= t) ++sequence;
-        const int position = state.in.positions[static_cast<std::size_t>(t)];
-        const int page = state.in.pages_of(sequence)[position / static_cast<int>(kPageTokens)];
-        for (int head = 0; head < i.kv_heads; ++head) {
-            if (state.small && !keeps(t * i.kv_heads + head, state.members(), member)) continue;
-            state.kernels.kv_write(k.row(t) + i.k_start + head * i.head_dim, v.row(t) + i.v_start + head * i.head_dim,
-                                   i.head_dim, i.head_dim, state.kv.keys(i.kv_layer, page, head),
-                                   state.kv.values(i.kv_layer, page, head), position % kPageTokens);
-        }
-    }
+    for_stored(state, state.rows(k), i.kv_heads, member, [&](int t, int head, int page, int slot) {
+        state.kernels.kv_write(k.row(t) + i.k_start + head * i.head_dim, v.row(t) + i.v_start + head * i.head_dim,
+                               i.head_dim, i.head_dim, state.kv.keys(i.kv_layer, page, head),
+                               state.kv.values(i.kv_layer, page, head), slot);
+    });
+}
+
+int check_latent_store(const Checker& c) {
+    const auto i = c.as<instr::LatentStore>();
+    c.layer(i.kv_layer, 1, i.columns, true);
+    c.require(!c.columns(i.a, "a", 0, i.columns).spec.samples, "a must hold token rows");
+    return kNone;
+}
+
+// Rows of latents lie as values do, and have no keys beside them.
+void run_latent_store(State& state, const Bound& b, int member) {
+    const auto i = b.i.as<instr::LatentStore>();
+    const Buffer a = state.buffer(i.a, member);
+    for_stored(state, state.rows(a), 1, member, [&](int t, int head, int page, int slot) {
+        state.kernels.kv_write(nullptr, a.row(t), 0, i.columns, nullptr, state.kv.keys(i.kv_layer, page, head), slot);
+    });
 }
 
 int check_add(const Checker& c) {
@@ -163,6 +192,28 @@ void run_scale(State& state, const Bound& b, int member) {
     for (int t = rows.begin; t < rows.end; ++t) {
         if (i.dst != i.a) std::copy_n(a.row(t), i.columns, dst.row(t));
         state.kernels.scale(i.factor, dst.row(t), i.columns);
+    }
+}
+
+int check_position_scale(const Checker& c) {
+    const auto i = c.as<instr::PositionScale>();
+    const Buffer& a = c.columns(i.a, "a", i.start, i.columns);
+    c.same_rows(c.columns(i.dst, "dst", i.start, i.columns), a);
+    c.require(!a.spec.samples, "a must hold token rows");
+    c.require(i.floor > 0 && std::isfinite(i.scale), "floor must be positive and scale finite");
+    return kNone;
+}
+
+void run_position_scale(State& state, const Bound& b, int member) {
+    const auto i = b.i.as<instr::PositionScale>();
+    const Buffer dst = state.buffer(i.dst, member), a = state.buffer(i.a, member);
+    const Share rows = state.row_share(dst, member);
+    for (int t = rows.begin; t < rows.end; ++t) {
+        const std::int64_t steps = (std::int64_t{state.in.positions[static_cast<std::size_t>(t)]} + 1) / i.floor;
+        const double factor = 1.0 + static_cast<double>(i.scale) * std::log1p(static_cast<double>(steps));
+        float* out = dst.row(t) + i.start;
+        if (i.dst != i.a) std::copy_n(a.row(t) + i.start, i.columns, out);
+        state.kernels.scale(static_cast<float>(factor), out, i.columns);
     }
 }
 

@@ -91,6 +91,13 @@ void State::make_room_for_experts(int count, int top_k, int columns, int rows) {
     }
 }
 
+void State::make_room_for_heads(int columns) {
+    head_codes.resize(static_cast<std::size_t>(members()));
+    const auto blocks = static_cast<std::size_t>(blocks_of(columns)) * kGatheredTokens;
+    for (std::vector<QuantBlock>& codes : head_codes)
+        if (codes.size() < blocks) codes.resize(blocks);
+}
+
 void State::allocate_buffers(const EngineSpec& spec) {
     std::vector<std::size_t> offsets;
     std::size_t total = 0;

@@ -61,7 +61,7 @@ struct ExpertScratch {
     std::vector<float> values, gates, ups, line;
 };
 inline constexpr int kMostExperts = 1024;
-inline constexpr int kGatheredTokens = 64;  // of one expert that are multiplied at once
+inline constexpr int kGatheredTokens = 64;  // of one expert or head that are multiplied at once
 
 class State {
   public:
@@ -77,9 +77,10 @@ class State {
     Sampler sampler;
     Region buffer_memory;
     std::vector<Buffer> buffers;
-    std::vector<std::unique_ptr<float[]>> lines;  // one per member: room for the widest row
-    std::vector<ExpertScratch> experts;           // one per member, as large as the program's experts need
-    std::unique_ptr<Counter[]> counters;          // one an instruction, zero when a step begins
+    std::vector<std::unique_ptr<float[]>> lines;      // one per member: room for the widest row
+    std::vector<ExpertScratch> experts;               // one per member, as large as the program's experts need
+    std::vector<std::vector<QuantBlock>> head_codes;  // one per member: a head's inputs of several tokens
+    std::unique_ptr<Counter[]> counters;              // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
     bool small = false;  // the step in progress is small (isa.h)
@@ -98,6 +99,8 @@ class State {
 
     // Room in `experts` for such products; before the first step. Throws std::invalid_argument for too much of it.
     void make_room_for_experts(int experts, int top_k, int columns, int rows);
+    // The same in `head_codes`.
+    void make_room_for_heads(int columns);
 
   private:
     void allocate_buffers(const EngineSpec& spec);

@@ -1,4 +1,5 @@
-// Attention over pages against a softmax in double precision, for decode and prefill shapes, windows and soft caps.
+// Attention over pages against a softmax in double precision, for decode and prefill shapes, windows, soft caps and
+// latents, whose rows are keys and values.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,7 +15,17 @@ namespace {
 struct Case {
     std::int64_t rows, context, key_dim, value_dim, window;
     float softcap;
+    bool latent = false;
 };
+
+// Where a number of the key or the value of token t lies in the pages.
+std::size_t key_at(const Case& c, std::int64_t t, std::int64_t d) {
+    const std::int64_t page = t / kPageTokens * kPageTokens, slot = t % kPageTokens;
+    return static_cast<std::size_t>(c.latent ? t * c.key_dim + d : page * c.key_dim + d * kPageTokens + slot);
+}
+std::size_t value_at(const Case& c, std::int64_t t, std::int64_t d) {
+    return static_cast<std::size_t>(t * (c.latent ? c.key_dim : c.value_dim) + d);
+}
 
 void run_case(const Kernels& kernels, Random& random, const Case& c) {
     const std::string what = std::string(kernels.name) + " attend rows=" + std::to_string(c.rows) +
@@ -27,7 +38,10 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
     // Slots that were never written hold NaN: nothing may read them into a result.
     std::vector<std::uint16_t> k(static_cast<std::size_t>(pages * kPageTokens * c.key_dim), 0x7e00);
     std::vector<std::uint16_t> v(static_cast<std::size_t>(pages * kPageTokens * c.value_dim), 0x7e00);
-    for (std::int64_t t = 0; t < c.context; ++t)
+    for (std::int64_t t = 0; t < c.context && c.latent; ++t)
+        kernels.kv_write(nullptr, keys.data() + t * c.key_dim, 0, c.key_dim, nullptr,
+                         k.data() + t / kPageTokens * kPageTokens * c.key_dim, t % kPageTokens);
+    for (std::int64_t t = 0; t < c.context && !c.latent; ++t)
         kernels.kv_write(keys.data() + t * c.key_dim, values.data() + t * c.value_dim, c.key_dim, c.value_dim,
                          k.data() + t / kPageTokens * kPageTokens * c.key_dim,
                          v.data() + t / kPageTokens * kPageTokens * c.value_dim, t % kPageTokens);
@@ -54,7 +68,7 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
                         .key_dim = c.key_dim,
                         .value_dim = c.value_dim,
                         .k = k.data() + page * kPageTokens * c.key_dim,
-                        .v = v.data() + page * kPageTokens * c.value_dim,
+                        .v = c.latent ? nullptr : v.data() + page * kPageTokens * c.value_dim,
                         .next = page + 1 < pages ? k.data() + (page + 1) * kPageTokens * c.key_dim : nullptr,
                         .begin = begin.data(),
                         .end = end.data(),
@@ -73,10 +87,8 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
         for (std::int64_t t = first(row); t < last(row); ++t) {
             double s = 0.0;
             for (std::int64_t d = 0; d < c.key_dim; ++d)
-                s +=
-                    static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) *
-                    reference_half(
-                        k[static_cast<std::size_t>((t / kPageTokens * c.key_dim + d) * kPageTokens + t % kPageTokens)]);
+                s += static_cast<double>(q[static_cast<std::size_t>(row * c.key_dim + d)]) *
+                     reference_half(k[key_at(c, t, d)]);
             s *= scale;
             if (c.softcap > 0.0f) s = c.softcap * std::tanh(s / c.softcap);
             weights.push_back(s);
@@ -87,15 +99,14 @@ void run_case(const Kernels& kernels, Random& random, const Case& c) {
             double want = 0.0;
             for (std::int64_t t = first(row); t < last(row); ++t)
                 want += weights[static_cast<std::size_t>(t - first(row))] / total *
-                        reference_half(v[static_cast<std::size_t>(t * c.value_dim + d)]);
+                        reference_half((c.latent ? k : v)[value_at(c, t, d)]);
             check_near(out[static_cast<std::size_t>(row * ldo + d)], want, 2e-5, what);
         }
     }
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        const std::size_t t = i / static_cast<std::size_t>(c.key_dim), d = i % static_cast<std::size_t>(c.key_dim);
-        const std::size_t dims = static_cast<std::size_t>(c.key_dim);
-        check_near(reference_half(k[(t / 32 * dims + d) * 32 + t % 32]), keys[i], 5e-4 * std::fabs(keys[i]) + 1e-7,
-                   what + " stores keys");
+        const auto at = static_cast<std::int64_t>(i);
+        check_near(reference_half(k[key_at(c, at / c.key_dim, at % c.key_dim)]), keys[i],
+                   5e-4 * std::fabs(keys[i]) + 1e-7, what + " stores keys");
     }
 }
 
@@ -163,6 +174,10 @@ void test_attend(const Kernels& kernels) {
     run_case(kernels, random, {3, 200, 64, 64, 50, 30.0f});
     run_case(kernels, random, {16, 64, 192, 128, 0, 50.0f});
     run_case(kernels, random, {16, 64, 576, 512, 0, 0.0f});
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 8, 12, 40})
+        run_case(kernels, random, {rows, 70, 40, 32, 0, 0.0f, true});
+    run_case(kernels, random, {16, 100, 576, 512, 0, 0.0f, true});
+    run_case(kernels, random, {9, 96, 24, 8, 20, 0.0f, true});
 }
 
 }  // namespace undiced::test

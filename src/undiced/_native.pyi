@@ -29,7 +29,7 @@ class Engine:
         stream: bytes,
         buffers: Sequence[tuple[int, int, int, int]],
         slots: Sequence[tuple[int, int, str, int]],
-        kv: Sequence[tuple[int, int, int]],
+        kv: Sequence[tuple[int, int, int, int]],
         constants: Sequence[NDArray[np.float32]],
         threads: int,
         max_batch: int,
@@ -43,7 +43,7 @@ class Engine:
         max_samples: int = 0,
     ) -> None:
         """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
-        window). max_samples: sampled rows in a step; 0 for max_batch.
+        window, latent). max_samples: sampled rows in a step; 0 for max_batch.
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """

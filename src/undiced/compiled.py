@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undiced.core.errors import InvalidRequestError
+from undiced.core.errors import InvalidRequestError, ModelNotFoundError
 from undiced.core.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -54,17 +54,19 @@ def compile_for_host(
     from undiced.model import build
     from undiced.program import Bounds
     from undiced.study.program_file import is_program
-    from undiced.study.runnable import told_for_host
+    from undiced.study.runnable import without_weights
 
     if is_program(str(model)):
         raise InvalidRequestError(
             f"{model} is a compiled program, which has no weights.",
             remedy="Name the model that it was compiled from; that is compiled at each start, in a moment.",
         )
-    with told_for_host():
+    try:
         checkpoint = open_checkpoint(model, progress=progress)
-        _tell(checkpoint)
-        graph = build(checkpoint)
+    except ModelNotFoundError as error:
+        raise without_weights(error) from None
+    _tell(checkpoint)
+    graph = build(checkpoint)
     context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
     return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
 

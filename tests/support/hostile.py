@@ -31,6 +31,8 @@ FAMILIES = {
     "llama4_text": {"num_local_experts": 4, "no_rope_layers": [1], "moe_layers": [0], "attention_chunk_size": 8},
     "deepseek_v3": {"kv_lora_rank": 8, "q_lora_rank": 8, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 4,
                     "n_routed_experts": 8, "moe_intermediate_size": 16, "n_group": 2, "topk_group": 1},
+    "deepseek_v2": {"kv_lora_rank": 8, "q_lora_rank": None, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4,
+                    "v_head_dim": 4, "n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
     "gemma2": {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 8, "attn_logit_softcapping": 50.0},
     "phi3": {"partial_rotary_factor": 0.5, "original_max_position_embeddings": 32, "sliding_window": 8,
              "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.0], "long_factor": [2.0, 4.0]}},

@@ -34,7 +34,32 @@ PHI_NAMES = {**LLAMA_NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj"
 OLMO_NAMES = {k: v for k, v in GEMMA_NAMES.items() if k not in ("input_layernorm", "pre_feedforward_layernorm")}
 MOE_NAMES = {**LLAMA_NAMES, "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp"}
 EXPERT_NAMES = {"w1": "gate", "w3": "up", "w2": "down", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
+LATENT_NAMES = {
+    **LLAMA_NAMES,
+    "self_attn.q_a_proj": "attn_q_a",
+    "self_attn.q_a_layernorm": "attn_q_a_norm",
+    "self_attn.q_b_proj": "attn_q_b",
+    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+    "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+    "self_attn.kv_b_proj": "attn_kv_b",
+    "mlp.gate": "ffn_gate_inp",
+    "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_experts.up_proj": "ffn_up_shexp",
+    "mlp.shared_experts.down_proj": "ffn_down_shexp",
+}
+LLAMA4_NAMES = {
+    **LLAMA_NAMES,
+    "feed_forward.gate_proj": "ffn_gate",
+    "feed_forward.up_proj": "ffn_up",
+    "feed_forward.down_proj": "ffn_down",
+    "feed_forward.router": "ffn_gate_inp",
+    "feed_forward.shared_expert.gate_proj": "ffn_gate_shexp",
+    "feed_forward.shared_expert.up_proj": "ffn_up_shexp",
+    "feed_forward.shared_expert.down_proj": "ffn_down_shexp",
+}
 ARCHITECTURES = {
+    "deepseek_v2": "deepseek2",
+    "deepseek_v3": "deepseek2",
     "mixtral": "llama",
     "qwen3_moe": "qwen3moe",
     "gpt_oss": "gpt-oss",
@@ -87,23 +112,40 @@ CONVERTED = {
     "phi3": PHI_NAMES,
     "phi3-long": PHI_NAMES,
     "phi3-short": PHI_NAMES,
+    "deepseek-v2": LATENT_NAMES,
+    "deepseek-v2-lite": LATENT_NAMES,
+    "deepseek-v3-wide": LATENT_NAMES,
+    "llama4": LLAMA4_NAMES,
+    "llama4-wide": LLAMA4_NAMES,
 }
 
+# Converters do not write windows of Qwen2, nor chunks of Llama 4 and how its queries grow: tokens that show neither.
+UNWRITTEN = {"qwen2": 8, "llama4": 3, "llama4-wide": 3}
 
-def gguf_of(name, case, weights):
-    """-> (metadata, tensors): what a converter would write for the case's weights (float32, by their HF names)."""
+
+def gguf_of(name, case, weights, fused=False):
+    """-> (metadata, tensors): what a converter would write for the case's weights (float32, by their HF names).
+
+    `fused`: the expansion of latents in one matrix, as converters wrote it before the format knew latent caches.
+    """
     config, family = case["config"], case["family"]
     architecture = ARCHITECTURES.get(family, family)
     tensors = stacked_experts(config, weights)
     for hf_name, value in weights.items():
-        if ".experts." not in hf_name:
+        if hf_name.endswith("kv_b_proj.weight") and not fused:
+            tensors |= split_expansion(config, hf_name.split(".")[2], value)
+        elif hf_name.endswith("e_score_correction_bias"):
+            tensors[f"blk.{hf_name.split('.')[2]}.exp_probs_b.bias"] = value
+        elif ".experts." not in hf_name:
             tensors[_renamed(hf_name, CONVERTED[name])] = _converted(architecture, config, hf_name, value)
     if name == "llama":
         tensors["rope_freqs.weight"] = llama3_divisors(config)
     if family == "phi3":
         tensors |= longrope_factors(config)
-    own = {"gpt2": gpt2_keys, "gpt_neox": neox_keys}
+    own = {"gpt2": gpt2_keys, "gpt_neox": neox_keys, "llama4": llama4_keys}
     keys = own.get(family, common_keys)(config)
+    if architecture == "deepseek2":
+        keys |= latent_keys(config, fused)
     metadata = {"general.architecture": architecture, "general.name": name}
     return metadata | {f"{architecture}.{key}": value for key, value in keys.items() if value is not None}, tensors
 
@@ -118,8 +160,10 @@ def stacked_experts(config, weights):
         if "gate_up_proj" in part:
             value = value if part.endswith("bias") else value.swapaxes(1, 2)
             suffix = "bias" if part.endswith("bias") else "weight"
-            for start, role in enumerate(("gate", "up")):
-                found[f"blk.{layer}.ffn_{role}_exps.{suffix}"] = np.ascontiguousarray(value[:, start::2])
+            half = value.shape[1] // 2
+            halves = (value[:, :half], value[:, half:]) if "feed_forward" in name else (value[:, ::2], value[:, 1::2])
+            for role, part_of in zip(("gate", "up"), halves, strict=True):
+                found[f"blk.{layer}.ffn_{role}_exps.{suffix}"] = np.ascontiguousarray(part_of)
         elif part == "down_proj":
             found[f"blk.{layer}.ffn_down_exps.weight"] = np.ascontiguousarray(value.swapaxes(1, 2))
         elif part == "down_proj_bias":
@@ -172,6 +216,52 @@ def common_keys(config):
         "attn_logit_softcapping": config.get("attn_logit_softcapping"),
         "final_logit_softcapping": config.get("final_logit_softcapping"),
     }
+
+
+def split_expansion(config, layer, value):
+    """A latent's expansion by head: to keys, turned, and to values."""
+    heads, nope = config["num_attention_heads"], config["qk_nope_head_dim"]
+    parts = value.reshape(heads, -1, value.shape[1])
+    return {
+        f"blk.{layer}.attn_k_b.weight": np.ascontiguousarray(parts[:, :nope].swapaxes(1, 2)),
+        f"blk.{layer}.attn_v_b.weight": np.ascontiguousarray(parts[:, nope:]),
+    }
+
+
+def latent_keys(config, fused):
+    """What deepseek2 has besides or instead of common keys."""
+    rank, nope, rope, v_dim = (
+        config[key] for key in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+    )
+    scaling = config.get("rope_scaling") or {}
+    sigmoid = config["scoring_func"] == "sigmoid"
+    lengths = {"key": nope + rope, "value": v_dim}
+    own = {f"attention.{what}_length{'' if fused else '_mla'}": length for what, length in lengths.items()}
+    if not fused:
+        own |= {"attention.head_count_kv": 1, "attention.key_length": rank + rope, "attention.value_length": rank}
+    return own | {
+        "attention.kv_lora_rank": rank,
+        "attention.q_lora_rank": config["q_lora_rank"],
+        "rope.dimension_count": rope,
+        "rope.scaling.yarn_log_multiplier": 0.1 * scaling["mscale_all_dim"] if scaling else None,
+        "leading_dense_block_count": config["first_k_dense_replace"],
+        "expert_count": config["n_routed_experts"],
+        "expert_used_count": config["num_experts_per_tok"],
+        "expert_shared_count": config["n_shared_experts"],
+        "expert_feed_forward_length": config["moe_intermediate_size"],
+        "expert_weights_scale": config["routed_scaling_factor"],
+        "expert_weights_norm": True if config["norm_topk_prob"] else None,
+        "expert_gating_func": 2 if sigmoid else None,
+        "expert_group_count": config.get("n_group"),
+        "expert_group_used_count": config.get("topk_group"),
+    }
+
+
+def llama4_keys(config):
+    """Llama 4's keys: converters write neither its chunks nor how its queries grow."""
+    common = common_keys(config | {"intermediate_size": config["intermediate_size_mlp"]})
+    own = {"interleave_moe_layer_step": config["interleave_moe_layer_step"]}
+    return common | own | {"expert_feed_forward_length": config["intermediate_size"]}
 
 
 def gpt2_keys(config):

@@ -1,6 +1,7 @@
 // Attention over one page, written once over the vectors of a level. Scores and values are the same small product:
 // C[row][lane] = sum over i of A[row][i] * B[i][lane], because keys are stored transposed. B is the f16 page: a copy in
-// f32 for many rows was measured and gains nothing.
+// f32 for many rows was measured and gains nothing. Latents are not transposed, so that the same rows are keys and
+// values: a score is a sum over lanes there.
 #pragma once
 
 #include <algorithm>
@@ -58,17 +59,48 @@ void multiply_page(const float* a, std::int64_t lda, const std::uint16_t* b, std
 
 // The same for any number of lanes.
 template <int R, bool Ahead>
-void multiply_lanes(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t lanes, std::int64_t begin,
-                    std::int64_t end, const float* keep, float* c, std::int64_t ldc, std::ptrdiff_t ahead) {
+void multiply_lanes(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb, std::int64_t lanes,
+                    std::int64_t begin, std::int64_t end, const float* keep, float* c, std::int64_t ldc,
+                    std::ptrdiff_t ahead) {
     std::int64_t at = 0;
     const auto step = [&]<int V, bool Partial>(std::int64_t partial) {
-        multiply_page<R, V, Partial, Ahead>(a, lda, b + at, lanes, begin, end, keep, c + at, ldc, partial, ahead);
+        multiply_page<R, V, Partial, Ahead>(a, lda, b + at, ldb, begin, end, keep, c + at, ldc, partial, ahead);
         at += V * simd::kLanes;
     };
     while (lanes - at >= kLaneVectors * simd::kLanes) step.template operator()<kLaneVectors, false>(0);
     while (lanes - at >= 2 * simd::kLanes) step.template operator()<2, false>(0);
     while (lanes - at >= simd::kLanes) step.template operator()<1, false>(0);
     if (at < lanes) step.template operator()<1, true>(lanes - at);
+}
+
+// c[r][s] = row r of a times row s of b for R and S rows, each with a sum of its own, whoever its neighbors are.
+template <int R, int S, bool Ahead>
+void dot_rows(const float* a, std::int64_t lda, const std::uint16_t* b, std::int64_t columns, float* c,
+              std::ptrdiff_t ahead) {
+    simd::F acc[R][S];
+    for (auto& row : acc)
+        for (simd::F& sum : row) sum = simd::zero();
+    const auto step = [&]<bool Partial>(std::int64_t d, std::int64_t partial) {
+        simd::F factors[R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const float* at = a + r * lda + d;
+            factors[r] = Partial ? simd::load_first(at, partial) : simd::load(at);
+        }
+#pragma GCC unroll 8
+        for (int s = 0; s < S; ++s) {
+            const std::uint16_t* at = b + s * columns + d;
+            if (Ahead && d % kLineValues == 0) __builtin_prefetch(at + ahead);
+            const simd::F lanes = Partial ? simd::load_f16_first(at, partial) : simd::load_f16(at);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) acc[r][s] = simd::fma(factors[r], lanes, acc[r][s]);
+        }
+    };
+    std::int64_t d = 0;
+    for (; d + simd::kLanes <= columns; d += simd::kLanes) step.template operator()<false>(d, 0);
+    if (d < columns) step.template operator()<true>(d, columns - d);
+    for (int r = 0; r < R; ++r)
+        for (int s = 0; s < S; ++s) c[r * kPageTokens + s] = simd::sum(acc[r][s]);
 }
 
 inline simd::F lane_numbers(std::int64_t first) {
@@ -135,11 +167,24 @@ void attend_rows_of(const AttendArgs& args, std::int64_t row) {
     alignas(64) float scores[R * kPageTokens];
     float keep[R];
     const std::ptrdiff_t ahead = Ahead ? args.next - args.k : 0;
-    multiply_lanes<R, Ahead>(args.q + row * args.ldq, args.ldq, args.k, kPageTokens, 0, args.key_dim, nullptr, scores,
-                             kPageTokens, ahead);
+    const float* q = args.q + row * args.ldq;
+    float* out = args.out + row * args.ldo;
+    const bool latent = args.v == nullptr;
+    if (latent) {
+        constexpr int kSlots = R == 1 ? 8 : 4;  // enough sums at a time to hide the latency of an addition
+        for (std::int64_t slot = 0; slot < kPageTokens; slot += kSlots)
+            dot_rows<R, kSlots, Ahead>(q, args.ldq, args.k + slot * args.key_dim, args.key_dim, scores + slot, ahead);
+    } else {
+        multiply_lanes<R, Ahead>(q, args.ldq, args.k, kPageTokens, kPageTokens, 0, args.key_dim, nullptr, scores,
+                                 kPageTokens, ahead);
+    }
     for (int r = 0; r < R; ++r) keep[r] = soften(args, row + r, scores + r * kPageTokens);
-    multiply_lanes<R, Ahead>(scores, kPageTokens, args.v, args.value_dim, begin, end, keep, args.out + row * args.ldo,
-                             args.ldo, ahead);
+    if (latent)
+        multiply_lanes<R, false>(scores, kPageTokens, args.k, args.key_dim, args.value_dim, begin, end, keep, out,
+                                 args.ldo, 0);
+    else
+        multiply_lanes<R, Ahead>(scores, kPageTokens, args.v, args.value_dim, args.value_dim, begin, end, keep, out,
+                                 args.ldo, ahead);
 }
 
 // The first rows of a block prefetch the next one.

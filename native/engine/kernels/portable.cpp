@@ -133,14 +133,18 @@ void kv_write(const float* key, const float* value, std::int64_t key_dim, std::i
 }
 
 float score(const AttendArgs& args, std::int64_t row, std::int64_t slot) {
+    const bool latent = args.v == nullptr;
     float sum = 0.0f;
     for (std::int64_t d = 0; d < args.key_dim; ++d)
-        sum += args.q[row * args.ldq + d] * f16_to_float(args.k[d * kPageTokens + slot]);
+        sum += args.q[row * args.ldq + d] *
+               f16_to_float(args.k[latent ? slot * args.key_dim + d : d * kPageTokens + slot]);
     sum *= args.scale;
     return args.softcap > 0.0f ? args.softcap * std::tanh(sum / args.softcap) : sum;
 }
 
 void attend(const AttendArgs& args) {
+    const std::uint16_t* values = args.v != nullptr ? args.v : args.k;
+    const std::int64_t ldv = args.v != nullptr ? args.value_dim : args.key_dim;
     for (std::int64_t row = 0; row < args.rows; ++row) {
         const std::int64_t begin = args.begin[row], end = args.end[row];
         if (begin >= end) continue;
@@ -155,8 +159,7 @@ void attend(const AttendArgs& args) {
         for (std::int64_t slot = begin; slot < end; ++slot) {
             const float weight = std::exp(scores[slot] - largest);
             total += weight;
-            for (std::int64_t d = 0; d < args.value_dim; ++d)
-                out[d] += weight * f16_to_float(args.v[slot * args.value_dim + d]);
+            for (std::int64_t d = 0; d < args.value_dim; ++d) out[d] += weight * f16_to_float(values[slot * ldv + d]);
         }
         args.sum[row] = total;
         args.max[row] = largest;

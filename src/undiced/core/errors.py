@@ -5,8 +5,6 @@ Knows nothing of HTTP or terminals: `api` turns these into responses, `cli` into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from undiced.core.printable import printable
 
 
@@ -97,20 +95,11 @@ class CheckpointError(UndicedError):
 
 
 class UnsupportedError(UndicedError):
-    """An architecture, number format or tokenizer that we name but do not run.
-
-    `known`: of an architecture, the names that could have stood there, each with the family that it means.
-    """
+    """An architecture, number format or tokenizer that we name but do not run."""
 
     code = "unsupported"
     status = 400
     kind = "invalid_request_error"
-
-    def __init__(
-        self, message: str, *, remedy: str = "", param: str | None = None, known: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message, remedy=remedy, param=param)
-        self.known = known or {}
 
 
 class FetchError(UndicedError):

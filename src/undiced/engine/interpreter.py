@@ -32,6 +32,7 @@ from undiced.program.host.instruction import (
     KvStore,
     Layernorm,
     Matmul,
+    PositionScale,
     Quantize,
     Rmsnorm,
     Rope,
@@ -39,6 +40,7 @@ from undiced.program.host.instruction import (
     Scale,
     Softcap,
 )
+from undiced.program.host.latent_instruction import HeadMatmul, LatentAttention, LatentStore
 from undiced.program.host.verify import verify
 
 if TYPE_CHECKING:
@@ -90,7 +92,9 @@ class InterpreterBackend:
         self._weights = [vector_of(s, checkpoint) if s.rows == 1 else matrix_of(s, checkpoint) for s in program.slots]
         self._buffers: list[F32] = [np.zeros((0, b.width), np.float32) for b in program.buffers]
         self._keys = [np.zeros((pages, PAGE_TOKENS, k.kv_heads, k.head_dim), np.float32) for k in program.kv]
-        self._values = [np.zeros_like(k) for k in self._keys]
+        self._values = [
+            np.zeros(0 if k.latent else x.shape, np.float32) for k, x in zip(program.kv, self._keys, strict=True)
+        ]
         self._done = 0
         self._kv_type = np.float16 if kv_f16 else np.float32
 
@@ -157,6 +161,14 @@ class InterpreterBackend:
                 _expert_glu(self, instr, batch)
             case ExpertSum():
                 _expert_sum(self, instr, batch)
+            case HeadMatmul():
+                _head_matmul(self, instr, batch)
+            case LatentStore():
+                _latent_store(self, instr, batch)
+            case LatentAttention():
+                _latent_attention(self, instr, batch)
+            case PositionScale():
+                _position_scale(self, instr, batch)
             case Barrier() | Sample():
                 pass
             case _:
@@ -250,33 +262,69 @@ def _rope(m: InterpreterBackend, i: Rope, batch: StepInput) -> None:
     frequencies = np.asarray(m.program.constants[i.constant], np.float64)
     factors = m._weight(i.factors)
     angles = batch.positions[:, None] * (frequencies if factors is None else frequencies / factors)
-    m._write(i, meaning.rope(m._read(i)[0], angles, i.heads, i.head_dim, i.dims, i.style, i.magnitude))
+    m._write(i, meaning.rope(m._read(i)[0], angles, i.heads, i.head_dim, i.dims, i.style, i.magnitude, i.offset))
 
 
 def _kv_store(m: InterpreterBackend, i: KvStore, batch: StepInput) -> None:
     shape = (-1, i.kv_heads, i.head_dim)
     k, v = (x.astype(m._kv_type).reshape(shape) for x in m._read(i))
+    for t, home, offset in _homes(batch):
+        m._keys[i.kv_layer][home, offset], m._values[i.kv_layer][home, offset] = k[t], v[t]
+
+
+def _homes(batch: StepInput) -> Iterator[tuple[int, int, int]]:
+    """Each token with the page that its position lies in, and where in there."""
     for s, (start, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
         for t in range(start, stop):
             page, offset = divmod(int(batch.positions[t]), PAGE_TOKENS)
-            home = int(batch.page_table[s, page])
-            m._keys[i.kv_layer][home, offset], m._values[i.kv_layer][home, offset] = k[t], v[t]
+            yield t, int(batch.page_table[s, page]), offset
+
+
+def _cached(cache: F32, batch: StepInput) -> Iterator[tuple[slice, F32]]:
+    """Each sequence's rows of the step, and what the cache (pages, PAGE_TOKENS, ...) has of its positions so far."""
+    for s, (first, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
+        length = int(batch.positions[stop - 1]) + 1
+        pages = cache[batch.page_table[s, : -(-length // PAGE_TOKENS)]]
+        yield slice(first, stop), pages.reshape(-1, *cache.shape[2:])[:length]
 
 
 def _attention(m: InterpreterBackend, i: Attention, batch: StepInput) -> None:
     (q,) = m._read(i)
     out = np.zeros_like(q)
-    cache = (-1, i.kv_heads, i.head_dim)
-    for s, (first, stop) in enumerate(zip(batch.seq_start[:-1], batch.seq_start[1:], strict=True)):
-        length = int(batch.positions[stop - 1]) + 1
-        pages = batch.page_table[s, : -(-length // PAGE_TOKENS)]
-        keys = m._keys[i.kv_layer][pages].reshape(cache)[:length]
-        values = m._values[i.kv_layer][pages].reshape(cache)[:length]
-        out[first:stop] = meaning.attention(
-            q[first:stop].reshape(-1, i.heads, i.head_dim), keys, values, batch.positions[first:stop], i.window,
-            (i.scale, i.softcap), m._weight(i.sinks),
+    caches = (_cached(x[i.kv_layer], batch) for x in (m._keys, m._values))
+    for (rows, keys), (_, values) in zip(*caches, strict=True):
+        out[rows] = meaning.attention(
+            q[rows].reshape(-1, i.heads, i.head_dim), keys, values, batch.positions[rows], i.window,
+            (i.scale, i.softcap), m._weight(i.sinks), i.chunk,
         )  # fmt: skip
     m._write(i, out)
+
+
+def _head_matmul(m: InterpreterBackend, i: HeadMatmul, batch: StepInput) -> None:
+    (x,), stack = m._read(i), m._weights[i.weight].reshape(i.heads, i.rows, i.columns)
+    heads = (x[:, h * i.stride :][:, : i.columns] @ stack[h].T for h in range(i.heads))
+    m._write(i, np.concatenate(list(heads), axis=1))
+
+
+def _latent_store(m: InterpreterBackend, i: LatentStore, batch: StepInput) -> None:
+    (rows,) = m._read(i)
+    for t, home, offset in _homes(batch):
+        m._keys[i.kv_layer][home, offset] = rows[t].astype(m._kv_type)
+
+
+def _latent_attention(m: InterpreterBackend, i: LatentAttention, batch: StepInput) -> None:
+    absorbed, turned = (x.reshape(len(x), i.heads, -1) for x in m._read(i))
+    q = np.concatenate([absorbed, turned[:, :, i.nope :]], axis=2)
+    out = np.zeros((len(q), i.heads * i.rank), np.float32)
+    for rows, keys in _cached(m._keys[i.kv_layer], batch):
+        values = keys[:, :, : i.rank]
+        out[rows] = meaning.attention(q[rows], keys, values, batch.positions[rows], 0, (i.scale, 0.0), None)
+    m._write(i, out)
+
+
+def _position_scale(m: InterpreterBackend, i: PositionScale, batch: StepInput) -> None:
+    grown = 1 + i.scale * np.log1p((batch.positions + 1) // i.floor)
+    m._write(i, m._read(i)[0] * grown.astype(np.float32)[:, None])
 
 
 def _glu(m: InterpreterBackend, i: Glu, batch: StepInput) -> None:

@@ -33,9 +33,10 @@ def layernorm(x: F32, weight: F32 | None, bias: F32 | None, eps: float) -> F32:
 
 
 def rope(
-    x: F32, angles: NDArray[np.float64], heads: int, head_dim: int, dims: int, style: RopeStyle, magnitude: float
-) -> F32:
-    """Rotates the first `dims` columns of each head by angles (tokens, dims/2).
+    x: F32, angles: NDArray[np.float64], heads: int, head_dim: int, dims: int, style: RopeStyle, magnitude: float,
+    offset: int = 0,
+) -> F32:  # fmt: skip
+    """Rotates `dims` columns of each head, from `offset` on, by angles (tokens, dims/2).
 
     `x` may end after the last head's rotated columns; other columns pass through.
     """
@@ -43,7 +44,7 @@ def rope(
     cos = (np.cos(angles) * magnitude).astype(np.float32)
     sin = (np.sin(angles) * magnitude).astype(np.float32)
     for head in range(heads):
-        first = head * head_dim
+        first = head * head_dim + offset
         columns = np.arange(first, first + dims)
         left, right = (
             (columns[: dims // 2], columns[dims // 2 :]) if style is RopeStyle.HALF else (columns[::2], columns[1::2])
@@ -54,13 +55,14 @@ def rope(
 
 
 def attention(
-    q: F32, keys: F32, values: F32, positions: NDArray[np.int32], window: int, f: tuple[float, ...], sinks: F32 | None
-) -> F32:
-    """Causal attention of q (tokens, heads, d) over keys and values (context, kv_heads, d); f = (scale, softcap).
+    q: F32, keys: F32, values: F32, positions: NDArray[np.int32], window: int, f: tuple[float, ...], sinks: F32 | None,
+    chunk: int = 0,
+) -> F32:  # fmt: skip
+    """Causal attention of q (tokens, heads, d) over keys (context, kv_heads, d) and values (context, kv_heads, v).
 
-    Returns (tokens, heads * d).
+    f = (scale, softcap); `window` and `chunk` limit what a query sees, 0: not. Returns (tokens, heads * v).
     """
-    tokens, heads, head_dim = q.shape
+    tokens, heads, _ = q.shape
     group = heads // keys.shape[1]
     scale, cap = f
     scores = np.einsum("thd,chd->htc", q, np.repeat(keys, group, axis=1)) * np.float32(scale)
@@ -70,13 +72,15 @@ def attention(
     hidden = at[None, :] > positions[:, None]
     if window > 0:
         hidden |= at[None, :] <= positions[:, None] - window
+    if chunk > 0:
+        hidden |= at[None, :] // chunk < positions[:, None] // chunk
     scores[:, hidden] = -np.inf
     if sinks is not None:
         scores = np.concatenate([scores, np.broadcast_to(sinks[:, None, None], (heads, tokens, 1))], axis=-1)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights = (weights / weights.sum(axis=-1, keepdims=True))[..., : len(keys)]
     mixed = np.einsum("htc,chd->thd", weights, np.repeat(values, group, axis=1))
-    out: F32 = mixed.reshape(tokens, heads * head_dim).astype(np.float32)
+    out: F32 = mixed.reshape(tokens, -1).astype(np.float32)
     return out
 
 
@@ -99,7 +103,7 @@ def routes(logits: F32, bias: F32 | None, i: Route) -> F32:
         wanted = scores if bias is None else scores + bias
         groups = wanted.reshape(i.groups, -1)
         if i.groups > 1:
-            best = np.argsort(-np.sort(groups, axis=1)[:, -2:].sum(axis=1), kind="stable")[: i.top_groups]
+            best = np.argsort(-np.sort(groups, axis=1)[:, -i.group_best :].sum(axis=1), kind="stable")[: i.top_groups]
             groups = np.where(np.isin(np.arange(i.groups), best)[:, None], groups, -np.inf)
         chosen = np.argsort(-groups.reshape(-1), kind="stable")[: i.top_k]
         weights = scores[chosen]

@@ -40,7 +40,7 @@ class _Need:
 
 def pool_bytes(program: HostProgram, pages: int) -> int:
     """Bytes of so many pages over all layers."""
-    return pages * sum(2 * k.kv_heads * k.head_dim * _KV_BYTES * PAGE_TOKENS for k in program.kv)
+    return pages * sum(k.numbers * _KV_BYTES * PAGE_TOKENS for k in program.kv)
 
 
 def pools(programs: Sequence[HostProgram]) -> list[int]:

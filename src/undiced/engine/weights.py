@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.checkpoint.decode import to_float
+from undiced.checkpoint.tensor import TensorInfo
 from undiced.core.errors import CheckpointError, UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.core.manifest import Source, Transform, WeightSlot
@@ -50,7 +51,7 @@ def parts_of(slot: WeightSlot, checkpoint: Checkpoint) -> list[Part]:
     Raises:
         CheckpointError: a tensor is missing or its shape does not make up the slot.
     """
-    parts = [_part(source, checkpoint) for source in slot.sources]
+    parts = [_part(source, checkpoint, slot.format) for source in slot.sources]
     found = sum(len(part.row_index) for part in parts)
     if found != slot.rows or not parts:
         raise CheckpointError(
@@ -75,15 +76,13 @@ def matrix_of(slot: WeightSlot, checkpoint: Checkpoint) -> NDArray[np.float32]:
 
 
 def _dequantized(part: Part) -> NDArray[np.float32]:
-    from undiced.checkpoint.tensor import TensorInfo
-
     info = TensorInfo("part", (part.rows, part.columns), part.format, 0, len(part.raw))
     values = to_float(info, part.raw)
     chosen: NDArray[np.float32] = (values.T if part.transposed else values)[part.row_index]
     return chosen
 
 
-def _part(source: Source, checkpoint: Checkpoint) -> Part:
+def _part(source: Source, checkpoint: Checkpoint, form: str) -> Part:
     info = checkpoint.tensors.get(source.tensor)
     if info is None:
         raise CheckpointError(f"{checkpoint.name}: tensor {source.tensor} is missing.", remedy=_ANEW)
@@ -103,7 +102,12 @@ def _part(source: Source, checkpoint: Checkpoint) -> Part:
             transposed, index = True, np.arange(columns, dtype=np.int32)
         else:
             index = _reordered(index, transform)
-    return Part(raw, info.format, rows, columns, np.ascontiguousarray(index), transposed)
+    if form == "F32" and FORMATS[info.format].group:  # the manifest wants what the codes stand for
+        chosen = TensorInfo(info.name, (rows, columns), info.format, 0, len(raw))
+        raw = memoryview(np.ascontiguousarray(to_float(chosen, raw))).cast("B")
+    else:
+        form = info.format
+    return Part(raw, form, rows, columns, np.ascontiguousarray(index), transposed)
 
 
 def _reordered(index: NDArray[np.int32], transform: Transform) -> NDArray[np.int32]:

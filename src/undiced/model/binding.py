@@ -101,6 +101,8 @@ class CheckpointBinder:
         infos = [self._checked(source, name, shape, experts, len(sources)) for source in sources]
         rows, columns = shape
         form = _format(infos) if rows > 1 else "F32"
+        if name.dequantized and FORMATS[form].group:
+            form = "F32"
         for source in sources:
             _check_transforms(source, form)
         return WeightSlot(slot, rows, columns, form, sources, experts if rows > 1 else 1)

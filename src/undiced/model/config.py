@@ -110,8 +110,8 @@ class MoeConfig:
         scoring: what turns router logits into scores.
         normalize: whether the chosen scores are divided by their sum.
         scaling: factor on the chosen scores.
-        groups, top_groups: experts are chosen only from the best groups (1 and 1: no limit); a group's score is the
-            sum of its two best experts.
+        groups, top_groups: experts are chosen only from the best groups (1 and 1: no limit).
+        group_best: a group's score is the sum of so many of its best experts, 1 or 2.
         shared_ffn: hidden width of the expert that every token visits; 0 for none.
         router_bias: a bias is added to the router's logits.
         selection_bias: a bias is added to scores for the choice only.
@@ -129,6 +129,7 @@ class MoeConfig:
     scaling: float = 1.0
     groups: int = 1
     top_groups: int = 1
+    group_best: int = 2
     shared_ffn: int = 0
     router_bias: bool = False
     selection_bias: bool = False
@@ -143,6 +144,7 @@ class MoeConfig:
         require_range("shared expert width", self.shared_ffn, 0, MAX_DIM)
         require_range("expert groups", self.groups, 1, self.experts)
         require_range("chosen expert groups", self.top_groups, 1, self.groups)
+        require_range("best experts that a group is judged by", self.group_best, 1, 2)
         require(self.experts % self.groups == 0, f"{self.experts} experts do not divide into {self.groups} groups")
         eligible = self.experts // self.groups * self.top_groups
         require(self.top_k <= eligible, f"{self.top_k} experts a token, but only {eligible} in the chosen groups")

@@ -161,7 +161,10 @@ def _latent_attention(draft: Draft, x: str, mla: MlaConfig) -> str:
         "mla_attention",
         "attn.mixed",
         (q, latent, key),
-        (draft.matrix("attn.kv_b", config.heads * (mla.nope_dim + mla.v_dim), mla.kv_rank),),
+        (
+            draft.matrix("attn.k_b", config.heads * mla.kv_rank, mla.nope_dim, config.heads),
+            draft.matrix("attn.v_b", config.heads * mla.v_dim, mla.kv_rank, config.heads),
+        ),
         heads=config.heads,
         nope_dim=mla.nope_dim,
         rope_dim=mla.rope_dim,
@@ -213,6 +216,7 @@ def _experts(draft: Draft, x: str, moe: MoeConfig) -> str:
         scaling=float(moe.scaling),
         groups=moe.groups,
         top_groups=moe.top_groups,
+        group_best=moe.group_best,
         router_bias=int(moe.router_bias),
         selection_bias=int(moe.selection_bias),
     )

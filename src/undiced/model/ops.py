@@ -128,17 +128,18 @@ def _attention(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run)
 def _mla_attention(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run) -> F32:
     """The expanded form: every cached latent becomes a head's key and value, the rotated key is shared."""
     q, latent, key = ins
-    heads, nope, v_dim, layer = (node.integer(a) for a in ("heads", "nope_dim", "v_dim", "layer"))
+    heads, v_dim, rank, layer = (node.integer(a) for a in ("heads", "v_dim", "kv_rank", "layer"))
+    to_keys = weights[0].reshape(heads, rank, -1)
+    to_values = weights[1].reshape(heads, v_dim, rank).swapaxes(1, 2)
     out = np.empty((len(q), heads * v_dim), dtype=np.float32)
     for (start, stop), state in zip(run.spans, run.states, strict=True):
         latents = state.append(layer, "latent", latent[start:stop])
         turned = state.append(layer, "k", key[start:stop])
-        expanded = (latents @ weights[0].T).reshape(len(latents), heads, nope + v_dim)
+        own, values = ((latents @ stack).swapaxes(0, 1) for stack in (to_keys, to_values))
         shared = np.broadcast_to(turned[:, None], (len(turned), heads, turned.shape[1]))
-        keys = np.concatenate((expanded[:, :, :nope], shared), axis=-1)
+        keys = np.concatenate((own, shared), axis=-1)
         allowed = reference.attention_mask(run.positions[start:stop], len(keys), 0, 0)
         queries = q[start:stop].reshape(stop - start, heads, -1)
-        values = expanded[:, :, nope:]
         out[start:stop] = reference.attend(queries, keys, values, allowed, node.number("scale"), 0.0, None)
     return out
 
@@ -175,6 +176,7 @@ def _moe_route(node: Node, ins: Sequence[F32], weights: Sequence[F32], run: Run)
         node.number("scaling"),
         node.integer("groups"),
         node.integer("top_groups"),
+        node.integer("group_best"),
     )
     return reference.route(reference.linear(ins[0], weights[0], bias), _optional(rest, 0), rule)
 
@@ -201,7 +203,7 @@ _MLA_ATTRS: dict[str, type] = {
 }  # fmt: skip
 _ROUTE_ATTRS: dict[str, type] = {
     "experts": int, "top_k": int, "scoring": str, "normalize": int, "scaling": float, "groups": int,
-    "top_groups": int, "router_bias": int, "selection_bias": int,
+    "top_groups": int, "group_best": int, "router_bias": int, "selection_bias": int,
 }  # fmt: skip
 _EXPERT_ATTRS: dict[str, type] = {"experts": int, "top_k": int, "activation": str, "limit": float, "scale_input": int}
 
@@ -221,7 +223,7 @@ OPS: dict[str, Op] = {
            work.plain_bytes, {"floor": int, "scale": float}),
         Op("attention", ("q", "k", "v"), (0, 1), shapes.attention, _attention, work.attention_flops,
            work.attention_bytes, _ATTENTION_ATTRS),
-        Op("mla_attention", ("q", "latent", "key"), (1, 1), shapes.mla_attention, _mla_attention, work.mla_flops,
+        Op("mla_attention", ("q", "latent", "key"), (2, 2), shapes.mla_attention, _mla_attention, work.mla_flops,
            work.mla_bytes, _MLA_ATTRS),
         Op("glu", ("gate", "up"), (0, 0), shapes.same, _glu, work.per_value(5), work.plain_bytes,
            {"activation": str}),

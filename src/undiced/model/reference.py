@@ -177,6 +177,7 @@ class MoeRule:
     scaling: float
     groups: int
     top_groups: int
+    group_best: int
 
 
 def route(logits: F32, bias: F32 | None, rule: MoeRule) -> F32:
@@ -201,10 +202,10 @@ def route(logits: F32, bias: F32 | None, rule: MoeRule) -> F32:
 
 
 def _best_groups(choice: F32, rule: MoeRule) -> NDArray[np.bool_]:
-    """(tokens, experts) true for experts of the best groups; a group's score is the sum of its two best experts."""
+    """(tokens, experts) true for experts of the best groups; a group's score is the sum of its best experts."""
     tokens, experts = choice.shape
     grouped = np.sort(choice.reshape(tokens, rule.groups, -1), axis=-1)
-    best = np.argsort(-np.sum(grouped[:, :, -2:], axis=-1), axis=-1, kind="stable")[:, : rule.top_groups]
+    best = np.argsort(-np.sum(grouped[:, :, -rule.group_best :], axis=-1), axis=-1, kind="stable")[:, : rule.top_groups]
     mask = np.zeros((tokens, rule.groups), dtype=np.bool_)
     np.put_along_axis(mask, best, True, axis=-1)
     return np.repeat(mask, experts // rule.groups, axis=-1)

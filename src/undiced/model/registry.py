@@ -126,5 +126,4 @@ def _unknown(name: str, architecture: str, known: Mapping[str, Family]) -> Unsup
     return UnsupportedError(
         f"{name}: the architecture {architecture[:80]!r} is not supported.",
         remedy=f"Supported: {', '.join(sorted(known))}.",
-        known={each: family.name for each, family in known.items()},
     )

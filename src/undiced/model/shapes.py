@@ -85,12 +85,16 @@ def attention(view: View) -> int:
 
 
 def mla_attention(view: View) -> int:
-    """Queries of all heads, one latent and one rotated key; the result has v_dim columns per head."""
+    """Queries of all heads, one latent and one rotated key; the result has v_dim columns per head.
+
+    The first stack leads a head's nope_dim columns to those of the latent, the second leads from there to values.
+    """
     node = view.node
     heads, nope, turned, v_dim, rank = (node.integer(a) for a in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
     expected = (heads * (nope + turned), rank, turned)
     view.require(view.widths == expected, f"q, latent, key are {view.widths} wide, expected {expected}")
-    _matrix(view, view.slots[0], heads * (nope + v_dim), rank)
+    _matrix(view, view.slots[0], heads * rank, nope)
+    _matrix(view, view.slots[1], heads * v_dim, rank)
     return heads * v_dim
 
 

@@ -23,6 +23,7 @@ class Shape:
     kv_heads: int = 2
     head_dim: int = 16
     window: int = 0
+    chunk: int = 0
     softcap: float = 0.0
     sinks: bool = False
 
@@ -51,13 +52,15 @@ class Cache:
                 KvStore(k=0, v=0, kv_layer=0, k_start=q, v_start=q + kv, kv_heads=shape.kv_heads,
                         head_dim=shape.head_dim),
                 Attention(dst=1, q=0, sinks=1 if shape.sinks else -1, kv_layer=0, start=0, heads=shape.heads,
-                          kv_heads=shape.kv_heads, head_dim=shape.head_dim, window=shape.window, scale=self.scale,
+                          kv_heads=shape.kv_heads, head_dim=shape.head_dim, window=shape.window, chunk=shape.chunk,
+                          scale=self.scale,
                           softcap=shape.softcap),
             )
         )  # fmt: skip
         self.rig = Rig(
             stream, [(q + 2 * kv, 0, 0), (q, 0, 0)], [self.table, self.sinks] if shape.sinks else [self.table],
-            kv=[(shape.kv_heads, shape.head_dim, shape.window)], threads=threads, batch=4, tokens=256, pages=pages,
+            kv=[(shape.kv_heads, shape.head_dim, shape.window or shape.chunk)], threads=threads, batch=4, tokens=256,
+            pages=pages,
         )  # fmt: skip
 
     def expected(self, tokens: range, position: int) -> F32:
@@ -67,7 +70,7 @@ class Cache:
         kv = rows[:, s.q :].astype(np.float16).astype(np.float32).reshape(len(rows), 2, s.kv_heads, s.head_dim)
         at = np.arange(position, len(rows), dtype=np.int32)
         sinks = self.sinks if s.sinks else None
-        return meaning.attention(q, kv[:, 0], kv[:, 1], at, s.window, (self.scale, s.softcap), sinks)
+        return meaning.attention(q, kv[:, 0], kv[:, 1], at, s.window, (self.scale, s.softcap), sinks, s.chunk)
 
 
 def pages_for(count: int, seed: int, most: int = PAGES) -> list[int]:
@@ -80,6 +83,8 @@ SHAPES = {
     "one kv head": Shape(heads=5, kv_heads=1, head_dim=32),
     "window": Shape(window=20),
     "window over pages": Shape(window=70),
+    "chunk": Shape(chunk=20),
+    "chunk of pages": Shape(chunk=96),
     "softcap": Shape(softcap=2.0),
     "sinks": Shape(sinks=True),
     "all": Shape(window=50, softcap=3.0, sinks=True),
@@ -100,7 +105,7 @@ def test_prompt_in_chunks_then_one_by_one(name: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("name", ["grouped", "all"])
+@pytest.mark.parametrize("name", ["grouped", "chunk", "all"])
 def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
     cache = Cache(SHAPES[name], threads)
     order = pages_for(40, seed=2)
@@ -114,7 +119,7 @@ def test_ragged_batch_of_prompts_and_decodes(name: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("name", ["grouped", "sinks", "window over pages"])
+@pytest.mark.parametrize("name", ["grouped", "sinks", "window over pages", "chunk of pages"])
 def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> None:
     cache = Cache(SHAPES[name], threads)
     pages = pages_for(22, seed=5)
@@ -129,7 +134,8 @@ def test_long_context_is_cut_over_pages_and_merged(name: str, threads: int) -> N
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("begin", [250, 255, 505, 2044, 2048, 3066, 4088])
 @pytest.mark.parametrize("shape", [
-    Shape(), Shape(heads=20, kv_heads=1), Shape(window=300), Shape(window=700, sinks=True)
+    Shape(), Shape(heads=20, kv_heads=1), Shape(window=300), Shape(window=700, sinks=True), Shape(chunk=512),
+    Shape(chunk=2047),
 ])  # fmt: skip
 def test_a_row_of_a_draft_has_the_bits_that_it_has_alone(shape: Shape, begin: int, threads: int) -> None:
     """Wherever the cuts between chunks of pages lie, also between the draft's rows."""
@@ -168,8 +174,9 @@ def test_sequences_share_the_pages_of_a_common_prefix() -> None:
     assert not np.allclose(kept[0], kept[1], atol=1e-2)
 
 
-def test_windowed_layers_never_look_at_pages_left_behind() -> None:
-    cache = Cache(SHAPES["window"])
+@pytest.mark.parametrize("name", ["window", "chunk"])
+def test_limited_layers_never_look_at_pages_left_behind(name: str) -> None:
+    cache = Cache(SHAPES[name])
     pages = list(range(8))
     cache.rig.step([Seq(range(200), 0, pages)])
     cache.rig.step([Seq([200], 200, [-1] * 5 + pages[5:])])

@@ -30,7 +30,13 @@ def route(**fields: object) -> Route:
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"scoring": Scoring.SIGMOID, "normalize": False}, {"groups": 4, "top_groups": 2}, {"bias": 1, "groups": 2}],
+    [
+        {},
+        {"scoring": Scoring.SIGMOID, "normalize": False},
+        {"groups": 4, "top_groups": 2},
+        {"bias": 1, "groups": 2},
+        {"groups": 4, "top_groups": 2, "group_best": 1},
+    ],
 )
 def test_experts_are_chosen_as_the_interpreter_chooses(threads: int, fields: dict[str, object]) -> None:
     logits = RNG.normal(size=(40, EXPERTS)).astype(np.float32)

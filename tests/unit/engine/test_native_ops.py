@@ -18,6 +18,7 @@ from undiced.program.host.instruction import (
     Glu,
     Layernorm,
     Matmul,
+    PositionScale,
     Quantize,
     Rmsnorm,
     Rope,
@@ -99,6 +100,29 @@ def test_rope_turns_the_first_dims_of_each_head(threads: int, style: RopeStyle, 
     expected = ROWS.copy()
     expected[:, 32:] = meaning.rope(ROWS[:, 32:], angles, 2, 32, 16, style, 1.25)
     assert_allclose(out, expected, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("style", RopeStyle)
+def test_rope_turns_the_last_dims_of_each_head(threads: int, style: RopeStyle) -> None:
+    frequencies = (10000.0 ** -(np.arange(4) / 4)).astype(np.float32)
+    instr = Rope(
+        dst=1, a=0, start=0, heads=4, head_dim=24, offset=16, dims=8, style=style, constant=0, magnitude=1.0
+    )  # fmt: skip
+    angles = np.arange(len(TOKENS))[:, None] * frequencies.astype(np.float64)
+    expected = meaning.rope(ROWS, angles, 4, 24, 8, style, 1.0, 16)
+    out = run(instr, threads=threads, constants=[frequencies])
+    assert_allclose(out, expected, rtol=1e-5, atol=2e-6)
+    assert_allclose(out.reshape(-1, 4, 24)[:, :, :16], ROWS.reshape(-1, 4, 24)[:, :, :16])
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_queries_grow_with_their_position(threads: int) -> None:
+    grown = PositionScale(dst=1, a=0, start=16, columns=64, floor=3, scale=0.5)
+    rig = Rig(barriers((EMBED, grown)), [(WIDTH, 0, 0), (WIDTH, 0, 0)], [TABLE], threads=threads)
+    rig.run(TOKENS, position=20)
+    factors = 1 + 0.5 * np.log1p(np.arange(21, 21 + len(TOKENS)) // 3)
+    assert_allclose(rig.buffer(1)[:, 16:80], ROWS[:, 16:80] * factors[:, None], rtol=1e-6)
 
 
 def test_rope_is_accurate_at_far_positions() -> None:

@@ -21,7 +21,7 @@ from undiced.program.host.instr import SMALL_STEP_TOKENS
 PROMPTS = [[5, 9, 2, 39, 17, 3, 8, 30, 11, 6, 21, 33] * 3, [7, 1, 34, 12, 9] * 5, [3, 2, 1] * 6]
 
 
-@pytest.fixture(params=["llama", "gemma3", "gpt2"])
+@pytest.fixture(params=["llama", "gemma3", "gpt2", "llama4-wide", "deepseek-v2-lite", "deepseek-v3-wide"])
 def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[HostProgram, Checkpoint]]:
     checkpoint = open_checkpoint(tiny_models.make_folder(tiny_models.load_case(request.param), tmp_path / "model"))
     yield compile(build(checkpoint), host(2), Bounds(len(PROMPTS), 48)), checkpoint

@@ -9,15 +9,9 @@ import pytest
 from undiced.core.errors import CompileError
 from undiced.core.manifest import WeightSlot
 from undiced.engine.pool import pool_bytes, pools
-from undiced.program import Bounds
+from undiced.program import Bounds, KvLayer
 
 BOUNDS = Bounds(4, 64)
-
-
-@dataclass(frozen=True)
-class Cache:
-    kv_heads: int = 1
-    head_dim: int = 8
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class Program:
 
     model: str = "tiny"
     bounds: Bounds = BOUNDS
-    kv: tuple[Cache, ...] = (Cache(),)
+    kv: tuple[KvLayer, ...] = (KvLayer(1, 8),)
     slots: tuple[WeightSlot, ...] = (WeightSlot("w", 10, 100, "F32"),)
 
 
@@ -37,7 +31,8 @@ def memory(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_page_holds_keys_and_values_of_all_layers() -> None:
     assert pool_bytes(Program(), 3) == 3 * 1024
-    assert pool_bytes(Program(kv=(Cache(), Cache(2, 16))), 1) == 1024 + 4096
+    assert pool_bytes(Program(kv=(KvLayer(1, 8), KvLayer(2, 16))), 1) == 1024 + 4096
+    assert pool_bytes(Program(kv=(KvLayer(1, 8, latent=True),)), 1) == 512
 
 
 def test_where_there_is_room_each_gets_all_it_could_use(memory) -> None:

@@ -71,7 +71,8 @@ def test_chunks_do_not_see_each_other():
 
 
 def rule(**changes):
-    base = {"top_k": 2, "scoring": "softmax", "normalize": True, "scaling": 1.0, "groups": 1, "top_groups": 1}
+    base = {"top_k": 2, "scoring": "softmax", "normalize": True, "scaling": 1.0, "groups": 1, "top_groups": 1,
+            "group_best": 2}  # fmt: skip
     return ref.MoeRule(**(base | changes))
 
 
@@ -93,6 +94,8 @@ def test_routing_within_the_best_groups():
     weights = ref.route(logits, None, rule(scoring="sigmoid", groups=4, top_groups=2))
     assert np.flatnonzero(weights).tolist() == [2, 3]
     assert weights.sum() == pytest.approx(1.0)
+    weights = ref.route(logits, None, rule(scoring="sigmoid", groups=4, top_groups=2, group_best=1))
+    assert np.flatnonzero(weights).tolist() == [0, 3]
 
 
 def test_experts_by_loops(rng):

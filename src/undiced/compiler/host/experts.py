@@ -45,6 +45,7 @@ def moe_route(draft: Draft, node: Node) -> None:
         top_k=top_k,
         groups=node.integer("groups"),
         top_groups=node.integer("top_groups"),
+        group_best=node.integer("group_best"),
         scoring=_SCORINGS[node.text("scoring")],
         scaling=node.number("scaling"),
         normalize=bool(node.integer("normalize")),

@@ -8,6 +8,7 @@ from undiced.core.formats import FORMATS
 from undiced.core.option import option
 from undiced.program import HostProgram
 from undiced.program.host.instruction import Instruction, Matmul
+from undiced.program.host.latent_instruction import HeadMatmul
 from undiced.program.host.verify import verify
 
 
@@ -60,7 +61,7 @@ def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:
     """Bytes and operations of one decoded token at batch 1, without attention: what the physical limit is made of."""
     resident = {slot.name: FORMATS[slot.format].file_bytes(slot.rows * slot.columns) for slot in draft.graph.slots}
     names = [slot.name for slot in draft.graph.slots]
-    products = [names[i.weight] for i in draft.instrs if isinstance(i, Matmul)]
+    products = [names[i.weight] for i in draft.instrs if isinstance(i, (Matmul, HeadMatmul))]
     sizes = {slot.name: slot.rows * slot.columns for slot in draft.graph.slots}
     return (
         ("weight_bytes", float(sum(resident.values()))),
@@ -72,4 +73,4 @@ def _facts(draft: Draft) -> tuple[tuple[str, float], ...]:
 
 def _layer_products(instrs: list[Instruction], names: list[str]) -> list[str]:
     """Slots that every prompt token is multiplied with; the head sees sampled rows only."""
-    return [names[i.weight] for i in instrs if isinstance(i, Matmul) and i.layer >= 0]
+    return [names[i.weight] for i in instrs if isinstance(i, (Matmul, HeadMatmul)) and i.layer >= 0]

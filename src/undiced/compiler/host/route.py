@@ -18,10 +18,12 @@ from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum
 from undiced.program.host.field import Partition
 from undiced.program.host.instr import Span
 from undiced.program.host.instruction import Attention, Barrier, Gather, Instruction, KvStore, Matmul, Sample
+from undiced.program.host.latent_instruction import HeadMatmul, LatentAttention, LatentStore
 
 _KV = -2  # a layer's cache, as if it were a buffer: _KV - layer
 _LOOKAHEAD = 12  # instructions that may be drawn forward; a layer has about twenty
-_READS_OTHERS = (Matmul, Gather, Attention, Sample, ExpertGlu, ExpertSum)  # columns or rows that other threads made
+# Those that read columns or rows that other threads made.
+_READS_OTHERS = (Matmul, Gather, Attention, Sample, ExpertGlu, ExpertSum, HeadMatmul, LatentAttention)
 _ALL = ("all", 0)  # any thread may touch any of it
 _OWN = ("own", 0)  # every thread touches its own copy
 _NEWEST = ("newest", 0)  # (sequence, kv head) items of a small step: one thread stores and reads what is new
@@ -117,10 +119,12 @@ def _effects(instr: Instruction, buffers: list[Buffer], small: bool) -> _Effects
     writes = [_access(span, share) for span in instr.writes()]
     if instr.adds:
         reads += writes
-    if isinstance(instr, KvStore):
+    if isinstance(instr, (KvStore, LatentStore)):
         writes.append(Access(_KV - instr.kv_layer, 0, 1, share))
     if isinstance(instr, Attention):
         reads.append(Access(_KV - instr.kv_layer, 0, 1, _NEWEST if small else _ALL))
+    if isinstance(instr, LatentAttention):  # all heads read the row that one thread stores
+        reads.append(Access(_KV - instr.kv_layer, 0, 1, _ALL))
     return _Effects(reads, writes)
 
 
@@ -129,7 +133,7 @@ def _access(span: Span, share: tuple[str, int]) -> Access:
 
 
 def _share(instr: Instruction, buffers: list[Buffer], small: bool) -> tuple[str, int]:
-    if small and isinstance(instr, KvStore):
+    if small and isinstance(instr, (KvStore, LatentStore)):
         return _NEWEST
     written = instr.writes()
     if small and written and buffers[written[0].buffer].own:

@@ -14,6 +14,7 @@ from undiced.program.host.instruction import Activate, Glu, Instruction, Quantiz
 from undiced.program.host.program import Form
 
 ELSEWHERE = "Use another model; `undiced compile --machine wse3` places this one on a wafer."
+HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
 ACTIVATIONS = {"silu": Activation.SILU, "gelu": Activation.GELU, "gelu_tanh": Activation.GELU_TANH}
 
 

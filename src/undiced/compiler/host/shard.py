@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from undiced.compiler.host.draft import Draft, Spot
 from undiced.compiler.host.experts import moe_ffn, moe_route
-from undiced.compiler.host.rules import ELSEWHERE, activation_of, emit, place, quantized, weight
+from undiced.compiler.host.latent import mla_attention
+from undiced.compiler.host.rules import ELSEWHERE, HEAD_GRANULE, activation_of, emit, place, quantized, weight
 from undiced.core.errors import UnsupportedError
 from undiced.core.formats import FORMATS
 from undiced.model import Node, rope_frequencies
@@ -26,6 +27,7 @@ from undiced.program.host.instruction import (
     KvStore,
     Layernorm,
     Matmul,
+    PositionScale,
     Rmsnorm,
     Rope,
     Sample,
@@ -33,8 +35,12 @@ from undiced.program.host.instruction import (
     Softcap,
 )
 
-_ROTATIONS = ("rope", "rmsnorm")  # what attention's inputs may go through after their product
-_HEAD_GRANULE = 8  # columns of a head that one vector instruction takes
+_ROTATIONS = ("rope", "rmsnorm", "position_scale")  # what attention's inputs may go through after their product
+_TOGETHER: dict[str, tuple[tuple[str, int], ...]] = {  # a buffer for so many inputs of an operator
+    "attention": (("qkv", 3),),
+    "mla_attention": (("q", 1), ("latent", 2)),
+    "glu": (("gate_up", 2),),
+}
 _ROPE_STYLES = {"half": RopeStyle.HALF, "interleaved": RopeStyle.INTERLEAVED}
 
 
@@ -116,23 +122,25 @@ def accumulating_sums(draft: Draft) -> Sums:
 
 
 def group_neighbors(draft: Draft) -> None:
-    """Gives products that are wanted side by side one buffer: q, k and v of each attention, gate and up of each GLU.
-
-    What is rotated or normalized goes to the same columns of a second buffer: only row-wise instructions write it.
-    """
+    """Gives products that are wanted side by side one buffer: q, k and v of each attention, gate and up of a GLU."""
     made, uses = draft.producer(), draft.uses()
     for node in draft.graph.nodes:
-        if node.op not in ("attention", "glu"):
-            continue
-        chains = [_chain(name, made, uses) for name in node.ins]
-        widths = [_width(draft, made[chain[-1]]) for chain in chains]
-        products = draft.new_buffer("qkv" if node.op == "attention" else "gate_up", sum(widths))
-        rotated = draft.new_buffer("rotated", sum(widths)) if any(len(c) > 1 for c in chains) else products
-        start = 0
-        for chain, width in zip(chains, widths, strict=True):
-            for name in chain:
-                draft.spots[name] = Spot(products if name == chain[-1] else rotated, start, width)
-            start += width
+        chains = [_chain(name, made, uses) for name in node.ins] if node.op in _TOGETHER else []
+        for buffer, count in _TOGETHER.get(node.op, ()):
+            _side_by_side(draft, buffer, chains[:count], made)
+            chains = chains[count:]
+
+
+def _side_by_side(draft: Draft, buffer: str, chains: list[list[str]], made: dict[str, Node]) -> None:
+    """What is rotated or normalized goes to the same columns of a second buffer: only row-wise ones write it."""
+    widths = [_width(draft, made[chain[-1]]) for chain in chains]
+    products = draft.new_buffer(buffer, sum(widths))
+    rotated = draft.new_buffer("rotated", sum(widths)) if any(len(c) > 1 for c in chains) else products
+    start = 0
+    for chain, width in zip(chains, widths, strict=True):
+        for name in chain:
+            draft.spots[name] = Spot(products if name == chain[-1] else rotated, start, width)
+        start += width
 
 
 def _chain(name: str, made: dict[str, Node], uses: dict[str, int]) -> list[str]:
@@ -216,8 +224,6 @@ def _linear(draft: Draft, node: Node, target: Spot | None = None) -> None:
 
 
 def _rope(draft: Draft, node: Node) -> None:
-    if node.integer("offset"):
-        raise UnsupportedError("The host engine can't rotate the last columns of a head yet.", remedy=ELSEWHERE)
     spot, source = draft.spots[node.out], draft.spots[node.ins[0]]
     attrs = node.attrs
     plain = attrs if not node.weights else {**attrs, "scaling": "none"}
@@ -237,6 +243,7 @@ def _rope(draft: Draft, node: Node) -> None:
         start=spot.start,
         heads=spot.width // head_dim,
         head_dim=head_dim,
+        offset=node.integer("offset"),
         dims=node.integer("dims"),
         style=_ROPE_STYLES[node.text("style")],
         constant=draft.constants.index(frequencies),
@@ -246,18 +253,16 @@ def _rope(draft: Draft, node: Node) -> None:
 
 
 def _attention(draft: Draft, node: Node) -> None:
-    if node.integer("chunk"):
-        raise UnsupportedError("The host engine can't run chunked attention yet.", remedy=ELSEWHERE)
-    if node.integer("head_dim") % _HEAD_GRANULE:
+    if node.integer("head_dim") % HEAD_GRANULE:
         raise UnsupportedError(
-            f"The host engine needs head dimensions that are multiples of {_HEAD_GRANULE}, "
+            f"The host engine needs head dimensions that are multiples of {HEAD_GRANULE}, "
             f"not {node.integer('head_dim')}.",
             remedy=ELSEWHERE,
         )
     q, k, v = (draft.spots[name] for name in node.ins)
     layer, kv_heads, head_dim = (node.integer(x) for x in ("layer", "kv_heads", "head_dim"))
     index = len(draft.kv)
-    draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window"))
+    draft.kv[layer] = KvLayer(kv_heads, head_dim, node.integer("window") or node.integer("chunk"))
     store = KvStore(
         k=k.buffer,
         v=v.buffer,
@@ -280,10 +285,24 @@ def _attention(draft: Draft, node: Node) -> None:
         kv_heads=kv_heads,
         head_dim=head_dim,
         window=node.integer("window"),
+        chunk=node.integer("chunk"),
         scale=node.number("scale"),
         softcap=node.number("softcap"),
     )
     emit(draft, node, attention)
+
+
+def _position_scale(draft: Draft, node: Node) -> None:
+    spot, source = draft.spots[node.out], draft.spots[node.ins[0]]
+    grown = PositionScale(
+        dst=spot.buffer,
+        a=source.buffer,
+        start=spot.start,
+        columns=spot.width,
+        floor=node.integer("floor"),
+        scale=node.number("scale"),
+    )
+    emit(draft, node, grown)
 
 
 def _glu(draft: Draft, node: Node) -> None:
@@ -332,7 +351,9 @@ _RULES: dict[str, Callable[[Draft, Node], None]] = {
     "layernorm": _layernorm,
     "linear": _linear,
     "rope": _rope,
+    "position_scale": _position_scale,
     "attention": _attention,
+    "mla_attention": mla_attention,
     "glu": _glu,
     "act": _act,
     "add": _add,

@@ -1,20 +1,22 @@
 """Llama 4 (text): three layers that rotate and attend within chunks to one that does neither, and a routed expert.
 
 The router's sigmoid multiplies an expert's input; a shared expert sees every token. Queries of layers without rotation
-grow with the position. Sources: Llama4TextConfig of Hugging Face; the Llama 4 model card.
+grow with the position. GGUF files state neither chunks nor growth: these are the published models'. Sources:
+Llama4TextConfig of Hugging Face; the Llama 4 model card; llama.cpp's converter and its reader.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from undiced.checkpoint import Checkpoint
 from undiced.core.manifest import Transform
 from undiced.model.config import MAX_DIM, MAX_EXPERTS, ModelConfig, MoeConfig
 from undiced.model.families import llama
 from undiced.model.families.family import Family
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import TRANSPOSE, Name, Naming, Steps
-from undiced.model.families.readers import hf_config, hf_window, hf_windows
+from undiced.model.families.readers import gguf_config, hf_config, hf_window, hf_windows, refuse_softcap
 
 
 def _moe(config: ModelConfig) -> MoeConfig:
@@ -65,6 +67,43 @@ HF_NAMES: Naming = {
     "moe.shared.up": "{p}layers.{i}.feed_forward.shared_expert.up_proj.weight",
     "moe.shared.down": "{p}layers.{i}.feed_forward.shared_expert.down_proj.weight",
 }
+
+
+GGUF_NAMES: Naming = {
+    **llama.GGUF_NAMES,
+    "moe.shared.gate": "blk.{i}.ffn_gate_shexp.weight",
+    "moe.shared.up": "blk.{i}.ffn_up_shexp.weight",
+    "moe.shared.down": "blk.{i}.ffn_down_shexp.weight",
+}
+_CHUNK, _FLOOR, _GROWTH, _PERIOD = 8192, 8192, 0.1, 4  # published: configurations of Scout and Maverick
+_MAVERICK_EXPERTS = 128  # published: the size whose queries and keys have no norm
+
+
+def read_gguf(fields: Fields, checkpoint: Checkpoint) -> ModelConfig:
+    """Configuration from `llama4.*` keys. A stated window of 0 says that every layer rotates and attends to all."""
+    config = gguf_config("llama4", fields, checkpoint, "interleaved")
+    refuse_softcap(fields)
+    if config.moe is None or config.rope is None:
+        raise fields.fail("expert_count", "is missing, expected the number of experts")
+    moe = replace(
+        config.moe,
+        scoring="sigmoid",
+        normalize=False,
+        shared_ffn=config.moe.ffn,
+        scale_input=True,
+    )
+    whole = fields.integer("attention.sliding_window", -1, low=-1) == 0
+    still = () if whole else tuple(range(_PERIOD - 1, config.layers, _PERIOD))
+    return replace(
+        config,
+        rope=replace(config.rope, skip_layers=still),
+        windows=() if whole else tuple(0 if layer in still else _CHUNK for layer in range(config.layers)),
+        chunked=True,
+        qk_norm="none" if moe.experts == _MAVERICK_EXPERTS else "l2",
+        temperature_floor=0 if whole else _FLOOR,
+        temperature_scale=0.0 if whole else _GROWTH,
+        moe=moe,
+    )
 
 
 def read_hf(fields: Fields) -> ModelConfig:
@@ -129,4 +168,7 @@ FAMILY = Family(
     hf=("llama4_text", "Llama4ForCausalLM", "llama4", "Llama4ForConditionalGeneration"),
     read_hf=read_hf,
     hf_names=HF_NAMES,
+    gguf=("llama4",),
+    read_gguf=read_gguf,
+    gguf_names=GGUF_NAMES,
 )

@@ -26,6 +26,7 @@ class Name:
         shape: the tensor's shape in the file, where the steps take only a part of it.
         each_expert: one source an expert, all of one tensor.
         parts: how many sources there are, all of one tensor, where it is not one (or one an expert).
+        dequantized: what is quantized becomes floats, exactly, where the steps need floats.
         otherwise: the entry for checkpoints that have its tensor and not this one.
     """
 
@@ -34,6 +35,7 @@ class Name:
     shape: Shape | None = None
     each_expert: bool = False
     parts: Callable[[ModelConfig], int] | None = None
+    dequantized: bool = False
     otherwise: Name | None = None
 
     def sources(self, config: ModelConfig, prefix: Prefix, layer: int) -> tuple[Source, ...]:

@@ -22,7 +22,8 @@ from undiced.program.host.instr import SHARD_GRANULE, Instr, Shape, Span
 
 class Route(Instr, frozen=True, kw_only=True, tag=16):
     """dst[t] = the weights of the `top_k` chosen experts of a[t, :experts], largest choice first, then their numbers;
-    chosen by score plus bias among the `top_groups` best of `groups`; weights are scores, divided by their sum if
+    chosen by score plus bias among the `top_groups` best of `groups`, each as good as its `group_best` best experts
+    together; weights are scores, divided by their sum if
     `normalize`, times scaling"""
 
     row_kind = "tokens"
@@ -33,6 +34,7 @@ class Route(Instr, frozen=True, kw_only=True, tag=16):
     top_k: Count
     groups: Count
     top_groups: Count
+    group_best: Count = 2
     scoring: Scoring
     scaling: float
     normalize: bool = False
@@ -49,6 +51,8 @@ class Route(Instr, frozen=True, kw_only=True, tag=16):
     def fault(self) -> str:
         if self.experts % self.groups or not self.top_groups <= self.groups:
             return f"{self.experts} experts can't be chosen from {self.top_groups} of {self.groups} groups"
+        if self.group_best > 2:
+            return f"groups can't be judged by {self.group_best} experts"
         allowed = self.experts // self.groups * self.top_groups
         return "" if self.top_k <= allowed else f"{self.top_k} of {allowed} experts can't be chosen"
 

@@ -33,6 +33,7 @@ from undiced.program.host.field import (
     Vector,
 )
 from undiced.program.host.instr import Instr, Shape, Span
+from undiced.program.host.latent_instruction import HeadMatmul, LatentAttention, LatentStore
 
 
 class Barrier(Instr, frozen=True, kw_only=True, tag=0):
@@ -163,8 +164,8 @@ class Matmul(Instr, frozen=True, kw_only=True, tag=5):
 
 
 class Rope(Instr, frozen=True, kw_only=True, tag=6):
-    """dst = a[:, start:start+heads*head_dim] with the first `dims` columns of each head rotated by position; constant:
-    inverse frequencies, divided by `factors`; cosine and sine times magnitude"""
+    """dst = a[:, start:start+heads*head_dim] with `dims` columns of each head, from `offset` on, rotated by position;
+    constant: inverse frequencies, divided by `factors`; cosine and sine times magnitude"""
 
     row_kind = "tokens"
     dst: Floats
@@ -173,6 +174,7 @@ class Rope(Instr, frozen=True, kw_only=True, tag=6):
     start: Offset
     heads: Count
     head_dim: Count
+    offset: Offset = 0
     dims: Count
     style: RopeStyle
     constant: Constant
@@ -188,7 +190,7 @@ class Rope(Instr, frozen=True, kw_only=True, tag=6):
         return (Shape(self.factors, 1, self.dims // 2),)
 
     def fault(self) -> str:
-        fits = self.dims % 2 == 0 and self.dims <= self.head_dim
+        fits = self.dims % 2 == 0 and self.offset + self.dims <= self.head_dim
         return "" if fits else f"{self.dims} of {self.head_dim} columns can't be rotated in pairs"
 
 
@@ -210,8 +212,8 @@ class KvStore(Instr, frozen=True, kw_only=True, tag=7):
 
 
 class Attention(Instr, frozen=True, kw_only=True, tag=8):
-    """dst = causal attention of q[:, start:] over the layer's KV cache within `window` (0: all); softcap 0: none;
-    sinks: one logit a head"""
+    """dst = causal attention of q[:, start:] over the layer's KV cache within `window` (0: all), or within the aligned
+    `chunk` of positions that the query's lies in (0: none); softcap 0: none; sinks: one logit a head"""
 
     split = Partition.HEADS
     row_kind = "tokens"
@@ -224,6 +226,7 @@ class Attention(Instr, frozen=True, kw_only=True, tag=8):
     kv_heads: Count
     head_dim: Count
     window: Offset
+    chunk: Offset = 0
     scale: float
     softcap: NotNegative
 
@@ -239,6 +242,8 @@ class Attention(Instr, frozen=True, kw_only=True, tag=8):
     def fault(self) -> str:
         if self.heads % self.kv_heads:
             return f"{self.heads} heads are no multiple of {self.kv_heads} kv_heads"
+        if self.window and self.chunk:
+            return "it has a window and a chunk"
         return "dst is q" if self.dst == self.q else ""
 
 
@@ -332,9 +337,28 @@ class Sample(Instr, frozen=True, kw_only=True, tag=15):
         return (Span(self.a, 0, self.vocab),)
 
 
+class PositionScale(Instr, frozen=True, kw_only=True, tag=22):
+    """dst[t, start:start+columns] = a * (1 + scale * log(1 + floor((position of t + 1) / floor)))"""
+
+    row_kind = "tokens"
+    dst: Floats
+    a: Floats
+    start: Offset
+    columns: Count
+    floor: Count
+    scale: float
+
+    def reads(self) -> tuple[Span, ...]:
+        return (Span(self.a, self.start, self.columns),)
+
+    def writes(self) -> tuple[Span, ...]:
+        return (Span(self.dst, self.start, self.columns),)
+
+
 # Never renumber tags: saved programs hold them.
 Instruction = (
     Barrier | Embed | Rmsnorm | Layernorm | Quantize | Matmul | Rope | KvStore | Attention | Glu | Activate | Add
-    | Scale | Softcap | Gather | Sample | Route | ExpertGlu | ExpertSum
+    | Scale | Softcap | Gather | Sample | Route | ExpertGlu | ExpertSum | HeadMatmul | LatentStore | LatentAttention
+    | PositionScale
 )  # fmt: skip
 INSTRUCTIONS: tuple[type[Instr], ...] = get_args(Instruction)

@@ -36,11 +36,24 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class KvLayer:
-    """The KV cache of one attention layer: heads, columns of a key and of a value, window (0 = whole context)."""
+    """The KV cache of one attention layer.
+
+    Attributes:
+        kv_heads: heads that have keys and values of their own.
+        head_dim: columns of a key and of a value.
+        window: positions that a query looks back at most, itself included; 0 = whole context.
+        latent: one row of `head_dim` columns a position is key and value, whose first columns the values are.
+    """
 
     kv_heads: int
     head_dim: int
     window: int = 0
+    latent: bool = False
+
+    @property
+    def numbers(self) -> int:
+        """What a position takes."""
+        return self.kv_heads * self.head_dim * (1 if self.latent else 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from undiced.core.errors import CompileError
 from undiced.core.formats import FORMATS
 from undiced.program.host.expert_instruction import ExpertGlu, ExpertSum
 from undiced.program.host.field import NONE, Kind
-from undiced.program.host.instr import Instr, Shape
+from undiced.program.host.instr import SHARD_GRANULE, Instr, Shape
 from undiced.program.host.instruction import INSTRUCTIONS, Attention, KvStore, Matmul, Rope, Sample
+from undiced.program.host.latent_instruction import HeadMatmul, LatentAttention, LatentStore
 from undiced.program.host.program import HostProgram, Operands
 from undiced.program.host.table import floats_of, integers_of, name_of
 
@@ -151,14 +152,34 @@ def _expert_fault(instr: ExpertGlu | ExpertSum, operands: Operands) -> str:
     return ""
 
 
-def _special_fault(instr: Instr, operands: Operands) -> str:
+def _cached(instr: KvStore | Attention | LatentStore | LatentAttention) -> tuple[int, int, bool]:
+    """Heads, columns and kind of the cache that an instruction wants."""
     if isinstance(instr, (KvStore, Attention)):
+        return instr.kv_heads, instr.head_dim, False
+    return 1, instr.columns if isinstance(instr, LatentStore) else instr.rank + instr.rope, True
+
+
+def _heads_fault(instr: HeadMatmul, operands: Operands) -> str:
+    """A stack that is not one matrix a head; heads of codes that begin within a block of them."""
+    slot = operands.slots[instr.weight]
+    if slot.experts != instr.heads:
+        return f"weight {slot.name} has {slot.experts} matrices, not {instr.heads}"
+    coded = operands.buffers[instr.a].kind != "f32"
+    if coded and (instr.stride % SHARD_GRANULE or instr.columns % SHARD_GRANULE):
+        return f"{instr.columns} of {instr.stride} columns of codes are no multiples of {SHARD_GRANULE}"
+    return ""
+
+
+def _special_fault(instr: Instr, operands: Operands) -> str:
+    if isinstance(instr, (KvStore, Attention, LatentStore, LatentAttention)):
         layer = operands.kv[instr.kv_layer]
-        if (layer.kv_heads, layer.head_dim) != (instr.kv_heads, instr.head_dim):
+        if (layer.kv_heads, layer.head_dim, layer.latent) != _cached(instr):
             return f"KV layer {instr.kv_layer} is {layer}"
     if isinstance(instr, (ExpertGlu, ExpertSum)):
         return _expert_fault(instr, operands)
-    if isinstance(instr, Matmul):
+    if isinstance(instr, HeadMatmul) and (fault := _heads_fault(instr, operands)):
+        return fault
+    if isinstance(instr, (Matmul, HeadMatmul)):
         slot, quantized = operands.slots[instr.weight], operands.buffers[instr.a].kind != "f32"
         if FORMATS[slot.format].quantized != quantized:
             return f"a must be {Kind.FACTOR.value}"

@@ -9,7 +9,16 @@ BOUND = 2e-3  # of logits whose standard deviation is about 1.5: functions are g
 MESHES = [(1, 1, ()), (5, 7, ()), (6, 4, (2,))]  # rows, columns, where further regions begin
 
 
-MIXTURES = ["deepseek-v3", "gpt-oss", "gpt-oss-clamped", "llama4", "mixtral", "qwen3-moe"]
+MIXTURES = [
+    "deepseek-v2",
+    "deepseek-v2-lite",
+    "deepseek-v3",
+    "gpt-oss",
+    "gpt-oss-clamped",
+    "llama4",
+    "mixtral",
+    "qwen3-moe",
+]
 
 
 @pytest.mark.parametrize(("rows", "columns", "cuts"), MESHES)

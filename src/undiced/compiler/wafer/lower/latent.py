@@ -42,16 +42,6 @@ def mla_attention(low: Lowering, mix: Node) -> None:
     low.held[nodes.out.out] = to_rows(low, mixed, nodes.out)
 
 
-def _expanded(nodes: Nodes, shape: Shape, dim: Dim, start: int) -> tuple[str, Weights]:
-    """The half of the latent's expansion that makes keys, or values: its name and source."""
-    role, layer = layered(nodes.mix.weights[0])
-    columns = tuple(range(start, start + dim.size))
-    among = shape.nope.size + shape.value.size
-    return f"{role}:{dim.name}", Weights(
-        role, (shape.head, dim, shape.rank), layer, columns, picked=(dim.name,), among=among
-    )
-
-
 def _cached(low: Lowering, shape: Shape, latent: str, key: str) -> tuple[str, str]:
     """The latent and the rotated key of the token join the caches."""
     w, where, kind = low.w, Dim(POSITION, low.context), low.w.choices.caches
@@ -66,8 +56,9 @@ def _cached(low: Lowering, shape: Shape, latent: str, key: str) -> tuple[str, st
 def _absorbed(low: Lowering, nodes: Nodes, shape: Shape, nope: str, rope: str) -> tuple[str, str]:
     """Queries over the latent's rank, and rotated ones, of all heads on every column: over rows as the caches."""
     w, line, rank = low.w, low.grid.line(Axis.COLUMNS), shape.over("rank")
-    name, held = _expanded(nodes, shape, shape.nope, 0)
-    matrix = w.weight(name, (shape.head, shape.nope, shape.rank), held, rank, shape.bands("nope"))
+    role, layer = layered(nodes.mix.weights[0])
+    held = Weights(role, (shape.head, shape.rank, shape.nope), layer)
+    matrix = w.weight(role, (shape.head, shape.nope, shape.rank), held, rank, shape.bands("nope"))
     own = w.value("query.latent.own", (shape.head, shape.rank), rank, shape.head_terms, w.choices.sums)
     w.emit(isa.Product(w.node, nope, (matrix,), (own,), ("rank",)))
     dims, rows = ((shape.head, shape.rank), (shape.head, *shape.rope)), (rank, shape.turned)
@@ -146,8 +137,9 @@ def _values(low: Lowering, nodes: Nodes, shape: Shape, mixed: str, sums: str) ->
     payload = w.value("values.payload", (Dim("flat", count * (lanes + 1)),), terms, ())
     made = w.value("values.terms", dims, terms, columns, view=view_of(payload, 0, lanes + 1, 0, lanes))
     shares = w.value("values.sums", dims[:1], terms, heads, view=view_of(payload, 0, lanes + 1, lanes))
-    name, held = _expanded(nodes, shape, shape.value, shape.nope.size)
-    matrix = w.weight(name, (shape.head, shape.rank, shape.value), held, rank, columns)
+    role, layer = layered(nodes.mix.weights[1])
+    held = Weights(role, (shape.head, shape.value, shape.rank), layer)
+    matrix = w.weight(role, (shape.head, shape.rank, shape.value), held, rank, columns)
     w.emit(isa.Product(w.node, own, (matrix,), (made,), ("value",)))
     w.emit(isa.Place(w.node, shares, sums))
     part = Roots(line.span, w.tree(line, min(w.choices.row_slices, count)), lanes + 1)

@@ -175,10 +175,10 @@ def _take_out_groups(router: Router, key: str) -> None:
 
 
 def _best_groups(router: Router, key: str, kept: Dim) -> str:
-    """Ids of the groups whose two best experts have the largest sums, at the roots of the rows."""
+    """Ids of the groups whose best experts, one or two, have the largest sums, at the roots of the rows."""
     low, w, (group, member) = router.low, router.low.w, router.dims
     line, (count, lanes) = low.grid.line(Axis.COLUMNS), router.bands
-    dims = (Dim(_WHICH, 2), group, Dim("pair", min(2, member.size)))
+    dims = (Dim(_WHICH, 2), group, Dim("pair", min(router.node.integer("group_best"), member.size)))
     own = w.value("moe.pairs.own", dims, (), (Shard("group", count), Partial("max", lanes)))
     w.emit(isa.Select(w.node, own, key))
     largest = w.value("moe.pairs.largest", dims[1:], (), w.values[own].columns, view=view_of(own))

@@ -1,0 +1,80 @@
+"""Latent attention on the host, absorbed: the cache keeps latents, which all heads share, and heads meet them there.
+
+Expanding what is cached would take fewer operations a query, but anew in every step. With the at most 256 tokens of a
+step that gains little (docs/LOG.md has the figures), and a decode step would read several times as much.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from undiced.compiler.host.draft import Draft, Spot
+from undiced.compiler.host.rules import ELSEWHERE, HEAD_GRANULE, emit, place, quantized, weight
+from undiced.core.errors import UnsupportedError
+from undiced.core.formats import FORMATS
+from undiced.model import Node
+from undiced.program import KvLayer
+from undiced.program.host.instr import SHARD_GRANULE
+from undiced.program.host.latent_instruction import HEAD_TILE, HeadMatmul, LatentAttention, LatentStore
+
+
+def mla_attention(draft: Draft, node: Node) -> None:
+    """The latent joins the cache, queries pass to its columns, and what is mixed of latents passes to values."""
+    heads, nope, rope, v_dim, rank = (node.integer(x) for x in ("heads", "nope_dim", "rope_dim", "v_dim", "kv_rank"))
+    _check(rank, rope, v_dim)
+    q, latent, _ = (draft.spots[name] for name in node.ins)
+    index = len(draft.kv)
+    draft.kv[node.integer("layer")] = KvLayer(1, rank + rope, latent=True)
+    emit(draft, node, LatentStore(a=latent.buffer, kv_layer=index, columns=rank + rope))
+    absorbed = Spot(draft.new_buffer("absorbed", heads * rank), 0, heads * rank)
+    _by_heads(draft, node, 0, q, absorbed, nope + rope)
+    mixed = Spot(draft.new_buffer("mixed.latents", heads * rank), 0, heads * rank)
+    attention = LatentAttention(
+        dst=mixed.buffer,
+        q=absorbed.buffer,
+        turned=q.buffer,
+        kv_layer=index,
+        heads=heads,
+        rank=rank,
+        nope=nope,
+        rope=rope,
+        scale=node.number("scale"),
+    )
+    draft.instrs.append(structs.replace(attention, layer=node.layer))
+    _by_heads(draft, node, 1, mixed, place(draft, node, heads * v_dim), rank)
+    draft.instrs[-1] = structs.replace(draft.instrs[-1], note=node.out)
+
+
+def _check(rank: int, rope: int, v_dim: int) -> None:
+    for what, size, granule in (
+        ("latents", rank, HEAD_TILE),
+        ("values", v_dim, HEAD_TILE),
+        ("latents and rotated keys together", rank + rope, HEAD_GRANULE),
+    ):
+        if size % granule:
+            raise UnsupportedError(
+                f"The host engine needs {what} whose columns are multiples of {granule}, not {size}.",
+                remedy=ELSEWHERE,
+            )
+
+
+def _by_heads(draft: Draft, node: Node, index: int, source: Spot, target: Spot, stride: int) -> None:
+    """Each head's columns of `source`, `stride` from one head to the next, times its matrix of a slot."""
+    slot, heads = draft.graph.slot(node.weights[index]), node.integer("heads")
+    coded = FORMATS[slot.format].quantized
+    if coded and (stride % SHARD_GRANULE or slot.columns % SHARD_GRANULE):
+        raise UnsupportedError(
+            f"The host engine needs heads of {slot.name}, which is quantized, whose columns are multiples of "
+            f"{SHARD_GRANULE}, not {slot.columns} of {stride}.",
+            remedy=ELSEWHERE,
+        )
+    product = HeadMatmul(
+        dst=target.buffer,
+        a=quantized(draft, node, source) if coded else source.buffer,
+        weight=weight(draft, node, index),
+        heads=heads,
+        rows=slot.rows // heads,
+        columns=slot.columns,
+        stride=stride,
+    )
+    draft.instrs.append(structs.replace(product, layer=node.layer))
