@@ -34,9 +34,10 @@ from pathlib import Path
 import uvloop
 from edge_keys import check_keys, first_tokens, make_accounts, open_guard
 
+from undiced.api.address import bind
 from undiced.api.app import build_app
 from undiced.api.deployment import Deployment, ModelCard
-from undiced.api.server import Site, bind, serve
+from undiced.api.server import Site, serve
 from undiced.api.service import Service
 from undiced.api.settings import Settings
 from undiced.engine.backend import Limits

@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "api"))
 from scripted import LineChat, ScriptedEngine
 from support.transcripts import TRANSCRIPTS, Letters, Marked
 
+from undiced.api.address import bind
 from undiced.api.deployment import Deployment, ModelCard
-from undiced.api.server import bind, serve
+from undiced.api.server import serve
 from undiced.api.service import Service
 from undiced.serve import Request
 from undiced.text.formats import FORMATS, THOUGHTS, dialect_of

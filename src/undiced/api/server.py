@@ -1,4 +1,4 @@
-"""Runs applications on sockets: binds before anything slow happens, drains on SIGTERM, ends the rest with an error.
+"""Runs applications on sockets that are bound: drains on SIGTERM, ends the rest with an error.
 Knows no model.
 """
 
@@ -6,22 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import signal
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from undiced.api.address import BACKLOG, listen
 from undiced.api.app import build_app
 from undiced.api.connection import connection_class
 from undiced.api.memory import give_back_large_blocks
-from undiced.core.errors import UndicedError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from ssl import SSLContext
 
@@ -34,63 +33,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.02
 _LAST_WORDS_S = 2.0  # for the error chunks of streams that did not end in time
-_BACKLOG = 1024
 _KEEP_ALIVE_S = 75  # longer than what proxies keep a connection for
-
-
-class AddressError(UndicedError):
-    """The address to serve at is taken, not ours or not allowed."""
-
-    code = "address_unavailable"
-    status = 400
-
-
-def bind(host: str, port: int, prefix: str = "") -> socket.socket:
-    """A bound socket that does not listen yet. Port 0 takes a free one. `prefix`: of the options that say where, as
-    `admin-`.
-
-    Raises:
-        AddressError: the port is in use, the address does not exist, or the port needs privileges.
-    """
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError) as error:
-        raise AddressError(
-            f"The host '{host}' can't be resolved.", remedy=f"Use --{prefix}host 127.0.0.1 or 0.0.0.0."
-        ) from error
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise _address_error(host, port, error, prefix) from error
-    return sock
-
-
-def _address_error(host: str, port: int, error: OSError, prefix: str = "") -> AddressError:
-    if error.errno == errno.EADDRINUSE:
-        return AddressError(
-            f"Port {port} on {host} is in use.",
-            remedy=f"Stop the other server, or choose another port with --{prefix}port {port + 1}.",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM):
-        remedy = f"Choose a port above 1023 with --{prefix}port."
-        return AddressError(f"Port {port} on {host} needs privileges.", remedy=remedy)
-    return AddressError(
-        f"Can't serve at {host}:{port}: {error.strerror}.", remedy=f"Choose another address with --{prefix}host."
-    )
-
-
-def _listen(sock: socket.socket) -> None:
-    """Listening fails where another server bound the same address in the meantime."""
-    try:
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        host, port = sock.getsockname()[:2]
-        raise _address_error(host, port, error) from error
 
 
 class _Server(uvicorn.Server):
@@ -132,7 +75,7 @@ async def serve(
     """
     sites = [Site(build_app(service, guard), sock, service.settings, service.bodies.budget), *beside]
     for site in sites:
-        _listen(site.sock)
+        listen(site.sock)
     give_back_large_blocks()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send is no news
     servers = [_server(site, tls) for site in sites]
@@ -167,7 +110,7 @@ def _server(site: Site, tls: SSLContext | None) -> _Server:
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
-        backlog=_BACKLOG,
+        backlog=BACKLOG,
     )
     config.load()
     config.ssl = tls

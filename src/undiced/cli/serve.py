@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,12 @@ from undiced.cli.options import DEFAULT_MODEL, Json, Models
 from undiced.cli.serving.front import Front
 from undiced.cli.serving.model_options import OF_A_MODEL, ModelOptions, wanted
 from undiced.core.errors import InvalidRequestError
+from undiced.core.exits import Exit
 
 _log = logging.getLogger("undiced.serve")
 
 
+_HUB_TOKEN = "HF_TOKEN"
 _OF_ACCOUNTS = ("db", "pepper_file", "admin_host", "admin_port")
 _SAID = ("COMMANDLINE", "DEFAULT_MAP")  # here, or in the file for --config; the environment is for other commands too
 
@@ -46,9 +49,13 @@ def serve(
     Several share the machine, each with an engine of its own. A sampling number that a chat request leaves open is the
     model's own if it brings any, else OpenAI's default.
     """
+    from undiced.cli.serving.desk import SECRETS, open_accounts
+    from undiced.remote.spare import HOST, Spare
+
+    signal.signal(signal.SIGTERM, _terminated)
+    spare = Spare(HOST, without=(*SECRETS, _HUB_TOKEN))  # imports what it needs while we do
     from undiced.cli.announcement import Announcement
     from undiced.cli.commands import all_built
-    from undiced.cli.serving.desk import SECRETS, open_accounts
     from undiced.cli.serving.life import Life
     from undiced.cli.serving.served import opened
     from undiced.cli.voice import Voice
@@ -69,12 +76,18 @@ def serve(
             for name in SECRETS:  # what reads them has; neither the engine nor a model's templates shall
                 os.environ.pop(name, None)
             served = opened(models, quiet=as_json)
-            os.environ.pop("HF_TOKEN", None)  # what it opened is here; the engine shall not have it
+            os.environ.pop(_HUB_TOKEN, None)  # what it opened is here; the engine shall not have it
             told = Announcement(voice, sock, began_s, settings, desk, secure=tls is not None, as_json=as_json)
-            status = Life(served, settings, sock, tls, told, desk, accounts).run()
+            status = Life(served, settings, sock, tls, told, desk, accounts, spare).run()
     finally:
+        spare.close()
         voice.close()
     raise typer.Exit(status)
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM before the event loop runs: nothing is left behind."""
+    raise SystemExit(Exit.TERMINATED)
 
 
 def _see_that_they_count(given: typer.Context, front: Front) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,8 +16,9 @@ from undiced.core.opening import read_file
 from undiced.program.artifact import MAGIC, VERSION
 from undiced.program.host.program import HostProgram
 from undiced.program.host.verify import verify as verify_host
-from undiced.program.wafer.file import decode as decode_wafer
-from undiced.program.wafer.program import WaferProgram
+
+if TYPE_CHECKING:
+    from undiced.program.wafer.program import WaferProgram
 
 _MAX_FILE_BYTES = 1 << 30
 _AGAIN = "Compile it again with `undiced compile`."
@@ -65,6 +66,8 @@ class _Kind(msgspec.Struct):
 def _verified(payload: bytes) -> HostProgram | WaferProgram:
     found = msgspec.msgpack.decode(payload, type=_Kind)
     if found.kind == "wafer":
+        from undiced.program.wafer.file import decode as decode_wafer  # an engine never needs it
+
         return decode_wafer(payload)
     host = msgspec.msgpack.decode(payload, type=HostProgram)
     verify_host(host)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from undiced.engine.backend import Limits
+    from undiced.remote.spare import Spare
     from undiced.remote.spec import EngineSpec
     from undiced.serve.usage import UsageEvent
 
@@ -68,6 +69,7 @@ class EngineClient:
         on_usage: each is called once per sequence, when its account is final: all its tokens were read, or nobody reads
             any more. What one of them raises is logged and keeps nothing from the others.
         restarts: how often a dead engine is replaced. patience: when a silent one counts as dead.
+        spare: an engine process that waits to be told what it runs; else one is started.
     """
 
     def __init__(
@@ -77,11 +79,12 @@ class EngineClient:
         on_usage: Sequence[Callable[[UsageEvent], None]] = (),
         restarts: Restarts | None = None,
         patience: Patience | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.spec = spec
         self._on_usage = partial(tell, tuple(on_usage))
         self._engine = Supervisor(
-            spec, restarts or Restarts(), patience or Patience(), self._received, self._fail_streams
+            spec, restarts or Restarts(), patience or Patience(), self._received, self._fail_streams, spare
         )
         self._stats = EngineStats()
         self._streams: dict[str, Stream] = {}  # those that the engine has not ended

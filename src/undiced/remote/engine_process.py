@@ -219,7 +219,9 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
 
 
 def main() -> int:
-    """Entry point: the spec comes on standard input, the sockets are inherited under the two numbers given."""
+    """Entry point: the spec comes on standard input, the sockets are inherited under the two numbers given. Behind them
+    stand modules to import until then. Nothing comes if whoever started it has no use for it.
+    """
     faulthandler.enable()
     guard_against_orphanage()
     link_fd, pulse_fd = (int(number) for number in sys.argv[1:3])
@@ -227,7 +229,10 @@ def main() -> int:
     pulse.start()
     link = Link(socket.socket(fileno=link_fd))
     try:
-        return run(decode_spec(sys.stdin.buffer.read()), link, pulse)
+        for name in sys.argv[3:]:
+            importlib.import_module(name)
+        document = sys.stdin.buffer.read()
+        return run(decode_spec(document), link, pulse) if document else Exit.OK
     finally:
         link.close()
 

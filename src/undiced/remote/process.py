@@ -1,7 +1,6 @@
 """EngineProcess: an engine process as its parent holds it: its sockets, its pulse, its last words, its exit.
 
-Knows processes; no frames, no policy of restarts. Two socket pairs join it to us, made before it starts: no name
-anywhere leads to them, so nobody else can connect and nothing is left behind when both are killed.
+Knows processes; no frames, no policy of restarts.
 """
 
 from __future__ import annotations
@@ -9,21 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 from undiced.core.printable import printable
 from undiced.remote.pulse import BEAT
+from undiced.remote.spare import Spare
 from undiced.remote.spec import encode_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from undiced.remote.spec import EngineSpec
 
 _LINE_BYTES = 1000
@@ -42,8 +39,8 @@ class EngineProcess:
         abandoned: the system did not end it, and we do not wait for it any more.
     """
 
-    def __init__(self, spec: EngineSpec) -> None:
-        """Start it.
+    def __init__(self, spec: EngineSpec, spare: Spare | None = None) -> None:
+        """Start it, or take one that waits to be told what it runs.
 
         Raises:
             OSError: the system refuses.
@@ -51,18 +48,13 @@ class EngineProcess:
         loop = asyncio.get_running_loop()
         self.last_words, self.abandoned = "", False
         self.started_s = time.monotonic()
-        self.link, link = socket.socketpair()
-        self._pulse, pulse = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        spare = spare or Spare()
+        spare.take()
+        self.link, self._pulse, self._process = spare.link, spare.pulse, spare.process
         self._pulse.setblocking(False)
-        try:
-            with link, pulse, _document(encode_spec(spec)) as document:
-                self._process = _start(document, link.fileno(), pulse.fileno())
-        except OSError:
-            self.link.close()
-            self._pulse.close()
-            raise
         self._exit: asyncio.Future[int] = loop.create_future()
-        threading.Thread(target=self._attend, args=(loop,), name="engine-watch", daemon=True).start()
+        document = encode_spec(spec)
+        threading.Thread(target=self._attend, args=(loop, document), name="engine-watch", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -75,9 +67,11 @@ class EngineProcess:
             while len(beat := self._pulse.recv(BEAT.size)) == BEAT.size:
                 yield BEAT.unpack(beat)[0]
 
-    def _attend(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear what it says, until it has exited."""
-        assert self._process.stdout is not None
+    def _attend(self, loop: asyncio.AbstractEventLoop, document: bytes) -> None:
+        """Tell it what it runs, and hear what it says until it has exited."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError), self._process.stdin as pipe:  # it may have died
+            pipe.write(document)
         with self._process.stdout as output:
             self._listen(output)
         status = self._process.wait()
@@ -121,29 +115,6 @@ class EngineProcess:
         except TimeoutError:
             self._process.kill()
             await self.wait()
-
-
-def _start(document: int, link: int, pulse: int) -> subprocess.Popen[bytes]:
-    # -P keeps a module in the current directory from being taken for one of ours.
-    command = [sys.executable, "-P", "-m", "undiced.remote.engine_process", str(link), str(pulse)]
-    # in a group of its own: Ctrl-C at the terminal is for the server, which ends the engine when it is done with it
-    return subprocess.Popen(
-        command,
-        stdin=document,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-        pass_fds=(link, pulse),
-    )
-
-
-@contextlib.contextmanager
-def _document(text: bytes) -> Iterator[int]:
-    """A descriptor from which `text` can be read; it lies in memory and has no name."""
-    with open(os.memfd_create("undiced-spec"), "wb+") as file:
-        file.write(text)
-        file.seek(0)
-        yield file.fileno()
 
 
 def describe(status: int) -> str:

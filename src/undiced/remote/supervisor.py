@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from undiced.engine.backend import Limits
+    from undiced.remote.spare import Spare
     from undiced.remote.spec import EngineSpec
 
 State = Literal["starting", "ready", "unresponsive", "restarting", "failed", "closed"]
@@ -81,8 +82,11 @@ class Supervisor:
         patience: Patience,
         received: Callable[[FromEngine], None],
         lost: Callable[[UndicedError], None],
+        spare: Spare | None = None,
     ) -> None:
-        """received: called with each frame about sequences. lost: called with the reason when a process is lost."""
+        """received: called with each frame about sequences. lost: called with the reason when a process is lost. spare:
+        the first process, if it has been started already.
+        """
         self.state: State = "starting"
         self.progress, self.detail, self.restarts = 0.0, "", 0
         self.limits: Limits | None = None
@@ -91,6 +95,7 @@ class Supervisor:
         self._spec, self._policy, self._patience = spec, restarts, patience
         self._on_frame, self._on_loss = received, lost
         self._watch = Watch(patience)
+        self._spare = spare
         self._deaths: list[float] = []
         self._loading_s = self._due_s = 0.0  # how long loading took; when the process that replaces a dead one is ready
         self._connection: Connection | None = None
@@ -158,7 +163,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         self.failure, self.progress, self._watch = None, 0.0, Watch(self._patience)
         try:
-            process = self.process = EngineProcess(self._spec)
+            process = self.process = EngineProcess(self._spec, self._spare)
+            self._spare = None
         except OSError as error:
             reason = f"could not be started: {error.strerror or error}"
             return EngineError(f"The engine process {reason}."), reason

@@ -11,7 +11,8 @@ import time
 import httpx
 import pytest
 
-from undiced.api.server import AddressError, bind, serve
+from undiced.api.address import AddressError, bind
+from undiced.api.server import serve
 from undiced.api.settings import Settings
 
 

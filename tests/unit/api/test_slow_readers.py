@@ -10,9 +10,9 @@ from eager import EagerEngine
 from scripted import build_caller
 from test_server import served
 
+from undiced.api.address import bind
 from undiced.api.app import build_app
 from undiced.api.deployment import Deployment
-from undiced.api.server import bind
 from undiced.api.service import Service
 
 TOKENS = 1500

@@ -95,7 +95,7 @@ class Front:
         Raises:
             AddressError: it can't be had. InvalidRequestError: it is open to others, and nothing asks who they are.
         """
-        from undiced.api.server import bind
+        from undiced.api.address import bind
 
         sock = bind(self.host, self.port)
         if not (self.open or self.guarded or ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback):
@@ -114,7 +114,7 @@ class Front:
         """
         if not self.auth:
             return None
-        from undiced.api.server import bind
+        from undiced.api.address import bind
         from undiced.api.settings import Settings
         from undiced.cli.serving.desk import Desk
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undiced.cli.serving.desk import Desk
     from undiced.cli.serving.served import Served
     from undiced.remote.client import EngineClient
+    from undiced.remote.spare import Spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Life:
     Attributes:
         models: what is served, at least one. told: what hears of it.
         desk, accounts: whose keys let in, and where they are managed; None where no account is asked for.
+        spare: an engine process for the first model, if one waits.
     """
 
     models: Sequence[Served]
@@ -47,6 +49,7 @@ class Life:
     told: Announcement
     desk: Desk | None = None
     accounts: Accounts | None = None
+    spare: Spare | None = None
 
     def run(self) -> int:
         """Live; returns the exit status. On uvloop, where there is one."""
@@ -57,18 +60,25 @@ class Life:
 
     async def _serve(self) -> int:
         """Serve until a signal ends it, or every engine is lost."""
-        from undiced.api import server
         from undiced.api.metrics import Metrics
-        from undiced.api.service import Service
         from undiced.remote.client import EngineClient
 
         _end_on_sigterm()
         metrics = Metrics()
         specs = [served.spec for served in self.models]
-        engines = [EngineClient(spec, on_usage=[metrics.of(spec.model).ended]) for spec in specs]
+        spares = [self.spare, *[None] * len(specs)]
+        engines = [
+            EngineClient(spec, on_usage=[metrics.of(spec.model).ended], spare=spare)
+            for spec, spare in zip(specs, spares, strict=False)
+        ]
         async with contextlib.AsyncExitStack() as held:
             guard, meter, beside = await self._guarded(held)
+            reading = asyncio.create_task(asyncio.to_thread(_read_api))  # while the engines load
             deployments = [await self._start(at, engine, held) for at, engine in enumerate(engines)]
+            await reading
+            from undiced.api import server
+            from undiced.api.service import Service
+
             service = Service(deployments, self.settings, metrics, version=__version__, meter=meter)
             self.told.cards = [each.card for each in deployments]
             lost = asyncio.create_task(self._all_lost(engines))
@@ -124,6 +134,12 @@ class Life:
             for engine in engines:
                 group.create_task(wait(engine))
         return gone[-1]
+
+
+def _read_api() -> None:
+    """Import what answers requests, which takes a quarter of a second."""
+    import undiced.api.server
+    import undiced.api.service  # noqa: F401
 
 
 def _runner() -> Callable[[Coroutine[object, object, int]], int]:
