@@ -54,7 +54,7 @@ class Pacer:
 
     def brief(self, decodes: int) -> bool:
         """Whether a step that decodes so many is short enough to be planned ahead."""
-        return 0 < self._strides.seconds(decodes, 0) <= self._policy.ahead_s
+        return 0 < self._strides.roughly(decodes, 0) <= self._policy.ahead_s
 
     def mask_share(self, running: Iterable[Sequence]) -> float:
         """Seconds that a step leaves the mask of each sequence that is held to a form, while others wait for their next

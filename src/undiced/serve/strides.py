@@ -10,6 +10,7 @@ import math
 _KEPT = 0.97  # what a step's weight is after the next one
 _TRUST = 0.2  # how many steps the assumption weighs: tokens cost all the same, and nothing else does
 _FADED = 1.002  # by how much the cheapest token grows dearer with every step
+_LATE = 0.5  # of the steps that count, which a rough answer may not know of yet
 _MOST = 4.0  # a step that took so many times what was expected was held up by others
 Row = tuple[float, float, float]
 
@@ -20,11 +21,12 @@ class Strides:
     """
 
     def __init__(self) -> None:
-        self._squares = [[0.0] * 3 for _ in range(3)]
-        self._products = [0.0] * 3
+        self._sums = (0.0,) * 9  # of products of a step's three numbers with each other, and of the numbers
         self._weight = self._seconds = 0.0
         self._least = math.inf
-        self._found: Row | None = None
+        self._line: Row = (0.0, 0.0, 0.0)
+        self._unseen = 0  # steps that the line does not show yet
+        self._fitted = False
 
     @property
     def known(self) -> bool:
@@ -36,46 +38,55 @@ class Strides:
         if seconds <= 0:
             return
         if self.known:
-            seconds = min(seconds, _MOST * max(self.seconds(decodes, prompt_tokens), 1e-9))
-        row = (1.0 / seconds, decodes / seconds, prompt_tokens / seconds)
-        for i, products in enumerate(self._squares):
-            for j in range(3):
-                products[j] = products[j] * _KEPT + row[i] * row[j]
-            self._products[i] = self._products[i] * _KEPT + row[i]
+            seconds = min(seconds, _MOST * max(self.roughly(decodes, prompt_tokens), 1e-9))
+        b, d, p = 1.0 / seconds, decodes / seconds, prompt_tokens / seconds
+        bb, bd, bp, dd, dp, pp, b1, d1, p1 = self._sums
+        self._sums = (
+            bb * _KEPT + b * b, bd * _KEPT + b * d, bp * _KEPT + b * p, dd * _KEPT + d * d, dp * _KEPT + d * p,
+            pp * _KEPT + p * p, b1 * _KEPT + b, d1 * _KEPT + d, p1 * _KEPT + p,
+        )  # fmt: skip
         self._weight = self._weight * _KEPT + 1
         self._seconds = self._seconds * _KEPT + seconds
         self._least = min(self._least * _FADED, seconds / (decodes + prompt_tokens))
-        self._found = None
+        self._unseen += 1
 
     def seconds(self, decodes: int, prompt_tokens: int) -> float:
         """What a step is likely to take."""
-        base, decoded, read = self._line()
-        return base + decoded * decodes + read * prompt_tokens
+        self._fit(0)
+        return self._of(decodes, prompt_tokens)
+
+    def roughly(self, decodes: int, prompt_tokens: int) -> float:
+        """The same, by what was known some steps ago: cheaper."""
+        self._fit(_LATE * self._weight)
+        return self._of(decodes, prompt_tokens)
 
     @property
     def prompt_token_s(self) -> float:
         """What each prompt token adds; 0 while nothing is known."""
-        return self._line()[2]
+        self._fit(0)
+        return self._line[2]
 
-    def _line(self) -> Row:
-        if self._found is None:
-            self._found = self._fit() if self.known else (0.0, 0.0, 0.0)
-        return self._found
+    def _of(self, decodes: int, prompt_tokens: int) -> float:
+        base, decoded, read = self._line
+        return base + decoded * decodes + read * prompt_tokens
 
-    def _fit(self) -> Row:
-        """The coefficients; what would be negative is nothing, and the others are found without it."""
-        squares = [row.copy() for row in self._squares]
-        products = self._products.copy()
+    def _fit(self, late: float) -> None:
+        """Find the coefficients anew if more than so many steps are missing in them; what would be negative is nothing,
+        and the others are found without it.
+        """
+        if self._unseen <= late and (self._fitted or not self._unseen):
+            return
+        bb, bd, bp, dd, dp, pp, *products = self._sums
+        squares = [[bb, bd, bp], [bd, dd, dp], [bp, dp, pp]]
         assumed = (0.0, self._least, self._least)
         for i, scale in enumerate((self._seconds / self._weight, self._least, self._least)):
             squares[i][i] += _TRUST / scale**2
             products[i] += _TRUST / scale**2 * assumed[i]
         kept = [0, 1, 2]
-        while True:
-            found = _solved(squares, products, kept)
-            if min(found.values()) >= 0:
-                return found.get(0, 0.0), found.get(1, 0.0), found.get(2, 0.0)
+        while min((found := _solved(squares, products, kept)).values()) < 0:
             kept.remove(min(found, key=lambda name: found[name]))
+        self._line = found.get(0, 0.0), found.get(1, 0.0), found.get(2, 0.0)
+        self._unseen, self._fitted = 0, True
 
 
 def _solved(squares: list[list[float]], products: list[float], kept: list[int]) -> dict[int, float]:
