@@ -49,6 +49,7 @@ CLAIMS = {
     "Prompts of 4,096 tokens pass in chunks, at 73,668 tokens per second on 8 wafers": "tests/documents/test_blocks.py",
     "The 70B figure is 989 at 0.85 GHz": "test_the_other_clock",
     "90 % of the samples lie between 1,075 and 1,297 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
+    "With guesses by a 1B of which each is right at 0.8, an assumption, it is 3,742": "tests/documents/test_blocks.py",
     "in 32-bit numbers they get SmolLM2's tokens": "tests/unit/cli/test_published_mappings.py",
     "AVX-512 in emulation": "tests/full.sh",
     "twenty thousand damaged files of every kind": "test_so_many_damaged_files",
