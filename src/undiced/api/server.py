@@ -88,8 +88,8 @@ async def serve(
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.001)
     if all(server.started for server in servers):
-        gc.collect()
-        gc.freeze()  # what is alive now stays; requests shall not pay for walking it
+        gc.freeze()  # what is alive now stays, and little else is there; requests shall not pay for walking it
+        gc.enable()
         on_ready()
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     drain.end()

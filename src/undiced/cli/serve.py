@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -53,6 +54,7 @@ def serve(
     from undiced.remote.spare import HOST, Spare
 
     signal.signal(signal.SIGTERM, _terminated)
+    gc.disable()  # until the server is ready: all that comes into being stays
     spare = Spare(HOST, without=(*SECRETS, _HUB_TOKEN))  # imports what it needs while we do
     from undiced.cli.announcement import Announcement
     from undiced.cli.commands import all_built
@@ -80,6 +82,7 @@ def serve(
             told = Announcement(voice, sock, began_s, settings, desk, secure=tls is not None, as_json=as_json)
             status = Life(served, settings, sock, tls, told, desk, accounts, spare).run()
     finally:
+        gc.enable()
         spare.close()
         voice.close()
     raise typer.Exit(status)

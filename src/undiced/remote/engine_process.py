@@ -191,8 +191,8 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
         compiling = Compiling(spec, backend.limits.vocab)
         loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy))
         pulse.progress = backend.progress
-        gc.collect()
-        gc.freeze()  # what is alive now stays; steps shall not pay for walking it
+        gc.freeze()  # what is alive now stays, and little else is there; steps shall not pay for walking it
+        gc.enable()
         link.send(Ready(backend.limits))
         serve(loop, link, pulse, compiling)
     except LinkClosedError:
@@ -223,6 +223,7 @@ def main() -> int:
     stand modules to import until then. Nothing comes if whoever started it has no use for it.
     """
     faulthandler.enable()
+    gc.disable()  # until it is loaded: all that comes into being stays
     guard_against_orphanage()
     link_fd, pulse_fd = (int(number) for number in sys.argv[1:3])
     pulse = Pulse(socket.socket(fileno=pulse_fd))

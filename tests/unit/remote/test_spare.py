@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ def test_it_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDICED_TEST_SECRET", "hush")
     for without, seen in ((("UNDICED_TEST_SECRET",), False), ((), True)):
         spare = Spare(without=without)
-        environment = Path(f"/proc/{spare.process.pid}/environ").read_bytes()
+        while not (environment := Path(f"/proc/{spare.process.pid}/environ").read_bytes()):
+            time.sleep(0.001)  # the system has not laid it out yet
         spare.close()
         assert (b"hush" in environment) is seen
 
