@@ -102,7 +102,7 @@ class Reader(asyncio.Protocol):
         begin = 0
         while (end := body.find(b"\n\n", begin)) >= 0:
             if body.startswith(b"data: {", begin):
-                came = bisect_right(ends, _place(places, end))
+                came = bisect_right(ends, _place(places, end + 1))
                 _take(answer, json.loads(body[begin + 6 : end]), self._came[min(came, len(ends) - 1)][0])
             begin = end + 2
         if not answer.said_s:

@@ -43,7 +43,7 @@ engine() { # sanitizer, its runtime library
     cp -r src/undiced "$work/overlay-$1/"
     cp "$work/engine-$1"/_native*.so "$work/overlay-$1/undiced/"
     LD_PRELOAD="$(g++ -print-file-name="$2") $(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
-        "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine -k native
+        "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider tests/unit/engine -k "native or flights"
     LD_PRELOAD="$(g++ -print-file-name="$2") $(g++ -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 \
         UNDICED_TESTS_DAMAGED=3000 "$python" tests/overlay.py "$work/overlay-$1" -q -p no:cacheprovider \
         tests/property/test_fabric.py tests/property/test_fabric_damage.py

@@ -289,10 +289,10 @@ double probe_peak(int threads, const std::string& isa, double (*probe)(Isa)) {
     return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
-#define UNDICED_STEP_ARGS                                                                                          \
-    "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(), "slots"_a.noconvert(),           \
-        "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a, "out_tokens"_a.noconvert(),         \
-        "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(), "out_top_logprobs"_a.noconvert(),               \
+#define UNDICED_STEP_ARGS                                                                                  \
+    "tokens"_a.noconvert(), "positions"_a.noconvert(), "seq_start"_a.noconvert(), "slots"_a.noconvert(),   \
+        "page_table"_a.noconvert(), "sample_rows"_a.noconvert(), "sampling"_a, "out_tokens"_a.noconvert(), \
+        "out_logprobs"_a.noconvert(), "out_top_ids"_a.noconvert(), "out_top_logprobs"_a.noconvert(),       \
         "masks"_a.noconvert().none() = nb::none()
 
 void bind_engine(nb::module_& m) {
@@ -321,7 +321,8 @@ void bind_engine(nb::module_& m) {
              "Run one step; returns its seconds. A negative token says why its row has none. ValueError for bad input, "
              "which changes nothing.")
         .def("submit", &PyEngine::step<true>, UNDICED_STEP_ARGS,
-             "Run one step on a thread of the engine's own, after those submitted before; returns its ticket. Its arrays "
+             "Run one step on a thread of the engine's own, after those submitted before; returns its ticket. Its "
+             "arrays "
              "must stay as they are until it was waited for.")
         .def("wait", &PyEngine::wait, "ticket"_a,
              "Wait for the oldest submitted step, or again for the last one; returns its seconds. Raises as step.")

@@ -148,7 +148,8 @@ StepInput Engine::with_tokens(const StepInput& in) {
         if (token >= 0) continue;
         const auto row = static_cast<std::size_t>(-(token + 1));
         if (row >= drawn_.size())
-            throw std::invalid_argument("a token is that of row " + std::to_string(row) + " of the step before, which drew " + std::to_string(drawn_.size()));
+            throw std::invalid_argument("a token is that of row " + std::to_string(row) +
+                                        " of the step before, which drew " + std::to_string(drawn_.size()));
         token = std::max(drawn_[row], 0);
     }
     StepInput found = in;

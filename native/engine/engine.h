@@ -54,7 +54,8 @@ class Engine {
 
     void set_folding(Folding folding) { folding_.store(folding, std::memory_order_relaxed); }
     void set_profile(bool on) { profile_.store(on, std::memory_order_relaxed); }
-    // Seconds by operation code, as thread 0 saw them while profiling was on; barriers are waiting.
+    // Seconds by operation code, as thread 0 saw them while profiling was on; barriers are waiting. Between steps
+    // alone; the counts below may be asked at any time.
     using OpSeconds = std::array<double, kOpNames.size()>;
     const OpSeconds& op_seconds() const { return op_seconds_; }
     std::uint64_t steps() const { return steps_; }
@@ -88,7 +89,7 @@ class Engine {
     const char* isa_;
     int instructions_ = 0;
     int last_tokens_ = 0, last_samples_ = 0;
-    std::uint64_t steps_ = 0, tokens_ = 0, folded_steps_ = 0;
+    std::atomic<std::uint64_t> steps_{0}, tokens_{0}, folded_steps_{0};
     OpSeconds op_seconds_{};
     std::vector<std::int32_t> tokens_read_, drawn_;  // of a step that follows another; by the last step, per row
     std::unique_ptr<Flights> flights_;               // ends before the rest does

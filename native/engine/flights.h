@@ -25,8 +25,8 @@ class Flights {
     Flights(const Flights&) = delete;
     Flights& operator=(const Flights&) = delete;
 
-    // Takes in a step, which begins as soon as those before it have ended; its arrays must stay as they are until it was
-    // waited for. Returns its ticket, from 0 on. Throws std::runtime_error if there are too many.
+    // Takes in a step, which begins as soon as those before it have ended; its arrays must stay as they are until it
+    // was waited for. Returns its ticket, from 0 on. Throws std::runtime_error if there are too many.
     std::uint64_t submit(const StepInput& in, const StepOutput& out);
 
     // Waits for the oldest step, or again for the one that was waited for last; returns its seconds. Throws what the
