@@ -104,7 +104,7 @@ def _part(source: Source, checkpoint: Checkpoint, form: str) -> Part:
             index = _reordered(index, transform)
     if form == "F32" and FORMATS[info.format].group:  # the manifest wants what the codes stand for
         chosen = TensorInfo(info.name, (rows, columns), info.format, 0, len(raw))
-        raw = memoryview(np.ascontiguousarray(to_float(chosen, raw))).cast("B")
+        raw = memoryview(to_float(chosen, raw).tobytes())
     else:
         form = info.format
     return Part(raw, form, rows, columns, np.ascontiguousarray(index), transposed)

@@ -55,6 +55,17 @@ def test_vectors_are_what_the_reference_reads(steps):
     np.testing.assert_array_equal(vector_of(slot, STORE), load_slot(slot, STORE).reshape(-1))
 
 
+def test_codes_that_are_turned_become_the_floats_that_they_mean():
+    rng = np.random.default_rng(0)
+    codes, scale = rng.integers(-127, 128, (6, 64)).astype(np.int8), np.full((12, 1), 0.25, np.float16)
+    store = Memory(q=np.concatenate([scale.view(np.uint8), codes.reshape(12, 32).view(np.uint8)], axis=1))
+    store.tensors["q"] = TensorInfo("q", (6, 64), "Q8_0", 0, store.arrays["q"].nbytes)
+    slot = WeightSlot("s", 64, 3, "F32", (Source("q", (Transform("split", 2, 3), Transform("transpose"))),))
+    np.testing.assert_array_equal(matrix_of(slot, store), codes[2:5].T * np.float32(0.25))
+    np.testing.assert_array_equal(matrix_of(slot, store), load_slot(slot, store))
+    assert parts_of(slot, store)[0].format == "F32"
+
+
 def test_what_can_not_be_packed_is_refused():
     with pytest.raises(CheckpointError, match="absent is missing"):
         parts_of(WeightSlot("s", 1, 1, "F32", (Source("absent"),)), STORE)
