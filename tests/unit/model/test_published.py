@@ -1,8 +1,11 @@
 """Published config.json files (the fields that matter) read to exactly the catalog's configurations."""
 
+import math
+
 import pytest
 
-from undiced.model import PRESETS, config_from_json
+from undiced.core.errors import UnsupportedError
+from undiced.model import PRESETS, build_config, config_from_json
 
 LLAMA31 = {
     "architectures": ["LlamaForCausalLM"],
@@ -139,6 +142,47 @@ DEEPSEEK_V3 = {
     "topk_method": "noaux_tc",
     "v_head_dim": 128,
     "vocab_size": 129280,
+}
+DEEPSEEK_V2_LITE = {
+    "architectures": ["DeepseekV2ForCausalLM"],
+    "model_type": "deepseek_v2",
+    "attention_bias": False,
+    "first_k_dense_replace": 1,
+    "hidden_size": 2048,
+    "intermediate_size": 10944,
+    "kv_lora_rank": 512,
+    "max_position_embeddings": 163840,
+    "moe_intermediate_size": 1408,
+    "moe_layer_freq": 1,
+    "n_group": 1,
+    "n_routed_experts": 64,
+    "n_shared_experts": 2,
+    "norm_topk_prob": False,
+    "num_attention_heads": 16,
+    "num_experts_per_tok": 6,
+    "num_hidden_layers": 27,
+    "num_key_value_heads": 16,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "rms_norm_eps": 1e-06,
+    "rope_scaling": {
+        "beta_fast": 32,
+        "beta_slow": 1,
+        "factor": 40,
+        "mscale": 0.707,
+        "mscale_all_dim": 0.707,
+        "original_max_position_embeddings": 4096,
+        "type": "yarn",
+    },
+    "rope_theta": 10000,
+    "routed_scaling_factor": 1.0,
+    "scoring_func": "softmax",
+    "tie_word_embeddings": False,
+    "topk_group": 1,
+    "topk_method": "greedy",
+    "v_head_dim": 128,
+    "vocab_size": 102400,
 }
 GPT_OSS = {
     "architectures": ["GptOssForCausalLM"],
@@ -345,3 +389,14 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_files_read_to_the_catalog(name):
     assert config_from_json(PUBLISHED[name], name) == PRESETS[name]
+
+
+def test_deepseek_v2_lite_has_the_published_sizes():
+    config = config_from_json(DEEPSEEK_V2_LITE, "deepseek-v2-lite")
+    graph = build_config(config)
+    assert round(graph.parameters / 1e9, 1) == 15.7  # published: the model card
+    assert config.mla.q_rank == 0 and config.rope.attention_factor == pytest.approx(1.0)
+    assert config.query_scale == pytest.approx(192**-0.5 * (0.0707 * math.log(40) + 1) ** 2)
+    for changes, what in (({"norm_topk_prob": True}, "norm_topk_prob"), ({"topk_method": "noaux_tc"}, "topk_method")):
+        with pytest.raises(UnsupportedError, match=what):
+            config_from_json(DEEPSEEK_V2_LITE | changes, "m")

@@ -221,3 +221,50 @@ def test_gpt_neoxs_head_has_an_old_and_a_new_name(memory_checkpoint, head):
     assert [source.tensor for source in graph.slot("lm_head").sources] == [head]
     q = graph.slot("layers.0.attn.q").sources
     assert [(s.transforms[0].a, s.transforms[0].b) for s in q] == [(0, 16), (48, 16), (96, 16)]
+
+
+MIXTURE = {"expert_count": 4, "expert_used_count": 1, "expert_feed_forward_length": 16}
+
+
+def test_llama4_has_the_published_chunks_unless_its_window_is_none(gguf):
+    usual = gguf("llama4", **MIXTURE)
+    assert (usual.windows, usual.chunked, usual.qk_norm) == ((8192, 8192, 8192, 0), True, "l2")
+    assert (usual.rope.skip_layers, usual.temperature_floor, usual.moe.scale_input) == ((3,), 8192, True)
+    whole = gguf("llama4", attention__sliding_window=0, **MIXTURE)
+    assert (whole.windows, whole.rope.skip_layers, whole.temperature_floor) == ((), (), 0)
+    assert gguf("llama4", **MIXTURE | {"expert_count": 128}).qk_norm == "none"
+    with pytest.raises(CheckpointError, match="expert_count is missing"):
+        gguf("llama4")
+
+
+LATENTS = {"attention__kv_lora_rank": 16, "rope__dimension_count": 8, "attention__key_length_mla": 24,
+           "attention__value_length_mla": 12, "expert_shared_count": 2}  # fmt: skip
+
+
+def test_deepseek2_tells_its_variants_by_keys(gguf):
+    plain = gguf("deepseek2", **MIXTURE | LATENTS)
+    mla = plain.mla
+    assert (mla.q_rank, mla.kv_rank, mla.nope_dim, mla.rope_dim, mla.v_dim) == (0, 16, 16, 8, 12)
+    assert (plain.moe.scoring, plain.moe.group_best, plain.moe.normalize, plain.moe.shared_ffn) == (
+        "softmax",
+        1,
+        False,
+        32,
+    )
+    old = {"attention__key_length_mla": None, "attention__value_length_mla": None, "attention__key_length": 24,
+           "attention__value_length": 12}  # fmt: skip
+    assert gguf("deepseek2", **MIXTURE | LATENTS | old).mla == mla
+    third = gguf("deepseek2", expert_gating_func=2, expert_weights_norm=True, **MIXTURE | LATENTS)
+    assert (third.moe.scoring, third.moe.group_best, third.moe.normalize) == ("sigmoid", 2, True)
+    stretched = {
+        "rope__scaling__type": "yarn",
+        "rope__scaling__factor": 40.0,
+        "rope__scaling__yarn_log_multiplier": 0.0707,
+    }
+    grown = gguf("deepseek2", **MIXTURE | LATENTS | stretched)
+    assert grown.rope.attention_factor == 1.0
+    assert grown.query_scale == pytest.approx(24**-0.5 * (1 + 0.0707 * np.log(40)) ** 2)
+    with pytest.raises(UnsupportedError, match="expert_gating_func 3"):
+        gguf("deepseek2", expert_gating_func=3, **MIXTURE | LATENTS)
+    with pytest.raises(CheckpointError, match="of which 24 columns rotate"):
+        gguf("deepseek2", **MIXTURE | LATENTS | {"rope__dimension_count": 24})
