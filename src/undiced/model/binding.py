@@ -17,6 +17,9 @@ from undiced.model.families.family import Family
 from undiced.model.families.naming import Name, Prefix, name_of
 
 _COMPARED_BYTES = 1 << 20
+_HEAD_REMEDY = (
+    "If the head is to be the embedding, set tie_word_embeddings to true in config.json; else fetch the model again."
+)
 _REMEDY = "The file does not hold the model that its configuration describes; fetch or convert it again."
 
 
@@ -136,7 +139,8 @@ class CheckpointBinder:
                 )
             wanted = _shape_text(accepted[0])
             raise CheckpointError(
-                f"{self._checkpoint.name}: tensor {source.tensor} is missing, expected {wanted}.", remedy=_REMEDY
+                f"{self._checkpoint.name}: tensor {source.tensor} is missing, expected {wanted}.",
+                remedy=_HEAD_REMEDY if source.tensor.endswith("lm_head.weight") else _REMEDY,
             )
         if info.shape not in accepted:
             raise CheckpointError(

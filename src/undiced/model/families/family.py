@@ -10,11 +10,14 @@ from undiced.model.config import ModelConfig
 from undiced.model.families.fields import Fields
 from undiced.model.families.naming import Naming
 
-IGNORED = (  # copies of a tied head, buffers that older tools saved, vision towers
+IGNORED = (  # copies of a tied head, buffers that older tools saved, vision towers, layers that predict further tokens
     "lm_head.weight",
     "language_model.lm_head.weight",
     "*rotary_emb.inv_freq",
     "*.masked_bias",
+    "mtp.*",
+    "model.mtp.*",
+    "model.mtp_layers.*",
     "vision_tower.*",
     "vision_model.*",
     "multi_modal_projector.*",
@@ -23,7 +26,12 @@ IGNORED = (  # copies of a tied head, buffers that older tools saved, vision tow
     "model.multi_modal_projector.*",
 )
 
-PREFIXES = (("model.", ""), ("language_model.model.", "language_model."), ("model.language_model.", ""))
+PREFIXES = (
+    ("model.", ""),
+    ("language_model.model.", "language_model."),
+    ("model.language_model.", ""),
+    ("", ""),  # a model that was saved without its head
+)
 
 
 @dataclass(frozen=True, slots=True)
