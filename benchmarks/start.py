@@ -1,0 +1,97 @@
+"""From the start of a process to its first token: `undiced serve`, and a script with `LLM`, in alternating rounds.
+
+    python benchmarks/start.py [--model smollm2-135m] [--rounds 5]
+
+Elapsed time counts from before the process is started: for the server to the first text of a streamed completion, which
+is asked as soon as it says that it is ready, for the script to its first piece of text. CPU is processor time of the
+process until then, with the engine process apart; unlike the elapsed time it hardly depends on what else the machine
+does. The model lies in the cache; a first round does not count. One JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+from streams import Place, together
+
+SCRIPT = """
+import sys, time
+from undiced import LLM, SamplingParams
+with LLM(sys.argv[1]) as llm:
+    for text, _ in llm.stream("Once upon a time", SamplingParams(max_tokens=8, temperature=0)):
+        if text:
+            print(time.process_time(), flush=True)
+            break
+"""
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds that a process' threads have used."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def served(model: str) -> dict[str, float]:
+    """One start of a server."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "undiced", "serve", model, "--port", "0", "--json", "--log-level", "warning"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        place = Place.of(json.loads(server.stdout.readline())["url"])
+        ready = time.perf_counter()
+        [answer] = uvloop.run(together(place, [{"prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}]))
+        assert not answer.failure, answer.failure
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        engine = next(pid for pid in children if "engine_process" in Path(f"/proc/{pid}/cmdline").read_text())
+        return {
+            "first_token_s": answer.said_s[0] - began,
+            "ready_s": ready - began,
+            "edge_cpu_s": cpu_s(server.pid),
+            "engine_cpu_s": cpu_s(int(engine)),
+        }
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+def scripted(model: str) -> dict[str, float]:
+    """One start of a script."""
+    began = time.perf_counter()
+    script = subprocess.Popen([sys.executable, "-c", SCRIPT, model], stdout=subprocess.PIPE, text=True)
+    assert script.stdout is not None
+    cpu = float(script.stdout.readline())
+    found = {"first_token_s": time.perf_counter() - began, "cpu_s": cpu}
+    script.wait(30)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    sides = {"serve": served, "LLM": scripted}
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for at in range(given.rounds + 1):
+        for name, start in sides.items():
+            found = start(given.model)
+            if at:
+                rounds[name].append(found)
+    medians = {
+        name: {key: round(statistics.median(each[key] for each in found), 3) for key in found[0]}
+        for name, found in rounds.items()
+    }
+    print(json.dumps({"model": given.model, "rounds": given.rounds, **medians}))
+
+
+if __name__ == "__main__":
+    main()
