@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -43,14 +43,16 @@ std::uint64_t read_streams(const std::uint8_t* data, std::size_t bytes) {
     return total[0] + total[1];
 }
 
-// Whether any memory of this process lies in huge pages; false where the kernel does not tell.
+// Whether any memory of this process lies in huge pages; false where the kernel does not tell. Read by C's functions:
+// C++ streams crash on some systems in a module that holds a C++ library of its own.
 bool uses_huge_pages() {
-    std::ifstream rollup("/proc/self/smaps_rollup");
-    for (std::string word; rollup >> word;) {
-        long kilobytes = 0;
-        if (word == "AnonHugePages:" && rollup >> kilobytes) return kilobytes > 0;
-    }
-    return false;
+    std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
+    if (file == nullptr) return false;
+    std::size_t kib = 0;
+    char line[512];
+    while (kib == 0 && std::fgets(line, sizeof line, file) != nullptr) std::sscanf(line, "AnonHugePages: %zu kB", &kib);
+    std::fclose(file);
+    return kib > 0;
 }
 
 // Spins for a while, so that all threads start a piece together, then lets others run.
