@@ -5,6 +5,7 @@ Blocks of code are test_blocks.py's. Rules that tests keep elsewhere are named, 
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -182,6 +183,15 @@ def test_the_measured_ratio_of_decode_is_in_the_log() -> None:
         (ROOT / "docs" / "LOG.md").read_text().split()
     )
     assert speeds()["ratio, same file** (median of the rounds' ratios)"][0] == 2.10 and "commit 5d4ab1e" in SPEED
+
+
+def test_the_table_of_peers_and_its_picture_are_what_the_kept_runs_come_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    report = importlib.import_module("peer_report")
+    records = report.kept()
+    assert README.split(report.BEGIN)[1].split(report.END)[0] == report.readme(records), "benchmarks/peers.py --report"
+    if report.counted(records):
+        assert report.PICTURE.read_bytes() == report.picture(records), "python benchmarks/peers.py --report"
 
 
 def test_the_range_of_the_70b_figure_is_the_page_s() -> None:

@@ -1,6 +1,6 @@
 """What HTTP takes from the engine: the same prompts through a server and without one, in alternating rounds.
 
-    python benchmarks/http.py [--model smollm2-135m] [--streams 1 8 32] [--rounds 5] [--prompt 64] [--new 128]
+    python benchmarks/through_http.py [--model smollm2-135m] [--streams 1 8 32] [--rounds 5] [--prompt 64] [--new 128]
 
 The engine without HTTP is the loop that the engine process runs, in this process; the server is `undiced serve` in its
 own processes, read by a client in this one. Both are loaded all the time, and who is not measured sleeps. All requests

@@ -1,0 +1,68 @@
+"""Answers benchmarks/peers.py with onnxruntime-genai; see on_undiced.py for the lines.
+
+python on_onnxruntime.py FOLDER THREADS BATCH CONTEXT      the folder that to_onnx.py made
+"""
+
+import json
+import sys
+import time
+from importlib.metadata import version
+
+import numpy as np
+import onnxruntime_genai
+
+
+class Peer:
+    """A model; a generator of its own for each call, as the package wants it."""
+
+    def __init__(self, folder: str, threads: int, batch: int, context: int) -> None:
+        config = onnxruntime_genai.Config(folder)
+        options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
+        config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
+        self._model = onnxruntime_genai.Model(config)
+
+    def _generator(self, sequences: int, positions: int) -> onnxruntime_genai.Generator:
+        params = onnxruntime_genai.GeneratorParams(self._model)
+        params.set_search_options(
+            do_sample=False, batch_size=sequences, max_length=positions, min_length=positions
+        )  # the least length keeps an answer from ending
+        return onnxruntime_genai.Generator(self._model, params)
+
+    def generate(self, prompts: list[list[int]], count: int) -> dict[str, object]:
+        """All prompts together; they are of one length."""
+        length = len(prompts[0])
+        began_s = time.perf_counter()
+        generator = self._generator(len(prompts), length + count)
+        generator.append_tokens(np.array(prompts, np.int32))
+        generator.generate_next_token()
+        first_s = time.perf_counter() - began_s
+        for _ in range(count - 1):
+            generator.generate_next_token()
+        all_s = time.perf_counter() - began_s
+        tokens = [[int(each) for each in generator.get_sequence(at)[length:]] for at in range(len(prompts))]
+        return {"first_s": first_s, "all_s": all_s, "tokens": tokens}
+
+    def logits(self, text: list[int], begin: int, file: str) -> dict[str, object]:
+        """Of the positions that predict a token of the text."""
+        generator = self._generator(1, len(text) + 1)
+        generator.append_tokens(np.array([text], np.int32))
+        rows = np.asarray(generator.get_output("logits"))[0, begin : len(text) - 1]
+        rows.astype(np.float32).tofile(file)
+        return {"rows": len(rows)}
+
+
+def main() -> None:
+    """The loop."""
+    peer = Peer(sys.argv[1], *map(int, sys.argv[2:]))
+    print(json.dumps({"ready": version("onnxruntime-genai")}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "text" in asked:
+            answer = peer.logits(asked["text"], asked["begin"], asked["file"])
+        else:
+            answer = peer.generate(asked["prompts"], asked["count"])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
