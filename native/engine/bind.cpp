@@ -98,8 +98,9 @@ class PyEngine {
              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>& slots,
              const std::vector<std::tuple<int, int, int, int>>& kv, const std::vector<Floats>& constants, int threads,
              int max_batch, int max_tokens, int context, int pages, int vocab, const std::string& isa,
-             int barrier_spin_us, int idle_spin_us, int max_samples) {
+             int barrier_spin_us, int idle_spin_us, int max_samples, PyEngine* team) {
         EngineSpec spec{};
+        if (team != nullptr) spec.team = team->engine_->team();
         spec.stream = decode_stream(stream);
         for (const auto& [width, samples, code_bytes, own] : buffers)
             spec.buffers.push_back({width, samples != 0, code_bytes, own != 0});
@@ -109,7 +110,7 @@ class PyEngine {
         for (const Floats& values : constants)
             spec.constants.emplace_back(values.data(), values.data() + values.size());
         spec.limits = {max_batch, max_samples == 0 ? max_batch : max_samples, max_tokens, context, pages, vocab};
-        spec.threads = threads;
+        spec.threads = spec.team != nullptr ? spec.team->size() : threads;
         spec.spin = {barrier_spin_us, idle_spin_us};
         nb::gil_scoped_release unlocked;
         engine_ = std::make_unique<Engine>(spec, isa);
@@ -300,14 +301,13 @@ void bind_engine(nb::module_& m) {
         .def(nb::init<const nb::bytes&, const std::vector<std::tuple<int, int, int, int>>&,
                       const std::vector<std::tuple<std::int64_t, std::int64_t, std::string, int>>&,
                       const std::vector<std::tuple<int, int, int, int>>&, const std::vector<Floats>&, int, int, int,
-                      int, int, int, const std::string&, int, int, int>(),
+                      int, int, int, const std::string&, int, int, int, PyEngine*>(),
              "stream"_a, "buffers"_a, "slots"_a, "kv"_a, "constants"_a, "threads"_a, "max_batch"_a, "max_tokens"_a,
              "context"_a, "pages"_a, "vocab"_a, "isa"_a = "", "barrier_spin_us"_a = SpinTimes{}.barrier_us,
-             "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0,
+             "idle_spin_us"_a = SpinTimes{}.idle_us, "max_samples"_a = 0, "team"_a = nb::none(),
              "Check the program and reserve memory; buffers (width, samples, bytes a code or 0, own), slots (rows, "
              "columns, format, experts), kv (kv_heads, head_dim, window, latent); max_samples: sampled rows in a step, "
-             "0 for "
-             "max_batch. "
+             "0 for max_batch; team: another engine, whose threads do this one's steps too, never at the same time. "
              "ValueError names the instruction that can't be run.")
         .def("load", &PyEngine::load, "slot"_a, "parts"_a,
              "Pack a matrix slot from stacked parts (bytes, format, rows, columns, row_index, transposed): rows and "

@@ -256,6 +256,11 @@ MemoryReport Engine::memory() {
             weights.huge_bytes() + buffers.huge_bytes() + kv.huge_bytes() + sampling.huge_bytes()};
 }
 
+std::shared_ptr<Team> Engine::team() {
+    const Busy busy(*this);
+    return state_->shared_team;
+}
+
 void Engine::close() {
     flights_.reset();
     if (busy_.exchange(true, std::memory_order_acquire))

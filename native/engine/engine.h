@@ -50,6 +50,8 @@ class Engine {
     // Copies the last step's rows of a float buffer; returns {rows, columns}.
     std::pair<int, int> read_buffer(int index, std::vector<float>& values);
     MemoryReport memory();
+    // Its threads, for another engine that steps while this one does not. Throws std::runtime_error.
+    std::shared_ptr<Team> team();
     void close();
 
     void set_folding(Folding folding) { folding_.store(folding, std::memory_order_relaxed); }

@@ -51,7 +51,8 @@ State::State(const EngineSpec& spec, const Kernels& table)
       attention(kernels, kv, limits, spec.threads),
       sampler(kernels, limits, spec.threads),
       counters(std::make_unique<Counter[]>(spec.stream.size())),
-      team(spec.threads, spec.spin) {
+      shared_team(spec.team != nullptr ? spec.team : std::make_shared<Team>(spec.threads, spec.spin)),
+      team(*shared_team) {
     allocate_buffers(spec);
 }
 

@@ -52,6 +52,7 @@ struct EngineSpec {
     Limits limits;
     int threads;
     SpinTimes spin;
+    std::shared_ptr<Team> team;  // of another engine, which never steps at the same time; none: one of its own
 };
 
 // Where a member gathers the tokens of one expert at a time.
@@ -83,8 +84,9 @@ class State {
     std::unique_ptr<Counter[]> counters;              // one an instruction, zero when a step begins
     StepInput in;
     StepOutput out;
-    bool small = false;  // the step in progress is small (isa.h)
-    Team team;
+    bool small = false;                       // the step in progress is small (isa.h)
+    const std::shared_ptr<Team> shared_team;  // with the engines of models that take turns
+    Team& team;
 
     const Buffer& buffer(int index) const { return buffers[static_cast<std::size_t>(index)]; }
     // The buffer as `member` sees it.

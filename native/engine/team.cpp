@@ -2,6 +2,7 @@
 #include "team.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "spread.h"
 
@@ -29,6 +30,11 @@ void Team::stop() {
     for (auto& thread : threads_) thread.join();
 }
 
+void Team::seize() {
+    if (running_.test_and_set(std::memory_order_acquire))
+        throw std::runtime_error("another engine computes with this team");
+}
+
 void Team::dispatch() {
     for (int thread = 0; thread < size_; ++thread)
         members_[static_cast<std::size_t>(thread)].slept_ns.store(0, std::memory_order_relaxed);
@@ -37,6 +43,7 @@ void Team::dispatch() {
     for (int thread = 1; thread < active_; ++thread) members_[static_cast<std::size_t>(thread)].start.advance();
     call_(context_, 0);
     if (active_ > 1) barrier(0);
+    running_.clear(std::memory_order_release);
 }
 
 void Team::member_loop(int thread) {

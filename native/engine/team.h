@@ -32,10 +32,11 @@ class Team {
     int size() const { return size_; }
 
     // Calls work(thread) on threads 0 to active - 1 and returns when all have returned; the others stay asleep.
-    // `work` must not throw. One call at a time. Threads that slept through the run before start on cores of their own:
-    // the system tends to wake them on the caller's.
+    // `work` must not throw. One call at a time: a second one, of another engine, throws std::runtime_error. Threads
+    // that slept through the run before start on cores of their own: the system tends to wake them on the caller's.
     template <class Work>
     void run(int active, const Work& work) {
+        seize();
         call_ = [](const void* context, int thread) { (*static_cast<const Work*>(context))(thread); };
         context_ = &work;
         active_ = active;
@@ -73,6 +74,7 @@ class Team {
 
     static constexpr int kStay = -1;
 
+    void seize();
     void dispatch();
     void member_loop(int thread);
     void sleep_at_barrier(int thread, std::uint32_t phase);
@@ -85,6 +87,7 @@ class Team {
     int active_ = 1, last_active_ = 1;
     int home_core_ = kStay;  // where thread 0 is, if the threads that join it should spread over the other cores
     bool stop_ = false;
+    std::atomic_flag running_;
     Signal phase_;
     alignas(64) std::atomic<int> arrived_{0};
     std::unique_ptr<Member[]> members_;

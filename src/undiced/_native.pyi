@@ -41,9 +41,11 @@ class Engine:
         barrier_spin_us: int = 30,
         idle_spin_us: int = 100,
         max_samples: int = 0,
+        team: Engine | None = None,
     ) -> None:
         """Buffers are (width, samples, planes, own), slots (rows, columns, format, experts), kv (kv_heads, head_dim,
-        window, latent). max_samples: sampled rows in a step; 0 for max_batch.
+        window, latent). max_samples: sampled rows in a step; 0 for max_batch. team: another engine, whose threads do
+        this one's steps too; two steps at the same time are a RuntimeError.
 
         ValueError names the instruction that can't be run; RuntimeError an instruction set level that can't.
         """

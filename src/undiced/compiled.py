@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from undiced.model import Graph
     from undiced.program import HostProgram
 
+_BYTES = "matmul_bytes_per_token"
 DEFAULT_CONTEXT = 8192  # at most; a model's own context if that is shorter
 Progress = Callable[[int, int], None]
 
@@ -48,11 +49,18 @@ def compile_for_host(
     Raises:
         UndicedError: the model is unknown, damaged, not supported, or does not fit the bounds.
     """
-    from undiced.checkpoint import open_checkpoint
     from undiced.compiler import compile
     from undiced.machine.host import host
-    from undiced.model import build
     from undiced.program import Bounds
+
+    checkpoint, graph = _opened(model, progress)
+    context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
+    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
+
+
+def _opened(model: str | Path, progress: Progress | None) -> tuple[Checkpoint, Graph]:
+    from undiced.checkpoint import open_checkpoint
+    from undiced.model import build
     from undiced.study.program_file import is_program
     from undiced.study.runnable import without_weights
 
@@ -66,9 +74,7 @@ def compile_for_host(
     except ModelNotFoundError as error:
         raise without_weights(error) from None
     _tell(checkpoint)
-    graph = build(checkpoint)
-    context = max_context or min(graph.config.context, DEFAULT_CONTEXT)
-    return Compiled(checkpoint, graph, compile(graph, host(threads), Bounds(max_batch, context)))
+    return checkpoint, build(checkpoint)
 
 
 def _tell(checkpoint: Checkpoint) -> None:
@@ -86,3 +92,35 @@ def _tell(checkpoint: Checkpoint) -> None:
     log.info("%s: %s, exactly: %.0f MB in memory, %.0f in the files.", checkpoint.name, words, kept / 1e6, held / 1e6)
     for note in checkpoint.notes:
         log.warning("%s: %s", checkpoint.name, note)
+
+
+def compile_draft(draft: str | Path, target: Compiled, *, progress: Progress | None = None) -> Compiled:
+    """A model that guesses tokens for another one, compiled for the same machine and the same sequences. Its context is
+    the target's, or its own if that is shorter: beyond it nothing is guessed.
+
+    Raises:
+        UndicedError: as `compile_for_host`.
+        InvalidRequestError: its tokens are others, or it reads more for a token than the model that it guesses for.
+    """
+    from undiced.compiler import compile
+    from undiced.machine.host import host
+    from undiced.program import Bounds
+    from undiced.text.same_vocabulary import difference
+
+    checkpoint, graph = _opened(draft, progress)
+    remedy = "Choose a smaller model of the same family, or leave it out."
+    if apart := difference(target.checkpoint, checkpoint):
+        raise InvalidRequestError(
+            f"{checkpoint.name} can't guess for {target.checkpoint.name}: {apart}.", remedy=remedy
+        )
+    bounds = target.program.bounds
+    bounds = Bounds(bounds.batch, min(bounds.context, graph.config.context))
+    program = compile(graph, host(target.program.cores), bounds)
+    own, most = (dict(each.facts)[_BYTES] for each in (program, target.program))
+    if own > most:
+        raise InvalidRequestError(
+            f"{checkpoint.name} reads {own / 1e6:,.1f} MB for a token, more than {target.checkpoint.name}, which reads "
+            f"{most / 1e6:,.1f} MB: its guesses can't pay.",
+            remedy=remedy,
+        )
+    return Compiled(checkpoint, graph, program)

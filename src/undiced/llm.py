@@ -24,6 +24,7 @@ from undiced.params import StructuredOutputsParams
 
 if TYPE_CHECKING:
     from undiced.answer import Answer
+    from undiced.compiled import Compiled
     from undiced.outputs import Completion
     from undiced.serve import Request
     from undiced.serve.guide import Guide
@@ -42,6 +43,7 @@ class LLM:
         max_batch: sequences that run together; more wait.
         max_context: positions a sequence may reach.
         speculate: guess tokens ahead where a text repeats itself. Answers are the same, sooner.
+        draft: a smaller model of the same vocabulary that guesses too; where that does not pay it rests.
         progress: called with (bytes, bytes in all) while fetching and while packing weights.
         tool_format, thinking_format: how the model writes calls and thoughts, where its chat template doesn't tell;
             `none` is none.
@@ -59,6 +61,7 @@ class LLM:
         max_batch: int = 8,
         max_context: int | None = None,
         speculate: bool = True,
+        draft: str | Path | None = None,
         progress: Progress | None = None,
         tool_format: str = "",
         thinking_format: str = "",
@@ -67,6 +70,7 @@ class LLM:
 
         from undiced.checkpoint import own_sampling
         from undiced.engine.host import HostBackend
+        from undiced.engine.pool import pools
         from undiced.serve import Policy, Scheduler
         from undiced.serve.loop import EngineLoop
         from undiced.serve.shared import SharedLoop
@@ -78,13 +82,19 @@ class LLM:
         compiled = compile_for_host(
             model, threads=threads, max_batch=max_batch, max_context=max_context, progress=progress
         )
+        guessing = _draft_of(draft, compiled, speculate, progress)
         self.config = compiled.graph.config
         self._own_sampling = own_sampling(compiled.checkpoint)
         self.program = compiled.program
         with ThreadPoolExecutor(1) as helper:  # the tokenizer is made while the team packs weights
             tokenizer = helper.submit(load_tokenizer, compiled.checkpoint)
-            backend = HostBackend(compiled.program, compiled.checkpoint, progress=progress)
-        self._engine = EngineLoop(backend, Scheduler(backend.limits, Policy(speculate=speculate)))
+            [pages] = pools([compiled.program], [None if guessing is None else guessing.program])
+            backend = HostBackend(compiled.program, compiled.checkpoint, pages=pages, progress=progress)
+            guesser = None
+            if guessing is not None:
+                guesser = HostBackend(guessing.program, guessing.checkpoint, pages=pages, team=backend)
+        scheduler = Scheduler(backend.limits, Policy(speculate=speculate), None if guesser is None else guesser.limits)
+        self._engine = EngineLoop(backend, scheduler, draft=guesser)
         try:
             self.tokenizer = tokenizer.result()
             template = load_chat_template(compiled.checkpoint)
@@ -361,6 +371,18 @@ class LLM:
             if self._engine.grammars is None:
                 self._engine.grammars = grammars_of(self.tokenizer, self._loop.limits.vocab)
         self._engine.grammars.prepare(grammar)
+
+
+def _draft_of(
+    draft: str | Path | None, compiled: Compiled, speculate: bool, progress: Progress | None
+) -> Compiled | None:
+    from undiced.compiled import compile_draft
+
+    if draft is None:
+        return None
+    if not speculate:
+        raise InvalidRequestError("A draft model guesses, and speculate=False forbids it.", remedy="Leave one out.")
+    return compile_draft(draft, compiled, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class ModelFacts:
         max_batch: sequences that run together; max_queue: more that may wait.
         threads: of its engine. kv_tokens: positions of all sequences together that there is room for; kv_bytes: that
             room.
+        draft: the model that guesses for it, or None; draft_bytes: what its weights take in the file.
     """
 
     quantization: str
@@ -41,6 +42,8 @@ class ModelFacts:
     threads: int
     kv_tokens: int
     kv_bytes: int
+    draft: str | None = None
+    draft_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

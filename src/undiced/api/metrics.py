@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MODEL = ("model",)
+_GUESSES = ("model", "source")
+_SOURCES = ("lookup", "draft")  # from texts that are there, or by a draft model
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _TOKEN_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -47,8 +49,8 @@ class Metrics:
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of ended requests.")
         self.cached_tokens = counter("cached_prompt_tokens", "Prompt tokens found in the prefix cache.")
         self.completion_tokens = counter("completion_tokens", "Generated tokens of ended sequences.")
-        self.drafted_tokens = counter("drafted_tokens", "Tokens that were guessed ahead.")
-        self.accepted_tokens = counter("accepted_draft_tokens", "Those of them that were drawn.")
+        self.drafted_tokens = counter("drafted_tokens", "Tokens that were guessed ahead, by who did.", *_GUESSES)
+        self.accepted_tokens = counter("accepted_draft_tokens", "Those of them that were drawn.", *_GUESSES)
         self.queue = histogram("queue_seconds", "From arrival to the first step of a sequence.")
         self.ttft = histogram("time_to_first_token_seconds", "From the request to its first token.")
         self.tpot = histogram("time_per_output_token_seconds", "Between tokens after the first.", _TOKEN_SECONDS)
@@ -88,8 +90,10 @@ class ModelMetrics:
         self._prompt_tokens = all_models.prompt_tokens.labels(model)
         self._cached_tokens = all_models.cached_tokens.labels(model)
         self._completion_tokens = all_models.completion_tokens.labels(model)
-        self._drafted_tokens = all_models.drafted_tokens.labels(model)
-        self._accepted_tokens = all_models.accepted_tokens.labels(model)
+        self._guesses = [
+            (all_models.drafted_tokens.labels(model, source), all_models.accepted_tokens.labels(model, source))
+            for source in _SOURCES
+        ]
         self._queue = all_models.queue.labels(model)
         self._tpot = all_models.tpot.labels(model)
         self._restarts, self._restarts_seen = all_models.restarts.labels(model), 0
@@ -103,8 +107,11 @@ class ModelMetrics:
             self._prompt_tokens.inc(event.prompt_tokens)
             self._cached_tokens.inc(event.cached_tokens)
         self._completion_tokens.inc(event.completion_tokens)
-        self._drafted_tokens.inc(event.drafted_tokens)
-        self._accepted_tokens.inc(event.accepted_tokens)
+        looked_up = event.drafted_tokens - event.modeled_tokens, event.accepted_tokens - event.modeled_accepted
+        modeled = event.modeled_tokens, event.modeled_accepted
+        for counters, counts in zip(self._guesses, (looked_up, modeled), strict=True):
+            for counter, count in zip(counters, counts, strict=True):
+                counter.inc(count)
         self._queue.observe(event.queue_s)
         if event.completion_tokens > 1:
             self._tpot.observe(event.completion_s / (event.completion_tokens - 1))

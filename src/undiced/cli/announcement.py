@@ -84,7 +84,7 @@ class Announcement:
             self._say(f"  {name}{_shape(card)}", fg="bright_black" if single else None)
         self._say("  Ctrl-C stops.", fg="bright_black")
 
-    def _server(self, share: dict[str, str | int], seconds: float) -> dict[str, str | int | float | bool]:
+    def _server(self, share: dict[str, str | int | None], seconds: float) -> dict[str, str | int | float | bool | None]:
         return {
             "version": __version__,
             "url": self.url,
@@ -131,7 +131,7 @@ def _here(sock: socket.socket) -> str:
     return f"{_LOCAL.get(host, f'[{host}]' if ':' in host else host)}:{port}"
 
 
-def _share(card: ModelCard) -> dict[str, str | int]:
+def _share(card: ModelCard) -> dict[str, str | int | None]:
     """What a model has got."""
     assert card.facts is not None
     facts = card.facts
@@ -143,6 +143,7 @@ def _share(card: ModelCard) -> dict[str, str | int]:
         "max_queue": facts.max_queue,
         "weight_bytes": facts.weight_bytes,
         "kv_bytes": facts.kv_bytes,
+        "draft": facts.draft,
     }
 
 
@@ -150,5 +151,6 @@ def _shape(card: ModelCard) -> str:
     assert card.facts is not None
     facts = card.facts
     threads, batch = counted(facts.threads, "thread"), counted(facts.max_batch, "sequence")
-    memory = megabytes(facts.weight_bytes + facts.kv_bytes)
-    return f"{threads}, context {card.context}, {batch} at once, {facts.max_queue} may wait, up to {memory}"
+    memory = megabytes(facts.weight_bytes + facts.draft_bytes + facts.kv_bytes)
+    guesses = "" if facts.draft is None else f"; {facts.draft} guesses ahead"
+    return f"{threads}, context {card.context}, {batch} at once, {facts.max_queue} may wait, up to {memory}{guesses}"

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from undiced.cli.options import DEFAULT_MODEL, MaxContext, Revision, Threads
+from undiced.cli.options import DEFAULT_MODEL, Draft, MaxContext, Revision, Threads
 from undiced.core.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Opening:
     threads: Threads = None
     max_context: MaxContext = None
     revision: Revision = None
+    draft: Draft = None
 
     def opened(self, model: str, *, quiet: bool) -> LLM:
         """The model for one talk at a time; the caller closes it.
@@ -38,7 +39,14 @@ class Opening:
         model = at_revision(model, self.revision)
         with loading(model, quiet=quiet) as bar:
             try:
-                return LLM(model, threads=self.threads, max_batch=1, max_context=self.max_context, progress=bar)
+                return LLM(
+                    model,
+                    threads=self.threads,
+                    max_batch=1,
+                    max_context=self.max_context,
+                    draft=self.draft,
+                    progress=bar,
+                )
             except ModelNotFoundError as error:
                 if not _WORD.fullmatch(error.ref):
                     raise

@@ -35,6 +35,10 @@ Revision = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; all by default.")]
 MaxContext = Annotated[int | None, typer.Option(min=16, help="Most tokens of a prompt and its answer together.")]
+Draft = Annotated[
+    str | None,
+    typer.Option(help="A smaller model of the same vocabulary that guesses tokens ahead.", autocompletion=_known),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

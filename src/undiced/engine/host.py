@@ -74,6 +74,7 @@ class HostBackend:
         isa: force an instruction set level ("portable", "avx2", "avx512"); see `engine.level` for what "" picks.
         progress: called with (bytes packed, bytes in all).
         powercap: where the kernel exposes counters of energy.
+        team: another backend, whose threads do this one's steps too; the two never step at the same time.
 
     Raises:
         CompileError: the program breaks a rule of the instruction table.
@@ -93,13 +94,14 @@ class HostBackend:
         isa: str = "",
         progress: Progress | None = None,
         powercap: Path = POWERCAP,
+        team: HostBackend | None = None,
     ) -> None:
         verify(program)
-        team = threads or program.cores
         bounds = program.bounds
         pool = pages or pools([program])[0]
         tokens = max(max_tokens, bounds.batch)
         _refuse_giant_steps(program, tokens)
+        self._engine: _native.Engine
         try:
             self._engine = _native.Engine(
                 encode(program.instrs),
@@ -107,7 +109,7 @@ class HostBackend:
                 [(s.rows, s.columns, s.format, s.experts) for s in program.slots],
                 [(k.kv_heads, k.head_dim, k.window, int(k.latent)) for k in program.kv],
                 [np.array(c, dtype=np.float32) for c in program.constants],
-                team,
+                threads or program.cores,
                 bounds.batch,
                 tokens,
                 bounds.context,
@@ -115,6 +117,7 @@ class HostBackend:
                 program.vocab,
                 level(isa),
                 max_samples=bounds.batch + _SCORED_ROWS,
+                team=None if team is None else team._engine,
             )
         except MemoryError as error:
             raise EngineError(

@@ -15,6 +15,7 @@ from undiced.core.errors import CheckpointError, ProgramFileError, UnsupportedEr
 
 if TYPE_CHECKING:
     from undiced.engine.backend import Backend
+    from undiced.engine.host import HostBackend
 
 Progress = Callable[[float, str], None]  # share done from 0 to 1, what is being done
 _RESTART = "Start the server again to serve what is there now."
@@ -51,6 +52,20 @@ def open_host(options: BackendOptions, progress: Progress) -> Backend:
         UndicedError: the program or the checkpoint cannot be used, or is not the one that was promised; says which and
             why.
     """
+    return _opened(options, progress, None)
+
+
+def open_draft(options: BackendOptions, progress: Progress, target: Backend) -> Backend:
+    """The host backend of a draft model, on the threads of the model that it guesses for.
+
+    Raises what `open_host` raises.
+    """
+    from undiced.engine.host import HostBackend
+
+    return _opened(options, progress, target if isinstance(target, HostBackend) else None)
+
+
+def _opened(options: BackendOptions, progress: Progress, team: HostBackend | None) -> HostBackend:
     from undiced.checkpoint import open_checkpoint
     from undiced.engine.host import HostBackend
     from undiced.program import HostProgram
@@ -75,6 +90,7 @@ def open_host(options: BackendOptions, progress: Progress) -> Backend:
         max_tokens=options.max_tokens,
         isa=options.isa,
         progress=lambda done, total: progress(done / max(1, total), "packing weights"),
+        team=team,
     )
     _check_files(options)  # somebody may have written to them meanwhile
     backend.warm_up()

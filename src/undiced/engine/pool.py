@@ -6,6 +6,7 @@ Knows programs and sizes; allocates nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from undiced.core.errors import CompileError
@@ -43,17 +44,18 @@ def pool_bytes(program: HostProgram, pages: int) -> int:
     return pages * sum(k.numbers * _KV_BYTES * PAGE_TOKENS for k in program.kv)
 
 
-def pools(programs: Sequence[HostProgram]) -> list[int]:
+def pools(programs: Sequence[HostProgram], drafts: Sequence[HostProgram | None] = ()) -> list[int]:
     """The pages of each of the programs that run at the same time.
 
     All weights go first. For pages there is what they leave, at most a quarter of main memory. A program gets pages for
     one sequence at full context, and of the rest in proportion to what all its sequences could need, which is also the
-    most that it gets.
+    most that it gets. A program's draft model, if it has one, has as many pages of its own size.
 
     Raises:
         CompileError: weights and a sequence each do not fit into main memory.
     """
-    needs, memory = [_need(program) for program in programs], main_memory_bytes()
+    each = zip_longest(programs, drafts)
+    needs, memory = [_need(program, draft) for program, draft in each if program is not None], main_memory_bytes()
     if sum(need.least_bytes for need in needs) > memory:
         raise _too_large(needs, memory)
     left = min(int(memory * _KV_SHARE), memory - sum(need.weight_bytes for need in needs))
@@ -63,12 +65,13 @@ def pools(programs: Sequence[HostProgram]) -> list[int]:
     return [need.least + int((need.most - need.least) * share) for need in needs]
 
 
-def _need(program: HostProgram) -> _Need:
+def _need(program: HostProgram, draft: HostProgram | None = None) -> _Need:
+    both = (program,) if draft is None else (program, draft)
     a_sequence = -(-program.bounds.context // PAGE_TOKENS)
     return _Need(
         program.model,
-        sum(resident_bytes(slot) for slot in program.slots),
-        pool_bytes(program, 1),
+        sum(resident_bytes(slot) for one in both for slot in one.slots),
+        sum(pool_bytes(one, 1) for one in both),
         a_sequence,
         program.bounds.batch * a_sequence,
     )

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ from undiced.remote.frames import (
 from undiced.remote.link import Link, LinkClosedError
 from undiced.remote.pulse import Pulse
 from undiced.remote.spec import EngineSpec, decode_spec
+from undiced.serve.drafting import check_pair
 from undiced.serve.loop import EngineLoop
 from undiced.serve.scheduler import Scheduler
 
@@ -55,16 +57,31 @@ _IDLE_S = 1.0  # without work before the books are checked: nobody shall wait fo
 _INSPECT_EVERY_S = 60.0
 
 
-def open_backend(spec: EngineSpec, link: Link, pulse: Pulse) -> Backend:
-    """Call the factory, reporting its progress to the parent."""
+def open_backends(spec: EngineSpec, link: Link, pulse: Pulse) -> tuple[Backend, Backend | None]:
+    """Call the factories of the model and of its draft model, reporting their progress to the parent."""
+    done, share = 0.0, 1.0 if spec.draft is None else 0.5
 
     def told(fraction: float, what: str) -> None:
         pulse.turns += 1
-        link.send(Progress(float(fraction), str(what)))
+        link.send(Progress(done + share * float(fraction), str(what)))
 
-    module, _, function = spec.backend.partition(":")
-    backend: Backend = getattr(importlib.import_module(module), function)(spec.options, told)
-    return backend
+    backend: Backend = _factory(spec.backend)(spec.options, told)
+    if spec.draft is None:
+        return backend, None
+    done = share
+    try:
+        draft: Backend = _factory(spec.draft_backend)(spec.draft, told, backend)
+        check_pair(backend.limits, draft.limits)
+    except BaseException:
+        backend.close()
+        raise
+    return backend, draft
+
+
+def _factory(name: str) -> Callable[..., Backend]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Backend] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def obey(message: ToEngine, loop: EngineLoop, link: Link, compiling: Compiling) -> bool:
@@ -187,10 +204,11 @@ def run(spec: EngineSpec, link: Link, pulse: Pulse) -> int:
     """Load, serve, and tell the parent if anything goes wrong; returns the exit status."""
     loop = None
     try:
-        backend = open_backend(spec, link, pulse)
+        backend, draft = open_backends(spec, link, pulse)
         compiling = Compiling(spec, backend.limits.vocab)
-        loop = EngineLoop(backend, Scheduler(backend.limits, spec.policy))
-        pulse.progress = backend.progress
+        scheduler = Scheduler(backend.limits, spec.policy, None if draft is None else draft.limits)
+        loop = EngineLoop(backend, scheduler, draft=draft)
+        pulse.progress = loop.progress
         gc.freeze()  # what is alive now stays, and little else is there; steps shall not pay for walking it
         gc.enable()
         link.send(Ready(backend.limits))

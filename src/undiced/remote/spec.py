@@ -25,6 +25,8 @@ class EngineSpec:
     Attributes:
         options: what the backend is made of. policy: the scheduler's settings.
         backend: the factory, as `module:function`, called with (options, progress).
+        draft: what the backend of a draft model is made of, or None; draft_backend: its factory, called with (options,
+            progress, backend of the model that it guesses for).
         grammars: what makes grammars over the model's vocabulary, as `module:function`, called with (options, rows of
             logits) when it is needed.
         model: the model's name as clients know it; it stands in for paths wherever clients can read.
@@ -35,6 +37,8 @@ class EngineSpec:
     backend: str = "undiced.engine.load:open_host"
     grammars: str = "undiced.grammars:open_grammars"
     model: str = "the model"
+    draft: BackendOptions | None = None
+    draft_backend: str = "undiced.engine.load:open_draft"
 
 
 def encode_spec(spec: EngineSpec) -> bytes:
@@ -62,7 +66,8 @@ def without_paths(error: UndicedError, spec: EngineSpec) -> UndicedError:
 
 
 def _without_paths(text: str, spec: EngineSpec) -> str:
-    given = Path(spec.options.checkpoint)
-    if given.is_absolute():
-        text = text.replace(str(given), spec.model).replace(f"{given.parent}/", "")
+    for options, name in ((spec.options, spec.model), (spec.draft, "the draft model")):
+        given = Path("" if options is None else options.checkpoint)
+        if given.is_absolute():
+            text = text.replace(str(given), name).replace(f"{given.parent}/", "")
     return _PATH.sub(r"\1", text)

@@ -63,7 +63,7 @@ class Ahead:
     def _guessing(self, sequences: list[Sequence]) -> bool:
         """Whether the next step may draft for one of them, once its tokens are known."""
         worth = any(sequence.taken * _GUESSED > sequence.generated for sequence in sequences)
-        return worth or any(self._speculation.drafts(sequences))
+        return worth or self._speculation.guesses(sequences)
 
     def _goes_on(self, sequence: Sequence) -> bool:
         """Whether it has not ended with the token that it awaits, whatever that is."""

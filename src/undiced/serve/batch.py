@@ -18,6 +18,7 @@ from undiced.engine.record import OFFSETS, SAMPLING
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from undiced.core.sampling import Sampling
     from undiced.engine.backend import Limits
     from undiced.serve.plan import Plan
     from undiced.serve.request import Request
@@ -43,6 +44,19 @@ def slot_state(request: Request, vocab: int) -> SlotState:
         eos=tuple(sorted(t for t in request.stops if 0 <= t < vocab)) if sampling.min_tokens > 0 else (),
         allowed=tuple(sorted(set(sampling.allowed))),
     )
+
+
+def record(row: NDArray[np.void], slot: int, sampling: Sampling) -> None:
+    """Fill a row of the sampling record, but for what changes from token to token."""
+    row["slot"] = slot
+    row["top_logprobs"] = sampling.logprobs
+    row["target"] = NO_TARGET
+    row["mask"] = NO_MASK
+    row["seed"] = sampling.seed
+    for parameter in PARAMETERS:
+        row[parameter.name] = getattr(sampling, parameter.name)
+    if sampling.temperature < _COLDEST:
+        row["temperature"] = 0.0
 
 
 class Frame:
@@ -242,17 +256,8 @@ class StepBuffer:
     def _open(self, sequence: Sequence) -> None:
         for frame in self._frames:
             frame.decoding = []  # the slot may have been another sequence's
-        sampling = sequence.request.sampling
-        row = self._sampling_by_slot[sequence.slot : sequence.slot + 1]
-        row["slot"] = sequence.slot
-        row["top_logprobs"] = sampling.logprobs
-        row["target"] = NO_TARGET
-        row["mask"] = NO_MASK
-        row["seed"] = sampling.seed
-        for parameter in PARAMETERS:
-            row[parameter.name] = getattr(sampling, parameter.name)
-        if sampling.temperature < _COLDEST:
-            row["temperature"] = 0.0
+        slot = sequence.slot
+        record(self._sampling_by_slot[slot : slot + 1], slot, sequence.request.sampling)
 
     def _tabulate(self, sequences: list[Sequence]) -> None:
         """Write pages that the rows by slot do not show yet; a sequence that starts over clears its row."""

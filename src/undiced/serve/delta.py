@@ -61,7 +61,8 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
         tokens_per_second: generated tokens per second, averaged over about a second of work.
         steps, prompt_tokens, cached_tokens, completion_tokens, preemptions, ended: counters.
             prompt_tokens counts computed ones only, recomputation included.
-        drafted_tokens, accepted_tokens: counters of what was guessed, and of what of it was drawn.
+        drafted_tokens, accepted_tokens: counters of what was guessed, and of what of it was drawn; modeled_tokens and
+            modeled_accepted: those of both that a draft model guessed. draft_s: seconds that it took, of `step_s`.
         step_s: seconds spent inside the backend; overhead_s: in the loop around it.
         joules: energy of all steps, NaN where not known.
         source: "host" or a machine's name.
@@ -86,3 +87,6 @@ class EngineStats(msgspec.Struct, array_like=True, frozen=True, gc=False):
     source: str = ""
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    modeled_tokens: int = 0
+    modeled_accepted: int = 0
+    draft_s: float = 0.0

@@ -34,6 +34,9 @@ class Figures:
     joules: float = 0.0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    modeled_tokens: int = 0
+    modeled_accepted: int = 0
+    draft_s: float = 0.0
     _busy_s: float = 0.0
     _updated_s: float = 0.0
 

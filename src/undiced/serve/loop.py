@@ -14,6 +14,7 @@ from undiced.core.errors import EngineError, InvalidRequestError, UndicedError
 from undiced.engine.backend import BUG
 from undiced.serve.batch import StepBuffer, slot_state
 from undiced.serve.clock import VirtualClock
+from undiced.serve.drafting import Drafting
 from undiced.serve.guide import Guidance
 from undiced.serve.scheduler import Details, Scheduler, Score
 
@@ -36,6 +37,8 @@ class EngineLoop:
         scheduler: made for `backend.limits`.
         grammars: what guides of requests are read by, if they come without matchers.
         clock: seconds; a `VirtualClock` is moved by the backend's own seconds, for backends that simulate.
+        draft: of a draft model, which guesses for this one; the scheduler must be made for its limits too. The loop
+            closes it.
     """
 
     def __init__(
@@ -45,10 +48,16 @@ class EngineLoop:
         *,
         grammars: Grammars | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        draft: Backend | None = None,
     ) -> None:
         self.backend = backend
         self.limits = backend.limits
-        self.scheduler = scheduler or Scheduler(backend.limits)
+        self.scheduler = scheduler or Scheduler(backend.limits, draft=None if draft is None else draft.limits)
+        self._draft = draft
+        readings = self.scheduler.readings
+        self._drafting = Drafting(draft, readings, self.limits.vocab) if draft and readings else None
+        if self._drafting is not None:
+            self.scheduler.observe_draft(self._drafting.tried())
         self.grammars = grammars
         self._clock = clock
         self._virtual = clock if isinstance(clock, VirtualClock) else None
@@ -146,6 +155,10 @@ class EngineLoop:
     def _submit(self, now: float) -> None:
         """Fill the backend with steps, as long as there are sequences that no step in flight holds up."""
         while len(self._flights) < self.limits.in_flight and (plan := self.scheduler.schedule(now)) is not None:
+            if plan.guessing is not None and self._drafting is not None:
+                drafted_s = self._drafting.run(plan)
+                if self._virtual is not None:
+                    self._virtual.advance(drafted_s)
             batch = self._buffer.fill(plan)
             for sequence in plan.opened:
                 self.backend.open_slot(sequence.slot, slot_state(sequence.request, self.limits.vocab))
@@ -188,9 +201,15 @@ class EngineLoop:
         """Check the scheduler's books; see `Scheduler.check`."""
         self.scheduler.check()
 
+    def progress(self) -> int:
+        """A count that moves while a step does; any thread may ask."""
+        return self.backend.progress() + (0 if self._draft is None else self._draft.progress())
+
     def close(self) -> None:
-        """Close the backend; idempotent."""
+        """Close the backends; idempotent."""
         self.backend.close()
+        if self._draft is not None:
+            self._draft.close()
 
 
 def _tell_hidden(plan: Plan, output: StepOutput, deltas: list[Delta]) -> None:

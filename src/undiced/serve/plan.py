@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from undiced.serve.guesser import Guessing
     from undiced.serve.sequence import Sequence
 
 
@@ -34,6 +35,7 @@ class Plan:
         sequences, counts: who takes part and with how many tokens; those that decode come first, with one each.
         sampled: those of `sequences` that get a token, in the same order; with drafts one for each row.
         drafts: for each of `sequences` the tokens that are guessed to come next; empty unless all of them decode.
+        guessing: what a draft model has to do before the step: its guesses are put into `drafts`; None for nothing.
         scored: prompts that get scores. Their rows stand among those of `sampled`, in the order of `sequences`.
         opened: sequences whose slots have to be opened before the step.
         grown: decoding sequences that have got a page.
@@ -64,6 +66,7 @@ class Plan:
     given: list[tuple[int, list[int]]] = field(default_factory=list)
     drafts: list[list[int]] = field(default_factory=list)
     follows: list[int] = field(default_factory=list)
+    guessing: Guessing | None = None
 
     def add(self, sequence: Sequence, count: int) -> None:
         """Let `count` prompt tokens of a sequence take part."""

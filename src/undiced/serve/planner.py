@@ -68,15 +68,22 @@ class Planner:
 
     def _plan_drafts(self, plan: Plan) -> None:
         """Put in tokens that are guessed to come next, as many as pay, where there are pages for them."""
-        counts = self._speculation.drafts(plan.sequences)
-        if not counts:
+        choice = self._speculation.choose(plan.sequences)
+        if choice is None:
             return
         room = self._limits.max_tokens - plan.decodes
-        drafts = []
-        for sequence, count in zip(plan.sequences, counts, strict=True):
-            draft = sequence.draft(min(count, room, self._place(sequence, count)))
-            room -= len(draft)
+        drafts: list[list[int]] = []
+        counts: list[int] = []
+        for sequence, count, modeled in zip(plan.sequences, choice.counts, choice.modeled, strict=True):
+            counts.append(min(count, room, self._place(sequence, count)))
+            draft = [] if modeled else sequence.draft(counts[-1])
+            room -= counts[-1] if modeled else len(draft)
             drafts.append(draft)
+        if any(choice.modeled):
+            guessing = self._speculation.guessing(plan.sequences, choice, counts)
+            if guessing.tasks:
+                plan.drafts, plan.guessing = drafts, guessing
+                return  # the draft model completes them
         if any(drafts):
             plan.draft(drafts)
 

@@ -25,7 +25,7 @@ from undiced.serve.planner import Planner
 from undiced.serve.policy import Policy
 from undiced.serve.request import check
 from undiced.serve.roster import Roster
-from undiced.serve.sequence import Sequence, State
+from undiced.serve.sequence import Sequence, Source, State
 from undiced.serve.shares import OUTPUT_WEIGHT, has_place
 from undiced.serve.speculation import Speculation
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from undiced.engine.backend import Limits
     from undiced.serve.guide import Guidance
     from undiced.serve.plan import Plan
+    from undiced.serve.reading import Readings
     from undiced.serve.request import Request
     from undiced.serve.usage import FinishReason
 
@@ -54,9 +55,13 @@ Details = list[tuple[float, list[tuple[int, float]]] | None]
 
 
 class Scheduler:
-    """The state of all sequences of one backend."""
+    """The state of all sequences of one backend.
 
-    def __init__(self, limits: Limits, policy: Policy | None = None) -> None:
+    Args:
+        draft: what a draft model can hold, if there is one; see `drafting.check_pair`.
+    """
+
+    def __init__(self, limits: Limits, policy: Policy | None = None, draft: Limits | None = None) -> None:
         if limits.max_tokens < limits.max_batch:
             raise ValueError(f"a step of {limits.max_tokens} tokens cannot decode {limits.max_batch} sequences")
         self.limits = limits
@@ -68,7 +73,8 @@ class Scheduler:
         self._serial = 0
         self._latest_s = 0.0
         self._figures = Figures()
-        self._speculation = Speculation(limits.draft if self.policy.speculate else 0, limits.scored_rows)
+        most = limits.draft if self.policy.speculate else 0
+        self._speculation = Speculation(most, limits.scored_rows, draft, self.policy.stall_s)
         self._planner = Planner(limits, self.roster, self._pacer, self._figures, self._speculation)
         self._ahead = Ahead(limits, self.roster, self._pacer, self._speculation)
         self._planned: deque[Plan] = deque()  # in flight
@@ -144,6 +150,16 @@ class Scheduler:
         if sequence is not None:
             self.roster.hold(sequence, held=held)
 
+    def observe_draft(self, steps: list[tuple[int, float]]) -> None:
+        """What steps of the draft model take: (tokens, seconds) of each. Wanted before the first plan."""
+        for tokens, seconds in steps:
+            self._speculation.observe_draft(tokens, seconds)
+
+    @property
+    def readings(self) -> Readings | None:
+        """How far a draft model has read the sequences; None without one."""
+        return self._speculation.readings
+
     # schedule
 
     def schedule(self, now: float) -> Plan | None:
@@ -182,6 +198,9 @@ class Scheduler:
             New tokens by sequence, with the account of those that ended.
         """
         self._planned.popleft()
+        guessing = plan.guessing
+        if guessing is not None:
+            joules, accepted = joules + guessing.joules, self._figures.modeled_accepted
         self._settle(plan, joules / plan.tokens)
         before: Sequence | None = None
         context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
@@ -223,6 +242,11 @@ class Scheduler:
                 self._end(sequence, "length", now, delta)
         if not plan.prompt_tokens:
             self._speculation.observe(len(plan.sampled), seconds)
+        if guessing is not None:
+            self._speculation.learn(guessing, plan.decodes, self._figures.modeled_accepted - accepted)
+            self._figures.draft_s += guessing.seconds
+            seconds += guessing.seconds
+        self._speculation.earn(seconds)
         if not plan.drafts:
             self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
         self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
@@ -232,6 +256,7 @@ class Scheduler:
         """The next token of a sequence's draft counts."""
         sequence.take()
         self._figures.accepted_tokens += 1
+        self._figures.modeled_accepted += sequence.source is Source.MODEL
         if sequence.computed >= sequence.publish_at:
             self._prefix.publish(sequence)
 
@@ -297,6 +322,7 @@ class Scheduler:
         for sequence, draft in zip(plan.sequences, plan.drafts, strict=False):
             sequence.joules += share * len(draft)
             self._figures.drafted_tokens += len(draft)
+            self._figures.modeled_tokens += len(draft) if sequence.source is Source.MODEL else 0
         for sequence, count in zip(plan.sequences, plan.counts, strict=True):
             if not self.roster.land(sequence):
                 continue
@@ -365,6 +391,9 @@ class Scheduler:
             joules=figures.joules,
             drafted_tokens=figures.drafted_tokens,
             accepted_tokens=figures.accepted_tokens,
+            modeled_tokens=figures.modeled_tokens,
+            modeled_accepted=figures.modeled_accepted,
+            draft_s=figures.draft_s,
             source=self.limits.source,
         )
 

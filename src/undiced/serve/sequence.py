@@ -13,10 +13,11 @@ from undiced.serve.pages import chain_digest, pack_tokens, root_digest
 from undiced.serve.usage import FinishReason, UsageEvent
 
 if TYPE_CHECKING:
+    from undiced.serve.drafter import Drafter
     from undiced.serve.guide import Guidance
+    from undiced.serve.reading import Reading
     from undiced.serve.request import Request
     from undiced.serve.shares import Share
-    from undiced.serve.speculation import Drafter
 
 NO_SLOT = -1
 # By priority: a class waits as if it had arrived that much later, so that no class waits forever.
@@ -30,6 +31,14 @@ class State(Enum):
     RUNNING = auto()
     PREEMPTED = auto()
     ENDED = auto()
+
+
+class Source(Enum):
+    """Where a draft comes from: the sequence's own text, one that its client expects, or a draft model."""
+
+    LOOKUP = auto()
+    EXPECTED = auto()
+    MODEL = auto()
 
 
 class Sequence:
@@ -58,16 +67,19 @@ class Sequence:
             has not counted.
         publish_at: the value of `computed` at which its next page is full.
         drafter: guesses what comes next; None until a step could draft for it.
+        source: where its latest draft came from.
         drafted, taken: tokens that were drafted, and those of them that were drawn.
         foretold, foretold_taken: those of both that came from the text that its client expects.
+        modeled, modeled_taken: those that a draft model guessed.
+        reading: what a draft model has read of it; None until it could guess.
     """
 
     __slots__ = (
         "admitted_s", "adopted", "arrival_s", "cached", "computed", "drafted", "drafter", "drawn", "first_s",
         "flights", "foretold", "foretold_taken", "generated", "guidance", "held", "hoped", "id", "joules",
-        "keys", "max_tokens", "min_tokens", "order", "page_tokens", "pages", "paid", "preemptions",
-        "publish_at", "request", "room", "scored", "scoring", "share", "slot", "state", "stops", "submitted",
-        "tabled", "taken", "tokens", "uncounted", "untold", "wants_logprobs",
+        "keys", "max_tokens", "min_tokens", "modeled", "modeled_taken", "order", "page_tokens", "pages", "paid",
+        "preemptions", "publish_at", "reading", "request", "room", "scored", "scoring", "share", "slot", "source",
+        "state", "stops", "submitted", "tabled", "taken", "tokens", "uncounted", "untold", "wants_logprobs",
     )  # fmt: skip
 
     def __init__(
@@ -109,7 +121,9 @@ class Sequence:
         self.keys: list[tuple[bytes, bytes]] = []
         self.guidance = guidance
         self.drafter: Drafter | None = None
-        self.drafted = self.taken = self.foretold = self.foretold_taken = 0
+        self.reading: Reading | None = None
+        self.source = Source.LOOKUP
+        self.drafted = self.taken = self.foretold = self.foretold_taken = self.modeled = self.modeled_taken = 0
         self.drawn = 0
         self.untold: list[int] = []
         self.uncounted: list[int] = []
@@ -189,8 +203,16 @@ class Sequence:
         if not count or self.drafter is None:
             return []
         tokens = self.drafter.draft(count)
+        self.source = Source.EXPECTED if self.drafter.foretold else Source.LOOKUP
         self.drafted += len(tokens)
         self.foretold += len(tokens) if self.drafter.foretold else 0
+        return tokens
+
+    def guess(self, tokens: list[int]) -> list[int]:
+        """What a draft model guesses comes next; returns it."""
+        self.source = Source.MODEL
+        self.drafted += len(tokens)
+        self.modeled += len(tokens)
         return tokens
 
     def take(self) -> None:
@@ -198,7 +220,8 @@ class Sequence:
         self.submitted += 1
         self.computed += 1
         self.taken += 1
-        self.foretold_taken += self.drafter is not None and self.drafter.foretold
+        self.foretold_taken += self.source is Source.EXPECTED
+        self.modeled_taken += self.source is Source.MODEL
 
     def told(self, positions: range) -> None:
         """The scores of these positions are told."""
@@ -235,4 +258,6 @@ class Sequence:
             accepted_tokens=self.taken,
             foretold_tokens=self.foretold,
             foretold_accepted=self.foretold_taken,
+            modeled_tokens=self.modeled,
+            modeled_accepted=self.modeled_taken,
         )

@@ -33,7 +33,8 @@ class UsageEvent:
         prompt_shared: another sequence of the same request accounts for the prompt.
         tag: the request's, unread.
         drafted_tokens: tokens that were guessed, of which `accepted_tokens` were drawn; foretold_tokens and
-            foretold_accepted: those of both that came from the text that the request expects.
+            foretold_accepted: those of both that came from the text that the request expects; modeled_tokens and
+            modeled_accepted: those that a draft model guessed.
     """
 
     request_id: str
@@ -52,6 +53,8 @@ class UsageEvent:
     accepted_tokens: int = 0
     foretold_tokens: int = 0
     foretold_accepted: int = 0
+    modeled_tokens: int = 0
+    modeled_accepted: int = 0
 
     @property
     def total_s(self) -> float:

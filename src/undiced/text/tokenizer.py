@@ -133,6 +133,14 @@ class Tokenizer:
             return self._pieces[token] or _padding(token)
         return self.token_bytes(token).decode("utf-8", "replace")
 
+    def piece(self, token: int) -> bytes:
+        """What tells a token from others: what it adds to a text, or its name where that is nothing."""
+        return (self._pieces[token] or _padding(token)).encode() if token in self.control else self.token_bytes(token)
+
+    def is_padding(self, token: int) -> bool:
+        """Whether there is no token of this id."""
+        return self._pieces[token] in (None, _padding(token))
+
     def id_of(self, name: str) -> int | None:
         """The id of a token by its exact stored text, as `<|im_end|>`."""
         found: int | None = self._special.token_to_id(name)

@@ -32,8 +32,9 @@ def test_the_usage_says_what_came_of_it(make, stream):
     }  # fmt: skip
     assert usage["completion_tokens"] == 4, "what was guessed wrongly is nobody's"
     text = caller("GET", "/metrics").body.decode()
-    assert 'undiced_drafted_tokens_total{model="m"} 5.0' in text
-    assert 'undiced_accepted_draft_tokens_total{model="m"} 3.0' in text
+    assert 'undiced_drafted_tokens_total{model="m",source="lookup"} 5.0' in text
+    assert 'undiced_accepted_draft_tokens_total{model="m",source="lookup"} 3.0' in text
+    assert 'undiced_drafted_tokens_total{model="m",source="draft"} 0.0' in text
 
 
 @pytest.mark.parametrize(

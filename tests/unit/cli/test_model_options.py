@@ -92,6 +92,7 @@ def test_one_model_is_served_twice_with_two_tables(tmp_path: Path) -> None:
         (["a", "b", "--served-model-name", "x"], "does not say of which model. Write NAME=MODEL, as in x=a."),
         (["a", "b", "--served-model-name", "x=c"], "does not say of which model"),
         (["a", "b", "--revision", "main"], "Write it behind a name"),
+        (["a", "b", "--draft", "c"], "--draft is of one model, and there are several. Give each a table"),
     ],
 )
 def test_what_could_be_of_either_model_is_refused(arguments: list[str], told: str) -> None:

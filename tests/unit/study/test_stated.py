@@ -57,7 +57,8 @@ def test_what_the_package_has_was_measured_with_real_models_and_lookups_take_it(
 def test_shares_by_place_give_the_tokens_that_steps_gave(entry):
     found = Acceptance.counted(entry["guessed"], entry["accepted"], entry["steps"])
     right = sum(chance * number for number, chance in enumerate(found.chances(len(found.shares))))
-    assert 1 + found.made * right == pytest.approx(entry["tokens"] / entry["steps"], rel=0.03)
+    ends = entry["answers"] / entry["steps"]  # an answer's end cuts its last round
+    assert 1 + found.made * right == pytest.approx(entry["tokens"] / entry["steps"], rel=0.03 + 0.1 * ends)
 
 
 def test_kinds_of_work_go_together_by_their_counts(file):

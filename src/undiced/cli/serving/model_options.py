@@ -13,7 +13,7 @@ import typer
 
 from undiced.cli.config_file import tables_of
 from undiced.cli.given import stronger_than_file
-from undiced.cli.options import MaxContext, Revision
+from undiced.cli.options import Draft, MaxContext, Revision
 from undiced.core.errors import InvalidRequestError
 from undiced.core.quote import quoted
 
@@ -34,6 +34,7 @@ class ModelOptions:
     speculate: Annotated[
         bool, typer.Option(help="Guess tokens ahead where a text repeats itself. Answers are the same, sooner.")
     ] = True
+    draft: Draft = None
     served_model_name: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,6 +99,8 @@ def _check_words(words: Sequence[str], common: ModelOptions) -> None:
     for word in words:
         if words.count(word) > 1:
             raise InvalidRequestError(f"The model {quoted(word)} is named twice.", remedy=f"Name it once. {_TABLES}")
+    if common.draft is not None and len(words) > 1:
+        raise InvalidRequestError("--draft is of one model, and there are several.", remedy=_TABLES)
     if common.revision is not None and len(words) > 1:
         raise InvalidRequestError(
             "--revision is of one model, and there are several.", remedy="Write it behind a name, as in org/name@main."

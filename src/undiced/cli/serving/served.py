@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from undiced.cli.serving.model_options import ModelOptions, Wanted
     from undiced.compiled import Compiled, Progress
     from undiced.engine.backend import Limits
+    from undiced.engine.load import BackendOptions
     from undiced.remote.client import EngineClient
     from undiced.remote.spec import EngineSpec
     from undiced.serve import Policy
@@ -30,6 +31,7 @@ class Served:
 
     Attributes:
         ref: what opens it. names: the model's for clients, the one that is shown first.
+        draft: the model that guesses for it, if there is one.
     """
 
     ref: str
@@ -37,6 +39,7 @@ class Served:
     options: ModelOptions
     compiled: Compiled
     spec: EngineSpec
+    draft: Compiled | None = None
 
 
 def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
@@ -54,18 +57,38 @@ def opened(models: Sequence[Wanted], *, quiet: bool) -> list[Served]:
     refs = [at_revision(model.ref, model.options.revision) for model in models]
     for model in models:
         check_names(model.options.tool_format, model.options.thinking_format)
-    compiled = []
+        _check_guesses(model.options)
+    compiled, drafts = [], []
     for at, (ref, model) in enumerate(zip(refs, models, strict=True), 1):
         place = f"{at}/{len(models)}" if len(models) > 1 else ""
         with loading(ref, place=place, quiet=quiet) as bar:
             compiled.append(_compiled(ref, model.options, team(len(models)), bar))
+        drafts.append(_draft(model.options, compiled[-1], quiet=quiet))
     names = [model.names or served_names(ref, each) for ref, model, each in zip(refs, models, compiled, strict=True)]
     check_apart(names)
-    pages = pools([each.program for each in compiled])
-    return [
-        Served(ref, own, model.options, each, engine_spec(each, policy_of(model.options), own[0], pages=room))
-        for ref, own, model, each, room in zip(refs, names, models, compiled, pages, strict=True)
-    ]
+    pages = pools([each.program for each in compiled], [None if each is None else each.program for each in drafts])
+    found = []
+    for ref, own, model, each, draft, room in zip(refs, names, models, compiled, drafts, pages, strict=True):
+        spec = engine_spec(each, policy_of(model.options), own[0], pages=room, draft=draft)
+        found.append(Served(ref, own, model.options, each, spec, draft))
+    return found
+
+
+def _check_guesses(options: ModelOptions) -> None:
+    from undiced.core.errors import InvalidRequestError
+
+    if options.draft is not None and not options.speculate:
+        raise InvalidRequestError("--draft guesses, and --no-speculate forbids it.", remedy="Leave one of them out.")
+
+
+def _draft(options: ModelOptions, target: Compiled, *, quiet: bool) -> Compiled | None:
+    from undiced.cli.terminal import loading
+    from undiced.compiled import compile_draft
+
+    if options.draft is None:
+        return None
+    with loading(options.draft, quiet=quiet) as bar:
+        return compile_draft(options.draft, target, progress=bar)
 
 
 def _compiled(ref: str, options: ModelOptions, threads: int, progress: Progress) -> Compiled:
@@ -111,14 +134,22 @@ def policy_of(options: ModelOptions) -> Policy:
     return Policy(max_waiting=options.max_queue, speculate=options.speculate)
 
 
-def engine_spec(compiled: Compiled, policy: Policy, name: str, *, pages: int | None = None) -> EngineSpec:
-    """What the engine process is told: this program and these very files, also when it is started again."""
-    from undiced.checkpoint.identity import identity
-    from undiced.engine.load import BackendOptions
+def engine_spec(
+    compiled: Compiled, policy: Policy, name: str, *, pages: int | None = None, draft: Compiled | None = None
+) -> EngineSpec:
+    """What the engine process is told: these programs and these very files, also when it is started again."""
     from undiced.remote.spec import EngineSpec
 
+    guessing = None if draft is None else _backend_options(draft, pages)
+    return EngineSpec(_backend_options(compiled, pages), policy, model=name, draft=guessing)
+
+
+def _backend_options(compiled: Compiled, pages: int | None) -> BackendOptions:
+    from undiced.checkpoint.identity import identity
+    from undiced.engine.load import BackendOptions
+
     path = compiled.checkpoint.path.absolute()
-    options = BackendOptions(
+    return BackendOptions(
         program=compiled.program.encoded(),
         program_digest=compiled.program.digest,
         checkpoint=str(path),
@@ -127,7 +158,6 @@ def engine_spec(compiled: Compiled, policy: Policy, name: str, *, pages: int | N
         threads=compiled.program.cores,
         pages=pages,
     )
-    return EngineSpec(options, policy, model=name)
 
 
 def text_parts(compiled: Compiled) -> tuple[Tokenizer, ChatEncoder | None]:
@@ -204,5 +234,7 @@ def _facts(served: Served, limits: Limits, chat: ChatEncoder | None) -> ModelFac
         max_queue=served.options.max_queue,
         threads=served.spec.options.threads,
         kv_tokens=limits.pages * limits.page_tokens,
-        kv_bytes=pool_bytes(compiled.program, limits.pages),
+        kv_bytes=sum(pool_bytes(each.program, limits.pages) for each in (compiled, served.draft) if each is not None),
+        draft=None if served.draft is None else served.draft.checkpoint.name,
+        draft_bytes=0 if served.draft is None else served.draft.graph.weight_bytes,
     )
