@@ -263,7 +263,7 @@ nb::dict decode_instr(const nb::bytes& record) {
 }
 
 bool isa_supported(const std::string& name) {
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+    for (const Isa isa : levels())
         if (name == isa_name(isa)) return supported(isa);
     return false;
 }

@@ -15,7 +15,7 @@
 
 namespace undiced {
 
-enum class Isa : std::int32_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2 };
+enum class Isa : std::int32_t { kPortable = 0, kAvx2 = 1, kAvx512 = 2, kNeon = 3 };
 
 // 32 activations: value = scale * code, scale = max|x| / most, code in [-most, most], rounded to nearest even; most is
 // 127 for 8 bits and 32767 for 16.
@@ -143,12 +143,13 @@ struct Kernels {
     void (*bf16_to_f32)(const std::uint16_t* x, float* out, std::int64_t n);
 };
 
-// The best level this processor (and its operating system) can run; whether it can run a level.
+// All levels; the best one that this processor (and its operating system) can run; whether it can run one.
+std::span<const Isa> levels();
 Isa detect();
 bool supported(Isa isa);
 const char* isa_name(Isa isa);
-// "portable", "avx2", "avx512"; an empty name means detect(). Throws std::runtime_error for an unknown name, and for a
-// level that was not built or that this processor cannot run; the message lists those that it can.
+// "portable", "avx2", "avx512", "neon"; an empty name means detect(). Throws std::runtime_error for an unknown name,
+// and for a level that was not built or that this processor cannot run; the message lists those that it can.
 Isa parse_isa(std::string_view name);
 // The table of a level; throws std::runtime_error as parse_isa does.
 const Kernels& kernels(Isa isa);

@@ -17,7 +17,7 @@ void test_dispatch() {
     check(supported(Isa::kPortable) && supported(detect()), "detection");
     check(parse_isa("") == detect() && parse_isa("portable") == Isa::kPortable, "level names");
     check_throws<std::runtime_error>([] { parse_isa("sse9"); }, "an unknown level");
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    for (const Isa isa : levels()) {
         if (supported(isa))
             check(kernels(isa).isa == isa && kernels(isa).name == std::string(isa_name(isa)), "a table names itself");
         else
@@ -44,7 +44,7 @@ void run([[maybe_unused]] const char* only) {
 #else
     test_pack();
     test_dispatch();
-    for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+    for (const Isa isa : levels())
         if (supported(isa) && (only == nullptr || isa == parse_isa(only))) run_level(kernels(isa));
 #endif
 }

@@ -44,11 +44,12 @@ void multiply_dense(const std::uint8_t* tile, std::int64_t stride, std::int64_t 
             if (stream != nullptr)
                 stream->prefetch<kAheadBytes>(at + k * kTileRows * kValueBytes<L>, 2 * kTileRows * kValueBytes<L>);
             simd::Pair w[kParts];
+#pragma GCC unroll 4
             for (std::int64_t part = 0; part < kParts; ++part) w[part] = load_pair<L>(at, k, part);
 #pragma GCC unroll 16
             for (int t = 0; t < NT; ++t) {
                 const simd::F even = simd::broadcast(x + t * ldx + k), odd = simd::broadcast(x + t * ldx + k + 1);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
                 for (std::int64_t part = 0; part < kParts; ++part) {
                     acc[n][t][part] = simd::fma(w[part].even, even, acc[n][t][part]);
                     acc[n][t][part] = simd::fma(w[part].odd, odd, acc[n][t][part]);

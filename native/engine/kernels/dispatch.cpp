@@ -5,10 +5,34 @@
 
 #include "levels.h"
 
+#if defined(UNDICED_ARM64) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(UNDICED_ARM64) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace undiced {
 namespace {
 
-constexpr std::array<Isa, 3> kLevels = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512};
+// The better ones last.
+constexpr std::array<Isa, 4> kLevels = {Isa::kPortable, Isa::kNeon, Isa::kAvx2, Isa::kAvx512};
+
+#if defined(UNDICED_ARM64)
+// Whether the processor has sdot and udot: they came with ARMv8.2, where cores may leave them out. Without them the
+// portable level runs, which the compiler turns into NEON of the first kind.
+bool has_dot_products() {
+#if defined(__linux__)
+    constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
+    return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#elif defined(__APPLE__)
+    int has = 0;
+    std::size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has != 0;
+#else
+    return false;
+#endif
+}
+#endif
 
 [[noreturn]] void refuse(std::string_view name, const char* why) {
     std::string message = "instruction set level \"" + std::string(name) + "\" " + why + "; this processor can run: ";
@@ -32,9 +56,13 @@ const char* isa_name(Isa isa) {
             return "avx2";
         case Isa::kAvx512:
             return "avx512";
+        case Isa::kNeon:
+            return "neon";
     }
     return "unknown";
 }
+
+std::span<const Isa> levels() { return kLevels; }
 
 // The compiler's run-time check includes that the operating system saves the wide registers.
 bool supported(Isa isa) {
@@ -45,6 +73,9 @@ bool supported(Isa isa) {
         return supported(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni");
+#endif
+#if defined(UNDICED_ARM64)
+    if (isa == Isa::kNeon) return has_dot_products();
 #endif
     return isa == Isa::kPortable;
 }
@@ -71,6 +102,8 @@ const Kernels& kernels(Isa isa) {
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return kAvx2Kernels;
     if (isa == Isa::kAvx512) return kAvx512Kernels;
+#elif defined(UNDICED_ARM64)
+    if (isa == Isa::kNeon) return kNeonKernels;
 #endif
     return kPortableKernels;
 }
@@ -80,6 +113,8 @@ double probe_int8_peak(Isa isa) {
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return avx2_int8_peak();
     if (isa == Isa::kAvx512) return avx512_int8_peak();
+#elif defined(UNDICED_ARM64)
+    if (isa == Isa::kNeon) return neon_int8_peak();
 #endif
     return portable_int8_peak();
 }
@@ -89,6 +124,8 @@ double probe_float_peak(Isa isa) {
 #if defined(UNDICED_X86)
     if (isa == Isa::kAvx2) return avx2_float_peak();
     if (isa == Isa::kAvx512) return avx512_float_peak();
+#elif defined(UNDICED_ARM64)
+    if (isa == Isa::kNeon) return neon_float_peak();
 #endif
     return portable_float_peak();
 }

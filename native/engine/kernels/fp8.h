@@ -15,8 +15,9 @@ namespace {
 
 inline constexpr std::int64_t kParts = kTileRows / simd::kLanes;  // vectors that hold the 16 rows of a tile
 inline constexpr std::int64_t kDenseTokenBlock = 64;
-inline constexpr int kDenseFew = simd::kRegisters == 32 ? 4 : 2;     // tokens that take two tiles at a time
-inline constexpr int kDenseGroup = simd::kRegisters == 32 ? 12 : 4;  // tokens whose sums stay in registers
+inline constexpr int kDenseFew = kParts == 1 ? 4 : 2;  // tokens that take two tiles at a time
+// Tokens whose sums stay in registers, beside the weights of two columns and two activations.
+inline constexpr int kDenseGroup = kParts == 1 ? 12 : kParts == 2 ? 4 : 5;
 
 // Calls body<Tiles>(stream, tile, first token, tokens): few tokens take two tiles at a time.
 template <class Body>

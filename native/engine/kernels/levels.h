@@ -20,6 +20,10 @@ double avx2_float_peak();
 extern const Kernels kAvx512Kernels;
 double avx512_int8_peak();
 double avx512_float_peak();
+#elif defined(UNDICED_ARM64)
+extern const Kernels kNeonKernels;
+double neon_int8_peak();
+double neon_float_peak();
 #endif
 
 }  // namespace undiced
