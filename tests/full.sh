@@ -22,18 +22,42 @@ kernels() { # name, further cmake options
     name=$1
     shift
     cmake -S native/tests -B "$work/$name" "$@" >/dev/null
-    cmake --build "$work/$name" -j 2 --target kernel_tests >/dev/null
+    cmake --build "$work/$name" -j 2 --target kernel_tests engine_tests >/dev/null
     "$work/$name/kernel_tests"
+    "$work/$name/engine_tests"
 }
-echo "== kernels against scalar references, every instruction set level of this processor"
+echo "== kernels against scalar references, the team and the engine: every instruction set level of this processor"
 kernels plain
 echo "== the AVX-512 level in emulation"
 cmake --build "$work/plain" -j 2 --target kernel_tests_avx512_emulated >/dev/null
 "$work/plain/kernel_tests_avx512_emulated"
+
+arm() { # the kernels, the team and the engine for 64-bit Arm: with dot products, and without (the portable level)
+    cmake -S native/tests -B "$work/arm" --toolchain "$(pwd)/native/aarch64.cmake" >/dev/null
+    cmake --build "$work/arm" -j 2 --target kernel_tests engine_tests >/dev/null
+    for processor in max cortex-a53; do
+        for program in kernel_tests engine_tests; do
+            qemu-aarch64 -cpu $processor -L /usr/aarch64-linux-gnu "$work/arm/$program"
+        done
+    done
+}
+crossed() { command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null; }
+echo "== the NEON level in emulation"
+case $(uname -m) in
+    aarch64 | arm64) echo "this is an Arm processor: it was among the levels above" ;;
+    *)
+        crossed || apt-get install -y -qq g++-aarch64-linux-gnu qemu-user || true
+        if crossed; then arm; else echo "LEFT OUT: needs a cross compiler and an emulator (apt-get install g++-aarch64-linux-gnu qemu-user)"; fi
+        ;;
+esac
 echo "== kernels under the undefined behavior sanitizer"
 kernels undefined -DUNDICED_SANITIZE=undefined
 echo "== kernels under the address sanitizer"
 kernels address -DUNDICED_SANITIZE=address
+echo "== the team and the engine under the thread sanitizer"
+cmake -S native/tests -B "$work/thread" -DUNDICED_SANITIZE=thread >/dev/null
+cmake --build "$work/thread" -j 2 --target engine_tests >/dev/null
+"$work/thread/engine_tests"
 
 engine() { # sanitizer, its runtime library
     cmake -S . -B "$work/engine-$1" -DUNDICED_SANITIZE="$1" -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(pwd)/$python" \

@@ -50,7 +50,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--isa", help="portable, avx2 or avx512; the best one by default")
+    parser.add_argument("--isa", help="portable, avx2, avx512 or neon; the best one by default")
     parser.add_argument("--brief", action="store_true", help="the model's products only")
     parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--build", type=Path, help="build folder; a temporary one by default")

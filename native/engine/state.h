@@ -38,7 +38,8 @@ struct Buffer {
     float* row(int index) const { return values + index * stride; }
 };
 
-// A counter that no other shares its cache line with.
+// A counter that no other shares its cache line with. Relaxed throughout: it only gives numbers out, once each; what is
+// done with them others see behind the next barrier, and the start of a run releases its zero.
 struct alignas(64) Counter {
     std::atomic<int> value{0};
 };

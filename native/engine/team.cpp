@@ -60,6 +60,7 @@ void Team::member_loop(int thread) {
 void Team::sleep_at_barrier(int thread, std::uint32_t phase) {
     const auto begin = std::chrono::steady_clock::now();
     phase_.sleep(phase);
+    // Behind the barrier, so that it may fall into the next run's count: then that run has lost the time.
     const auto slept = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - begin);
     members_[static_cast<std::size_t>(thread)].slept_ns.fetch_add(slept.count(), std::memory_order_relaxed);
 }

@@ -51,6 +51,12 @@ class Team {
     int active() const { return active_; }
 
     // Waits until every active thread has come here. What they wrote before is visible to all after. Only inside `run`.
+    //
+    // Why that holds where the processor reorders (Arm): each arrival releases what its thread wrote and acquires what
+    // those before it released, because additions to `arrived_` form one chain. So the last to arrive has seen
+    // everything, and its change of `phase_` releases that together with the zero in `arrived_`, which is relaxed for
+    // that reason. Whoever leaves has read the new phase with acquire. Nobody can read the phase after next, because it
+    // needs an arrival of everyone who is still here.
     void barrier(int thread) {
         const int active = active_;  // read before arriving: once all have arrived, the next run may change it
         const std::uint32_t phase = phase_.load();
@@ -82,6 +88,9 @@ class Team {
 
     const int size_;
     const int barrier_pauses_, idle_pauses_;
+    // These are plain: thread 0 writes them before it advances a member's `start`, which releases them, and a
+    // member reads them after it has seen that. It does not read them any more once it has arrived at the barrier at
+    // the end of a run (`barrier` takes its copy before), and thread 0 writes again only after all have arrived there.
     void (*call_)(const void*, int) = nullptr;
     const void* context_ = nullptr;
     int active_ = 1, last_active_ = 1;

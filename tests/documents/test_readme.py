@@ -33,8 +33,8 @@ MODEL = "smollm2-135m"
 # Phrases with figures, and what stands behind them: a test here or in a file, or a line of a record.
 CLAIMS = {
     "SmolLM2-135M-Instruct (Apache-2.0, from a Python package)": "test_what_make_serve_fetches",
-    "Linux on x86-64, Python 3.11 or newer, make, and a C++20 compiler": "test_what_is_needed",
-    "The kernels use AVX-512 or AVX2": "native/tests/CMakeLists.txt",
+    "Linux on x86-64 or 64-bit Arm, Python 3.11 or newer, make, and a C++20 compiler": "test_what_is_needed",
+    "The kernels use AVX-512, AVX2 or NEON": "native/tests/CMakeLists.txt",
     "--machine wse3 -o FILE": "tests/documents/test_blocks.py",
     "--wafers 1,2 --context 4k,32k": "tests/documents/test_blocks.py",
     "(F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4)":
@@ -52,7 +52,7 @@ CLAIMS = {
     "90 % of the samples lie between 1,075 and 1,297 at 1.1 GHz": "test_the_range_of_the_70b_figure_is_the_page_s",
     "With guesses by a 1B of which each is right at 0.8, an assumption, it is 3,742": "tests/documents/test_blocks.py",
     "in 32-bit numbers they get SmolLM2's tokens": "tests/unit/cli/test_published_mappings.py",
-    "AVX-512 in emulation": "tests/full.sh",
+    "AVX-512 and NEON in emulation": "tests/full.sh",
     "twenty thousand damaged files of every kind": "test_so_many_damaged_files",
 }  # fmt: skip
 SPEED = re.search(r"## Speed\n(.*?)\nQuality is measured", README, re.DOTALL)[1]  # type: ignore[index]

@@ -62,7 +62,7 @@ def engine(
     work: Annotated[
         list[str] | None, typer.Option(help="Measure works whose names hold this word alone; may be repeated.")
     ] = None,
-    isa: Annotated[str | None, typer.Option(help="portable, avx2 or avx512; by default the best there is.")] = None,
+    isa: Annotated[str | None, typer.Option(help="portable, avx2, avx512 or neon; by default the best.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Draw the roofline to a .svg or .png file.")
     ] = None,

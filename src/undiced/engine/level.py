@@ -8,7 +8,7 @@ from undiced import _native
 from undiced.core.errors import UnsupportedError
 from undiced.core.quote import quoted
 
-LEVELS = ("portable", "avx2", "avx512")
+LEVELS = ("portable", "avx2", "avx512", "neon")
 VARIABLE = "UNDICED_ISA"
 
 

@@ -11,6 +11,7 @@ from undiced import _native
 from undiced.core.formats import FORMATS
 from undiced.engine import meaning
 from undiced.engine.backend import NoToken
+from undiced.engine.level import LEVELS
 from undiced.program.host.field import Partition
 from undiced.program.host.instruction import Attention, Gather, KvStore, Matmul, Quantize, Sample
 
@@ -259,7 +260,7 @@ def test_penalties_that_overflow_are_their_rows_trouble() -> None:
     assert out == [_native.NON_FINITE, 0]
 
 
-@pytest.mark.parametrize("isa", [level for level in ("portable", "avx2", "avx512") if _native.isa_supported(level)])
+@pytest.mark.parametrize("isa", [level for level in LEVELS if _native.isa_supported(level)])
 @pytest.mark.parametrize("fmt", [fmt for fmt, row in FORMATS.items() if row.group or fmt == "F32"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: float, fmt: str, isa: str) -> None:
@@ -288,7 +289,7 @@ def test_quantized_products_keep_a_broken_row_to_itself_and_do_not_hide_it(bad: 
     assert_array_equal(np.delete(outputs[1], [1, 3], 0), np.delete(outputs[0], [1, 3], 0))
 
 
-@pytest.mark.parametrize("isa", [level for level in ("portable", "avx2", "avx512") if _native.isa_supported(level)])
+@pytest.mark.parametrize("isa", [level for level in LEVELS if _native.isa_supported(level)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_broken_keys_and_values_are_remembered_as_broken_and_leave_with_their_sequence(bad: float, isa: str) -> None:
     """Later tokens of the sequence see them; a sequence that gets the page afterwards does not."""

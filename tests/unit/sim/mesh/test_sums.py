@@ -11,7 +11,7 @@ from undiced.program.wafer.value import DType
 from undiced.sim.mesh import sums
 from undiced.sim.mesh.rounding import rounded
 
-LEVELS = [name for name in ("portable", "avx2") if _native.isa_supported(name)]
+LEVELS = [name for name in ("portable", "avx2", "neon") if _native.isa_supported(name)]
 
 
 def numbers(seed, *shape, scale=1.0):
