@@ -91,6 +91,7 @@ class Team {
     // These are plain: thread 0 writes them before it advances a member's `start`, which releases them, and a
     // member reads them after it has seen that. It does not read them any more once it has arrived at the barrier at
     // the end of a run (`barrier` takes its copy before), and thread 0 writes again only after all have arrived there.
+    // Who is thread 0 may change from run to run, if something orders the runs, as Engine::Busy does.
     void (*call_)(const void*, int) = nullptr;
     const void* context_ = nullptr;
     int active_ = 1, last_active_ = 1;
