@@ -39,11 +39,13 @@ inline int pauses_per_microsecond() {
 
 // A word with sleepers. The writer wakes them only when there are any, so a change that nobody sleeps on costs no
 // system call. Two orders matter, also where the processor reorders:
-// - What a thread wrote before `change` is read by those who have seen the new value: the store releases, loads acquire.
+// - What a thread wrote before `change` is read by those who have seen the new value: the store releases, loads
+// acquire.
 // - A sleeper counts itself and then looks at the word; the writer changes the word and then looks for sleepers. Each
 //   stores and then loads another place, which acquire and release leave free to pass each other; then both would see
-//   the old value and the sleeper slept on. All four are sequentially consistent, so that one of the two sees the other.
-//   Should the word change after the sleeper has looked, the kernel (or `wait`) compares once more before it sleeps.
+//   the old value and the sleeper slept on. All four are sequentially consistent, so that one of the two sees the
+//   other. Should the word change after the sleeper has looked, the kernel (or `wait`) compares once more before it
+//   sleeps.
 // One thread at a time changes a signal: `advance` reads and writes in two steps.
 class Signal {
   public:

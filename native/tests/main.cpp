@@ -25,7 +25,8 @@ void test_dispatch() {
     }
     const Bandwidth bandwidth = probe_bandwidth(2, std::size_t{8} << 20, 2);
     check(bandwidth.bytes_per_s > 1e8 && bandwidth.bytes_per_s < 1e13, "bandwidth is plausible");
-    check(probe_int8_peak(detect()) > 1e6 && probe_float_peak(detect()) > 1e6, "peaks are plausible");  // also in emulation
+    check(probe_int8_peak(detect()) > 1e6 && probe_float_peak(detect()) > 1e6,
+          "peaks are plausible");  // also in emulation
 }
 
 namespace {

@@ -65,11 +65,34 @@ void emit_layer(std::vector<Instr>& stream, int layer) {
     emit_matmul(stream, kQkv, kCodes, slot + kK, kQueries, kKeys, kWidth);
     emit_matmul(stream, kQkv, kCodes, slot + kV, kQueries + kKeys, kKeys, kWidth);
     for (const auto& [start, heads] : {std::pair{0, kHeads}, std::pair{kQueries, kKvHeads}})
-        emit(stream,
-             instr::Rope{0, 0, kQkv, kQkv, kNone, start, heads, kHeadDim, kHeadDim, instr::RopeStyle::HALF, 0, 1.0f});
+        emit(stream, instr::Rope{.op = 0,
+                                 .flags = 0,
+                                 .dst = kQkv,
+                                 .a = kQkv,
+                                 .factors = kNone,
+                                 .start = start,
+                                 .heads = heads,
+                                 .head_dim = kHeadDim,
+                                 .offset = 0,
+                                 .dims = kHeadDim,
+                                 .style = instr::RopeStyle::HALF,
+                                 .constant = 0,
+                                 .magnitude = 1.0f});
     emit(stream, instr::KvStore{0, 0, kQkv, kQkv, layer, kQueries, kQueries + kKeys, kKvHeads, kHeadDim});
-    emit(stream, instr::Attention{0, 0, kAttended, kQkv, kNone, layer, 0, kHeads, kKvHeads, kHeadDim, 0,
-                                  1.0f / std::sqrt(static_cast<float>(kHeadDim)), 0.0f});
+    emit(stream, instr::Attention{.op = 0,
+                                  .flags = 0,
+                                  .dst = kAttended,
+                                  .q = kQkv,
+                                  .sinks = kNone,
+                                  .kv_layer = layer,
+                                  .start = 0,
+                                  .heads = kHeads,
+                                  .kv_heads = kKvHeads,
+                                  .head_dim = kHeadDim,
+                                  .window = 0,
+                                  .chunk = 0,
+                                  .scale = 1.0f / std::sqrt(static_cast<float>(kHeadDim)),
+                                  .softcap = 0.0f});
     emit(stream, instr::Quantize{0, 0, kAttendedCodes, kAttended, kQueries, Partition::TOKENS});
     emit_matmul(stream, kHidden, kAttendedCodes, slot + kO, 0, kWidth, kQueries, true);
     emit(stream, instr::Rmsnorm{0, 0, kNormed, kHidden, slot + kSecondNorm, 0, kWidth, kWidth, 1e-5f});
@@ -106,7 +129,7 @@ EngineSpec make_spec(int threads, SpinTimes spin) {
               SlotSpec{kWidth, kInner, format, 1}})
             spec.slots.push_back(slot);
     }
-    spec.kv.assign(kLayers, {kKvHeads, kHeadDim, 0});
+    spec.kv.assign(kLayers, {kKvHeads, kHeadDim, 0, false});
     spec.constants.emplace_back();
     for (int i = 0; i < kHeadDim / 2; ++i)
         spec.constants[0].push_back(std::pow(10000.0f, -2.0f * static_cast<float>(i) / kHeadDim));

@@ -126,7 +126,7 @@ def remedies(
     if isa != best:
         said.append(f"UNDICED_ISA={isa} forgoes {best}, which this processor runs: unset it.")
     elif isa == "portable":
-        said.append("This processor has none of AVX-512, AVX2 and NEON with dot products: expect a tenth of the speed of one that has.")
+        said.append("This processor has neither AVX2, AVX-512 nor NEON's dot products: expect a tenth of the speed.")
     if huge_pages == "never":
         said.append(f"Huge pages are off: as root, write 'madvise' to {_HUGE_PAGES}.")
     if threads < cores:

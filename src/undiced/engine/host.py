@@ -71,7 +71,7 @@ class HostBackend:
         threads: team members; defaults to the program's cores.
         pages: KV pages; defaults to what it gets where it has the machine for itself, see `engine.pool`.
         max_tokens: tokens in one step at most.
-        isa: force an instruction set level ("portable", "avx2", "avx512", "neon"); see `engine.level` for what "" picks.
+        isa: force an instruction set level of `engine.level.LEVELS`, which says what "" picks.
         progress: called with (bytes packed, bytes in all).
         powercap: where the kernel exposes counters of energy.
         team: another backend, whose threads do this one's steps too; the two never step at the same time.
