@@ -248,8 +248,8 @@ def with_buffer(draft: Draft, room_bytes: int) -> Draft:
         key = each.stream, before, (each.following, each.later) if tail else None
         if key not in known:
             base = draft.streams[each.stream]
-            following = draft.streams[each.following] if tail else None
-            plan = Plan(placed, before, following, each.later, tail)
+            behind = draft.streams[each.following] if tail else None
+            plan = Plan(placed, before, behind, each.later, tail)
             known[key] = len(made)
             made.append(place.written(base, plan, f"{base.name}, widening {len(known)}"))
             cycles.append(place.timed(made[-1]))
