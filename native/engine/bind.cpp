@@ -9,6 +9,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <cstring>
 #include <numeric>
 #include <stdexcept>
@@ -162,11 +163,22 @@ class PyEngine {
                            masks ? static_cast<int>(masks->shape(1)) : 0};
         const StepOutput out{span_of(out_tokens), span_of(out_logprobs), span_of(out_top_ids),
                              span_of(out_top_logprobs)};
-        nb::gil_scoped_release unlocked;
-        if constexpr (kApart)
-            return engine_->submit(in, out);
-        else
+        if constexpr (kApart) {
+            flying_[submitted_ % flying_.size()] = {{tokens, positions, seq_start, slots, sample_rows},
+                                                    page_table,
+                                                    sampling,
+                                                    out_tokens,
+                                                    out_logprobs,
+                                                    out_top_ids,
+                                                    out_top_logprobs,
+                                                    masks};
+            nb::gil_scoped_release unlocked;
+            submitted_ = engine_->submit(in, out) + 1;
+            return submitted_ - 1;
+        } else {
+            nb::gil_scoped_release unlocked;
             return engine_->step(in, out);
+        }
     }
 
     double wait(std::uint64_t ticket) {
@@ -226,6 +238,20 @@ class PyEngine {
     }
 
   private:
+    // The arrays of a step in flight, which live as long as it may run, whatever becomes of the caller's.
+    struct Flying {
+        std::array<Ints, 5> rows;
+        Array<const std::int32_t, 2> page_table;
+        nb::object sampling;
+        Array<std::int32_t, 1> tokens;
+        Array<float, 1> logprobs;
+        Array<std::int32_t, 2> top_ids;
+        Array<float, 2> top_logprobs;
+        std::optional<Array<const std::int32_t, 2>> masks;
+    };
+
+    std::array<Flying, Flights::kMost> flying_;  // by ticket; outlives the engine below
+    std::uint64_t submitted_ = 0;
     std::unique_ptr<Engine> engine_;
     nb::object checked_type_ = nb::none();
 };

@@ -19,6 +19,8 @@ class Flights {
   public:
     using Run = std::function<double(const StepInput&, const StepOutput&)>;  // returns seconds
 
+    static constexpr std::uint64_t kMost = 4;  // steps that are kept: three in flight, and the last one waited for
+
     explicit Flights(Run run) : run_(std::move(run)) {}
     // Lets the step under way end; those behind it never run.
     ~Flights();
@@ -40,7 +42,6 @@ class Flights {
         double seconds = 0.0;
         std::exception_ptr failure;
     };
-    static constexpr std::uint64_t kMost = 4;
 
     void work();
     Flight& flight(std::uint64_t ticket) { return flights_[ticket % kMost]; }
