@@ -11,6 +11,8 @@ from importlib.metadata import version
 import numpy as np
 import onnxruntime_genai
 
+MOST = 32  # sequences that the package runs together: it refuses more
+
 
 class Peer:
     """A model; a generator of its own for each call, as the package wants it."""
@@ -29,18 +31,20 @@ class Peer:
         return onnxruntime_genai.Generator(self._model, params)
 
     def generate(self, prompts: list[list[int]], count: int) -> dict[str, object]:
-        """All prompts together; they are of one length."""
-        length = len(prompts[0])
-        began_s = time.perf_counter()
-        generator = self._generator(len(prompts), length + count)
-        generator.append_tokens(np.array(prompts, np.int32))
-        generator.generate_next_token()
-        first_s = time.perf_counter() - began_s
-        for _ in range(count - 1):
+        """All prompts together, or as many at a time as the package takes; they are of one length."""
+        began_s, first_s = time.perf_counter(), 0.0
+        tokens: list[list[int]] = []
+        for begin in range(0, len(prompts), MOST):
+            given = prompts[begin : begin + MOST]
+            length = len(given[0])
+            generator = self._generator(len(given), length + count)
+            generator.append_tokens(np.array(given, np.int32))
             generator.generate_next_token()
-        all_s = time.perf_counter() - began_s
-        tokens = [[int(each) for each in generator.get_sequence(at)[length:]] for at in range(len(prompts))]
-        return {"first_s": first_s, "all_s": all_s, "tokens": tokens}
+            first_s = first_s or time.perf_counter() - began_s
+            for _ in range(count - 1):
+                generator.generate_next_token()
+            tokens += [[int(each) for each in generator.get_sequence(at)[length:]] for at in range(len(given))]
+        return {"first_s": first_s, "all_s": time.perf_counter() - began_s, "tokens": tokens}
 
     def logits(self, text: list[int], begin: int, file: str) -> dict[str, object]:
         """Of the positions that predict a token of the text."""
