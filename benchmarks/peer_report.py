@@ -146,7 +146,7 @@ def _readme(records: Sequence[Record]) -> Iterator[str]:
         yield f"| mean KL, nat / likeliest token agrees | {' | '.join(near)} | |"
     for run in runs:
         for name, why in run["missing"].items():
-            yield f"\n{name} is missing on {run['date']}: {why}"
+            yield f"\n{name} is missing in a run on {run['date']}: {why.rsplit(' / ', 1)[-1]}"
     yield f"\n![Speeds of all sides, work by work](docs/{PICTURE.name})"
 
 

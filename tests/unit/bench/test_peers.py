@@ -42,7 +42,7 @@ def test_the_fastest_peer_is_named_and_less_memory_is_better(report: ModuleType)
     assert report.fastest(table, "peak memory") == "a" and report.lead(table, "peak memory") == pytest.approx(0.4)
     page = report.readme([record(100, {"a": 40, "b": 50}, missing={"z": "no wheel"})])
     assert "| decode | 100 (90 to 110) | 40 (36 to 44) | 50 (45 to 55) | **2.00x** b |" in page
-    assert "z is missing on 2026-11-01: no wheel" in page and "One day and one machine" in page
+    assert "z is missing in a run on 2026-11-01: no wheel" in page and "One day and one machine" in page
     assert "10% of the 1.0 GB/s" in page  # 100 tokens of 1 MB
     assert "One day" not in report.readme([record(1, {"a": 1}), record(1, {"a": 1}, date="2026-11-02")])
 
