@@ -6,7 +6,6 @@
 #include "dense.h"
 #include "quant_avx512.h"
 // clang-format on
-#include "levels.h"
 
 namespace undiced {
 namespace {
@@ -16,31 +15,12 @@ void matmul(const MatmulArgs& args) {
 }
 
 }  // namespace
+}  // namespace undiced
 
-const Kernels kAvx512Kernels = {
-    .isa = Isa::kAvx512,
-    .name = "avx512",
-    .matmul = matmul,
-    .quantize = quantize_avx512,
-    .quantize_wide = quantize_avx512,
-    .kv_write = kv_write,
-    .attend = attend,
-    .attend_finish = attend_finish,
-    .rmsnorm = rmsnorm,
-    .layernorm = layernorm,
-    .glu = glu,
-    .act = act,
-    .rope = rope,
-    .axpy = axpy,
-    .add = add,
-    .scale = scale,
-    .softcap = softcap,
-    .argmax = argmax,
-    .exp_sum = exp_sum,
-    .f32_to_f16 = f32_to_f16,
-    .f16_to_f32 = f16_to_f32,
-    .f32_to_bf16 = f32_to_bf16,
-    .bf16_to_f32 = bf16_to_f32,
-};
+#include "table.h"
+
+namespace undiced {
+
+constinit const Kernels kAvx512Kernels = table_of(Isa::kAvx512, "avx512");
 
 }  // namespace undiced

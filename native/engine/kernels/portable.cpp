@@ -282,31 +282,12 @@ void bf16_to_f32(const std::uint16_t* x, float* out, std::int64_t n) {
 }
 
 }  // namespace
+}  // namespace undiced
 
-const Kernels kPortableKernels = {
-    .isa = Isa::kPortable,
-    .name = "portable",
-    .matmul = matmul,
-    .quantize = quantize,
-    .quantize_wide = quantize,
-    .kv_write = kv_write,
-    .attend = attend,
-    .attend_finish = attend_finish,
-    .rmsnorm = rmsnorm,
-    .layernorm = layernorm,
-    .glu = glu,
-    .act = act,
-    .rope = rope,
-    .axpy = axpy,
-    .add = add,
-    .scale = scale,
-    .softcap = softcap,
-    .argmax = argmax,
-    .exp_sum = exp_sum,
-    .f32_to_f16 = f32_to_f16,
-    .f16_to_f32 = f16_to_f32,
-    .f32_to_bf16 = f32_to_bf16,
-    .bf16_to_f32 = bf16_to_f32,
-};
+#include "table.h"
+
+namespace undiced {
+
+constinit const Kernels kPortableKernels = table_of(Isa::kPortable, "portable");
 
 }  // namespace undiced

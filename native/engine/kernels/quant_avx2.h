@@ -318,7 +318,7 @@ inline void store_codes(const __m256i (&code)[4], float scale, WideBlock& out) {
 }
 
 template <class Code>
-inline void quantize_avx2(const float* x, std::int64_t cols, Block<Code>* out) {
+inline void quantize(const float* x, std::int64_t cols, Block<Code>* out) {
     constexpr float kMost = std::numeric_limits<Code>::max();
     alignas(32) float tail[kBlockCols];
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {

@@ -176,7 +176,7 @@ inline void store_codes(__m512i codes, std::int16_t* out) {
 }
 
 template <class Code>
-inline void quantize_avx512(const float* x, std::int64_t cols, Block<Code>* out) {
+inline void quantize(const float* x, std::int64_t cols, Block<Code>* out) {
     constexpr float kMost = std::numeric_limits<Code>::max();
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
         const std::int64_t left = cols - begin;

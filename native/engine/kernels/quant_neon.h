@@ -263,7 +263,7 @@ inline std::int32_t store_codes(const int16x8_t (&words)[2], std::int16_t* out) 
 }
 
 template <class Code>
-inline void quantize_neon(const float* x, std::int64_t cols, Block<Code>* out) {
+inline void quantize(const float* x, std::int64_t cols, Block<Code>* out) {
     constexpr float kMost = std::numeric_limits<Code>::max();
     for (std::int64_t begin = 0; begin < cols; begin += kBlockCols, ++out) {
         alignas(16) float tail[kBlockCols];
