@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from undiced.checkpoint.schemes.assembly import Assembly
+from undiced.checkpoint.schemes.blocks import codes_of
 from undiced.checkpoint.schemes.files import Bytes, Files, Floats, Words
+from undiced.checkpoint.schemes.groups import check_groups
 from undiced.checkpoint.schemes.int_matrix import IntMatrix, stored_name
 from undiced.checkpoint.schemes.settings import Settings
 
@@ -54,14 +56,6 @@ def _matrix(files: Files, module: str, stated: int | None) -> IntMatrix:
     )  # fmt: skip
 
 
-def check_groups(files: Files, name: str, inputs: int, groups: int, stated: int | None) -> None:
-    """Groups of equal size, and of the one that the configuration states (-1: a whole row)."""
-    size = inputs if stated in (-1, 0) else stated
-    if inputs % groups or (size is not None and size * groups != inputs):
-        of = "" if size is None else f" of {size}"
-        raise files.odd(name, f"has scales of {groups} groups; {inputs} inputs in groups{of} do not make so many")
-
-
 def turned(words: Words) -> Bytes:
     """(inputs, outputs / 8) words -> (outputs, inputs / 2) bytes, two inputs each.
 
@@ -87,7 +81,6 @@ def turned(words: Words) -> Bytes:
 def _zeros(words: Words) -> Floats:
     """(groups, outputs / 8) words -> (outputs, groups)."""
     groups, octets = words.shape
-    shifts = np.arange(0, 32, 4, dtype=np.uint32)
     out = np.empty((octets, 8, groups), np.float32)
-    out[:, ORDER] = ((words[..., None] >> shifts) & np.uint32(15)).transpose(1, 2, 0)
+    out[:, ORDER] = codes_of(words, 4).reshape(groups, octets, 8).transpose(1, 2, 0)
     return out.reshape(-1, groups)

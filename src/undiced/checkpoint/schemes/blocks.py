@@ -75,6 +75,11 @@ def unpacked(codes: Bytes, bits: int) -> Bytes:
     return np.stack([codes & np.uint8(15), codes >> np.uint8(4)], axis=-1).reshape(*codes.shape[:-1], -1)
 
 
+def codes_of(words: Words, bits: int) -> Bytes:
+    """(..., words) -> (..., codes): the lowest bits of a word first."""
+    return unpacked(np.ascontiguousarray(words, "<u4").view(np.uint8), bits)
+
+
 def eight_bit_floats(form: str, codes: Bytes, scales: Floats, block: tuple[int, int]) -> Bytes:
     """A matrix of FP8, or dense.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undiced.checkpoint.schemes import fp8
 from undiced.checkpoint.schemes.assembly import Assembly
-from undiced.checkpoint.schemes.blocks import whole_rows
+from undiced.checkpoint.schemes.blocks import unpacked, whole_rows
 from undiced.checkpoint.schemes.files import Bytes, Files, Floats
 from undiced.checkpoint.schemes.gptq import UNORDERED
+from undiced.checkpoint.schemes.groups import chosen, out_of_order
 from undiced.checkpoint.schemes.int_matrix import IntMatrix, stored_name
 from undiced.checkpoint.schemes.settings import Settings
 
@@ -100,8 +100,8 @@ def _packed(settings: Settings, files: Files, module: str, found: Assembly) -> I
     if zero in files.stored:
         _check_zeros(files, zero, rows, scale.groups, bits)
     choice = f"{module}weight_g_idx"
-    unordered = choice in files.stored and _is_unordered(files, choice, columns, scale.groups)
-    if unordered:
+    mixed = choice in files.stored and out_of_order(files, choice, columns, scale.groups)
+    if mixed:
         found.note(UNORDERED)
 
     def factors() -> tuple[Floats, Floats]:
@@ -115,7 +115,7 @@ def _packed(settings: Settings, files: Files, module: str, found: Assembly) -> I
     return IntMatrix(
         f"{module}weight", rows, columns, bits, scale.groups, stored_name(METHOD, bits, columns, scale.groups),
         tuple(part for part in parts if part in files.stored), codes, factors,
-        (lambda: _choice(files, choice, columns, scale.groups)) if unordered else None,
+        (lambda: chosen(files, choice, columns, scale.groups)) if mixed else None,
     )  # fmt: skip
 
 
@@ -133,23 +133,8 @@ def _zeros(files: Files, name: str, rows: int, groups: int, bits: int) -> Floats
         return np.full((rows, groups), middle, np.float32)
     if files.stored[name].dtype == "I8":
         return (files.whole(name) + middle).astype(np.float32)
-    packed = whole_rows(files.words(name))  # (groups, bytes), rows in order
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    codes = (packed[..., None] >> shifts & np.uint8((1 << bits) - 1)).reshape(groups, -1)[:, :rows]
+    codes = unpacked(whole_rows(files.words(name)), bits)[:, :rows]  # (groups, rows)
     return np.ascontiguousarray(codes.T).astype(np.float32)
-
-
-def _choice(files: Files, name: str, columns: int, groups: int) -> NDArray[np.int64]:
-    if files.need(name, ("I32", "I64"), 1).shape != (columns,):
-        raise files.odd(name, f"does not name a group for each of {columns} columns")
-    choice = files.whole(name)
-    if choice.min() < 0 or choice.max() >= groups:
-        raise files.odd(name, f"names groups beyond the {groups} that there are")
-    return choice
-
-
-def _is_unordered(files: Files, name: str, columns: int, groups: int) -> bool:
-    return not np.array_equal(_choice(files, name, columns, groups), np.arange(columns) // (columns // groups))
 
 
 def _plain(files: Files, module: str) -> IntMatrix:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiced.checkpoint.schemes.assembly import Assembly
-from undiced.checkpoint.schemes.awq import check_groups
-from undiced.checkpoint.schemes.blocks import whole_rows
+from undiced.checkpoint.schemes.blocks import codes_of, whole_rows
 from undiced.checkpoint.schemes.files import Files, Floats, Words
+from undiced.checkpoint.schemes.groups import check_groups, chosen, in_order, out_of_order
 from undiced.checkpoint.schemes.int_matrix import IntMatrix, stored_name
 from undiced.checkpoint.schemes.settings import Settings
 
@@ -79,7 +79,9 @@ class _Module:
         ):
             if shape != wanted:
                 raise files.odd(self._names[part], f"has the shape {shape}, expected {wanted}")
-        self.unordered = not self._ordered_by_file and self._is_unordered()
+        self.unordered = not self._ordered_by_file and out_of_order(
+            files, self._names["g_idx"], self.inputs, self.groups
+        )
 
     def _bits(self, settings: Settings, rows: int) -> int:
         """Bits of a code, as the shapes say: methods may differ from module to module."""
@@ -89,15 +91,9 @@ class _Module:
         return int(bits)
 
     def _choice(self) -> NDArray[np.int64]:
-        name = self._names["g_idx"]
-        choice = self._files.whole(name)
-        if choice.min() < 0 or choice.max() >= self.groups:
-            raise self._files.odd(name, f"names groups beyond the {self.groups} that there are")
-        return choice
-
-    def _is_unordered(self) -> bool:
-        in_order = np.arange(self.inputs) // (self.inputs // self.groups)
-        return not np.array_equal(self._choice(), in_order)
+        if self._ordered_by_file:
+            return in_order(self.inputs, self.groups)
+        return chosen(self._files, self._names["g_idx"], self.inputs, self.groups)
 
     def matrix(self, zeros_less_one: bool, *, unordered: bool) -> IntMatrix:
         """What the parts say together."""
@@ -113,19 +109,12 @@ class _Module:
             tuple(name for name in names.values() if name in files.stored),
             lambda: whole_rows(files.words(names["qweight"])),
             factors,
-            self._choice_or_order if unordered else None,
+            self._choice if unordered else None,
         )  # fmt: skip
-
-    def _choice_or_order(self) -> NDArray[np.int64]:
-        if self._ordered_by_file:
-            return np.arange(self.inputs) // (self.inputs // self.groups)
-        return self._choice()
 
 
 def _zeros(words: Words, bits: int, less_one: bool) -> Floats:
     """(groups, words) -> (groups, outputs)."""
     if less_one:
         words = words + np.uint32(ONES[bits])
-    shifts = np.arange(0, 32, bits, dtype=np.uint32)
-    codes = (words[..., None] >> shifts) & np.uint32((1 << bits) - 1)
-    return codes.reshape(len(words), -1).astype(np.float32)
+    return codes_of(words, bits).astype(np.float32)
