@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import numpy as np
 import onnxruntime_genai
+from lines import answer_with
 
 MOST = 32  # sequences that the package runs together: it refuses more
 
@@ -58,14 +59,7 @@ class Peer:
 def main() -> None:
     """The loop."""
     peer = Peer(sys.argv[1], *map(int, sys.argv[2:]))
-    print(json.dumps({"ready": version("onnxruntime-genai")}), flush=True)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        if "text" in asked:
-            answer = peer.logits(asked["text"], asked["begin"], asked["file"])
-        else:
-            answer = peer.generate(asked["prompts"], asked["count"])
-        print(json.dumps(answer), flush=True)
+    answer_with(version("onnxruntime-genai"), peer)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ python on_openvino.py FOLDER THREADS BATCH CONTEXT      the folder that `convert
 python on_openvino.py convert MODEL.gguf FOLDER         reads a GGUF file as it is, and keeps what became of it
 """
 
-import json
 import shutil
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 import openvino_genai
+from lines import answer_with
 from openvino_genai import ContinuousBatchingPipeline, GenerationConfig, SchedulerConfig
 
 CACHE_GB = 1
@@ -89,14 +89,7 @@ def main() -> None:
         convert(Path(sys.argv[2]), Path(sys.argv[3]))
         return
     peer = Peer(sys.argv[1], *map(int, sys.argv[2:]))
-    print(json.dumps({"ready": openvino_genai.__version__}), flush=True)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        if "text" in asked:
-            answer = peer.logits(asked["text"], asked["begin"], asked["file"])
-        else:
-            answer = peer.generate(asked["prompts"], asked["count"])
-        print(json.dumps(answer), flush=True)
+    answer_with(openvino_genai.__version__, peer)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ path}: logits of the positions b to the last but one go to the file as float32 r
 nothing is guessed ahead.
 """
 
-import json
 import sys
 import time
 from importlib.metadata import version
+
+from lines import answer
 
 from undiced import LLM, SamplingParams
 
@@ -21,12 +22,12 @@ def main() -> None:
     """The loop."""
     model, threads, batch, context = sys.argv[1], *map(int, sys.argv[2:])
     with LLM(model, threads=threads, max_batch=batch, max_context=context, speculate=False) as llm:
-        print(json.dumps({"ready": version("undiced")}), flush=True)
-        for line in sys.stdin:
-            asked = json.loads(line)
+
+        def answered(asked: dict) -> dict[str, object]:
             params = SamplingParams(max_tokens=asked["count"], temperature=0, ignore_eos=True)
-            answer = alone if len(asked["prompts"]) == 1 else together
-            print(json.dumps(answer(llm, asked["prompts"], params)), flush=True)
+            return (alone if len(asked["prompts"]) == 1 else together)(llm, asked["prompts"], params)
+
+        answer(version("undiced"), answered)
 
 
 def alone(llm: LLM, prompts: list[list[int]], params: SamplingParams) -> dict[str, object]:

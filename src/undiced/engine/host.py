@@ -50,6 +50,14 @@ def _arrays(rows: int) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[
     return np.zeros(rows, np.int32), np.zeros(rows, np.float32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
 
 
+def _checked(what: Callable[..., Number], *args: object) -> Number:
+    """Call native code; what it throws is the engine's failure."""
+    try:
+        return what(*args)
+    except (ValueError, RuntimeError) as error:
+        raise EngineError(f"The engine failed: {error}") from None
+
+
 def _refuse_giant_steps(program: HostProgram, tokens: int) -> None:
     """Widths are the file's word, and a small file can name large ones."""
     rows = {"tokens": tokens, "samples": program.bounds.batch}
@@ -149,9 +157,8 @@ class HostBackend:
         self._load(program.slots, checkpoint, progress)
         # Of the steps in flight, and of the one that was collected last.
         self._outputs = [_arrays(bounds.batch + _SCORED_ROWS) for _ in range(_IN_FLIGHT + 1)]
-        self._apart: deque[int] = (
-            deque()
-        )  # native tickets of those in flight, if they run on a thread of the engine's own
+        # Native tickets of those in flight, if they run on a thread of the engine's own.
+        self._apart: deque[int] = deque()
         self._before = self._energy.counts()
 
     def _load(self, slots: tuple[WeightSlot, ...], checkpoint: Checkpoint, progress: Progress | None) -> None:
@@ -217,7 +224,9 @@ class HostBackend:
     def collect(self, ticket: int) -> StepOutput:
         """Run the step, or wait for it; see Backend."""
         batch = self._submitted.oldest(ticket)
-        seconds = self._waited(self._apart[0]) if self._apart else self._do(self._engine.step, ticket, batch)
+        seconds = (
+            _checked(self._engine.wait, self._apart[0]) if self._apart else self._do(self._engine.step, ticket, batch)
+        )
         rows = len(batch.sample_rows)
         tokens, logprobs, top_ids, top_logprobs = self._outputs[ticket % len(self._outputs)]
         joules = self._energy.joules(self._before)
@@ -232,26 +241,18 @@ class HostBackend:
 
     def _do(self, what: Callable[..., Number], ticket: int, batch: StepInput) -> Number:
         """Hand a step to native code, with the arrays that it writes."""
-        try:
-            return what(
-                batch.tokens,
-                batch.positions,
-                batch.seq_start,
-                batch.slots,
-                batch.page_table,
-                batch.sample_rows,
-                batch.sampling,
-                *self._outputs[ticket % len(self._outputs)],
-                batch.masks,
-            )
-        except (ValueError, RuntimeError) as error:
-            raise EngineError(f"The engine failed: {error}") from None
-
-    def _waited(self, native_ticket: int) -> float:
-        try:
-            return self._engine.wait(native_ticket)
-        except (ValueError, RuntimeError) as error:
-            raise EngineError(f"The engine failed: {error}") from None
+        return _checked(
+            what,
+            batch.tokens,
+            batch.positions,
+            batch.seq_start,
+            batch.slots,
+            batch.page_table,
+            batch.sample_rows,
+            batch.sampling,
+            *self._outputs[ticket % len(self._outputs)],
+            batch.masks,
+        )
 
     def buffer(self, index: int) -> NDArray[np.float32]:
         """The last step's rows of an f32 buffer, copied: for tests and for finding where two executors part."""

@@ -99,8 +99,7 @@ class Drafting:
         written: set[int] = set()
         for task in guessing.tasks:
             sequence = task.sequence
-            reading = sequence.reading
-            assert reading is not None
+            reading = task.reading
             task.base = len(sequence.tokens)
             begin = reading.read
             end = min(begin + task.lag + max(task.wanted - 1, 0), len(sequence.pages) * sequence.page_tokens)
@@ -135,9 +134,8 @@ class Drafting:
         drawn = [task for task in tasks if task.wanted]
         for task in tasks:
             if not task.guesses:
-                reading = task.sequence.reading
-                assert reading is not None
-                self._readings.told(task.sequence, reading.read, reading.read + task.lag)
+                begin = task.reading.read
+                self._readings.told(task.sequence, begin, begin + task.lag)
         return [task for task, on in zip(drawn, self._taken(guessing, drawn, output), strict=True) if on]
 
     def _taken(self, guessing: Guessing, tasks: list[Task], output: StepOutput) -> list[bool]:
@@ -145,8 +143,7 @@ class Drafting:
         drawn, logprobs = output.tokens.tolist(), output.logprobs.tolist()
         goes_on = []
         for task, token, logprob in zip(tasks, drawn, logprobs, strict=True):
-            reading = task.sequence.reading
-            assert reading is not None
+            reading = task.reading
             if not 0 <= token < self._vocab:  # the model computes no numbers, or a token that the target does not have
                 reading.failed = token < 0
                 goes_on.append(False)
@@ -171,7 +168,7 @@ class Drafting:
                 positions.append(at)
                 end = at + 1
             else:
-                begin = sequence.reading.read  # type: ignore[union-attr]
+                begin = task.reading.read
                 end = begin + task.lag
                 tokens += sequence.tokens[begin:end]
                 positions += range(begin, end)

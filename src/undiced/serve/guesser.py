@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from undiced.serve.odds import kind_of
 
 if TYPE_CHECKING:
+    from undiced.serve.reading import Reading
     from undiced.serve.sequence import Sequence
 
 
@@ -36,6 +37,13 @@ class Task:
     kept: int = 0
     _chance: float = 1.0
 
+    @property
+    def reading(self) -> Reading:
+        """How far the draft model has read the sequence."""
+        reading = self.sequence.reading
+        assert reading is not None
+        return reading
+
     def add(self, guess: int, logprob: float, worth: Worth, drafting: int) -> bool:
         """Take in a guess; returns whether another one is worth a step that so many sequences share."""
         kind = kind_of(logprob)
@@ -49,8 +57,7 @@ class Task:
 
     def learn(self) -> None:
         """Hold the guesses against what the sequence has come to."""
-        assert self.sequence.reading is not None
-        odds, tokens = self.sequence.reading.odds, self.sequence.tokens
+        odds, tokens = self.reading.odds, self.sequence.tokens
         for place, (guess, kind) in enumerate(zip(self.guesses, self.kinds, strict=True), self.base):
             if place >= len(tokens):
                 return

@@ -225,9 +225,7 @@ def with_buffer(draft: Draft, room_bytes: int) -> Draft:
     """The draft with streams that widen ahead, where regions have so many bytes left; as it was if nothing fits."""
     pairs = set(_neighbors(draft))
     streams = {each.stream for each in pairs}
-    need = max(
-        (min(t.rows.words, 1 << 20) * t.rows.pitch for n in streams for t in targets(draft.streams[n])), default=0
-    )
+    need = max((t.rows.words * t.rows.pitch for n in streams for t in targets(draft.streams[n])), default=0)
     size = min(need, room_bytes // _WORD_BYTES)
     place = Placement(draft, size)
     own = {n: place.within(draft.streams[n]) for n in streams} if size > 0 else {}
