@@ -30,7 +30,7 @@ $(PY):
 $(STAMP): $(PY) $(SOURCES)
 	@command -v c++ >/dev/null || { echo "A C++20 compiler is needed to build from source: apt-get install g++ cmake (or install a wheel)."; exit 1; }
 	@$(STEP) "2/3 Fetching what builds it (10 s)" $(INSTALL) 'scikit-build-core>=1.1' 'nanobind>=3.1' 'cmake>=3.25' ninja
-	@$(STEP) "3/3 Building the engine, fetching what it needs (1 min)" $(INSTALL) --no-build-isolation --editable '.[png]'
+	@$(STEP) "3/3 Building the engine, fetching what it needs (2 min)" $(INSTALL) --no-build-isolation --editable '.[png]'
 	@echo "Done. In another terminal, '. $(VENV)/bin/activate' makes undiced a command."
 	@touch $@
 
