@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -133,27 +134,52 @@ async def test_prefixes_are_shared_within_a_salt_alone() -> None:
 
 
 async def test_a_client_that_reads_nothing_costs_little_computing_and_little_memory() -> None:
-    """Of an answer of 16 times 900 tokens, each with 20 rivals, the engine makes what a reader may be behind."""
+    """Of an answer of 16 times 900 tokens, each with 20 rivals, the engine makes what a reader may be behind.
+
+    It makes more while this process, which has to tell it so, does not get to run: such attempts do not count.
+    """
     events: list[UsageEvent] = []
     async with started(SPEC, on_usage=[events.append]) as engine:
         caller = _caller(engine)
         body = {"model": "m", "prompt": "hi", "n": 16, "max_tokens": 900, "logprobs": 20, "stream": True}
-        asked = asyncio.create_task(
-            caller.call("POST", "/v1/completions", body | {"ignore_eos": True}, turns_per_write=1_000_000_000)
-        )
-        made = -1
-        while made != engine.stats().completion_tokens or not made:
-            made = engine.stats().completion_tokens
-            await asyncio.sleep(0.3)
+        for _ in range(5):
+            events.clear()
+            before = engine.stats().completion_tokens
+            asked = asyncio.create_task(
+                caller.call("POST", "/v1/completions", body | {"ignore_eos": True}, turns_per_write=1_000_000_000)
+            )
+            stalled_s = await _until_it_rests(engine, before)
+            made = engine.stats().completion_tokens - before
+            if stalled_s < 0.3:
+                break
+            await _ended(asked, engine)
+        assert stalled_s < 0.3, "this machine is too busy for this test"
         assert made <= 16 * (UNREAD_MOST + 100)
         unread = [stream._pending for stream in engine._streams.values()]
         assert len(unread) == 16 and all(delta is None or len(delta.tokens) <= UNREAD_MOST + 100 for delta in unread)
         brief = {"model": "m", "prompt": "x", "max_tokens": 5, "ignore_eos": True}
         other = await caller.call("POST", "/v1/completions", brief)
         assert other.json["usage"]["completion_tokens"] == 5, "others are served meanwhile"
-        asked.cancel()
-        while engine._streams:
-            await asyncio.sleep(0.01)
+        await _ended(asked, engine)
         assert len(events) == 17
         assert sum(event.completion_tokens for event in events) < 16 * UNREAD_MOST
         assert engine.stats().pages_used == 0
+
+
+async def _until_it_rests(engine: EngineClient, before: int) -> float:
+    """Wait until the engine has made something and makes no more; returns the longest that this process stood still."""
+    made, stalled_s = -1, 0.0
+    while made != engine.stats().completion_tokens or made == before:
+        made = engine.stats().completion_tokens
+        for _ in range(30):
+            slept_s = time.perf_counter()
+            await asyncio.sleep(0.01)
+            stalled_s = max(stalled_s, time.perf_counter() - slept_s - 0.01)
+    return stalled_s
+
+
+async def _ended(asked: asyncio.Task, engine: EngineClient) -> None:
+    """The client leaves."""
+    asked.cancel()
+    while engine._streams:
+        await asyncio.sleep(0.01)
