@@ -7,8 +7,10 @@ from dataclasses import replace
 from math import ceil
 
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.passes import code_of, region_bytes, sized, wafers_of
+from undiced.compiler.wafer.memory import code_of, region_bytes
+from undiced.compiler.wafer.passes import sized
 from undiced.compiler.wafer.task import CONTEXT_MAX
+from undiced.compiler.wafer.timing import wafers_of
 from undiced.program import Bounds
 from undiced.program.wafer.program import ALONE, CHUNK
 

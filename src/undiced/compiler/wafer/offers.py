@@ -12,8 +12,9 @@ from dataclasses import replace
 from undiced.compiler.wafer.blocks import blocks_of
 from undiced.compiler.wafer.colors import NoRoutes
 from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.memory import tables_bytes
 from undiced.compiler.wafer.partition import fill
-from undiced.compiler.wafer.passes import sized, tables_bytes
+from undiced.compiler.wafer.passes import sized
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import CONTEXT_MAX, WAFERS_MAX, Task
 from undiced.core.errors import CompileError

@@ -9,39 +9,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import ceil
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.addresses import Map, followed_by, kept_by, state_values
+from undiced.compiler.wafer.addresses import followed_by, kept_by
 from undiced.compiler.wafer.ahead import widens, with_buffer
-from undiced.compiler.wafer.blocks import blocks_of, contents, prices, region_cycles, streamed, taken
+from undiced.compiler.wafer.blocks import blocks_of, contents, prices, streamed, taken
 from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
+from undiced.compiler.wafer.memory import (
+    code_of,
+    ends_code,
+    memory_map,
+    region_bytes,
+    registers_of,
+    room_of,
+    tables_bytes,
+)
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
-from undiced.compiler.wafer.timing import stream_cycles
+from undiced.compiler.wafer.timing import interval, latency, stream_cycles, wafers_of
 from undiced.compiler.wafer.trees import chosen_trees
-from undiced.machine.arithmetic import banks, local_cost
+from undiced.machine.arithmetic import local_cost
 from undiced.machine.fabric import fabric
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.code import code_bytes
-from undiced.program.wafer.elementwise import PIECE
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS, Instruction
 from undiced.program.wafer.layout import POSITION, Axis
 from undiced.program.wafer.program import Region, Run, Stream
-from undiced.program.wafer.sequences import REGISTERS
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.unpacking import FIELDS
-from undiced.program.wafer.value import DType, Kind, local_shape
-from undiced.program.wafer.work import BYTES
+from undiced.program.wafer.value import Kind, local_shape
 from undiced.program.wafer.workload import work
 
-ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 _CALLS_BYTES = 400  # about what calls that widen ahead take of code
 _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
@@ -180,20 +183,12 @@ def memory(draft: Draft) -> Draft | None:
     """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
     assert draft.written is not None
     trees = draft.written.trees.made
-    layout, room = _map(draft, trees), room_of(draft, trees)
+    layout, room = memory_map(draft, trees), room_of(draft, trees)
     ends = ends_code(draft, trees)
     kept = tuple(layout.lasting(stream, ends.get(n, 0)) for n, stream in enumerate(draft.streams))
     draft = replace(draft, room=room, lasting=kept)
     regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
     return draft if room > 0 and _needed(draft) <= regions * room and _within_strides(draft) else None
-
-
-def room_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
-    """Bytes of a core that code, states and the fullest moment of any stream leave."""
-    layout = _map(draft, trees)
-    _, base = layout.states(state_values(draft.streams), code_of(draft, trees) + registers_of(draft))
-    top = max(layout.scan(stream, base)[1] for stream in draft.streams)
-    return int(draft.task.wafer.core.sram_bytes.value) - top
 
 
 def _within_strides(draft: Draft) -> bool:
@@ -204,11 +199,6 @@ def _within_strides(draft: Draft) -> bool:
     return max(rows, default=0) <= draft.task.wafer.core.stride_max.value
 
 
-def _map(draft: Draft, trees: tuple[Tree, ...]) -> Map:
-    options = draft.task.options
-    return Map(trees, banks(draft.task.wafer.core), options.lanes, options.bounds.batch, options.chunk)
-
-
 def sized(draft: Draft) -> Draft | None:
     """The passes up to `memory`: what a draft keeps, without any time; None if the shape can't hold the model.
 
@@ -216,47 +206,6 @@ def sized(draft: Draft) -> Draft | None:
         NoRoutes: colors or queues run out.
     """
     return memory(color(lower(draft)))
-
-
-def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
-    """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code."""
-    if draft.task.options.code_bytes is not None:
-        return draft.task.options.code_bytes
-    return code_bytes(_layers_streams(draft), trees, **_ways(draft))
-
-
-def registers_of(draft: Draft) -> int:
-    """Bytes of the registers in which functions take a chunk piece by piece."""
-    if draft.task.options.chunk == 1:
-        return 0
-    functions = {i.function for s in draft.streams for i in s.instructions if isinstance(i, isa.Apply)}
-    return max((REGISTERS[name] for name in functions), default=0) * int(PIECE * BYTES[DType.F32])
-
-
-def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
-    """Bytes of code that only the regions with an end of the model have, by stream."""
-    if draft.task.options.code_bytes is not None:
-        return {}
-    common = _layers_streams(draft)
-    ways = _ways(draft)
-    base = code_bytes(common, trees, **ways)
-    return {n: code_bytes([*common, draft.streams[n]], trees, **ways) - base for n in _ends(draft)}
-
-
-def _ways(draft: Draft) -> dict[str, bool]:
-    """How code is counted: for single tokens and chunks, and heads in a loop."""
-    options = draft.task.options
-    return {"both": options.both, "looped": options.choices.head_by_head}
-
-
-def _ends(draft: Draft) -> set[int]:
-    """Streams of segments that belong to no layer."""
-    return {stream for (number, _), stream in draft.parts if draft.task.segments[number].layer < 0}
-
-
-def _layers_streams(draft: Draft) -> list[Stream]:
-    left = {stream for (_, eighths), stream in draft.parts if eighths < PARTS} | _ends(draft)
-    return [stream for n, stream in enumerate(draft.streams) if n not in left]
 
 
 def _needed(draft: Draft) -> int:
@@ -279,12 +228,6 @@ def cut(draft: Draft) -> Draft | None:
         return None
     draft = replace(draft, ends=ends)
     return draft if draft.coarse else _balanced(draft, room, regions)
-
-
-def tables_bytes(draft: Draft) -> int:
-    """What tables by position take in every region."""
-    kept = zip(draft.streams, draft.lasting, strict=True)
-    return sum(lasts.fixed for stream, lasts in kept if stream.name == "tables")
 
 
 def _balanced(draft: Draft, room: int, regions: int) -> Draft:
@@ -312,20 +255,6 @@ def widen(draft: Draft) -> Draft:
             return replace(found, room=room, reserved=draft.room - room)
         asked -= draft.room - room - spare
     return draft
-
-
-def region_bytes(draft: Draft) -> list[int]:
-    """What lasts on the fullest core of each region; of parts that are not written as much as their blocks."""
-    parts, sequences = dict(draft.parts), draft.task.options.bounds.batch
-    out = []
-    for blocks in contents(draft.blocks, draft.ends):
-        run = taken(draft, blocks)
-        if all(part in parts for part in run):
-            held = sum(draft.lasting[parts[part]].bytes(sequences) for part in run)
-        else:
-            held = sum(block.bytes_per_core for block in blocks)
-        out.append(held + tables_bytes(draft))
-    return out
 
 
 def place(draft: Draft) -> Draft:
@@ -376,7 +305,7 @@ def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[
 
 def address(draft: Draft) -> Draft:
     """Every value's place in the core's memory, vectors that are read together in different banks."""
-    streams = _map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees) + registers_of(draft))
+    streams = memory_map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees) + registers_of(draft))
     if draft.task.tied:
         first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
         streams = tuple(kept_by(last, each) if each is first else each for each in streams)
@@ -403,25 +332,3 @@ PASSES: tuple[Pass, ...] = (
     Pass("place", place, lambda d: len({(each.wafer, each.rect) for each in d.regions}) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
 )
-
-
-def wafers_of(draft: Draft) -> int:
-    """Wafers that hold at least one region."""
-    return ceil(len(draft.ends) / draft.shape.tiling(draft.task.wafer).count)
-
-
-def latency(draft: Draft) -> float:
-    """Cycles from a token to the next."""
-    back = [c for s, c in zip(draft.streams, draft.cycles, strict=True) if s.name == "return"]
-    return sum(region_cycles(draft, arrivals(draft))) + sum(back)
-
-
-def interval(draft: Draft) -> float:
-    """Cycles of the slowest region."""
-    return max(region_cycles(draft, arrivals(draft)))
-
-
-def arrivals(draft: Draft) -> dict[str, float]:
-    """Cycles of what regions start with, by stream."""
-    found = {s.name: c for s, c in zip(draft.streams, draft.cycles, strict=True)}
-    return {name: found.get(name, 0.0) for name in (*ARRIVALS, "tables")}

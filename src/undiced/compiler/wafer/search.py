@@ -13,11 +13,13 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.facts import facts_of
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Segment, grain_for
+from undiced.compiler.wafer.memory import code_of
 from undiced.compiler.wafer.offers import longest_context, refusal, wafers_needed
-from undiced.compiler.wafer.passes import PASSES, code_of, interval, latency, lower, wafers_of
+from undiced.compiler.wafer.passes import PASSES, lower
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
+from undiced.compiler.wafer.timing import interval, latency, wafers_of
 from undiced.core.errors import CompileError
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer

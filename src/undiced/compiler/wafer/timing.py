@@ -1,14 +1,20 @@
-"""What one stream of a draft takes, by its critical path."""
+"""What a draft takes: a stream by its critical path, a token, the slowest region."""
 
 from __future__ import annotations
 
+from math import ceil
+
 from undiced.compiler.wafer.addresses import state_values
+from undiced.compiler.wafer.blocks import region_cycles
 from undiced.compiler.wafer.draft import Draft
+from undiced.compiler.wafer.lower.segments import BACK, INSIDE
 from undiced.machine.timeline import critical_path
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.step import Step
 from undiced.program.wafer.tree import Tree
+
+ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 
 
 def stream_cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
@@ -19,3 +25,25 @@ def stream_cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: S
     )
     clock = draft.task.wafer.system.clock_hz.value
     return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
+
+
+def wafers_of(draft: Draft) -> int:
+    """Wafers that hold at least one region."""
+    return ceil(len(draft.ends) / draft.shape.tiling(draft.task.wafer).count)
+
+
+def latency(draft: Draft) -> float:
+    """Cycles from a token to the next."""
+    back = [c for s, c in zip(draft.streams, draft.cycles, strict=True) if s.name == "return"]
+    return sum(region_cycles(draft, arrivals(draft))) + sum(back)
+
+
+def interval(draft: Draft) -> float:
+    """Cycles of the slowest region."""
+    return max(region_cycles(draft, arrivals(draft)))
+
+
+def arrivals(draft: Draft) -> dict[str, float]:
+    """Cycles of what regions start with, by stream."""
+    found = {s.name: c for s, c in zip(draft.streams, draft.cycles, strict=True)}
+    return {name: found.get(name, 0.0) for name in (*ARRIVALS, "tables")}
