@@ -50,10 +50,10 @@ CALLS = (
     Call(32, 8, 16, _together("32 together")),
     Call(64, 8, 16, _together("64 together")),
 )
-QUICK = (
-    Call(1, 16, 8, _decoded("decode")),
+SHORT = (
+    Call(1, 16, 24, _decoded("decode")),
     Call(1, 512, 1, _read("prefill 512")),
-    Call(8, 8, 4, _together("8 together")),
+    Call(8, 8, 8, _together("8 together")),
 )
 BATCH = max(call.sequences for call in CALLS)
 CONTEXT = max(call.length + call.count for call in CALLS) + 64

@@ -1,6 +1,7 @@
 """Undiced against llama.cpp, OpenVINO GenAI and onnxruntime-genai: the same prompts and weights, in alternating rounds.
 
     python benchmarks/peers.py [--rounds 5] [--peers llama.cpp,openvino] [--quick] [--json]
+    python benchmarks/peers.py --quick --rounds 5 --model FILE        few calls, for a large model
     python benchmarks/peers.py --quality 4       how near each is to the dequantized float model, instead of speed
     python benchmarks/peers.py --report          writes README.md's table and docs/peers.svg from the kept runs
 
@@ -20,14 +21,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 import peer
 import peer_calls as calls
 import peer_report as report
-from peer_calls import CALLS, QUICK, START_PROMPT, Call
+from peer_calls import CALLS, SHORT, START_PROMPT, Call
 from peer_sides import MAKERS, OURS, Side, Worker, WorkerError
 from quality import text
 
@@ -70,11 +72,34 @@ class Run:
 
     def measure(self, rounds: int) -> None:
         """All rounds."""
+        with self._loaded():
+            for number in range(rounds):
+                began_s = time.perf_counter()
+                memory, peak = _native.probe_bandwidth(self._threads), _native.probe_int8_peak(self._threads, level())
+                self.limits.append({"bytes_per_s": memory, "ops_per_s": peak})
+                self._calls(number)
+                self._starts(number)
+                _say(f"Round {number + 1} of {rounds}: {time.perf_counter() - began_s:.0f} s")
+
+    def measure_disturbed(self, rounds: int, disturbed: Callable[[], AbstractContextManager]) -> Rows:
+        """All rounds, each call without and within `disturbed`; returns the rows of the latter."""
+        alone, found = self.rows, {side.name: dict[str, list[float]]() for side in self.sides}
+        with self._loaded():
+            for number in range(rounds):
+                for rows, around in ((alone, nullcontext), (found, disturbed)):
+                    self.rows = rows
+                    with around():
+                        self._calls(number)
+                _say(f"Round {number + 1} of {rounds}")
+        self.rows = alone
+        return found
+
+    @contextmanager
+    def _loaded(self) -> Iterator[None]:
         try:
             for side in list(self.sides):
                 self._guarded(side, self._load)
-            for number in range(rounds):
-                self._round(number, rounds)
+            yield
         finally:
             for worker in self._workers.values():
                 worker.close()
@@ -86,20 +111,18 @@ class Run:
         for sequences in sorted({call.sequences for call in self._plan}):
             self._workers[side.name].generate(self._prompts.take(sequences, 8), 2)
 
-    def _round(self, number: int, rounds: int) -> None:
-        began_s = time.perf_counter()
-        memory, peak = _native.probe_bandwidth(self._threads), _native.probe_int8_peak(self._threads, level())
-        self.limits.append({"bytes_per_s": memory, "ops_per_s": peak})
+    def _calls(self, number: int) -> None:
         for at, call in enumerate(self._plan):
             prompts = self._prompts.take(call.sequences, call.length)
             tokens: dict[str, list[list[int]] | None] = {}
             for side in _turned(self.sides, number + at):
                 tokens[side.name] = self._guarded(side, self._ask, call, prompts)
             self._compare(tokens)
+
+    def _starts(self, number: int) -> None:
         start = self._prompts.take(1, START_PROMPT)[0]
         for side in _turned(self.sides, number):
             self._guarded(side, self._start, start, number == 0)
-        _say(f"Round {number + 1} of {rounds}: {time.perf_counter() - began_s:.0f} s")
 
     def _ask(self, side: Side, call: Call, prompts: list[list[int]]) -> list[list[int]]:
         found = self._workers[side.name].generate(prompts, call.count)
@@ -178,13 +201,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="5; with --quick 1")
     parser.add_argument("--peers", default=",".join(MAKERS), help=f"of {', '.join(MAKERS)}")
-    parser.add_argument("--quick", action="store_true", help="one round of few calls, which is not kept")
+    parser.add_argument(
+        "--quick", action="store_true", help="few calls, which are not kept: for large models, and to try"
+    )
     parser.add_argument("--quality", type=int, metavar="WINDOWS", help="measure KL and top-1 instead of speed")
     parser.add_argument("--report", action="store_true", help="write README.md's table and docs/peers.svg, and end")
     parser.add_argument("--json", action="store_true", help="print the record alone")
     args = parser.parse_args()
+    args.rounds = args.rounds or (1 if args.quick else 5)
     if args.report:
         report.write()
         return
@@ -212,11 +238,11 @@ def speeds(
 ) -> dict[str, object]:
     """Measure; the record."""
     ids = load_tokenizer(checkpoint).encode(text())
-    run, others = Run(sides, ids, args.threads, QUICK if args.quick else CALLS), Bystanders()
-    run.measure(1 if args.quick else args.rounds)
+    run, others = Run(sides, ids, args.threads, SHORT if args.quick else CALLS), Bystanders()
+    run.measure(args.rounds)
     busy = others.share()
     return about("peers", checkpoint.path, args.threads) | {
-        "rounds": 1 if args.quick else args.rounds,
+        "rounds": args.rounds,
         "busy_share": None if busy is None else round(busy, 3),
         "bytes_per_token": compile_for_host(args.model, max_batch=1, max_context=64).program.fact(
             "matmul_bytes_per_token"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -112,3 +114,31 @@ def test_prompts_are_other_ones_every_time_and_of_their_length(monkeypatch: pyte
     prompts = importlib.import_module("peers").Prompts(range(20_000))
     taken = [tuple(ids) for _ in range(5) for ids in prompts.take(8, 512)]
     assert len(set(taken)) == 40 and all(len(ids) == 512 for ids in taken)
+
+
+def test_each_call_is_made_without_and_within_the_disturbance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    peers, kinds, calls = (importlib.import_module(name) for name in ("peers", "peer_sides", "peer_calls"))
+    taken: list[str] = []
+
+    class Worker:
+        def __init__(self, side: object, *_: int) -> None: ...
+        def ready(self) -> None: ...
+        def close(self) -> None:
+            taken.append("closed")
+
+        def generate(self, prompts: list[list[int]], count: int) -> dict:
+            slower = 2.0 if taken[-1:] == ["core"] else 1.0
+            return {"tokens": [[1] * count for _ in prompts], "first_s": slower, "all_s": 2 * slower}
+
+    @contextlib.contextmanager
+    def disturbed() -> Iterator[None]:
+        taken.append("core")
+        yield
+        taken.append("free")
+
+    monkeypatch.setattr(peers, "Worker", Worker)
+    run = peers.Run([kinds.Side("Undiced", (), "", "", "", 0)], range(5000), 2, calls.SHORT)
+    found = run.measure_disturbed(3, disturbed)
+    assert taken == ["core", "free"] * 3 + ["closed"]
+    assert found["Undiced"]["prefill 512"] == [256] * 3 and run.rows["Undiced"]["prefill 512"] == [512] * 3
