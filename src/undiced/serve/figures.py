@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from undiced.serve.delta import EngineStats
 from undiced.serve.lengths import Lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from undiced.serve.roster import Roster
 
 _RATE_WINDOW_S = 1.0
 _RETRY_DEFAULT_S, _RETRY_LEAST_S, _RETRY_MOST_S = 1.0, 0.1, 60.0
@@ -71,3 +74,30 @@ class Figures:
             return _RETRY_DEFAULT_S
         wait_s = self.lengths.until_next(running) * len(running) / self.rate * places
         return min(max(wait_s, _RETRY_LEAST_S), _RETRY_MOST_S)
+
+    def stats(self, roster: Roster, overhead_s: float, source: str) -> EngineStats:
+        """All of them, and how the sequences and pages of a roster stand; `overhead_s` is the loop's own."""
+        return EngineStats(
+            running=len(roster.running),
+            waiting=len(roster.waiting),
+            preempted=len(roster.preempted),
+            pages=roster.pool.pages,
+            pages_used=roster.pool.held,
+            pages_cached=roster.pool.cached,
+            tokens_per_second=self.rate,
+            steps=self.steps,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+            preemptions=roster.preemptions,
+            ended=self.ended,
+            step_s=self.step_s,
+            overhead_s=overhead_s,
+            joules=self.joules,
+            drafted_tokens=self.drafted_tokens,
+            accepted_tokens=self.accepted_tokens,
+            modeled_tokens=self.modeled_tokens,
+            modeled_accepted=self.modeled_accepted,
+            draft_s=self.draft_s,
+            source=source,
+        )

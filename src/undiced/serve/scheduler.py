@@ -202,8 +202,24 @@ class Scheduler:
         if guessing is not None:
             joules, accepted = joules + guessing.joules, self._figures.modeled_accepted
         self._settle(plan, joules / plan.tokens)
+        deltas = self._tell(plan, scores, now) if plan.prompt_tokens else []
+        self._draw(plan, tokens, details, now, deltas)
+        if not plan.prompt_tokens:
+            self._speculation.observe(len(plan.sampled), seconds)
+        if guessing is not None:
+            self._speculation.learn(guessing, plan.decodes, self._figures.modeled_accepted - accepted)
+            self._figures.draft_s += guessing.seconds
+            seconds += guessing.seconds
+        self._speculation.earn(seconds)
+        if not plan.drafts:
+            self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
+        self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
+        return deltas
+
+    def _draw(self, plan: Plan, tokens: list[int], details: Details, now: float, deltas: list[Delta]) -> None:
+        """Take in sampled tokens, and end the sequences that they end; adds what is to be told to `deltas`."""
         before: Sequence | None = None
-        context, deltas = self.limits.context, self._tell(plan, scores, now) if plan.prompt_tokens else []
+        context = self.limits.context
         for index, sequence in enumerate(plan.sampled):
             if sequence.state is State.ENDED:
                 continue
@@ -240,17 +256,6 @@ class Scheduler:
                 self._end(sequence, "stop", now, delta)
             elif generated >= sequence.max_tokens or len(sequence.tokens) >= context:
                 self._end(sequence, "length", now, delta)
-        if not plan.prompt_tokens:
-            self._speculation.observe(len(plan.sampled), seconds)
-        if guessing is not None:
-            self._speculation.learn(guessing, plan.decodes, self._figures.modeled_accepted - accepted)
-            self._figures.draft_s += guessing.seconds
-            seconds += guessing.seconds
-        self._speculation.earn(seconds)
-        if not plan.drafts:
-            self._pacer.observe(plan.decodes, plan.prompt_tokens, seconds)
-        self._figures.step(plan.prompt_tokens, sum(len(delta.tokens) for delta in deltas), now, seconds, joules)
-        return deltas
 
     def _take(self, sequence: Sequence) -> None:
         """The next token of a sequence's draft counts."""
@@ -371,31 +376,7 @@ class Scheduler:
 
     def stats(self, overhead_s: float = 0.0) -> EngineStats:
         """The figures so far; `overhead_s` is the loop's own."""
-        figures = self._figures
-        return EngineStats(
-            running=len(self.roster.running),
-            waiting=len(self.roster.waiting),
-            preempted=len(self.roster.preempted),
-            pages=self.pool.pages,
-            pages_used=self.pool.held,
-            pages_cached=self.pool.cached,
-            tokens_per_second=figures.rate,
-            steps=figures.steps,
-            prompt_tokens=figures.prompt_tokens,
-            cached_tokens=figures.cached_tokens,
-            completion_tokens=figures.completion_tokens,
-            preemptions=self.roster.preemptions,
-            ended=figures.ended,
-            step_s=figures.step_s,
-            overhead_s=overhead_s,
-            joules=figures.joules,
-            drafted_tokens=figures.drafted_tokens,
-            accepted_tokens=figures.accepted_tokens,
-            modeled_tokens=figures.modeled_tokens,
-            modeled_accepted=figures.modeled_accepted,
-            draft_s=figures.draft_s,
-            source=self.limits.source,
-        )
+        return self._figures.stats(self.roster, overhead_s, self.limits.source)
 
 
 def _attach(delta: Delta, detail: tuple[float, list[tuple[int, float]]] | None) -> None:
