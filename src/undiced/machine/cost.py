@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from undiced.machine.core import Core
 from undiced.machine.link import Link
 from undiced.machine.wafer import Wafer
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True, gc=False):
     """Cycles on the critical path, by what they are spent on.
 
     compute: arithmetic and memory ports · collective: payload on the wires, ramps and the adders of dependent steps ·
@@ -49,7 +51,7 @@ class Cost:
 
     def as_dict(self) -> dict[str, float]:
         """Cycles by kind."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return asdict(self)
 
 
 ZERO = Cost()

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from undiced.machine import lines
 from undiced.machine.arithmetic import local_cost
@@ -28,8 +31,7 @@ from undiced.program.wafer.work import Haul, Work
 from undiced.program.wafer.workload import work
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class Moment(Struct, frozen=True, eq=False, gc=False):
     """A point in time: `cost` after the moment `before`, spent by an instruction of a node."""
 
     cycles: float = 0.0
@@ -39,8 +41,7 @@ class Moment:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """When an instruction began and when its last result was there, in cycles from the stream's start."""
 
     instruction: isa.Instruction
@@ -90,8 +91,11 @@ def critical_path(
     return Path(dict(found), spans)
 
 
+_CYCLES = attrgetter("cycles")
+
+
 def _latest(moments: Iterable[Moment]) -> Moment:
-    return max(moments, key=lambda moment: moment.cycles)
+    return max(moments, key=_CYCLES)
 
 
 _MOVING = {Kind.ACTIVATION, Kind.STATE}

@@ -73,7 +73,7 @@ def capped(channels: Iterable[Channel], most: Mapping[Axis, int]) -> set[Channel
     for used in channels:
         slices = min(used.slices, most[used.line.axis]) if used.line else 1
         tree = numbers.setdefault((used.line, slices), used.tree) if used.tree >= 0 else -1
-        found.add(dataclasses.replace(used, tree=tree, slices=slices))
+        found.add(replace(used, tree=tree, slices=slices))
     return found
 
 

@@ -6,15 +6,15 @@ Blocks (embedding, attention and feed-forward of each layer, head) come in order
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
+
+from msgspec import Struct
 
 _BISECTIONS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One indivisible piece of a model.
 
     Attributes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from undiced.core.errors import CompileError
 from undiced.machine.wafer import Wafer
 from undiced.program import Rect
 
 
-@dataclass(frozen=True, slots=True)
-class Tiling:
+class Tiling(Struct, frozen=True):
     """How many regions of `width` x `height` cores fit a mesh, and whether the serpentine runs `upright` or along x."""
 
     width: int

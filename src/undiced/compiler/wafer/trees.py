@@ -6,7 +6,8 @@ Routes are static and colors few, so that all collectives on one kind of line sh
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from itertools import product
 from math import ceil, inf
 
@@ -26,6 +27,9 @@ _DEEP_SIZES = (2, 3, 4, 5, 6, 8)
 _RARELY = 1e-3  # of a stream that no whole layer runs
 
 Payloads = tuple[tuple[int, float], ...]  # wavelets of a slice, and how often a token sends them
+# Of a level its members, the hops between them, 0 for the first level and 1 for others, whether its root hears from
+# above first, and whether it is the last level
+_Group = tuple[int, int, int, bool, bool]
 
 
 def chosen_trees(
@@ -61,7 +65,7 @@ class TreeFinder:
         self._positions = int(wafer.mesh.switch_positions.value)
         self._step = 2 * link.ramp_cycles.value + 1 + self._software
         self._found: dict[tuple[int, int, Payloads], Tree] = {}
-        self._levels: dict[tuple[int, int, int, int, bool, bool, Payloads], tuple[float, bool]] = {}
+        self._levels: dict[tuple[int, int], dict[_Group, tuple[float, float]]] = defaultdict(dict)
 
     def best(self, span: int, slices: int, payloads: Payloads) -> Tree:
         """The levels with the fewest cycles over all payloads (wavelets of a slice, and how often they travel)."""
@@ -72,41 +76,40 @@ class TreeFinder:
 
     def _search(self, span: int, slices: int, payloads: Payloads) -> Tree:
         best, chosen = inf, tuple[Level, ...]((Level(span),))
-        for sizes in _splits(span):
-            if sizes[0] < min(slices, span):
+        known: dict[_Group, tuple[float, bool]] = {}
+        least = min(slices, span)
+        for sizes, groups in _splits(span):
+            if sizes[0] < least:
                 continue
-            total, hops, members, levels = 0.0, 1, span, []
-            for number, size in enumerate(sizes):
-                left = ceil(members / size)
-                turned = left > 1 and _turned(min(sizes[min(number + 1, len(sizes) - 1)], left))
-                cycles, star = self._level(
-                    min(size, members), hops, slices, min(number, 1), turned, left <= 1, payloads
-                )
-                total, hops, members = total + cycles, hops * size, left
-                levels.append(Level(size, star))
+            total = 0.0
+            for group in groups:
+                if group not in known:
+                    known[group] = self._cheaper(group, slices, payloads)
+                total += known[group][0]
                 if total >= best:
                     break
             else:
-                tree = Tree(span, tuple(levels), slices)
+                levels = tuple(Level(size, known[group][1]) for size, group in zip(sizes, groups, strict=True))
+                tree = Tree(span, levels, slices)
                 if separate(tree) and fits(tree, self._positions):
-                    best, chosen = total, tuple(levels)
+                    best, chosen = total, levels
         return Tree(span, chosen, slices)
 
-    def _level(
-        self, size: int, hops: int, slices: int, number: int, turned: bool, last: bool, payloads: Payloads
-    ) -> tuple[float, bool]:
+    def _cheaper(self, group: _Group, slices: int, payloads: Payloads) -> tuple[float, bool]:
         """Once sizes are fixed levels cost independently, so each takes the better of chain and star."""
-        key = size, hops, slices, number, turned, last, payloads
-        if key not in self._levels:
-            self._levels[key] = min((self._cycles(Level(size, star), *key[1:]), star) for star in (False, True))
-        return self._levels[key]
-
-    def _cycles(
-        self, level: Level, hops: int, slices: int, number: int, turned: bool, last: bool, payloads: Payloads
-    ) -> float:
-        return sum(
-            often * self.level_cycles(level, hops, slices, number, count, turned, last) for count, often in payloads
-        )
+        chain = star = 0.0
+        for count, often in payloads:
+            known = self._levels[slices, count]
+            if group not in known:
+                size, hops, number, turned, last = group
+                chained, starred = (
+                    self.level_cycles(Level(size, way), hops, slices, number, count, turned, last)
+                    for way in (False, True)
+                )
+                known[group] = chained, starred
+            once = known[group]
+            chain, star = chain + often * once[0], star + often * once[1]
+        return min((chain, False), (star, True))
 
     def level_cycles(
         self, level: Level, hops: int, slices: int, number: int, count: int, turned: bool = False, last: bool = True
@@ -131,25 +134,38 @@ class TreeFinder:
         return always + max(max(before, step * first) + wire, step * second)
 
 
+@cache
 def _turned(following: int) -> bool:
     """Whether groups whose roots are joined in groups of `following` hear from above first, where it counts."""
     return lines.in_turn(2, 0, (following, root_place(following, 1, 0, 1)))[0] == 1
 
 
 @lru_cache(maxsize=2048)
-def _splits(span: int) -> tuple[tuple[int, ...], ...]:
-    """Sizes of one to four levels that join `span` cores."""
-    out: list[tuple[int, ...]] = [(span,)]
+def _splits(span: int) -> tuple[tuple[tuple[int, ...], tuple[_Group, ...]], ...]:
+    """Sizes of one to four levels that join `span` cores, and a full group of each level."""
+    return tuple((sizes, tuple(_groups(span, sizes))) for sizes in _sizes(span))
+
+
+def _sizes(span: int) -> Iterator[tuple[int, ...]]:
+    yield (span,)
     for size in _SIZES:
         rest = ceil(span / size)
         if size >= span:
             continue
-        out.append((size, rest))
-        out += [(size, middle, ceil(rest / middle)) for middle in _SIZES if middle < rest]
+        yield size, rest
+        yield from ((size, middle, ceil(rest / middle)) for middle in _SIZES if middle < rest)
     for sizes in product(_DEEP_SIZES, repeat=3):
         rest = span
         for size in sizes:
             rest = ceil(rest / size)
         if rest > 1:
-            out.append((*sizes, rest))
-    return tuple(out)
+            yield *sizes, rest
+
+
+def _groups(span: int, sizes: tuple[int, ...]) -> Iterator[_Group]:
+    hops, members = 1, span
+    for number, size in enumerate(sizes):
+        left = ceil(members / size)
+        turned = left > 1 and _turned(min(sizes[min(number + 1, len(sizes) - 1)], left))
+        yield min(size, members), hops, min(number, 1), turned, left <= 1
+        hops, members = hops * size, left

@@ -8,8 +8,9 @@ queues: the root of slice i never sends in that slice's sum, so that its queue c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.instruction import Line
@@ -23,8 +24,7 @@ _SHARES = {1: 1, 2: 3, 3: 4}  # switch positions where so many roots, or more, s
 _AXES = {Axis.ROWS: "rows", Axis.COLUMNS: "columns"}
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """Movers with the same routes.
 
     Attributes:

@@ -5,8 +5,9 @@ Of a chunk, tokens lie innermost: an operation on what exists once a token runs 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil, prod
+
+from msgspec.structs import replace
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import POSITION

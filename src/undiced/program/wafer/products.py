@@ -10,8 +10,10 @@ Others do as much: they hold the index of a choice to their share of the stack, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from math import ceil, prod
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from undiced.core.errors import CompileError
 from undiced.program.wafer.instruction import Product
@@ -24,8 +26,7 @@ from undiced.program.wafer.work import BYTES, Vectors, Work
 HALF = 2  # bytes of a word, and of what becomes of it
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """One matrix of a product on a core: loops by what they run over, and what lies where.
 
     Attributes:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil, prod
 
+from msgspec import Struct
+
 from undiced.program.wafer.layout import Roots
 from undiced.program.wafer.program import Stream, WaferProgram
 from undiced.program.wafer.step import FULL, Step
@@ -22,8 +24,7 @@ def values_of(program: WaferProgram, stream: Stream) -> dict[str, Value]:
     return states | {v.name: v for v in stream.values}
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """Elements `start` to `stop` of the flat share of a value that has memory of its own."""
 
     value: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
+
+from msgspec.structs import replace
 
 from undiced.program.wafer.ahead import rows_of_widen
 from undiced.program.wafer.instruction import Widen

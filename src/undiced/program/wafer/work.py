@@ -7,8 +7,9 @@ Times of all that are facts of a machine, not of a program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from undiced.program.wafer.instruction import Line
 from undiced.program.wafer.tree import Tree
@@ -47,8 +48,7 @@ def widest(*dtypes: DType) -> DType:
     return next((dtype for dtype in dtypes if wide(dtype)), dtypes[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Vectors:
+class Vectors(Struct, frozen=True, gc=False):
     """Equal vector operations.
 
     Attributes:
@@ -81,8 +81,7 @@ class Vectors:
     fed: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(Struct, frozen=True):
     """Tiles that pass around lines step by step, under what a core does for it.
 
     Attributes:
@@ -99,8 +98,7 @@ class Ring:
     last: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Haul:
+class Haul(Struct, frozen=True):
     """What a mover carries over every line at once.
 
     Attributes:
@@ -124,8 +122,7 @@ class Haul:
     host_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """All that one instruction makes a core do, in order.
 
     Attributes:

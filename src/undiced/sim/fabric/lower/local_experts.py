@@ -7,7 +7,9 @@ times what others have. Knows frames and products, no routing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Axis as Side

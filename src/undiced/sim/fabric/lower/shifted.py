@@ -7,8 +7,10 @@ ones into other memory, while it multiplies those that it has. Rings and chains 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product as every
+
+from msgspec.structs import replace
 
 from undiced.machine.fabric import fabric, rebinding
 from undiced.program.wafer import instruction as isa

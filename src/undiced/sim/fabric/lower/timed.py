@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec.structs import replace as with_fields
+
 from undiced.machine.arithmetic import local_cost, vector_cost
 from undiced.machine.core import Core
 from undiced.program.wafer.work import Vectors, Work
@@ -22,7 +24,7 @@ def timed(core: Core, vectors: Vectors, operations: Sequence[Vector]) -> list[Mi
 def at_once(core: Core, work: Work, operations: Sequence[Sequence[Vector]]) -> list[MicroOp]:
     """Groups of operations beside the vectors that count them, after what scalar code takes."""
     assert len(work.vectors) == len(operations), (work.vectors, operations)
-    scalar = local_cost(core, replace(work, vectors=())).cycles
+    scalar = local_cost(core, with_fields(work, vectors=())).cycles
     out: list[MicroOp] = [Delay(scalar)] if scalar else []
     for vectors, group in zip(work.vectors, operations, strict=True):
         out += timed(core, vectors, group)
