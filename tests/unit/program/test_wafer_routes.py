@@ -10,8 +10,7 @@ from support.mesh_models import randomly
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.choices import LEAN
 from undiced.compiler.wafer.lower.grid import Grid
-from undiced.compiler.wafer.passes import PASSES
-from undiced.compiler.wafer.search import run_passes
+from undiced.compiler.wafer.passes import PASSES, run_passes
 from undiced.compiler.wafer.shapes import Shape
 from undiced.compiler.wafer.task import Options, Task
 from undiced.machine.fabric import fabric

@@ -16,7 +16,7 @@ from msgspec.structs import replace as with_fields
 from undiced.compiler.wafer.addresses import shares_of
 from undiced.compiler.wafer.blocks import contents, neighbors, taken
 from undiced.compiler.wafer.draft import Draft, Neighbors
-from undiced.compiler.wafer.timing import stream_cycles
+from undiced.compiler.wafer.timing import cycles_of
 from undiced.machine.arithmetic import local_cost
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.ahead import Rows, rows_of_product
@@ -193,7 +193,7 @@ class Placement:
 
     def timed(self, stream: Stream) -> float:
         """Cycles of a stream."""
-        return stream_cycles(self.draft, stream, self.draft.trees, self.draft.task.options.step)
+        return cycles_of(self.draft, stream)
 
 
 def _seen(name: str, offset: int, size: int) -> Value:

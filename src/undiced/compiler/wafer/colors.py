@@ -11,6 +11,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -28,6 +29,7 @@ from undiced.program.wafer.value import Kind
 _NAMED = 3  # nodes of a channel that a refusal names
 
 Demand = dict[Channel, float]  # how often a token's movers use each channel
+_Way = tuple[isa.Route, tuple[tuple[int, int], ...]]  # of a channel its route, and the color of each output queue
 
 
 class NoRoutes(CompileError):
@@ -40,14 +42,22 @@ def shares_of_all(streams: tuple[Stream, ...], trees: tuple[Tree, ...], step: St
     return [Shares(states | {v.name: v for v in stream.values}, trees, step) for stream in streams]
 
 
-def demand(streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: Iterable[float]) -> Demand:
-    """The channels of a program, in the order in which streams first use them."""
+Used = tuple[Channel | None, ...]  # of each instruction of a stream the channel that it moves by
+
+
+def used_by(streams: tuple[Stream, ...], trees: tuple[Tree, ...]) -> tuple[Used, ...]:
+    """The channel of every mover of each stream."""
+    every = zip(streams, shares_of_all(streams, trees), strict=True)
+    return tuple(tuple(channel(i, shares) for i in stream.instructions) for stream, shares in every)
+
+
+def demand(used: tuple[Used, ...], often: Iterable[float]) -> Demand:
+    """The channels of a program, in the order in which streams first use them; `often`: runs of each stream."""
     found: Demand = defaultdict(float)
-    for stream, shares, times in zip(streams, shares_of_all(streams, trees), often, strict=True):
-        for i in stream.instructions:
-            used = channel(i, shares)
-            if used is not None:
-                found[used] += times
+    for channels, times in zip(used, often, strict=True):
+        for each in channels:
+            if each is not None:
+                found[each] += times
     return dict(found)
 
 
@@ -77,16 +87,53 @@ def capped(channels: Iterable[Channel], most: Mapping[Axis, int]) -> set[Channel
     return found
 
 
-def refusal(streams: tuple[Stream, ...], trees: tuple[Tree, ...], fabric: Fabric) -> NoRoutes:
+def affordable(
+    channels: Iterable[Channel], most: tuple[int, int], fabric: Fabric, spares: tuple[int | None, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Slices of columns and of bands, `most` of each, that may be fastest; one of each if colors reach for none.
+
+    As many as colors reach for, and as many as leave every tree queues of its own and some of these spare.
+    """
+    lines: dict[isa.Line, isa.Line] = {}  # how long they are makes no difference
+    for used in channels:
+        if used.line is not None:
+            lines.setdefault(used.line, isa.Line(used.line.axis, len(lines)))
+    alike = tuple(used if used.line is None else replace(used, line=lines[used.line]) for used in channels)
+    return _affordable(alike, most, fabric, spares)
+
+
+@lru_cache(maxsize=256)
+def _affordable(
+    channels: tuple[Channel, ...], most: tuple[int, int], fabric: Fabric, spares: tuple[int | None, ...]
+) -> tuple[tuple[int, int], ...]:
+    found = [each for spare in spares for each in _largest(channels, most, fabric, spare)]
+    return tuple(dict.fromkeys(found)) or ((1, 1),)
+
+
+def _largest(
+    channels: tuple[Channel, ...], most: tuple[int, int], fabric: Fabric, spare: int | None
+) -> list[tuple[int, int]]:
+    """Slices of which neither can be raised without want of colors, or (where so many must be spared) of queues."""
+    found: list[tuple[int, int]] = []
+    for rows in range(most[0], 0, -1):
+        more = found[-1][1] if found else 0
+        for bands in range(most[1], more, -1):
+            fewer = capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands})
+            if not short(fewer, fabric) and (spare is None or not crowded(fewer, fabric, spare)):
+                found.append((rows, bands))
+                break
+    return found
+
+
+def refusal(streams: tuple[Stream, ...], used: tuple[Used, ...], fabric: Fabric) -> NoRoutes:
     """What competes for colors and queues, by name."""
     nodes: dict[Channel, dict[str, None]] = defaultdict(dict)
-    for stream, shares in zip(streams, shares_of_all(streams, trees), strict=True):
-        for i in stream.instructions:
-            used = channel(i, shares)
-            if used is not None:
-                nodes[used][i.node] = None
-    named = "; ".join(f"{used} ({_names(list(by))}) {used.colors}" for used, by in nodes.items())
-    total = sum(used.colors for used in nodes)
+    for stream, channels in zip(streams, used, strict=True):
+        for i, each in zip(stream.instructions, channels, strict=True):
+            if each is not None:
+                nodes[each][i.node] = None
+    named = "; ".join(f"{each} ({_names(list(by))}) {each.colors}" for each, by in nodes.items())
+    total = sum(each.colors for each in nodes)
     queues = min(len(fabric.inputs), len(fabric.outputs))
     have = f"there are {fabric.colors} colors, {queues} queues of a kind and {fabric.positions} switch positions"
     return NoRoutes(f"Routes take {total} colors, and {have}: {named}.", remedy="Use a machine with more of them.")
@@ -98,19 +145,17 @@ def _names(nodes: list[str]) -> str:
 
 
 def routed(
-    streams: tuple[Stream, ...], trees: tuple[Tree, ...], often: tuple[float, ...], fabric: Fabric
+    streams: tuple[Stream, ...], used: tuple[Used, ...], often: tuple[float, ...], fabric: Fabric
 ) -> tuple[Stream, ...]:
     """Streams whose movers have routes, with every change of a queue's color; `often`: a token's runs of each.
 
     Raises:
         NoRoutes: colors or queues do not reach; names what competes for them.
     """
-    wanted = demand(streams, trees, often)
+    wanted = demand(used, often)
     if short(wanted, fabric):
-        raise refusal(streams, trees, fabric)
-    plan = Plan.of(wanted, fabric)
-    every = shares_of_all(streams, trees)
-    return tuple(plan.stream(stream, shares) for stream, shares in zip(streams, every, strict=True))
+        raise refusal(streams, used, fabric)
+    return Plan.of(wanted, fabric).routed(streams, used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,27 +219,30 @@ class Plan:
                 home.setdefault(self.outputs[pool] + which, queue_color(self.colors, pool, which))
         return home
 
-    def stream(self, stream: Stream, shares: Shares) -> Stream:
-        """Its movers with routes, and queues bound again where they need it."""
+    def routed(self, streams: tuple[Stream, ...], used: tuple[Used, ...]) -> tuple[Stream, ...]:
+        """Streams whose movers have routes, and queues bound again where they need it."""
+        ways = {each: self._way(each) for each in self.colors}
+        return tuple(self._stream(stream, channels, ways) for stream, channels in zip(streams, used, strict=True))
+
+    def _way(self, used: Channel) -> _Way:
+        route = isa.Route(self.colors[used], used.colors, self.inputs[used.pool], self.outputs[used.pool])
+        queues = range(used.queues if self.home else 0)
+        return route, tuple((route.output_queue + n, queue_color(self.colors, used.pool, n)) for n in queues)
+
+    def _stream(self, stream: Stream, channels: Used, ways: Mapping[Channel, _Way]) -> Stream:
         bound, out = dict(self.home), list[isa.Instruction]()
         node = ""
-        for i in stream.instructions:
-            used = channel(i, shares)
+        for i, used in zip(stream.instructions, channels, strict=True):
             if used is not None:
                 node = i.node
-                out += self._bound(used, node, bound)
-                first = self.colors[used]
-                route = isa.Route(first, used.colors, self.inputs[used.pool], self.outputs[used.pool])
+                route, queues = ways[used]
+                for queue, color in queues:
+                    if bound[queue] != color:
+                        out.append(isa.Rebind(node, queue, bound[queue], color))
+                        bound[queue] = color
                 i = replace(i, route=route)
             out.append(i)
         out += [
             isa.Rebind(node, queue, bound[queue], home) for queue, home in self.home.items() if bound[queue] != home
         ]
         return replace(stream, instructions=tuple(out))
-
-    def _bound(self, used: Channel, node: str, bound: dict[int, int]) -> Iterable[isa.Rebind]:
-        for which in range(used.queues if self.home else 0):
-            queue, color = self.outputs[used.pool] + which, queue_color(self.colors, used.pool, which)
-            if bound[queue] != color:
-                yield isa.Rebind(node, queue, bound[queue], color)
-                bound[queue] = color

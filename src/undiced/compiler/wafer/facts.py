@@ -29,7 +29,7 @@ def facts_of(draft: Draft) -> tuple[tuple[str, float], ...]:
         *([(CHUNK, float(options.chunk))] if options.chunk > 1 else []),
         *([(ALONE, 1.0)] if options.alone else []),
         ("regions_per_wafer", float(draft.shape.tiling(draft.task.wafer).count)),
-        ("code_bytes", float(code_of(draft, draft.trees))),
+        ("code_bytes", float(code_of(draft)[0])),
         ("sram_bytes_max_per_core", float(sram - draft.room + fullest)),
         ("free_bytes", float(draft.room - fullest)),
         ("max_context_tokens", float(_further(draft) * draft.shape.grid.rows)),

@@ -8,19 +8,18 @@ from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.machine.arithmetic import banks
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.code import code_bytes
+from undiced.program.wafer.code import joined_bytes, stream_code
 from undiced.program.wafer.elementwise import PIECE
-from undiced.program.wafer.program import Stream
 from undiced.program.wafer.sequences import REGISTERS
 from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.value import DType
 from undiced.program.wafer.work import BYTES
 
 
-def room_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
+def room_of(draft: Draft, trees: tuple[Tree, ...], code: int) -> int:
     """Bytes of a core that code, states and the fullest moment of any stream leave."""
     layout = memory_map(draft, trees)
-    _, base = layout.states(state_values(draft.streams), code_of(draft, trees) + registers_of(draft))
+    _, base = layout.states(state_values(draft.streams), code + registers_of(draft))
     top = max(layout.scan(stream, base)[1] for stream in draft.streams)
     return int(draft.task.wafer.core.sram_bytes.value) - top
 
@@ -31,11 +30,22 @@ def memory_map(draft: Draft, trees: tuple[Tree, ...]) -> Map:
     return Map(trees, banks(draft.task.wafer.core), options.lanes, options.bounds.batch, options.chunk)
 
 
-def code_of(draft: Draft, trees: tuple[Tree, ...]) -> int:
-    """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code."""
-    if draft.task.options.code_bytes is not None:
-        return draft.task.options.code_bytes
-    return code_bytes(_layers_streams(draft), trees, **_ways(draft))
+def code_of(draft: Draft) -> tuple[int, dict[int, int]]:
+    """Bytes of code and system: of all streams of layers, since a region may run any; parts of a block are one code.
+    And of code that only the regions with an end of the model have, by stream."""
+    options = draft.task.options
+    if options.code_bytes is not None:
+        return options.code_bytes, {}
+    ends = {stream for (number, _), stream in draft.parts if draft.task.segments[number].layer < 0}
+    left = {stream for (_, eighths), stream in draft.parts if eighths < PARTS} | ends
+    codes = {
+        n: stream_code(stream, both=options.both, looped=options.choices.head_by_head)
+        for n, stream in enumerate(draft.streams)
+        if n in ends or n not in left
+    }
+    common = [code for n, code in codes.items() if n not in left]
+    base = joined_bytes(common)
+    return base, {n: joined_bytes([*common, codes[n]]) - base for n in ends}
 
 
 def registers_of(draft: Draft) -> int:
@@ -44,32 +54,6 @@ def registers_of(draft: Draft) -> int:
         return 0
     functions = {i.function for s in draft.streams for i in s.instructions if isinstance(i, isa.Apply)}
     return max((REGISTERS[name] for name in functions), default=0) * int(PIECE * BYTES[DType.F32])
-
-
-def ends_code(draft: Draft, trees: tuple[Tree, ...]) -> dict[int, int]:
-    """Bytes of code that only the regions with an end of the model have, by stream."""
-    if draft.task.options.code_bytes is not None:
-        return {}
-    common = _layers_streams(draft)
-    ways = _ways(draft)
-    base = code_bytes(common, trees, **ways)
-    return {n: code_bytes([*common, draft.streams[n]], trees, **ways) - base for n in _ends(draft)}
-
-
-def _ways(draft: Draft) -> dict[str, bool]:
-    """How code is counted: for single tokens and chunks, and heads in a loop."""
-    options = draft.task.options
-    return {"both": options.both, "looped": options.choices.head_by_head}
-
-
-def _ends(draft: Draft) -> set[int]:
-    """Streams of segments that belong to no layer."""
-    return {stream for (number, _), stream in draft.parts if draft.task.segments[number].layer < 0}
-
-
-def _layers_streams(draft: Draft) -> list[Stream]:
-    left = {stream for (_, eighths), stream in draft.parts if eighths < PARTS} | _ends(draft)
-    return [stream for n, stream in enumerate(draft.streams) if n not in left]
 
 
 def tables_bytes(draft: Draft) -> int:

@@ -7,22 +7,21 @@ each pass its `holds` must be true: what later passes rely on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from msgspec.structs import replace as with_fields
 
 from undiced.compiler.wafer.addresses import followed_by, kept_by
 from undiced.compiler.wafer.ahead import widens, with_buffer
 from undiced.compiler.wafer.blocks import blocks_of, contents, prices, streamed, taken
-from undiced.compiler.wafer.colors import Demand, capped, crowded, demand, routed, short
+from undiced.compiler.wafer.colors import affordable, crowded, demand, routed, short, used_by
 from undiced.compiler.wafer.draft import Draft
-from undiced.compiler.wafer.lower.choices import Choices
 from undiced.compiler.wafer.lower.lowering import KEPT, PARTS
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE, Streams, grain_for
 from undiced.compiler.wafer.memory import (
     code_of,
-    ends_code,
     memory_map,
     region_bytes,
     registers_of,
@@ -32,12 +31,12 @@ from undiced.compiler.wafer.memory import (
 from undiced.compiler.wafer.partition import cheapest_cuts, fastest_fill, fill, partition
 from undiced.compiler.wafer.timing import interval, latency, stream_cycles, wafers_of
 from undiced.compiler.wafer.trees import chosen_trees
+from undiced.core.errors import CompileError
 from undiced.machine.arithmetic import local_cost
 from undiced.machine.fabric import fabric
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.instruction import MOVERS, Instruction
-from undiced.program.wafer.layout import POSITION, Axis
+from undiced.program.wafer.layout import POSITION
 from undiced.program.wafer.program import Region, Run, Stream
 from undiced.program.wafer.share import Shares
 from undiced.program.wafer.tree import Tree
@@ -51,11 +50,16 @@ _BALANCE_WORTH = 1.002  # latency that a shorter interval may cost
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass: its name everywhere, what it does, and what holds afterwards."""
+    """One pass: its name everywhere, what it does, and what holds afterwards.
+
+    Attributes:
+        by_grid: whether it does the same for all shapes of a grid, on however many wafers.
+    """
 
     name: str
     run: Callable[[Draft], Draft | None]
     holds: Callable[[Draft], bool]
+    by_grid: bool = False
 
 
 def lower(draft: Draft) -> Draft:
@@ -83,9 +87,9 @@ def lower(draft: Draft) -> Draft:
             written.entering(distance, off, cut=True)
     far = sum(task.wafer.mesh.size)
     if task.tied:
-        written.entering(far, draft.wafers > 1, back=True)
+        written.entering(far, True, back=True)
     else:
-        written.returning(far, draft.wafers > 1)
+        written.returning(far, True)
     streams = tuple(_multiplying(draft, stream, written.trees.made) for stream in written.made)
     plain = replace(draft, variants=(), reserved=0)
     return replace(plain, written=written, parts=tuple(parts.items()), grains=grains, streams=streams)
@@ -114,60 +118,55 @@ def color(draft: Draft) -> Draft:
         NoRoutes: they don't reach for one tree on each kind of line.
     """
     assert draft.written is not None
-    have, trees = fabric(draft.task.wafer), draft.written.trees.made
-    channels = demand(draft.streams, trees, _runs(draft))
+    have, used = fabric(draft.task.wafer), used_by(draft.streams, draft.written.trees.made)
+    channels = demand(used, _runs(draft))
     if short(channels, have) or crowded(channels, have):
-        first, *others = _affordable(draft, channels, have)
+        choices = draft.written.choices
+        most = choices.row_slices, choices.band_slices
+        first, *others = affordable(channels, most, have, (None, 0) if draft.coarse else (None, 0, 1))
         draft = replace(lower(replace(draft, slices=first)), others=tuple(others))
-        trees = draft.written.trees.made if draft.written else ()
-    return replace(draft, streams=routed(draft.streams, trees, _runs(draft), have))
+        assert draft.written is not None
+        used = used_by(draft.streams, draft.written.trees.made)
+    return replace(draft, streams=routed(draft.streams, used, _runs(draft), have))
 
 
-def _affordable(draft: Draft, channels: Demand, have: Fabric) -> list[tuple[int, int]]:
-    """Slices of columns and of bands that may be fastest; one of each if colors reach for none.
-
-    As many as colors reach for, and as many as leave every tree queues of its own; in the end also as many as leave one
-    queue more, for what passes regions.
-    """
-    assert draft.written is not None
-    choices = draft.written.choices
-    spares = (None, 0) if draft.coarse else (None, 0, 1)
-    found = [each for spare in spares for each in _largest(choices, channels, have, spare)]
-    return list(dict.fromkeys(found)) or [(1, 1)]
+def fit(draft: Draft) -> Draft | None:
+    """What lasts fits the regions of as many wafers as may be used; on one alone no token leaves it to return."""
+    regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
+    if _needed(draft) > regions * draft.room:
+        return None
+    return draft if draft.wafers > 1 else replace(draft, streams=tuple(map(_staying, draft.streams)))
 
 
-def _largest(choices: Choices, channels: Demand, have: Fabric, spare: int | None) -> list[tuple[int, int]]:
-    """Slices of which neither can be raised without want of colors, or (where so many must be spared) of queues."""
-    found: list[tuple[int, int]] = []
-    for rows in range(choices.row_slices, 0, -1):
-        more = found[-1][1] if found else 0
-        for bands in range(choices.band_slices, more, -1):
-            fewer = capped(channels, {Axis.ROWS: rows, Axis.COLUMNS: bands})
-            if not short(fewer, have) and (spare is None or not crowded(fewer, have, spare)):
-                found.append((rows, bands))
-                break
-    return found
+def _staying(stream: Stream) -> Stream:
+    if stream.name not in (BACK, "return"):
+        return stream
+    out = (
+        with_fields(i, off_wafer=False) if isinstance(i, isa.Transfer | isa.Return) else i for i in stream.instructions
+    )
+    return with_fields(stream, instructions=tuple(out))
 
 
 def route(draft: Draft) -> Draft:
     """A tree for each kind of line, and what each stream then takes; the fastest choice of those that colors leave."""
     others = (sized(replace(draft, slices=each)) for each in draft.others)
-    made = [_timed(draft), *(_timed(each) for each in others if each is not None)]
-    return replace(min(made, key=_per_token), others=())
+    made = [_joined(each) for each in (draft, *others) if each is not None]
+    best = min(made, key=_per_token)
+    return replace(best, cycles=tuple(stream_cycles(best, n) for n in range(len(best.streams))), others=())
 
 
-def _timed(draft: Draft) -> Draft:
+def _joined(draft: Draft) -> Draft:
+    """With trees for the lines of all streams."""
     assert draft.written is not None
-    options = draft.task.options
-    trees = chosen_trees(draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, options.steps)
-    step = options.step
-    cycles = tuple(stream_cycles(draft, stream, trees, step) for stream in draft.streams)
-    return replace(draft, trees=trees, cycles=cycles)
+    trees = chosen_trees(
+        draft.streams, draft.written.trees.made, _runs(draft), draft.task.wafer, draft.task.options.steps
+    )
+    return replace(draft, trees=trees)
 
 
 def _per_token(draft: Draft) -> float:
     """Cycles of all streams, as often as a token runs them."""
-    return sum(cycles * often for cycles, often in zip(draft.cycles, _runs(draft), strict=True))
+    return sum(stream_cycles(draft, n) * often if often else 0.0 for n, often in enumerate(_runs(draft)))
 
 
 def _runs(draft: Draft) -> tuple[float, ...]:
@@ -183,12 +182,10 @@ def memory(draft: Draft) -> Draft | None:
     """What lasts, what each stream needs meanwhile, and the room that code and the largest of them leave."""
     assert draft.written is not None
     trees = draft.written.trees.made
-    layout, room = memory_map(draft, trees), room_of(draft, trees)
-    ends = ends_code(draft, trees)
+    (code, ends), layout = code_of(draft), memory_map(draft, trees)
+    room = room_of(draft, trees, code)
     kept = tuple(layout.lasting(stream, ends.get(n, 0)) for n, stream in enumerate(draft.streams))
-    draft = replace(draft, room=room, lasting=kept)
-    regions = draft.wafers * draft.shape.tiling(draft.task.wafer).count
-    return draft if room > 0 and _needed(draft) <= regions * room and _within_strides(draft) else None
+    return replace(draft, room=room, lasting=kept) if room > 0 and _within_strides(draft) else None
 
 
 def _within_strides(draft: Draft) -> bool:
@@ -197,15 +194,6 @@ def _within_strides(draft: Draft) -> bool:
     shares = (zip(value.dims, local_shape(value), strict=True) for value in caches)
     rows = (size for share in shares for dim, size in share if dim.name == POSITION)
     return max(rows, default=0) <= draft.task.wafer.core.stride_max.value
-
-
-def sized(draft: Draft) -> Draft | None:
-    """The passes up to `memory`: what a draft keeps, without any time; None if the shape can't hold the model.
-
-    Raises:
-        NoRoutes: colors or queues run out.
-    """
-    return memory(color(lower(draft)))
 
 
 def _needed(draft: Draft) -> int:
@@ -250,7 +238,7 @@ def widen(draft: Draft) -> Draft:
     asked = spare - _CALLS_BYTES
     while asked > 0:
         found = with_buffer(draft, asked)
-        room = room_of(found, found.trees)
+        room = room_of(found, found.trees, code_of(found)[0])
         if draft.room - room <= spare:
             return replace(found, room=room, reserved=draft.room - room)
         asked -= draft.room - room - spare
@@ -305,7 +293,7 @@ def _closed(draft: Draft, regions: list[Region], names: dict[str, int]) -> list[
 
 def address(draft: Draft) -> Draft:
     """Every value's place in the core's memory, vectors that are read together in different banks."""
-    streams = memory_map(draft, draft.trees).addressed(draft.streams, code_of(draft, draft.trees) + registers_of(draft))
+    streams = memory_map(draft, draft.trees).addressed(draft.streams, code_of(draft)[0] + registers_of(draft))
     if draft.task.tied:
         first, last = (streams[dict(draft.parts)[each, PARTS]] for each in (0, len(draft.task.segments) - 1))
         streams = tuple(kept_by(last, each) if each is first else each for each in streams)
@@ -323,12 +311,59 @@ def _reaching(draft: Draft, streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
 
 
 PASSES: tuple[Pass, ...] = (
-    Pass("lower", lower, lambda d: bool(d.streams)),
-    Pass("color", color, lambda d: all(i.route for s in d.streams for i in s.instructions if isinstance(i, MOVERS))),
-    Pass("memory", memory, lambda d: d.room > 0),
+    Pass("lower", lower, lambda d: bool(d.streams), by_grid=True),
+    Pass(
+        "color",
+        color,
+        lambda d: all(i.route for s in d.streams for i in s.instructions if isinstance(i, MOVERS)),
+        by_grid=True,
+    ),
+    Pass("memory", memory, lambda d: d.room > 0, by_grid=True),
+    Pass("fit", fit, lambda d: bool(d.lasting)),
     Pass("route", route, lambda d: all(tree.complete for tree in d.trees)),
     Pass("partition", cut, lambda d: d.ends[-1] == len(d.blocks)),
     Pass("widen", widen, lambda d: d.room >= max(region_bytes(d))),
     Pass("place", place, lambda d: len({(each.wafer, each.rect) for each in d.regions}) == len(d.ends)),
     Pass("address", address, lambda d: all(v.address >= 0 for s in d.streams for v in s.values if v.view is None)),
 )
+_SIZED = PASSES[: [each.name for each in PASSES].index("fit") + 1]
+
+
+def run_passes(draft: Draft, passes: tuple[Pass, ...] = PASSES) -> Draft | None:
+    """A draft through passes, each checked; None if the shape can't hold the model.
+
+    The first of them, as far as they do the same for all shapes of a grid, run once for all.
+    """
+    shared = tuple(takewhile(lambda each: each.by_grid, passes))
+    key = tuple(each.name for each in shared), draft.shape.grid, draft.coarse, draft.slices
+    known = draft.task.known_drafts
+    if key not in known:
+        known[key] = _run(draft, shared)
+    laid = known[key]
+    return laid and _run(_as_laid(draft, laid), passes[len(shared) :])
+
+
+def _as_laid(draft: Draft, laid: Draft) -> Draft:
+    """The draft with what the passes by grid decide."""
+    names = "written", "parts", "grains", "slices", "others", "streams", "lasting", "room", "variants", "reserved"
+    return replace(draft, **{name: getattr(laid, name) for name in names})
+
+
+def _run(draft: Draft, passes: Iterable[Pass]) -> Draft | None:
+    for each in passes:
+        made = each.run(draft)
+        if made is None:
+            return None
+        if not each.holds(made):
+            raise CompileError(f"What pass {each.name} must leave does not hold.", remedy="This is a bug: report it.")
+        draft = made
+    return draft
+
+
+def sized(draft: Draft) -> Draft | None:
+    """The passes up to `fit`: what a draft keeps, without any time; None if the shape can't hold the model.
+
+    Raises:
+        NoRoutes: colors or queues run out.
+    """
+    return run_passes(draft, _SIZED)

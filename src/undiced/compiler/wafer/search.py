@@ -15,12 +15,11 @@ from undiced.compiler.wafer.lower.lowering import PARTS
 from undiced.compiler.wafer.lower.segments import Segment, grain_for
 from undiced.compiler.wafer.memory import code_of
 from undiced.compiler.wafer.offers import longest_context, refusal, wafers_needed
-from undiced.compiler.wafer.passes import PASSES, lower
+from undiced.compiler.wafer.passes import PASSES, lower, run_passes
 from undiced.compiler.wafer.place import check_region
 from undiced.compiler.wafer.shapes import Shape, shapes
 from undiced.compiler.wafer.task import WAFERS_MAX, Options, Task
 from undiced.compiler.wafer.timing import interval, latency, wafers_of
-from undiced.core.errors import CompileError
 from undiced.machine.fabric import hardware
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
@@ -72,18 +71,6 @@ def longest_on(graph: Graph, wafer: Wafer, options: Options, wafers: int, known:
     return longest_context(task, dense(task), wafers, known)
 
 
-def run_passes(draft: Draft, passes: Iterable = PASSES) -> Draft | None:  # type: ignore[type-arg]
-    """A draft through passes, each checked; None if the shape can't hold the model."""
-    for each in passes:
-        made = each.run(draft)
-        if made is None:
-            return None
-        if not each.holds(made):
-            raise CompileError(f"What pass {each.name} must leave does not hold.", remedy="This is a bug: report it.")
-        draft = made
-    return draft
-
-
 @dataclass(frozen=True, slots=True)
 class _Sized:
     """A shape with the fewest wafers that it may need, by bytes alone, and a rough latency that orders shapes."""
@@ -128,8 +115,7 @@ def _segment_sizes(task: Task) -> list[tuple[Segment, int]]:
 def _code(task: Task, shape: Shape) -> int:
     """Code and system of a core: nearly the same on every shape."""
     draft = lower(Draft(task, shape, 1, coarse=True))
-    assert draft.written is not None
-    return code_of(draft, draft.written.trees.made)
+    return code_of(draft)[0]
 
 
 def _alive(task: Task, shape: Shape) -> float:

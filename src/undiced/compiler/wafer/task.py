@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from undiced.compiler.wafer.lower.choices import LEAN, Choices
 from undiced.compiler.wafer.lower.segments import Segment, segments
@@ -11,7 +12,12 @@ from undiced.core.mapping import Objective, Phase
 from undiced.machine.wafer import Wafer
 from undiced.model import Graph
 from undiced.program import Bounds
+from undiced.program.wafer.program import Stream
 from undiced.program.wafer.step import Step
+from undiced.program.wafer.tree import Tree
+
+if TYPE_CHECKING:
+    from undiced.compiler.wafer.draft import Draft
 
 WAFERS_MAX = 1024
 BATCH_MAX = 4096
@@ -82,12 +88,20 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One compilation: the same for every shape that is tried."""
+    """One compilation: the same for every shape that is tried.
+
+    Attributes:
+        known_drafts, known_cycles: what shapes have in common, once it was found: drafts of a grid, cycles of streams.
+    """
 
     graph: Graph
     segments: tuple[Segment, ...]
     wafer: Wafer
     options: Options
+    known_drafts: dict[object, Draft | None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    known_cycles: dict[tuple[Stream, tuple[Tree, ...]], float] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @property
     def tied(self) -> bool:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from math import ceil
 
-from undiced.compiler.wafer.addresses import state_values
 from undiced.compiler.wafer.blocks import region_cycles
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.lower.segments import BACK, INSIDE
 from undiced.machine.timeline import critical_path
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.share import Shares
-from undiced.program.wafer.step import Step
-from undiced.program.wafer.tree import Tree
 
 ARRIVALS = (BACK, *(name + inside for name in ("enter", "enter, turning", "off wafer") for inside in ("", INSIDE)))
 
 
-def stream_cycles(draft: Draft, stream: Stream, trees: tuple[Tree, ...], step: Step) -> float:
-    """Cycles of a stream by itself, with these trees, in a step."""
-    states = {value.name: value for value in state_values((*draft.streams, stream))}
-    shares = Shares(
-        states | {value.name: value for value in stream.values}, trees, step.ending if stream.last else step
-    )
+def stream_cycles(draft: Draft, number: int) -> float:
+    """Cycles of a stream by itself, with the draft's trees, in the step that it is made fast for."""
+    stream = draft.streams[number]
+    known = draft.task.known_cycles
+    key = stream, draft.trees
+    if key not in known:
+        known[key] = cycles_of(draft, stream)
+    return known[key]
+
+
+def cycles_of(draft: Draft, stream: Stream) -> float:
+    """Of a stream that is not in the draft."""
+    values, step = {value.name: value for value in stream.values}, draft.task.options.step
+    shares = Shares(values, draft.trees, step.ending if stream.last else step)
     clock = draft.task.wafer.system.clock_hz.value
     return critical_path(draft.task.wafer, stream.instructions, shares, clock).cost.cycles
 

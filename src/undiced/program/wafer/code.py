@@ -8,17 +8,16 @@ operations with their descriptors, a matrix-vector loop, a reduction's routine, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from undiced.program.wafer import instruction as isa
 from undiced.program.wafer.layout import Roots
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.sequences import SEQUENCES
-from undiced.program.wafer.tree import Tree
 from undiced.program.wafer.unpacking import FIELDS
-from undiced.program.wafer.value import DType
+from undiced.program.wafer.value import DType, Value
 
 _NUMBER = re.compile(r"'+|\.\d+$")
 VECTOR_BYTES = 90  # a straight-line vector operation: rotations of 12 and 6 of them take 1,056 and 600 bytes
@@ -27,10 +26,31 @@ TREE_BYTES = 424  # the routine of one reduction
 CALL_BYTES = 48  # of a routine: arguments, activation of what follows
 LIBRARY_BYTES = 332  # the library's division and inverse root, by removal
 SYSTEM_BYTES = 3_600  # task table, stack, descriptors, configuration
+_OWN_BYTES: dict[type[isa.Operation], int] = {  # of one instruction in its stream; of others a vector operation
+    isa.Product: LOOP_BYTES,
+    isa.Slice: 0,
+    isa.Rotate: 3 * VECTOR_BYTES,
+    **dict.fromkeys((isa.Apply, isa.Rebind, isa.Repaint, *isa.MOVERS), CALL_BYTES),
+}
 
 
-def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool = False, looped: bool = False) -> int:
-    """Code and system of a core that runs the streams. Functions and reductions are routines, each there once.
+class Code(Struct, frozen=True):
+    """What one stream takes: bytes of its own, and the routines that it calls, which all streams share.
+
+    Attributes:
+        functions: the vector sequences, "" for those of the library. reductions: trees, and how they join terms.
+        widened: types that products widen. widening: what is widened ahead, for which the stream is called.
+    """
+
+    own: int = 0
+    functions: frozenset[str] = frozenset()
+    reductions: frozenset[tuple[int, str]] = frozenset()
+    widened: frozenset[DType] = frozenset()
+    widening: frozenset[isa.Widen] = frozenset()
+
+
+def stream_code(stream: Stream, *, both: bool = False, looped: bool = False) -> Code:
+    """The code of a stream.
 
     Args:
         both: single tokens and chunks, for which products are loops of their own.
@@ -39,36 +59,57 @@ def code_bytes(streams: Iterable[Stream], trees: tuple[Tree, ...], *, both: bool
 
     Streams that differ in what they widen ahead alone are one code, with calls beside it.
     """
-    total, routines = SYSTEM_BYTES, 0
-    widened, widening = set[DType](), set[isa.Widen]()
-    functions: set[str] = set()
-    reductions: set[tuple[int, str]] = set()
-    for stream in streams:
-        mine = [i for i in stream.instructions if isinstance(i, isa.Widen)]
-        if mine or any(isinstance(i, isa.Product) and i.ahead for i in stream.instructions):
-            widening |= set(mine)
-            continue
-        types = {v.name: v.dtype for v in stream.values}
-        roots = {v.name: part.tree for v in stream.values for part in (*v.rows, *v.columns) if isinstance(part, Roots)}
-        passed: set[isa.Instruction] = set()
-        for i in stream.instructions:
-            if looped:
-                first = _numberless(i)
-                if first in passed:
-                    continue
-                passed.add(first)
-            total += _own_bytes(i) * (2 if both and isinstance(i, isa.Product) else 1)
-            if isinstance(i, isa.Product) and (narrow := types[i.weights[0]]) in FIELDS:
+    mine = [i for i in stream.instructions if isinstance(i, isa.Widen)]
+    if mine or any(isinstance(i, isa.Product) and i.ahead for i in stream.instructions):
+        return Code(widening=frozenset(mine))
+    instructions = _once(stream.instructions) if looped else stream.instructions
+    own, values = 0, {v.name: v for v in stream.values}
+    widened, functions, reductions = set[DType](), set[str](), set[tuple[int, str]]()
+    for i in instructions:
+        own += _OWN_BYTES.get(type(i), VECTOR_BYTES)
+        if isinstance(i, isa.Product):
+            own += LOOP_BYTES * both
+            if (narrow := values[i.weights[0]].dtype) in FIELDS:
                 widened.add(narrow)
-                total += CALL_BYTES + VECTOR_BYTES  # and scales
-            if isinstance(i, isa.Apply):
-                functions.add(i.function if i.by == "vectors" else "")
-            if isinstance(i, isa.Reduce):
-                reductions.add((roots.get(i.result, -1), i.operation))
-    routines += sum(len(SEQUENCES[name]) * VECTOR_BYTES if name else LIBRARY_BYTES for name in functions)
+                own += CALL_BYTES + VECTOR_BYTES  # and scales
+        elif isinstance(i, isa.Apply):
+            functions.add(i.function if i.by == "vectors" else "")
+        elif isinstance(i, isa.Reduce):
+            reductions.add((_tree(values.get(i.result)), i.operation))
+    return Code(own, frozenset(functions), frozenset(reductions), frozenset(widened))
+
+
+def joined_bytes(codes: Iterable[Code]) -> int:
+    """Code and system of a core that runs streams of such codes. Functions and reductions are routines, each there
+    once."""
+    found = tuple(codes)
+    functions = frozenset[str]().union(*(code.functions for code in found))
+    reductions = frozenset[tuple[int, str]]().union(*(code.reductions for code in found))
+    widened = frozenset[DType]().union(*(code.widened for code in found))
+    widening = frozenset[isa.Widen]().union(*(code.widening for code in found))
+    routines = sum(len(SEQUENCES[name]) * VECTOR_BYTES if name else LIBRARY_BYTES for name in functions)
     routines += sum(len(field.steps) * VECTOR_BYTES for dtype in widened for field in FIELDS[dtype])
-    total += len(widening) * CALL_BYTES
-    return total + routines + len(reductions) * TREE_BYTES
+    calls = len(widening) * CALL_BYTES
+    return SYSTEM_BYTES + sum(code.own for code in found) + calls + routines + len(reductions) * TREE_BYTES
+
+
+def code_bytes(streams: Iterable[Stream]) -> int:
+    """Code and system of a core that runs the streams, token by token."""
+    return joined_bytes(map(stream_code, streams))
+
+
+def _tree(value: Value | None) -> int:
+    parts = (*value.rows, *value.columns) if value is not None else ()
+    return next((part.tree for part in reversed(parts) if isinstance(part, Roots)), -1)
+
+
+def _once(instructions: tuple[isa.Instruction, ...]) -> Iterator[isa.Instruction]:
+    passed = set[isa.Instruction]()
+    for i in instructions:
+        first = _numberless(i)
+        if first not in passed:
+            passed.add(first)
+            yield i
 
 
 def _numberless(i: isa.Instruction) -> isa.Instruction:
@@ -80,16 +121,3 @@ def _numberless(i: isa.Instruction) -> isa.Instruction:
         return _NUMBER.sub("", value) if isinstance(value, str) else value
 
     return structs.replace(i, **{name: plain(getattr(i, name)) for name in i.__struct_fields__})
-
-
-def _own_bytes(i: isa.Instruction) -> int:
-    """Of one instruction in its stream."""
-    if isinstance(i, isa.Product):
-        return LOOP_BYTES
-    if isinstance(i, isa.Slice):
-        return 0
-    if isinstance(i, isa.Rotate):
-        return 3 * VECTOR_BYTES
-    if isinstance(i, (isa.Apply, isa.Rebind, isa.Repaint, *isa.MOVERS)):
-        return CALL_BYTES
-    return VECTOR_BYTES

@@ -32,7 +32,7 @@ def lifetimes(stream: Stream, holder: Holder) -> dict[str, tuple[int, int]]:
         written = [holder(name).name for name in writes(instruction)]
         sent = [name for result in read for name in sending.pop(result, ())]
         for name in (*read, *written, *sent):
-            found[name] = found.get(name, (index, index))[0], index
+            found[name] = found[name][0] if name in found else index, index
         if isinstance(instruction, MOVERS) and not stream.synchronous:
             sending.setdefault("".join(written), set()).update(read)
     outputs = {holder(value.name).name for value in stream.values if value.name in OUTPUTS} & set(found)

@@ -25,8 +25,11 @@ def _named(instruction: Instruction, fields: frozenset[str]) -> tuple[str, ...]:
     out: list[str] = []
     for name in _present(type(instruction), fields):
         value = getattr(instruction, name)
-        out += [value] if isinstance(value, str) else value
-    return tuple(name for name in out if name)
+        if value.__class__ is tuple:
+            out += value
+        elif value:
+            out.append(value)
+    return tuple(out)
 
 
 @lru_cache(maxsize=128)

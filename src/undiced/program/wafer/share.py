@@ -44,6 +44,8 @@ class Shares:
     trees: tuple[Tree, ...]
     step: Step = FULL
     _shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _parts: dict[str, Roots | None] = field(default_factory=dict)
 
     def names(self, name: str) -> tuple[str, ...]:
         """The dimensions of a value."""
@@ -58,7 +60,10 @@ class Shares:
 
     def size(self, name: str) -> int:
         """Elements of the share."""
-        return prod(self.shape(name))
+        size = self._sizes.get(name)
+        if size is None:
+            size = self._sizes[name] = prod(self.shape(name))
+        return size
 
     def stored(self, name: str) -> Value:
         """The value whose memory a value lies in: itself, or what it is a view of."""
@@ -74,10 +79,12 @@ class Shares:
 
     def roots(self, name: str) -> Roots | None:
         """The part of a value, or of what it is a view of, that lies at roots."""
-        value = self.values[name]
-        while (part := _roots(value)) is None and value.view is not None:
-            value = self.values[value.view.parent]
-        return part
+        if name not in self._parts:
+            value = self.values[name]
+            while (part := _roots(value)) is None and value.view is not None:
+                value = self.values[value.view.parent]
+            self._parts[name] = part
+        return self._parts[name]
 
     def stride(self, name: str) -> int:
         """Elements from one to the next: more than 1 where they are picked out of interleaved ones."""
@@ -120,4 +127,7 @@ class Shares:
 
 
 def _roots(value: Value) -> Roots | None:
-    return next((part for part in (*value.rows, *value.columns) if isinstance(part, Roots)), None)
+    for part in (*value.rows, *value.columns):
+        if isinstance(part, Roots):
+            return part
+    return None

@@ -157,9 +157,11 @@ def shard_of(value: Value, dim: str) -> Shard | None:
 
 def local_shape(value: Value, positions: int = 0) -> tuple[int, ...]:
     """Sizes of a core's share; of dimension `position` `positions` are filled in all (0: as declared)."""
+    if not value.dims:
+        return ()
+    ways = {part.dim: part.ways for part in (*value.columns[::-1], *value.rows[::-1]) if isinstance(part, Shard)}
     out = []
     for dim in value.dims:
-        size = min(positions, dim.size) if dim.name == POSITION and positions else dim.size
-        part = shard_of(value, dim.name)
-        out.append(ceil(size / part.ways) if part else size)
+        size = min(positions, dim.size) if positions and dim.name == POSITION else dim.size
+        out.append(ceil(size / ways[dim.name]) if dim.name in ways else size)
     return tuple(out)

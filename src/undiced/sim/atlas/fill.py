@@ -105,16 +105,16 @@ class _Code:
             return cls(program, True, told, {})
         ends = [n for n, stream in enumerate(program.streams) if role(stream, False) in (Role.EMBEDDING, Role.HEAD)]
         common = [s for n, s in enumerate(program.streams) if n not in ends and not _is_part(s)]
-        base = code_bytes(common, program.trees)
+        base = code_bytes(common)
         streams = program.streams
-        own = {n: aligned(code_bytes([*common, streams[n]], program.trees) - base, period) for n in ends}
+        own = {n: aligned(code_bytes([*common, streams[n]]) - base, period) for n in ends}
         return cls(program, False, told, own if base == told else {})
 
     def bytes(self, runs: tuple[Run, ...]) -> int:
         """On a core that makes these runs."""
         used = dict.fromkeys(run.stream for run in runs)
         if self.behind:
-            return code_bytes([self.program.streams[n] for n in used], self.program.trees)
+            return code_bytes(self.program.streams[n] for n in used)
         return self.shared + sum(self.own.get(n, 0) for n in used)
 
 

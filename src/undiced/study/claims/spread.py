@@ -13,8 +13,8 @@ from undiced.compiler.wafer.blocks import blocks_of
 from undiced.compiler.wafer.draft import Draft
 from undiced.compiler.wafer.memory import tables_bytes
 from undiced.compiler.wafer.partition import Block, partition
-from undiced.compiler.wafer.passes import PASSES, Pass
-from undiced.compiler.wafer.search import program_of, run_passes
+from undiced.compiler.wafer.passes import PASSES, Pass, run_passes
+from undiced.compiler.wafer.search import program_of
 from undiced.compiler.wafer.shapes import shapes
 from undiced.compiler.wafer.task import Options, Task
 from undiced.core.errors import CompileError

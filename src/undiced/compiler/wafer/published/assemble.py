@@ -164,7 +164,7 @@ class Memory:
     def code(self, piece: Piece) -> int:
         """Bytes of code and system of a core."""
         streams = dict.fromkeys(run.stream for each in self.together(piece) for run in each.runs)
-        return code_bytes([self.parts.streams[n] for n in streams], self.parts.trees)
+        return code_bytes(self.parts.streams[n] for n in streams)
 
     def top(self, piece: Piece) -> int:
         """Where its states and activations end."""

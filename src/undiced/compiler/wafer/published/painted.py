@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from undiced.compiler.wafer.colors import Plan, demand, refusal, shares_of_all
+from undiced.compiler.wafer.colors import Plan, Used, demand, refusal, used_by
 from undiced.program.wafer import instruction as isa
-from undiced.program.wafer.channel import COLORS_A_SLICE, Channel, Pool, channel
+from undiced.program.wafer.channel import COLORS_A_SLICE, Channel, Pool
 from undiced.program.wafer.fabric import Fabric
 from undiced.program.wafer.program import Stream
 from undiced.program.wafer.tree import Tree
@@ -23,15 +23,13 @@ def painted(
     Raises:
         NoRoutes: colors or queues do not reach.
     """
-    plan = _plan(tuple(demand(streams, trees, often)), streams, trees, fabric)
-    every = shares_of_all(streams, trees)
-    turned = (
-        _turned(stream, plan.stream(stream, shares), trees, home) for stream, shares in zip(streams, every, strict=True)
-    )
-    return tuple(turned)
+    used = used_by(streams, trees)
+    plan = _plan(tuple(demand(used, often)), streams, used, fabric)
+    made = zip(plan.routed(streams, used), used, strict=True)
+    return tuple(_turned(stream, channels, home) for stream, channels in made)
 
 
-def _plan(channels: tuple[Channel, ...], streams: tuple[Stream, ...], trees: tuple[Tree, ...], fabric: Fabric) -> Plan:
+def _plan(channels: tuple[Channel, ...], streams: tuple[Stream, ...], every: tuple[Used, ...], fabric: Fabric) -> Plan:
     """Sums take the first two colors, what roots send the third; other movers have colors of their own."""
     colors, taken = {}, COLORS_A_SLICE + 1
     inputs: dict[Pool, int] = {}
@@ -50,15 +48,15 @@ def _plan(channels: tuple[Channel, ...], streams: tuple[Stream, ...], trees: tup
             outputs[used.pool] = fabric.outputs[min(turn, len(fabric.outputs) - 1)]
             home.setdefault(outputs[used.pool], colors[used])
     if taken > fabric.colors or min(len(fabric.inputs), len(fabric.outputs)) < 2:
-        raise refusal(streams, trees, fabric)
+        raise refusal(streams, every, fabric)
     return Plan(colors, inputs, outputs, home if fabric.binds else {})
 
 
-def _turned(before: Stream, stream: Stream, trees: tuple[Tree, ...], home: int) -> Stream:
-    shares = shares_of_all((before,), trees)[0]
+def _turned(stream: Stream, channels: Used, home: int) -> Stream:
     now, node, out = home, "", list[isa.Instruction]()
+    moved = iter(channels)
     for i in stream.instructions:
-        used = channel(i, shares)
+        used = None if isinstance(i, isa.Rebind) else next(moved)  # those are the routes' own
         if used is not None and used.tree >= 0 and used.tree != now:
             out.append(isa.Repaint(i.node, now, used.tree))
             now = used.tree

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from msgspec.structs import replace as with_fields
 
-from undiced.compiler.wafer.colors import routed, shares_of_all
+from undiced.compiler.wafer.colors import routed, shares_of_all, used_by
 from undiced.compiler.wafer.lower.lowering import HIDDEN
 from undiced.compiler.wafer.lower.segments import Segment, Streams, segments
 from undiced.compiler.wafer.lower.writer import Trees, Writer
@@ -155,7 +155,7 @@ def _narrow(
         home = list(lines.found).index((asked.grid.line(Axis.COLUMNS), 1))
         streams = painted(streams, trees, times, have, home)
     else:
-        streams = routed(streams, trees, times, have)
+        streams = routed(streams, used_by(streams, trees), times, have)
     return Parts("waferllm", asked.graph, asked.wafer, asked.bounds, streams, trees, pieces)
 
 
